@@ -1,0 +1,1 @@
+"""Consume job requests, act, report back."""

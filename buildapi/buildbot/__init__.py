@@ -1,0 +1,1 @@
+"""Dialects of real Buildbot masters and their databases."""

@@ -1,0 +1,1 @@
+"""SQL over adbapi: pools, typed statements, the job store."""

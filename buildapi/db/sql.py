@@ -1,0 +1,108 @@
+"""Typed SQL over a database that may be MySQL or SQLite.
+
+One text serves both: parameters are ``:name``, quoted strings are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import attrs
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Params = Mapping[str, Any]
+
+
+@attrs.frozen
+class Ref:
+    """Stand for the id of a row that an earlier statement of the same transaction inserts."""
+
+    name: str
+
+
+@attrs.frozen
+class Statement:
+    """One write.
+
+    ``rows`` is the row count without which the whole transaction is given up (None: any).
+    ``binds`` names the id of the inserted row for later :class:`Ref` parameters.
+    """
+
+    text: str
+    params: Params = attrs.field(factory=dict)
+    rows: int | None = None
+    binds: str | None = None
+
+
+class GuardFailedError(Exception):
+    """A statement touched another number of rows than it must; nothing was written."""
+
+    def __init__(self, statement: Statement, touched: int) -> None:
+        super().__init__(f"{touched} rows instead of {statement.rows}: {statement.text}")
+        self.statement = statement
+
+
+class DuplicateError(Exception):
+    """A unique key is there already; nothing was written."""
+
+
+class Database(Protocol):
+    """A bounded pool of connections.
+
+    Both methods raise DatabaseUnavailable when the database does not answer in time or too many
+    callers wait already.
+    """
+
+    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
+        """Run one SELECT; :raises RowLimitError: past the pool's row bound."""
+
+    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
+        """Run all statements in one transaction; give the last inserted id of each.
+
+        Lost connections and deadlocks are retried as a whole; a retry after a commit of unknown
+        fate is up to the statements (a unique key makes it harmless).
+
+        :raises GuardFailedError: nothing was written.
+        :raises DuplicateError: nothing was written.
+        """
+
+    async def transactional(self, tables: Iterable[str]) -> bool:
+        """Tell whether all these tables take part in transactions (MyISAM tables do not)."""
+
+
+class RowLimitError(Exception):
+    """A query gave more rows than the pool allows."""
+
+
+@attrs.frozen
+class Query(Generic[T]):
+    """A SELECT and what one of its rows means; ``row`` is called with the columns in order."""
+
+    text: str
+    row: Callable[..., T]
+
+    async def many(self, db: Database, **params: Any) -> list[T]:
+        """Give all rows."""
+        return [self.row(*columns) for columns in await db.fetch(self.text, params)]
+
+    async def maybe(self, db: Database, **params: Any) -> T | None:
+        """Give the first row, if there is one."""
+        rows = await db.fetch(self.text, params)
+        return self.row(*rows[0]) if rows else None
+
+
+def any_of(name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """Spell a list for ``IN``: ``any_of("id", [7, 9])`` is ``(":id0, :id1", {"id0": 7, ...})``.
+
+    An empty list gives ``NULL``, which equals nothing.
+    """
+    params = {f"{name}{i}": value for i, value in enumerate(values)}
+    return ", ".join(f":{key}" for key in params) or "NULL", params
+
+
+def like_prefix(text: str) -> str:
+    """Give the pattern of ``LIKE ... ESCAPE '|'`` for texts that begin with this one."""
+    escaped = text.replace("|", "||").replace("%", "|%").replace("_", "|_")
+    return escaped + "%"

@@ -1,0 +1,68 @@
+"""Errors that know which HTTP status they deserve."""
+
+
+class BuildAPIError(Exception):
+    """Refuse a request with a text meant for its sender.
+
+    ``status`` is the HTTP status, ``code`` a short stable word for programs.
+    """
+
+    status = 500
+    code = "error"
+
+    def __init__(self, msg: str) -> None:
+        super().__init__(msg)
+        self.msg = msg
+
+
+class BadRequest(BuildAPIError):
+    """Say what is wrong with the input."""
+
+    status, code = 400, "bad_request"
+
+
+class AccessDenied(BuildAPIError):
+    """Refuse somebody who is nobody, or may not."""
+
+    status, code = 403, "access_denied"
+
+    def __init__(self, msg: str = "ACCESS DENIED!") -> None:
+        super().__init__(msg)
+
+
+class NotFound(BuildAPIError):
+    """Say what is not there."""
+
+    status, code = 404, "not_found"
+
+
+class TooLarge(BuildAPIError):
+    """Refuse a body or an answer past its bound."""
+
+    status, code = 413, "too_large"
+
+
+class Unavailable(BuildAPIError):
+    """Refuse for now: nothing was done, asking again later is safe.
+
+    ``retry_after`` is in seconds.
+    """
+
+    status, code = 503, "unavailable"
+    retry_after = 5
+
+
+class BrokerUnavailable(Unavailable):
+    """Report that a message is not safe with the broker."""
+
+    code = "broker_unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """Report that a database did not answer in time, or has no room for another query."""
+
+    code = "database_unavailable"
+
+
+class ConfigError(Exception):
+    """Name the file, section, key and value that stop the program, and what is allowed."""

@@ -1,0 +1,162 @@
+"""The roles of the program: what its parts may ask of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from buildapi.model.actions import Action
+from buildapi.model.branches import Branch, Branches
+from buildapi.model.facts import RequestFacts
+from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.records import (
+    BranchDay,
+    BuildDetails,
+    JobRecord,
+    RequestDetails,
+    UserBuilds,
+)
+from buildapi.model.steps import Plan, Poke, Recorded, Written
+
+# --- broker ---------------------------------------------------------------------------------
+
+
+class Consumer(Protocol):
+    """A running consumer."""
+
+    async def stop(self, seconds: float) -> bool:
+        """Take no more, wait up to ``seconds`` for what is in hand; tell whether all of it ended.
+
+        What is still in hand then stays unacknowledged and is delivered again.
+        """
+
+
+class Broker(Protocol):
+    """Pass messages on, at least once.
+
+    ``keeps_messages`` is false where a restart of this process empties the queues.
+    """
+
+    keeps_messages: bool
+
+    async def publish(
+        self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
+    ) -> None:
+        """Return when the message is safe with the broker.
+
+        :raises BrokerUnavailable: it is not known to be; it may arrive nevertheless.
+        """
+
+    async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> Consumer:
+        """Call ``handler`` for each message of ``queue``, at most ``prefetch`` at a time.
+
+        Goes on over reconnects until stopped.  A handler that raises has its message redelivered;
+        after the configured number of deliveries it goes to the dead-letter queue.
+        """
+
+    def status(self) -> BrokerStatus:
+        """Tell how the connection is, without asking the broker."""
+
+    async def depth(self, queue: str) -> QueueDepth:
+        """Ask for the depth of a queue.
+
+        :raises BrokerUnavailable: there is no connection.
+        """
+
+
+# --- job store ------------------------------------------------------------------------------
+
+
+class JobStore(Protocol):
+    """Keep job requests: the ``jobrequests`` table and what became of each."""
+
+    async def add(self, who: str, when: int, action: str, what: Mapping[str, Any]) -> int:
+        """Record a job request as queued and not yet sent; return its id.
+
+        :raises DatabaseUnavailable: nothing was recorded.
+        """
+
+    async def sent(self, request_id: int) -> None:
+        """Note that the message is safe with the broker."""
+
+    async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+        """Finish a job nobody has begun as failed, so that it is never executed.
+
+        Return False where an agent was faster: then it counts as accepted.
+        """
+
+    async def begin(self, request_id: int, agent: str, now: int) -> bool:
+        """Let an agent start, or start again after a redelivery, on a job that is not finished.
+
+        Return False where it is finished, or unknown: then it must not be executed.
+        """
+
+    async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+        """Store the report of an unfinished job; return False where it was finished already."""
+
+    async def get(self, request_id: int) -> JobRecord | None:
+        """Find one."""
+
+    async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
+        """List the newest first."""
+
+    async def unsettled(self, *, sent_too: bool, before: int, limit: int) -> Sequence[JobRecord]:
+        """List unfinished jobs recorded before a time, oldest first.
+
+        Those whose message is not known to be safe with the broker, or with ``sent_too`` all.
+        """
+
+
+# --- farm -----------------------------------------------------------------------------------
+
+
+class Builds(Protocol):
+    """Read builds and requests of a branch."""
+
+    async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
+        """List builds started and pending requests submitted in ``[start, end)``."""
+
+    async def revision(self, branch: Branch, prefix: str) -> BranchDay:
+        """List builds and pending requests whose revision begins with ``prefix``."""
+
+    async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
+        """Find a build of the branch."""
+
+    async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
+        """Find a request of the branch."""
+
+    async def builders(self, branch: Branch, since: int) -> Sequence[str]:
+        """List names of builders with requests submitted since a time, sorted."""
+
+    async def user(self, branch: Branch, author: str) -> UserBuilds:
+        """List what belongs to the changes of an author, at most 200 rows of each kind."""
+
+
+class Farm(Protocol):
+    """Act on the farm: one transaction in the scheduler database, then pokes at masters."""
+
+    async def recall(self, request_id: int) -> Recorded | None:
+        """Tell how far a job got before, by its marker row in the scheduler database."""
+
+    async def read(self, action: Action) -> RequestFacts | None:
+        """Read what an action is about from the scheduler database itself, not a replica."""
+
+    async def write(self, request_id: int, plan: Plan) -> Written:
+        """Do all writes of a plan and the marker row in one short transaction, or nothing."""
+
+    async def poke(self, step: Poke, who: str) -> Item:
+        """Carry out one step at a master and look for its effect; safe to repeat."""
+
+    async def settle(self, request_id: int, outcome: Outcome) -> None:
+        """Record the final outcome in the marker row."""
+
+
+class Directory(Protocol):
+    """Know the farm's branches."""
+
+    def branches(self) -> Branches:
+        """Give the last good branches.
+
+        :raises Unavailable: none were ever read.
+        """

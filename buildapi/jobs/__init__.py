@@ -1,0 +1,1 @@
+"""Verbs: pure functions that decide what a job request means."""

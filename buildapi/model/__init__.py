@@ -1,0 +1,1 @@
+"""Nouns: frozen values of the farm and of job requests."""

@@ -1,0 +1,135 @@
+"""What the databases say about builds, requests and job requests, as frozen values.
+
+All times are whole seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+SUCCESS, WARNINGS, FAILURE, SKIPPED, EXCEPTION, RETRY = range(6)
+
+
+class Stage(enum.Enum):
+    """Where a build request is in its life."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    COMPLETE = "complete"
+
+
+@attrs.frozen
+class BuildRequest:
+    """One row of ``buildrequests`` with the branch, revision and reason it stands for."""
+
+    id: int
+    buildsetid: int
+    buildername: str
+    branch: str | None
+    revision: str | None
+    reason: str | None
+    priority: int
+    submitted_at: int
+    claimed_at: int | None
+    claimed_by_name: str | None
+    claimed_by_incarnation: str | None
+    complete: bool
+    complete_at: int | None
+    results: int | None
+
+    @property
+    def stage(self) -> Stage:
+        """Tell the stage; a NULL ``claimed_at`` is pending too, though no master ever takes it."""
+        if self.complete:
+            return Stage.COMPLETE
+        return Stage.CLAIMED if self.claimed_at else Stage.PENDING
+
+
+@attrs.frozen
+class Try:
+    """One row of ``builds``: an attempt of a master to fulfil a request.
+
+    ``number`` is unique only per master and builder.
+    """
+
+    id: int
+    number: int
+    brid: int
+    start_time: int
+    finish_time: int | None
+
+
+@attrs.frozen
+class Build:
+    """A build and the requests it serves; coalesced requests share one build.
+
+    The first request is the one of the row whose id the build carries.
+    """
+
+    id: int
+    number: int
+    start_time: int
+    finish_time: int | None
+    requests: Sequence[BuildRequest]
+
+
+@attrs.frozen
+class RequestDetails:
+    """A request with its properties (decoded values by name) and the ids of its builds."""
+
+    request: BuildRequest
+    properties: Mapping[str, Any]
+    build_ids: Sequence[int]
+
+
+@attrs.frozen
+class BuildDetails:
+    """A build with the properties of each of its requests, in the order of ``build.requests``."""
+
+    build: Build
+    properties: Sequence[Mapping[str, Any]]
+
+
+@attrs.frozen
+class UserBuilds:
+    """What belongs to the changes of one author."""
+
+    builds: Sequence[Build]
+    running: Sequence[Build]
+    pending: Sequence[BuildRequest]
+
+
+@attrs.frozen
+class BranchDay:
+    """What happened on a branch: builds, newest first, and pending requests, newest first."""
+
+    builds: Sequence[Build]
+    pending: Sequence[BuildRequest]
+
+
+class JobState(enum.Enum):
+    """Where a job request is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@attrs.frozen
+class JobRecord:
+    """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects."""
+
+    id: int
+    action: str
+    who: str
+    when: int
+    what: Mapping[str, Any]
+    completed_at: int | None = None
+    complete_data: Mapping[str, Any] | None = None
+    state: JobState = JobState.QUEUED
+    agent: str | None = None

@@ -1,0 +1,1 @@
+"""The sample farm: seeded data and a small simulated master."""

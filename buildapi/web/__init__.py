@@ -1,0 +1,1 @@
+"""The HTTP side: routes, parameters, authentication, rendering."""

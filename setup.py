@@ -1,0 +1,66 @@
+"""Package BuildAPI, including its twistd plugin."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION: dict[str, str] = {}
+exec((HERE / "buildapi" / "__init__.py").read_text(encoding="utf-8"), VERSION)
+
+setup(
+    name="buildapi",
+    version=VERSION["__version__"],
+    description="The self-serve desk of a Buildbot farm: see builds, rebuild, cancel, reprioritize",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    # twisted/ and twisted/plugins/ hold no __init__.py: "twisted.plugins" is named by
+    # hand so that only our file lands in Twisted's own plugin directory.
+    packages=[*find_packages(include=["buildapi", "buildapi.*"]), "twisted.plugins"],
+    package_data={
+        "buildapi": ["py.typed"],
+        "buildapi.db": ["schema/*.sql"],
+        "buildapi.buildbot.v08": ["*.sql"],
+        "buildapi.sample": ["*.toml", "*.json", "*.sql"],
+        "buildapi.web": ["templates/*.html", "static/*"],
+    },
+    python_requires=">=3.11",
+    install_requires=[
+        "attrs>=23.2",
+        "Jinja2>=3.1,<4",
+        "klein>=24.8,<25",
+        "msgspec>=0.19,<1",
+        "orjson>=3.10,<4",
+        "PyMySQL>=1.1,<2",
+        "treq>=24.9",
+        "Twisted[tls]>=24.11",
+        "txAMQP>=0.8.2,<0.9",
+        "tzdata",
+    ],
+    extras_require={
+        "progress": ["rich>=13"],
+        "test": [
+            "hypothesis>=6.100",
+            "pytest>=8.4",
+            "pytest-twisted>=1.14.3",
+            "cryptography>=43",
+        ],
+        "dev": [
+            "mypy>=1.15",
+            "pre-commit>=4",
+            "ruff>=0.11",
+            "types-PyMySQL>=1.1",
+        ],
+    },
+    classifiers=[
+        "Framework :: Twisted",
+        "Intended Audience :: Developers",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Software Development :: Build Tools",
+    ],
+)
