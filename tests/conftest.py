@@ -1,0 +1,35 @@
+"""What every test gets: a clean reactor and no swallowed errors."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.logger import LogLevel, globalLogPublisher
+
+
+@pytest.fixture(autouse=True)
+def logged_errors() -> Iterator[list[dict[str, Any]]]:
+    """Fail a test that leaves delayed calls or logs errors; one that expects them clears the list."""
+    from twisted.internet import reactor
+
+    before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]  # the module
+    errors: list[dict[str, Any]] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event.get("log_level", LogLevel.info) >= LogLevel.error or event.get("isError"):
+            errors.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield errors
+    gc.collect()  # reports "Unhandled error in Deferred"
+    globalLogPublisher.removeObserver(observe)
+    calls = reactor.getDelayedCalls()  # type: ignore[attr-defined]  # the module
+    left = [c for c in calls if c not in before and c.active()]
+    for call in left:
+        call.cancel()
+    assert not left, f"delayed calls left: {left}"
+    texts = [str(e.get("log_failure") or e.get("log_format"))[:300] for e in errors]
+    assert not errors, f"logged errors: {texts}"
