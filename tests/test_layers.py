@@ -14,13 +14,14 @@ ALLOWED: dict[str, set[str]] = {
     "jobs": {"model", "jobs"},
     "interfaces": {"model"},
     "errors": {"model"},
-    "config": {"errors"},
+    "config": {"errors", "config"},
     "db": {"model", "errors", "db"},
     "mq": {"model", "errors", "mq"},
     "buildbot": {"model", "jobs", "db.sql", "errors", "buildbot"},
     "agent": {"model", "interfaces", "errors", "jobs", "agent"},
     "web": {"model", "interfaces", "errors", "jobs", "web"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"},
+    "program": {"errors"},
     "testing": {"model", "interfaces", "errors"},
 }
 PURE = {"model", "jobs", "errors"}

@@ -1,0 +1,35 @@
+"""The configuration: one TOML file becomes a frozen ``Config``, or every error in it is named."""
+
+from buildapi.config.addresses import AMQPAddress
+from buildapi.config.load import from_mapping, load, sample_config
+from buildapi.config.secret import Secret
+from buildapi.config.sections import (
+    Agent,
+    Broker,
+    Config,
+    Database,
+    Databases,
+    Directory,
+    Limits,
+    Sample,
+    Service,
+    Web,
+)
+
+__all__ = [
+    "AMQPAddress",
+    "Agent",
+    "Broker",
+    "Config",
+    "Database",
+    "Databases",
+    "Directory",
+    "Limits",
+    "Sample",
+    "Secret",
+    "Service",
+    "Web",
+    "from_mapping",
+    "load",
+    "sample_config",
+]

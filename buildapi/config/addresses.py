@@ -1,0 +1,189 @@
+"""Addresses in the configuration: listening endpoints, databases, the broker, documents."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+import attrs
+from twisted.internet.endpoints import serverFromString
+
+from buildapi.config.secret import printable, split_password
+from buildapi.config.values import BadValueError, Place, file, path, text
+
+# --- endpoints ------------------------------------------------------------------------------
+
+_PORT_TYPES = {"tcp", "tcp6", "ssl"}
+_REFUSED_TYPES = {"stdio"}
+
+
+def endpoint(value: object, place: Place) -> str:
+    """Take the description of a Twisted server endpoint, without opening it."""
+    description = text(value, place)
+    try:
+        _check_endpoint(description)
+    except Exception as e:  # any plugin may parse this text, and fail as it likes
+        reason = printable(" ".join(str(e).split())) or type(e).__name__
+        allowed = 'a Twisted server endpoint such as "tcp:8010:interface=127.0.0.1"'
+        raise BadValueError(f"{allowed} ({reason})") from e
+    return description
+
+
+def _check_endpoint(description: str) -> None:
+    kind, words, named = _endpoint_words(description)
+    if kind in _REFUSED_TYPES:
+        raise ValueError("HTTP is not served there")
+    if kind == "systemd":
+        # Its descriptors are there only in the process that systemd starts.
+        if "domain" not in named or ("name" in named) == ("index" in named):
+            raise ValueError("systemd needs domain and either name or index")
+        return
+    serverFromString(None, description)  # keeps the reactor for listen(), which nobody calls
+    if kind in _PORT_TYPES and not 0 <= int(named.get("port", [*words, "0"][0])) < 65536:
+        raise ValueError("a port is below 65536")
+
+
+def _endpoint_words(description: str) -> tuple[str, list[str], dict[str, str]]:
+    parts = re.findall(r"(?:\\.|[^\\:])+", description)
+    pairs = [re.fullmatch(r"((?:\\.|[^\\=])*)=(.*)", part) for part in parts]
+    words = [_unescaped(p) for p, pair in zip(parts, pairs, strict=True) if pair is None]
+    named = {_unescaped(pair[1]): _unescaped(pair[2]) for pair in pairs if pair is not None}
+    return (words[0] if words else "").lower(), words[1:], named
+
+
+def _unescaped(part: str) -> str:
+    return re.sub(r"\\(.)", r"\1", part)
+
+
+def is_local(description: str) -> bool:
+    """Tell whether only this host can connect to an endpoint."""
+    kind, words, named = _endpoint_words(description)
+    if kind == "unix":
+        return True
+    by_position = words[1] if kind == "tcp" and len(words) > 1 else ""
+    interface = named.get("interface", by_position) if kind in _PORT_TYPES else ""
+    try:
+        return interface == "localhost" or ipaddress.ip_address(interface).is_loopback
+    except ValueError:
+        return False
+
+
+# --- databases ------------------------------------------------------------------------------
+
+_DATABASE = 'a database such as "sqlite:FILE" or "mysql://USER@HOST:PORT/NAME"'
+
+
+def database_url(value: object, place: Place) -> str:
+    """Take the URL of a database; give it without its password, an SQLite path absolute."""
+    url, _ = split_password(text(value, place))
+    scheme, _, rest = url.partition(":")
+    known = _DATABASES.get(scheme.lower())
+    if known is None:
+        raise BadValueError(_DATABASE)
+    return known(rest, place)
+
+
+def _sqlite(rest: str, place: Place) -> str:
+    name = rest.removeprefix("///")  # so that four slashes begin an absolute path, as in Buildbot
+    if not name or name.startswith((":", "//")):
+        raise BadValueError('a file such as "sqlite:data/jobs.sqlite"')
+    found = path(name, place)
+    if os.path.isdir(found):
+        raise BadValueError("a file; a folder of that name is there")
+    return f"sqlite:{found}"
+
+
+def _mysql(rest: str, _: Place) -> str:
+    allowed = '"mysql://USER@HOST:PORT/NAME", with "?unix_socket=PATH" at most'
+    parts = _split("mysql:" + rest, allowed)
+    if not parts.username or not unquote(parts.path[1:]) or "/" in parts.path[1:]:
+        raise BadValueError(allowed)
+    options = [name for name, _ in parse_qsl(parts.query)]
+    if options not in ([], ["unix_socket"]) or (not options and parts.query):
+        raise BadValueError(allowed)
+    if not parts.hostname and not options:
+        raise BadValueError(allowed)
+    return parts.geturl()
+
+
+_DATABASES: dict[str, Callable[[str, Place], str]] = {
+    "sqlite": _sqlite,
+    "mysql": _mysql,
+    "mysql+pymysql": _mysql,
+}
+
+
+def sqlite_file(url: str) -> str | None:
+    """Give the file of a database, if it is one."""
+    scheme, _, name = url.partition(":")
+    return name if scheme == "sqlite" else None
+
+
+# --- broker ---------------------------------------------------------------------------------
+
+_BROKER = '"embedded:" or "amqp://USER@HOST:PORT/VHOST" (or amqps)'
+_AMQP_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+@attrs.frozen
+class AMQPAddress:
+    """Where a broker is, and as whom to enter it."""
+
+    host: str
+    port: int
+    vhost: str
+    username: str
+    tls: bool
+
+
+def broker_url(value: object, place: Place) -> str:
+    """Take the URL of a broker; give it without its password."""
+    url, _ = split_password(text(value, place))
+    if url != "embedded:":
+        amqp_address(url)
+    return url
+
+
+def amqp_address(url: str) -> AMQPAddress:
+    """Read a broker URL; the virtual host is ``/`` where none is named."""
+    parts = _split(url, _BROKER)
+    if parts.scheme not in _AMQP_PORTS or not parts.hostname or not parts.username:
+        raise BadValueError(_BROKER)
+    if "/" in parts.path[1:] or parts.query:
+        raise BadValueError(f"{_BROKER}, with / in the virtual host as %2F")
+    return AMQPAddress(
+        parts.hostname,
+        parts.port or _AMQP_PORTS[parts.scheme],
+        unquote(parts.path[1:]) or "/",
+        unquote(parts.username),
+        parts.scheme == "amqps",
+    )
+
+
+# --- documents ------------------------------------------------------------------------------
+
+
+def document(value: object, place: Place) -> str:
+    """Take an http(s) URL, or the path of a file; give the path absolute."""
+    location = text(value, place)
+    if "://" not in location:
+        return str(file(location, place))
+    allowed = "a file or an http(s) URL without user name and password"
+    parts = _split(location, allowed)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise BadValueError(allowed)
+    return parts.geturl()
+
+
+def _split(url: str, allowed: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        bad = parts.port == 0 or parts.fragment
+    except ValueError as e:
+        raise BadValueError(allowed) from e
+    if bad:
+        raise BadValueError(allowed)
+    return parts

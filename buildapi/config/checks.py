@@ -1,0 +1,132 @@
+"""What must hold between keys of the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import attrs
+
+from buildapi.config.addresses import is_local, sqlite_file
+from buildapi.config.secret import shown
+from buildapi.config.sections import Config, Database
+
+Check = Callable[[Config], Iterator[str]]
+
+
+def _databases(config: Config) -> Iterator[tuple[str, Database]]:
+    """Go through the databases, but not twice through one without a table of its own."""
+    for name, database in attrs.asdict(config.databases, recurse=False).items():
+        if name != "scheduler_replica" or database is not config.databases.scheduler:
+            yield f"databases.{name}", database
+
+
+def sample_stays_off_real_farms(config: Config) -> Iterator[str]:
+    """Let the sample farm write to SQLite files only."""
+    for where, database in _databases(config):
+        if config.sample.enabled and sqlite_file(database.url) is None:
+            yield f"[{where}] url = {shown(database.url)}: must be SQLite with [sample] enabled"
+
+
+def farm_is_known(config: Config) -> Iterator[str]:
+    """Need the documents of a real farm."""
+    needed = {"branches": True, "masters": "agent" in config.service.roles}
+    for name, wanted in needed.items():
+        if wanted and not config.sample.enabled and not getattr(config.directory, name):
+            yield f'[directory] {name} = "": must be a file or an http(s) URL'
+
+
+def sqlite_files_serve(config: Config) -> Iterator[str]:
+    """Look for the files of SQLite databases; what is ours may be made at start."""
+    for where, database in _databases(config):
+        found = sqlite_file(database.url)
+        if found is None:
+            continue
+        if not os.path.exists(found):
+            if where.startswith("databases.scheduler") and not config.sample.enabled:
+                yield f"[{where}] url = {shown(database.url)}: must be a file that is there"
+        elif where in _WRITTEN and not os.access(found, os.W_OK):
+            yield f"[{where}] url = {shown(database.url)}: must be a file that can be written"
+
+
+_WRITTEN = {"databases.jobs", "databases.scheduler"}
+
+
+def passwords_have_a_use(config: Config) -> Iterator[str]:
+    """Refuse passwords and certificates that would be passed over silently, or are lacking."""
+    for where, database in _databases(config):
+        if sqlite_file(database.url) is not None:
+            yield from _unused(where, "an SQLite file", password=database.password)
+            yield from _unused(where, "an SQLite file", tls_ca=database.tls_ca)
+    broker = config.broker
+    kind = f"a broker of kind {broker.scheme}"
+    if broker.scheme == "embedded":
+        yield from _unused("broker", kind, password=broker.password)
+    elif broker.password is None:
+        yield "[broker] password: must be given (or password_file, password_env) for AMQP"
+    if broker.scheme != "amqps":
+        yield from _unused("broker", kind, tls_ca=broker.tls_ca)
+
+
+def _unused(where: str, what: str, **given: object) -> Iterator[str]:
+    for name, value in given.items():
+        if value is not None:
+            yield f"[{where}] {name}: must be left out for {what}"
+
+
+def master_login_is_whole(config: Config) -> Iterator[str]:
+    """Need a user name beside the masters' password."""
+    if config.agent.master_password is not None and not config.agent.master_username:
+        yield '[agent] master_username = "": must be given with master_password'
+
+
+def embedded_broker_has_both_ends(config: Config) -> Iterator[str]:
+    """Refuse a broker inside this process without both roles in it."""
+    if config.broker.scheme == "embedded" and len(config.service.roles) < 2:
+        yield (
+            '[broker] url = "embedded:": must be AMQP'
+            ' unless [service] roles are both "api" and "agent"'
+        )
+
+
+def queues_differ(config: Config) -> Iterator[str]:
+    """Keep requests and reports apart."""
+    if config.broker.agent_queue == config.broker.web_queue:
+        yield f"[broker] web_queue = {shown(config.broker.web_queue)}: must differ from agent_queue"
+
+
+def development_user_stays_local(config: Config) -> Iterator[str]:
+    """Refuse to make the whole network one user."""
+    for description in config.web.listen if config.web.development_user else ():
+        if not is_local(description):
+            yield (
+                f"[web] listen = {shown(description)}:"
+                " must be on a loopback interface with development_user"
+            )
+
+
+def numbers_agree(config: Config) -> Iterator[str]:
+    """Compare numbers that bound each other."""
+    pairs = (
+        ("broker", "publish_seconds", "web", "answer_seconds"),
+        ("agent", "pokes_per_master", "agent", "pokes"),
+        ("directory", "timeout_seconds", "directory", "refresh_seconds"),
+    )
+    for section, less, other, more in pairs:
+        low = getattr(getattr(config, section), less)
+        high = getattr(getattr(config, other), more)
+        if low > high:
+            yield f"[{section}] {less} = {low}: must be at most {more} of [{other}], {high}"
+
+
+CHECKS: tuple[Check, ...] = (
+    sample_stays_off_real_farms,
+    farm_is_known,
+    sqlite_files_serve,
+    passwords_have_a_use,
+    master_login_is_whole,
+    embedded_broker_has_both_ends,
+    queues_differ,
+    development_user_stays_local,
+    numbers_agree,
+)

@@ -1,0 +1,139 @@
+"""Read the configuration file, before any port is opened."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from buildapi.config.checks import CHECKS
+from buildapi.config.reader import Reader
+from buildapi.config.secret import printable, shown
+from buildapi.config.sections import DATABASES, SECTIONS, Config, Database, Databases
+from buildapi.config.values import Place
+from buildapi.errors import ConfigError
+
+SAMPLE_USER = "you@localhost"
+
+
+def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read a TOML file.
+
+    :raises ConfigError: with one line for each error in it.
+    """
+    file = Path(os.path.abspath(path))
+    return from_mapping(_document(file), file=file, environ=environ)
+
+
+def sample_config(data: Path, listen: str | None) -> Config:
+    """Give the configuration of the sample farm: all in this process and one data folder.
+
+    :raises ConfigError: ``listen`` is no endpoint, or ``data`` no folder.
+    """
+    document: dict[str, Any] = {
+        "service": {"data": os.path.abspath(data)},
+        "web": {"development_user": SAMPLE_USER} | ({"listen": [listen]} if listen else {}),
+        "sample": {"enabled": True},
+    }
+    return from_mapping(document, file=Path("sample configuration"), environ={})
+
+
+def from_mapping(
+    mapping: Mapping[str, Any], *, file: Path, environ: Mapping[str, str] = os.environ
+) -> Config:
+    """Read what a TOML file would hold; relative paths are relative to the folder of ``file``.
+
+    :raises ConfigError: with one line for each error in it.
+    """
+    reader = Reader(file, Place(Path(os.path.abspath(file.parent)), environ))
+    reader.unknown(mapping, [*SECTIONS, "databases"], "section")
+    found: dict[str, Any] = {
+        name: reader.section(name, cls, mapping.get(name, {})) for name, cls in SECTIONS.items()
+    }
+    data = found["service"].data if found["service"] else reader.place.folder
+    databases = _databases(mapping.get("databases", {}), data, reader)
+    _stop_at_errors(reader)
+    config = Config(**found, databases=databases, file=file)  # type: ignore[arg-type]  # no error
+    # Relations are looked at between good values only: others would give misleading errors.
+    for check in CHECKS:
+        for what in check(config):
+            reader.refuse(what)
+    _stop_at_errors(reader)
+    return _completed(config, reader)
+
+
+def _databases(table: object, data: Path, reader: Reader) -> Databases | None:
+    """Read the four tables; without a URL each is an SQLite file in the data folder."""
+    if not isinstance(table, Mapping):
+        reader.refuse(f"[databases] is {shown(table)}: must be a table")
+        return None
+    reader.unknown(table, DATABASES, "section", "databases")
+    found = {
+        name: reader.section(f"databases.{name}", Database, _with_url(table.get(name, {}), default))
+        for name, default in _default_urls(table, data).items()
+    }
+    found.setdefault("scheduler_replica", found["scheduler"])
+    return Databases(**found) if all(found.values()) else None  # type: ignore[arg-type]  # none is None
+
+
+def _default_urls(table: Mapping[str, Any], data: Path) -> dict[str, str]:
+    urls = {name: f"sqlite:{data}/{name}.sqlite" for name in DATABASES}
+    # A replica that is named must say where it is: the default would be another's file.
+    del urls["scheduler_replica"]
+    return urls | ({"scheduler_replica": ""} if "scheduler_replica" in table else {})
+
+
+def _with_url(table: object, url: str) -> object:
+    return {"url": url} | table if isinstance(table, dict) else table
+
+
+def _completed(config: Config, reader: Reader) -> Config:
+    """Add what a sample farm will write, and what is to be logged."""
+    if user := config.web.development_user:
+        reader.warn(
+            f"[web] development_user = {shown(user)}: local requests that name no user are made"
+            " in that name"
+        )
+    directory = config.directory
+    if config.sample.enabled:
+        directory = attrs.evolve(
+            directory,
+            branches=directory.branches or str(config.service.data / "branches.json"),
+            masters=directory.masters or str(config.service.data / "masters.json"),
+        )
+    return attrs.evolve(config, directory=directory, warnings=tuple(reader.warnings))
+
+
+def _stop_at_errors(reader: Reader) -> None:
+    if reader.errors:
+        raise ConfigError("\n".join(reader.errors))
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """Parse TOML; its errors hold no text of the file, so a password cannot slip out."""
+    named = printable(str(file))
+    try:
+        text = file.read_bytes().decode()
+    except OSError as e:
+        raise ConfigError(f"{named}: cannot be read: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        raise ConfigError(f"{named}: line {line}: not UTF-8 text") from None
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise ConfigError(f"{named}: {_syntax_error(str(e), text)}") from None
+
+
+def _syntax_error(message: str, text: str) -> str:
+    """Name the line first, also where the parser says "at end of document"."""
+    match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
+    if match is None:  # a limit of the interpreter: nesting, digits of a number
+        return f"not TOML: {printable(message)}"
+    last = text.rstrip().count("\n") + 1
+    return f"line {match[2] or last}: not TOML: {printable(match[1])}"

@@ -1,0 +1,202 @@
+"""Turn tables of the file into sections, and collect everything that is wrong on the way."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from buildapi.config.secret import SHOWN_LENGTH, Secret, printable, shown, split_password
+from buildapi.config.values import BadValueError, Convert, Place, path, text
+
+T = TypeVar("T")
+
+SECRET_FILE_SIZE = 64 * 1024
+"""Bytes of the largest password file read."""
+
+
+@attrs.define
+class Reader:
+    """Read sections of one file."""
+
+    file: Path
+    place: Place
+    errors: list[str] = attrs.field(factory=list)
+    warnings: list[str] = attrs.field(factory=list)
+
+    def refuse(self, what: str) -> None:
+        """Note an error."""
+        self.errors.append(f"{printable(str(self.file))}: {what}")
+
+    def warn(self, what: str) -> None:
+        """Note what is allowed, but not wise."""
+        self.warnings.append(f"{printable(str(self.file))}: {what}")
+
+    def section(self, name: str, section: type[T], table: object) -> T | None:
+        """Read a table as a section; give None, and note why, where it is not one."""
+        before = len(self.errors)
+        if not isinstance(table, Mapping):
+            self.refuse(f"[{name}] is {shown(table)}: must be a table")
+            return None
+        keys = keys_of(section)
+        self.unknown(table, [n for at, k in keys.items() for n in k.names(at)], "key", name)
+        values = {at: key.read(name, at, table, self) for at, key in keys.items()}
+        return section(**values) if len(self.errors) == before else None
+
+    def unknown(
+        self, table: Iterable[object], known: Iterable[str], what: str, section: str = ""
+    ) -> None:
+        """Note every key or section that is none, with the nearest that is one."""
+        allowed = list(known)
+        where = f"[{section}] " if section else ""
+        for name in map(str, table):
+            if name not in allowed:
+                near = difflib.get_close_matches(name[:SHOWN_LENGTH], allowed, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(allowed)}"
+                self.refuse(f"{where}{printable(name)}: unknown {what}; {hint}")
+
+
+@attrs.frozen
+class Key:
+    """A key of a section: how its value is read, and what holds where it is left out."""
+
+    convert: Convert
+    default: Any
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """List the names under which it may stand in the file."""
+        return (name,)
+
+    def read(self, section: str, name: str, table: Mapping[str, Any], reader: Reader) -> Any:
+        """Give the value, or note what is wrong with it."""
+        value = table.get(name, self.default)
+        try:
+            return self.convert(value, reader.place)
+        except BadValueError as e:
+            wrong = shown(e.wrong(value))
+            reader.refuse(f"[{section}] {name} = {wrong}: must be {e.allowed}")
+            return None
+
+
+@attrs.frozen
+class SecretKey:
+    """A password: in the file, in a file of its own, in the environment, or in a URL.
+
+    Empty means not given.
+    """
+
+    url: str | None = None
+    default: str = ""
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """List the names under which it may stand in the file."""
+        return tuple(f"{name}{suffix}" for suffix in _SOURCES)
+
+    def read(
+        self, section: str, name: str, table: Mapping[str, Any], reader: Reader
+    ) -> Secret | None:
+        """Give the password, or note what is wrong without showing it."""
+        given = [n for n in self.names(name) if table.get(n, "") != ""]
+        url = table.get(self.url or "")
+        in_url = split_password(url)[1] if isinstance(url, str) else ""
+        sources = [*given, *([f"the password in {self.url}"] if in_url else [])]
+        if len(sources) > 1:
+            listed = ", ".join(self.names(name))
+            told = " and ".join(sources)
+            reader.refuse(f"[{section}] {told} are given: must be only one of {listed}")
+            return None
+        if in_url:
+            _warn_if_exposed(reader, reader.file, f"[{section}] {self.url} holds a password")
+            return Secret(in_url)
+        return _read_secret(section, name, given[0], table, reader) if given else None
+
+
+def _read_secret(
+    section: str, name: str, given: str, table: Mapping[str, Any], reader: Reader
+) -> Secret | None:
+    source = _SOURCES[given.removeprefix(name)]
+    try:
+        return Secret(source(table[given], f"[{section}] {given}", reader))
+    except BadValueError as e:
+        wrong = e.wrong(None)
+        value = "" if wrong is None else f" = {shown(wrong)}"
+        reader.refuse(f"[{section}] {given}{value}: must be {e.allowed}")
+        return None
+
+
+def _from_text(value: object, where: str, reader: Reader) -> str:
+    if not isinstance(value, str):
+        raise BadValueError("text in quotes (the value is not shown)")
+    _warn_if_exposed(reader, reader.file, f"{where} is a password")
+    return value
+
+
+def _from_file(value: object, where: str, reader: Reader) -> str:
+    try:
+        found = path(value, reader.place)
+    except BadValueError as e:
+        raise BadValueError(e.allowed, value) from e
+    content = _content(found, value)
+    _warn_if_exposed(reader, found, f"{where} = {shown(value)} is a password")
+    return content
+
+
+def _content(found: Path, value: object) -> str:
+    if not os.path.isfile(found):  # nor a pipe, which would be waited for
+        raise BadValueError("a file that is there and can be read", value)
+    try:
+        with found.open("rb") as source:
+            data = source.read(SECRET_FILE_SIZE + 1)
+        content = data.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as e:
+        raise BadValueError(f"a file that can be read ({e.strerror})", value) from e
+    except UnicodeDecodeError:
+        content = ""  # the error holds the password: it is not chained
+    if not content or len(data) > SECRET_FILE_SIZE:
+        raise BadValueError("a file that holds a password as UTF-8 text", value)
+    return content
+
+
+def _from_environ(value: object, _: str, reader: Reader) -> str:
+    name = text(value, reader.place) if isinstance(value, str) else ""
+    if content := reader.place.environ.get(name):
+        return content
+    # Whoever wrote the password itself here must not find it in a log.
+    shows = re.fullmatch(r"[A-Z_][A-Z0-9_]*", name)
+    allowed = "the name of an environment variable that is set"
+    if shows:
+        raise BadValueError(allowed, name)
+    raise BadValueError(f"{allowed} (the value is not shown)", None)
+
+
+_SOURCES = {"": _from_text, "_file": _from_file, "_env": _from_environ}
+
+
+def _warn_if_exposed(reader: Reader, holder: Path, what: str) -> None:
+    try:
+        mode = holder.stat().st_mode
+    except OSError:
+        return
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        reader.warn(f"{what}, and group or others can read {printable(str(holder))}")
+
+
+def key(convert: Convert, default: Any) -> Mapping[str, Key]:
+    """Give the metadata that declare an attribute as a key of its section."""
+    return {"key": Key(convert, default)}
+
+
+def secret(url: str | None = None) -> Mapping[str, SecretKey]:
+    """Give the metadata of a password, which may also stand in the section's key ``url``."""
+    return {"key": SecretKey(url)}
+
+
+def keys_of(section: type) -> dict[str, Key | SecretKey]:
+    """Give the declared keys of a section, in order."""
+    return {field.name: field.metadata["key"] for field in attrs.fields(section)}

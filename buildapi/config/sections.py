@@ -1,0 +1,213 @@
+"""The sections of the configuration and their keys, with bounds and defaults.
+
+What each key means is told in docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from attrs import field, fields, frozen
+
+from buildapi.config.addresses import (
+    AMQPAddress,
+    amqp_address,
+    broker_url,
+    database_url,
+    document,
+    endpoint,
+)
+from buildapi.config.reader import key, secret
+from buildapi.config.secret import Secret
+from buildapi.config.values import (
+    certificates,
+    choice,
+    flag,
+    folder,
+    host_name,
+    log_file,
+    many,
+    matching,
+    optional,
+    origin,
+    proxy,
+    seconds,
+    table_of,
+    text,
+    whole,
+    zone,
+)
+
+_NAME = matching(
+    r"(?!amq\.)[A-Za-z0-9_.:-]{1,200}",
+    'a name of letters, digits and "_.:-", not beginning with "amq."',
+)
+_PREFIX = matching(r"(/[A-Za-z0-9_.~-]+)*", 'empty or a path such as "/buildapi"')
+_HEADER = matching(r"[A-Za-z0-9-]{1,64}", 'a header name such as "X-Remote-User"')
+_IDENTIFIER = matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL identifier of letters, digits and _")
+
+
+@frozen
+class Service:
+    """What this process does."""
+
+    roles: tuple[str, ...] = field(
+        metadata=key(many(choice("api", "agent"), least=1), ["api", "agent"])
+    )
+    data: Path = field(metadata=key(folder, "data"))
+    drain_seconds: float = field(metadata=key(seconds(0, 600), 30))
+    name: str = field(metadata=key(host_name, ""))
+
+
+@frozen
+class Web:
+    """How HTTP is served."""
+
+    listen: tuple[str, ...] = field(
+        metadata=key(many(endpoint, least=1), ["tcp:8010:interface=127.0.0.1"])
+    )
+    prefix: str = field(metadata=key(_PREFIX, ""))
+    trusted_proxies: tuple[str, ...] = field(
+        metadata=key(many(proxy), ["127.0.0.1", "::1", "unix"])
+    )
+    user_header: str = field(metadata=key(_HEADER, "X-Remote-User"))
+    development_user: str = field(metadata=key(text, ""))
+    allowed_origins: tuple[str, ...] = field(metadata=key(many(origin), []))
+    timezone: ZoneInfo = field(metadata=key(zone, "UTC"))
+    max_body: int = field(metadata=key(whole(1024, 2**26), 2**21))
+    request_seconds: float = field(metadata=key(seconds(1, 300), 10))
+    idle_seconds: float = field(metadata=key(seconds(1, 3600), 60))
+    answer_seconds: float = field(metadata=key(seconds(0.1, 300), 5))
+    cache_seconds: float = field(metadata=key(seconds(0, 60), 2))
+    access_log: Path | None = field(metadata=key(optional(log_file), ""))
+
+
+@frozen
+class Limits:
+    """How much one request may ask for."""
+
+    count: int = field(metadata=key(whole(1, 1000), 100))
+    jobs_page: int = field(metadata=key(whole(1, 10_000), 1000))
+    list_rows: int = field(metadata=key(whole(100, 1_000_000), 50_000))
+
+
+@frozen
+class Database:
+    """One database and its pool; ``url`` holds no password."""
+
+    url: str = field(metadata=key(database_url, ""))
+    password: Secret | None = field(metadata=secret(url="url"))
+    pool: int = field(metadata=key(whole(1, 64), 4))
+    max_waiting: int = field(metadata=key(whole(1, 10_000), 100))
+    statement_seconds: float = field(metadata=key(seconds(0.1, 600), 4))
+    tls_ca: Path | None = field(metadata=key(optional(certificates), ""))
+
+
+@frozen
+class Databases:
+    """The four databases; without a table of its own the replica is the scheduler's."""
+
+    jobs: Database
+    scheduler: Database
+    scheduler_replica: Database
+    status: Database
+
+
+@frozen
+class Broker:
+    """The broker; ``url`` holds no password."""
+
+    url: str = field(metadata=key(broker_url, "embedded:"))
+    password: Secret | None = field(metadata=secret(url="url"))
+    exchange: str = field(metadata=key(_NAME, "buildapi.control"))
+    agent_queue: str = field(metadata=key(_NAME, "buildapi-agent"))
+    web_queue: str = field(metadata=key(_NAME, "buildapi-web"))
+    queue_type: Literal["quorum", "classic"] = field(
+        metadata=key(choice("quorum", "classic"), "quorum")
+    )
+    max_deliveries: int = field(metadata=key(whole(1, 100), 5))
+    heartbeat: int = field(metadata=key(whole(1, 600), 30))
+    publish_seconds: float = field(metadata=key(seconds(0.1, 60), 2))
+    tls_ca: Path | None = field(metadata=key(optional(certificates), ""))
+
+    @property
+    def scheme(self) -> str:
+        """Give ``embedded``, ``amqp`` or ``amqps``."""
+        return self.url.partition(":")[0]
+
+    @property
+    def address(self) -> AMQPAddress | None:
+        """Give where the broker is; None for the embedded one."""
+        return None if self.scheme == "embedded" else amqp_address(self.url)
+
+
+@frozen
+class Directory:
+    """Where the branches and masters of the farm are listed: a URL or an absolute path."""
+
+    branches: str = field(metadata=key(optional(document), ""))
+    masters: str | None = field(metadata=key(optional(document), ""))
+    refresh_seconds: float = field(metadata=key(seconds(1, 86_400), 300))
+    timeout_seconds: float = field(metadata=key(seconds(0.1, 300), 10))
+    stored_branches: Mapping[str, tuple[str, ...]] = field(
+        metadata=key(table_of(many(text, least=1)), {})
+    )
+
+
+@frozen
+class Agent:
+    """How job requests are carried out."""
+
+    prefetch: int = field(metadata=key(whole(1, 10_000), 100))
+    pokes_per_master: int = field(metadata=key(whole(1, 100), 4))
+    pokes: int = field(metadata=key(whole(1, 1000), 20))
+    poke_seconds: float = field(metadata=key(seconds(1, 300), 10))
+    verify_seconds: float = field(metadata=key(seconds(0, 300), 10))
+    recheck_seconds: float = field(metadata=key(seconds(0, 300), 3))
+    marker_table: str = field(metadata=key(_IDENTIFIER, "buildapi_markers"))
+    master_username: str = field(metadata=key(text, ""))
+    master_password: Secret | None = field(metadata=secret())
+
+
+@frozen
+class Sample:
+    """The sample farm, which takes the place of a real one."""
+
+    enabled: bool = field(metadata=key(flag, False))
+    seed: int = field(metadata=key(whole(0, 2**31 - 1), 1))
+    builds: int = field(metadata=key(whole(0, 1_000_000), 3000))
+    days: int = field(metadata=key(whole(1, 365), 3))
+    push_seconds: float = field(metadata=key(seconds(0, 86_400), 75))
+
+
+@frozen
+class Config:
+    """Everything the file says; ``warnings`` are lines to log at start."""
+
+    service: Service
+    web: Web
+    limits: Limits
+    databases: Databases
+    broker: Broker
+    directory: Directory
+    agent: Agent
+    sample: Sample
+    file: Path
+    warnings: tuple[str, ...] = ()
+
+
+SECTIONS: dict[str, type] = {
+    "service": Service,
+    "web": Web,
+    "limits": Limits,
+    "broker": Broker,
+    "directory": Directory,
+    "agent": Agent,
+    "sample": Sample,
+}
+"""The sections that stand alone; ``databases`` holds four of one class."""
+
+DATABASES = tuple(f.name for f in fields(Databases))
