@@ -48,6 +48,10 @@ class DuplicateError(Exception):
     """A unique key is there already; nothing was written."""
 
 
+class ValueRefusedError(Exception):
+    """A value does not fit its column (length, range, characters); nothing was written."""
+
+
 class Database(Protocol):
     """A bounded pool of connections.
 

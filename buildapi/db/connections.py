@@ -1,0 +1,139 @@
+"""The thread side of a pool: adbapi's threads, a connection for each, transactions in them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from twisted.enterprise import adbapi
+
+from buildapi.db.driver import Driver
+from buildapi.db.sql import GuardFailedError, Params, Ref, Row, Statement
+
+T = TypeVar("T")
+
+
+class Transaction(adbapi.Transaction):
+    """adbapi's cursor with ``:name`` parameters: a mapping means those, a sequence the driver's."""
+
+    _cursor: Any
+
+    def execute(self, text: str, params: Params | Sequence[Any] = ()) -> None:
+        """Execute one statement."""
+        if params and not isinstance(params, Mapping):
+            self._cursor.execute(text, params)
+        else:
+            self._pool.driver.execute(self._cursor, text, params or {})
+
+
+class Connections(adbapi.ConnectionPool):
+    """adbapi's pool of threads with connections that are tried before use and dropped when bad."""
+
+    def __init__(self, driver: Driver, reactor: Any, size: int) -> None:
+        super().__init__(driver.module, cp_reactor=reactor, cp_min=0, cp_max=size)  # type: ignore[no-untyped-call]  # adbapi is not typed
+        self.driver = driver
+        self._used: dict[int, float] = {}
+
+    def connect(self) -> Any:
+        """Give this thread's connection, a new one if the old one is dead."""
+        thread = threading.get_ident()
+        connection = self.connections.get(thread)
+        if connection is not None:
+            idle = time.monotonic() - self._used[thread]
+            if self._is_ready(connection, idle):
+                return connection
+        connection = self.connections[thread] = self.driver.connect()
+        return connection
+
+    def _is_ready(self, connection: Any, idle: float) -> bool:
+        ready = False
+        try:
+            ready = self.driver.ready(connection, idle)
+        finally:
+            if not ready:
+                self._drop(connection)
+        return ready
+
+    def call(self, work: Callable[[Any], T]) -> T:
+        """Do work with this thread's connection."""
+        connection = self.connect()
+        try:
+            return work(connection)
+        except BaseException:
+            if not self.driver.usable(connection):
+                self._drop(connection)
+            raise
+        finally:
+            self._used[threading.get_ident()] = time.monotonic()
+
+    def _drop(self, connection: Any) -> None:
+        self.connections.pop(threading.get_ident(), None)
+        self.driver.close(connection)
+
+    def close_all(self) -> None:
+        """Close all connections; no thread may be using one."""
+        while self.connections:
+            self.driver.close(self.connections.popitem()[1])
+
+    def select(self, text: str, params: Params, max_rows: int) -> Callable[[Any], Sequence[Row]]:
+        """Make work of a SELECT."""
+        return lambda connection: self.driver.select(connection, text, params, max_rows)
+
+    def transact(self, statements: Sequence[Statement]) -> Callable[[Any], list[int]]:
+        """Make work of the statements of one transaction."""
+        return self._whole(lambda connection: _execute_all(self.driver, connection, statements))
+
+    def interact(self, function: Callable[..., T], *args: Any, **kw: Any) -> Callable[[Any], T]:
+        """Make work of a function that gets a :class:`Transaction`."""
+
+        def interaction(connection: Any) -> T:
+            transaction = Transaction(self, connection)  # type: ignore[no-untyped-call]  # adbapi is not typed
+            result = function(transaction, *args, **kw)
+            transaction.close()  # type: ignore[no-untyped-call]  # adbapi is not typed
+            return result
+
+        return self._whole(interaction)
+
+    def _whole(self, work: Callable[[Any], T]) -> Callable[[Any], T]:
+        """Do work in a transaction, or nothing of it."""
+
+        def transaction(connection: Any) -> T:
+            self.driver.begin(connection)
+            try:
+                result = work(connection)
+                connection.commit()
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            return result
+
+        return transaction
+
+    def _roll_back(self, connection: Any) -> None:
+        try:
+            connection.rollback()
+        except Exception:  # closing rolls back as well
+            self.driver.close(connection)
+
+
+def _execute_all(driver: Driver, connection: Any, statements: Sequence[Statement]) -> list[int]:
+    ids: list[int] = []
+    bound: dict[str, int] = {}
+    for statement in statements:
+        with contextlib.closing(connection.cursor()) as cursor:
+            driver.execute(cursor, statement.text, _resolved(statement.params, bound))
+            if statement.rows is not None and cursor.rowcount != statement.rows:
+                raise GuardFailedError(statement, cursor.rowcount)
+            ids.append(cursor.lastrowid or 0)
+        if statement.binds is not None:
+            bound[statement.binds] = ids[-1]
+    return ids
+
+
+def _resolved(params: Params, bound: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        key: bound[value.name] if isinstance(value, Ref) else value for key, value in params.items()
+    }

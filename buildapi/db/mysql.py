@@ -1,0 +1,285 @@
+"""MySQL and MariaDB through PyMySQL: sessions, time limits, error numbers, parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import attrs
+import pymysql
+from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.converters import conversions
+from pymysql.cursors import SSCursor
+
+from buildapi.db.driver import Trouble, Verdict
+from buildapi.db.sql import Params, Row, RowLimitError
+from buildapi.errors import ConfigError
+
+PING_AFTER = 1.0
+"""Seconds without use after which a connection is tried before it gets work."""
+CONNECT_SECONDS = 5.0
+READ_GRACE = 1.0
+"""Seconds the server gets to say itself that a statement took too long."""
+
+LOST = Verdict(Trouble.LOST, "does not answer")
+UNREACHABLE = Verdict(Trouble.UNAVAILABLE, "cannot be reached")
+FULL_HOUSE = Verdict(Trouble.UNAVAILABLE, "has no connection left for us")
+REFUSED = Verdict(Trouble.UNAVAILABLE, "refuses our account")
+TOO_SLOW = Verdict(Trouble.UNAVAILABLE, "took too long")
+READ_ONLY = Verdict(Trouble.UNAVAILABLE, "takes no writes now")
+DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
+HELD_UP = Verdict(Trouble.CONFLICT, "is held up by locks")
+DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
+VALUE = Verdict(Trouble.VALUE, "cannot store a value")
+
+_BY_NUMBER: dict[int, Verdict] = {
+    number: verdict
+    for verdict, numbers in (
+        (LOST, (0, 1053, 1159, 1161, 1927, 2006, 2013, 2055, 4031)),
+        (UNREACHABLE, (2002, 2003, 2005)),
+        (FULL_HOUSE, (1040, 1203, 1226)),
+        (REFUSED, (1044, 1045, 1049, 1129, 1130, 1142, 1143, 1698, 2026, 2059)),
+        (TOO_SLOW, (1317, 1969, 3024)),
+        (READ_ONLY, (1290, 1792, 1836)),
+        (DISK_FULL, (1021, 1114)),
+        (HELD_UP, (1205, 1213)),
+        (DUPLICATE, (1062, 1586)),
+        (VALUE, (1264, 1265, 1300, 1366, 1406, 3988)),
+    )
+    for number in numbers
+}
+
+_VARIABLES = (
+    "version",
+    "log_bin",
+    "binlog_format",
+    "tx_isolation",
+    "transaction_isolation",
+    "tx_read_only",
+    "transaction_read_only",
+    "max_statement_time",
+    "max_execution_time",
+    "innodb_lock_wait_timeout",
+)
+
+# Strings, quoted names and comments are skipped; a percent sign is PyMySQL's own.
+_TOKEN = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `[^`]*` | --[^\n]* | /\*.*?\*/
+    | (?<![:\w]):([A-Za-z_]\w*) | %""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text or "e" in text.lower() else int(text)
+
+
+_CONVERSIONS: dict[Any, Any] = {
+    **{
+        key: make
+        for key, make in conversions.items()
+        if key not in (FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIME, FIELD_TYPE.TIMESTAMP)
+    },
+    FIELD_TYPE.DECIMAL: _number,
+    FIELD_TYPE.NEWDECIMAL: _number,
+}
+"""As SQLite gives them: sums are plain numbers, dates are texts ``YYYY-MM-DD HH:MM:SS``."""
+
+
+@functools.lru_cache(maxsize=2048)
+def translate(text: str) -> str:
+    """Turn ``:name`` into PyMySQL's ``%(name)s``, leaving strings, names and comments alone.
+
+    Backslashes in string literals mean different things to MySQL and SQLite: avoid them.
+    """
+    return _TOKEN.sub(
+        lambda m: f"%({m[1]})s" if m[1] else m[0].replace("%", "%%"),
+        text,
+    )
+
+
+def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) -> dict[str, Any]:
+    """Choose the settings of a session by the variables the server knows.
+
+    READ COMMITTED is not for a server that logs statements: InnoDB then refuses to write (1665).
+    """
+    chosen: dict[str, Any] = {
+        "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
+        "time_zone": "+00:00",
+    }
+    if not (variables.get("log_bin") == "ON" and variables.get("binlog_format") == "STATEMENT"):
+        chosen |= _first(variables, "READ-COMMITTED", "transaction_isolation", "tx_isolation")
+    if read_only:
+        chosen |= _first(variables, 1, "transaction_read_only", "tx_read_only")
+    # Percona 5.6 has max_statement_time too, in milliseconds
+    if "MariaDB" in variables.get("version", ""):
+        chosen |= _first(variables, seconds, "max_statement_time")
+    chosen |= _first(variables, int(seconds * 1000), "max_execution_time")
+    # a third, so that there is time to try again
+    chosen |= _first(variables, max(1, int(seconds / 3)), "innodb_lock_wait_timeout")
+    return chosen
+
+
+def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, Any]:
+    return next(({name: value} for name in names if name in variables), {})
+
+
+@attrs.frozen
+class MySQLDriver:
+    """A server and how we log in; the options hold the password and are never shown."""
+
+    options: Mapping[str, Any] = attrs.field(repr=False)
+    seconds: float
+    read_only: bool = False
+    dialect: str = "mysql"
+    module: str = "pymysql"
+    one_writer: bool = False
+    shared: bool = False
+    foreign_engines: str | None = """SELECT COUNT(*) FROM information_schema.TABLES t
+ LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
+ WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE = 'BASE TABLE'
+ AND t.TABLE_NAME IN ({tables}) AND COALESCE(e.TRANSACTIONS, 'NO') <> 'YES'"""
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        name: str,
+        seconds: float,
+        read_only: bool,
+        password: str | None,
+        tls_ca: str | None,
+    ) -> MySQLDriver:
+        """Read ``mysql://user@host:port/dbname?unix_socket=...``.
+
+        With ``tls_ca`` the connection is encrypted and the server must prove who it is; without,
+        it is plain: encryption "if possible" would fail at old servers and prove nothing.
+
+        :raises ConfigError: naming the database, never its password.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 3306
+        except ValueError:
+            raise ConfigError(f"{name}: the host or port of the database URL is wrong") from None
+        query = dict(parse_qsl(parts.query))
+        if unknown := set(query) - {"unix_socket"}:
+            raise ConfigError(
+                f"{name}: {sorted(unknown)} in the database URL; allowed: unix_socket"
+            )
+        database = unquote(parts.path.strip("/"))
+        if not database:
+            raise ConfigError(f"{name}: the database URL lacks the name of the database")
+        tls = {"ssl_ca": tls_ca, "ssl_verify_cert": True, "ssl_verify_identity": True}
+        return cls(
+            {
+                "host": parts.hostname or "127.0.0.1",
+                "port": port,
+                "user": unquote(parts.username or ""),
+                "password": password or unquote(parts.password or ""),
+                "database": database,
+                "unix_socket": query.get("unix_socket"),
+                **(tls if tls_ca else {"ssl_disabled": True}),
+            },
+            seconds,
+            read_only,
+        )
+
+    def connect(self) -> Any:
+        """Open a connection: the session has our time limits, UTC, strict mode, matched rows."""
+        connection = pymysql.connect(
+            charset="utf8mb4",
+            autocommit=True,
+            client_flag=CLIENT.FOUND_ROWS,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=self.seconds + READ_GRACE,
+            write_timeout=self.seconds + READ_GRACE,
+            conv=_CONVERSIONS,
+            **self.options,
+        )
+        try:
+            self._set_up(connection)
+        except BaseException:
+            self.close(connection)
+            raise
+        return connection
+
+    def _set_up(self, connection: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW VARIABLES WHERE Variable_name IN %s", (_VARIABLES,))
+            chosen = session(dict(cursor.fetchall()), self.seconds, read_only=self.read_only)
+            settings = ", ".join(f"SESSION {key} = %({key})s" for key in chosen)
+            cursor.execute(f"SET {settings}", chosen)
+
+    def ready(self, connection: Any, idle: float) -> bool:
+        """Ping a connection that was idle, so that a restart of the server fails no request."""
+        if idle < PING_AFTER:
+            return True
+        started = time.monotonic()
+        try:
+            connection.ping(reconnect=False)
+        except pymysql.MySQLError:
+            if time.monotonic() - started > self.seconds:  # it hangs: a new one would too
+                raise
+            return False
+        return True
+
+    def usable(self, connection: Any) -> bool:
+        """Tell whether PyMySQL has not closed it."""
+        return bool(connection.open)
+
+    def close(self, connection: Any) -> None:
+        """Say goodbye and close the socket."""
+        with contextlib.suppress(Exception):
+            connection.close()
+
+    def begin(self, connection: Any) -> None:
+        """Start a transaction."""
+        connection.begin()
+
+    def execute(self, cursor: Any, text: str, params: Params) -> None:
+        """Execute a text with ``:name`` parameters."""
+        cursor.execute(translate(text), dict(params))
+
+    def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
+        """Run a SELECT, reading no more rows than allowed."""
+        cursor = connection.cursor(SSCursor)
+        try:
+            self.execute(cursor, text, params)
+            rows: Sequence[Row] = cursor.fetchmany(max_rows + 1)
+            if len(rows) > max_rows:
+                raise RowLimitError(f"more than {max_rows} rows")
+            cursor.close()
+        except BaseException as e:
+            _abandon(cursor)
+            if not isinstance(e, pymysql.MySQLError):
+                self.close(connection)
+            raise
+        return rows
+
+    def verdict(self, error: BaseException) -> Verdict | None:
+        """Judge by the error number."""
+        if isinstance(error, UnicodeEncodeError):
+            return VALUE
+        if not isinstance(error, pymysql.MySQLError):
+            return None
+        number = error.args[0] if error.args else None
+        # without a number: "Already closed", "Packet sequence number wrong"
+        return _BY_NUMBER.get(number) if isinstance(number, int) else LOST
+
+
+def _abandon(cursor: Any) -> None:
+    """Keep a cursor from reading the rest of its rows when it is closed or collected.
+
+    PyMySQL reads on to the end, on a lost connection too, where it raises within ``__del__``.
+    """
+    result = getattr(cursor, "_result", None)
+    if result is not None:
+        result.unbuffered_active = False
+    cursor.connection = None

@@ -1,0 +1,314 @@
+"""Pools of database connections: bounded, with deadlines, and never in the reactor's way."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError, ensureDeferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from buildapi.db.connections import Connections
+from buildapi.db.driver import Driver, Trouble, Verdict
+from buildapi.db.mysql import MySQLDriver
+from buildapi.db.sql import DuplicateError, Params, Row, Statement, ValueRefusedError, any_of
+from buildapi.db.sqlite import SQLiteDriver
+from buildapi.errors import ConfigError, DatabaseUnavailable
+
+T = TypeVar("T")
+
+DRIVERS: dict[str, Callable[..., Driver]] = {
+    "sqlite": SQLiteDriver.from_url,
+    "mysql": MySQLDriver.from_url,
+    "mysql+pymysql": MySQLDriver.from_url,
+}
+"""Which driver a URL scheme means: the one place that asks."""
+
+PAUSES = (0.05, 0.1, 0.2)
+"""Seconds before each further try of a transaction, give or take a half."""
+AGAIN = {Trouble.LOST, Trouble.CONFLICT}
+
+
+@attrs.frozen
+class PoolStatus:
+    """How a pool is; ``last_error_at`` is in seconds since the epoch."""
+
+    in_flight: int
+    waiting: int
+    last_error: str | None
+    last_error_at: float | None
+
+
+@attrs.define(eq=False)
+class Lane:
+    """Threads with a connection each, and the bounded queue before them."""
+
+    label: str
+    connections: Connections
+    _reactor: Any
+    _slots: DeferredSemaphore
+    _max_waiting: int
+    _wait_seconds: float
+    _closed: bool = False
+    _ended: bool = False
+
+    @property
+    def in_flight(self) -> int:
+        """Tell how many threads are at work, for callers that gave up too."""
+        return self._slots.limit - self._slots.tokens
+
+    @property
+    def waiting(self) -> int:
+        """Tell how many callers wait for a thread."""
+        return len(self._slots.waiting)
+
+    async def call(self, work: Callable[[Any], T]) -> T:
+        """Do work in a thread.
+
+        A caller that is cancelled while waiting leaves the queue; later the work goes on without
+        it, and its thread is free again when that ends.
+        """
+        await self._slot()
+        if self._closed:
+            self._slots.release()
+            raise DatabaseUnavailable(f"{self.label} is closed")
+        ended = deferToThreadPool(
+            self._reactor, self.connections.threadpool, self.connections.call, work
+        )
+        answer: Deferred[T] = Deferred()
+        ended.addBoth(self._free).addCallbacks(answer.callback, answer.errback)
+        return await answer
+
+    async def _slot(self) -> None:
+        if self._slots.tokens == 0 and self.waiting >= self._max_waiting:
+            raise DatabaseUnavailable(f"{self.label} is busy: {self.waiting} callers wait already")
+        turn = self._slots.acquire()
+        if not turn.called:
+            turn.addTimeout(self._wait_seconds, self._reactor)
+        try:
+            await turn
+        except TimeoutError as e:
+            raise DatabaseUnavailable(
+                f"{self.label} is busy: no connection was free for {self._wait_seconds:g} seconds"
+            ) from e
+
+    def _free(self, result: T) -> T:
+        self._slots.release()
+        return result
+
+    async def close(self) -> None:
+        """Close the connections and end the threads, which must be idle."""
+        self.refuse()
+        if self._ended:
+            return
+        self._ended = True
+        if self.connections.running:
+            await deferToThreadPool(
+                self._reactor, self.connections.threadpool, self.connections.close_all
+            )
+        self.connections.close()  # type: ignore[no-untyped-call]  # adbapi is not typed
+
+    def refuse(self) -> None:
+        """Let nothing new begin."""
+        self._closed = True
+
+
+@attrs.define(eq=False)
+class PooledDatabase(Service):
+    """A database for the reactor; open from the start, closed for good by ``stopService``.
+
+    The methods of :class:`buildapi.db.sql.Database` try again after lost connections and
+    deadlocks; those with adbapi's names do not, since only their callers know what is safe.
+    Cancelling a Deferred ends the waiting, not the query.  Large answers of a pure Python driver
+    hold up the reactor through the interpreter lock: ``sys.setswitchinterval`` softens that.
+    """
+
+    name: str
+    dialect: str
+    _driver: Driver
+    _reads: Lane
+    _writes: Lane
+    _reactor: Any
+    _max_rows: int
+    _statement_seconds: float
+    _drain_seconds: float
+    _calls: int = 0
+    _stopping: bool = False
+    _last_error: str | None = None
+    _last_error_at: float | None = None
+    _log = Logger()
+
+    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
+        """Run one SELECT; :raises RowLimitError: past the pool's row bound."""
+        work = self._reads.connections.select(text, params, self._max_rows)
+        return await self._run(self._reads, work, PAUSES)
+
+    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
+        """Run all statements in one transaction; give the last inserted id of each.
+
+        :raises GuardFailedError: nothing was written.
+        :raises DuplicateError: nothing was written.
+        :raises ValueRefusedError: nothing was written.
+        """
+        work = self._writes.connections.transact(statements)
+        return await self._run(self._writes, work, PAUSES)
+
+    async def transactional(self, tables: Iterable[str]) -> bool:
+        """Tell whether none of these tables has an engine without transactions."""
+        if self._driver.foreign_engines is None:
+            return True
+        names, params = any_of("table", list(tables))
+        rows = await self.fetch(self._driver.foreign_engines.format(tables=names), params)
+        return bool(rows[0][0] == 0)
+
+    def runQuery(self, text: str, params: Params | None = None) -> Deferred[Sequence[Row]]:
+        """Run one SELECT without trying again."""
+        work = self._reads.connections.select(text, params or {}, self._max_rows)
+        return ensureDeferred(self._run(self._reads, work))
+
+    def runOperation(self, text: str, params: Params | Sequence[Any] = ()) -> Deferred[None]:
+        """Run one statement in a transaction of its own."""
+        return self.runInteraction(lambda transaction: transaction.execute(text, params))
+
+    def runInteraction(self, function: Callable[..., T], *args: Any, **kw: Any) -> Deferred[T]:
+        """Call a function with a cursor, in a thread, within one transaction."""
+        work = self._writes.connections.interact(function, *args, **kw)
+        return ensureDeferred(self._run(self._writes, work))
+
+    def status(self) -> PoolStatus:
+        """Tell how the pool is, without asking the database."""
+        return PoolStatus(
+            sum(lane.in_flight for lane in self._lanes()),
+            sum(lane.waiting for lane in self._lanes()),
+            self._last_error,
+            self._last_error_at,
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more work, let what was taken end, then close; the reactor runs on meanwhile.
+
+        What has not ended after ``drain_seconds`` is left to itself, and what waits is refused;
+        a later call closes then.
+        """
+        super().stopService()  # type: ignore[no-untyped-call]  # Service is not typed
+        self._stopping = True
+        return ensureDeferred(self._drain())
+
+    async def _drain(self) -> None:
+        end = self._reactor.seconds() + self._drain_seconds
+        while self._calls or self.status().in_flight:
+            if self._reactor.seconds() > end:
+                self._log.warn("{name}: queries still run", name=self.name)
+                for lane in self._lanes():
+                    lane.refuse()
+                return
+            await deferLater(self._reactor, 0.02)
+        for lane in self._lanes():
+            await lane.close()
+
+    def _lanes(self) -> Iterable[Lane]:
+        return dict.fromkeys((self._reads, self._writes))
+
+    async def _run(self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float] = ()) -> T:
+        try:
+            if self._stopping:
+                raise DatabaseUnavailable(f"{lane.label} is closed")
+            self._calls += 1
+            try:
+                return await self._attempts(lambda: lane.call(work), pauses)
+            finally:
+                self._calls -= 1
+        except DatabaseUnavailable as e:
+            self._last_error, self._last_error_at = e.msg, time.time()
+            raise
+
+    async def _attempts(self, attempt: Callable[[], Awaitable[T]], pauses: Sequence[float]) -> T:
+        end = self._reactor.seconds() + self._statement_seconds
+        left = list(pauses)
+        while True:
+            try:
+                return await attempt()
+            except Exception as e:
+                verdict = self._driver.verdict(e)
+                if verdict is None:
+                    raise
+                if not left or verdict.trouble not in AGAIN or self._reactor.seconds() >= end:
+                    raise self._error(verdict, e) from e
+                self._log.info("{name}: trying again after {error}", name=self.name, error=e)
+            await deferLater(self._reactor, left.pop(0) * random.uniform(0.5, 1.5))
+
+    def _error(self, verdict: Verdict, error: Exception) -> Exception:
+        text = f"the {self.name} database {verdict.text}"
+        match verdict.trouble:
+            case Trouble.DUPLICATE:
+                return DuplicateError(text)
+            case Trouble.VALUE:
+                return ValueRefusedError(f"{text}: {error}"[:300])
+        return DatabaseUnavailable(text)
+
+
+def open_database(
+    url: str,
+    *,
+    reactor: Any,
+    name: str,
+    size: int,
+    max_waiting: int,
+    statement_seconds: float,
+    max_rows: int,
+    password: str | None = None,
+    tls_ca: str | None = None,
+    read_only: bool = False,
+    drain_seconds: float = 10.0,
+) -> PooledDatabase:
+    """Make the pool for ``sqlite:PATH`` or ``mysql://user@host:port/dbname?unix_socket=...``.
+
+    Nothing is connected before the first query.  ``size`` bounds the connections (of SQLite's
+    readers; it has one writer), ``max_waiting`` the callers that wait for one,
+    ``statement_seconds`` that wait and each statement, ``max_rows`` the answer of a SELECT.
+    Whatever the engine, row counts are of
+    rows matched, sums are plain numbers, and dates come as texts ``YYYY-MM-DD HH:MM:SS``.
+
+    :raises ConfigError: the URL is wrong.
+    """
+    scheme = url.partition(":")[0]
+    if scheme not in DRIVERS:
+        raise ConfigError(f"{name}: database URL of kind {scheme!r}; allowed: {sorted(DRIVERS)}")
+    driver = DRIVERS[scheme](
+        url,
+        name=name,
+        seconds=statement_seconds,
+        read_only=read_only,
+        password=password,
+        tls_ca=tls_ca,
+    )
+
+    def lane(threads: int) -> Lane:
+        return Lane(
+            f"the {name} database",
+            Connections(driver, reactor, threads),
+            reactor,
+            DeferredSemaphore(threads),
+            max_waiting,
+            statement_seconds,
+        )
+
+    reads = lane(1 if driver.shared else size)
+    apart = driver.one_writer and not driver.shared and not read_only
+    return PooledDatabase(
+        name,
+        driver.dialect,
+        driver,
+        reads,
+        lane(1) if apart else reads,
+        reactor,
+        max_rows,
+        statement_seconds,
+        drain_seconds,
+    )

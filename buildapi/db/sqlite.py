@@ -1,0 +1,178 @@
+"""SQLite through the standard library: one file, WAL, one writer, interruptible statements."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from buildapi.db.driver import Trouble, Verdict
+from buildapi.db.sql import Params, Row, RowLimitError
+from buildapi.errors import ConfigError
+
+MEMORY = ":memory:"
+BUSY_SECONDS = 5.0
+STEPS = 10_000
+"""After so many steps of SQLite's machine, about a millisecond, the time is looked at."""
+
+HELD_UP = Verdict(Trouble.UNAVAILABLE, "is held up by locks")
+TOO_SLOW = Verdict(Trouble.UNAVAILABLE, "took too long")
+UNREACHABLE = Verdict(Trouble.UNAVAILABLE, "cannot be opened or read")
+READ_ONLY = Verdict(Trouble.UNAVAILABLE, "takes no writes now")
+DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
+DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
+VALUE = Verdict(Trouble.VALUE, "cannot store a value")
+
+_BY_CODE: dict[int, Verdict] = {
+    sqlite3.SQLITE_BUSY: HELD_UP,
+    sqlite3.SQLITE_LOCKED: HELD_UP,
+    sqlite3.SQLITE_INTERRUPT: TOO_SLOW,
+    sqlite3.SQLITE_CANTOPEN: UNREACHABLE,
+    sqlite3.SQLITE_IOERR: UNREACHABLE,
+    sqlite3.SQLITE_NOTADB: UNREACHABLE,
+    sqlite3.SQLITE_CORRUPT: UNREACHABLE,
+    sqlite3.SQLITE_READONLY: READ_ONLY,
+    sqlite3.SQLITE_FULL: DISK_FULL,
+    sqlite3.SQLITE_TOOBIG: VALUE,
+}
+_UNIQUE = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_ROWID,
+}
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that gives up a statement past ``deadline``, in seconds of the steady clock."""
+
+    deadline = math.inf
+
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+
+@attrs.frozen
+class SQLiteDriver:
+    """A database file; its folder is made when it is opened for writing."""
+
+    path: str
+    seconds: float
+    read_only: bool = False
+    dialect: str = "sqlite"
+    module: str = "sqlite3"
+    one_writer: bool = True
+    foreign_engines: str | None = None
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        name: str,
+        seconds: float,
+        read_only: bool,
+        password: str | None,  # noqa: ARG003  # one signature for all drivers
+        tls_ca: str | None,  # noqa: ARG003  # one signature for all drivers
+    ) -> SQLiteDriver:
+        """Read ``sqlite:PATH`` or ``sqlite:///PATH`` (so four slashes begin an absolute path).
+
+        :raises ConfigError: there is no path.
+        """
+        path = url.partition(":")[2].removeprefix("///")
+        if not path or path.startswith("//"):
+            raise ConfigError(f"{name}: {url!r}; allowed: sqlite:PATH or sqlite:///PATH")
+        return cls(path, seconds, read_only)
+
+    @property
+    def shared(self) -> bool:
+        """A database in memory belongs to one connection."""
+        return self.path == MEMORY
+
+    def connect(self) -> Any:
+        """Open the file in WAL mode, so that readers and the writer do not wait for each other."""
+        if not self.read_only:
+            with contextlib.suppress(OSError):  # SQLite says it better
+                Path(self.path).absolute().parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            self._file(),
+            uri=not self.shared,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
+            timeout=min(BUSY_SECONDS, self.seconds),
+        )
+        try:
+            self._set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _file(self) -> str:
+        if self.shared:
+            return self.path
+        mode = "rw" if self.read_only else "rwc"
+        return f"{Path(self.path).absolute().as_uri()}?mode={mode}"
+
+    def _set_up(self, connection: _Connection) -> None:
+        connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if self.read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            # refused while another connection reads in the old mode: that mode works too
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = WAL")
+        connection.set_progress_handler(connection.late, STEPS)
+        self.ready(connection, 0)
+
+    def ready(self, connection: Any, idle: float) -> bool:  # noqa: ARG002  # a file does not go stale
+        """Give the next work its time."""
+        connection.deadline = time.monotonic() + self.seconds
+        return True
+
+    def usable(self, connection: Any) -> bool:
+        """Keep it unless a transaction could not be ended."""
+        try:
+            return not connection.in_transaction
+        except sqlite3.ProgrammingError:  # closed
+            return False
+
+    def close(self, connection: Any) -> None:
+        """Close the file."""
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+
+    def begin(self, connection: Any) -> None:
+        """Start a transaction as the writer, since a reader cannot always become one."""
+        connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
+
+    def execute(self, cursor: Any, text: str, params: Params) -> None:
+        """Execute a text with ``:name`` parameters."""
+        cursor.execute(text, dict(params))
+
+    def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
+        """Run a SELECT, reading no more rows than allowed."""
+        with contextlib.closing(connection.cursor()) as cursor:
+            self.execute(cursor, text, params)
+            rows: Sequence[Row] = cursor.fetchmany(max_rows + 1)
+        if len(rows) > max_rows:
+            raise RowLimitError(f"more than {max_rows} rows")
+        return rows
+
+    def verdict(self, error: BaseException) -> Verdict | None:
+        """Judge by the extended result code."""
+        if isinstance(error, UnicodeEncodeError | OverflowError | sqlite3.DataError):
+            return VALUE
+        if not isinstance(error, sqlite3.Error):
+            return None
+        code: int = getattr(error, "sqlite_errorcode", 0)
+        return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF)

@@ -1,0 +1,343 @@
+"""The job store in SQL: the contract, old tables, other people's rows, lost answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+import pytest
+import pytest_twisted
+from twisted.internet.defer import ensureDeferred
+
+from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.pool import PooledDatabase
+from buildapi.db.schema import create_jobs_schema, schema_sql, statements
+from buildapi.db.sql import Database, Params, Row, Statement
+from buildapi.errors import BadRequest, DatabaseUnavailable
+from buildapi.interfaces import JobStore
+from buildapi.model.records import JobState
+from tests.db.conftest import OpenPool
+from tests.db.jobstore_contract import NOW, WHAT, WHEN, WHO, JobStoreContract, added, report
+from tests.reactor import twisted_test
+
+OLD_ROW = """INSERT INTO jobrequests (action, who, `when`, completed_at, what, complete_data)
+ VALUES (:action, :who, :when, :completed_at, :what, :complete_data)"""
+# As the old program made it; on MySQL with the server's old default character set.
+OLD_TABLE = {
+    "sqlite": """CREATE TABLE jobrequests (id INTEGER NOT NULL, action VARCHAR(20) NOT NULL,
+ who VARCHAR(512) NOT NULL, `when` INTEGER NOT NULL, completed_at INTEGER, what TEXT NOT NULL,
+ complete_data TEXT, PRIMARY KEY (id))""",
+    "mysql": """CREATE TABLE jobrequests (id INTEGER NOT NULL AUTO_INCREMENT,
+ action VARCHAR(20) NOT NULL, who VARCHAR(512) NOT NULL, `when` INTEGER NOT NULL,
+ completed_at INTEGER, what TEXT NOT NULL, complete_data TEXT, PRIMARY KEY (id))
+ ENGINE=InnoDB DEFAULT CHARSET=utf8mb3""",
+}
+
+
+@pytest.fixture
+def db(url: str, open_pool: OpenPool) -> PooledDatabase:
+    pool = open_pool(url)
+    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
+    return pool
+
+
+@pytest.fixture
+def old_db(url: str, engine: str, open_pool: OpenPool) -> PooledDatabase:
+    """Give a database with the old table, used by the new program."""
+
+    async def make(pool: PooledDatabase) -> None:
+        await pool.transact([Statement(OLD_TABLE[engine])])
+        await create_jobs_schema(pool)
+
+    pool = open_pool(url)
+    pytest_twisted.blockon(ensureDeferred(make(pool)))
+    return pool
+
+
+@pytest.fixture
+def store(db: PooledDatabase) -> JobStore:
+    return SQLJobStore(db)
+
+
+@pytest.fixture
+def old_store(old_db: PooledDatabase) -> JobStore:
+    return SQLJobStore(old_db)
+
+
+async def old_row(db: Database, **columns: Any) -> int:
+    """Insert a row as an old web process does."""
+    row: dict[str, Any] = {
+        "action": "cancel_build",
+        "who": WHO,
+        "when": WHEN,
+        "completed_at": None,
+        "what": '{"bid": 1}',
+        "complete_data": None,
+    }
+    return (await db.transact([Statement(OLD_ROW, row | columns, 1)]))[0]
+
+
+class TestSQLJobStore(JobStoreContract):
+    """The contract on our own tables."""
+
+    @pytest.fixture
+    def store(self, db: PooledDatabase) -> JobStore:
+        return SQLJobStore(db)
+
+
+# --- rows of old web processes --------------------------------------------------------------
+
+
+@twisted_test(10)
+async def test_a_row_of_an_old_web_process_is_queued_and_sent(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await old_row(db)
+    job = await store.get(id_)
+    assert job is not None
+    assert (job.state, job.what) == (JobState.QUEUED, {"bid": 1})
+    assert list(await store.unsettled(sent_too=False, before=NOW, limit=9)) == []
+    assert [j.id for j in await store.unsettled(sent_too=True, before=NOW, limit=9)] == [id_]
+
+
+@twisted_test(10)
+async def test_a_row_of_an_old_web_process_runs_like_any_other(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await old_row(db)
+    assert await store.begin(id_, "a1", NOW)
+    assert await store.begin(id_, "a2", NOW)
+    assert not await store.refuse(id_, report(id_), NOW)
+    assert await store.finish(id_, report(id_), NOW)
+    assert not await store.begin(id_, "a1", NOW)
+    job = await store.get(id_)
+    assert job is not None
+    assert (job.state, job.agent) == (JobState.DONE, "a2")
+
+
+@twisted_test(10)
+async def test_a_row_of_an_old_web_process_can_be_refused(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await old_row(db)
+    assert await store.refuse(id_, report(id_, errors=True), NOW)
+    assert not await store.begin(id_, "a1", NOW)
+
+
+@twisted_test(10)
+async def test_a_row_finished_by_an_old_web_process_never_begins(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    ours, theirs = await added(store), await old_row(db)
+    await store.begin(ours, "a1", NOW)
+    done = "UPDATE jobrequests SET completed_at = 5, complete_data = '{}' WHERE id = :id"
+    await db.transact([Statement(done, {"id": id_}, 1) for id_ in (ours, theirs)])
+    for id_ in (ours, theirs):
+        assert not await store.begin(id_, "a1", NOW)
+        assert not await store.finish(id_, report(id_), NOW)
+        job = await store.get(id_)
+        assert job is not None
+        assert job.state is JobState.DONE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "7",
+        "no JSON",
+        '{"cut": "of',
+        '{"body": []}',
+        '{"body": {"errors": null}}',
+        "[" * 5000,
+    ],
+)
+@twisted_test(10)
+async def test_undecodable_texts_do_not_break_a_listing(
+    db: PooledDatabase, store: JobStore, text: str
+) -> None:
+    await old_row(db, what=text, completed_at=5, complete_data=text)
+    (job,) = await store.latest(9, 0)
+    assert job.state is JobState.DONE
+    if not text.startswith("{") or "cut" in text:
+        assert (job.what, job.complete_data) == ({}, None)
+
+
+@pytest.mark.parametrize("name", ["new_build_at_revisio", "new_pgobuild_at_revi", "anything"])
+@twisted_test(10)
+async def test_names_of_actions_come_back_as_stored(
+    db: PooledDatabase, store: JobStore, name: str
+) -> None:
+    await old_row(db, action=name)
+    assert [job.action for job in await store.latest(1, 0)] == [name]
+
+
+# --- old tables -----------------------------------------------------------------------------
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+class TestOldTable(JobStoreContract):
+    """The contract on the old table (SQLite has no other), but for names it cannot hold."""
+
+    @pytest.fixture
+    def store(self, old_db: PooledDatabase) -> JobStore:
+        return SQLJobStore(old_db)
+
+    @pytest.mark.parametrize("who", ["o'brien %s", "zoë", "李 <li@example.org>"])
+    @twisted_test(10)
+    async def test_any_name_is_kept(self, store: JobStore, who: str) -> None:
+        job = await store.get(await added(store, who=who))
+        assert job is not None
+        assert job.who == who
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["reprioritize", "cancel_request", "cancel_build", "rebuild_build", "rebuild_request"],
+)
+@twisted_test(10)
+async def test_an_old_table_takes_every_action(old_store: JobStore, action: str) -> None:
+    job = await old_store.get(await old_store.add(WHO, WHEN, action, {"x": "\U0001f600"}))
+    assert job is not None
+    assert (job.action, job.what) == (action, {"x": "\U0001f600"})
+
+
+@twisted_test(10)
+async def test_a_name_an_old_table_cannot_hold_is_a_bad_request(
+    old_store: JobStore, engine: str
+) -> None:
+    """SQLite can hold it; MySQL's old character set cannot, and nothing is recorded then."""
+    if engine == "sqlite":
+        assert await added(old_store, who="\U0001f600")
+        return
+    with pytest.raises(BadRequest):
+        await added(old_store, who="\U0001f600")
+    with pytest.raises(BadRequest):
+        await added(old_store, who="x" * 600)
+    assert list(await old_store.latest(9, 0)) == []
+
+
+@twisted_test(10)
+async def test_a_name_no_encoding_knows_is_a_bad_request(store: JobStore) -> None:
+    with pytest.raises(BadRequest):
+        await added(store, who="\udc80")
+    assert list(await store.latest(9, 0)) == []
+
+
+@twisted_test(10)
+async def test_a_report_too_long_for_an_old_table_is_shortened(
+    old_store: JobStore, engine: str
+) -> None:
+    id_ = await added(old_store)
+    items = [{"state": "done", "detail": "y" * 100}] * 1000
+    long = {**report(id_, errors=True, msg="m" * 9000), "items": items}
+    assert await old_store.finish(id_, long, NOW)
+    job = await old_store.get(id_)
+    assert job is not None
+    assert job.state is JobState.FAILED
+    assert job.complete_data is not None
+    kept = len(job.complete_data["body"]["msg"])
+    assert (kept, "items" in job.complete_data) == (
+        (9000, True) if engine == "sqlite" else (4000, False)
+    )
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+@twisted_test(10)
+async def test_the_upgrade_makes_an_old_table_wide(
+    old_db: PooledDatabase, old_store: JobStore
+) -> None:
+    before = await old_row(old_db, action="cancel_build", who="zoë", completed_at=5)
+    await old_db.transact(statements(schema_sql("mysql", "jobs-widen")))
+    first = await old_store.get(before)
+    assert first is not None
+    assert (first.action, first.who, first.completed_at) == ("cancel_build", "zoë", 5)
+    job = await old_store.get(
+        await old_store.add("\U0001f600", 2**32, "new_nightly_at_revision", WHAT)
+    )
+    assert job is not None
+    assert (job.action, job.who, job.when) == ("new_nightly_at_revision", "\U0001f600", 2**32)
+    await old_store.finish(job.id, {**report(job.id), "items": ["z" * 200_000]}, NOW)
+    long = await old_store.get(job.id)
+    assert long is not None
+    assert long.complete_data is not None
+    assert len(json.dumps(long.complete_data)) > 200_000
+
+
+# --- lost answers ---------------------------------------------------------------------------
+
+
+@attrs.frozen
+class ForgetfulDatabase:
+    """A pool whose first commit is done but not heard of, so that it tries again."""
+
+    db: PooledDatabase
+
+    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
+        return await self.db.fetch(text, params)
+
+    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
+        await self.db.transact(statements)
+        return await self.db.transact(statements)
+
+    async def transactional(self, tables: Iterable[str]) -> bool:
+        return await self.db.transactional(tables)
+
+
+@twisted_test(10)
+async def test_a_job_is_recorded_once_though_the_answer_was_lost(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await added(SQLJobStore(ForgetfulDatabase(db)))
+    assert [job.id for job in await store.latest(9, 0)] == [id_]
+
+
+@twisted_test(10)
+async def test_a_refusal_stands_though_the_answer_was_lost(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await added(store)
+    forgetful = SQLJobStore(ForgetfulDatabase(db))
+    assert await forgetful.refuse(id_, report(id_, errors=True), NOW)
+    assert not await store.begin(id_, "a1", NOW)
+
+
+@twisted_test(10)
+async def test_a_beginning_stands_though_the_answer_was_lost(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    ours, theirs = await added(store), await old_row(db)
+    forgetful = SQLJobStore(ForgetfulDatabase(db))
+    assert await forgetful.begin(ours, "a1", NOW)
+    assert await forgetful.begin(theirs, "a1", NOW)
+
+
+@twisted_test(10)
+async def test_an_id_given_out_again_is_a_new_job(db: PooledDatabase, store: JobStore) -> None:
+    """Somebody deletes rows of the shared table, and ids begin again."""
+    id_ = await added(store)
+    await store.begin(id_, "a1", NOW)
+    again = Statement("UPDATE buildapi_jobs SET request_id = :next", {"next": id_ + 1}, 1)
+    await db.transact([Statement("DELETE FROM jobrequests WHERE id = :id", {"id": id_}, 1), again])
+    new = await added(store)
+    assert new == id_ + 1
+    job = await store.get(new)
+    assert job is not None
+    assert (job.state, job.agent) == (JobState.QUEUED, None)
+
+
+@twisted_test(10)
+async def test_without_a_database_nothing_is_recorded(
+    url: str, open_pool: OpenPool, store: JobStore
+) -> None:
+    closed = open_pool(url)
+    await closed.stopService()
+    with pytest.raises(DatabaseUnavailable):
+        await added(SQLJobStore(closed))
+    assert list(await store.latest(9, 0)) == []

@@ -1,0 +1,348 @@
+"""What only a database server can do to a pool."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymysql.connections import Connection
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
+from twisted.internet.threads import deferToThread
+
+from buildapi.db.pool import PooledDatabase
+from buildapi.db.sql import GuardFailedError, Query, RowLimitError, Statement, ValueRefusedError
+from buildapi.errors import DatabaseUnavailable
+from tests.db.certificates import make_certificate
+from tests.db.conftest import OpenPool, check_round_trip, for_texts
+from tests.reactor import sleep, twisted_test
+from tests.services.mariadb import MariaDB, free_port, start_mariadb
+
+pytestmark = pytest.mark.mariadb
+
+ROWS = [
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER NOT NULL) ENGINE=InnoDB",
+    "INSERT INTO t SELECT seq, 0 FROM seq_1_to_50",
+    "CREATE TABLE texts (id INTEGER PRIMARY KEY AUTO_INCREMENT, s LONGTEXT)",
+]
+COUNT = "UPDATE t SET n = n + 1 WHERE id = :id"
+VALUES = Query("SELECT n FROM t WHERE id <= 3 ORDER BY id", int)
+
+
+@pytest.fixture
+def database(mariadb: MariaDB) -> str:
+    """Give the name of a database with the table ``t``."""
+    name = mariadb.database("server").rpartition("/")[2]
+    mariadb.execute(*ROWS, database=name)
+    return name
+
+
+@pytest.fixture
+def db(mariadb: MariaDB, database: str, open_pool: OpenPool) -> PooledDatabase:
+    return open_pool(mariadb.url(database))
+
+
+@pytest.fixture(scope="module")
+def certificate() -> Iterator[tuple[Path, Path]]:
+    """Give the files of a certificate and its key, where the server's account can read them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = make_certificate(folder)
+        for path in (folder, *files):
+            path.chmod(0o755)
+        yield files
+
+
+@pytest.fixture(scope="module")
+def own_server(
+    certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MariaDB]:
+    """Start a server that tests may stop; they leave it running."""
+    options = [f"--ssl-cert={certificate[0]}", f"--ssl-key={certificate[1]}"]
+    server = start_mariadb(tmp_path_factory.mktemp("own"), *options)
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def rival(mariadb: MariaDB, database: str) -> Iterator[Connection[Any]]:
+    """Give a connection of somebody else, within a transaction."""
+    connection = mariadb.connect(database)
+    connection.begin()
+    yield connection
+    connection.close()
+
+
+def started(awaitable: Any) -> Deferred[Any]:
+    return ensureDeferred(awaitable)
+
+
+def counted(*ids: int) -> list[Statement]:
+    return [Statement(COUNT, {"id": id_}, 1) for id_ in ids]
+
+
+# --- sessions -------------------------------------------------------------------------------
+
+
+@twisted_test(10)
+async def test_a_session_has_our_settings(mariadb: MariaDB, open_pool: OpenPool) -> None:
+    db = open_pool(mariadb.database("x"), statement_seconds=6)
+    rows = await db.fetch(
+        "SELECT @@session.tx_isolation, @@session.max_statement_time, @@session.time_zone,"
+        " @@session.innodb_lock_wait_timeout, @@session.character_set_client,"
+        " @@session.autocommit, @@session.sql_mode LIKE '%STRICT_ALL_TABLES%'",
+        {},
+    )
+    assert [tuple(row) for row in rows] == [("READ-COMMITTED", 6, "+00:00", 2, "utf8mb4", 1, 1)]
+
+
+@twisted_test(10)
+async def test_dates_come_as_texts(db: PooledDatabase) -> None:
+    rows = await db.fetch("SELECT CAST('2017-02-08 17:03:04' AS DATETIME)", {})
+    assert rows[0][0] == "2017-02-08 17:03:04"
+
+
+@twisted_test(10)
+async def test_the_unix_socket_works_too(
+    mariadb: MariaDB, database: str, open_pool: OpenPool
+) -> None:
+    url = f"mysql://root@localhost:{free_port()}/{database}?unix_socket={mariadb.socket_path}"
+    assert await VALUES.many(open_pool(url)) == [0, 0, 0]
+
+
+@twisted_test(10)
+async def test_a_refused_login_is_told_without_the_password(
+    mariadb: MariaDB, database: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(mariadb.url(database).replace("root@", "bob@"), password="s3cret")
+    with pytest.raises(DatabaseUnavailable, match="test database refuses our account") as caught:
+        await VALUES.many(db)
+    assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r} {db.status()}"
+
+
+CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+
+
+@twisted_test(10)
+async def test_connections_are_encrypted_where_an_authority_is_given(
+    own_server: MariaDB, certificate: tuple[Path, Path], open_pool: OpenPool
+) -> None:
+    url = own_server.database("x")
+    plain = await open_pool(url).fetch(CIPHER, {})
+    encrypted = await open_pool(url, tls_ca=str(certificate[0])).fetch(CIPHER, {})
+    assert [bool(rows[0][1]) for rows in (plain, encrypted)] == [False, True]
+
+
+@twisted_test(10)
+async def test_a_server_of_another_authority_is_not_talked_to(
+    own_server: MariaDB, tmp_path: Path, open_pool: OpenPool
+) -> None:
+    other, _ = make_certificate(tmp_path)
+    db = open_pool(own_server.database("x"), tls_ca=str(other))
+    with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
+        await db.fetch(CIPHER, {})
+
+
+# --- servers that go away -------------------------------------------------------------------
+
+
+@twisted_test(20)
+@pytest.mark.parametrize("idle", [0, 1.2])
+async def test_a_restart_between_requests_fails_none(
+    own_server: MariaDB, open_pool: OpenPool, idle: float
+) -> None:
+    url = own_server.database("x")
+    own_server.execute(*ROWS, database=url.rpartition("/")[2])
+    db = open_pool(url, size=3)
+    await gatherResults([started(db.fetch("SELECT SLEEP(0.1)", {})) for _ in range(3)])
+    await sleep(idle)
+    await deferToThread(own_server.restart)
+    answers = await gatherResults(
+        [started(VALUES.many(db)) for _ in range(6)]
+        + [started(db.transact(counted(1, 2))) for _ in range(6)]
+    )
+    assert len(answers) == 12
+    assert await VALUES.many(db) == [6, 6, 0]
+    assert db.status().last_error is None
+
+
+@twisted_test(20)
+async def test_connections_are_tried_before_work_that_is_not_repeated(
+    own_server: MariaDB, open_pool: OpenPool
+) -> None:
+    db = open_pool(own_server.database("x"), size=1)
+    await db.runQuery("SELECT 1")
+    await sleep(1.1)
+    await deferToThread(own_server.restart)
+    await db.runOperation("CREATE TABLE t (id INTEGER)")
+    assert db.status().last_error is None
+
+
+@twisted_test(20)
+async def test_a_server_that_is_down_is_told_at_once_and_forgotten_when_it_is_back(
+    own_server: MariaDB, open_pool: OpenPool
+) -> None:
+    db = open_pool(own_server.database("x"))
+    await db.fetch("SELECT 1", {})
+    await deferToThread(own_server.kill)
+    begun = time.monotonic()
+    with pytest.raises(DatabaseUnavailable, match="the test database cannot be reached"):
+        await db.fetch("SELECT 1", {})
+    assert time.monotonic() - begun < 2
+    await deferToThread(own_server.start)
+    assert len(await db.fetch("SELECT 1", {})) == 1
+
+
+@twisted_test(20)
+async def test_a_server_that_hangs_is_given_up_in_time(
+    own_server: MariaDB, open_pool: OpenPool
+) -> None:
+    db = open_pool(own_server.database("x"), statement_seconds=0.5)
+    await db.fetch("SELECT 1", {})
+    await sleep(1.1)  # so that the connection is tried before it is used
+    own_server.suspend()
+    begun = time.monotonic()
+    with pytest.raises(DatabaseUnavailable, match="the test database does not answer"):
+        await db.fetch("SELECT 1", {})
+    assert time.monotonic() - begun < 4
+    own_server.resume()
+    assert len(await db.fetch("SELECT 1", {})) == 1
+
+
+@twisted_test(10)
+async def test_a_transaction_whose_connection_is_killed_is_done_again(
+    mariadb: MariaDB, db: PooledDatabase
+) -> None:
+    kill_once = [True]
+
+    def kill() -> None:
+        if kill_once and kill_once.pop():
+            mariadb.execute(f"KILL {number}")
+
+    (number,) = (await db.fetch("SELECT CONNECTION_ID()", {}))[0]
+    slow = Statement("UPDATE t SET n = n + SLEEP(0.3) + 1 WHERE id = 3", rows=1)
+    running = started(db.transact([*counted(1, 2), slow]))
+    await sleep(0.1)
+    await deferToThread(kill)
+    await running
+    assert await VALUES.many(db) == [1, 1, 1]
+
+
+@twisted_test(10)
+async def test_a_connection_lost_between_two_rows_is_no_end(
+    mariadb: MariaDB, database: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(mariadb.url(database), size=1)
+    (number,) = (await db.fetch("SELECT CONNECTION_ID()", {}))[0]
+    rows = "SELECT REPEAT('x', 20000), SLEEP(0.1) FROM t"
+    running = db.runQuery(rows)
+    await sleep(0.4)
+    await deferToThread(mariadb.execute, f"KILL {number}")
+    with pytest.raises(DatabaseUnavailable, match="does not answer"):
+        await running
+    assert await VALUES.many(db) == [0, 0, 0]
+
+
+@twisted_test(10)
+async def test_an_endless_answer_is_dropped_at_the_bound(
+    mariadb: MariaDB, database: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(mariadb.url(database), size=1, max_rows=100)
+    begun = time.monotonic()
+    with pytest.raises(RowLimitError):
+        await db.fetch("SELECT seq FROM seq_1_to_1000000000", {})
+    assert time.monotonic() - begun < 2
+    assert await VALUES.many(db) == [0, 0, 0]
+
+
+# --- locks ----------------------------------------------------------------------------------
+
+
+@twisted_test(15)
+async def test_a_deadlock_is_tried_again(db: PooledDatabase, rival: Connection[Any]) -> None:
+    with rival.cursor() as cursor:
+        # the one who changed fewer rows is the victim
+        cursor.execute("UPDATE t SET n = n + 10 WHERE id = 2 OR id > 3")
+        ours = started(db.transact(counted(1, 2)))
+        await sleep(0.3)
+        assert not ours.called
+        await deferToThread(cursor.execute, "UPDATE t SET n = n + 10 WHERE id = 1")
+        rival.commit()
+    await ours
+    assert await VALUES.many(db) == [11, 11, 0]
+
+
+@twisted_test(15)
+async def test_a_lock_held_for_a_while_is_waited_for(
+    db: PooledDatabase, rival: Connection[Any]
+) -> None:
+    """The server gives up after one second here; trying again gets through."""
+    with rival.cursor() as cursor:
+        cursor.execute("UPDATE t SET n = 10 WHERE id = 1")
+    ours = started(db.transact(counted(2, 1)))
+    await sleep(1.5)
+    rival.commit()
+    await ours
+    assert await VALUES.many(db) == [11, 1, 0]
+
+
+@twisted_test(15)
+async def test_a_lock_held_too_long_is_an_error(
+    mariadb: MariaDB, database: str, open_pool: OpenPool, rival: Connection[Any]
+) -> None:
+    db = open_pool(mariadb.url(database), statement_seconds=1.8)
+    with rival.cursor() as cursor:
+        cursor.execute("UPDATE t SET n = 10 WHERE id = 1")
+    with pytest.raises(DatabaseUnavailable, match="the test database is held up by locks"):
+        await db.transact(counted(2, 1))
+    rival.rollback()
+    assert await VALUES.many(db) == [0, 0, 0]
+
+
+@twisted_test(10)
+async def test_a_guard_sees_what_was_committed_a_moment_ago(
+    db: PooledDatabase, rival: Connection[Any]
+) -> None:
+    guard = Statement("UPDATE t SET n = 1 WHERE id = 1 AND n = 0", rows=1)
+    with rival.cursor() as cursor:
+        cursor.execute("UPDATE t SET n = 7 WHERE id = 1")
+        ours = started(db.transact([*counted(2), guard]))
+        await sleep(0.2)
+        rival.commit()
+    with pytest.raises(GuardFailedError):
+        await ours
+    assert await VALUES.many(db) == [7, 0, 0]
+
+
+# --- values and tables ----------------------------------------------------------------------
+
+
+@for_texts
+@twisted_test(10)
+async def test_texts_come_back_as_they_were(db: PooledDatabase, text: str) -> None:
+    await check_round_trip(db, text)
+
+
+@twisted_test(10)
+async def test_tables_without_transactions_are_found(
+    mariadb: MariaDB, database: str, db: PooledDatabase
+) -> None:
+    mariadb.execute("CREATE TABLE old (id INTEGER) ENGINE=MyISAM", database=database)
+    assert await db.transactional(["t"])
+    assert not await db.transactional(["t", "old"])
+    assert await db.transactional([])
+
+
+@twisted_test(10)
+async def test_what_does_not_fit_is_refused_and_not_cut(
+    mariadb: MariaDB, database: str, db: PooledDatabase
+) -> None:
+    mariadb.execute("CREATE TABLE s (a VARCHAR(3) CHARACTER SET utf8mb3)", database=database)
+    insert = "INSERT INTO s VALUES (:a)"
+    for text in ("long", "\U0001f600"):
+        with pytest.raises(ValueRefusedError, match="cannot store a value"):
+            await db.transact([Statement(insert, {"a": text})])
+    await db.transact([Statement(insert, {"a": "äöü"}, 1)])

@@ -1,0 +1,81 @@
+"""Our tables: made once, on either engine, under a name that is checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildapi.db.schema import (
+    create_jobs_schema,
+    create_marker_table,
+    schema_sql,
+    statements,
+    table_name,
+)
+from buildapi.db.sql import DuplicateError, Query, Statement
+from buildapi.errors import ConfigError
+from tests.db.conftest import OpenPool
+from tests.reactor import twisted_test
+
+DIALECTS = ("mysql", "sqlite")
+
+
+@twisted_test(10)
+async def test_making_the_tables_again_changes_nothing(url: str, open_pool: OpenPool) -> None:
+    db = open_pool(url)
+    await create_jobs_schema(db)
+    insert = "INSERT INTO jobrequests (action, who, `when`, what) VALUES ('a', 'b', 1, '{}')"
+    await db.transact([Statement(insert, rows=1)])
+    await create_jobs_schema(db)
+    assert await Query("SELECT COUNT(*) FROM jobrequests", int).many(db) == [1]
+    assert await db.transactional(["jobrequests", "buildapi_jobs"])
+
+
+@twisted_test(10)
+async def test_a_marker_can_be_written_once(url: str, open_pool: OpenPool) -> None:
+    db = open_pool(url)
+    for _ in range(2):
+        await create_marker_table(db, "our_markers")
+    mark = Statement(
+        "INSERT INTO our_markers (request_id, state, plan, created_at)"
+        " VALUES (7, 'written', :plan, 1)",
+        {"plan": "\U0001f600" * 70_000},
+        1,
+    )
+    await db.transact([mark])
+    with pytest.raises(DuplicateError):
+        await db.transact([mark])
+    lengths = Query("SELECT CHAR_LENGTH(plan) FROM our_markers", int)
+    if db.dialect == "sqlite":
+        lengths = Query("SELECT LENGTH(plan) FROM our_markers", int)
+    assert await lengths.many(db) == [70_000]
+    assert await db.transactional(["our_markers"])
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "a;DROP TABLE x", "a`", "ä", "a" * 65])
+def test_a_table_name_that_needs_quoting_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        table_name(name)
+    with pytest.raises(ConfigError):
+        schema_sql("mysql", "markers", markers=name)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_administrators_read_the_same_text(dialect: str) -> None:
+    text = schema_sql(dialect, "markers", markers="mine")
+    assert "CREATE TABLE IF NOT EXISTS mine (" in text
+    assert "buildapi_markers" not in text
+    assert text.startswith("-- ")
+
+
+@pytest.mark.parametrize(("dialect", "part"), [("oracle", "jobs"), ("sqlite", "jobs-widen")])
+def test_a_schema_that_does_not_exist_is_named(dialect: str, part: str) -> None:
+    with pytest.raises(ConfigError, match=part):
+        schema_sql(dialect, part)
+
+
+def test_a_file_is_split_into_its_statements() -> None:
+    text = "-- a; comment\nCREATE TABLE a (\n  b TEXT\n);\n\n-- more;\nCREATE INDEX c ON a (b);\n"
+    assert [s.text for s in statements(text)] == [
+        "CREATE TABLE a (\n  b TEXT\n)",
+        "CREATE INDEX c ON a (b)",
+    ]
