@@ -31,6 +31,7 @@ setup(
         "Jinja2>=3.1,<4",
         "klein>=24.8,<25",
         "msgspec>=0.19,<1",
+        "multipart>=1.2,<3",
         "orjson>=3.10,<4",
         "PyMySQL>=1.1,<2",
         "treq>=24.9",

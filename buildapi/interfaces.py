@@ -142,8 +142,11 @@ class Farm(Protocol):
     async def read(self, action: Action) -> RequestFacts | None:
         """Read what an action is about from the scheduler database itself, not a replica."""
 
-    async def write(self, request_id: int, plan: Plan) -> Written:
-        """Do all writes of a plan and the marker row in one short transaction, or nothing."""
+    async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
+        """Do all writes of a plan and the marker row in one short transaction, or nothing.
+
+        Where they were applied, list what they made.
+        """
 
     async def poke(self, step: Poke, who: str) -> Item:
         """Carry out one step at a master and look for its effect; safe to repeat."""

@@ -21,6 +21,7 @@ REASON_MAX = 256
 """Characters of ``buildsets.reason``."""
 
 OK = "Ok"
+CANCEL_FAILED = "Error cancelling build"
 
 
 def decide(action: Action, facts: RequestFacts | None, who: str) -> Plan:
@@ -39,6 +40,14 @@ def decide(action: Action, facts: RequestFacts | None, who: str) -> Plan:
             return _rebuild(action, facts, who, "No build with that id")
         case RebuildRequest():
             return _rebuild(action, facts, who, "No request with that id")
+
+
+def conclude(plan: Plan, items: Sequence[Item]) -> Outcome:
+    """Tell how a plan ended, by what its pokes came to: all of them must have worked."""
+    everything = (*plan.outcome.items, *items)
+    if all(item.state in ("done", "nothing") for item in items):
+        return Outcome(plan.outcome.errors, plan.outcome.msg, everything)
+    return Outcome(True, plan.failure, everything)
 
 
 def reason(verb: str, who: str) -> str:
@@ -83,17 +92,18 @@ def _cancel_request(facts: RequestFacts | None) -> Plan:
         return refused("No request with that id")
     request = facts.request
     ok = Outcome(False, f"{request.id}: {OK}")
-    if request.stage is Stage.PENDING:
+    failure = f"Error cancelling build (request {request.id})"
+    if not request.complete and not request.claimed_at:
         drop = DropRequest(request.id, request.buildsetid)
-        return Plan(ok, (drop,), (WatchDropped(request.id),))
+        return Plan(ok, (drop,), (WatchDropped(request.id),), failure)
     stops = _stops(facts, facts.running)
     if stops and request.claimed_at:
-        return Plan(ok, pokes=stops)
+        return Plan(ok, pokes=stops, failure=failure)
     if request.complete:
         msg = f"Request {request.id} is complete, nothing to do"
         return nothing(msg, "it is complete", brid=request.id)
     return refused(
-        f"Error cancelling build (request {request.id})",
+        failure,
         f"claimed by {request.claimed_by_name}, but no build has started (slave not answering?)",
         brid=request.id,
     )
@@ -109,8 +119,8 @@ def _cancel_build(action: CancelBuild, facts: RequestFacts | None) -> Plan:
         return nothing(msg, "it is complete", brid=request.id, bid=build.id)
     stops = _stops(facts, [build])
     if not stops:
-        return refused("Error cancelling build", "no master has claimed it", brid=request.id)
-    return Plan(Outcome(False, OK), pokes=stops)
+        return refused(CANCEL_FAILED, "no master has claimed it", brid=request.id)
+    return Plan(Outcome(False, OK), pokes=stops, failure=CANCEL_FAILED)
 
 
 def _stops(facts: RequestFacts, tries: Sequence[Try]) -> Sequence[StopBuild]:

@@ -14,12 +14,31 @@ class Branch:
     """A key of the branches file.
 
     ``names`` are the texts its stored branches equal or begin with: the key, the repository
-    path, and what the configuration adds. ``definition`` is its entry, unchanged.
+    path, and what the configuration adds.  ``rivals`` are such texts of other branches that
+    begin with one of ours.  ``definition`` is its entry in the file, unchanged.
     """
 
     name: str
     names: tuple[str, ...]
     definition: Mapping[str, Any]
+    rivals: tuple[str, ...] = ()
+
+    def owns(self, stored: str | None) -> bool:
+        """Tell whether a stored value belongs to this branch: the longest match wins.
+
+        ``mozilla-central-linux`` belongs to ``mozilla-central``; ``try-comm-central`` does not
+        belong to ``try`` where ``try-comm-central`` is a branch of its own.
+        """
+        if not stored:
+            return False
+        ours = [len(t) for t in self.names if begins(stored, t)]
+        theirs = [len(t) for t in self.rivals if begins(stored, t)]
+        return bool(ours) and max(ours) > max(theirs, default=0)
+
+
+def begins(stored: str, text: str) -> bool:
+    """Tell whether a stored branch is this text, or this text, a hyphen and more."""
+    return stored == text or stored.startswith(text + "-")
 
 
 def repository_path(definition: Mapping[str, Any]) -> str | None:
@@ -43,37 +62,32 @@ class Branches:
         stored: Mapping[str, Sequence[str]] | None = None,
     ) -> Branches:
         """Build the table; ``stored`` adds stored names per branch."""
-        extra = stored or {}
-
-        def branch(name: str, definition: Mapping[str, Any]) -> Branch:
-            path = repository_path(definition)
-            names = dict.fromkeys([name, *([path] if path else []), *extra.get(name, ())])
-            return Branch(name, tuple(names), definition)
-
-        return cls({name: branch(name, d) for name, d in definitions.items()})
+        names = {
+            name: _names(name, definition, (stored or {}).get(name, ()))
+            for name, definition in definitions.items()
+        }
+        return cls(
+            {
+                name: Branch(name, own, definitions[name], _rivals(name, names))
+                for name, own in names.items()
+            }
+        )
 
     def get(self, name: str) -> Branch | None:
         """Find a branch by its exact key."""
         return self.by_name.get(name)
-
-    def owner(self, stored: str | None) -> str | None:
-        """Tell the key of the branch a stored value belongs to: the longest match wins.
-
-        ``mozilla-central-linux`` belongs to ``mozilla-central``; ``try-comm-central`` does not
-        belong to ``try`` where ``try-comm-central`` is a branch of its own.
-        """
-        if not stored:
-            return None
-        best = max(
-            ((len(text), b.name) for b in self.by_name.values() for text in _matching(b, stored)),
-            default=None,
-        )
-        return best[1] if best else None
 
     def definitions(self) -> dict[str, Any]:
         """Give the branches file back as it is."""
         return {name: dict(b.definition) for name, b in self.by_name.items()}
 
 
-def _matching(branch: Branch, stored: str) -> Iterable[str]:
-    return (t for t in branch.names if stored == t or stored.startswith(t + "-"))
+def _names(name: str, definition: Mapping[str, Any], more: Iterable[str]) -> tuple[str, ...]:
+    path = repository_path(definition)
+    return tuple(dict.fromkeys([name, *([path] if path else []), *more]))
+
+
+def _rivals(name: str, names: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    own = names[name]
+    others = (t for other, texts in names.items() if other != name for t in texts)
+    return tuple(t for t in others if t not in own and any(begins(t, o) for o in own))

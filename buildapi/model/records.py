@@ -43,10 +43,10 @@ class BuildRequest:
 
     @property
     def stage(self) -> Stage:
-        """Tell the stage; a NULL ``claimed_at`` is pending too, though no master ever takes it."""
+        """Tell the stage; a NULL ``claimed_at`` counts as claimed: no master ever takes it."""
         if self.complete:
             return Stage.COMPLETE
-        return Stage.CLAIMED if self.claimed_at else Stage.PENDING
+        return Stage.PENDING if self.claimed_at == 0 else Stage.CLAIMED
 
 
 @attrs.frozen

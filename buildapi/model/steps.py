@@ -63,12 +63,14 @@ Poke = StopBuild | WatchDropped
 class Plan(msgspec.Struct, frozen=True):
     """Say what to write in one transaction, what to do afterwards, and how it ends if all is well.
 
-    ``outcome`` has no items for ``pokes``: each poke adds its own.
+    ``outcome`` has no items for ``pokes``: each poke adds its own.  ``failure`` is the message
+    where one of them fails.
     """
 
     outcome: Outcome
     writes: Sequence[Write] = ()
     pokes: Sequence[Poke] = ()
+    failure: str = ""
 
 
 class Written(enum.Enum):

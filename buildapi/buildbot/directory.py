@@ -1,0 +1,210 @@
+"""Know the farm's masters and branches: fetched regularly, last good kept, age known."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.errors import Unavailable
+from buildapi.model.branches import Branches
+
+FIRST_RETRY = 5.0
+"""Seconds after which a failed refresh is tried again, doubling up to the refresh interval."""
+
+log = Logger()
+
+
+@attrs.frozen
+class Master:
+    """An entry of the masters file; ``http_port`` is None for one without a web interface."""
+
+    db_name: str
+    hostname: str
+    http_port: int | None
+    pb_port: int | None
+    role: str | None
+
+    @property
+    def url(self) -> str | None:
+        """Give the root of its web interface, with a slash at the end."""
+        return f"http://{self.hostname}:{self.http_port}/" if self.http_port else None
+
+
+class NotADirectoryFile(Exception):
+    """Say why a document is not a branches or masters file."""
+
+
+def parse_branches(document: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Check the branches file: an object of objects with sensible repositories.
+
+    :raises NotADirectoryFile: it is something else.
+    """
+    if not isinstance(document, dict) or not document:
+        raise NotADirectoryFile("a non-empty JSON object of branches is needed")
+    wrong = [name for name, value in document.items() if not isinstance(value, dict)]
+    if wrong:
+        raise NotADirectoryFile(f"branch {wrong[0]!r} is not an object")
+    try:
+        Branches.from_definitions(document)
+    except ValueError as e:
+        raise NotADirectoryFile(f"a repo is no URL: {e}") from e
+    return document
+
+
+def parse_masters(document: Any) -> Mapping[str, Master]:
+    """Check the masters file and key it by ``db_name``; :raises NotADirectoryFile: else.
+
+    Entries without ``db_name`` or ``hostname`` are passed over: nothing can be asked of them.
+    """
+    if not isinstance(document, list):
+        raise NotADirectoryFile("a JSON list of masters is needed")
+    masters = [_master(entry) for entry in document if isinstance(entry, dict)]
+    return {m.db_name: m for m in masters if m is not None}
+
+
+def _master(entry: Mapping[str, Any]) -> Master | None:
+    db_name, hostname = entry.get("db_name"), entry.get("hostname")
+    if not isinstance(db_name, str) or not isinstance(hostname, str):
+        return None
+    return Master(
+        db_name, hostname, _port(entry, "http_port"), _port(entry, "pb_port"), entry.get("role")
+    )
+
+
+def _port(entry: Mapping[str, Any], key: str) -> int | None:
+    value = entry.get(key)
+    return value if type(value) is int and 0 < value < 65536 else None
+
+
+Parse = Callable[[Any], Any]
+Read = Callable[[], Awaitable[bytes]]
+
+
+@attrs.define
+class Source:
+    """One document: where it comes from, what it was when last good, and when that was."""
+
+    name: str
+    read: Read
+    parse: Parse
+    kept: Path
+    good: Any = None
+    good_at: float | None = None
+    last_error: str | None = None
+
+    async def refresh(self, now: float) -> bool:
+        """Read it anew; on failure keep what is there, log why and return False."""
+        try:
+            data = await self.read()
+            self.good = self.parse(json.loads(data))
+        except defer.CancelledError:
+            raise
+        except Exception as e:
+            self.last_error = f"{type(e).__name__}: {e}"
+            log.warn(
+                "directory: {name} not refreshed, the last good one stays: {error}",
+                name=self.name,
+                error=self.last_error,
+            )
+            return False
+        self.good_at, self.last_error = now, None
+        self._keep(data)
+        return True
+
+    def recall(self) -> None:
+        """Start with what an earlier process kept, if anything."""
+        try:
+            stored = self.kept.stat()
+            self.good = self.parse(json.loads(self.kept.read_bytes()))
+        except FileNotFoundError:
+            return
+        except Exception as e:
+            log.warn("directory: {path} is of no use: {error}", path=str(self.kept), error=str(e))
+            return
+        self.good_at = stored.st_mtime
+
+    def _keep(self, data: bytes) -> None:
+        new = self.kept.with_name(self.kept.name + ".new")
+        try:
+            new.write_bytes(data)
+            os.replace(new, self.kept)
+        except OSError as e:
+            log.warn("directory: cannot keep {path}: {error}", path=str(self.kept), error=str(e))
+
+
+class DirectoryService(Service):
+    """Refresh branches and masters, ``refresh_seconds`` apart, sooner after a failure.
+
+    ``reactor`` provides IReactorTime.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        branches: Source,
+        masters: Source,
+        *,
+        refresh_seconds: float,
+        stored_names: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.name = "directory"
+        self._reactor = reactor
+        self._branches, self._masters = branches, masters
+        self._interval, self._stored = refresh_seconds, stored_names
+        self._loop: defer.Deferred[None] | None = None
+        self._table: tuple[object, Branches] | None = None
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """List the documents, for status pages."""
+        return (self._branches, self._masters)
+
+    def startService(self) -> None:
+        """Recall what was kept, then refresh for as long as the service runs."""
+        Service.startService(self)
+        for source in self.sources:
+            source.recall()
+        self._loop = defer.ensureDeferred(self._run())
+        self._loop.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop refreshing."""
+        stopping = Service.stopService(self)
+        if self._loop is not None:
+            self._loop.cancel()
+        return defer.maybeDeferred(lambda: stopping)
+
+    async def refresh(self) -> bool:
+        """Read all documents now; tell whether all of them are good."""
+        now = self._reactor.seconds()
+        return all([await source.refresh(now) for source in self.sources])
+
+    async def _run(self) -> None:
+        delay = FIRST_RETRY
+        while True:
+            if await self.refresh():
+                delay, wait = FIRST_RETRY, self._interval
+            else:
+                delay, wait = min(2 * delay, self._interval), min(delay, self._interval)
+            await task.deferLater(self._reactor, wait)
+
+    def branches(self) -> Branches:
+        """Give the last good branches; :raises Unavailable: none were ever read."""
+        good = self._branches.good
+        if good is None:
+            raise Unavailable("The branches are not known yet")
+        if self._table is None or self._table[0] is not good:
+            self._table = (good, Branches.from_definitions(good, self._stored))
+        return self._table[1]
+
+    def masters(self) -> Mapping[str, Master]:
+        """Give the last good masters by ``db_name``; none where none were ever read."""
+        return self._masters.good or {}

@@ -1,0 +1,133 @@
+"""HTTP requests with one deadline for connect, headers and body, a size limit and no redirects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from treq.client import HTTPClient
+from twisted.internet import defer, protocol
+from twisted.internet.error import ConnectError
+from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.http import PotentialDataLoss
+
+CONNECT_SECONDS = 3.0
+
+
+class FetchError(Exception):
+    """Say in words why there is no answer.
+
+    ``timed_out`` where the peer kept silent; ``sent`` where the request may have reached it.
+    """
+
+    def __init__(self, msg: str, *, timed_out: bool = False, sent: bool = True) -> None:
+        super().__init__(msg)
+        self.timed_out, self.sent = timed_out, sent
+
+
+@attrs.frozen
+class Answer:
+    """An HTTP response, whole."""
+
+    code: int
+    body: bytes
+    location: str | None
+
+
+class _Collect(protocol.Protocol):
+    transport: Any
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.size, self.parts = limit, 0, list[bytes]()
+        self.done: defer.Deferred[bytes] = defer.Deferred(lambda _: self._drop())
+
+    def _drop(self) -> None:
+        self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.size += len(data)
+        self.parts.append(data)
+        if self.size > self.limit and not self.done.called:
+            self.done.errback(FetchError(f"more than {self.limit} bytes"))
+            self._drop()
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(b"".join(self.parts))
+        else:
+            self.done.errback(reason)
+
+
+class Fetcher:
+    """Fetch; every connection is used once, so that nothing outlives its request."""
+
+    def __init__(self, reactor: Any) -> None:
+        """``reactor`` provides IReactorTCP and IReactorTime."""
+        self._reactor = reactor
+        self._client = HTTPClient(_agent(reactor))
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        seconds: float,
+        limit: int = 2**20,
+        data: dict[str, str] | None = None,
+    ) -> Answer:
+        """Fetch within ``seconds``; ``limit`` is the most bytes of a body.
+
+        :raises FetchError: there is no whole answer.
+        """
+        end = self._reactor.seconds() + seconds
+        running = defer.ensureDeferred(self._go(method, url, limit, data))
+        try:
+            return await running.addTimeout(seconds, self._reactor)
+        except Exception as e:
+            if _cancelled(e) and self._reactor.seconds() < end:
+                raise defer.CancelledError from e  # our caller is cancelled
+            raise _in_words(e, seconds) from e
+
+    async def _go(self, method: str, url: str, limit: int, data: dict[str, str] | None) -> Answer:
+        response = await self._client.request(
+            method, url, allow_redirects=False, unbuffered=True, data=data
+        )
+        collect = _Collect(limit)
+        response.deliverBody(collect)
+        body = await collect.done
+        location = response.headers.getRawHeaders("location")
+        return Answer(response.code, body, location[0] if location else None)
+
+
+def _agent(reactor: Any) -> Any:
+    pool = HTTPConnectionPool(reactor, persistent=False)
+    return Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool)
+
+
+def _in_words(error: Exception, seconds: float) -> FetchError:
+    cause = _innermost(error)
+    if _cancelled(error) or isinstance(cause, defer.TimeoutError | TimeoutError):
+        return FetchError(f"no answer within {seconds:g} s", timed_out=True)
+    if isinstance(cause, FetchError):
+        return cause
+    return FetchError(
+        str(cause) or type(cause).__name__,
+        timed_out=isinstance(cause, ConnectTimeout),
+        sent=not isinstance(cause, ConnectError),
+    )
+
+
+def _cancelled(error: BaseException) -> bool:
+    return isinstance(_innermost(error), defer.CancelledError)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Unwrap what Twisted's client gathers as reasons (``ResponseFailed`` and its kin)."""
+    reasons = getattr(error, "reasons", None)
+    if not reasons or reasons[0].value is None:
+        return error
+    return _innermost(reasons[0].value)

@@ -1,0 +1,200 @@
+"""Every SELECT on the scheduler database of Buildbot 0.8.0 to 0.8.4 (schema version 6).
+
+Times are integers on MySQL and floats on SQLite; the row makers cut them to whole seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from buildapi.db.sql import Query, any_of, like_prefix
+from buildapi.model.branches import Branch
+from buildapi.model.records import BuildRequest, Try
+
+REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.reason, br.priority,
+ br.submitted_at, br.claimed_at, br.claimed_by_name, br.claimed_by_incarnation, br.complete,
+ br.complete_at, br.results"""
+TRY = "b.id, b.number, b.brid, b.start_time, b.finish_time"
+_SOURCE = """JOIN buildsets bs ON bs.id = br.buildsetid
+ JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
+REQUESTS = f"buildrequests br {_SOURCE}"
+BUILDS = f"builds b JOIN buildrequests br ON br.id = b.brid {_SOURCE}"
+PENDING = "br.complete = 0 AND br.claimed_at = 0"
+
+
+@attrs.frozen
+class TryRow:
+    """A row of ``builds`` with the request it is for."""
+
+    build: Try
+    request: BuildRequest
+
+
+def seconds(value: Any) -> int:
+    """Cut a stored time to whole seconds."""
+    return int(value)
+
+
+def maybe_seconds(value: Any) -> int | None:
+    """Cut a stored time to whole seconds, leaving NULL alone."""
+    return None if value is None else int(value)
+
+
+def request_row(*c: Any) -> BuildRequest:
+    """Make a request of the columns :data:`REQUEST`."""
+    return BuildRequest(
+        id=c[0],
+        buildsetid=c[1],
+        buildername=c[2],
+        branch=c[3],
+        revision=c[4],
+        reason=c[5],
+        priority=c[6],
+        submitted_at=seconds(c[7]),
+        claimed_at=maybe_seconds(c[8]),
+        claimed_by_name=c[9],
+        claimed_by_incarnation=c[10],
+        complete=bool(c[11]),
+        complete_at=maybe_seconds(c[12]),
+        results=c[13],
+    )
+
+
+def try_row(*c: Any) -> Try:
+    """Make a try of the columns :data:`TRY`."""
+    return Try(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
+
+
+def build_row(*c: Any) -> TryRow:
+    """Make a try with its request of the columns :data:`TRY` and :data:`REQUEST`."""
+    return TryRow(try_row(*c[:5]), request_row(*c[5:]))
+
+
+def _pair(name: str, value: str) -> tuple[str, str]:
+    return name, value
+
+
+def of_branch(branch: Branch) -> tuple[str, dict[str, Any]]:
+    """Spell "the stored branch belongs to this branch" [docs/compatibility.md, "Branches"].
+
+    MySQL compares without regard to case, so the rows still have to pass ``Branch.owns``.
+    """
+    ours, params = _begins("own", branch.names)
+    theirs, more = _begins("rival", [r for r in branch.rivals if not _reclaimed(branch, r)])
+    return (f"({ours})" + (f" AND NOT ({theirs})" if theirs else "")), {**params, **more}
+
+
+def _begins(key: str, names: Any) -> tuple[str, dict[str, Any]]:
+    equal, params = any_of(key, names)
+    likes = [f"ss.branch LIKE :{key}like{i} ESCAPE '|'" for i in range(len(names))]
+    params |= {f"{key}like{i}": like_prefix(f"{name}-") for i, name in enumerate(names)}
+    return " OR ".join([f"ss.branch IN ({equal})", *likes]) if names else "", params
+
+
+def _reclaimed(branch: Branch, rival: str) -> bool:
+    """Tell whether a longer name of ours begins with the rival's: then only Python can tell."""
+    return any(name.startswith(rival) for name in branch.names)
+
+
+def builds_started(where: str) -> Query[TryRow]:
+    """Builds started in ``[:start, :end)``, newest first."""
+    return Query(
+        f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
+        f" WHERE b.start_time >= :start AND b.start_time < :end AND {where} ORDER BY b.id DESC",
+        build_row,
+    )
+
+
+def pending_submitted(where: str) -> Query[BuildRequest]:
+    """Pending requests submitted in ``[:start, :end)``, newest first."""
+    return Query(
+        f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
+        f" WHERE {PENDING} AND br.submitted_at >= :start AND br.submitted_at < :end AND {where}"
+        " ORDER BY br.submitted_at DESC, br.id DESC",
+        request_row,
+    )
+
+
+def builds_of_revision(where: str) -> Query[TryRow]:
+    """Builds whose revision is ``LIKE :revision``, newest first."""
+    return Query(
+        f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
+        f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where} ORDER BY b.id DESC",
+        build_row,
+    )
+
+
+def pending_of_revision(where: str) -> Query[BuildRequest]:
+    """Pending requests whose revision is ``LIKE :revision``, newest first."""
+    return Query(
+        f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
+        f" WHERE {PENDING} AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
+        " ORDER BY br.submitted_at DESC, br.id DESC",
+        request_row,
+    )
+
+
+def builders(where: str) -> Query[tuple[str, str]]:
+    """Names of builders with requests submitted since ``:since``, and the branches of those."""
+    return Query(
+        f"SELECT DISTINCT br.buildername, ss.branch FROM {REQUESTS}"  # noqa: S608  # constants
+        f" WHERE br.submitted_at >= :since AND {where}",
+        _pair,
+    )
+
+
+AUTHORED = """bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
+ JOIN sourcestamp_changes sc ON sc.changeid = c.changeid WHERE c.author = :author)"""
+
+
+def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
+    """The newest 200 builds with a change of ``:author``."""
+    op = "<>" if complete else "="
+    return Query(
+        f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
+        f" WHERE {AUTHORED} AND br.complete {op} 0 AND {where} ORDER BY b.id DESC LIMIT 200",
+        build_row,
+    )
+
+
+def pending_of_author(where: str) -> Query[BuildRequest]:
+    """The newest 200 pending requests with a change of ``:author``."""
+    return Query(
+        f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
+        f" WHERE {AUTHORED} AND {PENDING} AND {where}"
+        " ORDER BY br.submitted_at DESC, br.id DESC LIMIT 200",
+        request_row,
+    )
+
+
+REQUEST_BY_ID: Query[BuildRequest] = Query(
+    f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id = :brid",  # noqa: S608  # constants
+    request_row,
+)
+BUILD_BY_ID: Query[TryRow] = Query(
+    f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id = :bid",  # noqa: S608  # constants
+    build_row,
+)
+BUILDS_SHARED: Query[TryRow] = Query(
+    f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants
+    " WHERE b.number = :number AND br.buildername = :buildername AND br.claimed_by_name = :master"
+    " AND br.claimed_by_incarnation = :incarnation AND br.claimed_at >= :claimed_at"
+    " AND br.claimed_at < :claimed_at + 1 ORDER BY b.id DESC",
+    build_row,
+)
+TRIES: Query[Try] = Query(
+    f"SELECT {TRY} FROM builds b WHERE b.brid = :brid ORDER BY b.id",  # noqa: S608  # constants
+    try_row,
+)
+BRID_OF_BUILD: Query[int] = Query("SELECT b.brid FROM builds b WHERE b.id = :bid", int)
+PROPERTIES: Query[tuple[str, str]] = Query(
+    "SELECT property_name, property_value FROM buildset_properties"
+    " WHERE buildsetid = :buildsetid ORDER BY property_name",
+    _pair,
+)
+ORIGIN: Query[tuple[int, str | None]] = Query(
+    "SELECT sourcestampid, external_idstring FROM buildsets WHERE id = :buildsetid",
+    lambda sourcestampid, external: (sourcestampid, external),
+)

@@ -1,0 +1,175 @@
+"""Stop builds on 0.8 masters: the right build, and seen to have stopped.
+
+A master answers 302 after a second whatever happened, so its answer proves nothing: the build's
+identity is checked before, and the database looked at afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+
+from buildapi.buildbot.fetch import Answer
+from buildapi.buildbot.v08 import queries
+from buildapi.buildbot.v08.identity import Identity, build_path, identify
+from buildapi.buildbot.v08.masters import MasterError, Masters
+from buildapi.db.sql import Database
+from buildapi.model.facts import RequestFacts
+from buildapi.model.outcome import Item
+from buildapi.model.records import BuildRequest, Try
+from buildapi.model.steps import StopBuild, WatchDropped
+
+LOOK_SECONDS = 0.25
+"""Pause between two looks at the database for the effect."""
+
+COMMENT = "Cancelled via self-serve"
+
+Facts = Callable[[int], Awaitable[RequestFacts | None]]
+
+
+@attrs.frozen
+class Login:
+    """The web user of masters that ask for one; without it, the name of who cancels is sent."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+
+
+@attrs.define
+class Stopper:
+    """Stop builds; ``verify_seconds`` is how long the effect is waited for.
+
+    ``recheck_seconds`` after a request was dropped it is looked at again.
+    """
+
+    _reactor: Any
+    _db: Database
+    _masters: Masters
+    _verify_seconds: float
+    _recheck_seconds: float
+    _login: Login | None = None
+
+    async def stop(self, step: StopBuild, who: str) -> Item:
+        """Stop one build where it runs, and look for the effect."""
+        item = await self._stop(step, who)
+        if item.state == "failed" and await self._is_over(step):
+            return self._item(step, "nothing", "it has ended")
+        return item
+
+    async def _stop(self, step: StopBuild, who: str) -> Item:
+        try:
+            master = await self._find(step)
+        except MasterError as e:
+            return self._item(step, "failed", str(e))
+        if master is None:
+            return self._item(step, "failed", "no master knows this build: nothing stopped")
+        try:
+            refusal = _refusal(await self._post(step, master, who))
+        except MasterError as e:
+            if not e.asked:
+                return self._item(step, "failed", str(e), master)
+            return await self._seen(step, master, f"{e}; the master may stop it later")
+        if refusal is not None:
+            return self._item(step, "failed", refusal, master)
+        return await self._seen(step, master, "the master accepted the stop (slave silent?)")
+
+    async def _seen(self, step: StopBuild, master: str, doubt: str) -> Item:
+        """Wait for the effect; without it there is doubt."""
+        if await self._ended(step):
+            return self._item(step, "done", "stopped", master)
+        detail = f"still running {self._verify_seconds:g} s later: {doubt}"
+        return self._item(step, "unconfirmed", detail, master)
+
+    async def watch(self, step: WatchDropped, who: str, facts: Facts) -> Item:
+        """Look again at a dropped request; stop the build if a master took it all the same."""
+        await task.deferLater(self._reactor, self._recheck_seconds)
+        end = self._reactor.seconds() + self._verify_seconds
+        while True:
+            known = await facts(step.brid)
+            if known is None or not known.request.claimed_at:
+                return Item("done", "cancelled before it was started", request_id=step.brid)
+            if known.running:
+                return await self.stop(_raced(known.request, known.running[-1]), who)
+            if self._reactor.seconds() >= end:
+                detail = "a master claimed it in the same moment, but no build of it is running"
+                master = known.request.claimed_by_name
+                return Item("unconfirmed", detail, request_id=step.brid, master=master)
+            await task.deferLater(self._reactor, LOOK_SECONDS)
+
+    async def _find(self, step: StopBuild) -> str | None:
+        """Find the master that runs the build: the claiming one, else any other (double claim)."""
+        if await self._identify(step, step.master) is not Identity.OTHER:
+            return step.master
+        others = self._masters.others(step.master)
+        asked = [defer.ensureDeferred(self._identify(step, master)) for master in others]
+        answers = await defer.DeferredList(asked, consumeErrors=True)
+        same = (m for m, (_, said) in zip(others, answers, strict=True) if said is Identity.SAME)
+        return next(same, None)
+
+    async def _identify(self, step: StopBuild, master: str) -> Identity:
+        answer = await self._masters.ask(master, "GET", f"json/{build_path(step)}")
+        if answer.code == 404:
+            return Identity.OTHER
+        if answer.code != 200:
+            raise MasterError(f"the master answered {answer.code} when asked for the build")
+        return identify(step, answer.body)
+
+    async def _post(self, step: StopBuild, master: str, who: str) -> Answer:
+        form = {"username": who, "comments": COMMENT}
+        if self._login is not None:
+            form = {
+                "username": self._login.username,
+                "passwd": self._login.password,
+                "comments": f"{COMMENT} ({who})",
+            }
+        return await self._masters.ask(master, "POST", f"{build_path(step)}/stop", form)
+
+    async def _ended(self, step: StopBuild) -> bool:
+        end = self._reactor.seconds() + self._verify_seconds
+        while not await self._is_over(step):
+            if self._reactor.seconds() >= end:
+                return False
+            await task.deferLater(self._reactor, LOOK_SECONDS)
+        return True
+
+    async def _is_over(self, step: StopBuild) -> bool:
+        tries = await queries.TRIES.many(self._db, brid=step.brid)
+        return all(t.finish_time is not None for t in tries if t.id == step.build_id)
+
+    def _item(self, step: StopBuild, state: str, detail: str, master: str | None = None) -> Item:
+        return Item(
+            state,
+            detail,
+            request_id=step.brid,
+            build_id=step.build_id,
+            master=master or step.master,
+        )
+
+
+def _raced(request: BuildRequest, build: Try) -> StopBuild:
+    return StopBuild(
+        build_id=build.id,
+        brid=request.id,
+        number=build.number,
+        buildername=request.buildername,
+        start_time=build.start_time,
+        revision=request.revision,
+        master=request.claimed_by_name or "",
+    )
+
+
+def _refusal(answer: Answer) -> str | None:
+    """Read the answer to a stop; a redirect to the page ``authfail`` is a refusal."""
+    if answer.code == 302:
+        *folder, page = (answer.location or "").rstrip("/").split("/")
+        refused = page in REFUSALS and folder[-1:] != ["builders"]
+        return "the master refused: not authorised" if refused else None
+    if answer.code == 404:
+        return "the master knows no such build any more"
+    return None if 200 <= answer.code < 300 else f"the master answered {answer.code}"
+
+
+REFUSALS = ("authfail", "authzfail")

@@ -1,0 +1,27 @@
+"""Is this push done, and did it pass?"""
+
+from __future__ import annotations
+
+from buildapi.model.records import RETRY, SUCCESS, BranchDay, Build
+
+PASSED = {SUCCESS, RETRY}
+
+
+def is_done(found: BranchDay, stable_delay: int, now: int) -> tuple[bool, bool]:
+    """Tell whether a revision is complete, and whether it passed.
+
+    Complete: there is something, nothing is pending, and every build ended at least
+    ``stable_delay`` seconds ago.  Passed: complete, and every status is success or retry.
+    """
+    unfinished = any(_unfinished(b, stable_delay, now) for b in found.builds)
+    complete = bool(found.builds) and not found.pending and not unfinished
+    return complete, complete and all(status(b) in PASSED for b in found.builds)
+
+
+def _unfinished(build: Build, stable_delay: int, now: int) -> bool:
+    return build.finish_time is None or now - build.finish_time < stable_delay
+
+
+def status(build: Build) -> int | None:
+    """Give the result of the request a build is for; None while it is tried (again)."""
+    return build.requests[0].results

@@ -1,0 +1,25 @@
+"""Days as people on the farm count them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+def day_window(day: date, zone: ZoneInfo) -> tuple[int, int]:
+    """Give a local day as ``[midnight, next midnight)`` in seconds since the epoch.
+
+    It is 23 or 25 hours long where clocks change.
+
+    :raises OverflowError: the day has no next one.
+    """
+    return _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> int:
+    return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp())
+
+
+def day_of(seconds: float, zone: ZoneInfo) -> date:
+    """Give the local day of a time in seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, zone).date()
