@@ -1,0 +1,160 @@
+"""RabbitMQ as the broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
+from twisted.logger import Logger
+
+from buildapi.errors import BrokerUnavailable
+from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
+from buildapi.model.wire import FINISHED, REQUESTS
+from buildapi.mq.consumer import AMQPConsumer
+from buildapi.mq.handling import InHand
+from buildapi.mq.publisher import Publisher
+from buildapi.mq.topology import QueueType, Topology, dead_letters, on_channel
+from buildapi.mq.txamqp.client import Client, ClientFactory, Credentials
+from buildapi.mq.txamqp.errors import Closed, describe
+from buildapi.mq.txamqp.service import AMQPService, Setup
+
+
+@attrs.define(slots=False, eq=False)
+class AMQPBroker(MultiService):
+    """Publish and consume over RabbitMQ.
+
+    Publishing and consuming have a connection each: a broker low on memory reads nothing from
+    connections that publish, and acknowledgements must still get through.  The second one is
+    made for the first consumer.
+
+    ``endpoint`` is an IStreamClientEndpoint, with TLS or without; ``heartbeat`` and
+    ``publish_seconds`` are in seconds; more than ``max_unconfirmed`` publishes at a time fail.
+    """
+
+    keeps_messages = True
+    log = Logger()
+
+    reactor: Any
+    endpoint: Any
+    username: str
+    password: str = attrs.field(repr=False)
+    vhost: str = "/"
+    exchange: str = "buildapi.control"
+    agent_queue: str = "buildapi-agent"
+    web_queue: str = "buildapi-web"
+    queue_type: QueueType = "quorum"
+    max_deliveries: int = 5
+    heartbeat: int = 30
+    publish_seconds: float = 3.0
+    max_unconfirmed: int = 1000
+    _topology: Topology = attrs.field(init=False)
+    _publisher: Publisher = attrs.field(init=False)
+    _publishing: AMQPService = attrs.field(init=False)
+    _consuming: AMQPService = attrs.field(init=False)
+    _consumers: list[AMQPConsumer] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Build the two connections."""
+        MultiService.__init__(self)
+        queues = {REQUESTS: self.agent_queue, FINISHED: self.web_queue}
+        self._topology = Topology(self.exchange, queues, self.queue_type, self.max_deliveries)
+        self._publisher = Publisher(self.reactor, self.publish_seconds, self.max_unconfirmed)
+        self._publishing = self._service("publisher", self._prepare_publishing)
+        self._consuming = self._service("consumer", self._topology.declare)
+        self._publisher.service = self._publishing
+        self._publishing.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
+
+    def _service(self, name: str, setup: Setup) -> AMQPService:
+        factory = ClientFactory(
+            self.reactor,
+            Credentials(self.username, self.password),
+            self.vhost,
+            self.heartbeat,
+            f"buildapi {name}",
+        )
+        service = AMQPService(self.reactor, self.endpoint, factory, setup)
+        service.setName(name)  # type: ignore[no-untyped-call]  # Twisted
+        return service
+
+    async def _prepare_publishing(self, client: Client) -> None:
+        await self._topology.declare(client)
+        await self._publisher.prepare(client)
+
+    def stopService(self) -> Deferred[None]:
+        """Return what is in hand to its queues and take leave of the broker."""
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        for consumer in self._consumers:
+            await consumer.stop(0)
+        self._consumers.clear()
+        await super().stopService()  # type: ignore[no-untyped-call]  # Twisted
+
+    async def publish(
+        self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
+    ) -> None:
+        """Return when the broker confirmed the message.
+
+        :raises BrokerUnavailable: within ``publish_seconds``; it may arrive nevertheless.
+        """
+        properties = {
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "delivery-mode": 2,
+            "message-id": message_id,
+            "correlation-id": correlation_id,
+            "timestamp": int(self.reactor.seconds()),
+        }
+        await self._publisher.send(self.exchange, routing_key, body, properties)
+
+    async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> AMQPConsumer:
+        """Start a consumer on a channel of its own; messages come once there is a connection."""
+        hand = InHand(self.reactor, queue, handler, prefetch, self.max_deliveries)
+        consumer = AMQPConsumer(self._consuming, self._topology, self._publisher, hand)
+        self._consumers = [c for c in self._consumers if not c.hand.stopping] + [consumer]
+        if self._consuming.parent is None:
+            self._consuming.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
+        consumer.start()
+        return consumer
+
+    def status(self) -> BrokerStatus:
+        """Tell how the connections are; the last error stays known after a recovery."""
+        services = [self._publishing]
+        if self._consuming.parent is not None:
+            services.append(self._consuming)
+        last = max(services, key=lambda s: s.last_error_at or 0)
+        return BrokerStatus(
+            connected=all(s.client is not None for s in services),
+            blocked=self._publisher.blocked,
+            last_error=last.last_error,
+            last_error_at=last.last_error_at,
+        )
+
+    async def depth(self, queue: str) -> QueueDepth:
+        """Ask for the depth of a queue and of its dead-letter queue.
+
+        :raises BrokerUnavailable: no connection, no such queue, or no answer in time.
+        """
+        client = self._consuming.client or self._publishing.client
+        if client is None:
+            raise BrokerUnavailable(f"not connected: {self.status().last_error or 'connecting'}")
+        try:
+            return await ensureDeferred(_depth(client, queue)).addTimeout(
+                self.publish_seconds, self.reactor
+            )
+        except (Closed, TimeoutError) as e:
+            raise BrokerUnavailable(f"depth of {queue}: {describe(e)}") from None
+
+
+async def _depth(client: Client, queue: str) -> QueueDepth:
+    main = await on_channel(client, lambda ch: ch.queue_declare(queue=queue, passive=True))
+    name = dead_letters(queue)
+    dead = await on_channel(client, lambda ch: ch.queue_declare(queue=name, passive=True))
+    return QueueDepth(
+        ready=main.message_count,
+        unacked=None,
+        consumers=main.consumer_count,
+        dead=dead.message_count,
+    )

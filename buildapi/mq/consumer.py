@@ -1,0 +1,222 @@
+"""Consume a RabbitMQ queue over reconnects, cancellations and closed channels."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from buildapi.model.messages import Delivery
+from buildapi.mq.handling import Gone, InHand
+from buildapi.mq.publisher import Publisher
+from buildapi.mq.topology import Topology, dead_letters
+from buildapi.mq.txamqp import codec
+from buildapi.mq.txamqp.client import Client
+from buildapi.mq.txamqp.errors import Closed, DeadlineError, describe
+from buildapi.mq.txamqp.service import AMQPService, backoff
+
+DELIVERY_COUNT = "x-delivery-count"
+"""Quorum queues write here how often a message was delivered before."""
+
+ATTEMPT, REASON, ROUTING_KEY = "x-buildapi-attempt", "x-buildapi-reason", "x-buildapi-routing-key"
+"""Ours: earlier deliveries of a copy, why it was put aside, where it was published to."""
+
+DROPPED_HEADERS = {DELIVERY_COUNT, "CC", "BCC"}
+DROPPED_PROPERTIES = {"user-id", "expiration"}
+"""A copy must go to its queue alone, stay there, and be ours to publish."""
+
+HEADERS_LENGTH = 32768
+REASON_LENGTH = 1000
+CLOSE_SECONDS = 1.0
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(headers: Mapping[str, Any], name: str) -> int:
+    value = headers.get(name)
+    return max(value, 0) if type(value) is int else 0
+
+
+def _headers(message: Any) -> dict[str, Any]:
+    headers = message.content.properties.get("headers")
+    return dict(headers) if headers else {}
+
+
+def _kept_headers(message: Any) -> dict[str, Any]:
+    """Give the headers for a copy; none where they are too odd or too long to be sent again."""
+    kept = {k: v for k, v in _headers(message).items() if k not in DROPPED_HEADERS}
+    try:
+        return kept if len(codec.table(kept)) <= HEADERS_LENGTH else {}
+    except (TypeError, ValueError, struct.error):
+        return {}
+
+
+def delivery_of(message: Any) -> Delivery:
+    """Read a delivery; what other programs put into properties may be anything.
+
+    A classic queue does not count, but says that a message came before.
+    """
+    properties, headers = message.content.properties, _headers(message)
+    before = _count(headers, DELIVERY_COUNT) + _count(headers, ATTEMPT)
+    attempt = 1 + max(before, int(message.redelivered))
+    return Delivery(
+        body=message.content.body,
+        routing_key=_text(headers.get(ROUTING_KEY)) or str(message.routing_key),
+        message_id=_text(properties.get("message-id")),
+        correlation_id=_text(properties.get("correlation-id")),
+        redelivered=attempt > 1,
+        attempt=attempt,
+    )
+
+
+@attrs.frozen
+class ChannelSettlement:
+    """The end of a delivery that came over a channel."""
+
+    channel: Any
+    message: Any
+    delivery: Delivery
+    queue: str
+    counted: bool
+    publisher: Publisher
+
+    def ack(self) -> None:
+        """Acknowledge."""
+        self._open_channel().basic_ack(delivery_tag=self.message.delivery_tag)
+
+    def give_back(self) -> None:
+        """Return it; not a failed delivery, so not basic.reject [RabbitMQ 4.3 counts only that]."""
+        self._open_channel().basic_nack(delivery_tag=self.message.delivery_tag, requeue=True)
+
+    async def requeue(self) -> None:
+        """Let the broker count where it does, else publish a copy that carries the count."""
+        if self.counted:
+            channel = self._open_channel()
+            channel.basic_reject(delivery_tag=self.message.delivery_tag, requeue=True)
+        else:
+            await self._move(self.queue, {})
+
+    async def dead_letter(self, reason: str) -> None:
+        """Publish a copy with the reason to the dead-letter queue."""
+        await self._move(dead_letters(self.queue), {REASON: reason[:REASON_LENGTH]})
+
+    async def _move(self, queue: str, headers: dict[str, Any]) -> None:
+        """Publish a copy, confirmed, and acknowledge the original."""
+        self._open_channel()
+        ours = {ATTEMPT: self.delivery.attempt, ROUTING_KEY: self.delivery.routing_key}
+        theirs = self.message.content.properties.items()
+        properties = {k: v for k, v in theirs if k not in DROPPED_PROPERTIES} | {
+            "headers": _kept_headers(self.message) | ours | headers,
+            "delivery-mode": 2,
+            "message-id": self.delivery.message_id or uuid.uuid4().hex,
+        }
+        await self.publisher.send("", queue, self.delivery.body, properties)
+        self.ack()
+
+    def _open_channel(self) -> Any:
+        if self.channel.closed:
+            raise Gone
+        return self.channel
+
+
+@attrs.define(eq=False)
+class AMQPConsumer:
+    """A consumer that comes back until it is stopped."""
+
+    log = Logger()
+
+    service: AMQPService
+    topology: Topology
+    publisher: Publisher
+    hand: InHand
+    _loop: Deferred[None] | None = attrs.field(default=None, init=False)
+    _channel: Any = attrs.field(default=None, init=False)
+    _tag: str = attrs.field(default="", init=False)
+
+    def start(self) -> None:
+        """Begin to consume as soon as there is a connection."""
+        self._loop = ensureDeferred(self._run())
+        self._loop.addErrback(lambda f: None if f.check(CancelledError) else f)
+        self._loop.addErrback(lambda f: self.log.failure("AMQP consumer ended", failure=f))
+
+    async def stop(self, seconds: float) -> bool:
+        """Take no more, wait for what is in hand, return the rest to the queue."""
+        clock = self.hand.clock
+        end = clock.seconds() + seconds
+        self.hand.refuse()
+        channel = self._channel
+        if channel is not None:
+            await self._within(seconds, channel.cancel(self._tag))
+        done = await self.hand.drain(max(0.0, end - clock.seconds()))
+        if self._loop is not None:
+            self._loop.cancel()
+        if channel is not None:
+            await self._within(CLOSE_SECONDS, channel.close_channel())
+        return done
+
+    async def _within(self, seconds: float, step: Any) -> None:
+        try:
+            await ensureDeferred(step).addTimeout(seconds, self.hand.clock)
+        except (Closed, DeadlineError):
+            self.log.debug("{queue}: the channel is gone already", queue=self.hand.queue)
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self.hand.stopping:
+            try:
+                client = await self.service.when_connected()
+            except Closed:
+                return  # the broker is stopped
+            try:
+                if failures:
+                    await self.topology.declare(client)
+                error = await self._consume(client)
+                failures = 0
+            except Closed as e:
+                error = e
+            if not client.closed and not self.hand.stopping:
+                failures += 1
+                await self._wait(error, failures)
+
+    async def _consume(self, client: Client) -> Exception:
+        """Consume on a channel until it or the consumer ends; give the reason."""
+        ended: Deferred[Exception] = Deferred()
+        channel = await client.open_channel(prefetch=self.hand.prefetch)
+        try:
+            self._tag = await channel.consume(
+                self.hand.queue, partial(self._take, channel), ended.callback
+            )
+            self._channel = channel
+            return await ended
+        finally:
+            stopper_closes = self.hand.stopping and self._channel is channel
+            self._channel = None
+            if not stopper_closes:
+                channel.release()
+
+    def _take(self, channel: Any, message: Any) -> None:
+        delivery, queue = delivery_of(message), self.hand.queue
+        counted = queue in self.topology.counted
+        self.hand.take(
+            delivery,
+            ChannelSettlement(channel, message, delivery, queue, counted, self.publisher),
+        )
+
+    async def _wait(self, error: Exception, failures: int) -> None:
+        pause = backoff(failures)
+        self.log.warn(
+            "{queue}: not consuming: {error}; next attempt in {pause:.1f} s",
+            queue=self.hand.queue,
+            error=describe(error),
+            pause=pause,
+        )
+        await deferLater(self.hand.clock, pause)

@@ -1,0 +1,247 @@
+"""The broker inside this process: for one host, samples and tests."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
+
+from buildapi.errors import BrokerUnavailable
+from buildapi.model.messages import BrokerStatus, Delivery, Handler, QueueDepth
+from buildapi.model.wire import FINISHED, REQUESTS
+from buildapi.mq.handling import Gone, InHand
+
+TURN = 100
+"""So many messages of a queue go out in one turn of the reactor."""
+
+
+@attrs.frozen
+class PutAside:
+    """A dead letter: the last delivery of a message and why it was the last."""
+
+    delivery: Delivery
+    reason: str
+
+
+@attrs.define(eq=False)
+class _Queue:
+    """Deliveries that wait, those in hand, and who takes them, each in turn."""
+
+    waiting: deque[Delivery] = attrs.field(factory=deque)
+    in_hand: int = 0
+    consumers: deque[EmbeddedConsumer] = attrs.field(factory=deque)
+    dead: deque[PutAside] = attrs.field(factory=deque)
+
+    def __len__(self) -> int:
+        return len(self.waiting) + self.in_hand
+
+    def again(self, delivery: Delivery, *, first: bool, failed: bool) -> None:
+        """Put a delivery back to the front or the end."""
+        attempt = delivery.attempt + int(failed)
+        again = attrs.evolve(delivery, redelivered=True, attempt=attempt)
+        if first:
+            self.waiting.appendleft(again)
+        else:
+            self.waiting.append(again)
+
+    def next_consumer(self) -> EmbeddedConsumer | None:
+        """Find a consumer with room, beginning after the last one served."""
+        for _ in range(len(self.consumers)):
+            consumer = self.consumers[0]
+            self.consumers.rotate(-1)
+            if consumer.has_room:
+                return consumer
+        return None
+
+
+@attrs.define(eq=False)
+class _Settlement:
+    """The end of one delivery; void once its consumer was stopped."""
+
+    broker: EmbeddedBroker
+    consumer: EmbeddedConsumer
+    delivery: Delivery
+
+    def ack(self) -> None:
+        self._take_out()
+
+    def give_back(self) -> None:
+        self._take_out().again(self.delivery, first=True, failed=False)
+        self.broker.pump()
+
+    async def requeue(self) -> None:
+        self._take_out().again(self.delivery, first=False, failed=True)
+        self.broker.pump()
+
+    async def dead_letter(self, reason: str) -> None:
+        self.broker.put_aside(self._take_out(), PutAside(self.delivery, reason))
+
+    def _take_out(self) -> _Queue:
+        if self not in self.consumer.open:
+            raise Gone
+        self.consumer.open.remove(self)
+        self.consumer.queue.in_hand -= 1
+        self.broker.pump()
+        return self.consumer.queue
+
+
+@attrs.define(eq=False)
+class EmbeddedConsumer:
+    """A consumer of one queue."""
+
+    broker: EmbeddedBroker
+    queue: _Queue
+    hand: InHand
+    open: list[_Settlement] = attrs.field(factory=list, init=False)
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether another message may be handed over: unsettled ones count."""
+        return not self.hand.stopping and len(self.open) < self.hand.prefetch
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Hand a message over."""
+        settlement = _Settlement(self.broker, self, delivery)
+        self.open.append(settlement)
+        self.queue.in_hand += 1
+        self.hand.take(delivery, settlement)
+
+    async def stop(self, seconds: float) -> bool:
+        """Take no more, wait for what is in hand, return the rest to the queue."""
+        self.hand.refuse()
+        done = await self.hand.drain(seconds)
+        if self in self.queue.consumers:
+            self.queue.consumers.remove(self)
+        left, self.open = self.open, []
+        self.queue.in_hand -= len(left)
+        for settlement in reversed(left):
+            self.queue.again(settlement.delivery, first=True, failed=True)
+        self.broker.pump()
+        return done
+
+
+@attrs.define(slots=False, eq=False)
+class EmbeddedBroker(Service):
+    """Keep messages in memory, at most ``max_messages`` in a queue and as many put aside.
+
+    ``reactor`` is an IReactorTime.  A restart empties the queues.
+    """
+
+    keeps_messages = False
+    log = Logger()
+
+    reactor: Any
+    agent_queue: str = "buildapi-agent"
+    web_queue: str = "buildapi-web"
+    max_deliveries: int = 5
+    max_messages: int = 10_000
+    _queues: dict[str, _Queue] = attrs.field(init=False)
+    _routes: dict[str, str] = attrs.field(init=False)
+    _pumping: Any = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make the two queues."""
+        self._routes = {REQUESTS: self.agent_queue, FINISHED: self.web_queue}
+        self._queues = {name: _Queue() for name in self._routes.values()}
+
+    def startService(self) -> None:
+        """Deliver what waits."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        self.pump()
+
+    def stopService(self) -> Deferred[None]:
+        """Return what is in hand to the queues and deliver no more."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        for queue in self._queues.values():
+            for consumer in list(queue.consumers):
+                await consumer.stop(0)
+        if self._pumping is not None:
+            self._pumping.cancel()
+            self._pumping = None
+
+    async def publish(
+        self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
+    ) -> None:
+        """Queue a message.
+
+        :raises BrokerUnavailable: stopped, full, or nowhere to go.
+        """
+        if not self.running:
+            raise BrokerUnavailable("the embedded broker is stopped")
+        if routing_key not in self._routes:
+            raise BrokerUnavailable(f"no queue takes {routing_key!r}")
+        queue = self._queues[self._routes[routing_key]]
+        if len(queue) >= self.max_messages:
+            raise BrokerUnavailable(f"{self.max_messages} messages wait already")
+        queue.waiting.append(
+            Delivery(body, routing_key, message_id, correlation_id, redelivered=False, attempt=1)
+        )
+        self.pump()
+
+    async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> EmbeddedConsumer:
+        """Start a consumer."""
+        target = self._queue(queue)
+        hand = InHand(self.reactor, queue, handler, prefetch, self.max_deliveries)
+        consumer = EmbeddedConsumer(self, target, hand)
+        target.consumers.append(consumer)
+        self.pump()
+        return consumer
+
+    def status(self) -> BrokerStatus:
+        """Tell whether it runs."""
+        return BrokerStatus(connected=bool(self.running))
+
+    async def depth(self, queue: str) -> QueueDepth:
+        """Count a queue.
+
+        :raises BrokerUnavailable: there is no such queue, or the broker is stopped.
+        """
+        if not self.running:
+            raise BrokerUnavailable("the embedded broker is stopped")
+        q = self._queue(queue)
+        return QueueDepth(len(q.waiting), q.in_hand, len(q.consumers), len(q.dead))
+
+    def dead_letters(self, queue: str) -> list[PutAside]:
+        """List what was put aside, oldest first."""
+        return list(self._queue(queue).dead)
+
+    def pump(self) -> None:
+        """Deliver in a later turn of the reactor what can be delivered."""
+        if self.running and self._pumping is None:
+            self._pumping = self.reactor.callLater(0, self._deliver)
+
+    def put_aside(self, queue: _Queue, letter: PutAside) -> None:
+        """Keep a dead letter; past the bound the oldest is dropped, and logged."""
+        queue.dead.append(letter)
+        if len(queue.dead) > self.max_messages:
+            dropped = queue.dead.popleft()
+            self.log.warn(
+                "too many dead letters: {id} is dropped ({reason})",
+                id=dropped.delivery.message_id,
+                reason=dropped.reason,
+            )
+
+    def _queue(self, name: str) -> _Queue:
+        try:
+            return self._queues[name]
+        except KeyError:
+            raise BrokerUnavailable(f"no queue {name!r}") from None
+
+    def _deliver(self) -> None:
+        self._pumping = None
+        for queue in self._queues.values():
+            self._deliver_some(queue)
+
+    def _deliver_some(self, queue: _Queue) -> None:
+        for _ in range(TURN):
+            if not queue.waiting or (consumer := queue.next_consumer()) is None:
+                return
+            consumer.deliver(queue.waiting.popleft())
+        self.pump()

@@ -1,0 +1,217 @@
+"""What a consumer has in hand: run its handler, then settle each delivery as the handler says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredSemaphore,
+    TimeoutError,
+    ensureDeferred,
+)
+from twisted.internet.task import deferLater
+from twisted.logger import Logger, LogLevel
+
+from buildapi.errors import BrokerUnavailable
+from buildapi.model.messages import (
+    Ack,
+    DeadLetter,
+    Delivery,
+    Disposition,
+    Handler,
+    Leave,
+    Requeue,
+)
+
+FAILED_PAUSE = 1.0
+"""Seconds before a message comes again whose handler raised."""
+
+LONGEST_PAUSE = 600.0
+"""Seconds a message may be held for its delay: RabbitMQ closes the channel after 30 minutes."""
+
+RETRY_PAUSE = 2.0
+"""Seconds between attempts to put a message aside while the broker takes none."""
+
+
+class Gone(Exception):
+    """The delivery belongs to a channel that is no more; the broker delivers it again."""
+
+
+class Settlement(Protocol):
+    """How one delivery can end.
+
+    All raise Gone; ``requeue`` and ``dead_letter`` raise BrokerUnavailable where they publish.
+    """
+
+    def ack(self) -> None:
+        """Forget the message."""
+
+    def give_back(self) -> None:
+        """Return a message that nobody looked at."""
+
+    async def requeue(self) -> None:
+        """Have it delivered again, counted."""
+
+    async def dead_letter(self, reason: str) -> None:
+        """Put it aside, and only then forget it."""
+
+
+@attrs.define(eq=False)
+class InHand:
+    """Deliveries of one consumer, at most ``prefetch`` at a time.
+
+    Deliveries with the same message id run one after the other: when a connection is lost, a
+    message may come again before its handler has ended.
+    """
+
+    log = Logger()
+
+    clock: Any
+    queue: str
+    handler: Handler
+    prefetch: int
+    max_deliveries: int
+    stopping: bool = attrs.field(default=False, init=False)
+    _slots: DeferredSemaphore = attrs.field(init=False)
+    _running: set[Deferred[None]] = attrs.field(factory=set, init=False)
+    _turns: dict[str, Deferred[None]] = attrs.field(factory=dict, init=False)
+    _pauses: set[Deferred[None]] = attrs.field(factory=set, init=False)
+    _idle: list[Deferred[None]] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make as many slots as messages are allowed at a time."""
+        self._slots = DeferredSemaphore(self.prefetch)
+
+    def __len__(self) -> int:
+        """Count the deliveries whose end is open."""
+        return len(self._running)
+
+    def take(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Start on a delivery, or give it back when stopping."""
+        running = ensureDeferred(self._in_turn(delivery, settlement))
+        self._running.add(running)
+        running.addErrback(lambda f: self.log.failure("cannot settle a message", failure=f))
+        running.addBoth(lambda _: self._ended(running))
+
+    def refuse(self) -> None:
+        """Take no more, and end pauses early."""
+        self.stopping = True
+        for pause in list(self._pauses):
+            pause.cancel()
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no more and wait for the rest; tell whether all of it ended in time."""
+        self.refuse()
+        if not self._running:
+            return True
+        idle: Deferred[None] = Deferred(self._idle.remove)
+        self._idle.append(idle)
+        try:
+            await idle.addTimeout(seconds, self.clock)
+        except TimeoutError:
+            return False
+        return True
+
+    def _ended(self, running: Deferred[None]) -> None:
+        self._running.discard(running)
+        if not self._running:
+            idle, self._idle = self._idle, []
+            for waiter in idle:
+                waiter.callback(None)
+
+    async def _in_turn(self, delivery: Delivery, settlement: Settlement) -> None:
+        key = delivery.message_id
+        if key is None:
+            return await self._in_slot(delivery, settlement)
+        before, turn = self._turns.get(key), Deferred[None]()
+        self._turns[key] = turn
+        try:
+            if before is not None:
+                await before
+            await self._in_slot(delivery, settlement)
+        finally:
+            if self._turns.get(key) is turn:
+                del self._turns[key]
+            turn.callback(None)
+
+    async def _in_slot(self, delivery: Delivery, settlement: Settlement) -> None:
+        async with self._slots:
+            try:
+                if self.stopping:
+                    settlement.give_back()
+                else:
+                    await self._settle(delivery, settlement, await self._ask(delivery))
+            except Gone:
+                self.log.info(
+                    "{queue}: message {id} comes again", queue=self.queue, id=delivery.message_id
+                )
+
+    async def _ask(self, delivery: Delivery) -> Disposition:
+        if delivery.attempt > self.max_deliveries:
+            return DeadLetter(f"delivered {delivery.attempt - 1} times and never settled")
+        try:
+            answer = await self.handler(delivery)
+        except Exception as e:
+            self.log.failure(
+                "{queue}: the handler of message {id} failed",
+                level=LogLevel.error,
+                queue=self.queue,
+                id=delivery.message_id,
+            )
+            answer = Requeue(f"the handler failed with {type(e).__name__}", FAILED_PAUSE)
+        if isinstance(answer, Requeue) and delivery.attempt >= self.max_deliveries:
+            return DeadLetter(f"delivered {delivery.attempt} times; the last time: {answer.reason}")
+        return answer
+
+    async def _settle(
+        self, delivery: Delivery, settlement: Settlement, disposition: Disposition
+    ) -> None:
+        match disposition:
+            case Ack():
+                settlement.ack()
+            case Leave():
+                self._say("is left for the next consumer", delivery)
+            case DeadLetter(reason):
+                self._say("is put aside", delivery, reason)
+                await self._insist(lambda: settlement.dead_letter(reason))
+            case Requeue(reason, delay):
+                self._say("is requeued", delivery, reason)
+                await self._pause(min(delay, LONGEST_PAUSE))
+                await self._insist(settlement.requeue)
+
+    async def _insist(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Try until the broker takes it; when stopping once, for then the message comes again."""
+        while True:
+            try:
+                return await act()
+            except BrokerUnavailable as e:
+                self.log.warn("{queue}: cannot move a message: {e}", queue=self.queue, e=e)
+            if self.stopping:
+                return None
+            await self._pause(RETRY_PAUSE)
+
+    async def _pause(self, seconds: float) -> None:
+        if self.stopping or seconds <= 0:
+            return
+        pause: Deferred[None] = deferLater(self.clock, seconds)
+        self._pauses.add(pause)
+        try:
+            await pause
+        except CancelledError:
+            pass  # stopping
+        finally:
+            self._pauses.discard(pause)
+
+    def _say(self, what: str, delivery: Delivery, reason: str = "") -> None:
+        self.log.info(
+            "{queue}: message {id} (delivery {attempt}) {what} {reason}",
+            queue=self.queue,
+            id=delivery.message_id,
+            attempt=delivery.attempt,
+            what=what,
+            reason=reason,
+        )

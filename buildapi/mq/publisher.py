@@ -1,0 +1,92 @@
+"""Publish with confirms over a connection that comes and goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet.defer import TimeoutError, ensureDeferred
+from twisted.logger import Logger
+
+from buildapi.errors import BrokerUnavailable
+from buildapi.mq.txamqp.client import Client
+from buildapi.mq.txamqp.errors import Closed, Nacked, Unroutable, describe
+from buildapi.mq.txamqp.service import AMQPService
+
+
+@attrs.define(eq=False)
+class Publisher:
+    """Publish on one confirm channel; ``service`` must call ``prepare`` at every connect.
+
+    A publish ends within ``seconds``; more than ``bound`` at a time are refused.
+    """
+
+    log = Logger()
+
+    reactor: Any
+    seconds: float
+    bound: int
+    service: AMQPService = attrs.field(init=False)
+    _channel: Any = attrs.field(default=None, init=False)
+
+    async def prepare(self, client: Client) -> None:
+        """Open the channel of a new connection."""
+        channel = self._channel = await client.open_channel(confirm=True)
+        channel.when_closed().addCallback(self._channel_closed, client)
+
+    async def send(
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+    ) -> None:
+        """Return when the broker has the message.
+
+        :raises BrokerUnavailable: it is not known to; the text says why.
+        """
+        if self.blocked is not None:
+            raise BrokerUnavailable(self._blocked_text())
+        if self._open() >= self.bound:
+            raise BrokerUnavailable(f"{self.bound} messages wait for the broker already")
+        try:
+            await ensureDeferred(
+                self._confirmed(exchange, routing_key, body, properties)
+            ).addTimeout(self.seconds, self.reactor)
+        except TimeoutError:
+            raise BrokerUnavailable(self._late_text()) from None
+        except Nacked:
+            raise BrokerUnavailable("the broker refused the message") from None
+        except Unroutable as e:
+            raise BrokerUnavailable(f"no queue takes {routing_key!r}: {e}") from None
+        except Closed as e:
+            raise BrokerUnavailable(f"not confirmed: {describe(e)}") from None
+
+    @property
+    def blocked(self) -> str | None:
+        """Give the broker's reason for taking no messages."""
+        client = self.service.client
+        return client.blocked if client is not None else None
+
+    async def _confirmed(
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+    ) -> None:
+        await self.service.when_connected()
+        await self._channel.publish(exchange, routing_key, body, properties)
+
+    def _open(self) -> int:
+        sent = self._channel.unconfirmed if self._channel is not None else 0
+        return self.service.waiting + int(sent)
+
+    def _late_text(self) -> str:
+        if self.blocked is not None:
+            return self._blocked_text()
+        if self.service.client is not None:
+            return f"no confirm within {self.seconds:g} s"
+        last = self.service.last_error or "connecting"
+        return f"not connected within {self.seconds:g} s: {last}"
+
+    def _blocked_text(self) -> str:
+        return f"the broker takes no messages: {self.blocked}"
+
+    def _channel_closed(self, error: Exception, client: Client) -> None:
+        """Connect anew where the channel alone was closed: that declares everything again."""
+        if not client.closed:
+            self.log.warn("the publishing channel was closed: {error}", error=describe(error))
+            client.abort(error)

@@ -1,0 +1,132 @@
+"""The exchange, queues and bindings that must be there, whatever is there already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+import attrs
+from twisted.logger import Logger
+
+from buildapi.mq.txamqp.client import Client
+from buildapi.mq.txamqp.errors import ChannelClosed, describe, reply_code
+
+QueueType = Literal["quorum", "classic"]
+
+PRECONDITION_FAILED = 406
+
+
+def dead_letters(queue: str) -> str:
+    """Name the queue that keeps what was put aside."""
+    return f"{queue}.dead"
+
+
+def has_quorum_queues(server: Mapping[Any, Any]) -> bool:
+    """Tell by its properties whether a broker has them: others ignore the queue type asked for."""
+    version = re.match(r"(\d+)\.(\d+)", str(server.get("version")))
+    if version is None or server.get("product") != "RabbitMQ":
+        return False
+    return (int(version[1]), int(version[2])) >= (3, 8)
+
+
+async def on_channel(client: Client, act: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Do something on a channel of its own, which an error of the broker closes."""
+    channel = await client.open_channel()
+    try:
+        return await act(channel)
+    finally:
+        channel.release()
+
+
+@attrs.define
+class Topology:
+    """A topic exchange with one durable queue per routing key, and a dead-letter queue for each.
+
+    ``counted`` names the queues whose broker counts deliveries for us and puts messages aside
+    after ``max_deliveries``: quorum queues declared as we want them.
+    """
+
+    log = Logger()
+
+    exchange: str
+    queues: Mapping[str, str]
+    queue_type: QueueType
+    max_deliveries: int
+    counted: set[str] = attrs.field(factory=set, init=False)
+    _reported: set[str] = attrs.field(factory=set, init=False)
+
+    async def declare(self, client: Client) -> None:
+        """Make everything be there.
+
+        :raises Closed: the broker refuses, or the connection is lost.
+        """
+        await self._have_exchange(client)
+        quorum = self.queue_type == "quorum" and has_quorum_queues(client.server_properties)
+        for queue in self.queues.values():
+            await self._have_queue(client, dead_letters(queue), {})
+            as_wanted = await self._have_queue(
+                client, queue, self._quorum_arguments(queue) if quorum else {}
+            )
+            self.counted.discard(queue)
+            if quorum and as_wanted:
+                self.counted.add(queue)
+        await on_channel(client, self._bind)
+
+    def _quorum_arguments(self, queue: str) -> dict[str, Any]:
+        return {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": dead_letters(queue),
+            "x-delivery-limit": self.max_deliveries - 1,  # it counts deliveries after the first
+        }
+
+    async def _have_exchange(self, client: Client) -> None:
+        name = self.exchange
+        await self._have(
+            client,
+            f"exchange {name}",
+            lambda ch: ch.exchange_declare(exchange=name, type="topic", durable=True),
+            lambda ch: ch.exchange_declare(exchange=name, passive=True),
+        )
+
+    async def _have_queue(self, client: Client, name: str, arguments: dict[str, Any]) -> bool:
+        return await self._have(
+            client,
+            f"queue {name}",
+            lambda ch: ch.queue_declare(queue=name, durable=True, arguments=arguments),
+            lambda ch: ch.queue_declare(queue=name, passive=True),
+        )
+
+    async def _have(
+        self,
+        client: Client,
+        what: str,
+        declare: Callable[[Any], Awaitable[Any]],
+        look: Callable[[Any], Awaitable[Any]],
+    ) -> bool:
+        """Tell whether it is as we want it; something else of that name is used as it is."""
+        try:
+            await on_channel(client, declare)
+        except ChannelClosed as e:
+            if reply_code(e) != PRECONDITION_FAILED:
+                raise
+            self._report(what, describe(e))
+        else:
+            return True
+        await on_channel(client, look)
+        return False
+
+    async def _bind(self, channel: Any) -> None:
+        for routing_key, queue in self.queues.items():
+            await channel.queue_bind(queue=queue, exchange=self.exchange, routing_key=routing_key)
+
+    def _report(self, what: str, error: str) -> None:
+        """Say it once, not at every connect."""
+        if what not in self._reported:
+            self._reported.add(what)
+            self.log.warn(
+                "{what} is there with other arguments and used as it is: {error}",
+                what=what,
+                error=error,
+            )

@@ -1,0 +1,272 @@
+"""A channel: replies in order, publisher confirms, consumers, and an end that nobody misses."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
+from twisted.internet.error import ConnectionDone
+from txamqp.content import Content
+from txamqp.message import Message
+from txamqp.protocol import AMQChannel
+
+from buildapi.mq.txamqp import codec
+from buildapi.mq.txamqp.errors import Closed, ConsumerCancelled, Nacked, Unroutable, closed_error
+
+OnMessage = Callable[[Any], None]
+OnEnd = Callable[[Exception], None]
+
+
+def _stays_in_line(_: Deferred[Any]) -> None:
+    """Cancel only the waiting: the late reply still belongs to this call and nobody else."""
+
+
+@attrs.define
+class _Incoming:
+    """A message with content, on its way in frame by frame."""
+
+    method: Any
+    args: tuple[Any, ...]
+    size: int = 0
+    properties: dict[str, Any] = attrs.field(factory=dict)
+    chunks: list[bytes] = attrs.field(factory=list)
+    received: int = 0
+
+
+class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
+    """One channel; the client mixes the methods of the specification in.
+
+    A call that the broker refuses fails with ChannelClosed or ConnectionClosed, and so does
+    everything else in flight.
+    """
+
+    closed: bool
+
+    def __init__(self, number: int, outgoing: None, client: Any) -> None:
+        super().__init__(number, outgoing, client)
+        self._calls: deque[tuple[list[Any], Deferred[Any]]] = deque()
+        self._incoming: _Incoming | None = None
+        self._consumers: dict[str, tuple[OnMessage, OnEnd]] = {}
+        self._published = 0
+        self._unconfirmed: dict[int, tuple[Deferred[None], str]] = {}
+        self._returned: dict[str, Any] = {}
+        self._ended: list[Deferred[Exception]] = []
+
+    # --- outgoing
+
+    def invoke(self, method: Any, args: tuple[Any, ...], content: Any = None) -> Deferred[Any]:
+        """Send a method; fire with its reply, or at once where there is none.
+
+        Everything is encoded before the first byte is written, so that what cannot be encoded
+        fails here and harms nobody else.
+        """
+        try:
+            self._send(method, args, content)
+        except Exception:
+            return fail()
+        if _wants_no_reply(method, args):
+            return succeed(None)
+        call: Deferred[Any] = Deferred(_stays_in_line)
+        self._calls.append((method.responses, call))
+        return call
+
+    def _send(self, method: Any, args: tuple[Any, ...], content: Any) -> None:
+        if self.closed:
+            raise closed_error(self.reason)
+        data = codec.frame(codec.METHOD, self.id, codec.method(method, args))
+        if method.content:
+            data += self._content(method.klass, content)
+        self.client.write(data)
+
+    def _content(self, klass: Any, content: Any) -> bytes:
+        body: bytes = content.body
+        header = codec.header(klass, len(body), content.properties)
+        step = self.client.MAX_LENGTH - codec.FRAME_OVERHEAD
+        if len(header) > step:
+            raise ValueError("message properties do not fit into a frame")
+        frames = [codec.frame(codec.HEADER, self.id, header)]
+        for start in range(0, len(body), step):
+            frames.append(codec.frame(codec.BODY, self.id, body[start : start + step]))
+        return b"".join(frames)
+
+    # --- incoming
+
+    def on_method(self, method: Any, args: tuple[Any, ...]) -> None:
+        """Take a method frame."""
+        if method.content:
+            self._incoming = _Incoming(method, args)
+        else:
+            self._complete(Message(method, args, None))
+
+    def on_header(self, size: int, properties: dict[str, Any]) -> None:
+        """Take a header frame."""
+        incoming = self._expect_content()
+        incoming.size, incoming.properties = size, properties
+        if not size:
+            self._complete_content(incoming)
+
+    def on_body(self, data: bytes) -> None:
+        """Take a body frame."""
+        incoming = self._expect_content()
+        incoming.chunks.append(data)
+        incoming.received += len(data)
+        if incoming.received >= incoming.size:
+            self._complete_content(incoming)
+
+    def _expect_content(self) -> _Incoming:
+        if self._incoming is None:
+            raise ValueError("content without a method")
+        return self._incoming
+
+    def _complete_content(self, incoming: _Incoming) -> None:
+        self._incoming = None
+        content = Content(b"".join(incoming.chunks), properties=incoming.properties)
+        self._complete(Message(incoming.method, incoming.args, content))
+
+    def _complete(self, message: Any) -> None:
+        if not message.method.response:
+            self.client.delegate.dispatch(self, message)
+            return
+        if not self._calls or message.method not in self._calls[0][0]:
+            raise ValueError(f"unexpected reply {message.method.name}")
+        _, call = self._calls.popleft()
+        if not call.called:
+            call.callback(message)
+
+    # --- the end
+
+    def do_close(self, reason: Any) -> None:
+        """Fail everything in flight and tell consumers; the number may be used again."""
+        if self.closed:
+            return
+        self.closed, self.reason = True, reason
+        if self.client.channels.get(self.id) is self:
+            del self.client.channels[self.id]
+        error = closed_error(reason)
+        waiting = [call for _, call in self._calls]
+        waiting += [confirm for confirm, _ in self._unconfirmed.values()]
+        consumers = list(self._consumers.values())
+        self._calls.clear()
+        self._unconfirmed.clear()
+        self._consumers.clear()
+        ended, self._ended = self._ended, []
+        for end in ended:  # first, so that whoever tries again at once does not try here
+            end.callback(error)
+        for call in waiting:
+            if not call.called:
+                call.errback(error)
+        for _, on_end in consumers:
+            on_end(error)
+
+    def when_closed(self) -> Deferred[Exception]:
+        """Fire with the error it ended with."""
+        if self.closed:
+            return succeed(closed_error(self.reason))
+        end: Deferred[Exception] = Deferred(self._ended.remove)
+        self._ended.append(end)
+        return end
+
+    async def close_channel(self) -> None:
+        """Close it; what was not acknowledged goes back to its queue."""
+        if not self.closed:
+            await self.channel_close(reply_code=200, reply_text="")
+            self.do_close(ConnectionDone())
+
+    def release(self) -> None:
+        """Close it without waiting."""
+        ensureDeferred(self.close_channel()).addErrback(lambda f: f.trap(Closed))
+
+    # --- publishing
+
+    @property
+    def unconfirmed(self) -> int:
+        """Count messages sent and neither confirmed nor refused."""
+        return len(self._unconfirmed)
+
+    async def publish(
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+    ) -> None:
+        """Return when the broker took responsibility; the channel must be in confirm mode.
+
+        ``properties`` must have a ``message-id``, different from those of other messages in
+        flight: it is how a returned message is recognized.
+
+        :raises Nacked: the broker refused it.
+        :raises Unroutable: no queue is bound for it.
+        :raises Closed: the end came first; the message may have arrived.
+        """
+        sent = self.basic_publish(
+            exchange=exchange,
+            routing_key=routing_key,
+            mandatory=True,
+            content=Content(body, properties=properties),
+        )
+        await sent  # done at once; raises what could not be encoded or sent
+        self._published += 1
+        confirm: Deferred[None] = Deferred(_stays_in_line)
+        self._unconfirmed[self._published] = (confirm, properties["message-id"])
+        await confirm
+
+    def on_return(self, message: Any) -> None:
+        """Take a message that came back; its confirm follows."""
+        self._returned[message.content.properties.get("message-id")] = message
+
+    def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
+        """Settle one message, or all up to a tag (0: all)."""
+        tags = [tag]
+        if multiple:
+            tags = [t for t in self._unconfirmed if not tag or t <= tag]
+        for t in tags:
+            if t in self._unconfirmed:
+                self._settle(*self._unconfirmed.pop(t), accepted)
+
+    def _settle(self, confirm: Deferred[None], message_id: str, accepted: bool) -> None:
+        returned = self._returned.pop(message_id, None)
+        if confirm.called:
+            return
+        if not accepted:
+            confirm.errback(Nacked(message_id))
+        elif returned is not None:
+            confirm.errback(Unroutable(f"{returned.reply_code} {returned.reply_text}"))
+        else:
+            confirm.callback(None)
+
+    # --- consuming
+
+    async def consume(self, queue: str, on_message: OnMessage, on_end: OnEnd) -> str:
+        """Take messages of a queue; give the consumer tag.
+
+        ``on_end`` is called at most once: with ConsumerCancelled, or what closed the channel.
+        """
+        tag = f"buildapi-{uuid.uuid4().hex}"
+        self._consumers[tag] = (on_message, on_end)  # before the reply: deliveries may be faster
+        try:
+            await self.basic_consume(queue=queue, consumer_tag=tag)
+        except BaseException:
+            self._consumers.pop(tag, None)
+            raise
+        return tag
+
+    async def cancel(self, tag: str) -> None:
+        """Take no more; what was delivered can still be acknowledged."""
+        await self.basic_cancel(consumer_tag=tag)
+        self._consumers.pop(tag, None)
+
+    def on_deliver(self, message: Any) -> None:
+        """Hand a message to its consumer, if it is still there."""
+        if consumer := self._consumers.get(message.consumer_tag):
+            consumer[0](message)
+
+    def on_cancel(self, tag: str) -> None:
+        """Tell a consumer that the broker ended it."""
+        if consumer := self._consumers.pop(tag, None):
+            consumer[1](ConsumerCancelled("the broker cancelled the consumer"))
+
+
+def _wants_no_reply(method: Any, args: tuple[Any, ...]) -> bool:
+    nowait = method.fields.byname.get("nowait")
+    return not method.responses or (nowait is not None and args[method.fields.index(nowait)])

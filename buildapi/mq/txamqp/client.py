@@ -1,0 +1,298 @@
+"""One AMQP connection: handshake, frames, heartbeat, channels."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import attrs
+from twisted.internet.defer import TimeoutError as DeadlineError
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from txamqp.client import TwistedDelegate
+from txamqp.protocol import AMQClient
+
+from buildapi.mq.txamqp import codec
+from buildapi.mq.txamqp.channel import Channel
+from buildapi.mq.txamqp.errors import Closed, ProtocolError, closed_error
+from buildapi.mq.txamqp.spec import SPEC
+
+FRAME_MAX = 131072
+"""Bytes of the frames we ask for; RabbitMQ's default."""
+
+FRAME_LIMIT = 2**20
+"""A longer frame was never AMQP."""
+
+CAPABILITIES = {
+    "publisher_confirms": True,
+    "basic.nack": True,
+    "consumer_cancel_notify": True,
+    "exchange_exchange_bindings": True,
+    "connection.blocked": True,
+    "authentication_failure_close": True,
+}
+
+
+@attrs.frozen
+class Credentials:
+    """Who logs in; the password stays out of every representation."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+
+    def plain(self) -> str:
+        """Give the response of SASL PLAIN."""
+        return f"\0{self.username}\0{self.password}"
+
+
+class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
+    """What to do when the broker calls; named after the methods of the specification."""
+
+    client: Any
+
+    def connection_start(self, ch: Any, msg: Any) -> None:
+        """Log in."""
+        self.client.server_properties = msg.server_properties
+        ch.connection_start_ok(
+            client_properties={
+                "product": "buildapi",
+                "connection_name": self.client.label,
+                "capabilities": CAPABILITIES,
+            },
+            mechanism="PLAIN",
+            response=self.client.credentials.plain(),
+            locale="en_US",
+        )
+
+    def connection_tune(self, ch: Any, msg: Any) -> None:
+        """Agree on limits; then the connection can be opened."""
+        heartbeat = self.client.tune(msg.channel_max, msg.frame_max, msg.heartbeat)
+        ch.connection_tune_ok(self.client.channel_max, self.client.MAX_LENGTH, heartbeat)
+        self.client.started.fire()
+
+    def connection_blocked(self, _: Any, msg: Any) -> None:
+        """Note that the broker reads nothing from us for now."""
+        self.client.blocked = msg.reason
+
+    def connection_unblocked(self, *_: Any) -> None:
+        """Note that it does again."""
+        self.client.blocked = None
+
+    def basic_deliver(self, ch: Any, msg: Any) -> None:
+        """Pass a delivery on."""
+        ch.on_deliver(msg)
+
+    def basic_return_(self, ch: Any, msg: Any) -> None:
+        """Pass a returned message on."""
+        ch.on_return(msg)
+
+    def basic_ack(self, ch: Any, msg: Any) -> None:
+        """Pass a confirm on."""
+        ch.on_confirm(msg.delivery_tag, msg.multiple, True)
+
+    def basic_nack(self, ch: Any, msg: Any) -> None:
+        """Pass a refusal on."""
+        ch.on_confirm(msg.delivery_tag, msg.multiple, False)
+
+    def basic_cancel(self, ch: Any, msg: Any) -> None:
+        """Pass the end of a consumer on."""
+        ch.on_cancel(msg.consumer_tag)
+
+
+class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
+    """One connection, from the protocol header to its end; never used again after that.
+
+    ``blocked`` is the broker's reason for reading nothing from us, such as a memory alarm.
+    """
+
+    channelClass = Channel
+    log = Logger()
+    closed: bool
+
+    def __init__(
+        self, credentials: Credentials, vhost: str, heartbeat: int, label: str, clock: Any
+    ) -> None:
+        super().__init__(Delegate(), vhost, SPEC, heartbeat=0, clock=clock)
+        self.credentials, self.label = credentials, label
+        self.heartbeat = heartbeat
+        self.channel_max = 0
+        self.blocked: str | None = None
+        self.error: Exception | None = None
+        self.server_properties: dict[str, Any] = {}
+        self._buffer = bytearray()
+        self._last_number = 0
+        self._beating = LoopingCall(self._beat)
+        self._beating.clock = clock
+        self._received_at = self._sent_at = 0.0
+
+    # --- handshake and end
+
+    def connectionMade(self) -> None:
+        """Greet the broker."""
+        self.channels[0] = self.channelFactory(0, None, self)
+        self.transport.write(b"AMQP\x00\x00\x09\x01")
+
+    def tune(self, channel_max: int, frame_max: int, heartbeat: int) -> int:
+        """Settle on limits both sides can live with; give the heartbeat in seconds (0: none)."""
+        self.MAX_LENGTH = min(frame_max or FRAME_MAX, FRAME_MAX)
+        self.channel_max = channel_max or 65535
+        if self.heartbeat and heartbeat:
+            self.heartbeat = min(self.heartbeat, heartbeat)
+        self._received_at = self._sent_at = self.clock.seconds()
+        if self.heartbeat:
+            self._beating.start(self.heartbeat / 2, now=False)
+        return self.heartbeat
+
+    async def open(self) -> None:
+        """Wait for the login and enter the vhost.
+
+        :raises Closed: with the broker's reason.
+        """
+        await self.started.wait()
+        await self.channels[0].connection_open(self.vhost)
+
+    async def open_channel(self, *, prefetch: int = 0, confirm: bool = False) -> Any:
+        """Open a channel with the next free number."""
+        if self.closed:
+            raise closed_error(self.error)
+        number = self._free_number()
+        channel = self.channels[number] = self.channelFactory(number, None, self)
+        try:
+            await channel.channel_open()
+            if prefetch:
+                await channel.basic_qos(prefetch_count=prefetch)
+            if confirm:
+                await channel.confirm_select()
+        except BaseException:
+            channel.release()
+            raise
+        return channel
+
+    async def shutdown(self, seconds: float) -> None:
+        """Take leave of the broker; at the latest after so many seconds the connection is gone."""
+        try:
+            await ensureDeferred(self._leave()).addTimeout(seconds, self.clock)
+        except (DeadlineError, Closed):
+            self.abort(Closed("the broker did not answer our good-bye"))
+
+    async def _leave(self) -> None:
+        if not self.closed:
+            await self.channels[0].connection_close(reply_code=200, reply_text="")
+            self.do_close(ConnectionDone())
+        await self.disconnected.wait()
+
+    def abort(self, reason: Exception) -> None:
+        """Drop the connection at once."""
+        self._stop_beating()
+        self.do_close(reason)
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def do_close(self, reason: Any) -> None:
+        """Fail everything in flight on all channels."""
+        if self.closed:
+            return
+        self.closed, self.error = True, closed_error(reason)
+        self.started.fail_if_not_fired(self.error)
+        for channel in list(self.channels.values()):
+            channel.do_close(reason)
+        self.channels.clear()
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Fail everything in flight."""
+        self._stop_beating()
+        self.do_close(reason)
+        self.disconnected.fire()
+
+    def _free_number(self) -> int:
+        """Go round, so that a late frame of a closed channel does not meet a new one."""
+        for _ in range(self.channel_max):
+            self._last_number = self._last_number % self.channel_max + 1
+            if self._last_number not in self.channels:
+                return self._last_number
+        raise Closed("no free channel number")
+
+    # --- frames
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames."""
+        self._sent_at = self.clock.seconds()
+        self.transport.write(data)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; anything that is not AMQP ends the connection."""
+        self._received_at = self.clock.seconds()
+        self._buffer += data
+        try:
+            self._take_frames()
+        except (ValueError, KeyError, struct.error) as e:
+            self.abort(ProtocolError(f"protocol error: {e}"))
+        except Exception as e:
+            self.log.failure("{label}: cannot handle a frame", label=self.label)
+            self.abort(ProtocolError(f"protocol error: {type(e).__name__}"))
+
+    def _take_frames(self) -> None:
+        start, size = 0, len(self._buffer)
+        while size - start >= codec.FRAME_OVERHEAD - 1 and not self.closed:
+            kind, channel, length = struct.unpack_from(">BHI", self._buffer, start)
+            if length > FRAME_LIMIT:
+                raise ValueError(f"a frame of {length} bytes; is this an AMQP port?")
+            end = start + length + codec.FRAME_OVERHEAD
+            if size < end:
+                break
+            if self._buffer[end - 1] != codec.FRAME_END:
+                raise ValueError("a frame without its end")
+            payload = bytes(self._buffer[start + 7 : end - 1])
+            start = end
+            self._on_frame(kind, channel, payload)
+        del self._buffer[:start]
+
+    def _on_frame(self, kind: int, number: int, payload: bytes) -> None:
+        channel = self.channels.get(number)
+        if channel is None:
+            return  # late, for a channel that we closed
+        if kind == codec.METHOD:
+            channel.on_method(*codec.read_method(payload))
+        elif kind == codec.HEADER:
+            channel.on_header(*codec.read_header(payload))
+        elif kind == codec.BODY:
+            channel.on_body(payload)
+
+    # --- heartbeat
+
+    def _stop_beating(self) -> None:
+        if self._beating.running:
+            self._beating.stop()
+
+    def _beat(self) -> None:
+        now = self.clock.seconds()
+        silent = now - self._received_at
+        if silent > 2 * self.heartbeat:
+            self.abort(Closed(f"the broker was silent for {silent:.0f} s"))
+        elif now - self._sent_at >= self.heartbeat / 2:
+            self.write(codec.frame(codec.HEARTBEAT, 0, b""))
+
+
+@attrs.define(slots=False, eq=False)
+class ClientFactory(Factory):
+    """Build clients that log in with the same credentials."""
+
+    noisy = False
+
+    reactor: Any
+    credentials: Credentials
+    vhost: str = "/"
+    heartbeat: int = 30
+    label: str = "buildapi"
+
+    def buildProtocol(self, addr: IAddress | None) -> Client:
+        """Build one."""
+        del addr
+        return Client(self.credentials, self.vhost, self.heartbeat, self.label, self.reactor)

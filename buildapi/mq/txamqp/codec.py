@@ -1,0 +1,264 @@
+"""AMQP frames, methods, content headers and tables to bytes and back."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from buildapi.mq.txamqp.spec import SPEC
+
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+FRAME_END = 0xCE
+FRAME_OVERHEAD = 8
+
+NUMBERS = {
+    "octet": ">B",
+    "short": ">H",
+    "long": ">I",
+    "longlong": ">Q",
+    "timestamp": ">Q",
+}
+"""Field types of methods and headers that are plain numbers."""
+
+TABLE_NUMBERS = {
+    b"b": ">b",
+    b"B": ">B",
+    b"s": ">h",
+    b"u": ">H",
+    b"U": ">h",
+    b"I": ">i",
+    b"i": ">I",
+    b"l": ">q",
+    b"L": ">q",
+    b"f": ">f",
+    b"d": ">d",
+    b"T": ">Q",
+}
+"""Tags of numbers in tables, as RabbitMQ writes them."""
+
+
+# --- encoding -------------------------------------------------------------------------------
+
+
+def frame(kind: int, channel: int, payload: bytes) -> bytes:
+    """Wrap a payload."""
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+def _bytes(value: str | bytes | bytearray) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _short_string(value: str | bytes) -> bytes:
+    data = _bytes(value)
+    if len(data) > 255:
+        raise ValueError("AMQP short string longer than 255 bytes")
+    return bytes((len(data),)) + data
+
+
+def _long_string(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def _integer(value: int) -> bytes:
+    if -(2**31) <= value < 2**31:
+        return struct.pack(">ci", b"I", value)
+    return struct.pack(">cq", b"l", value)
+
+
+def _decimal(value: decimal.Decimal) -> bytes:
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError("an AMQP table cannot hold NaN or infinity")
+    number = int("".join(map(str, digits))) * 10 ** max(exponent, 0) * (-1 if sign else 1)
+    return struct.pack(">cBi", b"D", max(-exponent, 0), number)
+
+
+def _time(value: datetime.datetime) -> bytes:
+    return struct.pack(">cQ", b"T", int(value.timestamp()))
+
+
+_TABLE_TYPES: list[tuple[type | tuple[type, ...], Callable[[Any], bytes]]] = [
+    (bool, lambda v: b"t\x01" if v else b"t\x00"),  # before int, which it is too
+    (str, lambda v: b"S" + _long_string(v.encode())),
+    (int, _integer),
+    (float, lambda v: struct.pack(">cd", b"d", v)),
+    ((bytes, bytearray), lambda v: b"x" + _long_string(bytes(v))),
+    (datetime.datetime, _time),
+    (decimal.Decimal, _decimal),
+    (Mapping, lambda v: b"F" + table(v)),
+    ((list, tuple), lambda v: b"A" + _long_string(b"".join(map(_value, v)))),
+]
+
+
+def _value(value: object) -> bytes:
+    if value is None:
+        return b"V"
+    for kind, encode in _TABLE_TYPES:
+        if isinstance(value, kind):
+            return encode(value)
+    raise TypeError(f"an AMQP table cannot hold a {type(value).__name__}")
+
+
+def table(values: Mapping[str, Any]) -> bytes:
+    """Encode a field table."""
+    return _long_string(b"".join(_short_string(k) + _value(v) for k, v in values.items()))
+
+
+def _field(kind: str, value: Any) -> bytes:
+    if kind == "shortstr":
+        return _short_string(value)
+    if kind == "longstr":
+        return _long_string(_bytes(value))
+    if kind == "table":
+        return table(value)
+    return struct.pack(NUMBERS[kind], value)
+
+
+def method(m: Any, args: Iterable[Any]) -> bytes:
+    """Encode a method of the specification with its arguments; neighbouring bits share octets."""
+    out = [struct.pack(">HH", m.klass.id, m.id)]
+    bits = count = 0
+    for field, value in zip(m.fields, args, strict=True):
+        if field.type == "bit" and count < 8:
+            bits |= bool(value) << count
+            count += 1
+            continue
+        if count:
+            out.append(bytes((bits,)))
+            bits = count = 0
+        if field.type == "bit":
+            bits, count = int(bool(value)), 1
+        else:
+            out.append(_field(field.type, value))
+    return b"".join(out) + (bytes((bits,)) if count else b"")
+
+
+def header(klass: Any, size: int, properties: Mapping[str, Any]) -> bytes:
+    """Encode a content header; properties that are None are left out.
+
+    :raises ValueError: a property that AMQP does not know.
+    """
+    unknown = set(properties) - set(klass.fields.byname)
+    if unknown:
+        raise ValueError(f"unknown message properties: {sorted(unknown)}")
+    flags, out = 0, []
+    for n, field in enumerate(klass.fields):  # 14 fields: one word of flags
+        if (value := properties.get(field.name)) is not None:
+            flags |= 1 << (15 - n)
+            out.append(_field(field.type, value))
+    return struct.pack(">HHQH", klass.id, 0, size, flags) + b"".join(out)
+
+
+# --- decoding -------------------------------------------------------------------------------
+
+
+def text(data: bytes) -> str | bytes:
+    """Decode UTF-8; what is something else stays bytes."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+class Reader:
+    """Read values one after the other; :raises ValueError: past the end."""
+
+    __slots__ = ("_bits", "_bits_left", "_data", "_position")
+
+    def __init__(self, data: bytes, position: int = 0) -> None:
+        self._data, self._position = data, position
+        self._bits = self._bits_left = 0
+
+    def take(self, count: int) -> bytes:
+        """Take that many bytes."""
+        start = self._position
+        self._position = start + count
+        if self._position > len(self._data):
+            raise ValueError("truncated frame")
+        return self._data[start : self._position]
+
+    def number(self, form: str) -> Any:
+        """Take a number by its struct format."""
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def field(self, kind: str) -> Any:
+        """Take a field of a method or header."""
+        if kind == "bit":
+            return self._bit()
+        self._bits_left = 0
+        if kind == "shortstr":
+            return text(self.take(self.take(1)[0]))
+        if kind == "longstr":
+            return text(self.take(self.number(">I")))
+        if kind == "table":
+            return self.table()
+        return self.number(NUMBERS[kind])
+
+    def table(self) -> dict[str | bytes, Any]:
+        """Take a field table."""
+        end = self.number(">I") + self._position
+        found = {}
+        while self._position < end:
+            key = text(self.take(self.take(1)[0]))
+            found[key] = self._value()
+        return found
+
+    def _bit(self) -> bool:
+        if not self._bits_left:
+            self._bits, self._bits_left = self.take(1)[0], 8
+        bit = bool(self._bits & 1)
+        self._bits >>= 1
+        self._bits_left -= 1
+        return bit
+
+    def _array(self) -> list[Any]:
+        end = self.number(">I") + self._position
+        found = []
+        while self._position < end:
+            found.append(self._value())
+        return found
+
+    def _decimal(self) -> decimal.Decimal:
+        scale = self.number(">B")
+        return decimal.Decimal(self.number(">i")).scaleb(-scale)
+
+    def _value(self) -> Any:
+        tag = self.take(1)
+        if form := TABLE_NUMBERS.get(tag):
+            return self.number(form)
+        if read := _TABLE_READERS.get(tag):
+            return read(self)
+        raise ValueError(f"unknown AMQP field type {tag!r}")
+
+
+_TABLE_READERS: dict[bytes, Callable[[Reader], Any]] = {
+    b"S": lambda r: text(r.take(r.number(">I"))),
+    b"x": lambda r: r.take(r.number(">I")),
+    b"t": lambda r: r.take(1) != b"\0",
+    b"V": lambda _: None,
+    b"F": Reader.table,
+    b"A": Reader._array,
+    b"D": Reader._decimal,
+}
+
+
+def read_method(payload: bytes) -> tuple[Any, tuple[Any, ...]]:
+    """Decode a method frame into the method of the specification and its arguments."""
+    reader = Reader(payload)
+    klass = SPEC.classes.byid[reader.number(">H")]
+    m = klass.methods.byid[reader.number(">H")]
+    return m, tuple([reader.field(f.type) for f in m.fields])
+
+
+def read_header(payload: bytes) -> tuple[int, dict[str, Any]]:
+    """Decode a header frame into the size of the body and the properties."""
+    reader = Reader(payload)
+    klass = SPEC.classes.byid[reader.number(">H")]
+    reader.take(2)
+    size, flags = reader.number(">Q"), reader.number(">H")
+    fields = (f for n, f in enumerate(klass.fields) if flags >> (15 - n) & 1)
+    return size, {f.name: reader.field(f.type) for f in fields}

@@ -1,0 +1,159 @@
+"""Keep one AMQP connection up, with growing pauses between attempts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fail, succeed
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from buildapi.mq.txamqp.client import Client, ClientFactory
+from buildapi.mq.txamqp.errors import Closed, describe
+
+CONNECT_SECONDS = 30.0
+"""Connecting, login and set-up together may take so long."""
+
+GOODBYE_SECONDS = 5.0
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
+
+def backoff(attempt: int) -> float:
+    """Give the pause in seconds before the attempt after the ``attempt``-th failure in a row.
+
+    Up to half of it is random, so that many clients do not come back at the same moment.
+    """
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt - 1, 10))
+    return min(LONGEST_PAUSE, pause * (1 + random.random() / 2))
+
+
+Setup = Callable[[Client], Awaitable[None]]
+
+
+@attrs.define(slots=False, eq=False)
+class AMQPService(Service):
+    """A connection that comes back.
+
+    ``endpoint`` is an IStreamClientEndpoint, ``reactor`` an IReactorTime.
+    ``setup`` runs at every connect, and only then the connection counts as there.  A plain loop
+    because ClientService cannot bear a connection that is lost during its preparation.
+    """
+
+    log = Logger()
+
+    reactor: Any
+    endpoint: Any
+    factory: ClientFactory
+    setup: Setup
+    pause: Callable[[int], float] = backoff
+    last_error: str | None = attrs.field(default=None, init=False)
+    last_error_at: float | None = attrs.field(default=None, init=False)
+    _client: Client | None = attrs.field(default=None, init=False)
+    _stopped: bool = attrs.field(default=False, init=False)
+    _loop: Deferred[None] | None = attrs.field(default=None, init=False)
+    _waiting: list[Deferred[Client]] = attrs.field(factory=list, init=False)
+
+    @property
+    def client(self) -> Client | None:
+        """Give the connection, if it is there."""
+        return None if self._client is None or self._client.closed else self._client
+
+    @property
+    def waiting(self) -> int:
+        """Count those who wait for the connection."""
+        return len(self._waiting)
+
+    def startService(self) -> None:
+        """Begin to connect."""
+        self._stopped = False
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted
+        self._loop = ensureDeferred(self._run())
+        self._loop.addErrback(lambda f: None if f.check(CancelledError) else f)
+        self._loop.addErrback(lambda f: self.log.failure("AMQP service ended", failure=f))
+
+    def stopService(self) -> Deferred[None]:
+        """Take leave of the broker; fire when the connection is gone."""
+        self._stopped = True
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted
+        return ensureDeferred(self._stop())
+
+    def when_connected(self) -> Deferred[Client]:
+        """Fire with the connection as soon as it is there; fails with Closed once stopped."""
+        if self._stopped:
+            return fail(Closed("stopped"))
+        if (client := self.client) is not None:
+            return succeed(client)
+        waiter: Deferred[Client] = Deferred(self._waiting.remove)
+        self._waiting.append(waiter)
+        return waiter
+
+    async def _stop(self) -> None:
+        for waiter in self._take_waiting():
+            waiter.errback(Closed("stopped"))
+        if self.client is not None:
+            await self.client.shutdown(GOODBYE_SECONDS)
+        if self._loop is not None:
+            self._loop.cancel()
+            await self._loop
+            self._loop = None
+
+    async def _run(self) -> None:
+        failures = 0
+        while self.running:
+            try:
+                client = await ensureDeferred(self._connect()).addTimeout(
+                    CONNECT_SECONDS, self.reactor
+                )
+                failures = 0
+                await self._until_lost(client)
+                error: Any = client.error
+            except Exception as e:
+                error = e
+            if not self.running:
+                return
+            failures += 1
+            pause = self.pause(failures)
+            self._failed(error, pause)
+            await deferLater(self.reactor, pause)
+
+    async def _connect(self) -> Client:
+        client: Client = await self.endpoint.connect(self.factory)
+        try:
+            await client.open()
+            await self.setup(client)
+        except BaseException:
+            client.abort(Closed("not set up"))
+            raise
+        return client
+
+    async def _until_lost(self, client: Client) -> None:
+        lost = client.disconnected.wait()
+        if not client.closed:
+            self._client = client
+            self.log.info("{label}: connected", label=self.factory.label)
+            for waiter in self._take_waiting():
+                waiter.callback(client)
+        try:
+            await lost
+        finally:
+            self._client = None
+            if not client.closed:
+                client.abort(Closed("stopped"))
+
+    def _failed(self, error: object, pause: float) -> None:
+        self.last_error, self.last_error_at = describe(error), self.reactor.seconds()
+        self.log.warn(
+            "{label}: no connection: {error}; next attempt in {pause:.1f} s",
+            label=self.factory.label,
+            error=self.last_error,
+            pause=pause,
+        )
+
+    def _take_waiting(self) -> list[Deferred[Client]]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
