@@ -1,0 +1,93 @@
+"""Take the reports of the agents and store what became of each job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from buildapi.agent.patience import Patience
+from buildapi.interfaces import Broker, Consumer, JobStore
+from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
+from buildapi.model.outcome import Outcome
+from buildapi.model.wire import Malformed, decode_finished, finished
+
+PREFETCH = 20
+
+
+@attrs.define(slots=False)
+class Finisher(Service):
+    """Consume ``queue``; ``now`` gives seconds since the epoch, ``reactor`` IReactorTime.
+
+    ``changed`` is called for every report: what was read before may be out of date.
+    """
+
+    _reactor: Any
+    _broker: Broker
+    _store: JobStore
+    _queue: str
+    _drain_seconds: float
+    _now: Callable[[], float]
+    _changed: Callable[[], None]
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "finisher"
+        self._patience = Patience(self._reactor)
+        self._starting: defer.Deferred[Consumer | None] | None = None
+
+    def startService(self) -> None:
+        """Begin to consume."""
+        Service.startService(self)
+        self._patience.begin()
+        consuming = self._broker.consume(self._queue, self.handle, prefetch=PREFETCH)
+        self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
+
+    def _not_consuming(self, failure: Failure) -> None:
+        self._log.failure("finisher: no reports are taken", failure=failure)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Take no more reports and store those in hand."""
+        Service.stopService(self)
+        self._patience.stop()
+        return defer.ensureDeferred(self._drain())
+
+    async def _drain(self) -> None:
+        consumer = await self._starting if self._starting is not None else None
+        if consumer is not None:
+            await consumer.stop(self._drain_seconds)
+
+    async def handle(self, delivery: Delivery) -> Disposition:
+        """Store one report, and say what is to become of its message."""
+        try:
+            request_id, report = decode_finished(delivery.body)
+        except Malformed as e:
+            return await self._patience.attempt("a malformed report", partial(self._malformed, e))
+        return await self._patience.attempt(
+            f"report of job {request_id}", partial(self._store_report, request_id, report)
+        )
+
+    async def _malformed(self, error: Malformed) -> Disposition:
+        self._log.error(
+            "malformed report (job {id}) put aside: {reason}",
+            id=error.request_id,
+            reason=error.reason,
+        )
+        if error.request_id is not None:
+            outcome = Outcome(True, f"The agent's report could not be read: {error.reason}")
+            report = finished(error.request_id, outcome)
+            await self._store.finish(error.request_id, report, int(self._now()))
+        return DeadLetter(error.reason)
+
+    async def _store_report(self, request_id: int, report: dict[str, Any]) -> Disposition:
+        fresh = await self._store.finish(request_id, report, int(self._now()))
+        self._changed()
+        if not fresh:
+            self._log.info("job {id} was finished before, or is not ours", id=request_id)
+        return Ack()

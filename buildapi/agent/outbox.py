@@ -1,0 +1,108 @@
+"""Settle job requests whose message may never have reached the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.errors import Unavailable
+from buildapi.interfaces import Broker, JobStore
+from buildapi.model.actions import InvalidValueError
+from buildapi.model.outcome import Outcome
+from buildapi.model.records import JobRecord
+from buildapi.model.wire import REQUESTS, JobMessage, action_from, encode_request, finished
+
+GRACE = 60
+"""Seconds during which a job recorded but not sent is somebody's in hand."""
+
+INTERVAL = 30.0
+"""Seconds between two sweeps."""
+BATCH = 10_000
+"""Most jobs settled at a time."""
+
+UNSENT = "Couldn't send message to broker"
+
+
+@attrs.define(slots=False)
+class Outbox(Service):
+    """Look for such jobs at the start and then regularly.
+
+    One not known to be sent is finished as failed, guarded against an agent that has begun:
+    nobody was told 202 for it.  Where the broker forgets its messages when it restarts, all
+    unfinished ones are sent again at the start, which is safe: an agent does a job once.
+    """
+
+    _reactor: Any
+    _broker: Broker
+    _store: JobStore
+    _now: Callable[[], float]
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "outbox"
+        self._running: defer.Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin to sweep."""
+        Service.startService(self)
+        self._running = defer.ensureDeferred(self._run())
+        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> None:
+        """Stop sweeping."""
+        Service.stopService(self)
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _run(self) -> None:
+        forgotten = not self._broker.keeps_messages
+        while True:
+            try:
+                if forgotten:
+                    await self.resend()
+                forgotten = False
+                await self.refuse_unsent()
+            except Unavailable as e:
+                self._log.warn("outbox: not swept: {msg}", msg=e.msg)
+            except defer.CancelledError:
+                raise
+            except Exception:
+                self._log.failure("outbox: not swept")
+            await task.deferLater(self._reactor, INTERVAL)
+
+    async def resend(self) -> None:
+        """Send every unfinished job again."""
+        before = int(self._now()) + 1
+        for job in await self._store.unsettled(sent_too=True, before=before, limit=BATCH):
+            await self._send(job)
+
+    async def refuse_unsent(self) -> None:
+        """Finish as failed what was recorded a while ago and is not known to be sent."""
+        now = int(self._now())
+        jobs = await self._store.unsettled(sent_too=False, before=now - GRACE, limit=BATCH)
+        for job in jobs:
+            if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):
+                self._log.warn("job {id} was never sent: finished as failed", id=job.id)
+
+    async def _send(self, job: JobRecord) -> None:
+        try:
+            action = action_from(job.action, job.what)
+        except (LookupError, InvalidValueError) as e:
+            self._log.warn("job {id} cannot be sent again: {error}", id=job.id, error=str(e))
+            outcome = Outcome(True, f"{UNSENT}: {e.args[0]}")
+            await self._store.finish(job.id, finished(job.id, outcome), int(self._now()))
+            return
+        message = JobMessage(job.id, job.who, job.when, action)
+        await self._broker.publish(
+            REQUESTS,
+            encode_request(message),
+            message_id=f"job-{job.id}",
+            correlation_id=str(job.id),
+        )
+        await self._store.sent(job.id)
+        self._log.info("job {id} sent again", id=job.id)

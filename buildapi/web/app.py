@@ -1,0 +1,217 @@
+"""The root of the HTTP side: routing, format, errors, CORS; the handlers know none of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+from klein import Klein
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import EncodingResourceWrapper
+from twisted.web.server import GzipEncoderFactory, Site
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import BaseConverter
+
+from buildapi.errors import BadRequest, BuildAPIError, NotFound
+from buildapi.web.auth import Authenticator
+from buildapi.web.call import call_of
+from buildapi.web.deadline import Deadline
+from buildapi.web.negotiate import requested
+from buildapi.web.render import VARY, cors, format_of_error, write, write_error
+from buildapi.web.request import SLASH, Limits, request_class
+from buildapi.web.routes import Route
+
+PREFLIGHT_SECONDS = 600
+
+
+class MethodError(BuildAPIError):
+    """Refuse a method a path does not have."""
+
+    status, code = 405, "method_not_allowed"
+
+
+class Segment(BaseConverter):
+    """One path segment, which may hold an encoded slash."""
+
+    def to_python(self, value: str) -> str:
+        """Put the slash back."""
+        return value.replace(SLASH, "/")
+
+
+@attrs.frozen
+class Policy:
+    """What holds for every route; ``deadline`` bounds the time to an answer."""
+
+    auth: Authenticator
+    origins: Sequence[str]
+    deadline: Deadline
+
+
+@attrs.define
+class WebApp:
+    """Serve routes."""
+
+    _routes: Sequence[Route]
+    _policy: Policy
+    _log = Logger()
+
+    @property
+    def origins(self) -> Sequence[str]:
+        """List the sites whose pages may ask."""
+        return self._policy.origins
+
+    def klein(self) -> Klein:
+        """Build the router."""
+        app = Klein()
+        app.url_map.converters["seg"] = Segment
+        app.url_map.merge_slashes = False
+        for route in self._routes:
+            self._add(app, route)
+        for rule, routes in groupby(sorted(self._routes, key=_rule), key=_rule):
+            self._add_options(app, rule, sorted({"OPTIONS", *_methods(routes)}))
+        app.handle_errors(HTTPException)(self._not_routed)
+        app.handle_errors(Exception)(self._failed)
+        return app
+
+    def _add(self, app: Klein, route: Route) -> None:
+        async def endpoint(request: Any, **path: str) -> bytes:
+            return await self._answer(request, route, path)
+
+        endpoint.__name__ = f"{route.method} {route.path}"
+        app.route(route.rule, methods=[route.method])(endpoint)
+
+    def _add_options(self, app: Klein, rule: str, methods: Sequence[str]) -> None:
+        def endpoint(request: Any, **_path: str) -> bytes:
+            return self._options(request, methods)
+
+        endpoint.__name__ = f"OPTIONS {rule}"
+        app.route(rule, methods=["OPTIONS"])(endpoint)
+
+    async def _answer(self, request: Any, route: Route, path: Mapping[str, str]) -> bytes:
+        self._cors(request)
+        if request.refusal is not None:
+            raise request.refusal
+        policy = self._policy
+        call = call_of(request, path, policy.auth, policy.origins, job=route.job)
+        form = requested(call.query, request.text_header("accept"))
+        answering = route.handler(call)
+        if not route.job:  # a job request bounds its own parts: it must not be left halfway
+            answering = self._policy.deadline.bound(answering)
+        return write(request, await answering, form)
+
+    def _options(self, request: Any, methods: Sequence[str]) -> bytes:
+        request.setResponseCode(204)
+        request.setHeader("allow", ", ".join(methods))
+        request.setHeader("vary", VARY)
+        if self._cors(request) and request.text_header("access-control-request-method"):
+            request.setHeader("access-control-allow-methods", ", ".join(methods))
+            headers = request.text_header("access-control-request-headers")
+            request.setHeader("access-control-allow-headers", headers or "Accept, Content-Type")
+            request.setHeader("access-control-max-age", str(PREFLIGHT_SECONDS))
+        return b""
+
+    def _cors(self, request: Any) -> bool:
+        origin = request.text_header("origin")
+        if origin not in self._policy.origins:
+            return False
+        for name, value in cors(origin).items():
+            request.setHeader(name, value)
+        return True
+
+    def _not_routed(self, request: Any, failure: Failure) -> bytes:
+        """Answer what no route takes: a refusal, a slash too many, a wrong method, nothing."""
+        self._cors(request)
+        if request.refusal is not None:
+            return self._refuse(request, request.refusal)
+        if len(request.path) > 1 and request.path.endswith(b"/"):
+            return _without_slash(request)
+        if isinstance(request.body, BadRequest):  # it may say _method
+            return self._refuse(request, request.body)
+        error = failure.value
+        if isinstance(error, MethodNotAllowed):
+            allowed = sorted(error.valid_methods or ())
+            request.setHeader("allow", ", ".join(allowed))
+            return self._refuse(request, MethodError(f"Allowed methods are {', '.join(allowed)}"))
+        path = request.path.decode(errors="replace").replace(SLASH, "%2F")
+        return self._refuse(request, NotFound(f"There is nothing at {path}"))
+
+    def _failed(self, request: Any, failure: Failure) -> bytes:
+        """Answer an expected refusal with its own words, anything else with an incident id."""
+        self._cors(request)
+        if failure.check(defer.CancelledError):
+            return b""
+        if isinstance(failure.value, BuildAPIError):
+            return self._refuse(request, failure.value)
+        incident = uuid.uuid4().hex[:8]
+        self._log.failure(
+            "incident {incident}: {method} {path}",
+            failure=failure,
+            incident=incident,
+            method=request.method.decode(errors="replace"),
+            path=request.path.decode(errors="replace"),
+        )
+        return self._refuse(request, BuildAPIError(f"Something went wrong: incident {incident}"))
+
+    def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
+        form = format_of_error(request.uri, request.text_header("accept"))
+        return write_error(request, error, form)
+
+
+def _rule(route: Route) -> str:
+    return route.rule
+
+
+def _methods(routes: Any) -> set[str]:
+    methods = {route.method for route in routes}
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+def _without_slash(request: Any) -> bytes:
+    """Send to the path without its slash, on this host and with the query."""
+    path = "/" + request.path.decode(errors="replace").strip("/").replace(SLASH, "%2F")
+    _, mark, query = request.uri.partition(b"?")
+    target = request.mount + quote(path, safe="/%") + (mark + query).decode("ascii", "replace")
+    request.setResponseCode(301)
+    request.setHeader("location", target)
+    request.setHeader("content-length", "0")
+    return b""
+
+
+class LoggingSite(Site):
+    """A site with an access log of its own, or none: Twisted's would go to the program's log."""
+
+    def log(self, request: Any) -> None:
+        """Note a request that was answered."""
+        if self.logPath is not None:
+            Site.log(self, request)
+
+
+def site(
+    app: WebApp,
+    *,
+    reactor: Any,
+    limits: Limits,
+    prefix: str,
+    idle_seconds: float,
+    log_path: str | None,
+    in_flight: set[Any],
+) -> Site:
+    """Make the site; ``log_path`` is where its access log goes, None for nowhere.
+
+    ``in_flight`` is kept to hold the requests begun and not yet answered.
+    """
+    root = EncodingResourceWrapper(app.klein().resource(), [GzipEncoderFactory()])
+    return LoggingSite(
+        root,
+        requestFactory=request_class(limits, prefix, app.origins, reactor, in_flight),
+        logPath=log_path,
+        timeout=idle_seconds,
+        parsePOSTFormSubmission=False,
+        reactor=reactor,
+    )

@@ -1,0 +1,33 @@
+"""Bound the time something may take, and say so in an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet import defer
+
+from buildapi.errors import Unavailable
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Deadline:
+    """Give work ``seconds``; ``reactor`` provides IReactorTime."""
+
+    _reactor: Any
+    _seconds: float
+
+    async def bound(self, work: Awaitable[T]) -> T:
+        """Wait for work; :raises Unavailable: it takes too long, and has been cancelled."""
+        running = defer.ensureDeferred(_started(work))
+        try:
+            return await running.addTimeout(self._seconds, self._reactor)
+        except defer.TimeoutError as e:
+            raise Unavailable("This takes too long just now") from e
+
+
+async def _started(work: Awaitable[T]) -> T:
+    return await work

@@ -1,0 +1,113 @@
+"""Accept job requests: recorded, safe with the broker, or refused for good."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from buildapi.errors import BrokerUnavailable, BuildAPIError, DatabaseUnavailable, Unavailable
+from buildapi.interfaces import Broker, JobStore
+from buildapi.model.actions import Action
+from buildapi.model.outcome import Outcome
+from buildapi.model.wire import REQUESTS, JobMessage, encode_request, finished, what
+from buildapi.web.deadline import Deadline
+
+T = TypeVar("T")
+
+NOT_RECORDED = "Couldn't create JobRequest row"
+NOT_SENT = "Couldn't send message to broker"
+
+log = Logger()
+
+
+@attrs.define
+class Desk:
+    """Take job requests; ``recording`` bounds how long recording one may take.
+
+    ``now`` gives seconds since the epoch.
+    """
+
+    _store: JobStore
+    _broker: Broker
+    _now: Callable[[], float]
+    _recording: Deadline
+
+    async def accept(self, action: Action, who: str) -> int:
+        """Record and send a job request; give its id.
+
+        Goes on to the end even where the client goes away, so that no job is left halfway.
+
+        :raises Unavailable: it is not executed, and never will be.
+        """
+        return await shielded(self._accept(action, who))
+
+    async def _accept(self, action: Action, who: str) -> int:
+        now = int(self._now())
+        try:
+            adding = self._store.add(who, now, action.name, what(action))
+            request_id = await self._recording.bound(adding)
+        except Unavailable as e:
+            log.warn("job request not recorded: {msg}", msg=e.msg)
+            raise DatabaseUnavailable(NOT_RECORDED) from e
+        message = JobMessage(request_id, who, now, action)
+        if await self._send(message):
+            log.info(
+                "job {id} {action} by {who} accepted", id=request_id, action=action.name, who=who
+            )
+        return request_id
+
+    async def _send(self, message: JobMessage) -> bool:
+        try:
+            await self._broker.publish(
+                REQUESTS,
+                encode_request(message),
+                message_id=f"job-{message.request_id}",
+                correlation_id=str(message.request_id),
+            )
+        except BrokerUnavailable as e:
+            return await self._refuse(message.request_id, e)
+        try:
+            await self._recording.bound(self._store.sent(message.request_id))
+        except Unavailable as e:
+            log.warn(
+                "job {id} is sent, but that is not recorded: {msg}",
+                id=message.request_id,
+                msg=e.msg,
+            )
+        return True
+
+    async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:
+        """Finish a job as failed, unless an agent has begun it: a failed publish may arrive."""
+        log.error("job {id} not sent: {msg}", id=request_id, msg=error.msg)
+        report = finished(request_id, Outcome(True, NOT_SENT))
+        try:
+            refused = await self._store.refuse(request_id, report, int(self._now()))
+        except Unavailable:
+            refused = True  # the outbox does it when the job store is back
+        if refused:
+            raise BrokerUnavailable(NOT_SENT) from error
+        return True
+
+
+async def shielded(work: Awaitable[T]) -> T:
+    """Wait for work that goes on when the waiting is cancelled."""
+    running = defer.ensureDeferred(_await(work))
+    waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
+
+    def pass_on(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+        elif isinstance(result, Failure) and not result.check(BuildAPIError):
+            log.failure("work that nobody waits for failed", failure=result)
+
+    running.addBoth(pass_on)
+    return await waiting
+
+
+async def _await(work: Awaitable[T]) -> T:
+    return await work

@@ -1,0 +1,220 @@
+"""The reads of self-serve."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.errors import BadRequest, NotFound, Unavailable
+from buildapi.interfaces import Builds, Directory, JobStore
+from buildapi.jobs.completeness import is_done
+from buildapi.jobs.days import day_of, day_window
+from buildapi.model.branches import Branch
+from buildapi.model.records import BranchDay
+from buildapi.web.answers import Answers, Document
+from buildapi.web.call import Call
+from buildapi.web.params import bounded, day, id_of_path, readable, tolerant_integer
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import Param, Route
+from buildapi.web.shapes import (
+    build_details_json,
+    job_json,
+    list_json,
+    request_details_json,
+    user_json,
+)
+
+REVISION_PREFIX = 12
+"""Characters of a revision that count."""
+
+BUILDERS_DAYS = 60
+STABLE_DELAY = 180
+OFFSET_MAX = 2**31 - 1
+
+FORMAT = Param("format", "json or html; without it the Accept header decides, then html")
+
+
+@attrs.define
+class Reads:
+    """Answer reads; ``now`` gives seconds since the epoch, ``jobs_page`` bounds ``num``."""
+
+    _directory: Directory
+    _builds: Builds
+    _jobs: JobStore
+    _answers: Answers
+    _zone: ZoneInfo
+    _now: Callable[[], float]
+    _jobs_page: int
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        b = "/self-serve/{branch}"
+        return (
+            Route("GET", "/self-serve/branches", self.branches, BRANCHES, (FORMAT,)),
+            Route("GET", "/self-serve/jobs", self.jobs, JOBS, (*PAGING, FORMAT)),
+            Route("GET", "/self-serve/jobs/{job_id}", self.job, JOB, (FORMAT,)),
+            Route("GET", b, self.day, DAY, (DATE, FORMAT)),
+            Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
+            Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
+            Route("GET", f"{b}/rev/{{revision}}", self.revision, REVISION, (FORMAT,)),
+            Route("GET", f"{b}/rev/{{revision}}/is_done", self.is_done, DONE, (STABLE, FORMAT)),
+            Route("GET", f"{b}/builders", self.builders, BUILDERS, (FORMAT,)),
+            Route("GET", f"{b}/user/{{user}}", self.user, USER, (FORMAT,)),
+        )
+
+    def branch(self, name: str) -> Branch:
+        """Find a branch; :raises NotFound: it is not in the branches file."""
+        branch = self._directory.branches().get(name)
+        if branch is None:
+            raise NotFound(f"Branch {name} not found")
+        return branch
+
+    async def branches(self, _call: Call) -> Reply:
+        """Give the branches file as it is."""
+        definitions = self._directory.branches().definitions()
+        return Reply.data("Branches", Document.of(definitions))
+
+    async def day(self, call: Call) -> Reply:
+        """List what happened on a branch on one day."""
+        branch = self.branch(call.path["branch"])
+        chosen = day(call.query, "date") or day_of(self._now(), self._zone)
+        try:
+            start, end = day_window(chosen, self._zone)
+        except (OverflowError, ValueError) as e:
+            raise BadRequest(f"Bad date: {chosen} is out of range") from e
+        document = await self._hot(
+            ("day", branch.name, start), partial(self._builds.day, branch, start, end), list_json
+        )
+        return Reply.data(f"{branch.name} on {chosen}", document)
+
+    async def revision(self, call: Call) -> Reply:
+        """List what happened to a revision."""
+        branch, revision = self._revision(call)
+        prefix = revision[:REVISION_PREFIX]
+        key = ("rev", branch.name, prefix)
+        document = await self._hot(key, partial(self._builds.revision, branch, prefix), list_json)
+        if document.body == b"[]":
+            raise _no_revision(branch, revision)
+        return Reply.data(f"{revision} on {branch.name}", document)
+
+    async def is_done(self, call: Call) -> Reply:
+        """Tell whether a revision is complete, and whether it passed."""
+        branch, revision = self._revision(call)
+        prefix = revision[:REVISION_PREFIX]
+        delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
+
+        def shape(found: BranchDay) -> dict[str, Any] | None:
+            if not found.builds and not found.pending:
+                return None
+            complete, passed = is_done(found, delay, int(self._now()))
+            return {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
+
+        key = ("is_done", branch.name, prefix, delay)
+        document = await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
+        if document.body == b"null":
+            raise _no_revision(branch, revision)
+        return Reply.data(f"Is {revision} on {branch.name} done?", document)
+
+    def _revision(self, call: Call) -> tuple[Branch, str]:
+        return self.branch(call.path["branch"]), call.path["revision"]
+
+    async def build(self, call: Call) -> Reply:
+        """Show one build."""
+        branch, text = self.branch(call.path["branch"]), call.path["build_id"]
+        build_id = id_of_path(text)
+        found = None if build_id is None else await self._builds.build(branch, build_id)
+        if found is None:
+            raise NotFound(f"Build {text} not found on branch {branch.name}")
+        return Reply.data(f"Build {text}", Document.of(build_details_json(found)))
+
+    async def request(self, call: Call) -> Reply:
+        """Show one request."""
+        branch, text = self.branch(call.path["branch"]), call.path["request_id"]
+        request_id = id_of_path(text)
+        found = None if request_id is None else await self._builds.request(branch, request_id)
+        if found is None:
+            raise NotFound(f"Request {text} not found on branch {branch.name}")
+        return Reply.data(f"Request {text}", Document.of(request_details_json(found)))
+
+    async def builders(self, call: Call) -> Reply:
+        """List the builders of a branch."""
+        branch = self.branch(call.path["branch"])
+        since = int(self._now()) - BUILDERS_DAYS * 86400
+        read = partial(self._builds.builders, branch, since)
+        document = await self._hot(("builders", branch.name), read, list)
+        return Reply.data(f"Builders of {branch.name}", document)
+
+    async def user(self, call: Call) -> Reply:
+        """List what belongs to the changes of an author."""
+        branch, user = self.branch(call.path["branch"]), call.path["user"]
+        read = partial(self._builds.user, branch, user)
+        document = await self._hot(("user", branch.name, user), read, user_json)
+        return Reply.data(f"{user} on {branch.name}", document)
+
+    async def jobs(self, call: Call) -> Reply:
+        """List job requests, newest first."""
+        query = readable(call.query, "num", "offset")
+        num = bounded(query, "num", 100, self._jobs_page)
+        offset = bounded(query, "offset", 0, OFFSET_MAX)
+        found = await self._jobs.latest(num, offset)
+        return Reply.data("Job requests", Document.of([job_json(job) for job in found]))
+
+    async def job(self, call: Call) -> Reply:
+        """Show one job request."""
+        text = call.path["job_id"]
+        job_id = id_of_path(text)
+        job = None if job_id is None else await self._jobs.get(job_id)
+        if job is None:
+            raise NotFound(f"Job {text} not found")
+        return Reply.data(f"Job {text}", Document.of(job_json(job)))
+
+    async def _hot(
+        self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
+    ) -> Document:
+        async def compute() -> Any:
+            return shape(await read())
+
+        return await self._answers.get(key, compute)
+
+
+def home(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
+    """Make the routes of the documentation, generated from the routes."""
+    described = [r.described() for r in routes]
+
+    async def show(_call: Call) -> Reply:
+        try:
+            names, reason = sorted(directory.branches().by_name), ""
+        except Unavailable as e:  # must not take the documentation away
+            names, reason = [], e.msg
+        document = Document.of({"routes": described, "branches": names})
+        shown = {"routes": described, "branches": names, "reason": reason}
+        return Reply(document, Page("home.html", "Self-serve", shown))
+
+    return [Route("GET", path, show, HOME, (FORMAT,)) for path in ("/", "/self-serve")]
+
+
+def _no_revision(branch: Branch, revision: str) -> NotFound:
+    return NotFound(f"Revision {revision} not found on branch {branch.name}")
+
+
+DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
+STABLE = Param("stableDelay", "seconds a build must have ended ago to count; default 180")
+PAGING = (
+    Param("num", "how many at most; default 100, up to 1000"),
+    Param("offset", "how many of the newest to leave out; default 0"),
+)
+HOME = "This documentation, made from the routes."
+BRANCHES = "The branches of the farm, as their file defines them."
+JOBS = "Job requests, newest first."
+JOB = "One job request: its state, what was done for it, and what came of it."
+DAY = "Builds started on a day and pending requests submitted on it, newest first."
+BUILD = "One build, with the requests it serves and their properties."
+REQUEST = "One build request, with its properties and builds."
+REVISION = "Builds and pending requests of a revision; its first 12 characters count."
+DONE = "Whether everything of a revision has ended, and whether all of it passed."
+BUILDERS = "Names of builders with requests on the branch in the last 60 days."
+USER = "Builds, running builds and pending requests with changes of an author."

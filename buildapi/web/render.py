@@ -1,0 +1,139 @@
+"""Turn answers and errors into bytes and headers, in the format that was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from twisted.web import http
+
+from buildapi.errors import BadRequest, BuildAPIError, Unavailable
+from buildapi.web.answers import Document, entity_tag
+from buildapi.web.call import query_of
+from buildapi.web.negotiate import JSON, accepted, lenient
+
+JSON_TYPE = "application/json"
+HTML_TYPE = "text/html; charset=utf-8"
+VARY = "Accept, Accept-Encoding, Origin"
+
+environment = Environment(
+    loader=PackageLoader("buildapi.web"),
+    autoescape=select_autoescape(default=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@attrs.frozen
+class Page:
+    """An HTML page: the template and what it shows."""
+
+    template: str
+    title: str
+    context: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Reply:
+    """An answer in both formats: a document, and the page that shows it.
+
+    ``location`` is a path below the mount that HTML clients are sent to instead.
+    """
+
+    document: Document
+    page: Page
+    status: int = 200
+    location: str | None = None
+    fresh: bool = False
+
+    @classmethod
+    def data(cls, title: str, document: Document) -> Reply:
+        """Answer with a document that has no page of its own."""
+        return cls(document, Page("document.html", title, {"document": document}))
+
+
+def write(request: Any, reply: Reply, form: str) -> bytes:
+    """Set status and headers of a reply, and give its body."""
+    request.setHeader("vary", VARY)
+    if reply.fresh:
+        request.setHeader("cache-control", "no-store")
+    if form != JSON and reply.location is not None:
+        request.setResponseCode(302)
+        request.setHeader("location", request.mount + reply.location)
+        return _body(request, HTML_TYPE, page(request.mount, reply.page))
+    request.setResponseCode(reply.status)
+    kind, body, etag = _shown(request, reply, form)
+    if request.method in (b"GET", b"HEAD") and not reply.fresh:
+        request.setHeader("etag", etag)
+        if _known(request, etag):
+            request.setResponseCode(304)
+            return b""
+    return _body(request, kind, body)
+
+
+def _shown(request: Any, reply: Reply, form: str) -> tuple[str, bytes, bytes]:
+    if form == JSON:
+        return JSON_TYPE, reply.document.body, reply.document.etag
+    body = page(request.mount, reply.page)
+    return HTML_TYPE, body, entity_tag(body)
+
+
+def _known(request: Any, etag: bytes) -> bool:
+    """Tell whether the client has this already; tags are compared weakly, as RFC 9110 says."""
+    given = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", []))
+    tags = {tag.strip().removeprefix(b"W/") for tag in given.split(b",")}
+    return bool({b"*", etag.removeprefix(b"W/")} & tags)
+
+
+def write_error(request: Any, error: BuildAPIError, form: str) -> bytes:
+    """Set status and headers of an error, and give its body."""
+    request.setResponseCode(error.status)
+    request.setHeader("cache-control", "no-store")
+    request.setHeader("vary", VARY)
+    if isinstance(error, Unavailable):
+        request.setHeader("retry-after", str(error.retry_after))
+    kind, body = _error(error, form, request.mount)
+    return _body(request, kind, body)
+
+
+def early(error: BuildAPIError, uri: bytes, accept: str) -> tuple[dict[str, str], bytes]:
+    """Give headers and body of an error that comes before the request is whole."""
+    kind, body = _error(error, format_of_error(uri, accept), "")
+    head = {"Content-Type": kind, "Content-Length": str(len(body))}
+    return head | {"Cache-Control": "no-store", "Vary": VARY}, body
+
+
+def format_of_error(uri: bytes, accept: str) -> str:
+    """Choose the format of an error, also where the query cannot be read."""
+    try:
+        return lenient(query_of(uri), accept)
+    except BadRequest:
+        return accepted(accept)
+
+
+def cors(origin: str) -> dict[str, str]:
+    """Give the headers that let a page of another site read an answer."""
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+
+
+def _error(error: BuildAPIError, form: str, mount: str) -> tuple[str, bytes]:
+    if form == JSON:
+        failed = {"status": "FAILED", "msg": error.msg, "code": error.code}
+        return JSON_TYPE, Document.of(failed).body
+    title = f"{error.status} {http.RESPONSES.get(error.status, b'').decode()}".strip()
+    return HTML_TYPE, page(mount, Page("error.html", title, {"msg": error.msg}))
+
+
+def page(mount: str, shown: Page) -> bytes:
+    """Render a page; ``mount`` goes before every path in it."""
+    template = environment.get_template(shown.template)
+    text = template.render(mount=mount, title=shown.title, **shown.context)
+    return text.encode(errors="replace")  # stored texts may hold lone surrogates
+
+
+def _body(request: Any, kind: str, body: bytes) -> bytes:
+    request.setHeader("content-type", kind)
+    request.setHeader("content-length", str(len(body)))
+    return body

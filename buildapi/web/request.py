@@ -1,0 +1,195 @@
+"""The HTTP request before routing: limits, mount prefix, slashes, and the method it stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import attrs
+from twisted.internet.address import UNIXAddress
+from twisted.web.server import Request
+
+from buildapi.errors import BadRequest, TooLarge
+from buildapi.web.form import Form, parse_form
+from buildapi.web.render import cors, early
+
+SLASH = "\ue000"
+"""Stands for an encoded slash between Twisted, which decodes segments, and the router."""
+
+OVERRIDES = {"PUT", "DELETE"}
+PREFIX_END = (b"/", b"?", b"")
+_ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
+
+
+@attrs.frozen
+class Limits:
+    """Bounds on a request; ``request_seconds`` is for all of it to arrive."""
+
+    max_body: int
+    request_seconds: float
+
+
+class BuildAPIRequest(Request):
+    """A request with a deadline, a body limit, a mount prefix and ``_method``.
+
+    ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
+    why its path cannot be routed, ``body`` its form or why that cannot be read.
+    """
+
+    limits: Limits
+    prefix: str = ""
+    origins: Sequence[str] = ()
+    reactor: Any = None
+    in_flight: set[Any]
+    channel: Any
+    content: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        Request.__init__(self, *args, **kwargs)
+        self.mount = ""
+        self.refusal: BadRequest | None = None
+        self.body: Form | BadRequest = Form({})
+        self._received = 0
+        self._refused = False
+        self._deadline = self.reactor.callLater(self.limits.request_seconds, self._too_slow)
+        self.in_flight.add(self)
+
+    def text_header(self, name: str) -> str:
+        """Give a header as text, repeated ones joined; empty where it is missing.
+
+        Twisted's own way takes the last one only, and fails on bytes that are not UTF-8.
+        """
+        values = self.requestHeaders.getRawHeaders(name.encode(), [])
+        return b", ".join(values).decode(errors="replace")
+
+    def getRequestHostname(self) -> bytes:
+        """Hide the Host header from the router, which fails on names it cannot encode."""
+        return b"localhost"
+
+    def close_after(self) -> None:
+        """Let this be the last request of its connection."""
+        self.channel.persistent = False
+        if not self.startedWriting:
+            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
+
+    def _too_slow(self) -> None:
+        self.channel.transport.abortConnection()
+
+    def _arrived(self) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def connectionLost(self, reason: Any) -> None:
+        """Forget the request with its connection."""
+        self._arrived()
+        self.in_flight.discard(self)
+        Request.connectionLost(self, reason)
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse a body announced too large."""
+        if length is not None and length > self.limits.max_body:
+            self._refuse_body()
+        Request.gotLength(self, 0 if self._refused else length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep what arrives of a body, up to the limit."""
+        self._received += len(data)
+        if self._received > self.limits.max_body:
+            self._refuse_body()
+        if not self._refused:
+            Request.handleContentChunk(self, data)
+
+    def _refuse_body(self) -> None:
+        """Answer 413 before the rest has come: the sender may have gigabytes to go."""
+        if self._refused:
+            return
+        self._refused = True
+        self.requestHeaders.removeHeader(b"expect")  # or Twisted would add 100 Continue
+        error = TooLarge(f"The body is larger than {self.limits.max_body} bytes")
+        # Twisted tells the URI when the body is complete, which this one never is
+        head, body = early(error, getattr(self.channel, "_path", b""), self.text_header("accept"))
+        origin = self.text_header("origin")
+        allowed = cors(origin) if origin in self.origins else {}
+        lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
+        start = f"HTTP/1.1 413 Content Too Large\r\n{''.join(lines)}Connection: close\r\n\r\n"
+        self.channel.transport.write(start.encode() + body)
+
+    def process(self) -> None:
+        """Settle path and method, then route; what cannot be settled is kept as the refusal."""
+        self._arrived()
+        if self._refused:
+            self.channel.loseConnection()
+            return
+        try:
+            self._settle()
+        except BadRequest as e:
+            self.refusal, self.path = e, b"/"
+        Request.process(self)
+
+    def _settle(self) -> None:
+        self.path = _ORIGIN.sub(b"", self.path, count=1) if self.path[:1] != b"/" else self.path
+        self._strip_prefix()
+        _check_path(self.path)
+        self.path = b"/" + self.path.lstrip(b"/")
+        mark = SLASH.encode()
+        self.path = self.path.replace(b"%2F", mark).replace(b"%2f", mark)
+        if self.method in (b"POST", b"PUT", b"DELETE"):
+            self._read_body()
+
+    def _read_body(self) -> None:
+        try:
+            form = parse_form(self.text_header("content-type"), self.content)
+        except BadRequest as e:  # told only to who may send job requests
+            self.body = e
+            return
+        self.body = form
+        self._override_method(form)
+
+    def _strip_prefix(self) -> None:
+        prefix = self.prefix.encode()
+        rest = self.path[len(prefix) :]
+        if prefix and self.path.startswith(prefix) and rest[:1] in PREFIX_END:
+            self.mount, self.path = self.prefix, rest or b"/"
+
+    def _override_method(self, form: Form) -> None:
+        """Obey ``_method`` in the body of a POST only: a GET must not change things."""
+        method = form.text("_method")
+        if self.method == b"POST" and method and method.upper() in OVERRIDES:
+            self.method = method.upper().encode()
+
+    def finish(self) -> None:
+        """End the answer."""
+        self.in_flight.discard(self)
+        Request.finish(self)
+
+    @property
+    def peer(self) -> str:
+        """Give the address of who is connected, ``unix`` for a UNIX socket."""
+        address = self.client
+        return "unix" if isinstance(address, UNIXAddress) else str(getattr(address, "host", ""))
+
+
+def _check_path(path: bytes) -> None:
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError as e:
+        raise BadRequest("The path is not UTF-8") from e
+
+
+def request_class(
+    limits: Limits, prefix: str, origins: Sequence[str], reactor: Any, in_flight: set[Any]
+) -> type[BuildAPIRequest]:
+    """Make the class of a site's requests; ``reactor`` provides IReactorTime.
+
+    ``in_flight`` is kept to hold the requests begun and not yet answered.
+    """
+    attributes = {
+        "limits": limits,
+        "prefix": prefix,
+        "origins": origins,
+        "reactor": reactor,
+        "in_flight": in_flight,
+    }
+    return type("SiteRequest", (BuildAPIRequest,), attributes)

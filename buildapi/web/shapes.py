@@ -1,0 +1,97 @@
+"""The JSON that clients know, made of builds, requests and jobs [docs/api.md]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from buildapi.jobs.completeness import status
+from buildapi.model.records import (
+    BranchDay,
+    Build,
+    BuildDetails,
+    BuildRequest,
+    JobRecord,
+    RequestDetails,
+    UserBuilds,
+)
+
+
+def request_json(request: BuildRequest) -> dict[str, Any]:
+    """Shape a request; a pending one in a list is told by having no ``status``."""
+    return {
+        "request_id": request.id,
+        "buildername": request.buildername,
+        "branch": request.branch,
+        "revision": request.revision,
+        "submittime": request.submitted_at,
+        "complete": int(request.complete),
+        "complete_at": request.complete_at,
+        "priority": request.priority,
+        "claimed_at": request.claimed_at,
+        "reason": request.reason,
+    }
+
+
+def build_json(build: Build) -> dict[str, Any]:
+    """Shape a build; ``status`` is the result of its request, ``branch`` as stored."""
+    first = build.requests[0]
+    return {
+        "build_id": build.id,
+        "buildnumber": build.number,
+        "buildername": first.buildername,
+        "branch": first.branch,
+        "revision": first.revision,
+        "starttime": build.start_time,
+        "endtime": build.finish_time,
+        "status": status(build),
+        "claimed_by_name": first.claimed_by_name,
+        "requests": [request_json(r) for r in build.requests],
+    }
+
+
+def build_details_json(details: BuildDetails) -> dict[str, Any]:
+    """Shape a build whose requests carry their properties."""
+    shaped = build_json(details.build)
+    for request, properties in zip(shaped["requests"], details.properties, strict=True):
+        request["properties"] = dict(properties)
+    return shaped
+
+
+def request_details_json(details: RequestDetails) -> dict[str, Any]:
+    """Shape a request with its properties and builds."""
+    return {
+        **request_json(details.request),
+        "properties": dict(details.properties),
+        "build_ids": list(details.build_ids),
+    }
+
+
+def list_json(found: BranchDay) -> list[dict[str, Any]]:
+    """Shape a flat list: builds, then pending requests."""
+    return [*map(build_json, found.builds), *map(request_json, found.pending)]
+
+
+def user_json(found: UserBuilds) -> dict[str, Any]:
+    """Shape what belongs to a user."""
+    return {
+        "builds": [build_json(b) for b in found.builds],
+        "running": [build_json(b) for b in found.running],
+        "pending": [request_json(r) for r in found.pending],
+    }
+
+
+def job_json(job: JobRecord) -> dict[str, Any]:
+    """Shape a job request; ``id``, ``state`` and ``items`` are additions to the old keys."""
+    report: Mapping[str, Any] = job.complete_data or {}
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "action": job.action,
+        "who": job.who,
+        "when": job.when,
+        "completed_at": job.completed_at,
+        "what": dict(job.what),
+        "complete_data": job.complete_data,
+        "items": list(report.get("items") or ()),
+    }
