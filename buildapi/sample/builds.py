@@ -1,0 +1,158 @@
+"""What a sample master tells of its builds, as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import attrs
+
+from buildapi.db.sql import Database
+from buildapi.sample import queue
+from buildapi.sample.masters import SimulatedMaster
+from buildapi.sample.queue import Request
+
+
+@attrs.frozen
+class View:
+    """A build as a master shows it; ``properties`` are name, value and source."""
+
+    request: Request
+    number: int
+    slave: str
+    start: float
+    finish: float | None
+    results: int | None
+    reason: str
+    properties: Sequence[tuple[str, Any, str]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what ``/json/builders/B/builds/N`` holds."""
+        step = self._step()
+        return {
+            "blame": [],
+            "builderName": self.request.builder,
+            "currentStep": step if self.finish is None else None,
+            "eta": None,
+            "number": self.number,
+            "properties": [list(p) for p in self.properties],
+            "reason": self.reason,
+            "results": self.results if self.finish is not None else None,
+            "slave": self.slave,
+            "sourceStamp": source_stamp(self.request),
+            "steps": [step],
+            "text": [] if self.finish is None else ["build", "ended"],
+            "times": [self.start, self.finish],
+        }
+
+    def _step(self) -> dict[str, Any]:
+        return {
+            "eta": None,
+            "expectations": [],
+            "isFinished": self.finish is not None,
+            "isStarted": True,
+            "name": "sample",
+            "results": [None if self.finish is None else self.results, []],
+            "statistics": {},
+            "step_number": 0,
+            "text": ["sample", "step"],
+            "times": [self.start, self.finish],
+            "urls": {},
+        }
+
+    def as_html(self) -> str:
+        """Give the page of the build."""
+        r = self.request
+        state = "Build In Progress:" if self.finish is None else "Results:"
+        return _PAGE.format(
+            builder=escape(r.builder),
+            number=self.number,
+            state=state,
+            branch=escape(r.branch or ""),
+            revision=escape(r.revision or ""),
+            slave=escape(self.slave),
+            reason=escape(self.reason),
+        )
+
+
+_PAGE = """<!DOCTYPE html>
+<html><head><title>Buildbot: {builder} Build #{number}</title></head>
+<body>
+<h1>Builder {builder} Build #{number}</h1>
+<h2>{state}</h2>
+<h2>SourceStamp:</h2>
+<table>
+  <tr><td class="left">Branch</td><td>{branch}</td></tr>
+  <tr><td class="left">Revision</td><td>{revision}</td></tr>
+</table>
+<h2>BuildSlave:</h2>
+  <a href="../../../buildslaves/{slave}">{slave}</a>
+<h2>Reason:</h2>
+<p>{reason}</p>
+<form method="post" action="{number}/stop">
+  <input type="text" name="comments"/> <input type="submit" value="Stop This Build"/>
+</form>
+</body></html>
+"""
+
+
+def source_stamp(request: Request) -> dict[str, Any]:
+    """Give what a master shows of a source."""
+    return {
+        "branch": request.branch,
+        "changes": [],
+        "hasPatch": False,
+        "project": request.project,
+        "repository": request.repository,
+        "revision": request.revision,
+    }
+
+
+async def find(db: Database, master: SimulatedMaster, builder: str, number: int) -> View | None:
+    """Find a build of a master, running or not; None where it never had such a build."""
+    build = master.building.get((builder, number))
+    if build is not None:
+        properties = await _properties(db, build.requests, number, build.slave)
+        return View(
+            build.requests[0],
+            number,
+            build.slave,
+            build.start,
+            None,
+            None,
+            build.reason,
+            properties,
+        )
+    name = master.master.db_name
+    stored = await queue.STORED.maybe(db, number=number, builder=builder, master=name)
+    if stored is None:
+        return None
+    ended = master.recent.get((builder, number))
+    slave = ended.slave if ended is not None else f"slave-{number % 100:03d}"
+    properties = await _properties(db, [stored.request], number, slave)
+    return View(
+        stored.request,
+        number,
+        slave,
+        stored.start_time,
+        stored.finish_time,
+        stored.results,
+        stored.request.reason,
+        properties,
+    )
+
+
+async def _properties(
+    db: Database, requests: Sequence[Request], number: int, slave: str
+) -> list[tuple[str, Any, str]]:
+    found: dict[str, tuple[Any, str]] = {}
+    for buildset in dict.fromkeys(r.buildset for r in requests):
+        for name, text in await queue.PROPERTIES.many(db, buildset=buildset):
+            value, source = json.loads(text)
+            found[name] = (value, source)
+    found["buildername"] = (requests[0].builder, "Builder")
+    found["buildnumber"] = (number, "Build")
+    found["slavename"] = (slave, "BuildSlave")
+    return [(name, *pair) for name, pair in sorted(found.items())]

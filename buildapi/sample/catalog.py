@@ -1,0 +1,308 @@
+"""What the sample farm consists of: branches, platforms, builders and masters."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import attrs
+
+REPOSITORY = "https://hg.example.org/"
+
+
+@attrs.frozen
+class SampleBranch:
+    """A branch; ``path`` is where its repository is below :data:`REPOSITORY`."""
+
+    name: str
+    path: str
+
+    @property
+    def tries(self) -> bool:
+        """Tell whether anybody may push anything to it."""
+        return self.name.startswith("try")
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Give its entry of the branches file."""
+        return {
+            "graph_branches": [self.name.title()],
+            "repo": REPOSITORY + self.path,
+            "repo_type": "hg",
+        }
+
+
+BRANCHES = {
+    branch.name: branch
+    for branch in (
+        SampleBranch("mozilla-central", "mozilla-central"),
+        SampleBranch("mozilla-inbound", "integration/mozilla-inbound"),
+        SampleBranch("try", "try"),
+        SampleBranch("autoland", "integration/autoland"),
+        SampleBranch("cedar", "projects/cedar"),
+        SampleBranch("mozilla-beta", "releases/mozilla-beta"),
+        SampleBranch("try-comm-central", "try-comm-central"),
+    )
+}
+DEFAULT_BRANCHES = ("mozilla-central", "mozilla-inbound", "try")
+
+
+class Kind(enum.Enum):
+    """How a build is optimised."""
+
+    OPT = "opt"
+    DEBUG = "debug"
+    PGO = "pgo"
+
+
+@attrs.frozen
+class Tester:
+    """A system that runs tests; ``pool`` is the beginning of its slaves' names."""
+
+    label: str
+    key: str
+    pool: str
+
+
+@attrs.frozen
+class Platform:
+    """A system that builds; ``minutes`` is how long an optimised build takes, in the mean."""
+
+    label: str
+    key: str
+    pool: str
+    minutes: int
+    debug: str
+    tests: tuple[Tester, ...]
+
+
+PLATFORMS = (
+    Platform(
+        "Linux",
+        "linux",
+        "bld-linux64-ec2",
+        18,
+        "leak test build",
+        (Tester("Ubuntu VM 12.04", "ubuntu32_vm", "tst-linux32-spot"),),
+    ),
+    Platform(
+        "Linux x86-64",
+        "linux64",
+        "bld-linux64-ec2",
+        17,
+        "leak test build",
+        (Tester("Ubuntu VM 12.04 x64", "ubuntu64_vm", "tst-linux64-spot"),),
+    ),
+    Platform(
+        "OS X 10.7",
+        "macosx64",
+        "bld-lion-r5",
+        26,
+        "leak test build",
+        (Tester("Rev7 MacOSX Yosemite 10.10.5", "yosemite_r7", "t-yosemite-r7"),),
+    ),
+    Platform(
+        "WINNT 5.2",
+        "win32",
+        "b-2008-ix",
+        30,
+        "leak test build",
+        (
+            Tester("Windows XP 32-bit", "xp-ix", "t-xp32-ix"),
+            Tester("Windows 7 32-bit", "win7-ix", "t-w732-ix"),
+        ),
+    ),
+    Platform(
+        "Android armv7 API 15+",
+        "android-api-15",
+        "bld-linux64-ec2",
+        20,
+        "debug build",
+        (Tester("Android 4.3 armv7 API 15+", "emulator", "tst-emulator64-spot"),),
+    ),
+)
+SUITES = {
+    "mochitest-1": 14,
+    "mochitest-2": 12,
+    "mochitest-3": 13,
+    "mochitest-4": 9,
+    "mochitest-5": 15,
+    "mochitest-browser-chrome": 19,
+    "mochitest-chrome": 8,
+    "reftest": 16,
+    "crashtest": 6,
+    "jsreftest": 11,
+    "xpcshell": 12,
+    "cppunit": 3,
+    "marionette": 7,
+}
+"""Test suites and how many minutes they take, in the mean."""
+
+TALOS = {"chromez": 9, "dromaeojs": 11, "tp5o": 17}
+
+
+@attrs.frozen
+class Builder:
+    """A builder; ``suite`` is None for one that compiles.
+
+    ``platform`` and ``kind`` are those of the build that is made or tested, ``category`` and
+    ``branch`` are texts of the databases: the branch its source stamps carry is ``stored``.
+    """
+
+    name: str
+    branch: str
+    stored: str
+    platform: str
+    kind: Kind
+    role: str
+    pool: str
+    minutes: float
+    suite: str | None = None
+    category: str = ""
+
+
+def _build(branch: SampleBranch, platform: Platform, kind: Kind) -> Builder:
+    ending = {Kind.OPT: "build", Kind.DEBUG: platform.debug, Kind.PGO: "pgo-build"}[kind]
+    slower = {Kind.OPT: 1.0, Kind.DEBUG: 0.8, Kind.PGO: 1.5}[kind]
+    return Builder(
+        name=f"{platform.label} {branch.name} {ending}",
+        branch=branch.name,
+        stored=branch.path,
+        platform=platform.key,
+        kind=kind,
+        role="try" if branch.tries else "build",
+        pool=platform.pool,
+        minutes=platform.minutes * slower,
+        category=branch.name,
+    )
+
+
+def _tests(branch: SampleBranch, platform: Platform, kind: Kind) -> list[Builder]:
+    suites = [(suite, f"test {suite}", minutes) for suite, minutes in SUITES.items()]
+    if kind is not Kind.DEBUG:
+        suites += [(f"talos {suite}", f"talos {suite}", m) for suite, m in TALOS.items()]
+    slower = 1.3 if kind is Kind.DEBUG else 1.0
+    return [
+        Builder(
+            name=f"{tests.label} {branch.name} {kind.value} {ending}",
+            branch=branch.name,
+            stored=_stored(branch, platform, kind, suite),
+            platform=platform.key,
+            kind=kind,
+            role="tests",
+            pool=tests.pool,
+            minutes=minutes * slower,
+            suite=suite,
+            category=branch.name,
+        )
+        for tests in platform.tests
+        for suite, ending, minutes in suites
+    ]
+
+
+def _stored(branch: SampleBranch, platform: Platform, kind: Kind, suite: str) -> str:
+    if suite.startswith("talos"):
+        return f"{branch.name}-{platform.key}-talos"
+    return f"{branch.name}-{platform.key}-{kind.value}-unittest"
+
+
+def _nightly(branch: SampleBranch, platform: Platform) -> Builder:
+    build = _build(branch, platform, Kind.OPT)
+    name = f"{platform.label} {branch.name} nightly"
+    return attrs.evolve(build, name=name, stored=branch.name, minutes=build.minutes * 1.6)
+
+
+IDLE = tuple(
+    Builder(
+        name=f"fuzzer-{key}",
+        branch="idle",
+        stored="idle",
+        platform=key,
+        kind=Kind.OPT,
+        role="build",
+        pool=pool,
+        minutes=20,
+        category="idle",
+    )
+    for key, pool in (("linux64", "bld-linux64-ec2"), ("win64", "b-2008-ix"))
+)
+"""Builders that run when there is nothing else to do; their branch belongs to nobody."""
+
+
+@attrs.frozen
+class Line:
+    """What is built of one branch on one platform and in one kind, and what tests it."""
+
+    build: Builder
+    tests: tuple[Builder, ...]
+
+
+@cache
+def lines(branch: str) -> tuple[Line, ...]:
+    """List all builds of a branch with their tests; ``branch`` is a key of :data:`BRANCHES`."""
+    b = BRANCHES[branch]
+    kinds = [k for k in Kind if k is not Kind.PGO or not b.tries]
+    return tuple(
+        Line(_build(b, p, k), tuple(_tests(b, p, k)))
+        for p in PLATFORMS
+        for k in kinds
+        if k is not Kind.PGO or p.key in ("linux64", "win32")
+    )
+
+
+@cache
+def nightlies(branch: str) -> tuple[Builder, ...]:
+    """List the nightly builders of a branch."""
+    b = BRANCHES[branch]
+    return () if b.tries else tuple(_nightly(b, p) for p in PLATFORMS)
+
+
+def builders(branches: Sequence[str]) -> list[Builder]:
+    """List every builder of these branches, and the idle ones."""
+    found = [b for name in branches for line in lines(name) for b in (line.build, *line.tests)]
+    return [*found, *(n for name in branches for n in nightlies(name)), *IDLE]
+
+
+@attrs.frozen
+class SampleMaster:
+    """A master; ``host`` is the one its claims name, while its web interface is on loopback."""
+
+    name: str
+    role: str
+    host: str
+    basedir: str
+
+    @property
+    def db_name(self) -> str:
+        """Give the name it claims requests by."""
+        return f"{self.host}:{self.basedir}/master"
+
+    def url(self) -> str:
+        """Give the address the status database knows it by."""
+        return f"http://{self.host}:8010"
+
+    def definition(self, http_port: int) -> dict[str, Any]:
+        """Give its entry of the masters file, listening on this port of loopback."""
+        return {
+            "basedir": self.basedir,
+            "buildbot_version": "0.8.2",
+            "datacentre": "sample",
+            "db_name": self.db_name,
+            "enabled": True,
+            "environment": "sample",
+            "hostname": "127.0.0.1",
+            "http_port": http_port,
+            "master_dir": f"{self.basedir}/master",
+            "name": self.name,
+            "pb_port": 0,
+            "role": self.role,
+        }
+
+
+MASTERS = (
+    SampleMaster("bm01-build1", "build", "master1.example.org", "/builds/buildbot/build1"),
+    SampleMaster("bm02-try1", "try", "master2.example.org", "/builds/buildbot/try1"),
+    SampleMaster("bm03-tests1", "tests", "master3.example.org", "/builds/buildbot/tests1"),
+)

@@ -1,0 +1,258 @@
+"""The sample farm of one data folder: filled on the first start, with masters that go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet import defer
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from buildapi.db.sql import Database
+from buildapi.sample.catalog import BRANCHES, MASTERS, Builder, SampleMaster, builders
+from buildapi.sample.generate import Size, generate
+from buildapi.sample.masters import Settings, SimulatedMaster
+from buildapi.sample.pages import MasterWeb
+from buildapi.sample.pushes import Pushes
+from buildapi.sample.statuslog import StatusLog
+from buildapi.sample.tables import Batch, Table
+from buildapi.sample.write import fill, is_filled, status_target
+
+PORTS = (8201, 8202, 8203)
+"""Where :func:`prepare` says the masters listen."""
+PUSH_SECONDS = 75.0
+
+BRANCHES_FILE, MASTERS_FILE = "branches.json", "masters.json"
+SCHEDULER_FILE, STATUS_FILE = "scheduler.sqlite", "status.sqlite"
+
+
+class StoppedError(Exception):
+    """Filling was given up; nothing was written."""
+
+
+def prepare(
+    data_dir: Path,
+    *,
+    now: int,
+    seed: int = 1,
+    size: Size | None = None,
+    ports: Sequence[int] = PORTS,
+) -> None:
+    """Write the branches and masters files and, where there are none, both databases.
+
+    ``now`` is in seconds since the epoch.  Blocks until all is written.
+    """
+    size = size or Size()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    write_branches(data_dir, size)
+    write_masters(data_dir, ports)
+    fill_databases(data_dir, now=now, seed=seed, size=size)
+
+
+def write_branches(data_dir: Path, size: Size) -> None:
+    """Write the branches file."""
+    definitions = {name: BRANCHES[name].definition for name in size.branches}
+    _write_json(data_dir / BRANCHES_FILE, definitions)
+
+
+def write_masters(data_dir: Path, ports: Sequence[int]) -> None:
+    """Write the masters file; the masters listen on these ports of loopback."""
+    entries = [m.definition(port) for m, port in zip(MASTERS, ports, strict=True)]
+    _write_json(data_dir / MASTERS_FILE, entries)
+
+
+def _write_json(path: Path, document: object) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(new, path)
+
+
+def fill_databases(
+    data_dir: Path,
+    *,
+    now: int,
+    seed: int,
+    size: Size,
+    progress: Callable[[Batch], None] | None = None,
+) -> bool:
+    """Create and fill both databases; return False where they were filled before."""
+    scheduler, status = (f"sqlite:{data_dir / f}" for f in (SCHEDULER_FILE, STATUS_FILE))
+    if is_filled(scheduler):
+        with status_target(status) as target:
+            target.prepare()
+        return False
+
+    def batches(ids: Any) -> Iterable[Batch]:
+        return generate(seed=seed, now=now, size=size, ids=ids)
+
+    # Forced: a crash between two commits leaves the status database filled and the other empty.
+    fill(scheduler, status, batches, force=True, progress=progress)
+    return True
+
+
+class SampleFarm(MultiService):
+    """Fill the databases of a data folder once, then let masters and people work on them.
+
+    ``scheduler`` and ``status`` are pools on :data:`SCHEDULER_FILE` and :data:`STATUS_FILE` of
+    ``data_dir``; without ``status`` finished builds are not recorded there.  ``endpoints`` are
+    where the masters listen, by default free ports of loopback.  ``push_seconds`` of 0 lets
+    nobody push.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        data_dir: Path,
+        scheduler: Database,
+        status: Database | None = None,
+        *,
+        seed: int = 1,
+        size: Size | None = None,
+        settings: Settings | None = None,
+        push_seconds: float = PUSH_SECONDS,
+        endpoints: Sequence[Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # MultiService is not typed
+        self.setName("sample farm")  # type: ignore[no-untyped-call]  # as above
+        self._reactor, self._data_dir = reactor, data_dir
+        self._scheduler, self._status = scheduler, status
+        self._seed, self._size = seed, size or Size()
+        self._settings = settings or Settings(seed=seed)
+        self._push_seconds = push_seconds
+        self._endpoints = endpoints or [
+            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1") for _ in MASTERS
+        ]
+        self._starting: defer.Deferred[None] | None = None
+        self._stopped = threading.Event()
+        self._ready = False
+        self._waiting: list[defer.Deferred[None]] = []
+
+    def startService(self) -> None:
+        """Begin to fill the databases; the masters follow."""
+        super().startService()  # type: ignore[no-untyped-call]  # as above
+        self._stopped.clear()
+        self._starting = defer.ensureDeferred(self._start())
+
+    def when_ready(self) -> defer.Deferred[None]:
+        """Wait for filled databases, written files and masters that listen."""
+        if self._ready:
+            return defer.succeed(None)
+        waiting: defer.Deferred[None] = defer.Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Give up filling, stop the masters, close their ports."""
+        return defer.ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        self._stopped.set()
+        if self._starting is not None:
+            await self._starting
+        stopping = super().stopService()  # type: ignore[no-untyped-call]  # as above
+        if stopping is not None:
+            await stopping
+        for child in list(self):
+            await defer.maybeDeferred(child.disownServiceParent)
+        self._ready = False
+
+    async def _start(self) -> None:
+        try:
+            await deferToThread(self._fill)
+            await self._serve()
+        except StoppedError:
+            self._tell(StoppedError("the sample farm was stopped"))
+        except Exception as e:
+            self.log.failure("sample farm: not started")
+            self._tell(e)
+        else:
+            self._ready = True
+            self._tell(None)
+
+    def _tell(self, result: Any) -> None:
+        waiting, self._waiting = self._waiting, []
+        for d in waiting:
+            if result is None:
+                d.callback(None)
+            else:
+                d.errback(result)
+
+    def _fill(self) -> None:
+        """Fill the databases, in a thread."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        write_branches(self._data_dir, self._size)
+        now = int(self._reactor.seconds())
+        written, tenth = 0, max(1, self._size.builds // 10)
+
+        def progress(batch: Batch) -> None:
+            nonlocal written
+            if self._stopped.is_set():
+                raise StoppedError
+            before = written
+            written += len(batch.rows) if batch.table is Table.BUILDS else 0
+            if before // tenth < written // tenth:
+                self._reactor.callFromThread(self._log_progress, written)
+
+        new = fill_databases(
+            self._data_dir, now=now, seed=self._seed, size=self._size, progress=progress
+        )
+        self._reactor.callFromThread(self._log_filled, new)
+
+    def _log_progress(self, written: int) -> None:
+        self.log.debug("sample farm: {n} of {all} builds", n=written, all=self._size.builds)
+
+    def _log_filled(self, new: bool) -> None:
+        state = "filled" if new else "found as they were left"
+        self.log.info(
+            "sample farm: databases in {dir} {state}", dir=str(self._data_dir), state=state
+        )
+
+    async def _serve(self) -> None:
+        if self._stopped.is_set():
+            raise StoppedError
+        ports = []
+        for master, endpoint in zip(MASTERS, self._endpoints, strict=True):
+            ports.append(await self._add_master(master, endpoint))
+        write_masters(self._data_dir, ports)
+        if self._push_seconds:
+            self._add(
+                Pushes(
+                    self._reactor,
+                    self._scheduler,
+                    self._size.branches,
+                    seed=self._seed,
+                    seconds=self._push_seconds,
+                )
+            )
+
+    async def _add_master(self, master: SampleMaster, endpoint: Any) -> int:
+        status = None if self._status is None else StatusLog(self._status, master)
+        simulated = SimulatedMaster(
+            self._reactor,
+            master,
+            self._builders_of(master),
+            self._scheduler,
+            status=status,
+            settings=self._settings,
+        )
+        web = MasterWeb(self._reactor, endpoint, simulated, self._scheduler)
+        self._add(web)
+        port = await web.listen()
+        self._add(simulated)
+        self.log.info("sample master {name} listens on port {port}", name=master.name, port=port)
+        return port
+
+    def _builders_of(self, master: SampleMaster) -> dict[str, Builder]:
+        return {b.name: b for b in builders(self._size.branches) if b.role == master.role}
+
+    def _add(self, service: Any) -> None:
+        service.setServiceParent(self)

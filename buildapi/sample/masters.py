@@ -1,0 +1,264 @@
+"""Simulated Buildbot 0.8.2 masters: they take requests, build for a while, can be stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.db.sql import Database, GuardFailedError
+from buildapi.errors import DatabaseUnavailable
+from buildapi.sample import queue
+from buildapi.sample.catalog import Builder, SampleMaster
+from buildapi.sample.queue import Claimer, Request
+from buildapi.sample.runs import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
+from buildapi.sample.statuslog import Finished, StatusLog
+
+_RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY)
+_WEIGHTS = (82, 8, 6, 1, 3)
+
+
+@attrs.frozen
+class Settings:
+    """How the masters behave; all times are in seconds.
+
+    A build takes from ``shortest`` to ``longest``.  A master builds ``slaves`` things at once.
+    With ``refuses`` nobody may stop a build.
+    """
+
+    seed: int = 1
+    poll: float = 1.0
+    slaves: int = 4
+    shortest: float = 4.0
+    longest: float = 15.0
+    stop_takes: float = 0.1
+    stop_answers_after: float = 1.0
+    refuses: bool = False
+
+
+@attrs.define(eq=False)
+class RunningBuild:
+    """A build on its way; ``rows`` are its ids in ``builds``, one for each request.
+
+    ``ends`` is the delayed call that ends it.
+    """
+
+    requests: Sequence[Request]
+    rows: Sequence[int]
+    number: int
+    slave: str
+    start: int
+    ends: Any = None
+
+    @property
+    def builder(self) -> str:
+        """Name its builder."""
+        return self.requests[0].builder
+
+    @property
+    def reason(self) -> str:
+        """Give the reasons of all its requests."""
+        return ", ".join(r.reason for r in self.requests)
+
+
+class SimulatedMaster(Service):
+    """Work through the requests of its builders; what an earlier process left is begun again.
+
+    ``clock`` provides IReactorTime.  ``builders`` are those it has, by name.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        master: SampleMaster,
+        builders: Mapping[str, Builder],
+        scheduler: Database,
+        *,
+        status: StatusLog | None,
+        settings: Settings,
+    ) -> None:
+        self.name = master.name
+        self.master, self.builders, self.settings = master, builders, settings
+        self.building: dict[tuple[str, int], RunningBuild] = {}
+        self.recent: dict[tuple[str, int], RunningBuild] = {}
+        self._clock, self._db, self._status = clock, scheduler, status
+        self._numbers: dict[str, int] = {}
+        self._writing: set[defer.Deferred[None]] = set()
+        self._resumed = False
+        self._loop = task.LoopingCall(self._turn)
+        self._loop.clock = clock
+        self._looping: defer.Deferred[Any] | None = None
+
+    def startService(self) -> None:
+        """Begin to poll."""
+        Service.startService(self)
+        boot = int(self._clock.seconds())
+        self._self = Claimer(self.master.db_name, f"pid{boot % 30000}-boot{boot}")
+        self._resumed = False
+        self._looping = self._loop.start(self.settings.poll)
+
+    async def _stop(self) -> None:
+        """Stop as if killed: what runs stays claimed, for the next process to begin again."""
+        if self._loop.running:
+            self._loop.stop()
+        if self._looping is not None:
+            await self._looping
+        for build in self.building.values():
+            if build.ends is not None and build.ends.active():
+                build.ends.cancel()
+        self.building.clear()
+        await defer.DeferredList(list(self._writing), consumeErrors=True)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop polling and building."""
+        Service.stopService(self)
+        return defer.ensureDeferred(self._stop())
+
+    # --- taking requests ---------------------------------------------------------------------
+
+    def _turn(self) -> defer.Deferred[None]:
+        return defer.ensureDeferred(self._guarded(self._poll()))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except DatabaseUnavailable as e:
+            self.log.warn("sample master {name}: {error}", name=self.name, error=e.msg)
+        except Exception:
+            self.log.failure("sample master {name}: a turn failed", name=self.name)
+
+    async def _poll(self) -> None:
+        if not self._resumed:
+            await self._resume()
+            self._resumed = True
+        if len(self.building) < self.settings.slaves:
+            await self._take_pending()
+
+    async def _take_pending(self) -> None:
+        pending = [r for r in await queue.PENDING.many(self._db) if r.builder in self.builders]
+        for group in queue.groups(pending, lambda r: r.merges_with):
+            if len(self.building) >= self.settings.slaves or not self.running:
+                return
+            await self._start(group, await self._next_number(group[0].builder), queue.claim)
+
+    async def _resume(self) -> None:
+        """Begin again what an earlier process of this master left unfinished."""
+        left = await queue.LEFT.many(self._db, master=self.master.db_name)
+        for group in queue.groups(left, _unfinished):
+            number = group[0].number
+            if number is None:
+                number = await self._next_number(group[0].builder)
+            await self._start(group, number, queue.reclaim)
+
+    async def _next_number(self, builder: str) -> int:
+        if builder not in self._numbers:
+            name = self.master.db_name
+            highest = await queue.HIGHEST_NUMBER.maybe(self._db, builder=builder, master=name)
+            self._numbers.setdefault(builder, -1 if highest is None else highest)
+        self._numbers[builder] += 1
+        return self._numbers[builder]
+
+    async def _start(
+        self, requests: Sequence[Request], number: int, claim: Callable[..., list[Any]]
+    ) -> None:
+        now = int(self._clock.seconds())
+        claims = claim(requests, self._self, now)
+        try:
+            ids = await self._db.transact([*claims, *queue.begin(requests, number, now)])
+        except GuardFailedError:
+            return  # cancelled, or another master's; what is left comes with the next poll
+        slave = self._idle_slave(requests[0].builder)
+        build = RunningBuild(requests, ids[len(claims) :], number, slave, now)
+        if self.running:
+            self._run(build)
+
+    def _idle_slave(self, builder: str) -> str:
+        known = self.builders.get(builder)
+        pool = known.pool if known is not None else "bld-linux64-ec2"
+        busy = {b.slave for b in self.building.values()}
+        return next(s for i in range(1, len(busy) + 2) if (s := f"{pool}-{i:03d}") not in busy)
+
+    # --- building ----------------------------------------------------------------------------
+
+    def _run(self, build: RunningBuild) -> None:
+        seconds, result = self._outcome(build)
+        self.building[build.builder, build.number] = build
+        build.ends = self._clock.callLater(seconds, self._end, build, result)
+
+    def _outcome(self, build: RunningBuild) -> tuple[float, int]:
+        at = (self.settings.seed, self.master.name, build.builder, build.number)
+        dice = Random(repr(at))
+        seconds = dice.uniform(self.settings.shortest, self.settings.longest)
+        return seconds, dice.choices(_RESULTS, _WEIGHTS)[0]
+
+    def stop(self, builder: str, number: int) -> bool:
+        """Let a running build fail in a moment; tell whether it runs."""
+        build = self.building.get((builder, number))
+        if build is None or build.ends is None or not build.ends.active():
+            return False
+        build.ends.cancel()
+        build.ends = self._clock.callLater(self.settings.stop_takes, self._end, build, FAILURE)
+        return True
+
+    def _end(self, build: RunningBuild, result: int) -> None:
+        writing = defer.ensureDeferred(self._guarded(self._finish(build, result)))
+        self._writing.add(writing)
+        writing.addBoth(lambda _: self._writing.discard(writing))
+
+    async def _finish(self, build: RunningBuild, result: int) -> None:
+        now = int(self._clock.seconds())
+        then = queue.release if result == RETRY else _completing(result, now)
+        try:
+            await self._db.transact([*queue.end(build.rows, now), *then(build.requests)])
+        except DatabaseUnavailable:
+            if self.running:
+                again = self._clock.callLater(self.settings.poll, self._end, build, result)
+                build.ends = again
+            raise
+        self.building.pop((build.builder, build.number), None)
+        self._remember(build)
+        if self._status is not None:
+            await self._status.record(self._finished(build, result, now))
+
+    def _remember(self, build: RunningBuild) -> None:
+        self.recent[build.builder, build.number] = build
+        while len(self.recent) > REMEMBERED:
+            self.recent.pop(next(iter(self.recent)))
+
+    def _finished(self, build: RunningBuild, result: int, now: int) -> Finished:
+        known = self.builders.get(build.builder)
+        first = build.requests[0]
+        return Finished(
+            builder=build.builder,
+            category=known.category if known is not None else "",
+            number=build.number,
+            slave=build.slave,
+            start=build.start,
+            finish=now,
+            result=result,
+            reason=build.reason,
+            branch=first.branch,
+            revision=first.revision,
+            links=[(r.id, row) for r, row in zip(build.requests, build.rows, strict=True)],
+        )
+
+
+REMEMBERED = 1000
+"""Finished builds whose slave a master still knows."""
+
+
+def _unfinished(request: Request) -> object:
+    """Give what requests of one unfinished build have in common."""
+    alone = request.id if request.number is None else None
+    return request.builder, request.number, alone
+
+
+def _completing(result: int, now: int) -> Callable[[Sequence[Request]], list[Any]]:
+    return lambda requests: queue.complete(requests, result, now)

@@ -1,0 +1,251 @@
+"""The web interface of a sample master, as far as farms use it: look at builds and stop them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from buildapi.db.sql import Database
+from buildapi.errors import DatabaseUnavailable
+from buildapi.sample import builds, queue
+from buildapi.sample.masters import SimulatedMaster
+
+TO_ROOT = "../../../../"
+"""From the page that stops a build to the root."""
+
+
+@attrs.frozen
+class Answer:
+    """What to send; ``location`` is for redirects."""
+
+    code: int
+    body: str = ""
+    type: str = "text/html; charset=utf-8"
+    location: str | None = None
+
+
+NOT_FOUND = Answer(404, "<html><body><h1>No Such Resource</h1></body></html>")
+
+
+class MasterPages(Resource):
+    """Answer for one master; a path segment is a whole name, with a slash as %2F."""
+
+    isLeaf = True
+    log = Logger()
+
+    def __init__(self, clock: Any, master: SimulatedMaster, scheduler: Database) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Resource is not typed
+        self._clock, self._master, self._db = clock, master, scheduler
+        self.answering: set[defer.Deferred[None]] = set()
+
+    def render(self, request: Request) -> int:
+        """Answer whatever the method: a master stops builds on GET and HEAD too."""
+        answering = defer.ensureDeferred(self._respond(request))
+        self.answering.add(answering)
+        request.notifyFinish().addErrback(lambda _: answering.cancel())
+        answering.addBoth(lambda _: self.answering.discard(answering))
+        return NOT_DONE_YET
+
+    async def _respond(self, request: Request) -> None:
+        try:
+            answer = await self._answer(request)
+        except DatabaseUnavailable as e:
+            answer = Answer(500, e.msg, "text/plain")
+        except defer.CancelledError:
+            return  # nobody is there to answer
+        except Exception:
+            self.log.failure("sample master {name}: a page failed", name=self._master.name)
+            answer = Answer(500, "an error occurred", "text/plain")
+        request.setResponseCode(answer.code)
+        request.setHeader(b"content-type", answer.type.encode())
+        if answer.location is not None:
+            request.setHeader(b"location", answer.location.encode())
+        request.write(answer.body.encode())
+        request.finish()
+
+    async def _answer(self, request: Request) -> Answer:
+        try:
+            path = [segment.decode() for segment in request.postpath or ()]
+        except UnicodeDecodeError:
+            return NOT_FOUND
+        match path:
+            case ["builders", builder, "builds", number, "stop"]:
+                return await self._stop(builder, number)
+            case ["builders", builder, "builds", number]:
+                return await self._build(builder, number, _html_page)
+            case ["json", "builders", builder, "builds", number]:
+                return await self._build(builder, number, lambda v: _json_page(v.as_json()))
+            case ["json", *rest]:
+                return await self._json(rest)
+            case _:
+                return self._page(path)
+
+    async def _json(self, path: list[str]) -> Answer:
+        match path:
+            case ["builders", builder] if builder in self._master.builders:
+                return _json_page(await self._builder(builder))
+            case ["slaves"]:
+                return _json_page(await self._slaves())
+            case ["project"]:
+                return _json_page(self._project())
+        return NOT_FOUND
+
+    def _page(self, path: list[str]) -> Answer:
+        match path:
+            case ["builders", builder] if builder in self._master.builders:
+                return _page(builder)
+            case ["authfail"]:
+                return _page("Authentication Failed")
+            case [""] | []:
+                return _page(self._master.master.name)
+        return NOT_FOUND
+
+    async def _find(self, builder: str, number: str) -> builds.View | None:
+        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            return None
+        return await builds.find(self._db, self._master, builder, int(number))
+
+    async def _stop(self, builder: str, number: str) -> Answer:
+        view = await self._find(builder, number)
+        if view is None:
+            return NOT_FOUND
+        if self._master.settings.refuses:
+            return _redirect("authfail")
+        self._master.stop(builder, view.number)
+        await task.deferLater(self._clock, self._master.settings.stop_answers_after)
+        return _redirect(f"builders/{quote(builder, safe='')}")
+
+    async def _build(
+        self, builder: str, number: str, show: Callable[[builds.View], Answer]
+    ) -> Answer:
+        view = await self._find(builder, number)
+        return NOT_FOUND if view is None else show(view)
+
+    async def _builder(self, name: str) -> dict[str, Any]:
+        pending = [r for r in await queue.PENDING.many(self._db) if r.builder == name]
+        current = [number for builder, number in self._master.building if builder == name]
+        return {
+            "basedir": name,
+            "cachedBuilds": [n for builder, n in self._master.recent if builder == name],
+            "category": self._master.builders[name].category,
+            "currentBuilds": current,
+            "pendingBuilds": [builds.source_stamp(r) for r in pending],
+            "slaves": sorted(self._slaves_at_work()),
+            "state": "building" if current else "idle",
+        }
+
+    def _slaves_at_work(self) -> set[str]:
+        known = (*self._master.building.values(), *self._master.recent.values())
+        return {build.slave for build in known}
+
+    async def _slaves(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            name: {"connected": True, "name": name, "runningBuilds": [], "version": "0.8.2"}
+            for name in sorted(self._slaves_at_work())
+        }
+        for builder, number in list(self._master.building):
+            view = await builds.find(self._db, self._master, builder, number)
+            if view is not None and view.slave in found:
+                found[view.slave]["runningBuilds"].append(view.as_json())
+        return found
+
+    def _project(self) -> dict[str, Any]:
+        return {
+            "buildbotURL": self._master.master.url() + "/",
+            "projectName": self._master.master.name,
+            "projectURL": "http://localhost/",
+        }
+
+
+def _html_page(view: builds.View) -> Answer:
+    return Answer(200, view.as_html())
+
+
+def _json_page(value: Any) -> Answer:
+    return Answer(200, json.dumps(value), "application/json")
+
+
+def _page(title: str) -> Answer:
+    text = title.replace("&", "&amp;").replace("<", "&lt;")
+    return Answer(200, f"<html><body><h1>{text}</h1></body></html>")
+
+
+def _redirect(target: str) -> Answer:
+    location = TO_ROOT + target
+    return Answer(
+        302, f'<html><body><a href="{location}">click here</a></body></html>', location=location
+    )
+
+
+class Connections(WrappingFactory):
+    """Know the open connections, so that a stop can end them."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)  # type: ignore[no-untyped-call]  # WrappingFactory is not typed
+        self._none_left: list[defer.Deferred[None]] = []
+
+    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
+        """Forget a connection that has ended."""
+        super().unregisterProtocol(p)  # type: ignore[no-untyped-call]  # as above
+        if not self.protocols:
+            waiting, self._none_left = self._none_left, []
+            for d in waiting:
+                d.callback(None)
+
+    async def end(self) -> None:
+        """End all connections."""
+        if not self.protocols:
+            return
+        ended: defer.Deferred[None] = defer.Deferred()
+        self._none_left.append(ended)
+        for protocol in list(self.protocols):
+            protocol.transport.abortConnection()
+        await ended
+
+
+class MasterWeb(Service):
+    """Serve the web interface of one master.
+
+    ``clock`` provides IReactorTime, ``endpoint`` IStreamServerEndpoint.
+    """
+
+    def __init__(
+        self,
+        clock: Any,
+        endpoint: Any,
+        master: SimulatedMaster,
+        scheduler: Database,
+    ) -> None:
+        self.name = f"{master.name} web"
+        self._endpoint = endpoint
+        self._pages = MasterPages(clock, master, scheduler)
+        self._connections = Connections(Site(self._pages))
+        self._port: Any = None
+
+    async def listen(self) -> int:
+        """Begin to listen; give the port number."""
+        self._port = await self._endpoint.listen(self._connections)
+        return int(self._port.getHost().port)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop listening and end what is being answered."""
+        Service.stopService(self)
+        return defer.ensureDeferred(self._close())
+
+    async def _close(self) -> None:
+        if self._port is not None:
+            await defer.maybeDeferred(self._port.stopListening)
+            self._port = None
+        for answering in list(self._pages.answering):
+            answering.cancel()
+        await self._connections.end()

@@ -1,0 +1,83 @@
+"""Invented people, their pushes and the files they touch."""
+
+from __future__ import annotations
+
+from random import Random
+
+import attrs
+
+_NAMES = (
+    *("ada", "bela", "chiara", "dunja", "emil", "farid", "greta", "hana", "ines", "jonas"),
+    *("kaya", "liam", "mirela", "nadia", "oskar", "priya", "quentin", "rosa", "samir", "tove"),
+)
+_FAMILIES = ("alder", "birk", "cole", "dorn", "ekman", "fuchs")
+_FOLDERS = (
+    "browser/base/content",
+    "dom/base",
+    "gfx/layers",
+    "js/src/jit",
+    "layout/generic",
+    "mobile/android/base",
+    "netwerk/protocol/http",
+    "toolkit/components/places",
+    "widget/windows",
+)
+_WHAT = (
+    "make the cache forget closed windows",
+    "stop leaking timers on shutdown",
+    "draw rounded borders once only",
+    "remove an unused preference",
+    "fix na\u00efve comparison of dates",
+    "do not flush layout while scrolling",
+    "add a test for empty trees",
+    "update the bundled time zones",
+)
+MACHINE = "sendchange-unittest"
+"""Who sends the changes that ask for tests."""
+
+
+@attrs.frozen
+class Commit:
+    """A change somebody made."""
+
+    author: str
+    comments: str
+    revision: str
+    files: tuple[str, ...]
+
+
+def commits(rng: Random, tries: bool) -> list[Commit]:
+    """Invent what one person pushes at once; the last one is the tip."""
+    author = f"{rng.choice(_NAMES)}.{rng.choice(_FAMILIES)}@example.org"
+    made = [
+        Commit(author, _comment(rng), revision(rng), _files(rng))
+        for _ in range(rng.choice((1, 1, 1, 2, 3)))
+    ]
+    if tries:
+        made.append(Commit(author, _try_syntax(rng), revision(rng), _files(rng)))
+    return made
+
+
+def revision(rng: Random) -> str:
+    """Invent 40 hexadecimal digits."""
+    return f"{rng.getrandbits(160):040x}"
+
+
+def _comment(rng: Random) -> str:
+    bug = rng.randrange(100_000, 999_999)
+    mark = " DONTBUILD" if rng.random() < 0.01 else ""
+    return f"Bug {bug} - {rng.choice(_WHAT)} r={rng.choice(_NAMES)}{mark}"
+
+
+def _try_syntax(rng: Random) -> str:
+    if rng.random() < 0.2:
+        return _comment(rng)
+    platforms = ",".join(rng.sample(("linux", "linux64", "macosx64", "win32"), rng.randrange(1, 4)))
+    return f"try: -b do -p {platforms} -u {rng.choice(('all', 'mochitests', 'none'))} -t none"
+
+
+def _files(rng: Random) -> tuple[str, ...]:
+    return tuple(
+        f"{rng.choice(_FOLDERS)}/file{rng.randrange(400)}.{rng.choice(('cpp', 'js', 'h'))}"
+        for _ in range(rng.choice((1, 1, 2, 4)))
+    )

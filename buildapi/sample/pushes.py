@@ -1,0 +1,152 @@
+"""Keep the sample farm alive: somebody pushes every now and then."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from buildapi.db.sql import Database, Ref, Statement
+from buildapi.errors import DatabaseUnavailable
+from buildapi.sample.catalog import BRANCHES, REPOSITORY, Builder, lines
+from buildapi.sample.people import MACHINE, Commit, commits
+
+BUILDS_OF_A_PUSH, TESTS_OF_A_PUSH = 3, 5
+
+_CHANGE = (
+    "INSERT INTO changes (author, comments, is_dir, branch, revision, revlink, when_timestamp,"
+    " repository, project) VALUES (:author, :comments, 0, :branch, :revision, :revlink, :now,"
+    " :repository, '')"
+)
+_FILE = "INSERT INTO change_files (changeid, filename) VALUES (:change, :name)"
+_SOURCE = (
+    "INSERT INTO sourcestamps (branch, revision, repository, project)"
+    " VALUES (:branch, :revision, '', '')"
+)
+_SOURCE_CHANGE = (
+    "INSERT INTO sourcestamp_changes (sourcestampid, changeid) VALUES (:source, :change)"
+)
+_BUILDSET = (
+    "INSERT INTO buildsets (reason, sourcestampid, submitted_at)"
+    " VALUES ('scheduler', :source, :now)"
+)
+_PROPERTY = (
+    "INSERT INTO buildset_properties (buildsetid, property_name, property_value)"
+    " VALUES (:buildset, :name, :value)"
+)
+_REQUEST = (
+    "INSERT INTO buildrequests (buildsetid, buildername, submitted_at)"
+    " VALUES (:buildset, :builder, :now)"
+)
+
+
+def push(rng: Random, branch_name: str, now: int) -> list[Statement]:
+    """Give what a push writes: its changes, some builds, and some tests of one of them."""
+    branch = BRANCHES[branch_name]
+    made = commits(rng, branch.tries)
+    built = rng.sample(lines(branch_name), BUILDS_OF_A_PUSH)
+    tests = rng.sample(built[0].tests, TESTS_OF_A_PUSH)
+    sent = attrs.evolve(made[-1], author=MACHINE, files=())
+    number = itertools.count()
+    statements = [*_asked(number, made, branch.path, [line.build for line in built], now)]
+    for stored in dict.fromkeys(t.stored for t in tests):
+        group = [t for t in tests if t.stored == stored]
+        statements += _asked(number, [sent], branch.path, group, now)
+    return statements
+
+
+def _asked(
+    number: Iterator[int], made: Sequence[Commit], path: str, builders: Sequence[Builder], now: int
+) -> Iterator[Statement]:
+    """Insert changes, their source stamp, and a buildset with a request for each builder."""
+    stored, tip = builders[0].stored, made[-1].revision
+    source, buildset = Ref(f"source{next(number)}"), Ref(f"buildset{next(number)}")
+    yield Statement(_SOURCE, {"branch": stored, "revision": tip}, binds=source.name)
+    for commit in made:
+        change = Ref(f"change{next(number)}")
+        yield Statement(_CHANGE, _change(commit, stored, path, now), binds=change.name)
+        yield Statement(_SOURCE_CHANGE, {"source": source, "change": change})
+        for name in commit.files:
+            yield Statement(_FILE, {"change": change, "name": name})
+    yield Statement(_BUILDSET, {"source": source, "now": now}, binds=buildset.name)
+    for name, value in _properties(builders[0], tip, now).items():
+        text = json.dumps([value, "Scheduler"])
+        yield Statement(_PROPERTY, {"buildset": buildset, "name": name, "value": text})
+    for builder in builders:
+        values = {"buildset": buildset, "builder": builder.name, "now": now}
+        yield Statement(_REQUEST, values)
+
+
+def _change(commit: Commit, stored: str, path: str, now: int) -> dict[str, Any]:
+    return {
+        "author": commit.author,
+        "comments": commit.comments,
+        "branch": stored,
+        "revision": commit.revision,
+        "revlink": f"{REPOSITORY}{path}/rev/{commit.revision[:12]}",
+        "now": now,
+        "repository": REPOSITORY + path,
+    }
+
+
+def _properties(builder: Builder, tip: str, now: int) -> dict[str, str]:
+    return {
+        "branch": builder.branch,
+        "revision": tip,
+        "buildid": time.strftime("%Y%m%d%H%M%S", time.gmtime(now)),
+        "builduid": tip[:32],
+    }
+
+
+class Pushes(Service):
+    """Push about every ``seconds``, give or take a fifth; ``clock`` provides IReactorTime."""
+
+    name = "sample pushes"
+    log = Logger()
+
+    def __init__(
+        self, clock: Any, db: Database, branches: Sequence[str], *, seed: int, seconds: float
+    ) -> None:
+        self._clock, self._db, self._branches = clock, db, branches
+        self._seed, self._seconds = seed, seconds
+        self._next: Any = None
+        self._writing: defer.Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin; the first push comes after the first pause."""
+        Service.startService(self)
+        self._rng = Random(f"{self._seed} {self._clock.seconds()}")
+        self._pause()
+
+    def stopService(self) -> defer.Deferred[None] | None:
+        """Stop pushing."""
+        Service.stopService(self)
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        return self._writing
+
+    def _pause(self) -> None:
+        pause = self._seconds * self._rng.uniform(0.8, 1.2)
+        self._next = self._clock.callLater(pause, self._begin)
+
+    def _begin(self) -> None:
+        self._writing = defer.ensureDeferred(self._push())
+
+    async def _push(self) -> None:
+        try:
+            branch = self._rng.choice(self._branches)
+            await self._db.transact(push(self._rng, branch, int(self._clock.seconds())))
+        except DatabaseUnavailable as e:
+            self.log.warn("sample pushes: {error}", error=e.msg)
+        except Exception:
+            self.log.failure("sample pushes: a push failed")
+        if self.running:
+            self._pause()

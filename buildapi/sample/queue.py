@@ -1,0 +1,177 @@
+"""What a sample master asks of the scheduler database and writes to it: its SQL, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from buildapi.db.sql import Query, Statement
+
+SELF_SERVE = "Self-serve"
+"""Masters do not merge requests with this in their reason."""
+
+_FAILURE = 2
+
+
+@attrs.frozen
+class Request:
+    """A request with the reason and source it stands for.
+
+    ``number`` is that of the build of it that was left unfinished, if there is one.
+    """
+
+    id: int
+    buildset: int
+    builder: str
+    reason: str
+    branch: str | None
+    revision: str | None
+    repository: str
+    project: str
+    number: int | None = None
+
+    @property
+    def merges_with(self) -> tuple[object, ...]:
+        """Give what requests have in common that become one build."""
+        if SELF_SERVE in self.reason:
+            return (self.builder, self.id)
+        return (self.builder, self.branch, self.revision, self.repository, self.project)
+
+
+@attrs.frozen
+class Claimer:
+    """A master and its present process."""
+
+    name: str
+    incarnation: str
+
+
+_COLUMNS = """br.id, br.buildsetid, br.buildername, COALESCE(bs.reason, ''), ss.branch,
+ ss.revision, ss.repository, ss.project"""
+_FROM = """FROM buildrequests br JOIN buildsets bs ON bs.id = br.buildsetid
+ JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
+
+PENDING = Query(
+    f"SELECT {_COLUMNS} {_FROM} WHERE br.complete = 0 AND br.claimed_at = 0"  # constants
+    " ORDER BY br.priority DESC, bs.submitted_at, br.id LIMIT 2000",
+    Request,
+)
+"""In the order masters take them."""
+
+LEFT = Query(
+    f"SELECT {_COLUMNS}, (SELECT MAX(b.number) FROM builds b"  # noqa: S608  # constants
+    f" WHERE b.brid = br.id AND b.finish_time IS NULL) {_FROM}"
+    " WHERE br.complete = 0 AND br.claimed_at > 0 AND br.claimed_by_name = :master"
+    " ORDER BY br.id LIMIT 2000",
+    Request,
+)
+"""Claimed by a master and never completed."""
+
+HIGHEST_NUMBER = Query[int](
+    "SELECT COALESCE(MAX(b.number), -1) FROM buildrequests br JOIN builds b ON b.brid = br.id"
+    " WHERE br.buildername = :builder AND br.claimed_by_name = :master",
+    int,
+)
+
+
+@attrs.frozen
+class StoredBuild:
+    """A row of ``builds`` with what a master would tell of it."""
+
+    request: Request
+    start_time: float
+    finish_time: float | None
+    results: int | None
+
+
+def _stored(*c: object) -> StoredBuild:
+    start, finish, results, *request = c
+    return StoredBuild(Request(*request), start, finish, results)  # type: ignore[arg-type]  # a row
+
+
+STORED = Query(
+    f"SELECT b.start_time, b.finish_time, br.results, {_COLUMNS} {_FROM}"  # constants
+    " JOIN builds b ON b.brid = br.id WHERE b.number = :number AND br.buildername = :builder"
+    " AND br.claimed_by_name = :master ORDER BY b.id DESC LIMIT 1",
+    _stored,
+)
+
+
+def _pair(name: str, value: str) -> tuple[str, str]:
+    return name, value
+
+
+PROPERTIES = Query(
+    "SELECT property_name, property_value FROM buildset_properties WHERE buildsetid = :buildset",
+    _pair,
+)
+
+
+def groups(requests: Sequence[Request], key: Callable[[Request], object]) -> list[list[Request]]:
+    """Put together what has the same key, in the order of the first of each."""
+    found: dict[object, list[Request]] = {}
+    for request in requests:
+        found.setdefault(key(request), []).append(request)
+    return list(found.values())
+
+
+def claim(requests: Sequence[Request], by: Claimer, now: int) -> list[Statement]:
+    """Claim pending requests: all of them, or none where somebody else was faster."""
+    return _claims(requests, by, now, "claimed_at = 0")
+
+
+def reclaim(requests: Sequence[Request], by: Claimer, now: int) -> list[Statement]:
+    """Take over what an earlier process of the same master left."""
+    return _claims(requests, by, now, "claimed_by_name = :name")
+
+
+def _claims(requests: Sequence[Request], by: Claimer, now: int, condition: str) -> list[Statement]:
+    text = (
+        "UPDATE buildrequests SET claimed_at = :now, claimed_by_name = :name,"  # noqa: S608  # constants
+        f" claimed_by_incarnation = :incarnation WHERE id = :id AND complete = 0 AND {condition}"
+    )
+    who = {"now": now, "name": by.name, "incarnation": by.incarnation}
+    return [Statement(text, {**who, "id": r.id}, rows=1) for r in requests]
+
+
+def begin(requests: Sequence[Request], number: int, now: int) -> list[Statement]:
+    """Insert one row of ``builds`` for each request."""
+    text = "INSERT INTO builds (number, brid, start_time) VALUES (:number, :brid, :now)"
+    return [Statement(text, {"number": number, "brid": r.id, "now": now}) for r in requests]
+
+
+def end(builds: Sequence[int], now: int) -> list[Statement]:
+    """Note that builds have ended."""
+    text = "UPDATE builds SET finish_time = :now WHERE id = :id"
+    return [Statement(text, {"now": now, "id": build}) for build in builds]
+
+
+def complete(requests: Sequence[Request], results: int, now: int) -> list[Statement]:
+    """Complete requests, and buildsets with their last request."""
+    request = Statement(
+        "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"
+        " WHERE id = :id",
+        {"results": results, "now": now},
+    )
+    buildset = Statement(
+        "UPDATE buildsets SET complete = 1, complete_at = :now, results = CASE WHEN EXISTS"
+        " (SELECT 1 FROM buildrequests WHERE buildsetid = :id AND results > 1)"
+        " THEN :failure ELSE 0 END WHERE id = :id AND complete = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM buildrequests WHERE buildsetid = :id AND complete = 0)",
+        {"now": now, "failure": _FAILURE},
+    )
+    sets = dict.fromkeys(r.buildset for r in requests)
+    return [
+        *(attrs.evolve(request, params={**request.params, "id": r.id}) for r in requests),
+        *(attrs.evolve(buildset, params={**buildset.params, "id": s}) for s in sets),
+    ]
+
+
+def release(requests: Sequence[Request]) -> list[Statement]:
+    """Give requests back, so that somebody tries again."""
+    text = (
+        "UPDATE buildrequests SET claimed_at = 0, claimed_by_name = NULL,"
+        " claimed_by_incarnation = NULL WHERE id = :id AND complete = 0"
+    )
+    return [Statement(text, {"id": r.id}) for r in requests]

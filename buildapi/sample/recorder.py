@@ -1,0 +1,218 @@
+"""Turn the sample history into rows of the scheduler and status databases."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Sequence
+from random import Random
+
+import attrs
+
+from buildapi.sample.catalog import MASTERS, REPOSITORY, Builder, SampleMaster
+from buildapi.sample.people import MACHINE, Commit
+from buildapi.sample.runs import FAILURE, WARNINGS, Attempt, Run
+from buildapi.sample.tables import Rows, Table
+
+MASTER_OF = {master.role: master for master in MASTERS}
+HEARTBEAT = 600
+"""Seconds after which a master renews its claims, counted from its own start."""
+
+
+@attrs.define
+class Source:
+    """A source stamp; ``status_id`` is its id in the status database once a build used it."""
+
+    id: int
+    branch: str
+    revision: str | None
+    build_id: str
+    status_id: int | None = None
+
+
+@attrs.define
+class Slaves:
+    """Give each build a machine of its own; a pool has as many as were ever busy at once."""
+
+    _free: dict[str, list[tuple[float, int]]] = attrs.field(factory=dict)
+
+    def take(self, pool: str, start: int, finish: int | None) -> str:
+        """Name the machine that was idle for longest, or one more."""
+        free = self._free.setdefault(pool, [])
+        idle = bool(free) and free[0][0] <= start
+        index = heapq.heappop(free)[1] if idle else len(free) + 1
+        heapq.heappush(free, (float("inf") if finish is None else finish + 5, index))
+        return f"{pool}-{index:03d}"
+
+
+@attrs.define
+class Recorder:
+    """Write down what happens, in the order it happens."""
+
+    rows: Rows
+    rng: Random
+    now: int
+    boot: int
+    slaves: Slaves = attrs.field(factory=Slaves)
+    _numbers: dict[str, int] = attrs.field(factory=dict)
+
+    def commit(self, commit: Commit, when: int, branch: str, path: str) -> int:
+        """Record a change somebody pushed; give its id."""
+        change = self._change(commit, when, branch, path)
+        for name in commit.files:
+            self.rows.add(Table.CHANGE_FILES, change, name)
+        return change
+
+    def sendchange(self, builder: Builder, commit: Commit, when: int, path: str) -> int:
+        """Record the change by which a finished build asks for its tests; give its id."""
+        sent = attrs.evolve(commit, author=MACHINE, files=())
+        return self._change(sent, when, builder.stored, path)
+
+    def _change(self, commit: Commit, when: int, branch: str, path: str) -> int:
+        return self.rows.insert(
+            Table.CHANGES,
+            commit.author,
+            commit.comments,
+            0,
+            branch,
+            commit.revision,
+            f"{REPOSITORY}{path}/rev/{commit.revision[:12]}",
+            when,
+            None,
+            REPOSITORY + path,
+            "",
+        )
+
+    def source(
+        self, branch: str, revision: str | None, when: int, changes: Sequence[int] = ()
+    ) -> Source:
+        """Record a source stamp."""
+        found = self.rows.insert(Table.SOURCESTAMPS, branch, revision, None, "", "")
+        for change in changes:
+            self.rows.add(Table.SOURCESTAMP_CHANGES, found, change)
+        return Source(found, branch, revision, time.strftime("%Y%m%d%H%M%S", time.gmtime(when)))
+
+    def buildset(self, source: Source, when: int, reason: str, runs: Sequence[Run]) -> int:
+        """Record a buildset with one request for each run; give its id."""
+        ended = [r.complete_at for r in runs if r.complete_at is not None]
+        complete = len(ended) == len(runs)
+        worst = max((r.results or 0 for r in runs), default=0)
+        found = self.rows.insert(
+            Table.BUILDSETS,
+            None,
+            reason,
+            source.id,
+            when,
+            int(complete),
+            max(ended) if complete else None,
+            (FAILURE if worst > WARNINGS else 0) if complete else None,
+        )
+        self._properties(found, source, runs[0].builder)
+        for run in runs:
+            run.requests.append(self._request(found, when, run))
+        return found
+
+    def _properties(self, buildset: int, source: Source, builder: Builder) -> None:
+        values = {
+            "branch": builder.branch,
+            "revision": source.revision,
+            "buildid": source.build_id,
+            "builduid": f"{source.id:032x}",
+        }
+        for name, value in values.items():
+            self.rows.add(Table.PROPERTIES, buildset, name, json.dumps([value, "Scheduler"]))
+
+    def _request(self, buildset: int, when: int, run: Run) -> int:
+        master = MASTER_OF[run.builder.role]
+        claimed_at = run.claimed_at
+        if claimed_at and not run.complete:
+            claimed_at = max(claimed_at, self.now - (self.now - self.boot) % HEARTBEAT)
+        return self.rows.insert(
+            Table.REQUESTS,
+            buildset,
+            run.builder.name,
+            run.priority,
+            claimed_at,
+            master.db_name if claimed_at else None,
+            incarnation(master, self.boot) if claimed_at else None,
+            int(run.complete),
+            run.results,
+            when,
+            run.complete_at,
+        )
+
+    def build(self, run: Run, attempt: Attempt, source: Source, reason: str, _: int) -> None:
+        """Record the start, and the end if there is one, of a build for all its requests."""
+        name = run.builder.name
+        number = self._numbers.get(name, self.rows.ids.number)
+        self._numbers[name] = number + 1
+        status_id = self._status_build(run.builder, number, attempt, source, reason)
+        for request in run.requests:
+            build = self.rows.insert(Table.BUILDS, number, request, attempt.start, attempt.finish)
+            self.rows.add(Table.STATUS_LINKS, status_id, request, build)
+
+    def _status_build(
+        self, builder: Builder, number: int, attempt: Attempt, source: Source, reason: str
+    ) -> int:
+        rows, master = self.rows, MASTER_OF[builder.role]
+        slave = self.slaves.take(builder.pool, attempt.start, attempt.finish)
+        master_id = rows.named(Table.STATUS_MASTERS, master.url(), master.name)
+        if source.status_id is None:
+            branch, revision = source.branch, source.revision
+            source.status_id = rows.insert(Table.STATUS_SOURCES, branch, revision, None)
+        build = rows.insert(
+            Table.STATUS_BUILDS,
+            number,
+            rows.named(Table.STATUS_BUILDERS, builder.name, master_id, builder.category),
+            rows.named(Table.STATUS_SLAVES, slave),
+            master_id,
+            utc(attempt.start),
+            utc(attempt.finish),
+            attempt.result,
+            reason,
+            source.status_id,
+            0,
+        )
+        self._status_details(build, builder, attempt)
+        return build
+
+    def _status_details(self, build: int, builder: Builder, attempt: Attempt) -> None:
+        for name, value in (
+            ("buildername", builder.name),
+            ("branch", builder.branch),
+            ("platform", builder.platform),
+        ):
+            row = (name, "Builder", json.dumps(value))
+            found = self.rows.named(Table.STATUS_PROPERTIES, *row)
+            self.rows.add(Table.STATUS_BUILD_PROPERTIES, found, build)
+        if builder.suite is not None and attempt.finish is not None:
+            self._test_steps(build, builder.suite, attempt.start, attempt.finish, attempt.result)
+
+    def _test_steps(
+        self, build: int, suite: str, start: int, finish: int, result: int | None
+    ) -> None:
+        ready = start + (finish - start) // 4
+        for order, (name, begin, end, status) in enumerate(
+            (("download", start, ready, 0), (step_name(suite), ready, finish, result))
+        ):
+            text = json.dumps([name])
+            times = utc(begin), utc(end)
+            self.rows.insert(Table.STATUS_STEPS, name, text, build, order, *times, status)
+
+
+def step_name(suite: str) -> str:
+    """Name the step that runs a suite: all chunks of one suite have the same."""
+    if suite.startswith("talos"):
+        return "Run performance tests"
+    return "mochitest-plain" if suite.removeprefix("mochitest-").isdigit() else suite
+
+
+def utc(when: float | None) -> str | None:
+    """Spell a time as the status database stores it."""
+    return None if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when))
+
+
+def incarnation(master: SampleMaster, boot: int) -> str:
+    """Name the process of a master that was started at ``boot``."""
+    return f"pid{1000 + MASTERS.index(master)}-boot{boot}"

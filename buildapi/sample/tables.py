@@ -1,0 +1,132 @@
+"""Rows of the sample farm on their way into its two databases, and the ids they get."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+BATCH_ROWS = 5000
+Row = tuple[Any, ...]
+
+
+class Table(enum.Enum):
+    """A table that sample data is written to: database, name, columns."""
+
+    CHANGES = (
+        "scheduler",
+        "changes",
+        "changeid author comments is_dir branch revision revlink when_timestamp category"
+        " repository project",
+    )
+    CHANGE_FILES = ("scheduler", "change_files", "changeid filename")
+    SOURCESTAMPS = ("scheduler", "sourcestamps", "id branch revision patchid repository project")
+    SOURCESTAMP_CHANGES = ("scheduler", "sourcestamp_changes", "sourcestampid changeid")
+    BUILDSETS = (
+        "scheduler",
+        "buildsets",
+        "id external_idstring reason sourcestampid submitted_at complete complete_at results",
+    )
+    PROPERTIES = (
+        "scheduler",
+        "buildset_properties",
+        "buildsetid property_name property_value",
+    )
+    REQUESTS = (
+        "scheduler",
+        "buildrequests",
+        "id buildsetid buildername priority claimed_at claimed_by_name claimed_by_incarnation"
+        " complete results submitted_at complete_at",
+    )
+    BUILDS = ("scheduler", "builds", "id number brid start_time finish_time")
+    STATUS_MASTERS = ("status", "masters", "id url name")
+    STATUS_SLAVES = ("status", "slaves", "id name")
+    STATUS_BUILDERS = ("status", "builders", "id name master_id category")
+    STATUS_SOURCES = ("status", "sourcestamps", "id branch revision patch_id")
+    STATUS_BUILDS = (
+        "status",
+        "builds",
+        "id buildnumber builder_id slave_id master_id starttime endtime result reason source_id"
+        " lost",
+    )
+    STATUS_STEPS = (
+        "status",
+        "steps",
+        "id name description build_id order starttime endtime status",
+    )
+    STATUS_PROPERTIES = ("status", "properties", "id name source value")
+    STATUS_BUILD_PROPERTIES = ("status", "build_properties", "property_id build_id")
+    STATUS_LINKS = (
+        "status",
+        "schedulerdb_requests",
+        "status_build_id scheduler_request_id scheduler_build_id",
+    )
+
+    def __init__(self, database: str, title: str, columns: str) -> None:
+        self.database, self.title, self.columns = database, title, tuple(columns.split())
+
+
+@attrs.frozen
+class Batch:
+    """Rows of one table."""
+
+    table: Table
+    rows: list[Row]
+
+
+@attrs.define
+class Ids:
+    """Give out ids above those in use.
+
+    ``names`` holds the ids of masters, slaves, builders and properties by what tells them apart;
+    ``number`` is where build numbers begin.
+    """
+
+    used: dict[Table, int] = attrs.field(factory=dict)
+    names: dict[tuple[Any, ...], int] = attrs.field(factory=dict)
+    number: int = 0
+
+    def next(self, table: Table) -> int:
+        """Take the next id of a table."""
+        found = self.used[table] = self.used.get(table, 0) + 1
+        return found
+
+
+@attrs.define
+class Rows:
+    """Collect rows until there are enough to write."""
+
+    ids: Ids
+    _tables: dict[Table, list[Row]] = attrs.field(factory=dict, init=False)
+    _count: int = attrs.field(default=0, init=False)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether they should be written now."""
+        return self._count >= BATCH_ROWS
+
+    def add(self, table: Table, *row: Any) -> None:
+        """Add a row with all its columns."""
+        self._tables.setdefault(table, []).append(row)
+        self._count += 1
+
+    def insert(self, table: Table, *row: Any) -> int:
+        """Add a row under the next id of its table; give the id."""
+        found = self.ids.next(table)
+        self.add(table, found, *row)
+        return found
+
+    def named(self, table: Table, *row: Any) -> int:
+        """Give the id of a row that is there once, whoever asks for it."""
+        key = (table, *row)
+        if key not in self.ids.names:
+            self.ids.names[key] = self.insert(table, *row)
+        return self.ids.names[key]
+
+    def drain(self) -> Iterator[Batch]:
+        """Hand over what was collected."""
+        tables, self._tables, self._count = self._tables, {}, 0
+        for table, rows in tables.items():
+            yield Batch(table, rows)

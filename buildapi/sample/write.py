@@ -1,0 +1,191 @@
+"""Write sample data into databases: plain blocking connections, one transaction each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import attrs
+import pymysql
+
+from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
+from buildapi.sample.tables import Batch, Ids, Row, Table
+
+MYSQL_PORT = 3306
+CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
+
+
+class NotEmptyError(Exception):
+    """Refuse to add to a database that holds builds already."""
+
+
+class BadURLError(ValueError):
+    """Say that a text is not the URL of a database."""
+
+
+@attrs.define
+class Target:
+    """A database to fill; ``schema`` creates its tables, ``main`` is the table that tells."""
+
+    connection: Any
+    mark: str
+    schema: Sequence[str]
+    main: Table
+
+    def run(self, statement: str) -> Sequence[Row]:
+        """Run one statement without parameters; give its rows."""
+        with closing(self.connection.cursor()) as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def prepare(self) -> None:
+        """Create the tables if there are none."""
+        try:
+            self.run(f"SELECT 1 FROM {self.main.title} LIMIT 1")  # noqa: S608  # a constant
+        except (sqlite3.OperationalError, pymysql.err.ProgrammingError):
+            for statement in self.schema:
+                self.run(statement)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing was written yet."""
+        return not self.run(f"SELECT 1 FROM {self.main.title} LIMIT 1")  # noqa: S608  # a constant
+
+    def insert(self, batch: Batch) -> None:
+        """Insert all rows of a batch."""
+        columns = ", ".join(f"`{c}`" for c in batch.table.columns)
+        marks = ", ".join([self.mark] * len(batch.table.columns))
+        with closing(self.connection.cursor()) as cursor:
+            cursor.executemany(
+                f"INSERT INTO {batch.table.title} ({columns}) VALUES ({marks})",  # noqa: S608  # constants
+                batch.rows,
+            )
+
+
+def scheduler_target(url: str) -> AbstractContextManager[Target]:
+    """Open a scheduler database; what is written is kept if the block ends well."""
+    return _target(url, scheduler_schema, Table.REQUESTS)
+
+
+def status_target(url: str) -> AbstractContextManager[Target]:
+    """Open a status database; what is written is kept if the block ends well."""
+    return _target(url, status_schema, Table.STATUS_BUILDS)
+
+
+def fill(
+    scheduler_url: str,
+    status_url: str | None,
+    batches: Callable[[Ids], Iterable[Batch]],
+    *,
+    force: bool = False,
+    progress: Callable[[Batch], None] | None = None,
+) -> None:
+    """Write what ``batches`` yields, in one transaction in each database.
+
+    :raises NotEmptyError: there are requests or builds, and ``force`` is false.
+    :raises BadURLError: a URL is not one of a database.
+    """
+    with ExitStack() as stack:
+        targets = {"scheduler": stack.enter_context(scheduler_target(scheduler_url))}
+        if status_url is not None:
+            targets["status"] = stack.enter_context(status_target(status_url))
+        for name, target in targets.items():
+            target.prepare()
+            if not force and not target.empty:
+                raise NotEmptyError(f"the {name} database is not empty")
+        for batch in batches(ids_in_use(targets)):
+            if batch.table.database in targets:
+                targets[batch.table.database].insert(batch)
+            if progress is not None:
+                progress(batch)
+
+
+def is_filled(scheduler_url: str) -> bool:
+    """Tell whether a scheduler database holds requests."""
+    with scheduler_target(scheduler_url) as target:
+        target.prepare()
+        return not target.empty
+
+
+def ids_in_use(targets: Mapping[str, Target]) -> Ids:
+    """Ask databases which ids, names and build numbers are taken."""
+    ids = Ids()
+    for table in Table:
+        target, key = targets.get(table.database), table.columns[0]
+        if target is not None and key in ("id", "changeid") and table not in _WITHOUT_ID:
+            [[highest]] = target.run(f"SELECT MAX({key}) FROM {table.title}")  # noqa: S608  # constants
+            ids.used[table] = highest or 0
+    [[number]] = targets["scheduler"].run("SELECT MAX(number) FROM builds")
+    ids.number = 0 if number is None else number + 1
+    if status := targets.get("status"):
+        ids.names |= _names(status)
+    return ids
+
+
+_WITHOUT_ID = {Table.CHANGE_FILES}
+_NAMED = (
+    Table.STATUS_MASTERS,
+    Table.STATUS_SLAVES,
+    Table.STATUS_BUILDERS,
+    Table.STATUS_PROPERTIES,
+)
+
+
+def _names(status: Target) -> dict[tuple[Any, ...], int]:
+    found: dict[tuple[Any, ...], int] = {}
+    for table in _NAMED:
+        columns = ", ".join(table.columns)
+        for id_, *key in status.run(f"SELECT {columns} FROM {table.title}"):  # noqa: S608  # constants
+            found[(table, *key)] = id_
+    return found
+
+
+@contextmanager
+def _target(url: str, schema: Callable[[str], Sequence[str]], main: Table) -> Iterator[Target]:
+    scheme, _, rest = url.partition(":")
+    known = _DRIVERS.get(scheme)
+    if known is None or not rest:
+        raise BadURLError("a database is sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/NAME")
+    connect, dialect, mark = known
+    with closing(connect(url)) as connection:
+        target = Target(connection, mark, schema(dialect), main)
+        target.run("BEGIN")
+        try:
+            yield target
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+def _sqlite(url: str) -> sqlite3.Connection:
+    path = url.removeprefix("sqlite:")
+    # Without an isolation level the module begins no transactions of its own.
+    return sqlite3.connect(path, timeout=CONNECT_SECONDS, isolation_level=None)
+
+
+def _mysql(url: str) -> pymysql.connections.Connection[pymysql.cursors.Cursor]:
+    parts = urlsplit(url)
+    socket = parse_qs(parts.query).get("unix_socket", [None])[0]
+    return pymysql.connect(
+        host=parts.hostname or "localhost",
+        port=parts.port or MYSQL_PORT,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.removeprefix("/")),
+        unix_socket=socket,
+        charset="utf8mb4",
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        write_timeout=ANSWER_SECONDS,
+    )
+
+
+_DRIVERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
+    "sqlite": (_sqlite, "sqlite", "?"),
+    "mysql": (_mysql, "mysql", "%s"),
+    "mysql+pymysql": (_mysql, "mysql", "%s"),
+}
