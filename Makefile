@@ -1,0 +1,101 @@
+# Set up, run and check BuildAPI. "make help" lists the commands.
+
+PORT = 8010
+DATA = ./data
+VENV = .venv
+PYTEST_ARGS =
+FAST = not mariadb and not rabbitmq and not buildbot and not chromium
+
+SHELL = /bin/sh
+PIP = $(VENV)/bin/python -m pip -qq --no-input install --progress-bar off
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PYTHON
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types services clean
+
+help:
+	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
+	@echo "make test       all tests; those that need a service which is not installed are skipped and named"
+	@echo "make fast       tests that need nothing but Python"
+	@echo "make check      what CI runs: formatting, lint, types, fast tests on 3.12 and 3.13, all tests"
+	@echo "make format     format the code and repair what lint can repair"
+	@echo "make services   install MariaDB, RabbitMQ, Chromium and gcc for the tests (Debian, Ubuntu)"
+	@echo "make clean      remove virtual environments and caches; data stays"
+	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 to 3.13)."
+
+# --- virtual environment ----------------------------------------------------------------------
+# A stamp inside the environment says what it holds, so pip runs only after setup.py or
+# pyproject.toml changed. A new environment has no stamps.
+
+$(VENV)/bin/python:
+	@python=$$(.ci/find-python 3.11 3.12 3.13) || exit 1; \
+	echo "Making $(VENV) with $$python"; \
+	"$$python" -m venv --clear $(VENV)
+
+$(VENV)/.installed: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "Installing BuildAPI into $(VENV)"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-test: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "Installing BuildAPI and its test tools into $(VENV)"
+	@$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "Installing BuildAPI, its test and development tools into $(VENV)"
+	@$(PIP) -e '.[test,dev]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
+
+# --- run --------------------------------------------------------------------------------------
+
+run: $(VENV)/.installed
+	@exec $(VENV)/bin/twistd -n --pidfile= buildapi --sample --data '$(DATA)' \
+		--listen tcp:$(PORT):interface=127.0.0.1
+
+# --- check ------------------------------------------------------------------------------------
+
+test: $(VENV)/.installed-test
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+fast: $(VENV)/.installed-test
+	@$(VENV)/bin/python -m pytest -m '$(FAST)' $(PYTEST_ARGS)
+
+fast-3.12 fast-3.13: fast-%:
+	@python=$$(PYTHON= QUIET=1 .ci/find-python $*) || { \
+		echo "Python $* is not installed: its tests are left out."; exit 0; }; \
+	$(MAKE) --no-print-directory fast PYTHON="$$python" VENV=.venv-$* PYTEST_ARGS=-q
+
+format: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff format
+	@$(VENV)/bin/ruff check --fix
+
+format-check: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff format --check
+
+lint: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff check
+
+types: $(VENV)/.installed-dev
+	@$(VENV)/bin/mypy
+
+# All tests come last, so that their summary is what stands at the end.
+check:
+	@.ci/timed "install" $(MAKE) --silent $(VENV)/.installed-dev
+	@.ci/timed "format" $(MAKE) --no-print-directory format-check
+	@.ci/timed "lint" $(MAKE) --no-print-directory lint
+	@.ci/timed "types" $(MAKE) --no-print-directory types
+	@.ci/timed "fast tests on 3.12" $(MAKE) --no-print-directory fast-3.12
+	@.ci/timed "fast tests on 3.13" $(MAKE) --no-print-directory fast-3.13
+	@echo "== all tests on $$($(VENV)/bin/python --version)"
+	@$(MAKE) --no-print-directory test
+
+services:
+	@.ci/services
+
+clean:
+	rm -rf .venv .venv-3.12 .venv-3.13 .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f twisted/plugins/dropin.cache

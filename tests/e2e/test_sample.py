@@ -1,0 +1,101 @@
+"""The sample farm of "make run": what the README promises, on embedded defaults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.service import Service, environment, twistd
+from tests.services.mariadb import free_port
+
+BRANCH = "/self-serve/mozilla-central"
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Iterator[Service]:
+    port = free_port()
+    listen = f"tcp:{port}:interface=127.0.0.1"
+    command = twistd("buildapi", "--sample", "--data", "data", "--listen", listen)
+    service = Service(folder=tmp_path, command=command, environment=environment(), port=port)
+    service.up()
+    yield service
+    service.stop()
+
+
+def items(service: Service) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = service.client.get(BRANCH).body
+    return found
+
+
+def of_request(service: Service, request_id: int) -> dict[str, Any]:
+    details: dict[str, Any] = service.client.get(f"{BRANCH}/request/{request_id}").body
+    return details
+
+
+def wait_for(service: Service, request_id: int, key: str, seconds: float = 60) -> dict[str, Any]:
+    """Wait until a request is claimed, complete, ...; give it."""
+    end = time.monotonic() + seconds
+    while not (request := of_request(service, request_id))[key]:
+        assert time.monotonic() < end, f"no {key} in {seconds} s: {request}"
+        time.sleep(0.2)
+    return request
+
+
+def test_a_rebuild_goes_pending_running_done_and_a_restart_goes_on(sample: Service) -> None:
+    client = sample.client
+    assert set(client.get("/self-serve/branches").body) >= {
+        "mozilla-central",
+        "mozilla-inbound",
+        "try",
+    }
+    build = next(item for item in items(sample) if item.get("status") == 0)
+
+    job = client.done(client.post(f"{BRANCH}/build", build_id=build["build_id"], count=3))
+
+    made = [item["request_id"] for item in job["items"]]
+    assert len(made) == 3
+    shown = {r["request_id"] for i in items(sample) for r in i.get("requests", [i])}
+    assert shown >= set(made)
+    wait_for(sample, made[0], "claimed_at")
+    sample.stop()
+    sample.up()
+    for request_id in made:
+        assert wait_for(sample, request_id, "complete")["build_ids"]
+    assert client.get(f"/self-serve/jobs/{job['id']}").body == job
+    build = next(item for item in items(sample) if item.get("status") == 0)
+    again = client.done(client.post(f"{BRANCH}/build", build_id=build["build_id"], count=3))
+    assert len(again["items"]) == 3
+
+
+def test_cancelling_works_for_pending_and_running(sample: Service) -> None:
+    client = sample.client
+    running = next(i for i in items(sample) if "build_id" in i and i["endtime"] is None)
+    pending = next(i for i in items(sample) if "build_id" not in i)
+
+    stopped = client.done(client.delete(f"{BRANCH}/build/{running['build_id']}"))
+    dropped = client.done(client.delete(f"{BRANCH}/request/{pending['request_id']}"))
+
+    assert stopped["complete_data"]["body"]["msg"] in ("Ok", "Build is complete, nothing to do")
+    assert dropped["state"] == "done"
+    assert of_request(sample, pending["request_id"])["complete"] == 1
+
+
+def test_the_user_is_you_on_loopback_and_whom_a_proxy_names(sample: Service) -> None:
+    build = next(item for item in items(sample) if item.get("status") == 0)
+    job = sample.client.done(sample.client.post(f"{BRANCH}/build", build_id=build["build_id"]))
+    assert job["who"] == "sheriff@example.org"
+    assert "you@localhost" in sample.output(), "the override is said loudly"
+
+
+def test_a_job_accepted_before_a_kill_is_carried_out_after_it(sample: Service) -> None:
+    """The queue of the embedded broker is gone with the process; the table is not."""
+    build = next(item for item in items(sample) if item.get("status") == 0)
+    accepted = sample.client.post(f"{BRANCH}/build", build_id=build["build_id"])
+    sample.kill()
+    sample.up()
+    job = sample.client.wait_job(accepted.body["request_id"])
+    assert job["complete_data"]["body"] == {"errors": False, "msg": "Ok"}

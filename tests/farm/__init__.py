@@ -1,0 +1,1 @@
+"""Real Buildbot 0.8.2 masters and slaves for tests."""
