@@ -12,7 +12,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 
 @pytest.fixture(autouse=True)
 def logged_errors() -> Iterator[list[dict[str, Any]]]:
-    """Fail a test that leaves delayed calls or logs errors; one that expects them clears the list."""
+    """Fail a test that leaves delayed calls or logs errors (one that means to clears the list)."""
     from twisted.internet import reactor
 
     before = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]  # the module

@@ -1,0 +1,201 @@
+"""What "equal" means: recorded and present answers in a form in which they can be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from buildapi.model.wire import FINISHED, REQUESTS
+from tests.golden.cases import load
+from tests.golden.client import Answer
+from tests.golden.masters import MODES
+from tests.golden.replay import Seen
+
+ADDITIVE = {
+    "job": ("id", "state", "items"),
+    "error": ("code",),
+    "accepted": ("msg",),
+    "report": ("items", "agent"),
+}
+"""Keys that we add: by what they are added to.  Nothing else may be there that was not."""
+
+JSON = "application/json"
+
+
+def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
+    """Tell in which respects an answer to a read is not the recorded one."""
+    found = _head(case["status"], case["content_type"], case.get("location"), answer)
+    if case["kind"] == "json" and "type" not in found:
+        branch = case["request"]["path"].split("/")[2].partition("?")[0]
+        old = _normal(_owned(case["body"], branch))
+        new = _normal(_without_additions(json.loads(answer.body)))
+        found |= unequal("body", old, new)
+    return found
+
+
+def response_differences(response: Mapping[str, Any], answer: Answer) -> dict[str, str]:
+    """Tell in which respects the answer to a job request is not the recorded one."""
+    headers = {name.lower(): value for name, value in response["headers"]}
+    kind = headers.get("content-type", "").partition(";")[0]
+    found = _head(response["status"], kind, headers.get("location"), answer)
+    if isinstance(response["body"], dict) and "type" not in found:
+        new = _without_additions(json.loads(answer.body))
+        found |= unequal("body", _normal(response["body"]), _normal(new))
+    return found
+
+
+def _head(status: int, kind: str, location: str | None, answer: Answer) -> dict[str, str]:
+    found = unequal("status", status, answer.status)
+    if location is not None:
+        found |= unequal("location", _path(location), _path(answer.headers.get("location")))
+    else:
+        found |= unequal("type", kind, answer.media_type)
+    return found
+
+
+def _path(location: str | None) -> str:
+    """Leave host and port, which are others here, away."""
+    split = urlsplit(location or "")
+    return split.path + (f"?{split.query}" if split.query else "")
+
+
+def unequal(respect: str, old: Any, new: Any) -> dict[str, str]:
+    """Say that two values differ, if they do."""
+    return {} if old == new else {respect: f"was {_shown(old)}, is {_shown(new)}"}
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)[:2000]
+
+
+# --- additions of ours
+
+
+def _without_additions(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_additions(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "complete_data" in value:
+        job = _strip(value, "job")
+        return job | {"complete_data": _strip(job["complete_data"], "report")}
+    if value.get("status") == "FAILED":
+        return _strip(value, "error")
+    return _strip(value, "accepted") if value.get("status") == "OK" else value
+
+
+def _strip(value: Any, kind: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: v for k, v in value.items() if k not in ADDITIVE[kind]}
+
+
+# --- branches: the old program listed what only begins or ends with a branch's name
+
+
+def _names() -> dict[str, tuple[str, str]]:
+    branches = load("directory/production-branches.json")
+    return {b: (b, urlsplit(d["repo"]).path.strip("/")) for b, d in branches.items()}
+
+
+NAMES = _names()
+
+
+def belongs(stored: str, branch: str) -> bool:
+    """Tell whether a stored branch belongs to a branch: it has the longest name that fits."""
+    fitting = [
+        (len(name), owner)
+        for owner, names in NAMES.items()
+        for name in names
+        if stored == name or stored.startswith(name + "-")
+    ]
+    return bool(fitting) and max(fitting)[1] == branch
+
+
+def _owned(body: Any, branch: str) -> Any:
+    """Leave out what does not belong to the branch, from lists the old program gave."""
+    if isinstance(body, list):
+        return [item for item in body if not _foreign(item, branch)]
+    if isinstance(body, dict) and "pending" in body:
+        return {part: _owned(items, branch) for part, items in body.items()}
+    return body
+
+
+def _foreign(item: Any, branch: str) -> bool:
+    is_build_or_request = isinstance(item, dict) and "buildername" in item
+    return is_build_or_request and not belongs(item["branch"] or "", branch)
+
+
+# --- order: only that of builds was defined
+
+
+def _normal(body: Any) -> Any:
+    if isinstance(body, list):
+        return _normal_list(body)
+    if not isinstance(body, dict):
+        return body
+    normal = {key: _normal(value) for key, value in body.items()}
+    if "build_ids" in normal:
+        normal["build_ids"].sort()
+    return normal
+
+
+def _normal_list(items: Sequence[Any]) -> Any:
+    if all(isinstance(item, str) for item in items):
+        return sorted(items)
+    ordered = [_normal(i) for i in items if not _is_request(i)]
+    return ordered + sorted((i for i in items if _is_request(i)), key=_id)
+
+
+def _is_request(item: Any) -> bool:
+    return isinstance(item, dict) and "request_id" in item and "buildername" in item
+
+
+def _id(request: Mapping[str, Any]) -> int:
+    return int(request["request_id"])
+
+
+# --- job requests
+
+
+def job_differences(case: Mapping[str, Any], seen: Seen) -> dict[str, str]:
+    """Tell in which respects what a job request came to is not what is recorded."""
+    accepted, final = case.get("jobrequest_at_accept"), case.get("jobrequest_final")
+    sent, ended = seen.published(REQUESTS), seen.published(FINISHED)
+    return {
+        **response_differences(case["response"], seen.answer),
+        **unequal("message", _bodies(case, "message"), [m.body for m in sent]),
+        **unequal("row", _row(accepted), _row(sent[0].row if sent else None)),
+        **unequal("finished", _reports(case), [_strip(m.body, "report") for m in ended]),
+        **unequal("final row", _row(final), _row(seen.row)),
+        **unequal("scheduler", case.get("scheduler_diff", {}), seen.scheduler),
+        **unequal("stops", _recorded_stops(case), _stops(seen)),
+    }
+
+
+def _bodies(case: Mapping[str, Any], key: str) -> Sequence[Any]:
+    return [json.loads(m["body_raw"]) for m in case.get(key, [])]
+
+
+def _reports(case: Mapping[str, Any]) -> Sequence[Any]:
+    return [_strip(body, "report") for body in _bodies(case, "finished")]
+
+
+def _row(row: Mapping[str, Any] | None) -> Any:
+    if row is None:
+        return None
+    done = row["complete_data"]
+    report = None if done is None else _strip(json.loads(done), "report")
+    return {**row, "what": json.loads(row["what"]), "complete_data": report}
+
+
+def _recorded_stops(case: Mapping[str, Any]) -> Sequence[Any]:
+    """List what masters were posted; what else was asked of them was to find the slave."""
+    asked = [a for a in case.get("outgoing_http", []) if a["method"] == "POST"]
+    return [(a["port"], a["path"], a["body"]) for a in asked if a["port"] in MODES]
+
+
+def _stops(seen: Seen) -> Sequence[Any]:
+    return [(a.port, a.path, a.body) for a in seen.asked if a.method == "POST"]

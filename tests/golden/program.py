@@ -1,0 +1,93 @@
+"""The whole program on the recorded farm, at the recorded time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.address import IPv4Address
+from zope.interface import implementer
+
+from buildapi.config import from_mapping
+from buildapi.tap import Assembly
+from tests.golden.cases import DATA, epoch
+from tests.reactor import until
+
+
+def now() -> float:
+    """Tell the time, which stands still."""
+    return epoch() + 0.25
+
+
+@attrs.define
+class Running:
+    """A program that is ready, and the port it serves."""
+
+    assembly: Assembly
+
+    @property
+    def port(self) -> int:
+        """Tell where it listens."""
+        return int(self.assembly.listener.ports[0].getHost().port)
+
+
+@contextlib.asynccontextmanager
+async def program(
+    folder: Path,
+    *,
+    databases: Mapping[str, str],
+    masters: Path | None = None,
+) -> AsyncIterator[Running]:
+    """Run the program until the block ends; ``masters`` is a masters file."""
+    from twisted.internet import reactor
+
+    document = {
+        "service": {"data": str(folder)},
+        "web": {
+            "listen": ["tcp:0:interface=127.0.0.1"],
+            "trusted_proxies": ["127.0.0.1"],
+            "allowed_origins": ["http://example.org"],
+            "timezone": "US/Pacific",
+        },
+        "databases": {name: {"url": url} for name, url in databases.items()},
+        "directory": {
+            "branches": str(DATA / "directory/production-branches.json"),
+            "masters": str(masters or DATA / "directory/production-masters.json"),
+        },
+        "agent": {"poke_seconds": 1, "verify_seconds": 0, "recheck_seconds": 0},
+    }
+    config = from_mapping(document, file=folder / "buildapi.toml", environ={})
+    running = Running(Assembly(config, reactor, now))
+    # The recorded one was a durable one, and empty: open jobs must not be sent again.
+    running.assembly.broker.keeps_messages = True
+    service = running.assembly.program()
+    service.startService()
+    try:
+        await until(lambda: bool(running.assembly.outbox.running), 20)
+        yield running
+    finally:
+        await service.stopService()
+
+
+@implementer(IHostnameResolver)
+class NoNames:
+    """Know addresses only: a name of the recorded farm must not be looked up in the real world."""
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        """Resolve an IPv4 address to itself, anything else to nothing."""
+        resolutionReceiver.resolutionBegan(None)
+        if hostName.replace(".", "").isdigit():
+            resolutionReceiver.addressResolved(IPv4Address("TCP", hostName, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return None

@@ -1,0 +1,247 @@
+"""What travels over the broker: any action survives it, and nothing malformed gets further."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildapi.model.actions import (
+    Action,
+    CancelBuild,
+    CancelRequest,
+    RebuildBuild,
+    RebuildRequest,
+    Reprioritize,
+)
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.wire import (
+    JobMessage,
+    Malformed,
+    action_from,
+    decode_finished,
+    decode_request,
+    encode_finished,
+    encode_request,
+    finished,
+    what,
+)
+
+IDS = st.integers(1, 2**31 - 1)
+PRIORITIES = st.integers(-(2**31), 2**31 - 1)
+COUNTS = st.integers(1, 1000)
+ACTIONS = st.one_of(
+    st.builds(Reprioritize, IDS, PRIORITIES),
+    st.builds(CancelRequest, IDS),
+    st.builds(CancelBuild, IDS),
+    st.builds(RebuildBuild, IDS, PRIORITIES, COUNTS),
+    st.builds(RebuildRequest, IDS, PRIORITIES, COUNTS),
+)
+MESSAGES = st.builds(JobMessage, IDS, st.text(min_size=1), st.integers(0, 2**33), ACTIONS)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+BODY_KEYS = st.sampled_from(["request_id", "when", "brid", "bid", "priority", "count", "x"])
+NAMES = st.sampled_from(["reprioritize", "cancel_build", "rebuild_build", "cancel_revision"])
+NEARLY = st.fixed_dictionaries(
+    {},
+    optional={
+        "action": NAMES | JSON,
+        "who": st.text(max_size=3) | JSON,
+        "body": st.dictionaries(BODY_KEYS, st.integers(-2, 2**40) | JSON) | JSON,
+        "request_id": JSON,
+    },
+)
+
+
+def message(**changes: Any) -> bytes:
+    """Encode a good reprioritize with changes; a None takes the key away."""
+    body = {"request_id": 9, "when": 5, "brid": 7, "priority": 3}
+    good: dict[str, Any] = {"action": "reprioritize", "who": "zoe", "body": body}
+    for key, value in changes.items():
+        inside = key in body
+        (body if inside else good)[key] = value
+        if value is None:
+            del (body if inside else good)[key]
+    return json.dumps(good).encode()
+
+
+# --- requests -------------------------------------------------------------------------------
+
+
+@given(MESSAGES)
+def test_a_request_survives_the_wire(job: JobMessage) -> None:
+    assert decode_request(encode_request(job)) == job
+
+
+def test_a_request_is_spelled_as_old_agents_expect() -> None:
+    job = JobMessage(12, "zoe@example.org", 1700000000, RebuildBuild(11, 0, 2))
+    assert json.loads(encode_request(job)) == {
+        "action": "rebuild_build",
+        "who": "zoe@example.org",
+        "body": {"request_id": 12, "when": 1700000000, "bid": 11, "priority": 0, "count": 2},
+    }
+
+
+@given(ACTIONS)
+def test_an_action_is_made_again_from_what_the_table_stores(action: Action) -> None:
+    assert action_from(action.name, json.loads(json.dumps(what(action)))) == action
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "action"),
+    [
+        ("rebuild_build", {"bid": 4}, RebuildBuild(4, 0, 1)),
+        ("rebuild_request", {"brid": 4}, RebuildRequest(4, 0, 1)),
+        ("rebuild_request", {"brid": 4, "priority": 2}, RebuildRequest(4, 2, 1)),
+    ],
+)
+def test_messages_of_older_web_processes_lack_count_and_priority(
+    name: str, body: dict[str, Any], action: Action
+) -> None:
+    data = json.dumps({"action": name, "who": "z", "body": {"request_id": 1, **body}})
+    assert decode_request(data.encode()).action == action
+
+
+def test_keys_nobody_knows_are_ignored() -> None:
+    data = message(trace="x")
+    more = json.loads(data)
+    more["body"]["comment"] = {"deep": [1]}
+    assert decode_request(json.dumps(more).encode()).action == Reprioritize(7, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "request_id"),
+    [
+        (b"", "not JSON", None),
+        (b"{", "not JSON", None),
+        (b"\xff\xfe\x00", "not JSON", None),
+        (b"9" * 5000, "not JSON", None),
+        (b"[" * 100_000, "not JSON", None),
+        (b'{"body":' * 100_000, "not JSON", None),
+        (b"[]", "not a JSON object", None),
+        (b'"text"', "not a JSON object", None),
+        (b"null", "not a JSON object", None),
+        (b"{}", "no body", None),
+        (message(body=None), "no body", None),
+        (message(body=[1]), "no body", None),
+        (message(request_id=None), "no whole number as body.request_id", None),
+        (message(request_id="9"), "no whole number as body.request_id", None),
+        (message(request_id=9.0), "no whole number as body.request_id", None),
+        (message(request_id=True), "no whole number as body.request_id", None),
+        (message(who=None), "no who", 9),
+        (message(who=""), "no who", 9),
+        (message(who=5), "no who", 9),
+        (message(action=None), "unknown action None", 9),
+        (message(action="make_coffee"), "unknown action 'make_coffee'", 9),
+        (message(action=["reprioritize"]), "unknown action ['reprioritize']", 9),
+        (message(brid=None), "reprioritize without brid", 9),
+        (message(brid="7"), "brid must be a whole number from 1 to 2147483647", 9),
+        (message(brid=0), "brid must be a whole number", 9),
+        (message(brid=10**30), "brid must be a whole number", 9),
+        (message(priority=2**31), "priority must be a whole number", 9),
+    ],
+    ids=lambda x: repr(x)[:40],
+)
+def test_a_malformed_request_says_why_and_whose(
+    data: bytes, reason: str, request_id: int | None
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        decode_request(data)
+    assert reason in caught.value.reason
+    assert caught.value.request_id == request_id
+    assert len(caught.value.reason) < 250
+
+
+def test_the_reason_does_not_repeat_a_long_name() -> None:
+    with pytest.raises(Malformed) as caught:
+        decode_request(message(action="x" * 10_000))
+    assert len(caught.value.reason) < 100
+
+
+@given(st.binary() | NEARLY.map(lambda m: json.dumps(m).encode()))
+def test_whatever_comes_is_a_request_or_malformed(data: bytes) -> None:
+    with contextlib.suppress(Malformed):
+        assert isinstance(decode_request(data), JobMessage)
+
+
+@pytest.mark.parametrize("depth", range(850, 1010, 5))
+def test_no_depth_of_nesting_gets_past_malformed(depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    for data in (
+        f'{{"action": {nested}, "who": "z", "body": {{"request_id": 1}}}}',
+        f'{{"action": "cancel_build", "who": "z", "body": {{"request_id": 1, "bid": {nested}}}}}',
+    ):
+        with pytest.raises(Malformed):
+            decode_request(data.encode())
+
+
+@pytest.mark.xfail(strict=True, reason="int() of an infinite time raises OverflowError")
+@pytest.mark.parametrize("when", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_time_that_is_no_number_of_seconds_counts_as_unknown(when: str) -> None:
+    data = message(when=77).replace(b"77", when.encode())
+    assert decode_request(data).when == 0
+
+
+@pytest.mark.xfail(strict=True, reason="request ids are not checked for their range")
+@pytest.mark.parametrize("request_id", [0, -1, 2**31, 2**63, 10**400], ids=lambda n: str(n)[:12])
+def test_a_request_id_no_database_gave_out_is_malformed(request_id: int) -> None:
+    with pytest.raises(Malformed) as caught:
+        decode_request(message(request_id=request_id))
+    assert caught.value.request_id is None
+    with pytest.raises(Malformed):
+        decode_finished(json.dumps({"request_id": request_id, "body": {}}).encode())
+
+
+# --- reports --------------------------------------------------------------------------------
+
+
+def test_a_report_is_spelled_as_old_web_processes_expect() -> None:
+    assert finished(3, Outcome(False, "Ok")) == {
+        "body": {"errors": False, "msg": "Ok"},
+        "request_id": 3,
+    }
+
+
+def test_a_report_adds_items_and_agent_beside_the_body() -> None:
+    item = Item("done", "stopped", build_id=4, master="m1")
+    assert finished(3, Outcome(True, "No", (item,)), "agent-1") == {
+        "body": {"errors": True, "msg": "No"},
+        "request_id": 3,
+        "items": [{"state": "done", "detail": "stopped", "build_id": 4, "master": "m1"}],
+        "agent": "agent-1",
+    }
+
+
+@given(IDS, st.booleans(), st.text(), st.text())
+def test_a_report_survives_the_wire(job: int, errors: bool, msg: str, detail: str) -> None:
+    report = finished(job, Outcome(errors, msg, (Item("done", detail, request_id=job),)), "a")
+    assert decode_finished(encode_finished(report)) == (job, report)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "request_id"),
+    [
+        (b"nonsense", "not JSON", None),
+        (b"[1]", "not a JSON object", None),
+        (b'{"body": {}}', "no whole number as request_id", None),
+        (b'{"body": {}, "request_id": "3"}', "no whole number as request_id", None),
+        (b'{"request_id": 3}', "no body", 3),
+        (b'{"request_id": 3, "body": "Ok"}', "no body", 3),
+    ],
+)
+def test_a_malformed_report_says_why(data: bytes, reason: str, request_id: int | None) -> None:
+    with pytest.raises(Malformed, match=reason) as caught:
+        decode_finished(data)
+    assert caught.value.request_id == request_id
+
+
+@given(st.binary() | NEARLY.map(lambda m: json.dumps(m).encode()))
+def test_whatever_comes_is_a_report_or_malformed(data: bytes) -> None:
+    with contextlib.suppress(Malformed):
+        assert isinstance(decode_finished(data)[1]["body"], dict)

@@ -1,0 +1,172 @@
+"""The embedded broker: the contract, then what is its own, on a clock that is told the time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import attrs
+import pytest
+import pytest_twisted
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import Clock
+
+from buildapi.errors import BrokerUnavailable
+from buildapi.model.messages import DeadLetter, Requeue
+from buildapi.mq.embedded import EmbeddedBroker
+from buildapi.testing import KEY, BrokerContract, MakeBroker, Recorder
+from tests.reactor import sleep, twisted_test, until
+
+QUEUE = "buildapi-agent"
+
+
+@attrs.define
+class Made:
+    """The embedded broker in the reactor."""
+
+    broker: EmbeddedBroker
+    queue: str = QUEUE
+
+    async def dead_reasons(self) -> Sequence[str]:
+        return [letter.reason for letter in self.broker.dead_letters(self.queue)]
+
+    async def stop(self) -> None:
+        await self.broker.stopService()
+
+    async def start(self) -> None:
+        self.broker.startService()
+
+
+@pytest_twisted.async_yield_fixture
+async def make_broker() -> AsyncIterator[MakeBroker]:
+    from twisted.internet import reactor
+
+    made: list[Made] = []
+
+    async def make(max_deliveries: int = 5) -> Made:
+        made.append(Made(EmbeddedBroker(reactor, max_deliveries=max_deliveries)))
+        await made[-1].start()
+        return made[-1]
+
+    yield make
+    for m in made:
+        await m.stop()
+
+
+class TestEmbeddedBroker(BrokerContract):
+    """In the reactor."""
+
+
+# --- its own --------------------------------------------------------------------------------
+
+
+@attrs.define
+class Desk:
+    """A broker on a clock."""
+
+    clock: Clock = attrs.field(factory=Clock)
+    broker: EmbeddedBroker = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.broker = EmbeddedBroker(self.clock, max_deliveries=2, max_messages=3)
+        self.broker.startService()
+
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            sent = ensureDeferred(self.broker.publish(KEY, body.encode(), message_id=body))
+            assert sent.called
+
+    def turn(self, seconds: float = 0) -> None:
+        self.clock.advance(seconds)
+
+
+@twisted_test()
+async def test_a_delivery_happens_in_a_later_turn() -> None:
+    desk, got = Desk(), Recorder()
+    await desk.broker.consume(QUEUE, got, prefetch=5)
+    desk.send("1")
+    assert got.bodies == []
+    desk.turn()
+    assert got.bodies == [b"1"]
+
+
+@twisted_test()
+async def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None:
+    desk, got = Desk(), Recorder(hold=True)
+    await desk.broker.consume(QUEUE, got, prefetch=1)
+    desk.send("1", "2", "3")
+    desk.turn()
+    with pytest.raises(BrokerUnavailable, match="3 messages wait already"):
+        await desk.broker.publish(KEY, b"4", message_id="4")
+    got.release(b"1")
+    desk.send("4")
+
+
+@twisted_test()
+async def test_dead_letters_are_bounded_and_the_oldest_goes() -> None:
+    desk, got = Desk(), Recorder([DeadLetter(f"bad {n}") for n in range(4)])
+    await desk.broker.consume(QUEUE, got, prefetch=1)
+    for n in range(4):
+        desk.send(str(n))
+        desk.turn()
+    assert [letter.reason for letter in desk.broker.dead_letters(QUEUE)] == [
+        "bad 1",
+        "bad 2",
+        "bad 3",
+    ]
+
+
+@twisted_test()
+async def test_a_requeue_delay_is_kept_and_holds_its_place() -> None:
+    desk, got = Desk(), Recorder([Requeue("busy", 10)])
+    await desk.broker.consume(QUEUE, got, prefetch=1)
+    desk.send("1", "2")
+    desk.turn()
+    desk.turn(9)
+    assert got.bodies == [b"1"]
+    depth = await desk.broker.depth(QUEUE)
+    assert (depth.ready, depth.unacked) == (1, 1)
+    desk.turn(1)
+    desk.turn()
+    desk.turn()
+    assert got.bodies == [b"1", b"2", b"1"]
+
+
+@twisted_test()
+async def test_many_messages_do_not_keep_the_reactor_for_long() -> None:
+    from twisted.internet import reactor
+
+    broker, got = EmbeddedBroker(reactor), Recorder()
+    broker.startService()
+    await broker.consume(QUEUE, got, prefetch=5)
+    for n in range(250):
+        await broker.publish(KEY, b"%d" % n, message_id=str(n))
+    await sleep(0)
+    assert 0 < len(got.seen) < 250
+    await until(lambda: len(got.seen) == 250)
+    await broker.stopService()
+
+
+@twisted_test()
+async def test_consumers_are_served_in_turn() -> None:
+    clock, one, two = Clock(), Recorder(hold=True), Recorder(hold=True)
+    broker = EmbeddedBroker(clock)
+    broker.startService()
+    for got in (one, two):
+        await broker.consume(QUEUE, got, prefetch=10)
+    for n in range(6):
+        await broker.publish(KEY, b"%d" % n, message_id=str(n))
+    clock.advance(0)
+    assert (one.bodies, two.bodies) == ([b"0", b"2", b"4"], [b"1", b"3", b"5"])
+
+
+@twisted_test()
+async def test_unstarted_and_unknown_are_refused() -> None:
+    broker = EmbeddedBroker(Clock())
+    with pytest.raises(BrokerUnavailable, match="stopped"):
+        await broker.publish(KEY, b"1", message_id="1")
+    with pytest.raises(BrokerUnavailable, match="no queue 'other'"):
+        await broker.consume("other", Recorder(), prefetch=1)
+
+
+def test_it_says_that_it_keeps_nothing() -> None:
+    assert EmbeddedBroker(Clock()).keeps_messages is False

@@ -1,0 +1,117 @@
+"""A database that answers at once, so that simulated masters can be driven by a clock."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
+from buildapi.db.sql import DuplicateError, GuardFailedError, Params, Ref, Row, Statement
+from buildapi.errors import DatabaseUnavailable
+
+
+@attrs.define
+class DirectDatabase:
+    """SQLite in memory behind the Database interface; ``down`` makes it unavailable."""
+
+    connection: sqlite3.Connection
+    down: bool = False
+
+    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
+        """Run one SELECT."""
+        self._check()
+        return self.connection.execute(text, dict(params)).fetchall()
+
+    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
+        """Run all statements or none."""
+        self._check()
+        try:
+            with self.connection:
+                return self._run(statements)
+        except sqlite3.IntegrityError as e:
+            raise DuplicateError(str(e)) from e
+
+    async def transactional(self, tables: Iterable[str]) -> bool:
+        """Say yes."""
+        return True
+
+    def _run(self, statements: Sequence[Statement]) -> list[int]:
+        ids: list[int] = []
+        bound: dict[str, int] = {}
+        for s in statements:
+            values = {k: bound[v.name] if isinstance(v, Ref) else v for k, v in s.params.items()}
+            cursor = self.connection.execute(s.text, values)
+            if s.rows is not None and cursor.rowcount != s.rows:
+                raise GuardFailedError(s, cursor.rowcount)
+            ids.append(cursor.lastrowid or 0)
+            if s.binds is not None:
+                bound[s.binds] = ids[-1]
+        return ids
+
+    def _check(self) -> None:
+        if self.down:
+            raise DatabaseUnavailable("the database is down")
+
+    def rows(self, text: str, *params: Any) -> list[Row]:
+        """Look, past the code under test."""
+        return self.connection.execute(text, params).fetchall()
+
+    def one(self, text: str, *params: Any) -> Any:
+        """Look at one value."""
+        [[value]] = self.rows(text, *params)
+        return value
+
+
+def scheduler_database() -> DirectDatabase:
+    """Make an empty scheduler database."""
+    return _database(scheduler_schema("sqlite"))
+
+
+def status_database() -> DirectDatabase:
+    """Make an empty status database."""
+    return _database(status_schema("sqlite"))
+
+
+def _database(schema: Sequence[str]) -> DirectDatabase:
+    connection = sqlite3.connect(":memory:")
+    for statement in schema:
+        connection.execute(statement)
+    return DirectDatabase(connection)
+
+
+def submit(
+    db: DirectDatabase,
+    *builders: str,
+    branch: str | None = "mozilla-central",
+    revision: str | None = "a" * 40,
+    reason: str = "scheduler",
+    priority: int = 0,
+    submitted_at: int = 1000,
+) -> list[int]:
+    """Insert a buildset with a request for each builder; give the ids of the requests."""
+    execute = db.connection.execute
+    source = execute(
+        "INSERT INTO sourcestamps (branch, revision) VALUES (?, ?)", (branch, revision)
+    ).lastrowid
+    buildset = execute(
+        "INSERT INTO buildsets (reason, sourcestampid, submitted_at) VALUES (?, ?, ?)",
+        (reason, source, submitted_at),
+    ).lastrowid
+    execute(
+        "INSERT INTO buildset_properties VALUES (?, 'buildid', '[\"20200101\", \"Scheduler\"]')",
+        (buildset,),
+    )
+    ids = [
+        execute(
+            "INSERT INTO buildrequests (buildsetid, buildername, priority, submitted_at)"
+            " VALUES (?, ?, ?, ?)",
+            (buildset, builder, priority, submitted_at),
+        ).lastrowid
+        or 0
+        for builder in builders
+    ]
+    db.connection.commit()
+    return ids

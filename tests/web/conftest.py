@@ -1,0 +1,153 @@
+"""The real site on a loopback port, over a farm in memory."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+import pytest_twisted
+
+from buildapi.web.answers import Answers
+from buildapi.web.app import Policy, WebApp, site
+from buildapi.web.auth import Authenticator
+from buildapi.web.deadline import Deadline
+from buildapi.web.desk import Desk
+from buildapi.web.jobrequests import JobRequests
+from buildapi.web.listener import Listener
+from buildapi.web.reads import Reads, home
+from buildapi.web.request import Limits
+from buildapi.web.routes import Route
+from tests.web.client import Answer, Wire, connect, request
+from tests.web.farm import NOW, MemoryBroker, MemoryBuilds, MemoryDirectory, MemoryJobs
+
+ZOE = {"X-Remote-User": "zoë@example.org"}
+ORIGIN = "https://sheriffs.example.org"
+
+
+@attrs.define
+class Settings:
+    """What the configuration would say."""
+
+    prefix: str = ""
+    trusted: Sequence[str] = ("127.0.0.1", "unix")
+    development_user: str = ""
+    origins: Sequence[str] = (ORIGIN,)
+    max_body: int = 4096
+    request_seconds: float = 4
+    idle_seconds: float = 5
+    answer_seconds: float = 3
+    cache_seconds: float = 2
+    drain_seconds: float = 3
+    count_max: int = 100
+    jobs_page: int = 1000
+    access_log: Path | None = None
+    listen: Sequence[str] = ("tcp:0:interface=127.0.0.1",)
+    more_routes: Sequence[Route] = ()
+
+
+@attrs.define
+class Served:
+    """A running site, what is behind it, and how to ask it."""
+
+    listener: Listener
+    routes: Sequence[Route]
+    in_flight: set[Any]
+    directory: MemoryDirectory
+    builds: MemoryBuilds
+    jobs: MemoryJobs
+    broker: MemoryBroker
+
+    @property
+    def where(self) -> str:
+        host = self.listener.ports[0].getHost()
+        return f"tcp:127.0.0.1:{host.port}"
+
+    async def wire(self) -> Wire:
+        return await connect(self.where)
+
+    async def ask(
+        self,
+        method: str,
+        path: str | bytes,
+        headers: Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]] = (),
+        body: bytes | Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Ask on a connection of its own."""
+        wire = await self.wire()
+        wire.send(request(method, path, headers, body))
+        await wire.closed
+        return await wire.answer(method)
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_collections() -> None:
+    """Take what is imported out of the garbage collections that follow each test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Give a function that starts a site; it takes the fields of Settings."""
+    listeners: list[Listener] = []
+
+    def start(**settings: Any) -> Served:
+        served = build(Settings(**settings))
+        listeners.append(served.listener)
+        served.listener.startService()
+        return served
+
+    yield start
+    for listener in listeners:
+        if listener.running:
+            listener._drain_seconds = 0.1  # a test that means to leave work leaves it here
+            pytest_twisted.blockon(listener.stopService())
+
+
+@pytest.fixture
+def served(serve: Serve) -> Served:
+    return serve()
+
+
+def build(settings: Settings) -> Served:
+    """Put a site together as buildapi.tap does."""
+    from twisted.internet import reactor
+
+    directory, builds = MemoryDirectory(), MemoryBuilds.small()
+    jobs, broker = MemoryJobs(), MemoryBroker()
+    deadline = Deadline(reactor, settings.answer_seconds)
+    short = Deadline(reactor, settings.answer_seconds / 2)
+    reads = Reads(
+        directory,
+        builds,
+        jobs,
+        Answers(reactor.seconds, settings.cache_seconds),  # type: ignore[attr-defined]  # the module
+        ZoneInfo("UTC"),
+        lambda: NOW + 0.5,
+        settings.jobs_page,
+    )
+    desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
+    requests = JobRequests(reads.branch, builds, desk, settings.count_max, short)
+    routes = [*reads.routes(), *requests.routes(), *settings.more_routes]
+    routes = [*home(routes, directory), *routes]
+    auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
+    in_flight: set[Any] = set()
+    http = site(
+        WebApp(routes, Policy(auth, settings.origins, deadline)),
+        reactor=reactor,
+        limits=Limits(settings.max_body, settings.request_seconds),
+        prefix=settings.prefix,
+        idle_seconds=settings.idle_seconds,
+        log_path=str(settings.access_log) if settings.access_log else None,
+        in_flight=in_flight,
+    )
+    listener = Listener(reactor, http, settings.listen, in_flight, settings.drain_seconds)
+    return Served(listener, routes, in_flight, directory, builds, jobs, broker)

@@ -1,0 +1,222 @@
+"""A small farm in memory, in the roles the HTTP side needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from buildapi.errors import BrokerUnavailable, DatabaseUnavailable, Unavailable
+from buildapi.model.branches import Branch, Branches
+from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
+from buildapi.model.records import (
+    BranchDay,
+    Build,
+    BuildDetails,
+    BuildRequest,
+    JobRecord,
+    JobState,
+    RequestDetails,
+    UserBuilds,
+)
+
+NOW = 1_700_000_000
+HOSTILE = "<script>alert('x')</script>&\"'"
+
+
+def a_request(id_: int, **changes: Any) -> BuildRequest:
+    request = BuildRequest(
+        id=id_,
+        buildsetid=id_,
+        buildername="Linux try build",
+        branch="try",
+        revision="abcdef123456" + "0" * 28,
+        reason="scheduler",
+        priority=0,
+        submitted_at=NOW - 5000,
+        claimed_at=0,
+        claimed_by_name=None,
+        claimed_by_incarnation=None,
+        complete=False,
+        complete_at=None,
+        results=None,
+    )
+    return attrs.evolve(request, **changes)
+
+
+PENDING = a_request(21)
+RUNNING = a_request(22, claimed_at=NOW - 4000, claimed_by_name="m1", claimed_by_incarnation="pid1")
+COMPLETE = attrs.evolve(RUNNING, id=23, complete=True, complete_at=NOW - 1000, results=0)
+BUILD = Build(11, 7, NOW - 3900, NOW - 1000, [COMPLETE])
+RUNNING_BUILD = Build(12, 8, NOW - 3900, None, [RUNNING])
+
+
+@attrs.define
+class Failing:
+    """What a role does next: raise ``error``, and wait for ``held`` first."""
+
+    error: Exception | None = None
+    held: Deferred[None] | None = None
+    calls: list[Any] = attrs.field(factory=list)
+
+    async def happen(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.held is not None:
+            await self.held
+        if self.error is not None:
+            raise self.error
+
+
+@attrs.define
+class MemoryDirectory:
+    """The role Directory."""
+
+    definitions: dict[str, Any] = attrs.field(
+        factory=lambda: {
+            "try": {"repo": "https://hg.example.org/try"},
+            HOSTILE: {},
+            "a/b": {},
+        }
+    )
+    missing: str | None = None
+
+    def branches(self) -> Branches:
+        if self.missing is not None:
+            raise Unavailable(self.missing)
+        return Branches.from_definitions(self.definitions)
+
+
+@attrs.define
+class MemoryBuilds:
+    """The role Builds; every request and build is on branch ``try``."""
+
+    requests: dict[int, RequestDetails]
+    builds: dict[int, BuildDetails]
+    failing: Failing = attrs.field(factory=Failing)
+
+    @classmethod
+    def small(cls) -> MemoryBuilds:
+        properties = {"who": "zoë@example.org", "note": HOSTILE}
+        requests = {r.id: RequestDetails(r, properties, [11]) for r in (PENDING, RUNNING, COMPLETE)}
+        builds = {b.id: BuildDetails(b, [properties]) for b in (BUILD, RUNNING_BUILD)}
+        return cls(requests, builds)
+
+    def _all(self) -> BranchDay:
+        pending = [d.request for d in self.requests.values() if d.request.claimed_at == 0]
+        return BranchDay([d.build for d in self.builds.values()], pending)
+
+    async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
+        await self.failing.happen("day", branch.name, start, end)
+        return self._all() if start <= NOW < end else BranchDay([], [])
+
+    async def revision(self, branch: Branch, prefix: str) -> BranchDay:
+        await self.failing.happen("revision", branch.name, prefix)
+        return self._all() if "abcdef123456".startswith(prefix) else BranchDay([], [])
+
+    async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
+        await self.failing.happen("build", branch.name, build_id)
+        return self.builds.get(build_id) if branch.name == "try" else None
+
+    async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
+        await self.failing.happen("request", branch.name, request_id)
+        return self.requests.get(request_id) if branch.name == "try" else None
+
+    async def builders(self, branch: Branch, since: int) -> Sequence[str]:
+        await self.failing.happen("builders", branch.name, since)
+        return sorted({d.request.buildername for d in self.requests.values()})
+
+    async def user(self, branch: Branch, author: str) -> UserBuilds:
+        await self.failing.happen("user", branch.name, author)
+        return UserBuilds([d.build for d in self.builds.values()], [], [PENDING])
+
+
+@attrs.define
+class MemoryJobs:
+    """The role JobStore; ``faster`` is an agent that begins before anybody can refuse."""
+
+    jobs: dict[int, JobRecord] = attrs.field(factory=dict)
+    sent_ids: set[int] = attrs.field(factory=set)
+    adding: Failing = attrs.field(factory=Failing)
+    sending: Failing = attrs.field(factory=Failing)
+    refusing: Failing = attrs.field(factory=Failing)
+    reading: Failing = attrs.field(factory=Failing)
+    faster: bool = False
+
+    async def add(self, who: str, when: int, action: str, what: Mapping[str, Any]) -> int:
+        await self.adding.happen(who, when, action, dict(what))
+        id_ = len(self.jobs) + 1
+        self.jobs[id_] = JobRecord(id_, action, who, when, dict(what))
+        return id_
+
+    async def sent(self, request_id: int) -> None:
+        await self.sending.happen(request_id)
+        self.sent_ids.add(request_id)
+
+    async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+        await self.refusing.happen(request_id)
+        return not self.faster and await self.finish(request_id, report, now)
+
+    async def begin(self, request_id: int, agent: str, now: int) -> bool:
+        job = self.jobs.get(request_id)
+        return job is not None and job.completed_at is None
+
+    async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+        job = self.jobs[request_id]
+        state = JobState.FAILED if report["body"]["errors"] else JobState.DONE
+        self.jobs[request_id] = attrs.evolve(
+            job, completed_at=now, complete_data=dict(report), state=state
+        )
+        return job.completed_at is None
+
+    async def get(self, request_id: int) -> JobRecord | None:
+        await self.reading.happen("get", request_id)
+        return self.jobs.get(request_id)
+
+    async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
+        await self.reading.happen("latest", limit, offset)
+        newest = sorted(self.jobs.values(), key=lambda j: -j.id)
+        return newest[offset : offset + limit]
+
+    async def unsettled(self, *, sent_too: bool, before: int, limit: int) -> Sequence[JobRecord]:
+        return [j for j in self.jobs.values() if j.completed_at is None][:limit]
+
+
+class NullConsumer:
+    """A consumer of nothing."""
+
+    async def stop(self, seconds: float) -> bool:
+        return True
+
+
+@attrs.define
+class MemoryBroker:
+    """The role Broker: keeps what is published."""
+
+    failing: Failing = attrs.field(factory=Failing)
+    published: list[tuple[str, bytes, str, str | None]] = attrs.field(factory=list)
+    keeps_messages: bool = True
+
+    async def publish(
+        self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
+    ) -> None:
+        await self.failing.happen(message_id)
+        self.published.append((routing_key, body, message_id, correlation_id))
+
+    async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> NullConsumer:
+        return NullConsumer()
+
+    def status(self) -> BrokerStatus:
+        return BrokerStatus(connected=self.failing.error is None)
+
+    async def depth(self, queue: str) -> QueueDepth:
+        return QueueDepth(len(self.published), 0, 0, 0)
+
+
+def database_down() -> DatabaseUnavailable:
+    return DatabaseUnavailable("the database at db1 does not answer")
+
+
+def broker_down() -> BrokerUnavailable:
+    return BrokerUnavailable("no connection to mq1")
