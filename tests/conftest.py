@@ -10,6 +10,12 @@ import pytest
 from twisted.logger import LogLevel, globalLogPublisher
 
 
+def pytest_collection_finish() -> None:
+    """Take what is loaded by now out of the collections that follow every test."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def logged_errors() -> Iterator[list[dict[str, Any]]]:
     """Fail a test that leaves delayed calls or logs errors (one that means to clears the list)."""

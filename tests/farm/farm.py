@@ -30,6 +30,7 @@ from tests.farm.rows import SchedulerRows
 
 HERE = Path(__file__).resolve().parent
 CREATE_SECONDS = 60
+READY_SECONDS = 60  # two or three on an idle machine
 
 Kind = Literal["long", "vlong", "medium", "short", "fail", "stubborn", "twostep"]
 Web = Literal["allow", "deny", "auth"]
@@ -116,7 +117,7 @@ class Master(Daemon):
         quoted = urllib.parse.quote(builder, safe="")
         return self.post(f"builders/{quoted}/builds/{number}/stop", fields, seconds=seconds)
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until the web answers and each builder has a slave; :raises NotReadyError:."""
         end = time.monotonic() + seconds
         while not self._ready():
@@ -214,7 +215,7 @@ class Farm:
         self.masters.append(master)
         return master
 
-    def start(self, *masters: Master, seconds: float = 30) -> None:
+    def start(self, *masters: Master, seconds: float = READY_SECONDS) -> None:
         """Start masters (by default all) with those of their slaves that do not run; wait ready."""
         chosen = masters or tuple(self.masters)
         for master in chosen:
