@@ -187,8 +187,19 @@ def _redirect(target: str) -> Answer:
     )
 
 
+class QuietSite(Site):
+    """A site whose requests come from this process: they are not worth log lines."""
+
+    noisy = False
+
+    def log(self, request: Any) -> None:
+        """Write nothing."""
+
+
 class Connections(WrappingFactory):
     """Know the open connections, so that a stop can end them."""
+
+    noisy = False
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)  # type: ignore[no-untyped-call]  # WrappingFactory is not typed
@@ -229,7 +240,8 @@ class MasterWeb(Service):
         self.name = f"{master.name} web"
         self._endpoint = endpoint
         self._pages = MasterPages(clock, master, scheduler)
-        self._connections = Connections(Site(self._pages))
+        site = QuietSite(self._pages)  # type: ignore[no-untyped-call]  # Site is not typed
+        self._connections = Connections(site)
         self._port: Any = None
 
     async def listen(self) -> int:

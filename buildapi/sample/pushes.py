@@ -19,7 +19,10 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.catalog import BRANCHES, REPOSITORY, Builder, lines
 from buildapi.sample.people import MACHINE, Commit, commits
 
-BUILDS_OF_A_PUSH, TESTS_OF_A_PUSH = 3, 5
+BUILDS, TESTED, TESTS = 4, 2, 10
+"""Builds of a push, how many of them are tested, and tests of each: a minute's work."""
+FIRST = 0.1
+"""Part of the usual pause before the first push."""
 
 _CHANGE = (
     "INSERT INTO changes (author, comments, is_dir, branch, revision, revlink, when_timestamp,"
@@ -49,11 +52,11 @@ _REQUEST = (
 
 
 def push(rng: Random, branch_name: str, now: int) -> list[Statement]:
-    """Give what a push writes: its changes, some builds, and some tests of one of them."""
+    """Give what a push writes: its changes, some builds, and some tests of two of them."""
     branch = BRANCHES[branch_name]
     made = commits(rng, branch.tries)
-    built = rng.sample(lines(branch_name), BUILDS_OF_A_PUSH)
-    tests = rng.sample(built[0].tests, TESTS_OF_A_PUSH)
+    built = rng.sample(lines(branch_name), BUILDS)
+    tests = [test for line in built[:TESTED] for test in rng.sample(line.tests, TESTS)]
     sent = attrs.evolve(made[-1], author=MACHINE, files=())
     number = itertools.count()
     statements = [*_asked(number, made, branch.path, [line.build for line in built], now)]
@@ -121,10 +124,10 @@ class Pushes(Service):
         self._writing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Begin; the first push comes after the first pause."""
+        """Begin; the first push comes early, for those who look at a farm left idle."""
         Service.startService(self)
         self._rng = Random(f"{self._seed} {self._clock.seconds()}")
-        self._pause()
+        self._pause(FIRST)
 
     def stopService(self) -> defer.Deferred[None] | None:
         """Stop pushing."""
@@ -133,8 +136,8 @@ class Pushes(Service):
             self._next.cancel()
         return self._writing
 
-    def _pause(self) -> None:
-        pause = self._seconds * self._rng.uniform(0.8, 1.2)
+    def _pause(self, part: float = 1.0) -> None:
+        pause = part * self._seconds * self._rng.uniform(0.8, 1.2)
         self._next = self._clock.callLater(pause, self._begin)
 
     def _begin(self) -> None:

@@ -53,8 +53,8 @@ async def running(folder: Path, **options: Any) -> AsyncIterator[SampleFarm]:
     scheduler, status = (
         pool(f"sqlite:{folder}/{name}.sqlite", name) for name in ("scheduler", "status")
     )
-    options = {"size": SMALL, "settings": FAST, "push_seconds": 0} | options
-    farm = SampleFarm(reactor, folder, scheduler, status, **options)
+    usual: dict[str, Any] = {"size": SMALL, "settings": FAST, "push_seconds": 0}
+    farm = SampleFarm(reactor, folder, scheduler, status, **usual | options)
     farm.startService()
     try:
         yield farm
@@ -201,7 +201,7 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
         rows = await scheduler.fetch(
             "SELECT COUNT(*), SUM(CASE WHEN complete = 0 THEN 1 ELSE 0 END) FROM buildrequests", {}
         )
-        if rows[0][0] > SMALL.builds + SMALL.pending + SMALL.running + 20:
+        if rows[0][0] > SMALL.builds + SMALL.pending + SMALL.running + 40:
             services[0].stopService()
         return not services[0].running and rows[0][1] == 0
 

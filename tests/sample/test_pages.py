@@ -100,7 +100,8 @@ def make_web() -> Iterator[Any]:
 
 @pytest.fixture
 def web(make_web: Any) -> Web:
-    return pytest_twisted.blockon(defer.ensureDeferred(make_web()))
+    made: Web = pytest_twisted.blockon(defer.ensureDeferred(make_web()))
+    return made
 
 
 def begin(web: Web, builder: str = LINUX, **source: Any) -> int:

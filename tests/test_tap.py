@@ -1,0 +1,99 @@
+"""The service tree is the architecture: which parts a process has, and what they are made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildapi.config import Config, from_mapping, sample_config
+from buildapi.mq.amqp import AMQPBroker
+from buildapi.mq.embedded import EmbeddedBroker
+from buildapi.program import Program
+from buildapi.tap import assemble
+from tests.reactor import twisted_test, until
+
+POOLS = ["jobs", "scheduler", "scheduler_replica", "status"]
+
+
+def names(program: Program) -> list[str | None]:
+    return [service.name for service in program]
+
+
+def built(config: Config) -> Program:
+    from twisted.internet import reactor
+
+    return assemble(config, reactor)
+
+
+def real(folder: Path, *roles: str, **broker: Any) -> Config:
+    (folder / "branches.json").write_text(json.dumps({"try": {}}))
+    (folder / "masters.json").write_text("[]")
+    database = {"url": "mysql://buildapi@127.0.0.1:1/scheduler", "password": "p"}
+    return from_mapping(
+        {
+            "service": {"roles": list(roles)},
+            "databases": {"jobs": database, "scheduler": database},
+            "directory": {"branches": "branches.json", "masters": "masters.json"},
+            "broker": {"url": "amqp://buildapi@127.0.0.1:1/", "password": "p", **broker},
+        },
+        file=folder / "buildapi.toml",
+        environ={},
+    )
+
+
+def test_a_process_with_both_roles(tmp_path: Path) -> None:
+    parts = ["broker", "directory", "finisher", "outbox", "agent", "http"]
+    assert names(built(real(tmp_path, "api", "agent"))) == [*POOLS, *parts]
+
+
+def test_an_agent_serves_no_http(tmp_path: Path) -> None:
+    assert names(built(real(tmp_path, "agent"))) == [*POOLS, "broker", "directory", "agent"]
+
+
+def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
+    parts = ["broker", "directory", "finisher", "outbox", "http"]
+    assert names(built(real(tmp_path, "api"))) == [*POOLS, *parts]
+
+
+def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
+    program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
+    parts = ["broker", "sample farm", "directory", "finisher", "outbox", "agent", "http"]
+    assert names(program) == [*POOLS, *parts]
+
+
+@pytest.mark.parametrize("url", ["amqp://u@127.0.0.1:1/", "amqps://u@127.0.0.1:1/v"])
+def test_the_url_chooses_the_broker(tmp_path: Path, url: str) -> None:
+    program = built(real(tmp_path, "api", url=url))
+    assert isinstance(program.getServiceNamed("broker"), AMQPBroker)
+    sample = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
+    assert isinstance(sample.getServiceNamed("broker"), EmbeddedBroker)
+
+
+@twisted_test(30)
+async def test_it_starts_and_stops_without_leaving_anything(tmp_path: Path) -> None:
+    config = from_mapping(
+        {
+            "service": {"data": str(tmp_path)},
+            "web": {"listen": ["tcp:0:interface=127.0.0.1"]},
+            "sample": {"enabled": True, "builds": 10},
+        },
+        file=tmp_path / "buildapi.toml",
+        environ={},
+    )
+    program = built(config)
+    program.startService()
+    agent: Any = program.getServiceNamed("agent")
+    await until(lambda: bool(agent.running), 20)
+    await program.stopService()
+    assert [s.name for s in program if s.running] == []
+
+
+@twisted_test(10)
+async def test_stopping_while_it_still_starts(tmp_path: Path) -> None:
+    program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
+    program.startService()
+    await program.stopService()
+    assert [s.name for s in program if s.running] == []
