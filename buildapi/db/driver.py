@@ -19,6 +19,7 @@ class Trouble(enum.Enum):
     UNAVAILABLE = "the database does not do it now"
     DUPLICATE = "a unique key is there already"
     VALUE = "a value does not fit"
+    MISSING = "there is no such table"
 
 
 @attrs.frozen

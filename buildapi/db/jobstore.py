@@ -85,8 +85,8 @@ ADOPT = """INSERT INTO buildapi_jobs (request_id, state, sent, created_at)
 SENT = "UPDATE buildapi_jobs SET sent = 1 WHERE request_id = :id"
 REFUSE = "UPDATE buildapi_jobs SET state = 'refused' WHERE request_id = :id AND state = 'queued'"
 BEGIN = """UPDATE buildapi_jobs SET state = 'running', sent = 1, agent = :agent, begun_at = :now
- WHERE request_id = :id AND state IN ('queued', 'running')"""
-END = "UPDATE buildapi_jobs SET state = 'finished' WHERE request_id = :id AND state <> 'refused'"
+ WHERE request_id = :id"""
+END = "UPDATE buildapi_jobs SET state = 'finished' WHERE request_id = :id"
 STILL_OPEN = "UPDATE jobrequests SET completed_at = NULL WHERE id = :id AND completed_at IS NULL"
 COMPLETE = """UPDATE jobrequests SET completed_at = :now, complete_data = :report
  WHERE id = :id AND completed_at IS NULL"""

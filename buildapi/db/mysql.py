@@ -36,6 +36,7 @@ DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
 HELD_UP = Verdict(Trouble.CONFLICT, "is held up by locks")
 DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
 VALUE = Verdict(Trouble.VALUE, "cannot store a value")
+MISSING = Verdict(Trouble.MISSING, "lacks a table")
 
 _BY_NUMBER: dict[int, Verdict] = {
     number: verdict
@@ -49,6 +50,7 @@ _BY_NUMBER: dict[int, Verdict] = {
         (DISK_FULL, (1021, 1114)),
         (HELD_UP, (1205, 1213)),
         (DUPLICATE, (1062, 1586)),
+        (MISSING, (1146,)),
         (VALUE, (1264, 1265, 1300, 1366, 1406, 3988)),
     )
     for number in numbers

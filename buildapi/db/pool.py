@@ -17,7 +17,15 @@ from twisted.logger import Logger
 from buildapi.db.connections import Connections
 from buildapi.db.driver import Driver, Trouble, Verdict
 from buildapi.db.mysql import MySQLDriver
-from buildapi.db.sql import DuplicateError, Params, Row, Statement, ValueRefusedError, any_of
+from buildapi.db.sql import (
+    DuplicateError,
+    MissingTableError,
+    Params,
+    Row,
+    Statement,
+    ValueRefusedError,
+    any_of,
+)
 from buildapi.db.sqlite import SQLiteDriver
 from buildapi.errors import ConfigError, DatabaseUnavailable
 
@@ -250,6 +258,8 @@ class PooledDatabase(Service):
                 return DuplicateError(text)
             case Trouble.VALUE:
                 return ValueRefusedError(f"{text}: {error}"[:300])
+            case Trouble.MISSING:
+                return MissingTableError(f"{text}: {error}"[:300])
         return DatabaseUnavailable(text)
 
 

@@ -6,7 +6,7 @@ import re
 from importlib import resources
 from typing import Protocol
 
-from buildapi.db.sql import Database, Statement
+from buildapi.db.sql import Database, MissingTableError, Statement
 from buildapi.errors import ConfigError
 
 MARKERS = "buildapi_markers"
@@ -48,10 +48,24 @@ def statements(text: str) -> list[Statement]:
 
 
 async def create_jobs_schema(db: DialectDatabase) -> None:
-    """Create the tables of the jobs database that do not exist."""
-    await db.transact(statements(schema_sql(db.dialect, "jobs")))
+    """Create the tables of the jobs database that do not exist.
+
+    Where all do, the account needs no right to create any.
+    """
+    if not await _exist(db, "jobrequests", "buildapi_jobs"):
+        await db.transact(statements(schema_sql(db.dialect, "jobs")))
 
 
 async def create_marker_table(db: DialectDatabase, name: str = MARKERS) -> None:
     """Create the table of markers in a scheduler database where it does not exist."""
-    await db.transact(statements(schema_sql(db.dialect, "markers", markers=name)))
+    if not await _exist(db, table_name(name)):
+        await db.transact(statements(schema_sql(db.dialect, "markers", markers=name)))
+
+
+async def _exist(db: Database, *tables: str) -> bool:
+    try:
+        for table in tables:
+            await db.fetch(f"SELECT 1 FROM {table} WHERE 1 = 0", {})  # noqa: S608  # checked names
+    except MissingTableError:
+        return False
+    return True

@@ -52,6 +52,10 @@ class ValueRefusedError(Exception):
     """A value does not fit its column (length, range, characters); nothing was written."""
 
 
+class MissingTableError(Exception):
+    """The database has no such table."""
+
+
 class Database(Protocol):
     """A bounded pool of connections.
 

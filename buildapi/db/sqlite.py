@@ -29,6 +29,7 @@ READ_ONLY = Verdict(Trouble.UNAVAILABLE, "takes no writes now")
 DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
 DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
 VALUE = Verdict(Trouble.VALUE, "cannot store a value")
+MISSING = Verdict(Trouble.MISSING, "lacks a table")
 
 _BY_CODE: dict[int, Verdict] = {
     sqlite3.SQLITE_BUSY: HELD_UP,
@@ -174,5 +175,7 @@ class SQLiteDriver:
             return VALUE
         if not isinstance(error, sqlite3.Error):
             return None
+        if str(error).startswith("no such table"):  # has no code of its own
+            return MISSING
         code: int = getattr(error, "sqlite_errorcode", 0)
         return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF)

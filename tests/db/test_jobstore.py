@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 import pytest_twisted
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
@@ -19,7 +19,7 @@ from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.interfaces import JobStore
 from buildapi.model.records import JobState
 from tests.db.conftest import OpenPool
-from tests.db.jobstore_contract import NOW, WHAT, WHEN, WHO, JobStoreContract, added, report
+from tests.db.jobstore_contract import NOW, WHAT, WHEN, WHO, JobStoreContract, added, both, report
 from tests.reactor import twisted_test
 
 OLD_ROW = """INSERT INTO jobrequests (action, who, `when`, completed_at, what, complete_data)
@@ -115,6 +115,19 @@ async def test_a_row_of_an_old_web_process_runs_like_any_other(
     job = await store.get(id_)
     assert job is not None
     assert (job.state, job.agent) == (JobState.DONE, "a2")
+
+
+@twisted_test(20)
+async def test_agents_that_meet_at_a_row_of_an_old_web_process_agree(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    for _ in range(10):
+        id_ = await old_row(db)
+        begins = [ensureDeferred(store.begin(id_, f"a{n}", NOW)) for n in range(4)]
+        assert await gatherResults(begins) == [True] * 4
+        other = await old_row(db)
+        refuse = store.refuse(other, report(other, errors=True), NOW)
+        assert sorted(await both(store.begin(other, "a1", NOW), refuse)) == [False, True]
 
 
 @twisted_test(10)

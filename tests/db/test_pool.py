@@ -16,6 +16,7 @@ from buildapi.db.sql import (
     Database,
     DuplicateError,
     GuardFailedError,
+    MissingTableError,
     Query,
     Ref,
     RowLimitError,
@@ -145,8 +146,10 @@ async def test_a_value_no_column_can_hold_is_refused(db: PooledDatabase) -> None
 
 @twisted_test(10)
 async def test_errors_of_the_text_stay_what_they_are(db: PooledDatabase) -> None:
-    with pytest.raises(Exception, match="nowhere"):
+    with pytest.raises(MissingTableError, match=r"the test database lacks a table.*nowhere"):
         await db.fetch("SELECT 1 FROM nowhere", {})
+    with pytest.raises(Exception, match="nothing"):
+        await db.fetch("SELECT nothing FROM parent", {})
     assert db.status().last_error is None
 
 
@@ -302,7 +305,12 @@ async def test_a_query_after_the_stop_fails_at_once(db: PooledDatabase) -> None:
 @twisted_test(10)
 async def test_a_stop_does_not_wait_for_ever(made: str, open_pool: OpenPool) -> None:
     db = open_pool(made, size=1, drain_seconds=0.2)
-    running = db.runInteraction(lambda _: time.sleep(0.8) or "done")
+
+    def slow(_: Any) -> str:
+        time.sleep(0.8)
+        return "done"
+
+    running = db.runInteraction(slow)
     waiting = db.runInteraction(lambda _: "never")
     begun = time.monotonic()
     await db.stopService()

@@ -12,9 +12,10 @@ from buildapi.db.schema import (
     table_name,
 )
 from buildapi.db.sql import DuplicateError, Query, Statement
-from buildapi.errors import ConfigError
+from buildapi.errors import ConfigError, DatabaseUnavailable
 from tests.db.conftest import OpenPool
 from tests.reactor import twisted_test
+from tests.services.mariadb import MariaDB
 
 DIALECTS = ("mysql", "sqlite")
 
@@ -49,6 +50,25 @@ async def test_a_marker_can_be_written_once(url: str, open_pool: OpenPool) -> No
         lengths = Query("SELECT LENGTH(plan) FROM our_markers", int)
     assert await lengths.many(db) == [70_000]
     assert await db.transactional(["our_markers"])
+
+
+@pytest.mark.mariadb
+@twisted_test(10)
+async def test_an_account_that_may_not_create_uses_the_tables_there_are(
+    mariadb: MariaDB, open_pool: OpenPool
+) -> None:
+    url = mariadb.database("rights")
+    name = url.rpartition("/")[2]
+    mariadb.execute("CREATE USER small@'127.0.0.1'")
+    mariadb.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.* TO small@'127.0.0.1'")
+    small = open_pool(url.replace("root@", "small@"))
+    with pytest.raises(DatabaseUnavailable, match="refuses our account"):
+        await create_jobs_schema(small)
+    for part in ("jobs", "markers"):
+        made = statements(schema_sql("mysql", part))
+        mariadb.execute(*[statement.text for statement in made], database=name)
+    await create_jobs_schema(small)
+    await create_marker_table(small)
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "a;DROP TABLE x", "a`", "ä", "a" * 65])

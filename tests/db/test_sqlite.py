@@ -73,6 +73,24 @@ async def test_writers_of_two_processes_all_get_through(path: Path, open_pool: O
     assert await COUNT.many(pools[0]) == [400]
 
 
+@twisted_test(20)
+async def test_transactions_that_read_before_they_write_get_through(
+    path: Path, open_pool: OpenPool
+) -> None:
+    """A reader of two processes could not become the writer when both try."""
+    pools = [open_pool(f"sqlite:{path}") for _ in range(2)]
+    await pools[0].transact([TABLE, Statement("INSERT INTO t (n) VALUES (0)")])
+
+    def count_up(transaction: sqlite3.Cursor) -> None:
+        transaction.execute("SELECT n FROM t")
+        (n,) = transaction.fetchone()
+        time.sleep(0.005)
+        transaction.execute("UPDATE t SET n = :n", {"n": n + 1})
+
+    await gatherResults([pool.runInteraction(count_up) for _ in range(10) for pool in pools])
+    assert [tuple(r) for r in await pools[0].fetch("SELECT n FROM t", {})] == [(20,)]
+
+
 @twisted_test(10)
 async def test_readers_do_not_wait_for_a_writer(db: PooledDatabase) -> None:
     await db.transact([TABLE, ADD])

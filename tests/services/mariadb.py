@@ -110,9 +110,10 @@ class MariaDB:
                 stderr=log,
                 start_new_session=True,
             )
-        # Reads until this process is gone, however it ends, and then ends the server.
+        pid = str(self._server.pid)
+        # Reads until this process is gone, however it ends, and then cleans up.
         self._guard = subprocess.Popen(
-            ["sh", "-c", 'read -r _; kill -9 "$1"', "sh", str(self._server.pid)],
+            ["sh", "-c", 'read -r _; kill -9 "$1"; rm -rf "$2"', "sh", pid, str(self.folder)],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
