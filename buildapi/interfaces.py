@@ -75,6 +75,7 @@ class JobStore(Protocol):
         """Record a job request as queued and not yet sent; return its id.
 
         :raises DatabaseUnavailable: nothing was recorded.
+        :raises BadRequest: it cannot be stored, and why.
         """
 
     async def sent(self, request_id: int) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
+from buildapi.assembly import Assembly
 from buildapi.config import from_mapping
-from buildapi.tap import Assembly
 from tests.golden.cases import DATA, epoch
 from tests.reactor import until
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from buildapi.assembly import assemble
 from buildapi.config import Config, from_mapping, sample_config
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.embedded import EmbeddedBroker
 from buildapi.program import Program
-from buildapi.tap import assemble
 from tests.reactor import twisted_test, until
 
 POOLS = ["jobs", "scheduler", "scheduler_replica", "status"]

@@ -1,0 +1,372 @@
+"""Put the program together: the one file that chooses implementations."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import ssl
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.logger import Logger
+
+from buildapi.agent.agent import Agent
+from buildapi.agent.finisher import Finisher
+from buildapi.agent.outbox import Outbox
+from buildapi.buildbot.directory import DirectoryService, Source, parse_branches, parse_masters
+from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.sources import reader
+from buildapi.buildbot.v08.farm import V08Farm
+from buildapi.buildbot.v08.masters import Masters
+from buildapi.buildbot.v08.reads import SQLBuilds
+from buildapi.buildbot.v08.stopping import Login, Stopper
+from buildapi.config import Config
+from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.db.schema import create_jobs_schema, create_marker_table
+from buildapi.errors import ConfigError
+from buildapi.mq.amqp import AMQPBroker
+from buildapi.mq.embedded import EmbeddedBroker
+from buildapi.program import Program, Stages
+from buildapi.sample.farm import SampleFarm
+from buildapi.sample.generate import Size
+from buildapi.sample.masters import Settings
+from buildapi.web.answers import Answers
+from buildapi.web.app import Policy, WebApp, site
+from buildapi.web.auth import Authenticator
+from buildapi.web.deadline import Deadline
+from buildapi.web.desk import Desk
+from buildapi.web.jobrequests import JobRequests
+from buildapi.web.listener import Listener
+from buildapi.web.reads import Reads, home
+from buildapi.web.request import Limits
+
+SWITCH_SECONDS = 0.0005
+"""How long a database thread may keep the interpreter: the reactor's lag is made of it."""
+
+MARKER_DAYS = 30
+"""How long the marker of a settled job is kept; no message lives that long."""
+
+SHARES = {"looking": 0.4, "recording": 0.2}
+"""Parts of the time to an answer; what is left is for the broker."""
+
+SAMPLE_SLAVES = 12
+"""Slaves of a sample master: so many that what people ask for starts within seconds."""
+
+log = Logger()
+
+
+def assemble(config: Config, reactor: Any, now: Callable[[], float] = time.time) -> Program:
+    """Build the program; ``now`` gives seconds since the epoch."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return Assembly(config, reactor, now).program()
+
+
+def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
+    broker = config.broker
+    return EmbeddedBroker(
+        reactor,
+        agent_queue=broker.agent_queue,
+        web_queue=broker.web_queue,
+        max_deliveries=broker.max_deliveries,
+    )
+
+
+def _amqp(config: Config, reactor: Any) -> AMQPBroker:
+    broker, address = config.broker, config.broker.address
+    if address is None:
+        raise ConfigError("[broker] url names no host")
+    endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
+    if address.tls:
+        trust = _trust(broker.tls_ca)
+        options = ssl.optionsForClientTLS(address.host, trustRoot=trust)
+        endpoint = wrapClientTLS(options, endpoint)
+    return AMQPBroker(
+        reactor,
+        endpoint,
+        vhost=address.vhost,
+        username=address.username,
+        password=broker.password.reveal() if broker.password else "",
+        exchange=broker.exchange,
+        agent_queue=broker.agent_queue,
+        web_queue=broker.web_queue,
+        queue_type=broker.queue_type,
+        max_deliveries=broker.max_deliveries,
+        heartbeat=broker.heartbeat,
+        publish_seconds=broker.publish_seconds,
+    )
+
+
+def _trust(ca: Path | None) -> Any:
+    return None if ca is None else ssl.Certificate.loadPEM(ca.read_bytes())
+
+
+BROKERS: dict[str, Callable[[Config, Any], Any]] = {
+    "embedded": _embedded,
+    "amqp": _amqp,
+    "amqps": _amqp,
+}
+
+
+@attrs.define(slots=False)
+class Assembly:
+    """The parts of one program, each made once, when first asked for."""
+
+    config: Config
+    reactor: Any
+    now: Callable[[], float]
+
+    def program(self) -> Program:
+        """Put the parts together."""
+        stages = Stages(
+            doors=[self.listener] if self._has("api") else [],
+            ground=self._ground(),
+            prepare=self._prepare,
+            workers=self._workers(),
+            ready=self._ready,
+        )
+        for warning in self.config.warnings:
+            log.warn("{warning}", warning=warning)
+        return Program(self.reactor, stages)
+
+    def _has(self, role: str) -> bool:
+        return role in self.config.service.roles
+
+    # --- what the rest stands on
+
+    def _ground(self) -> list[Service]:
+        pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
+        last = self.sample if self.config.sample.enabled else self.directory
+        return [*dict.fromkeys(pools), self.broker, last]
+
+    def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
+        database = getattr(self.config.databases, name)
+        return open_database(
+            database.url,
+            reactor=self.reactor,
+            name=name,
+            size=database.pool,
+            max_waiting=database.max_waiting,
+            statement_seconds=database.statement_seconds,
+            max_rows=self.config.limits.list_rows,
+            password=database.password.reveal() if database.password else None,
+            tls_ca=str(database.tls_ca) if database.tls_ca else None,
+            read_only=read_only,
+        )
+
+    @cached_property
+    def jobs_db(self) -> PooledDatabase:
+        """Our own database."""
+        return self._pool("jobs")
+
+    @cached_property
+    def scheduler_db(self) -> PooledDatabase:
+        """The scheduler database of the masters, to write to."""
+        return self._pool("scheduler")
+
+    @cached_property
+    def replica_db(self) -> PooledDatabase:
+        """What interactive reads are made from: never the pool of the writes."""
+        return self._pool("scheduler_replica", read_only=True)
+
+    @cached_property
+    def status_db(self) -> PooledDatabase:
+        """The status database; the sample farm writes to its own."""
+        return self._pool("status", read_only=not self.config.sample.enabled)
+
+    @cached_property
+    def broker(self) -> Any:
+        """The broker its URL asks for."""
+        broker = BROKERS[self.config.broker.scheme](self.config, self.reactor)
+        broker.name = "broker"
+        return broker
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """What fetches from masters and for the directory."""
+        return Fetcher(self.reactor)
+
+    @cached_property
+    def sample(self) -> SampleFarm:
+        """The sample farm."""
+        sample = self.config.sample
+        return SampleFarm(
+            self.reactor,
+            self.config.service.data,
+            scheduler=self.scheduler_db,
+            status=self.status_db,
+            seed=sample.seed,
+            size=Size(builds=sample.builds, days=sample.days),
+            settings=Settings(seed=sample.seed, slaves=SAMPLE_SLAVES),
+            push_seconds=sample.push_seconds,
+        )
+
+    @cached_property
+    def directory(self) -> DirectoryService:
+        """Branches and masters."""
+        where = self.config.directory
+        return DirectoryService(
+            self.reactor,
+            self._source("branches", where.branches, parse_branches),
+            self._source("masters", where.masters, parse_masters),
+            refresh_seconds=where.refresh_seconds,
+            stored_names=where.stored_branches,
+        )
+
+    def _source(self, name: str, location: str | None, parse: Callable[[Any], Any]) -> Source:
+        seconds = self.config.directory.timeout_seconds
+        kept = self.config.service.data / f"directory-{name}.json"
+        return Source(name, reader(location, self.fetcher, seconds), parse, kept)
+
+    @cached_property
+    def store(self) -> SQLJobStore:
+        """The job requests."""
+        return SQLJobStore(self.jobs_db)
+
+    # --- the agent
+
+    def _workers(self) -> list[Service]:
+        """List them so that, the last one stopping first, reports outlive the agent."""
+        written = [self.directory] if self.config.sample.enabled else []
+        reports = [self.finisher, self.outbox] if self._has("api") else []
+        return [*written, *reports, *([self.agent] if self._has("agent") else [])]
+
+    @cached_property
+    def farm(self) -> V08Farm:
+        """The farm, to act on."""
+        agent = self.config.agent
+        masters = Masters(
+            self.reactor,
+            self.fetcher,
+            self.directory.masters,
+            seconds=agent.poke_seconds,
+            per_master=agent.pokes_per_master,
+            total=agent.pokes,
+        )
+        stopper = Stopper(
+            self.reactor,
+            self.scheduler_db,
+            masters,
+            verify_seconds=agent.verify_seconds,
+            recheck_seconds=agent.recheck_seconds,
+            login=self._login(),
+        )
+        return V08Farm(self.scheduler_db, stopper, agent.marker_table, self.now)
+
+    def _login(self) -> Login | None:
+        agent = self.config.agent
+        if not agent.master_username:
+            return None
+        return Login(
+            agent.master_username, agent.master_password.reveal() if agent.master_password else ""
+        )
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The agent."""
+        return Agent(
+            self.reactor,
+            self.broker,
+            self.store,
+            self.farm,
+            queue=self.config.broker.agent_queue,
+            agent_name=self.config.service.name,
+            prefetch=self.config.agent.prefetch,
+            drain_seconds=self.config.service.drain_seconds,
+            now=self.now,
+        )
+
+    @cached_property
+    def finisher(self) -> Finisher:
+        """What stores the agents' reports."""
+        return Finisher(
+            self.reactor,
+            self.broker,
+            self.store,
+            queue=self.config.broker.web_queue,
+            drain_seconds=self.config.service.drain_seconds,
+            now=self.now,
+            changed=self.answers.forget,
+        )
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What settles jobs that were never sent."""
+        return Outbox(self.reactor, self.broker, self.store, self.now)
+
+    # --- HTTP
+
+    @cached_property
+    def listener(self) -> Listener:
+        """The HTTP side."""
+        web, in_flight = self.config.web, set[Any]()
+        policy = Policy(
+            Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
+            web.allowed_origins,
+            Deadline(self.reactor, web.answer_seconds),
+        )
+        served = site(
+            WebApp(self.routes(), policy),
+            reactor=self.reactor,
+            limits=Limits(web.max_body, web.request_seconds),
+            prefix=web.prefix,
+            idle_seconds=web.idle_seconds,
+            log_path=str(web.access_log) if web.access_log else None,
+            in_flight=in_flight,
+        )
+        drain = self.config.service.drain_seconds
+        return Listener(self.reactor, served, web.listen, in_flight, drain)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The hot answers."""
+        return Answers(self.reactor.seconds, self.config.web.cache_seconds)
+
+    def routes(self) -> Sequence[Any]:
+        """List all routes, the documentation made from them first."""
+        web = self.config.web
+        reads = Reads(
+            self.directory,
+            self.builds,
+            self.store,
+            self.answers,
+            web.timezone,
+            self.now,
+            self.config.limits.jobs_page,
+        )
+        part = {name: Deadline(self.reactor, web.answer_seconds * s) for name, s in SHARES.items()}
+        desk = Desk(self.store, self.broker, self.now, part["recording"])
+        jobs = JobRequests(
+            reads.branch, self.builds, desk, self.config.limits.count, part["looking"]
+        )
+        routes = [*reads.routes(), *jobs.routes()]
+        return [*home(routes, self.directory), *routes]
+
+    @cached_property
+    def builds(self) -> SQLBuilds:
+        """What is read from the replica, and from the primary what it lacks."""
+        databases = self.config.databases
+        apart = databases.scheduler.url != databases.scheduler_replica.url
+        return SQLBuilds(self.replica_db, self.scheduler_db if apart else None)
+
+    # --- starting
+
+    async def _prepare(self) -> None:
+        """Wait for the sample farm, make the tables that are missing, read the directory."""
+        if self.config.sample.enabled:
+            await self.sample.when_ready()
+        await create_jobs_schema(self.jobs_db)
+        if self._has("agent"):
+            await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
+            await self.farm.forget(MARKER_DAYS)
+        await self.directory.refresh()
+
+    def _ready(self) -> None:
+        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
+        if self._has("api"):
+            self.listener.announce(self.config.web.prefix + "/self-serve")
