@@ -105,7 +105,8 @@ class JobStore(Protocol):
     async def unsettled(self, *, sent_too: bool, before: int, limit: int) -> Sequence[JobRecord]:
         """List unfinished jobs recorded before a time, oldest first.
 
-        Those whose message is not known to be safe with the broker, or with ``sent_too`` all.
+        Those whose message is not known to be safe with the broker, or with ``sent_too`` all;
+        never those that only an older web process knows of.
         """
 
 

@@ -66,7 +66,7 @@ _OPEN = "r.completed_at IS NULL AND r.`when` < :before ORDER BY r.id LIMIT :limi
 
 ONE = Query(f"{_ALL} WHERE r.id = :id", _record)
 LATEST = Query(f"{_ALL} ORDER BY r.id DESC LIMIT :limit OFFSET :offset", _record)
-UNFINISHED = Query(f"{_ALL} WHERE {_OPEN}", _record)
+UNFINISHED = Query(f"{_OURS} WHERE {_OPEN}", _record)
 UNSENT = Query(f"{_OURS} WHERE s.state = 'queued' AND s.sent = 0 AND {_OPEN}", _record)
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)

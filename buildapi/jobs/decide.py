@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from buildapi.jobs.poison import poison
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -22,6 +23,7 @@ REASON_MAX = 256
 
 OK = "Ok"
 CANCEL_FAILED = "Error cancelling build"
+NOTHING_CREATED = "No builds to create"
 
 
 def decide(action: Action, facts: RequestFacts | None, who: str) -> Plan:
@@ -147,6 +149,9 @@ def _rebuild(
 ) -> Plan:
     if facts is None:
         return refused(missing)
+    if (found := poison(facts)) is not None:
+        detail = f"a copy would keep masters from starting anything on its builder: {found}"
+        return refused(NOTHING_CREATED, detail, brid=facts.request.id)
     step = Requeue(
         buildername=facts.request.buildername,
         priority=action.priority,

@@ -37,7 +37,16 @@ class Document:
     @property
     def pretty(self) -> str:
         """Give it for people to read."""
-        return json.dumps(self.value, indent=2, ensure_ascii=False)
+        value = self.value
+        try:
+            return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+        except TypeError:
+            return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _says_something(value: Any) -> bool:
+    """Tell what is worth keeping: a replica may lack now what it has in a second."""
+    return any(value.values()) if isinstance(value, dict) else bool(value)
 
 
 def entity_tag(body: bytes) -> bytes:
@@ -46,11 +55,15 @@ def entity_tag(body: bytes) -> bytes:
 
 
 def encode(value: Any) -> bytes:
-    """Encode as JSON, also what stored properties may hold: huge numbers, lone surrogates."""
+    """Encode as JSON, also what stored properties may hold: huge numbers, lone surrogates.
+
+    Infinity and NaN are null: JSON has no such numbers.
+    """
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value).encode()
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(finite).encode()
 
 
 @attrs.define
@@ -67,7 +80,9 @@ class Answers:
     )
     _size: int = attrs.field(default=0, init=False)
     _age: int = attrs.field(default=0, init=False)
-    _flying: dict[Hashable, list[defer.Deferred[Document]]] = attrs.field(factory=dict, init=False)
+    _flying: dict[tuple[int, Hashable], list[defer.Deferred[Document]]] = attrs.field(
+        factory=dict, init=False
+    )
 
     async def get(self, key: Hashable, compute: Callable[[], Awaitable[Any]]) -> Document:
         """Give the document of a key, computing its value where none is fresh."""
@@ -75,9 +90,9 @@ class Answers:
         if kept is not None and self._clock() - kept[0] < self._seconds:
             return kept[1]
         waiting: defer.Deferred[Document] = defer.Deferred(lambda _: None)
-        flight = self._flying.get(key)
+        flight = self._flying.get((self._age, key))
         if flight is None:
-            self._flying[key] = [waiting]
+            self._flying[self._age, key] = [waiting]
             defer.ensureDeferred(self._fly(key, compute))
         else:
             flight.append(waiting)
@@ -94,14 +109,14 @@ class Answers:
         try:
             value = await compute()
             document = Document.of(value)
-        except BaseException as e:
-            for waiting in self._flying.pop(key):
+        except Exception as e:
+            for waiting in self._flying.pop((age, key)):
                 if not waiting.called:
                     waiting.errback(e)
             return
-        if value and age == self._age:
+        if _says_something(value) and age == self._age:
             self._keep(key, document)
-        for waiting in self._flying.pop(key):
+        for waiting in self._flying.pop((age, key)):
             if not waiting.called:
                 waiting.callback(document)
 

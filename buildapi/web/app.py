@@ -10,17 +10,16 @@ from urllib.parse import quote
 
 import attrs
 from klein import Klein
-from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import EncodingResourceWrapper
-from twisted.web.server import GzipEncoderFactory, Site
+from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound
 from buildapi.web.auth import Authenticator
 from buildapi.web.call import call_of
+from buildapi.web.channel import channel_class
 from buildapi.web.deadline import Deadline
 from buildapi.web.negotiate import requested
 from buildapi.web.render import VARY, cors, format_of_error, write, write_error
@@ -143,9 +142,6 @@ class WebApp:
 
     def _failed(self, request: Any, failure: Failure) -> bytes:
         """Answer an expected refusal with its own words, anything else with an incident id."""
-        self._cors(request)
-        if failure.check(defer.CancelledError):
-            return b""
         if isinstance(failure.value, BuildAPIError):
             return self._refuse(request, failure.value)
         incident = uuid.uuid4().hex[:8]
@@ -186,6 +182,8 @@ def _without_slash(request: Any) -> bytes:
 class LoggingSite(Site):
     """A site with an access log of its own, or none: Twisted's would go to the program's log."""
 
+    protocol: Any
+
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
         if self.logPath is not None:
@@ -206,12 +204,13 @@ def site(
 
     ``in_flight`` is kept to hold the requests begun and not yet answered.
     """
-    root = EncodingResourceWrapper(app.klein().resource(), [GzipEncoderFactory()])
-    return LoggingSite(
-        root,
+    made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
+        app.klein().resource(),
         requestFactory=request_class(limits, prefix, app.origins, reactor, in_flight),
         logPath=log_path,
         timeout=idle_seconds,
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )
+    made.protocol = channel_class(limits.request_seconds)
+    return made

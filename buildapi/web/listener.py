@@ -76,6 +76,7 @@ class Listener(Service):
         await self._until(lambda: not self._open(), CLOSE_SECONDS)
         for connection in self._open():
             connection.abortConnection()
+        await self._until(lambda: not self._open(), CLOSE_SECONDS)
         self._site.doStop()
 
     def _open(self) -> Sequence[Any]:

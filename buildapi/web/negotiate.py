@@ -29,12 +29,17 @@ def lenient(query: Query, accept: str) -> str:
 
 def accepted(accept: str) -> str:
     """Choose by an ``Accept`` header: JSON where it is named and not refused with ``q=0``."""
-    return JSON if any(_wants_json(part) for part in accept.split(",")) else HTML
+    return JSON if names(accept, "application/json") else HTML
 
 
-def _wants_json(part: str) -> bool:
-    kind, *options = (text.strip().lower() for text in part.split(";"))
-    return kind == "application/json" and not any(map(_refuses, options))
+def names(header: str, kind: str) -> bool:
+    """Tell whether a list such as ``Accept`` names a kind, and not with ``q=0``."""
+    return any(_names(part, kind) for part in header.split(","))
+
+
+def _names(part: str, kind: str) -> bool:
+    name, *options = (text.strip().lower() for text in part.split(";"))
+    return name == kind and not any(map(_refuses, options))
 
 
 def _refuses(option: str) -> bool:

@@ -78,7 +78,7 @@ def tolerant_integer(query: Query, name: str, default: int) -> int:
 def bounded(query: Query, name: str, default: int, high: int) -> int:
     """Read a number from 0 to ``high``; negatives and bad values fall back, larger ones are cut."""
     value = tolerant_integer(query, name, default)
-    return default if value < 0 else min(value, high)
+    return min(default if value < 0 else value, high)
 
 
 def readable(query: Query, *names: str) -> Query:

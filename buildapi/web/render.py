@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import attrs
@@ -11,11 +12,12 @@ from twisted.web import http
 from buildapi.errors import BadRequest, BuildAPIError, Unavailable
 from buildapi.web.answers import Document, entity_tag
 from buildapi.web.call import query_of
-from buildapi.web.negotiate import JSON, accepted, lenient
+from buildapi.web.negotiate import JSON, accepted, lenient, names
 
 JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 VARY = "Accept, Accept-Encoding, Origin"
+GZIP_LEVEL = 5
 
 environment = Environment(
     loader=PackageLoader("buildapi.web"),
@@ -134,6 +136,10 @@ def page(mount: str, shown: Page) -> bytes:
 
 
 def _body(request: Any, kind: str, body: bytes) -> bytes:
+    """Compress here: Twisted's encoder would write its trailer after a 304 and a HEAD, too."""
     request.setHeader("content-type", kind)
+    if names(request.text_header("accept-encoding"), "gzip"):
+        request.setHeader("content-encoding", "gzip")
+        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
     request.setHeader("content-length", str(len(body)))
     return body

@@ -106,6 +106,7 @@ class BuildAPIRequest(Request):
         if self._refused:
             return
         self._refused = True
+        waits = bool(self.text_header("expect"))
         self.requestHeaders.removeHeader(b"expect")  # or Twisted would add 100 Continue
         error = TooLarge(f"The body is larger than {self.limits.max_body} bytes")
         # Twisted tells the URI when the body is complete, which this one never is
@@ -115,6 +116,8 @@ class BuildAPIRequest(Request):
         lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
         start = f"HTTP/1.1 413 Content Too Large\r\n{''.join(lines)}Connection: close\r\n\r\n"
         self.channel.transport.write(start.encode() + body)
+        if waits:  # others are still sending: to close now would take the answer from them
+            self.channel.loseConnection()
 
     def process(self) -> None:
         """Settle path and method, then route; what cannot be settled is kept as the refusal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from http.client import HTTPResponse
 from typing import Any
@@ -17,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @attrs.frozen
 class Answer:
-    """A response, whole; names of headers are lower case."""
+    """A response, whole and uncompressed; names of headers are lower case."""
 
     status: int
     headers: dict[str, str]
@@ -57,7 +58,7 @@ async def ask(port: int, request: dict[str, Any]) -> Answer:
     """Send a recorded request to a port of the loopback interface."""
     from twisted.internet import reactor
 
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+    endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
     connection: Any = await endpoint.connect(Factory.forProtocol(_Whole))
     connection.transport.write(_message(request))
     return _answer(await connection.ended, request["method"])
@@ -79,4 +80,6 @@ def _answer(data: bytes, method: str) -> Answer:
     response = HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]  # socket enough
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
+    body = response.read()
+    packed = headers.get("content-encoding") == "gzip"
+    return Answer(response.status, headers, gzip.decompress(body) if packed else body)

@@ -29,8 +29,8 @@ def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     found = _head(case["status"], case["content_type"], case.get("location"), answer)
     if case["kind"] == "json" and "type" not in found:
         branch = case["request"]["path"].split("/")[2].partition("?")[0]
-        old = _normal(_owned(case["body"], branch))
-        new = _normal(_without_additions(json.loads(answer.body)))
+        old = normal(_owned(case["body"], branch))
+        new = normal(_without_additions(json.loads(answer.body)))
         found |= unequal("body", old, new)
     return found
 
@@ -42,7 +42,7 @@ def response_differences(response: Mapping[str, Any], answer: Answer) -> dict[st
     found = _head(response["status"], kind, headers.get("location"), answer)
     if isinstance(response["body"], dict) and "type" not in found:
         new = _without_additions(json.loads(answer.body))
-        found |= unequal("body", _normal(response["body"]), _normal(new))
+        found |= unequal("body", normal(response["body"]), normal(new))
     return found
 
 
@@ -131,21 +131,22 @@ def _foreign(item: Any, branch: str) -> bool:
 # --- order: only that of builds was defined
 
 
-def _normal(body: Any) -> Any:
+def normal(body: Any) -> Any:
+    """Put what has no order of its own into one."""
     if isinstance(body, list):
         return _normal_list(body)
     if not isinstance(body, dict):
         return body
-    normal = {key: _normal(value) for key, value in body.items()}
-    if "build_ids" in normal:
-        normal["build_ids"].sort()
-    return normal
+    ordered = {key: normal(value) for key, value in body.items()}
+    if "build_ids" in ordered:
+        ordered["build_ids"].sort()
+    return ordered
 
 
 def _normal_list(items: Sequence[Any]) -> Any:
     if all(isinstance(item, str) for item in items):
         return sorted(items)
-    ordered = [_normal(i) for i in items if not _is_request(i)]
+    ordered = [normal(i) for i in items if not _is_request(i)]
     return ordered + sorted((i for i in items if _is_request(i)), key=_id)
 
 
@@ -168,7 +169,7 @@ def job_differences(case: Mapping[str, Any], seen: Seen) -> dict[str, str]:
         **response_differences(case["response"], seen.answer),
         **unequal("message", _bodies(case, "message"), [m.body for m in sent]),
         **unequal("row", _row(accepted), _row(sent[0].row if sent else None)),
-        **unequal("finished", _reports(case), [_strip(m.body, "report") for m in ended]),
+        **unequal("report", _reports(case), [_strip(m.body, "report") for m in ended]),
         **unequal("final row", _row(final), _row(seen.row)),
         **unequal("scheduler", case.get("scheduler_diff", {}), seen.scheduler),
         **unequal("stops", _recorded_stops(case), _stops(seen)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import attrs
 import pytest
 import pytest_twisted
 from twisted.internet import defer
@@ -21,15 +20,6 @@ from tests.services.mariadb import start_mariadb
 ENGINES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)]
 
 
-@pytest.fixture(scope="package", autouse=True)
-def quick_collections() -> Iterator[None]:
-    """Keep what is there before the first test out of the garbage collection after each."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Write the recorded farm to SQLite files, to be copied."""
@@ -37,25 +27,32 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def answers(
+def urls(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Answer]]:
+) -> Iterator[dict[str, str]]:
+    """Give the URLs of databases that hold the recorded farm."""
+    if request.param == "mariadb":
+        server = start_mariadb()
+        yield fill_server(server)
+        server.remove()
+    else:
+        files: Files = request.getfixturevalue("files")
+        folder = tmp_path_factory.mktemp("databases")
+        yield {
+            name: f"sqlite:{shutil.copy(path, folder)}"
+            for name, path in attrs.asdict(files).items()
+        }
+
+
+@pytest.fixture(scope="module")
+def answers(urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
     """Ask all reads of one program; give the answers by case.
 
     One program for all: with one per case most of the time would go to its starting.
     """
-    folder = tmp_path_factory.mktemp("reads")
-    if request.param == "mariadb":
-        server = start_mariadb()
-        request.addfinalizer(server.remove)
-        urls = fill_server(server)
-    else:
-        files: Files = request.getfixturevalue("files")
-        urls = {
-            name: f"sqlite:{shutil.copy(getattr(files, name), folder)}"
-            for name in ("scheduler", "jobs", "status")
-        }
-    yield pytest_twisted.blockon(defer.ensureDeferred(_ask_all(folder, urls)))
+    asking = _ask_all(tmp_path_factory.mktemp("reads"), urls)
+    answers: dict[str, Answer] = pytest_twisted.blockon(defer.ensureDeferred(asking))
+    return answers
 
 
 async def _ask_all(folder: Path, urls: dict[str, str]) -> dict[str, Answer]:

@@ -54,7 +54,9 @@ class Farm:
     def recorded(cls) -> Farm:
         """Parse the recorded one."""
         fixture = load("fixture.json.gz")
-        jobs = [j | {"action": j["action"][:ACTION_WIDTH]} for j in fixture["buildapi"]["jobrequests"]]
+        jobs = [
+            j | {"action": j["action"][:ACTION_WIDTH]} for j in fixture["buildapi"]["jobrequests"]
+        ]
         scheduler = {t: r for t, r in fixture["scheduler"].items() if t != "version"}
         return cls(scheduler, jobs)
 

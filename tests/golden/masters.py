@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import attrs
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Site
 
 from tests.golden.cases import DATA, epoch
 from tests.golden.databases import opened
@@ -18,42 +18,45 @@ from tests.services.mariadb import free_port
 
 FAILURE = 2
 
-FIND = """SELECT b.id, b.number, b.brid, b.start_time, b.finish_time, r.buildername, r.buildsetid,
- r.results, s.branch, s.revision FROM builds b JOIN buildrequests r ON r.id = b.brid
+FIND = """SELECT b.id, b.number, b.brid, b.start_time, b.finish_time,
+ r.buildername, r.buildsetid, r.results, s.branch, s.revision,
+ EXISTS (SELECT 1 FROM sourcestamp_changes c WHERE c.sourcestampid = s.id) AS has_changes
+ FROM builds b JOIN buildrequests r ON r.id = b.brid
  JOIN buildsets t ON t.id = r.buildsetid JOIN sourcestamps s ON s.id = t.sourcestampid
  WHERE r.buildername = ? AND b.number = ? AND r.claimed_by_name IN (%s) ORDER BY b.id DESC"""
 
 END = (
     "UPDATE builds SET finish_time = :now WHERE id = :id",
-    "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now WHERE id = :brid",
+    """UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now
+ WHERE id = :brid""",
     """UPDATE buildsets SET complete = 1, results = :results, complete_at = :now
  WHERE id = :buildsetid AND NOT EXISTS
  (SELECT 1 FROM buildrequests WHERE buildsetid = :buildsetid AND complete = 0)""",
 )
 
 
-def _missing(request: Request) -> bytes:
+def _missing(request: Any) -> bytes:
     request.setResponseCode(404)
     return b"No Such Resource"
 
 
-def _broken(request: Request) -> bytes:
+def _broken(request: Any) -> bytes:
     request.setResponseCode(500)
     return b"exceptions.AttributeError"
 
 
-def _silent(_request: Request) -> int:
+def _silent(_request: Any) -> int:
     return NOT_DONE_YET
 
 
-def _redirect(request: Request) -> bytes:
+def _redirect(request: Any) -> bytes:
     request.setResponseCode(302)
     name = quote(request.postpath[1], safe="")
     request.setHeader("location", f"../../../../builders/{name}")
     return b"<html>stopping</html>"
 
 
-def _page(_request: Request) -> bytes:
+def _page(_request: Any) -> bytes:
     return b"<html>stopped</html>"
 
 
@@ -61,8 +64,8 @@ def _page(_request: Request) -> bytes:
 class Mode:
     """How the masters behind a port behave; ``every`` is the answer to whatever is asked."""
 
-    stop: Callable[[Request], Any] = _redirect
-    every: Callable[[Request], Any] | None = None
+    stop: Callable[[Any], Any] = _redirect
+    every: Callable[[Any], Any] | None = None
 
 
 MODES = {
@@ -105,9 +108,10 @@ class Masters:
         """Listen on free ports."""
         from twisted.internet import reactor
 
+        listening: Any = reactor
         for port, mode in MODES.items():
             site = Site(_Master(self, port, mode), timeout=None)
-            self._ports[port] = reactor.listenTCP(0, site, interface="127.0.0.1")  # type: ignore[attr-defined]  # the module
+            self._ports[port] = listening.listenTCP(0, site, interface="127.0.0.1")
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -150,7 +154,7 @@ class _Master(Resource):
         Resource.__init__(self)
         self.farm, self.port, self.mode = farm, port, mode
 
-    def render(self, request: Request) -> Any:
+    def render(self, request: Any) -> Any:
         method, path = request.method.decode(), request.path.decode()
         self.farm.asked.append(Asked(self.port, method, path, request.content.read().decode()))
         if self.mode.every is not None:
@@ -159,7 +163,7 @@ class _Master(Resource):
         match parts:
             case ["json", "builders", builder, "builds", number]:
                 rows = self.farm.find(self.port, builder, int(number))
-                return json.dumps(_build(rows[0])).encode() if rows else _missing(request)
+                return json.dumps(_build(rows)).encode() if rows else _missing(request)
             case ["builders", builder, "builds", number, "stop"]:
                 rows = self.farm.find(self.port, builder, int(number))
                 self.farm.end([row for row in rows if row["finish_time"] is None])
@@ -167,13 +171,22 @@ class _Master(Resource):
         return _missing(request)
 
 
-def _build(row: dict[str, Any]) -> dict[str, Any]:
-    """Describe a build as ``/json/builders/B/builds/N`` does."""
-    ended = row["finish_time"] is not None
+def _build(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Describe a build as ``/json/builders/B/builds/N`` does.
+
+    Requests for changes are coalesced though their revisions differ: the build has the changes
+    of all of them, and the revision of the last change.
+    """
+    row = rows[0]
+    revisions = [r["revision"] for r in reversed(rows)] if row["has_changes"] else []
     return {
         "builderName": row["buildername"],
         "number": row["number"],
-        "results": row["results"] if ended else None,
-        "sourceStamp": {"branch": row["branch"], "revision": row["revision"]},
+        "results": row["results"] if row["finish_time"] is not None else None,
+        "sourceStamp": {
+            "branch": row["branch"],
+            "changes": [{"branch": row["branch"], "revision": r} for r in revisions],
+            "revision": row["revision"],
+        },
         "times": [row["start_time"] + 0.25, row["finish_time"]],
     }

@@ -62,8 +62,6 @@ async def program(
     }
     config = from_mapping(document, file=folder / "buildapi.toml", environ={})
     running = Running(Assembly(config, reactor, now))
-    # The recorded one was a durable one, and empty: open jobs must not be sent again.
-    running.assembly.broker.keeps_messages = True
     service = running.assembly.program()
     service.startService()
     try:

@@ -42,6 +42,11 @@ class Seen:
     scheduler: dict[str, Any]
     asked: Sequence[Asked]
 
+    @property
+    def nothing(self) -> bool:
+        """Tell whether nothing came of it."""
+        return not (self.messages or self.row or self.scheduler or self.asked)
+
     def published(self, routing_key: str) -> Sequence[Message]:
         """List the messages of a routing key."""
         return [m for m in self.messages if m.routing_key == routing_key]
@@ -49,32 +54,42 @@ class Seen:
 
 async def replay(case: Case, folder: Path, files: Files) -> Seen:
     """Send the request of a case, wait until its job is finished, and look."""
-    copies = {f.name: Path(shutil.copy(getattr(files, f.name), folder)) for f in attrs.fields(Files)}
+    names = [field.name for field in attrs.fields(Files)]
+    farm = Files(*(Path(shutil.copy(getattr(files, name), folder)) for name in names))
     before = Path(shutil.copy(files.scheduler, folder / "before.sqlite"))
-    recorded = case.recorded
-    known = _newest(copies["jobs"])["id"]
-    next_id(copies["jobs"], "jobrequests", recorded.get("jobrequest_at_accept", {}).get("id", known + 1))
-    masters, messages = Masters(copies["scheduler"], before), list[Message]()
-    urls = {name: f"sqlite:{path}" for name, path in copies.items()}
+    known = _newest(farm.jobs)["id"]
+    given = case.recorded.get("jobrequest_at_accept") or {"id": known + 1}
+    next_id(farm.jobs, "jobrequests", given["id"])
+    masters, messages = Masters(farm.scheduler, before), list[Message]()
     masters.start()
-    masters.write_directory(folder / "masters.json")
     try:
-        with _no_names():
-            async with program(folder, databases=urls, masters=folder / "masters.json") as running:
-                _watch(running.assembly.broker, copies["jobs"], messages)
-                answer = await ask(running.port, recorded["request"])
-                if answer.status in ACCEPTED:
-                    await until(lambda: _newest(copies["jobs"])["completed_at"] is not None, SECONDS)
+        answer = await _act(case, folder, farm, masters, messages)
     finally:
         await masters.stop()
-    newest = _newest(copies["jobs"])
+    newest = _newest(farm.jobs)
     return Seen(
         answer,
         messages,
         newest if newest["id"] > known else None,
-        changes(before, copies["scheduler"]),
+        changes(before, farm.scheduler),
         masters.asked,
     )
+
+
+async def _act(
+    case: Case, folder: Path, farm: Files, masters: Masters, messages: list[Message]
+) -> Answer:
+    """Run the program for one request and what comes of it."""
+    masters_file = folder / "masters.json"
+    masters.write_directory(masters_file)
+    urls = {name: f"sqlite:{path}" for name, path in attrs.asdict(farm).items()}
+    with _no_names():
+        async with program(folder, databases=urls, masters=masters_file) as running:
+            _watch(running.assembly.broker, farm.jobs, messages)
+            answer = await ask(running.port, case.recorded["request"])
+            if answer.status in ACCEPTED:
+                await until(lambda: _newest(farm.jobs)["completed_at"] is not None, SECONDS)
+    return answer
 
 
 def _newest(jobs: Path) -> dict[str, Any]:
@@ -96,8 +111,8 @@ def _watch(broker: Any, jobs: Path, messages: list[Message]) -> None:
 def _no_names() -> Iterator[None]:
     from twisted.internet import reactor
 
-    before = reactor.installNameResolver(NoNames())  # type: ignore[attr-defined]  # the module
+    before = reactor.installNameResolver(NoNames())
     try:
         yield
     finally:
-        reactor.installNameResolver(before)  # type: ignore[attr-defined]  # the module
+        reactor.installNameResolver(before)

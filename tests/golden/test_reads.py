@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.golden.cases import Case, read_cases
 from tests.golden.client import Answer
-from tests.golden.compare import read_differences
+from tests.golden.compare import JSON, read_differences
+from tests.golden.verdict import check
 
 
 @pytest.mark.parametrize("case", read_cases(), ids=lambda case: case.name)
-def test_a_read_answers_as_recorded_or_as_the_table_of_differences_says(
+def test_a_read_is_answered_as_recorded_or_as_the_table_of_differences_says(
     case: Case, answers: dict[str, Answer]
 ) -> None:
-    assert not read_differences(case.recorded, answers[case.name])
+    answer = answers[case.name]
+    now = json.loads(answer.body) if answer.media_type == JSON and answer.body else None
+    check(case, read_differences(case.recorded, answer), answer, now)

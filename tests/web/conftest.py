@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,6 @@ class Served:
 Serve = Callable[..., Served]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick_collections() -> None:
-    """Take what is imported out of the garbage collections that follow each test."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Give a function that starts a site; it takes the fields of Settings."""
@@ -119,8 +111,9 @@ def served(serve: Serve) -> Served:
 
 def build(settings: Settings) -> Served:
     """Put a site together as buildapi.tap does."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as module
 
+    reactor: Any = module
     directory, builds = MemoryDirectory(), MemoryBuilds.small()
     jobs, broker = MemoryJobs(), MemoryBroker()
     deadline = Deadline(reactor, settings.answer_seconds)
@@ -129,7 +122,7 @@ def build(settings: Settings) -> Served:
         directory,
         builds,
         jobs,
-        Answers(reactor.seconds, settings.cache_seconds),  # type: ignore[attr-defined]  # the module
+        Answers(reactor.seconds, settings.cache_seconds),
         ZoneInfo("UTC"),
         lambda: NOW + 0.5,
         settings.jobs_page,

@@ -129,6 +129,8 @@ class MemoryBuilds:
 
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         await self.failing.happen("user", branch.name, author)
+        if author == "nobody":
+            return UserBuilds([], [], [])
         return UserBuilds([d.build for d in self.builds.values()], [], [PENDING])
 
 

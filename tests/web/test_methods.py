@@ -125,7 +125,8 @@ def multipart(fields: dict[str, str]) -> tuple[dict[str, str], bytes]:
 @pytest.mark.parametrize("kind", ["urlencoded", "multipart"])
 @twisted_test()
 async def test_a_form_may_stand_for_delete(served: Served, kind: str, word: str) -> None:
-    headers, body = {}, None
+    headers: dict[str, str] = {}
+    body: bytes | None = None
     fields: Any = {"_method": word}
     if kind == "multipart":
         headers, body = multipart(fields)
@@ -151,12 +152,12 @@ async def test_post_as_method_changes_nothing(served: Served) -> None:
     assert (await served.ask("POST", BUILD, JSON | ZOE, {"_method": "post"})).status == 405
 
 
-@pytest.mark.parametrize("word", ["GET", "OPTIONS", "PATCH", "x" * 500, "DELETE ", ""])
 @twisted_test()
-async def test_an_unknown_method_in_a_form_is_ignored(served: Served, word: str) -> None:
-    fields = {"_method": word, "build_id": "11"}
-    assert (await served.ask("POST", BUILD, JSON | ZOE, fields)).status == 405
-    assert (await served.ask("POST", "/self-serve/try/build", JSON | ZOE, fields)).status == 202
+async def test_an_unknown_method_in_a_form_is_ignored(served: Served) -> None:
+    for word in ["GET", "OPTIONS", "PATCH", "x" * 500, "DELETE ", ""]:
+        fields = {"_method": word, "build_id": "11"}
+        assert (await served.ask("POST", BUILD, JSON | ZOE, fields)).status == 405
+        assert (await served.ask("POST", "/self-serve/try/build", JSON | ZOE, fields)).status == 202
 
 
 @twisted_test()
@@ -204,7 +205,9 @@ async def test_a_delete_may_say_that_it_has_no_body(served: Served) -> None:
 async def test_a_connection_serves_one_request_after_the_other(served: Served) -> None:
     wire = await served.wire()
     for n in range(1, 4):
-        wire.send(request("POST", "/self-serve/try/build", JSON | ZOE, {"build_id": 11}, last=False))
+        wire.send(
+            request("POST", "/self-serve/try/build", JSON | ZOE, {"build_id": 11}, last=False)
+        )
         assert len(await wire.answers(*["POST"] * n)) == n
     wire.send(request("GET", "/nowhere", JSON, last=False))
     wire.send(request("GET", "/self-serve/jobs", JSON))

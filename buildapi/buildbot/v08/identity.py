@@ -44,12 +44,22 @@ def identify(step: StopBuild, answer: bytes) -> Identity:
 
 
 def _matches(step: StopBuild, build: dict[str, Any]) -> bool:
-    times, source = build.get("times"), build.get("sourceStamp")
+    times = build.get("times")
     start = times[0] if isinstance(times, list) and times else None
-    revision = source.get("revision") if isinstance(source, dict) else None
+    revisions = _revisions(build.get("sourceStamp"))
     return (
         build.get("builderName") == step.buildername
         and isinstance(start, int | float)
         and abs(start - step.start_time) <= CLOCK_TOLERANCE
-        and (revision is None or step.revision is None or revision == step.revision)
+        and (not revisions or step.revision is None or step.revision in revisions)
     )
+
+
+def _revisions(source: Any) -> set[str]:
+    """List what a build is of: coalesced requests with changes may be of several revisions."""
+    if not isinstance(source, dict):
+        return set()
+    changes = source.get("changes")
+    stamps = [source, *(changes if isinstance(changes, list) else [])]
+    found = (stamp.get("revision") for stamp in stamps if isinstance(stamp, dict))
+    return {revision for revision in found if isinstance(revision, str)}

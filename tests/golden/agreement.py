@@ -1,0 +1,87 @@
+"""What stays the same where a recorded case differs: the rest of the answer, or of the effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.golden.compare import normal
+from tests.golden.replay import Seen
+
+Case = Mapping[str, Any]
+
+
+def bad_property_is_raw(case: Case, request: Any) -> bool:
+    """Look for the one property that no program can decode."""
+    return request["properties"]["bad"] in ("('a', 'b')", '{"a": 1}')
+
+
+def odd_property_is_raw(case: Case, request: Any) -> bool:
+    """Compare all but the property whose stored value is a JSON text."""
+    odd = request["properties"]["odd"]
+    recorded = case["body"]
+    same = request | {"properties": request["properties"] | {"odd": "a"}}
+    return bool(odd == '"abc"' and normal(same) == normal(recorded))
+
+
+def only_try_builders(case: Case, names: Any) -> bool:
+    """Compare with the recorded names without those of two other branches."""
+    others = ("gaia-try", "try-comm-central")
+    return sorted(names) == sorted(n for n in case["body"] if not any(o in n for o in others))
+
+
+def coalesced_requests_follow(case: Case, build: Any) -> bool:
+    """Compare the build and its own request, and name the others."""
+    first, *others = build["requests"]
+    ids = [request["request_id"] for request in others]
+    numbers = [first["request_id"] + 1, first["request_id"] + 2]
+    return bool(build | {"requests": [first]} == case["body"] and sorted(ids) == numbers)
+
+
+def each_request_once(case: Case, found: Any) -> bool:
+    """Compare with the recorded lists without their repetitions."""
+    once = {
+        part: [_single(item) for item in _distinct(items)] for part, items in case["body"].items()
+    }
+    return bool(normal(found) == normal(once))
+
+
+def _single(item: Any) -> Any:
+    return item | {"requests": _distinct(item["requests"])} if "requests" in item else item
+
+
+def _distinct(items: Sequence[Any]) -> Sequence[Any]:
+    return [item for i, item in enumerate(items) if item not in items[:i]]
+
+
+def only_reads(case: Case, seen: Seen) -> bool:
+    """Look whether nothing happened."""
+    return seen.nothing
+
+
+def creates_nothing(case: Case, seen: Seen) -> bool:
+    """Look at the report and at the scheduler database."""
+    return not seen.scheduler and _report(seen) == {"errors": True, "msg": "No builds to create"}
+
+
+def done(case: Case, seen: Seen) -> bool:
+    """Look whether the job was done, as it would have been for a form."""
+    return bool(seen.scheduler) and _report(seen) == {"errors": False, "msg": "Ok"}
+
+
+def build_is_complete(case: Case, seen: Seen) -> bool:
+    """Look whether the job says so, and no master was asked anything."""
+    complete = {"errors": False, "msg": "Build is complete, nothing to do"}
+    return not seen.asked and _report(seen) == complete
+
+
+def buildset_is_completed(case: Case, seen: Seen) -> bool:
+    """Compare all but the buildset of the request, which is completed like the request."""
+    (changed,) = seen.scheduler["buildsets"]["changed"]
+    rest = {table: change for table, change in seen.scheduler.items() if table != "buildsets"}
+    (request,) = rest["buildrequests"]["changed"]
+    return bool(rest == case["scheduler_diff"] and changed["after"] == request["after"])
+
+
+def _report(seen: Seen) -> Any:
+    return seen.published("finished")[0].body["body"]

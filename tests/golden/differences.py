@@ -1,0 +1,324 @@
+"""Where the program differs from the recordings on purpose, case by case, with the reason.
+
+Every case is either equal or listed here, and what is listed must differ in just the respects
+named.  ``python -m tests.golden.differences`` writes the table into docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tests.golden import agreement
+
+EFFECTS = frozenset({"message", "row", "report", "final row", "scheduler", "stops"})
+"""Respects in which a job request that is refused now differs from one that was carried out."""
+
+PAGE = Path(__file__).parents[2] / "docs/compatibility.md"
+BEGIN, END = "<!-- table of tests/golden/differences.py -->", "<!-- end of the table -->"
+
+REPAIR, ADDED = "repair", "addition"
+"""Why: the old behaviour was a fault; or it is something more."""
+
+JSON_ERRORS = "A client that takes JSON gets errors as JSON too; they were HTML pages."
+NO_METHOD = "A path without the method answers 405 with `Allow`; any method used to read."
+BODY_METHOD = "`_method` counts in the body of a POST only, so that no link changes anything."
+DIGITS = "Ids in paths are ASCII digits; the old database read `506453abc` as 506453."
+BRANCHES = 'What only ends with a branch\'s name, or looks like it, is not its: see "Branches".'
+ONCE = "A build lists each request once; it was repeated for every change of the author."
+BUILDSET = "Cancelling the last open request of a buildset completes the buildset as well."
+
+
+@attrs.frozen
+class Difference:
+    """Cases that differ: ``respects`` says in what, exactly.
+
+    ``status`` is the present one, ``msg`` is in the present answer's text, and ``agree`` tells,
+    of the recorded case and of what is there now, whether nothing but the difference differs.
+    """
+
+    cases: Sequence[str]
+    why: str
+    respects: Set[str]
+    status: int | None = None
+    msg: str = ""
+    kind: str = REPAIR
+    agree: Callable[[Mapping[str, Any], Any], bool] | None = None
+
+    def covers(self, name: str) -> bool:
+        """Tell whether a case is one of these."""
+        return any(fnmatchcase(name, pattern) for pattern in self.cases)
+
+
+def _refused(cases: Sequence[str], status: int, why: str, msg: str, *more: str) -> Difference:
+    return Difference(cases, why, {"status", *more}, status, msg)
+
+
+FORMAT = (
+    _refused(
+        ["*/format-xml"], 400, "An unknown format is refused; the answer was empty.", "Unsupported"
+    ),
+    _refused(
+        ["branch/format-twice"],
+        400,
+        "A repeated format is refused; it crashed.",
+        "given 2 times",
+        "type",
+    ),
+    Difference(
+        ["branches/then-accept-json", "branches/then-no-accept"],
+        "Each client gets the format it asks for; the cache handed out the first caller's.",
+        {"type"},
+    ),
+    Difference(
+        ["branch/accept-json-q0"], "`application/json;q=0` says that JSON is not wanted.", {"type"}
+    ),
+    Difference(
+        ["branch/accept-JSON-upper"], "Media types are compared without regard to case.", {"type"}
+    ),
+    Difference(["index/accept-json"], "The documentation is there as JSON.", {"type"}, kind=ADDED),
+)
+
+ERRORS = (
+    Difference(
+        [
+            "auth/basic",
+            "auth/empty-header",
+            "auth/none-json",
+            "auth/none-unknown-branch",
+            "auth/remote-user-header",
+            "branch/encoded-slash",
+            "method/DELETE-build",
+            "method/GET-pgo",
+            "rebuild_*/noauth",
+        ],
+        JSON_ERRORS,
+        {"type"},
+    ),
+    _refused(["branch/date-bad"], 400, "A bad date is refused; it crashed.", "Bad date", "type"),
+    _refused(["branch/date-bad-html"], 400, "A bad date is refused; it crashed.", "Bad date"),
+    Difference(
+        ["jobs/num=-1", "jobs/num=5&offset=-1", "jobs/num=99999999999999999999"],
+        "Negative `num` and `offset` fall back, `num` ends at 1000; these crashed.",
+        {"status", "type"},
+        200,
+    ),
+    Difference(
+        ["request/prop_badjson/json", "request/prop_dict/json"],
+        "A property that is no JSON pair is given as its stored text; it crashed.",
+        {"status", "type"},
+        200,
+        agree=agreement.bad_property_is_raw,
+    ),
+    Difference(
+        ["request/prop_str/json"],
+        "A property that is no JSON pair is given as its stored text; its first letter was.",
+        {"body"},
+        agree=agreement.odd_property_is_raw,
+    ),
+    _refused(
+        ["reprioritize/text-id"],
+        400,
+        "An id that is no number is refused; it crashed.",
+        "Non-integer",
+        "type",
+    ),
+    Difference(
+        ["rebuild_request/prop_badjson"],
+        "Asking is accepted (it crashed), and the job says why it creates nothing: a copy of"
+        " such a property would stop its builder on every master.",
+        {"status", "type", "message", "row", "report", "final row"},
+        202,
+        agree=agreement.creates_nothing,
+    ),
+)
+
+METHODS = (
+    _refused(["build/collection-get", "request/collection-get"], 405, NO_METHOD, "Allowed methods"),
+    _refused(
+        [
+            "method/P*-branches",
+            "method/P*-build",
+            "method/DELETE-branches",
+            "method/post-unknown-_method",
+            "reprioritize/x-http-method-override",
+        ],
+        405,
+        NO_METHOD,
+        "Allowed methods",
+        "body",
+    ),
+    Difference(
+        ["method/OPTIONS-*"], "OPTIONS lists the methods, for browsers.", {"status", "type"}, 204
+    ),
+    _refused(
+        ["reprioritize/post-_method-query", "method/post-_method-DELETE-query"],
+        405,
+        BODY_METHOD,
+        "Allowed methods",
+        "body",
+    ),
+    Difference(
+        ["reprioritize/get-_method-query", "method/get-_method-DELETE-query"],
+        BODY_METHOD,
+        {"status", "body"},
+        200,
+        agree=agreement.only_reads,
+    ),
+    Difference(["branch/slash-query"], "Leaving a slash away keeps the query.", {"location"}, 301),
+)
+
+THINGS = (
+    _refused(
+        ["build/float-id", "build/leading-int-id", "job/1abc/json"],
+        404,
+        DIGITS,
+        "not found",
+        "body",
+    ),
+    _refused(["cancel_request/unicode-digit"], 400, DIGITS, "Non-integer request_id", "body"),
+    _refused(
+        [
+            "request/fp_suffix/json",
+            "request/fp_underscore/json",
+            "reprioritize/suffix-branch",
+            "cancel_request/fp_suffix",
+        ],
+        404,
+        BRANCHES,
+        "not found on branch",
+        "body",
+    ),
+    Difference(["builders/try/json"], BRANCHES, {"body"}, agree=agreement.only_try_builders),
+    _refused(
+        ["rev/percent"], 404, "`%` and `_` in a revision are plain characters.", "not found", "body"
+    ),
+    _refused(
+        ["rev/middle"],
+        404,
+        "A revision is compared from its beginning, for pending requests too.",
+        "not found",
+        "body",
+    ),
+    _refused(
+        ["rev/day-then-rev"],
+        404,
+        "A day is no revision; the cache confused the two.",
+        "not found",
+        "body",
+    ),
+    Difference(
+        ["build/coalesced_*_0/json"],
+        "The page of a build lists all requests that it serves, as the lists do.",
+        {"body"},
+        agree=agreement.coalesced_requests_follow,
+    ),
+    Difference(
+        [
+            "user/A & B <ab@example.com>/json",
+            "user/J*zef Kowalski <jozef@example.com>/json",
+            "user/Pat O'Hara <pat@example.ie>/json",
+            "user/arla@example.org/json",
+            "user/* <yamada@example.jp>/json",
+        ],
+        ONCE,
+        {"body"},
+        agree=agreement.each_request_once,
+    ),
+)
+
+JOBS = (
+    _refused(
+        ["*/priority='99999999999'", "*/priority='-99999999999'"],
+        400,
+        "Priorities are numbers of 32 bits; MySQL cut larger ones.",
+        "Bad priority",
+        "body",
+    ),
+    _refused(
+        ["rebuild_*/count='0'", "rebuild_*/count='-1'"],
+        400,
+        "`count` is 1 to 100 (configurable); it was obeyed whatever it was.",
+        "Bad count",
+        "body",
+    ),
+    Difference(
+        ["*/json-body"],
+        "Job requests are taken as JSON objects as well.",
+        {"status", "body", "message", "row", "report", "final row", "scheduler"},
+        202,
+        kind=ADDED,
+        agree=agreement.done,
+    ),
+    _refused(
+        ["auth/latin1-user"],
+        400,
+        "A user's name that is not UTF-8 is refused; the job hung for ever.",
+        "not UTF-8",
+        "body",
+    ),
+    _refused(
+        ["auth/long-user"],
+        400,
+        "A user's name that does not fit its column is refused; MySQL cut it.",
+        "512 characters",
+        "body",
+    ),
+    Difference(
+        [
+            "cancel_request/build_unclaimed",
+            "cancel_request/claimed_null",
+            "cancel_request/future",
+            "cancel_request/html",
+            "cancel_request/html_builder",
+            "cancel_request/pending_0",
+            "cancel_request/post-_method",
+        ],
+        BUILDSET,
+        {"scheduler"},
+        agree=agreement.buildset_is_completed,
+    ),
+    Difference(
+        ["cancel_build/retry-old-build"],
+        "A try that has ended is not stopped again: its number may be another build's by now.",
+        {"report", "final row", "stops"},
+        agree=agreement.build_is_complete,
+    ),
+)
+
+DIFFERENCES: Sequence[Difference] = (*FORMAT, *ERRORS, *METHODS, *THINGS, *JOBS)
+
+
+def difference(name: str) -> Difference | None:
+    """Find what is said of a case."""
+    return next((d for d in DIFFERENCES if d.covers(name)), None)
+
+
+def markdown() -> str:
+    """Write the table for readers."""
+    rows = [
+        f"| {', '.join(f'`{case}`' for case in d.cases)} | {_now(d)} | {d.kind}: {d.why} |"
+        for d in DIFFERENCES
+    ]
+    return "\n".join(["| recorded cases | now | why |", "|---|---|---|", *rows])
+
+
+def write(page: Path) -> None:
+    """Replace the table of a page, between the two marks there."""
+    text = page.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    page.write_text(f"{head}{BEGIN}\n{markdown()}\n{END}{tail}", encoding="utf-8")
+
+
+def _now(d: Difference) -> str:
+    """Name the present status where it is another, else what differs."""
+    return f"status {d.status}" if d.status else f"other {', '.join(sorted(d.respects))}"
+
+
+if __name__ == "__main__":
+    write(PAGE)

@@ -1,0 +1,236 @@
+"""What each action means for a request at each stage of its life."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from buildapi.jobs.decide import REASON_MAX, conclude, decide, reason
+from buildapi.model.actions import (
+    Action,
+    CancelBuild,
+    CancelRequest,
+    RebuildBuild,
+    RebuildRequest,
+    Reprioritize,
+)
+from buildapi.model.facts import RequestFacts
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.records import BuildRequest, Try
+from buildapi.model.steps import (
+    DropRequest,
+    Plan,
+    Poke,
+    Requeue,
+    SetPriority,
+    StopBuild,
+    WatchDropped,
+    Write,
+)
+from tests.model.values import MASTER, claimed, request
+
+START = 1_700_000_101
+PROPERTIES = (("platform", '["linux", "x"]'), ("who", '["Zo\\u00eb", "y"]'))
+
+
+def facts(of: BuildRequest, *tries: Try) -> RequestFacts:
+    return RequestFacts(of, 55, "ext", PROPERTIES, tries)
+
+
+RUNNING, OTHER = Try(41, 9, 7, START, None), Try(42, 31, 7, START + 2, None)
+ENDED = Try(40, 8, 7, START - 50, START - 10)
+LEFT = Try(39, 9, 7, START - 90, None)  # by a master killed and restarted
+
+PENDING = facts(request())
+RETRIED = facts(request(), ENDED)
+NEVER_CLAIMED = facts(request(claimed_at=None))
+WAITING = facts(claimed())
+BUILDING = facts(claimed(), ENDED, RUNNING)
+DOUBLE = facts(claimed(), RUNNING, OTHER)
+DONE = facts(claimed(complete=True, results=0), ENDED)
+CANCELLED = facts(request(complete=True, results=2))
+RACED = facts(claimed(complete=True, results=2), RUNNING)
+KILLED = facts(claimed(), LEFT, RUNNING)
+UNCLAIMED_BUILD = facts(request(), RUNNING)
+
+
+def stop(build: Try) -> StopBuild:
+    return StopBuild(
+        build_id=build.id,
+        brid=7,
+        number=build.number,
+        buildername="linux",
+        start_time=build.start_time,
+        revision="abcdef012345",
+        master=MASTER,
+    )
+
+
+COPY = Requeue(
+    buildername="linux",
+    priority=4,
+    reason="Self-serve: Rebuilt by zoe",
+    sourcestampid=55,
+    external_idstring="ext",
+    properties=PROPERTIES,
+)
+DROP: tuple[Write, ...] = (DropRequest(7, 70),)
+WATCH: tuple[Poke, ...] = (WatchDropped(7),)
+
+# action, facts, errors, msg, writes, pokes
+Case = tuple[Action, RequestFacts | None, bool, str, tuple[Write, ...], tuple[Poke, ...]]
+REPRIORITIZE = Reprioritize(7, 5)
+UP: tuple[Write, ...] = (SetPriority(7, 5),)
+COMPLETE = "Request is complete, nothing to do"
+COMPLETE_7 = "Request 7 is complete, nothing to do"
+TAKEN = "Request is already running"
+FAILED_7 = "Error cancelling build (request 7)"
+OVER = "Build is complete, nothing to do"
+TABLE: dict[str, Case] = {
+    "reprioritize missing": (REPRIORITIZE, None, True, "No request with that id", (), ()),
+    "reprioritize pending": (REPRIORITIZE, PENDING, False, "Ok", UP, ()),
+    "reprioritize retried": (REPRIORITIZE, RETRIED, False, "Ok", UP, ()),
+    "reprioritize never claimed": (REPRIORITIZE, NEVER_CLAIMED, True, TAKEN, (), ()),
+    "reprioritize claimed": (REPRIORITIZE, WAITING, True, TAKEN, (), ()),
+    "reprioritize running": (REPRIORITIZE, BUILDING, True, TAKEN, (), ()),
+    "reprioritize complete": (REPRIORITIZE, DONE, False, COMPLETE, (), ()),
+    "reprioritize raced": (REPRIORITIZE, RACED, False, COMPLETE, (), ()),
+    "cancel missing request": (CancelRequest(7), None, True, "No request with that id", (), ()),
+    "cancel pending": (CancelRequest(7), PENDING, False, "7: Ok", DROP, WATCH),
+    "cancel retried": (CancelRequest(7), RETRIED, False, "7: Ok", DROP, WATCH),
+    "cancel never claimed": (CancelRequest(7), NEVER_CLAIMED, False, "7: Ok", DROP, WATCH),
+    "cancel claimed, no build": (CancelRequest(7), WAITING, True, FAILED_7, (), ()),
+    "cancel running": (CancelRequest(7), BUILDING, False, "7: Ok", (), (stop(RUNNING),)),
+    "cancel double claim": (
+        CancelRequest(7),
+        DOUBLE,
+        False,
+        "7: Ok",
+        (),
+        (stop(RUNNING), stop(OTHER)),
+    ),
+    "cancel after a kill": (CancelRequest(7), KILLED, False, "7: Ok", (), (stop(RUNNING),)),
+    "cancel complete": (CancelRequest(7), DONE, False, COMPLETE_7, (), ()),
+    "cancel cancelled": (CancelRequest(7), CANCELLED, False, COMPLETE_7, (), ()),
+    "cancel raced": (CancelRequest(7), RACED, False, "7: Ok", (), (stop(RUNNING),)),
+    "cancel missing build": (CancelBuild(41), None, True, "No build with that id", (), ()),
+    "cancel build of another": (CancelBuild(99), BUILDING, True, "No build with that id", (), ()),
+    "cancel build running": (CancelBuild(41), BUILDING, False, "Ok", (), (stop(RUNNING),)),
+    "cancel one of two": (CancelBuild(42), DOUBLE, False, "Ok", (), (stop(OTHER),)),
+    "cancel earlier try": (CancelBuild(40), BUILDING, False, OVER, (), ()),
+    "cancel what a kill left": (CancelBuild(39), KILLED, False, OVER, (), ()),
+    "cancel build complete": (CancelBuild(40), DONE, False, OVER, (), ()),
+    "cancel build raced": (CancelBuild(41), RACED, False, "Ok", (), (stop(RUNNING),)),
+    "cancel build unclaimed": (
+        CancelBuild(41),
+        UNCLAIMED_BUILD,
+        True,
+        "Error cancelling build",
+        (),
+        (),
+    ),
+    "rebuild missing build": (RebuildBuild(40), None, True, "No build with that id", (), ()),
+    "rebuild missing request": (RebuildRequest(7), None, True, "No request with that id", (), ()),
+    **{
+        f"rebuild {name}": (RebuildRequest(7, 4), known, False, "Ok", (COPY,), ())
+        for name, known in {
+            "pending": PENDING,
+            "claimed": WAITING,
+            "running": BUILDING,
+            "complete": DONE,
+            "cancelled": CANCELLED,
+        }.items()
+    },
+    "rebuild build": (RebuildBuild(40, 4), DONE, False, "Ok", (COPY,), ()),
+    "rebuild thrice": (RebuildBuild(40, 4, 3), DONE, False, "Ok", (COPY, COPY, COPY), ()),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_table(name: str) -> None:
+    action, known, errors, msg, writes, pokes = TABLE[name]
+    plan = decide(action, known, "zoe")
+    assert (plan.outcome.errors, plan.outcome.msg) == (errors, msg)
+    assert (tuple(plan.writes), tuple(plan.pokes)) == (writes, pokes)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_plan_without_writes_and_pokes_says_why_in_an_item(name: str) -> None:
+    action, known, errors, *_ = TABLE[name]
+    plan = decide(action, known, "zoe")
+    if not plan.writes and not plan.pokes:
+        (item,) = plan.outcome.items
+        assert item.state == ("failed" if errors else "nothing")
+        assert item.detail
+
+
+@pytest.mark.parametrize("name", [n for n, case in TABLE.items() if case[5]])
+def test_a_plan_with_pokes_has_a_message_for_their_failure(name: str) -> None:
+    action, known, *_ = TABLE[name]
+    assert decide(action, known, "zoe").failure.startswith("Error cancelling build")
+
+
+def test_a_new_priority_is_told_beside_the_old_one() -> None:
+    (item,) = decide(REPRIORITIZE, PENDING, "zoe").outcome.items
+    assert item == Item("done", "priority set from 3 to 5", request_id=7)
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"request": request(branch="tr\xfc")}, "branch"),
+        ({"request": request(revision="\xe9")}, "revision"),
+        ({"properties": (("n\xe4me", '["v", "s"]'),)}, "n\xe4me"),
+        ({"properties": (("odd", '"abc"'),)}, "odd"),
+        ({"properties": (("odd", '{"a": 1, "b": 2}'),)}, "odd"),
+        ({"properties": (("odd", '["v"]'),)}, "odd"),
+        ({"properties": (("odd", "('a', 'b')"),)}, "odd"),
+        ({"properties": (("odd", ""),)}, "odd"),
+        ({"properties": (("odd", "[" * 5000),)}, "odd"),
+    ],
+)
+def test_what_would_block_its_builder_is_not_copied(changed: dict[str, object], found: str) -> None:
+    known = attrs.evolve(DONE, **changed)  # type: ignore[arg-type]  # one field at a time
+    plan = decide(RebuildRequest(7), known, "zoe")
+    assert (plan.outcome.errors, plan.outcome.msg) == (True, "No builds to create")
+    assert not plan.writes
+    assert found in plan.outcome.items[0].detail
+
+
+def test_values_beyond_ascii_are_copied() -> None:
+    known = attrs.evolve(
+        DONE, request=request(reason="Zo\xeb"), properties=(("who", '["Zo\xeb", "s"]'),)
+    )
+    assert len(decide(RebuildRequest(7), known, "Zo\xeb").writes) == 1
+
+
+def test_reasons_fit_their_column_and_are_told_from_those_of_others() -> None:
+    assert reason("Rebuilt", "zoe@example.org") == "Self-serve: Rebuilt by zoe@example.org"
+    assert len(reason("Rebuilt", "z" * 1000)) == REASON_MAX == 256
+
+
+# --- the end --------------------------------------------------------------------------------
+
+PLAN = Plan(Outcome(False, "7: Ok", (Item("done", "first"),)), failure="No luck")
+
+
+@pytest.mark.parametrize(
+    ("states", "errors", "msg"),
+    [
+        ([], False, "7: Ok"),
+        (["done"], False, "7: Ok"),
+        (["nothing", "done"], False, "7: Ok"),
+        (["failed"], True, "No luck"),
+        (["unconfirmed"], True, "No luck"),
+        (["done", "failed"], True, "No luck"),
+    ],
+)
+def test_a_job_is_ok_when_all_its_pokes_are(states: list[str], errors: bool, msg: str) -> None:
+    outcome = conclude(PLAN, [Item(state, "x") for state in states])
+    assert (outcome.errors, outcome.msg) == (errors, msg)
+    assert [i.state for i in outcome.items] == ["done", *states]
+
+
+def test_a_refused_job_keeps_its_message() -> None:
+    plan = decide(CancelRequest(7), None, "zoe")
+    assert conclude(plan, []) == plan.outcome

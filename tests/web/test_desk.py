@@ -1,0 +1,208 @@
+"""Job requests between the job store and the broker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import Clock
+
+from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.pool import open_database
+from buildapi.db.schema import create_jobs_schema
+from buildapi.errors import BadRequest, BrokerUnavailable, DatabaseUnavailable, Unavailable
+from buildapi.model.actions import CancelBuild, RebuildBuild
+from buildapi.model.records import JobState
+from buildapi.web.deadline import Deadline
+from buildapi.web.desk import NOT_RECORDED, NOT_SENT, Desk, shielded
+from tests.reactor import twisted_test
+from tests.web.asking import failed, result
+from tests.web.farm import NOW, MemoryBroker, MemoryJobs, broker_down, database_down
+
+ACTION = RebuildBuild(11, -3, 2)
+
+
+class Counter:
+    """A desk with everything around it in memory."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.jobs, self.broker = MemoryJobs(), MemoryBroker()
+        self.desk = Desk(self.jobs, self.broker, lambda: NOW + 0.9, Deadline(self.clock, 1))
+
+    def accept(self) -> Deferred[int]:
+        return ensureDeferred(self.desk.accept(ACTION, "zoë"))
+
+
+@pytest.fixture
+def counter() -> Counter:
+    return Counter()
+
+
+def test_a_job_is_recorded_then_sent_then_noted(counter: Counter) -> None:
+    assert result(counter.accept()) == 1
+    assert counter.jobs.jobs[1].what == {"bid": 11, "priority": -3, "count": 2}
+    ((key, body, message_id, correlation),) = counter.broker.published
+    assert (key, message_id, correlation) == ("requests", "job-1", "1")
+    assert json.loads(body)["body"]["request_id"] == 1
+    assert counter.jobs.sent_ids == {1}
+    assert not counter.clock.getDelayedCalls()
+
+
+def test_what_cannot_be_recorded_is_not_sent(counter: Counter) -> None:
+    counter.jobs.adding.error = database_down()
+    error = failed(counter.accept())
+    assert isinstance(error, DatabaseUnavailable)
+    assert error.msg == NOT_RECORDED
+    assert not counter.broker.published
+
+
+def test_recording_takes_only_so_long(counter: Counter) -> None:
+    counter.jobs.adding.held = Deferred()
+    accepting = counter.accept()
+    counter.clock.advance(1)
+    error = failed(accepting)
+    assert isinstance(error, DatabaseUnavailable)
+    assert error.msg == NOT_RECORDED
+    assert not counter.broker.published
+
+
+def test_what_the_store_refuses_to_keep_is_refused(counter: Counter) -> None:
+    counter.jobs.adding.error = BadRequest("the name cannot be stored")
+    assert isinstance(failed(counter.accept()), BadRequest)
+
+
+def test_what_cannot_be_sent_is_finished_as_failed(
+    counter: Counter, logged_errors: list[Any]
+) -> None:
+    counter.broker.failing.error = broker_down()
+    error = failed(counter.accept())
+    assert isinstance(error, BrokerUnavailable)
+    assert error.msg == NOT_SENT
+    job = counter.jobs.jobs[1]
+    assert (job.state, job.completed_at) == (JobState.FAILED, NOW)
+    assert job.complete_data == {"body": {"errors": True, "msg": NOT_SENT}, "request_id": 1}
+    assert not counter.jobs.sent_ids
+    logged_errors.clear()
+
+
+def test_what_an_agent_has_begun_counts_as_accepted(
+    counter: Counter, logged_errors: list[Any]
+) -> None:
+    counter.broker.failing.error = broker_down()
+    counter.jobs.faster = True
+    assert result(counter.accept()) == 1
+    assert counter.jobs.jobs[1].completed_at is None
+    logged_errors.clear()
+
+
+def test_with_broker_and_store_gone_it_is_refused_all_the_same(
+    counter: Counter, logged_errors: list[Any]
+) -> None:
+    counter.broker.failing.error = broker_down()
+    counter.jobs.refusing.error = database_down()
+    assert isinstance(failed(counter.accept()), BrokerUnavailable)
+    assert counter.jobs.jobs[1].completed_at is None  # the outbox finishes it
+    logged_errors.clear()
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_a_job_that_is_sent_is_accepted_even_if_that_cannot_be_noted(
+    counter: Counter, how: str
+) -> None:
+    if how == "fails":
+        counter.jobs.sending.error = database_down()
+    else:
+        counter.jobs.sending.held = Deferred()
+    accepting = counter.accept()
+    counter.clock.advance(1)
+    assert result(accepting) == 1
+    assert len(counter.broker.published) == 1
+
+
+@pytest.mark.parametrize("stage", ["adding", "sending", "publishing"])
+def test_a_job_goes_on_when_its_client_goes_away(counter: Counter, stage: str) -> None:
+    failing = counter.broker.failing if stage == "publishing" else getattr(counter.jobs, stage)
+    held: Deferred[None] = Deferred()
+    failing.held = held
+    accepting = counter.accept()
+    accepting.cancel()
+    assert isinstance(failed(accepting), CancelledError)
+    assert not held.called
+    held.callback(None)
+    assert counter.jobs.sent_ids == {1}
+    assert len(counter.broker.published) == 1
+
+
+def test_a_job_whose_client_is_gone_is_refused_like_any_other(
+    counter: Counter, logged_errors: list[Any]
+) -> None:
+    held: Deferred[None] = Deferred()
+    counter.broker.failing.held = held
+    counter.broker.failing.error = broker_down()
+    accepting = counter.accept()
+    accepting.cancel()
+    assert isinstance(failed(accepting), CancelledError)
+    held.callback(None)
+    assert counter.jobs.jobs[1].state is JobState.FAILED
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+
+
+def test_a_fault_after_the_client_is_gone_is_logged(
+    counter: Counter, logged_errors: list[dict[str, Any]]
+) -> None:
+    held: Deferred[None] = Deferred()
+    counter.broker.failing.held = held
+    counter.broker.failing.error = ZeroDivisionError()
+    accepting = counter.accept()
+    accepting.cancel()
+    assert isinstance(failed(accepting), CancelledError)
+    held.callback(None)
+    (event,) = logged_errors
+    assert event["log_failure"].check(ZeroDivisionError)
+    logged_errors.clear()
+
+
+def test_shielded_work_gives_its_result_and_its_failure() -> None:
+    async def work(error: Exception | None) -> str:
+        if error is not None:
+            raise error
+        return "done"
+
+    assert result(ensureDeferred(shielded(work(None)))) == "done"
+    assert isinstance(failed(ensureDeferred(shielded(work(Unavailable("x"))))), Unavailable)
+
+
+@twisted_test()
+async def test_a_refused_row_is_never_begun(tmp_path: Path, logged_errors: list[Any]) -> None:
+    from twisted.internet import reactor
+
+    database = open_database(
+        f"sqlite:{tmp_path / 'jobs.sqlite'}",
+        reactor=reactor,
+        name="jobs",
+        size=2,
+        max_waiting=10,
+        statement_seconds=5,
+        max_rows=100,
+    )
+    try:
+        await create_jobs_schema(database)
+        store, broker = SQLJobStore(database), MemoryBroker()
+        desk = Desk(store, broker, lambda: NOW, Deadline(reactor, 5))
+        good = await desk.accept(CancelBuild(11), "zoë")
+        broker.failing.error = broker_down()
+        with pytest.raises(BrokerUnavailable):
+            await desk.accept(CancelBuild(12), "zoë")
+        newest, oldest = await store.latest(10, 0)
+        assert (oldest.id, oldest.state) == (good, JobState.QUEUED)
+        assert (newest.state, newest.completed_at) == (JobState.FAILED, NOW)
+        assert await store.begin(good, "agent", NOW)
+        assert not await store.begin(newest.id, "agent", NOW)
+    finally:
+        await database.stopService()
+    logged_errors.clear()

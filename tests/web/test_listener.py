@@ -1,0 +1,188 @@
+"""Ports: opened, announced, and closed without cutting anybody off."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import globalLogPublisher
+
+from tests.reactor import sleep, twisted_test, until
+from tests.web.client import JSON, connect, request
+from tests.web.conftest import Serve, Served, Settings, build
+
+PATH = "/self-serve/try"
+
+
+async def held_request(served: Served) -> tuple[Any, Deferred[None]]:
+    """Send a request whose answer waits."""
+    held: Deferred[None] = Deferred()
+    served.builds.failing.held = held
+    wire = await served.wire()
+    wire.send(request("GET", PATH, JSON, last=False))
+    await until(lambda: bool(served.builds.failing.calls))
+    return wire, held
+
+
+@twisted_test(8)
+async def test_a_stop_waits_for_what_is_being_answered(served: Served) -> None:
+    port = served.listener.ports[0].getHost().port
+    wire, held = await held_request(served)
+    stopped = ensureDeferred(_wait(served.listener.stopService()))
+    await sleep(0.1)
+    assert not stopped.called
+    with socket.socket() as late:
+        assert late.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+    held.callback(None)
+    await wire.closed
+    answer = await wire.answer()
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    await stopped
+
+
+@twisted_test(8)
+async def test_a_stop_closes_idle_connections_at_once(served: Served) -> None:
+    idle = await served.wire()
+    idle.send(request("GET", "/self-serve/jobs", JSON, last=False))
+    await idle.answer()
+    fresh = await served.wire()
+    wire, held = await held_request(served)
+    stopped = ensureDeferred(_wait(served.listener.stopService()))
+    await idle.closed
+    await fresh.closed
+    assert not wire.is_closed
+    held.callback(None)
+    await stopped
+    assert wire.is_closed
+
+
+@twisted_test(8)
+async def test_no_further_request_is_taken_from_a_connection_while_stopping(
+    served: Served,
+) -> None:
+    wire, held = await held_request(served)
+    stopped = ensureDeferred(_wait(served.listener.stopService()))
+    await sleep(0.05)
+    wire.send(request("GET", "/self-serve/jobs", JSON))
+    held.callback(None)
+    await stopped
+    await wire.closed
+    assert len(await wire.answers("GET")) == 1
+    assert wire.received.count(b"HTTP/1.1 ") == 1
+
+
+@twisted_test(8)
+async def test_a_connection_ends_with_its_last_answer_while_others_still_wait(
+    serve: Serve,
+) -> None:
+    served = serve(drain_seconds=60, answer_seconds=60, idle_seconds=60)
+    first, held = await held_request(served)
+    served.jobs.reading.held = longer = Deferred()
+    second = await served.wire()
+    second.send(request("GET", "/self-serve/jobs", JSON, last=False))
+    await until(lambda: bool(served.jobs.reading.calls))
+    stopped = ensureDeferred(_wait(served.listener.stopService()))
+    await sleep(0.05)
+    held.callback(None)
+    await first.closed
+    assert not second.is_closed
+    longer.callback(None)
+    await stopped
+
+
+@twisted_test(8)
+async def test_a_stop_does_not_wait_for_ever(serve: Serve) -> None:
+    served = serve(drain_seconds=0.2)
+    wire, _ = await held_request(served)
+    await _wait(served.listener.stopService())
+    await wire.closed
+    assert wire.received == b""
+    assert not served.in_flight
+
+
+@twisted_test(8)
+async def test_a_client_that_does_not_read_does_not_hold_up_a_stop(serve: Serve) -> None:
+    served = serve(drain_seconds=0.2)
+    properties: Any = served.builds.requests[21].properties
+    properties["large"] = "x" * 2**23  # more than a socket takes
+    wire = await served.wire()
+    wire.transport.pauseProducing()
+    wire.send(request("GET", "/self-serve/try/request/21", JSON, last=False))
+    await sleep(0.2)
+    assert served.listener._connections.protocols
+    await _wait(served.listener.stopService())
+    assert not served.listener._connections.protocols
+    wire.close()
+    await wire.closed
+
+
+@twisted_test(8)
+async def test_answers_during_a_stop_are_in_the_access_log(serve: Serve, tmp_path: Path) -> None:
+    served = serve(access_log=tmp_path / "access.log")
+    wire, held = await held_request(served)
+    stopped = ensureDeferred(_wait(served.listener.stopService()))
+    await sleep(0.1)
+    held.callback(None)
+    await wire.closed
+    await stopped
+    (line,) = (tmp_path / "access.log").read_text().splitlines()
+    assert '"GET /self-serve/try HTTP/1.1" 200' in line
+
+
+@twisted_test(8)
+async def test_without_an_access_log_requests_are_not_logged(served: Served) -> None:
+    events: Any = []
+    globalLogPublisher.addObserver(events.append)
+    await served.ask("GET", "/self-serve/jobs")
+    globalLogPublisher.removeObserver(events.append)
+    assert not [e for e in events if "/self-serve/jobs" in str(e)]
+
+
+@twisted_test(8)
+async def test_a_unix_socket_serves_like_a_port(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "buildapi.sock"
+    served = serve(listen=[f"unix:{path}", "tcp:0:interface=127.0.0.1"])
+    wire = await connect(f"unix:{path}")
+    wire.send(request("GET", "/self-serve/jobs", JSON))
+    await wire.closed
+    assert (await wire.answer()).json == []
+    await _wait(served.listener.stopService())
+    assert not path.exists()
+
+
+def test_a_port_in_use_ends_the_program_with_one_clear_line(
+    logged_errors: list[dict[str, Any]],
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        text = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        listener = build(Settings(listen=[text])).listener
+        with pytest.raises(SystemExit) as raised:
+            listener.startService()
+    (event,) = logged_errors
+    line = event["log_format"].format(**event)
+    assert text in line
+    assert "in use" in line
+    assert "\n" not in line
+    assert raised.value.code == 1
+    logged_errors.clear()
+    listener._site.doStop()
+
+
+def test_the_addresses_of_pages_are_announced(serve: Serve) -> None:
+    served = serve()
+    port = served.listener.ports[0].getHost().port
+    events: Any = []
+    globalLogPublisher.addObserver(events.append)
+    served.listener.announce("/self-serve")
+    globalLogPublisher.removeObserver(events.append)
+    assert [e["url"] for e in events] == [f"http://127.0.0.1:{port}/self-serve"]
+
+
+async def _wait(deferred: Deferred[None]) -> None:
+    await deferred

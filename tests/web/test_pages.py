@@ -1,0 +1,117 @@
+"""The HTML pages: complete, and safe to look at."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from html.parser import HTMLParser
+from urllib.parse import quote, unquote
+
+import attrs
+import pytest
+
+from tests.reactor import twisted_test
+from tests.web.client import JSON
+from tests.web.conftest import ZOE, Serve, Served
+from tests.web.farm import HOSTILE, RUNNING, a_request
+
+
+@twisted_test()
+async def test_the_documentation_shows_every_route(serve: Serve) -> None:
+    served = serve(prefix="/buildapi")
+    page = (await served.ask("GET", "/buildapi/self-serve")).text
+    listed = (await served.ask("GET", "/buildapi/self-serve", JSON)).json["routes"]
+    documented = [r for r in served.routes if r.path not in ("/", "/self-serve")]
+    assert len(documented) == len(listed) == 15
+    for route in documented:
+        assert f"{route.method} /buildapi{escape(route.path)}" in page
+        assert escape(route.summary) in page
+        for param in route.params:
+            assert param.name in page
+
+
+@twisted_test()
+async def test_every_route_that_is_listed_is_there(served: Served) -> None:
+    listed = (await served.ask("GET", "/self-serve", JSON)).json["routes"]
+    for route in listed:
+        path = re.sub(r"{\w+}", "1", route["path"])
+        answer = await served.ask(route["method"], path, JSON)
+        wanted = 403 if route["job_request"] else (200 if "{" not in route["path"] else 404)
+        assert answer.status == wanted, route
+
+
+@twisted_test()
+async def test_branches_on_the_first_page_are_links(served: Served) -> None:
+    page = (await served.ask("GET", "/self-serve")).text
+    links = re.findall(r'<li><a href="([^"]*)">', page)
+    names = {unquote(link.removeprefix("/self-serve/")) for link in links}
+    assert names == {"try", HOSTILE, "a/b"}
+    for link in links:
+        assert (await served.ask("GET", link, JSON)).status == 200, link
+
+
+class Tags(HTMLParser):
+    """Collect the elements of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.handlers: set[str] = set()
+
+    def handle_starttag(self, tag: str, pairs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.handlers |= {name for name, _ in pairs if name.startswith("on")}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/self-serve",
+        "/self-serve/branches",
+        "/self-serve/try",
+        "/self-serve/try/build/12",
+        "/self-serve/try/request/21",
+        "/self-serve/try/builders",
+        "/self-serve/jobs",
+        "/self-serve/jobs/1",
+        f"/self-serve/{quote(HOSTILE, safe='')}",
+        f"/self-serve/{quote(HOSTILE, safe='')}/build/1",
+        f"/self-serve/try/user/{quote(HOSTILE, safe='')}",
+        f"/self-serve/try/rev/{quote(HOSTILE, safe='')}",
+        f"/{quote(HOSTILE, safe='')}",
+        "/<script>alert(1)</script>",
+        f"/self-serve/try?date={quote(HOSTILE)}",
+        f"/self-serve/jobs?format={quote(HOSTILE)}",
+    ],
+)
+@twisted_test()
+async def test_stored_and_sent_texts_stay_texts(served: Served, path: str) -> None:
+    hostile = attrs.evolve(RUNNING, reason=HOSTILE, buildername=HOSTILE)
+    details = served.builds.builds[12]
+    served.builds.builds[12] = attrs.evolve(
+        details, build=attrs.evolve(details.build, requests=[hostile])
+    )
+    served.builds.requests[21] = attrs.evolve(
+        served.builds.requests[21], request=a_request(21, reason=HOSTILE, buildername=HOSTILE)
+    )
+    await served.ask("DELETE", "/self-serve/try/build/12", {"X-Remote-User": HOSTILE})
+    answer = await served.ask("GET", path)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    tags = Tags()
+    tags.feed(answer.text)
+    assert "script" not in tags.names
+    assert not tags.handlers
+    assert "<script>alert" not in answer.text
+
+
+@twisted_test()
+async def test_a_page_shows_what_was_asked_for(served: Served) -> None:
+    page = (await served.ask("GET", "/self-serve/try/request/21")).text
+    assert escape('"reason": "scheduler"') in page.replace("&#34;", "&quot;")
+    assert "<title>Request 21 " in page
+
+
+@twisted_test()
+async def test_an_accepted_job_is_linked(served: Served) -> None:
+    page = await served.ask("DELETE", "/self-serve/try/build/12", ZOE)
+    assert 'href="/self-serve/jobs/1"' in page.text
