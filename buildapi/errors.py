@@ -64,5 +64,11 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
+class OutcomeUnknownError(BuildAPIError):
+    """Admit that a job request may or may not be carried out."""
+
+    code = "outcome_unknown"
+
+
 class ConfigError(Exception):
     """Name the file, section, key and value that stop the program, and what is allowed."""

@@ -102,11 +102,11 @@ class JobStore(Protocol):
     async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
         """List the newest first."""
 
-    async def unsettled(self, *, sent_too: bool, before: int, limit: int) -> Sequence[JobRecord]:
+    async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
         """List unfinished jobs recorded before a time, oldest first.
 
-        Those whose message is not known to be safe with the broker, or with ``sent_too`` all;
-        never those that only an older web process knows of.
+        Those whose message was safe with the broker, or those of which that is not known; never
+        those that only an older web process knows of.
         """
 
 
@@ -148,6 +148,8 @@ class Farm(Protocol):
         """Do all writes of a plan and the marker row in one short transaction, or nothing.
 
         Where they were applied, list what they made.
+
+        :raises BadRequest: a value cannot be stored; nothing was written.
         """
 
     async def poke(self, step: Poke, who: str) -> Item:

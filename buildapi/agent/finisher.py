@@ -83,6 +83,7 @@ class Finisher(Service):
             outcome = Outcome(True, f"The agent's report could not be read: {error.reason}")
             report = finished(error.request_id, outcome)
             await self._store.finish(error.request_id, report, int(self._now()))
+            self._changed()
         return DeadLetter(error.reason)
 
     async def _store_report(self, request_id: int, report: dict[str, Any]) -> Disposition:

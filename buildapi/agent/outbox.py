@@ -60,13 +60,14 @@ class Outbox(Service):
             self._running.cancel()
 
     async def _run(self) -> None:
-        forgotten = not self._broker.keeps_messages
-        while True:
+        forgotten, started = not self._broker.keeps_messages, int(self._now())
+        while self.running:
             try:
                 if forgotten:
+                    await self.refuse_unsent(started)
                     await self.resend()
                 forgotten = False
-                await self.refuse_unsent()
+                await self.refuse_unsent(int(self._now()) - GRACE)
             except Unavailable as e:
                 self._log.warn("outbox: not swept: {msg}", msg=e.msg)
             except defer.CancelledError:
@@ -76,16 +77,15 @@ class Outbox(Service):
             await task.deferLater(self._reactor, INTERVAL)
 
     async def resend(self) -> None:
-        """Send every unfinished job again."""
+        """Send every unfinished job again that was sent before."""
         before = int(self._now()) + 1
-        for job in await self._store.unsettled(sent_too=True, before=before, limit=BATCH):
+        for job in await self._store.unsettled(sent=True, before=before, limit=BATCH):
             await self._send(job)
 
-    async def refuse_unsent(self) -> None:
-        """Finish as failed what was recorded a while ago and is not known to be sent."""
+    async def refuse_unsent(self, before: int) -> None:
+        """Finish as failed what was recorded before a time and is not known to be sent."""
         now = int(self._now())
-        jobs = await self._store.unsettled(sent_too=False, before=now - GRACE, limit=BATCH)
-        for job in jobs:
+        for job in await self._store.unsettled(sent=False, before=before, limit=BATCH):
             if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):
                 self._log.warn("job {id} was never sent: finished as failed", id=job.id)
 

@@ -189,7 +189,7 @@ class DirectoryService(Service):
 
     async def _run(self) -> None:
         delay = FIRST_RETRY
-        while True:
+        while self.running:
             if await self.refresh():
                 delay, wait = FIRST_RETRY, self._interval
             else:

@@ -86,11 +86,13 @@ class Fetcher:
         end = self._reactor.seconds() + seconds
         running = defer.ensureDeferred(self._go(method, url, limit, data))
         try:
-            return await running.addTimeout(seconds, self._reactor)
+            return await _cancellable(running.addTimeout(seconds, self._reactor))
+        except defer.CancelledError:
+            raise
         except Exception as e:
-            if _cancelled(e) and self._reactor.seconds() < end:
-                raise defer.CancelledError from e  # our caller is cancelled
-            raise _in_words(e, seconds) from e
+            if self._reactor.seconds() >= end:
+                raise FetchError(f"no answer within {seconds:g} s", timed_out=True) from e
+            raise _in_words(e) from e
 
     async def _go(self, method: str, url: str, limit: int, data: dict[str, str] | None) -> Answer:
         response = await self._client.request(
@@ -108,10 +110,30 @@ def _agent(reactor: Any) -> Any:
     return Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool)
 
 
-def _in_words(error: Exception, seconds: float) -> FetchError:
+def _cancellable(running: defer.Deferred[Answer]) -> defer.Deferred[Answer]:
+    """Let a cancelled caller see CancelledError, whatever the innards make of it."""
+    cancelled: list[bool] = []
+
+    def cancel(_: object) -> None:
+        cancelled.append(True)
+        running.cancel()
+
+    answer: defer.Deferred[Answer] = defer.Deferred(cancel)
+
+    def pass_on(result: Answer | Failure) -> None:
+        if cancelled:
+            return
+        if isinstance(result, Failure):
+            answer.errback(result)
+        else:
+            answer.callback(result)
+
+    running.addBoth(pass_on)
+    return answer
+
+
+def _in_words(error: Exception) -> FetchError:
     cause = _innermost(error)
-    if _cancelled(error) or isinstance(cause, defer.TimeoutError | TimeoutError):
-        return FetchError(f"no answer within {seconds:g} s", timed_out=True)
     if isinstance(cause, FetchError):
         return cause
     return FetchError(
@@ -119,10 +141,6 @@ def _in_words(error: Exception, seconds: float) -> FetchError:
         timed_out=isinstance(cause, ConnectTimeout),
         sent=not isinstance(cause, ConnectError),
     )
-
-
-def _cancelled(error: BaseException) -> bool:
-    return isinstance(_innermost(error), defer.CancelledError)
 
 
 def _innermost(error: BaseException) -> BaseException:

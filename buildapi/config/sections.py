@@ -128,7 +128,7 @@ class Broker:
     queue_type: Literal["quorum", "classic"] = field(
         metadata=key(choice("quorum", "classic"), "quorum")
     )
-    max_deliveries: int = field(metadata=key(whole(1, 100), 5))
+    max_deliveries: int = field(metadata=key(whole(3, 100), 5))
     heartbeat: int = field(metadata=key(whole(1, 600), 30))
     publish_seconds: float = field(metadata=key(seconds(0.1, 60), 2))
     tls_ca: Path | None = field(metadata=key(optional(certificates), ""))

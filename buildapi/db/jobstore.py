@@ -66,8 +66,7 @@ _OPEN = "r.completed_at IS NULL AND r.`when` < :before ORDER BY r.id LIMIT :limi
 
 ONE = Query(f"{_ALL} WHERE r.id = :id", _record)
 LATEST = Query(f"{_ALL} ORDER BY r.id DESC LIMIT :limit OFFSET :offset", _record)
-UNFINISHED = Query(f"{_OURS} WHERE {_OPEN}", _record)
-UNSENT = Query(f"{_OURS} WHERE s.state = 'queued' AND s.sent = 0 AND {_OPEN}", _record)
+UNSETTLED = Query(f"{_OURS} WHERE s.sent = :sent AND {_OPEN}", _record)
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
@@ -166,10 +165,9 @@ class SQLJobStore:
         """List the newest first."""
         return await LATEST.many(self._db, limit=limit, offset=offset)
 
-    async def unsettled(self, *, sent_too: bool, before: int, limit: int) -> Sequence[JobRecord]:
+    async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
         """List unfinished jobs recorded before a time, oldest first."""
-        query = UNFINISHED if sent_too else UNSENT
-        return await query.many(self._db, before=before, limit=limit)
+        return await UNSETTLED.many(self._db, sent=int(sent), before=before, limit=limit)
 
     async def _guarded(self, request_id: int, statements: Sequence[Statement]) -> bool:
         """Apply statements that need the row beside; make it for jobs of old web processes."""

@@ -8,6 +8,9 @@ import attrs
 
 from buildapi.model.records import BuildRequest, Try
 
+CLAIM_LAPSES = 3000
+"""Seconds after which no two tries are a double claim: masters take claims over after 3600."""
+
 
 @attrs.frozen
 class RequestFacts:
@@ -30,12 +33,18 @@ class RequestFacts:
     def running(self) -> Sequence[Try]:
         """List the tries that may be running.
 
-        Normally the last one.  A row without end that has a later one with the same number is
-        left over from a master that was killed; one with another number is a double claim.
+        Normally the last one.  A row without end is left over from a master that was killed
+        where a later one has the same number, or began so much later that the claim had lapsed;
+        one beside it with another number is a double claim.
         """
-        open_tries = [t for t in self.tries if t.finish_time is None]
-        return [t for i, t in enumerate(open_tries) if not _taken_over(t, open_tries[i + 1 :])]
+        return [
+            t
+            for i, t in enumerate(self.tries)
+            if t.finish_time is None and not _left_over(t, self.tries[i + 1 :])
+        ]
 
 
-def _taken_over(old: Try, later: Sequence[Try]) -> bool:
-    return any(t.number == old.number for t in later)
+def _left_over(old: Try, later: Sequence[Try]) -> bool:
+    return any(
+        t.number == old.number or t.start_time - old.start_time > CLAIM_LAPSES for t in later
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.actions import ACTIONS, Action, InvalidValueError
+from buildapi.model.actions import ACTIONS, ID_MAX, Action, InvalidValueError
 from buildapi.model.outcome import Item, Outcome
 
 REQUESTS, FINISHED = "requests", "finished"
@@ -53,9 +53,7 @@ def decode_request(data: bytes) -> JobMessage:
     body = message.get("body")
     if not isinstance(body, dict):
         raise Malformed("no body")
-    request_id = body.get("request_id")
-    if type(request_id) is not int:
-        raise Malformed("no whole number as body.request_id")
+    request_id = _request_id(body.get("request_id"), "body.request_id")
     who, name = message.get("who"), message.get("action")
     if not isinstance(who, str) or not who:
         raise Malformed("no who", request_id)
@@ -63,8 +61,7 @@ def decode_request(data: bytes) -> JobMessage:
         action = action_from(name, body)
     except (InvalidValueError, LookupError) as e:
         raise Malformed(str(e.args[0]), request_id) from e
-    when = body.get("when")
-    return JobMessage(request_id, who, int(when) if isinstance(when, int | float) else 0, action)
+    return JobMessage(request_id, who, _seconds(body.get("when")), action)
 
 
 def action_from(name: object, body: Mapping[str, Any]) -> Action:
@@ -110,12 +107,20 @@ def decode_finished(data: bytes) -> tuple[int, dict[str, Any]]:
     :raises Malformed: with the reason.
     """
     message = _object(data)
-    request_id, body = message.get("request_id"), message.get("body")
-    if type(request_id) is not int:
-        raise Malformed("no whole number as request_id")
+    request_id, body = _request_id(message.get("request_id"), "request_id"), message.get("body")
     if not isinstance(body, dict):
         raise Malformed("no body", request_id)
     return request_id, message
+
+
+def _request_id(value: object, key: str) -> int:
+    if type(value) is not int or not 0 < value <= ID_MAX:
+        raise Malformed(f"no whole number as {key}")
+    return value
+
+
+def _seconds(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and -1e18 < value < 1e18 else 0
 
 
 def _object(data: bytes) -> dict[str, Any]:

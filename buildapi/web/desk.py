@@ -10,7 +10,13 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from buildapi.errors import BrokerUnavailable, BuildAPIError, DatabaseUnavailable, Unavailable
+from buildapi.errors import (
+    BrokerUnavailable,
+    BuildAPIError,
+    DatabaseUnavailable,
+    OutcomeUnknownError,
+    Unavailable,
+)
 from buildapi.interfaces import Broker, JobStore
 from buildapi.model.actions import Action
 from buildapi.model.outcome import Outcome
@@ -21,6 +27,7 @@ T = TypeVar("T")
 
 NOT_RECORDED = "Couldn't create JobRequest row"
 NOT_SENT = "Couldn't send message to broker"
+UNKNOWN = "Nobody knows yet whether this is done: look at job {id} before you ask again"
 
 log = Logger()
 
@@ -82,13 +89,17 @@ class Desk:
         return True
 
     async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:
-        """Finish a job as failed, unless an agent has begun it: a failed publish may arrive."""
+        """Finish a job as failed, unless an agent has begun it: a failed publish may arrive.
+
+        503 promises that a job is never executed, so it cannot be said before that is recorded.
+        """
         log.error("job {id} not sent: {msg}", id=request_id, msg=error.msg)
         report = finished(request_id, Outcome(True, NOT_SENT))
         try:
-            refused = await self._store.refuse(request_id, report, int(self._now()))
-        except Unavailable:
-            refused = True  # the outbox does it when the job store is back
+            refusing = self._store.refuse(request_id, report, int(self._now()))
+            refused = await self._recording.bound(refusing)
+        except Unavailable as e:  # the outbox refuses it later, if no agent is faster
+            raise OutcomeUnknownError(UNKNOWN.format(id=request_id)) from e
         if refused:
             raise BrokerUnavailable(NOT_SENT) from error
         return True

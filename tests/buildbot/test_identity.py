@@ -22,6 +22,12 @@ def changed(**keys: object) -> bytes:
     return json.dumps(json.loads(build_json()) | keys).encode()
 
 
+def coalesced(*revisions: str) -> bytes:
+    """Tell of a build for changes of several revisions."""
+    changes = [{"revision": revision} for revision in revisions]
+    return changed(sourceStamp={"revision": revisions[0], "changes": changes})
+
+
 @pytest.mark.parametrize(
     ("answer", "identity"),
     [
@@ -49,6 +55,10 @@ def changed(**keys: object) -> bytes:
         (changed(times=[None, None]), Identity.OTHER),
         (changed(sourceStamp=None), Identity.SAME),
         (changed(sourceStamp=[1]), Identity.SAME),
+        (coalesced("0123", "abcdef012345"), Identity.SAME),
+        (coalesced("0123", "4567"), Identity.OTHER),
+        (changed(sourceStamp={"changes": 5}), Identity.SAME),
+        (changed(sourceStamp={"changes": [None, {"revision": 7}]}), Identity.SAME),
     ],
     ids=lambda x: repr(x)[:50],
 )

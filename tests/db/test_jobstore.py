@@ -98,8 +98,8 @@ async def test_a_row_of_an_old_web_process_is_queued_and_sent(
     job = await store.get(id_)
     assert job is not None
     assert (job.state, job.what) == (JobState.QUEUED, {"bid": 1})
-    for sent_too in (False, True):  # it is for that process to send it again, or years old
-        assert list(await store.unsettled(sent_too=sent_too, before=NOW, limit=9)) == []
+    for sent in (False, True):  # it is for that process to send it again, or years old
+        assert list(await store.unsettled(sent=sent, before=NOW, limit=9)) == []
 
 
 @twisted_test(10)

@@ -43,12 +43,10 @@ def test_running_tries(tries: list[Try], ids: list[int]) -> None:
     assert running(*tries) == ids
 
 
-@pytest.mark.xfail(strict=True, reason="only open later tries are looked at")
 def test_what_a_killed_master_left_is_not_running_when_its_successor_has_ended() -> None:
     assert running(attempt(1, 9), attempt(2, 9, 300, finish=400)) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the time between two tries is not looked at")
 @pytest.mark.parametrize("finish", [None, 4400])
 def test_what_a_dead_master_left_is_not_running_when_another_took_the_request(
     finish: int | None,

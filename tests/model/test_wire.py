@@ -181,14 +181,12 @@ def test_no_depth_of_nesting_gets_past_malformed(depth: int) -> None:
             decode_request(data.encode())
 
 
-@pytest.mark.xfail(strict=True, reason="int() of an infinite time raises OverflowError")
 @pytest.mark.parametrize("when", ["1e999", "-1e999", "NaN", "Infinity"])
 def test_a_time_that_is_no_number_of_seconds_counts_as_unknown(when: str) -> None:
     data = message(when=77).replace(b"77", when.encode())
     assert decode_request(data).when == 0
 
 
-@pytest.mark.xfail(strict=True, reason="request ids are not checked for their range")
 @pytest.mark.parametrize("request_id", [0, -1, 2**31, 2**63, 10**400], ids=lambda n: str(n)[:12])
 def test_a_request_id_no_database_gave_out_is_malformed(request_id: int) -> None:
     with pytest.raises(Malformed) as caught:

@@ -181,7 +181,7 @@ class MemoryJobs:
         newest = sorted(self.jobs.values(), key=lambda j: -j.id)
         return newest[offset : offset + limit]
 
-    async def unsettled(self, *, sent_too: bool, before: int, limit: int) -> Sequence[JobRecord]:
+    async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
         return [j for j in self.jobs.values() if j.completed_at is None][:limit]
 
 

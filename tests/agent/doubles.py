@@ -1,0 +1,266 @@
+"""A farm and a broker that do as they are told, and a rig of what surrounds an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet import defer
+
+from buildapi.agent.agent import Agent
+from buildapi.agent.finisher import Finisher
+from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.pool import PooledDatabase
+from buildapi.model.actions import Action, CancelBuild, RebuildBuild
+from buildapi.model.facts import RequestFacts
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.records import JobRecord
+from buildapi.model.steps import Plan, Poke, Recorded, Write, Written
+from buildapi.model.wire import REQUESTS, JobMessage, encode_request, what
+from buildapi.mq.embedded import EmbeddedBroker
+from tests.model.values import request
+from tests.reactor import until
+
+T = TypeVar("T")
+
+NOW = 1_700_000_000
+
+
+@attrs.define
+class Script:
+    """What the next calls of each method run into: an error, or a Deferred to wait for."""
+
+    ahead: dict[str, list[Any]] = attrs.field(factory=dict)
+    calls: list[str] = attrs.field(factory=list)
+
+    def plan(self, method: str, *events: Any) -> None:
+        self.ahead.setdefault(method, []).extend(events)
+
+    async def enter(self, method: str) -> None:
+        self.calls.append(method)
+        events = self.ahead.get(method)
+        if not events:
+            return
+        event = events.pop(0)
+        if isinstance(event, Exception):
+            raise event
+        if event is not None:
+            await event
+
+
+@attrs.define
+class FarmDouble:
+    """A farm in memory that keeps markers as a dialect must; ``effects`` are writes by job."""
+
+    script: Script = attrs.field(factory=Script)
+    known: dict[int, RequestFacts] = attrs.field(factory=dict)
+    markers: dict[int, Recorded] = attrs.field(factory=dict)
+    effects: list[tuple[int, Write]] = attrs.field(factory=list)
+    poked: list[Poke] = attrs.field(factory=list)
+    answers: dict[Poke, Any] = attrs.field(factory=dict)
+    stale: int = 0
+
+    def add(self, *facts: RequestFacts) -> None:
+        for one in facts:
+            self.known[one.request.id] = one
+
+    async def recall(self, request_id: int) -> Recorded | None:
+        await self.script.enter("recall")
+        return self.markers.get(request_id)
+
+    async def read(self, action: Action) -> RequestFacts | None:
+        await self.script.enter("read")
+        if isinstance(action, CancelBuild | RebuildBuild):
+            return next((f for f in self.known.values() if f.try_of(action.bid)), None)
+        return self.known.get(action.brid)
+
+    async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
+        await self.script.enter("write")
+        if request_id in self.markers:
+            return Written.BEFORE, ()
+        if self.stale:
+            self.stale -= 1
+            return Written.STALE, ()
+        self.markers[request_id] = Recorded(plan)
+        self.effects += [(request_id, write) for write in plan.writes]
+        await self.script.enter("written")
+        return Written.APPLIED, ()
+
+    async def poke(self, step: Poke, who: str) -> Item:
+        await self.script.enter("poke")
+        self.poked.append(step)
+        answer = self.answers.get(step)
+        if isinstance(answer, list):
+            answer = answer.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer or Item("done", "stopped", request_id=step.brid)
+
+    async def settle(self, request_id: int, outcome: Outcome) -> None:
+        await self.script.enter("settle")
+        self.markers[request_id] = Recorded(self.markers[request_id].plan, outcome)
+
+
+@attrs.define
+class BrokerProxy:
+    """A broker whose publishing fails or hangs as scripted: before it, or after it happened."""
+
+    inner: EmbeddedBroker
+    script: Script = attrs.field(factory=Script)
+    keeps_messages: bool = False
+
+    async def publish(self, routing_key: str, body: bytes, **ids: Any) -> None:
+        await self.script.enter("publish")
+        await self.inner.publish(routing_key, body, **ids)
+        await self.script.enter("published")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@attrs.define
+class StoreProxy:
+    """A job store whose methods fail or hang as scripted."""
+
+    inner: SQLJobStore
+    script: Script = attrs.field(factory=Script)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.inner, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self.script.enter(name)
+            return await method(*args, **kwargs)
+
+        return call
+
+
+@attrs.define
+class Rig:
+    """A job store on SQLite, an embedded broker, a farm; agents are started by the test."""
+
+    db: PooledDatabase
+    broker: BrokerProxy
+    store: StoreProxy
+    farm: FarmDouble = attrs.field(factory=FarmDouble)
+    services: list[Any] = attrs.field(factory=list)
+    changes: int = 0
+
+    def agent(self, clock: Any = None, *, prefetch: int = 50, drain: float = 5) -> Agent:
+        """Start an agent."""
+        broker: Any = self.broker
+        store: Any = self.store
+        agent = Agent(
+            clock or reactor(),
+            broker,
+            store,
+            self.farm,
+            queue="buildapi-agent",
+            agent_name=f"agent-{len(self.services)}",
+            prefetch=prefetch,
+            drain_seconds=drain,
+            now=lambda: NOW + 0.7,
+        )
+        return self._started(agent)
+
+    def finisher(self, clock: Any = None) -> Finisher:
+        """Start a finisher."""
+        broker: Any = self.broker
+        store: Any = self.store
+        return self._started(
+            Finisher(
+                clock or reactor(),
+                broker,
+                store,
+                queue="buildapi-web",
+                drain_seconds=5,
+                now=lambda: NOW + 1.7,
+                changed=self._note,
+            )
+        )
+
+    def _note(self) -> None:
+        self.changes += 1
+
+    def _started(self, service: T) -> T:
+        started: Any = service
+        started.startService()
+        self.services.append(service)
+        return service
+
+    async def kill(self, agent: Agent) -> None:
+        """End an agent as a crash would: what it has in hand comes again."""
+        agent._drain_seconds = 0
+        await agent.stopService()
+
+    async def record(self, action: Action, who: str = "zoe") -> int:
+        """Record a job without sending it."""
+        return await self.store.inner.add(who, NOW, action.name, what(action))
+
+    async def send(self, job: int, action: Action, who: str = "zoe") -> None:
+        """Send a recorded job."""
+        data = encode_request(JobMessage(job, who, NOW, action))
+        await self.broker.inner.publish(REQUESTS, data, message_id=f"job-{job}")
+
+    async def submit(self, action: Action, who: str = "zoe") -> int:
+        """Record and send a job."""
+        job = await self.record(action, who)
+        await self.send(job, action, who)
+        await self.store.inner.sent(job)
+        return job
+
+    async def get(self, job: int) -> JobRecord:
+        record = await self.store.inner.get(job)
+        assert record is not None
+        return record
+
+    async def finished(self, job: int, clock: Any = None) -> JobRecord:
+        """Wait until a job is finished, letting a clock run on."""
+
+        async def ended() -> bool:
+            if clock is not None:
+                clock.advance(5)
+            return (await self.get(job)).completed_at is not None
+
+        await until(ended)
+        return await self.get(job)
+
+    async def idle(self) -> None:
+        """Wait until nothing is queued or in hand."""
+
+        async def empty() -> bool:
+            depths = [await self.broker.depth(q) for q in ("buildapi-agent", "buildapi-web")]
+            return all(d.ready == d.unacked == 0 for d in depths)
+
+        await until(empty)
+
+    def dead(self, queue: str = "buildapi-agent") -> list[str]:
+        return [letter.reason for letter in self.broker.inner.dead_letters(queue)]
+
+    async def close(self) -> None:
+        for service in self.services:
+            if service.running:
+                await defer.maybeDeferred(service.stopService)
+        await self.broker.inner.stopService()
+        await self.db.stopService()
+
+
+def reactor() -> Any:
+    from twisted.internet import reactor as module
+
+    return module
+
+
+def pending(id_: int = 7, **changes: Any) -> RequestFacts:
+    """Give the facts of a pending request."""
+    return RequestFacts(request(id=id_, **changes), 55, None, (), ())
+
+
+def msg(record: JobRecord) -> str:
+    assert record.complete_data is not None
+    return str(record.complete_data["body"]["msg"])
+
+
+Gate = defer.Deferred[None]
+"""What a scripted call waits for; one that never opens is a crash."""

@@ -1,0 +1,238 @@
+"""No recorded job is forgotten: it is sent, or finished as failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.task import Clock
+
+from buildapi.agent.outbox import GRACE, INTERVAL, Outbox
+from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
+from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
+from buildapi.model.records import JobState
+from tests.agent.doubles import NOW, Gate, Rig, msg
+from tests.reactor import twisted_test, until
+
+
+@attrs.define
+class Sweeper:
+    """An outbox on a clock that also tells the time of day."""
+
+    rig: Rig
+    clock: Clock = attrs.field(factory=Clock)
+    outbox: Outbox = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        broker: Any = self.rig.broker
+        store: Any = self.rig.store
+        self.outbox = Outbox(self.clock, broker, store, lambda: NOW + self.clock.seconds())
+        self.rig.services.append(self.outbox)
+
+    async def swept(self, times: int = 1) -> None:
+        """Wait until the outbox rests after so many sweeps."""
+        calls = self.rig.store.script.calls
+        for _ in range(times):
+            await until(lambda: bool(self.clock.getDelayedCalls()))
+            assert "unsettled" in calls
+            self.clock.advance(INTERVAL)
+        await until(lambda: bool(self.clock.getDelayedCalls()))
+
+
+@pytest.fixture
+def sweeper(rig: Rig) -> Sweeper:
+    return Sweeper(rig)
+
+
+UP = Reprioritize(7, 5)
+
+
+@twisted_test()
+async def test_a_job_not_known_to_be_sent_is_failed_after_the_grace(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    rig.broker.keeps_messages = True
+    job = await rig.record(UP)
+    sweeper.outbox.startService()
+    await sweeper.swept(int(GRACE / INTERVAL))
+    assert (await rig.get(job)).completed_at is None
+    await sweeper.swept()
+    done = await rig.get(job)
+    assert (done.state, msg(done)) == (JobState.FAILED, "Couldn't send message to broker")
+    assert done.completed_at == NOW + GRACE + INTERVAL
+
+
+@twisted_test()
+async def test_a_job_refused_so_is_not_executed_when_its_message_comes_after_all(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    job = await rig.record(UP)
+    await sweeper.outbox.refuse_unsent(NOW + 1)
+    rig.agent()
+    await rig.send(job, UP)
+    await rig.idle()
+    assert rig.farm.effects == []
+
+
+@twisted_test()
+async def test_a_job_that_was_sent_or_begun_is_not_failed(rig: Rig, sweeper: Sweeper) -> None:
+    sent, begun = await rig.record(UP), await rig.record(UP)
+    await rig.store.inner.sent(sent)
+    await rig.store.inner.begin(begun, "agent-x", NOW)
+    await sweeper.outbox.refuse_unsent(NOW + 1)
+    assert (await rig.get(sent)).state is JobState.QUEUED
+    assert (await rig.get(begun)).state is JobState.RUNNING
+
+
+@twisted_test()
+async def test_after_a_restart_of_a_forgetful_broker_all_that_was_sent_is_sent_again(
+    rig: Rig,
+) -> None:
+    waiting = [await rig.submit(RebuildRequest(7, n)) for n in range(3)]
+    begun = await rig.submit(UP)
+    await rig.store.inner.begin(begun, "agent-x", NOW)
+    over = await rig.record(UP)
+    await rig.store.inner.finish(over, {"request_id": over, "body": {}}, NOW)
+    queue = rig.broker.inner._queues["buildapi-agent"]
+    queue.waiting.clear()  # as a restart does
+    sweeper = Sweeper(rig)
+    sweeper.outbox.startService()
+    await sweeper.swept()
+    rig.agent()
+    rig.finisher()
+    for job in (*waiting, begun):
+        assert (await rig.finished(job)).state is JobState.DONE
+    assert [job for job, _ in rig.farm.effects].count(over) == 0
+    assert len(rig.farm.effects) == 4
+
+
+@twisted_test()
+async def test_what_was_never_sent_is_failed_after_such_a_restart_at_once(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    """Nobody was told 202 for it, and perhaps 503, which promises that it is never done."""
+    unsent = await rig.record(CancelRequest(8))
+    sweeper.clock.advance(1)
+    sweeper.outbox.startService()
+    late = await rig.store.inner.add("zoe", NOW + 1, UP.name, {"brid": 7, "priority": 5})
+    await until(lambda: bool(sweeper.clock.getDelayedCalls()))
+    rig.agent()
+    await rig.idle()
+    assert (await rig.get(unsent)).state is JobState.FAILED
+    assert (await rig.get(late)).state is JobState.QUEUED, "it is being accepted just now"
+    assert rig.farm.effects == []
+
+
+@twisted_test()
+async def test_jobs_sent_again_while_their_message_is_in_hand_are_done_once(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    gate = Gate()
+    rig.farm.script.plan("written", gate)
+    rig.agent()
+    rig.finisher()
+    job = await rig.submit(UP)
+    await until(lambda: "written" in rig.farm.script.calls)
+    await sweeper.outbox.resend()
+    gate.callback(None)
+    await rig.finished(job)
+    await rig.idle()
+    assert len(rig.farm.effects) == 1
+
+
+@twisted_test()
+async def test_a_broker_that_keeps_its_messages_is_sent_nothing_again(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    rig.broker.keeps_messages = True
+    await rig.store.inner.sent(await rig.record(UP))
+    sweeper.outbox.startService()
+    await sweeper.swept()
+    assert rig.broker.script.calls == []
+
+
+@twisted_test()
+async def test_a_job_that_cannot_be_sent_again_is_failed(rig: Rig, sweeper: Sweeper) -> None:
+    jobs = [
+        await rig.store.inner.add("zoe", NOW, name, body)
+        for name, body in (
+            ("make_coffee", {}),
+            ("reprioritize", {"brid": 7}),
+            ("cancel_build", {"bid": 0}),
+        )
+    ]
+    for job in jobs:
+        await rig.store.inner.sent(job)
+    await sweeper.outbox.resend()
+    assert [
+        msg(await rig.get(job)).removeprefix("Couldn't send message to broker: ") for job in jobs
+    ] == [
+        "unknown action 'make_coffee'",
+        "reprioritize without priority",
+        "bid must be a whole number from 1 to 2147483647",
+    ]
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda rig: rig.store.script.plan("unsettled", DatabaseUnavailable("away")),
+        lambda rig: rig.broker.script.plan("publish", BrokerUnavailable("away")),
+    ],
+    ids=["database", "broker"],
+)
+@twisted_test()
+async def test_what_is_away_delays_a_sweep(
+    rig: Rig, sweeper: Sweeper, fail: Callable[[Rig], None]
+) -> None:
+    job = await rig.record(UP)
+    await rig.store.inner.sent(job)
+    fail(rig)
+    sweeper.outbox.startService()
+    await sweeper.swept(2)
+    rig.agent()
+    rig.finisher()
+    await rig.finished(job)
+
+
+@twisted_test()
+async def test_an_error_nobody_expected_does_not_end_the_sweeps(
+    rig: Rig, sweeper: Sweeper, logged_errors: list[Any]
+) -> None:
+    rig.store.script.plan("unsettled", ZeroDivisionError())
+    job = await rig.record(UP)
+    await rig.store.inner.sent(job)
+    sweeper.outbox.startService()
+    await sweeper.swept(2)
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+    assert rig.broker.script.calls.count("published") == 1
+    assert (await rig.get(job)).completed_at is None
+
+
+@twisted_test()
+async def test_it_sweeps_at_the_start_and_every_half_minute(rig: Rig, sweeper: Sweeper) -> None:
+    rig.broker.keeps_messages = True
+    job = await rig.record(UP)
+    sweeper.outbox.startService()
+    await sweeper.swept(1 + int(GRACE / INTERVAL))
+    assert rig.store.script.calls.count("unsettled") == 4
+    assert (await rig.get(job)).state is JobState.FAILED
+
+
+@twisted_test()
+async def test_stopping_ends_the_sweeps(rig: Rig, sweeper: Sweeper) -> None:
+    sweeper.outbox.startService()
+    await sweeper.swept()
+    sweeper.outbox.stopService()
+    assert sweeper.clock.getDelayedCalls() == []
+
+
+@twisted_test()
+async def test_stopping_ends_a_sweep_under_way(rig: Rig, sweeper: Sweeper) -> None:
+    rig.store.script.plan("unsettled", Gate())
+    sweeper.outbox.startService()
+    sweeper.outbox.stopService()
+    assert sweeper.clock.getDelayedCalls() == []

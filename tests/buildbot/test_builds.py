@@ -1,0 +1,425 @@
+"""Reads of a 0.8 farm, the same on SQLite and MariaDB."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildapi.buildbot.v08.reads import SQLBuilds, property_value
+from buildapi.errors import BadRequest
+from buildapi.model.branches import Branches
+from buildapi.model.records import BranchDay
+from tests.buildbot.conftest import OpenScheduler, Scheduler
+from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
+from tests.reactor import twisted_test
+
+BRANCHES = Branches.from_definitions(
+    {
+        "try": {"repo": "https://hg.example.org/try"},
+        "try-comm-central": {},
+        "cedar": {"repo": "https://hg.example.org/projects/cedar"},
+    }
+)
+TRY, CEDAR = BRANCHES.by_name["try"], BRANCHES.by_name["cedar"]
+DAY = (T0, T0 + 86400)
+
+
+@pytest.fixture
+def seed(scheduler: Scheduler) -> Seed:
+    return scheduler.seed
+
+
+@pytest.fixture
+def builds(scheduler: Scheduler) -> SQLBuilds:
+    return SQLBuilds(scheduler.db)
+
+
+def ids(found: BranchDay) -> tuple[list[int], list[int]]:
+    return [b.id for b in found.builds], [r.id for r in found.pending]
+
+
+class TestSQLBuilds:
+    """All of it runs on both engines."""
+
+    # --- a day
+
+    @twisted_test()
+    async def test_a_day_lists_builds_and_pending_requests_newest_first(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        requests = [seed.request(at=T0 + n) for n in range(4)]
+        first, second = (seed.run(r, at=T0 + 100) for r in requests[:2])
+        found = await builds.day(TRY, *DAY)
+        assert ids(found) == ([second, first], [requests[3], requests[2]])
+
+    @twisted_test()
+    async def test_a_day_begins_at_its_start_and_ends_before_its_end(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        start, end = DAY
+        early, within, late = (seed.request(at=t) for t in (start - 1, start, end))
+        runs = [
+            seed.run(seed.request(at=start - 9), at=t) for t in (start - 1, start, end - 1, end)
+        ]
+        assert ids(await builds.day(TRY, *DAY)) == ([runs[2], runs[1]], [within])
+        assert ids(await builds.day(TRY, end, end + 86400)) == ([runs[3]], [late])
+        assert ids(await builds.day(TRY, start - 1, start))[0] == [runs[0]]
+        assert early in ids(await builds.day(TRY, start - 1, start))[1]
+
+    @twisted_test()
+    async def test_a_build_carries_all_there_is_to_know(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request("try-linux", "f" * 40, builder="l/n x", at=T0 + 5, priority=-3)
+        build = seed.run(request, at=T0 + 20)
+        seed.end(build, at=T0 + 90)
+        seed.complete(request, results=2, at=T0 + 91)
+        (found,) = (await builds.day(TRY, *DAY)).builds
+        assert (found.start_time, found.finish_time) == (T0 + 20, T0 + 90)
+        (r,) = found.requests
+        assert (r.id, r.buildername, r.branch, r.revision) == (
+            request,
+            "l/n x",
+            "try-linux",
+            "f" * 40,
+        )
+        assert (r.priority, r.reason, r.complete, r.results) == (-3, "The push", True, 2)
+        assert (r.submitted_at, r.claimed_at, r.complete_at) == (T0 + 5, T0 + 19, T0 + 91)
+        assert (r.claimed_by_name, r.claimed_by_incarnation) == (MASTER_A, "pid1-boot1")
+        times = (found.start_time, found.finish_time, r.submitted_at, r.claimed_at, r.complete_at)
+        assert {type(t) for t in times} == {int}
+
+    @twisted_test()
+    async def test_only_what_belongs_to_the_branch_is_listed(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        names: list[str | None] = [
+            "try",
+            "try-linux",
+            "try-comm-central",
+            "try-comm-central-x",
+            "TRY",
+            "tryst",
+        ]
+        names += ["x/try", "projects/cedar", "projects/cedar-win", "cedar", "projects-cedar", None]
+        requests = {name: seed.request(name) for name in names}
+        runs = {name: seed.run(seed.request(name)) for name in names}
+        mine = await builds.day(TRY, *DAY)
+        assert {b.id for b in mine.builds} == {runs["try"], runs["try-linux"]}
+        assert {r.id for r in mine.pending} == {requests["try"], requests["try-linux"]}
+        theirs = await builds.day(CEDAR, *DAY)
+        assert {b.requests[0].branch for b in theirs.builds} == {
+            "projects/cedar",
+            "projects/cedar-win",
+            "cedar",
+        }
+
+    @twisted_test()
+    async def test_a_name_inside_a_rival_is_found_nevertheless(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        table = Branches.from_definitions({"a": {}, "a-b": {}}, {"a": ["a-b-c"]})
+        runs = {name: seed.run(seed.request(name)) for name in ("a", "a-b", "a-b-c-d", "a-x")}
+        found = {
+            name: {b.id for b in (await builds.day(branch, *DAY)).builds}
+            for name, branch in table.by_name.items()
+        }
+        assert found == {"a": {runs["a"], runs["a-b-c-d"], runs["a-x"]}, "a-b": {runs["a-b"]}}
+
+    @twisted_test()
+    async def test_signs_of_patterns_in_a_branch_name_are_plain(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        odd = Branches.from_definitions({"a_b%|": {}}).by_name["a_b%|"]
+        hit = seed.run(seed.request("a_b%|-x"))
+        for name in ("aXb%|-x", "a_bZZ|-x", "a_b%-x"):
+            seed.run(seed.request(name))
+        assert ids(await builds.day(odd, *DAY))[0] == [hit]
+
+    @twisted_test()
+    async def test_completed_and_claimed_requests_are_not_pending(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        pending, claimed, cancelled = (seed.request() for _ in range(3))
+        seed.claim(claimed)
+        seed.complete(cancelled, results=2)
+        assert ids(await builds.day(TRY, *DAY)) == ([], [pending])
+
+    # --- coalesced, retried, left over
+
+    @twisted_test()
+    async def test_coalesced_requests_are_one_build(self, seed: Seed, builds: SQLBuilds) -> None:
+        requests = [seed.request(at=T0 + n) for n in range(3)]
+        first = seed.run(*requests)
+        (found,) = (await builds.day(TRY, *DAY)).builds
+        assert found.id == first + 2
+        assert [r.id for r in found.requests] == requests[::-1]
+
+    @twisted_test()
+    async def test_a_build_names_its_own_request_first(self, seed: Seed, builds: SQLBuilds) -> None:
+        requests = [seed.request(properties={"n": n}) for n in range(3)]
+        first = seed.run(*requests)
+        details = await builds.build(TRY, first + 1)
+        assert details is not None
+        own, *others = [r.id for r in details.build.requests]
+        assert (details.build.id, own, sorted(others)) == (
+            first + 1,
+            requests[1],
+            [requests[0], requests[2]],
+        )
+        assert [p["n"] for p in details.properties] == [
+            requests.index(r.id) for r in details.build.requests
+        ]
+
+    @twisted_test()
+    async def test_builds_of_other_masters_with_the_same_number_stay_apart(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        one, two, other = (seed.request(builder=b) for b in ("linux", "linux", "win"))
+        seed.claim(one, other, master=MASTER_A)
+        seed.claim(two, master=MASTER_B)
+        runs = [seed.start(r, number=9) for r in (one, two, other)]
+        assert ids(await builds.day(TRY, *DAY))[0] == runs[::-1]
+        details = await builds.build(TRY, runs[0])
+        assert details is not None
+        assert [r.id for r in details.build.requests] == [one]
+
+    @twisted_test()
+    async def test_tries_at_requests_given_back_stay_apart(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        """Without a claim nothing tells that two requests shared a build."""
+        one, two = seed.request(), seed.request()
+        seed.claim(one, master=MASTER_A)
+        seed.claim(two, master=MASTER_B)
+        runs = [seed.start(one, number=9), seed.start(two, number=9, at=T0 + 500)]
+        for run in runs:
+            seed.end(run)
+        seed.give_back(one, two)
+        found = await builds.day(TRY, *DAY)
+        assert ids(found) == (runs[::-1], [two, one])
+        assert [len(b.requests) for b in found.builds] == [1, 1]
+
+    @twisted_test()
+    async def test_tries_of_a_retried_request_are_items_of_their_own(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request()
+        lost = seed.run(request)
+        seed.end(lost)
+        seed.give_back(request)
+        again = seed.run(request, at=T0 + 100, master=MASTER_B)
+        found = (await builds.day(TRY, *DAY)).builds
+        assert [(b.id, [r.id for r in b.requests]) for b in found] == [
+            (again, [request]),
+            (lost, [request]),
+        ]
+        details = await builds.request(TRY, request)
+        assert details is not None
+        assert details.build_ids == [lost, again]
+
+    @twisted_test()
+    async def test_the_row_a_killed_master_left_names_its_request_once(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request()
+        seed.claim(request)
+        left, again = (seed.start(request, number=9, at=T0 + t) for t in (20, 50))
+        (found,) = (await builds.day(TRY, *DAY)).builds
+        assert (found.id, [r.id for r in found.requests]) == (again, [request])
+        details = await builds.build(TRY, left)
+        assert details is not None
+        assert (details.build.id, len(details.build.requests)) == (left, 1)
+
+    # --- a revision
+
+    @twisted_test()
+    async def test_a_revision_is_found_by_its_beginning(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        run = seed.run(seed.request(revision="abcdef012345" + "6" * 28))
+        pending = seed.request(revision="abcdef012345")
+        for other in ("0abcdef012345", "abcdef012346", None):
+            seed.run(seed.request(revision=other))
+            seed.request(revision=other)
+        assert ids(await builds.revision(TRY, "abcdef012345")) == ([run], [pending])
+        assert ids(await builds.revision(CEDAR, "abcdef012345")) == ([], [])
+
+    @twisted_test()
+    async def test_signs_of_patterns_in_a_revision_are_plain(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        hits = {r: seed.request(revision=r) for r in ("a%c", "a_c", "a|c", "a\\c", "a'c")}
+        seed.request(revision="abc")
+        for revision, request in hits.items():
+            assert ids(await builds.revision(TRY, revision))[1] == [request]
+        assert len((await builds.revision(TRY, "a")).pending) == 6
+        assert ids(await builds.revision(TRY, "%")) == ([], [])
+
+    @twisted_test()
+    async def test_hexadecimal_digits_may_be_of_any_case(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request(revision="abcdef012345")
+        assert ids(await builds.revision(TRY, "ABCDEF")) == ([], [request])
+
+    # --- one build, one request
+
+    @twisted_test()
+    async def test_a_build_of_another_branch_is_not_found(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        build = seed.run(seed.request("try-comm-central"))
+        for branch, branch_found in ((TRY, False), (BRANCHES.by_name["try-comm-central"], True)):
+            assert (await builds.build(branch, build) is not None) == branch_found
+        assert await builds.build(TRY, build + 1) is None
+
+    @twisted_test()
+    async def test_a_request_carries_its_properties_and_builds(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        values = {"n": 3, "list": [1, {"a": None}], "who": "Zo\xeb \u2603", "no": None}
+        odd = {"bad": "('a', 'b')", "str": '"abc"', "empty": "", "three": "[1, 2, 3]"}
+        request = seed.request(properties=values, stored=odd)
+        details = await builds.request(TRY, request)
+        assert details is not None
+        assert details.properties == values | odd
+        assert details.request.id == request
+        assert details.build_ids == []
+        assert await builds.request(CEDAR, request) is None
+        assert await builds.request(TRY, request + 1) is None
+
+    @twisted_test()
+    async def test_a_request_without_a_source_stamp_is_not_found(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request(buildset=seed.buildset(4711))
+        assert await builds.request(TRY, request) is None
+
+    @twisted_test()
+    async def test_a_request_never_to_be_claimed_is_listed_nowhere_but_found(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request()
+        seed.execute("UPDATE buildrequests SET claimed_at = NULL WHERE id = %s", request)
+        assert ids(await builds.day(TRY, *DAY)) == ([], [])
+        details = await builds.request(TRY, request)
+        assert details is not None
+        assert details.request.claimed_at is None
+
+    # --- builders, users
+
+    @twisted_test()
+    async def test_builders_are_sorted_and_named_once(self, seed: Seed, builds: SQLBuilds) -> None:
+        for builder in ("win", "linux", "a%b", "linux"):
+            seed.request(builder=builder)
+        seed.request(builder="old", at=T0 - 1)
+        seed.request("try-comm-central", builder="comm")
+        assert await builds.builders(TRY, T0) == ["a%b", "linux", "win"]
+
+    @twisted_test()
+    async def test_a_user_sees_done_running_and_pending_each_once(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        stamps = [seed.stamp() for _ in range(4)]
+        for stamp in stamps[:3]:
+            seed.change("zoe@example.org", [stamp])
+            seed.change("zoe@example.org", [stamp])
+        seed.change("kim@example.org", [stamps[3]])
+        requests = [seed.request(buildset=seed.buildset(s)) for s in stamps]
+        runs = [seed.run(r) for r in requests[:2]]
+        seed.end(runs[0])
+        seed.complete(requests[0])
+        found = await builds.user(TRY, "zoe@example.org")
+        assert [b.id for b in found.builds] == [runs[0]]
+        assert [b.id for b in found.running] == [runs[1]]
+        assert [r.id for r in found.pending] == [requests[2]]
+        assert (await builds.user(CEDAR, "zoe@example.org")).builds == []
+        nobody = await builds.user(TRY, "zo%")
+        assert (nobody.builds, nobody.running, nobody.pending) == ([], [], [])
+
+    @twisted_test()
+    async def test_a_user_sees_the_newest_200_of_each_kind(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        stamp = seed.stamp()
+        seed.change("zoe@example.org", [stamp])
+        set_ = seed.buildset(stamp)
+        seed.execute("BEGIN")
+        requests = [seed.request(buildset=set_, at=T0 + n) for n in range(203)]
+        seed.execute("COMMIT")
+        found = await builds.user(TRY, "zoe@example.org")
+        assert [r.id for r in found.pending] == requests[:2:-1]
+
+    @twisted_test()
+    async def test_rows_of_rival_branches_do_not_count_among_the_200(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        mine, theirs = seed.stamp(), seed.stamp("try-comm-central")
+        seed.change("zoe@example.org", [mine, theirs])
+        own = seed.request(buildset=seed.buildset(mine))
+        set_ = seed.buildset(theirs)
+        seed.execute("BEGIN")
+        for n in range(201):
+            seed.request(buildset=set_, at=T0 + 1 + n)
+        seed.execute("COMMIT")
+        found = await builds.user(TRY, "zoe@example.org")
+        assert [r.id for r in found.pending] == [own]
+
+    # --- replica and primary, bounds
+
+    @twisted_test()
+    async def test_what_the_replica_lacks_is_asked_of_the_primary(
+        self, scheduler: Scheduler, replica: Scheduler
+    ) -> None:
+        request = scheduler.seed.request(revision="fedcba")
+        build = scheduler.seed.run(request)
+        builds = SQLBuilds(replica.db, scheduler.db)
+        assert (await builds.build(TRY, build)) is not None
+        assert (await builds.request(TRY, request)) is not None
+        assert ids(await builds.revision(TRY, "fedcba")) == ([build], [])
+        assert ids(await builds.day(TRY, *DAY)) == ([], [])
+        assert await SQLBuilds(replica.db).build(TRY, build) is None
+
+    @twisted_test()
+    async def test_what_the_replica_has_is_not_asked_of_the_primary(
+        self, scheduler: Scheduler, replica: Scheduler
+    ) -> None:
+        request = replica.seed.request(reason="Read here")
+        scheduler.seed.request(reason="Not read")
+        found = await SQLBuilds(replica.db, scheduler.db).request(TRY, request)
+        assert found is not None
+        assert found.request.reason == "Read here"
+
+    @twisted_test()
+    async def test_too_many_rows_are_refused_in_words(
+        self, scheduler: Scheduler, open_scheduler: OpenScheduler
+    ) -> None:
+        small = open_scheduler(scheduler.url, max_rows=10)
+        for n in range(11):
+            small.seed.request(builder=f"b{n}")
+        builds = SQLBuilds(small.db)
+        for read in (
+            builds.day(TRY, *DAY),
+            builds.revision(TRY, "abc"),
+            builds.builders(TRY, T0),
+        ):
+            with pytest.raises(BadRequest, match="Too many rows: more than 10 rows; ask for less"):
+                await read
+
+
+@pytest.mark.parametrize(
+    ("stored", "value"),
+    [
+        ('["v", "Change"]', "v"),
+        ("[null, 1]", None),
+        ('[{"a": [1]}, "x"]', {"a": [1]}),
+        ("[1]", "[1]"),
+        ("[1, 2, 3]", "[1, 2, 3]"),
+        ("{}", "{}"),
+        ("not JSON", "not JSON"),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+    ids=lambda x: repr(x)[:20],
+)
+def test_a_property_that_is_no_pair_is_given_as_it_is(stored: str, value: object) -> None:
+    assert property_value(stored) == value

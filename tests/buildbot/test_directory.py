@@ -1,0 +1,316 @@
+"""The directory keeps the last good documents over failures and restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import pytest_twisted
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import defer
+from twisted.internet.task import Clock
+
+from buildapi.buildbot.directory import (
+    DirectoryService,
+    Master,
+    NotADirectoryFile,
+    Source,
+    parse_branches,
+    parse_masters,
+)
+from buildapi.buildbot.fetch import Fetcher, FetchError
+from buildapi.buildbot.sources import reader
+from buildapi.errors import Unavailable
+from tests.buildbot.doubles import Masterfarm, hang, status
+from tests.reactor import twisted_test
+
+BRANCHES = {"try": {"repo": "https://hg.example.org/try"}, "cedar": {}}
+MASTERS = [
+    {"db_name": "a:/b", "hostname": "a.example.org", "http_port": 8010, "pb_port": 9010},
+    {"db_name": "s:/b", "hostname": "s.example.org", "pb_port": 9010, "role": "scheduler"},
+]
+REFRESH = 60.0
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+)
+KEYS = st.sampled_from(["db_name", "hostname", "http_port", "pb_port", "role", "repo", "x"])
+NEARLY = st.lists(st.dictionaries(KEYS, JSON)) | st.dictionaries(
+    st.text(max_size=5), st.dictionaries(KEYS, st.sampled_from(["http://[", "x://y/z"]) | JSON)
+)
+
+
+@attrs.define
+class Document:
+    """What a location holds: text, or an error."""
+
+    now: Any
+    reads: int = 0
+
+    async def read(self) -> bytes:
+        self.reads += 1
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now if isinstance(self.now, bytes) else json.dumps(self.now).encode()
+
+
+@attrs.define
+class Desk:
+    """A directory on a clock."""
+
+    folder: Path
+    clock: Clock = attrs.field(factory=Clock)
+    branches: Document = attrs.field(factory=lambda: Document(BRANCHES))
+    masters: Document = attrs.field(factory=lambda: Document(MASTERS))
+    service: DirectoryService = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.service = DirectoryService(
+            self.clock,
+            Source("branches", self.branches.read, parse_branches, self.folder / "b.json"),
+            Source("masters", self.masters.read, parse_masters, self.folder / "m.json"),
+            refresh_seconds=REFRESH,
+            stored_names={"cedar": ["old-cedar"]},
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+# --- documents ------------------------------------------------------------------------------
+
+
+def test_masters_are_known_by_the_name_they_have_in_the_database() -> None:
+    masters = parse_masters(MASTERS)
+    assert masters == {
+        "a:/b": Master("a:/b", "a.example.org", 8010, 9010, None),
+        "s:/b": Master("s:/b", "s.example.org", None, 9010, "scheduler"),
+    }
+    assert [m.url for m in masters.values()] == ["http://a.example.org:8010/", None]
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, "8010", True, None, 80.0])
+def test_what_is_no_port_is_none(port: object) -> None:
+    (master,) = parse_masters([{"db_name": "a", "hostname": "h", "http_port": port}]).values()
+    assert master.http_port is None
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"db_name": "a"}, {"hostname": "h"}, "x", None, {"db_name": 5, "hostname": "h"}]
+)
+def test_entries_nothing_can_be_asked_of_are_passed_over(entry: object) -> None:
+    assert list(parse_masters([entry, *MASTERS])) == ["a:/b", "s:/b"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, [], None, 5, "x", {"try": "https://x"}, {"a": {}, "b": None}, {"a": {"repo": "http://["}}],
+)
+def test_what_is_no_branches_file_is_refused(document: object) -> None:
+    with pytest.raises(NotADirectoryFile):
+        parse_branches(document)
+
+
+@pytest.mark.parametrize("document", [{}, None, 5, "x"])
+def test_what_is_no_masters_file_is_refused(document: object) -> None:
+    with pytest.raises(NotADirectoryFile):
+        parse_masters(document)
+
+
+@settings(max_examples=60)
+@given(JSON | NEARLY)
+def test_any_document_is_taken_or_refused(document: object) -> None:
+    for parse in (parse_branches, parse_masters):
+        with contextlib.suppress(NotADirectoryFile):
+            assert isinstance(parse(document), dict)
+
+
+# --- refreshing -----------------------------------------------------------------------------
+
+
+def test_nothing_is_known_before_the_first_good_refresh(desk: Desk) -> None:
+    with pytest.raises(Unavailable, match="not known yet"):
+        desk.service.branches()
+    assert desk.service.masters() == {}
+
+
+def test_a_refresh_makes_branches_and_masters_known(desk: Desk) -> None:
+    desk.service.startService()
+    branches = desk.service.branches()
+    assert list(branches.by_name) == ["try", "cedar"]
+    assert branches.by_name["cedar"].owns("old-cedar-linux")
+    assert list(desk.service.masters()) == ["a:/b", "s:/b"]
+    assert desk.service.branches() is branches
+    desk.service.stopService()
+
+
+def test_documents_are_read_again_after_the_interval(desk: Desk) -> None:
+    desk.service.startService()
+    desk.branches.now = {"new": {}}
+    desk.clock.advance(REFRESH - 1)
+    assert desk.branches.reads == 1
+    desk.clock.advance(1)
+    assert list(desk.service.branches().by_name) == ["new"]
+    desk.service.stopService()
+    assert desk.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [OSError("gone"), FetchError("HTTP 500"), b"<html>", b"\xff", b"[" * 100_000, []],
+    ids=lambda x: repr(x)[:20],
+)
+def test_the_last_good_stays_over_a_failure_and_its_age_is_known(desk: Desk, broken: Any) -> None:
+    desk.clock.advance(1000)
+    desk.service.startService()
+    desk.branches.now = broken
+    desk.clock.advance(REFRESH)
+    branches, masters = desk.service.sources
+    assert list(desk.service.branches().by_name) == ["try", "cedar"]
+    assert (branches.good_at, masters.good_at) == (1000, 1000 + REFRESH)
+    assert branches.last_error is not None
+    assert masters.last_error is None
+    desk.branches.now = {"new": {}}
+    desk.clock.advance(REFRESH)
+    assert list(desk.service.branches().by_name) == ["new"]
+    assert branches.good_at == 1000 + 2 * REFRESH
+    assert branches.last_error is None
+    desk.service.stopService()
+
+
+def test_after_a_failure_it_is_tried_sooner_and_then_less_often(desk: Desk) -> None:
+    desk.branches.now = OSError("gone")
+    desk.service.startService()
+    times = []
+    for _ in range(200):
+        before = desk.branches.reads
+        desk.clock.advance(1)
+        if desk.branches.reads > before:
+            times.append(int(desk.clock.seconds()))
+    assert times == [5, 15, 35, 75, 135, 195]
+    desk.branches.now = BRANCHES
+    desk.clock.advance(60)
+    desk.branches.now = OSError("gone again")
+    desk.clock.advance(60)
+    before = desk.branches.reads
+    desk.clock.advance(5)
+    assert desk.branches.reads == before + 1
+    desk.service.stopService()
+
+
+def test_stopping_ends_a_refresh_under_way(desk: Desk) -> None:
+    async def never() -> bytes:
+        return await defer.Deferred[bytes]()
+
+    desk.service.sources[0].read = never
+    desk.service.startService()
+    desk.service.stopService()
+    assert desk.masters.reads == 0
+    assert desk.clock.getDelayedCalls() == []
+
+
+# --- kept over restarts ---------------------------------------------------------------------
+
+
+def test_a_restart_begins_with_what_was_kept(desk: Desk, tmp_path: Path) -> None:
+    desk.service.startService()
+    desk.service.stopService()
+    for name in ("b.json", "m.json"):
+        os.utime(tmp_path / name, (500, 500))
+    again = Desk(tmp_path)
+    again.branches.now = again.masters.now = OSError("gone")
+    again.service.startService()
+    assert list(again.service.branches().by_name) == ["try", "cedar"]
+    assert list(again.service.masters()) == ["a:/b", "s:/b"]
+    assert [s.good_at for s in again.service.sources] == [500, 500]
+    again.service.stopService()
+
+
+@pytest.mark.parametrize("kept", [b"", b"{", b"[]", b"[" * 100_000, b"\xff", b'{"a": 5}'])
+def test_a_kept_file_of_no_use_does_no_harm(desk: Desk, tmp_path: Path, kept: bytes) -> None:
+    (tmp_path / "b.json").write_bytes(kept)
+    desk.branches.now = OSError("gone")
+    desk.service.startService()
+    with pytest.raises(Unavailable):
+        desk.service.branches()
+    desk.service.stopService()
+
+
+def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "missing")
+    desk.service.startService()
+    assert list(desk.service.branches().by_name) == ["try", "cedar"]
+    desk.service.stopService()
+
+
+# --- locations ------------------------------------------------------------------------------
+
+
+@pytest_twisted.async_yield_fixture
+async def web() -> AsyncIterator[Masterfarm]:
+    farm = Masterfarm()
+    farm.add("m", stop=lambda request: b'{"try": {}}')
+    yield farm
+    await farm.close()
+
+
+@pytest.fixture
+def fetcher() -> Fetcher:
+    from twisted.internet import reactor
+
+    return Fetcher(reactor)
+
+
+@twisted_test()
+async def test_a_document_is_read_from_a_url(web: Masterfarm, fetcher: Fetcher) -> None:
+    read = reader(f"{web.masters['m'].entry.url}branches.json", fetcher, 2)
+    assert await read() == b'{"try": {}}'
+    web.masters["m"].asked.stop = status(404)
+    with pytest.raises(FetchError, match="HTTP 404"):
+        await read()
+
+
+@twisted_test()
+async def test_a_url_that_hangs_fails_in_time(web: Masterfarm, fetcher: Fetcher) -> None:
+    web.masters["m"].asked.stop = hang
+    with pytest.raises(FetchError, match=r"no answer within 0\.2 s"):
+        await reader(f"{web.masters['m'].entry.url}x", fetcher, 0.2)()
+
+
+@twisted_test()
+async def test_stopping_ends_a_fetch_under_way(
+    web: Masterfarm, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    from twisted.internet import reactor
+
+    web.masters["m"].asked.stop = hang
+    read = reader(f"{web.masters['m'].entry.url}x", fetcher, 30)
+    sources = [Source(n, read, parse_branches, tmp_path / n) for n in ("b", "m")]
+    service = DirectoryService(reactor, *sources, refresh_seconds=60, stored_names={})
+    service.startService()
+    await service.stopService()  # conftest sees to it that no delayed call is left
+    assert sources[0].last_error is None
+
+
+@twisted_test()
+async def test_a_document_is_read_from_a_file(fetcher: Fetcher, tmp_path: Path) -> None:
+    path = tmp_path / "branches.json"
+    read = reader(str(path), fetcher, 2)
+    with pytest.raises(FileNotFoundError):
+        await read()
+    path.write_bytes(b"{}")
+    assert await read() == b"{}"
+
+
+@twisted_test()
+async def test_no_location_is_an_empty_list(fetcher: Fetcher) -> None:
+    assert parse_masters(json.loads(await reader(None, fetcher, 2)())) == {}

@@ -1,0 +1,449 @@
+"""Writes to a 0.8 scheduler database, the same on SQLite and MariaDB."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet import defer
+from twisted.logger import LogLevel, globalLogPublisher
+
+from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.v08 import lower
+from buildapi.buildbot.v08.farm import V08Farm
+from buildapi.buildbot.v08.masters import Masters
+from buildapi.buildbot.v08.stopping import Stopper
+from buildapi.errors import BadRequest, DatabaseUnavailable
+from buildapi.jobs.decide import decide
+from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
+from buildapi.model.outcome import Outcome
+from buildapi.model.steps import Plan, Recorded, Written
+from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create, empty
+from tests.buildbot.farm_contract import Copy, FarmContract, FarmUnderTest, plan_for, same
+from tests.buildbot.seed import T0, Seed, connect
+from tests.reactor import sleep, twisted_test
+from tests.services.mariadb import MariaDB
+
+NOW = T0 + 5000.9
+WRITTEN_TABLES = ("buildsets", "buildset_properties", "buildrequests", MARKERS)
+
+
+def make_farm(scheduler: Scheduler, verify: float = 0.1, recheck: float = 0.0) -> V08Farm:
+    from twisted.internet import reactor
+
+    masters = Masters(reactor, Fetcher(reactor), dict, seconds=2, per_master=2, total=4)
+    stopper = Stopper(reactor, scheduler.db, masters, verify, recheck)
+    return V08Farm(scheduler.db, stopper, MARKERS, lambda: NOW)
+
+
+@attrs.define
+class Made:
+    """A 0.8 farm and its rows."""
+
+    scheduler: Scheduler
+    farm: V08Farm
+
+    @property
+    def seed(self) -> Seed:
+        return self.scheduler.seed
+
+    def pending(self, properties: Mapping[str, str] | None = None) -> int:
+        return self.seed.request(priority=3, stored=properties or {})
+
+    def run(self, request: int) -> int:
+        return self.seed.run(request)
+
+    def priority(self, request: int) -> int:
+        return int(self.seed.row("buildrequests", request)["priority"])
+
+    def is_dropped(self, request: int) -> bool:
+        row = self.seed.row("buildrequests", request)
+        set_ = self.seed.row("buildsets", row["buildsetid"])
+        done = (1, 2, int(NOW))
+        return all((r["complete"], r["results"], r["complete_at"]) == done for r in (row, set_))
+
+    def copies(self, request: int) -> list[Copy]:
+        rows = self.seed.rows(
+            "SELECT br.*, bs.reason, ss.revision FROM buildrequests br"
+            " JOIN buildsets bs ON bs.id = br.buildsetid"
+            " JOIN sourcestamps ss ON ss.id = bs.sourcestampid WHERE br.id > %s ORDER BY br.id",
+            request,
+        )
+        return [
+            Copy(
+                r["buildername"],
+                r["revision"],
+                r["reason"],
+                r["priority"],
+                self.properties(r["buildsetid"]),
+            )
+            for r in rows
+        ]
+
+    def properties(self, buildset: int) -> dict[str, str]:
+        rows = self.seed.rows("SELECT * FROM buildset_properties WHERE buildsetid = %s", buildset)
+        return {r["property_name"]: r["property_value"] for r in rows}
+
+    def writes(self) -> object:
+        return [self.seed.rows(f"SELECT * FROM {table}") for table in WRITTEN_TABLES]
+
+
+@pytest.fixture
+def made(scheduler: Scheduler) -> Made:
+    return Made(scheduler, make_farm(scheduler))
+
+
+class TestV08Farm(FarmContract):
+    """The contract."""
+
+
+# --- rows of 0.8 ----------------------------------------------------------------------------
+
+
+class TestRows:
+    """What the rows of masters look like afterwards."""
+
+    @twisted_test()
+    async def test_a_copy_waits_for_a_master_as_one_of_a_scheduler_would(self, made: Made) -> None:
+        stamp = made.seed.stamp()
+        set_ = made.seed.buildset(stamp, external="ext", properties={"a": 1})
+        request = made.seed.request(buildset=set_, builder="win")
+        _, (item,) = await made.farm.write(1, await plan_for(made.farm, RebuildRequest(request, 4)))
+        row = made.seed.row("buildrequests", item.request_id or 0)
+        del row["id"]
+        assert row == {
+            "buildsetid": item.buildset_id,
+            "buildername": "win",
+            "priority": 4,
+            "claimed_at": 0,
+            "claimed_by_name": None,
+            "claimed_by_incarnation": None,
+            "complete": 0,
+            "results": None,
+            "submitted_at": int(NOW),
+            "complete_at": None,
+        }
+        row = made.seed.row("buildsets", item.buildset_id or 0)
+        del row["id"]
+        assert row == {
+            "external_idstring": "ext",
+            "reason": "Self-serve: Rebuilt by zoe",
+            "sourcestampid": stamp,
+            "submitted_at": int(NOW),
+            "complete": 0,
+            "complete_at": None,
+            "results": None,
+        }
+
+    @twisted_test()
+    async def test_each_copy_has_a_buildset_of_its_own(self, made: Made) -> None:
+        request = made.pending({"a": '["1", "x"]'})
+        sets, properties = (made.seed.total(t) for t in ("buildsets", "buildset_properties"))
+        _, items = await made.farm.write(
+            1, await plan_for(made.farm, RebuildRequest(request, 0, 3))
+        )
+        assert made.seed.total("buildsets") == sets + 3
+        assert made.seed.total("buildset_properties") == properties + 3
+        assert len({i.buildset_id for i in items}) == 3
+
+    @pytest.mark.parametrize("claimed_at", [0, None])
+    @twisted_test()
+    async def test_a_buildset_ends_with_its_last_request(
+        self, made: Made, claimed_at: int | None
+    ) -> None:
+        set_ = made.seed.buildset(made.seed.stamp())
+        first, second = (made.seed.request(buildset=set_) for _ in range(2))
+        made.seed.execute("UPDATE buildrequests SET claimed_at = %s", claimed_at)
+        await made.farm.write(1, await plan_for(made.farm, CancelRequest(first)))
+        assert made.seed.row("buildrequests", first)["complete"] == 1
+        assert made.seed.row("buildsets", set_)["complete"] == 0
+        await made.farm.write(2, await plan_for(made.farm, CancelRequest(second)))
+        assert made.is_dropped(second)
+
+    @twisted_test()
+    async def test_a_buildset_with_a_running_request_stays_open(self, made: Made) -> None:
+        set_ = made.seed.buildset(made.seed.stamp())
+        dropped, running = (made.seed.request(buildset=set_) for _ in range(2))
+        made.seed.run(running)
+        await made.farm.write(1, await plan_for(made.farm, CancelRequest(dropped)))
+        row = made.seed.row("buildsets", set_)
+        assert (row["complete"], row["results"], row["complete_at"]) == (0, None, None)
+
+    @twisted_test()
+    async def test_a_request_completed_meanwhile_is_stale(self, made: Made) -> None:
+        request = made.pending()
+        plan = await plan_for(made.farm, CancelRequest(request))
+        made.seed.complete(request, results=0)
+        assert await made.farm.write(1, plan) == (Written.STALE, ())
+        assert made.seed.row("buildrequests", request)["results"] == 0
+
+    @twisted_test()
+    async def test_a_request_with_all_its_tries_is_read(self, made: Made) -> None:
+        request = made.pending()
+        lost = made.run(request)
+        made.seed.end(lost, at=T0 + 40)
+        made.seed.give_back(request)
+        build = made.seed.run(request, at=T0 + 100)
+        facts = await made.farm.read(CancelRequest(request))
+        assert facts is not None
+        assert [(t.id, t.start_time, t.finish_time) for t in facts.tries] == [
+            (lost, T0 + 11, T0 + 40),
+            (build, T0 + 100, None),
+        ]
+        assert facts.request.claimed_at == T0 + 99
+
+    @twisted_test()
+    async def test_a_text_that_cannot_be_stored_is_refused_and_nothing_written(
+        self, made: Made
+    ) -> None:
+        request = made.pending()
+        before = made.writes()
+        plan = await plan_for(made.farm, RebuildRequest(request), "no \ud800 character")
+        with pytest.raises(BadRequest, match="cannot store"):
+            await made.farm.write(1, plan)
+        assert made.writes() == before
+
+    @twisted_test()
+    async def test_markers_are_forgotten_when_settled_and_old(self, made: Made) -> None:
+        for id_ in (1, 2, 3):
+            plan = await plan_for(made.farm, Reprioritize(made.pending(), id_))
+            await made.farm.write(id_, plan)
+        for id_ in (1, 2):
+            await made.farm.settle(id_, Outcome(False, "Ok"))
+        made.seed.execute(
+            f"UPDATE {MARKERS} SET created_at = created_at - 86401 WHERE request_id <> 2"
+        )
+        await made.farm.forget(1)
+        left = made.seed.rows(f"SELECT request_id FROM {MARKERS} ORDER BY request_id")
+        assert [r["request_id"] for r in left] == [2, 3]
+
+
+# --- raced by a master ----------------------------------------------------------------------
+
+
+class TestWatching:
+    """A dropped request is looked at again: masters claim without looking."""
+
+    async def _drop(self, made: FarmUnderTest, request: int) -> Plan:
+        plan = await plan_for(made.farm, CancelRequest(request))
+        await made.farm.write(request, plan)
+        return plan
+
+    @twisted_test()
+    async def test_a_request_left_alone_was_cancelled(self, made: Made) -> None:
+        request = made.pending()
+        plan = await self._drop(made, request)
+        item = await made.farm.poke(plan.pokes[0], "zoe")
+        assert (item.state, item.request_id) == ("done", request)
+
+    @twisted_test()
+    async def test_a_request_claimed_all_the_same_has_its_build_stopped(self, made: Made) -> None:
+        request = made.pending()
+        plan = await self._drop(made, request)
+        build = made.run(request)
+        item = await made.farm.poke(plan.pokes[0], "zoe")
+        assert (item.state, item.build_id) == ("failed", build)
+        assert "no master host-a:/builds/a in the directory" in item.detail
+
+    @twisted_test()
+    async def test_a_build_that_starts_only_later_is_waited_for(self, made: Made) -> None:
+        farm = make_farm(made.scheduler, verify=3)
+        request = made.pending()
+        plan = await self._drop(made, request)
+        made.seed.claim(request)
+        watching = defer.ensureDeferred(farm.poke(plan.pokes[0], "zoe"))
+        await sleep(0.1)
+        assert not watching.called
+        build = made.seed.start(request)
+        assert (await watching).build_id == build
+
+    @twisted_test()
+    async def test_a_claim_without_a_build_stays_in_doubt(self, made: Made) -> None:
+        request = made.pending()
+        plan = await self._drop(made, request)
+        made.seed.claim(request)
+        item = await made.farm.poke(plan.pokes[0], "zoe")
+        assert (item.state, item.master) == ("unconfirmed", "host-a:/builds/a")
+
+
+# --- engines without transactions -----------------------------------------------------------
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    texts: list[str] = []
+
+    def observe(event: Any) -> None:
+        if event["log_level"] is LogLevel.warn:
+            texts.append(str(event["log_format"]))
+
+    globalLogPublisher.addObserver(observe)  # type: ignore[arg-type]  # as in conftest
+    yield texts
+    globalLogPublisher.removeObserver(observe)  # type: ignore[arg-type]  # as in conftest
+
+
+@pytest.fixture(scope="session")
+def myisam_url(mariadb: MariaDB) -> str:
+    url = mariadb.database("myisam", "utf8")
+    create(url, "mysql")
+    connection = connect(url)
+    cursor = connection.cursor()
+    for table in (*WRITTEN_TABLES, "builds", "sourcestamps"):
+        cursor.execute(f"ALTER TABLE {table} ENGINE=MyISAM")
+    connection.close()
+    return url
+
+
+@pytest.fixture
+def old(myisam_url: str, open_scheduler: OpenScheduler) -> Made:
+    scheduler = open_scheduler(myisam_url)
+    for table in (*WRITTEN_TABLES, "builds"):
+        scheduler.seed.execute(f"DELETE FROM {table}")
+    return Made(scheduler, make_farm(scheduler))
+
+
+@pytest.mark.mariadb
+class TestMyISAM:
+    """Without transactions a crash may leave half a job: seen, told, never repeated."""
+
+    @twisted_test()
+    async def test_a_job_is_written_and_told_about_once(
+        self, old: Made, warnings: list[str]
+    ) -> None:
+        request = old.pending()
+        for id_ in (1, 2):
+            plan = await plan_for(old.farm, RebuildRequest(request))
+            assert (await old.farm.write(id_, plan))[0] is Written.APPLIED
+        assert same(await old.farm.recall(1), Recorded(plan))
+        assert [w for w in warnings if "MyISAM" in w] == [
+            "the scheduler database has no transactions (MyISAM): an agent that dies"
+            " in the middle of a job leaves it for a person to look at"
+        ]
+        assert (await old.farm.write(1, plan))[0] is Written.BEFORE
+        assert len(old.copies(request)) == 2
+
+    @twisted_test()
+    async def test_a_stale_job_leaves_no_marker(self, old: Made) -> None:
+        request = old.pending()
+        plan = await plan_for(old.farm, CancelRequest(request))
+        old.run(request)
+        assert await old.farm.write(1, plan) == (Written.STALE, ())
+        assert await old.farm.recall(1) is None
+
+    @twisted_test()
+    async def test_a_job_cut_short_is_not_whole_and_shows_masters_nothing(self, old: Made) -> None:
+        request = old.pending()
+        before = old.seed.total("buildrequests")
+        plan = await plan_for(old.farm, RebuildRequest(request, 0, 2))
+        statements = lower.lower(plan, 1, marker=MARKERS, now=int(NOW), transactional=False)
+        for upto in range(1, len(statements) - 2):  # the last three: two requests, the marker
+            old.seed.execute(f"DELETE FROM {MARKERS}")
+            await old.scheduler.db.transact(statements[:upto])
+            assert same(await old.farm.recall(1), Recorded(plan, None, whole=False))
+            assert old.seed.total("buildrequests") == before
+            assert await old.farm.write(1, plan) == (Written.BEFORE, ())
+
+    @twisted_test()
+    async def test_one_table_without_transactions_is_enough(
+        self, warnings: list[str], url: str, open_scheduler: OpenScheduler
+    ) -> None:
+        scheduler = open_scheduler(url)
+        farm = make_farm(scheduler)
+        plan = decide(CancelRequest(1), None, "zoe")
+        try:
+            scheduler.seed.execute("ALTER TABLE buildset_properties ENGINE=MyISAM")
+            await farm.write(99, plan)
+        finally:
+            scheduler.seed.execute("ALTER TABLE buildset_properties ENGINE=InnoDB")
+        assert any("MyISAM" in w for w in warnings)
+
+
+# --- locks ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def url(mysql_urls: list[str]) -> str:
+    empty(mysql_urls[0])
+    return mysql_urls[0]
+
+
+@pytest.mark.mariadb
+class TestLocks:
+    """Masters stand still while we hold a lock, and we must not stand still with them."""
+
+    @twisted_test(20)
+    async def test_a_lock_of_a_master_delays_a_job_no_longer_than_the_statement_limit(
+        self, url: str, open_scheduler: OpenScheduler
+    ) -> None:
+        made = Made(s := open_scheduler(url, statement_seconds=2), make_farm(s))
+        request = made.pending()
+        plan = await plan_for(made.farm, Reprioritize(request, 9))
+        made.seed.execute("BEGIN")
+        made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", request)
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="held up by locks"):
+            await made.farm.write(1, plan)
+        assert time.monotonic() - started < 8
+        assert await made.farm.recall(1) is None
+        writing = defer.ensureDeferred(made.farm.write(1, plan))
+        await sleep(1.2)  # past the first lock time-out, so that it is tried again
+        assert not writing.called
+        made.seed.execute("COMMIT")
+        assert (await writing)[0] is Written.APPLIED
+        assert made.priority(request) == 9
+
+    @twisted_test(20)
+    async def test_a_lock_does_not_delay_jobs_on_other_requests(
+        self, url: str, open_scheduler: OpenScheduler
+    ) -> None:
+        made = Made(s := open_scheduler(url, statement_seconds=6), make_farm(s))
+        held, free = made.pending(), made.pending()
+        plans = [
+            await plan_for(made.farm, action)
+            for action in (CancelRequest(free), RebuildRequest(held, 0, 5))
+        ]
+        made.seed.execute("BEGIN")
+        made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", held)
+        try:
+            for id_, plan in enumerate(plans):
+                written, _ = await defer.ensureDeferred(made.farm.write(id_, plan)).addTimeout(
+                    1.5, _reactor()
+                )
+                assert written is Written.APPLIED
+        finally:
+            made.seed.execute("COMMIT")
+
+    @twisted_test(20)
+    async def test_our_own_locks_last_milliseconds(
+        self, url: str, open_scheduler: OpenScheduler
+    ) -> None:
+        """Time transactions from the first lock on; the bound is far above what is printed."""
+        made = Made(s := open_scheduler(url), make_farm(s))
+        requests = [made.pending({"a": '["1", "x"]'}) for _ in range(20)]
+        took: dict[str, list[float]] = {"cancel": [], "reprioritize": [], "100 copies": []}
+        for id_, request in enumerate(requests[:10]):
+            for name, action in (
+                ("reprioritize", Reprioritize(request, 5)),
+                ("cancel", CancelRequest(request)),
+                ("100 copies", RebuildRequest(requests[-1], 0, 100)),
+            ):
+                if name == "100 copies" and id_ > 2:
+                    continue
+                plan = await plan_for(made.farm, action)
+                started = time.perf_counter()
+                await made.farm.write(1000 + id_ * 3 + len(name), plan)
+                took[name].append(1000 * (time.perf_counter() - started))
+        for name, times in took.items():
+            print(f"{name}: {min(times):.1f} to {max(times):.1f} ms")
+        assert min(took["cancel"]) < 500
+        assert min(took["reprioritize"]) < 500
+        assert min(took["100 copies"]) < 5000
+
+
+def _reactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor
