@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from twisted.logger import LogLevel, globalLogPublisher
 
+from tests.services.mariadb import MariaDB, start_mariadb
+
 
 def pytest_collection_finish() -> None:
     """Take what is loaded by now out of the collections that follow every test."""
@@ -39,3 +41,11 @@ def logged_errors() -> Iterator[list[dict[str, Any]]]:
     assert not left, f"delayed calls left: {left}"
     texts = [str(e.get("log_failure") or e.get("log_format"))[:300] for e in errors]
     assert not errors, f"logged errors: {texts}"
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Run a MariaDB server; each test takes databases of its own."""
+    server = start_mariadb()
+    yield server
+    server.remove()

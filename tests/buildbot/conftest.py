@@ -15,7 +15,7 @@ from buildapi.buildbot.v08.schema import scheduler_schema
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import schema_sql, statements
 from tests.buildbot.seed import Seed, connect
-from tests.services.mariadb import MariaDB, start_mariadb
+from tests.services.mariadb import MariaDB
 
 MARKERS = "buildapi_markers"
 LIMITS: dict[str, Any] = {"size": 3, "max_waiting": 50, "statement_seconds": 5, "max_rows": 1000}
@@ -48,13 +48,6 @@ def create(url: str, dialect: str) -> None:
     for text in [*scheduler_schema(dialect), *(s.text for s in ours)]:
         cursor.execute(text)
     connection.close()
-
-
-@pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = start_mariadb(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.remove()
 
 
 @pytest.fixture(scope="session")

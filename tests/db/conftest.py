@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.sql import Query, Statement
-from tests.services.mariadb import MariaDB, start_mariadb
+from tests.services.mariadb import MariaDB
 
 DEFAULTS: dict[str, Any] = {
     "name": "test",
@@ -52,13 +52,6 @@ class OpenPool(Protocol):
     """Open a pool that is closed after the test."""
 
     def __call__(self, url: str, **options: Any) -> PooledDatabase: ...
-
-
-@pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = start_mariadb(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.remove()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.mariadb)])

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.service import Service, configured
 from tests.farm.farm import Farm
 from tests.farm.fixtures import MakeFarm, make_farm, make_module_farm, python27
-from tests.services.mariadb import MariaDB, start_mariadb
+from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
 
 __all__ = ["make_farm", "make_module_farm", "python27"]
@@ -24,14 +24,6 @@ BRANCHES = {
     "try": {"repo": "https://hg.example.org/try"},
 }
 MakeService = Callable[..., Service]
-
-
-@pytest.fixture(scope="session")
-def mariadb() -> Iterator[MariaDB]:
-    """Run a MariaDB server."""
-    server = start_mariadb()
-    yield server
-    server.remove()
 
 
 rabbitmq = pytest.fixture(scope="session", name="rabbitmq")(rabbitmq_server)

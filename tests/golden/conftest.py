@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -15,7 +14,6 @@ from tests.golden.cases import read_cases
 from tests.golden.client import Answer, ask
 from tests.golden.databases import Files, fill_server, make_files
 from tests.golden.program import program
-from tests.services.mariadb import start_mariadb
 
 ENGINES = ["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)]
 
@@ -29,19 +27,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module", params=ENGINES)
 def urls(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, str]]:
+) -> dict[str, str]:
     """Give the URLs of databases that hold the recorded farm."""
     if request.param == "mariadb":
-        server = start_mariadb()
-        yield fill_server(server)
-        server.remove()
-    else:
-        files: Files = request.getfixturevalue("files")
-        folder = tmp_path_factory.mktemp("databases")
-        yield {
-            name: f"sqlite:{shutil.copy(path, folder)}"
-            for name, path in attrs.asdict(files).items()
-        }
+        return fill_server(request.getfixturevalue("mariadb"))
+    files: Files = request.getfixturevalue("files")
+    folder = tmp_path_factory.mktemp("databases")
+    return {
+        name: f"sqlite:{shutil.copy(path, folder)}" for name, path in attrs.asdict(files).items()
+    }
 
 
 @pytest.fixture(scope="module")
