@@ -3,6 +3,7 @@
 PORT = 8010
 DATA = ./data
 VENV = .venv
+WORKERS = 3
 PYTEST_ARGS =
 FAST = not mariadb and not rabbitmq and not buildbot and not chromium
 
@@ -23,6 +24,7 @@ help:
 	@echo "make format     format the code and repair what lint can repair"
 	@echo "make services   install MariaDB, RabbitMQ, Chromium and gcc for the tests (Debian, Ubuntu)"
 	@echo "make clean      remove virtual environments and caches; data stays"
+	@echo "WORKERS=0 runs the tests one after the other, in one process."
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 to 3.13)."
 
 # --- virtual environment ----------------------------------------------------------------------
@@ -58,10 +60,10 @@ run: $(VENV)/.installed
 # --- check ------------------------------------------------------------------------------------
 
 test: $(VENV)/.installed-test
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 fast: $(VENV)/.installed-test
-	@$(VENV)/bin/python -m pytest -m '$(FAST)' $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m '$(FAST)' $(PYTEST_ARGS)
 
 fast-3.12 fast-3.13: fast-%:
 	@python=$$(PYTHON= QUIET=1 .ci/find-python $*) || { \

@@ -45,6 +45,7 @@ setup(
             "hypothesis>=6.100",
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
+            "pytest-xdist>=3.6",
             "cryptography>=43",
         ],
         "dev": [

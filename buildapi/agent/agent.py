@@ -11,12 +11,12 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from buildapi.agent.intake import Intake
 from buildapi.agent.order import InOrder
 from buildapi.agent.patience import Patience
 from buildapi.errors import BadRequest, Unavailable
-from buildapi.interfaces import Broker, Consumer, Farm, JobStore
+from buildapi.interfaces import Broker, Farm, JobStore
 from buildapi.jobs.decide import conclude, decide, refused
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
 from buildapi.model.outcome import Item, Outcome
@@ -58,28 +58,19 @@ class Agent(Service):
         self.name = "agent"
         self._order = InOrder()
         self._patience = Patience(self._reactor)
-        self._starting: defer.Deferred[Consumer | None] | None = None
+        self._intake = Intake(self._broker, self._queue, self._prefetch, self._drain_seconds)
 
     def startService(self) -> None:
         """Begin to consume."""
         Service.startService(self)
         self._patience.begin()
-        consuming = self._broker.consume(self._queue, self.handle, prefetch=self._prefetch)
-        self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
-
-    def _not_consuming(self, failure: Failure) -> None:
-        self._log.failure("agent: no jobs are taken", failure=failure)
+        self._intake.open(self.handle)
 
     def stopService(self) -> defer.Deferred[None]:
         """Take no more jobs and end those begun, within the drain time."""
         Service.stopService(self)
         self._patience.stop()
-        return defer.ensureDeferred(self._drain())
-
-    async def _drain(self) -> None:
-        consumer = await self._starting if self._starting is not None else None
-        if consumer is not None and not await consumer.stop(self._drain_seconds):
-            self._log.warn("agent: jobs still in hand are left for the next agent")
+        return defer.ensureDeferred(self._intake.close())
 
     async def handle(self, delivery: Delivery) -> Disposition:
         """Carry out one message, and say what is to become of it."""

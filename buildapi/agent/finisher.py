@@ -10,10 +10,10 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from buildapi.agent.intake import Intake
 from buildapi.agent.patience import Patience
-from buildapi.interfaces import Broker, Consumer, JobStore
+from buildapi.interfaces import Broker, JobStore
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
 from buildapi.model.outcome import Outcome
 from buildapi.model.wire import Malformed, decode_finished, finished
@@ -40,28 +40,19 @@ class Finisher(Service):
     def __attrs_post_init__(self) -> None:
         self.name = "finisher"
         self._patience = Patience(self._reactor)
-        self._starting: defer.Deferred[Consumer | None] | None = None
+        self._intake = Intake(self._broker, self._queue, PREFETCH, self._drain_seconds)
 
     def startService(self) -> None:
         """Begin to consume."""
         Service.startService(self)
         self._patience.begin()
-        consuming = self._broker.consume(self._queue, self.handle, prefetch=PREFETCH)
-        self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
-
-    def _not_consuming(self, failure: Failure) -> None:
-        self._log.failure("finisher: no reports are taken", failure=failure)
+        self._intake.open(self.handle)
 
     def stopService(self) -> defer.Deferred[None]:
         """Take no more reports and store those in hand."""
         Service.stopService(self)
         self._patience.stop()
-        return defer.ensureDeferred(self._drain())
-
-    async def _drain(self) -> None:
-        consumer = await self._starting if self._starting is not None else None
-        if consumer is not None:
-            await consumer.stop(self._drain_seconds)
+        return defer.ensureDeferred(self._intake.close())
 
     async def handle(self, delivery: Delivery) -> Disposition:
         """Store one report, and say what is to become of its message."""

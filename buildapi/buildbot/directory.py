@@ -134,6 +134,7 @@ class Source:
     def _keep(self, data: bytes) -> None:
         new = self.kept.with_name(self.kept.name + ".new")
         try:
+            new.parent.mkdir(parents=True, exist_ok=True)
             new.write_bytes(data)
             os.replace(new, self.kept)
         except OSError as e:

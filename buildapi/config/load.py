@@ -13,7 +13,7 @@ import attrs
 
 from buildapi.config.checks import CHECKS
 from buildapi.config.reader import Reader
-from buildapi.config.secret import printable, shown
+from buildapi.config.secret import one_line, printable, shown
 from buildapi.config.sections import DATABASES, SECTIONS, Config, Database, Databases
 from buildapi.config.values import Place
 from buildapi.errors import ConfigError
@@ -116,7 +116,7 @@ def _stop_at_errors(reader: Reader) -> None:
 
 def _document(file: Path) -> dict[str, Any]:
     """Parse TOML; its errors hold no text of the file, so a password cannot slip out."""
-    named = printable(str(file))
+    named = one_line(str(file))
     try:
         text = file.read_bytes().decode()
     except OSError as e:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from buildapi.config.secret import SHOWN_LENGTH, Secret, printable, shown, split_password
+from buildapi.config.secret import SHOWN_LENGTH, Secret, one_line, printable, shown, split_password
 from buildapi.config.values import BadValueError, Convert, Place, path, text
 
 T = TypeVar("T")
@@ -32,11 +32,11 @@ class Reader:
 
     def refuse(self, what: str) -> None:
         """Note an error."""
-        self.errors.append(f"{printable(str(self.file))}: {what}")
+        self.errors.append(f"{one_line(str(self.file))}: {what}")
 
     def warn(self, what: str) -> None:
         """Note what is allowed, but not wise."""
-        self.warnings.append(f"{printable(str(self.file))}: {what}")
+        self.warnings.append(f"{one_line(str(self.file))}: {what}")
 
     def section(self, name: str, section: type[T], table: object) -> T | None:
         """Read a table as a section; give None, and note why, where it is not one."""
@@ -184,7 +184,7 @@ def _warn_if_exposed(reader: Reader, holder: Path, what: str) -> None:
     except OSError:
         return
     if mode & (stat.S_IRGRP | stat.S_IROTH):
-        reader.warn(f"{what}, and group or others can read {printable(str(holder))}")
+        reader.warn(f"{what}, and group or others can read {one_line(str(holder))}")
 
 
 def key(convert: Convert, default: Any) -> Mapping[str, Key]:

@@ -72,8 +72,12 @@ def shown(value: object) -> str:
 
 def printable(text: str) -> str:
     """Spell a text on one line, and cut it."""
-    cut = text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return one_line(text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "...")
+
+
+def one_line(text: str) -> str:
+    """Spell a text on one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _redacted(text: str) -> str:

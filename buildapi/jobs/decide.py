@@ -129,10 +129,11 @@ def _stops(facts: RequestFacts, tries: Sequence[Try]) -> Sequence[StopBuild]:
     request = facts.request
     if request.claimed_by_name is None:
         return ()
-    return tuple(_stop(request, t, request.claimed_by_name) for t in tries)
+    return tuple(stop(request, t, request.claimed_by_name) for t in tries)
 
 
-def _stop(request: BuildRequest, build: Try, master: str) -> StopBuild:
+def stop(request: BuildRequest, build: Try, master: str) -> StopBuild:
+    """Make the step that stops a try of a request."""
     return StopBuild(
         build_id=build.id,
         brid=request.id,

@@ -38,6 +38,7 @@ class Listener(Service):
         self.name = "http"
         self.ports: list[Any] = []
         self._connections = WrappingFactory(self._site)
+        self._connections.noisy = self._site.noisy = False
 
     def startService(self) -> None:
         """Open all endpoints; :raises SystemExit: one cannot be opened, which is logged."""
@@ -56,7 +57,7 @@ class Listener(Service):
     def announce(self, path: str) -> None:
         """Log the address of a page for each port."""
         for port in self.ports:
-            self._log.info("{url}", url=_url(port.getHost()) + path)
+            self._log.info("self-serve is at {url}", url=_url(port.getHost()) + path)
 
     def stopService(self) -> defer.Deferred[None]:
         """Take no more, and wait for what is being answered."""

@@ -191,7 +191,7 @@ class Rig:
 
     async def kill(self, agent: Agent) -> None:
         """End an agent as a crash would: what it has in hand comes again."""
-        agent._drain_seconds = 0
+        agent._intake._drain_seconds = 0
         await agent.stopService()
 
     async def record(self, action: Action, who: str = "zoe") -> int:

@@ -437,9 +437,9 @@ async def test_an_agent_can_be_started_again(desk: Rig) -> None:
 async def test_an_agent_without_its_queue_says_so(rig: Rig, logged_errors: list[Any]) -> None:
     agent = rig.agent()
     await agent.stopService()
-    agent._queue = "missing"
+    agent._intake._queue = "missing"
     agent.startService()
-    assert "no jobs are taken" in logged_errors[0]["log_format"]
+    assert "nothing is taken" in logged_errors[0]["log_format"]
     logged_errors.clear()
     await agent.stopService()
 

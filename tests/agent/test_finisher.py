@@ -137,8 +137,8 @@ async def test_stopping_stores_what_is_in_hand_and_leaves_the_rest(rig: Rig) -> 
 async def test_a_finisher_without_its_queue_says_so(rig: Rig, logged_errors: list[Any]) -> None:
     finisher = rig.finisher()
     await finisher.stopService()
-    finisher._queue = "missing"
+    finisher._intake._queue = "missing"
     finisher.startService()
-    assert "no reports are taken" in logged_errors[0]["log_format"]
+    assert "nothing is taken" in logged_errors[0]["log_format"]
     logged_errors.clear()
     await finisher.stopService()

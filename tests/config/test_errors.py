@@ -331,3 +331,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/no.toml: cannot be read: No such file or directory"
     with pytest.raises(ConfigError, match=r": cannot be read: Is a directory$"):
         load(tmp_path, {})
+
+
+def test_a_long_path_is_told_whole(tmp_path: Path) -> None:
+    file = tmp_path / ("x" * 100) / "b.toml"
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert str(caught.value).startswith(f"{file}: cannot be read")

@@ -17,9 +17,9 @@ from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.identity import Identity, build_path, identify
 from buildapi.buildbot.v08.masters import MasterError, Masters
 from buildapi.db.sql import Database
+from buildapi.jobs import decide
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
-from buildapi.model.records import BuildRequest, Try
 from buildapi.model.steps import StopBuild, WatchDropped
 
 LOOK_SECONDS = 0.25
@@ -92,12 +92,16 @@ class Stopper:
             if known is None or not known.request.claimed_at:
                 return Item("done", "cancelled before it was started", request_id=step.brid)
             if known.running:
-                return await self.stop(_raced(known.request, known.running[-1]), who)
+                return await self._stop_raced(known, who)
             if self._reactor.seconds() >= end:
                 detail = "a master claimed it in the same moment, but no build of it is running"
                 master = known.request.claimed_by_name
                 return Item("unconfirmed", detail, request_id=step.brid, master=master)
             await task.deferLater(self._reactor, LOOK_SECONDS)
+
+    async def _stop_raced(self, known: RequestFacts, who: str) -> Item:
+        master = known.request.claimed_by_name or ""
+        return await self.stop(decide.stop(known.request, known.running[-1], master), who)
 
     async def _find(self, step: StopBuild) -> str | None:
         """Find the master that runs the build: the claiming one, else any other (double claim)."""
@@ -147,18 +151,6 @@ class Stopper:
             build_id=step.build_id,
             master=master or step.master,
         )
-
-
-def _raced(request: BuildRequest, build: Try) -> StopBuild:
-    return StopBuild(
-        build_id=build.id,
-        brid=request.id,
-        number=build.number,
-        buildername=request.buildername,
-        start_time=build.start_time,
-        revision=request.revision,
-        master=request.claimed_by_name or "",
-    )
 
 
 def _refusal(answer: Answer) -> str | None:

@@ -1,0 +1,38 @@
+"""Consume a queue from the start of a service to its end."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from buildapi.interfaces import Broker, Consumer
+from buildapi.model.messages import Handler
+
+log = Logger()
+
+
+@attrs.define
+class Intake:
+    """Take messages of ``queue``, at most ``prefetch`` at a time."""
+
+    _broker: Broker
+    _queue: str
+    _prefetch: int
+    _drain_seconds: float
+    _starting: defer.Deferred[Consumer | None] | None = attrs.field(default=None, init=False)
+
+    def open(self, handler: Handler) -> None:
+        """Begin to consume; a failure to is logged."""
+        consuming = self._broker.consume(self._queue, handler, prefetch=self._prefetch)
+        self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
+
+    def _not_consuming(self, failure: Failure) -> None:
+        log.failure("nothing is taken from {queue}", failure=failure, queue=self._queue)
+
+    async def close(self) -> None:
+        """Take no more, and wait up to the drain time for what is in hand."""
+        consumer = await self._starting if self._starting is not None else None
+        if consumer is not None and not await consumer.stop(self._drain_seconds):
+            log.warn("messages of {queue} still in hand are left to others", queue=self._queue)
