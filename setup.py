@@ -51,6 +51,7 @@ setup(
         "dev": [
             "mypy>=1.15",
             "pre-commit>=4",
+            "rich>=13",
             "ruff>=0.11",
             "types-PyMySQL>=1.1",
         ],
