@@ -46,12 +46,12 @@ setup(
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
             "pytest-xdist>=3.6",
+            "rich>=13",
             "cryptography>=43",
         ],
         "dev": [
             "mypy>=1.15",
             "pre-commit>=4",
-            "rich>=13",
             "ruff>=0.11",
             "types-PyMySQL>=1.1",
         ],

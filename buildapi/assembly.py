@@ -39,6 +39,7 @@ from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
+from buildapi.web.channel import Traffic
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
 from buildapi.web.jobrequests import JobRequests
@@ -304,7 +305,7 @@ class Assembly:
     @cached_property
     def listener(self) -> Listener:
         """The HTTP side."""
-        web, in_flight = self.config.web, set[Any]()
+        web, traffic = self.config.web, Traffic()
         policy = Policy(
             Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
             web.allowed_origins,
@@ -317,10 +318,10 @@ class Assembly:
             prefix=web.prefix,
             idle_seconds=web.idle_seconds,
             log_path=str(web.access_log) if web.access_log else None,
-            in_flight=in_flight,
+            traffic=traffic,
         )
         drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, web.listen, in_flight, drain)
+        return Listener(self.reactor, served, web.listen, traffic, drain)
 
     @cached_property
     def answers(self) -> Answers:

@@ -19,7 +19,7 @@ from werkzeug.routing import BaseConverter
 from buildapi.errors import BadRequest, BuildAPIError, NotFound
 from buildapi.web.auth import Authenticator
 from buildapi.web.call import call_of
-from buildapi.web.channel import channel_class
+from buildapi.web.channel import Traffic, channel_class
 from buildapi.web.deadline import Deadline
 from buildapi.web.negotiate import requested
 from buildapi.web.render import VARY, cors, format_of_error, write, write_error
@@ -180,9 +180,13 @@ def _without_slash(request: Any) -> bytes:
 
 
 class LoggingSite(Site):
-    """A site with an access log of its own, or none: Twisted's would go to the program's log."""
+    """A site with an access log of its own, or none: Twisted's would go to the program's."""
 
     protocol: Any
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer to TLS clients what our connections speak."""
+        return [b"http/1.1"]
 
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
@@ -198,19 +202,19 @@ def site(
     prefix: str,
     idle_seconds: float,
     log_path: str | None,
-    in_flight: set[Any],
+    traffic: Traffic,
 ) -> Site:
     """Make the site; ``log_path`` is where its access log goes, None for nowhere.
 
-    ``in_flight`` is kept to hold the requests begun and not yet answered.
+    ``traffic`` is kept to hold what is going on.
     """
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
         app.klein().resource(),
-        requestFactory=request_class(limits, prefix, app.origins, reactor, in_flight),
+        requestFactory=request_class(limits, prefix, app.origins, reactor, traffic.requests),
         logPath=log_path,
         timeout=idle_seconds,
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )
-    made.protocol = channel_class(limits.request_seconds)
+    made.protocol = channel_class(limits.request_seconds, traffic)
     return made

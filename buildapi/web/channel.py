@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+
+
+@attrs.define
+class Traffic:
+    """What is going on: requests begun and not yet answered, and open connections."""
+
+    requests: set[Any] = attrs.field(factory=set)
+    channels: set[Any] = attrs.field(factory=set)
 
 
 class Channel(HTTPChannel):
@@ -16,6 +25,7 @@ class Channel(HTTPChannel):
     """
 
     request_seconds: float
+    traffic: Traffic
     callLater: Any
     transport: Any
     _first_line: Any = None
@@ -31,9 +41,15 @@ class Channel(HTTPChannel):
         self._stop_clock()
         HTTPChannel.lineReceived(self, line)
 
+    def connectionMade(self) -> None:
+        """Count as open."""
+        self.traffic.channels.add(self)
+        HTTPChannel.connectionMade(self)
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Stop the clock."""
+        """Stop the clock, and count no more."""
         self._stop_clock()
+        self.traffic.channels.discard(self)
         HTTPChannel.connectionLost(self, reason)
 
     def _too_slow(self) -> None:
@@ -46,6 +62,7 @@ class Channel(HTTPChannel):
             self._first_line = None
 
 
-def channel_class(request_seconds: float) -> type[Channel]:
-    """Make the class of a site's connections."""
-    return type("SiteChannel", (Channel,), {"request_seconds": request_seconds})
+def channel_class(request_seconds: float, traffic: Traffic) -> type[Channel]:
+    """Make the class of a site's connections, which are noted in ``traffic``."""
+    attributes = {"request_seconds": request_seconds, "traffic": traffic}
+    return type("SiteChannel", (Channel,), attributes)

@@ -11,9 +11,10 @@ from twisted.internet import defer, task
 from twisted.internet.address import UNIXAddress
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
-from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.server import Site
+
+from buildapi.web.channel import Traffic
 
 LOOK_SECONDS = 0.05
 CLOSE_SECONDS = 1.0
@@ -22,7 +23,7 @@ CLOSE_SECONDS = 1.0
 
 @attrs.define(slots=False)
 class Listener(Service):
-    """Serve a site on endpoints; ``in_flight`` holds its unanswered requests.
+    """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
 
     Stopping takes no more connections and waits up to ``drain_seconds`` for those.
     """
@@ -30,15 +31,14 @@ class Listener(Service):
     _reactor: Any
     _site: Site
     _endpoints: Sequence[str]
-    _in_flight: set[Any]
+    _traffic: Traffic
     _drain_seconds: float
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "http"
         self.ports: list[Any] = []
-        self._connections = WrappingFactory(self._site)
-        self._connections.noisy = self._site.noisy = False
+        self._site.noisy = False
 
     def startService(self) -> None:
         """Open all endpoints; :raises SystemExit: one cannot be opened, which is logged."""
@@ -46,7 +46,7 @@ class Listener(Service):
         self._site.doStart()  # its access log is to outlive the ports
         for text in self._endpoints:
             failed: list[Failure] = []
-            opening = serverFromString(self._reactor, text).listen(self._connections)
+            opening = serverFromString(self._reactor, text).listen(self._site)
             opening.addCallbacks(self.ports.append, failed.append)
             if failed:
                 why = failed[0].getErrorMessage()
@@ -56,8 +56,9 @@ class Listener(Service):
 
     def announce(self, path: str) -> None:
         """Log the address of a page for each port."""
-        for port in self.ports:
-            self._log.info("self-serve is at {url}", url=_url(port.getHost()) + path)
+        for endpoint, port in zip(self._endpoints, self.ports, strict=True):
+            scheme = "https" if endpoint.startswith("ssl:") else "http"
+            self._log.info("self-serve is at {url}", url=_url(scheme, port.getHost()) + path)
 
     def stopService(self) -> defer.Deferred[None]:
         """Take no more, and wait for what is being answered."""
@@ -68,20 +69,20 @@ class Listener(Service):
         ports, self.ports = self.ports, []
         for port in ports:
             await defer.maybeDeferred(port.stopListening)
-        for request in self._in_flight:
+        for request in self._traffic.requests:
             request.close_after()
-        busy = [request.channel.transport for request in self._in_flight]
+        busy = [request.channel for request in self._traffic.requests]
         _close(c for c in self._open() if c not in busy)
-        await self._until(lambda: not self._in_flight, self._drain_seconds)
+        await self._until(lambda: not self._traffic.requests, self._drain_seconds)
         _close(self._open())
         await self._until(lambda: not self._open(), CLOSE_SECONDS)
         for connection in self._open():
-            connection.abortConnection()
+            connection.transport.abortConnection()
         await self._until(lambda: not self._open(), CLOSE_SECONDS)
         self._site.doStop()
 
     def _open(self) -> Sequence[Any]:
-        return list(self._connections.protocols)
+        return list(self._traffic.channels)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         end = self._reactor.seconds() + seconds
@@ -91,11 +92,11 @@ class Listener(Service):
 
 def _close(connections: Iterable[Any]) -> None:
     for connection in connections:
-        connection.loseConnection()
+        connection.transport.loseConnection()
 
 
-def _url(address: Any) -> str:
+def _url(scheme: str, address: Any) -> str:
     if isinstance(address, UNIXAddress):
         return f"unix:{address.name!r}"
     host = {"0.0.0.0": "localhost", "::": "localhost"}.get(address.host, address.host)  # noqa: S104  # how an open port calls itself
-    return f"http://[{host}]:{address.port}" if ":" in host else f"http://{host}:{address.port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{address.port}"

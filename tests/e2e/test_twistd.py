@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.service import Service, configured, environment, twistd
+from tests.services.certificates import Certificates
 from tests.services.mariadb import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,3 +104,27 @@ def test_two_ports_can_be_asked_for(tmp_path: Path) -> None:
             assert s.recv(100).startswith(b"HTTP/1.0 200 OK")
     finally:
         service.stop()
+
+
+def test_it_listens_with_tls(tmp_path: Path) -> None:
+    service = configured(tmp_path / "tls", {"sample": {"enabled": True, "builds": 10}})
+    certificates = Certificates.make()
+    certificates.write(service.folder)
+    text = (service.folder / "buildapi.toml").read_text()
+    tls = f"ssl:{service.port}:privateKey=server.key:certKey=server.pem:interface=127.0.0.1"
+    text = text.replace(f"tcp:{service.port}:interface=127.0.0.1", tls)
+    (service.folder / "buildapi.toml").write_text(text)
+    service.up()
+    try:
+        trusting = ssl.create_default_context(cafile=str(service.folder / "ca.pem"))
+        trusting.set_alpn_protocols(["h2", "http/1.1"])
+        trusting.check_hostname = False
+        with (
+            socket.create_connection(("127.0.0.1", service.port)) as plain,
+            trusting.wrap_socket(plain) as s,
+        ):
+            s.sendall(b"GET /self-serve/branches?format=json HTTP/1.0\r\n\r\n")
+            assert s.recv(100).startswith(b"HTTP/1.0 200 OK")
+    finally:
+        service.stop()
+    assert f"https://127.0.0.1:{service.port}/self-serve" in service.output()

@@ -14,6 +14,7 @@ import pytest_twisted
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
+from buildapi.web.channel import Traffic
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
 from buildapi.web.jobrequests import JobRequests
@@ -132,7 +133,7 @@ def build(settings: Settings) -> Served:
     routes = [*reads.routes(), *requests.routes(), *settings.more_routes]
     routes = [*home(routes, directory), *routes]
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
-    in_flight: set[Any] = set()
+    traffic = Traffic()
     http = site(
         WebApp(routes, Policy(auth, settings.origins, deadline)),
         reactor=reactor,
@@ -140,7 +141,7 @@ def build(settings: Settings) -> Served:
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
         log_path=str(settings.access_log) if settings.access_log else None,
-        in_flight=in_flight,
+        traffic=traffic,
     )
-    listener = Listener(reactor, http, settings.listen, in_flight, settings.drain_seconds)
-    return Served(listener, routes, in_flight, directory, builds, jobs, broker)
+    listener = Listener(reactor, http, settings.listen, traffic, settings.drain_seconds)
+    return Served(listener, routes, traffic.requests, directory, builds, jobs, broker)

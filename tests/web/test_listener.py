@@ -113,9 +113,9 @@ async def test_a_client_that_does_not_read_does_not_hold_up_a_stop(serve: Serve)
     wire.transport.pauseProducing()
     wire.send(request("GET", "/self-serve/try/request/21", JSON, last=False))
     await sleep(0.2)
-    assert served.listener._connections.protocols
+    assert served.listener._traffic.channels
     await _wait(served.listener.stopService())
-    assert not served.listener._connections.protocols
+    assert not served.listener._traffic.channels
     wire.close()
     await wire.closed
 
