@@ -13,13 +13,32 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 DAY = datetime.timedelta(days=1)
+SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: str,
+    issuer: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+) -> x509.CertificateBuilder:
+    """Begin a certificate with the key identifiers that Python 3.13 asks for."""
+    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    of_issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -29,6 +48,8 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + DAY)
+        .add_extension(own, False)
+        .add_extension(of_issuer, False)
     )
 
 
@@ -39,7 +60,8 @@ def _pem(certificate: x509.Certificate) -> bytes:
 def authority(name: str) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     """Make a self-signed authority; give its key and its certificate as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(True, 0), True)
+    builder = _builder(name, name, key, key)
+    builder = builder.add_extension(x509.BasicConstraints(True, 0), True).add_extension(SIGNS, True)
     return key, _pem(builder.sign(key, hashes.SHA256()))
 
 
@@ -60,7 +82,7 @@ class Certificates:
         names = x509.SubjectAlternativeName(
             [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         )
-        builder = _builder("localhost", "Test CA", key).add_extension(names, False)
+        builder = _builder("localhost", "Test CA", key, ca_key).add_extension(names, False)
         server_key = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
