@@ -3,7 +3,7 @@
 PORT = 8010
 DATA = ./data
 VENV = .venv
-WORKERS = 3
+WORKERS = 2
 PYTEST_ARGS =
 FAST = not mariadb and not rabbitmq and not buildbot and not chromium
 

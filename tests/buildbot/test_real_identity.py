@@ -8,11 +8,11 @@ import pytest
 
 from buildapi.buildbot.v08.identity import CLOCK_TOLERANCE, Identity, identify
 from buildapi.model.steps import StopBuild
-from tests.farm.conftest import farm
+from tests.farm.conftest import farm, farm_server
 from tests.farm.farm import Farm
 from tests.farm.fixtures import make_module_farm, python27
 
-__all__ = ["farm", "make_module_farm", "python27"]
+__all__ = ["farm", "farm_server", "make_module_farm", "python27"]
 
 pytestmark = pytest.mark.buildbot
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.farm.farm import Farm
@@ -11,9 +13,17 @@ from tests.farm.fixtures import (
     make_module_farm,
     python27,
 )
-from tests.services.mariadb import MariaDB
+from tests.services.mariadb import MariaDB, start_mariadb
 
 __all__ = ["make_farm", "make_module_farm", "python27"]
+
+
+@pytest.fixture(scope="module")
+def farm_server() -> Iterator[MariaDB]:
+    """Run a server of their own for farms: others restart theirs, and a master does not recover."""
+    server = start_mariadb()
+    yield server
+    server.remove()
 
 
 @pytest.fixture(
@@ -24,7 +34,7 @@ def farm(request: pytest.FixtureRequest, make_module_farm: MakeFarm) -> Farm:
     """Run one master with one slave, on SQLite and on MariaDB."""
     url = None
     if request.param == "mariadb":
-        server: MariaDB = request.getfixturevalue("mariadb")
+        server: MariaDB = request.getfixturevalue("farm_server")
         url = server.database("farm", charset="utf8")  # utf8mb4 is unknown to Buildbot 0.8.2
     farm = make_module_farm(url)
     farm.master("a", {"short": "short", "fail": "fail", "long": "long"})
