@@ -4,11 +4,13 @@
 class BuildAPIError(Exception):
     """Refuse a request with a text meant for its sender.
 
-    ``status`` is the HTTP status, ``code`` a short stable word for programs.
+    ``status`` is the HTTP status, ``code`` a short stable word for programs.  ``retry_after`` is
+    in seconds, None where asking again would not help.
     """
 
     status = 500
     code = "error"
+    retry_after: int | None = None
 
     def __init__(self, msg: str) -> None:
         super().__init__(msg)
@@ -42,11 +44,21 @@ class TooLarge(BuildAPIError):
     status, code = 413, "too_large"
 
 
-class Unavailable(BuildAPIError):
-    """Refuse for now: nothing was done, asking again later is safe.
+class InProgress(BuildAPIError):
+    """Refuse for now what is being decided in this moment; ask again in a second."""
 
-    ``retry_after`` is in seconds.
-    """
+    status, code = 409, "in_progress"
+    retry_after = 1
+
+
+class KeyReused(BuildAPIError):
+    """Refuse a key that stands for another request."""
+
+    status, code = 422, "idempotency_key_reused"
+
+
+class Unavailable(BuildAPIError):
+    """Refuse for now: nothing was done, asking again later is safe."""
 
     status, code = 503, "unavailable"
     retry_after = 5

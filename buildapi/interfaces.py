@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch, Branches
-from buildapi.model.facts import RequestFacts
+from buildapi.model.builders import Builders
+from buildapi.model.facts import Known
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import (
     BranchDay,
     BuildDetails,
+    JobKey,
     JobRecord,
+    KeyedJob,
+    Progress,
     RequestDetails,
     UserBuilds,
 )
@@ -71,18 +75,32 @@ class Broker(Protocol):
 class JobStore(Protocol):
     """Keep job requests: the ``jobrequests`` table and what became of each."""
 
-    async def add(self, who: str, when: int, action: str, what: Mapping[str, Any]) -> int:
+    async def add(
+        self,
+        who: str,
+        when: int,
+        action: str,
+        what: Mapping[str, Any],
+        key: JobKey | None = None,
+    ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
         :raises DatabaseUnavailable: nothing was recorded.
         :raises BadRequest: it cannot be stored, and why.
+        :raises InProgress: a job has this key already; nothing was recorded.
         """
+
+    async def keyed(self, name: str, since: int) -> KeyedJob | None:
+        """Find the job of a key, recorded at ``since`` or later and not refused."""
+
+    async def forget_keys(self, before: int) -> None:
+        """Forget the keys of jobs recorded before a time."""
 
     async def sent(self, request_id: int) -> None:
         """Note that the message is safe with the broker."""
 
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        """Finish a job nobody has begun as failed, so that it is never executed.
+        """Finish a job nobody has begun as failed, so that it is never executed, and free its key.
 
         Return False where an agent was faster: then it counts as accepted.
         """
@@ -92,6 +110,12 @@ class JobStore(Protocol):
 
         Return False where it is finished, or unknown: then it must not be executed.
         """
+
+    async def progress(self, request_id: int, progress: Progress, now: int) -> None:
+        """Note how far a job is that is not finished."""
+
+    async def finished(self, request_ids: Sequence[int]) -> Set[int]:
+        """Tell which of these jobs are finished, or not there."""
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Store the report of an unfinished job; return False where it was finished already."""
@@ -131,18 +155,32 @@ class Builds(Protocol):
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         """List names of builders with requests submitted since a time, sorted."""
 
+    async def has_builder(self, name: str, since: int) -> bool:
+        """Tell whether a builder of this name had a request since a time."""
+
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         """List what belongs to the changes of an author, at most 200 rows of each kind."""
 
 
-class Farm(Protocol):
-    """Act on the farm: one transaction in the scheduler database, then pokes at masters."""
+class Observer(Protocol):
+    """Read what an action is about."""
+
+    async def read(self, action: Action) -> Known:
+        """Read what is to be known before an action is decided.
+
+        :raises Unavailable: it cannot be read now.
+        :raises BadRequest: it is more than can be handled at once.
+        """
+
+
+class Farm(Observer, Protocol):
+    """Act on the farm: one transaction in the scheduler database, then pokes at masters.
+
+    What is read comes from the scheduler database itself, not from a replica.
+    """
 
     async def recall(self, request_id: int) -> Recorded | None:
         """Tell how far a job got before, by its marker row in the scheduler database."""
-
-    async def read(self, action: Action) -> RequestFacts | None:
-        """Read what an action is about from the scheduler database itself, not a replica."""
 
     async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
         """Do all writes of a plan and the marker row in one short transaction, or nothing.
@@ -152,18 +190,30 @@ class Farm(Protocol):
         :raises BadRequest: a value cannot be stored; nothing was written.
         """
 
-    async def poke(self, step: Poke, who: str) -> Item:
-        """Carry out one step at a master and look for its effect; safe to repeat."""
+    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+        """Carry out one step outside the database and look for its effect; safe to repeat.
+
+        ``request_id`` is the job's, which tells its effect from the same one of another job.
+        """
 
     async def settle(self, request_id: int, outcome: Outcome) -> None:
         """Record the final outcome in the marker row."""
 
 
 class Directory(Protocol):
-    """Know the farm's branches."""
+    """Know the farm's branches and builders."""
 
     def branches(self) -> Branches:
         """Give the last good branches.
 
         :raises Unavailable: none were ever read.
         """
+
+    def builders(self) -> Builders | None:
+        """Give the last good builders; None where the farm lists none.
+
+        :raises Unavailable: none were ever read.
+        """
+
+    def ages(self) -> Mapping[str, float | None]:
+        """Tell by name of each document how many seconds ago it was good; None: never."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,14 +13,16 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.agent.intake import Intake
-from buildapi.agent.order import InOrder
+from buildapi.agent.order import InOrder, Keys, Turn
 from buildapi.agent.patience import Patience
-from buildapi.errors import BadRequest, Unavailable
+from buildapi.agent.performer import Performer
+from buildapi.errors import Unavailable
 from buildapi.interfaces import Broker, Farm, JobStore
-from buildapi.jobs.decide import conclude, decide, refused
+from buildapi.model.actions import REVISION_LEAST, CancelRevision, OfRevision
+from buildapi.model.facts import RequestFacts
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
-from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Plan, Poke, Written
+from buildapi.model.outcome import Outcome
+from buildapi.model.rules import Rules
 from buildapi.model.wire import (
     FINISHED,
     JobMessage,
@@ -31,9 +33,6 @@ from buildapi.model.wire import (
 )
 
 T = TypeVar("T")
-
-DECISIONS = 3
-"""How often a job is decided anew when what it is about changes in between."""
 
 FAILURES = 3
 """Deliveries after which a job that fails for no known reason is reported as failed."""
@@ -47,6 +46,7 @@ class Agent(Service):
     _broker: Broker
     _store: JobStore
     _farm: Farm
+    _rules: Rules
     _queue: str
     _agent_name: str
     _prefetch: int
@@ -58,6 +58,7 @@ class Agent(Service):
         self.name = "agent"
         self._order = InOrder()
         self._patience = Patience(self._reactor)
+        self._performer = Performer(self._reactor, self._farm, self._store, self._rules, self._now)
         self._intake = Intake(self._broker, self._queue, self._prefetch, self._drain_seconds)
 
     def startService(self) -> None:
@@ -93,8 +94,8 @@ class Agent(Service):
             return self._patience.insist(what, do, end)
 
         try:
-            async with self._order.turn(lambda: insist(partial(self._subject, job))):
-                return await insist(partial(self._job, job))
+            async with self._order.turn(lambda: insist(partial(self._keys, job))) as turn:
+                return await insist(partial(self._job, job, turn))
         except Unavailable:
             return self._patience.given_up()
 
@@ -124,20 +125,31 @@ class Agent(Service):
         await self._store.finish(request_id, report, int(self._now()))
         return DeadLetter(reason)
 
-    async def _subject(self, job: JobMessage) -> Hashable:
-        facts = await self._farm.read(job.action)
-        return facts.request.id if facts else None
+    async def _keys(self, job: JobMessage) -> Keys:
+        """Tell what a job keeps its turn on: its request, and its revision until it is written.
 
-    async def _job(self, job: JobMessage) -> Disposition:
+        So a build asked for after the cancel of a revision is not cancelled, and one asked for
+        before it is; those that cancel no revision do not wait for each other's.
+        """
+        if isinstance(job.action, CancelRevision):
+            return Keys(writing=_revision(job.action.revision))
+        if isinstance(job.action, OfRevision):
+            return Keys(beside=_revision(job.action.revision))
+        facts = await self._farm.read(job.action)
+        if not isinstance(facts, RequestFacts):
+            return Keys()
+        return Keys([facts.request.id], beside=_revision(facts.request.revision))
+
+    async def _job(self, job: JobMessage, turn: Turn) -> Disposition:
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
             return await self._not_ours(job)
-        outcome = await self._perform(job)
+        outcome = await self._performer.perform(job, turn.written)
         self._log.info(
             "job {id} {action} by {who}: {msg}",
             id=job.request_id,
             action=job.action.name,
             who=job.who,
-            msg=outcome.msg,
+            msg=_in_short(outcome),
         )
         await self._report(job, outcome)
         return Ack()
@@ -147,64 +159,6 @@ class Agent(Service):
             return DeadLetter(f"no job {job.request_id} is recorded")
         self._log.info("job {id} is finished: not executed", id=job.request_id)
         return Ack()
-
-    async def _perform(self, job: JobMessage) -> Outcome:
-        recorded = await self._farm.recall(job.request_id)
-        if recorded is None:
-            plan, made = await self._write(job)
-        elif recorded.outcome is not None:
-            return recorded.outcome
-        elif not recorded.whole:
-            return INTERRUPTED
-        else:
-            plan, made = recorded.plan, AGAIN if recorded.plan.writes else ()
-        outcome = conclude(plan, [*made, *await self._pokes(plan.pokes, job)])
-        if plan.writes or plan.pokes:
-            await self._farm.settle(job.request_id, outcome)
-        return outcome
-
-    async def _write(self, job: JobMessage) -> tuple[Plan, Sequence[Item]]:
-        """Decide and write, again where what was decided about has changed in between."""
-        for _ in range(DECISIONS):
-            plan = decide(job.action, await self._farm.read(job.action), job.who)
-            if not plan.writes and not plan.pokes:
-                return plan, ()
-            try:
-                written, made = await self._farm.write(job.request_id, plan)
-            except BadRequest as e:
-                return refused(e.msg), ()
-            match written:
-                case Written.APPLIED:
-                    return plan, made
-                case Written.BEFORE:
-                    raise Unavailable("another agent has this job in hand")
-                case Written.STALE:
-                    self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)
-        return Plan(CHANGING), ()
-
-    async def _pokes(self, pokes: Sequence[Poke], job: JobMessage) -> Sequence[Item]:
-        running = [defer.ensureDeferred(self._poke(step, job)) for step in pokes]
-        ended = await defer.gatherResults(running)
-        for result in ended:
-            if isinstance(result, Unavailable):
-                raise result
-        return [result for result in ended if isinstance(result, Item)]
-
-    async def _poke(self, step: Poke, job: JobMessage) -> Item | Unavailable:
-        """Do one step; give Unavailable back, so that the others still end."""
-        try:
-            return await self._farm.poke(step, job.who)
-        except Unavailable as e:
-            return e
-        except Exception:
-            incident = uuid.uuid4().hex[:8]
-            self._log.failure(
-                "job {id}: {step} failed, incident {incident}",
-                id=job.request_id,
-                step=step,
-                incident=incident,
-            )
-            return Item("failed", f"incident {incident}", request_id=step.brid)
 
     async def _report(self, job: JobMessage, outcome: Outcome) -> None:
         message = finished(job.request_id, outcome, self._agent_name)
@@ -216,14 +170,18 @@ class Agent(Service):
         )
 
 
-AGAIN = (Item("done", "written before an agent was interrupted; not written again"),)
-INTERRUPTED = Outcome(
-    True,
-    "An agent died while it wrote this job: look at what is there before asking again",
-    (Item("failed", "the scheduler database has no transactions; the job is not repeated"),),
-)
-CHANGING = Outcome(
-    True,
-    "The request keeps changing, nothing was done",
-    (Item("failed", f"it changed {DECISIONS} times while this was decided; ask again"),),
-)
+def _revision(revision: str | None) -> Sequence[str]:
+    """Make the key of a revision: as many characters as the shortest prefix that names it.
+
+    Case is left out, as databases do when they compare.
+    """
+    return [revision[:REVISION_LEAST].lower()] if revision else []
+
+
+def _in_short(outcome: Outcome) -> str:
+    """Word an outcome in one line."""
+    lines = outcome.msg.splitlines()
+    if len(lines) < 2:
+        return outcome.msg
+    failed = sum(item.state in ("failed", "unconfirmed") for item in outcome.items)
+    return f"{len(lines)} requests, {len(outcome.items)} items, {failed} of them not as asked"

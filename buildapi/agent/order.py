@@ -1,36 +1,116 @@
-"""Keep the order of jobs on the same thing, and let all others run at once."""
+"""Keep the order of jobs on the same things, and let all others run at once."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
 from twisted.internet import defer
 
 
+@attrs.frozen
+class Keys:
+    """What a job keeps its turn on: to its end, or until it has ``written``.
+
+    Jobs with a key ``beside`` do not wait for each other, only for one that has it in ``writing``;
+    and that one waits for them.
+    """
+
+    whole: Sequence[Hashable] = ()
+    writing: Sequence[Hashable] = ()
+    beside: Sequence[Hashable] = ()
+
+
+@attrs.define
+class Line:
+    """Who must be waited for at a key: the last one alone, and those that came beside since."""
+
+    alone: defer.Deferred[None] | None = None
+    beside: list[defer.Deferred[None]] = attrs.field(factory=list)
+
+    def join(self, mine: defer.Deferred[None], *, alone: bool) -> Sequence[defer.Deferred[None]]:
+        """Come last; list whom to wait for."""
+        before = [] if self.alone is None else [self.alone]
+        if not alone:
+            self.beside.append(mine)
+            return before
+        before, self.alone, self.beside = [*before, *self.beside], mine, []
+        return before
+
+    def leave(self, mine: defer.Deferred[None]) -> None:
+        """Need not be waited for any more."""
+        if self.alone is mine:
+            self.alone = None
+        elif mine in self.beside:
+            self.beside.remove(mine)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nobody need be waited for."""
+        return self.alone is None and not self.beside
+
+
+Lines = dict[Hashable, Line]
+
+
+@attrs.define
+class Turn:
+    """The turn of one job; those after it wait for the keys they share."""
+
+    _lines: Lines
+    _keys: Keys
+    _held: dict[Hashable, defer.Deferred[None]] = attrs.field(factory=dict, init=False)
+
+    def take(self) -> Sequence[defer.Deferred[None]]:
+        """Queue up; list whom to wait for."""
+        keys = self._keys
+        before: list[defer.Deferred[None]] = []
+        for key in dict.fromkeys((*keys.whole, *keys.writing, *keys.beside)):
+            self._held[key] = mine = defer.Deferred[None]()
+            line = self._lines.setdefault(key, Line())
+            before += line.join(mine, alone=key not in keys.beside)
+        return before
+
+    def written(self) -> None:
+        """Let those go on that wait for the writes; harmless to repeat."""
+        self._let_go([*self._keys.writing, *self._keys.beside])
+
+    def end(self) -> None:
+        """Let all go on."""
+        self._let_go(list(self._held))
+
+    def _let_go(self, keys: Sequence[Hashable]) -> None:
+        for key in keys:
+            held = self._held.pop(key, None)
+            if held is None:
+                continue
+            line = self._lines[key]
+            line.leave(held)
+            if line.is_empty:
+                del self._lines[key]
+            held.callback(None)
+
+
 @attrs.define
 class InOrder:
-    """Let callers with equal keys in one at a time, in the order in which they came."""
+    """Let jobs with a key in common in one at a time, in the order in which they came."""
 
-    _tails: dict[Hashable, defer.Deferred[None]] = attrs.field(factory=dict, init=False)
+    _lines: Lines = attrs.field(factory=dict, init=False)
     _door: defer.DeferredLock = attrs.field(factory=defer.DeferredLock, init=False)
 
     @asynccontextmanager
-    async def turn(self, key: Callable[[], Awaitable[Hashable]]) -> AsyncIterator[None]:
-        """Find the key out (callers do so one after the other, keeping their order) and wait."""
+    async def turn(self, keys: Callable[[], Awaitable[Keys]]) -> AsyncIterator[Turn]:
+        """Find the keys out (jobs do so one after the other, keeping their order) and wait."""
         async with self._door:
-            name = await key()
-            before, mine = self._tails.get(name), defer.Deferred[None]()
-            self._tails[name] = mine
+            turn = Turn(self._lines, await keys())
+            before = turn.take()
         try:
-            if before is not None:
-                await _ended(before)
-            yield
+            for one in before:
+                await _ended(one)
+            yield turn
         finally:
-            if self._tails.get(name) is mine:
-                del self._tails[name]
-            mine.callback(None)
+            turn.end()
 
 
 def _ended(before: defer.Deferred[None]) -> defer.Deferred[None]:

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
 from buildapi.interfaces import Broker, JobStore
-from buildapi.model.actions import InvalidValueError
 from buildapi.model.outcome import Outcome
-from buildapi.model.records import JobRecord
+from buildapi.model.records import KEY_SECONDS, JobRecord
+from buildapi.model.values import InvalidValueError
 from buildapi.model.wire import REQUESTS, JobMessage, action_from, encode_request, finished
 
 GRACE = 60
@@ -30,11 +30,12 @@ UNSENT = "Couldn't send message to broker"
 
 @attrs.define(slots=False)
 class Outbox(Service):
-    """Look for such jobs at the start and then regularly.
+    """Look for such jobs at the start and then regularly, and forget old idempotency keys.
 
     One not known to be sent is finished as failed, guarded against an agent that has begun:
     nobody was told 202 for it.  Where the broker forgets its messages when it restarts, all
     unfinished ones are sent again at the start, which is safe: an agent does a job once.
+    ``sweeps`` counts those that were made to the end.
     """
 
     _reactor: Any
@@ -45,6 +46,7 @@ class Outbox(Service):
 
     def __attrs_post_init__(self) -> None:
         self.name = "outbox"
+        self.sweeps = 0
         self._running: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -68,6 +70,8 @@ class Outbox(Service):
                     await self.resend()
                 forgotten = False
                 await self.refuse_unsent(int(self._now()) - GRACE)
+                await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
+                self.sweeps += 1
             except Unavailable as e:
                 self._log.warn("outbox: not swept: {msg}", msg=e.msg)
             except defer.CancelledError:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches
+from buildapi.model.builders import Builder, Builders
 
 FIRST_RETRY = 5.0
 """Seconds after which a failed refresh is tried again, doubling up to the refresh interval."""
@@ -24,13 +25,17 @@ log = Logger()
 
 @attrs.frozen
 class Master:
-    """An entry of the masters file; ``http_port`` is None for one without a web interface."""
+    """An entry of the masters file; a port is None where nothing listens.
+
+    ``pb_port`` is where it takes changes and slaves.
+    """
 
     db_name: str
     hostname: str
     http_port: int | None
     pb_port: int | None
     role: str | None
+    name: str | None = None
 
     @property
     def url(self) -> str | None:
@@ -45,8 +50,12 @@ class NotADirectoryFile(Exception):
 def parse_branches(document: Any) -> Mapping[str, Mapping[str, Any]]:
     """Check the branches file: an object of objects with sensible repositories.
 
+    A list of objects that name themselves is taken as well.
+
     :raises NotADirectoryFile: it is something else.
     """
+    if isinstance(document, list):
+        document = _by_name(document)
     if not isinstance(document, dict) or not document:
         raise NotADirectoryFile("a non-empty JSON object of branches is needed")
     wrong = [name for name, value in document.items() if not isinstance(value, dict)]
@@ -57,6 +66,36 @@ def parse_branches(document: Any) -> Mapping[str, Mapping[str, Any]]:
     except ValueError as e:
         raise NotADirectoryFile(f"a repo is no URL: {e}") from e
     return document
+
+
+def _by_name(entries: Sequence[Any]) -> Mapping[str, Any]:
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise NotADirectoryFile("each entry of a list of branches must have a name")
+    return {entry["name"]: entry for entry in entries}
+
+
+def parse_builders(document: Any) -> Builders:
+    """Check the builders file: an object whose ``builders`` is an object of objects.
+
+    :raises NotADirectoryFile: it is something else.
+    """
+    entries = document.get("builders") if isinstance(document, dict) else None
+    if not isinstance(entries, dict):
+        raise NotADirectoryFile('a JSON object with an object "builders" is needed')
+    return Builders({name: _builder(name, entry) for name, entry in entries.items()})
+
+
+def _builder(name: str, entry: Any) -> Builder:
+    fields = entry if isinstance(entry, dict) else {}
+    said = fields.get("properties")
+    properties = said if isinstance(said, dict) else {}
+    texts = (
+        properties.get("branch"),
+        properties.get("repo_path"),
+        fields.get("slavepool"),
+    )
+    return Builder(name, *(text if isinstance(text, str) else None for text in texts))
 
 
 def parse_masters(document: Any) -> Mapping[str, Master]:
@@ -75,7 +114,12 @@ def _master(entry: Mapping[str, Any]) -> Master | None:
     if not isinstance(db_name, str) or not isinstance(hostname, str):
         return None
     return Master(
-        db_name, hostname, _port(entry, "http_port"), _port(entry, "pb_port"), entry.get("role")
+        db_name=db_name,
+        hostname=hostname,
+        http_port=_port(entry, "http_port"),
+        pb_port=_port(entry, "pb_port"),
+        role=entry.get("role"),
+        name=entry.get("name"),
     )
 
 
@@ -142,9 +186,9 @@ class Source:
 
 
 class DirectoryService(Service):
-    """Refresh branches and masters, ``refresh_seconds`` apart, sooner after a failure.
+    """Refresh branches, masters and builders, ``refresh_seconds`` apart, sooner after a failure.
 
-    ``reactor`` provides IReactorTime.
+    ``reactor`` provides IReactorTime; ``builders`` is None where the farm lists none.
     """
 
     def __init__(
@@ -152,13 +196,14 @@ class DirectoryService(Service):
         reactor: Any,
         branches: Source,
         masters: Source,
+        builders: Source | None = None,
         *,
         refresh_seconds: float,
         stored_names: Mapping[str, Sequence[str]],
     ) -> None:
         self.name = "directory"
         self._reactor = reactor
-        self._branches, self._masters = branches, masters
+        self._branches, self._masters, self._builders = branches, masters, builders
         self._interval, self._stored = refresh_seconds, stored_names
         self._loop: defer.Deferred[None] | None = None
         self._table: tuple[object, Branches] | None = None
@@ -166,7 +211,15 @@ class DirectoryService(Service):
     @property
     def sources(self) -> Sequence[Source]:
         """List the documents, for status pages."""
-        return (self._branches, self._masters)
+        all_of_them = (self._branches, self._masters, self._builders)
+        return tuple(source for source in all_of_them if source is not None)
+
+    def ages(self) -> Mapping[str, float | None]:
+        """Tell by name of each document how many seconds ago it was good; None: never."""
+        now = self._reactor.seconds()
+        return {
+            s.name: None if s.good_at is None else max(0.0, now - s.good_at) for s in self.sources
+        }
 
     def startService(self) -> None:
         """Recall what was kept, then refresh for as long as the service runs."""
@@ -198,7 +251,10 @@ class DirectoryService(Service):
             await task.deferLater(self._reactor, wait)
 
     def branches(self) -> Branches:
-        """Give the last good branches; :raises Unavailable: none were ever read."""
+        """Give the last good branches.
+
+        :raises Unavailable: none were ever read.
+        """
         good = self._branches.good
         if good is None:
             raise Unavailable("The branches are not known yet")
@@ -209,3 +265,15 @@ class DirectoryService(Service):
     def masters(self) -> Mapping[str, Master]:
         """Give the last good masters by ``db_name``; none where none were ever read."""
         return self._masters.good or {}
+
+    def builders(self) -> Builders | None:
+        """Give the last good builders; None where the farm lists none.
+
+        :raises Unavailable: none were ever read.
+        """
+        if self._builders is None:
+            return None
+        if self._builders.good is None:
+            raise Unavailable("The builders are not known yet")
+        good: Builders = self._builders.good
+        return good

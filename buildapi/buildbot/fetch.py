@@ -78,13 +78,20 @@ class Fetcher:
         seconds: float,
         limit: int = 2**20,
         data: dict[str, str] | None = None,
+        document: Any = None,
+        token: str | None = None,
     ) -> Answer:
         """Fetch within ``seconds``; ``limit`` is the most bytes of a body.
+
+        ``data`` is sent as a form, ``document`` as JSON; ``token`` is a bearer's.
 
         :raises FetchError: there is no whole answer.
         """
         end = self._reactor.seconds() + seconds
-        running = defer.ensureDeferred(self._go(method, url, limit, data))
+        sent = {"data": data, "headers": _authorization(token)}
+        if document is not None:
+            sent["json"] = document
+        running = defer.ensureDeferred(self._go(method, url, limit, sent))
         try:
             return await _cancellable(running.addTimeout(seconds, self._reactor))
         except defer.CancelledError:
@@ -94,15 +101,19 @@ class Fetcher:
                 raise FetchError(f"no answer within {seconds:g} s", timed_out=True) from e
             raise _in_words(e) from e
 
-    async def _go(self, method: str, url: str, limit: int, data: dict[str, str] | None) -> Answer:
+    async def _go(self, method: str, url: str, limit: int, sent: dict[str, Any]) -> Answer:
         response = await self._client.request(
-            method, url, allow_redirects=False, unbuffered=True, data=data
+            method, url, allow_redirects=False, unbuffered=True, **sent
         )
         collect = _Collect(limit)
         response.deliverBody(collect)
         body = await collect.done
         location = response.headers.getRawHeaders("location")
         return Answer(response.code, body, location[0] if location else None)
+
+
+def _authorization(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
 def _agent(reactor: Any) -> Any:

@@ -171,7 +171,15 @@ def document(value: object, place: Place) -> str:
     location = text(value, place)
     if "://" not in location:
         return str(file(location, place))
-    allowed = "a file or an http(s) URL without user name and password"
+    return _http(location, "a file or an http(s) URL without user name and password")
+
+
+def http_url(value: object, place: Place) -> str:
+    """Take an http(s) URL."""
+    return _http(text(value, place), "an http(s) URL without user name and password")
+
+
+def _http(location: str, allowed: str) -> str:
     parts = _split(location, allowed)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise BadValueError(allowed)

@@ -80,6 +80,12 @@ def master_login_is_whole(config: Config) -> Iterator[str]:
         yield '[agent] master_username = "": must be given with master_password'
 
 
+def clobberer_has_a_place(config: Config) -> Iterator[str]:
+    """Need an address beside the clobberer's token."""
+    if config.clobber.token is not None and config.clobber.url is None:
+        yield '[clobber] url = "": must be given with token'
+
+
 def embedded_broker_has_both_ends(config: Config) -> Iterator[str]:
     """Refuse a broker inside this process without both roles in it."""
     if config.broker.scheme == "embedded" and len(config.service.roles) < 2:
@@ -125,6 +131,7 @@ CHECKS: tuple[Check, ...] = (
     sqlite_files_serve,
     passwords_have_a_use,
     master_login_is_whole,
+    clobberer_has_a_place,
     embedded_broker_has_both_ends,
     queues_differ,
     development_user_stays_local,

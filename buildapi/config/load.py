@@ -105,6 +105,7 @@ def _completed(config: Config, reader: Reader) -> Config:
             directory,
             branches=directory.branches or str(config.service.data / "branches.json"),
             masters=directory.masters or str(config.service.data / "masters.json"),
+            builders=directory.builders or str(config.service.data / "builders.json"),
         )
     return attrs.evolve(config, directory=directory, warnings=tuple(reader.warnings))
 

@@ -5,6 +5,7 @@ What each key means is told in docs/configuration.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -19,12 +20,14 @@ from buildapi.config.addresses import (
     database_url,
     document,
     endpoint,
+    http_url,
 )
 from buildapi.config.reader import key, secret
 from buildapi.config.secret import Secret
 from buildapi.config.values import (
     certificates,
     choice,
+    expression,
     flag,
     folder,
     host_name,
@@ -146,10 +149,11 @@ class Broker:
 
 @frozen
 class Directory:
-    """Where the branches and masters of the farm are listed: a URL or an absolute path."""
+    """Where the farm's branches, masters and builders are listed: URLs or absolute paths."""
 
     branches: str = field(metadata=key(optional(document), ""))
     masters: str | None = field(metadata=key(optional(document), ""))
+    builders: str | None = field(metadata=key(optional(document), ""))
     refresh_seconds: float = field(metadata=key(seconds(1, 86_400), 300))
     timeout_seconds: float = field(metadata=key(seconds(0.1, 300), 10))
     stored_branches: Mapping[str, tuple[str, ...]] = field(
@@ -157,14 +161,51 @@ class Directory:
     )
 
 
+_BUILDS = ".*[ -](build|nightly)"
+
+
+@frozen
+class Builders:
+    """How builders are named: expressions that match a whole name."""
+
+    pgo: re.Pattern[str] = field(metadata=key(expression, ".* pgo-build"))
+    pgo_exclude: re.Pattern[str] | None = field(metadata=key(optional(expression), ""))
+    nightly: re.Pattern[str] = field(metadata=key(expression, ".* nightly"))
+    nightly_exclude: re.Pattern[str] | None = field(
+        metadata=key(optional(expression), ".* l10n .*")
+    )
+    builds: re.Pattern[str] = field(metadata=key(expression, _BUILDS))
+
+
+@frozen
+class Changes:
+    """Where changes are sent, by Perspective Broker, for new builds of a revision."""
+
+    master: str = field(metadata=key(text, ""))
+    username: str = field(metadata=key(text, "change"))
+    password: Secret | None = field(metadata=secret())
+    send_seconds: float = field(metadata=key(seconds(0.1, 300), 10))
+
+
+@frozen
+class Clobber:
+    """The service that cleans slaves of cancelled builds."""
+
+    url: str | None = field(metadata=key(optional(http_url), ""))
+    token: Secret | None = field(metadata=secret())
+    builders: re.Pattern[str] = field(metadata=key(expression, _BUILDS))
+    clobber_seconds: float = field(metadata=key(seconds(0.1, 300), 10))
+
+
 @frozen
 class Agent:
     """How job requests are carried out."""
 
     prefetch: int = field(metadata=key(whole(1, 10_000), 100))
-    pokes_per_master: int = field(metadata=key(whole(1, 100), 4))
-    pokes: int = field(metadata=key(whole(1, 1000), 20))
+    pokes_per_master: int = field(metadata=key(whole(1, 100), 20))
+    pokes: int = field(metadata=key(whole(1, 1000), 200))
     poke_seconds: float = field(metadata=key(seconds(1, 300), 10))
+    wait_seconds: float = field(metadata=key(seconds(1, 3600), 120))
     verify_seconds: float = field(metadata=key(seconds(0, 300), 10))
     recheck_seconds: float = field(metadata=key(seconds(0, 300), 3))
     marker_table: str = field(metadata=key(_IDENTIFIER, "buildapi_markers"))
@@ -193,6 +234,9 @@ class Config:
     databases: Databases
     broker: Broker
     directory: Directory
+    builders: Builders
+    changes: Changes
+    clobber: Clobber
     agent: Agent
     sample: Sample
     file: Path
@@ -205,6 +249,9 @@ SECTIONS: dict[str, type] = {
     "limits": Limits,
     "broker": Broker,
     "directory": Directory,
+    "builders": Builders,
+    "changes": Changes,
+    "clobber": Clobber,
     "agent": Agent,
     "sample": Sample,
 }

@@ -66,6 +66,15 @@ def matching(pattern: str, allowed: str) -> Convert:
     return convert
 
 
+def expression(value: object, place: Place) -> re.Pattern[str]:
+    """Take a regular expression."""
+    name = text(value, place)
+    try:
+        return re.compile(name)
+    except (re.error, RecursionError, OverflowError) as e:
+        raise BadValueError(f"a regular expression ({e})") from e
+
+
 def choice(*words: str) -> Convert:
     """Take one of a few words."""
     listed = " or ".join(f'"{word}"' for word in words)

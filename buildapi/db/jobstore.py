@@ -1,15 +1,17 @@
-"""Job requests in SQL: the table old web processes share, and one beside it for the rest."""
+"""Job requests in SQL: the table old web processes share, and those beside it for the rest."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import attrs
+from twisted.logger import Logger
 
+from buildapi.db import jobkeys, jobprogress
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -18,12 +20,17 @@ from buildapi.db.sql import (
     Ref,
     Statement,
     ValueRefusedError,
+    any_of,
 )
-from buildapi.errors import BadRequest
-from buildapi.model.records import JobRecord, JobState
+from buildapi.errors import BadRequest, InProgress
+from buildapi.model.actions import OLD_WIDTH, full_name
+from buildapi.model.records import JobKey, JobRecord, JobState, KeyedJob, Progress
 
 MSG_MAX = 4000
 """Characters kept of a report's message where the whole report does not fit."""
+
+IDS_AT_ONCE = 500
+"""Most ids in one query."""
 
 
 def _object(text: str | bytes | None) -> dict[str, Any] | None:
@@ -47,7 +54,7 @@ def _record(*c: Any) -> JobRecord:
     report = _object(c[6])
     return JobRecord(
         id=c[0],
-        action=c[1],
+        action=full_name(c[1]),
         who=c[2],
         when=c[3],
         what=_object(c[4]) or {},
@@ -58,23 +65,30 @@ def _record(*c: Any) -> JobRecord:
     )
 
 
+def _record_with_progress(*c: Any) -> JobRecord:
+    return attrs.evolve(_record(*c[:9]), progress=jobprogress.noted(*c[9:]))
+
+
 _JOB = """SELECT r.id, r.action, r.who, r.`when`, r.what, r.completed_at, r.complete_data,
  s.state, s.agent"""
-_ALL = f"{_JOB} FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id"
+_WITH_BESIDE = "FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id"
+_WITH_PROGRESS = f"""{_JOB}, p.total, p.items {_WITH_BESIDE}
+ LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"""
 _OURS = f"{_JOB} FROM buildapi_jobs s JOIN jobrequests r ON r.id = s.request_id"
 _OPEN = "r.completed_at IS NULL AND r.`when` < :before ORDER BY r.id LIMIT :limit"
 
-ONE = Query(f"{_ALL} WHERE r.id = :id", _record)
-LATEST = Query(f"{_ALL} ORDER BY r.id DESC LIMIT :limit OFFSET :offset", _record)
+ONE = Query(f"{_WITH_PROGRESS} WHERE r.id = :id", _record_with_progress)
+LATEST = Query(f"{_JOB} {_WITH_BESIDE} ORDER BY r.id DESC LIMIT :limit OFFSET :offset", _record)
 UNSETTLED = Query(f"{_OURS} WHERE s.sent = :sent AND {_OPEN}", _record)
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
-# Whoever begins, refuses or finishes a job locks the row beside it first: no two can succeed
-# where only one may, and none waits for the other crosswise.
+# Whoever begins, refuses or finishes a job, or notes its progress, locks the row beside it first:
+# no two can succeed where only one may, and none waits for the other crosswise.
 INSERT = """INSERT INTO jobrequests (action, who, `when`, what)
  VALUES (:action, :who, :when, :what)"""
-# an id given out again, as InnoDB may do after rows were deleted
+# An id may be given out again, as InnoDB does after rows were deleted and a restart: what was
+# kept beside the earlier job of that id is none of the new one's.
 CLEAR_BESIDE = "DELETE FROM buildapi_jobs WHERE request_id = :id"
 INSERT_BESIDE = """INSERT INTO buildapi_jobs (request_id, state, sent, token, created_at)
  VALUES (:id, 'queued', 0, :token, :when)"""
@@ -85,6 +99,8 @@ SENT = "UPDATE buildapi_jobs SET sent = 1 WHERE request_id = :id"
 REFUSE = "UPDATE buildapi_jobs SET state = 'refused' WHERE request_id = :id AND state = 'queued'"
 BEGIN = """UPDATE buildapi_jobs SET state = 'running', sent = 1, agent = :agent, begun_at = :now
  WHERE request_id = :id"""
+HOLD = """UPDATE buildapi_jobs SET state = state
+ WHERE request_id = :id AND state IN ('queued', 'running')"""
 END = "UPDATE buildapi_jobs SET state = 'finished' WHERE request_id = :id"
 STILL_OPEN = "UPDATE jobrequests SET completed_at = NULL WHERE id = :id AND completed_at IS NULL"
 COMPLETE = """UPDATE jobrequests SET completed_at = :now, complete_data = :report
@@ -96,41 +112,76 @@ class SQLJobStore:
     """The role ``JobStore`` over a jobs database."""
 
     _db: Database
+    _log = Logger()
 
-    async def add(self, who: str, when: int, action: str, what: Mapping[str, Any]) -> int:
+    async def add(
+        self,
+        who: str,
+        when: int,
+        action: str,
+        what: Mapping[str, Any],
+        key: JobKey | None = None,
+    ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
+        A key is free again a day after it was given to a job.
+
         :raises BadRequest: the database cannot store it.
+        :raises InProgress: a job has this key already; nothing was recorded.
         """
-        token = secrets.token_hex(16)
         job = {"action": action, "who": who, "when": when, "what": json.dumps(what)}
-        beside = {"id": Ref("job"), "token": token, "when": when}
-        statements = [
-            Statement(INSERT, job, 1, binds="job"),
-            Statement(CLEAR_BESIDE, {"id": Ref("job")}),
-            Statement(INSERT_BESIDE, beside, 1),
-        ]
         try:
-            return (await self._db.transact(statements))[0]
-        except DuplicateError:  # the commit whose answer was lost had been one
-            (request_id,) = await BY_TOKEN.many(self._db, token=token)
-            return request_id
+            return await self._add_cut(job, key)
         except ValueRefusedError as e:
             raise BadRequest("the name or the request cannot be stored") from e
+
+    async def _add_cut(self, job: Mapping[str, Any], key: JobKey | None) -> int:
+        """Add a job; where an old table does not hold the name of its action, what it holds."""
+        token = secrets.token_hex(16)
+        try:
+            return await self._add_once(job, token, key)
+        except ValueRefusedError:
+            name, cut = job["action"], job["action"][:OLD_WIDTH]
+            if name == cut or full_name(cut) != name:
+                raise
+            return await self._add_once({**job, "action": cut}, token, key)
+
+    async def _add_once(self, job: Mapping[str, Any], token: str, key: JobKey | None) -> int:
+        # Deleting what is not there locks a gap at servers that log statements, and two that do so
+        # cannot both insert: only what turned out to be in the way is deleted.
+        for statements in (_insertion(job, token, key), _insertion(job, token, key, clear=True)):
+            try:
+                ids = await self._db.transact(statements)
+            except DuplicateError:
+                earlier = await BY_TOKEN.maybe(self._db, token=token)
+                if earlier is not None:  # the commit whose answer was lost had been one
+                    return earlier
+                if key and await jobkeys.taken(self._db, key.name, job["when"]):
+                    break
+            else:
+                return next(id_ for s, id_ in zip(statements, ids, strict=True) if s.binds)
+        raise InProgress("a job request with this key is there already")
+
+    async def keyed(self, name: str, since: int) -> KeyedJob | None:
+        """Find the job of a key, recorded at ``since`` or later and not refused."""
+        return await jobkeys.KEYED.maybe(self._db, name=name, since=since)
+
+    async def forget_keys(self, before: int) -> None:
+        """Forget the keys of jobs recorded before a time."""
+        await self._db.transact([Statement(jobkeys.FORGET, {"before": before})])
 
     async def sent(self, request_id: int) -> None:
         """Note that the message is safe with the broker."""
         await self._db.transact([Statement(SENT, {"id": request_id})])
 
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        """Finish a job nobody has begun as failed, so that it is never executed.
+        """Finish a job nobody has begun as failed, so that it is never executed, and free its key.
 
         Return False where an agent was faster, True where it was refused before.
         """
-        complete = {"id": request_id, "now": now, "report": json.dumps(report)}
-        if await self._guarded(
-            request_id, [Statement(REFUSE, {"id": request_id}, 1), Statement(COMPLETE, complete, 1)]
-        ):
+        refuse = Statement(REFUSE, {"id": request_id}, 1)
+        rest = [*_completion(request_id, report, now), jobkeys.free(request_id)]
+        if await self._guarded(request_id, [refuse, *rest]):
             return True
         return await STATE.maybe(self._db, id=request_id) == "refused"
 
@@ -144,6 +195,23 @@ class SQLJobStore:
             request_id, [Statement(BEGIN, begin, 1), Statement(STILL_OPEN, {"id": request_id}, 1)]
         )
 
+    async def progress(self, request_id: int, progress: Progress, now: int) -> None:
+        """Note how far a job is that is not finished; what cannot be stored is left out."""
+        id_ = {"id": request_id}
+        unfinished = [Statement(HOLD, id_, 1), Statement(STILL_OPEN, id_, 1)]
+        try:
+            await self._applied([*unfinished, jobprogress.note(request_id, progress, now)])
+        except ValueRefusedError as e:
+            self._log.debug("job {id}: progress not stored: {error}", id=request_id, error=e)
+
+    async def finished(self, request_ids: Sequence[int]) -> Set[int]:
+        """Tell which of these jobs are finished, or not there."""
+        left = set(request_ids)
+        for ids, params in _portions(sorted(left)):
+            text = f"SELECT id FROM jobrequests WHERE id IN ({ids}) AND completed_at IS NULL"  # noqa: S608  # names of parameters
+            left.difference_update(id_ for (id_,) in await self._db.fetch(text, params))
+        return left
+
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Store the report of an unfinished job; return False where it was finished already."""
         try:
@@ -152,21 +220,19 @@ class SQLJobStore:
             return await self._finish(request_id, _shortened(report), now)
 
     async def _finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        complete = {"id": request_id, "now": now, "report": json.dumps(report)}
-        return await self._applied(
-            [Statement(END, {"id": request_id}), Statement(COMPLETE, complete, 1)]
-        )
+        end = Statement(END, {"id": request_id})
+        return await self._applied([end, *_completion(request_id, report, now)])
 
     async def get(self, request_id: int) -> JobRecord | None:
-        """Find one."""
+        """Find one, with its progress."""
         return await ONE.maybe(self._db, id=request_id)
 
     async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
-        """List the newest first."""
+        """List the newest first, without their progress, which may be long."""
         return await LATEST.many(self._db, limit=limit, offset=offset)
 
     async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
-        """List unfinished jobs recorded before a time, oldest first."""
+        """List unfinished jobs recorded before a time, oldest first, without their progress."""
         return await UNSETTLED.many(self._db, sent=int(sent), before=before, limit=limit)
 
     async def _guarded(self, request_id: int, statements: Sequence[Statement]) -> bool:
@@ -183,6 +249,32 @@ class SQLJobStore:
         except GuardFailedError:
             return False
         return True
+
+
+def _insertion(
+    job: Mapping[str, Any], token: str, key: JobKey | None, *, clear: bool = False
+) -> list[Statement]:
+    """Record a job; ``clear`` what an expired key and an earlier job of its id have left."""
+    id_, when = Ref("job"), job["when"]
+    left = [Statement(CLEAR_BESIDE, {"id": id_}), jobprogress.clear(id_), jobkeys.free(id_)]
+    return [
+        # first, so that those who want this key wait here, where they hold nothing else
+        *([jobkeys.expire(key.name, when)] if key and clear else ()),
+        Statement(INSERT, job, 1, binds="job"),
+        *(left if clear else ()),
+        Statement(INSERT_BESIDE, {"id": id_, "token": token, "when": when}, 1),
+        *([jobkeys.take(key, id_, when)] if key else ()),
+    ]
+
+
+def _completion(request_id: int, report: Mapping[str, Any], now: int) -> list[Statement]:
+    complete = {"id": request_id, "now": now, "report": json.dumps(report)}
+    return [Statement(COMPLETE, complete, 1), jobprogress.clear(request_id)]
+
+
+def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, Any]]]:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield any_of("id", ids[start : start + IDS_AT_ONCE])
 
 
 def _shortened(report: Mapping[str, Any]) -> dict[str, Any]:

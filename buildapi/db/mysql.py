@@ -51,7 +51,7 @@ _BY_NUMBER: dict[int, Verdict] = {
         (HELD_UP, (1205, 1213)),
         (DUPLICATE, (1062, 1586)),
         (MISSING, (1146,)),
-        (VALUE, (1264, 1265, 1300, 1366, 1406, 3988)),
+        (VALUE, (1264, 1265, 1267, 1271, 1300, 1366, 1406, 3988)),
     )
     for number in numbers
 }

@@ -10,6 +10,7 @@ from buildapi.db.sql import Database, MissingTableError, Statement
 from buildapi.errors import ConfigError
 
 MARKERS = "buildapi_markers"
+JOBS = ("jobrequests", "buildapi_jobs", "buildapi_keys", "buildapi_progress")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -48,11 +49,11 @@ def statements(text: str) -> list[Statement]:
 
 
 async def create_jobs_schema(db: DialectDatabase) -> None:
-    """Create the tables of the jobs database that do not exist.
+    """Create the tables of the jobs database that do not exist; those that do stay as they are.
 
     Where all do, the account needs no right to create any.
     """
-    if not await _exist(db, "jobrequests", "buildapi_jobs"):
+    if not await _exist(db, *JOBS):
         await db.transact(statements(schema_sql(db.dialect, "jobs")))
 
 

@@ -5,7 +5,7 @@ One text serves both: parameters are ``:name``, quoted strings are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -114,3 +114,13 @@ def like_prefix(text: str) -> str:
     """Give the pattern of ``LIKE ... ESCAPE '|'`` for texts that begin with this one."""
     escaped = text.replace("|", "||").replace("%", "|%").replace("_", "|_")
     return escaped + "%"
+
+
+CHUNK = 500
+"""Values in one list of ``IN``."""
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut a long list into pieces that fit into one statement."""
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]

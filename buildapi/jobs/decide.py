@@ -1,73 +1,60 @@
-"""Decide what a job request means for the request or build it names."""
+"""Decide what a job request means for what it names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from buildapi.jobs.cancel import cancel_build, cancel_request, cancel_revision
+from buildapi.jobs.newbuilds import builder_build, chosen_builds, new_build
+from buildapi.jobs.plans import NOTHING_CREATED, OK, nothing, reason, refused
 from buildapi.jobs.poison import poison
 from buildapi.model.actions import (
     Action,
     CancelBuild,
     CancelRequest,
+    CancelRevision,
+    NewBuild,
+    NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import RequestFacts
+from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import BuildRequest, Stage, Try
-from buildapi.model.steps import DropRequest, Plan, Requeue, SetPriority, StopBuild, WatchDropped
-
-REASON_MAX = 256
-"""Characters of ``buildsets.reason``."""
-
-OK = "Ok"
-CANCEL_FAILED = "Error cancelling build"
-NOTHING_CREATED = "No builds to create"
+from buildapi.model.records import Stage
+from buildapi.model.rules import Rules
+from buildapi.model.steps import Plan, Requeue, SetPriority
 
 
-def decide(action: Action, facts: RequestFacts | None, who: str) -> Plan:
-    """Plan an action against what is known; None stands for "no such request or build".
+def decide(  # noqa: PLR0911  # one for each action
+    action: Action, facts: Known, who: str, rules: Rules
+) -> Plan:
+    """Plan an action against what is known; None stands for "no such request, build or branch".
 
     The texts are read by other programs [docs/compatibility.md, "Texts"].
     """
-    match action:
-        case Reprioritize():
+    match action, facts:
+        case Reprioritize(), RequestFacts() | None:
             return _reprioritize(action, facts)
-        case CancelRequest():
-            return _cancel_request(facts)
-        case CancelBuild():
-            return _cancel_build(action, facts)
-        case RebuildBuild():
+        case CancelRequest(), RequestFacts() | None:
+            return cancel_request(facts, rules)
+        case CancelBuild(), RequestFacts() | None:
+            return cancel_build(action, facts, rules)
+        case RebuildBuild(), RequestFacts() | None:
             return _rebuild(action, facts, who, "No build with that id")
-        case RebuildRequest():
+        case RebuildRequest(), RequestFacts() | None:
             return _rebuild(action, facts, who, "No request with that id")
-
-
-def conclude(plan: Plan, items: Sequence[Item]) -> Outcome:
-    """Tell how a plan ended, by what its pokes came to: all of them must have worked."""
-    everything = (*plan.outcome.items, *items)
-    if all(item.state in ("done", "nothing") for item in items):
-        return Outcome(plan.outcome.errors, plan.outcome.msg, everything)
-    return Outcome(True, plan.failure, everything)
-
-
-def reason(verb: str, who: str) -> str:
-    """Word the reason of what we create.
-
-    Masters do not coalesce requests with ``Self-serve`` in their reason.
-    """
-    return f"Self-serve: {verb} by {who}"[:REASON_MAX]
-
-
-def refused(msg: str, detail: str | None = None, *, brid: int | None = None) -> Plan:
-    """Plan nothing and report an error."""
-    return Plan(Outcome(True, msg, (Item("failed", detail or msg, request_id=brid),)))
-
-
-def nothing(msg: str, detail: str, *, brid: int, bid: int | None = None) -> Plan:
-    """Plan nothing and report that there is nothing to do."""
-    return Plan(Outcome(False, msg, (Item("nothing", detail, request_id=brid, build_id=bid),)))
+        case CancelRevision(), RevisionFacts() | None:
+            return cancel_revision(action, facts, rules)
+        case NewBuild(), BranchFacts() | None:
+            return new_build(action, facts)
+        case NewPGOBuild(), BranchFacts() | None:
+            return chosen_builds(action, facts, who, rules.pgo)
+        case NewNightly(), BranchFacts() | None:
+            return chosen_builds(action, facts, who, rules.nightly)
+        case NewBuilderBuild(), BranchFacts() | None:
+            return builder_build(action, facts, who)
+    raise TypeError(f"{action.name} cannot be decided by {type(facts).__name__}")
 
 
 def _reprioritize(action: Reprioritize, facts: RequestFacts | None) -> Plan:
@@ -87,62 +74,6 @@ def _reprioritize(action: Reprioritize, facts: RequestFacts | None) -> Plan:
             detail = f"priority set from {request.priority} to {action.priority}"
             done = Item("done", detail, request_id=request.id)
             return Plan(Outcome(False, OK, (done,)), (SetPriority(request.id, action.priority),))
-
-
-def _cancel_request(facts: RequestFacts | None) -> Plan:
-    if facts is None:
-        return refused("No request with that id")
-    request = facts.request
-    ok = Outcome(False, f"{request.id}: {OK}")
-    failure = f"Error cancelling build (request {request.id})"
-    if not request.complete and not request.claimed_at:
-        drop = DropRequest(request.id, request.buildsetid)
-        return Plan(ok, (drop,), (WatchDropped(request.id),), failure)
-    stops = _stops(facts, facts.running)
-    if stops and request.claimed_at:
-        return Plan(ok, pokes=stops, failure=failure)
-    if request.complete:
-        msg = f"Request {request.id} is complete, nothing to do"
-        return nothing(msg, "it is complete", brid=request.id)
-    return refused(
-        failure,
-        f"claimed by {request.claimed_by_name}, but no build has started (slave not answering?)",
-        brid=request.id,
-    )
-
-
-def _cancel_build(action: CancelBuild, facts: RequestFacts | None) -> Plan:
-    build = facts.try_of(action.bid) if facts else None
-    if facts is None or build is None:
-        return refused("No build with that id", f"there is no build {action.bid}")
-    request = facts.request
-    if build.finish_time is not None or build not in facts.running:
-        msg = "Build is complete, nothing to do"
-        return nothing(msg, "it is complete", brid=request.id, bid=build.id)
-    stops = _stops(facts, [build])
-    if not stops:
-        return refused(CANCEL_FAILED, "no master has claimed it", brid=request.id)
-    return Plan(Outcome(False, OK), pokes=stops, failure=CANCEL_FAILED)
-
-
-def _stops(facts: RequestFacts, tries: Sequence[Try]) -> Sequence[StopBuild]:
-    request = facts.request
-    if request.claimed_by_name is None:
-        return ()
-    return tuple(stop(request, t, request.claimed_by_name) for t in tries)
-
-
-def stop(request: BuildRequest, build: Try, master: str) -> StopBuild:
-    """Make the step that stops a try of a request."""
-    return StopBuild(
-        build_id=build.id,
-        brid=request.id,
-        number=build.number,
-        buildername=request.buildername,
-        start_time=build.start_time,
-        revision=request.revision,
-        master=master,
-    )
 
 
 def _rebuild(

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
 
-INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+from buildapi.model import values
+from buildapi.model.values import (
+    INT32_MAX,
+    INT32_MIN,
+    NAME_MAX,
+    InvalidValueError,
+    ascii_name,
+    whole,
+)
+
 ID_MAX = INT32_MAX
 COUNT_MAX = 1000
 """No configuration allows more rebuilds at once than this."""
 
+REVISION_LEAST = 4
+"""Characters of the shortest revision that a cancel may name: less would name too many."""
 
-class InvalidValueError(ValueError):
-    """Name the field of an action that cannot have the value given, and what is allowed."""
+SELF_SERVE = "-selfserve"
+"""Ends the branch of a new build of one builder, and of the change made for it."""
 
-    def __init__(self, field: str, allowed: str) -> None:
-        super().__init__(f"{field} must be {allowed}")
-        self.field, self.allowed = field, allowed
+ONLY = ("pending", "running")
 
-
-def _whole(low: int, high: int) -> Any:
-    allowed = f"a whole number from {low} to {high}"
-
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if type(value) is not int or not low <= value <= high:
-            raise InvalidValueError(attribute.name, allowed)
-
-    return check
-
-
-_id = _whole(1, ID_MAX)
-_priority = _whole(INT32_MIN, INT32_MAX)
-_count = _whole(1, COUNT_MAX)
+_id = whole(1, ID_MAX)
+_priority = whole(INT32_MIN, INT32_MAX)
+_count = whole(1, COUNT_MAX)
+ADDED = {"added": True}
+"""Marks fields older programs do not know: left out of messages where they say nothing."""
 
 
 @attrs.frozen
@@ -80,9 +81,120 @@ class RebuildRequest:
     count: int = attrs.field(default=1, validator=_count)
 
 
-Action = Reprioritize | CancelRequest | CancelBuild | RebuildBuild | RebuildRequest
+def _only(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and value not in ONLY:
+        raise InvalidValueError(attribute.name, " or ".join(ONLY))
+
+
+def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidValueError(attribute.name, "true or false")
+
+
+@attrs.frozen
+class CancelRevision:
+    """Drop all pending requests of a revision on a branch, and stop its running builds.
+
+    ``revision`` is compared as a prefix.  ``only`` leaves out what is running, or pending;
+    ``builders`` are patterns of the names to cancel (none: all); ``exclude_builds`` leaves out
+    what compiles; ``reason`` is shown with the stopped builds.
+    """
+
+    name: ClassVar[str] = "cancel_revision"
+    branch: str = attrs.field(validator=values.text(1, NAME_MAX))
+    revision: str = attrs.field(validator=values.text(REVISION_LEAST, NAME_MAX))
+    only: str | None = attrs.field(default=None, validator=_only, metadata=ADDED)
+    builders: tuple[str, ...] = attrs.field(
+        default=(), converter=values.listed, validator=values.globs, metadata=ADDED
+    )
+    exclude_builds: bool = attrs.field(default=False, validator=_flag, metadata=ADDED)
+    reason: str = attrs.field(default="", validator=values.text(0, 200), metadata=ADDED)
+
+
+@attrs.frozen
+class NewBuild:
+    """Tell the schedulers of a change with this revision."""
+
+    name: ClassVar[str] = "new_build_at_revision"
+    branch: str = attrs.field(validator=ascii_name)
+    revision: str = attrs.field(validator=ascii_name)
+
+
+@attrs.frozen
+class NewPGOBuild:
+    """Ask for the PGO builds of a revision."""
+
+    name: ClassVar[str] = "new_pgobuild_at_revision"
+    branch: str = attrs.field(validator=ascii_name)
+    revision: str = attrs.field(validator=ascii_name)
+    priority: int = attrs.field(default=0, validator=_priority)
+
+
+@attrs.frozen
+class NewNightly:
+    """Ask for the nightly builds of a revision."""
+
+    name: ClassVar[str] = "new_nightly_at_revision"
+    branch: str = attrs.field(validator=ascii_name)
+    revision: str = attrs.field(validator=ascii_name)
+    priority: int = attrs.field(default=0, validator=_priority)
+
+
+def _self_serve(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    """Keep changes made for one builder away from the schedulers of its branch."""
+    if not value.removesuffix(SELF_SERVE) or not value.endswith(SELF_SERVE):
+        raise InvalidValueError(attribute.name, f"the name of a branch followed by {SELF_SERVE}")
+
+
+@attrs.frozen
+class NewBuilderBuild:
+    """Ask for a build of one builder; ``branch`` ends with :data:`SELF_SERVE`.
+
+    ``files`` become the files of a change, where tests find what to install.
+    """
+
+    name: ClassVar[str] = "new_build_for_builder"
+    branch: str = attrs.field(validator=[ascii_name, _self_serve])
+    revision: str = attrs.field(validator=ascii_name)
+    builder_name: str = attrs.field(validator=ascii_name)
+    priority: int = attrs.field(default=0, validator=_priority)
+    properties: Mapping[str, Any] = attrs.field(factory=dict, validator=values.properties)
+    files: tuple[str, ...] = attrs.field(
+        default=(), converter=values.listed, validator=values.files
+    )
+
+    @property
+    def short_branch(self) -> str:
+        """Give the name of the branch itself."""
+        return self.branch.removesuffix(SELF_SERVE)
+
+
+OfRequest = Reprioritize | CancelRequest | CancelBuild | RebuildBuild | RebuildRequest
+OfRevision = CancelRevision | NewBuild | NewPGOBuild | NewNightly | NewBuilderBuild
+Action = OfRequest | OfRevision
 
 ACTIONS: dict[str, type[Action]] = {
     cls.name: cls
-    for cls in (Reprioritize, CancelRequest, CancelBuild, RebuildBuild, RebuildRequest)
+    for cls in (
+        Reprioritize,
+        CancelRequest,
+        CancelBuild,
+        RebuildBuild,
+        RebuildRequest,
+        CancelRevision,
+        NewBuild,
+        NewPGOBuild,
+        NewNightly,
+        NewBuilderBuild,
+    )
 }
+
+OLD_WIDTH = 20
+"""Characters of ``jobrequests.action`` in old tables, which cut longer names."""
+
+_CUT = {name[:OLD_WIDTH]: name for name in ACTIONS}
+
+
+def full_name(stored: str) -> str:
+    """Give the whole name of an action that an old table may have cut."""
+    return _CUT.get(stored, stored)

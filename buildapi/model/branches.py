@@ -23,6 +23,17 @@ class Branch:
     definition: Mapping[str, Any]
     rivals: tuple[str, ...] = ()
 
+    @property
+    def repository(self) -> str | None:
+        """Give the URL of its repository, without a slash at the end; None where there is none."""
+        repo = self.definition.get("repo")
+        return repo.rstrip("/") if isinstance(repo, str) and "://" in repo else None
+
+    @property
+    def path(self) -> str:
+        """Give the path of its repository, which new source stamps carry; else its name."""
+        return repository_path(self.definition) or self.name
+
     def owns(self, stored: str | None) -> bool:
         """Tell whether a stored value belongs to this branch: the longest match wins.
 
@@ -42,8 +53,11 @@ def begins(stored: str, text: str) -> bool:
 
 
 def repository_path(definition: Mapping[str, Any]) -> str | None:
-    """Give ``projects/cedar`` for a ``repo`` of ``https://hg.example.org/projects/cedar``."""
-    repo = definition.get("repo")
+    """Give ``projects/cedar`` for a ``repo`` of ``https://hg.example.org/projects/cedar``.
+
+    Older files give the path itself, as ``repo_path`` or as ``repo``.
+    """
+    repo = definition.get("repo", definition.get("repo_path"))
     if not isinstance(repo, str):
         return None
     return urlsplit(repo).path.strip("/") or None

@@ -48,3 +48,34 @@ def _left_over(old: Try, later: Sequence[Try]) -> bool:
     return any(
         t.number == old.number or t.start_time - old.start_time > CLAIM_LAPSES for t in later
     )
+
+
+@attrs.frozen
+class RevisionFacts:
+    """The requests of a revision on its branch that are pending or may be running, oldest first.
+
+    Their properties are not read.
+    """
+
+    requests: Sequence[RequestFacts]
+
+
+@attrs.frozen
+class BranchFacts:
+    """What new builds of a branch are made of.
+
+    ``path`` is the path of its repository, ``repository`` its URL where it has one, ``builders``
+    are the names of all its builders.  ``buildid`` and ``builduid`` are for builds made now.
+    ``change_master`` is the ``db_name`` of the master that takes changes.
+    """
+
+    path: str
+    repository: str | None
+    builders: Sequence[str]
+    buildid: str
+    builduid: str
+    change_master: str | None
+
+
+Known = RequestFacts | RevisionFacts | BranchFacts | None
+"""What an action needs to know; None: there is no such request, build or branch."""

@@ -121,8 +121,45 @@ class JobState(enum.Enum):
 
 
 @attrs.frozen
+class Progress:
+    """How far a running job is: its items so far (plain data), of ``total`` in the end."""
+
+    total: int
+    items: Sequence[Mapping[str, Any]]
+
+
+KEY_SECONDS = 86_400
+"""How long a key stands for its request."""
+
+
+@attrs.frozen
+class JobKey:
+    """What a client calls its request by, so that repeating it does nothing again.
+
+    ``name`` is of user and key, ``content`` of what was asked (64 hex digits each); ``words``
+    are those of the first answer.
+    """
+
+    name: str
+    content: str
+    words: str
+
+
+@attrs.frozen
+class KeyedJob:
+    """The job that a key stands for; ``accepted`` is false while that is not known yet."""
+
+    key: JobKey
+    request_id: int
+    accepted: bool
+
+
+@attrs.frozen
 class JobRecord:
-    """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects."""
+    """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects.
+
+    ``action`` is the whole name, also where an old table cut it.
+    """
 
     id: int
     action: str
@@ -133,3 +170,4 @@ class JobRecord:
     complete_data: Mapping[str, Any] | None = None
     state: JobState = JobState.QUEUED
     agent: str | None = None
+    progress: Progress | None = None

@@ -24,6 +24,30 @@ class Requeue(msgspec.Struct, frozen=True, tag=True):
     properties: Sequence[tuple[str, str]]
 
 
+class NewChange(msgspec.Struct, frozen=True):
+    """The change that a new build is for."""
+
+    author: str
+    branch: str
+    revision: str
+    files: Sequence[str]
+
+
+class NewBuildset(msgspec.Struct, frozen=True, tag=True):
+    """Submit a buildset for a new source stamp, with one request for each builder.
+
+    ``properties`` are pairs of name and stored text.
+    """
+
+    branch: str
+    revision: str
+    reason: str
+    priority: int
+    properties: Sequence[tuple[str, str]]
+    builders: Sequence[str]
+    change: NewChange | None = None
+
+
 class SetPriority(msgspec.Struct, frozen=True, tag=True):
     """Give a request, still pending, a priority."""
 
@@ -38,8 +62,18 @@ class DropRequest(msgspec.Struct, frozen=True, tag=True):
     buildsetid: int
 
 
+class DropRequests(msgspec.Struct, frozen=True, tag=True):
+    """Complete those of many requests that are still pending, as :class:`DropRequest` does."""
+
+    brids: Sequence[int]
+    buildsetids: Sequence[int]
+
+
 class StopBuild(msgspec.Struct, frozen=True, tag=True):
-    """Stop one build on the master that runs it, after making sure that it is that build."""
+    """Stop one build on the master that runs it, after making sure that it is that build.
+
+    ``note`` is shown with the stopped build.
+    """
 
     build_id: int
     brid: int
@@ -48,29 +82,58 @@ class StopBuild(msgspec.Struct, frozen=True, tag=True):
     start_time: int
     revision: str | None
     master: str
+    note: str = ""
+
+
+class Clobber(msgspec.Struct, frozen=True, tag=True):
+    """Have the slave of a build remove what it has of its builder."""
+
+    build: StopBuild
 
 
 class WatchDropped(msgspec.Struct, frozen=True, tag=True):
-    """Look at a dropped request again: a master may have claimed it in the same moment."""
+    """Look at dropped requests again: a master may have claimed them in the same moment.
 
-    brid: int
+    Those it claimed before that, and so were not dropped, are stopped if ``claimed`` says so.
+    """
+
+    brids: Sequence[int]
+    claimed: bool = True
+    note: str = ""
 
 
-Write = Requeue | SetPriority | DropRequest
-Poke = StopBuild | WatchDropped
+class SendChange(msgspec.Struct, frozen=True, tag=True):
+    """Tell a master of a change; ``master`` is its ``db_name``."""
+
+    master: str
+    branch: str
+    revision: str
+    revlink: str | None
+
+
+Write = Requeue | NewBuildset | SetPriority | DropRequest | DropRequests
+Poke = StopBuild | Clobber | WatchDropped | SendChange
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What is said of one request, by how the steps for it ended (None: those for none)."""
+
+    brid: int | None
+    ok: str
+    failure: str
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Say what to write in one transaction, what to do afterwards, and how it ends if all is well.
+    """Say what to write in one transaction, what to do afterwards, and how it ends.
 
-    ``outcome`` has no items for ``pokes``: each poke adds its own.  ``failure`` is the message
-    where one of them fails.
+    ``outcome`` has no items for ``pokes``: each poke adds its own.  Where there are ``lines``,
+    they and the items make its message.
     """
 
     outcome: Outcome
     writes: Sequence[Write] = ()
     pokes: Sequence[Poke] = ()
-    failure: str = ""
+    lines: Sequence[Line] = ()
 
 
 class Written(enum.Enum):

@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.actions import ACTIONS, ID_MAX, Action, InvalidValueError
+from buildapi.model.actions import ACTIONS, ID_MAX, Action, full_name
 from buildapi.model.outcome import Item, Outcome
+from buildapi.model.values import InvalidValueError
 
 REQUESTS, FINISHED = "requests", "finished"
 """Routing keys: to the agents, and back to the web processes."""
@@ -34,8 +35,16 @@ class Malformed(Exception):
 
 
 def what(action: Action) -> dict[str, Any]:
-    """Give the body of an action, as ``jobrequests.what`` stores it."""
-    return attrs.asdict(action)
+    """Give the body of an action, as ``jobrequests.what`` stores it.
+
+    What older programs do not know is left out where it says nothing.
+    """
+    fields = ((f, getattr(action, f.name)) for f in attrs.fields(type(action)))
+    return {f.name: _plain(v) for f, v in fields if v or not f.metadata.get("added")}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def encode_request(message: JobMessage) -> bytes:
@@ -70,7 +79,7 @@ def action_from(name: object, body: Mapping[str, Any]) -> Action:
     :raises LookupError: the name is unknown, or a value without default is missing.
     :raises InvalidValueError: a value is not allowed.
     """
-    cls = ACTIONS.get(name) if isinstance(name, str) else None
+    cls = ACTIONS.get(full_name(name)) if isinstance(name, str) else None
     if cls is None:
         raise LookupError(f"unknown action {name!r:.60}")
     fields = attrs.fields(cls)

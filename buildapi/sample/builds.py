@@ -148,10 +148,13 @@ async def _properties(
     db: Database, requests: Sequence[Request], number: int, slave: str
 ) -> list[tuple[str, Any, str]]:
     found: dict[str, tuple[Any, str]] = {}
-    for buildset in dict.fromkeys(r.buildset for r in requests):
-        for name, text in await queue.PROPERTIES.many(db, buildset=buildset):
-            value, source = json.loads(text)
-            found[name] = (value, source)
+    sets = dict.fromkeys(r.buildset for r in requests)
+    # As a master does it: those of changes first, those of requests replace them.
+    for query in (queue.CHANGE_PROPERTIES, queue.PROPERTIES):
+        for buildset in sets:
+            for name, text in await query.many(db, buildset=buildset):
+                value, source = json.loads(text)
+                found[name] = (value, source)
     found["buildername"] = (requests[0].builder, "Builder")
     found["buildnumber"] = (number, "Build")
     found["slavename"] = (slave, "BuildSlave")

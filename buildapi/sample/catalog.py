@@ -283,8 +283,11 @@ class SampleMaster:
         """Give the address the status database knows it by."""
         return f"http://{self.host}:8010"
 
-    def definition(self, http_port: int) -> dict[str, Any]:
-        """Give its entry of the masters file, listening on this port of loopback."""
+    def definition(self, http_port: int, pb_port: int = 0) -> dict[str, Any]:
+        """Give its entry of the masters file, listening on these ports of loopback.
+
+        A ``pb_port`` of 0 stands for none.
+        """
         return {
             "basedir": self.basedir,
             "buildbot_version": "0.8.2",
@@ -296,12 +299,18 @@ class SampleMaster:
             "http_port": http_port,
             "master_dir": f"{self.basedir}/master",
             "name": self.name,
-            "pb_port": 0,
+            "pb_port": pb_port,
             "role": self.role,
         }
 
 
+SCHEDULER_ROLE = "scheduler"
+"""The role of the master that takes changes and builds nothing."""
+
 MASTERS = (
+    SampleMaster(
+        "bm00-scheduler", SCHEDULER_ROLE, "master0.example.org", "/builds/buildbot/scheduler"
+    ),
     SampleMaster("bm01-build1", "build", "master1.example.org", "/builds/buildbot/build1"),
     SampleMaster("bm02-try1", "try", "master2.example.org", "/builds/buildbot/try1"),
     SampleMaster("bm03-tests1", "tests", "master3.example.org", "/builds/buildbot/tests1"),

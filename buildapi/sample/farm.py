@@ -16,7 +16,10 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from buildapi.db.sql import Database
-from buildapi.sample.catalog import BRANCHES, MASTERS, Builder, SampleMaster, builders
+from buildapi.sample.catalog import MASTERS, Builder, SampleMaster, builders
+from buildapi.sample.changesource import ChangeSource
+from buildapi.sample.clobberer import ClobberWeb
+from buildapi.sample.directory import branches_document, builders_document, masters_document
 from buildapi.sample.generate import Size, generate
 from buildapi.sample.masters import Settings, SimulatedMaster
 from buildapi.sample.pages import MasterWeb
@@ -25,11 +28,11 @@ from buildapi.sample.statuslog import StatusLog
 from buildapi.sample.tables import Batch, Table
 from buildapi.sample.write import fill, is_filled, status_target
 
-PORTS = (8201, 8202, 8203)
+PORTS = (8200, 8201, 8202, 8203)
 """Where :func:`prepare` says the masters listen."""
 PUSH_SECONDS = 75.0
 
-BRANCHES_FILE, MASTERS_FILE = "branches.json", "masters.json"
+BRANCHES_FILE, MASTERS_FILE, BUILDERS_FILE = "branches.json", "masters.json", "builders.json"
 SCHEDULER_FILE, STATUS_FILE = "scheduler.sqlite", "status.sqlite"
 
 
@@ -44,28 +47,29 @@ def prepare(
     seed: int = 1,
     size: Size | None = None,
     ports: Sequence[int] = PORTS,
+    pb_port: int = 0,
 ) -> None:
-    """Write the branches and masters files and, where there are none, both databases.
+    """Write the files of branches, builders and masters and, where there are none, both databases.
 
-    ``now`` is in seconds since the epoch.  Blocks until all is written.
+    ``now`` is in seconds since the epoch; a ``pb_port`` of 0 stands for none.  Blocks until all
+    is written.
     """
     size = size or Size()
     data_dir.mkdir(parents=True, exist_ok=True)
     write_branches(data_dir, size)
-    write_masters(data_dir, ports)
+    write_masters(data_dir, ports, pb_port)
     fill_databases(data_dir, now=now, seed=seed, size=size)
 
 
 def write_branches(data_dir: Path, size: Size) -> None:
-    """Write the branches file."""
-    definitions = {name: BRANCHES[name].definition for name in size.branches}
-    _write_json(data_dir / BRANCHES_FILE, definitions)
+    """Write the files of branches and of their builders."""
+    _write_json(data_dir / BRANCHES_FILE, branches_document(size.branches))
+    _write_json(data_dir / BUILDERS_FILE, builders_document(size.branches))
 
 
-def write_masters(data_dir: Path, ports: Sequence[int]) -> None:
+def write_masters(data_dir: Path, ports: Sequence[int], pb_port: int = 0) -> None:
     """Write the masters file; the masters listen on these ports of loopback."""
-    entries = [m.definition(port) for m, port in zip(MASTERS, ports, strict=True)]
-    _write_json(data_dir / MASTERS_FILE, entries)
+    _write_json(data_dir / MASTERS_FILE, masters_document(ports, pb_port))
 
 
 def _write_json(path: Path, document: object) -> None:
@@ -102,8 +106,9 @@ class SampleFarm(MultiService):
 
     ``scheduler`` and ``status`` are pools on :data:`SCHEDULER_FILE` and :data:`STATUS_FILE` of
     ``data_dir``; without ``status`` finished builds are not recorded there.  ``endpoints`` are
-    where the masters listen, by default free ports of loopback.  ``push_seconds`` of 0 lets
-    nobody push.
+    where the masters listen, ``change_endpoint`` is where changes are taken and
+    ``clobber_endpoint`` where the clobberer listens, by default free ports of loopback.
+    ``push_seconds`` of 0 lets nobody push.  ``clobber_url`` is set once it is ready.
     """
 
     log = Logger()
@@ -120,6 +125,8 @@ class SampleFarm(MultiService):
         settings: Settings | None = None,
         push_seconds: float = PUSH_SECONDS,
         endpoints: Sequence[Any] | None = None,
+        change_endpoint: Any = None,
+        clobber_endpoint: Any = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # MultiService is not typed
         self.setName("sample farm")  # type: ignore[no-untyped-call]  # as above
@@ -128,9 +135,10 @@ class SampleFarm(MultiService):
         self._seed, self._size = seed, size or Size()
         self._settings = settings or Settings(seed=seed)
         self._push_seconds = push_seconds
-        self._endpoints = endpoints or [
-            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1") for _ in MASTERS
-        ]
+        self._endpoints = endpoints or [_free_port(reactor) for _ in MASTERS]
+        self._change_endpoint = change_endpoint or _free_port(reactor)
+        self._clobber_endpoint = clobber_endpoint or _free_port(reactor)
+        self.clobber_url = ""
         self._starting: defer.Deferred[None] | None = None
         self._stopped = threading.Event()
         self._ready = False
@@ -222,7 +230,8 @@ class SampleFarm(MultiService):
         ports = []
         for master, endpoint in zip(MASTERS, self._endpoints, strict=True):
             ports.append(await self._add_master(master, endpoint))
-        write_masters(self._data_dir, ports)
+        write_masters(self._data_dir, ports, await self._take_changes())
+        await self._serve_clobberer()
         if self._push_seconds:
             self._add(
                 Pushes(
@@ -233,6 +242,21 @@ class SampleFarm(MultiService):
                     seconds=self._push_seconds,
                 )
             )
+
+    async def _take_changes(self) -> int:
+        source = ChangeSource(
+            self._reactor, self._change_endpoint, self._scheduler, self._size.branches
+        )
+        self._add(source)
+        port = await source.listen()
+        self.log.info("sample farm: changes are taken on port {port}", port=port)
+        return port
+
+    async def _serve_clobberer(self) -> None:
+        clobberer = ClobberWeb(self._clobber_endpoint)
+        self._add(clobberer)
+        self.clobber_url = f"http://127.0.0.1:{await clobberer.listen()}/clobber"
+        self.log.info("sample clobberer at {url}", url=self.clobber_url)
 
     async def _add_master(self, master: SampleMaster, endpoint: Any) -> int:
         status = None if self._status is None else StatusLog(self._status, master)
@@ -256,3 +280,7 @@ class SampleFarm(MultiService):
 
     def _add(self, service: Any) -> None:
         service.setServiceParent(self)
+
+
+def _free_port(reactor: Any) -> TCP4ServerEndpoint:
+    return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")

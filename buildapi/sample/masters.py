@@ -135,6 +135,8 @@ class SimulatedMaster(Service):
             self.log.failure("sample master {name}: a turn failed", name=self.name)
 
     async def _poll(self) -> None:
+        if not self.builders:
+            return
         if not self._resumed:
             await self._resume()
             self._resumed = True

@@ -8,16 +8,15 @@ from typing import Any
 from urllib.parse import quote
 
 import attrs
-from twisted.application.service import Service
 from twisted.internet import defer, task
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 
 from buildapi.db.sql import Database
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import builds, queue
+from buildapi.sample.listening import Listening, QuietSite
 from buildapi.sample.masters import SimulatedMaster
 
 TO_ROOT = "../../../../"
@@ -187,44 +186,7 @@ def _redirect(target: str) -> Answer:
     )
 
 
-class QuietSite(Site):
-    """A site whose requests come from this process: they are not worth log lines."""
-
-    noisy = False
-
-    def log(self, request: Any) -> None:
-        """Write nothing."""
-
-
-class Connections(WrappingFactory):
-    """Know the open connections, so that a stop can end them."""
-
-    noisy = False
-
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)  # type: ignore[no-untyped-call]  # WrappingFactory is not typed
-        self._none_left: list[defer.Deferred[None]] = []
-
-    def unregisterProtocol(self, p: ProtocolWrapper) -> None:
-        """Forget a connection that has ended."""
-        super().unregisterProtocol(p)  # type: ignore[no-untyped-call]  # as above
-        if not self.protocols:
-            waiting, self._none_left = self._none_left, []
-            for d in waiting:
-                d.callback(None)
-
-    async def end(self) -> None:
-        """End all connections."""
-        if not self.protocols:
-            return
-        ended: defer.Deferred[None] = defer.Deferred()
-        self._none_left.append(ended)
-        for protocol in list(self.protocols):
-            protocol.transport.abortConnection()
-        await ended
-
-
-class MasterWeb(Service):
+class MasterWeb(Listening):
     """Serve the web interface of one master.
 
     ``clock`` provides IReactorTime, ``endpoint`` IStreamServerEndpoint.
@@ -237,27 +199,10 @@ class MasterWeb(Service):
         master: SimulatedMaster,
         scheduler: Database,
     ) -> None:
-        self.name = f"{master.name} web"
-        self._endpoint = endpoint
         self._pages = MasterPages(clock, master, scheduler)
         site = QuietSite(self._pages)  # type: ignore[no-untyped-call]  # Site is not typed
-        self._connections = Connections(site)
-        self._port: Any = None
+        super().__init__(f"{master.name} web", endpoint, site)
 
-    async def listen(self) -> int:
-        """Begin to listen; give the port number."""
-        self._port = await self._endpoint.listen(self._connections)
-        return int(self._port.getHost().port)
-
-    def stopService(self) -> defer.Deferred[None]:
-        """Stop listening and end what is being answered."""
-        Service.stopService(self)
-        return defer.ensureDeferred(self._close())
-
-    async def _close(self) -> None:
-        if self._port is not None:
-            await defer.maybeDeferred(self._port.stopListening)
-            self._port = None
+    async def _settle(self) -> None:
         for answering in list(self._pages.answering):
             answering.cancel()
-        await self._connections.end()

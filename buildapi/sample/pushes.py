@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from buildapi.db.sql import Database, Ref, Statement
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample.catalog import BRANCHES, REPOSITORY, Builder, lines
+from buildapi.sample.catalog import BRANCHES, REPOSITORY, Builder, Kind, lines
 from buildapi.sample.people import MACHINE, Commit, commits
 
 BUILDS, TESTED, TESTS = 4, 2, 10
@@ -26,10 +26,14 @@ FIRST = 0.1
 
 _CHANGE = (
     "INSERT INTO changes (author, comments, is_dir, branch, revision, revlink, when_timestamp,"
-    " repository, project) VALUES (:author, :comments, 0, :branch, :revision, :revlink, :now,"
-    " :repository, '')"
+    " category, repository, project) VALUES (:author, :comments, 0, :branch, :revision, :revlink,"
+    " :when, :category, :repository, :project)"
 )
 _FILE = "INSERT INTO change_files (changeid, filename) VALUES (:change, :name)"
+_CHANGE_PROPERTY = (
+    "INSERT INTO change_properties (changeid, property_name, property_value)"
+    " VALUES (:change, :name, :value)"
+)
 _SOURCE = (
     "INSERT INTO sourcestamps (branch, revision, repository, project)"
     " VALUES (:branch, :revision, '', '')"
@@ -75,10 +79,39 @@ def _asked(
     yield Statement(_SOURCE, {"branch": stored, "revision": tip}, binds=source.name)
     for commit in made:
         change = Ref(f"change{next(number)}")
-        yield Statement(_CHANGE, _change(commit, stored, path, now), binds=change.name)
+        yield from insert_change(change, _change(commit, stored, path, now), commit.files)
         yield Statement(_SOURCE_CHANGE, {"source": source, "change": change})
-        for name in commit.files:
-            yield Statement(_FILE, {"change": change, "name": name})
+    yield from _wanted(buildset, source, builders, tip, now)
+
+
+def builds_of(branch_name: str, change: Ref, tip: str | None, now: int) -> Iterator[Statement]:
+    """Give what schedulers write for a change: opt and debug builds of its branch."""
+    builders = [line.build for line in lines(branch_name) if line.build.kind is not Kind.PGO]
+    source = Ref("source")
+    stored = BRANCHES[branch_name].path
+    yield Statement(_SOURCE, {"branch": stored, "revision": tip}, binds=source.name)
+    yield Statement(_SOURCE_CHANGE, {"source": source, "change": change})
+    yield from _wanted(Ref("buildset"), source, builders, tip, now)
+
+
+def insert_change(
+    change: Ref,
+    values: Mapping[str, Any],
+    files: Sequence[str],
+    properties: Sequence[tuple[str, str]] = (),
+) -> Iterator[Statement]:
+    """Insert a change with its files and properties, which are pairs of name and stored text."""
+    yield Statement(_CHANGE, values, binds=change.name)
+    for name in files:
+        yield Statement(_FILE, {"change": change, "name": name})
+    for name, value in properties:
+        yield Statement(_CHANGE_PROPERTY, {"change": change, "name": name, "value": value})
+
+
+def _wanted(
+    buildset: Ref, source: Ref, builders: Sequence[Builder], tip: str | None, now: int
+) -> Iterator[Statement]:
+    """Insert a buildset with a request for each builder."""
     yield Statement(_BUILDSET, {"source": source, "now": now}, binds=buildset.name)
     for name, value in _properties(builders[0], tip, now).items():
         text = json.dumps([value, "Scheduler"])
@@ -95,17 +128,19 @@ def _change(commit: Commit, stored: str, path: str, now: int) -> dict[str, Any]:
         "branch": stored,
         "revision": commit.revision,
         "revlink": f"{REPOSITORY}{path}/rev/{commit.revision[:12]}",
-        "now": now,
+        "when": now,
+        "category": None,
         "repository": REPOSITORY + path,
+        "project": "",
     }
 
 
-def _properties(builder: Builder, tip: str, now: int) -> dict[str, str]:
+def _properties(builder: Builder, tip: str | None, now: int) -> dict[str, str | None]:
     return {
         "branch": builder.branch,
         "revision": tip,
         "buildid": time.strftime("%Y%m%d%H%M%S", time.gmtime(now)),
-        "builduid": tip[:32],
+        "builduid": (tip or "")[:32],
     }
 
 

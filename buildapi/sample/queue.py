@@ -107,6 +107,13 @@ PROPERTIES = Query(
     _pair,
 )
 
+CHANGE_PROPERTIES = Query(
+    "SELECT cp.property_name, cp.property_value FROM buildsets bs JOIN sourcestamp_changes sc"
+    " ON sc.sourcestampid = bs.sourcestampid JOIN change_properties cp"
+    " ON cp.changeid = sc.changeid WHERE bs.id = :buildset ORDER BY sc.changeid",
+    _pair,
+)
+
 
 def groups(requests: Sequence[Request], key: Callable[[Request], object]) -> list[list[Request]]:
     """Put together what has the same key, in the order of the first of each."""

@@ -14,7 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import BaseConverter
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound
 from buildapi.web.auth import Authenticator
@@ -25,6 +24,7 @@ from buildapi.web.negotiate import requested
 from buildapi.web.render import VARY, cors, format_of_error, write, write_error
 from buildapi.web.request import SLASH, Limits, request_class
 from buildapi.web.routes import Route
+from buildapi.web.segment import Segment
 
 PREFLIGHT_SECONDS = 600
 
@@ -33,14 +33,6 @@ class MethodError(BuildAPIError):
     """Refuse a method a path does not have."""
 
     status, code = 405, "method_not_allowed"
-
-
-class Segment(BaseConverter):
-    """One path segment, which may hold an encoded slash."""
-
-    def to_python(self, value: str) -> str:
-        """Put the slash back."""
-        return value.replace(SLASH, "/")
 
 
 @attrs.frozen
@@ -99,9 +91,10 @@ class WebApp:
         policy = self._policy
         call = call_of(request, path, policy.auth, policy.origins, job=route.job)
         form = requested(call.query, request.text_header("accept"))
+        more = route.patience(call) if route.patience else 0.0
         answering = route.handler(call)
         if not route.job:  # a job request bounds its own parts: it must not be left halfway
-            answering = self._policy.deadline.bound(answering)
+            answering = self._policy.deadline.bound(answering, more)
         return write(request, await answering, form)
 
     def _options(self, request: Any, methods: Sequence[str]) -> bytes:

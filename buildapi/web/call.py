@@ -16,17 +16,40 @@ from buildapi.web.params import Query
 
 @attrs.frozen
 class Call:
-    """What a handler gets: path values, query, body and the user if there is one."""
+    """What a handler gets: path values, query, body and the user if there is one.
+
+    ``key`` is what the client calls the request by, to repeat it safely; ``mount`` goes before
+    the paths it uses.
+    """
 
     path: Mapping[str, str]
     query: Query
     body: Form | BadRequest
     who: str | None
     cross_site: bool = False
+    key: str = ""
+    mount: str = ""
 
     @property
     def form(self) -> Form:
-        """Give the body; :raises BadRequest: it cannot be read."""
+        """Give the body.
+
+        :raises BadRequest: it cannot be read, or is a JSON list.
+        """
+        form = self._read()
+        if form.entries is not None:
+            raise BadRequest("The body is not a JSON object")
+        return form
+
+    @property
+    def entries(self) -> Sequence[Any]:
+        """Give the body, a JSON list; :raises BadRequest: it is none."""
+        entries = self._read().entries
+        if entries is None:
+            raise BadRequest("The body is not a JSON list")
+        return entries
+
+    def _read(self) -> Form:
         if isinstance(self.body, BadRequest):
             raise self.body
         return self.body
@@ -59,10 +82,12 @@ def call_of(
     """
     values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
     who, cross_site = auth.user(request.peer, values), is_cross_site(request, origins)
-    call = Call(path, {}, request.body, who, cross_site)
+    call = Call(path, {}, request.body, who, cross_site, mount=request.mount)
     if job:
         _ = call.user
-    return attrs.evolve(call, query=query_of(request.uri))
+    return attrs.evolve(
+        call, query=query_of(request.uri), key=request.text_header("idempotency-key")
+    )
 
 
 def query_of(uri: bytes) -> Query:

@@ -20,11 +20,14 @@ class Deadline:
     _reactor: Any
     _seconds: float
 
-    async def bound(self, work: Awaitable[T]) -> T:
-        """Wait for work; :raises Unavailable: it takes too long, and has been cancelled."""
+    async def bound(self, work: Awaitable[T], more: float = 0.0) -> T:
+        """Wait for work, ``more`` seconds longer than usual.
+
+        :raises Unavailable: it takes too long, and has been cancelled.
+        """
         running = defer.ensureDeferred(_started(work))
         try:
-            return await running.addTimeout(self._seconds, self._reactor)
+            return await running.addTimeout(self._seconds + more, self._reactor)
         except defer.TimeoutError as e:
             raise Unavailable("This takes too long just now") from e
 

@@ -20,6 +20,7 @@ from buildapi.errors import (
 from buildapi.interfaces import Broker, JobStore
 from buildapi.model.actions import Action
 from buildapi.model.outcome import Outcome
+from buildapi.model.records import JobKey
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, finished, what
 from buildapi.web.deadline import Deadline
 
@@ -36,7 +37,8 @@ log = Logger()
 class Desk:
     """Take job requests; ``recording`` bounds how long recording one may take.
 
-    ``now`` gives seconds since the epoch.
+    Recording and sending must go on to the end even where the client goes away, so that no job
+    is left halfway.  ``now`` gives seconds since the epoch.
     """
 
     _store: JobStore
@@ -44,29 +46,33 @@ class Desk:
     _now: Callable[[], float]
     _recording: Deadline
 
-    async def accept(self, action: Action, who: str) -> int:
-        """Record and send a job request; give its id.
-
-        Goes on to the end even where the client goes away, so that no job is left halfway.
+    async def record(self, action: Action, who: str, key: JobKey | None = None) -> JobMessage:
+        """Record a job request, which is then to be sent.
 
         :raises Unavailable: it is not executed, and never will be.
+        :raises InProgress: a job has this key already.
         """
-        return await shielded(self._accept(action, who))
-
-    async def _accept(self, action: Action, who: str) -> int:
         now = int(self._now())
         try:
-            adding = self._store.add(who, now, action.name, what(action))
+            adding = self._store.add(who, now, action.name, what(action), key)
             request_id = await self._recording.bound(adding)
         except Unavailable as e:
             log.warn("job request not recorded: {msg}", msg=e.msg)
             raise DatabaseUnavailable(NOT_RECORDED) from e
-        message = JobMessage(request_id, who, now, action)
+        return JobMessage(request_id, who, now, action)
+
+    async def send(self, message: JobMessage) -> None:
+        """Send what is recorded.
+
+        :raises Unavailable: it is not executed, and never will be.
+        """
         if await self._send(message):
             log.info(
-                "job {id} {action} by {who} accepted", id=request_id, action=action.name, who=who
+                "job {id} {action} by {who} accepted",
+                id=message.request_id,
+                action=message.action.name,
+                who=message.who,
             )
-        return request_id
 
     async def _send(self, message: JobMessage) -> bool:
         try:

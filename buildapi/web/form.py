@@ -19,9 +19,13 @@ IN_MEMORY = {"spool_limit": 2**26, "memory_limit": 2**26}
 
 @attrs.frozen
 class Form:
-    """Values by name, in the order in which they came; JSON values other than texts as they are."""
+    """Values by name, in the order in which they came; JSON values other than texts as they are.
+
+    ``entries`` is what a JSON list holds, None for any other body.
+    """
 
     values: Mapping[str, Sequence[Any]]
+    entries: Sequence[Any] | None = None
 
     def get(self, name: str) -> Any:
         """Give the last value of a name, or None."""
@@ -84,6 +88,13 @@ def _json(data: bytes) -> Form:
         document = json.loads(data)
     except (ValueError, RecursionError) as e:
         raise BadRequest("The body is not JSON") from e
+    if isinstance(document, list):
+        return Form({}, document)
     if not isinstance(document, dict):
         raise BadRequest("The body is not a JSON object")
+    return form_of(document)
+
+
+def form_of(document: Mapping[str, Any]) -> Form:
+    """Make a form of a JSON object; null stands for a value that is not there."""
     return Form({name: [value] for name, value in document.items() if value is not None})

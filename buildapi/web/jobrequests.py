@@ -1,4 +1,4 @@
-"""The job requests of self-serve: checked, accepted at once, carried out by an agent."""
+"""The job requests of builds and requests that are there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import attrs
 from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds
 from buildapi.model.actions import (
-    INT32_MAX,
-    INT32_MIN,
-    Action,
     CancelBuild,
     CancelRequest,
     RebuildBuild,
@@ -20,32 +17,30 @@ from buildapi.model.actions import (
 )
 from buildapi.model.branches import Branch
 from buildapi.model.records import BuildRequest, Stage
-from buildapi.web.answers import Document
+from buildapi.model.values import INT32_MAX, INT32_MIN
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
-from buildapi.web.desk import Desk
 from buildapi.web.form import Form
+from buildapi.web.orders import JobRoute, Order
 from buildapi.web.params import form_integer, id_of_path, is_digits, within
-from buildapi.web.render import Page, Reply
-from buildapi.web.routes import Param, Route
+from buildapi.web.routes import Param
 
 PRIORITY = Param("priority", "a whole number of 32 bits, higher runs earlier; default 0")
 
 
 @attrs.define
 class JobRequests:
-    """Accept job requests; ``count_max`` bounds the rebuilds of one.
+    """Check job requests; ``count_max`` bounds the rebuilds of one.
 
     ``looking`` bounds how long it may take to find out whether a thing is there.
     """
 
     _branch: Callable[[str], Branch]
     _builds: Builds
-    _desk: Desk
     _count_max: int
     _looking: Deadline
 
-    def routes(self) -> Sequence[Route]:
+    def routes(self) -> Sequence[JobRoute]:
         """List the routes."""
         build, request = "/self-serve/{branch}/build", "/self-serve/{branch}/request"
         one_build, one_request = f"{build}/{{build_id}}", f"{request}/{{request_id}}"
@@ -54,55 +49,57 @@ class JobRequests:
         request_id = Param("request_id", "which request")
         new = Param("priority", "the new priority, a whole number of 32 bits; higher runs earlier")
         return (
-            Route("POST", build, self.rebuild_build, REBUILD, (build_id, PRIORITY, count), True),
-            Route(
-                "POST", request, self.rebuild_request, AGAIN, (request_id, PRIORITY, count), True
-            ),
-            Route("DELETE", one_build, self.cancel_build, CANCEL_BUILD, (), True),
-            Route("DELETE", one_request, self.cancel_request, CANCEL_REQUEST, (), True),
-            Route("PUT", one_request, self.reprioritize, REPRIORITIZE, (new,), True),
+            JobRoute("POST", build, self.rebuild_build, REBUILD, (build_id, PRIORITY, count)),
+            JobRoute("POST", request, self.rebuild_request, AGAIN, (request_id, PRIORITY, count)),
+            JobRoute("DELETE", one_build, self.cancel_build, CANCEL_BUILD),
+            JobRoute("DELETE", one_request, self.cancel_request, CANCEL_REQUEST),
+            JobRoute("PUT", one_request, self.reprioritize, REPRIORITIZE, (new,)),
         )
 
-    async def rebuild_build(self, call: Call) -> Reply:
+    async def rebuild_build(self, call: Call) -> Order:
         """Rebuild a build."""
-        who, branch = call.user, self._branch(call.path["branch"])
+        branch = self._whose(call)
         build_id = form_integer(call.form, "build_id")
-        priority, count = _priority(call.form, 0), self._count(call.form)
+        priority, count = priority_of(call.form, 0), self._count(call.form)
         await self._build(branch, str(build_id))
         action = RebuildBuild(build_id, priority, count)
-        return await self._accept(action, who, f"Rebuild of build {build_id}")
+        return Order(action, f"Rebuild of build {build_id}")
 
-    async def rebuild_request(self, call: Call) -> Reply:
+    async def rebuild_request(self, call: Call) -> Order:
         """Rebuild a request."""
-        who, branch = call.user, self._branch(call.path["branch"])
+        branch = self._whose(call)
         request_id = form_integer(call.form, "request_id")
-        priority, count = _priority(call.form, 0), self._count(call.form)
+        priority, count = priority_of(call.form, 0), self._count(call.form)
         await self._request(branch, str(request_id))
         action = RebuildRequest(request_id, priority, count)
-        return await self._accept(action, who, f"Rebuild of request {request_id}")
+        return Order(action, f"Rebuild of request {request_id}")
 
-    async def cancel_build(self, call: Call) -> Reply:
+    async def cancel_build(self, call: Call) -> Order:
         """Cancel a build."""
-        who, branch = call.user, self._branch(call.path["branch"])
+        branch = self._whose(call)
         text = _digits(call.path["build_id"], "build_id")
         await self._build(branch, text)
-        return await self._accept(CancelBuild(int(text)), who, f"Cancel of build {text}")
+        return Order(CancelBuild(int(text)), f"Cancel of build {text}")
 
-    async def cancel_request(self, call: Call) -> Reply:
+    async def cancel_request(self, call: Call) -> Order:
         """Cancel a request."""
-        who, branch = call.user, self._branch(call.path["branch"])
+        branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         await self._request(branch, text)
-        return await self._accept(CancelRequest(int(text)), who, f"Cancel of request {text}")
+        return Order(CancelRequest(int(text)), f"Cancel of request {text}")
 
-    async def reprioritize(self, call: Call) -> Reply:
+    async def reprioritize(self, call: Call) -> Order:
         """Give a pending request another priority."""
-        who, branch = call.user, self._branch(call.path["branch"])
+        branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
-        priority = _priority(call.form)
+        priority = priority_of(call.form)
         _must_be_pending(await self._request(branch, text))
         action = Reprioritize(int(text), priority)
-        return await self._accept(action, who, f"Priority {priority} for request {text}")
+        return Order(action, f"Priority {priority} for request {text}")
+
+    def _whose(self, call: Call) -> Branch:
+        _ = call.user
+        return self._branch(call.path["branch"])
 
     def _count(self, form: Form) -> int:
         return within("count", form_integer(form, "count", 1), 1, self._count_max)
@@ -120,19 +117,9 @@ class JobRequests:
             raise NotFound(f"Request {text} not found on branch {branch.name}")
         return found.request
 
-    async def _accept(self, action: Action, who: str, words: str) -> Reply:
-        job_id = await self._desk.accept(action, who)
-        msg = f"{words} is queued as job {job_id}"
-        return Reply(
-            Document.of({"status": "OK", "request_id": job_id, "msg": msg}),
-            Page("accepted.html", "Accepted", {"msg": msg, "job_id": job_id}),
-            status=202,
-            location=f"/self-serve/jobs/{job_id}",
-            fresh=True,
-        )
 
-
-def _priority(form: Form, default: int | None = None) -> int:
+def priority_of(form: Form, default: int | None = None) -> int:
+    """Read a priority; :raises BadRequest: it is none."""
     return within("priority", form_integer(form, "priority", default), INT32_MIN, INT32_MAX)
 
 

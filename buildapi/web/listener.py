@@ -25,7 +25,8 @@ CLOSE_SECONDS = 1.0
 class Listener(Service):
     """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
 
-    Stopping takes no more connections and waits up to ``drain_seconds`` for those.
+    Stopping takes no more connections and waits up to ``drain_seconds`` for those; ``stopping``
+    is called first, to end what only waits.
     """
 
     _reactor: Any
@@ -33,6 +34,7 @@ class Listener(Service):
     _endpoints: Sequence[str]
     _traffic: Traffic
     _drain_seconds: float
+    _stopping: Callable[[], None] = lambda: None
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -63,6 +65,7 @@ class Listener(Service):
     def stopService(self) -> defer.Deferred[None]:
         """Take no more, and wait for what is being answered."""
         Service.stopService(self)
+        self._stopping()
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:

@@ -101,3 +101,58 @@ def day(query: Query, name: str) -> date | None:
     except ValueError:
         pass
     raise BadRequest(f"Bad {name}: {text[:40]!r} is no date, YYYY-MM-DD is needed")
+
+
+# --- parameters that may stand in the query or in the body of a job request -------------------
+
+
+def given(query: Query, form: Form, name: str) -> Sequence[Any]:
+    """List the values of a parameter; a JSON list counts as its values.
+
+    :raises BadRequest: query and body both have it.
+    """
+    in_body: list[Any] = []
+    for value in form.values.get(name, ()):
+        in_body += value if isinstance(value, list) else [value]
+    if in_body and name in query:
+        raise BadRequest(f"Parameter {name} is given in the query and in the body")
+    return in_body or query.get(name, ())
+
+
+def given_once(query: Query, form: Form, name: str) -> Any:
+    """Give the value of a parameter, None without one; :raises BadRequest: it has several."""
+    values = given(query, form, name)
+    if len(values) > 1:
+        raise BadRequest(f"Parameter {name} is given {len(values)} times, once is allowed")
+    return values[0] if values else None
+
+
+def switch(query: Query, form: Form, name: str) -> bool:
+    """Read a parameter that is on or off; :raises BadRequest: it is something else."""
+    value = given_once(query, form, name)
+    if value is None or value == "":
+        return False
+    word = str(value).lower() if isinstance(value, str | int) else "?"
+    if word not in SWITCH:
+        raise BadRequest(f"Bad {name}: allowed are 1 and 0")
+    return SWITCH[word]
+
+
+SWITCH = {"1": True, "true": True, "0": False, "false": False}
+
+
+def duration(value: Any, name: str, high: float) -> float:
+    """Read a number of seconds from 0 to ``high``; nothing means 0.
+
+    :raises BadRequest: it is something else.
+    """
+    if value is None or value == "":
+        return 0.0
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    text = str(value) if known or isinstance(value, str) else ""
+    if not _SECONDS.fullmatch(text) or not float(text) <= high:
+        raise BadRequest(f"Bad {name}: allowed are 0 to {high:g} seconds")
+    return float(text)
+
+
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)

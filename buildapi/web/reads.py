@@ -17,7 +17,16 @@ from buildapi.model.branches import Branch
 from buildapi.model.records import BranchDay
 from buildapi.web.answers import Answers, Document
 from buildapi.web.call import Call
-from buildapi.web.params import bounded, day, id_of_path, readable, tolerant_integer
+from buildapi.web.orders import WAIT_MAX
+from buildapi.web.params import (
+    bounded,
+    day,
+    duration,
+    id_of_path,
+    readable,
+    single,
+    tolerant_integer,
+)
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import Param, Route
 from buildapi.web.shapes import (
@@ -27,6 +36,7 @@ from buildapi.web.shapes import (
     request_details_json,
     user_json,
 )
+from buildapi.web.watch import JobWatch
 
 REVISION_PREFIX = 12
 """Characters of a revision that count."""
@@ -45,6 +55,7 @@ class Reads:
     _directory: Directory
     _builds: Builds
     _jobs: JobStore
+    _watch: JobWatch
     _answers: Answers
     _zone: ZoneInfo
     _now: Callable[[], float]
@@ -56,7 +67,14 @@ class Reads:
         return (
             Route("GET", "/self-serve/branches", self.branches, BRANCHES, (FORMAT,)),
             Route("GET", "/self-serve/jobs", self.jobs, JOBS, (*PAGING, FORMAT)),
-            Route("GET", "/self-serve/jobs/{job_id}", self.job, JOB, (FORMAT,)),
+            Route(
+                "GET",
+                "/self-serve/jobs/{job_id}",
+                self.job,
+                JOB,
+                (WAIT, FORMAT),
+                patience=waiting,
+            ),
             Route("GET", b, self.day, DAY, (DATE, FORMAT)),
             Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
             Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
@@ -164,9 +182,11 @@ class Reads:
         return Reply.data("Job requests", Document.of([job_json(job) for job in found]))
 
     async def job(self, call: Call) -> Reply:
-        """Show one job request."""
+        """Show one job request, at once or when it is finished."""
         text = call.path["job_id"]
         job_id = id_of_path(text)
+        if job_id is not None:
+            await self._watch.finished(job_id, waiting(call))
         job = None if job_id is None else await self._jobs.get(job_id)
         if job is None:
             raise NotFound(f"Job {text} not found")
@@ -190,11 +210,23 @@ def home(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
             names, reason = sorted(directory.branches().by_name), ""
         except Unavailable as e:  # must not take the documentation away
             names, reason = [], e.msg
-        document = Document.of({"routes": described, "branches": names})
+        ages = {name: _whole(age) for name, age in directory.ages().items()}
+        document = Document.of(
+            {"routes": described, "branches": names, "directory_age_seconds": ages}
+        )
         shown = {"routes": described, "branches": names, "reason": reason}
         return Reply(document, Page("home.html", "Self-serve", shown))
 
     return [Route("GET", path, show, HOME, (FORMAT,)) for path in ("/", "/self-serve")]
+
+
+def _whole(age: float | None) -> int | None:
+    return None if age is None else int(age)
+
+
+def waiting(call: Call) -> float:
+    """Tell how many seconds a call asks to wait; :raises BadRequest: that is none."""
+    return duration(single(call.query, "wait"), "wait", WAIT_MAX)
 
 
 def _no_revision(branch: Branch, revision: str) -> NotFound:
@@ -203,6 +235,7 @@ def _no_revision(branch: Branch, revision: str) -> NotFound:
 
 DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
 STABLE = Param("stableDelay", "seconds a build must have ended ago to count; default 180")
+WAIT = Param("wait", f"answer when it is finished, or after so many seconds, up to {WAIT_MAX}")
 PAGING = (
     Param("num", "how many at most; default 100, up to 1000"),
     Param("offset", "how many of the newest to leave out; default 0"),

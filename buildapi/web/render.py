@@ -9,7 +9,7 @@ import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from twisted.web import http
 
-from buildapi.errors import BadRequest, BuildAPIError, Unavailable
+from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.web.answers import Document, entity_tag
 from buildapi.web.call import query_of
 from buildapi.web.negotiate import JSON, accepted, lenient, names
@@ -94,7 +94,7 @@ def write_error(request: Any, error: BuildAPIError, form: str) -> bytes:
     request.setResponseCode(error.status)
     request.setHeader("cache-control", "no-store")
     request.setHeader("vary", VARY)
-    if isinstance(error, Unavailable):
+    if error.retry_after is not None:
         request.setHeader("retry-after", str(error.retry_after))
     kind, body = _error(error, form, request.mount)
     return _body(request, kind, body)

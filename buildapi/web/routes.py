@@ -13,6 +13,11 @@ from buildapi.web.render import Reply
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
+def rule_of(path: str) -> str:
+    """Write a path as the router does."""
+    return path.replace("{", "<seg:").replace("}", ">")
+
+
 @attrs.frozen
 class Param:
     """A parameter of the query or, for job requests, of the body."""
@@ -23,7 +28,11 @@ class Param:
 
 @attrs.frozen
 class Route:
-    """A method and a path; ``{name}`` is one segment, which may hold an encoded slash."""
+    """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.
+
+    A ``job`` must have a user.  ``patience`` tells how many seconds longer than usual a call may
+    take: those its client asked to wait.
+    """
 
     method: str
     path: str
@@ -31,11 +40,12 @@ class Route:
     summary: str
     params: Sequence[Param] = ()
     job: bool = False
+    patience: Callable[[Call], float] | None = None
 
     @property
     def rule(self) -> str:
         """Give the path as the router writes it."""
-        return self.path.replace("{", "<seg:").replace("}", ">")
+        return rule_of(self.path)
 
     def described(self) -> dict[str, Any]:
         """Describe it for the documentation."""

@@ -82,8 +82,13 @@ def user_json(found: UserBuilds) -> dict[str, Any]:
 
 
 def job_json(job: JobRecord) -> dict[str, Any]:
-    """Shape a job request; ``id``, ``state`` and ``items`` are additions to the old keys."""
+    """Shape a job request; ``id``, ``state``, ``items`` and ``progress`` are additions.
+
+    The items of a running job are those done so far.
+    """
     report: Mapping[str, Any] = job.complete_data or {}
+    items = report.get("items") or (job.progress.items if job.progress else ())
+    total = job.progress.total if job.progress else None
     return {
         "id": job.id,
         "state": job.state.value,
@@ -93,5 +98,6 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         "completed_at": job.completed_at,
         "what": dict(job.what),
         "complete_data": job.complete_data,
-        "items": list(report.get("items") or ()),
+        "items": list(items),
+        "progress": None if total is None else {"done": len(items), "total": total},
     }

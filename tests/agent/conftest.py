@@ -28,6 +28,6 @@ async def rig() -> AsyncIterator[Rig]:
     broker = EmbeddedBroker(reactor())
     broker.startService()
     rig = Rig(db, BrokerProxy(broker), StoreProxy(SQLJobStore(db)))
-    rig.farm.add(pending(7), pending(8))
+    rig.farm.add(pending(7), pending(8, revision="0123abcd4567"))
     yield rig
     await rig.close()

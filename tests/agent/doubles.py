@@ -10,13 +10,21 @@ from twisted.internet import defer
 
 from buildapi.agent.agent import Agent
 from buildapi.agent.finisher import Finisher
+from buildapi.agent.performer import touched
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
-from buildapi.model.actions import Action, CancelBuild, RebuildBuild
-from buildapi.model.facts import RequestFacts
+from buildapi.model.actions import (
+    Action,
+    CancelBuild,
+    CancelRevision,
+    OfRevision,
+    RebuildBuild,
+)
+from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import JobRecord
-from buildapi.model.steps import Plan, Poke, Recorded, Write, Written
+from buildapi.model.records import JobRecord, Progress
+from buildapi.model.rules import rules
+from buildapi.model.steps import NewBuildset, Plan, Poke, Recorded, Requeue, Write, Written
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, what
 from buildapi.mq.embedded import EmbeddedBroker
 from tests.model.values import request
@@ -25,6 +33,17 @@ from tests.reactor import until
 T = TypeVar("T")
 
 NOW = 1_700_000_000
+REVISION = "abcdef012345"
+"""Of all requests that are not told another."""
+
+BRANCH = BranchFacts(
+    path="projects/try",
+    repository="https://hg.example.org/projects/try",
+    builders=("Linux try pgo-build", "Linux try nightly", "Linux try build"),
+    buildid="20231114221320",
+    builduid="0" * 32,
+    change_master="host-s:/builds/scheduler",
+)
 
 
 @attrs.define
@@ -51,26 +70,41 @@ class Script:
 
 @attrs.define
 class FarmDouble:
-    """A farm in memory that keeps markers as a dialect must; ``effects`` are writes by job."""
+    """A farm in memory that keeps markers as a dialect must; ``effects`` are writes by job.
+
+    What is asked for anew is pending from then on.
+    """
 
     script: Script = attrs.field(factory=Script)
     known: dict[int, RequestFacts] = attrs.field(factory=dict)
+    branch: BranchFacts | None = BRANCH
     markers: dict[int, Recorded] = attrs.field(factory=dict)
     effects: list[tuple[int, Write]] = attrs.field(factory=list)
-    poked: list[Poke] = attrs.field(factory=list)
-    answers: dict[Poke, Any] = attrs.field(factory=dict)
+    poked: list[tuple[int, Poke]] = attrs.field(factory=list)
+    answers: list[tuple[Poke, list[Any]]] = attrs.field(factory=list)
     stale: int = 0
 
     def add(self, *facts: RequestFacts) -> None:
         for one in facts:
             self.known[one.request.id] = one
 
+    def answer(self, step: Poke, *events: Any) -> None:
+        """Plan what pokes come to: items, an error, or a Deferred to wait for.
+
+        The last stays for all further ones.
+        """
+        self.answers.append((step, list(events)))
+
     async def recall(self, request_id: int) -> Recorded | None:
         await self.script.enter("recall")
         return self.markers.get(request_id)
 
-    async def read(self, action: Action) -> RequestFacts | None:
+    async def read(self, action: Action) -> Known:
         await self.script.enter("read")
+        if isinstance(action, CancelRevision):
+            return RevisionFacts([f for f in self.known.values() if _is_of(f, action.revision)])
+        if isinstance(action, OfRevision):
+            return self.branch
         if isinstance(action, CancelBuild | RebuildBuild):
             return next((f for f in self.known.values() if f.try_of(action.bid)), None)
         return self.known.get(action.brid)
@@ -84,22 +118,36 @@ class FarmDouble:
             return Written.STALE, ()
         self.markers[request_id] = Recorded(plan)
         self.effects += [(request_id, write) for write in plan.writes]
+        made = [self._make(w) for w in plan.writes if isinstance(w, Requeue | NewBuildset)]
         await self.script.enter("written")
-        return Written.APPLIED, ()
+        return Written.APPLIED, made
 
-    async def poke(self, step: Poke, who: str) -> Item:
+    def _make(self, write: Requeue | NewBuildset) -> Item:
+        revision = write.revision if isinstance(write, NewBuildset) else REVISION
+        new = pending(100 + len(self.known), revision=revision)
+        self.add(new)
+        return Item("done", "submitted", request_id=new.request.id)
+
+    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
         await self.script.enter("poke")
-        self.poked.append(step)
-        answer = self.answers.get(step)
-        if isinstance(answer, list):
-            answer = answer.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer or Item("done", "stopped", request_id=step.brid)
+        self.poked.append((request_id, step))
+        events = next((e for planned, e in self.answers if planned == step), [None])
+        event = events.pop(0) if len(events) > 1 else events[0]
+        if isinstance(event, Exception):
+            raise event
+        if isinstance(event, defer.Deferred):
+            await event
+        if isinstance(event, list):
+            return event
+        return [Item("done", "stopped", request_id=brid) for brid in touched(step)]
 
     async def settle(self, request_id: int, outcome: Outcome) -> None:
         await self.script.enter("settle")
         self.markers[request_id] = Recorded(self.markers[request_id].plan, outcome)
+
+
+def _is_of(facts: RequestFacts, prefix: str) -> bool:
+    return (facts.request.revision or "").startswith(prefix)
 
 
 @attrs.define
@@ -121,10 +169,16 @@ class BrokerProxy:
 
 @attrs.define
 class StoreProxy:
-    """A job store whose methods fail or hang as scripted."""
+    """A job store whose methods fail or hang as scripted; ``noted`` is all progress it took."""
 
     inner: SQLJobStore
     script: Script = attrs.field(factory=Script)
+    noted: list[tuple[int, Progress]] = attrs.field(factory=list)
+
+    async def progress(self, request_id: int, progress: Progress, now: int) -> None:
+        await self.script.enter("progress")
+        await self.inner.progress(request_id, progress, now)
+        self.noted.append((request_id, progress))
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.inner, name)
@@ -147,7 +201,14 @@ class Rig:
     services: list[Any] = attrs.field(factory=list)
     changes: int = 0
 
-    def agent(self, clock: Any = None, *, prefetch: int = 50, drain: float = 5) -> Agent:
+    def agent(
+        self,
+        clock: Any = None,
+        *,
+        prefetch: int = 50,
+        drain: float = 5,
+        clobbers: bool = False,
+    ) -> Agent:
         """Start an agent."""
         broker: Any = self.broker
         store: Any = self.store
@@ -156,6 +217,7 @@ class Rig:
             broker,
             store,
             self.farm,
+            rules(clobbers=clobbers),
             queue="buildapi-agent",
             agent_name=f"agent-{len(self.services)}",
             prefetch=prefetch,

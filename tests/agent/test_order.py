@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import defer
 
-from buildapi.agent.order import InOrder
+from buildapi.agent.order import InOrder, Keys, Turn
+
+Key = str | int | tuple[str, int] | None
 
 
 @attrs.define
@@ -21,18 +23,21 @@ class Street:
     inside: list[int] = attrs.field(factory=list)
     came: list[int] = attrs.field(factory=list)
     leave: dict[int, defer.Deferred[None]] = attrs.field(factory=dict)
+    turns: dict[int, Turn] = attrs.field(factory=dict)
 
-    def call(self, number: int, key: object) -> defer.Deferred[None]:
-        """Let a caller come; ``key`` may be a Deferred."""
+    def call(self, number: int, key: Key | Keys | defer.Deferred[str]) -> defer.Deferred[None]:
+        """Let a caller come; a plain key is kept to the end."""
         return defer.ensureDeferred(self._visit(number, key))
 
-    async def _visit(self, number: int, key: object) -> None:
-        async def find() -> Hashable:
-            return await key if isinstance(key, defer.Deferred) else key
+    async def _visit(self, number: int, key: Key | Keys | defer.Deferred[str]) -> None:
+        async def find() -> Keys:
+            found = await key if isinstance(key, defer.Deferred) else key
+            return found if isinstance(found, Keys) else Keys([found])
 
-        async with self.order.turn(find):
+        async with self.order.turn(find) as turn:
             self.inside.append(number)
             self.came.append(number)
+            self.turns[number] = turn
             self.leave[number] = defer.Deferred()
             try:
                 await self.leave[number]
@@ -48,6 +53,89 @@ def test_equal_keys_take_turns_in_the_order_they_came() -> None:
         street.leave[n].callback(None)
     assert street.came == [0, 1, 2, 3]
     assert all(c.called for c in calls)
+
+
+def test_a_caller_without_keys_waits_for_nobody() -> None:
+    street = Street()
+    for n in range(3):
+        street.call(n, Keys())
+    assert street.inside == [0, 1, 2]
+
+
+def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> None:
+    street = Street()
+    street.call(0, Keys([7], ["abcd"]))
+    street.call(1, Keys([8], ["abcd"]))
+    street.call(2, Keys([7], []))
+    street.call(3, Keys(writing=["ef01"]))
+    assert street.inside == [0, 3]
+    street.turns[0].written()
+    assert street.inside == [0, 3, 1]
+    street.turns[0].written()
+    street.leave[0].callback(None)
+    assert street.inside == [3, 1, 2]
+
+
+def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
+    street = Street()
+    street.call(0, Keys(beside=["abcd"]))
+    street.call(1, Keys([7], beside=["abcd"]))
+    street.call(2, Keys(writing=["abcd"]))
+    street.call(3, Keys(beside=["abcd"]))
+    assert street.inside == [0, 1]
+    street.turns[0].written()
+    assert street.inside == [0, 1]
+    street.turns[1].written()
+    assert street.inside == [0, 1, 2]
+    street.turns[2].written()
+    assert street.inside == [0, 1, 2, 3]
+
+
+def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
+    street = Street()
+    street.call(0, Keys([7], beside=["abcd"]))
+    street.turns[0].written()  # its pokes hang
+    street.call(1, Keys([7], beside=["abcd"]))
+    street.call(2, Keys([8], beside=["abcd"]))
+    street.call(3, Keys(writing=["abcd"]))
+    assert street.inside == [0, 2]
+    street.leave[2].callback(None)
+    street.leave[0].callback(None)
+    assert street.inside == [1]
+    street.turns[1].written()
+    assert street.inside == [1, 3]
+
+
+def test_whoever_has_written_lets_one_in_not_all() -> None:
+    street = Street()
+    for n in range(4):
+        street.call(n, Keys(writing=["abcd"]))
+    street.turns[0].written()
+    street.turns[0].written()
+    assert street.inside == [0, 1]
+    street.call(4, Keys(writing=["abcd"]))
+    street.turns[1].written()
+    assert street.inside == [0, 1, 2]
+
+
+def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
+    street = Street()
+    street.call(0, Keys(writing=["abcd"]))
+    street.call(1, Keys(writing=["abcd"]))
+    street.leave[0].callback(None)
+    assert street.inside == [1]
+
+
+def test_one_who_waits_for_two_comes_when_both_have_let_go() -> None:
+    street = Street()
+    street.call(0, 7)
+    street.call(1, Keys(writing=["abcd"]))
+    street.call(2, Keys([7], ["abcd"]))
+    street.call(3, Keys([7], []))
+    street.turns[1].written()
+    assert street.inside == [0, 1]
+    street.leave[0].callback(None)
+    assert street.inside == [1, 2]
 
 
 def test_different_keys_are_inside_at_once() -> None:
@@ -89,10 +177,56 @@ def test_an_error_inside_gives_the_turn_on() -> None:
 def test_nothing_is_kept_of_those_who_left() -> None:
     street = Street()
     for n in range(3):
-        street.call(n, "a")
+        street.call(n, Keys([7], ["abcd"]))
     for n in range(3):
+        street.turns[n].written()
         street.leave[n].callback(None)
-    assert street.order._tails == {}
+    assert street.order._lines == {}
+
+
+KEYS = st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2)
+VISITS = st.builds(Keys, KEYS, st.lists(st.sampled_from(["x", "y"]), unique=True, max_size=2))
+EVENTS = st.lists(VISITS | st.tuples(st.booleans(), st.integers(0, 9)), max_size=40)
+"""Somebody comes, or one of those inside writes or leaves."""
+
+
+@given(EVENTS)
+def test_whatever_happens_nobody_shares_a_key_that_is_held_and_all_come_in(
+    events: list[Keys | tuple[bool, int]],
+) -> None:
+    street = Street()
+    keys: list[Keys] = []
+    calls: list[defer.Deferred[None]] = []
+    wrote: set[int] = set()
+
+    def held(number: int) -> set[Hashable]:
+        written = set() if number in wrote else set(keys[number].writing)
+        return written | set(keys[number].whole)
+
+    def leave(writes: bool, which: int) -> None:
+        number = street.inside[which % len(street.inside)]
+        if writes:
+            wrote.add(number)
+            street.turns[number].written()
+        else:
+            street.leave[number].callback(None)
+
+    for event in events:
+        if isinstance(event, Keys):
+            keys.append(event)
+            calls.append(street.call(len(keys) - 1, event))
+        elif street.inside:
+            leave(*event)
+        all_held = [key for n in street.inside for key in held(n)]
+        assert len(all_held) == len(set(all_held))
+    while street.inside:
+        leave(False, 0)
+    assert [c.result for c in calls] == [None] * len(keys)
+    assert sorted(street.came) == list(range(len(keys)))
+    for key in "abxy":
+        mine = [n for n in street.came if key in (*keys[n].whole, *keys[n].writing)]
+        assert mine == sorted(mine)
+    assert street.order._lines == {}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30), st.randoms())
@@ -116,7 +250,7 @@ def test_whoever_leaves_when_order_is_kept_for_each_key(
 
 
 @pytest.mark.parametrize("key", [None, 7, ("a", 1)])
-def test_any_key_will_do(key: Hashable) -> None:
+def test_any_key_will_do(key: Key) -> None:
     street = Street()
     street.call(0, key)
     street.call(1, key)

@@ -27,6 +27,8 @@ EMPTIED = (
     "sourcestamps",
     "sourcestamp_changes",
     "changes",
+    "change_files",
+    "change_properties",
     MARKERS,
 )
 

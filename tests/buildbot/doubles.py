@@ -1,10 +1,10 @@
-"""Masters as small web servers on loopback, which count what they are asked."""
+"""What surrounds a 0.8 farm, for tests: masters on loopback that count, documents, a database."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,6 +14,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from buildapi.buildbot.directory import Master
+from buildapi.db.sql import Database, Params, Row
+from buildapi.model.branches import Branches
+from buildapi.model.builders import Builders
 from tests.buildbot.seed import T0
 
 Answer = Callable[[Any], Any]
@@ -83,6 +86,7 @@ def build_json(
     start: float = T0 + 11.03,
     revision: str | None = "abcdef012345",
     results: int | None = None,
+    **more: Any,
 ) -> bytes:
     """Give what a master says of a build under ``/json``."""
     times = [start, None if results is None else start + 60]
@@ -94,6 +98,7 @@ def build_json(
             "results": results,
             "times": times,
             "sourceStamp": source,
+            **more,
         }
     ).encode()
 
@@ -110,15 +115,25 @@ class Asked(Resource):
         self.stop: Answer = status(404)
         self.seen: list[tuple[str, str]] = []
         self.forms: list[dict[bytes, list[bytes]]] = []
+        self.documents: list[Any] = []
+        self.headers: list[dict[str, str]] = []
 
     def render(self, request: Request) -> Any:
         self.seen.append((request.method.decode(), request.uri.decode()))
         if request.method == b"POST":
-            self.forms.append(dict(request.args or {}))
+            self._note(request)
         for crowd in self.crowds:
             crowd.enter()
         request.notifyFinish().addBoth(self._leave)
         return (self.json if request.path.startswith(b"/json/") else self.stop)(request)
+
+    def _note(self, request: Request) -> None:
+        self.forms.append(dict(request.args or {}))
+        content = request.content.read() if request.content else b""
+        kind = request.getHeader("content-type") or ""
+        self.documents.append(json.loads(content) if kind.startswith("application/json") else None)
+        sent = request.requestHeaders.getAllRawHeaders()
+        self.headers.append({k.decode().lower(): v[0].decode() for k, v in sent})
 
     def _leave(self, _: object) -> None:
         for crowd in self.crowds:
@@ -175,3 +190,36 @@ class Masterfarm:
     async def close(self) -> None:
         for master in self.masters.values():
             await defer.maybeDeferred(master.port.stopListening)
+
+
+@attrs.define
+class Papers:
+    """Documents that never change; ``definitions`` is the branches file."""
+
+    definitions: Mapping[str, Mapping[str, Any]] = attrs.field(factory=lambda: {"try": {}})
+    builder_list: Builders | None = None
+    master_list: Sequence[Master] = ()
+
+    def branches(self) -> Branches:
+        return Branches.from_definitions(self.definitions)
+
+    def builders(self) -> Builders | None:
+        return self.builder_list
+
+    def masters(self) -> Mapping[str, Master]:
+        return {m.db_name: m for m in self.master_list}
+
+
+@attrs.define
+class Counted:
+    """Pass reads on to a database, and keep their texts; ``error`` is raised instead."""
+
+    db: Database
+    texts: list[str] = attrs.field(factory=list)
+    error: Exception | None = None
+
+    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
+        self.texts.append(text)
+        if self.error is not None:
+            raise self.error
+        return await self.db.fetch(text, params)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import attrs
 import msgspec
+import pytest
 
 from buildapi.interfaces import Farm
 from buildapi.jobs.decide import decide
@@ -14,27 +15,42 @@ from buildapi.model.actions import (
     Action,
     CancelBuild,
     CancelRequest,
+    CancelRevision,
+    NewBuilderBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
 )
+from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
-from buildapi.model.steps import Plan, Recorded, Written
+from buildapi.model.rules import rules
+from buildapi.model.steps import (
+    NewBuildset,
+    NewChange,
+    Plan,
+    Recorded,
+    SetPriority,
+    Write,
+    Written,
+)
 from tests.reactor import twisted_test
 
+BRANCH, REVISION = "try", "abcdef012345"
 SETTLED = Outcome(False, "Ok", (Item("done", "Zo\xeb \u2603", request_id=4, master="m"),))
 
 
 @attrs.frozen
 class Copy:
-    """A request that a rebuild made."""
+    """A request that a job made; ``changes`` are those of its source."""
 
     buildername: str
+    branch: str | None
     revision: str | None
     reason: str | None
     priority: int
     properties: Mapping[str, str]
+    changes: list[NewChange] = attrs.field(factory=list)
 
 
 class FarmUnderTest(Protocol):
@@ -45,7 +61,13 @@ class FarmUnderTest(Protocol):
         """Give the farm."""
 
     def pending(self, properties: Mapping[str, str] = ...) -> int:
-        """Submit a request of priority 3; ``properties`` are stored texts."""
+        """Submit a request of BRANCH and REVISION with priority 3.
+
+        ``properties`` are stored texts.
+        """
+
+    def together(self, count: int) -> list[int]:
+        """Submit such requests that belong to the same buildset."""
 
     def run(self, request: int) -> int:
         """Let a master claim a request and start a build; give the id of the build."""
@@ -56,8 +78,11 @@ class FarmUnderTest(Protocol):
     def is_dropped(self, request: int) -> bool:
         """Tell whether a request is complete, and what it belongs to too."""
 
+    def is_complete(self, request: int) -> bool:
+        """Tell whether a request is complete."""
+
     def copies(self, request: int) -> list[Copy]:
-        """List the requests submitted after this one, oldest first."""
+        """List the requests submitted after this one (0: all), oldest first."""
 
     def writes(self) -> object:
         """Give all that can be written by a plan, to be compared."""
@@ -69,7 +94,29 @@ def same(one: object, other: object) -> bool:
 
 
 async def plan_for(farm: Farm, action: Action, who: str = "zoe") -> Plan:
-    return decide(action, await farm.read(action), who)
+    return decide(action, await farm.read(action), who, rules())
+
+
+async def facts_for(farm: Farm, action: Action) -> RequestFacts:
+    facts = await farm.read(action)
+    assert isinstance(facts, RequestFacts)
+    return facts
+
+
+def writing(*writes: Write) -> Plan:
+    return Plan(Outcome(False, "Ok"), writes)
+
+
+FILES = ("build/Zo\xeb's 100% \u2603.zip", "build/target.tar.bz2")
+CHANGE = NewChange("zoe@example.org", "try-selfserve", REVISION, FILES)
+ASKED = NewBuildset(
+    branch="try",
+    revision=REVISION,
+    reason="Self-serve: Requested by zoe@example.org",
+    priority=-4,
+    properties=(("buildid", '["20231114141320", "self-serve"]'), ("n", '[{"a": [1]}, "x"]')),
+    builders=("linux", 'Windows 7 "x" 50%'),
+)
 
 
 class FarmContract:
@@ -78,21 +125,26 @@ class FarmContract:
     @twisted_test(15)
     async def test_a_request_is_read_by_its_id_and_by_its_builds(self, made: FarmUnderTest) -> None:
         request = made.pending({"a": '["1", "x"]'})
-        facts = await made.farm.read(CancelRequest(request))
-        assert facts is not None
+        facts = await facts_for(made.farm, CancelRequest(request))
         assert (facts.request.id, facts.request.stage) == (request, Stage.PENDING)
         assert (list(facts.tries), facts.request.priority) == ([], 3)
         assert list(facts.properties) == [("a", '["1", "x"]')]
         build = made.run(request)
         for action in (CancelRequest(request), CancelBuild(build), RebuildBuild(build)):
-            facts = await made.farm.read(action)
-            assert facts is not None
+            facts = await facts_for(made.farm, action)
             assert (facts.request.id, facts.request.stage) == (request, Stage.CLAIMED)
             assert [t.id for t in facts.running] == [build]
 
     @twisted_test(15)
     async def test_what_is_not_there_is_read_as_none(self, made: FarmUnderTest) -> None:
-        for action in (CancelRequest(4711), CancelBuild(4711), Reprioritize(4711, 1)):
+        nowhere = NewBuilderBuild("no-branch-selfserve", REVISION, "linux")
+        for action in (
+            CancelRequest(4711),
+            CancelBuild(4711),
+            Reprioritize(4711, 1),
+            CancelRevision("no-branch", REVISION),
+            nowhere,
+        ):
             assert await made.farm.read(action) is None
 
     @twisted_test(15)
@@ -126,22 +178,21 @@ class FarmContract:
     ) -> None:
         properties = {"a": '["1", "x"]', "b": '[{"c": [null]}, "y"]'}
         request = made.pending(properties)
-        facts = await made.farm.read(RebuildRequest(request))
-        assert facts is not None
+        facts = await facts_for(made.farm, RebuildRequest(request))
         plan = await plan_for(made.farm, RebuildRequest(request, 9))
         written, (item,) = await made.farm.write(1, plan)
         assert written is Written.APPLIED
         assert made.copies(request) == [
             Copy(
                 facts.request.buildername,
+                facts.request.branch,
                 facts.request.revision,
                 "Self-serve: Rebuilt by zoe",
                 9,
                 properties,
             )
         ]
-        again = await made.farm.read(CancelRequest(item.request_id or 0))
-        assert again is not None
+        again = await facts_for(made.farm, CancelRequest(item.request_id or 0))
         assert (again.request.stage, again.request.buildsetid) == (Stage.PENDING, item.buildset_id)
 
     @twisted_test(15)
@@ -217,6 +268,130 @@ class FarmContract:
         request = made.pending()
         build = made.run(request)
         plan = await plan_for(made.farm, CancelBuild(build))
-        item = await made.farm.poke(plan.pokes[0], "zoe")
+        (item,) = await made.farm.poke(1, plan.pokes[0], "zoe")
         assert (item.state, item.build_id, item.request_id) == ("failed", build, request)
         assert item.detail
+
+    # --- a new buildset
+
+    @twisted_test(15)
+    async def test_a_new_buildset_is_one_request_for_each_builder(
+        self, made: FarmUnderTest
+    ) -> None:
+        written, items = await made.farm.write(1, writing(ASKED))
+        assert written is Written.APPLIED
+        copies = made.copies(0)
+        assert copies == [
+            Copy(builder, "try", REVISION, ASKED.reason, -4, dict(ASKED.properties))
+            for builder in ASKED.builders
+        ]
+        assert [(i.state, i.detail) for i in items] == [
+            ("done", f"submitted to {builder}") for builder in ASKED.builders
+        ]
+        assert len({i.buildset_id for i in items}) == 1
+        for item, builder in zip(items, ASKED.builders, strict=True):
+            facts = await facts_for(made.farm, CancelRequest(item.request_id or 0))
+            assert (facts.request.stage, facts.request.buildername) == (Stage.PENDING, builder)
+            assert facts.request.buildsetid == item.buildset_id
+        assert same(await made.farm.recall(1), Recorded(writing(ASKED)))
+
+    @pytest.mark.parametrize("files", [FILES, ()])
+    @twisted_test(15)
+    async def test_a_new_buildset_may_be_for_a_change_with_its_files(
+        self, made: FarmUnderTest, files: Sequence[str]
+    ) -> None:
+        change = msgspec.structs.replace(CHANGE, files=files)
+        plan = writing(msgspec.structs.replace(ASKED, change=change))
+        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert [c.changes for c in made.copies(0)] == [[change]] * 2
+
+    @twisted_test(15)
+    async def test_each_new_buildset_has_a_source_and_change_of_its_own(
+        self, made: FarmUnderTest
+    ) -> None:
+        other = msgspec.structs.replace(CHANGE, revision="fedcba")
+        steps = [
+            msgspec.structs.replace(ASKED, change=CHANGE),
+            msgspec.structs.replace(ASKED, revision="fedcba", change=other),
+            ASKED,
+        ]
+        _, items = await made.farm.write(1, writing(*steps))
+        found = [(c.revision, list(c.changes)) for c in made.copies(0)]
+        own = [(REVISION, [CHANGE]), ("fedcba", [other]), (REVISION, [])]
+        assert found == [pair for pair in own for _ in ASKED.builders]
+        assert len({i.buildset_id for i in items}) == 3
+
+    @twisted_test(15)
+    async def test_nothing_of_a_new_buildset_is_left_where_another_write_is_stale(
+        self, made: FarmUnderTest
+    ) -> None:
+        request = made.pending()
+        made.run(request)
+        before = made.writes()
+        asked = msgspec.structs.replace(ASKED, change=CHANGE)
+        plan = writing(asked, SetPriority(request, 1), asked)
+        assert await made.farm.write(1, plan) == (Written.STALE, ())
+        assert made.writes() == before
+        assert await made.farm.recall(1) is None
+
+    # --- all requests of a revision
+
+    @twisted_test(15)
+    async def test_what_is_open_of_a_revision_is_read(self, made: FarmUnderTest) -> None:
+        pending, running = made.pending(), made.pending()
+        build = made.run(running)
+        facts = await made.farm.read(CancelRevision(BRANCH, REVISION[:6]))
+        assert isinstance(facts, RevisionFacts)
+        assert [(f.request.id, [t.id for t in f.running]) for f in facts.requests] == [
+            (pending, []),
+            (running, [build]),
+        ]
+
+    @twisted_test(15)
+    async def test_all_pending_requests_of_a_revision_are_dropped_at_once(
+        self, made: FarmUnderTest
+    ) -> None:
+        requests = [made.pending() for _ in range(5)]
+        plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
+        written, items = await made.farm.write(1, plan)
+        assert (written, list(items)) == (Written.APPLIED, [])
+        assert all(made.is_dropped(r) for r in requests)
+
+    @twisted_test(15)
+    async def test_requests_claimed_or_finished_meanwhile_stay_as_they_are(
+        self, made: FarmUnderTest
+    ) -> None:
+        left, claimed, other = made.pending(), made.pending(), made.pending()
+        plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
+        made.run(claimed)
+        later = made.pending()
+        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert [made.is_complete(r) for r in (left, claimed, other, later)] == [
+            True,
+            False,
+            True,
+            False,
+        ]
+        assert made.is_dropped(left)
+
+    @twisted_test(15)
+    async def test_a_buildset_is_complete_only_when_nothing_of_it_is_open(
+        self, made: FarmUnderTest
+    ) -> None:
+        whole, raced = made.together(3), made.together(3)
+        plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
+        made.run(raced[1])
+        await made.farm.write(1, plan)
+        assert all(made.is_dropped(r) for r in whole)
+        assert [made.is_complete(r) for r in raced] == [True, False, True]
+        assert not any(made.is_dropped(r) for r in raced)
+
+    @twisted_test(30)
+    async def test_a_revision_of_many_requests_is_dropped_as_a_whole(
+        self, made: FarmUnderTest
+    ) -> None:
+        requests = made.together(300) + [made.pending() for _ in range(300)]
+        plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
+        await made.farm.write(1, plan)
+        assert all(made.is_complete(r) for r in requests)
+        assert all(made.is_dropped(r) for r in (requests[0], requests[299], requests[-1]))

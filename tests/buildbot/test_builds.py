@@ -7,7 +7,7 @@ import pytest
 from buildapi.buildbot.v08.reads import SQLBuilds, property_value
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branches
-from buildapi.model.records import BranchDay
+from buildapi.model.records import BranchDay, UserBuilds
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
 from tests.reactor import twisted_test
@@ -245,6 +245,14 @@ class TestSQLBuilds:
         assert ids(await builds.revision(CEDAR, "abcdef012345")) == ([], [])
 
     @twisted_test()
+    async def test_a_character_the_database_cannot_hold_finds_nothing(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        seed.request()
+        assert ids(await builds.revision(TRY, "abc\U0001f680")) == ([], [])
+        assert await builds.user(TRY, "\U0001f680") == UserBuilds([], [], [])
+
+    @twisted_test()
     async def test_signs_of_patterns_in_a_revision_are_plain(
         self, seed: Seed, builds: SQLBuilds
     ) -> None:
@@ -307,6 +315,26 @@ class TestSQLBuilds:
         assert details.request.claimed_at is None
 
     # --- builders, users
+
+    @twisted_test()
+    async def test_a_builder_is_there_since_its_last_request(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        seed.request(builder="l/n x 50%", at=T0 + 100)
+        seed.complete(seed.request(builder="done", at=T0 + 100))
+        for name in ("l/n x 50%", "done"):
+            assert await builds.has_builder(name, T0 + 100)
+            assert not await builds.has_builder(name, T0 + 101)
+        for other in ("l/n x 50", "l/n x 50%%", "%", "", "l/n x"):
+            assert not await builds.has_builder(other, T0)
+
+    @twisted_test()
+    async def test_a_builder_the_replica_lacks_is_looked_for_in_the_primary(
+        self, scheduler: Scheduler, replica: Scheduler
+    ) -> None:
+        scheduler.seed.request(builder="new", at=T0)
+        assert await SQLBuilds(replica.db, scheduler.db).has_builder("new", T0)
+        assert not await SQLBuilds(replica.db, scheduler.db).has_builder("newer", T0)
 
     @twisted_test()
     async def test_builders_are_sorted_and_named_once(self, seed: Seed, builds: SQLBuilds) -> None:

@@ -23,25 +23,41 @@ from buildapi.buildbot.directory import (
     NotADirectoryFile,
     Source,
     parse_branches,
+    parse_builders,
     parse_masters,
 )
 from buildapi.buildbot.fetch import Fetcher, FetchError
 from buildapi.buildbot.sources import reader
 from buildapi.errors import Unavailable
+from buildapi.model.branches import Branches
+from buildapi.model.builders import Builder, Builders
 from tests.buildbot.doubles import Masterfarm, hang, status
 from tests.reactor import twisted_test
 
 BRANCHES = {"try": {"repo": "https://hg.example.org/try"}, "cedar": {}}
 MASTERS = [
     {"db_name": "a:/b", "hostname": "a.example.org", "http_port": 8010, "pb_port": 9010},
-    {"db_name": "s:/b", "hostname": "s.example.org", "pb_port": 9010, "role": "scheduler"},
+    {"db_name": "s:/b", "hostname": "s.example.org", "pb_port": 9010, "role": "scheduler"}
+    | {"name": "s"},
 ]
+BUILDERS = {
+    "builders": {
+        "Linux cedar build": {
+            "properties": {"branch": "cedar", "repo_path": "projects/cedar", "platform": "x"},
+            "slavepool": "p1",
+            "shortname": "linux-cedar",
+        },
+        "Linux try build": {"properties": {"branch": "try"}},
+    },
+    "slavepools": {"p1": ["slave-a1"]},
+}
 REFRESH = 60.0
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
 )
-KEYS = st.sampled_from(["db_name", "hostname", "http_port", "pb_port", "role", "repo", "x"])
+NAMES = ["db_name", "hostname", "http_port", "pb_port", "role", "repo", "x", "name"]
+KEYS = st.sampled_from([*NAMES, "builders", "properties", "branch", "repo_path", "slavepool"])
 NEARLY = st.lists(st.dictionaries(KEYS, JSON)) | st.dictionaries(
     st.text(max_size=5), st.dictionaries(KEYS, st.sampled_from(["http://[", "x://y/z"]) | JSON)
 )
@@ -69,6 +85,7 @@ class Desk:
     clock: Clock = attrs.field(factory=Clock)
     branches: Document = attrs.field(factory=lambda: Document(BRANCHES))
     masters: Document = attrs.field(factory=lambda: Document(MASTERS))
+    builders: Document = attrs.field(factory=lambda: Document(BUILDERS))
     service: DirectoryService = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,6 +93,7 @@ class Desk:
             self.clock,
             Source("branches", self.branches.read, parse_branches, self.folder / "b.json"),
             Source("masters", self.masters.read, parse_masters, self.folder / "m.json"),
+            Source("builders", self.builders.read, parse_builders, self.folder / "bs.json"),
             refresh_seconds=REFRESH,
             stored_names={"cedar": ["old-cedar"]},
         )
@@ -93,7 +111,7 @@ def test_masters_are_known_by_the_name_they_have_in_the_database() -> None:
     masters = parse_masters(MASTERS)
     assert masters == {
         "a:/b": Master("a:/b", "a.example.org", 8010, 9010, None),
-        "s:/b": Master("s:/b", "s.example.org", None, 9010, "scheduler"),
+        "s:/b": Master("s:/b", "s.example.org", None, 9010, "scheduler", "s"),
     }
     assert [m.url for m in masters.values()] == ["http://a.example.org:8010/", None]
 
@@ -129,9 +147,52 @@ def test_what_is_no_masters_file_is_refused(document: object) -> None:
 @settings(max_examples=60)
 @given(JSON | NEARLY)
 def test_any_document_is_taken_or_refused(document: object) -> None:
-    for parse in (parse_branches, parse_masters):
+    kinds: list[tuple[Any, type]] = [
+        (parse_branches, dict),
+        (parse_masters, dict),
+        (parse_builders, Builders),
+    ]
+    for parse, kind in kinds:
         with contextlib.suppress(NotADirectoryFile):
-            assert isinstance(parse(document), dict)
+            assert isinstance(parse(document), kind)
+
+
+def test_branches_may_be_a_list_of_objects_that_name_themselves() -> None:
+    listed = [{"name": name, **entry} for name, entry in BRANCHES.items()]
+    found = parse_branches(listed)
+    assert list(found) == list(BRANCHES)
+    assert Branches.from_definitions(found).by_name["try"].path == "try"
+
+
+@pytest.mark.parametrize("entry", [{}, {"name": 5}, "try", None, ["name"]])
+def test_a_list_in_which_one_has_no_name_is_refused(entry: object) -> None:
+    with pytest.raises(NotADirectoryFile, match="must have a name"):
+        parse_branches([{"name": "try"}, entry])
+
+
+def test_builders_are_known_with_what_is_said_of_each() -> None:
+    found = parse_builders(BUILDERS)
+    assert list(found.by_name.values()) == [
+        Builder("Linux cedar build", "cedar", "projects/cedar", "p1"),
+        Builder("Linux try build", "try"),
+    ]
+    assert "Linux try build" in found
+    assert "Linux" not in found
+    cedar = Branches.from_definitions(BRANCHES).by_name["cedar"]
+    assert found.of(cedar) == ["Linux cedar build"]
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 5, "x", [], {}, {"properties": []}, {"properties": {"branch": 5}}]
+)
+def test_a_builder_of_which_nothing_can_be_read_is_known_by_its_name(entry: object) -> None:
+    assert parse_builders({"builders": {"a": entry}}).by_name == {"a": Builder("a")}
+
+
+@pytest.mark.parametrize("document", [{}, [], None, 5, "x", {"builders": []}, {"a": {}}])
+def test_what_is_no_builders_file_is_refused(document: object) -> None:
+    with pytest.raises(NotADirectoryFile, match="builders"):
+        parse_builders(document)
 
 
 # --- refreshing -----------------------------------------------------------------------------
@@ -140,7 +201,10 @@ def test_any_document_is_taken_or_refused(document: object) -> None:
 def test_nothing_is_known_before_the_first_good_refresh(desk: Desk) -> None:
     with pytest.raises(Unavailable, match="not known yet"):
         desk.service.branches()
+    with pytest.raises(Unavailable, match="not known yet"):
+        desk.service.builders()
     assert desk.service.masters() == {}
+    assert desk.service.ages() == {"branches": None, "masters": None, "builders": None}
 
 
 def test_a_refresh_makes_branches_and_masters_known(desk: Desk) -> None:
@@ -174,7 +238,7 @@ def test_the_last_good_stays_over_a_failure_and_its_age_is_known(desk: Desk, bro
     desk.service.startService()
     desk.branches.now = broken
     desk.clock.advance(REFRESH)
-    branches, masters = desk.service.sources
+    branches, masters, _ = desk.service.sources
     assert list(desk.service.branches().by_name) == ["try", "cedar"]
     assert (branches.good_at, masters.good_at) == (1000, 1000 + REFRESH)
     assert branches.last_error is not None
@@ -185,6 +249,45 @@ def test_the_last_good_stays_over_a_failure_and_its_age_is_known(desk: Desk, bro
     assert branches.good_at == 1000 + 2 * REFRESH
     assert branches.last_error is None
     desk.service.stopService()
+
+
+@pytest.mark.parametrize("broken", [OSError("gone"), b"{", {}, {"builders": []}, []], ids=repr)
+def test_the_last_good_builders_stay_over_a_failure(desk: Desk, broken: Any) -> None:
+    desk.clock.advance(1000)
+    desk.service.startService()
+    before = desk.service.builders()
+    assert before is not None
+    desk.builders.now = broken
+    desk.clock.advance(REFRESH)
+    assert desk.service.builders() is before
+    assert desk.service.ages() == {"branches": 0, "masters": 0, "builders": REFRESH}
+    desk.clock.advance(3)
+    assert desk.service.ages() == {"branches": 3, "masters": 3, "builders": REFRESH + 3}
+    desk.builders.now = {"builders": {"new": {}}}
+    desk.clock.advance(2)
+    assert desk.service.ages() == {"branches": 0, "masters": 0, "builders": 0}
+    after = desk.service.builders()
+    assert after is not None
+    assert list(after.by_name) == ["new"]
+    desk.service.stopService()
+
+
+def test_no_document_is_younger_than_now(desk: Desk) -> None:
+    desk.service.startService()
+    for source in desk.service.sources:
+        source.good_at = desk.clock.seconds() + 500
+    assert set(desk.service.ages().values()) == {0}
+    desk.service.stopService()
+
+
+def test_a_farm_that_lists_no_builders_has_none(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    branches, masters, _ = desk.service.sources
+    few = DirectoryService(desk.clock, branches, masters, refresh_seconds=REFRESH, stored_names={})
+    few.startService()
+    assert few.builders() is None
+    assert list(few.ages()) == ["branches", "masters"]
+    few.stopService()
 
 
 def test_after_a_failure_it_is_tried_sooner_and_then_less_often(desk: Desk) -> None:
@@ -224,14 +327,16 @@ def test_stopping_ends_a_refresh_under_way(desk: Desk) -> None:
 def test_a_restart_begins_with_what_was_kept(desk: Desk, tmp_path: Path) -> None:
     desk.service.startService()
     desk.service.stopService()
-    for name in ("b.json", "m.json"):
+    for name in ("b.json", "m.json", "bs.json"):
         os.utime(tmp_path / name, (500, 500))
     again = Desk(tmp_path)
-    again.branches.now = again.masters.now = OSError("gone")
+    again.branches.now = again.masters.now = again.builders.now = OSError("gone")
+    again.clock.advance(600)
     again.service.startService()
     assert list(again.service.branches().by_name) == ["try", "cedar"]
     assert list(again.service.masters()) == ["a:/b", "s:/b"]
-    assert [s.good_at for s in again.service.sources] == [500, 500]
+    assert again.service.builders() == parse_builders(BUILDERS)
+    assert again.service.ages() == {"branches": 100, "masters": 100, "builders": 100}
     again.service.stopService()
 
 

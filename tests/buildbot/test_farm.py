@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from twisted.internet import defer
 from twisted.logger import LogLevel, globalLogPublisher
 
-from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.v08 import lower
-from buildapi.buildbot.v08.farm import V08Farm
-from buildapi.buildbot.v08.masters import Masters
-from buildapi.buildbot.v08.stopping import Stopper
+from buildapi.buildbot.v08.farm import TABLES, V08Farm
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
+from buildapi.model.facts import BranchFacts
 from buildapi.model.outcome import Outcome
-from buildapi.model.steps import Plan, Recorded, Written
+from buildapi.model.rules import rules
+from buildapi.model.steps import NewChange, Recorded, Written
+from buildapi.model.wire import decode_request
+from tests.buildbot.acting import NOW, make_farm, the_reactor
 from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create, empty
-from tests.buildbot.farm_contract import Copy, FarmContract, FarmUnderTest, plan_for, same
+from tests.buildbot.farm_contract import (
+    ASKED,
+    CHANGE,
+    Copy,
+    FarmContract,
+    facts_for,
+    plan_for,
+    same,
+    writing,
+)
 from tests.buildbot.seed import T0, Seed, connect
 from tests.reactor import sleep, twisted_test
 from tests.services.mariadb import MariaDB
 
-NOW = T0 + 5000.9
-WRITTEN_TABLES = ("buildsets", "buildset_properties", "buildrequests", MARKERS)
-
-
-def make_farm(scheduler: Scheduler, verify: float = 0.1, recheck: float = 0.0) -> V08Farm:
-    from twisted.internet import reactor
-
-    masters = Masters(reactor, Fetcher(reactor), dict, seconds=2, per_master=2, total=4)
-    stopper = Stopper(reactor, scheduler.db, masters, verify, recheck)
-    return V08Farm(scheduler.db, stopper, MARKERS, lambda: NOW)
+WRITTEN_TABLES = (*TABLES, MARKERS)
+GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "jobs.json.gz"
 
 
 @attrs.define
@@ -53,6 +59,10 @@ class Made:
     def pending(self, properties: Mapping[str, str] | None = None) -> int:
         return self.seed.request(priority=3, stored=properties or {})
 
+    def together(self, count: int) -> list[int]:
+        set_ = self.seed.buildset(self.seed.stamp())
+        return [self.seed.request(buildset=set_, priority=3) for _ in range(count)]
+
     def run(self, request: int) -> int:
         return self.seed.run(request)
 
@@ -65,9 +75,12 @@ class Made:
         done = (1, 2, int(NOW))
         return all((r["complete"], r["results"], r["complete_at"]) == done for r in (row, set_))
 
+    def is_complete(self, request: int) -> bool:
+        return bool(self.seed.row("buildrequests", request)["complete"])
+
     def copies(self, request: int) -> list[Copy]:
         rows = self.seed.rows(
-            "SELECT br.*, bs.reason, ss.revision FROM buildrequests br"
+            "SELECT br.*, bs.reason, bs.sourcestampid, ss.branch, ss.revision FROM buildrequests br"
             " JOIN buildsets bs ON bs.id = br.buildsetid"
             " JOIN sourcestamps ss ON ss.id = bs.sourcestampid WHERE br.id > %s ORDER BY br.id",
             request,
@@ -75,13 +88,30 @@ class Made:
         return [
             Copy(
                 r["buildername"],
+                r["branch"],
                 r["revision"],
                 r["reason"],
                 r["priority"],
                 self.properties(r["buildsetid"]),
+                self.changes(r["sourcestampid"]),
             )
             for r in rows
         ]
+
+    def changes(self, stamp: int) -> list[NewChange]:
+        rows = self.seed.rows(
+            "SELECT c.* FROM changes c JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"
+            " WHERE sc.sourcestampid = %s",
+            stamp,
+        )
+        return [
+            NewChange(r["author"], r["branch"], r["revision"], self.files(r["changeid"]))
+            for r in rows
+        ]
+
+    def files(self, change: int) -> tuple[str, ...]:
+        rows = self.seed.rows("SELECT * FROM change_files WHERE changeid = %s", change)
+        return tuple(sorted(r["filename"] for r in rows))
 
     def properties(self, buildset: int) -> dict[str, str]:
         rows = self.seed.rows("SELECT * FROM buildset_properties WHERE buildsetid = %s", buildset)
@@ -187,8 +217,7 @@ class TestRows:
         made.seed.end(lost, at=T0 + 40)
         made.seed.give_back(request)
         build = made.seed.run(request, at=T0 + 100)
-        facts = await made.farm.read(CancelRequest(request))
-        assert facts is not None
+        facts = await facts_for(made.farm, CancelRequest(request))
         assert [(t.id, t.start_time, t.finish_time) for t in facts.tries] == [
             (lost, T0 + 11, T0 + 40),
             (build, T0 + 100, None),
@@ -221,52 +250,56 @@ class TestRows:
         assert [r["request_id"] for r in left] == [2, 3]
 
 
-# --- raced by a master ----------------------------------------------------------------------
+# --- rows as they were written before -----------------------------------------------------------
 
 
-class TestWatching:
-    """A dropped request is looked at again: masters claim without looking."""
+def recorded() -> list[dict[str, Any]]:
+    """List recorded jobs that made new builds, and what they wrote."""
+    jobs = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    return [
+        job
+        for job in jobs
+        if job["name"].startswith(("new_build_for_builder/", "new_pgobuild", "new_nightly"))
+        and "buildrequests" in job.get("scheduler_diff", {})
+        and job["name"].rpartition("/")[2] in ("ok", "priority", "props-override", "inbound")
+    ]
 
-    async def _drop(self, made: FarmUnderTest, request: int) -> Plan:
-        plan = await plan_for(made.farm, CancelRequest(request))
-        await made.farm.write(request, plan)
-        return plan
 
-    @twisted_test()
-    async def test_a_request_left_alone_was_cancelled(self, made: Made) -> None:
-        request = made.pending()
-        plan = await self._drop(made, request)
-        item = await made.farm.poke(plan.pokes[0], "zoe")
-        assert (item.state, item.request_id) == ("done", request)
+def counted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Count ids from 0 on and forget which row of a table without ids comes first."""
+    ids = {"id", "buildsetid", "sourcestampid", "changeid"}
+    least = {key: min(r[key] for r in rows) for key in ids if rows and key in rows[0]}
+    as_counted = [{k: v - least.get(k, 0) if k in ids else v for k, v in r.items()} for r in rows]
+    return sorted(as_counted, key=lambda row: repr(sorted(row.items())))
 
-    @twisted_test()
-    async def test_a_request_claimed_all_the_same_has_its_build_stopped(self, made: Made) -> None:
-        request = made.pending()
-        plan = await self._drop(made, request)
-        build = made.run(request)
-        item = await made.farm.poke(plan.pokes[0], "zoe")
-        assert (item.state, item.build_id) == ("failed", build)
-        assert "no master host-a:/builds/a in the directory" in item.detail
 
-    @twisted_test()
-    async def test_a_build_that_starts_only_later_is_waited_for(self, made: Made) -> None:
-        farm = make_farm(made.scheduler, verify=3)
-        request = made.pending()
-        plan = await self._drop(made, request)
-        made.seed.claim(request)
-        watching = defer.ensureDeferred(farm.poke(plan.pokes[0], "zoe"))
-        await sleep(0.1)
-        assert not watching.called
-        build = made.seed.start(request)
-        assert (await watching).build_id == build
+@pytest.mark.parametrize("job", recorded(), ids=lambda job: str(job["name"]))
+@twisted_test()
+async def test_new_builds_are_the_rows_that_they_were_before(
+    job: dict[str, Any], scheduler: Scheduler
+) -> None:
+    wrote = {table: diff["added"] for table, diff in job["scheduler_diff"].items()}
+    message = decode_request(job["message"][0]["body_raw"].encode())
+    values = {r["property_name"]: r["property_value"] for r in wrote["buildset_properties"]}
+    facts = BranchFacts(
+        path=wrote["sourcestamps"][0]["branch"],
+        repository=None,
+        builders=[r["buildername"] for r in wrote["buildrequests"]],
+        buildid=json.loads(values["buildid"])[0],
+        builduid=json.loads(values["builduid"])[0],
+        change_master=None,
+    )
+    plan = decide(message.action, facts, message.who, rules())
+    then = float(wrote["buildsets"][0]["submitted_at"])
+    await make_farm(scheduler, now=then).write(1, plan)
+    for table in TABLES:
+        rows = scheduler.seed.rows(f"SELECT * FROM {table}")
+        assert counted(rows) == counted(wrote.get(table, [])), table
 
-    @twisted_test()
-    async def test_a_claim_without_a_build_stays_in_doubt(self, made: Made) -> None:
-        request = made.pending()
-        plan = await self._drop(made, request)
-        made.seed.claim(request)
-        item = await made.farm.poke(plan.pokes[0], "zoe")
-        assert (item.state, item.master) == ("unconfirmed", "host-a:/builds/a")
+
+def test_jobs_with_and_without_changes_were_recorded() -> None:
+    with_changes = ["changes" in job["scheduler_diff"] for job in recorded()]
+    assert {True, False} == set(with_changes)
 
 
 # --- engines without transactions -----------------------------------------------------------
@@ -291,7 +324,7 @@ def myisam_url(mariadb: MariaDB) -> str:
     create(url, "mysql")
     connection = connect(url)
     cursor = connection.cursor()
-    for table in (*WRITTEN_TABLES, "builds", "sourcestamps"):
+    for table in (*WRITTEN_TABLES, "builds"):
         cursor.execute(f"ALTER TABLE {table} ENGINE=MyISAM")
     connection.close()
     return url
@@ -333,11 +366,16 @@ class TestMyISAM:
         assert await old.farm.write(1, plan) == (Written.STALE, ())
         assert await old.farm.recall(1) is None
 
+    @pytest.mark.parametrize("kind", ["copies", "new"])
     @twisted_test()
-    async def test_a_job_cut_short_is_not_whole_and_shows_masters_nothing(self, old: Made) -> None:
+    async def test_a_job_cut_short_is_not_whole_and_shows_masters_nothing(
+        self, old: Made, kind: str
+    ) -> None:
         request = old.pending()
         before = old.seed.total("buildrequests")
         plan = await plan_for(old.farm, RebuildRequest(request, 0, 2))
+        if kind == "new":
+            plan = writing(msgspec.structs.replace(ASKED, change=CHANGE))
         statements = lower.lower(plan, 1, marker=MARKERS, now=int(NOW), transactional=False)
         for upto in range(1, len(statements) - 2):  # the last three: two requests, the marker
             old.seed.execute(f"DELETE FROM {MARKERS}")
@@ -346,18 +384,19 @@ class TestMyISAM:
             assert old.seed.total("buildrequests") == before
             assert await old.farm.write(1, plan) == (Written.BEFORE, ())
 
+    @pytest.mark.parametrize("table", ["buildset_properties", "changes", "change_files"])
     @twisted_test()
     async def test_one_table_without_transactions_is_enough(
-        self, warnings: list[str], url: str, open_scheduler: OpenScheduler
+        self, table: str, warnings: list[str], url: str, open_scheduler: OpenScheduler
     ) -> None:
         scheduler = open_scheduler(url)
         farm = make_farm(scheduler)
-        plan = decide(CancelRequest(1), None, "zoe")
+        plan = decide(CancelRequest(1), None, "zoe", rules())
         try:
-            scheduler.seed.execute("ALTER TABLE buildset_properties ENGINE=MyISAM")
+            scheduler.seed.execute(f"ALTER TABLE {table} ENGINE=MyISAM")
             await farm.write(99, plan)
         finally:
-            scheduler.seed.execute("ALTER TABLE buildset_properties ENGINE=InnoDB")
+            scheduler.seed.execute(f"ALTER TABLE {table} ENGINE=InnoDB")
         assert any("MyISAM" in w for w in warnings)
 
 
@@ -410,7 +449,7 @@ class TestLocks:
         try:
             for id_, plan in enumerate(plans):
                 written, _ = await defer.ensureDeferred(made.farm.write(id_, plan)).addTimeout(
-                    1.5, _reactor()
+                    1.5, the_reactor()
                 )
                 assert written is Written.APPLIED
         finally:
@@ -441,9 +480,3 @@ class TestLocks:
         assert min(took["cancel"]) < 500
         assert min(took["reprioritize"]) < 500
         assert min(took["100 copies"]) < 5000
-
-
-def _reactor() -> Any:
-    from twisted.internet import reactor
-
-    return reactor

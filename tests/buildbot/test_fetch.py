@@ -64,6 +64,26 @@ async def test_a_form_is_posted(web: Masterfarm, fetcher: Fetcher) -> None:
 
 
 @twisted_test()
+async def test_a_document_is_posted_as_json(web: Masterfarm, fetcher: Fetcher) -> None:
+    serve(web, lambda request: b"")
+    for document in ([{"slave": "Zo\xeb \u2603"}], {}, []):
+        await fetcher.request("POST", url(web), seconds=5, document=document)
+        assert web.masters["m"].asked.documents[-1] == document
+    assert web.masters["m"].asked.headers[-1]["content-type"].startswith("application/json")
+
+
+@twisted_test()
+async def test_a_token_is_sent_as_a_bearers_and_only_where_there_is_one(
+    web: Masterfarm, fetcher: Fetcher
+) -> None:
+    serve(web, lambda request: b"")
+    await fetcher.request("POST", url(web), seconds=5, token="s3cret")
+    await fetcher.request("POST", url(web), seconds=5)
+    sent = [headers.get("authorization") for headers in web.masters["m"].asked.headers]
+    assert sent == ["Bearer s3cret", None]
+
+
+@twisted_test()
 async def test_silence_ends_at_the_deadline_with_the_connection(
     web: Masterfarm, fetcher: Fetcher
 ) -> None:

@@ -8,12 +8,27 @@ import attrs
 import msgspec
 import pytest
 
-from buildapi.buildbot.v08.lower import forget, lower, settle, unmark
+from buildapi.buildbot.v08.lower import lower, made
+from buildapi.buildbot.v08.markers import forget, settle, unmark
 from buildapi.db.sql import Ref, Statement
-from buildapi.model.outcome import Outcome
-from buildapi.model.steps import DropRequest, Plan, Requeue, SetPriority, WatchDropped, Write
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.steps import (
+    DropRequest,
+    DropRequests,
+    Line,
+    NewBuildset,
+    NewChange,
+    Plan,
+    Requeue,
+    SetPriority,
+    WatchDropped,
+    Write,
+)
 
 COPY = Requeue("linux", 4, "Self-serve: Rebuilt by zoe", 55, None, (("a", '["1", "x"]'),))
+CHANGE = NewChange("zoe", "try-selfserve", "abc", ("f1", "f2"))
+NEW = NewBuildset("try", "abc", "why", 4, (("a", '["1", "x"]'),), ("linux", "win"), CHANGE)
+MANY = DropRequests(list(range(1, 1202)), list(range(5000, 5501)))
 NOW = 1_700_000_000
 
 
@@ -51,6 +66,69 @@ def test_a_copy_without_properties_inserts_none() -> None:
     assert verbs(statements(bare))[1:] == ["INSERT INTO buildsets", "INSERT INTO buildrequests"]
 
 
+def test_a_new_buildset_comes_after_its_source_and_change_and_before_its_requests() -> None:
+    assert verbs(statements(NEW, COPY))[1:] == [
+        "INSERT INTO sourcestamps",
+        "INSERT INTO changes",
+        "INSERT INTO change_files",
+        "INSERT INTO sourcestamp_changes",
+        "INSERT INTO buildsets",
+        "INSERT INTO buildset_properties",
+        "INSERT INTO buildsets",
+        "INSERT INTO buildset_properties",
+        "INSERT INTO buildrequests",
+        "INSERT INTO buildrequests",
+        "INSERT INTO buildrequests",
+    ]
+    bare = msgspec.structs.replace(NEW, change=None)
+    assert "INSERT INTO changes" not in verbs(statements(bare))
+    no_files = msgspec.structs.replace(NEW, change=msgspec.structs.replace(CHANGE, files=()))
+    assert "INSERT INTO change_files" not in verbs(statements(no_files))
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+def test_whatever_else_is_written_requests_come_last(transactional: bool) -> None:
+    found = verbs(
+        statements(
+            NEW, SetPriority(7, 1), COPY, DropRequest(7, 70), MANY, transactional=transactional
+        )
+    )
+    first = found.index("INSERT INTO buildrequests")
+    rest = [] if transactional else ["UPDATE marks"]
+    assert found[first:] == ["INSERT INTO buildrequests"] * 3 + rest
+
+
+def test_what_refers_to_a_row_comes_after_it() -> None:
+    bound: set[str] = set()
+    for statement in statements(NEW, NEW, COPY):
+        needed = {v.name for v in statement.params.values() if isinstance(v, Ref)}
+        assert needed <= bound
+        assert statement.binds not in bound
+        bound |= {statement.binds} if statement.binds else set()
+
+
+def test_many_requests_are_dropped_in_few_statements_before_their_buildsets() -> None:
+    found = statements(MANY)[1:]
+    assert verbs(found) == ["UPDATE buildrequests"] * 3 + ["UPDATE buildsets"] * 2
+    dropped = [v for s in found[:3] for k, v in s.params.items() if k.startswith("id")]
+    assert dropped == MANY.brids
+    ended = [v for s in found[3:] for k, v in s.params.items() if k.startswith("id")]
+    assert ended == MANY.buildsetids
+
+
+def test_what_was_made_is_told_by_request_with_its_buildset() -> None:
+    found = statements(NEW, COPY, SetPriority(7, 1))
+    ids = list(range(100, 100 + len(found)))
+    sets = [i for s, i in zip(found, ids, strict=True) if "INTO buildsets" in s.text]
+    requests = [i for s, i in zip(found, ids, strict=True) if "INTO buildrequests" in s.text]
+    assert made(found, ids) == [
+        Item("done", f"submitted to {builder}", request_id=request, buildset_id=set_)
+        for builder, request, set_ in zip(
+            ("linux", "win", "linux"), requests, (sets[0], sets[0], sets[1]), strict=True
+        )
+    ]
+
+
 def test_each_request_refers_to_its_own_buildset() -> None:
     found = statements(COPY, COPY)
     sets = [s.binds for s in found if "INTO buildsets" in s.text]
@@ -65,6 +143,7 @@ def test_each_request_refers_to_its_own_buildset() -> None:
         (SetPriority(7, -2), [None, 1]),
         (DropRequest(7, 70), [None, 1, None]),
         (COPY, [None, None, None, None]),
+        (DropRequests([7, 8], [70]), [None, None, None]),
     ],
 )
 def test_what_was_decided_about_is_guarded_by_its_row_count(
@@ -74,16 +153,27 @@ def test_what_was_decided_about_is_guarded_by_its_row_count(
 
 
 def test_guards_look_at_the_row_itself() -> None:
-    priority, drop = statements(SetPriority(7, 1))[1], statements(DropRequest(7, 70))[1]
+    priority, drop, many = (
+        statements(write)[1]
+        for write in (SetPriority(7, 1), DropRequest(7, 70), DropRequests([7], [70]))
+    )
     assert "complete = 0 AND claimed_at = 0" in priority.text
-    assert "complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)" in drop.text
+    for statement in (drop, many):
+        assert "complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)" in statement.text
 
 
 def test_statements_are_printable_and_hold_values_as_parameters_only() -> None:
     odd = msgspec.structs.replace(
         COPY, reason="it's; DROP", buildername="50% :x", properties=(("n'", '["v\'%s"]'),)
     )
-    for statement in statements(odd, SetPriority(7, 1), DropRequest(7, 70)):
+    new = msgspec.structs.replace(
+        NEW,
+        branch="it's; DROP",
+        builders=("50% :x",),
+        change=NewChange("it's; DROP", "n'", "50% :x", ("n'",)),
+    )
+    drops = (DropRequest(7, 70), DropRequests([7], [70]))
+    for statement in statements(odd, new, SetPriority(7, 1), *drops):
         printed = repr(statement)
         assert statement.text in printed or statement.text.replace("'", "\\'") in printed
         for value in ("DROP", "50%", "n'", '["v'):
@@ -94,7 +184,8 @@ def test_statements_are_printable_and_hold_values_as_parameters_only() -> None:
 
 
 def test_the_marker_holds_the_plan() -> None:
-    plan = Plan(Outcome(False, "7: Ok"), (DropRequest(7, 70),), (WatchDropped(7),), "No luck")
+    lines = (Line(7, "7: Ok", "No luck"),)
+    plan = Plan(Outcome(False, ""), (DropRequest(7, 70), NEW), (WatchDropped((7,)),), lines)
     mark = lower(plan, 9, marker="marks", now=NOW)[0]
     assert (mark.params["request_id"], mark.params["now"]) == (9, NOW)
     stored: Any = msgspec.json.decode(mark.params["plan"], type=Plan)

@@ -13,7 +13,7 @@ from buildapi.buildbot.directory import Master
 from buildapi.buildbot.fetch import Answer, FetchError
 from buildapi.buildbot.v08.masters import MasterError, Masters
 
-SECONDS = 10
+SECONDS, WAIT = 10, 10
 OK = Answer(200, b"{}", None)
 
 
@@ -53,6 +53,7 @@ class Desk:
 
     per_master: int = 2
     total: int = 4
+    wait: float = WAIT
     clock: Clock = attrs.field(factory=Clock)
     wire: Wire = attrs.field(init=False)
     masters: Masters = attrs.field(init=False)
@@ -65,6 +66,7 @@ class Desk:
             fetcher,
             self.directory,
             seconds=SECONDS,
+            wait_seconds=self.wait,
             per_master=self.per_master,
             total=self.total,
         )
@@ -134,7 +136,7 @@ def test_a_silent_master_with_fifty_stops_delays_no_other() -> None:
     assert len([a for a in desk.wire.asked if a.startswith("a/")]) <= 4
 
 
-def test_nothing_waits_longer_for_its_slots_than_the_deadline() -> None:
+def test_nothing_waits_longer_for_its_slots_than_it_may() -> None:
     desk = Desk(per_master=1, total=1)
     desk.ask("a")
     waiting = desk.ask("b")
@@ -160,6 +162,37 @@ def test_the_wait_for_both_slots_counts_together() -> None:
     assert first.result is OK
 
 
+def test_waiting_for_a_turn_does_not_shorten_the_time_for_an_answer() -> None:
+    desk = Desk(per_master=1, total=10, wait=120)
+    asked = [desk.ask("a", str(n)) for n in range(10)]
+    for _ in asked:  # each is answered a little before its deadline
+        desk.clock.advance(SECONDS - 1)
+        desk.wire.answer("a")
+    assert all(one.result is OK for one in asked)
+    assert desk.clock.seconds() == 90
+
+
+def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
+    desk = Desk(per_master=1, total=10, wait=25)
+    asked = [desk.ask("a", str(n)) for n in range(4)]
+    for _ in range(3):
+        desk.clock.advance(SECONDS - 1)
+        desk.wire.answer("a")
+    assert results(asked) == [str(OK)] * 3 + ["not asked: busy for 25 s"]
+
+
+def test_a_turn_given_up_leaves_its_slot_to_the_next() -> None:
+    desk = Desk(per_master=1, total=1, wait=5)
+    desk.ask("a")
+    gone = desk.ask("a")
+    desk.clock.advance(5)
+    assert results([gone]) == ["not asked: busy for 5 s"]
+    desk.wire.answer("a")
+    again = desk.ask("a")
+    desk.wire.answer("a")
+    assert again.result is OK
+
+
 def test_those_who_wait_for_a_master_that_keeps_silent_are_not_sent_after_the_others() -> None:
     desk = Desk(per_master=1)
     desk.ask("a", "first")
@@ -168,6 +201,19 @@ def test_those_who_wait_for_a_master_that_keeps_silent_are_not_sent_after_the_ot
     desk.clock.advance(4)
     assert results(waiting) == ["not asked: the master keeps silent"] * 3
     assert desk.wire.asked == ["a/first"]
+
+
+def test_any_number_may_wait_for_a_master_that_keeps_silent() -> None:
+    desk = Desk(per_master=1, wait=120)
+    desk.ask("a")
+    waiting = [desk.ask("a", str(n)) for n in range(3000)]
+    desk.clock.advance(SECONDS - 1)
+    late = desk.ask("a")
+    desk.clock.advance(1)
+    assert set(results([*waiting, late])) == {"not asked: the master keeps silent"}
+    again = desk.ask("a", "again")
+    desk.wire.answer("a")
+    assert again.result is OK
 
 
 def test_a_master_that_kept_silent_is_asked_again_by_those_who_come_later() -> None:

@@ -10,11 +10,10 @@ import pytest
 import pytest_twisted
 from twisted.internet import defer
 
-from buildapi.buildbot.fetch import Fetcher
-from buildapi.buildbot.v08.masters import Masters
 from buildapi.buildbot.v08.stopping import Login, Stopper
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
+from tests.buildbot.acting import make_masters, make_stopper
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.doubles import (
     Answer,
@@ -55,7 +54,7 @@ class Case:
         self.request = self.seed.request(builder=builder)
         self.build = self.seed.run(self.request)
 
-    def step(self, build: int | None = None, master: str = MASTER_A) -> StopBuild:
+    def step(self, build: int | None = None, master: str = MASTER_A, note: str = "") -> StopBuild:
         row = self.seed.row("builds", build or self.build)
         return StopBuild(
             row["id"],
@@ -65,22 +64,16 @@ class Case:
             int(row["start_time"]),
             "abcdef012345",
             master,
+            note,
         )
 
     def stopper(
         self, *, verify: float = 0.5, slots: int = 4, total: int = 20, login: Login | None = None
     ) -> Stopper:
-        from twisted.internet import reactor
-
-        masters = Masters(
-            reactor,
-            Fetcher(reactor),
-            self.farm.directory,
-            seconds=SECONDS,
-            per_master=slots,
-            total=total,
+        masters = make_masters(
+            self.farm.directory, seconds=SECONDS, wait_seconds=5, per_master=slots, total=total
         )
-        return Stopper(reactor, self.scheduler.db, masters, verify, 0.0, login)
+        return make_stopper(self.scheduler, masters, verify, login)
 
     def obedient(self, build: int | None = None, target: str = BACK, **json: Any) -> MasterDouble:
         """Start the master that runs the build and ends it when told to."""
@@ -135,6 +128,16 @@ async def test_masters_that_want_a_login_get_ours_and_who_it_was(case: Case) -> 
         }
     ]
     assert "p&ss" not in repr(case.stopper(login=login))
+
+
+@pytest.mark.parametrize("login", [None, Login("buildapi", "pw")])
+@twisted_test()
+async def test_a_note_is_added_to_the_comment(case: Case, login: Login | None) -> None:
+    master = case.obedient()
+    await case.stopper(login=login).stop(case.step(note="backed out: Zo\xeb & co <1>"), "zoe")
+    comment = "Cancelled via self-serve: backed out: Zo\xeb & co <1>" + (" (zoe)" if login else "")
+    (form,) = master.asked.forms
+    assert form[b"comments"] == [comment.encode()]
 
 
 @twisted_test()

@@ -64,9 +64,9 @@ def documented() -> dict[str, dict[str, str]]:
         if line.startswith("## "):
             names = re.findall(r"`\[([a-z_.]+)\]`", line)
             found.update({name: {} for name in names})
-        elif row := re.match(r"\| `(\w+)` \| [^|]+ \| `([^|]*)` \| [^|]+ \|$", line):
+        elif row := re.match(r"\| `(\w+)` \| [^|]+ \| `((?:[^|]|\\\|)*)` \| [^|]+ \|$", line):
             for name in names:
-                found[name][row[1]] = row[2]
+                found[name][row[1]] = row[2].replace("\\|", "|")
     return found
 
 

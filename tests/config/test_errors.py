@@ -148,7 +148,8 @@ WRONG_STRUCTURE = [
     (
         {"xyzzy": 1},
         "xyzzy: unknown section; known are "
-        "service, web, limits, broker, directory, agent, sample, databases",
+        "service, web, limits, broker, directory, builders, changes, clobber, agent, sample,"
+        " databases",
     ),
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
     ({"limits": {"q\n": 1}}, r"[limits] q\n: unknown key; known are count, jobs_page, list_rows"),
@@ -230,6 +231,10 @@ WRONG_TOGETHER = [
         '[agent] master_username = "": must be given with master_password',
     ),
     (
+        {"clobber": {"token": PASSWORD}},
+        '[clobber] url = "": must be given with token',
+    ),
+    (
         {"web": {"development_user": "me", "listen": ["tcp:80"]}},
         '[web] listen = "tcp:80": must be on a loopback interface with development_user',
     ),
@@ -239,7 +244,7 @@ WRONG_TOGETHER = [
     ),
     (
         {"agent": {"pokes": 3}},
-        "[agent] pokes_per_master = 4: must be at most pokes of [agent], 3",
+        "[agent] pokes_per_master = 20: must be at most pokes of [agent], 3",
     ),
     (
         {"directory": {"refresh_seconds": 5}},

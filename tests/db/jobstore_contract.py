@@ -8,20 +8,43 @@ from typing import Any
 import pytest
 from twisted.internet.defer import ensureDeferred, gatherResults
 
+from buildapi.errors import InProgress
 from buildapi.interfaces import JobStore
-from buildapi.model.records import JobState
+from buildapi.model.records import JobKey, JobState, KeyedJob, Progress
 from tests.reactor import twisted_test
 
 WHO, WHEN, NOW = "bob@example.org", 1_486_600_000, 1_486_600_060
 WHAT = {"brid": 7, "priority": 3}
+DAY = 86_400
+KEY = JobKey("ab" * 32, "cd" * 32, "You've got it: \u20ac \U0001f600")
+OTHER_KEY = JobKey("ab" * 31 + "ac", "cd" * 32, "")
+PROGRESS = Progress(
+    3, [{"state": "done", "detail": "100 % 'ok' \u20ac \U0001f600", "request_id": 7}]
+)
 
 
 def report(request_id: int, *, errors: bool = False, msg: str = "done") -> dict[str, Any]:
     return {"body": {"errors": errors, "msg": msg}, "request_id": request_id, "agent": "a1"}
 
 
-async def added(store: JobStore, who: str = WHO, when: int = WHEN) -> int:
-    return await store.add(who, when, "reprioritize", WHAT)
+async def added(
+    store: JobStore, who: str = WHO, when: int = WHEN, key: JobKey | None = None
+) -> int:
+    return await store.add(who, when, "reprioritize", WHAT, key)
+
+
+async def added_or_not(store: JobStore, key: JobKey) -> int | None:
+    """Add a job; None where its key is taken."""
+    try:
+        return await added(store, key=key)
+    except InProgress:
+        return None
+
+
+async def progress_of(store: JobStore, id_: int) -> Progress | None:
+    job = await store.get(id_)
+    assert job is not None
+    return job.progress
 
 
 async def both(first: Any, second: Any) -> list[Any]:
@@ -199,3 +222,177 @@ class JobStoreContract:
         job = await store.get(await added(store, who=who))
         assert job is not None
         assert job.who == who
+
+    # --- keys -------------------------------------------------------------------------------
+
+    @twisted_test(10)
+    async def test_a_key_finds_its_job(self, store: JobStore) -> None:
+        await added(store)
+        id_ = await added(store, key=KEY)
+        await added(store, key=OTHER_KEY)
+        assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=False)
+
+    @twisted_test(10)
+    async def test_a_key_nobody_gave_finds_nothing(self, store: JobStore) -> None:
+        await added(store)
+        await added(store, key=OTHER_KEY)
+        assert await store.keyed(KEY.name, 0) is None
+
+    @pytest.mark.parametrize("how", ["sent", "begun", "finished"])
+    @twisted_test(10)
+    async def test_a_keyed_job_that_will_be_done_is_accepted(
+        self, store: JobStore, how: str
+    ) -> None:
+        id_ = await added(store, key=KEY)
+        if how == "sent":
+            await store.sent(id_)
+        elif how == "begun":
+            await store.begin(id_, "a1", NOW)
+        else:
+            await store.finish(id_, report(id_, errors=True), NOW)
+        assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=True)
+
+    @twisted_test(10)
+    async def test_a_key_stands_for_one_job(self, store: JobStore) -> None:
+        id_ = await added(store, key=KEY)
+        other = JobKey(KEY.name, "ef" * 32, "other words")
+        for key, when in ((KEY, WHEN), (other, WHEN), (KEY, WHEN + DAY)):
+            with pytest.raises(InProgress):
+                await added(store, when=when, key=key)
+        assert [job.id for job in await store.latest(9, 0)] == [id_]
+        assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=False)
+
+    @twisted_test(10)
+    async def test_a_key_is_free_after_a_day(self, store: JobStore) -> None:
+        first = await added(store, key=KEY)
+        late = WHEN + DAY + 1
+        other = JobKey(KEY.name, "ef" * 32, "other words")
+        second = await added(store, when=late, key=other)
+        assert await store.keyed(KEY.name, late) == KeyedJob(other, second, accepted=False)
+        assert await store.refuse(first, report(first, errors=True), NOW)
+        assert await store.keyed(KEY.name, late) is not None
+        assert [job.id for job in await store.latest(9, 0)] == [second, first]
+
+    @twisted_test(10)
+    async def test_a_key_older_than_asked_for_is_not_found(self, store: JobStore) -> None:
+        await added(store, key=KEY)
+        assert await store.keyed(KEY.name, WHEN) is not None
+        assert await store.keyed(KEY.name, WHEN + 1) is None
+
+    @twisted_test(10)
+    async def test_a_refused_job_frees_its_key(self, store: JobStore) -> None:
+        id_, other = await added(store, key=KEY), await added(store, key=OTHER_KEY)
+        assert await store.refuse(id_, report(id_, errors=True), NOW)
+        assert await store.keyed(KEY.name, WHEN) is None
+        again = await added(store, key=KEY)
+        assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, again, accepted=False)
+        assert await store.refuse(id_, report(id_, errors=True), NOW)  # as before
+        assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, again, accepted=False)
+        assert await store.keyed(OTHER_KEY.name, WHEN) == KeyedJob(OTHER_KEY, other, accepted=False)
+
+    @twisted_test(10)
+    async def test_a_job_that_cannot_be_refused_keeps_its_key(self, store: JobStore) -> None:
+        id_ = await added(store, key=KEY)
+        await store.begin(id_, "a1", NOW)
+        assert not await store.refuse(id_, report(id_, errors=True), NOW)
+        assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=True)
+
+    @twisted_test(10)
+    async def test_old_keys_are_forgotten_and_their_jobs_are_not(self, store: JobStore) -> None:
+        old = await added(store, key=KEY)
+        new = await added(store, when=WHEN + 1, key=OTHER_KEY)
+        await store.forget_keys(WHEN + 1)
+        assert await store.keyed(KEY.name, 0) is None
+        assert await store.keyed(OTHER_KEY.name, 0) == KeyedJob(OTHER_KEY, new, accepted=False)
+        assert await store.get(old) is not None
+
+    @twisted_test(30)
+    async def test_of_many_jobs_with_one_key_at_once_exactly_one_is_recorded(
+        self, store: JobStore
+    ) -> None:
+        for turn in range(4):
+            key = JobKey(f"{turn:064x}", "cd" * 32, "words")
+            adding = [ensureDeferred(added_or_not(store, key)) for _ in range(24)]
+            ids = [id_ for id_ in await gatherResults(adding) if id_ is not None]
+            assert len(ids) == 1
+            assert await store.keyed(key.name, WHEN) == KeyedJob(key, ids[0], accepted=False)
+            assert len(await store.latest(99, 0)) == turn + 1
+
+    # --- progress ---------------------------------------------------------------------------
+
+    @twisted_test(10)
+    async def test_a_job_tells_the_latest_progress(self, store: JobStore) -> None:
+        id_, other = await added(store), await added(store)
+        assert await progress_of(store, id_) is None
+        await store.begin(id_, "a1", NOW)
+        await store.progress(id_, Progress(3, []), NOW)
+        assert await progress_of(store, id_) == Progress(3, [])
+        await store.progress(id_, PROGRESS, NOW + 1)
+        await store.progress(id_, PROGRESS, NOW + 1)
+        assert await progress_of(store, id_) == PROGRESS
+        assert await progress_of(store, other) is None
+
+    @twisted_test(10)
+    async def test_long_progress_is_kept_and_not_listed(self, store: JobStore) -> None:
+        id_ = await added(store)
+        await store.begin(id_, "a1", NOW)
+        long = Progress(2000, [{"state": "done", "detail": "x" * 200, "n": n} for n in range(1000)])
+        await store.progress(id_, long, NOW)
+        assert await progress_of(store, id_) == long
+        assert [job.progress for job in await store.latest(9, 0)] == [None]
+
+    @twisted_test(10)
+    async def test_progress_does_not_change_the_state(self, store: JobStore) -> None:
+        id_ = await added(store)
+        await store.progress(id_, PROGRESS, NOW)
+        job = await store.get(id_)
+        assert job is not None
+        assert (job.state, job.agent) == (JobState.QUEUED, None)
+        assert await store.refuse(id_, report(id_, errors=True), NOW)
+
+    @pytest.mark.parametrize("end", ["finish", "refuse"])
+    @twisted_test(10)
+    async def test_a_finished_job_has_no_progress_any_more(self, store: JobStore, end: str) -> None:
+        id_ = await added(store)
+        await store.progress(id_, PROGRESS, NOW)
+        assert await progress_of(store, id_) == PROGRESS
+        assert await getattr(store, end)(id_, report(id_, errors=True), NOW)
+        assert await progress_of(store, id_) is None
+        await store.progress(id_, PROGRESS, NOW + 1)  # late
+        job = await store.get(id_)
+        assert job is not None
+        assert (job.state, job.progress) == (JobState.FAILED, None)
+
+    @twisted_test(10)
+    async def test_progress_of_an_unknown_job_is_nothing(self, store: JobStore) -> None:
+        await store.progress(1, PROGRESS, NOW)
+        assert await store.get(1) is None
+        assert await progress_of(store, await added(store)) is None
+
+    @twisted_test(20)
+    async def test_progress_and_the_end_at_once_leave_no_progress(self, store: JobStore) -> None:
+        for turn in range(16):
+            id_ = await added(store)
+            await store.begin(id_, "a1", NOW)
+            note, end = store.progress(id_, PROGRESS, NOW), store.finish(id_, report(id_), NOW)
+            assert True in await (both(note, end) if turn % 2 else both(end, note))
+            assert await progress_of(store, id_) is None
+
+    # --- which are finished -----------------------------------------------------------------
+
+    @twisted_test(10)
+    async def test_it_tells_which_jobs_are_finished_or_not_there(self, store: JobStore) -> None:
+        queued, begun, done, refused = [await added(store) for _ in range(4)]
+        await store.begin(begun, "a1", NOW)
+        await store.finish(done, report(done), NOW)
+        await store.refuse(refused, report(refused, errors=True), NOW)
+        asked = [999, refused, done, begun, queued, queued]
+        assert await store.finished(asked) == {done, refused, 999}
+        assert await store.finished([]) == set()
+
+    @twisted_test(20)
+    async def test_it_tells_of_thousands_which_are_finished(self, store: JobStore) -> None:
+        ids = [await added(store) for _ in range(8)]
+        await store.finish(ids[0], report(ids[0]), NOW)
+        asked = list(range(ids[0], ids[0] + 3000))
+        assert await store.finished(asked) == set(asked) - set(ids[1:])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -11,16 +12,34 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
-from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.jobstore import COMPLETE, END, SQLJobStore
+from buildapi.db.mysql import translate
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, schema_sql, statements
-from buildapi.db.sql import Database, Params, Row, Statement
-from buildapi.errors import BadRequest, DatabaseUnavailable
+from buildapi.db.sql import Database, Params, Query, Row, Statement
+from buildapi.errors import BadRequest, DatabaseUnavailable, InProgress
 from buildapi.interfaces import JobStore
-from buildapi.model.records import JobState
+from buildapi.model.actions import ACTIONS
+from buildapi.model.records import JobKey, JobState, KeyedJob, Progress
 from tests.db.conftest import OpenPool
-from tests.db.jobstore_contract import NOW, WHAT, WHEN, WHO, JobStoreContract, added, both, report
-from tests.reactor import twisted_test
+from tests.db.jobstore_contract import (
+    DAY,
+    KEY,
+    NOW,
+    PROGRESS,
+    WHAT,
+    WHEN,
+    WHO,
+    JobStoreContract,
+    added,
+    added_or_not,
+    both,
+    progress_of,
+    report,
+)
+from tests.reactor import sleep, twisted_test
+from tests.services.mariadb import MariaDB, start_mariadb
+from tests.web.farm import MemoryJobs
 
 OLD_ROW = """INSERT INTO jobrequests (action, who, `when`, completed_at, what, complete_data)
  VALUES (:action, :who, :when, :completed_at, :what, :complete_data)"""
@@ -85,6 +104,53 @@ class TestSQLJobStore(JobStoreContract):
     @pytest.fixture
     def store(self, db: PooledDatabase) -> JobStore:
         return SQLJobStore(db)
+
+
+@pytest.fixture(scope="module")
+def logging_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Run a server that logs statements: it locks gaps, where others lock rows only."""
+    options = ("--log-bin", "--binlog-format=STATEMENT", "--server-id=1")
+    server = start_mariadb(tmp_path_factory.mktemp("logging"), *options)
+    yield server
+    server.remove()
+
+
+@pytest.mark.mariadb
+class TestStatementLog(JobStoreContract):
+    """The contract at a server whose transactions are REPEATABLE READ."""
+
+    @pytest.fixture
+    def store(self, logging_server: MariaDB, open_pool: OpenPool) -> JobStore:
+        pool = open_pool(logging_server.database("logging"), size=16, max_waiting=99)
+        pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
+        isolation = Query("SELECT @@tx_isolation", str).many(pool)
+        assert pytest_twisted.blockon(ensureDeferred(isolation)) == ["REPEATABLE-READ"]
+        return SQLJobStore(pool)
+
+    @pytest.mark.parametrize("keyed", [False, True])
+    @twisted_test(30)
+    async def test_many_jobs_at_once_are_not_in_each_others_way(
+        self, logging_server: MariaDB, store: JobStore, keyed: bool
+    ) -> None:
+        def deadlocks() -> Any:
+            with contextlib.closing(logging_server.connect()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'")
+                return cursor.fetchall()
+
+        keys = [JobKey(f"{n:064x}", "cd" * 32, "words") if keyed else None for n in range(60)]
+        before = deadlocks()
+        ids = await gatherResults([ensureDeferred(added(store, key=key)) for key in keys])
+        assert sorted(job.id for job in await store.latest(99, 0)) == sorted(ids)
+        assert deadlocks() == before
+
+
+class TestMemoryJobs(JobStoreContract):
+    """The contract on the double that tests of the HTTP side use."""
+
+    @pytest.fixture
+    def store(self) -> JobStore:
+        return MemoryJobs()
 
 
 # --- rows of old web processes --------------------------------------------------------------
@@ -180,13 +246,26 @@ async def test_undecodable_texts_do_not_break_a_listing(
         assert (job.what, job.complete_data) == ({}, None)
 
 
-@pytest.mark.parametrize("name", ["new_build_at_revisio", "new_pgobuild_at_revi", "anything"])
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [
+        ("new_build_at_revisio", "new_build_at_revision"),
+        ("new_pgobuild_at_revi", "new_pgobuild_at_revision"),
+        ("new_nightly_at_revis", "new_nightly_at_revision"),
+        ("new_build_for_builde", "new_build_for_builder"),
+        ("cancel_build", "cancel_build"),
+        ("anything", "anything"),
+    ],
+)
 @twisted_test(10)
-async def test_names_of_actions_come_back_as_stored(
-    db: PooledDatabase, store: JobStore, name: str
+async def test_names_of_actions_come_back_whole(
+    db: PooledDatabase, store: JobStore, stored: str, name: str
 ) -> None:
-    await old_row(db, action=name)
+    id_ = await old_row(db, action=stored)
     assert [job.action for job in await store.latest(1, 0)] == [name]
+    job = await store.get(id_)
+    assert job is not None
+    assert job.action == name
 
 
 # --- old tables -----------------------------------------------------------------------------
@@ -209,15 +288,38 @@ class TestOldTable(JobStoreContract):
         assert job.who == who
 
 
-@pytest.mark.parametrize(
-    "action",
-    ["reprioritize", "cancel_request", "cancel_build", "rebuild_build", "rebuild_request"],
-)
+@pytest.mark.parametrize("action", ACTIONS)
 @twisted_test(10)
-async def test_an_old_table_takes_every_action(old_store: JobStore, action: str) -> None:
-    job = await old_store.get(await old_store.add(WHO, WHEN, action, {"x": "\U0001f600"}))
+async def test_an_old_table_takes_every_action(
+    old_db: PooledDatabase, old_store: JobStore, engine: str, action: str
+) -> None:
+    id_ = await old_store.add(WHO, WHEN, action, {"x": "\U0001f600"}, KEY)
+    job = await old_store.get(id_)
     assert job is not None
     assert (job.action, job.what) == (action, {"x": "\U0001f600"})
+    assert await old_store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=False)
+    kept = action if engine == "sqlite" else action[:20]  # SQLite does not count
+    assert await Query("SELECT action FROM jobrequests", str).many(old_db) == [kept]
+
+
+@twisted_test(10)
+async def test_a_key_counts_for_a_name_that_is_cut_too(old_store: JobStore) -> None:
+    await old_store.add(WHO, WHEN, "new_nightly_at_revision", WHAT, KEY)
+    with pytest.raises(InProgress):
+        await old_store.add(WHO, WHEN, "new_nightly_at_revision", WHAT, KEY)
+    assert len(await old_store.latest(9, 0)) == 1
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+@twisted_test(10)
+async def test_no_other_name_is_cut(old_store: JobStore) -> None:
+    with pytest.raises(BadRequest):
+        await old_store.add(WHO, WHEN, "something_long_and_unknown", WHAT)
+    with pytest.raises(BadRequest):
+        await old_store.add("x" * 600, WHEN, "new_nightly_at_revision", WHAT, KEY)
+    assert list(await old_store.latest(9, 0)) == []
+    assert await old_store.keyed(KEY.name, WHEN) is None
 
 
 @twisted_test(10)
@@ -283,6 +385,101 @@ async def test_the_upgrade_makes_an_old_table_wide(
     assert len(json.dumps(long.complete_data)) > 200_000
 
 
+# --- keys and progress ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expired", [False, True])
+@twisted_test(60)
+async def test_processes_that_meet_at_a_key_record_one_job(
+    url: str, open_pool: OpenPool, store: JobStore, expired: bool
+) -> None:
+    stores = [SQLJobStore(open_pool(url, size=8, max_waiting=99)) for _ in range(3)]
+    for turn in range(5):
+        key = JobKey(f"{turn:064x}", "cd" * 32, "words")
+        before = [await added(store, when=WHEN - DAY - 1, key=key)] if expired else []
+        adding = [ensureDeferred(added_or_not(stores[n % 3], key)) for n in range(48)]
+        ids = [id_ for id_ in await gatherResults(adding) if id_ is not None]
+        assert len(ids) == 1
+        assert [job.id for job in await store.latest(len(before) + 1, 0)] == ids + before
+        assert await store.keyed(key.name, WHEN) == KeyedJob(key, ids[0], accepted=False)
+
+
+@twisted_test(30)
+async def test_keys_are_taken_freed_and_forgotten_at_once(
+    url: str, open_pool: OpenPool, store: JobStore
+) -> None:
+    stores = [SQLJobStore(open_pool(url, size=6, max_waiting=99)) for _ in range(2)]
+
+    async def take_and_free(n: int) -> None:
+        ours = stores[n % 2]
+        id_ = await added_or_not(ours, JobKey(f"{n % 5:064x}", "cd" * 32, "words"))
+        if id_ is not None:
+            assert await ours.refuse(id_, report(id_, errors=True), NOW)
+        await ours.forget_keys(WHEN)
+
+    await gatherResults([ensureDeferred(take_and_free(n)) for n in range(40)])
+    for n in range(5):
+        assert await store.keyed(f"{n:064x}", 0) is None
+        assert await added_or_not(store, JobKey(f"{n:064x}", "cd" * 32, "words")) is not None
+
+
+@twisted_test(10)
+async def test_a_keyed_row_finished_by_an_old_agent_is_accepted(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await added(store, key=KEY)
+    done = "UPDATE jobrequests SET completed_at = 5, complete_data = '{}' WHERE id = :id"
+    await store.progress(id_, PROGRESS, NOW)
+    await db.transact([Statement(done, {"id": id_}, 1)])
+    assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=True)
+    assert await progress_of(store, id_) is None
+    await store.progress(id_, Progress(9, []), NOW)
+    assert await Query("SELECT total FROM buildapi_progress", int).many(db) == [PROGRESS.total]
+
+
+@twisted_test(10)
+async def test_progress_that_cannot_be_stored_is_left_out(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await added(store)
+    await store.begin(id_, "a1", NOW)
+    await store.progress(id_, PROGRESS, NOW)
+    await store.progress(id_, Progress(2**70, []), NOW)
+    assert await progress_of(store, id_) == PROGRESS
+
+
+@pytest.mark.parametrize("end", ["finish", "refuse"])
+@twisted_test(10)
+async def test_the_end_of_a_job_leaves_no_row_of_its_progress(
+    db: PooledDatabase, store: JobStore, end: str
+) -> None:
+    id_ = await added(store)
+    await store.progress(id_, PROGRESS, NOW)
+    assert await getattr(store, end)(id_, report(id_), NOW)
+    await store.progress(id_, PROGRESS, NOW)
+    assert await Query("SELECT COUNT(*) FROM buildapi_progress", int).many(db) == [0]
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+@twisted_test(10)
+async def test_progress_waits_for_a_finish_that_is_under_way(
+    mariadb: MariaDB, url: str, db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await added(store)
+    await store.begin(id_, "a1", NOW)
+    with contextlib.closing(mariadb.connect(url.rpartition("/")[2])) as other:
+        other.begin()
+        for statement in (END, COMPLETE):
+            other.cursor().execute(translate(statement), {"id": id_, "now": 5, "report": "{}"})
+        late = ensureDeferred(store.progress(id_, PROGRESS, NOW))
+        await sleep(0.2)
+        assert not late.called
+        other.commit()
+    await late
+    assert await Query("SELECT COUNT(*) FROM buildapi_progress", int).many(db) == [0]
+
+
 # --- lost answers ---------------------------------------------------------------------------
 
 
@@ -312,6 +509,17 @@ async def test_a_job_is_recorded_once_though_the_answer_was_lost(
 
 
 @twisted_test(10)
+async def test_a_job_whose_answer_was_lost_has_its_key_itself(
+    db: PooledDatabase, store: JobStore
+) -> None:
+    id_ = await added(SQLJobStore(ForgetfulDatabase(db)), key=KEY)
+    assert [job.id for job in await store.latest(9, 0)] == [id_]
+    assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=False)
+    with pytest.raises(InProgress):
+        await added(SQLJobStore(ForgetfulDatabase(db)), key=KEY)
+
+
+@twisted_test(10)
 async def test_a_refusal_stands_though_the_answer_was_lost(
     db: PooledDatabase, store: JobStore
 ) -> None:
@@ -332,17 +540,31 @@ async def test_a_beginning_stands_though_the_answer_was_lost(
 
 
 @twisted_test(10)
-async def test_an_id_given_out_again_is_a_new_job(db: PooledDatabase, store: JobStore) -> None:
+async def test_an_id_given_out_again_is_a_new_job(
+    db: PooledDatabase, store: JobStore, engine: str
+) -> None:
     """Somebody deletes rows of the shared table, and ids begin again."""
-    id_ = await added(store)
+    id_ = await added(store, key=KEY)
     await store.begin(id_, "a1", NOW)
-    again = Statement("UPDATE buildapi_jobs SET request_id = :next", {"next": id_ + 1}, 1)
-    await db.transact([Statement("DELETE FROM jobrequests WHERE id = :id", {"id": id_}, 1), again])
+    await store.progress(id_, PROGRESS, NOW)
+    reused = id_ + (2 if engine == "mysql" else 1)  # MySQL counts the attempt that met a row
+    left = [
+        f"UPDATE buildapi_jobs SET request_id = {id_ + 1}, token = NULL",
+        f"""INSERT INTO buildapi_jobs (request_id, state, sent, agent, created_at)
+ VALUES ({id_ + 2}, 'running', 1, 'a1', 1)""",
+        f"UPDATE buildapi_keys SET request_id = {reused}",
+        f"""INSERT INTO buildapi_progress (request_id, total, items, updated_at)
+ VALUES ({id_ + 1}, 1, '[]', 1), ({id_ + 2}, 1, '[]', 1)""",
+        f"DELETE FROM jobrequests WHERE id = {id_}",
+    ]
+    await db.transact([Statement(text) for text in left])
     new = await added(store)
-    assert new == id_ + 1
+    assert new == reused
     job = await store.get(new)
     assert job is not None
-    assert (job.state, job.agent) == (JobState.QUEUED, None)
+    assert (job.state, job.agent, job.progress) == (JobState.QUEUED, None, None)
+    assert await store.keyed(KEY.name, WHEN) is None
+    assert await added(store, key=KEY) > new
 
 
 @twisted_test(10)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from buildapi.db.schema import (
+    JOBS,
     create_jobs_schema,
     create_marker_table,
     schema_sql,
     statements,
     table_name,
 )
-from buildapi.db.sql import DuplicateError, Query, Statement
+from buildapi.db.sql import DuplicateError, MissingTableError, Query, Statement
 from buildapi.errors import ConfigError, DatabaseUnavailable
 from tests.db.conftest import OpenPool
 from tests.reactor import twisted_test
@@ -29,6 +30,22 @@ async def test_making_the_tables_again_changes_nothing(url: str, open_pool: Open
     await create_jobs_schema(db)
     assert await Query("SELECT COUNT(*) FROM jobrequests", int).many(db) == [1]
     assert await db.transactional(["jobrequests", "buildapi_jobs"])
+
+
+@twisted_test(10)
+async def test_tables_that_a_data_folder_lacks_are_made(url: str, open_pool: OpenPool) -> None:
+    """One made before there were keys and progress keeps its jobs."""
+    db = open_pool(url)
+    whole = statements(schema_sql(db.dialect, "jobs"))
+    await db.transact([s for s in whole if "keys" not in s.text and "progress" not in s.text])
+    insert = "INSERT INTO jobrequests (action, who, `when`, what) VALUES ('a', 'b', 1, '{}')"
+    await db.transact([Statement(insert, rows=1)])
+    with pytest.raises(MissingTableError):
+        await db.fetch("SELECT 1 FROM buildapi_keys", {})
+    await create_jobs_schema(db)
+    for table, rows in zip(JOBS, (1, 0, 0, 0), strict=True):
+        assert await Query(f"SELECT COUNT(*) FROM {table}", int).many(db) == [rows]
+    assert await db.transactional(JOBS)
 
 
 @twisted_test(10)

@@ -23,6 +23,14 @@ BRANCHES = {
     "mozilla-central": {"repo": "https://hg.example.org/mozilla-central"},
     "try": {"repo": "https://hg.example.org/try"},
 }
+PGO = "Linux mozilla-central pgo-build"
+BUILDERS = {
+    "builders": {
+        PGO: {"properties": {"branch": "mozilla-central"}},
+        "Linux try pgo-build": {"properties": {"branch": "try"}},
+        "short": {},
+    }
+}
 MakeService = Callable[..., Service]
 
 
@@ -48,12 +56,20 @@ def world(
     """Run two masters that share a scheduler database."""
     scheduler = mariadb.database("scheduler", charset="utf8")  # Buildbot 0.8.2 knows no utf8mb4
     farm = make_module_farm(scheduler)
-    farm.master("a", {"long a": "long", "short": "short", "a/b%c": "long"}, slaves=2, no_merge=True)
+    farm.master(
+        "a",
+        {"long a": "long", "short": "short", "a/b%c": "long", PGO: "short"},
+        slaves=2,
+        no_merge=True,
+        change_source=True,
+        schedulers={"mozilla-central": ["short"]},
+    )
     farm.master("b", {"long b": "long"}, slaves=2, no_merge=True)
     farm.start()
     files = tmp_path_factory.mktemp("directory")
     (files / "branches.json").write_text(json.dumps(BRANCHES))
     (files / "masters.json").write_text(farm.masters_json())
+    (files / "builders.json").write_text(json.dumps(BUILDERS))
     sections = {
         "databases": {
             "jobs": {"url": mariadb.database("jobs")},
@@ -65,7 +81,9 @@ def world(
         "directory": {
             "branches": str(files / "branches.json"),
             "masters": str(files / "masters.json"),
+            "builders": str(files / "builders.json"),
         },
+        "changes": {"master": "a"},
         "agent": {"recheck_seconds": 1, "poke_seconds": 5, "verify_seconds": 5},
     }
     return World(farm, rabbitmq, sections)

@@ -53,18 +53,32 @@ class Client:
         """Send a form."""
         return self.ask("POST", path, form)
 
-    def delete(self, path: str) -> Answer:
+    def delete(self, path: str, **form: Any) -> Answer:
         """Delete."""
-        return self.ask("DELETE", path)
+        return self.ask("DELETE", path, form or None)
 
     def put(self, path: str, **form: Any) -> Answer:
         """Put a form."""
         return self.ask("PUT", path, form)
 
-    def ask(self, method: str, path: str, form: Mapping[str, Any] | None = None) -> Answer:
-        """Send one request."""
-        data = None if form is None else urllib.parse.urlencode(form).encode()
+    def ask(
+        self,
+        method: str,
+        path: str,
+        form: Mapping[str, Any] | None = None,
+        *,
+        document: Any = None,
+        key: str | None = None,
+    ) -> Answer:
+        """Send one request: a form, or a JSON document; ``key`` is its Idempotency-Key."""
+        data = None if form is None else urllib.parse.urlencode(form, doseq=True).encode()
+        if document is not None:
+            data = json.dumps(document).encode()
         request = urllib.request.Request(f"{self.url}{path}", data, method=method)
+        if document is not None:
+            request.add_header("Content-Type", "application/json")
+        if key is not None:
+            request.add_header("Idempotency-Key", key)
         request.add_header("Accept", "application/json")
         request.add_header("X-Remote-User", USER)
         began = time.monotonic()

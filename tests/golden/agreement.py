@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.golden.compare import normal
+from buildapi.jobs.newbuilds import CHANGE_FAILED
+from tests.golden.compare import belongs, normal
+from tests.golden.databases import Farm
 from tests.golden.replay import Seen
 
 Case = Mapping[str, Any]
@@ -81,6 +84,41 @@ def buildset_is_completed(case: Case, seen: Seen) -> bool:
     rest = {table: change for table, change in seen.scheduler.items() if table != "buildsets"}
     (request,) = rest["buildrequests"]["changed"]
     return bool(rest == case["scheduler_diff"] and changed["after"] == request["after"])
+
+
+def others_are_left_alone(case: Case, seen: Seen) -> bool:
+    """Compare all but the requests of no branch, and the buildsets that are completed."""
+    what = json.loads(seen.published("requests")[0].row["what"])
+    recorded = case["scheduler_diff"]["buildrequests"]["changed"]
+    branches = _branches([change["key"] for change in recorded])
+    kept = [c for c in recorded if belongs(branches[c["key"]], what["branch"])]
+    others = {f"{key}: Ok" for key in branches} - {f"{c['key']}: Ok" for c in kept}
+    lines = json.loads(case["finished"][0]["body_raw"])["body"]["msg"].split("\n")
+    ended = {json.dumps(c["after"]) for c in seen.scheduler["buildsets"]["changed"]}
+    return (
+        bool(others)
+        and seen.scheduler.keys() == {"buildrequests", "buildsets"}
+        and seen.scheduler["buildrequests"] == {"changed": kept}
+        and ended == {json.dumps(c["after"]) for c in kept}
+        and _report(seen)["msg"].split("\n") == [line for line in lines if line not in others]
+    )
+
+
+def _branches(brids: Sequence[int]) -> Mapping[int, str]:
+    """Find the stored branches of requests."""
+    tables = Farm.recorded().scheduler
+    stamps = {row["id"]: row["branch"] for row in tables["sourcestamps"]}
+    buildsets = {row["id"]: stamps[row["sourcestampid"]] for row in tables["buildsets"]}
+    rows = tables["buildrequests"]
+    return {row["id"]: buildsets[row["buildsetid"]] for row in rows if row["id"] in brids}
+
+
+def change_failed(case: Case, seen: Seen) -> bool:
+    """Look whether the report says what has failed, and an item why."""
+    report = seen.published("finished")[0].body
+    (item,) = report["items"]
+    said = report["body"] == {"errors": True, "msg": CHANGE_FAILED}
+    return said and "No space left on device" in item["detail"]
 
 
 def _report(seen: Seen) -> Any:

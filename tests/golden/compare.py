@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from buildapi.model.actions import full_name
 from buildapi.model.wire import FINISHED, REQUESTS
+from tests.golden import clobberer
 from tests.golden.cases import load
 from tests.golden.client import Answer
 from tests.golden.masters import MODES
 from tests.golden.replay import Seen
+from tests.golden.scheduler import PB_PORT
 
 ADDITIVE = {
-    "job": ("id", "state", "items"),
+    "job": ("id", "state", "items", "progress"),
     "error": ("code",),
     "accepted": ("msg",),
     "report": ("items", "agent"),
@@ -29,7 +33,7 @@ def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     found = _head(case["status"], case["content_type"], case.get("location"), answer)
     if case["kind"] == "json" and "type" not in found:
         branch = case["request"]["path"].split("/")[2].partition("?")[0]
-        old = normal(_owned(case["body"], branch))
+        old = normal(_whole_names(_owned(case["body"], branch)))
         new = normal(_without_additions(json.loads(answer.body)))
         found |= unequal("body", old, new)
     return found
@@ -90,6 +94,15 @@ def _strip(value: Any, kind: str) -> Any:
     if not isinstance(value, dict):
         return value
     return {k: v for k, v in value.items() if k not in ADDITIVE[kind]}
+
+
+def _whole_names(value: Any) -> Any:
+    """Write the names of actions in full, which MySQL cut in the old jobs table."""
+    if isinstance(value, list):
+        return [_whole_names(item) for item in value]
+    if not (isinstance(value, dict) and "action" in value):
+        return value
+    return value | {"action": full_name(value["action"])}
 
 
 # --- branches: the old program listed what only begins or ends with a branch's name
@@ -171,8 +184,10 @@ def job_differences(case: Mapping[str, Any], seen: Seen) -> dict[str, str]:
         **unequal("row", _row(accepted), _row(sent[0].row if sent else None)),
         **unequal("report", _reports(case), [_strip(m.body, "report") for m in ended]),
         **unequal("final row", _row(final), _row(seen.row)),
-        **unequal("scheduler", case.get("scheduler_diff", {}), seen.scheduler),
+        **unequal("scheduler", made(case.get("scheduler_diff", {})), made(seen.scheduler)),
         **unequal("stops", _recorded_stops(case), _stops(seen)),
+        **unequal("clobbers", _recorded_clobbers(case), _clobbers(seen)),
+        **unequal("changes", _recorded_changes(case), _changes(seen)),
     }
 
 
@@ -189,7 +204,8 @@ def _row(row: Mapping[str, Any] | None) -> Any:
         return None
     done = row["complete_data"]
     report = None if done is None else _strip(json.loads(done), "report")
-    return {**row, "what": json.loads(row["what"]), "complete_data": report}
+    action = full_name(row["action"])
+    return {**row, "action": action, "what": json.loads(row["what"]), "complete_data": report}
 
 
 def _recorded_stops(case: Mapping[str, Any]) -> Sequence[Any]:
@@ -200,3 +216,83 @@ def _recorded_stops(case: Mapping[str, Any]) -> Sequence[Any]:
 
 def _stops(seen: Seen) -> Sequence[Any]:
     return [(a.port, a.path, a.body) for a in seen.asked if a.method == "POST"]
+
+
+def _recorded_clobbers(case: Mapping[str, Any]) -> Sequence[Any]:
+    asked = [a for a in case.get("outgoing_http", []) if a["port"] == clobberer.PORT]
+    return [
+        _clobber(a["method"], a["path"], a["headers"]["Authorization"], a["body"]) for a in asked
+    ]
+
+
+def _clobbers(seen: Seen) -> Sequence[Any]:
+    return [_clobber(t.method, t.path, t.authorization, t.body) for t in seen.told]
+
+
+def _clobber(method: str, path: str, authorization: str, body: str) -> Any:
+    return method, path, authorization, json.loads(body)
+
+
+CHANGE = {
+    "--branch": "branch",
+    "--revision": "revision",
+    "--revlink": "revlink",
+    "--user": "who",
+    "--comments": "comments",
+}
+"""What the command that sent changes called their fields, in its order."""
+
+
+def _recorded_changes(case: Mapping[str, Any]) -> Sequence[Any]:
+    """List changes as masters read them; all went to the one master whose fake is asked now."""
+    return [_change(sent["argv"]) for sent in case.get("sendchange") or ()]
+
+
+def _change(argv: Sequence[str]) -> Any:
+    end = 3 + 2 * len(CHANGE)
+    told = dict(zip(argv[3:end:2], argv[4:end:2], strict=True))
+    assert list(argv[:3]) == ["sendchange", "--master", f"127.0.0.1:{PB_PORT}"], argv
+    return {CHANGE[option]: value for option, value in told.items()} | {"files": list(argv[end:])}
+
+
+def _changes(seen: Seen) -> Sequence[Any]:
+    names = (*CHANGE.values(), "files")
+    return [{name: change.get(name) for name in names} for change in seen.sent]
+
+
+# --- rows that a job request made
+
+
+def made(changed: Mapping[str, Any]) -> Any:
+    """Give changes of tables in a form in which they can be compared.
+
+    In which order the requests of one buildset were inserted was not defined, nor that of rows
+    without an id; of the ids of builds that were made up, the form is.
+    """
+    return {table: parts | _ordered(table, parts) for table, parts in changed.items()}
+
+
+def _ordered(table: str, parts: Mapping[str, Any]) -> Any:
+    rows = parts.get("added")
+    if rows is None:
+        return {}
+    if table == "buildrequests":
+        by_id = sorted(rows, key=lambda row: (row["buildsetid"], row["id"]))
+        by_name = sorted(rows, key=lambda row: (row["buildsetid"], row["buildername"]))
+        both = zip(by_name, by_id, strict=True)
+        return {"added": [row | {"id": other["id"]} for row, other in both]}
+    rows = [
+        row | {"property_value": _formed(row)} if "property_value" in row else row for row in rows
+    ]
+    return {"added": rows if table in IDENTIFIED else sorted(rows, key=_shown)}
+
+
+IDENTIFIED = ("buildsets", "changes", "sourcestamps")
+
+
+def _formed(row: Mapping[str, Any]) -> str:
+    is_id = row["property_name"] == "builduid" and re.fullmatch(MADE_UP, row["property_value"])
+    return "made up" if is_id else str(row["property_value"])
+
+
+MADE_UP = r'\["[0-9a-f]{32}", "self-serve"\]'

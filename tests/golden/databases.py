@@ -28,7 +28,9 @@ OLD_JOBS = {
 
 ACTION_WIDTH = 20
 
-KEYS = {"changes": "changeid", "buildset_properties": None}
+KEYS = {"changes": "changeid"} | dict.fromkeys(
+    ("buildset_properties", "change_files", "sourcestamp_changes"), None
+)
 """The key column of tables where it is not ``id``; None where there is none."""
 
 TABLES = (
@@ -36,6 +38,7 @@ TABLES = (
     "builds",
     "buildset_properties",
     "buildsets",
+    "change_files",
     "changes",
     "sourcestamp_changes",
     "sourcestamps",

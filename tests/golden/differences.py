@@ -6,23 +6,16 @@ named.  ``python -m tests.golden.differences`` writes the table into docs/compat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import attrs
 
 from tests.golden import agreement
+from tests.golden.difference import ADDED, REPAIR, Difference, refused
 
-EFFECTS = frozenset({"message", "row", "report", "final row", "scheduler", "stops"})
-"""Respects in which a job request that is refused now differs from one that was carried out."""
+__all__ = ["BEGIN", "DIFFERENCES", "END", "PAGE", "REPAIR", "Difference", "difference", "markdown"]
 
 PAGE = Path(__file__).parents[2] / "docs/compatibility.md"
 BEGIN, END = "<!-- table of tests/golden/differences.py -->", "<!-- end of the table -->"
-
-REPAIR, ADDED = "repair", "addition"
-"""Why: the old behaviour was a fault; or it is something more."""
 
 JSON_ERRORS = "A client that takes JSON gets errors as JSON too; they were HTML pages."
 NO_METHOD = "A path without the method answers 405 with `Allow`; any method used to read."
@@ -30,39 +23,15 @@ BODY_METHOD = "`_method` counts in the body of a POST only, so that no link chan
 DIGITS = "Ids in paths are ASCII digits; the old database read `506453abc` as 506453."
 BRANCHES = 'What only ends with a branch\'s name, or looks like it, is not its: see "Branches".'
 ONCE = "A build lists each request once; it was repeated for every change of the author."
+ASCII = "Masters fail on text that is not ASCII in revisions, builders and names of properties."
 BUILDSET = "Cancelling the last open request of a buildset completes the buildset as well."
 
 
-@attrs.frozen
-class Difference:
-    """Cases that differ: ``respects`` says in what, exactly.
-
-    ``status`` is the present one, ``msg`` is in the present answer's text, and ``agree`` tells,
-    of the recorded case and of what is there now, whether nothing but the difference differs.
-    """
-
-    cases: Sequence[str]
-    why: str
-    respects: Set[str]
-    status: int | None = None
-    msg: str = ""
-    kind: str = REPAIR
-    agree: Callable[[Mapping[str, Any], Any], bool] | None = None
-
-    def covers(self, name: str) -> bool:
-        """Tell whether a case is one of these."""
-        return any(fnmatchcase(name, pattern) for pattern in self.cases)
-
-
-def _refused(cases: Sequence[str], status: int, why: str, msg: str, *more: str) -> Difference:
-    return Difference(cases, why, {"status", *more}, status, msg)
-
-
 FORMAT = (
-    _refused(
+    refused(
         ["*/format-xml"], 400, "An unknown format is refused; the answer was empty.", "Unsupported"
     ),
-    _refused(
+    refused(
         ["branch/format-twice"],
         400,
         "A repeated format is refused; it crashed.",
@@ -93,14 +62,15 @@ ERRORS = (
             "auth/remote-user-header",
             "branch/encoded-slash",
             "method/DELETE-build",
-            "method/GET-pgo",
+            "cancel_revision/noauth",
+            "new_*/noauth",
             "rebuild_*/noauth",
         ],
         JSON_ERRORS,
         {"type"},
     ),
-    _refused(["branch/date-bad"], 400, "A bad date is refused; it crashed.", "Bad date", "type"),
-    _refused(["branch/date-bad-html"], 400, "A bad date is refused; it crashed.", "Bad date"),
+    refused(["branch/date-bad"], 400, "A bad date is refused; it crashed.", "Bad date", "type"),
+    refused(["branch/date-bad-html"], 400, "A bad date is refused; it crashed.", "Bad date"),
     Difference(
         ["jobs/num=-1", "jobs/num=5&offset=-1", "jobs/num=99999999999999999999"],
         "Negative `num` and `offset` fall back, `num` ends at 1000; these crashed.",
@@ -120,7 +90,7 @@ ERRORS = (
         {"body"},
         agree=agreement.odd_property_is_raw,
     ),
-    _refused(
+    refused(
         ["reprioritize/text-id"],
         400,
         "An id that is no number is refused; it crashed.",
@@ -138,8 +108,19 @@ ERRORS = (
 )
 
 METHODS = (
-    _refused(["build/collection-get", "request/collection-get"], 405, NO_METHOD, "Allowed methods"),
-    _refused(
+    refused(
+        [
+            "build/collection-get",
+            "request/collection-get",
+            "method/GET-newbuilder",
+            "method/GET-nightly",
+        ],
+        405,
+        NO_METHOD,
+        "Allowed methods",
+    ),
+    refused(["method/GET-pgo"], 405, NO_METHOD, "Allowed methods", "type"),
+    refused(
         [
             "method/P*-branches",
             "method/P*-build",
@@ -155,7 +136,7 @@ METHODS = (
     Difference(
         ["method/OPTIONS-*"], "OPTIONS lists the methods, for browsers.", {"status", "type"}, 204
     ),
-    _refused(
+    refused(
         ["reprioritize/post-_method-query", "method/post-_method-DELETE-query"],
         405,
         BODY_METHOD,
@@ -173,15 +154,15 @@ METHODS = (
 )
 
 THINGS = (
-    _refused(
+    refused(
         ["build/float-id", "build/leading-int-id", "job/1abc/json"],
         404,
         DIGITS,
         "not found",
         "body",
     ),
-    _refused(["cancel_request/unicode-digit"], 400, DIGITS, "Non-integer request_id", "body"),
-    _refused(
+    refused(["cancel_request/unicode-digit"], 400, DIGITS, "Non-integer request_id", "body"),
+    refused(
         [
             "request/fp_suffix/json",
             "request/fp_underscore/json",
@@ -194,17 +175,17 @@ THINGS = (
         "body",
     ),
     Difference(["builders/try/json"], BRANCHES, {"body"}, agree=agreement.only_try_builders),
-    _refused(
+    refused(
         ["rev/percent"], 404, "`%` and `_` in a revision are plain characters.", "not found", "body"
     ),
-    _refused(
+    refused(
         ["rev/middle"],
         404,
         "A revision is compared from its beginning, for pending requests too.",
         "not found",
         "body",
     ),
-    _refused(
+    refused(
         ["rev/day-then-rev"],
         404,
         "A day is no revision; the cache confused the two.",
@@ -232,14 +213,14 @@ THINGS = (
 )
 
 JOBS = (
-    _refused(
+    refused(
         ["*/priority='99999999999'", "*/priority='-99999999999'"],
         400,
         "Priorities are numbers of 32 bits; MySQL cut larger ones.",
         "Bad priority",
         "body",
     ),
-    _refused(
+    refused(
         ["rebuild_*/count='0'", "rebuild_*/count='-1'"],
         400,
         "`count` is 1 to 100 (configurable); it was obeyed whatever it was.",
@@ -254,14 +235,14 @@ JOBS = (
         kind=ADDED,
         agree=agreement.done,
     ),
-    _refused(
+    refused(
         ["auth/latin1-user"],
         400,
         "A user's name that is not UTF-8 is refused; the job hung for ever.",
         "not UTF-8",
         "body",
     ),
-    _refused(
+    refused(
         ["auth/long-user"],
         400,
         "A user's name that does not fit its column is refused; MySQL cut it.",
@@ -285,12 +266,90 @@ JOBS = (
     Difference(
         ["cancel_build/retry-old-build"],
         "A try that has ended is not stopped again: its number may be another build's by now.",
-        {"report", "final row", "stops"},
+        {"report", "final row", "stops", "clobbers"},
         agree=agreement.build_is_complete,
     ),
 )
 
-DIFFERENCES: Sequence[Difference] = (*FORMAT, *ERRORS, *METHODS, *THINGS, *JOBS)
+REVISIONS = (
+    Difference(
+        [
+            "cancel_revision/12",
+            "cancel_revision/40",
+            "cancel_revision/html",
+            "cancel_revision/post-_method",
+        ],
+        "Requests that only look like the branch's are left alone, and buildsets completed.",
+        {"report", "final row", "scheduler"},
+        agree=agreement.others_are_left_alone,
+    ),
+    refused(
+        ["cancel_revision/one-char", "cancel_revision/percent"],
+        400,
+        "A revision to be cancelled has 4 characters at least: fewer mean too much. `%` meant"
+        " everything.",
+        "Bad revision",
+        "body",
+    ),
+    refused(["new_*/unicode-revision"], 400, ASCII, "Bad revision", "body"),
+    Difference(
+        ["new_build_at_rev/sendchange-fails"],
+        "The report says what has failed; it told of logs.",
+        {"report", "final row"},
+        agree=agreement.change_failed,
+    ),
+)
+
+BUILDERS = (
+    refused(
+        ["new_build_for_builder/props-badjson", "new_build_for_builder/props-list"],
+        400,
+        "Bad properties and files are refused; they were dropped without a word.",
+        "Bad properties",
+        "body",
+    ),
+    refused(["new_build_for_builder/props-unicode"], 400, ASCII, "the name of property", "body"),
+    refused(
+        ["new_build_for_builder/props-long"],
+        400,
+        "A property that does not fit its columns is refused; MySQL cut it, and masters fail on"
+        " what is left of a value.",
+        "the name of property",
+        "body",
+    ),
+    refused(
+        ["new_build_for_builder/files-nested-fail", "new_build_for_builder/files-nonstr"],
+        400,
+        "Files that are no texts are refused; the job failed and left a change behind.",
+        "Bad files",
+        "body",
+    ),
+    refused(
+        ["new_build_for_builder/unknown-builder"],
+        400,
+        "A builder nobody has is refused; its request waited for ever.",
+        "Unknown builder",
+        "body",
+    ),
+    refused(["new_build_for_builder/unicode-builder"], 400, ASCII, "Bad builder_name", "body"),
+    Difference(
+        ["new_build_for_builder/slash-builder"],
+        "Builders with a slash in their names are found, written as `%2F`.",
+        {"status", "type", "message", "row", "report", "final row", "scheduler"},
+        202,
+        agree=agreement.done,
+    ),
+)
+
+DIFFERENCES: Sequence[Difference] = (
+    *FORMAT,
+    *ERRORS,
+    *METHODS,
+    *THINGS,
+    *JOBS,
+    *REVISIONS,
+    *BUILDERS,
+)
 
 
 def difference(name: str) -> Difference | None:

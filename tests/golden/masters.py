@@ -14,9 +14,11 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from tests.golden.cases import DATA, epoch
 from tests.golden.databases import opened
+from tests.golden.scheduler import PB_PORT
 from tests.services.mariadb import free_port
 
 FAILURE = 2
+SLAVE = "bld-linux64-ec2-001"
 
 FIND = """SELECT b.id, b.number, b.brid, b.start_time, b.finish_time,
  r.buildername, r.buildsetid, r.results, s.branch, s.revision,
@@ -62,9 +64,13 @@ def _page(_request: Any) -> bytes:
 
 @attrs.frozen
 class Mode:
-    """How the masters behind a port behave; ``every`` is the answer to whatever is asked."""
+    """How the masters behind a port behave; ``every`` is the answer to whatever is asked.
+
+    ``slave`` is what they say a build ran on; None where they do not.
+    """
 
     stop: Callable[[Any], Any] = _redirect
+    slave: str | None = SLAVE
     every: Callable[[Any], Any] | None = None
 
 
@@ -74,7 +80,7 @@ MODES = {
     15103: Mode(every=_silent),
     15104: Mode(every=_broken),
     15105: Mode(every=_missing),
-    15106: Mode(),
+    15106: Mode(slave=None),
     15110: Mode(every=_missing),
 }
 """By recorded port; nobody listens on any other."""
@@ -118,14 +124,18 @@ class Masters:
         for port in self._ports.values():
             await port.stopListening()
 
-    def write_directory(self, path: Path) -> None:
-        """Write the masters file, with the ports they really listen on."""
+    def write_directory(self, path: Path, pb_port: int) -> None:
+        """Write the masters file, with the ports they really listen on.
+
+        ``pb_port`` is that of the scheduler; no other master takes changes.
+        """
         masters = json.loads((DATA / "directory/production-masters.json").read_text())
         for master in masters:
             recorded = master["http_port"]
             self._names.setdefault(recorded, []).append(master["db_name"])
             listening = self._ports.get(recorded)
             master["http_port"] = listening.getHost().port if listening else free_port()
+            master["pb_port"] = pb_port if master["pb_port"] == PB_PORT else free_port()
         path.write_text(json.dumps(masters))
 
     def find(self, port: int, builder: str, number: int) -> Sequence[dict[str, Any]]:
@@ -163,12 +173,17 @@ class _Master(Resource):
         match parts:
             case ["json", "builders", builder, "builds", number]:
                 rows = self.farm.find(self.port, builder, int(number))
-                return json.dumps(_build(rows)).encode() if rows else _missing(request)
+                if not rows:
+                    return _missing(request)
+                return json.dumps(_build(rows) | self._slave()).encode()
             case ["builders", builder, "builds", number, "stop"]:
                 rows = self.farm.find(self.port, builder, int(number))
                 self.farm.end([row for row in rows if row["finish_time"] is None])
                 return self.mode.stop(request) if rows else _missing(request)
         return _missing(request)
+
+    def _slave(self) -> dict[str, Any]:
+        return {} if self.mode.slave is None else {"slave": self.mode.slave}
 
 
 def _build(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

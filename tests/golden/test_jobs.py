@@ -1,4 +1,4 @@
-"""Every recorded job request of the actions there are, from the request to the last effect."""
+"""Every recorded job request, from the request to the last effect."""
 
 from __future__ import annotations
 

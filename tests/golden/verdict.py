@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.golden.cases import Case
 from tests.golden.client import Answer
-from tests.golden.differences import EFFECTS, Difference, difference
+from tests.golden.difference import EFFECTS, Difference
+from tests.golden.differences import difference
 
 
 def check(case: Case, found: dict[str, str], answer: Answer, now: Any) -> None:

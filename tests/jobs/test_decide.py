@@ -5,19 +5,24 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from buildapi.jobs.decide import REASON_MAX, conclude, decide, reason
+from buildapi.jobs.decide import decide
+from buildapi.jobs.plans import conclude
 from buildapi.model.actions import (
     Action,
     CancelBuild,
     CancelRequest,
+    CancelRevision,
+    NewBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import RequestFacts
+from buildapi.model.facts import Known, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BuildRequest, Try
+from buildapi.model.rules import rules
 from buildapi.model.steps import (
+    Clobber,
     DropRequest,
     Plan,
     Poke,
@@ -29,6 +34,7 @@ from buildapi.model.steps import (
 )
 from tests.model.values import MASTER, claimed, request
 
+RULES = rules()
 START = 1_700_000_101
 PROPERTIES = (("platform", '["linux", "x"]'), ("who", '["Zo\\u00eb", "y"]'))
 
@@ -75,7 +81,7 @@ COPY = Requeue(
     properties=PROPERTIES,
 )
 DROP: tuple[Write, ...] = (DropRequest(7, 70),)
-WATCH: tuple[Poke, ...] = (WatchDropped(7),)
+WATCH: tuple[Poke, ...] = (WatchDropped((7,)),)
 
 # action, facts, errors, msg, writes, pokes
 Case = tuple[Action, RequestFacts | None, bool, str, tuple[Write, ...], tuple[Poke, ...]]
@@ -146,18 +152,25 @@ TABLE: dict[str, Case] = {
 }
 
 
+def ended(plan: Plan, state: str = "done") -> Outcome:
+    """Conclude a plan all of whose pokes came to this."""
+    did = [(poke, [Item(state, "seen", request_id=7)]) for poke in plan.pokes]
+    return conclude(plan, (), did)
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_the_table(name: str) -> None:
     action, known, errors, msg, writes, pokes = TABLE[name]
-    plan = decide(action, known, "zoe")
-    assert (plan.outcome.errors, plan.outcome.msg) == (errors, msg)
+    plan = decide(action, known, "zoe", RULES)
+    outcome = ended(plan)
+    assert (outcome.errors, outcome.msg) == (errors, msg)
     assert (tuple(plan.writes), tuple(plan.pokes)) == (writes, pokes)
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_a_plan_without_writes_and_pokes_says_why_in_an_item(name: str) -> None:
     action, known, errors, *_ = TABLE[name]
-    plan = decide(action, known, "zoe")
+    plan = decide(action, known, "zoe", RULES)
     if not plan.writes and not plan.pokes:
         (item,) = plan.outcome.items
         assert item.state == ("failed" if errors else "nothing")
@@ -167,11 +180,40 @@ def test_a_plan_without_writes_and_pokes_says_why_in_an_item(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n, case in TABLE.items() if case[5]])
 def test_a_plan_with_pokes_has_a_message_for_their_failure(name: str) -> None:
     action, known, *_ = TABLE[name]
-    assert decide(action, known, "zoe").failure.startswith("Error cancelling build")
+    expected = "Error cancelling build" if isinstance(action, CancelBuild) else FAILED_7
+    outcome = ended(decide(action, known, "zoe", RULES), "failed")
+    assert (outcome.errors, outcome.msg) == (True, expected)
+
+
+@pytest.mark.parametrize(
+    ("action", "known"),
+    [
+        (RebuildRequest(7), RevisionFacts(())),
+        (CancelRevision("try", "abcd"), PENDING),
+        (NewBuild("try", "abcd"), PENDING),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_facts_of_another_kind_are_an_error_of_ours(action: Action, known: Known) -> None:
+    with pytest.raises(TypeError, match=action.name):
+        decide(action, known, "zoe", RULES)
+
+
+@pytest.mark.parametrize("action", [CancelRequest(7), CancelBuild(41)], ids=lambda a: a.name)
+def test_where_the_farm_clobbers_builds_that_are_stopped_are_clobbered_after_it(
+    action: Action,
+) -> None:
+    compiles = attrs.evolve(BUILDING, request=claimed(buildername="Linux try build"))
+    stopping, clobbering = decide(action, compiles, "zoe", rules(clobbers=True)).pokes
+    assert isinstance(stopping, StopBuild)
+    assert clobbering == Clobber(stopping)
+    tests = attrs.evolve(BUILDING, request=claimed(buildername="Linux try opt test mochitest"))
+    assert len(decide(action, tests, "zoe", rules(clobbers=True)).pokes) == 1
+    assert len(decide(action, compiles, "zoe", RULES).pokes) == 1
 
 
 def test_a_new_priority_is_told_beside_the_old_one() -> None:
-    (item,) = decide(REPRIORITIZE, PENDING, "zoe").outcome.items
+    (item,) = decide(REPRIORITIZE, PENDING, "zoe", RULES).outcome.items
     assert item == Item("done", "priority set from 3 to 5", request_id=7)
 
 
@@ -191,7 +233,7 @@ def test_a_new_priority_is_told_beside_the_old_one() -> None:
 )
 def test_what_would_block_its_builder_is_not_copied(changed: dict[str, object], found: str) -> None:
     known = attrs.evolve(DONE, **changed)  # type: ignore[arg-type]  # one field at a time
-    plan = decide(RebuildRequest(7), known, "zoe")
+    plan = decide(RebuildRequest(7), known, "zoe", RULES)
     assert (plan.outcome.errors, plan.outcome.msg) == (True, "No builds to create")
     assert not plan.writes
     assert found in plan.outcome.items[0].detail
@@ -201,36 +243,4 @@ def test_values_beyond_ascii_are_copied() -> None:
     known = attrs.evolve(
         DONE, request=request(reason="Zo\xeb"), properties=(("who", '["Zo\xeb", "s"]'),)
     )
-    assert len(decide(RebuildRequest(7), known, "Zo\xeb").writes) == 1
-
-
-def test_reasons_fit_their_column_and_are_told_from_those_of_others() -> None:
-    assert reason("Rebuilt", "zoe@example.org") == "Self-serve: Rebuilt by zoe@example.org"
-    assert len(reason("Rebuilt", "z" * 1000)) == REASON_MAX == 256
-
-
-# --- the end --------------------------------------------------------------------------------
-
-PLAN = Plan(Outcome(False, "7: Ok", (Item("done", "first"),)), failure="No luck")
-
-
-@pytest.mark.parametrize(
-    ("states", "errors", "msg"),
-    [
-        ([], False, "7: Ok"),
-        (["done"], False, "7: Ok"),
-        (["nothing", "done"], False, "7: Ok"),
-        (["failed"], True, "No luck"),
-        (["unconfirmed"], True, "No luck"),
-        (["done", "failed"], True, "No luck"),
-    ],
-)
-def test_a_job_is_ok_when_all_its_pokes_are(states: list[str], errors: bool, msg: str) -> None:
-    outcome = conclude(PLAN, [Item(state, "x") for state in states])
-    assert (outcome.errors, outcome.msg) == (errors, msg)
-    assert [i.state for i in outcome.items] == ["done", *states]
-
-
-def test_a_refused_job_keeps_its_message() -> None:
-    plan = decide(CancelRequest(7), None, "zoe")
-    assert conclude(plan, []) == plan.outcome
+    assert len(decide(RebuildRequest(7), known, "Zo\xeb", RULES).writes) == 1

@@ -79,6 +79,41 @@ def test_the_repository_path(repo: object, path: str | None) -> None:
     assert repository_path({"repo": repo}) == path
 
 
+@pytest.mark.parametrize(
+    ("definition", "path", "repository"),
+    [
+        (
+            {"repo": "https://hg.example.org/projects/cedar"},
+            "projects/cedar",
+            "https://hg.example.org/projects/cedar",
+        ),
+        (
+            {"repo": "https://hg.example.org/projects/cedar/"},
+            "projects/cedar",
+            "https://hg.example.org/projects/cedar",
+        ),
+        ({"repo_path": "projects/cedar"}, "projects/cedar", None),
+        ({"repo": "projects/cedar"}, "projects/cedar", None),
+        (
+            {"repo": "https://hg.example.org/a", "repo_path": "b"},
+            "a",
+            "https://hg.example.org/a",
+        ),
+        ({}, "cedar", None),
+        ({"repo": "https://hg.example.org/"}, "cedar", "https://hg.example.org"),
+        ({"repo": None}, "cedar", None),
+        ({"repo": 5, "repo_path": []}, "cedar", None),
+    ],
+    ids=str,
+)
+def test_a_branch_knows_its_repository_by_both_kinds_of_files(
+    definition: dict[str, Any], path: str, repository: str | None
+) -> None:
+    """Newer ones give URLs, older ones paths."""
+    branch = Branches.from_definitions({"cedar": definition}).by_name["cedar"]
+    assert (branch.path, branch.repository) == (path, repository)
+
+
 def test_definitions_are_given_back_as_they_are() -> None:
     assert Branches.from_definitions(FILE, {"try": ["x"]}).definitions() == FILE
 

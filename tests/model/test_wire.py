@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from buildapi.model.actions import (
     Action,
-    CancelBuild,
-    CancelRequest,
+    CancelRevision,
+    NewBuild,
+    NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
@@ -30,24 +33,17 @@ from buildapi.model.wire import (
     finished,
     what,
 )
+from tests.model.accepted import ACTIONS, IDS
 
-IDS = st.integers(1, 2**31 - 1)
-PRIORITIES = st.integers(-(2**31), 2**31 - 1)
-COUNTS = st.integers(1, 1000)
-ACTIONS = st.one_of(
-    st.builds(Reprioritize, IDS, PRIORITIES),
-    st.builds(CancelRequest, IDS),
-    st.builds(CancelBuild, IDS),
-    st.builds(RebuildBuild, IDS, PRIORITIES, COUNTS),
-    st.builds(RebuildRequest, IDS, PRIORITIES, COUNTS),
-)
 MESSAGES = st.builds(JobMessage, IDS, st.text(min_size=1), st.integers(0, 2**33), ACTIONS)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-BODY_KEYS = st.sampled_from(["request_id", "when", "brid", "bid", "priority", "count", "x"])
-NAMES = st.sampled_from(["reprioritize", "cancel_build", "rebuild_build", "cancel_revision"])
+BODY_KEYS = st.sampled_from(
+    ["request_id", "when", "brid", "bid", "priority", "count", "branch", "x"]
+)
+NAMES = st.sampled_from(["reprioritize", "cancel_build", "cancel_revision", "new_build_for_builde"])
 NEARLY = st.fixed_dictionaries(
     {},
     optional={
@@ -93,12 +89,86 @@ def test_an_action_is_made_again_from_what_the_table_stores(action: Action) -> N
     assert action_from(action.name, json.loads(json.dumps(what(action)))) == action
 
 
+OLD = {
+    CancelRevision("try", "beaeaf6b2fa5"): {"branch": "try", "revision": "beaeaf6b2fa5"},
+    NewBuild("try", "a"): {"branch": "try", "revision": "a"},
+    NewPGOBuild("try", "a", 4): {"branch": "try", "revision": "a", "priority": 4},
+    NewNightly("try", "a"): {"branch": "try", "revision": "a", "priority": 0},
+}
+
+
+@pytest.mark.parametrize("action", OLD, ids=lambda a: a.name)
+def test_what_older_programs_do_not_know_is_left_out_where_it_says_nothing(action: Action) -> None:
+    assert what(action) == OLD[action]
+
+
+def test_a_build_of_one_builder_is_spelled_out() -> None:
+    assert what(NewBuilderBuild("try-selfserve", "a", "Linux")) == {
+        "branch": "try-selfserve",
+        "revision": "a",
+        "builder_name": "Linux",
+        "priority": 0,
+        "properties": {},
+        "files": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("only", "pending"),
+        ("builders", ["*pgo*"]),
+        ("exclude_builds", True),
+        ("reason", "bad push"),
+    ],
+)
+def test_what_was_added_is_sent_where_it_says_something(field: str, value: Any) -> None:
+    action = CancelRevision("try", "abcd", **{field: value})
+    assert what(action) == {"branch": "try", "revision": "abcd", field: value}
+
+
+@pytest.mark.parametrize(
+    ("cut", "cls"),
+    [
+        ("new_build_at_revisio", NewBuild),
+        ("new_pgobuild_at_revi", NewPGOBuild),
+        ("new_nightly_at_revis", NewNightly),
+        ("new_build_for_builde", NewBuilderBuild),
+    ],
+)
+def test_names_that_old_tables_cut_are_read(cut: str, cls: type[Action]) -> None:
+    body = {"branch": "try-selfserve", "revision": "a", "builder_name": "Linux"}
+    assert type(action_from(cut, body)) is cls
+    assert type(action_from(cls.name, body)) is cls
+
+
+@pytest.mark.parametrize("name", ["new_build_at_revisi", "new_build_at_revision_", "new_", ""])
+def test_other_names_are_not_guessed(name: str) -> None:
+    with pytest.raises(LookupError, match="unknown action"):
+        action_from(name, {"branch": "try", "revision": "a"})
+
+
+@pytest.mark.parametrize("depth", [1, 20, 480])
+def test_properties_of_any_depth_that_is_accepted_survive(depth: int) -> None:
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    action = NewBuilderBuild("try-selfserve", "a", "Linux", properties={"deep": nested})
+    assert decode_request(encode_request(JobMessage(1, "zoe", 5, action))).action == action
+
+
 @pytest.mark.parametrize(
     ("name", "body", "action"),
     [
         ("rebuild_build", {"bid": 4}, RebuildBuild(4, 0, 1)),
         ("rebuild_request", {"brid": 4}, RebuildRequest(4, 0, 1)),
         ("rebuild_request", {"brid": 4, "priority": 2}, RebuildRequest(4, 2, 1)),
+        ("new_nightly_at_revision", {"branch": "b", "revision": "a"}, NewNightly("b", "a", 0)),
+        (
+            "new_build_for_builder",
+            {"branch": "b-selfserve", "revision": "a", "builder_name": "Linux"},
+            NewBuilderBuild("b-selfserve", "a", "Linux", 0, {}, ()),
+        ),
     ],
 )
 def test_messages_of_older_web_processes_lack_count_and_priority(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -90,8 +91,14 @@ def submit(
     reason: str = "scheduler",
     priority: int = 0,
     submitted_at: int = 1000,
+    properties: Mapping[str, tuple[Any, str]] | None = None,
+    change_branch: str | None = None,
+    change_properties: Mapping[str, tuple[Any, str]] | None = None,
 ) -> list[int]:
-    """Insert a buildset with a request for each builder; give the ids of the requests."""
+    """Insert a buildset with a request for each builder; give the ids of the requests.
+
+    Properties are pairs of value and source.  There is a change with a ``change_branch``.
+    """
     execute = db.connection.execute
     source = execute(
         "INSERT INTO sourcestamps (branch, revision) VALUES (?, ?)", (branch, revision)
@@ -100,10 +107,19 @@ def submit(
         "INSERT INTO buildsets (reason, sourcestampid, submitted_at) VALUES (?, ?, ?)",
         (reason, source, submitted_at),
     ).lastrowid
-    execute(
-        "INSERT INTO buildset_properties VALUES (?, 'buildid', '[\"20200101\", \"Scheduler\"]')",
-        (buildset,),
-    )
+    for name, pair in (properties or {"buildid": ("20200101", "Scheduler")}).items():
+        text = json.dumps(pair)
+        execute("INSERT INTO buildset_properties VALUES (?, ?, ?)", (buildset, name, text))
+    if change_branch is not None:
+        change = execute(
+            "INSERT INTO changes (author, comments, is_dir, branch, revision, when_timestamp,"
+            " repository, project) VALUES ('ada', '', 0, ?, ?, ?, '', '')",
+            (change_branch, revision, submitted_at),
+        ).lastrowid
+        execute("INSERT INTO sourcestamp_changes VALUES (?, ?)", (source, change))
+        for name, pair in (change_properties or {}).items():
+            text = json.dumps(pair)
+            execute("INSERT INTO change_properties VALUES (?, ?, ?)", (change, name, text))
     ids = [
         execute(
             "INSERT INTO buildrequests (buildsetid, buildername, priority, submitted_at)"

@@ -16,9 +16,10 @@ from twisted.internet import defer
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.web.client import Agent
 
-from buildapi.buildbot.directory import parse_branches, parse_masters
+from buildapi.buildbot.directory import parse_branches, parse_builders, parse_masters
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.sample.catalog import MASTERS, builders
+from buildapi.sample.changes import read_change, take
 from buildapi.sample.farm import SampleFarm, StoppedError, prepare
 from buildapi.sample.generate import Size, generate
 from buildapi.sample.masters import Settings, SimulatedMaster
@@ -26,6 +27,7 @@ from buildapi.sample.pushes import Pushes
 from buildapi.sample.statuslog import StatusLog
 from buildapi.sample.write import fill
 from tests.reactor import sleep, twisted_test, until
+from tests.sample.sending import change, send
 
 SMALL = Size(builds=120, days=1, pending=6, running=5)
 FAST = Settings(poll=0.05, shortest=0.1, longest=0.3, slaves=8)
@@ -108,8 +110,10 @@ async def test_the_files_name_branches_and_masters_that_listen(tmp_path: Path) -
             url = f"http://{entry['hostname']}:{entry['http_port']}/json/project"
             response = await Agent(reactor).request(b"GET", url.encode())
             assert json.loads(await treq.content(response))["projectName"] == entry["name"]
+        taken = {m.db_name: m.pb_port for m in masters.values() if m.pb_port is not None}
+        assert list(taken) == [MASTERS[0].db_name]
     claims = "SELECT COUNT(DISTINCT claimed_by_name) FROM buildrequests"
-    assert look(tmp_path, claims) == len(masters)
+    assert look(tmp_path, claims) == len(masters) - 1, "the scheduler builds nothing"
 
 
 @twisted_test(20)
@@ -134,6 +138,46 @@ async def test_people_push_while_it_runs(tmp_path: Path) -> None:
         await farm.when_ready()
         before = look(tmp_path, "SELECT COUNT(*) FROM changes")
         await until(lambda: look(tmp_path, "SELECT COUNT(*) FROM changes") > before)
+
+
+@twisted_test(15)
+async def test_a_change_sent_to_the_scheduler_is_built(tmp_path: Path) -> None:
+    async with running(tmp_path) as farm:
+        await farm.when_ready()
+        masters = parse_masters(document(tmp_path, "masters.json")).values()
+        [port] = [m.pb_port for m in masters if m.role == "scheduler" and m.pb_port]
+        await send(port, change(revision="feedbeef"))
+        done = (
+            "SELECT COUNT(*) FROM buildrequests r JOIN buildsets b ON b.id = r.buildsetid"
+            " JOIN sourcestamps s ON s.id = b.sourcestampid"
+            " WHERE s.revision = 'feedbeef' AND r.complete = 1 AND r.claimed_at > 0"
+        )
+        await until(lambda: look(tmp_path, done) == 10, 10)
+
+
+@twisted_test(15)
+async def test_the_farm_has_a_clobberer(tmp_path: Path) -> None:
+    from twisted.internet import reactor
+
+    async with running(tmp_path) as farm:
+        assert farm.clobber_url == ""
+        await farm.when_ready()
+        response = await Agent(reactor).request(b"GET", farm.clobber_url.encode())
+        assert await treq.json_content(response) == []
+
+
+@twisted_test(15)
+async def test_a_folder_of_before_there_was_a_scheduler_goes_on(tmp_path: Path) -> None:
+    """Neither the builders file nor anything of the scheduler is there."""
+    prepare(tmp_path, now=int(time.time()), size=SMALL)
+    (tmp_path / "builders.json").unlink()
+    masters = document(tmp_path, "masters.json")[1:]
+    (tmp_path / "masters.json").write_text(json.dumps(masters))
+    async with running(tmp_path) as farm:
+        await farm.when_ready()
+        assert len(document(tmp_path, "masters.json")) == len(MASTERS)
+        assert set(parse_builders(document(tmp_path, "builders.json")).by_name)
+        await until(lambda: look(tmp_path, LEFT) == 0, 10)
 
 
 @twisted_test(15)
@@ -196,12 +240,15 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
         )
     for service in services:
         service.startService()
+    sent = read_change(change(branch="try", properties={"x": 1}))
+    assert sent is not None
+    await scheduler.transact(take(sent, SMALL.branches, now))
 
     async def all_done() -> bool:
         rows = await scheduler.fetch(
             "SELECT COUNT(*), SUM(CASE WHEN complete = 0 THEN 1 ELSE 0 END) FROM buildrequests", {}
         )
-        if rows[0][0] > SMALL.builds + SMALL.pending + SMALL.running + 40:
+        if rows[0][0] > SMALL.builds + SMALL.pending + SMALL.running + 50:
             services[0].stopService()
         return not services[0].running and rows[0][1] == 0
 
@@ -210,6 +257,12 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
         await service.stopService()
     [[open_sets]] = await scheduler.fetch("SELECT COUNT(*) FROM buildsets WHERE complete = 0", {})
     assert open_sets == 0
+    [row] = await scheduler.fetch(
+        "SELECT property_name, property_value, filename FROM change_properties p"
+        " JOIN change_files f ON f.changeid = p.changeid WHERE filename = 'a.txt'",
+        {},
+    )
+    assert tuple(row) == ("x", '[1, "Change"]', "a.txt")
     recorded = "SELECT COUNT(*) FROM builds WHERE lost = 0 AND result IS NOT NULL"
     [[count]] = await status.fetch(recorded, {})
     assert count > SMALL.builds
@@ -219,13 +272,16 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
 
 def test_a_folder_can_be_prepared_without_a_reactor(tmp_path: Path) -> None:
     data = tmp_path / "new" / "folder"
-    prepare(data, now=1_700_000_000, seed=3, size=SMALL, ports=(1, 2, 3))
-    assert [m["http_port"] for m in document(data, "masters.json")] == [1, 2, 3]
+    prepare(data, now=1_700_000_000, seed=3, size=SMALL, ports=(1, 2, 3, 4), pb_port=5)
+    masters = document(data, "masters.json")
+    assert [m["http_port"] for m in masters] == [1, 2, 3, 4]
+    assert [m["pb_port"] for m in masters] == [5, 0, 0, 0]
     assert look(data, "SELECT COUNT(*) FROM builds") == SMALL.builds + SMALL.running
     prepare(data, now=1_700_009_999, seed=4, size=SMALL)
     assert look(data, "SELECT COUNT(*) FROM builds") == SMALL.builds + SMALL.running
     assert sorted(p.name for p in data.iterdir() if p.suffix != ".new") == [
         "branches.json",
+        "builders.json",
         "masters.json",
         "scheduler.sqlite",
         "status.sqlite",

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from buildapi.model.branches import Branches
-from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders
+from buildapi.sample.catalog import (
+    BRANCHES,
+    DEFAULT_BRANCHES,
+    MASTERS,
+    SCHEDULER_ROLE,
+    builders,
+)
 from buildapi.sample.generate import Size, generate
 from buildapi.sample.load import load
 from buildapi.sample.tables import BATCH_ROWS
@@ -273,6 +279,7 @@ def test_names_are_what_people_on_such_farms_expect() -> None:
 
 
 def test_every_builder_belongs_to_exactly_one_master() -> None:
-    roles = [m.role for m in MASTERS]
+    scheduler, *roles = [m.role for m in MASTERS]
     assert len(set(roles)) == len(roles)
     assert {b.role for b in builders(tuple(BRANCHES))} == set(roles)
+    assert scheduler == SCHEDULER_ROLE

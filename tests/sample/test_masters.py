@@ -9,7 +9,8 @@ import attrs
 import pytest
 from twisted.internet import defer, task
 
-from buildapi.sample.catalog import MASTERS, builders
+from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders
+from buildapi.sample.directory import builders_document
 from buildapi.sample.masters import Settings, SimulatedMaster
 from buildapi.sample.pushes import Pushes
 from buildapi.sample.statuslog import StatusLog
@@ -21,6 +22,7 @@ from tests.sample.direct import (
 )
 
 START = 1_700_000_000
+BUILD_MASTER = next(m for m in MASTERS if m.role == "build")
 BUILDERS = {b.name: b for b in builders(["mozilla-central"]) if b.role == "build"}
 LINUX, MAC, WINDOWS = (
     "Linux x86-64 mozilla-central build",
@@ -43,10 +45,10 @@ class Farm:
     def master(self, **settings: Any) -> SimulatedMaster:
         master = SimulatedMaster(
             self.clock,
-            MASTERS[0],
+            BUILD_MASTER,
             BUILDERS,
             self.db,
-            status=StatusLog(self.status, MASTERS[0]),
+            status=StatusLog(self.status, BUILD_MASTER),
             settings=Settings(**settings),
         )
         master.startService()
@@ -107,6 +109,74 @@ def test_builders_of_others_and_unknown_builders_are_left_alone(farm: Farm) -> N
     farm.master()
     farm.pass_time(5)
     assert [farm.request(b)["claimed_at"] for b in others] == [0, 0]
+
+
+ALL = {b.name: b for b in builders(DEFAULT_BRANCHES)}
+
+
+@pytest.mark.parametrize(
+    "builder",
+    [
+        LINUX,
+        "Linux x86-64 mozilla-inbound pgo-build",
+        "WINNT 5.2 mozilla-central pgo-build",
+        "Android armv7 API 15+ mozilla-inbound nightly",
+        "Linux x86-64 try leak test build",
+        "Windows 7 32-bit mozilla-inbound debug test mochitest-1",
+        "Ubuntu VM 12.04 x64 try opt talos tp5o",
+    ],
+)
+@pytest.mark.parametrize("branch", ["name", "path"])
+def test_what_somebody_else_submits_is_built(farm: Farm, builder: str, branch: str) -> None:
+    known = ALL[builder]
+    owner = BRANCHES[known.branch]
+    [brid] = submit(
+        farm.db,
+        builder,
+        branch=owner.name if branch == "name" else owner.path,
+        revision="default",
+        reason="Self-serve: Requested by ada@example.org",
+        properties={"buildid": ("20200101", "self-serve"), "x": ([1, None], "self-serve")},
+        change_branch=f"{owner.name}-selfserve",
+    )
+    [master] = [m for m in MASTERS if m.role == known.role]
+    simulated = SimulatedMaster(
+        farm.clock,
+        master,
+        {b.name: b for b in ALL.values() if b.role == master.role},
+        farm.db,
+        status=StatusLog(farm.status, master),
+        settings=Settings(seed=1),
+    )
+    simulated.startService()
+    farm.started.append(simulated)
+    farm.clock.advance(0)
+    assert farm.request(brid)["claimed_by_name"] == master.db_name
+    farm.pass_time(4 * (LONGEST + 2))
+    assert farm.request(brid)["complete"] == 1
+    assert farm.db.one("SELECT complete FROM buildsets") == 1
+    [reason] = {row[0] for row in farm.status.rows("SELECT reason FROM builds")}
+    assert reason == "Self-serve: Requested by ada@example.org"
+
+
+def test_every_builder_of_the_file_is_some_masters(farm: Farm) -> None:
+    names = list(builders_document(DEFAULT_BRANCHES)["builders"])
+    brids = submit(farm.db, *names)
+    for master in MASTERS:
+        simulated = SimulatedMaster(
+            farm.clock,
+            master,
+            {b.name: b for b in ALL.values() if b.role == master.role},
+            farm.db,
+            status=None,
+            settings=Settings(slaves=len(names)),
+        )
+        simulated.startService()
+        farm.started.append(simulated)
+    farm.clock.advance(0)
+    assert farm.running() == set(brids)
+    claims = farm.db.rows("SELECT DISTINCT claimed_by_name FROM buildrequests")
+    assert {row[0] for row in claims} == {m.db_name for m in MASTERS if m.role != "scheduler"}
 
 
 def test_priority_goes_before_age_and_age_before_id(farm: Farm) -> None:
@@ -192,7 +262,7 @@ def test_numbers_go_on_where_the_database_ends(farm: Farm) -> None:
     [old] = submit(farm.db, LINUX)
     farm.db.connection.execute(
         "UPDATE buildrequests SET claimed_at = 1, claimed_by_name = ?, complete = 1",
-        (MASTERS[0].db_name,),
+        (BUILD_MASTER.db_name,),
     )
     farm.db.connection.execute(
         "INSERT INTO builds (number, brid, start_time, finish_time) VALUES (41, ?, 1, 2)", (old,)
@@ -286,7 +356,7 @@ def test_a_restarted_master_begins_its_builds_again_with_their_numbers(farm: Far
 def test_a_claim_without_build_is_taken_over_too(farm: Farm) -> None:
     [brid] = submit(farm.db, LINUX)
     farm.db.connection.execute(
-        "UPDATE buildrequests SET claimed_at = 5, claimed_by_name = ?", (MASTERS[0].db_name,)
+        "UPDATE buildrequests SET claimed_at = 5, claimed_by_name = ?", (BUILD_MASTER.db_name,)
     )
     farm.master()
     farm.pass_time(LONGEST + 1)

@@ -23,6 +23,7 @@ from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database, submit
 
 START = 1_700_000_000
+BUILD_MASTER = next(m for m in MASTERS if m.role == "build")
 LINUX = "Linux x86-64 mozilla-central build"
 ODD = "odd/na me+100%?#"
 
@@ -82,7 +83,7 @@ def make_web() -> Iterator[Any]:
         known = {b.name: b for b in builders(["mozilla-central"]) if b.role == "build"}
         known[ODD] = known[LINUX]
         options = Settings(**{"shortest": 100, "longest": 200} | settings)
-        master = SimulatedMaster(clock, MASTERS[0], known, db, status=None, settings=options)
+        master = SimulatedMaster(clock, BUILD_MASTER, known, db, status=None, settings=options)
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         web = Web(clock, db, master, MasterWeb(clock, endpoint, master, db))
         web.port = await web.web.listen()
@@ -225,6 +226,33 @@ async def test_a_running_build_tells_what_it_is(web: Web) -> None:
         "project": "",
         "repository": "",
     }
+
+
+NIGHTLY = "OS X 10.7 mozilla-central nightly"
+
+
+@twisted_test()
+async def test_a_build_has_the_properties_of_its_request_and_of_its_change(web: Web) -> None:
+    begin(
+        web,
+        NIGHTLY,
+        revision="default",
+        properties={"buildid": ("2020", "self-serve"), "files": (["\u00e4", 7], "self-serve")},
+        change_branch="mozilla-central-selfserve",
+        change_properties={"buildid": ("1999", "Change"), "who": (None, "Change")},
+    )
+    for later in (0, 201):
+        web.clock.advance(later)
+        told = (await web.ask(f"json/builders/{quote(NIGHTLY)}/builds/0")).json
+        assert told["properties"] == [
+            ["buildername", NIGHTLY, "Builder"],
+            ["buildid", "2020", "self-serve"],
+            ["buildnumber", 0, "Build"],
+            ["files", ["\u00e4", 7], "self-serve"],
+            ["slavename", "bld-lion-r5-001", "BuildSlave"],
+            ["who", None, "Change"],
+        ]
+        assert told["slave"] == "bld-lion-r5-001"
 
 
 @twisted_test()

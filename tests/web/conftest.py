@@ -11,19 +11,32 @@ import attrs
 import pytest
 import pytest_twisted
 
+from buildapi.model.rules import rules
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
+from buildapi.web.batch import Batch
 from buildapi.web.channel import Traffic
+from buildapi.web.counter import Counter
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
 from buildapi.web.jobrequests import JobRequests
+from buildapi.web.keys import Keys
 from buildapi.web.listener import Listener
 from buildapi.web.reads import Reads, home
 from buildapi.web.request import Limits
+from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
+from buildapi.web.watch import JobWatch
 from tests.web.client import Answer, Wire, connect, request
-from tests.web.farm import NOW, MemoryBroker, MemoryBuilds, MemoryDirectory, MemoryJobs
+from tests.web.farm import (
+    NOW,
+    MemoryBroker,
+    MemoryBuilds,
+    MemoryDirectory,
+    MemoryJobs,
+    MemoryObserver,
+)
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
 ORIGIN = "https://sheriffs.example.org"
@@ -48,6 +61,7 @@ class Settings:
     access_log: Path | None = None
     listen: Sequence[str] = ("tcp:0:interface=127.0.0.1",)
     more_routes: Sequence[Route] = ()
+    batch_seconds: float = 2
 
 
 @attrs.define
@@ -59,6 +73,8 @@ class Served:
     in_flight: set[Any]
     directory: MemoryDirectory
     builds: MemoryBuilds
+    observer: MemoryObserver
+    watch: JobWatch
     jobs: MemoryJobs
     broker: MemoryBroker
 
@@ -117,20 +133,32 @@ def build(settings: Settings) -> Served:
     reactor: Any = module
     directory, builds = MemoryDirectory(), MemoryBuilds.small()
     jobs, broker = MemoryJobs(), MemoryBroker()
+    observer, watch = MemoryObserver(builds), JobWatch(reactor, jobs)
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
     reads = Reads(
         directory,
         builds,
         jobs,
+        watch,
         Answers(reactor.seconds, settings.cache_seconds),
         ZoneInfo("UTC"),
         lambda: NOW + 0.5,
         settings.jobs_page,
     )
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
-    requests = JobRequests(reads.branch, builds, desk, settings.count_max, short)
-    routes = [*reads.routes(), *requests.routes(), *settings.more_routes]
+    keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
+    counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
+    requests = JobRequests(reads.branch, builds, settings.count_max, short)
+    revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
+    taken = [*requests.routes(), *revisions.routes()]
+    batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
+    routes = [
+        *reads.routes(),
+        *counter.routes(taken),
+        *batch.routes(),
+        *settings.more_routes,
+    ]
     routes = [*home(routes, directory), *routes]
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
@@ -143,5 +171,8 @@ def build(settings: Settings) -> Served:
         log_path=str(settings.access_log) if settings.access_log else None,
         traffic=traffic,
     )
-    listener = Listener(reactor, http, settings.listen, traffic, settings.drain_seconds)
-    return Served(listener, routes, traffic.requests, directory, builds, jobs, broker)
+    drain = settings.drain_seconds
+    listener = Listener(reactor, http, settings.listen, traffic, drain, watch.close)
+    return Served(
+        listener, routes, traffic.requests, directory, builds, observer, watch, jobs, broker
+    )

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
 
-from buildapi.errors import BrokerUnavailable, DatabaseUnavailable, Unavailable
+from buildapi.errors import BrokerUnavailable, DatabaseUnavailable, InProgress, Unavailable
+from buildapi.model.actions import (
+    Action,
+    CancelBuild,
+    CancelRequest,
+    CancelRevision,
+    RebuildBuild,
+    RebuildRequest,
+    Reprioritize,
+)
 from buildapi.model.branches import Branch, Branches
+from buildapi.model.builders import Builder, Builders
+from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.records import (
     BranchDay,
     Build,
     BuildDetails,
     BuildRequest,
+    JobKey,
     JobRecord,
     JobState,
+    KeyedJob,
+    Progress,
     RequestDetails,
+    Try,
     UserBuilds,
 )
 
@@ -81,11 +96,23 @@ class MemoryDirectory:
         }
     )
     missing: str | None = None
+    listed: Sequence[str] | None = ("Linux try build", "Linux try talos/tp5")
+    age: float | None = 12.9
 
     def branches(self) -> Branches:
+        self._read()
+        return Branches.from_definitions(self.definitions)
+
+    def builders(self) -> Builders | None:
+        self._read()
+        return None if self.listed is None else Builders({n: Builder(n) for n in self.listed})
+
+    def ages(self) -> Mapping[str, float | None]:
+        return {"branches": self.age, "builders": None}
+
+    def _read(self) -> None:
         if self.missing is not None:
             raise Unavailable(self.missing)
-        return Branches.from_definitions(self.definitions)
 
 
 @attrs.define
@@ -127,6 +154,10 @@ class MemoryBuilds:
         await self.failing.happen("builders", branch.name, since)
         return sorted({d.request.buildername for d in self.requests.values()})
 
+    async def has_builder(self, name: str, since: int) -> bool:
+        await self.failing.happen("has_builder", name, since)
+        return any(d.request.buildername == name for d in self.requests.values())
+
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         await self.failing.happen("user", branch.name, author)
         if author == "nobody":
@@ -135,22 +166,74 @@ class MemoryBuilds:
 
 
 @attrs.define
+class MemoryObserver:
+    """The role Observer, over the same farm."""
+
+    builds: MemoryBuilds
+    failing: Failing = attrs.field(factory=Failing)
+
+    async def read(self, action: Action) -> Known:
+        await self.failing.happen(action.name)
+        match action:
+            case CancelBuild(bid) | RebuildBuild(bid):
+                found = self.builds.builds.get(bid)
+                return None if found is None else facts(found.build.requests[0], found.build)
+            case Reprioritize(brid) | CancelRequest(brid) | RebuildRequest(brid):
+                known = self.builds.requests.get(brid)
+                return None if known is None else facts(known.request)
+            case CancelRevision():
+                return RevisionFacts([facts(PENDING), facts(RUNNING, RUNNING_BUILD)])
+            case _:
+                builders = ["Linux try build", "Linux try pgo-build", "Linux try nightly"]
+                return BranchFacts("try", None, builders, "20231114221320", "0" * 32, "master-a")
+
+
+def facts(request: BuildRequest, build: Build | None = None) -> RequestFacts:
+    tries = [Try(b.id, b.number, request.id, b.start_time, b.finish_time) for b in [build] if b]
+    return RequestFacts(request, 1, None, [], tries)
+
+
+@attrs.define
 class MemoryJobs:
     """The role JobStore; ``faster`` is an agent that begins before anybody can refuse."""
 
     jobs: dict[int, JobRecord] = attrs.field(factory=dict)
     sent_ids: set[int] = attrs.field(factory=set)
+    refused_ids: set[int] = attrs.field(factory=set)
+    keys: dict[str, tuple[JobKey, int, int]] = attrs.field(factory=dict)
     adding: Failing = attrs.field(factory=Failing)
     sending: Failing = attrs.field(factory=Failing)
     refusing: Failing = attrs.field(factory=Failing)
     reading: Failing = attrs.field(factory=Failing)
     faster: bool = False
 
-    async def add(self, who: str, when: int, action: str, what: Mapping[str, Any]) -> int:
+    async def add(
+        self,
+        who: str,
+        when: int,
+        action: str,
+        what: Mapping[str, Any],
+        key: JobKey | None = None,
+    ) -> int:
         await self.adding.happen(who, when, action, dict(what))
-        id_ = len(self.jobs) + 1
+        id_ = max(self.jobs, default=0) + 1
+        if key is not None:
+            if key.name in self.keys and self.keys[key.name][2] >= when - 86_400:
+                raise InProgress("a job request with this key is there already")
+            self.keys[key.name] = (key, id_, when)
         self.jobs[id_] = JobRecord(id_, action, who, when, dict(what))
         return id_
+
+    async def keyed(self, name: str, since: int) -> KeyedJob | None:
+        await self.reading.happen("keyed", name, since)
+        key, id_, when = self.keys.get(name, (None, 0, 0))
+        if key is None or when < since:
+            return None
+        accepted = id_ in self.sent_ids or self.jobs[id_].state is not JobState.QUEUED
+        return KeyedJob(key, id_, accepted)
+
+    async def forget_keys(self, before: int) -> None:
+        self.keys = {name: kept for name, kept in self.keys.items() if kept[2] >= before}
 
     async def sent(self, request_id: int) -> None:
         await self.sending.happen(request_id)
@@ -158,19 +241,42 @@ class MemoryJobs:
 
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         await self.refusing.happen(request_id)
-        return not self.faster and await self.finish(request_id, report, now)
+        job = self.jobs.get(request_id)
+        if job is not None and job.state is JobState.QUEUED and not self.faster:
+            self._end(job, report, now)
+            self.keys = {n: kept for n, kept in self.keys.items() if kept[1] != request_id}
+            self.refused_ids.add(request_id)
+        return request_id in self.refused_ids
 
     async def begin(self, request_id: int, agent: str, now: int) -> bool:
         job = self.jobs.get(request_id)
-        return job is not None and job.completed_at is None
+        if job is None or job.completed_at is not None:
+            return False
+        self.jobs[request_id] = attrs.evolve(job, state=JobState.RUNNING, agent=agent)
+        self.sent_ids.add(request_id)
+        return True
+
+    async def progress(self, request_id: int, progress: Progress, now: int) -> None:
+        job = self.jobs.get(request_id)
+        if job is not None and job.completed_at is None:
+            self.jobs[request_id] = attrs.evolve(job, progress=progress)
+
+    async def finished(self, request_ids: Sequence[int]) -> Set[int]:
+        return set(request_ids) - {j.id for j in self.jobs.values() if j.completed_at is None}
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        job = self.jobs[request_id]
+        job = self.jobs.get(request_id)
+        if job is None or job.completed_at is not None:
+            return False
+        self._end(job, report, now)
+        return True
+
+    def _end(self, job: JobRecord, report: Mapping[str, Any], now: int) -> None:
         state = JobState.FAILED if report["body"]["errors"] else JobState.DONE
-        self.jobs[request_id] = attrs.evolve(
-            job, completed_at=now, complete_data=dict(report), state=state
+        whole = dict(report)
+        self.jobs[job.id] = attrs.evolve(
+            job, completed_at=now, complete_data=whole, state=state, progress=None
         )
-        return job.completed_at is None
 
     async def get(self, request_id: int) -> JobRecord | None:
         await self.reading.happen("get", request_id)
@@ -179,10 +285,12 @@ class MemoryJobs:
     async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
         await self.reading.happen("latest", limit, offset)
         newest = sorted(self.jobs.values(), key=lambda j: -j.id)
-        return newest[offset : offset + limit]
+        return [attrs.evolve(j, progress=None) for j in newest[offset : offset + limit]]
 
     async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
-        return [j for j in self.jobs.values() if j.completed_at is None][:limit]
+        oldest = sorted(self.jobs.values(), key=lambda j: j.id)
+        open_ = [j for j in oldest if j.completed_at is None and j.when < before]
+        return [j for j in open_ if (j.id in self.sent_ids) == sent][:limit]
 
 
 class NullConsumer:

@@ -44,6 +44,15 @@ def test_late_work_is_cancelled_and_reported() -> None:
     assert work.called
 
 
+def test_patient_work_may_take_longer() -> None:
+    clock, work = Clock(), Deferred[None]()
+    running = ensureDeferred(Deadline(clock, 3).bound(work, 10))
+    clock.advance(12.9)
+    assert not running.called
+    clock.advance(0.1)
+    assert isinstance(failed(running), Unavailable)
+
+
 def test_work_that_ignores_being_cancelled_does_not_hold_up_the_answer() -> None:
     work: Deferred[int] = Deferred(lambda _: None)
     clock, running = begin(work)

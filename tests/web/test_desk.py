@@ -31,7 +31,7 @@ from tests.web.farm import NOW, MemoryBroker, MemoryJobs, broker_down, database_
 ACTION = RebuildBuild(11, -3, 2)
 
 
-class Counter:
+class Around:
     """A desk with everything around it in memory."""
 
     def __init__(self) -> None:
@@ -40,133 +40,134 @@ class Counter:
         self.desk = Desk(self.jobs, self.broker, lambda: NOW + 0.9, Deadline(self.clock, 1))
 
     def accept(self) -> Deferred[int]:
-        return ensureDeferred(self.desk.accept(ACTION, "zoë"))
+        return ensureDeferred(shielded(self.taken()))
+
+    async def taken(self) -> int:
+        message = await self.desk.record(ACTION, "zoë")
+        await self.desk.send(message)
+        return message.request_id
 
 
 @pytest.fixture
-def counter() -> Counter:
-    return Counter()
+def desk() -> Around:
+    return Around()
 
 
-def test_a_job_is_recorded_then_sent_then_noted(counter: Counter) -> None:
-    assert result(counter.accept()) == 1
-    assert counter.jobs.jobs[1].what == {"bid": 11, "priority": -3, "count": 2}
-    ((key, body, message_id, correlation),) = counter.broker.published
+def test_a_job_is_recorded_then_sent_then_noted(desk: Around) -> None:
+    assert result(desk.accept()) == 1
+    assert desk.jobs.jobs[1].what == {"bid": 11, "priority": -3, "count": 2}
+    ((key, body, message_id, correlation),) = desk.broker.published
     assert (key, message_id, correlation) == ("requests", "job-1", "1")
     assert json.loads(body)["body"]["request_id"] == 1
-    assert counter.jobs.sent_ids == {1}
-    assert not counter.clock.getDelayedCalls()
+    assert desk.jobs.sent_ids == {1}
+    assert not desk.clock.getDelayedCalls()
 
 
-def test_what_cannot_be_recorded_is_not_sent(counter: Counter) -> None:
-    counter.jobs.adding.error = database_down()
-    error = failed(counter.accept())
+def test_what_cannot_be_recorded_is_not_sent(desk: Around) -> None:
+    desk.jobs.adding.error = database_down()
+    error = failed(desk.accept())
     assert isinstance(error, DatabaseUnavailable)
     assert error.msg == NOT_RECORDED
-    assert not counter.broker.published
+    assert not desk.broker.published
 
 
-def test_recording_takes_only_so_long(counter: Counter) -> None:
-    counter.jobs.adding.held = Deferred()
-    accepting = counter.accept()
-    counter.clock.advance(1)
+def test_recording_takes_only_so_long(desk: Around) -> None:
+    desk.jobs.adding.held = Deferred()
+    accepting = desk.accept()
+    desk.clock.advance(1)
     error = failed(accepting)
     assert isinstance(error, DatabaseUnavailable)
     assert error.msg == NOT_RECORDED
-    assert not counter.broker.published
+    assert not desk.broker.published
 
 
-def test_what_the_store_refuses_to_keep_is_refused(counter: Counter) -> None:
-    counter.jobs.adding.error = BadRequest("the name cannot be stored")
-    assert isinstance(failed(counter.accept()), BadRequest)
+def test_what_the_store_refuses_to_keep_is_refused(desk: Around) -> None:
+    desk.jobs.adding.error = BadRequest("the name cannot be stored")
+    assert isinstance(failed(desk.accept()), BadRequest)
 
 
-def test_what_cannot_be_sent_is_finished_as_failed(
-    counter: Counter, logged_errors: list[Any]
-) -> None:
-    counter.broker.failing.error = broker_down()
-    error = failed(counter.accept())
+def test_what_cannot_be_sent_is_finished_as_failed(desk: Around, logged_errors: list[Any]) -> None:
+    desk.broker.failing.error = broker_down()
+    error = failed(desk.accept())
     assert isinstance(error, BrokerUnavailable)
     assert error.msg == NOT_SENT
-    job = counter.jobs.jobs[1]
+    job = desk.jobs.jobs[1]
     assert (job.state, job.completed_at) == (JobState.FAILED, NOW)
     assert job.complete_data == {"body": {"errors": True, "msg": NOT_SENT}, "request_id": 1}
-    assert not counter.jobs.sent_ids
+    assert not desk.jobs.sent_ids
     logged_errors.clear()
 
 
-def test_what_an_agent_has_begun_counts_as_accepted(
-    counter: Counter, logged_errors: list[Any]
-) -> None:
-    counter.broker.failing.error = broker_down()
-    counter.jobs.faster = True
-    assert result(counter.accept()) == 1
-    assert counter.jobs.jobs[1].completed_at is None
+def test_what_an_agent_has_begun_counts_as_accepted(desk: Around, logged_errors: list[Any]) -> None:
+    desk.broker.failing.error = broker_down()
+    desk.jobs.faster = True
+    assert result(desk.accept()) == 1
+    assert desk.jobs.jobs[1].completed_at is None
     logged_errors.clear()
 
 
 def test_with_broker_and_store_gone_nothing_is_promised(
-    counter: Counter, logged_errors: list[Any]
+    desk: Around, logged_errors: list[Any]
 ) -> None:
-    counter.broker.failing.error = broker_down()
-    counter.jobs.refusing.error = database_down()
-    error = failed(counter.accept())
+    desk.broker.failing.error = broker_down()
+    desk.jobs.refusing.error = database_down()
+    error = failed(desk.accept())
     assert isinstance(error, OutcomeUnknownError)
     assert "job 1" in error.msg
-    assert counter.jobs.jobs[1].completed_at is None  # the outbox finishes it
+    assert desk.jobs.jobs[1].completed_at is None  # the outbox finishes it
     logged_errors.clear()
 
 
 @pytest.mark.parametrize("how", ["fails", "hangs"])
 def test_a_job_that_is_sent_is_accepted_even_if_that_cannot_be_noted(
-    counter: Counter, how: str
+    desk: Around, how: str
 ) -> None:
     if how == "fails":
-        counter.jobs.sending.error = database_down()
+        desk.jobs.sending.error = database_down()
     else:
-        counter.jobs.sending.held = Deferred()
-    accepting = counter.accept()
-    counter.clock.advance(1)
+        desk.jobs.sending.held = Deferred()
+    accepting = desk.accept()
+    desk.clock.advance(1)
     assert result(accepting) == 1
-    assert len(counter.broker.published) == 1
+    assert len(desk.broker.published) == 1
 
 
 @pytest.mark.parametrize("stage", ["adding", "sending", "publishing"])
-def test_a_job_goes_on_when_its_client_goes_away(counter: Counter, stage: str) -> None:
-    failing = counter.broker.failing if stage == "publishing" else getattr(counter.jobs, stage)
+def test_a_job_goes_on_when_its_client_goes_away(desk: Around, stage: str) -> None:
+    failing = desk.broker.failing if stage == "publishing" else getattr(desk.jobs, stage)
     held: Deferred[None] = Deferred()
     failing.held = held
-    accepting = counter.accept()
+    accepting = desk.accept()
     accepting.cancel()
     assert isinstance(failed(accepting), CancelledError)
     assert not held.called
     held.callback(None)
-    assert counter.jobs.sent_ids == {1}
-    assert len(counter.broker.published) == 1
+    assert desk.jobs.sent_ids == {1}
+    assert len(desk.broker.published) == 1
 
 
 def test_a_job_whose_client_is_gone_is_refused_like_any_other(
-    counter: Counter, logged_errors: list[Any]
+    desk: Around, logged_errors: list[Any]
 ) -> None:
     held: Deferred[None] = Deferred()
-    counter.broker.failing.held = held
-    counter.broker.failing.error = broker_down()
-    accepting = counter.accept()
+    desk.broker.failing.held = held
+    desk.broker.failing.error = broker_down()
+    accepting = desk.accept()
     accepting.cancel()
     assert isinstance(failed(accepting), CancelledError)
     held.callback(None)
-    assert counter.jobs.jobs[1].state is JobState.FAILED
+    assert desk.jobs.jobs[1].state is JobState.FAILED
     assert len(logged_errors) == 1
     logged_errors.clear()
 
 
 def test_a_fault_after_the_client_is_gone_is_logged(
-    counter: Counter, logged_errors: list[dict[str, Any]]
+    desk: Around, logged_errors: list[dict[str, Any]]
 ) -> None:
     held: Deferred[None] = Deferred()
-    counter.broker.failing.held = held
-    counter.broker.failing.error = ZeroDivisionError()
-    accepting = counter.accept()
+    desk.broker.failing.held = held
+    desk.broker.failing.error = ZeroDivisionError()
+    accepting = desk.accept()
     accepting.cancel()
     assert isinstance(failed(accepting), CancelledError)
     held.callback(None)
@@ -202,14 +203,15 @@ async def test_a_refused_row_is_never_begun(tmp_path: Path, logged_errors: list[
         await create_jobs_schema(database)
         store, broker = SQLJobStore(database), MemoryBroker()
         desk = Desk(store, broker, lambda: NOW, Deadline(reactor, 5))
-        good = await desk.accept(CancelBuild(11), "zoë")
+        good = await desk.record(CancelBuild(11), "zoë")
+        await desk.send(good)
         broker.failing.error = broker_down()
         with pytest.raises(BrokerUnavailable):
-            await desk.accept(CancelBuild(12), "zoë")
+            await desk.send(await desk.record(CancelBuild(12), "zoë"))
         newest, oldest = await store.latest(10, 0)
-        assert (oldest.id, oldest.state) == (good, JobState.QUEUED)
+        assert (oldest.id, oldest.state) == (good.request_id, JobState.QUEUED)
         assert (newest.state, newest.completed_at) == (JobState.FAILED, NOW)
-        assert await store.begin(good, "agent", NOW)
+        assert await store.begin(good.request_id, "agent", NOW)
         assert not await store.begin(newest.id, "agent", NOW)
     finally:
         await database.stopService()

@@ -76,6 +76,12 @@ def test_values_of_json_stay_what_they_are() -> None:
     }
 
 
+def test_a_json_list_is_its_entries_and_has_no_values() -> None:
+    form = parse_form("application/json", io.BytesIO(b'[{"a": 1}, null]'))
+    assert (form.values, form.entries) == ({}, [{"a": 1}, None])
+    assert parse_form("application/json", io.BytesIO(b"{}")).entries is None
+
+
 @pytest.mark.parametrize("kind", [URLENCODED, "application/json", "text/plain", ""])
 def test_no_body_has_no_values(kind: str) -> None:
     assert read(kind, b"") == {}
@@ -106,7 +112,7 @@ def test_other_bodies_have_no_values(kind: str) -> None:
         ("multipart/form-data; boundary=", b"--b--"),
         ('multipart/form-data; boundary="ü\n"', b"--b--"),
         ("application/json", b"{"),
-        ("application/json", b"[]"),
+        ("application/json", b"11"),
         ("application/json", b"\xff\xfe\x00"),
         ("application/json", b"[" * 100_000),
         ("application/json", b'{"a": ' + b"9" * 5000 + b"}"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -12,23 +14,18 @@ from tests.reactor import sleep, twisted_test, until
 from tests.web.client import FORM, JSON, request
 from tests.web.conftest import ZOE, Serve, Served
 from tests.web.farm import NOW, broker_down, database_down
-
-BUILD, REQUEST = "/self-serve/try/build", "/self-serve/try/request"
-ALL: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "reprioritize": ("PUT", f"{REQUEST}/21", {"priority": 7}),
-    "cancel_request": ("DELETE", f"{REQUEST}/21", {}),
-    "cancel_build": ("DELETE", f"{BUILD}/12", {}),
-    "rebuild_build": ("POST", BUILD, {"build_id": 11}),
-    "rebuild_request": ("POST", REQUEST, {"request_id": 21}),
-}
-WHAT = {
-    "reprioritize": {"brid": 21, "priority": 7},
-    "cancel_request": {"brid": 21},
-    "cancel_build": {"bid": 12},
-    "rebuild_build": {"bid": 11, "priority": 0, "count": 1},
-    "rebuild_request": {"brid": 21, "priority": 0, "count": 1},
-}
-each = pytest.mark.parametrize("name", ALL)
+from tests.web.jobcases import (
+    ALL,
+    BUILD,
+    NEW,
+    REQUEST,
+    THINGS,
+    WHAT,
+    each,
+    each_followed,
+    each_new,
+    each_thing,
+)
 
 
 @each
@@ -54,7 +51,7 @@ async def test_an_accepted_job_is_recorded_sent_and_answered(served: Served, nam
     assert served.jobs.sent_ids == {1}
 
 
-@each
+@each_followed
 @twisted_test()
 async def test_html_clients_are_sent_to_the_job(serve: Serve, name: str) -> None:
     served = serve(prefix="/buildapi")
@@ -67,6 +64,20 @@ async def test_html_clients_are_sent_to_the_job(serve: Serve, name: str) -> None
         assert f'href="{where}"' in answer.text
         assert answer.headers["cache-control"] == "no-store"
         assert (await served.ask("GET", where)).status == 200
+
+
+@each_new
+@twisted_test()
+async def test_html_clients_of_a_new_build_read_the_answer(served: Served, name: str) -> None:
+    method, path, fields = ALL[name]
+    answer = await served.ask(method, path, ZOE, fields)
+    assert (answer.status, answer.headers["content-type"]) == (202, "text/html; charset=utf-8")
+    assert "location" not in answer.headers
+    (shown,) = re.findall("<pre>(.*?)</pre>", answer.text, re.DOTALL)
+    told = json.loads(unescape(shown))
+    assert (told["status"], told["request_id"]) == ("OK", 1)
+    assert told["msg"].endswith("is queued as job 1")
+    assert answer.headers["cache-control"] == "no-store"
 
 
 @each
@@ -87,13 +98,20 @@ async def test_nothing_is_looked_at_before_there_is_a_user(served: Served, name:
 @twisted_test()
 async def test_the_branch_is_looked_for_before_the_values(served: Served, name: str) -> None:
     method, path, _ = ALL[name]
-    wrong = path.replace("try", "nobranch").replace("21", "x").replace("12", "x")
-    for headers, body in ((JSON, b""), (JSON | {"Content-Type": "application/json"}, b"{")):
-        answer = await served.ask(method, wrong, ZOE | headers, body)
+    wrong = path.replace("try", "nobranch", 1).replace("21", "x").replace("12", "x")
+    as_json = JSON | {"Content-Type": "application/json"}
+    for query, headers, body in (
+        ("", JSON, b""),
+        ("", as_json, b"{"),
+        ("", as_json, b"[]"),
+        ("?wait=x", JSON, b""),
+        ("?dry_run=maybe", JSON, b""),
+    ):
+        answer = await served.ask(method, wrong + query, ZOE | headers, body)
         assert (answer.status, answer.json["msg"]) == (404, "Branch nobranch not found")
 
 
-@each
+@each_thing
 @twisted_test()
 async def test_what_is_not_there_is_not_found(served: Served, name: str) -> None:
     method, path, fields = ALL[name]
@@ -204,6 +222,17 @@ async def test_only_a_pending_request_gets_another_priority(served: Served) -> N
     assert not served.jobs.jobs
 
 
+@each
+@twisted_test()
+async def test_a_list_is_for_batches_only(served: Served, name: str) -> None:
+    method, path, fields = ALL[name]
+    headers = JSON | ZOE | {"Content-Type": "application/json"}
+    for body in ([], [fields]):
+        answer = await served.ask(method, path, headers, json.dumps(body).encode())
+        assert (answer.status, answer.json["msg"]) == (400, "The body is not a JSON object")
+    assert not served.jobs.jobs
+
+
 # --- what fails
 
 
@@ -274,7 +303,8 @@ async def test_a_slow_job_store_is_given_up_in_time(serve: Serve) -> None:
 @twisted_test(4)
 async def test_a_slow_look_is_given_up_in_time(serve: Serve) -> None:
     served = serve(answer_seconds=0.2)
-    for method, path, fields in ALL.values():
+    served.directory.listed = None
+    for method, path, fields in (*THINGS.values(), NEW["new_build_for_builder"]):
         served.builds.failing.held = Deferred()
         answer = await served.ask(method, path, JSON | ZOE, fields)
         assert answer.status == 503

@@ -22,12 +22,22 @@ async def test_the_documentation_shows_every_route(serve: Serve) -> None:
     page = (await served.ask("GET", "/buildapi/self-serve")).text
     listed = (await served.ask("GET", "/buildapi/self-serve", JSON)).json["routes"]
     documented = [r for r in served.routes if r.path not in ("/", "/self-serve")]
-    assert len(documented) == len(listed) == 15
+    assert len(documented) == len(listed) == 21
     for route in documented:
         assert f"{route.method} /buildapi{escape(route.path)}" in page
         assert escape(route.summary) in page
         for param in route.params:
             assert param.name in page
+
+
+@twisted_test()
+async def test_the_documentation_tells_how_old_the_directory_is(served: Served) -> None:
+    for path in ("/", "/self-serve"):
+        shown = (await served.ask("GET", path, JSON)).json
+        assert shown["directory_age_seconds"] == {"branches": 12, "builders": None}
+    served.directory.missing, served.directory.age = "never read", None
+    shown = (await served.ask("GET", "/self-serve", JSON)).json
+    assert shown["directory_age_seconds"] == {"branches": None, "builders": None}
 
 
 @twisted_test()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from datetime import date
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given as for_any
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
@@ -14,17 +15,21 @@ from buildapi.web.form import Form
 from buildapi.web.params import (
     bounded,
     day,
+    duration,
     form_integer,
+    given,
+    given_once,
     id_of_path,
     integer,
     is_digits,
     single,
+    switch,
     tolerant_integer,
     within,
 )
 
 
-@given(st.integers(-(10**29), 10**29), st.sampled_from(["", " ", "\t \n"]), st.booleans())
+@for_any(st.integers(-(10**29), 10**29), st.sampled_from(["", " ", "\t \n"]), st.booleans())
 def test_a_whole_number_is_read(number: int, blanks: str, plus: bool) -> None:
     text = f"+{number}" if plus and number >= 0 else str(number)
     assert integer(f"{blanks}{text}{blanks}") == number
@@ -37,7 +42,7 @@ def test_other_texts_are_no_whole_numbers(text: str) -> None:
     assert integer(text) is None
 
 
-@given(st.text())
+@for_any(st.text())
 def test_a_text_is_a_number_or_not(text: str) -> None:
     assert integer(text) is None or int(text) == integer(text)
     id_ = id_of_path(text)
@@ -118,7 +123,7 @@ def test_another_text_is_no_day(text: str) -> None:
         day({"date": [text]}, "date")
 
 
-@given(st.text())
+@for_any(st.text())
 def test_any_text_is_a_day_or_refused(text: str) -> None:
     with contextlib.suppress(BadRequest):
         day({"date": [text]}, "date")
@@ -128,3 +133,63 @@ def test_a_huge_text_is_not_repeated_whole() -> None:
     with pytest.raises(BadRequest) as refused:
         day({"date": ["x" * 5000]}, "date")
     assert len(refused.value.msg) < 120
+
+
+# --- what may stand in the query or in the body
+
+
+def test_a_parameter_may_stand_in_the_query_or_in_the_body() -> None:
+    assert list(given({"a": ["x", "y"]}, Form({}), "a")) == ["x", "y"]
+    assert list(given({}, Form({"a": ["x", "y"]}), "a")) == ["x", "y"]
+    assert list(given({}, Form({"a": [["x", "y"]]}), "a")) == ["x", "y"]
+    assert list(given({"b": ["x"]}, Form({}), "a")) == []
+    with pytest.raises(BadRequest, match="a is given in the query and in the body"):
+        given({"a": ["x"]}, Form({"a": ["x"]}), "a")
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [({"a": ["x", "x"]}, {}), ({}, {"a": ["x", "x"]}), ({}, {"a": [["x", "x"]]})],
+)
+def test_a_parameter_that_may_be_given_once(query: Any, values: Any) -> None:
+    with pytest.raises(BadRequest, match="a is given 2 times, once is allowed"):
+        given_once(query, Form(values), "a")
+    assert given_once({"a": ["x"]}, Form({}), "a") == "x"
+    assert given_once({}, Form({}), "a") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [
+        *((value, True) for value in ("1", "true", "True", True, 1)),
+        *((value, False) for value in ("0", "false", "False", False, 0, "")),
+    ],
+)
+def test_a_switch_is_on_or_off(value: object, on: bool) -> None:
+    assert switch({}, Form({"a": [value]}), "a") is on
+
+
+@pytest.mark.parametrize("value", ["maybe", "yes", "on", " 1", "2", 2, 1.0, {}, {"1": 1}, [["1"]]])
+def test_anything_else_is_no_switch(value: object) -> None:
+    with pytest.raises(BadRequest, match="Bad a: allowed are 1 and 0"):
+        switch({}, Form({"a": [value]}), "a")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(None, 0), ("", 0), ("0", 0), ("2.5", 2.5), (3, 3), (0.5, 0.5), ("60", 60), ("060", 60)],
+)
+def test_a_duration_is_read(value: object, seconds: float) -> None:
+    assert duration(value, "wait", 60) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("60.1", "61", "-1", "x", "nan", "inf", "1e1", " 1", "1s", "\u0661", "9" * 5000),
+        *(61, -1, True, [], {}, 10**30, float("inf"), float("nan")),
+    ],
+)
+def test_anything_else_is_no_duration(value: object) -> None:
+    with pytest.raises(BadRequest, match="Bad wait: allowed are 0 to 60 seconds"):
+        duration(value, "wait", 60)

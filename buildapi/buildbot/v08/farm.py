@@ -8,8 +8,9 @@ import attrs
 import msgspec
 from twisted.logger import Logger
 
-from buildapi.buildbot.v08 import lower, queries
-from buildapi.buildbot.v08.stopping import Stopper
+from buildapi.buildbot.v08 import lower, markers
+from buildapi.buildbot.v08.observer import Observer
+from buildapi.buildbot.v08.poking import Poker
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -18,28 +19,41 @@ from buildapi.db.sql import (
     ValueRefusedError,
 )
 from buildapi.errors import BadRequest
-from buildapi.model.actions import Action, CancelBuild, RebuildBuild
-from buildapi.model.facts import RequestFacts
+from buildapi.model.actions import Action
+from buildapi.model.facts import Known
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Plan, Poke, Recorded, StopBuild, Written
+from buildapi.model.steps import Plan, Poke, Recorded, Written
 
-TABLES = ("buildsets", "buildset_properties", "buildrequests")
+TABLES = (
+    "sourcestamps",
+    "changes",
+    "change_files",
+    "sourcestamp_changes",
+    "buildsets",
+    "buildset_properties",
+    "buildrequests",
+)
+"""What the writes of a plan go to."""
 
 
 def _recorded(state: str, plan: str, outcome: str | None) -> Recorded:
     return Recorded(
         plan=msgspec.json.decode(plan, type=Plan),
         outcome=msgspec.json.decode(outcome, type=Outcome) if outcome else None,
-        whole=state != lower.STARTED,
+        whole=state != markers.STARTED,
     )
 
 
 @attrs.define
 class V08Farm:
-    """Write to the scheduler database and poke masters; ``now`` gives seconds since the epoch."""
+    """Write to the scheduler database and poke masters; ``now`` gives seconds since the epoch.
+
+    ``observer`` must read from the same database.
+    """
 
     _db: Database
-    _stopper: Stopper
+    _observer: Observer
+    _poker: Poker
     _marker: str
     _now: Callable[[], float]
     _transactional: bool | None = None
@@ -54,30 +68,9 @@ class V08Farm:
         )
         return await query.maybe(self._db, request_id=request_id)
 
-    async def read(self, action: Action) -> RequestFacts | None:
-        """Read the request an action is about, with what a copy of it needs, and its tries."""
-        brid = await self._brid(action)
-        return None if brid is None else await self.facts(brid)
-
-    async def facts(self, brid: int) -> RequestFacts | None:
-        """Read what there is to know of a request."""
-        request = await queries.REQUEST_BY_ID.maybe(self._db, brid=brid)
-        if request is None:
-            return None
-        origin = await queries.ORIGIN.maybe(self._db, buildsetid=request.buildsetid)
-        sourcestampid, external = origin or (0, None)
-        return RequestFacts(
-            request=request,
-            sourcestampid=sourcestampid,
-            external_idstring=external,
-            properties=await queries.PROPERTIES.many(self._db, buildsetid=request.buildsetid),
-            tries=await queries.TRIES.many(self._db, brid=brid),
-        )
-
-    async def _brid(self, action: Action) -> int | None:
-        if isinstance(action, CancelBuild | RebuildBuild):
-            return await queries.BRID_OF_BUILD.maybe(self._db, bid=action.bid)
-        return action.brid
+    async def read(self, action: Action) -> Known:
+        """Read what is to be known before an action is decided."""
+        return await self._observer.read(action)
 
     async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
         """Do all writes of a plan and the marker row in one short transaction, or nothing.
@@ -103,23 +96,21 @@ class V08Farm:
     async def _unmark(self, request_id: int, *, whole: bool) -> None:
         """Take the marker back where no transaction did."""
         if not whole:
-            await self._db.transact([lower.unmark(self._marker, request_id)])
+            await self._db.transact([markers.unmark(self._marker, request_id)])
 
-    async def poke(self, step: Poke, who: str) -> Item:
-        """Carry out one step at a master and look for its effect; safe to repeat."""
-        if isinstance(step, StopBuild):
-            return await self._stopper.stop(step, who)
-        return await self._stopper.watch(step, who, self.facts)
+    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+        """Carry out one step outside the database and look for its effect; safe to repeat."""
+        return await self._poker.poke(request_id, step, who)
 
     async def settle(self, request_id: int, outcome: Outcome) -> None:
         """Record the final outcome in the marker row."""
         encoded = msgspec.json.encode(outcome)
-        await self._db.transact([lower.settle(self._marker, request_id, encoded)])
+        await self._db.transact([markers.settle(self._marker, request_id, encoded)])
 
     async def forget(self, days: int) -> None:
         """Remove the markers of jobs settled so long ago that no message of theirs is left."""
         before = int(self._now()) - days * 86400
-        await self._db.transact([lower.forget(self._marker, before)])
+        await self._db.transact([markers.forget(self._marker, before)])
 
     async def _has_transactions(self) -> bool:
         if self._transactional is None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from buildapi.db.sql import Ref, Statement
+from buildapi.buildbot.v08 import inserts, markers
+from buildapi.db.sql import Statement, any_of, chunks
 from buildapi.model.outcome import Item
 from buildapi.model.records import FAILURE
-from buildapi.model.steps import DropRequest, Plan, Requeue, SetPriority, Write
-
-REQUEST = "-request"
-"""Ends the name that an inserted build request is bound to."""
-
-STARTED, WRITTEN, SETTLED = "started", "written", "settled"
-"""States of a marker row; ``started`` is only ever seen on engines without transactions."""
+from buildapi.model.steps import (
+    DropRequest,
+    DropRequests,
+    NewBuildset,
+    Plan,
+    Requeue,
+    SetPriority,
+    Write,
+)
 
 
 def lower(
@@ -26,84 +27,50 @@ def lower(
     The marker comes first, so that a second delivery fails before it changes anything; build
     requests come last, because a buildset without requests is inert.
     """
-    state = WRITTEN if transactional else STARTED
-    statements = [_mark(marker, request_id, plan, state, now), *_writes(plan.writes, now)]
+    state = markers.WRITTEN if transactional else markers.STARTED
+    statements = [markers.mark(marker, request_id, plan, state, now), *_writes(plan.writes, now)]
     if not transactional:
-        statements.append(set_state(marker, request_id, WRITTEN))
+        statements.append(markers.set_state(marker, request_id, markers.WRITTEN))
     return statements
 
 
 def made(statements: Sequence[Statement], ids: Sequence[int]) -> Sequence[Item]:
     """List the requests that statements made; ``ids`` are the last inserted ids of each."""
-    bound = {s.binds: i for s, i in zip(statements, ids, strict=True) if s.binds}
+    bound = {s.binds: (s, i) for s, i in zip(statements, ids, strict=True) if s.binds}
     return [
-        Item("done", "submitted", request_id=i, buildset_id=bound[name.removesuffix(REQUEST)])
-        for name, i in bound.items()
-        if name.endswith(REQUEST)
+        Item(
+            "done",
+            f"submitted to {statement.params['buildername']}",
+            request_id=i,
+            buildset_id=bound[buildset][1],
+        )
+        for name, (statement, i) in bound.items()
+        if (buildset := inserts.buildset_of(name))
     ]
-
-
-def _mark(marker: str, request_id: int, plan: Plan, state: str, now: int) -> Statement:
-    return Statement(
-        f"INSERT INTO {marker} (request_id, state, plan, created_at)"  # noqa: S608  # checked name
-        " VALUES (:request_id, :state, :plan, :now)",
-        {
-            "request_id": request_id,
-            "state": state,
-            "plan": msgspec.json.encode(plan).decode(),
-            "now": now,
-        },
-    )
-
-
-def set_state(marker: str, request_id: int, state: str) -> Statement:
-    """Move a marker row on."""
-    return Statement(
-        f"UPDATE {marker} SET state = :state WHERE request_id = :request_id",  # noqa: S608  # checked name
-        {"request_id": request_id, "state": state},
-    )
-
-
-def settle(marker: str, request_id: int, outcome: bytes) -> Statement:
-    """Record the final outcome (encoded) in a marker row."""
-    return Statement(
-        f"UPDATE {marker} SET state = :state, outcome = :outcome"  # noqa: S608  # checked name
-        " WHERE request_id = :request_id",
-        {"request_id": request_id, "state": SETTLED, "outcome": outcome.decode()},
-    )
-
-
-def unmark(marker: str, request_id: int) -> Statement:
-    """Remove the marker of a job that wrote nothing."""
-    return Statement(
-        f"DELETE FROM {marker} WHERE request_id = :request_id",  # noqa: S608  # checked name
-        {"request_id": request_id},
-    )
-
-
-def forget(marker: str, before: int) -> Statement:
-    """Remove markers of jobs that can no longer be delivered again."""
-    return Statement(
-        f"DELETE FROM {marker} WHERE state = :state AND created_at < :before",  # noqa: S608  # checked name
-        {"state": SETTLED, "before": before},
-    )
 
 
 def _writes(writes: Sequence[Write], now: int) -> Iterable[Statement]:
     last: list[Statement] = []
     for number, step in enumerate(writes):
+        name = f"buildset-{number}"
         match step:
             case SetPriority():
                 yield _set_priority(step)
             case DropRequest():
                 yield _complete_request(step, now)
-                yield _complete_buildset(step, now)
+                yield _complete_buildsets([step.buildsetid], now)
+            case DropRequests():
+                yield from (_complete_requests(some, now) for some in chunks(step.brids))
+                yield from (_complete_buildsets(some, now) for some in chunks(step.buildsetids))
             case Requeue():
-                name = f"buildset-{number}"
-                yield _buildset(step, name, now)
-                if step.properties:
-                    yield _properties(step, name)
-                last.append(_request(step, name, now))
+                yield from inserts.requeue(step, name, now)
+                last.append(inserts.request(name, 0, step.buildername, step.priority, now))
+            case NewBuildset():
+                yield from inserts.new_buildset(step, name, now)
+                last += [
+                    inserts.request(name, i, builder, step.priority, now)
+                    for i, builder in enumerate(step.builders)
+                ]
     yield from last
 
 
@@ -125,50 +92,21 @@ def _complete_request(step: DropRequest, now: int) -> Statement:
     )
 
 
-def _complete_buildset(step: DropRequest, now: int) -> Statement:
+def _complete_requests(brids: Sequence[int], now: int) -> Statement:
+    """Complete those still pending: what a master has claimed meanwhile is looked at later."""
+    ids, params = any_of("id", brids)
     return Statement(
-        "UPDATE buildsets SET complete = 1, results = :results, complete_at = :now"
-        " WHERE id = :buildsetid AND complete = 0 AND NOT EXISTS"
-        " (SELECT 1 FROM buildrequests WHERE buildsetid = :buildsetid AND complete = 0)",
-        {"buildsetid": step.buildsetid, "results": FAILURE, "now": now},
+        "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # numbered parameters
+        f" WHERE id IN ({ids}) AND complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)",
+        {**params, "results": FAILURE, "now": now},
     )
 
 
-def _buildset(step: Requeue, name: str, now: int) -> Statement:
+def _complete_buildsets(buildsetids: Sequence[int], now: int) -> Statement:
+    ids, params = any_of("id", buildsetids)
     return Statement(
-        "INSERT INTO buildsets (external_idstring, reason, sourcestampid, submitted_at, complete)"
-        " VALUES (:external_idstring, :reason, :sourcestampid, :now, 0)",
-        {
-            "external_idstring": step.external_idstring,
-            "reason": step.reason,
-            "sourcestampid": step.sourcestampid,
-            "now": now,
-        },
-        binds=name,
-    )
-
-
-def _properties(step: Requeue, name: str) -> Statement:
-    rows = ", ".join(f"(:buildsetid, :name{i}, :value{i})" for i in range(len(step.properties)))
-    params: dict[str, object] = {"buildsetid": Ref(name)}
-    for i, (key, value) in enumerate(step.properties):
-        params |= {f"name{i}": key, f"value{i}": value}
-    return Statement(
-        "INSERT INTO buildset_properties (buildsetid, property_name, property_value)"  # noqa: S608  # numbered parameters
-        f" VALUES {rows}",
-        params,
-    )
-
-
-def _request(step: Requeue, name: str, now: int) -> Statement:
-    return Statement(
-        "INSERT INTO buildrequests (buildsetid, buildername, priority, claimed_at, complete,"
-        " submitted_at) VALUES (:buildsetid, :buildername, :priority, 0, 0, :now)",
-        {
-            "buildsetid": Ref(name),
-            "buildername": step.buildername,
-            "priority": step.priority,
-            "now": now,
-        },
-        binds=f"{name}{REQUEST}",
+        "UPDATE buildsets SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # numbered parameters
+        f" WHERE id IN ({ids}) AND complete = 0 AND NOT EXISTS (SELECT 1 FROM buildrequests br"
+        " WHERE br.buildsetid = buildsets.id AND br.complete = 0)",
+        {**params, "results": FAILURE, "now": now},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -34,17 +35,19 @@ class Masters:
     """Ask masters: at most ``per_master`` things of one at a time, ``total`` of all.
 
     A master that keeps silent holds only slots of its own: a thing waits for a slot of its
-    master before it takes one of the total, never longer than ``seconds`` for both, and not at
-    all once the master has kept silent to one that came before it.
+    master before it takes one of the total, never longer than ``wait_seconds`` for both, and not
+    at all once the master has kept silent to one that came before it.
     """
 
     _reactor: Any
     _fetcher: Fetcher
     _directory: Callable[[], Mapping[str, Master]]
     _seconds: float
+    _wait_seconds: float
     _per_master: int
     _total: defer.DeferredSemaphore = attrs.field(converter=defer.DeferredSemaphore)
     _lanes: dict[str, _Lane] = attrs.field(factory=dict, init=False)
+    _given_back: deque[defer.DeferredSemaphore] = attrs.field(factory=deque, init=False)
 
     @property
     def seconds(self) -> float:
@@ -84,15 +87,24 @@ class Masters:
 
     @asynccontextmanager
     async def _turn(self, slots: defer.DeferredSemaphore, came: float) -> AsyncIterator[None]:
-        left = max(0.0, came + self._seconds - self._reactor.seconds())
+        left = max(0.0, came + self._wait_seconds - self._reactor.seconds())
         try:
             await slots.acquire().addTimeout(left, self._reactor)
         except defer.TimeoutError as e:
-            raise MasterError(f"not asked: busy for {self._seconds:g} s") from e
+            raise MasterError(f"not asked: busy for {self._wait_seconds:g} s") from e
         try:
             yield
         finally:
-            slots.release()
+            self._give_back(slots)
+
+    def _give_back(self, slots: defer.DeferredSemaphore) -> None:
+        """Release a slot, one at a time: each of many refused would else call the next."""
+        self._given_back.append(slots)
+        if len(self._given_back) > 1:
+            return
+        while self._given_back:
+            self._given_back[0].release()
+            self._given_back.popleft()
 
     async def _fetch(
         self, lane: _Lane, method: str, url: str, data: dict[str, str] | None

@@ -5,6 +5,7 @@ Times are integers on MySQL and floats on SQLite; the row makers cut them to who
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -136,6 +137,47 @@ def pending_of_revision(where: str) -> Query[BuildRequest]:
     )
 
 
+def open_of_revision(where: str) -> Query[BuildRequest]:
+    """Requests whose revision is ``LIKE :revision`` that are not complete, oldest first."""
+    return Query(
+        f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
+        f" WHERE br.complete = 0 AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
+        " ORDER BY br.id",
+        request_row,
+    )
+
+
+def unended_of_revision(where: str) -> Query[BuildRequest]:
+    """Requests, complete ones too, that have a build without end, oldest first."""
+    return Query(
+        f"SELECT DISTINCT {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
+        f" WHERE b.finish_time IS NULL AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
+        " ORDER BY br.id",
+        request_row,
+    )
+
+
+def requests_by_id(brids: Sequence[int]) -> tuple[Query[BuildRequest], dict[str, Any]]:
+    """Requests by their ids."""
+    ids, params = any_of("id", brids)
+    text = f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id IN ({ids}) ORDER BY br.id"  # noqa: S608  # constants and parameter names
+    return Query(text, request_row), params
+
+
+def tries_of(brids: Sequence[int]) -> tuple[Query[Try], dict[str, Any]]:
+    """Every try at these requests, oldest first."""
+    ids, params = any_of("id", brids)
+    text = f"SELECT {TRY} FROM builds b WHERE b.brid IN ({ids}) ORDER BY b.id"  # noqa: S608  # constants and parameter names
+    return Query(text, try_row), params
+
+
+def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, Any]]:
+    """Those of these builds that have not ended."""
+    ids, params = any_of("id", build_ids)
+    text = f"SELECT b.id FROM builds b WHERE b.id IN ({ids}) AND b.finish_time IS NULL"  # noqa: S608  # parameter names
+    return Query(text, int), params
+
+
 def builders(where: str) -> Query[tuple[str, str]]:
     """Names of builders with requests submitted since ``:since``, and the branches of those."""
     return Query(
@@ -189,6 +231,11 @@ TRIES: Query[Try] = Query(
     try_row,
 )
 BRID_OF_BUILD: Query[int] = Query("SELECT b.brid FROM builds b WHERE b.id = :bid", int)
+HAS_BUILDER: Query[int] = Query(
+    "SELECT br.id FROM buildrequests br"
+    " WHERE br.buildername = :name AND br.submitted_at >= :since LIMIT 1",
+    int,
+)
 PROPERTIES: Query[tuple[str, str]] = Query(
     "SELECT property_name, property_value FROM buildset_properties"
     " WHERE buildsetid = :buildsetid ORDER BY property_name",

@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.queries import TryRow, of_branch
-from buildapi.db.sql import Database, Query, RowLimitError, like_prefix
+from buildapi.db.sql import Database, Query, RowLimitError, ValueRefusedError, like_prefix
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branch
 from buildapi.model.records import (
@@ -23,6 +23,8 @@ from buildapi.model.records import (
 )
 
 T = TypeVar("T")
+
+NOTHING = BranchDay((), ())
 
 
 def merge(rows: Iterable[TryRow]) -> list[Build]:
@@ -99,7 +101,10 @@ class SQLBuilds:
             )
             return found if found.builds or found.pending else None
 
-        return await bounded(self._somewhere(read)) or BranchDay((), ())
+        try:
+            return await bounded(self._somewhere(read)) or NOTHING
+        except ValueRefusedError:  # no text of the database can be like this one
+            return NOTHING
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         """Find a build of the branch; its own request comes first, coalesced ones after it."""
@@ -134,9 +139,20 @@ class SQLBuilds:
         rows = await bounded(queries.builders(where).many(self._replica, since=since, **params))
         return sorted({name for name, stored in rows if branch.owns(stored)})
 
+    async def has_builder(self, name: str, since: int) -> bool:
+        """Tell whether a builder of this name had a request since a time."""
+
+        async def read(db: Database) -> int | None:
+            return await queries.HAS_BUILDER.maybe(db, name=name, since=since)
+
+        return await self._somewhere(read) is not None
+
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         """List what belongs to the changes of an author, at most 200 rows of each kind."""
-        return await bounded(self._user(branch, author))
+        try:
+            return await bounded(self._user(branch, author))
+        except ValueRefusedError:
+            return UserBuilds([], [], [])
 
     async def _user(self, branch: Branch, author: str) -> UserBuilds:
         where, params = of_branch(branch)

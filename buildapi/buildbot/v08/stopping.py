@@ -6,28 +6,22 @@ identity is checked before, and the database looked at afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
 from twisted.internet import defer, task
 
 from buildapi.buildbot.fetch import Answer
-from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.identity import Identity, build_path, identify
+from buildapi.buildbot.v08.looks import Looks
 from buildapi.buildbot.v08.masters import MasterError, Masters
-from buildapi.db.sql import Database
-from buildapi.jobs import decide
-from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
-from buildapi.model.steps import StopBuild, WatchDropped
+from buildapi.model.steps import StopBuild
 
 LOOK_SECONDS = 0.25
 """Pause between two looks at the database for the effect."""
 
 COMMENT = "Cancelled via self-serve"
-
-Facts = Callable[[int], Awaitable[RequestFacts | None]]
 
 
 @attrs.frozen
@@ -40,16 +34,12 @@ class Login:
 
 @attrs.define
 class Stopper:
-    """Stop builds; ``verify_seconds`` is how long the effect is waited for.
-
-    ``recheck_seconds`` after a request was dropped it is looked at again.
-    """
+    """Stop builds; ``verify_seconds`` is how long the effect is waited for."""
 
     _reactor: Any
-    _db: Database
+    _looks: Looks
     _masters: Masters
     _verify_seconds: float
-    _recheck_seconds: float
     _login: Login | None = None
 
     async def stop(self, step: StopBuild, who: str) -> Item:
@@ -83,26 +73,6 @@ class Stopper:
         detail = f"still running {self._verify_seconds:g} s later: {doubt}"
         return self._item(step, "unconfirmed", detail, master)
 
-    async def watch(self, step: WatchDropped, who: str, facts: Facts) -> Item:
-        """Look again at a dropped request; stop the build if a master took it all the same."""
-        await task.deferLater(self._reactor, self._recheck_seconds)
-        end = self._reactor.seconds() + self._verify_seconds
-        while True:
-            known = await facts(step.brid)
-            if known is None or not known.request.claimed_at:
-                return Item("done", "cancelled before it was started", request_id=step.brid)
-            if known.running:
-                return await self._stop_raced(known, who)
-            if self._reactor.seconds() >= end:
-                detail = "a master claimed it in the same moment, but no build of it is running"
-                master = known.request.claimed_by_name
-                return Item("unconfirmed", detail, request_id=step.brid, master=master)
-            await task.deferLater(self._reactor, LOOK_SECONDS)
-
-    async def _stop_raced(self, known: RequestFacts, who: str) -> Item:
-        master = known.request.claimed_by_name or ""
-        return await self.stop(decide.stop(known.request, known.running[-1], master), who)
-
     async def _find(self, step: StopBuild) -> str | None:
         """Find the master that runs the build: the claiming one, else any other (double claim)."""
         if await self._identify(step, step.master) is not Identity.OTHER:
@@ -122,12 +92,13 @@ class Stopper:
         return identify(step, answer.body)
 
     async def _post(self, step: StopBuild, master: str, who: str) -> Answer:
-        form = {"username": who, "comments": COMMENT}
+        comment = f"{COMMENT}: {step.note}" if step.note else COMMENT
+        form = {"username": who, "comments": comment}
         if self._login is not None:
             form = {
                 "username": self._login.username,
                 "passwd": self._login.password,
-                "comments": f"{COMMENT} ({who})",
+                "comments": f"{comment} ({who})",
             }
         return await self._masters.ask(master, "POST", f"{build_path(step)}/stop", form)
 
@@ -140,8 +111,7 @@ class Stopper:
         return True
 
     async def _is_over(self, step: StopBuild) -> bool:
-        tries = await queries.TRIES.many(self._db, brid=step.brid)
-        return all(t.finish_time is not None for t in tries if t.id == step.build_id)
+        return await self._looks.is_over(step.build_id)
 
     def _item(self, step: StopBuild, state: str, detail: str, master: str | None = None) -> Item:
         return Item(

@@ -1,4 +1,4 @@
--- Jobs database, version 1, MySQL and MariaDB.
+-- Jobs database, version 2 (1 lacked the keys and the progress), MySQL and MariaDB.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -30,4 +30,31 @@ CREATE TABLE IF NOT EXISTS buildapi_jobs (
     created_at BIGINT NOT NULL,
     UNIQUE KEY buildapi_jobs_token (token),
     KEY buildapi_jobs_state (state, sent)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- What clients call their job requests by, so that repeating one does nothing again.  A key
+-- stands for its job for a day, unless the job is refused; later the program deletes it.
+--   name        digest of user and key (64 hex digits, as is content)
+--   content     digest of what was asked: the same key for something else is refused
+--   words       of the first answer, given again
+--   request_id  the job; created_at is when it was recorded (seconds since the epoch)
+CREATE TABLE IF NOT EXISTS buildapi_keys (
+    name CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    content CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    words TEXT NOT NULL,
+    request_id INTEGER NOT NULL,
+    created_at BIGINT NOT NULL,
+    KEY buildapi_keys_request_id (request_id),
+    KEY buildapi_keys_created_at (created_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- How far jobs are that run long enough to be looked at; a row goes when its job is finished.
+--   total       items there will be in the end
+--   items       those so far, a JSON list in plain ASCII
+--   updated_at  seconds since the epoch
+CREATE TABLE IF NOT EXISTS buildapi_progress (
+    request_id INTEGER NOT NULL PRIMARY KEY,
+    total INTEGER NOT NULL,
+    items LONGTEXT NOT NULL,
+    updated_at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

@@ -1,4 +1,4 @@
--- Jobs database, version 1, SQLite.
+-- Jobs database, version 2 (1 lacked the keys and the progress), SQLite.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -33,3 +33,32 @@ CREATE TABLE IF NOT EXISTS buildapi_jobs (
 );
 
 CREATE INDEX IF NOT EXISTS buildapi_jobs_state ON buildapi_jobs (state, sent);
+
+-- What clients call their job requests by, so that repeating one does nothing again.  A key
+-- stands for its job for a day, unless the job is refused; later the program deletes it.
+--   name        digest of user and key (64 hex digits, as is content)
+--   content     digest of what was asked: the same key for something else is refused
+--   words       of the first answer, given again
+--   request_id  the job; created_at is when it was recorded (seconds since the epoch)
+CREATE TABLE IF NOT EXISTS buildapi_keys (
+    name CHAR(64) NOT NULL PRIMARY KEY,
+    content CHAR(64) NOT NULL,
+    words TEXT NOT NULL,
+    request_id INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS buildapi_keys_request_id ON buildapi_keys (request_id);
+
+CREATE INDEX IF NOT EXISTS buildapi_keys_created_at ON buildapi_keys (created_at);
+
+-- How far jobs are that run long enough to be looked at; a row goes when its job is finished.
+--   total       items there will be in the end
+--   items       those so far, a JSON list in plain ASCII
+--   updated_at  seconds since the epoch
+CREATE TABLE IF NOT EXISTS buildapi_progress (
+    request_id INTEGER NOT NULL PRIMARY KEY,
+    total INTEGER NOT NULL,
+    items TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+);

@@ -1,4 +1,4 @@
-"""Put the program together: the one file that chooses implementations."""
+"""Put the program together."""
 
 from __future__ import annotations
 
@@ -6,46 +6,51 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet import ssl
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.logger import Logger
 
 from buildapi.agent.agent import Agent
 from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
-from buildapi.buildbot.directory import DirectoryService, Source, parse_branches, parse_masters
+from buildapi.assembly.acting import Acting
+from buildapi.assembly.brokers import BROKERS
+from buildapi.buildbot.directory import (
+    DirectoryService,
+    Source,
+    parse_branches,
+    parse_builders,
+    parse_masters,
+)
 from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
-from buildapi.buildbot.v08.farm import V08Farm
-from buildapi.buildbot.v08.masters import Masters
 from buildapi.buildbot.v08.reads import SQLBuilds
-from buildapi.buildbot.v08.stopping import Login, Stopper
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_jobs_schema, create_marker_table
-from buildapi.errors import ConfigError
-from buildapi.mq.amqp import AMQPBroker
-from buildapi.mq.embedded import EmbeddedBroker
 from buildapi.program import Program, Stages
+from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
 from buildapi.sample.generate import Size
 from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
+from buildapi.web.batch import Batch
 from buildapi.web.channel import Traffic
+from buildapi.web.counter import Counter
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
 from buildapi.web.jobrequests import JobRequests
+from buildapi.web.keys import Keys
 from buildapi.web.listener import Listener
 from buildapi.web.reads import Reads, home
 from buildapi.web.request import Limits
+from buildapi.web.revisions import Revisions
+from buildapi.web.watch import JobWatch
 
 SWITCH_SECONDS = 0.0005
 """How long a database thread may keep the interpreter: the reactor's lag is made of it."""
@@ -53,7 +58,7 @@ SWITCH_SECONDS = 0.0005
 MARKER_DAYS = 30
 """How long the marker of a settled job is kept; no message lives that long."""
 
-SHARES = {"looking": 0.4, "recording": 0.2}
+SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6}
 """Parts of the time to an answer; what is left is for the broker."""
 
 SAMPLE_SLAVES = 12
@@ -66,52 +71,6 @@ def assemble(config: Config, reactor: Any, now: Callable[[], float] = time.time)
     """Build the program; ``now`` gives seconds since the epoch."""
     sys.setswitchinterval(SWITCH_SECONDS)
     return Assembly(config, reactor, now).program()
-
-
-def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
-    broker = config.broker
-    return EmbeddedBroker(
-        reactor,
-        agent_queue=broker.agent_queue,
-        web_queue=broker.web_queue,
-        max_deliveries=broker.max_deliveries,
-    )
-
-
-def _amqp(config: Config, reactor: Any) -> AMQPBroker:
-    broker, address = config.broker, config.broker.address
-    if address is None:
-        raise ConfigError("[broker] url names no host")
-    endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
-    if address.tls:
-        trust = _trust(broker.tls_ca)
-        options = ssl.optionsForClientTLS(address.host, trustRoot=trust)
-        endpoint = wrapClientTLS(options, endpoint)
-    return AMQPBroker(
-        reactor,
-        endpoint,
-        vhost=address.vhost,
-        username=address.username,
-        password=broker.password.reveal() if broker.password else "",
-        exchange=broker.exchange,
-        agent_queue=broker.agent_queue,
-        web_queue=broker.web_queue,
-        queue_type=broker.queue_type,
-        max_deliveries=broker.max_deliveries,
-        heartbeat=broker.heartbeat,
-        publish_seconds=broker.publish_seconds,
-    )
-
-
-def _trust(ca: Path | None) -> Any:
-    return None if ca is None else ssl.Certificate.loadPEM(ca.read_bytes())
-
-
-BROKERS: dict[str, Callable[[Config, Any], Any]] = {
-    "embedded": _embedded,
-    "amqp": _amqp,
-    "amqps": _amqp,
-}
 
 
 @attrs.define(slots=False)
@@ -215,6 +174,7 @@ class Assembly:
             self.reactor,
             self._source("branches", where.branches, parse_branches),
             self._source("masters", where.masters, parse_masters),
+            self._source("builders", where.builders, parse_builders) if where.builders else None,
             refresh_seconds=where.refresh_seconds,
             stored_names=where.stored_branches,
         )
@@ -231,41 +191,34 @@ class Assembly:
 
     # --- the agent
 
+    @cached_property
+    def acting(self) -> Acting:
+        """What acts on the farm."""
+        return Acting(
+            self.config,
+            self.reactor,
+            self.now,
+            self.scheduler_db,
+            self.directory,
+            self.fetcher,
+            self._clobber_at(),
+        )
+
+    def _clobber_at(self) -> Callable[[], tuple[str, str | None]] | None:
+        """Tell where the clobberer is; where that of the sample farm is, is known once it runs."""
+        clobber = self.config.clobber
+        url, token = clobber.url, clobber.token.reveal() if clobber.token else None
+        if url is not None:
+            return lambda: (url, token)
+        if self.config.sample.enabled:
+            return lambda: (self.sample.clobber_url, CLOBBER_TOKEN)
+        return None
+
     def _workers(self) -> list[Service]:
         """List them so that, the last one stopping first, reports outlive the agent."""
         written = [self.directory] if self.config.sample.enabled else []
         reports = [self.finisher, self.outbox] if self._has("api") else []
         return [*written, *reports, *([self.agent] if self._has("agent") else [])]
-
-    @cached_property
-    def farm(self) -> V08Farm:
-        """The farm, to act on."""
-        agent = self.config.agent
-        masters = Masters(
-            self.reactor,
-            self.fetcher,
-            self.directory.masters,
-            seconds=agent.poke_seconds,
-            per_master=agent.pokes_per_master,
-            total=agent.pokes,
-        )
-        stopper = Stopper(
-            self.reactor,
-            self.scheduler_db,
-            masters,
-            verify_seconds=agent.verify_seconds,
-            recheck_seconds=agent.recheck_seconds,
-            login=self._login(),
-        )
-        return V08Farm(self.scheduler_db, stopper, agent.marker_table, self.now)
-
-    def _login(self) -> Login | None:
-        agent = self.config.agent
-        if not agent.master_username:
-            return None
-        return Login(
-            agent.master_username, agent.master_password.reveal() if agent.master_password else ""
-        )
 
     @cached_property
     def agent(self) -> Agent:
@@ -274,7 +227,8 @@ class Assembly:
             self.reactor,
             self.broker,
             self.store,
-            self.farm,
+            self.acting.farm,
+            self.acting.rules,
             queue=self.config.broker.agent_queue,
             agent_name=self.config.service.name,
             prefetch=self.config.agent.prefetch,
@@ -292,8 +246,18 @@ class Assembly:
             queue=self.config.broker.web_queue,
             drain_seconds=self.config.service.drain_seconds,
             now=self.now,
-            changed=self.answers.forget,
+            changed=self._changed,
         )
+
+    def _changed(self) -> None:
+        """Note that a report has come: what was read before may be out of date."""
+        self.answers.forget()
+        self.watch.look()
+
+    @cached_property
+    def watch(self) -> JobWatch:
+        """What waits for jobs to be finished."""
+        return JobWatch(self.reactor, self.store)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -321,7 +285,7 @@ class Assembly:
             traffic=traffic,
         )
         drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, web.listen, traffic, drain)
+        return Listener(self.reactor, served, web.listen, traffic, drain, self.watch.close)
 
     @cached_property
     def answers(self) -> Answers:
@@ -335,17 +299,28 @@ class Assembly:
             self.directory,
             self.builds,
             self.store,
+            self.watch,
             self.answers,
             web.timezone,
             self.now,
             self.config.limits.jobs_page,
         )
         part = {name: Deadline(self.reactor, web.answer_seconds * s) for name, s in SHARES.items()}
-        desk = Desk(self.store, self.broker, self.now, part["recording"])
-        jobs = JobRequests(
-            reads.branch, self.builds, desk, self.config.limits.count, part["looking"]
+        counter = Counter(
+            reads.branch,
+            Desk(self.store, self.broker, self.now, part["recording"]),
+            self.store,
+            self.acting.observer(self.replica_db),
+            self.acting.rules,
+            Keys(self.reactor, self.store, self.now, part["recording"]),
+            self.watch,
+            part["looking"],
         )
-        routes = [*reads.routes(), *jobs.routes()]
+        jobs = JobRequests(reads.branch, self.builds, self.config.limits.count, part["looking"])
+        revisions = Revisions(reads.branch, self.builds, self.directory, self.now, part["looking"])
+        taken = [*jobs.routes(), *revisions.routes()]
+        batch = Batch(taken, counter, self.reactor.seconds, web.answer_seconds * SHARES["batch"])
+        routes = [*reads.routes(), *counter.routes(taken), *batch.routes()]
         return [*home(routes, self.directory), *routes]
 
     @cached_property
@@ -364,7 +339,7 @@ class Assembly:
         await create_jobs_schema(self.jobs_db)
         if self._has("agent"):
             await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
-            await self.farm.forget(MARKER_DAYS)
+            await self.acting.farm.forget(MARKER_DAYS)
         await self.directory.refresh()
 
     def _ready(self) -> None:

@@ -1,0 +1,141 @@
+"""Carry one job out: decide, write once, poke, conclude."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from buildapi.agent.progress import Notes
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.interfaces import Farm, JobStore
+from buildapi.jobs.decide import decide
+from buildapi.jobs.plans import Did, conclude, refused
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.rules import Rules
+from buildapi.model.steps import (
+    Clobber,
+    Plan,
+    Poke,
+    SendChange,
+    StopBuild,
+    WatchDropped,
+    Written,
+)
+from buildapi.model.wire import JobMessage
+
+DECISIONS = 3
+"""How often a job is decided anew when what it is about changes in between."""
+
+
+@attrs.define
+class Performer:
+    """Perform jobs; ``now`` gives seconds since the epoch, ``reactor`` is an IReactorTime."""
+
+    _reactor: Any
+    _farm: Farm
+    _store: JobStore
+    _rules: Rules
+    _now: Callable[[], float]
+    _log = Logger()
+
+    async def perform(self, job: JobMessage, written: Callable[[], None]) -> Outcome:
+        """Carry a job out, or give what came of it before; ``written`` tells of its writes."""
+        recorded = await self._farm.recall(job.request_id)
+        if recorded is None:
+            plan, made = await self._write(job)
+        elif recorded.outcome is not None:
+            return recorded.outcome
+        elif not recorded.whole:
+            return INTERRUPTED
+        else:
+            plan, made = recorded.plan, AGAIN if recorded.plan.writes else ()
+        written()
+        outcome = conclude(plan, made, await self._pokes(plan, job))
+        if plan.writes or plan.pokes:
+            await self._farm.settle(job.request_id, outcome)
+        return outcome
+
+    async def _write(self, job: JobMessage) -> tuple[Plan, Sequence[Item]]:
+        """Decide and write, again where what was decided about has changed in between."""
+        for _ in range(DECISIONS):
+            try:
+                facts = await self._farm.read(job.action)
+                plan = decide(job.action, facts, job.who, self._rules)
+                if not plan.writes and not plan.pokes:
+                    return plan, ()
+                written, made = await self._farm.write(job.request_id, plan)
+            except BadRequest as e:
+                return refused(e.msg), ()
+            match written:
+                case Written.APPLIED:
+                    return plan, made
+                case Written.BEFORE:
+                    raise Unavailable("another agent has this job in hand")
+                case Written.STALE:
+                    self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)
+        return Plan(CHANGING), ()
+
+    async def _pokes(self, plan: Plan, job: JobMessage) -> Did:
+        notes = Notes(self._reactor, self._store, self._now, job.request_id, len(plan.lines))
+        async with notes.kept():
+            running = [defer.ensureDeferred(self._poke(step, job, notes)) for step in plan.pokes]
+            ended = await defer.gatherResults(running)
+        for result in ended:
+            if isinstance(result, Unavailable):
+                raise result
+        did = zip(plan.pokes, ended, strict=True)
+        return [(step, items) for step, items in did if not isinstance(items, Unavailable)]
+
+    async def _poke(
+        self, step: Poke, job: JobMessage, notes: Notes
+    ) -> Sequence[Item] | Unavailable:
+        """Do one step; give Unavailable back, so that the others still end."""
+        try:
+            items = await self._farm.poke(job.request_id, step, job.who)
+        except Unavailable as e:
+            return e
+        except Exception:
+            items = self._incident(step, job)
+        notes.add(items)
+        return items
+
+    def _incident(self, step: Poke, job: JobMessage) -> Sequence[Item]:
+        incident = uuid.uuid4().hex[:8]
+        self._log.failure(
+            "job {id}: {step} failed, incident {incident}",
+            id=job.request_id,
+            step=step,
+            incident=incident,
+        )
+        return [Item("failed", f"incident {incident}", request_id=brid) for brid in touched(step)]
+
+
+def touched(step: Poke) -> Sequence[int | None]:
+    """List the requests that a step is about; None where it is about none."""
+    match step:
+        case StopBuild():
+            return [step.brid]
+        case Clobber():
+            return [step.build.brid]
+        case WatchDropped():
+            return list(step.brids)
+        case SendChange():
+            return [None]
+
+
+AGAIN = (Item("done", "written before an agent was interrupted; not written again"),)
+INTERRUPTED = Outcome(
+    True,
+    "An agent died while it wrote this job: look at what is there before asking again",
+    (Item("failed", "the scheduler database has no transactions; the job is not repeated"),),
+)
+CHANGING = Outcome(
+    True,
+    "The request keeps changing, nothing was done",
+    (Item("failed", f"it changed {DECISIONS} times while this was decided; ask again"),),
+)

@@ -1,0 +1,64 @@
+"""Tell how far a long job is, while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from twisted.internet import task
+from twisted.logger import Logger
+
+from buildapi.errors import BuildAPIError
+from buildapi.interfaces import JobStore
+from buildapi.model.outcome import Item
+from buildapi.model.records import Progress
+from buildapi.model.wire import item_data
+
+SECONDS = 0.5
+"""Between two notes."""
+
+log = Logger()
+
+
+class Notes:
+    """Note the items of a job; ``reactor`` provides IReactorTime, ``now`` epoch seconds."""
+
+    def __init__(
+        self, reactor: Any, store: JobStore, now: Callable[[], float], job: int, total: int
+    ) -> None:
+        self._reactor, self._store, self._now = reactor, store, now
+        self._job, self._total = job, total
+        self._items: list[Item] = []
+        self._noted = -1
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Take what was done."""
+        self._items += items
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Note until the block ends; a job of one item has no progress."""
+        if self._total < 2:
+            yield
+            return
+        loop = task.LoopingCall(self._note)
+        loop.clock = self._reactor
+        ended = loop.start(SECONDS)
+        try:
+            yield
+        finally:
+            loop.stop()
+            await ended
+
+    async def _note(self) -> None:
+        if self._noted == len(self._items):
+            return
+        self._noted = len(self._items)
+        progress = Progress(self._total, [item_data(i) for i in self._items])
+        try:
+            await self._store.progress(self._job, progress, int(self._now()))
+        except BuildAPIError as e:  # the job itself does not depend on it
+            log.info("job {id}: progress not noted: {msg}", id=self._job, msg=e.msg)
+        except Exception:
+            log.failure("job {id}: progress not noted", id=self._job)

@@ -1,0 +1,133 @@
+"""What acts on a farm of Buildbot 0.8."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from buildapi.buildbot.directory import DirectoryService
+from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.v08.changes import ChangeLogin, ChangeSender
+from buildapi.buildbot.v08.clobber import Clobberer
+from buildapi.buildbot.v08.farm import V08Farm
+from buildapi.buildbot.v08.looks import Looks
+from buildapi.buildbot.v08.masters import Masters
+from buildapi.buildbot.v08.observer import Observer
+from buildapi.buildbot.v08.poking import Poker
+from buildapi.buildbot.v08.stopping import Login, Stopper
+from buildapi.buildbot.v08.watching import Watcher
+from buildapi.config import Config
+from buildapi.db.sql import Database
+from buildapi.model.rules import Choice, Rules
+
+DEFAULT_PASSWORD = "changepw"  # noqa: S105  # what change sources of Buildbot 0.8 ask for unless told otherwise
+
+
+@attrs.define(slots=False)
+class Acting:
+    """The parts that act, each made once, when first asked for.
+
+    ``clobberer`` tells where the clobberer is and its token; None where there is none.
+    """
+
+    _config: Config
+    _reactor: Any
+    _now: Callable[[], float]
+    _scheduler: Database
+    _directory: DirectoryService
+    _fetcher: Fetcher
+    _clobber_at: Callable[[], tuple[str, str | None]] | None
+
+    @cached_property
+    def rules(self) -> Rules:
+        """How the farm names its builders."""
+        names, clobber = self._config.builders, self._config.clobber
+        return Rules(
+            pgo=Choice(names.pgo, names.pgo_exclude),
+            nightly=Choice(names.nightly, names.nightly_exclude),
+            builds=Choice(names.builds),
+            clobber=None if self._clobber_at is None else Choice(clobber.builders),
+        )
+
+    @cached_property
+    def farm(self) -> V08Farm:
+        """The farm, to act on."""
+        observer = self.observer(self._scheduler)
+        return V08Farm(
+            self._scheduler,
+            observer,
+            self._poker(observer),
+            self._config.agent.marker_table,
+            self._now,
+        )
+
+    def observer(self, db: Database) -> Observer:
+        """What reads from a database what actions are about."""
+        return Observer(
+            db,
+            self._directory,
+            self._now,
+            self._config.web.timezone,
+            self._config.changes.master,
+        )
+
+    @cached_property
+    def masters(self) -> Masters:
+        """The masters' web interfaces."""
+        agent = self._config.agent
+        return Masters(
+            self._reactor,
+            self._fetcher,
+            self._directory.masters,
+            seconds=agent.poke_seconds,
+            wait_seconds=agent.wait_seconds,
+            per_master=agent.pokes_per_master,
+            total=agent.pokes,
+        )
+
+    def _poker(self, observer: Observer) -> Poker:
+        agent = self._config.agent
+        stopper = Stopper(
+            self._reactor,
+            Looks(self._reactor, self._scheduler),
+            self.masters,
+            verify_seconds=agent.verify_seconds,
+            login=self._login(),
+        )
+        watcher = Watcher(
+            self._reactor,
+            observer.requests,
+            stopper,
+            recheck_seconds=agent.recheck_seconds,
+            verify_seconds=agent.verify_seconds,
+        )
+        return Poker(stopper, watcher, self._changes(), self._clobberer())
+
+    def _changes(self) -> ChangeSender:
+        changes = self._config.changes
+        password = changes.password.reveal() if changes.password else DEFAULT_PASSWORD
+        return ChangeSender(
+            self._reactor,
+            self._scheduler,
+            self._directory.masters,
+            ChangeLogin(changes.username, password),
+            seconds=changes.send_seconds,
+            verify_seconds=self._config.agent.verify_seconds,
+        )
+
+    def _clobberer(self) -> Clobberer | None:
+        if self._clobber_at is None:
+            return None
+        seconds = self._config.clobber.clobber_seconds
+        return Clobberer(self._fetcher, self.masters, self._clobber_at, seconds)
+
+    def _login(self) -> Login | None:
+        agent = self._config.agent
+        if not agent.master_username:
+            return None
+        return Login(
+            agent.master_username, agent.master_password.reveal() if agent.master_password else ""
+        )

@@ -1,0 +1,61 @@
+"""The broker that its URL asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import ssl
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+
+from buildapi.config import Config
+from buildapi.errors import ConfigError
+from buildapi.mq.amqp import AMQPBroker
+from buildapi.mq.embedded import EmbeddedBroker
+
+
+def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
+    broker = config.broker
+    return EmbeddedBroker(
+        reactor,
+        agent_queue=broker.agent_queue,
+        web_queue=broker.web_queue,
+        max_deliveries=broker.max_deliveries,
+    )
+
+
+def _amqp(config: Config, reactor: Any) -> AMQPBroker:
+    broker, address = config.broker, config.broker.address
+    if address is None:
+        raise ConfigError("[broker] url names no host")
+    endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
+    if address.tls:
+        trust = _trust(broker.tls_ca)
+        options = ssl.optionsForClientTLS(address.host, trustRoot=trust)
+        endpoint = wrapClientTLS(options, endpoint)
+    return AMQPBroker(
+        reactor,
+        endpoint,
+        vhost=address.vhost,
+        username=address.username,
+        password=broker.password.reveal() if broker.password else "",
+        exchange=broker.exchange,
+        agent_queue=broker.agent_queue,
+        web_queue=broker.web_queue,
+        queue_type=broker.queue_type,
+        max_deliveries=broker.max_deliveries,
+        heartbeat=broker.heartbeat,
+        publish_seconds=broker.publish_seconds,
+    )
+
+
+def _trust(ca: Path | None) -> Any:
+    return None if ca is None else ssl.Certificate.loadPEM(ca.read_bytes())
+
+
+BROKERS: dict[str, Callable[[Config, Any], Any]] = {
+    "embedded": _embedded,
+    "amqp": _amqp,
+    "amqps": _amqp,
+}

@@ -1,0 +1,55 @@
+"""Look at many builds with one query, whoever asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+
+from buildapi.buildbot.v08 import queries
+from buildapi.db.sql import Database, chunks
+
+
+@attrs.define
+class Looks:
+    """Gather what is asked in one turn of ``reactor`` (IReactorTime) into one query."""
+
+    _reactor: Any
+    _db: Database
+    _asked: dict[int, list[defer.Deferred[bool]]] = attrs.field(factory=dict, init=False)
+
+    async def is_over(self, build_id: int) -> bool:
+        """Tell whether a build has ended; one that is not there has."""
+        waiting: defer.Deferred[bool] = defer.Deferred(lambda _: None)
+        if not self._asked:
+            self._reactor.callLater(0, self._look)
+        self._asked.setdefault(build_id, []).append(waiting)
+        return await waiting
+
+    def _look(self) -> None:
+        asked, self._asked = self._asked, {}
+        looking = defer.ensureDeferred(self._unfinished(list(asked)))
+
+        def answer(unfinished: Any) -> None:
+            for build_id, waiting in asked.items():
+                for one in waiting:
+                    _fire(one, unfinished, build_id)
+
+        looking.addBoth(answer)
+
+    async def _unfinished(self, build_ids: list[int]) -> set[int]:
+        found: set[int] = set()
+        for some in chunks(build_ids):
+            query, params = queries.unfinished(some)
+            found.update(await query.many(self._db, **params))
+        return found
+
+
+def _fire(waiting: defer.Deferred[bool], unfinished: Any, build_id: int) -> None:
+    if waiting.called:  # whoever waited has gone away
+        return
+    if isinstance(unfinished, set):
+        waiting.callback(build_id not in unfinished)
+    else:
+        waiting.errback(unfinished)

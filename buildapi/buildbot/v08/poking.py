@@ -1,0 +1,47 @@
+"""Carry out the steps of a plan that are no writes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+import attrs
+
+from buildapi.buildbot.v08.clobber import Clobberer
+from buildapi.buildbot.v08.stopping import Stopper
+from buildapi.buildbot.v08.watching import Watcher
+from buildapi.model.outcome import Item
+from buildapi.model.steps import Clobber, Poke, SendChange, StopBuild, WatchDropped
+
+
+class Changes(Protocol):
+    """Tell masters of changes."""
+
+    def send(self, request_id: int, step: SendChange, who: str) -> Awaitable[Item]: ...
+
+
+@attrs.frozen
+class Poker:
+    """Do what a step says; ``clobberer`` is None where the farm has none."""
+
+    _stopper: Stopper
+    _watcher: Watcher
+    _changes: Changes
+    _clobberer: Clobberer | None
+
+    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+        """Carry out one step and look for its effect."""
+        match step:
+            case StopBuild():
+                return [await self._stopper.stop(step, who)]
+            case WatchDropped():
+                return await self._watcher.watch(step, who)
+            case SendChange():
+                return [await self._changes.send(request_id, step, who)]
+            case Clobber():
+                return [await self._clobber(step)]
+
+    async def _clobber(self, step: Clobber) -> Item:
+        if self._clobberer is None:
+            return Item("nothing", "no clobberer is configured", request_id=step.build.brid)
+        return await self._clobberer.clobber(step)

@@ -1,0 +1,271 @@
+"""Tell a Buildbot 0.8 master of a change, over Perspective Broker.
+
+A master on Python 2 is talked to from Python 3 here; what it may be, and what it may send, is not
+relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import attrs
+from twisted.cred.credentials import UsernamePassword
+from twisted.internet import defer, error
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.spread import banana, jelly, pb
+
+COMMENTS_LENGTH = 1024
+"""Characters of comments that a master's database takes."""
+
+ANSWER_BYTES = 2**14
+"""Most bytes that a master may send; its errors are one or two thousand."""
+
+TEXT_LENGTH = 300
+"""Most characters of a master's words that are passed on."""
+
+REFUSED_LOGINS = ("UnauthorizedLogin", "LoginFailed", "LoginDenied")
+NO_SOURCE = "no PBChangeSource installed"
+ANSWERS = (b"version", b"answer", b"error")
+"""All that a master has to say to somebody who only asks."""
+
+
+@attrs.frozen
+class PBChange:
+    """What is told of a change; all of ``properties`` must have JSON values."""
+
+    who: str
+    branch: str
+    revision: str
+    revlink: str | None
+    comments: str
+    files: Sequence[str]
+    properties: Mapping[str, Any]
+
+    def message(self) -> dict[str, Any]:
+        """Give what masters read; an empty link is left out, long comments are cut."""
+        fields = {
+            "who": self.who,
+            "branch": self.branch,
+            "revision": self.revision,
+            "comments": self.comments[:COMMENTS_LENGTH],
+            "files": list(self.files),
+            "properties": dict(self.properties),
+        }
+        return fields if self.revlink is None else {**fields, "revlink": self.revlink}
+
+
+class ChangeError(Exception):
+    """Say in words why a change is not known to be stored; ``sent`` where it may be."""
+
+    def __init__(self, msg: str, *, sent: bool = False) -> None:
+        super().__init__(msg)
+        self.sent = sent
+
+
+class MasterFailure(pb.CopiedFailure):
+    """A failure that a master on Python 2 tells of; its texts are bytes there."""
+
+    def setCopyableState(self, state: Any) -> None:
+        """Take over what says why; the rest is of no use here."""
+        said = {_text(k): v for k, v in state.items()} if isinstance(state, dict) else {}
+        parents = said.get("parents")
+        taken: dict[str, Any] = {key: _text(said.get(key)) for key in ("type", "value")}
+        taken["parents"] = [_text(p) for p in parents] if isinstance(parents, list) else []
+        empty: dict[str, Any] = {"traceback": "", "tb": None, "frames": [], "stack": [], "count": 0}
+        super().setCopyableState({**empty, **taken})  # type: ignore[no-untyped-call]  # Twisted
+
+    def raiseException(self) -> NoReturn:
+        """Raise what can be raised: the value is a text."""
+        raise pb.RemoteError(self.type, self.value, "")
+
+
+# Without this, current Twisted fails inside the protocol and the caller is never answered.  It
+# holds for the whole process; failures of peers on Python 3 are read as well.
+pb.setUnjellyableForClass(pb.CopyableFailure, MasterFailure)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
+
+
+class _Broker(pb.Broker):
+    """Speak with whatever is there: so much and no more, and nonsense ends the connection."""
+
+    transport: Any
+    factory: Any
+    waitingForAnswers: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Twisted
+        self.received = 0
+        self.nonsense: str | None = None
+        self.lost: defer.Deferred[None] = defer.Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += len(data)
+        if self.nonsense is not None:
+            return
+        if self.received > ANSWER_BYTES:
+            self._give_up(f"the master sent more than {ANSWER_BYTES} bytes")
+            return
+        try:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted
+        except Exception:
+            self._give_up("the master does not speak Perspective Broker")
+
+    def expressionReceived(self, sexp: Any) -> None:
+        if not (isinstance(sexp, list) and sexp and sexp[0] in ANSWERS):
+            raise pb.ProtocolError("not an answer")
+        super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # Twisted
+
+    # Unlike Twisted's, these two read what came before they forget who waits for it: so whoever
+    # waits hears of the connection's end at least.
+
+    def proto_answer(self, requestID: Any, netResult: Any) -> None:
+        told = self.unserialize(netResult)  # type: ignore[no-untyped-call]  # Twisted
+        self.waitingForAnswers.pop(requestID).callback(told)
+
+    def proto_error(self, requestID: Any, fail: Any) -> None:
+        told = self.unserialize(fail)  # type: ignore[no-untyped-call]  # Twisted
+        if not isinstance(told, MasterFailure):
+            raise pb.ProtocolError("not a failure")  # what else there is cannot be raised
+        self.waitingForAnswers.pop(requestID).errback(told)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
+        # Nobody else tells the factory, whose login would wait for ever.
+        self.factory.clientConnectionLost(None, reason)
+        self.lost.callback(None)
+
+    def _give_up(self, why: str) -> None:
+        self.nonsense = why
+        self.transport.abortConnection()
+
+    async def hang_up(self) -> None:
+        """End the connection, whatever its state, and wait until it has ended."""
+        self.transport.abortConnection()
+        await self.lost
+
+
+class _Factory(pb.PBClientFactory):
+    protocol = _Broker
+    noisy = False
+
+
+@attrs.define
+class _Sending:
+    """One conversation with a master, and how far it got."""
+
+    change: dict[str, Any]
+    credentials: UsernamePassword
+    sent: bool = False
+    broker: _Broker | None = None
+
+    async def run(self, endpoint: HostnameEndpoint) -> None:
+        factory: Any = _Factory()  # type: ignore[no-untyped-call]  # Twisted
+        self.broker = await _cancellable(endpoint.connect(factory))
+        try:
+            perspective = await factory.login(self.credentials)
+            answer = perspective.callRemote("addChange", self.change)
+            self.sent = True
+            await answer
+        finally:
+            await self.broker.hang_up()
+
+    def in_words(self, problem: Exception) -> ChangeError:
+        """Say why it failed."""
+        if isinstance(problem, pb.RemoteError):
+            return ChangeError(_refusal(problem))
+        return ChangeError(self._trouble(problem), sent=self.sent)
+
+    def _trouble(self, problem: Exception) -> str:
+        if self.broker is None:
+            return f"no connection: {_brief(str(problem)) or type(problem).__name__}"
+        if self.broker.nonsense is not None:
+            return self.broker.nonsense
+        if isinstance(problem, (pb.PBConnectionLost, pb.DeadReferenceError, *LOST)):
+            return "the master closed the connection"
+        return "the master's answer makes no sense"
+
+
+LOST = (error.ConnectionClosed, error.ConnectError)
+
+
+async def send_change(
+    reactor: Any,
+    host: str,
+    port: int,
+    change: PBChange,
+    *,
+    username: str,
+    password: str,
+    seconds: float,
+) -> None:
+    """Log in, tell a master of a change and hang up, all within ``seconds``.
+
+    ``reactor`` provides IReactorTCP and IReactorTime.  Returns once the master has stored it.
+
+    :raises ChangeError: it is not known to have been stored.
+    """
+    _check(change)
+    login = UsernamePassword(username.encode(), password.encode())
+    sending = _Sending(change.message(), login)
+    endpoint = HostnameEndpoint(reactor, host, port, timeout=seconds)
+    running = defer.ensureDeferred(sending.run(endpoint))
+
+    def late(_: object, seconds: float) -> None:
+        raise ChangeError(f"no answer within {seconds:g} s", sent=sending.sent)
+
+    try:
+        await running.addTimeout(seconds, reactor, late)
+    except (ChangeError, defer.CancelledError):
+        raise
+    except Exception as e:
+        raise sending.in_words(e) from e
+
+
+def _check(change: PBChange) -> None:
+    """Refuse what a master stores and then stumbles over, or takes and does not store."""
+    for name, value in (("branch", change.branch), ("revision", change.revision)):
+        if not value.isascii():
+            raise ChangeError(f"the {name} has characters beyond ASCII")
+    if not change.files:
+        raise ChangeError("a change needs a file")
+    try:
+        banana.encode(jelly.jelly(change.message()))
+    except (ValueError, banana.BananaError) as e:
+        raise ChangeError("the change cannot be put into words of Perspective Broker") from e
+
+
+def _refusal(said: pb.RemoteError) -> str:
+    kind = str(said.remoteType).rsplit(".", 1)[-1]
+    if kind in REFUSED_LOGINS:
+        return "the master refused our user name or password"
+    if NO_SOURCE in str(said):
+        return "the master takes no changes (no PBChangeSource)"
+    return f"the master refused: {_brief(': '.join(filter(None, (kind, str(said)))))}"
+
+
+def _brief(text: str) -> str:
+    return " ".join(text.split())[:TEXT_LENGTH]
+
+
+def _cancellable(connecting: defer.Deferred[Any]) -> defer.Deferred[Any]:
+    """Let who is cancelled see CancelledError, whatever the endpoint makes of it."""
+
+    def cancel(waiting: defer.Deferred[Any]) -> None:
+        waiting.errback(defer.CancelledError())
+        connecting.cancel()
+
+    def pass_on(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+
+    waiting: defer.Deferred[Any] = defer.Deferred(cancel)
+    connecting.addBoth(pass_on)
+    return waiting

@@ -1,0 +1,83 @@
+"""Look after dropped requests: a master may claim one in the moment in which it is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+
+from buildapi.buildbot.v08.stopping import LOOK_SECONDS, Stopper
+from buildapi.jobs.cancel import stop
+from buildapi.model.facts import RequestFacts
+from buildapi.model.outcome import Item
+from buildapi.model.steps import WatchDropped
+
+ReadRequests = Callable[[Sequence[int]], Awaitable[Sequence[RequestFacts]]]
+
+
+@attrs.define
+class Watcher:
+    """Look at dropped requests ``recheck_seconds`` later.
+
+    A build of one that a master has claimed is waited for up to ``verify_seconds``, and stopped.
+    ``reactor`` provides IReactorTime.
+    """
+
+    _reactor: Any
+    _read: ReadRequests
+    _stopper: Stopper
+    _recheck_seconds: float
+    _verify_seconds: float
+
+    async def watch(self, step: WatchDropped, who: str) -> Sequence[Item]:
+        """Look until what became of each request is known, and stop what was started."""
+        await task.deferLater(self._reactor, self._recheck_seconds)
+        end = self._reactor.seconds() + self._verify_seconds
+        left, items, started = list(step.brids), list[Item](), list[RequestFacts]()
+        while left:
+            known = {f.request.id: f for f in await self._read(left)}
+            items += [i for brid in left if (i := _settled(step, brid, known.get(brid)))]
+            waiting = [f for brid, f in known.items() if not _settled(step, brid, f)]
+            started += [f for f in waiting if f.running]
+            left = [f.request.id for f in waiting if not f.running]
+            if left and self._reactor.seconds() >= end:
+                items += [_not_seen(known[brid]) for brid in left]
+                break
+            if left:
+                await task.deferLater(self._reactor, LOOK_SECONDS)
+        return [*items, *await self._stop(started, step.note, who)]
+
+    async def _stop(self, started: Sequence[RequestFacts], note: str, who: str) -> Sequence[Item]:
+        steps = [
+            stop(f.request, build, f.request.claimed_by_name or "", note)
+            for f in started
+            for build in f.running
+        ]
+        return await defer.gatherResults(
+            [defer.ensureDeferred(self._stopper.stop(step, who)) for step in steps]
+        )
+
+
+def _settled(step: WatchDropped, brid: int, facts: RequestFacts | None) -> Item | None:
+    """Tell what became of a request; None where a build of it is running or may begin."""
+    if facts is None:
+        return Item("done", "it is gone", request_id=brid)
+    request = facts.request
+    if not request.claimed_at:
+        if request.complete:
+            return Item("done", "cancelled before it was started", request_id=brid)
+        return Item("unconfirmed", "a master gave it back in between: ask again", request_id=brid)
+    if not request.complete and not step.claimed:
+        return Item("nothing", "a master had started it before", request_id=brid)
+    ended = bool(facts.tries) and not facts.running
+    if ended and request.complete:
+        return Item("nothing", "it has ended", request_id=brid)
+    return None
+
+
+def _not_seen(facts: RequestFacts) -> Item:
+    detail = "a master has claimed it, but no build of it is running"
+    master = facts.request.claimed_by_name
+    return Item("unconfirmed", detail, request_id=facts.request.id, master=master)

@@ -1,0 +1,52 @@
+"""What clients call their job requests by: rows that live a day, in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buildapi.db.sql import Database, Query, Ref, Statement
+from buildapi.model.records import KEY_SECONDS, JobKey, KeyedJob
+
+
+def _keyed(*c: Any) -> KeyedJob:
+    sent, state, completed_at = c[4:]
+    accepted = bool(sent) or state != "queued" or completed_at is not None
+    return KeyedJob(JobKey(*c[:3]), c[3], accepted)
+
+
+KEYED = Query(
+    """SELECT k.name, k.content, k.words, k.request_id, s.sent, s.state, r.completed_at
+ FROM buildapi_keys k JOIN buildapi_jobs s ON s.request_id = k.request_id
+ JOIN jobrequests r ON r.id = k.request_id
+ WHERE k.name = :name AND k.created_at >= :since AND s.state <> 'refused'""",
+    _keyed,
+)
+TAKEN = Query(
+    "SELECT request_id FROM buildapi_keys WHERE name = :name AND created_at >= :since", int
+)
+FORGET = "DELETE FROM buildapi_keys WHERE created_at < :before"
+FREE = "DELETE FROM buildapi_keys WHERE request_id = :id"
+EXPIRE = "DELETE FROM buildapi_keys WHERE name = :name AND created_at < :since"
+TAKE = """INSERT INTO buildapi_keys (name, content, words, request_id, created_at)
+ VALUES (:name, :content, :words, :id, :when)"""
+
+
+async def taken(db: Database, name: str, when: int) -> bool:
+    """Tell whether a key stands for a job still."""
+    return await TAKEN.maybe(db, name=name, since=when - KEY_SECONDS) is not None
+
+
+def expire(name: str, when: int) -> Statement:
+    """Delete a key that stands for its job no longer."""
+    return Statement(EXPIRE, {"name": name, "since": when - KEY_SECONDS})
+
+
+def take(key: JobKey, job: Ref, when: int) -> Statement:
+    """Give a key to a job; a duplicate where another job has it."""
+    row = {"name": key.name, "content": key.content, "words": key.words, "id": job, "when": when}
+    return Statement(TAKE, row, 1)
+
+
+def free(job: int | Ref) -> Statement:
+    """Take its key from a job, if it has one."""
+    return Statement(FREE, {"id": job})

@@ -1,0 +1,168 @@
+"""What a cancel means for a request, a build, and all requests of a revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+import attrs
+import msgspec
+
+from buildapi.jobs.plans import OK, line, nothing, refused
+from buildapi.model.actions import CancelBuild, CancelRevision
+from buildapi.model.facts import RequestFacts, RevisionFacts
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.records import BuildRequest, Try
+from buildapi.model.rules import Rules
+from buildapi.model.steps import (
+    Clobber,
+    DropRequest,
+    DropRequests,
+    Line,
+    Plan,
+    Poke,
+    StopBuild,
+    WatchDropped,
+)
+
+CANCEL_FAILED = "Error cancelling build"
+NOT_CLAIMED = "no master has claimed it"
+
+
+def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
+    """Drop a pending request, or stop the builds of a claimed one."""
+    if facts is None:
+        return refused("No request with that id")
+    request = facts.request
+    if _is_pending(request):
+        drop = DropRequest(request.id, request.buildsetid)
+        watch = WatchDropped((request.id,))
+        return Plan(Outcome(False, ""), (drop,), (watch,), (line(request.id),))
+    stops = _stops(facts, facts.running)
+    if stops and request.claimed_at:
+        pokes = _with_clobbers(stops, rules)
+        return Plan(Outcome(False, ""), pokes=pokes, lines=(line(request.id),))
+    if request.complete:
+        msg = f"Request {request.id} is complete, nothing to do"
+        return nothing(msg, "it is complete", brid=request.id)
+    return refused(
+        line(request.id).failure,
+        f"claimed by {request.claimed_by_name}, but no build has started (slave not answering?)",
+        brid=request.id,
+    )
+
+
+def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) -> Plan:
+    """Stop a running build."""
+    build = facts.try_of(action.bid) if facts else None
+    if facts is None or build is None:
+        return refused("No build with that id", f"there is no build {action.bid}")
+    request = facts.request
+    if build.finish_time is not None or build not in facts.running:
+        msg = "Build is complete, nothing to do"
+        return nothing(msg, "it is complete", brid=request.id, bid=build.id)
+    stops = _stops(facts, [build])
+    if not stops:
+        return refused(CANCEL_FAILED, NOT_CLAIMED, brid=request.id)
+    pokes = _with_clobbers(stops, rules)
+    return Plan(Outcome(False, ""), pokes=pokes, lines=(Line(request.id, OK, CANCEL_FAILED),))
+
+
+def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: Rules) -> Plan:
+    """Drop what is pending of a revision, and stop what is running.
+
+    All pending requests are dropped at once, those excepted that a master claims in between:
+    they are looked at afterwards, with those claimed of which no build is seen yet.
+    """
+    if facts is None:
+        return refused(f"Branch {action.branch} not found")
+    parts = _parts(_meant(action, facts.requests, rules))
+    if not parts.lines:
+        return nothing("", "there is nothing of it to cancel")
+    stops = [msgspec.structs.replace(s, note=action.reason) for s in parts.stops]
+    watched = [f.request.id for f in (*parts.pending, *parts.claimed)]
+    watch = WatchDropped(watched, action.only != "pending", action.reason)
+    return Plan(
+        Outcome(False, "", parts.failed),
+        (_drop(parts.pending),) if parts.pending else (),
+        (*_with_clobbers(stops, rules), *((watch,) if watched else ())),
+        parts.lines,
+    )
+
+
+@attrs.frozen
+class _Parts:
+    """The requests of a revision by what is to be done with each."""
+
+    pending: Sequence[RequestFacts]
+    claimed: Sequence[RequestFacts]
+    stops: Sequence[StopBuild]
+    failed: Sequence[Item]
+    lines: Sequence[Line]
+
+
+def _parts(meant: Sequence[RequestFacts]) -> _Parts:
+    pending = [f for f in meant if _is_pending(f.request)]
+    rest = [f for f in meant if not _is_pending(f.request)]
+    lost = [f.request.id for f in rest if f.request.claimed_by_name is None]
+    return _Parts(
+        pending,
+        [f for f in rest if not f.running and f.request.claimed_by_name is not None],
+        [s for f in rest for s in _stops(f, f.running)],
+        [Item("failed", NOT_CLAIMED, request_id=brid) for brid in lost],
+        [line(brid) for brid in sorted(f.request.id for f in meant)],
+    )
+
+
+def _meant(
+    action: CancelRevision, found: Iterable[RequestFacts], rules: Rules
+) -> Sequence[RequestFacts]:
+    """Choose among what is open: a request that is complete counts where a build of it runs."""
+    return [
+        f
+        for f in found
+        if (not f.request.complete or (f.running and f.request.claimed_at))
+        and _is_named(action, f.request.buildername)
+        and not (action.exclude_builds and rules.builds.takes(f.request.buildername))
+        and (action.only is None or (action.only == "pending") == _is_pending(f.request))
+    ]
+
+
+def _is_named(action: CancelRevision, name: str) -> bool:
+    return not action.builders or any(fnmatchcase(name, glob) for glob in action.builders)
+
+
+def _is_pending(request: BuildRequest) -> bool:
+    return not request.complete and not request.claimed_at
+
+
+def _drop(pending: Sequence[RequestFacts]) -> DropRequests:
+    buildsets = dict.fromkeys(f.request.buildsetid for f in pending)
+    return DropRequests([f.request.id for f in pending], list(buildsets))
+
+
+def _stops(facts: RequestFacts, tries: Sequence[Try]) -> Sequence[StopBuild]:
+    request = facts.request
+    if request.claimed_by_name is None:
+        return ()
+    return tuple(stop(request, t, request.claimed_by_name) for t in tries)
+
+
+def stop(request: BuildRequest, build: Try, master: str, note: str = "") -> StopBuild:
+    """Make the step that stops a try of a request."""
+    return StopBuild(
+        build_id=build.id,
+        brid=request.id,
+        number=build.number,
+        buildername=request.buildername,
+        start_time=build.start_time,
+        revision=request.revision,
+        master=master,
+        note=note,
+    )
+
+
+def _with_clobbers(stops: Sequence[StopBuild], rules: Rules) -> Sequence[Poke]:
+    if rules.clobber is None:
+        return stops
+    return (*stops, *(Clobber(s) for s in stops if rules.clobber.takes(s.buildername)))

@@ -1,0 +1,79 @@
+"""What asking for builds that were never asked for before means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from buildapi.jobs.plans import NOTHING_CREATED, OK, nothing, reason, refused
+from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
+from buildapi.model.facts import BranchFacts
+from buildapi.model.outcome import Outcome
+from buildapi.model.rules import Choice
+from buildapi.model.steps import Line, NewBuildset, NewChange, Plan, SendChange
+from buildapi.model.values import NAME_MAX, stored_property
+
+CHANGE_FAILED = "The change could not be sent"
+POISON = "masters fail on the path of its repository, which is not ASCII"
+
+
+def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
+    """Tell the schedulers of the revision: they know what is to be built of it."""
+    if facts is None:
+        return refused(f"Branch {action.branch} not found")
+    if facts.change_master is None:
+        return refused(CHANGE_FAILED, "no master that takes changes is known")
+    if not facts.path.isascii():
+        return refused(CHANGE_FAILED, POISON)
+    step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))
+    return Plan(Outcome(False, ""), pokes=(step,), lines=(Line(None, OK, CHANGE_FAILED),))
+
+
+def _link(action: NewBuild, facts: BranchFacts) -> str | None:
+    link = f"{facts.repository}/rev/{action.revision}"
+    return link if facts.repository and len(link) <= NAME_MAX else None
+
+
+def chosen_builds(
+    action: NewPGOBuild | NewNightly, facts: BranchFacts | None, who: str, choice: Choice
+) -> Plan:
+    """Ask for those of a branch's builders that a rule of the farm chooses."""
+    if facts is None:
+        return refused(f"Branch {action.branch} not found")
+    builders = [name for name in facts.builders if choice.takes(name)]
+    if not builders:
+        detail = f"no builder of {action.branch} matches {choice.pattern.pattern}"
+        return nothing(NOTHING_CREATED, detail)
+    if not facts.path.isascii():
+        return refused(NOTHING_CREATED, POISON)
+    step = NewBuildset(
+        branch=facts.path,
+        revision=action.revision,
+        reason=reason("Requested", who),
+        priority=action.priority,
+        properties=_properties(facts, {}),
+        builders=builders,
+    )
+    return Plan(Outcome(False, OK), (step,))
+
+
+def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) -> Plan:
+    """Ask for a build of one builder, for a change that says which files to take."""
+    if facts is None:
+        return refused(f"Branch {action.short_branch} not found")
+    step = NewBuildset(
+        branch=action.short_branch,
+        revision=action.revision,
+        reason=reason("Requested", who),
+        priority=action.priority,
+        properties=_properties(facts, action.properties),
+        builders=[action.builder_name],
+        change=NewChange(who, action.branch, action.revision, action.files),
+    )
+    return Plan(Outcome(False, OK), (step,))
+
+
+def _properties(facts: BranchFacts, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """List the stored properties; what is given replaces the ids of the build."""
+    ids = {"buildid": facts.buildid, "builduid": facts.builduid}
+    return [(name, stored_property(value)) for name, value in {**ids, **given}.items()]

@@ -1,0 +1,58 @@
+"""Plans that do nothing, how a plan ends, and the words of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.steps import Clobber, Line, Plan, Poke
+
+REASON_MAX = 256
+"""Characters of ``buildsets.reason``."""
+
+OK = "Ok"
+NOTHING_CREATED = "No builds to create"
+
+Did = Sequence[tuple[Poke, Sequence[Item]]]
+"""The pokes of a plan, each with what came of it."""
+
+
+def conclude(plan: Plan, made: Sequence[Item], did: Did) -> Outcome:
+    """Tell how a plan ended: what was asked for must have happened.
+
+    A clobber is something more: one that fails is an item and nothing else.
+    """
+    count = [item for poke, items in did if not isinstance(poke, Clobber) for item in items]
+    everything = (*plan.outcome.items, *made, *(item for _, items in did for item in items))
+    if not plan.lines:
+        return Outcome(plan.outcome.errors, plan.outcome.msg, everything)
+    failed = _failed((*plan.outcome.items, *count))
+    words = [line.failure if line.brid in failed else line.ok for line in plan.lines]
+    return Outcome(bool(failed), "\n".join(words), everything)
+
+
+def _failed(items: Iterable[Item]) -> set[int | None]:
+    return {item.request_id for item in items if item.state not in ("done", "nothing")}
+
+
+def reason(verb: str, who: str) -> str:
+    """Word the reason of what we create.
+
+    Masters do not coalesce requests with ``Self-serve`` in their reason.
+    """
+    return f"Self-serve: {verb} by {who}"[:REASON_MAX]
+
+
+def refused(msg: str, detail: str | None = None, *, brid: int | None = None) -> Plan:
+    """Plan nothing and report an error."""
+    return Plan(Outcome(True, msg, (Item("failed", detail or msg, request_id=brid),)))
+
+
+def nothing(msg: str, detail: str, *, brid: int | None = None, bid: int | None = None) -> Plan:
+    """Plan nothing and report that there is nothing to do."""
+    return Plan(Outcome(False, msg, (Item("nothing", detail, request_id=brid, build_id=bid),)))
+
+
+def line(brid: int) -> Line:
+    """Word how the cancel of one request ended."""
+    return Line(brid, f"{brid}: {OK}", f"Error cancelling build (request {brid})")

@@ -1,0 +1,116 @@
+"""A clobberer for the sample farm: asked to clean slaves, it remembers that it was."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from buildapi.sample.listening import Listening, QuietSite
+
+CLOBBER_TOKEN = "sample-token"  # noqa: S105  # of a farm that is not there
+REMEMBERED, ORDERS_MAX, NAME_MAX = 100, 100, 256
+BODY_MAX = 100_000
+"""Bytes."""
+
+_PATH = [b"clobber"]
+Order = dict[str, str]
+
+
+class _Bounded(Request):
+    """A request that keeps no more of its body than it may have."""
+
+    too_large = False
+    _taken = 0
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._taken += len(data)
+        self.too_large = self._taken > BODY_MAX
+        if not self.too_large:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Request is not typed
+
+
+class Clobberings(Resource):
+    """Take orders to clean the folders of builders on slaves, and list the last of them."""
+
+    isLeaf = True
+    log = Logger()
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Resource is not typed
+        self.done: deque[Order] = deque(maxlen=REMEMBERED)
+
+    def render(self, request: _Bounded) -> bytes:
+        """Answer in JSON, whatever the method."""
+        code, document = self._answer(request)
+        request.setResponseCode(code)
+        headers = request.responseHeaders
+        headers.setRawHeaders("content-type", ["application/json"])
+        if code == 405:
+            headers.setRawHeaders("allow", ["GET, POST"])
+        return json.dumps(document).encode() + b"\n"
+
+    def _answer(self, request: _Bounded) -> tuple[int, Any]:
+        if request.postpath != _PATH:
+            return 404, {"error": "there is nothing here"}
+        match request.method:
+            case b"GET":
+                return 200, list(self.done)
+            case b"POST":
+                return self._clobber(request)
+        return 405, {"error": "GET or POST"}
+
+    def _clobber(self, request: _Bounded) -> tuple[int, Any]:
+        if not _has_token(request):
+            return 403, {"error": "a bearer token is needed"}
+        if request.too_large:
+            return 413, {"error": f"at most {BODY_MAX} bytes"}
+        try:
+            orders = read_orders(request.content.read() if request.content else b"")
+        except ValueError as e:
+            return 400, {"error": str(e)}
+        self.done.extend(orders)
+        for order in orders:
+            self.log.info("sample clobberer: {slave} cleaned for {buildername}", **order)
+        return 200, {"result": "ok"}
+
+
+def _has_token(request: Request) -> bool:
+    given = request.getHeader(b"authorization") or b""
+    return hmac.compare_digest(given, b"Bearer " + CLOBBER_TOKEN.encode())
+
+
+def read_orders(body: bytes) -> Sequence[Order]:
+    """Read a JSON list of slaves and builder names; :raises ValueError: it is something else."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as e:
+        raise ValueError("the body is not JSON") from e
+    if not isinstance(document, list) or len(document) > ORDERS_MAX:
+        raise ValueError(f"a list of at most {ORDERS_MAX} orders is needed")
+    return [_order(entry) for entry in document]
+
+
+def _order(entry: Any) -> Order:
+    fields = entry if isinstance(entry, dict) else {}
+    order = {key: fields.get(key) for key in ("slave", "buildername")}
+    for key, value in order.items():
+        if not isinstance(value, str) or not 0 < len(value) <= NAME_MAX:
+            raise ValueError(f"each order needs a {key} of 1 to {NAME_MAX} characters")
+    return order  # type: ignore[return-value]  # checked
+
+
+class ClobberWeb(Listening):
+    """Serve the clobberer."""
+
+    def __init__(self, endpoint: Any) -> None:
+        self.clobberings = Clobberings()
+        site = QuietSite(self.clobberings, requestFactory=_Bounded)  # type: ignore[no-untyped-call]  # Site is not typed
+        super().__init__("sample clobberer", endpoint, site)

@@ -1,0 +1,172 @@
+"""Many job requests in one call, each answered as if it had come alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import attrs
+from twisted.internet import defer
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable
+from buildapi.web.answers import Document
+from buildapi.web.call import Call
+from buildapi.web.counter import LATE, Counter, Prepared
+from buildapi.web.form import form_of
+from buildapi.web.orders import JobRoute
+from buildapi.web.params import switch
+from buildapi.web.render import Reply
+from buildapi.web.request import SLASH
+from buildapi.web.routes import Param, Route, rule_of
+from buildapi.web.segment import Segment
+
+T = TypeVar("T")
+
+ENTRIES_MAX = 500
+AT_ONCE = 16
+"""Entries that are looked at at the same time."""
+
+ENTRY_KEYS = {"method", "path", "body", "idempotency_key"}
+METHODS = ("POST", "PUT", "DELETE")
+
+
+@attrs.frozen
+class Answered:
+    """The answer to one entry."""
+
+    status: int
+    body: Any
+
+    @classmethod
+    def of_error(cls, error: BuildAPIError) -> Answered:
+        """Answer as the error would have been."""
+        failed = {"status": "FAILED", "msg": error.msg, "code": error.code}
+        return cls(error.status, failed)
+
+
+class Batch:
+    """Take lists of job requests; ``recording_seconds`` bounds how long new ones are recorded."""
+
+    def __init__(
+        self,
+        routes: Sequence[JobRoute],
+        counter: Counter,
+        clock: Callable[[], float],
+        recording_seconds: float,
+    ) -> None:
+        rules = [Rule(rule_of(r.path), methods=[r.method], endpoint=r) for r in routes]
+        self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
+        self._counter, self._clock, self._seconds = counter, clock, recording_seconds
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("POST", "/self-serve/batch", self.batch, BATCH, (DRY_RUN, ENTRIES), job=True)]
+
+    async def batch(self, call: Call) -> Reply:
+        """Check all entries, then record and send them in their order."""
+        entries = call.entries
+        if len(entries) > ENTRIES_MAX:
+            raise BadRequest(f"A batch has at most {ENTRIES_MAX} job requests, not {len(entries)}")
+        dry_run = switch(call.query, form_of({}), "dry_run")
+        began = self._clock()
+
+        async def prepare(number: int) -> Prepared | BuildAPIError:
+            if self._is_late(began):
+                return Unavailable(LATE)
+            return await self._prepare(call, number, entries[number], dry_run=dry_run)
+
+        prepared = await each(AT_ONCE, range(len(entries)), prepare)
+        answers = await self._counter.take(prepared, lambda: self._is_late(began))
+        told = [attrs.asdict(_answered(answer)) for answer in answers]
+        return attrs.evolve(Reply.data("Batch", Document.of(told)), fresh=True)
+
+    def _is_late(self, began: float) -> bool:
+        return self._clock() - began > self._seconds
+
+    async def _prepare(
+        self, call: Call, number: int, entry: Any, *, dry_run: bool
+    ) -> Prepared | BuildAPIError:
+        try:
+            route, one = self._call(call, number, entry, dry_run=dry_run)
+            return await self._counter.prepare(route, one)
+        except BuildAPIError as e:
+            return e
+
+    def _call(self, call: Call, number: int, entry: Any, *, dry_run: bool) -> tuple[JobRoute, Call]:
+        """Make the call that an entry stands for."""
+        method, path, body, key = _read(entry)
+        inside = path.startswith(call.mount + "/")
+        route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
+        if "wait" in body:
+            raise BadRequest("Parameter wait has no meaning in a batch")
+        body = body | ({"dry_run": True} if dry_run else {})
+        if not key and call.key:
+            key = f"{call.key}#{number}"
+        return route, attrs.evolve(call, path=values, query={}, body=form_of(body), key=key)
+
+    def _match(self, method: str, path: str) -> tuple[JobRoute, Mapping[str, str]]:
+        marked = path.replace("%2F", SLASH).replace("%2f", SLASH)
+        try:
+            decoded = unquote(marked, errors="strict")
+            route, values = self._map.bind("localhost").match(decoded, method)
+        except UnicodeDecodeError as e:
+            raise BadRequest("The path is not UTF-8") from e
+        except HTTPException as e:
+            raise NotFound(f"There is no job request {method} {path[:200]}") from e
+        return route, values
+
+
+def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
+    if not isinstance(entry, dict) or not entry.keys() <= ENTRY_KEYS:
+        raise BadRequest(f"An entry is a JSON object of {', '.join(sorted(ENTRY_KEYS))}")
+    method, path = entry.get("method", "POST"), entry.get("path")
+    body, key = entry.get("body"), entry.get("idempotency_key")
+    if method not in METHODS:
+        raise BadRequest(f"method must be one of {', '.join(METHODS)}")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise BadRequest("path must be a path such as /self-serve/try/build")
+    if path.startswith("//") or "?" in path or "#" in path:
+        raise BadRequest("path must be a path alone; parameters go into body")
+    if not isinstance(body, dict | None):
+        raise BadRequest("body must be a JSON object")
+    if not isinstance(key, str | None):
+        raise BadRequest("idempotency_key must be a text")
+    return method, path, body or {}, key or ""
+
+
+def _answered(answer: Reply | BuildAPIError) -> Answered:
+    if isinstance(answer, BuildAPIError):
+        return Answered.of_error(answer)
+    return Answered(answer.status, answer.document.value)
+
+
+async def each(
+    at_once: int, values: Sequence[int], do: Callable[[int], Awaitable[T]]
+) -> Sequence[T]:
+    """Do something with each value, a bounded number at a time; give the results in order."""
+    left, results = iter(values), dict[int, T]()
+
+    async def work() -> None:
+        for value in left:
+            results[value] = await do(value)
+
+    workers = [defer.ensureDeferred(work()) for _ in range(at_once)]
+    try:
+        await defer.gatherResults(workers, consumeErrors=True)
+    except defer.FirstError as e:
+        for worker in workers:
+            worker.cancel()
+        e.subFailure.raiseException()
+    return [results[value] for value in values]
+
+
+BATCH = f"Send up to {ENTRIES_MAX} job requests; each has its own status and body in the answer."
+DRY_RUN = Param("dry_run", "1, in the query: answer with what would be done, and do nothing")
+ENTRIES = Param(
+    "(the body)",
+    "a JSON list of objects with method (default POST), path, body (its parameters) and"
+    " idempotency_key; path and body are those of the single job request",
+)

@@ -1,0 +1,216 @@
+"""Take checked job requests: do them, show what they would do, or give the first answer again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+import msgspec
+from twisted.internet import defer
+
+from buildapi.errors import BuildAPIError, InProgress, Unavailable
+from buildapi.interfaces import JobStore, Observer
+from buildapi.jobs.decide import decide
+from buildapi.model.records import JobKey
+from buildapi.model.rules import Rules
+from buildapi.model.steps import Plan
+from buildapi.model.wire import JobMessage, item_data
+from buildapi.web.answers import Document
+from buildapi.web.call import Call
+from buildapi.web.deadline import Deadline
+from buildapi.web.desk import Desk, shielded
+from buildapi.web.keys import Keys, key_of
+from buildapi.web.orders import WAIT_MAX, JobRoute, Order
+from buildapi.web.params import duration, given_once, switch
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import Handler, Route
+from buildapi.web.shapes import job_json
+from buildapi.web.watch import JobWatch
+
+
+@attrs.frozen
+class Ticket:
+    """A job request that is checked, and not yet recorded."""
+
+    route: JobRoute
+    order: Order
+    who: str
+    key: JobKey | None
+
+
+@attrs.frozen
+class Receipt:
+    """A job request that is accepted."""
+
+    route: JobRoute
+    job_id: int
+    words: str
+
+    def reply(self, job: dict[str, Any] | None = None) -> Reply:
+        """Tell so, with what became of it if that was waited for."""
+        msg = f"{self.words} is queued as job {self.job_id}"
+        told = {"status": "OK", "request_id": self.job_id, "msg": msg}
+        document = Document.of(told | ({"job": job} if job else {}))
+        shown = Reply.data("Accepted", document)
+        if self.route.followed:
+            page = Page("accepted.html", "Accepted", {"msg": msg, "job_id": self.job_id})
+            where = f"/self-serve/jobs/{self.job_id}"
+            shown = Reply(document, page, location=where)
+        return attrs.evolve(shown, status=202, fresh=True)
+
+
+LATE = "Not accepted: the batch takes too long just now"
+
+Prepared = Ticket | Receipt | Reply
+"""A call so far: to be recorded, accepted before, or answered with its plan."""
+
+
+@attrs.frozen
+class Counter:
+    """Serve job requests; ``looking`` bounds how long reading for a plan may take.
+
+    ``branch`` raises NotFound for a name that is no branch.
+    """
+
+    _branch: Callable[[str], object]
+    _desk: Desk
+    _store: JobStore
+    _observer: Observer
+    _rules: Rules
+    _keys: Keys
+    _watch: JobWatch
+    _looking: Deadline
+
+    def routes(self, routes: Sequence[JobRoute]) -> Sequence[Route]:
+        """Give the routes that serve job requests."""
+        return [route.served(self._handler(route)) for route in routes]
+
+    def _handler(self, route: JobRoute) -> Handler:
+        async def handler(call: Call) -> Reply:
+            return await self.serve(route, call)
+
+        return handler
+
+    async def serve(self, route: JobRoute, call: Call) -> Reply:
+        """Answer one call."""
+        self._admit(call)
+        seconds = duration(given_once(call.query, call.form, "wait"), "wait", WAIT_MAX)
+        match await self.prepare(route, call):
+            case Reply() as plan:
+                return plan
+            case Receipt() as receipt:
+                return await self._answer(receipt, seconds)
+            case Ticket() as ticket:
+                return await self._answer(await shielded(self._accept(ticket)), seconds)
+
+    async def prepare(self, route: JobRoute, call: Call) -> Prepared:
+        """Check a call, and do what needs no recording."""
+        self._admit(call)
+        if switch(call.query, call.form, "dry_run"):
+            return await self._plan(await route.check(call), call.user)
+        key = key_of(call, route)
+        if key is not None and (first := await self._first(route, key)):
+            return first
+        order = await route.check(call)
+        known = None if key is None else attrs.evolve(key, words=order.words)
+        return Ticket(route, order, call.user, known)
+
+    def _admit(self, call: Call) -> None:
+        """Refuse nobody, then what is of no branch, before anything else is looked at."""
+        _ = call.user
+        self._branch(call.path["branch"])
+
+    async def take(
+        self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
+    ) -> Sequence[Reply | BuildAPIError]:
+        """Record and send many in their order, none any more once it is late.
+
+        Goes on to the end even where the client goes away.
+        """
+        return await shielded(self._take(prepared, is_late))
+
+    async def _take(
+        self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
+    ) -> Sequence[Reply | BuildAPIError]:
+        going: list[defer.Deferred[Reply | BuildAPIError]] = []
+        for one in prepared:
+            match one:
+                case Ticket():
+                    going.append(await self._begin(one, late=is_late()))
+                case Receipt():
+                    going.append(defer.succeed(one.reply()))
+                case _:
+                    going.append(defer.succeed(one))
+        return await defer.gatherResults(going)
+
+    async def _begin(self, ticket: Ticket, *, late: bool) -> defer.Deferred[Reply | BuildAPIError]:
+        """Record one; give what comes of it once it is sent."""
+        if late:
+            return defer.succeed(Unavailable(LATE))
+        try:
+            message = await self._desk.record(ticket.order.action, ticket.who, ticket.key)
+        except InProgress as e:
+            return defer.ensureDeferred(_caught(self._second(ticket, e)))
+        except BuildAPIError as e:
+            return defer.succeed(e)
+        return defer.ensureDeferred(_caught(self._send(ticket, message)))
+
+    async def _accept(self, ticket: Ticket) -> Receipt:
+        try:
+            message = await self._desk.record(ticket.order.action, ticket.who, ticket.key)
+        except InProgress as e:
+            return await self._second(ticket, e)
+        return await self._send(ticket, message)
+
+    async def _send(self, ticket: Ticket, message: JobMessage) -> Receipt:
+        await self._desk.send(message)
+        return Receipt(ticket.route, message.request_id, ticket.order.words)
+
+    async def _first(self, route: JobRoute, key: JobKey) -> Receipt | None:
+        known = await self._keys.known(key.name, key.content)
+        return None if known is None else Receipt(route, *known)
+
+    async def _second(self, ticket: Ticket, error: InProgress) -> Receipt:
+        """Give the answer of the first of two that come at once."""
+        first = None if ticket.key is None else await self._first(ticket.route, ticket.key)
+        if first is None:
+            raise error
+        return first
+
+    async def _answer(self, receipt: Receipt, seconds: float) -> Reply:
+        if seconds <= 0:
+            return receipt.reply()
+        await self._watch.finished(receipt.job_id, seconds)
+        try:
+            job = await self._looking.bound(self._store.get(receipt.job_id))
+        except Unavailable:  # a 503 would say that it is not accepted
+            job = None
+        return receipt.reply(None if job is None else job_json(job))
+
+    async def _plan(self, order: Order, who: str) -> Reply:
+        """Tell what a job request would do just now; nothing is recorded or sent."""
+        facts = await self._looking.bound(self._observer.read(order.action))
+        plan = decide(order.action, facts, who, self._rules)
+        words = f"{order.words} would do this; nothing was done"
+        told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
+        return attrs.evolve(Reply.data("Plan", Document.of(told)), fresh=True)
+
+
+async def _caught(work: Awaitable[Receipt]) -> Reply | BuildAPIError:
+    try:
+        return (await work).reply()
+    except BuildAPIError as e:
+        return e
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Shape a plan: what would be written, whom it would be asked of, and what is known now."""
+    outcome = plan.outcome
+    return {
+        "errors": outcome.errors,
+        "msg": outcome.msg,
+        "items": [item_data(item) for item in outcome.items],
+        "writes": msgspec.to_builtins(list(plan.writes)),
+        "pokes": msgspec.to_builtins(list(plan.pokes)),
+    }

@@ -1,0 +1,176 @@
+"""The job requests of revisions: new builds, and the cancel of all that is open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.interfaces import Builds, Directory
+from buildapi.model.actions import (
+    SELF_SERVE,
+    CancelRevision,
+    NewBuild,
+    NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
+)
+from buildapi.model.branches import Branch
+from buildapi.model.values import InvalidValueError
+from buildapi.web.call import Call
+from buildapi.web.deadline import Deadline
+from buildapi.web.form import Form
+from buildapi.web.jobrequests import PRIORITY, priority_of
+from buildapi.web.orders import JobRoute, Order
+from buildapi.web.params import Query, given, given_once, switch
+from buildapi.web.reads import BUILDERS_DAYS, REVISION_PREFIX
+from buildapi.web.routes import Param
+
+T = TypeVar("T")
+
+
+@attrs.define
+class Revisions:
+    """Check job requests of revisions; ``now`` gives seconds since the epoch.
+
+    ``looking`` bounds how long it may take to find out whether a builder is known.
+    """
+
+    _branch: Callable[[str], Branch]
+    _builds: Builds
+    _directory: Directory
+    _now: Callable[[], float]
+    _looking: Deadline
+
+    def routes(self) -> Sequence[JobRoute]:
+        """List the routes."""
+        rev = "/self-serve/{branch}/rev/{revision}"
+        builder = "/self-serve/{branch}/builders/{builder}/{revision}"
+        special = (PROPERTIES, FILES)
+        return (
+            JobRoute("DELETE", rev, self.cancel, CANCEL, CANCEL_PARAMS),
+            JobRoute("POST", rev, self.build, BUILD, (), followed=False),
+            JobRoute("POST", f"{rev}/pgo", self.pgo, PGO, (PRIORITY,), followed=False),
+            JobRoute("POST", f"{rev}/nightly", self.nightly, NIGHTLY, (PRIORITY,), followed=False),
+            JobRoute("POST", builder, self.builder, BUILDER, (PRIORITY, *special), followed=False),
+        )
+
+    async def cancel(self, call: Call) -> Order:
+        """Cancel what is open of a revision."""
+        branch, revision = self._what(call)
+        where = call.query, call.form
+        action = _valid(
+            lambda: CancelRevision(
+                branch.name,
+                revision[:REVISION_PREFIX],
+                only=_text(*where, "only", None),
+                builders=tuple(given(*where, "builder")),
+                exclude_builds=switch(*where, "exclude_builds"),
+                reason=_text(*where, "reason", ""),
+            )
+        )
+        return Order(action, f"Cancel of revision {revision} on {branch.name}")
+
+    async def build(self, call: Call) -> Order:
+        """Ask for what the schedulers build of a revision."""
+        branch, revision = self._what(call)
+        action = _valid(lambda: NewBuild(branch.name, revision))
+        return Order(action, f"New build of revision {revision} on {branch.name}")
+
+    async def pgo(self, call: Call) -> Order:
+        """Ask for PGO builds."""
+        branch, revision = self._what(call)
+        priority = priority_of(call.form, 0)
+        action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
+        return Order(action, f"PGO builds of revision {revision} on {branch.name}")
+
+    async def nightly(self, call: Call) -> Order:
+        """Ask for nightly builds."""
+        branch, revision = self._what(call)
+        priority = priority_of(call.form, 0)
+        action = _valid(lambda: NewNightly(branch.name, revision, priority))
+        return Order(action, f"Nightly builds of revision {revision} on {branch.name}")
+
+    async def builder(self, call: Call) -> Order:
+        """Ask for a build of one builder."""
+        branch, revision = self._what(call)
+        name = call.path["builder"]
+        action = _valid(
+            lambda: NewBuilderBuild(
+                branch=branch.name + SELF_SERVE,
+                revision=revision,
+                builder_name=name,
+                priority=priority_of(call.form, 0),
+                properties=_json(call.form.get("properties"), "properties", dict),
+                files=tuple(_json(call.form.get("files"), "files", list)),
+            )
+        )
+        await self._know(name)
+        return Order(action, f"New build of {name} at revision {revision}")
+
+    def _what(self, call: Call) -> tuple[Branch, str]:
+        _ = call.user
+        return self._branch(call.path["branch"]), call.path["revision"]
+
+    async def _know(self, builder: str) -> None:
+        """Refuse a builder nobody has: its request would wait for ever."""
+        if self._is_listed(builder):
+            return
+        since = int(self._now()) - BUILDERS_DAYS * 86400
+        if not await self._looking.bound(self._builds.has_builder(builder, since)):
+            raise BadRequest(
+                f"Unknown builder {builder}: the farm does not list it, and it had no request in"
+                f" the last {BUILDERS_DAYS} days"
+            )
+
+    def _is_listed(self, builder: str) -> bool:
+        try:
+            builders = self._directory.builders()
+        except Unavailable:  # not read yet: those with requests are known all the same
+            return False
+        return builders is not None and builder in builders
+
+
+def _text(query: Query, form: Form, name: str, default: Any) -> Any:
+    """Give a parameter as it is; missing or empty means the default."""
+    value = given_once(query, form, name)
+    return default if value is None or value == "" else value
+
+
+def _valid(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except InvalidValueError as e:
+        raise BadRequest(f"Bad {e.field}: {e}") from e
+
+
+def _json(value: Any, name: str, kind: type) -> Any:
+    """Read a field that is JSON in a form, or the value itself in a JSON body."""
+    if value is None or value == "":
+        return kind()
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError) as e:
+        raise BadRequest(f"Bad {name}: it is not JSON") from e
+    if not isinstance(found, kind):
+        raise BadRequest(f"Bad {name}: it is not a JSON {KINDS[kind]}")
+    return found
+
+
+KINDS: dict[type, str] = {dict: "object", list: "list"}
+CANCEL_PARAMS = (
+    Param("only", "pending or running: leave the others alone"),
+    Param("builder", "a pattern such as *talos*, also repeated: leave all other builders alone"),
+    Param("exclude_builds", "1: leave builders alone that compile"),
+    Param("reason", "why, up to 200 characters; shown with the stopped builds"),
+)
+PROPERTIES = Param("properties", "a JSON object: properties of the build")
+FILES = Param("files", "a JSON list of texts: files of the change, for tests what to install")
+CANCEL = "Cancel all pending requests of a revision, and stop its running builds."
+BUILD = "Build what the schedulers build of a revision."
+PGO = "Ask for the PGO builds of a revision."
+NIGHTLY = "Ask for the nightly builds of a revision."
+BUILDER = "Ask for a build of one builder at a revision."

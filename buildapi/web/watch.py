@@ -1,0 +1,86 @@
+"""Wait for jobs to be finished, all of them with one query at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.errors import Unavailable
+from buildapi.interfaces import JobStore
+
+SECONDS = 0.5
+"""Between two looks; reports that arrive in this process are seen at once."""
+
+WAITING_MAX = 1000
+"""Most who may wait; any more are answered at once."""
+
+log = Logger()
+
+
+@attrs.define
+class JobWatch:
+    """Watch jobs that somebody waits for; ``reactor`` provides IReactorTime."""
+
+    _reactor: Any
+    _store: JobStore
+    _waiting: dict[int, list[defer.Deferred[None]]] = attrs.field(factory=dict, init=False)
+    _loop: Any = attrs.field(default=None, init=False)
+    _looking: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    async def finished(self, job_id: int, seconds: float) -> None:
+        """Wait until a job is finished, but no longer than ``seconds``."""
+        if self._closed or seconds <= 0 or sum(map(len, self._waiting.values())) >= WAITING_MAX:
+            return
+        waiting: defer.Deferred[None] = defer.Deferred()
+        self._waiting.setdefault(job_id, []).append(waiting)
+        self._watch()
+        self.look()
+        try:
+            await waiting.addTimeout(seconds, self._reactor)
+        except defer.TimeoutError:
+            pass
+        finally:
+            self._forget(job_id, waiting)
+
+    def close(self) -> None:
+        """Let nobody wait any more: we are stopping."""
+        self._closed = True
+        self._release(list(self._waiting))
+
+    def look(self) -> None:
+        """Look now: something may have changed."""
+        if self._waiting and not self._looking:
+            self._looking = True
+            defer.ensureDeferred(self._look())
+
+    async def _look(self) -> None:
+        try:
+            self._release(list(await self._store.finished(list(self._waiting))))
+        except Unavailable as e:
+            log.debug("jobs that are waited for not looked at: {msg}", msg=e.msg)
+        finally:
+            self._looking = False
+
+    def _release(self, job_ids: list[int]) -> None:
+        for job_id in job_ids:
+            for waiting in list(self._waiting.get(job_id, ())):
+                if not waiting.called:
+                    waiting.callback(None)
+
+    def _watch(self) -> None:
+        if self._loop is None:
+            self._loop = task.LoopingCall(self.look)
+            self._loop.clock = self._reactor
+            self._loop.start(SECONDS, now=False)
+
+    def _forget(self, job_id: int, waiting: defer.Deferred[None]) -> None:
+        left = [w for w in self._waiting.pop(job_id, ()) if w is not waiting]
+        if left:
+            self._waiting[job_id] = left
+        if not self._waiting and self._loop is not None:
+            self._loop.stop()
+            self._loop = None
