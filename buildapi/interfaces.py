@@ -9,6 +9,15 @@ from buildapi.model.actions import Action
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
 from buildapi.model.facts import Known
+from buildapi.model.farmwide import (
+    BranchFilter,
+    PendingEntry,
+    Portion,
+    PushCounts,
+    RecentBuild,
+    RevisionEntry,
+    RunningBuild,
+)
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import (
@@ -160,6 +169,34 @@ class Builds(Protocol):
 
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         """List what belongs to the changes of an author, at most 200 rows of each kind."""
+
+
+class FarmWideReads(Protocol):
+    """Read what is on all branches."""
+
+    async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
+        """List pending requests, the latest submitted first."""
+
+    async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
+        """List running builds, the latest started first."""
+
+    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
+        """List requests whose revision begins with ``prefix``, for each build of theirs."""
+
+    async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
+        """Count pushes from ``start`` to ``end``, both included; None is no end."""
+
+
+class RecentBuilds(Protocol):
+    """Read which builds ran last."""
+
+    async def recent(
+        self, slaves: Sequence[str], *, greedy: bool, limit: int
+    ) -> Sequence[RecentBuild]:
+        """List at most ``limit`` builds, newest first; without ``slaves`` running ones too.
+
+        With ``greedy`` the names of slaves begin with one of ``slaves``, else they equal one.
+        """
 
 
 class Observer(Protocol):

@@ -38,6 +38,7 @@ def logged_errors() -> Iterator[list[dict[str, Any]]]:
     globalLogPublisher.addObserver(observe)
     yield errors
     gc.collect()  # reports "Unhandled error in Deferred"
+    gc.freeze()  # what outlives this test need not be looked at after every other
     globalLogPublisher.removeObserver(observe)
     calls = reactor.getDelayedCalls()  # type: ignore[attr-defined]  # the module
     left = [c for c in calls if c not in before and c.active()]

@@ -26,11 +26,14 @@ from buildapi.buildbot.directory import (
 )
 from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
+from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds
+from buildapi.buildbot.v08.statusdb import SQLRecentBuilds
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_jobs_schema, create_marker_table
+from buildapi.db.sql import Database
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
@@ -44,6 +47,7 @@ from buildapi.web.channel import Traffic
 from buildapi.web.counter import Counter
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
+from buildapi.web.farmwide import FarmWide
 from buildapi.web.jobrequests import JobRequests
 from buildapi.web.keys import Keys
 from buildapi.web.listener import Listener
@@ -320,15 +324,31 @@ class Assembly:
         revisions = Revisions(reads.branch, self.builds, self.directory, self.now, part["looking"])
         taken = [*jobs.routes(), *revisions.routes()]
         batch = Batch(taken, counter, self.reactor.seconds, web.answer_seconds * SHARES["batch"])
-        routes = [*reads.routes(), *counter.routes(taken), *batch.routes()]
+        accepting = [*counter.routes(taken), *batch.routes()]
+        routes = [*reads.routes(), *self.farm_wide().routes(), *accepting]
         return [*home(routes, self.directory), *routes]
 
     @cached_property
     def builds(self) -> SQLBuilds:
         """What is read from the replica, and from the primary what it lacks."""
+        return SQLBuilds(self.replica_db, self._primary())
+
+    def farm_wide(self) -> FarmWide:
+        """The pages about the whole farm."""
+        return FarmWide(
+            self.directory,
+            SQLFarmWide(self.replica_db, self._primary()),
+            SQLRecentBuilds(self.status_db),
+            self.answers,
+            self.config.web.timezone,
+            self.now,
+        )
+
+    def _primary(self) -> Database | None:
+        """Give the primary where the replica is another database."""
         databases = self.config.databases
         apart = databases.scheduler.url != databases.scheduler_replica.url
-        return SQLBuilds(self.replica_db, self.scheduler_db if apart else None)
+        return self.scheduler_db if apart else None
 
     # --- starting
 

@@ -144,7 +144,12 @@ def _valid(make: Callable[[], T]) -> T:
     try:
         return make()
     except InvalidValueError as e:
-        raise BadRequest(f"Bad {e.field}: {e}") from e
+        name = e.field if e.field.isidentifier() else "properties"
+        raise BadRequest(f"Bad {PARAMETERS.get(name, name)}: {e}") from e
+
+
+PARAMETERS = {"builders": "builder"}
+"""The name of a parameter that differs from that of the field it fills."""
 
 
 def _json(value: Any, name: str, kind: type) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,16 @@ def sample(tmp_path: Path) -> Iterator[Service]:
 
 
 def items(service: Service) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = service.client.get(BRANCH).body
-    return found
+    """List what is of today and of yesterday: just after midnight today is empty."""
+    now = datetime.now(UTC)
+    days = [f"{now - timedelta(days=n):%Y-%m-%d}" for n in range(2)]
+    return [item for day in days for item in service.client.get(f"{BRANCH}?date={day}").body]
+
+
+def quick(service: Service) -> dict[str, Any]:
+    """Find a build that passed, the shortest one: what is built again should not take long."""
+    passed = [item for item in items(service) if item.get("status") == 0]
+    return min(passed, key=lambda build: build["endtime"] - build["starttime"])
 
 
 def of_request(service: Service, request_id: int) -> dict[str, Any]:
@@ -52,7 +61,7 @@ def test_a_rebuild_goes_pending_running_done_and_a_restart_goes_on(sample: Servi
         "mozilla-inbound",
         "try",
     }
-    build = next(item for item in items(sample) if item.get("status") == 0)
+    build = quick(sample)
 
     job = client.done(client.post(f"{BRANCH}/build", build_id=build["build_id"], count=3))
 
@@ -66,7 +75,7 @@ def test_a_rebuild_goes_pending_running_done_and_a_restart_goes_on(sample: Servi
     for request_id in made:
         assert wait_for(sample, request_id, "complete")["build_ids"]
     assert client.get(f"/self-serve/jobs/{job['id']}").body == job
-    build = next(item for item in items(sample) if item.get("status") == 0)
+    build = quick(sample)
     again = client.done(client.post(f"{BRANCH}/build", build_id=build["build_id"], count=3))
     assert len(again["items"]) == 3
 
@@ -85,7 +94,7 @@ def test_cancelling_works_for_pending_and_running(sample: Service) -> None:
 
 
 def test_the_user_is_you_on_loopback_and_whom_a_proxy_names(sample: Service) -> None:
-    build = next(item for item in items(sample) if item.get("status") == 0)
+    build = quick(sample)
     job = sample.client.done(sample.client.post(f"{BRANCH}/build", build_id=build["build_id"]))
     assert job["who"] == "sheriff@example.org"
     assert "you@localhost" in sample.output(), "the override is said loudly"
@@ -93,7 +102,7 @@ def test_the_user_is_you_on_loopback_and_whom_a_proxy_names(sample: Service) -> 
 
 def test_a_job_accepted_before_a_kill_is_carried_out_after_it(sample: Service) -> None:
     """The queue of the embedded broker is gone with the process; the table is not."""
-    build = next(item for item in items(sample) if item.get("status") == 0)
+    build = quick(sample)
     accepted = sample.client.post(f"{BRANCH}/build", build_id=build["build_id"])
     sample.kill()
     sample.up()

@@ -1,0 +1,230 @@
+"""Read what pages about the whole farm show from the scheduler database of a 0.8 farm.
+
+No query is without a bound: a list ends at the pool's rows, counts have a first second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.buildbot.v08.queries import (
+    BUILDS,
+    PENDING,
+    REQUESTS,
+    maybe_seconds,
+    seconds,
+)
+from buildapi.buildbot.v08.reads import bounded
+from buildapi.db.sql import Database, Query, like_prefix
+from buildapi.jobs.farmwide import running_builds
+from buildapi.model.branches import Branch, begins
+from buildapi.model.farmwide import (
+    BranchFilter,
+    PendingEntry,
+    Portion,
+    PushCounts,
+    RevisionEntry,
+    RunningBuild,
+    RunningRow,
+)
+
+FOREVER = 2**53
+"""A time after all times, which every database can compare with."""
+
+
+@attrs.define
+class SQLFarmWide:
+    """Read from a replica, and from the primary a revision the replica does not have (yet)."""
+
+    _replica: Database
+    _primary: Database | None = None
+
+    async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
+        """List pending requests, the latest submitted first.
+
+        :raises BadRequest: there are more than one read may take.
+        """
+        where, params = let_through("ss.branch", branches)
+        if portion.limit is None:
+            entries = await bounded(pending(where).many(self._replica, **params))
+            return entries[portion.offset :]
+        return await bounded(
+            pending(where, " LIMIT :limit OFFSET :offset").many(
+                self._replica, limit=portion.limit, offset=portion.offset, **params
+            )
+        )
+
+    async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
+        """List running builds, the latest started first.
+
+        :raises BadRequest: there are more than one read may take.
+        """
+        where, params = let_through("ss.branch", branches)
+        builds = running_builds(await bounded(running(where).many(self._replica, **params)))
+        end = None if portion.limit is None else portion.offset + portion.limit
+        return builds[portion.offset : end]
+
+    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
+        """List requests of revisions that begin with ``prefix``, for each build; newest first.
+
+        :raises BadRequest: there are more than one read may take.
+        """
+        if not prefix.isascii():  # no revision is so, and MySQL may not compare it with one
+            return []
+        where, params = let_through("ss.branch", branches)
+        query, params = of_revision(where), {**params, "revision": like_prefix(prefix)}
+        entries = await bounded(query.many(self._replica, **params))
+        if not entries and self._primary is not None:
+            return await bounded(query.many(self._primary, **params))
+        return entries
+
+    async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
+        """Count pushes from ``start`` to ``end``, both included; None is no end."""
+        where, params = let_through("c.branch", branches)
+        span = {"start": start, "end": FOREVER if end is None else end}
+        counting = pushes(where).many(self._replica, **FOLLOWING, **span, **params)
+        return PushCounts(dict(await bounded(counting)))
+
+
+# --- the queries
+
+
+def text_of(column: str) -> str:
+    """Spell a column so that MySQL compares any text with it, also one that it cannot store.
+
+    No index helps then.
+    """
+    return f"CAST({column} AS CHAR)"
+
+
+def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any]]:
+    """Spell "the filter lets this stored branch through" [docs/compatibility.md, "Branches"]."""
+    if branches.is_open:
+        return "1 = 1", {}
+    spelling = _Spelling(text_of(column))
+    parts = [spelling.belongs(b) for b in branches.branches]
+    parts += [spelling.like(f"%{like_prefix(text)}") for text in branches.texts]
+    return f"({' OR '.join(parts)})", spelling.params
+
+
+@attrs.define
+class _Spelling:
+    """Conditions on one column, and the parameters they need."""
+
+    column: str
+    params: dict[str, Any] = attrs.field(factory=dict)
+
+    def like(self, pattern: str) -> str:
+        return f"{self.column} LIKE :{self._named(pattern)} ESCAPE '|'"
+
+    def begins(self, text: str) -> str:
+        equal = f"{self.column} = :{self._named(text)}"
+        return f"({equal} OR {self.like(like_prefix(text + '-'))})"
+
+    def belongs(self, branch: Branch) -> str:
+        """Spell ``Branch.owns``: a name of ours fits, and no longer one of another branch does."""
+        return f"({' OR '.join(self._fits(branch, name) for name in branch.names)})"
+
+    def _fits(self, branch: Branch, name: str) -> str:
+        longer = [self.begins(rival) for rival in branch.rivals if begins(rival, name)]
+        ours = self.begins(name)
+        return f"({ours} AND NOT ({' OR '.join(longer)}))" if longer else ours
+
+    def _named(self, value: str) -> str:
+        name = f"branch{len(self.params)}"
+        self.params[name] = value
+        return name
+
+
+def pending(where: str, part: str = "") -> Query[PendingEntry]:
+    """Pending requests, the latest submitted first; ``part`` is a LIMIT clause."""
+    return Query(
+        "SELECT br.id, br.buildername, br.submitted_at, ss.branch, ss.revision"  # noqa: S608  # constants and parameter names
+        f" FROM {REQUESTS} WHERE {PENDING} AND {where}"
+        f" ORDER BY br.submitted_at DESC, br.id DESC{part}",
+        _pending_row,
+    )
+
+
+def _pending_row(id_: int, builder: str, submitted_at: Any, *source: Any) -> PendingEntry:
+    return PendingEntry(id_, builder, seconds(submitted_at), *source)
+
+
+def running(where: str) -> Query[RunningRow]:
+    """Builds that have not ended, of requests that a master works on; newest first."""
+    return Query(
+        "SELECT b.id, b.number, b.start_time, br.id, br.buildername, br.claimed_by_name,"  # noqa: S608  # constants and parameter names
+        " br.claimed_by_incarnation, br.claimed_at, br.submitted_at, ss.branch, ss.revision"
+        f" FROM {BUILDS} WHERE br.complete = 0 AND br.claimed_at > 0 AND b.finish_time IS NULL"
+        f" AND {where} ORDER BY b.id DESC",
+        _running_row,
+    )
+
+
+def _running_row(*c: Any) -> RunningRow:
+    return RunningRow(
+        build_id=c[0],
+        number=c[1],
+        start_time=seconds(c[2]),
+        request_id=c[3],
+        buildername=c[4],
+        claimed_by_name=c[5],
+        claimed_by_incarnation=c[6],
+        claimed_at=seconds(c[7]),
+        submitted_at=seconds(c[8]),
+        branch=c[9],
+        revision=c[10],
+    )
+
+
+def of_revision(where: str) -> Query[RevisionEntry]:
+    """Requests whose revision is ``LIKE :revision``, for each build of theirs; newest first."""
+    return Query(
+        "SELECT br.id, br.buildsetid, br.buildername, br.submitted_at, br.claimed_at,"  # noqa: S608  # constants and parameter names
+        " br.claimed_by_name, br.complete, br.results, b.number, b.start_time, b.finish_time,"
+        f" ss.branch, ss.revision FROM {REQUESTS} LEFT JOIN builds b ON b.brid = br.id"
+        f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where} ORDER BY br.id DESC, b.id DESC",
+        _revision_row,
+    )
+
+
+def _revision_row(*c: Any) -> RevisionEntry:
+    return RevisionEntry(
+        id=c[0],
+        buildsetid=c[1],
+        buildername=c[2],
+        submitted_at=seconds(c[3]),
+        claimed_at=maybe_seconds(c[4]),
+        claimed_by_name=c[5],
+        complete=bool(c[6]),
+        results=c[7],
+        number=c[8],
+        start_time=maybe_seconds(c[9]),
+        finish_time=maybe_seconds(c[10]),
+        branch=c[11],
+        revision=c[12],
+    )
+
+
+FOLLOWING = {"tests": "%unittest", "performance": "%talos"}
+"""Branches of builds that follow others: what is there was pushed before."""
+
+
+def pushes(where: str) -> Query[tuple[str, int]]:
+    """Authors, and the different source stamps with a change of theirs in ``[:start, :end]``."""
+    return Query(
+        "SELECT author, COUNT(*) FROM (SELECT DISTINCT ss.revision, ss.branch, c.author"  # noqa: S608  # constants and parameter names
+        " FROM changes c JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"
+        " JOIN sourcestamps ss ON ss.id = sc.sourcestampid"
+        " WHERE c.when_timestamp >= :start AND c.when_timestamp <= :end"
+        " AND c.branch NOT LIKE :tests AND c.branch NOT LIKE :performance"
+        f" AND {where}) pushed GROUP BY author ORDER BY author",
+        _count_row,
+    )
+
+
+def _count_row(author: str, count: int) -> tuple[str, int]:
+    return author, count

@@ -1,0 +1,65 @@
+"""What rows of the whole farm mean: the branch they are shown under, which share a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+from buildapi.model.farmwide import RunningBuild, RunningRow
+
+UNKNOWN = "Unknown"
+"""What a missing branch or revision is shown as."""
+
+STORED_MAX = 10_000
+"""Stored branches whose names are remembered while one list is made."""
+
+
+def branch_namer(names: Iterable[str]) -> Callable[[str | None], str]:
+    """Make what names a stored branch: by the longest name its last part begins with.
+
+    Of ``releases/mozilla-beta-linux-unittest`` the last part is after the slash.
+    """
+    longest_first = sorted(names, key=len, reverse=True)
+
+    @lru_cache(STORED_MAX)
+    def name(stored: str | None) -> str:
+        last = (stored or "").rpartition("/")[2]
+        return next((n for n in longest_first if n and last.startswith(n)), UNKNOWN)
+
+    return name
+
+
+def running_builds(rows: Iterable[RunningRow]) -> list[RunningBuild]:
+    """Make one build of the rows of coalesced requests, the latest started first.
+
+    A master that was killed may have left a row with the same number: the later one counts.
+    """
+    groups: dict[object, list[RunningRow]] = {}
+    for row in rows:
+        groups.setdefault(_shared(row), []).append(row)
+    builds = map(_build, groups.values())
+    return sorted(builds, key=lambda b: (b.start_time, b.id), reverse=True)
+
+
+def _shared(row: RunningRow) -> object:
+    if row.claimed_by_name is None:
+        return row.build_id
+    return row.claimed_by_name, row.claimed_by_incarnation, row.buildername, row.number
+
+
+def _build(rows: Sequence[RunningRow]) -> RunningBuild:
+    """Take values from the newest request, how long it waited from the oldest."""
+    newest = max(rows, key=lambda r: (r.request_id, r.build_id))
+    oldest = min(rows, key=lambda r: r.request_id)
+    return RunningBuild(
+        id=newest.build_id,
+        request_ids=tuple(sorted({r.request_id for r in rows})),
+        number=newest.number,
+        buildername=newest.buildername,
+        claimed_by_name=newest.claimed_by_name,
+        start_time=newest.start_time,
+        submitted_at=oldest.submitted_at,
+        last_heartbeat=max(r.claimed_at for r in rows),
+        branch=newest.branch,
+        revision=newest.revision,
+    )

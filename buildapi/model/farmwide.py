@@ -1,0 +1,141 @@
+"""What pages about the whole farm show, as frozen values.
+
+All times are whole seconds since the epoch; ``branch`` and ``revision`` are the stored values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from buildapi.model.branches import Branch
+
+
+@attrs.frozen
+class BranchFilter:
+    """Let through what belongs to one of ``branches`` or has one of ``texts`` in its stored branch.
+
+    Empty it lets everything through; otherwise nothing that has no branch.
+    """
+
+    branches: tuple[Branch, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether everything is let through."""
+        return not self.branches and not self.texts
+
+
+@attrs.frozen
+class Portion:
+    """A part of a long list: at most ``limit`` entries (None: all) after the first ``offset``."""
+
+    limit: int | None = None
+    offset: int = 0
+
+
+@attrs.frozen
+class PendingEntry:
+    """A build request that no master has taken."""
+
+    id: int
+    buildername: str
+    submitted_at: int
+    branch: str | None
+    revision: str | None
+
+
+@attrs.frozen
+class RunningRow:
+    """A row of ``builds`` that has not ended, with the request that a master works on."""
+
+    build_id: int
+    number: int
+    start_time: int
+    request_id: int
+    buildername: str
+    claimed_by_name: str | None
+    claimed_by_incarnation: str | None
+    claimed_at: int
+    submitted_at: int
+    branch: str | None
+    revision: str | None
+
+
+@attrs.frozen
+class RunningBuild:
+    """A build that has not ended; ``request_ids`` are all requests it serves, oldest first."""
+
+    id: int
+    request_ids: Sequence[int]
+    number: int
+    buildername: str
+    claimed_by_name: str | None
+    start_time: int
+    submitted_at: int
+    last_heartbeat: int
+    branch: str | None
+    revision: str | None
+
+
+@attrs.frozen
+class RevisionEntry:
+    """A build request with one of its builds, or without any: then the build's values are None."""
+
+    id: int
+    buildsetid: int
+    buildername: str
+    submitted_at: int
+    claimed_at: int | None
+    claimed_by_name: str | None
+    complete: bool
+    results: int | None
+    number: int | None
+    start_time: int | None
+    finish_time: int | None
+    branch: str | None
+    revision: str | None
+
+    @property
+    def is_pending(self) -> bool:
+        """Tell whether no master has taken the request."""
+        return not self.complete and self.claimed_at == 0
+
+    @property
+    def pending(self) -> PendingEntry:
+        """Give the request alone."""
+        return PendingEntry(
+            self.id, self.buildername, self.submitted_at, self.branch, self.revision
+        )
+
+
+@attrs.frozen
+class RecentBuild:
+    """A build by the status database: ``buildname`` is its builder there.
+
+    ``buildername`` is what the build's own property says, empty where there is none.
+    """
+
+    id: int
+    buildname: str
+    buildername: str
+    buildnumber: int
+    starttime: int | None
+    endtime: int | None
+    result: int | None
+    slavename: str
+    master: str | None
+
+
+@attrs.frozen
+class PushCounts:
+    """How many pushes each author made."""
+
+    by_author: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Add all up."""
+        return sum(self.by_author.values())

@@ -1,0 +1,223 @@
+"""The pages about the whole farm: what waits, runs and ran, a revision, who pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.interfaces import Directory, FarmWideReads, RecentBuilds
+from buildapi.jobs.days import day_of, day_window
+from buildapi.model.farmwide import (
+    BranchFilter,
+    Portion,
+)
+from buildapi.web.answers import Answers, Document
+from buildapi.web.call import Call
+from buildapi.web.farmwide_shapes import (
+    pending_json,
+    pushes_json,
+    recent_json,
+    revision_json,
+    running_json,
+)
+from buildapi.web.params import integer, single
+from buildapi.web.reads import FORMAT
+from buildapi.web.render import Reply
+from buildapi.web.routes import Handler, Param, Route
+
+VALUES_MAX = 20
+"""How often a parameter that may be repeated may be."""
+
+LIMIT_MAX, OFFSET_MAX = 50_000, 10_000_000
+NUMBUILDS, NUMBUILDS_MAX = 25, 1000
+TIME_MAX = 2**53
+
+HISTORY_START = {"": 1_274_972_998, "mobile": 1_277_417_599}
+"""Since when pushes are counted, by what the branch asked for begins with: none is older."""
+
+
+@attrs.define
+class FarmWide:
+    """Answer reads of the whole farm; ``now`` gives seconds since the epoch."""
+
+    _directory: Directory
+    _reads: FarmWideReads
+    _recent: RecentBuilds
+    _answers: Answers
+    _zone: ZoneInfo
+    _now: Callable[[], float]
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        listing, platform = (BRANCH, *PORTION, FORMAT), "/{branch}/{platform}"
+        times = ("", "/{branch}", "/{branch}/{fromtime}", "/{branch}/{fromtime}/{totime}")
+        return (
+            *_same("/pending", ("", "/{branch}", platform), self.pending, PENDING, listing),
+            *_same("/running", ("", "/{branch}", platform), self.running, RUNNING, listing),
+            *_same("/revision", ("/{branch}/{revision}",), self.revision, REVISION, (FORMAT,)),
+            *_same("/recent", ("", "/{slave}"), self.recent, RECENT, (*RECENT_PARAMS, FORMAT)),
+            *_same("/pushes", times, self.pushes, PUSHES, (*TIMES, FORMAT)),
+        )
+
+    async def pending(self, call: Call) -> Reply:
+        """List pending requests of all branches, or of some."""
+        asked, portion = _branches(call), _portion(call)
+
+        async def compute() -> Any:
+            found = await self._reads.pending(self._filter(asked), portion)
+            return {"pending": pending_json(self._names(), found)}
+
+        return Reply.data(
+            "Pending requests", await self._answers.get(("pending", asked, portion), compute)
+        )
+
+    async def running(self, call: Call) -> Reply:
+        """List running builds of all branches, or of some."""
+        asked, portion = _branches(call), _portion(call)
+
+        async def compute() -> Any:
+            found = await self._reads.running(self._filter(asked), portion)
+            return {"running": running_json(self._names(), found)}
+
+        return Reply.data(
+            "Running builds", await self._answers.get(("running", asked, portion), compute)
+        )
+
+    async def revision(self, call: Call) -> Reply:
+        """List what a revision has."""
+        branch, revision = call.path["branch"], call.path["revision"]
+        asked = {"branch": branch, "revision": revision}
+
+        async def compute() -> Any:
+            found = await self._reads.revision(self._filter((branch,)), revision)
+            return {**revision_json(self._names(), found), **asked} if found else None
+
+        document = await self._answers.get(("revision", branch, revision), compute)
+        if document.body == b"null":  # so that nothing is not kept
+            document = Document.of({**revision_json((), ()), **asked})
+        return Reply.data(f"{revision} on {branch}", document)
+
+    async def recent(self, call: Call) -> Reply:
+        """List the builds that ran last, on all slaves or on some."""
+        path = call.path.get("slave")
+        slaves = _texts(call, "slave") or ((path,) if path else ())
+        greedy = single(call.query, "greedy") not in NOT_GREEDY
+        limit = min(_number(call, "numbuilds", NUMBUILDS, 0, TIME_MAX), NUMBUILDS_MAX)
+
+        async def compute() -> Any:
+            return recent_json(await self._recent.recent(slaves, greedy=greedy, limit=limit))
+
+        key = ("recent", slaves, greedy, limit)
+        return Reply.data("Recent builds", await self._answers.get(key, compute))
+
+    async def pushes(self, call: Call) -> Reply:
+        """Count the pushes of each author."""
+        branch = call.path.get("branch")
+        start = max(_history_start(branch), self._time(call, "fromtime", today=True) or 0)
+        end = self._time(call, "totime")
+
+        async def compute() -> Any:
+            asked = self._filter(() if branch is None else (branch,))
+            return pushes_json(await self._reads.pushes(asked, start, end))
+
+        key = ("pushes", branch, start, end)
+        return Reply.data("Pushes", await self._answers.get(key, compute))
+
+    def _filter(self, asked: Sequence[str]) -> BranchFilter:
+        """Take names of branches for these branches, other texts for parts of stored names."""
+        known = self._directory.branches()
+        branches = {text: known.get(text) for text in asked}
+        return BranchFilter(
+            tuple(branch for branch in branches.values() if branch is not None),
+            tuple(text for text, branch in branches.items() if branch is None),
+        )
+
+    def _names(self) -> Sequence[str]:
+        return list(self._directory.branches().by_name)
+
+    def _time(self, call: Call, name: str, *, today: bool = False) -> int | None:
+        text = call.path.get(name) or single(call.query, name)
+        if not text:
+            return None
+        if today and text == TODAY:
+            return day_window(day_of(self._now(), self._zone), self._zone)[0]
+        number = integer(text)
+        if number is None:
+            allowed = "seconds since the epoch" + (f" and {TODAY}" if today else "")
+            raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {allowed}")
+        return max(-TIME_MAX, min(number, TIME_MAX))
+
+
+def _same(
+    path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[Param]
+) -> Sequence[Route]:
+    """Make the routes of one page: the path with each of these behind it."""
+    return [Route("GET", path + rest, handler, summary, params) for rest in rests]
+
+
+def _branches(call: Call) -> tuple[str, ...]:
+    """Tell which branches are asked for: that of the path before those of the query."""
+    path = call.path.get("branch")
+    return _texts(call, "branch", keep_empty=True) if path is None else (path,)
+
+
+def _texts(call: Call, name: str, *, keep_empty: bool = False) -> tuple[str, ...]:
+    values = call.query.get(name, ())
+    if len(values) > VALUES_MAX:
+        raise BadRequest(f"Parameter {name} is given {len(values)} times, {VALUES_MAX} are allowed")
+    return tuple(dict.fromkeys(v for v in values if v or keep_empty))
+
+
+def _portion(call: Call) -> Portion:
+    limit = _number(call, "limit", 0, 1, LIMIT_MAX)
+    return Portion(limit or None, _number(call, "offset", 0, 0, OFFSET_MAX))
+
+
+def _number(call: Call, name: str, default: int, low: int, high: int) -> int:
+    """Read a number of the query; missing or empty means the default.
+
+    :raises BadRequest: it is none, or out of range.
+    """
+    text = single(call.query, name)
+    if not text:
+        return default
+    number = integer(text)
+    if number is None or not low <= number <= high:
+        allowed = f"numbers from {low}" + ("" if high == TIME_MAX else f" to {high}")
+        raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {allowed}")
+    return number
+
+
+def _history_start(branch: str | None) -> int:
+    return max(t for start, t in HISTORY_START.items() if (branch or "").startswith(start))
+
+
+TODAY = "today"
+NOT_GREEDY = ("false", "False")
+
+BRANCH = Param(
+    "branch",
+    "a branch, or a part of its stored name where no branch is called so; repeated: any of them",
+)
+PORTION = (
+    Param("limit", f"how many at most, 1 to {LIMIT_MAX}; default all"),
+    Param("offset", "how many of the newest to leave out; default 0"),
+)
+RECENT_PARAMS = (
+    Param("slave", "a slave, or how its name begins, instead of that of the path; repeated: any"),
+    Param("greedy", "false: the name of the slave must be equal"),
+    Param("numbuilds", f"how many at most; default {NUMBUILDS}, ends at {NUMBUILDS_MAX}"),
+)
+TIMES = (
+    Param("fromtime", "seconds since the epoch, or today for the last midnight of the farm"),
+    Param("totime", "seconds since the epoch, which count as well"),
+)
+PENDING = "Pending requests by branch and revision, newest first; a platform is ignored."
+RUNNING = "Running builds by branch and revision, newest first; a platform is ignored."
+REVISION = "Requests and builds of a revision, given by its beginning, on a branch."
+RECENT = "The builds that ran last, newest first; of a slave those that have ended."
+PUSHES = "How many pushes each author made, and the total."

@@ -1,0 +1,56 @@
+"""A site of nothing but the pages about the whole farm, on a loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from buildapi.interfaces import Directory, FarmWideReads, RecentBuilds
+from buildapi.web.answers import Answers
+from buildapi.web.app import Policy, WebApp, site
+from buildapi.web.auth import Authenticator
+from buildapi.web.channel import Traffic
+from buildapi.web.deadline import Deadline
+from buildapi.web.farmwide import FarmWide
+from buildapi.web.listener import Listener
+from buildapi.web.request import Limits
+from tests.golden.client import Answer, ask
+
+JSON = {"Accept": "application/json"}
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    directory: Directory, reads: FarmWideReads, recent: RecentBuilds, *, now: float, zone: str
+) -> AsyncIterator[int]:
+    """Serve until the block ends; give the port."""
+    from twisted.internet import reactor as module
+
+    reactor: Any = module
+    answers = Answers(reactor.seconds, 2)
+    pages = FarmWide(directory, reads, recent, answers, ZoneInfo(zone), lambda: now)
+    policy = Policy(Authenticator.of("X-Remote-User", (), ""), (), Deadline(reactor, 5))
+    traffic = Traffic()
+    http = site(
+        WebApp(pages.routes(), policy),
+        reactor=reactor,
+        limits=Limits(4096, 4),
+        prefix="",
+        idle_seconds=5,
+        log_path=None,
+        traffic=traffic,
+    )
+    listener = Listener(reactor, http, ["tcp:0:interface=127.0.0.1"], traffic, 1, lambda: None)
+    listener.startService()
+    try:
+        yield listener.ports[0].getHost().port
+    finally:
+        await listener.stopService()
+
+
+async def get(port: int, path: str, headers: Mapping[str, str] = JSON) -> Answer:
+    """Ask for a page."""
+    request = {"method": "GET", "path": path, "headers": dict(headers), "body": None}
+    return await ask(port, request)

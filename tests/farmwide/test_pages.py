@@ -1,0 +1,315 @@
+"""The pages about the whole farm: paths, parameters, formats, errors and the JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+
+from buildapi.errors import BadRequest, DatabaseUnavailable
+from buildapi.model.farmwide import Portion, PushCounts
+from tests.farmwide.doubles import ENTRY, NOW, REVISION, RUNNING, UNCLAIMED, WAITING, a_site
+from tests.farmwide.serving import JSON
+from tests.reactor import twisted_test
+
+ALL: tuple[list[str], list[str]] = ([], [])
+START, MOBILE_START = 1_274_972_998, 1_277_417_599
+MIDNIGHT = 1_699_920_000
+
+PENDING = {
+    "pending": {
+        "cedar": {REVISION: [{"id": 21, "buildername": "linux", "submitted_at": NOW - 500}]}
+    }
+}
+RUNNING_ENTRY = {
+    "id": 12,
+    "request_ids": [22, 23],
+    "revision": None,
+    "buildername": "linux",
+    "claimed_by_name": "m1",
+    "number": 7,
+    "start_time": NOW - 300,
+    "submitted_at": NOW - 400,
+    "last_heartbeat": NOW - 10,
+}
+OF_REVISION = {
+    "id": 22,
+    "buildsetid": 5,
+    "buildername": "linux",
+    "submitted_at": NOW - 400,
+    "claimed_at": NOW - 10,
+    "claimed_by_name": "m1",
+    "start_time": NOW - 300,
+    "finish_time": None,
+    "number": 7,
+    "results": None,
+}
+RECENT = {
+    "id": 81,
+    "buildname": "linux-build",
+    "buildername": "linux",
+    "buildnumber": 7,
+    "starttime": NOW - 300,
+    "endtime": None,
+    "result": None,
+    "slavename": "slave1",
+    "master": "m1",
+}
+
+
+@pytest.mark.parametrize("path", ["/pending", "/pending/cedar", "/pending/cedar/linux"])
+@twisted_test()
+async def test_pending_requests_by_branch_and_revision(path: str) -> None:
+    async with a_site() as site:
+        assert json.loads((await site.get(path)).body) == PENDING
+
+
+@pytest.mark.parametrize("path", ["/running", "/running/try", "/running/try/linux"])
+@twisted_test()
+async def test_running_builds_by_branch_and_revision(path: str) -> None:
+    async with a_site() as site:
+        expected = {"running": {"try": {"Unknown": [RUNNING_ENTRY]}}}
+        assert json.loads((await site.get(path)).body) == expected
+
+
+@twisted_test()
+async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None:
+    async with a_site() as site:
+        given = json.loads((await site.get("/revision/try/abcdef")).body)
+    entries = given["all"]["try"][REVISION]
+    assert entries[0] == OF_REVISION
+    assert [(e["id"], e["number"], e["claimed_by_name"]) for e in entries[1:]] == [
+        (24, 6, None),
+        (24, 5, None),
+    ]
+    assert given["pending"] == {
+        "try": {REVISION: [{"id": 24, "buildername": "linux", "submitted_at": NOW - 400}]}
+    }
+    assert (given["branch"], given["revision"]) == ("try", "abcdef")
+
+
+@twisted_test()
+async def test_a_completed_request_that_was_never_claimed_is_not_pending() -> None:
+    async with a_site(revision=[attrs.evolve(UNCLAIMED, complete=True)]) as site:
+        given = json.loads((await site.get("/revision/try/abcdef")).body)
+    assert given["pending"] == {}
+    assert given["all"]["try"]
+
+
+@twisted_test()
+async def test_a_revision_nobody_knows_is_empty_and_asked_for_again() -> None:
+    async with a_site(revision=[]) as site:
+        expected = {"all": {}, "pending": {}, "branch": "try", "revision": "ffff"}
+        for _ in range(2):
+            answer = await site.get("/revision/try/ffff")
+            assert (answer.status, json.loads(answer.body)) == (200, expected)
+        assert len(site.farm.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/pending", "/running", "/revision/try/abcdef", "/recent", "/pushes"]
+)
+@twisted_test()
+async def test_the_same_read_again_is_answered_from_memory(path: str) -> None:
+    async with a_site() as site:
+        first, second = await site.get(path), await site.get(path)
+        assert first.body == second.body
+        assert len(site.farm.calls) == 1
+
+
+@pytest.mark.parametrize("path", ["/recent", "/recent/slave1"])
+@twisted_test()
+async def test_recent_builds_are_a_flat_list(path: str) -> None:
+    async with a_site() as site:
+        assert json.loads((await site.get(path)).body) == [RECENT]
+
+
+@twisted_test()
+async def test_pushes_are_counted_by_author_with_a_sum() -> None:
+    async with a_site(pushes=PushCounts({"zoe": 2, "TOTAL": 4})) as site:
+        assert json.loads((await site.get("/pushes")).body) == {"zoe": 2, "TOTAL": 6}
+
+
+@twisted_test()
+async def test_branches_and_revisions_are_sorted_and_lists_keep_their_order() -> None:
+    found = [
+        attrs.evolve(WAITING, id=4, branch="try", revision="b"),
+        attrs.evolve(WAITING, id=3, branch="try", revision="a"),
+        attrs.evolve(WAITING, id=2, branch="projects/cedar", revision="a"),
+        attrs.evolve(WAITING, id=1, branch="try", revision="b"),
+    ]
+    async with a_site(pending=found) as site:
+        given = json.loads((await site.get("/pending")).body)["pending"]
+    assert [(branch, list(revs)) for branch, revs in given.items()] == [
+        ("cedar", ["a"]),
+        ("try", ["a", "b"]),
+    ]
+    assert [entry["id"] for entry in given["try"]["b"]] == [4, 1]
+
+
+@twisted_test()
+async def test_what_has_no_branch_or_revision_is_unknown() -> None:
+    found = [
+        attrs.evolve(WAITING, branch=branch, revision=revision)
+        for branch, revision in [(None, None), ("", ""), ("users/x", "r")]
+    ]
+    async with a_site(pending=found) as site:
+        given = json.loads((await site.get("/pending")).body)["pending"]
+    assert list(given) == ["Unknown"]
+    assert {rev: len(entries) for rev, entries in given["Unknown"].items()} == {
+        "Unknown": 2,
+        "r": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/pending", ("pending", ALL, Portion())),
+        ("/pending/try", ("pending", (["try"], []), Portion())),
+        ("/pending/try?branch=cedar", ("pending", (["try"], []), Portion())),
+        ("/pending?branch=try&branch=ce", ("pending", (["try"], ["ce"]), Portion())),
+        ("/pending?branch=", ("pending", ([], [""]), Portion())),
+        ("/pending/projects%2Fcedar", ("pending", ([], ["projects/cedar"]), Portion())),
+        ("/pending?limit=5&offset=2", ("pending", ALL, Portion(5, 2))),
+        ("/pending?limit=&offset=", ("pending", ALL, Portion())),
+        ("/running/x%25y/linux", ("running", ([], ["x%y"]), Portion())),
+        ("/running?branch=try&limit=1", ("running", (["try"], []), Portion(1))),
+        ("/revision/try/ab%25", ("revision", (["try"], []), "ab%")),
+        ("/recent", ("recent", (), True, 25)),
+        ("/recent?numbuilds=0", ("recent", (), True, 0)),
+        ("/recent?numbuilds=", ("recent", (), True, 25)),
+        ("/recent?numbuilds=1000", ("recent", (), True, 1000)),
+        ("/recent?numbuilds=99999", ("recent", (), True, 1000)),
+        ("/recent/a", ("recent", ("a",), True, 25)),
+        ("/recent/a?slave=b&slave=c&slave=b", ("recent", ("b", "c"), True, 25)),
+        ("/recent/a?slave=", ("recent", ("a",), True, 25)),
+        ("/recent/a?greedy=false", ("recent", ("a",), False, 25)),
+        ("/recent/a?greedy=False", ("recent", ("a",), False, 25)),
+        ("/recent/a?greedy=", ("recent", ("a",), True, 25)),
+        ("/recent/a?greedy=0", ("recent", ("a",), True, 25)),
+        ("/pushes", ("pushes", ALL, START, None)),
+        ("/pushes?fromtime=-5", ("pushes", ALL, START, None)),
+        ("/pushes?fromtime=&totime=", ("pushes", ALL, START, None)),
+        ("/pushes?branch=try", ("pushes", ALL, START, None)),
+        ("/pushes/mobile-x", ("pushes", ([], ["mobile-x"]), MOBILE_START, None)),
+        ("/pushes/try/1600000000", ("pushes", (["try"], []), 1_600_000_000, None)),
+        ("/pushes/try/1600000000/7", ("pushes", (["try"], []), 1_600_000_000, 7)),
+        ("/pushes/try/1600000000?fromtime=x", ("pushes", (["try"], []), 1_600_000_000, None)),
+        ("/pushes?fromtime=today", ("pushes", ALL, MIDNIGHT, None)),
+        ("/pushes?totime=" + "9" * 30, ("pushes", ALL, START, 2**53)),
+    ],
+)
+@twisted_test()
+async def test_what_a_path_asks_for(path: str, call: tuple[Any, ...]) -> None:
+    async with a_site() as site:
+        assert (await site.get(path)).status == 200
+        assert site.farm.calls == [call]
+
+
+@twisted_test()
+async def test_today_begins_at_the_farms_midnight() -> None:
+    async with a_site(zone="US/Pacific") as site:
+        await site.get("/pushes/try/today")
+        assert site.farm.calls == [("pushes", (["try"], []), MIDNIGHT + 8 * 3600, None)]
+
+
+@pytest.mark.parametrize(
+    ("query", "msg"),
+    [
+        ("/pending?limit=0", "Bad limit: '0'; allowed are numbers from 1 to 50000"),
+        ("/pending?limit=50001", "Bad limit: '50001'; allowed are numbers from 1 to 50000"),
+        ("/running?limit=x", "Bad limit: 'x'; allowed are numbers from 1 to 50000"),
+        ("/running?offset=-1", "Bad offset: '-1'; allowed are numbers from 0 to 10000000"),
+        ("/pending?limit=1&limit=2", "Parameter limit is given 2 times, once is allowed"),
+        ("/pending?" + "branch=x&" * 21, "Parameter branch is given 21 times, 20 are allowed"),
+        ("/recent?numbuilds=abc", "Bad numbuilds: 'abc'; allowed are numbers from 0"),
+        ("/recent?numbuilds=-1", "Bad numbuilds: '-1'; allowed are numbers from 0"),
+        ("/recent?numbuilds=1&numbuilds=1", "Parameter numbuilds is given 2 times"),
+        ("/recent?greedy=1&greedy=0", "Parameter greedy is given 2 times"),
+        ("/recent?" + "slave=x&" * 21, "Parameter slave is given 21 times, 20 are allowed"),
+        ("/pushes?fromtime=abc", "Bad fromtime: 'abc'; allowed are seconds since the epoch and to"),
+        ("/pushes/try/1.5", "Bad fromtime: '1.5'; allowed are seconds since the epoch and today"),
+        ("/pushes/try/1/x", "Bad totime: 'x'; allowed are seconds since the epoch"),
+        ("/pushes?totime=today", "Bad totime: 'today'; allowed are seconds since the epoch"),
+        ("/pushes?fromtime=1&fromtime=2", "Parameter fromtime is given 2 times"),
+        ("/pushes?fromtime=" + "9" * 31, "Bad fromtime: '999"),
+        ("/pushes?format=chart", "Unsupported format: chart; allowed are html, json"),
+        ("/recent?format=json&format=json", "Parameter format is given 2 times"),
+    ],
+)
+@twisted_test()
+async def test_what_cannot_be_read_is_refused_with_what_is_allowed(query: str, msg: str) -> None:
+    async with a_site() as site:
+        answer = await site.get(query)
+        assert answer.status == 400
+        assert json.loads(answer.body)["msg"].startswith(msg)
+        assert site.farm.calls == []
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "kind"),
+    [
+        ("", {}, "text/html"),
+        ("?format=html", JSON, "text/html"),
+        ("?format=json", {}, "application/json"),
+        ("?format=", JSON, "application/json"),
+        ("", JSON, "application/json"),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/pending", "/running", "/revision/try/abcdef", "/recent", "/pushes"]
+)
+@twisted_test()
+async def test_every_page_is_there_in_both_formats(
+    path: str, query: str, headers: dict[str, str], kind: str
+) -> None:
+    async with a_site() as site:
+        answer = await site.get(path + query, headers)
+        assert (answer.status, answer.media_type) == (200, kind)
+
+
+@twisted_test()
+async def test_stored_texts_are_escaped_on_pages() -> None:
+    hostile = "<script>alert('x')</script>"
+    async with a_site(running=[attrs.evolve(RUNNING, buildername=hostile)]) as site:
+        body = (await site.get("/running", {})).body.decode()
+    assert "alert" in body
+    assert "<script>alert" not in body
+
+
+@pytest.mark.parametrize(
+    "path", ["/revision", "/revision/try", "/pending/a/b/c", "/pushes/a/1/2/3"]
+)
+@twisted_test()
+async def test_other_paths_are_not_there(path: str) -> None:
+    async with a_site() as site:
+        assert (await site.get(path)).status == 404
+
+
+@pytest.mark.parametrize("path", ["/pending", "/running/try", "/revision/try/ab", "/pushes/try"])
+@twisted_test()
+async def test_without_known_branches_it_is_to_be_asked_again_later(path: str) -> None:
+    async with a_site() as site:
+        site.directory.missing = "the branches were never read"
+        answer = await site.get(path)
+        assert (answer.status, json.loads(answer.body)["msg"]) == (503, site.directory.missing)
+
+
+@pytest.mark.parametrize("path", ["/pending", "/running", "/revision/try/ab", "/recent", "/pushes"])
+@pytest.mark.parametrize("error", [BadRequest("too many"), DatabaseUnavailable("away")])
+@twisted_test()
+async def test_what_a_database_refuses_is_said_with_its_status(
+    path: str, error: BadRequest | DatabaseUnavailable
+) -> None:
+    async with a_site() as site:
+        site.farm.error = error
+        answer = await site.get(path)
+        assert (answer.status, json.loads(answer.body)["msg"]) == (error.status, error.msg)
+
+
+def test_an_entry_of_a_running_build_is_not_pending() -> None:
+    assert not ENTRY.is_pending
+    assert not attrs.evolve(ENTRY, claimed_at=None).is_pending
