@@ -36,7 +36,7 @@ def items(service: Service) -> list[dict[str, Any]]:
 
 def quick(service: Service) -> dict[str, Any]:
     """Find a build that passed, the shortest one: what is built again should not take long."""
-    passed = [item for item in items(service) if item.get("status") == 0]
+    passed = [item for item in items(service) if item.get("status") == 0 and item["endtime"]]
     return min(passed, key=lambda build: build["endtime"] - build["starttime"])
 
 
