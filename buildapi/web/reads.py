@@ -16,8 +16,10 @@ from buildapi.jobs.days import day_of, day_window
 from buildapi.model.branches import Branch
 from buildapi.model.records import BranchDay
 from buildapi.web.answers import Answers, Document
+from buildapi.web.assets import files
 from buildapi.web.call import Call
 from buildapi.web.orders import WAIT_MAX
+from buildapi.web.pages import Pages
 from buildapi.web.params import (
     bounded,
     day,
@@ -60,6 +62,10 @@ class Reads:
     _zone: ZoneInfo
     _now: Callable[[], float]
     _jobs_page: int
+    _pages: Pages = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pages = Pages(self._zone, self._now)
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -107,7 +113,7 @@ class Reads:
         document = await self._hot(
             ("day", branch.name, start), partial(self._builds.day, branch, start, end), list_json
         )
-        return Reply.data(f"{branch.name} on {chosen}", document)
+        return Reply(document, self._pages.day(branch.name, chosen, document, call))
 
     async def revision(self, call: Call) -> Reply:
         """List what happened to a revision."""
@@ -117,7 +123,7 @@ class Reads:
         document = await self._hot(key, partial(self._builds.revision, branch, prefix), list_json)
         if document.body == b"[]":
             raise _no_revision(branch, revision)
-        return Reply.data(f"{revision} on {branch.name}", document)
+        return Reply(document, self._pages.revision(branch.name, revision, document, call))
 
     async def is_done(self, call: Call) -> Reply:
         """Tell whether a revision is complete, and whether it passed."""
@@ -147,7 +153,8 @@ class Reads:
         found = None if build_id is None else await self._builds.build(branch, build_id)
         if found is None:
             raise NotFound(f"Build {text} not found on branch {branch.name}")
-        return Reply.data(f"Build {text}", Document.of(build_details_json(found)))
+        document = Document.of(build_details_json(found))
+        return Reply(document, self._pages.thing(f"Build {text}", document, call, branch.name))
 
     async def request(self, call: Call) -> Reply:
         """Show one request."""
@@ -156,7 +163,8 @@ class Reads:
         found = None if request_id is None else await self._builds.request(branch, request_id)
         if found is None:
             raise NotFound(f"Request {text} not found on branch {branch.name}")
-        return Reply.data(f"Request {text}", Document.of(request_details_json(found)))
+        document = Document.of(request_details_json(found))
+        return Reply(document, self._pages.thing(f"Request {text}", document, call, branch.name))
 
     async def builders(self, call: Call) -> Reply:
         """List the builders of a branch."""
@@ -164,14 +172,14 @@ class Reads:
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
         document = await self._hot(("builders", branch.name), read, list)
-        return Reply.data(f"Builders of {branch.name}", document)
+        return Reply(document, self._pages.builders(branch.name, document, call))
 
     async def user(self, call: Call) -> Reply:
         """List what belongs to the changes of an author."""
         branch, user = self.branch(call.path["branch"]), call.path["user"]
         read = partial(self._builds.user, branch, user)
         document = await self._hot(("user", branch.name, user), read, user_json)
-        return Reply.data(f"{user} on {branch.name}", document)
+        return Reply(document, self._pages.user(branch.name, user, document, call))
 
     async def jobs(self, call: Call) -> Reply:
         """List job requests, newest first."""
@@ -179,7 +187,8 @@ class Reads:
         num = bounded(query, "num", 100, self._jobs_page)
         offset = bounded(query, "offset", 0, OFFSET_MAX)
         found = await self._jobs.latest(num, offset)
-        return Reply.data("Job requests", Document.of([job_json(job) for job in found]))
+        document = Document.of([job_json(job) for job in found])
+        return Reply(document, self._pages.jobs(document, call, num, offset))
 
     async def job(self, call: Call) -> Reply:
         """Show one job request, at once or when it is finished."""
@@ -190,7 +199,8 @@ class Reads:
         job = None if job_id is None else await self._jobs.get(job_id)
         if job is None:
             raise NotFound(f"Job {text} not found")
-        return Reply.data(f"Job {text}", Document.of(job_json(job)))
+        document = Document.of(job_json(job))
+        return Reply(document, self._pages.job(f"Job {text}", document, call))
 
     async def _hot(
         self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
@@ -217,7 +227,15 @@ def home(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
         shown = {"routes": described, "branches": names, "reason": reason}
         return Reply(document, Page("home.html", "Self-serve", shown))
 
-    return [Route("GET", path, show, HOME, (FORMAT,)) for path in ("/", "/self-serve")]
+    pages = [Route("GET", path, show, HOME, (FORMAT,)) for path in ("/", "/self-serve")]
+    return [*pages, Route("GET", "/static/{name}", _file, FILES)]
+
+
+async def _file(call: Call) -> Reply:
+    file = files().get(call.path["name"])
+    if file is None:
+        raise NotFound(f"File {call.path['name']} not found")
+    return attrs.evolve(Reply.data(file.name, Document.of(file.name)), file=file)
 
 
 def _whole(age: float | None) -> int | None:
@@ -240,6 +258,7 @@ PAGING = (
     Param("num", "how many at most; default 100, up to 1000"),
     Param("offset", "how many of the newest to leave out; default 0"),
 )
+FILES = "Style sheet of the pages."
 HOME = "This documentation, made from the routes."
 BRANCHES = "The branches of the farm, as their file defines them."
 JOBS = "Job requests, newest first."

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from twisted.web import http
 
 from buildapi.errors import BadRequest, BuildAPIError
+from buildapi.web import times
 from buildapi.web.answers import Document, entity_tag
+from buildapi.web.assets import File, assets
 from buildapi.web.call import query_of
 from buildapi.web.negotiate import JSON, accepted, lenient, names
 
@@ -18,6 +22,14 @@ JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 VARY = "Accept, Accept-Encoding, Origin"
 GZIP_LEVEL = 5
+FILE_CACHE = "public, max-age=31536000, immutable"
+"""Files are asked for by what is in them, so they never change."""
+
+
+def segment(text: str) -> str:
+    """Write a text as one segment of a path."""
+    return quote(text, safe="", errors="replace")
+
 
 environment = Environment(
     loader=PackageLoader("buildapi.web"),
@@ -26,22 +38,37 @@ environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+environment.filters |= {
+    "in_utc": times.in_utc,
+    "in_zone": times.in_zone,
+    "lasting": times.lasting,
+    "segment": segment,
+}
+
+DEFAULTS: dict[str, Any] = {"who": None, "assets": assets()}
+"""What every template may use."""
 
 
 @attrs.frozen
 class Page:
-    """An HTML page: the template and what it shows."""
+    """An HTML page: the template and what it shows, or what gives that when it is needed."""
 
     template: str
     title: str
-    context: dict[str, Any] = attrs.field(factory=dict)
+    context: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = attrs.field(factory=dict)
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """Give what it shows."""
+        return self.context() if callable(self.context) else self.context
 
 
 @attrs.frozen
 class Reply:
     """An answer in both formats: a document, and the page that shows it.
 
-    ``location`` is a path below the mount that HTML clients are sent to instead.
+    ``location`` is a path below the mount that HTML clients are sent to instead.  A ``file`` is
+    answered as it is, whatever the format.
     """
 
     document: Document
@@ -49,6 +76,7 @@ class Reply:
     status: int = 200
     location: str | None = None
     fresh: bool = False
+    file: File | None = None
 
     @classmethod
     def data(cls, title: str, document: Document) -> Reply:
@@ -76,6 +104,9 @@ def write(request: Any, reply: Reply, form: str) -> bytes:
 
 
 def _shown(request: Any, reply: Reply, form: str) -> tuple[str, bytes, bytes]:
+    if reply.file is not None:
+        request.setHeader("cache-control", FILE_CACHE)
+        return reply.file.type, reply.file.body, reply.file.etag
     if form == JSON:
         return JSON_TYPE, reply.document.body, reply.document.etag
     body = page(request.mount, reply.page)
@@ -131,7 +162,7 @@ def _error(error: BuildAPIError, form: str, mount: str) -> tuple[str, bytes]:
 def page(mount: str, shown: Page) -> bytes:
     """Render a page; ``mount`` goes before every path in it."""
     template = environment.get_template(shown.template)
-    text = template.render(mount=mount, title=shown.title, **shown.context)
+    text = template.render({**DEFAULTS, "mount": mount, "title": shown.title, **shown.shown})
     return text.encode(errors="replace")  # stored texts may hold lone surrogates
 
 

@@ -1,0 +1,189 @@
+"""Rows of the pages, made of the items that JSON clients get."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+
+RESULTS = ("success", "warnings", "failure", "skipped", "exception", "retry")
+"""Words of results 0 to 5."""
+
+PAGE_ROWS = 250
+
+STATES = ("pending", "running", *RESULTS)
+
+
+@attrs.frozen
+class Row:
+    """One line of a list of builds and pending requests.
+
+    ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
+    """
+
+    kind: str
+    id: int
+    state: str
+    builder: str
+    branch: str
+    revision: str
+    submitted: int
+    started: int | None
+    ended: int | None
+    priority: int
+    reason: str
+    master: str
+    number: int | None
+    requests: Sequence[int]
+
+    @property
+    def key(self) -> str:
+        """Give what tells it from all other rows, also as the id of its element."""
+        return f"{self.kind}-{self.id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it can be cancelled."""
+        return self.state in ("pending", "running")
+
+
+def row(item: Mapping[str, Any]) -> Row:
+    """Make a row of a build, or of a pending request."""
+    return _build(item) if "requests" in item else _request(item)
+
+
+def _request(item: Mapping[str, Any]) -> Row:
+    return Row(
+        kind="request",
+        id=item["request_id"],
+        state="pending",
+        builder=item["buildername"],
+        branch=item["branch"] or "",
+        revision=item["revision"] or "",
+        submitted=item["submittime"],
+        started=None,
+        ended=None,
+        priority=item["priority"],
+        reason=item["reason"] or "",
+        master="",
+        number=None,
+        requests=[item["request_id"]],
+    )
+
+
+def _build(item: Mapping[str, Any]) -> Row:
+    requests = item["requests"]
+    first = requests[0]
+    return Row(
+        kind="build",
+        id=item["build_id"],
+        state=state(item),
+        builder=item["buildername"],
+        branch=item["branch"] or "",
+        revision=item["revision"] or "",
+        submitted=min(r["submittime"] for r in requests),
+        started=item["starttime"],
+        ended=item["endtime"],
+        priority=max(r["priority"] for r in requests),
+        reason=first["reason"] or "",
+        master=item["claimed_by_name"] or "",
+        number=item["buildnumber"],
+        requests=[r["request_id"] for r in requests],
+    )
+
+
+def state(build: Mapping[str, Any]) -> str:
+    """Word the state of a build; one that has ended while its request is tried again is a retry."""
+    if build["endtime"] is None and build["status"] is None:
+        return "running"
+    status = build["status"]
+    return RESULTS[status] if status in range(len(RESULTS)) else "retry"
+
+
+# --- one page of many rows --------------------------------------------------------------------
+
+SORTS: dict[str, Callable[[Row], Any]] = {
+    "state": lambda r: STATES.index(r.state),
+    "builder": lambda r: r.builder.lower(),
+    "revision": lambda r: r.revision,
+    "submitted": lambda r: r.submitted,
+    "started": lambda r: r.started or 0,
+    "took": lambda r: (r.ended or 0) - (r.started or 0) if r.ended else -1,
+}
+"""What rows can be sorted by; a minus before the name turns the order round."""
+
+
+@attrs.frozen
+class Asked:
+    """What is asked of a list: words to look for, a state, the order, and which page of it."""
+
+    words: str = ""
+    state: str = ""
+    sort: str = ""
+    page: int = 1
+
+    def link(self, **changes: Any) -> str:
+        """Spell the query of the same list, changed."""
+        named = {"q": self.words, "state": self.state, "sort": self.sort, "page": self.page}
+        values = {**named, **changes}
+        return urlencode({k: v for k, v in values.items() if v and (k, v) != ("page", 1)})
+
+    def sorted_by(self, name: str) -> str:
+        """Tell how a column is sorted, in the words of ARIA."""
+        return {name: "ascending", f"-{name}": "descending"}.get(self.sort, "none")
+
+    def turned(self, name: str) -> str:
+        """Give the order that a click on a column asks for."""
+        return f"-{name}" if self.sort == name else name
+
+
+@attrs.frozen
+class Shown:
+    """A page of rows, of ``matched`` that match of ``total``."""
+
+    rows: Sequence[Row]
+    total: int
+    matched: int
+    pages: int
+    asked: Asked
+    counts: Mapping[str, int]
+
+
+def asked(query: Mapping[str, Sequence[str]]) -> Asked:
+    """Read what is asked; what cannot be read is as if it were not there."""
+    words, state, sort, page = (query.get(n, ("",))[-1] for n in ("q", "state", "sort", "page"))
+    return Asked(
+        words=words.strip()[:200],
+        state=state if state in STATES else "",
+        sort=sort if sort.removeprefix("-") in SORTS else "",
+        page=int(page[:9]) if page.isascii() and page.isdigit() and int(page[:9]) > 0 else 1,
+    )
+
+
+def shown(items: Sequence[Mapping[str, Any]], wanted: Asked) -> Shown:
+    """Choose the rows of a page; a page past the last one is the last one."""
+    rows = [row(item) for item in items]
+    words = wanted.words.lower().split()
+    found = [r for r in rows if wanted.state in ("", r.state) and _matches(r, words)]
+    if wanted.sort:
+        found.sort(key=SORTS[wanted.sort.removeprefix("-")], reverse=wanted.sort[0] == "-")
+    pages = max(1, -(-len(found) // PAGE_ROWS))
+    page = min(wanted.page, pages)
+    start = (page - 1) * PAGE_ROWS
+    counts = Counter(r.state for r in rows)
+    return Shown(
+        rows=found[start : start + PAGE_ROWS],
+        total=len(rows),
+        matched=len(found),
+        pages=pages,
+        asked=attrs.evolve(wanted, page=page),
+        counts={s: counts[s] for s in STATES if counts[s]},
+    )
+
+
+def _matches(one: Row, words: Sequence[str]) -> bool:
+    text = f"{one.builder} {one.revision} {one.state} {one.reason}".lower()
+    return all(word in text for word in words)

@@ -1,0 +1,110 @@
+"""The pages of lists, builds, requests and jobs: what they show, and the forms others rely on."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import attrs
+import pytest
+
+from tests.reactor import twisted_test
+from tests.web.client import JSON
+from tests.web.conftest import ZOE, Served
+from tests.web.farm import HOSTILE, PENDING
+
+
+class Forms(HTMLParser):
+    """Gather the forms of a page: method, action, fields by name; a button by its value."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.found.append((values["method"], values.get("action", ""), {}))
+        elif tag == "input" and self.found:
+            button = values.get("type") == "submit"
+            key = f"[{values['value']}]" if button else values.get("name", "")
+            self.found[-1][2][key] = values.get("value", "")
+
+
+DAY = "/self-serve/try"
+
+
+@twisted_test()
+async def test_a_day_lists_its_builds_and_pending_requests_with_links(served: Served) -> None:
+    page = (await served.ask("GET", DAY)).text
+    items = (await served.ask("GET", DAY, JSON)).json
+    assert items
+    for item in items:
+        kind = "build" if "build_id" in item else "request"
+        assert f'href="/self-serve/try/{kind}/{item[f"{kind}_id"]}"' in page
+    assert f"{len(items)} of {len(items)}" in page
+
+
+@twisted_test()
+async def test_browser_scripts_find_the_forms_they_know(served: Served) -> None:
+    """A script posts the form that has ``build_id`` and a button ``rebuild`` [docs/api.md]."""
+    forms = Forms((await served.ask("GET", DAY)).text).found
+    rebuild = [fields for _, action, fields in forms if action == "/self-serve/try/build"]
+    assert rebuild
+    assert all(f.keys() >= {"build_id", "count", "[rebuild]"} for f in rebuild)
+    changes = {tuple(sorted(f)) for m, a, f in forms if m == "POST" and "/request/" in a}
+    assert changes == {("[cancel]", "_method"), ("[set]", "_method", "priority")}
+
+
+@twisted_test()
+async def test_what_the_forms_of_a_page_post_is_accepted(served: Served) -> None:
+    forms = Forms((await served.ask("GET", DAY)).text).found
+    for method, action, fields in forms:
+        if method != "POST":
+            continue
+        sent = {k: v for k, v in fields.items() if not k.startswith("[")}
+        answer = await served.ask("POST", action, ZOE, sent)
+        assert answer.status == 302, (action, fields, answer)
+
+
+@pytest.mark.parametrize("path", ["", "/build/11", f"/request/{PENDING.id}", "/rev/abcdef123456"])
+@twisted_test()
+async def test_hostile_texts_are_shown_as_they_are(served: Served, path: str) -> None:
+    known = served.builds
+    hostile = {"buildername": HOSTILE, "reason": HOSTILE}
+    for brid, of_request in known.requests.items():
+        request = attrs.evolve(of_request.request, **hostile)
+        known.requests[brid] = attrs.evolve(of_request, request=request)
+    for bid, details in known.builds.items():
+        requests = [attrs.evolve(r, **hostile) for r in details.build.requests]
+        known.builds[bid] = attrs.evolve(
+            details, build=attrs.evolve(details.build, requests=requests)
+        )
+    answer = await served.ask("GET", DAY + path)
+    assert answer.status == 200
+    assert "<script" not in answer.text
+    assert "&lt;script&gt;alert(" in answer.text
+
+
+@twisted_test()
+async def test_the_job_page_tells_what_came_of_it(served: Served) -> None:
+    job = (await served.ask("POST", f"{DAY}/build", ZOE | JSON, {"build_id": 11})).json
+    page = (await served.ask("GET", f"/self-serve/jobs/{job['request_id']}")).text
+    assert "rebuild build" in page
+    assert "queued" in page
+    assert (
+        f'href="/self-serve/jobs/{job["request_id"]}"'
+        in (await served.ask("GET", "/self-serve/jobs")).text
+    )
+
+
+@twisted_test()
+async def test_the_style_sheet_is_kept_by_what_is_in_it(served: Served) -> None:
+    page = (await served.ask("GET", DAY)).text
+    (link,) = re.findall(r'<link rel="stylesheet" href="([^"]*)">', page)
+    answer = await served.ask("GET", link)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert "immutable" in answer.headers["cache-control"]
+    assert (await served.ask("GET", "/static/nope.css")).status == 404
+    assert "http" not in re.sub(r"<a [^>]*>", "", page), "nothing is fetched from elsewhere"
