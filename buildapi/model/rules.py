@@ -31,19 +31,3 @@ class Rules:
     nightly: Choice
     builds: Choice
     clobber: Choice | None = None
-
-
-PGO, NIGHTLY, NOT_NIGHTLY = ".* pgo-build", ".* nightly", ".* l10n .*"
-BUILDS = ".*[ -](build|nightly)"
-"""Expressions that hold where the configuration has none."""
-
-
-def rules(*, clobbers: bool = False) -> Rules:
-    """Give the rules of a farm that configures none."""
-    builds = Choice(re.compile(BUILDS))
-    return Rules(
-        Choice(re.compile(PGO)),
-        Choice(re.compile(NIGHTLY), re.compile(NOT_NIGHTLY)),
-        builds,
-        builds if clobbers else None,
-    )

@@ -23,10 +23,10 @@ from buildapi.model.actions import (
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobRecord, Progress
-from buildapi.model.rules import rules
 from buildapi.model.steps import NewBuildset, Plan, Poke, Recorded, Requeue, Write, Written
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, what
 from buildapi.mq.embedded import EmbeddedBroker
+from tests.model.defaults import rules
 from tests.model.values import request
 from tests.reactor import until
 

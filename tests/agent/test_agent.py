@@ -25,10 +25,10 @@ from buildapi.model.actions import (
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
 from buildapi.model.records import JobState, Try
-from buildapi.model.rules import rules
 from buildapi.model.steps import Recorded, SetPriority, StopBuild
 from buildapi.model.wire import REQUESTS
 from tests.agent.doubles import NOW, Gate, Rig, msg, pending
+from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed
 from tests.reactor import sleep, twisted_test, until
 

@@ -24,7 +24,6 @@ from buildapi.model.actions import (
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
-from buildapi.model.rules import rules
 from buildapi.model.steps import (
     NewBuildset,
     NewChange,
@@ -34,6 +33,7 @@ from buildapi.model.steps import (
     Write,
     Written,
 )
+from tests.model.defaults import rules
 from tests.reactor import twisted_test
 
 BRANCH, REVISION = "try", "abcdef012345"

@@ -22,7 +22,6 @@ from buildapi.jobs.decide import decide
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.facts import BranchFacts
 from buildapi.model.outcome import Outcome
-from buildapi.model.rules import rules
 from buildapi.model.steps import NewChange, Recorded, Written
 from buildapi.model.wire import decode_request
 from tests.buildbot.acting import NOW, make_farm, the_reactor
@@ -38,6 +37,7 @@ from tests.buildbot.farm_contract import (
     writing,
 )
 from tests.buildbot.seed import T0, Seed, connect
+from tests.model.defaults import rules
 from tests.reactor import sleep, twisted_test
 from tests.services.mariadb import MariaDB
 

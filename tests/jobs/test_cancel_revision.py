@@ -18,7 +18,6 @@ from buildapi.model.actions import CancelRequest, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BuildRequest, Try
-from buildapi.model.rules import rules
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
@@ -28,6 +27,7 @@ from buildapi.model.steps import (
     StopBuild,
     WatchDropped,
 )
+from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed, request
 
 ALL = CancelRevision("try", "abcdef012345")

@@ -20,7 +20,6 @@ from buildapi.model.actions import (
 from buildapi.model.facts import Known, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BuildRequest, Try
-from buildapi.model.rules import rules
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
@@ -32,6 +31,7 @@ from buildapi.model.steps import (
     WatchDropped,
     Write,
 )
+from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed, request
 
 RULES = rules()

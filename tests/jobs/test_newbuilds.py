@@ -16,9 +16,10 @@ from buildapi.jobs.poison import poison
 from buildapi.model.actions import Action, NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
 from buildapi.model.facts import BranchFacts, RequestFacts
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.rules import Choice, Rules, rules
+from buildapi.model.rules import Choice, Rules
 from buildapi.model.steps import NewBuildset, NewChange, Plan, SendChange
 from tests.model.accepted import BRANCH_ACTIONS
+from tests.model.defaults import rules
 from tests.model.values import request
 
 REVISION = "02532bc198f57b3a5b58be1d1d15bee61e8ef871"

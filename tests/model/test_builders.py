@@ -8,7 +8,8 @@ import pytest
 
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
-from buildapi.model.rules import Choice, rules
+from buildapi.model.rules import Choice
+from tests.model.defaults import rules
 
 CEDAR = Branches.from_definitions({"cedar": {"repo": "https://hg.example.org/projects/cedar"}})
 BRANCH: Branch = CEDAR.by_name["cedar"]

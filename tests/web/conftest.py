@@ -11,7 +11,6 @@ import attrs
 import pytest
 import pytest_twisted
 
-from buildapi.model.rules import rules
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
@@ -28,6 +27,7 @@ from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.watch import JobWatch
+from tests.model.defaults import rules
 from tests.web.client import Answer, Wire, connect, request
 from tests.web.farm import (
     NOW,
