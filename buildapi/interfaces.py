@@ -21,11 +21,15 @@ from buildapi.model.farmwide import (
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import (
+    EVERY_JOB,
     BranchDay,
     BuildDetails,
+    JobFilter,
     JobKey,
+    JobMark,
     JobRecord,
     KeyedJob,
+    OpenMark,
     Progress,
     RequestDetails,
     UserBuilds,
@@ -91,6 +95,8 @@ class JobStore(Protocol):
         action: str,
         what: Mapping[str, Any],
         key: JobKey | None = None,
+        *,
+        branch: str | None = None,
     ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
@@ -132,8 +138,13 @@ class JobStore(Protocol):
     async def get(self, request_id: int) -> JobRecord | None:
         """Find one."""
 
-    async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
-        """List the newest first."""
+    async def latest(
+        self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
+    ) -> Sequence[JobRecord]:
+        """List the newest first, of those that are wanted."""
+
+    async def marks(self, limit: int) -> Sequence[JobMark]:
+        """Tell how far the newest are, without reading what they hold."""
 
     async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
         """List unfinished jobs recorded before a time, oldest first.
@@ -166,6 +177,18 @@ class Builds(Protocol):
 
     async def has_builder(self, name: str, since: int) -> bool:
         """Tell whether a builder of this name had a request since a time."""
+
+    async def marks(self) -> Sequence[OpenMark]:
+        """Tell how far all requests are that are not complete, on all branches.
+
+        :raises BadRequest: there are more than one read may take.
+        """
+
+    async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
+        """List the builds of requests, and those of the requests that have none, pending or not."""
+
+    async def branch_of(self, kind: str, id_: int) -> str | None:
+        """Tell the stored branch of a ``build`` or a ``request``; None where there is none."""
 
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         """List what belongs to the changes of an author, at most 200 rows of each kind."""
@@ -251,6 +274,9 @@ class Directory(Protocol):
 
         :raises Unavailable: none were ever read.
         """
+
+    def master_urls(self) -> Mapping[str, str | None]:
+        """Give the root of the web interface of each master, by the name that claims carry."""
 
     def ages(self) -> Mapping[str, float | None]:
         """Tell by name of each document how many seconds ago it was good; None: never."""

@@ -17,6 +17,7 @@ from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
 from buildapi.assembly.brokers import BROKERS
+from buildapi.assembly.site import Site, of_broker, of_pool
 from buildapi.buildbot.directory import (
     DirectoryService,
     Source,
@@ -28,12 +29,12 @@ from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
 from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds
-from buildapi.buildbot.v08.statusdb import SQLRecentBuilds
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
+from buildapi.model.health import Health
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
@@ -42,18 +43,13 @@ from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
-from buildapi.web.batch import Batch
 from buildapi.web.channel import Traffic
-from buildapi.web.counter import Counter
+from buildapi.web.csrf import Tokens, kept_secret
 from buildapi.web.deadline import Deadline
-from buildapi.web.desk import Desk
-from buildapi.web.farmwide import FarmWide
-from buildapi.web.jobrequests import JobRequests
-from buildapi.web.keys import Keys
+from buildapi.web.events import Events
 from buildapi.web.listener import Listener
-from buildapi.web.reads import Reads, home
+from buildapi.web.reads import documentation
 from buildapi.web.request import Limits
-from buildapi.web.revisions import Revisions
 from buildapi.web.watch import JobWatch
 
 SWITCH_SECONDS = 0.0005
@@ -61,9 +57,6 @@ SWITCH_SECONDS = 0.0005
 
 MARKER_DAYS = 30
 """How long the marker of a settled job is kept; no message lives that long."""
-
-SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6}
-"""Parts of the time to an answer; what is left is for the broker."""
 
 SAMPLE_SLAVES = 12
 """Slaves of a sample master: so many that what people ask for starts within seconds."""
@@ -257,6 +250,7 @@ class Assembly:
         """Note that a report has come: what was read before may be out of date."""
         self.answers.forget()
         self.watch.look()
+        self.events.look()
 
     @cached_property
     def watch(self) -> JobWatch:
@@ -277,6 +271,7 @@ class Assembly:
         policy = Policy(
             Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
             web.allowed_origins,
+            Tokens(self._form_secret()),
             Deadline(self.reactor, web.answer_seconds),
         )
         served = site(
@@ -289,7 +284,18 @@ class Assembly:
             traffic=traffic,
         )
         drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, web.listen, traffic, drain, self.watch.close)
+        return Listener(self.reactor, served, web.listen, traffic, drain, self._let_go)
+
+    def _let_go(self) -> None:
+        """End what only waits: we are stopping."""
+        self.watch.close()
+        self.events.close()
+
+    def _form_secret(self) -> bytes:
+        configured = self.config.web.form_secret
+        if configured is not None:
+            return configured.reveal().encode()
+        return kept_secret(self.config.service.data / "form-secret")
 
     @cached_property
     def answers(self) -> Answers:
@@ -298,51 +304,30 @@ class Assembly:
 
     def routes(self) -> Sequence[Any]:
         """List all routes, the documentation made from them first."""
-        web = self.config.web
-        reads = Reads(
-            self.directory,
-            self.builds,
-            self.store,
-            self.watch,
-            self.answers,
-            web.timezone,
-            self.now,
-            self.config.limits.jobs_page,
-        )
-        part = {name: Deadline(self.reactor, web.answer_seconds * s) for name, s in SHARES.items()}
-        counter = Counter(
-            reads.branch,
-            Desk(self.store, self.broker, self.now, part["recording"]),
-            self.store,
-            self.acting.observer(self.replica_db),
-            self.acting.rules,
-            Keys(self.reactor, self.store, self.now, part["recording"]),
-            self.watch,
-            part["looking"],
-        )
-        jobs = JobRequests(reads.branch, self.builds, self.config.limits.count, part["looking"])
-        revisions = Revisions(reads.branch, self.builds, self.directory, self.now, part["looking"])
-        taken = [*jobs.routes(), *revisions.routes()]
-        batch = Batch(taken, counter, self.reactor.seconds, web.answer_seconds * SHARES["batch"])
-        accepting = [*counter.routes(taken), *batch.routes()]
-        routes = [*reads.routes(), *self.farm_wide().routes(), *accepting]
-        return [*home(routes, self.directory), *routes]
+        routes = Site(self).routes()
+        return [*documentation(routes, self.directory), *routes]
 
     @cached_property
     def builds(self) -> SQLBuilds:
         """What is read from the replica, and from the primary what it lacks."""
         return SQLBuilds(self.replica_db, self._primary())
 
-    def farm_wide(self) -> FarmWide:
-        """The pages about the whole farm."""
-        return FarmWide(
-            self.directory,
-            SQLFarmWide(self.replica_db, self._primary()),
-            SQLRecentBuilds(self.status_db),
-            self.answers,
-            self.config.web.timezone,
-            self.now,
-        )
+    @cached_property
+    def farm_wide(self) -> SQLFarmWide:
+        """What is read of the whole farm."""
+        return SQLFarmWide(self.replica_db, self._primary())
+
+    @cached_property
+    def events(self) -> Events:
+        """What tells listeners of changes."""
+        most = self.config.limits.listeners
+        return Events(self.reactor, self.directory, self.builds, self.store, most)
+
+    def health(self) -> Sequence[Health]:
+        """Tell how the broker and the databases are, as far as is known without asking."""
+        pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
+        now = self.now()
+        return [of_broker(self.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
 
     def _primary(self) -> Database | None:
         """Give the primary where the replica is another database."""

@@ -266,6 +266,10 @@ class DirectoryService(Service):
         """Give the last good masters by ``db_name``; none where none were ever read."""
         return self._masters.good or {}
 
+    def master_urls(self) -> Mapping[str, str | None]:
+        """Give the root of the web interface of each master, by the name that claims carry."""
+        return {name: master.url for name, master in self.masters().items()}
+
     def builders(self) -> Builders | None:
         """Give the last good builders; None where the farm lists none.
 

@@ -86,6 +86,7 @@ class Web:
     answer_seconds: float = field(metadata=key(seconds(0.1, 300), 5))
     cache_seconds: float = field(metadata=key(seconds(0, 60), 2))
     access_log: Path | None = field(metadata=key(optional(log_file), ""))
+    form_secret: Secret | None = field(metadata=secret())
 
 
 @frozen
@@ -95,6 +96,7 @@ class Limits:
     count: int = field(metadata=key(whole(1, 1000), 100))
     jobs_page: int = field(metadata=key(whole(1, 10_000), 1000))
     list_rows: int = field(metadata=key(whole(100, 1_000_000), 50_000))
+    listeners: int = field(metadata=key(whole(1, 10_000), 500))
 
 
 @frozen

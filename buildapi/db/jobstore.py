@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db import jobkeys, jobprogress
+from buildapi.db import jobkeys, jobprogress, jobsearch
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -23,8 +23,17 @@ from buildapi.db.sql import (
     any_of,
 )
 from buildapi.errors import BadRequest, InProgress
-from buildapi.model.actions import OLD_WIDTH, full_name
-from buildapi.model.records import JobKey, JobRecord, JobState, KeyedJob, Progress
+from buildapi.model.actions import OLD_WIDTH, SELF_SERVE, full_name
+from buildapi.model.records import (
+    EVERY_JOB,
+    JobFilter,
+    JobKey,
+    JobMark,
+    JobRecord,
+    JobState,
+    KeyedJob,
+    Progress,
+)
 
 MSG_MAX = 4000
 """Characters kept of a report's message where the whole report does not fit."""
@@ -65,31 +74,46 @@ def _record(*c: Any) -> JobRecord:
     )
 
 
+def _record_with_branch(*c: Any) -> JobRecord:
+    job = _record(*c[:9])
+    said = job.what.get("branch")
+    named = said.removesuffix(SELF_SERVE) if isinstance(said, str) else None
+    return attrs.evolve(job, branch=c[9] or named)
+
+
 def _record_with_progress(*c: Any) -> JobRecord:
-    return attrs.evolve(_record(*c[:9]), progress=jobprogress.noted(*c[9:]))
+    return attrs.evolve(_record_with_branch(*c[:10]), progress=jobprogress.noted(*c[10:]))
 
 
 _JOB = """SELECT r.id, r.action, r.who, r.`when`, r.what, r.completed_at, r.complete_data,
  s.state, s.agent"""
-_WITH_BESIDE = "FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id"
-_WITH_PROGRESS = f"""{_JOB}, p.total, p.items {_WITH_BESIDE}
- LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"""
+_WITH_BESIDE = """FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id
+ LEFT JOIN buildapi_branches l ON l.request_id = r.id"""
+_PROGRESS = "LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"
+_WITH_PROGRESS = f"{_JOB}, l.branch, p.total, p.items {_WITH_BESIDE} {_PROGRESS}"
 _OURS = f"{_JOB} FROM buildapi_jobs s JOIN jobrequests r ON r.id = s.request_id"
 _OPEN = "r.completed_at IS NULL AND r.`when` < :before ORDER BY r.id LIMIT :limit"
 
 ONE = Query(f"{_WITH_PROGRESS} WHERE r.id = :id", _record_with_progress)
-LATEST = Query(f"{_JOB} {_WITH_BESIDE} ORDER BY r.id DESC LIMIT :limit OFFSET :offset", _record)
+MARKS = Query(
+    f"""SELECT r.id, r.completed_at, s.state, p.updated_at {_WITH_BESIDE} {_PROGRESS}
+ ORDER BY r.id DESC LIMIT :limit""",
+    JobMark,
+)
 UNSETTLED = Query(f"{_OURS} WHERE s.sent = :sent AND {_OPEN}", _record)
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
 # Whoever begins, refuses or finishes a job, or notes its progress, locks the row beside it first:
 # no two can succeed where only one may, and none waits for the other crosswise.
+COLUMNS = ("action", "who", "when", "what")
 INSERT = """INSERT INTO jobrequests (action, who, `when`, what)
  VALUES (:action, :who, :when, :what)"""
 # An id may be given out again, as InnoDB does after rows were deleted and a restart: what was
 # kept beside the earlier job of that id is none of the new one's.
 CLEAR_BESIDE = "DELETE FROM buildapi_jobs WHERE request_id = :id"
+INSERT_BRANCH = "INSERT INTO buildapi_branches (request_id, branch) VALUES (:id, :branch)"
+CLEAR_BRANCH = "DELETE FROM buildapi_branches WHERE request_id = :id"
 INSERT_BESIDE = """INSERT INTO buildapi_jobs (request_id, state, sent, token, created_at)
  VALUES (:id, 'queued', 0, :token, :when)"""
 ADOPT = """INSERT INTO buildapi_jobs (request_id, state, sent, created_at)
@@ -121,6 +145,8 @@ class SQLJobStore:
         action: str,
         what: Mapping[str, Any],
         key: JobKey | None = None,
+        *,
+        branch: str | None = None,
     ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
@@ -130,6 +156,7 @@ class SQLJobStore:
         :raises InProgress: a job has this key already; nothing was recorded.
         """
         job = {"action": action, "who": who, "when": when, "what": json.dumps(what)}
+        job["branch"] = branch
         try:
             return await self._add_cut(job, key)
         except ValueRefusedError as e:
@@ -227,9 +254,19 @@ class SQLJobStore:
         """Find one, with its progress."""
         return await ONE.maybe(self._db, id=request_id)
 
-    async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
+    async def latest(
+        self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
+    ) -> Sequence[JobRecord]:
         """List the newest first, without their progress, which may be long."""
-        return await LATEST.many(self._db, limit=limit, offset=offset)
+        where, params = jobsearch.wanted(wanted)
+        try:
+            return await latest(where).many(self._db, limit=limit, offset=offset, **params)
+        except ValueRefusedError:  # nothing in the database can be equal to that
+            return []
+
+    async def marks(self, limit: int) -> Sequence[JobMark]:
+        """Tell how far the newest are, without reading what they hold."""
+        return await MARKS.many(self._db, limit=limit)
 
     async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
         """List unfinished jobs recorded before a time, oldest first, without their progress."""
@@ -251,18 +288,30 @@ class SQLJobStore:
         return True
 
 
+def latest(where: str) -> Query[JobRecord]:
+    """Make the query of the newest job requests that meet a condition."""
+    return Query(
+        f"{_JOB}, l.branch {_WITH_BESIDE} WHERE {where}"
+        " ORDER BY r.id DESC LIMIT :limit OFFSET :offset",
+        _record_with_branch,
+    )
+
+
 def _insertion(
     job: Mapping[str, Any], token: str, key: JobKey | None, *, clear: bool = False
 ) -> list[Statement]:
     """Record a job; ``clear`` what an expired key and an earlier job of its id have left."""
     id_, when = Ref("job"), job["when"]
-    left = [Statement(CLEAR_BESIDE, {"id": id_}), jobprogress.clear(id_), jobkeys.free(id_)]
+    branch = job["branch"]
+    left = [Statement(CLEAR_BESIDE, {"id": id_}), Statement(CLEAR_BRANCH, {"id": id_})]
+    left += [jobprogress.clear(id_), jobkeys.free(id_)]
     return [
         # first, so that those who want this key wait here, where they hold nothing else
         *([jobkeys.expire(key.name, when)] if key and clear else ()),
-        Statement(INSERT, job, 1, binds="job"),
+        Statement(INSERT, {k: job[k] for k in COLUMNS}, 1, binds="job"),
         *(left if clear else ()),
         Statement(INSERT_BESIDE, {"id": id_, "token": token, "when": when}, 1),
+        *([Statement(INSERT_BRANCH, {"id": id_, "branch": branch}, 1)] if branch else ()),
         *([jobkeys.take(key, id_, when)] if key else ()),
     ]
 

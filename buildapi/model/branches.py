@@ -63,11 +63,18 @@ def repository_path(definition: Mapping[str, Any]) -> str | None:
     return urlsplit(repo).path.strip("/") or None
 
 
+STORED_MAX = 10_000
+"""Stored branches whose owners are remembered."""
+
+
 @attrs.frozen
 class Branches:
     """The branches file and what it says about stored names."""
 
     by_name: Mapping[str, Branch]
+    _owners: dict[str | None, str | None] = attrs.field(
+        factory=dict, init=False, repr=False, eq=False
+    )
 
     @classmethod
     def from_definitions(
@@ -90,6 +97,15 @@ class Branches:
     def get(self, name: str) -> Branch | None:
         """Find a branch by its exact key."""
         return self.by_name.get(name)
+
+    def owner(self, stored: str | None) -> str | None:
+        """Name the branch a stored value belongs to, None where it belongs to none."""
+        found = self._owners.get(stored, "")
+        if found == "":
+            found = next((b.name for b in self.by_name.values() if b.owns(stored)), None)
+            if len(self._owners) < STORED_MAX:
+                self._owners[stored] = found
+        return found
 
     def definitions(self) -> dict[str, Any]:
         """Give the branches file back as it is."""

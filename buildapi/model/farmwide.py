@@ -45,6 +45,7 @@ class PendingEntry:
     submitted_at: int
     branch: str | None
     revision: str | None
+    priority: int | None = None
 
 
 @attrs.frozen

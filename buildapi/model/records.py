@@ -104,6 +104,17 @@ class UserBuilds:
 
 
 @attrs.frozen
+class OpenMark:
+    """What changes with a request that is not complete, once for each of its builds."""
+
+    brid: int
+    priority: int
+    claimed: bool
+    build_id: int | None
+    ended: bool
+
+
+@attrs.frozen
 class BranchDay:
     """What happened on a branch: builds, newest first, and pending requests, newest first."""
 
@@ -158,7 +169,8 @@ class KeyedJob:
 class JobRecord:
     """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects.
 
-    ``action`` is the whole name, also where an old table cut it.
+    ``action`` is the whole name, also where an old table cut it.  ``branch`` is that of the path
+    it was sent to; None where an old web process took it and it does not say.
     """
 
     id: int
@@ -171,3 +183,32 @@ class JobRecord:
     state: JobState = JobState.QUEUED
     agent: str | None = None
     progress: Progress | None = None
+    branch: str | None = None
+
+
+@attrs.frozen
+class JobFilter:
+    """Which job requests are looked for; None lets all through.
+
+    ``since`` counts, ``until`` does not.
+    """
+
+    who: str | None = None
+    branch: str | None = None
+    action: str | None = None
+    state: JobState | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+EVERY_JOB = JobFilter()
+
+
+@attrs.frozen
+class JobMark:
+    """What changes with a job: when any of it does, the job is worth reading again."""
+
+    id: int
+    completed_at: int | None
+    state: str | None
+    noted_at: int | None

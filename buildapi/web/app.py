@@ -19,12 +19,13 @@ from buildapi.errors import BadRequest, BuildAPIError, NotFound
 from buildapi.web.auth import Authenticator
 from buildapi.web.call import call_of
 from buildapi.web.channel import Traffic, channel_class
+from buildapi.web.csrf import Tokens
 from buildapi.web.deadline import Deadline
-from buildapi.web.negotiate import requested
-from buildapi.web.render import VARY, cors, format_of_error, write, write_error
-from buildapi.web.request import SLASH, Limits, request_class
+from buildapi.web.negotiate import HTML, requested
+from buildapi.web.render import VARY, Frame, cors, format_of_error, prepared, write, write_error
+from buildapi.web.request import Limits, request_class
 from buildapi.web.routes import Route
-from buildapi.web.segment import Segment
+from buildapi.web.segment import SLASH, Segment
 
 PREFLIGHT_SECONDS = 600
 
@@ -41,6 +42,7 @@ class Policy:
 
     auth: Authenticator
     origins: Sequence[str]
+    tokens: Tokens
     deadline: Deadline
 
 
@@ -89,13 +91,16 @@ class WebApp:
         if request.refusal is not None:
             raise request.refusal
         policy = self._policy
-        call = call_of(request, path, policy.auth, policy.origins, job=route.job)
+        call = call_of(request, path, policy.auth, policy.origins, policy.tokens, job=route.job)
         form = requested(call.query, request.text_header("accept"))
         more = route.patience(call) if route.patience else 0.0
-        answering = route.handler(call)
+        answering = route.handler(attrs.evolve(call, html=form == HTML))
         if not route.job:  # a job request bounds its own parts: it must not be left halfway
-            answering = self._policy.deadline.bound(answering, more)
-        return write(request, await answering, form)
+            answering = policy.deadline.bound(answering, more)
+        reply = await policy.deadline.bound(prepared(await answering, form))
+        if reply.stream is not None:
+            return await reply.stream(request)
+        return write(request, reply, form, Frame(call.mount, call.who, call.token, call.here))
 
     def _options(self, request: Any, methods: Sequence[str]) -> bytes:
         request.setResponseCode(204)

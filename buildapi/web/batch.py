@@ -19,9 +19,8 @@ from buildapi.web.form import form_of
 from buildapi.web.orders import JobRoute
 from buildapi.web.params import switch
 from buildapi.web.render import Reply
-from buildapi.web.request import SLASH
 from buildapi.web.routes import Param, Route, rule_of
-from buildapi.web.segment import Segment
+from buildapi.web.segment import SLASH, Segment
 
 T = TypeVar("T")
 
@@ -71,6 +70,11 @@ class Batch:
         if len(entries) > ENTRIES_MAX:
             raise BadRequest(f"A batch has at most {ENTRIES_MAX} job requests, not {len(entries)}")
         dry_run = switch(call.query, form_of({}), "dry_run")
+        told = [attrs.asdict(a) for a in await self.run(call, entries, dry_run=dry_run)]
+        return attrs.evolve(Reply.data("Batch", Document.of(told)), fresh=True)
+
+    async def run(self, call: Call, entries: Sequence[Any], *, dry_run: bool) -> Sequence[Answered]:
+        """Answer each entry of a call."""
         began = self._clock()
 
         async def prepare(number: int) -> Prepared | BuildAPIError:
@@ -80,8 +84,7 @@ class Batch:
 
         prepared = await each(AT_ONCE, range(len(entries)), prepare)
         answers = await self._counter.take(prepared, lambda: self._is_late(began))
-        told = [attrs.asdict(_answered(answer)) for answer in answers]
-        return attrs.evolve(Reply.data("Batch", Document.of(told)), fresh=True)
+        return [_answered(answer) for answer in answers]
 
     def _is_late(self, began: float) -> bool:
         return self._clock() - began > self._seconds
@@ -90,22 +93,22 @@ class Batch:
         self, call: Call, number: int, entry: Any, *, dry_run: bool
     ) -> Prepared | BuildAPIError:
         try:
-            route, one = self._call(call, number, entry, dry_run=dry_run)
+            key = f"{call.key}#{number}" if call.key else ""
+            route, one = self.call(attrs.evolve(call, key=key), entry, dry_run=dry_run)
+            if "wait" in one.form.values:
+                raise BadRequest("Parameter wait has no meaning in a batch")
             return await self._counter.prepare(route, one)
         except BuildAPIError as e:
             return e
 
-    def _call(self, call: Call, number: int, entry: Any, *, dry_run: bool) -> tuple[JobRoute, Call]:
-        """Make the call that an entry stands for."""
+    def call(self, call: Call, entry: Any, *, dry_run: bool = False) -> tuple[JobRoute, Call]:
+        """Make the call that an entry stands for; its key is that of ``call`` or its own."""
         method, path, body, key = _read(entry)
         inside = path.startswith(call.mount + "/")
         route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
-        if "wait" in body:
-            raise BadRequest("Parameter wait has no meaning in a batch")
         body = body | ({"dry_run": True} if dry_run else {})
-        if not key and call.key:
-            key = f"{call.key}#{number}"
-        return route, attrs.evolve(call, path=values, query={}, body=form_of(body), key=key)
+        one = attrs.evolve(call, path=values, query={}, body=form_of(body), here=path)
+        return route, attrs.evolve(one, key=key or call.key)
 
     def _match(self, method: str, path: str) -> tuple[JobRoute, Mapping[str, str]]:
         marked = path.replace("%2F", SLASH).replace("%2f", SLASH)

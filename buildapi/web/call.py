@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
 from buildapi.web.auth import Authenticator
+from buildapi.web.csrf import FIELD, Tokens, is_cross_site
 from buildapi.web.form import Form
 from buildapi.web.params import Query
+from buildapi.web.segment import SLASH
 
 
 @attrs.frozen
@@ -19,16 +21,20 @@ class Call:
     """What a handler gets: path values, query, body and the user if there is one.
 
     ``key`` is what the client calls the request by, to repeat it safely; ``mount`` goes before
-    the paths it uses.
+    the paths it uses, ``here`` is its own path after that.  ``refusal`` is why it may not change
+    anything, ``token`` what forms of its user carry; ``html`` tells a reader from a program.
     """
 
     path: Mapping[str, str]
     query: Query
     body: Form | BadRequest
     who: str | None
-    cross_site: bool = False
+    refusal: str = ""
     key: str = ""
     mount: str = ""
+    here: str = ""
+    token: str = ""
+    html: bool = False
 
     @property
     def form(self) -> Form:
@@ -62,8 +68,8 @@ class Call:
         """
         if self.who is None:
             raise AccessDenied
-        if self.cross_site:
-            raise AccessDenied("A page of another site may not send job requests")
+        if self.refusal:
+            raise AccessDenied(self.refusal)
         return self.who
 
 
@@ -72,6 +78,7 @@ def call_of(
     path: Mapping[str, str],
     auth: Authenticator,
     origins: Sequence[str],
+    tokens: Tokens,
     *,
     job: bool,
 ) -> Call:
@@ -81,13 +88,36 @@ def call_of(
     :raises BadRequest: something in it cannot be read.
     """
     values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
-    who, cross_site = auth.user(request.peer, values), is_cross_site(request, origins)
-    call = Call(path, {}, request.body, who, cross_site, mount=request.mount)
+    who = auth.user(request.peer, values)
+    call = Call(path, {}, request.body, who, mount=request.mount, here=here_of(request))
     if job:
+        call = attrs.evolve(call, refusal=_refusal(request, call, origins, tokens))
         _ = call.user
     return attrs.evolve(
-        call, query=query_of(request.uri), key=request.text_header("idempotency-key")
+        call,
+        query=query_of(request.uri),
+        key=request.text_header("idempotency-key"),
+        token=tokens.of(who) if who else "",
     )
+
+
+def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -> str:
+    """Say why a job request may not be taken; nothing where it may."""
+    form = call.body
+    token = form.get(FIELD) if isinstance(form, Form) else None
+    if token is not None:  # a page of another site cannot know it
+        return "" if tokens.fits(str(token), call.who or "") else OUT_OF_DATE
+    return CROSS_SITE if is_cross_site(request, origins) else ""
+
+
+CROSS_SITE = "A page of another site may not send job requests"
+OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
+
+
+def here_of(request: Any) -> str:
+    """Give the path of a request after its mount, as it was sent."""
+    path: bytes = request.path.replace(SLASH.encode(), b"%2F")
+    return quote(path.decode(errors="replace"), safe="/%")
 
 
 def query_of(uri: bytes) -> Query:
@@ -97,14 +127,3 @@ def query_of(uri: bytes) -> Query:
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError as e:
         raise BadRequest("The query is not UTF-8, percent-encoded") from e
-
-
-def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
-    """Tell whether a browser says that a page of another, not configured, site asks.
-
-    Browsers leave Sec-Fetch-Site out on plain HTTP; then Origin must be the host asked.
-    """
-    origin, site = request.text_header("origin"), request.text_header("sec-fetch-site")
-    if not origin or origin in origins or site:
-        return bool(site == "cross-site" and origin not in origins)
-    return bool(origin.partition("://")[2] != request.text_header("host"))

@@ -23,6 +23,7 @@ from buildapi.web.desk import Desk, shielded
 from buildapi.web.keys import Keys, key_of
 from buildapi.web.orders import WAIT_MAX, JobRoute, Order
 from buildapi.web.params import duration, given_once, switch
+from buildapi.web.plan import shown_plan
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import Handler, Route
 from buildapi.web.shapes import job_json
@@ -37,6 +38,7 @@ class Ticket:
     order: Order
     who: str
     key: JobKey | None
+    branch: str
 
 
 @attrs.frozen
@@ -108,13 +110,13 @@ class Counter:
         """Check a call, and do what needs no recording."""
         self._admit(call)
         if switch(call.query, call.form, "dry_run"):
-            return await self._plan(await route.check(call), call.user)
+            return await self._plan(await route.check(call), call, route)
         key = key_of(call, route)
         if key is not None and (first := await self._first(route, key)):
             return first
         order = await route.check(call)
         known = None if key is None else attrs.evolve(key, words=order.words)
-        return Ticket(route, order, call.user, known)
+        return Ticket(route, order, call.user, known, call.path["branch"])
 
     def _admit(self, call: Call) -> None:
         """Refuse nobody, then what is of no branch, before anything else is looked at."""
@@ -149,16 +151,20 @@ class Counter:
         if late:
             return defer.succeed(Unavailable(LATE))
         try:
-            message = await self._desk.record(ticket.order.action, ticket.who, ticket.key)
+            message = await self._record(ticket)
         except InProgress as e:
             return defer.ensureDeferred(_caught(self._second(ticket, e)))
         except BuildAPIError as e:
             return defer.succeed(e)
         return defer.ensureDeferred(_caught(self._send(ticket, message)))
 
+    async def _record(self, ticket: Ticket) -> JobMessage:
+        action, who = ticket.order.action, ticket.who
+        return await self._desk.record(action, who, ticket.key, ticket.branch)
+
     async def _accept(self, ticket: Ticket) -> Receipt:
         try:
-            message = await self._desk.record(ticket.order.action, ticket.who, ticket.key)
+            message = await self._record(ticket)
         except InProgress as e:
             return await self._second(ticket, e)
         return await self._send(ticket, message)
@@ -188,13 +194,15 @@ class Counter:
             job = None
         return receipt.reply(None if job is None else job_json(job))
 
-    async def _plan(self, order: Order, who: str) -> Reply:
+    async def _plan(self, order: Order, call: Call, route: JobRoute) -> Reply:
         """Tell what a job request would do just now; nothing is recorded or sent."""
         facts = await self._looking.bound(self._observer.read(order.action))
-        plan = decide(order.action, facts, who, self._rules)
+        plan = decide(order.action, facts, call.user, self._rules)
         words = f"{order.words} would do this; nothing was done"
         told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
-        return attrs.evolve(Reply.data("Plan", Document.of(told)), fresh=True)
+        document = Document.of(told)
+        page = Page("plan.html", order.words, lambda: shown_plan(plan, call, route, document))
+        return Reply(document, page, fresh=True)
 
 
 async def _caught(work: Awaitable[Receipt]) -> Reply | BuildAPIError:

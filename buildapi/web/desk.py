@@ -46,15 +46,17 @@ class Desk:
     _now: Callable[[], float]
     _recording: Deadline
 
-    async def record(self, action: Action, who: str, key: JobKey | None = None) -> JobMessage:
-        """Record a job request, which is then to be sent.
+    async def record(
+        self, action: Action, who: str, key: JobKey | None = None, branch: str | None = None
+    ) -> JobMessage:
+        """Record a job request, sent to the path of a branch, which is then to be sent.
 
         :raises Unavailable: it is not executed, and never will be.
         :raises InProgress: a job has this key already.
         """
         now = int(self._now())
         try:
-            adding = self._store.add(who, now, action.name, what(action), key)
+            adding = self._store.add(who, now, action.name, what(action), key, branch=branch)
             request_id = await self._recording.bound(adding)
         except Unavailable as e:
             log.warn("job request not recorded: {msg}", msg=e.msg)

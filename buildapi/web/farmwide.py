@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -17,6 +16,7 @@ from buildapi.model.farmwide import (
 )
 from buildapi.web.answers import Answers, Document
 from buildapi.web.call import Call
+from buildapi.web.farmwide_pages import FarmPages, waiting_rows, working_rows
 from buildapi.web.farmwide_shapes import (
     pending_json,
     pushes_json,
@@ -24,10 +24,10 @@ from buildapi.web.farmwide_shapes import (
     revision_json,
     running_json,
 )
+from buildapi.web.pages import Pages
 from buildapi.web.params import integer, single
-from buildapi.web.reads import FORMAT
 from buildapi.web.render import Reply
-from buildapi.web.routes import Handler, Param, Route
+from buildapi.web.routes import FORMAT, Handler, Param, Route
 
 VALUES_MAX = 20
 """How often a parameter that may be repeated may be."""
@@ -42,14 +42,17 @@ HISTORY_START = {"": 1_274_972_998, "mobile": 1_277_417_599}
 
 @attrs.define
 class FarmWide:
-    """Answer reads of the whole farm; ``now`` gives seconds since the epoch."""
+    """Answer reads of the whole farm."""
 
     _directory: Directory
     _reads: FarmWideReads
     _recent: RecentBuilds
     _answers: Answers
-    _zone: ZoneInfo
-    _now: Callable[[], float]
+    _pages: Pages
+    _shown: FarmPages = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._shown = FarmPages(self._pages)
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -69,11 +72,13 @@ class FarmWide:
 
         async def compute() -> Any:
             found = await self._reads.pending(self._filter(asked), portion)
+            if call.html:
+                return waiting_rows(self._directory.branches(), found)
             return {"pending": pending_json(self._names(), found)}
 
-        return Reply.data(
-            "Pending requests", await self._answers.get(("pending", asked, portion), compute)
-        )
+        key = ("pending", asked, portion, call.html)
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.pending(document, call))
 
     async def running(self, call: Call) -> Reply:
         """List running builds of all branches, or of some."""
@@ -81,11 +86,13 @@ class FarmWide:
 
         async def compute() -> Any:
             found = await self._reads.running(self._filter(asked), portion)
+            if call.html:
+                return working_rows(self._directory.branches(), found)
             return {"running": running_json(self._names(), found)}
 
-        return Reply.data(
-            "Running builds", await self._answers.get(("running", asked, portion), compute)
-        )
+        key = ("running", asked, portion, call.html)
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.running(document, call))
 
     async def revision(self, call: Call) -> Reply:
         """List what a revision has."""
@@ -99,7 +106,7 @@ class FarmWide:
         document = await self._answers.get(("revision", branch, revision), compute)
         if document.body == b"null":  # so that nothing is not kept
             document = Document.of({**revision_json((), ()), **asked})
-        return Reply.data(f"{revision} on {branch}", document)
+        return Reply(document, self._shown.revision(document, call))
 
     async def recent(self, call: Call) -> Reply:
         """List the builds that ran last, on all slaves or on some."""
@@ -112,7 +119,8 @@ class FarmWide:
             return recent_json(await self._recent.recent(slaves, greedy=greedy, limit=limit))
 
         key = ("recent", slaves, greedy, limit)
-        return Reply.data("Recent builds", await self._answers.get(key, compute))
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.recent(document, call, slaves))
 
     async def pushes(self, call: Call) -> Reply:
         """Count the pushes of each author."""
@@ -125,7 +133,11 @@ class FarmWide:
             return pushes_json(await self._reads.pushes(asked, start, end))
 
         key = ("pushes", branch, start, end)
-        return Reply.data("Pushes", await self._answers.get(key, compute))
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.pushes(document, call, branch))
+
+    def _names(self) -> Sequence[str]:
+        return list(self._directory.branches().by_name)
 
     def _filter(self, asked: Sequence[str]) -> BranchFilter:
         """Take names of branches for these branches, other texts for parts of stored names."""
@@ -136,15 +148,13 @@ class FarmWide:
             tuple(text for text, branch in branches.items() if branch is None),
         )
 
-    def _names(self) -> Sequence[str]:
-        return list(self._directory.branches().by_name)
-
     def _time(self, call: Call, name: str, *, today: bool = False) -> int | None:
         text = call.path.get(name) or single(call.query, name)
         if not text:
             return None
         if today and text == TODAY:
-            return day_window(day_of(self._now(), self._zone), self._zone)[0]
+            zone = self._pages.zone
+            return day_window(day_of(self._pages.now(), zone), zone)[0]
         number = integer(text)
         if number is None:
             allowed = "seconds since the epoch" + (f" and {TODAY}" if today else "")

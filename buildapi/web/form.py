@@ -12,7 +12,7 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 
 from buildapi.errors import BadRequest
 
-FIELDS_MAX = 200
+FIELDS_MAX = 1000
 IN_MEMORY = {"spool_limit": 2**26, "memory_limit": 2**26}
 """No parts in files: the limit of the body bounds them all."""
 

@@ -21,7 +21,7 @@ KEY_MAX = 255
 PAUSE, PATIENCE = 0.1, 2.0
 """Seconds between two looks at a request that is just being accepted, and of all of them."""
 
-NOT_CONTENT = {"_method", "dry_run", "format", "wait"}
+NOT_CONTENT = {"_method", "csrf_token", "dry_run", "format", "wait"}
 """Parameters that say how to answer, not what to do."""
 
 

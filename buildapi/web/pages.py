@@ -2,120 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 import attrs
 
+from buildapi.model.actions import ACTIONS
+from buildapi.model.records import JobState
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.render import Page
-from buildapi.web.rows import SORTS, Asked, asked, row, shown
+from buildapi.web.rows import STATES, Asked, Row, asked, blank, row, shown
+
+
+@attrs.frozen
+class Listing:
+    """How a list is shown: the columns, and what scripts do as things change.
+
+    ``events`` is the query of the events to listen to.  Rows in another of the ``states`` than
+    these are taken away; new ones are put in only where ``grows``.
+    """
+
+    columns: Sequence[str]
+    events: str
+    states: Sequence[str] = STATES
+    grows: bool = False
+
+
+OF_BRANCH = ("state", "builder", "revision", "submitted", "started", "took", "reason")
+LABELS = {
+    "state": "State",
+    "branch": "Branch",
+    "builder": "Builder",
+    "revision": "Revision",
+    "submitted": "Submitted",
+    "started": "Started",
+    "took": "Took",
+    "master": "Master",
+    "reason": "Reason",
+}
+DONE = {
+    (False, False): "not done yet",
+    (True, False): "done, and not all of it passed",
+    (True, True): "done, and all of it passed",
+}
 
 
 @attrs.frozen
 class Pages:
-    """Make pages; ``now`` gives seconds since the epoch, ``zone`` is the farm's."""
+    """Make pages; ``now`` gives seconds since the epoch, ``zone`` is the farm's.
+
+    ``master_urls`` gives the root of each master's web interface.
+    """
 
     zone: ZoneInfo
     now: Callable[[], float]
+    master_urls: Callable[[], Mapping[str, str | None]]
 
-    def listing(self, title: str, document: Document, call: Call, **more: Any) -> Page:
+    def listing(
+        self,
+        title: str,
+        rows: Callable[[], Sequence[Row]],
+        how: Listing,
+        call: Call,
+        **more: Any,
+    ) -> Page:
         """Show builds and pending requests, a page of them at a time."""
-        wanted = asked(call.query)
 
-        def context() -> dict[str, Any]:
-            found = shown(document.value, wanted)
-            return (
-                self._common(call) | {"list": found, "sorts": COLUMNS, "keep": _kept(call)} | more
-            )
+        def context() -> Mapping[str, Any]:
+            return self.listed(rows(), how, call) | more
 
         return Page("listing.html", title, context)
 
-    def day(self, branch: str, chosen: date, document: Document, call: Call) -> Page:
+    def listed(self, rows: Sequence[Row], how: Listing, call: Call) -> dict[str, Any]:
+        """Give what the template of a list needs."""
+        return self.common() | {
+            "list": shown(rows, asked(call.query)),
+            "how": how,
+            "labels": LABELS,
+            "keep": _kept(call),
+            "link_of": link_of,
+            "blank": blank,
+            "days": None,
+            "branch": "",
+            "revision": "",
+            "done": None,
+        }
+
+    def day(self, branch: str, chosen: date, today: date, document: Document, call: Call) -> Page:
         """Show a day of a branch, with ways to the days around it."""
         days = {"earlier": chosen - timedelta(days=1), "later": chosen + timedelta(days=1)}
+        how = Listing(OF_BRANCH, _events(branch, call), grows=chosen == today)
         title = f"{branch} on {chosen:%A}, {chosen}"
-        return self.listing(title, document, call, branch=branch, days=days)
+        return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
 
-    def revision(self, branch: str, revision: str, document: Document, call: Call) -> Page:
-        """Show a revision."""
-        title = f"Revision {revision[:12]} on {branch}"
-        return self.listing(title, document, call, branch=branch, revision=revision)
+    def revision(
+        self,
+        branch: str,
+        revision: str,
+        document: Document,
+        call: Call,
+        is_done: Callable[[], Awaitable[Document]],
+    ) -> Page:
+        """Show a revision, and whether it is done."""
+        how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
+
+        async def context() -> Mapping[str, Any]:
+            known = (await is_done()).value or {"job_complete": False, "job_passed": False}
+            done = DONE[known["job_complete"], known["job_passed"]]
+            listed = self.listed(_rows(document, branch)(), how, call)
+            return listed | {"branch": branch, "revision": revision, "done": done}
+
+        return Page("listing.html", f"Revision {revision[:12]} on {branch}", context)
 
     def user(self, branch: str, user: str, document: Document, call: Call) -> Page:
         """Show what belongs to an author."""
 
-        def context() -> dict[str, Any]:
+        def rows() -> Sequence[Row]:
             found = document.value
             items = [*found["running"], *found["pending"], *found["builds"]]
-            return self._common(call) | {
-                "list": shown(items, asked(call.query)),
-                "sorts": COLUMNS,
-                "keep": _kept(call),
-                "branch": branch,
-            }
+            return [row(item, branch) for item in items]
 
-        return Page("listing.html", f"{user} on {branch}", context)
+        how = Listing(OF_BRANCH, _events(branch, call))
+        return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
 
     def thing(self, title: str, document: Document, call: Call, branch: str) -> Page:
         """Show one build or one request, with its properties."""
 
-        def context() -> dict[str, Any]:
+        def context() -> Mapping[str, Any]:
             item = document.value
             requests = item.get("requests", [item])
-            one = row(item) if "requests" in item or not item["claimed_at"] else None
-            return self._common(call) | {
+            pending = "requests" not in item and not item["claimed_at"] and not item["complete"]
+            one = row(item, branch) if "requests" in item or pending else None
+            return self.common() | {
                 "item": item,
                 "row": one,
                 "requests": requests,
                 "branch": branch,
+                "events": _events(branch, call),
+                "on_master": self._on_master(one),
             }
 
         return Page("thing.html", title, context)
 
-    def jobs(self, document: Document, call: Call, num: int, offset: int) -> Page:
-        """Show job requests."""
+    def _on_master(self, one: Row | None) -> str | None:
+        """Give the page of a build on its master; None where the master has none."""
+        url = self.master_urls().get(one.master) if one and one.number is not None else None
+        if one is None or url is None:
+            return None
+        builder = quote(one.builder, safe="", errors="replace")
+        return f"{url}builders/{builder}/builds/{one.number}"
 
-        def context() -> dict[str, Any]:
-            return self._common(call) | {"jobs": document.value, "num": num, "offset": offset}
+    def jobs(
+        self,
+        document: Document,
+        call: Call,
+        num: int,
+        offset: int,
+        branches: Mapping[int, str | None],
+    ) -> Page:
+        """Show job requests, and what to look for among them."""
+
+        def context() -> Mapping[str, Any]:
+            sought = {n: call.query.get(n, ("",))[-1] for n in SOUGHT}
+            return self.common() | {
+                "jobs": document.value,
+                "branches": branches,
+                "num": num,
+                "offset": offset,
+                "sought": sought,
+                "actions": list(ACTIONS),
+                "states": [s.value for s in JobState],
+                "query": urlencode({k: v for k, v in {"num": num, **sought}.items() if v}),
+                "me": call.who,
+            }
 
         return Page("jobs.html", "Job requests", context)
 
-    def job(self, title: str, document: Document, call: Call) -> Page:
+    def job(self, title: str, document: Document, _call: Call, branch: str | None) -> Page:
         """Show one job request."""
-        return Page("job.html", title, lambda: self._common(call) | {"job": document.value})
+        return Page(
+            "job.html", title, lambda: self.common() | {"job": document.value, "branch": branch}
+        )
 
-    def builders(self, branch: str, document: Document, call: Call) -> Page:
+    def builders(self, branch: str, document: Document, _call: Call) -> Page:
         """Show the builders of a branch."""
 
-        def context() -> dict[str, Any]:
-            return self._common(call) | {"names": document.value, "branch": branch}
+        def context() -> Mapping[str, Any]:
+            return self.common() | {"names": document.value, "branch": branch}
 
         return Page("builders.html", f"Builders of {branch}", context)
 
-    def _common(self, call: Call) -> dict[str, Any]:
-        return {
-            "now": int(self.now()),
-            "zone": self.zone,
-            "who": call.who,
-            "link_of": link_of,
-            "days": None,
-            "revision": "",
-        }
+    def common(self) -> dict[str, Any]:
+        """Give what pages with times need."""
+        return {"now": int(self.now()), "zone": self.zone}
 
 
-COLUMNS: Mapping[str, str] = dict(
-    zip(SORTS, ("State", "Builder", "Revision", "Submitted", "Started", "Took"), strict=True)
-)
+SOUGHT = ("who", "branch", "action", "state", "since", "until")
+
+
+def _rows(document: Document, branch: str) -> Callable[[], Sequence[Row]]:
+    return lambda: [row(item, branch) for item in document.value]
+
+
+def _events(branch: str, call: Call) -> str:
+    mine = "&job=mine" if call.who else ""
+    return f"branch={quote(branch, safe='', errors='replace')}{mine}"
+
+
+KEPT = ("date", "branch", "limit", "offset")
 
 
 def _kept(call: Call) -> Sequence[tuple[str, str]]:
     """List what a form of the list must send along to stay where it is."""
-    return [("date", call.query["date"][-1])] if call.query.get("date") else []
+    return [(name, value) for name in KEPT for value in call.query.get(name, ()) if value]
 
 
 def link_of(asked: Asked, keep: Sequence[tuple[str, str]], **changes: Any) -> str:

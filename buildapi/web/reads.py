@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from buildapi.errors import BadRequest, NotFound, Unavailable
-from buildapi.interfaces import Builds, Directory, JobStore
+from buildapi.interfaces import Builds, Directory
 from buildapi.jobs.completeness import is_done
 from buildapi.jobs.days import day_of, day_window
 from buildapi.model.branches import Branch
@@ -18,69 +18,45 @@ from buildapi.model.records import BranchDay
 from buildapi.web.answers import Answers, Document
 from buildapi.web.assets import files
 from buildapi.web.call import Call
-from buildapi.web.orders import WAIT_MAX
+from buildapi.web.lookup import KINDS
 from buildapi.web.pages import Pages
 from buildapi.web.params import (
-    bounded,
     day,
-    duration,
     id_of_path,
-    readable,
-    single,
     tolerant_integer,
 )
 from buildapi.web.render import Page, Reply
-from buildapi.web.routes import Param, Route
+from buildapi.web.routes import FORMAT, Param, Route
 from buildapi.web.shapes import (
     build_details_json,
-    job_json,
     list_json,
     request_details_json,
     user_json,
 )
-from buildapi.web.watch import JobWatch
 
 REVISION_PREFIX = 12
 """Characters of a revision that count."""
 
 BUILDERS_DAYS = 60
 STABLE_DELAY = 180
-OFFSET_MAX = 2**31 - 1
-
-FORMAT = Param("format", "json or html; without it the Accept header decides, then html")
 
 
 @attrs.define
 class Reads:
-    """Answer reads; ``now`` gives seconds since the epoch, ``jobs_page`` bounds ``num``."""
+    """Answer reads; ``now`` gives seconds since the epoch."""
 
     _directory: Directory
     _builds: Builds
-    _jobs: JobStore
-    _watch: JobWatch
     _answers: Answers
+    _pages: Pages
     _zone: ZoneInfo
     _now: Callable[[], float]
-    _jobs_page: int
-    _pages: Pages = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._pages = Pages(self._zone, self._now)
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
         b = "/self-serve/{branch}"
         return (
             Route("GET", "/self-serve/branches", self.branches, BRANCHES, (FORMAT,)),
-            Route("GET", "/self-serve/jobs", self.jobs, JOBS, (*PAGING, FORMAT)),
-            Route(
-                "GET",
-                "/self-serve/jobs/{job_id}",
-                self.job,
-                JOB,
-                (WAIT, FORMAT),
-                patience=waiting,
-            ),
             Route("GET", b, self.day, DAY, (DATE, FORMAT)),
             Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
             Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
@@ -105,7 +81,8 @@ class Reads:
     async def day(self, call: Call) -> Reply:
         """List what happened on a branch on one day."""
         branch = self.branch(call.path["branch"])
-        chosen = day(call.query, "date") or day_of(self._now(), self._zone)
+        today = day_of(self._now(), self._zone)
+        chosen = day(call.query, "date") or today
         try:
             start, end = day_window(chosen, self._zone)
         except (OverflowError, ValueError) as e:
@@ -113,7 +90,7 @@ class Reads:
         document = await self._hot(
             ("day", branch.name, start), partial(self._builds.day, branch, start, end), list_json
         )
-        return Reply(document, self._pages.day(branch.name, chosen, document, call))
+        return Reply(document, self._pages.day(branch.name, chosen, today, document, call))
 
     async def revision(self, call: Call) -> Reply:
         """List what happened to a revision."""
@@ -123,13 +100,21 @@ class Reads:
         document = await self._hot(key, partial(self._builds.revision, branch, prefix), list_json)
         if document.body == b"[]":
             raise _no_revision(branch, revision)
-        return Reply(document, self._pages.revision(branch.name, revision, document, call))
+        asking = partial(self._is_done, branch, revision, STABLE_DELAY)
+        page = self._pages.revision(branch.name, revision, document, call, asking)
+        return Reply(document, page)
 
     async def is_done(self, call: Call) -> Reply:
         """Tell whether a revision is complete, and whether it passed."""
         branch, revision = self._revision(call)
-        prefix = revision[:REVISION_PREFIX]
         delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
+        document = await self._is_done(branch, revision, delay)
+        if document.body == b"null":
+            raise _no_revision(branch, revision)
+        return Reply.data(f"Is {revision} on {branch.name} done?", document)
+
+    async def _is_done(self, branch: Branch, revision: str, delay: int) -> Document:
+        prefix = revision[:REVISION_PREFIX]
 
         def shape(found: BranchDay) -> dict[str, Any] | None:
             if not found.builds and not found.pending:
@@ -138,10 +123,7 @@ class Reads:
             return {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
 
         key = ("is_done", branch.name, prefix, delay)
-        document = await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
-        if document.body == b"null":
-            raise _no_revision(branch, revision)
-        return Reply.data(f"Is {revision} on {branch.name} done?", document)
+        return await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
 
     def _revision(self, call: Call) -> tuple[Branch, str]:
         return self.branch(call.path["branch"]), call.path["revision"]
@@ -169,10 +151,14 @@ class Reads:
     async def builders(self, call: Call) -> Reply:
         """List the builders of a branch."""
         branch = self.branch(call.path["branch"])
+        document = await self.builders_of(branch)
+        return Reply(document, self._pages.builders(branch.name, document, call))
+
+    async def builders_of(self, branch: Branch) -> Document:
+        """Give the names of the builders of a branch."""
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
-        document = await self._hot(("builders", branch.name), read, list)
-        return Reply(document, self._pages.builders(branch.name, document, call))
+        return await self._hot(("builders", branch.name), read, list)
 
     async def user(self, call: Call) -> Reply:
         """List what belongs to the changes of an author."""
@@ -180,27 +166,6 @@ class Reads:
         read = partial(self._builds.user, branch, user)
         document = await self._hot(("user", branch.name, user), read, user_json)
         return Reply(document, self._pages.user(branch.name, user, document, call))
-
-    async def jobs(self, call: Call) -> Reply:
-        """List job requests, newest first."""
-        query = readable(call.query, "num", "offset")
-        num = bounded(query, "num", 100, self._jobs_page)
-        offset = bounded(query, "offset", 0, OFFSET_MAX)
-        found = await self._jobs.latest(num, offset)
-        document = Document.of([job_json(job) for job in found])
-        return Reply(document, self._pages.jobs(document, call, num, offset))
-
-    async def job(self, call: Call) -> Reply:
-        """Show one job request, at once or when it is finished."""
-        text = call.path["job_id"]
-        job_id = id_of_path(text)
-        if job_id is not None:
-            await self._watch.finished(job_id, waiting(call))
-        job = None if job_id is None else await self._jobs.get(job_id)
-        if job is None:
-            raise NotFound(f"Job {text} not found")
-        document = Document.of(job_json(job))
-        return Reply(document, self._pages.job(f"Job {text}", document, call))
 
     async def _hot(
         self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
@@ -211,7 +176,7 @@ class Reads:
         return await self._answers.get(key, compute)
 
 
-def home(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
+def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
     """Make the routes of the documentation, generated from the routes."""
     described = [r.described() for r in routes]
 
@@ -224,11 +189,12 @@ def home(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
         document = Document.of(
             {"routes": described, "branches": names, "directory_age_seconds": ages}
         )
-        shown = {"routes": described, "branches": names, "reason": reason}
-        return Reply(document, Page("home.html", "Self-serve", shown))
+        shown = {"routes": described, "branches": names, "reason": reason, "ages": ages}
+        shown["kinds"] = KINDS
+        return Reply(document, Page("selfserve.html", "Self-serve", shown))
 
-    pages = [Route("GET", path, show, HOME, (FORMAT,)) for path in ("/", "/self-serve")]
-    return [*pages, Route("GET", "/static/{name}", _file, FILES)]
+    page = Route("GET", "/self-serve", show, SELF_SERVE, (FORMAT,))
+    return [page, Route("GET", "/static/{name}", _file, FILES)]
 
 
 async def _file(call: Call) -> Reply:
@@ -242,27 +208,15 @@ def _whole(age: float | None) -> int | None:
     return None if age is None else int(age)
 
 
-def waiting(call: Call) -> float:
-    """Tell how many seconds a call asks to wait; :raises BadRequest: that is none."""
-    return duration(single(call.query, "wait"), "wait", WAIT_MAX)
-
-
 def _no_revision(branch: Branch, revision: str) -> NotFound:
     return NotFound(f"Revision {revision} not found on branch {branch.name}")
 
 
 DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
 STABLE = Param("stableDelay", "seconds a build must have ended ago to count; default 180")
-WAIT = Param("wait", f"answer when it is finished, or after so many seconds, up to {WAIT_MAX}")
-PAGING = (
-    Param("num", "how many at most; default 100, up to 1000"),
-    Param("offset", "how many of the newest to leave out; default 0"),
-)
-FILES = "Style sheet of the pages."
-HOME = "This documentation, made from the routes."
+FILES = "Style sheet and scripts of the pages."
+SELF_SERVE = "Branches, what to look for, and this documentation, made from the routes."
 BRANCHES = "The branches of the farm, as their file defines them."
-JOBS = "Job requests, newest first."
-JOB = "One job request: its state, what was done for it, and what came of it."
 DAY = "Builds started on a day and pending requests submitted on it, newest first."
 BUILD = "One build, with the requests it serves and their properties."
 REQUEST = "One build request, with its properties and builds."

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -17,6 +16,7 @@ from buildapi.web.answers import Document, entity_tag
 from buildapi.web.assets import File, assets
 from buildapi.web.call import query_of
 from buildapi.web.negotiate import JSON, accepted, lenient, names
+from buildapi.web.segment import segment
 
 JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -24,11 +24,6 @@ VARY = "Accept, Accept-Encoding, Origin"
 GZIP_LEVEL = 5
 FILE_CACHE = "public, max-age=31536000, immutable"
 """Files are asked for by what is in them, so they never change."""
-
-
-def segment(text: str) -> str:
-    """Write a text as one segment of a path."""
-    return quote(text, safe="", errors="replace")
 
 
 environment = Environment(
@@ -45,8 +40,20 @@ environment.filters |= {
     "segment": segment,
 }
 
-DEFAULTS: dict[str, Any] = {"who": None, "assets": assets()}
-"""What every template may use."""
+Context = Mapping[str, Any]
+
+
+@attrs.frozen
+class Frame:
+    """What every page may use: ``mount`` goes before its paths, ``here`` is its own after that.
+
+    ``token`` is for the forms of the user ``who``; both are empty for nobody.
+    """
+
+    mount: str
+    who: str | None = None
+    token: str = ""
+    here: str = ""
 
 
 @attrs.frozen
@@ -55,12 +62,12 @@ class Page:
 
     template: str
     title: str
-    context: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = attrs.field(factory=dict)
+    context: Context | Callable[[], Context | Awaitable[Context]] = attrs.field(factory=dict)
 
-    @property
-    def shown(self) -> Mapping[str, Any]:
+    async def shown(self) -> Context:
         """Give what it shows."""
-        return self.context() if callable(self.context) else self.context
+        context = self.context() if callable(self.context) else self.context
+        return await context if isinstance(context, Awaitable) else context
 
 
 @attrs.frozen
@@ -68,7 +75,8 @@ class Reply:
     """An answer in both formats: a document, and the page that shows it.
 
     ``location`` is a path below the mount that HTML clients are sent to instead.  A ``file`` is
-    answered as it is, whatever the format.
+    answered as it is, whatever the format; a ``stream`` writes to the request for as long as it
+    likes and gives the last bytes.
     """
 
     document: Document
@@ -77,6 +85,7 @@ class Reply:
     location: str | None = None
     fresh: bool = False
     file: File | None = None
+    stream: Callable[[Any], Awaitable[bytes]] | None = None
 
     @classmethod
     def data(cls, title: str, document: Document) -> Reply:
@@ -84,7 +93,14 @@ class Reply:
         return cls(document, Page("document.html", title, {"document": document}))
 
 
-def write(request: Any, reply: Reply, form: str) -> bytes:
+async def prepared(reply: Reply, form: str) -> Reply:
+    """Gather what the page of a reply shows, where it will be shown."""
+    if form == JSON or reply.location is not None or not callable(reply.page.context):
+        return reply
+    return attrs.evolve(reply, page=attrs.evolve(reply.page, context=await reply.page.shown()))
+
+
+def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
     """Set status and headers of a reply, and give its body."""
     request.setHeader("vary", VARY)
     if reply.fresh:
@@ -92,9 +108,10 @@ def write(request: Any, reply: Reply, form: str) -> bytes:
     if form != JSON and reply.location is not None:
         request.setResponseCode(302)
         request.setHeader("location", request.mount + reply.location)
-        return _body(request, HTML_TYPE, page(request.mount, reply.page))
+        words = Page("moved.html", reply.page.title, {"location": reply.location})
+        return _body(request, HTML_TYPE, page(frame, words))
     request.setResponseCode(reply.status)
-    kind, body, etag = _shown(request, reply, form)
+    kind, body, etag = _shown(request, reply, form, frame)
     if request.method in (b"GET", b"HEAD") and not reply.fresh:
         request.setHeader("etag", etag)
         if _known(request, etag):
@@ -103,14 +120,15 @@ def write(request: Any, reply: Reply, form: str) -> bytes:
     return _body(request, kind, body)
 
 
-def _shown(request: Any, reply: Reply, form: str) -> tuple[str, bytes, bytes]:
+def _shown(request: Any, reply: Reply, form: str, frame: Frame) -> tuple[str, bytes, bytes]:
     if reply.file is not None:
         request.setHeader("cache-control", FILE_CACHE)
         return reply.file.type, reply.file.body, reply.file.etag
     if form == JSON:
         return JSON_TYPE, reply.document.body, reply.document.etag
-    body = page(request.mount, reply.page)
-    return HTML_TYPE, body, entity_tag(body)
+    body = page(frame, reply.page)
+    bare = body.replace(frame.token.encode(), b"") if frame.token else body
+    return HTML_TYPE, body, entity_tag(bare)  # of two tokens one is as good as the other
 
 
 def _known(request: Any, etag: bytes) -> bool:
@@ -156,13 +174,17 @@ def _error(error: BuildAPIError, form: str, mount: str) -> tuple[str, bytes]:
         failed = {"status": "FAILED", "msg": error.msg, "code": error.code}
         return JSON_TYPE, Document.of(failed).body
     title = f"{error.status} {http.RESPONSES.get(error.status, b'').decode()}".strip()
-    return HTML_TYPE, page(mount, Page("error.html", title, {"msg": error.msg}))
+    return HTML_TYPE, page(Frame(mount), Page("error.html", title, {"msg": error.msg}))
 
 
-def page(mount: str, shown: Page) -> bytes:
-    """Render a page; ``mount`` goes before every path in it."""
+def page(frame: Frame, shown: Page) -> bytes:
+    """Render a page whose context is gathered."""
     template = environment.get_template(shown.template)
-    text = template.render({**DEFAULTS, "mount": mount, "title": shown.title, **shown.shown})
+    context = shown.context
+    if callable(context):
+        raise TypeError(f"{shown.template} is not prepared")
+    around = {"assets": assets(), "title": shown.title, **attrs.asdict(frame)}
+    text = template.render({**around, **context})
     return text.encode(errors="replace")  # stored texts may hold lone surrogates
 
 

@@ -14,9 +14,7 @@ from twisted.web.server import Request
 from buildapi.errors import BadRequest, TooLarge
 from buildapi.web.form import Form, parse_form
 from buildapi.web.render import cors, early
-
-SLASH = "\ue000"
-"""Stands for an encoded slash between Twisted, which decodes segments, and the router."""
+from buildapi.web.segment import SLASH
 
 OVERRIDES = {"PUT", "DELETE"}
 PREFIX_END = (b"/", b"?", b"")

@@ -26,6 +26,9 @@ class Param:
     meaning: str
 
 
+FORMAT = Param("format", "json or html; without it the Accept header decides, then html")
+
+
 @attrs.frozen
 class Route:
     """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.

@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import attrs
 
+from buildapi.web.segment import segment
+
 RESULTS = ("success", "warnings", "failure", "skipped", "exception", "retry")
 """Words of results 0 to 5."""
 
@@ -22,6 +24,7 @@ class Row:
     """One line of a list of builds and pending requests.
 
     ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
+    ``branch`` is as stored, ``place`` the name of the branch whose pages have it, if any.
     """
 
     kind: str
@@ -38,6 +41,7 @@ class Row:
     master: str
     number: int | None
     requests: Sequence[int]
+    place: str
 
     @property
     def key(self) -> str:
@@ -45,17 +49,29 @@ class Row:
         return f"{self.kind}-{self.id}"
 
     @property
+    def path(self) -> str:
+        """Give the path of its page below self-serve."""
+        return f"{segment(self.place)}/{self.kind}/{self.id}"
+
+    @property
     def is_open(self) -> bool:
         """Tell whether it can be cancelled."""
         return self.state in ("pending", "running")
 
 
-def row(item: Mapping[str, Any]) -> Row:
-    """Make a row of a build, or of a pending request."""
-    return _build(item) if "requests" in item else _request(item)
+def row(item: Mapping[str, Any], place: str) -> Row:
+    """Make a row of a build, or of a pending request, of a branch."""
+    return _build(item, place) if "requests" in item else _request(item, place)
 
 
-def _request(item: Mapping[str, Any]) -> Row:
+def blank(kind: str, place: str) -> Row:
+    """Make a row for scripts to fill."""
+    started = 0 if kind == "build" else None
+    state = "running" if kind == "build" else "pending"
+    return Row(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
+
+
+def _request(item: Mapping[str, Any], place: str) -> Row:
     return Row(
         kind="request",
         id=item["request_id"],
@@ -71,10 +87,11 @@ def _request(item: Mapping[str, Any]) -> Row:
         master="",
         number=None,
         requests=[item["request_id"]],
+        place=place,
     )
 
 
-def _build(item: Mapping[str, Any]) -> Row:
+def _build(item: Mapping[str, Any], place: str) -> Row:
     requests = item["requests"]
     first = requests[0]
     return Row(
@@ -92,6 +109,7 @@ def _build(item: Mapping[str, Any]) -> Row:
         master=item["claimed_by_name"] or "",
         number=item["buildnumber"],
         requests=[r["request_id"] for r in requests],
+        place=place,
     )
 
 
@@ -107,11 +125,14 @@ def state(build: Mapping[str, Any]) -> str:
 
 SORTS: dict[str, Callable[[Row], Any]] = {
     "state": lambda r: STATES.index(r.state),
+    "branch": lambda r: r.branch,
     "builder": lambda r: r.builder.lower(),
     "revision": lambda r: r.revision,
     "submitted": lambda r: r.submitted,
     "started": lambda r: r.started or 0,
     "took": lambda r: (r.ended or 0) - (r.started or 0) if r.ended else -1,
+    "master": lambda r: r.master,
+    "reason": lambda r: r.reason,
 }
 """What rows can be sorted by; a minus before the name turns the order round."""
 
@@ -163,9 +184,8 @@ def asked(query: Mapping[str, Sequence[str]]) -> Asked:
     )
 
 
-def shown(items: Sequence[Mapping[str, Any]], wanted: Asked) -> Shown:
+def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
     """Choose the rows of a page; a page past the last one is the last one."""
-    rows = [row(item) for item in items]
     words = wanted.words.lower().split()
     found = [r for r in rows if wanted.state in ("", r.state) and _matches(r, words)]
     if wanted.sort:
@@ -185,5 +205,5 @@ def shown(items: Sequence[Mapping[str, Any]], wanted: Asked) -> Shown:
 
 
 def _matches(one: Row, words: Sequence[str]) -> bool:
-    text = f"{one.builder} {one.revision} {one.state} {one.reason}".lower()
+    text = f"{one.builder} {one.branch} {one.revision} {one.state} {one.reason}".lower()
     return all(word in text for word in words)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from werkzeug.routing import BaseConverter
 
-from buildapi.web.request import SLASH
+SLASH = "\ue000"
+"""Stands for an encoded slash between Twisted, which decodes segments, and the router."""
+
+
+def segment(text: str) -> str:
+    """Write a text as one segment of a path."""
+    return quote(text, safe="", errors="replace")
 
 
 class Segment(BaseConverter):

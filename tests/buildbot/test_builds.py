@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from buildapi.buildbot.v08.reads import SQLBuilds, property_value
@@ -394,6 +396,56 @@ class TestSQLBuilds:
         assert [r.id for r in found.pending] == [own]
 
     # --- replica and primary, bounds
+
+    # --- what changes
+
+    @twisted_test()
+    async def test_the_marks_of_a_request_change_with_it(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request, other = seed.request(), seed.request("cedar")
+        seen = [set(await builds.marks())]
+        seed.execute("UPDATE buildrequests SET priority = 9 WHERE id = %s", request)
+        seen.append(set(await builds.marks()))
+        build = seed.run(request)
+        seen.append(set(await builds.marks()))
+        seed.execute("UPDATE buildrequests SET claimed_at = %s WHERE id = %s", T0 + 600, request)
+        assert set(await builds.marks()) == seen[-1], "a heartbeat is no news"
+        seed.end(build)
+        seen.append(set(await builds.marks()))
+        seed.complete(request)
+        seen.append(set(await builds.marks()))
+        changed = [{mark.brid for mark in a ^ b} for a, b in itertools.pairwise(seen)]
+        assert changed == [{request}] * 4
+        assert {mark.brid for mark in seen[-1]} == {other}
+
+    @twisted_test()
+    async def test_requests_are_found_with_their_builds_or_alone(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        pending, dropped, running, other = [seed.request() for _ in range(4)]
+        seed.complete(dropped, results=2)
+        build = seed.run(running)
+        back = seed.request()
+        tried = seed.run(back)
+        seed.end(tried)
+        seed.execute(
+            "UPDATE buildrequests SET claimed_at = 0, claimed_by_name = NULL WHERE id = %s", back
+        )
+        found = await builds.of_requests([pending, dropped, running, back, 10**6])
+        assert [b.id for b in found.builds] == [tried, build]
+        assert [r.id for r in found.pending] == [pending, dropped, back]
+        assert other not in {r.id for r in found.pending}
+        many = await builds.of_requests(range(10**6, 10**6 + 1200))
+        assert (many.builds, many.pending) == ([], [])
+
+    @twisted_test()
+    async def test_the_branch_of_an_id_is_told(self, seed: Seed, builds: SQLBuilds) -> None:
+        request = seed.request("projects/cedar-win")
+        build = seed.run(request)
+        assert await builds.branch_of("request", request) == "projects/cedar-win"
+        assert await builds.branch_of("build", build) == "projects/cedar-win"
+        assert await builds.branch_of("build", build + 1) is None
 
     @twisted_test()
     async def test_what_the_replica_lacks_is_asked_of_the_primary(

@@ -152,7 +152,10 @@ WRONG_STRUCTURE = [
         " databases",
     ),
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
-    ({"limits": {"q\n": 1}}, r"[limits] q\n: unknown key; known are count, jobs_page, list_rows"),
+    (
+        {"limits": {"q\n": 1}},
+        r"[limits] q\n: unknown key; known are count, jobs_page, list_rows, listeners",
+    ),
     (
         {"agent": {"pasword": PASSWORD}},
         "[agent] pasword: unknown key; did you mean master_password?",

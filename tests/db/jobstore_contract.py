@@ -10,7 +10,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.errors import InProgress
 from buildapi.interfaces import JobStore
-from buildapi.model.records import JobKey, JobState, KeyedJob, Progress
+from buildapi.model.records import JobFilter, JobKey, JobState, KeyedJob, Progress
 from tests.reactor import twisted_test
 
 WHO, WHEN, NOW = "bob@example.org", 1_486_600_000, 1_486_600_060
@@ -187,6 +187,57 @@ class JobStoreContract:
         assert [job.id for job in await store.latest(3, 0)] == ids[:1:-1]
         assert [job.id for job in await store.latest(3, 3)] == [ids[1], ids[0]]
         assert list(await store.latest(3, 9)) == []
+
+    @twisted_test(20)
+    async def test_jobs_are_found_by_what_is_known_of_them(self, store: JobStore) -> None:
+        async def add(who: str, when: int, action: str, of: str | None, **what: Any) -> int:
+            return await store.add(who, when, action, what, branch=of)
+
+        plain = await add("ann", NOW, "rebuild_build", "try", bid=1)
+        other = await add("bob", NOW + 60, "rebuild_build", "a_b%", bid=2)
+        named = await add("ann", NOW + 120, "cancel_revision", None, branch="try")
+        long = await add("zoë", NOW + 180, "new_build_for_builder", "axb%", bid=3)
+        await store.begin(other, "a1", NOW)
+        await store.finish(plain, report(plain), NOW + 1)
+        failed = {"body": {"errors": True, "msg": 'not "errors": false'}, "request_id": named}
+        await store.finish(named, failed, NOW + 1)
+
+        async def found(**wanted: Any) -> list[int]:
+            return [job.id for job in await store.latest(9, 0, JobFilter(**wanted))]
+
+        assert await found() == [long, named, other, plain]
+        assert await found(who="ann") == [named, plain]
+        assert await found(who="zoë") == [long]
+        assert await found(branch="try") == [named, plain]
+        assert await found(branch="a_b%") == [other]
+        assert await found(action="new_build_for_builder") == [long]
+        assert await found(state=JobState.QUEUED) == [long]
+        assert await found(state=JobState.RUNNING) == [other]
+        assert await found(state=JobState.DONE) == [plain]
+        assert await found(state=JobState.FAILED) == [named]
+        assert await found(since=NOW + 60, until=NOW + 180) == [named, other]
+        assert await found(who="ann", state=JobState.FAILED, branch="try") == [named]
+        assert await found(who="\ud800'--", branch='"') == []
+        marked = await add("ann", NOW, "new_build_for_builder", None, branch="try-selfserve")
+        assert await found(branch="try") == [marked, named, plain]
+        assert [j.branch for j in (await store.latest(9, 0))[1:]] == ["axb%", "try", "a_b%", "try"]
+        job = await store.get(plain)
+        assert job is not None
+        assert job.branch == "try"
+
+    @twisted_test(10)
+    async def test_marks_tell_when_a_job_is_worth_reading_again(self, store: JobStore) -> None:
+        ids = [await added(store) for _ in range(3)]
+        seen = [await store.marks(2)]
+        assert [mark.id for mark in seen[0]] == ids[:0:-1]
+        await store.begin(ids[2], "a1", NOW)
+        seen.append(await store.marks(2))
+        await store.progress(ids[2], Progress(3, [{"state": "done"}]), NOW + 5)
+        seen.append(await store.marks(2))
+        await store.finish(ids[2], report(ids[2]), NOW + 9)
+        seen.append(await store.marks(2))
+        assert len({marks[0] for marks in seen}) == len(seen)
+        assert len({marks[1] for marks in seen}) == 1
 
     @twisted_test(10)
     async def test_jobs_that_may_not_be_with_the_broker_are_unsettled(

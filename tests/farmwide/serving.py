@@ -12,9 +12,11 @@ from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
 from buildapi.web.channel import Traffic
+from buildapi.web.csrf import Tokens
 from buildapi.web.deadline import Deadline
 from buildapi.web.farmwide import FarmWide
 from buildapi.web.listener import Listener
+from buildapi.web.pages import Pages
 from buildapi.web.request import Limits
 from tests.golden.client import Answer, ask
 
@@ -30,8 +32,10 @@ async def serving(
 
     reactor: Any = module
     answers = Answers(reactor.seconds, 2)
-    pages = FarmWide(directory, reads, recent, answers, ZoneInfo(zone), lambda: now)
-    policy = Policy(Authenticator.of("X-Remote-User", (), ""), (), Deadline(reactor, 5))
+    shown = Pages(ZoneInfo(zone), lambda: now, directory.master_urls)
+    pages = FarmWide(directory, reads, recent, answers, shown)
+    auth = Authenticator.of("X-Remote-User", (), "")
+    policy = Policy(auth, (), Tokens(b"of the tests"), Deadline(reactor, 5))
     traffic = Traffic()
     http = site(
         WebApp(pages.routes(), policy),

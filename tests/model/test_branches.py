@@ -158,3 +158,11 @@ def test_a_stored_name_belongs_to_two_branches_only_if_both_list_the_same_text(
     if len(owners) > 1:
         shared = set.intersection(*(set(b.names) for b in owners))
         assert any(longest(stored, [text]) for text in shared)
+
+
+def test_the_owner_of_a_stored_name_is_the_branch_that_owns_it() -> None:
+    branches = Branches.from_definitions({"try": {}, "try-comm-central": {}})
+    names = ["try", "try-linux", "try-comm-central-x", "tryst", None]
+    wanted = ["try", "try", "try-comm-central", None, None]
+    for _ in range(2):
+        assert [branches.owner(name) for name in names] == wanted

@@ -11,21 +11,30 @@ import attrs
 import pytest
 import pytest_twisted
 
+from buildapi.model.health import Health
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
 from buildapi.web.batch import Batch
 from buildapi.web.channel import Traffic
 from buildapi.web.counter import Counter
+from buildapi.web.csrf import Tokens
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
+from buildapi.web.events import Events
+from buildapi.web.home import Home
 from buildapi.web.jobrequests import JobRequests
+from buildapi.web.jobs import Jobs
 from buildapi.web.keys import Keys
 from buildapi.web.listener import Listener
-from buildapi.web.reads import Reads, home
+from buildapi.web.lookup import Lookup
+from buildapi.web.newbuild import NewBuilds
+from buildapi.web.pages import Pages
+from buildapi.web.reads import Reads, documentation
 from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
+from buildapi.web.selection import Selection
 from buildapi.web.watch import JobWatch
 from tests.model.defaults import rules
 from tests.web.client import Answer, Wire, connect, request
@@ -34,11 +43,13 @@ from tests.web.farm import (
     MemoryBroker,
     MemoryBuilds,
     MemoryDirectory,
+    MemoryFarm,
     MemoryJobs,
     MemoryObserver,
 )
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
+TOKENS = Tokens(b"of the tests")
 ORIGIN = "https://sheriffs.example.org"
 
 
@@ -62,6 +73,7 @@ class Settings:
     listen: Sequence[str] = ("tcp:0:interface=127.0.0.1",)
     more_routes: Sequence[Route] = ()
     batch_seconds: float = 2
+    listeners: int = 20
 
 
 @attrs.define
@@ -77,6 +89,8 @@ class Served:
     watch: JobWatch
     jobs: MemoryJobs
     broker: MemoryBroker
+    farm: MemoryFarm
+    events: Events
 
     @property
     def where(self) -> str:
@@ -136,16 +150,12 @@ def build(settings: Settings) -> Served:
     observer, watch = MemoryObserver(builds), JobWatch(reactor, jobs)
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
-    reads = Reads(
-        directory,
-        builds,
-        jobs,
-        watch,
-        Answers(reactor.seconds, settings.cache_seconds),
-        ZoneInfo("UTC"),
-        lambda: NOW + 0.5,
-        settings.jobs_page,
-    )
+    zone, answers = ZoneInfo("UTC"), Answers(reactor.seconds, settings.cache_seconds)
+    pages = Pages(zone, lambda: NOW + 0.5, directory.master_urls)
+    reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
+    farm = MemoryFarm()
+    events = Events(reactor, directory, builds, jobs, settings.listeners)
+    shown = Home(directory, farm, jobs, answers, pages, lambda: [Health("broker", True, "here")])
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
     counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
@@ -154,16 +164,22 @@ def build(settings: Settings) -> Served:
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
     routes = [
+        *shown.routes(),
         *reads.routes(),
+        *Jobs(jobs, watch, pages, zone, settings.jobs_page).routes(),
+        *Lookup(directory, builds, farm).routes(),
+        *events.routes(),
         *counter.routes(taken),
         *batch.routes(),
+        *Selection(batch).routes(),
+        *NewBuilds(reads.branch, reads.builders_of, batch, counter).routes(),
         *settings.more_routes,
     ]
-    routes = [*home(routes, directory), *routes]
+    routes = [*documentation(routes, directory), *routes]
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
     http = site(
-        WebApp(routes, Policy(auth, settings.origins, deadline)),
+        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline)),
         reactor=reactor,
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
@@ -172,7 +188,22 @@ def build(settings: Settings) -> Served:
         traffic=traffic,
     )
     drain = settings.drain_seconds
-    listener = Listener(reactor, http, settings.listen, traffic, drain, watch.close)
+
+    def let_go() -> None:
+        watch.close()
+        events.close()
+
+    listener = Listener(reactor, http, settings.listen, traffic, drain, let_go)
     return Served(
-        listener, routes, traffic.requests, directory, builds, observer, watch, jobs, broker
+        listener,
+        routes,
+        traffic.requests,
+        directory,
+        builds,
+        observer,
+        watch,
+        jobs,
+        broker,
+        farm,
+        events,
     )

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable, InProgress, Unavailable
 from buildapi.model.actions import (
+    SELF_SERVE,
     Action,
     CancelBuild,
     CancelRequest,
@@ -21,16 +22,28 @@ from buildapi.model.actions import (
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
+from buildapi.model.farmwide import (
+    BranchFilter,
+    PendingEntry,
+    Portion,
+    PushCounts,
+    RevisionEntry,
+    RunningBuild,
+)
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.records import (
+    EVERY_JOB,
     BranchDay,
     Build,
     BuildDetails,
     BuildRequest,
+    JobFilter,
     JobKey,
+    JobMark,
     JobRecord,
     JobState,
     KeyedJob,
+    OpenMark,
     Progress,
     RequestDetails,
     Try,
@@ -107,6 +120,9 @@ class MemoryDirectory:
         self._read()
         return None if self.listed is None else Builders({n: Builder(n) for n in self.listed})
 
+    def master_urls(self) -> Mapping[str, str | None]:
+        return {"m1": "http://m1.example.org:8101/", "m2": None}
+
     def ages(self) -> Mapping[str, float | None]:
         return {"branches": self.age, "builders": None}
 
@@ -158,11 +174,65 @@ class MemoryBuilds:
         await self.failing.happen("has_builder", name, since)
         return any(d.request.buildername == name for d in self.requests.values())
 
+    async def marks(self) -> Sequence[OpenMark]:
+        await self.failing.happen("marks")
+        tries = [(b.requests[0], b) for b in (d.build for d in self.builds.values())]
+        tried = {request.id for request, _ in tries}
+        rest = [d.request for d in self.requests.values() if d.request.id not in tried]
+        found = [_mark(r, b) for r, b in tries] + [_mark(r, None) for r in rest]
+        return [mark for mark, complete in found if not complete]
+
+    async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
+        await self.failing.happen("of_requests", tuple(request_ids))
+        builds = [d.build for d in self.builds.values()]
+        builds = [b for b in builds if b.requests[0].id in request_ids]
+        tried = {b.requests[0].id for b in builds}
+        asked = [self.requests[i].request for i in request_ids if i in self.requests]
+        return BranchDay(builds, [r for r in asked if r.id not in tried])
+
+    async def branch_of(self, kind: str, id_: int) -> str | None:
+        await self.failing.happen("branch_of", kind, id_)
+        return "try" if id_ in (self.builds if kind == "build" else self.requests) else None
+
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         await self.failing.happen("user", branch.name, author)
         if author == "nobody":
             return UserBuilds([], [], [])
         return UserBuilds([d.build for d in self.builds.values()], [], [PENDING])
+
+
+def _mark(request: BuildRequest, build: Build | None) -> tuple[OpenMark, bool]:
+    ended = build is not None and build.finish_time is not None
+    claimed = request.claimed_at != 0
+    mark = OpenMark(request.id, request.priority, claimed, build.id if build else None, ended)
+    return mark, request.complete
+
+
+@attrs.define
+class MemoryFarm:
+    """The role FarmWideReads, as far as the first page and looking things up need it."""
+
+    failing: Failing = attrs.field(factory=Failing)
+
+    async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
+        await self.failing.happen("pending")
+        return [PendingEntry(21, "Linux try build", NOW - 5000, "try", PENDING.revision)]
+
+    async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
+        await self.failing.happen("running")
+        times = NOW - 3900, NOW - 5000, NOW - 4000
+        of = "try", PENDING.revision
+        return [RunningBuild(12, (22,), 8, "Linux try build", "m1", *times, *of)]
+
+    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
+        await self.failing.happen("revision", prefix)
+        revisions = [r for r in (PENDING.revision, "abcdffff" * 5) if r and r.startswith(prefix)]
+        none = None, None, False, None, None, None, None
+        return [RevisionEntry(1, 1, "linux", NOW, *none, "try", r) for r in revisions]
+
+    async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
+        await self.failing.happen("pushes")
+        return PushCounts({})
 
 
 @attrs.define
@@ -214,6 +284,8 @@ class MemoryJobs:
         action: str,
         what: Mapping[str, Any],
         key: JobKey | None = None,
+        *,
+        branch: str | None = None,
     ) -> int:
         await self.adding.happen(who, when, action, dict(what))
         id_ = max(self.jobs, default=0) + 1
@@ -221,7 +293,7 @@ class MemoryJobs:
             if key.name in self.keys and self.keys[key.name][2] >= when - 86_400:
                 raise InProgress("a job request with this key is there already")
             self.keys[key.name] = (key, id_, when)
-        self.jobs[id_] = JobRecord(id_, action, who, when, dict(what))
+        self.jobs[id_] = JobRecord(id_, action, who, when, dict(what), branch=branch or _said(what))
         return id_
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:
@@ -282,15 +354,39 @@ class MemoryJobs:
         await self.reading.happen("get", request_id)
         return self.jobs.get(request_id)
 
-    async def latest(self, limit: int, offset: int) -> Sequence[JobRecord]:
+    async def latest(
+        self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
+    ) -> Sequence[JobRecord]:
         await self.reading.happen("latest", limit, offset)
-        newest = sorted(self.jobs.values(), key=lambda j: -j.id)
+        newest = [j for j in sorted(self.jobs.values(), key=lambda j: -j.id) if fits(j, wanted)]
         return [attrs.evolve(j, progress=None) for j in newest[offset : offset + limit]]
+
+    async def marks(self, limit: int) -> Sequence[JobMark]:
+        await self.reading.happen("marks", limit)
+        newest = sorted(self.jobs.values(), key=lambda j: -j.id)[:limit]
+        done = [None if j.progress is None else len(j.progress.items) for j in newest]
+        return [
+            JobMark(j.id, j.completed_at, j.state.value, n)
+            for j, n in zip(newest, done, strict=True)
+        ]
 
     async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
         oldest = sorted(self.jobs.values(), key=lambda j: j.id)
         open_ = [j for j in oldest if j.completed_at is None and j.when < before]
         return [j for j in open_ if (j.id in self.sent_ids) == sent][:limit]
+
+
+def _said(what: Mapping[str, Any]) -> str | None:
+    said = what.get("branch")
+    return said.removesuffix(SELF_SERVE) if said else None
+
+
+def fits(job: JobRecord, wanted: JobFilter) -> bool:
+    """Tell whether a filter lets a job through."""
+    pairs = [(wanted.who, job.who), (wanted.branch, job.branch)]
+    pairs += [(wanted.action, job.action), (wanted.state, job.state)]
+    since, until = wanted.since or 0, wanted.until or 2**60
+    return all(want in (None, has) for want, has in pairs) and since <= job.when < until
 
 
 class NullConsumer:

@@ -11,6 +11,7 @@ from tests.reactor import twisted_test
 from tests.web.client import JSON, Answer
 from tests.web.conftest import ZOE, Serve, Served
 from tests.web.farm import MemoryBuilds, database_down
+from tests.web.forms import Forms
 from tests.web.jobcases import ALL, BUILD, BUILDER, REQUEST, REV, Case, each
 
 KINDS: dict[str, tuple[list[str], list[str]]] = {
@@ -68,8 +69,13 @@ async def test_html_clients_read_the_plan(served: Served, name: str) -> None:
     method, path, fields = ALL[name]
     answer = await served.ask(method, f"{path}?dry_run=1", ZOE, fields)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "dry_run" in answer.text
+    assert "Nothing is done yet" in answer.text
     check_nothing_done(served)
+    ((action, again),) = Forms(answer.text).posting()
+    assert "dry_run" not in again
+    done = await served.ask("POST", action, ZOE | JSON, again)
+    assert done.status == 202
+    assert len(served.jobs.jobs) == 1
 
 
 @each

@@ -109,7 +109,7 @@ async def test_a_site_answers_below_its_prefix_and_at_the_root(serve: Serve) -> 
     served = serve(prefix="/buildapi")
     for path in ("/buildapi", "/buildapi/", "/buildapi/self-serve", "/self-serve", "/"):
         assert (await served.ask("GET", path, JSON)).status == 200, path
-    assert (await served.ask("GET", "/buildapi?format=json")).json["routes"]
+    assert "farm" in (await served.ask("GET", "/buildapi?format=json")).json
     assert (await served.ask("GET", "/buildapiself-serve", JSON)).status == 404
     assert (await served.ask("GET", "/other/self-serve", JSON)).status == 404
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.web.rows import PAGE_ROWS, SORTS, STATES, Asked, asked, row, shown
+from buildapi.web.rows import PAGE_ROWS, SORTS, STATES, Asked, Shown, asked, row, shown
 from buildapi.web.times import in_utc, in_zone, lasting
 
 
@@ -45,6 +46,10 @@ def build(id_: int, **changes: Any) -> dict[str, Any]:
     return item | changes
 
 
+def listed(items: Sequence[Mapping[str, Any]], wanted: Asked) -> Shown:
+    return shown([row(item, "try") for item in items], wanted)
+
+
 @pytest.mark.parametrize(
     ("item", "state"),
     [
@@ -58,20 +63,20 @@ def build(id_: int, **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_a_state_is_a_word(item: dict[str, Any], state: str) -> None:
-    assert row(item).state == state
-    assert row(item).is_open == (state in ("pending", "running"))
+    assert row(item, "try").state == state
+    assert row(item, "try").is_open == (state in ("pending", "running"))
 
 
 def test_a_build_is_a_row_of_all_its_requests() -> None:
-    one = row(build(5))
+    one = row(build(5), "try")
     assert (one.kind, one.id, one.key, one.requests) == ("build", 5, "build-5", [5, 6])
     assert (one.submitted, one.priority) == (1005, 3)
-    assert row(request(5)).key == "request-5"
+    assert row(request(5), "try").key == "request-5"
 
 
 def test_a_list_is_shown_a_page_at_a_time() -> None:
     items = [request(n) for n in range(1, 2 * PAGE_ROWS + 2)]
-    pages = [shown(items, Asked(page=n)) for n in (1, 2, 3, 4)]
+    pages = [listed(items, Asked(page=n)) for n in (1, 2, 3, 4)]
     assert [len(p.rows) for p in pages] == [PAGE_ROWS, PAGE_ROWS, 1, 1]
     assert [p.asked.page for p in pages] == [1, 2, 3, 3]
     assert {p.pages for p in pages} == {3}
@@ -79,16 +84,16 @@ def test_a_list_is_shown_a_page_at_a_time() -> None:
 
 def test_words_and_a_state_narrow_a_list_down() -> None:
     items = [request(1, buildername="Linux PGO"), build(2, buildername="linux debug"), build(3)]
-    found = shown(items, asked({"q": [" LINUX  debug "]}))
+    found = listed(items, asked({"q": [" LINUX  debug "]}))
     assert ([r.id for r in found.rows], found.matched, found.total) == ([2], 1, 3)
-    assert [r.id for r in shown(items, asked({"state": ["pending"]})).rows] == [1]
+    assert [r.id for r in listed(items, asked({"state": ["pending"]})).rows] == [1]
     assert found.counts == {"pending": 1, "running": 2}
 
 
 @pytest.mark.parametrize("name", SORTS)
 def test_any_column_sorts_both_ways(name: str) -> None:
     items = [build(2, endtime=2100, status=0), request(1), build(5, starttime=2500)]
-    up, down = (shown(items, asked({"sort": [s]})).rows for s in (name, f"-{name}"))
+    up, down = (listed(items, asked({"sort": [s]})).rows for s in (name, f"-{name}"))
     keys = [SORTS[name](r) for r in up]
     assert keys == sorted(keys)
     assert [SORTS[name](r) for r in down] == keys[::-1]
@@ -108,7 +113,7 @@ def test_links_of_a_list_keep_what_was_asked() -> None:
     )
 )
 def test_whatever_is_asked_something_is_shown(query: dict[str, list[str]]) -> None:
-    found = shown([request(1), build(2)], asked(query))
+    found = listed([request(1), build(2)], asked(query))
     assert found.asked.state in ("", *STATES)
     assert 1 <= found.asked.page <= found.pages
 

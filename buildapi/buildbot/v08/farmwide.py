@@ -142,7 +142,7 @@ class _Spelling:
 def pending(where: str, part: str = "") -> Query[PendingEntry]:
     """Pending requests, the latest submitted first; ``part`` is a LIMIT clause."""
     return Query(
-        "SELECT br.id, br.buildername, br.submitted_at, ss.branch, ss.revision"  # noqa: S608  # constants and parameter names
+        "SELECT br.id, br.buildername, br.submitted_at, ss.branch, ss.revision, br.priority"  # noqa: S608  # constants and parameter names
         f" FROM {REQUESTS} WHERE {PENDING} AND {where}"
         f" ORDER BY br.submitted_at DESC, br.id DESC{part}",
         _pending_row,

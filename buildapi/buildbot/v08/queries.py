@@ -12,7 +12,7 @@ import attrs
 
 from buildapi.db.sql import Query, any_of, like_prefix
 from buildapi.model.branches import Branch
-from buildapi.model.records import BuildRequest, Try
+from buildapi.model.records import BuildRequest, OpenMark, Try
 
 REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.reason, br.priority,
  br.submitted_at, br.claimed_at, br.claimed_by_name, br.claimed_by_incarnation, br.complete,
@@ -211,6 +211,32 @@ def pending_of_author(where: str) -> Query[BuildRequest]:
     )
 
 
+def builds_of(brids: Sequence[int]) -> tuple[Query[TryRow], dict[str, Any]]:
+    """Every build of these requests, newest first."""
+    ids, params = any_of("id", brids)
+    text = f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.id IN ({ids}) ORDER BY b.id DESC"  # noqa: S608  # constants and parameter names
+    return Query(text, build_row), params
+
+
+def _mark(brid: int, priority: int, claimed_at: Any, build_id: Any, finish_time: Any) -> OpenMark:
+    return OpenMark(brid, priority, claimed_at != 0, build_id, finish_time is not None)
+
+
+MARKS: Query[OpenMark] = Query(
+    "SELECT br.id, br.priority, br.claimed_at, b.id, b.finish_time FROM buildrequests br"
+    " LEFT JOIN builds b ON b.brid = br.id WHERE br.complete = 0",
+    _mark,
+)
+STORED_BRANCH: dict[str, Query[str | None]] = {
+    "request": Query(
+        f"SELECT ss.branch FROM {REQUESTS} WHERE br.id = :id",  # noqa: S608  # constants
+        lambda branch: branch,
+    ),
+    "build": Query(
+        f"SELECT ss.branch FROM {BUILDS} WHERE b.id = :id",  # noqa: S608  # constants
+        lambda branch: branch,
+    ),
+}
 REQUEST_BY_ID: Query[BuildRequest] = Query(
     f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id = :brid",  # noqa: S608  # constants
     request_row,

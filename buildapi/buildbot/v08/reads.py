@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import attrs
 
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.queries import TryRow, of_branch
-from buildapi.db.sql import Database, Query, RowLimitError, ValueRefusedError, like_prefix
+from buildapi.db.sql import (
+    Database,
+    Query,
+    RowLimitError,
+    ValueRefusedError,
+    chunks,
+    like_prefix,
+)
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branch
 from buildapi.model.records import (
@@ -18,7 +25,9 @@ from buildapi.model.records import (
     Build,
     BuildDetails,
     BuildRequest,
+    OpenMark,
     RequestDetails,
+    Stage,
     UserBuilds,
 )
 
@@ -147,6 +156,30 @@ class SQLBuilds:
 
         return await self._somewhere(read) is not None
 
+    async def marks(self) -> Sequence[OpenMark]:
+        """Tell how far all requests are that are not complete, on all branches."""
+        return await bounded(queries.MARKS.many(self._replica))
+
+    async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
+        """List the builds of requests, and those of the requests that have none."""
+        rows: list[TryRow] = []
+        requests: list[BuildRequest] = []
+        for ids in chunks(request_ids):
+            builds, params = queries.builds_of(ids)
+            rows += await bounded(builds.many(self._replica, **params))
+            having, params = queries.requests_by_id(ids)
+            requests += await having.many(self._replica, **params)
+        with_builds = {row.request.id for row in rows}
+        return BranchDay(merge(rows), [r for r in requests if _is_bare(r, with_builds)])
+
+    async def branch_of(self, kind: str, id_: int) -> str | None:
+        """Tell the stored branch of a ``build`` or a ``request``; None where there is none."""
+
+        async def read(db: Database) -> str | None:
+            return await queries.STORED_BRANCH[kind].maybe(db, id=id_)
+
+        return await self._somewhere(read)
+
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         """List what belongs to the changes of an author, at most 200 rows of each kind."""
         try:
@@ -192,6 +225,11 @@ async def _both(
     rows = await builds.many(db, **params)
     waiting = await pending.many(db, **params)
     return BranchDay(merge(_owned(branch, rows)), [r for r in waiting if branch.owns(r.branch)])
+
+
+def _is_bare(request: BuildRequest, with_builds: Set[int]) -> bool:
+    """Tell whether a request stands for itself: one given back by its master does, too."""
+    return request.id not in with_builds or request.stage is Stage.PENDING
 
 
 def _owned(branch: Branch, rows: Iterable[TryRow]) -> list[TryRow]:

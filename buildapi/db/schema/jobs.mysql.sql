@@ -1,4 +1,4 @@
--- Jobs database, version 2 (1 lacked the keys and the progress), MySQL and MariaDB.
+-- Jobs database, version 3 (2 lacked the branches, 1 the keys and the progress too), MySQL and MariaDB.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -57,4 +57,12 @@ CREATE TABLE IF NOT EXISTS buildapi_progress (
     total INTEGER NOT NULL,
     items LONGTEXT NOT NULL,
     updated_at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- The branch that each job request was sent for, as its path said: the table of job requests
+-- tells it only of some.
+CREATE TABLE IF NOT EXISTS buildapi_branches (
+    request_id INTEGER NOT NULL PRIMARY KEY,
+    branch VARCHAR(255) COLLATE utf8mb4_bin NOT NULL,
+    KEY buildapi_branches_branch (branch, request_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

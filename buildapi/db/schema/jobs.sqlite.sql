@@ -1,4 +1,4 @@
--- Jobs database, version 2 (1 lacked the keys and the progress), SQLite.
+-- Jobs database, version 3 (2 lacked the branches, 1 the keys and the progress too), SQLite.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -62,3 +62,12 @@ CREATE TABLE IF NOT EXISTS buildapi_progress (
     items TEXT NOT NULL,
     updated_at INTEGER NOT NULL
 );
+
+-- The branch that each job request was sent for, as its path said: the table of job requests
+-- tells it only of some.
+CREATE TABLE IF NOT EXISTS buildapi_branches (
+    request_id INTEGER NOT NULL PRIMARY KEY,
+    branch VARCHAR(255) NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS buildapi_branches_branch ON buildapi_branches (branch, request_id);

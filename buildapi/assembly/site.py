@@ -1,0 +1,140 @@
+"""The parts that answer HTTP requests, and the routes they have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import attrs
+
+from buildapi.buildbot.v08.statusdb import SQLRecentBuilds
+from buildapi.db.pool import PoolStatus
+from buildapi.model.health import Health
+from buildapi.model.messages import BrokerStatus
+from buildapi.web.batch import Batch
+from buildapi.web.counter import Counter
+from buildapi.web.deadline import Deadline
+from buildapi.web.desk import Desk
+from buildapi.web.farmwide import FarmWide
+from buildapi.web.home import Home
+from buildapi.web.jobrequests import JobRequests
+from buildapi.web.jobs import Jobs
+from buildapi.web.keys import Keys
+from buildapi.web.lookup import Lookup
+from buildapi.web.newbuild import NewBuilds
+from buildapi.web.orders import JobRoute
+from buildapi.web.pages import Pages
+from buildapi.web.reads import Reads
+from buildapi.web.revisions import Revisions
+from buildapi.web.routes import Route
+from buildapi.web.selection import Selection
+
+if TYPE_CHECKING:
+    from buildapi.assembly.program import Assembly
+
+SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6}
+"""Parts of the time to an answer; what is left is for the broker."""
+
+RECENT_SECONDS = 60
+"""How long ago the last error of a database makes it look ill."""
+
+
+@attrs.define(slots=False)
+class Site:
+    """The parts that answer, over those of the program."""
+
+    _of: Assembly
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        of = self._of
+        taken = self._taken
+        return [
+            *self._home.routes(),
+            *self._reads.routes(),
+            *Jobs(
+                of.store, of.watch, self._pages, of.config.web.timezone, of.config.limits.jobs_page
+            ).routes(),
+            *Lookup(of.directory, of.builds, of.farm_wide).routes(),
+            *of.events.routes(),
+            *self._farm_wide.routes(),
+            *self._counter.routes(taken),
+            *self._batch.routes(),
+            *Selection(self._batch).routes(),
+            *NewBuilds(
+                self._reads.branch, self._reads.builders_of, self._batch, self._counter
+            ).routes(),
+        ]
+
+    def _part(self, name: str) -> Deadline:
+        return Deadline(self._of.reactor, self._of.config.web.answer_seconds * SHARES[name])
+
+    @cached_property
+    def _pages(self) -> Pages:
+        of = self._of
+        return Pages(of.config.web.timezone, of.now, of.directory.master_urls)
+
+    @cached_property
+    def _reads(self) -> Reads:
+        of = self._of
+        return Reads(
+            of.directory, of.builds, of.answers, self._pages, of.config.web.timezone, of.now
+        )
+
+    @cached_property
+    def _home(self) -> Home:
+        of = self._of
+        return Home(of.directory, of.farm_wide, of.store, of.answers, self._pages, of.health)
+
+    @cached_property
+    def _farm_wide(self) -> FarmWide:
+        of = self._of
+        return FarmWide(
+            of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self._pages
+        )
+
+    @cached_property
+    def _counter(self) -> Counter:
+        of = self._of
+        recording, looking = self._part("recording"), self._part("looking")
+        return Counter(
+            self._reads.branch,
+            Desk(of.store, of.broker, of.now, recording),
+            of.store,
+            of.acting.observer(of.replica_db),
+            of.acting.rules,
+            Keys(of.reactor, of.store, of.now, recording),
+            of.watch,
+            looking,
+        )
+
+    @cached_property
+    def _taken(self) -> Sequence[JobRoute]:
+        of, looking = self._of, self._part("looking")
+        branch = self._reads.branch
+        jobs = JobRequests(branch, of.builds, of.config.limits.count, looking)
+        revisions = Revisions(branch, of.builds, of.directory, of.now, looking)
+        return [*jobs.routes(), *revisions.routes()]
+
+    @cached_property
+    def _batch(self) -> Batch:
+        of = self._of
+        seconds = of.config.web.answer_seconds * SHARES["batch"]
+        return Batch(self._taken, self._counter, of.reactor.seconds, seconds)
+
+
+def of_broker(status: BrokerStatus) -> Health:
+    """Tell how the broker is."""
+    if status.connected and not status.blocked:
+        return Health("broker", ok=True, detail="connected")
+    why = status.blocked or status.last_error or "no connection yet"
+    return Health("broker", ok=False, detail=why)
+
+
+def of_pool(name: str, status: PoolStatus, now: float) -> Health:
+    """Tell how a database is, by its last error."""
+    at = status.last_error_at
+    if at is None or now - at > RECENT_SECONDS:
+        return Health(f"database {name}", ok=True, detail=f"{status.in_flight} queries in flight")
+    return Health(f"database {name}", ok=False, detail=status.last_error or "")

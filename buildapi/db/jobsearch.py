@@ -1,0 +1,54 @@
+"""Find job requests by who sent them, their branch, action, state and time, in SQL."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from buildapi.db.sql import like_prefix
+from buildapi.model.actions import OLD_WIDTH, SELF_SERVE
+from buildapi.model.records import JobFilter, JobState
+
+FAILED = """'%"errors": true%'"""
+"""How every program that reports writes it; within a text the quotes would be escaped."""
+
+STATES = {
+    JobState.QUEUED: "r.completed_at IS NULL AND (s.state IS NULL OR s.state <> 'running')",
+    JobState.RUNNING: "r.completed_at IS NULL AND s.state = 'running'",
+    JobState.DONE: "r.completed_at IS NOT NULL"
+    f" AND (r.complete_data IS NULL OR r.complete_data NOT LIKE {FAILED})",
+    JobState.FAILED: f"r.completed_at IS NOT NULL AND r.complete_data LIKE {FAILED}",
+}
+# Old web processes name the branch in what is asked, of some actions only.
+BRANCH = """(l.branch = :branch OR l.branch IS NULL
+ AND (r.what LIKE :named ESCAPE '|' OR r.what LIKE :marked ESCAPE '|'))"""
+
+
+def _said(branch: str) -> str:
+    said = f'"branch": {json.dumps(branch)}'
+    return f"%{like_prefix(said)}"
+
+
+def wanted(sought: JobFilter) -> tuple[str, dict[str, Any]]:
+    """Spell a filter as a condition on job requests ``r``, rows beside ``s`` and branches ``l``."""
+    conditions = ["1 = 1"]
+    params: dict[str, Any] = {}
+    if sought.who is not None:
+        conditions.append("r.who = :who")
+        params["who"] = sought.who
+    if sought.branch is not None:
+        conditions.append(BRANCH)
+        params |= {"branch": sought.branch}
+        params |= {"named": _said(sought.branch), "marked": _said(sought.branch + SELF_SERVE)}
+    if sought.action is not None:  # old tables cut names
+        conditions.append("r.action IN (:action, :cut)")
+        params |= {"action": sought.action, "cut": sought.action[:OLD_WIDTH]}
+    if sought.state is not None:
+        conditions.append(STATES[sought.state])
+    if sought.since is not None:
+        conditions.append("r.`when` >= :since")
+        params["since"] = sought.since
+    if sought.until is not None:
+        conditions.append("r.`when` < :until")
+        params["until"] = sought.until
+    return " AND ".join(conditions), params

@@ -1,0 +1,85 @@
+"""Job requests of our own pages only: what browsers say of a page, and a token in its forms."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+FIELD = "csrf_token"
+"""The name of the field that every form of ours has."""
+
+SECRET_BYTES = 32
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+@attrs.frozen
+class Tokens:
+    """Make and check the tokens of forms; all processes behind one address share the secret."""
+
+    _secret: bytes = attrs.field(repr=False)
+
+    def of(self, who: str) -> str:
+        """Make a token for a user: different each time, so that compression tells nothing of it."""
+        pad = os.urandom(DIGEST_BYTES)
+        return (pad + _mixed(pad, self._digest(who))).hex()
+
+    def fits(self, token: str, who: str) -> bool:
+        """Tell whether a token was made for this user."""
+        try:
+            given = bytes.fromhex(token)
+        except ValueError:
+            return False
+        pad, mixed = given[:DIGEST_BYTES], given[DIGEST_BYTES:]
+        if len(mixed) != DIGEST_BYTES:
+            return False
+        return hmac.compare_digest(_mixed(pad, mixed), self._digest(who))
+
+    def _digest(self, who: str) -> bytes:
+        return hmac.digest(self._secret, who.encode(errors="surrogatepass"), "sha256")
+
+
+def _mixed(pad: bytes, text: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(pad, text, strict=True))
+
+
+def kept_secret(path: Path) -> bytes:
+    """Give the secret of this host, made when there is none yet; only its owner may read it."""
+    try:
+        return bytes.fromhex(path.read_text("ascii"))
+    except (FileNotFoundError, ValueError):
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret.hex())
+    os.replace(new, path)
+    return secret
+
+
+def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
+    """Tell whether a browser says that a page of another, not configured, site asks.
+
+    Browsers leave Sec-Fetch-Site out on plain HTTP; then Origin, else Referer, must be the host
+    asked.  Programs that are no browsers say nothing, and hold nobody's credentials.
+    """
+    origin, site = request.text_header("origin"), request.text_header("sec-fetch-site")
+    if origin in origins:
+        return False
+    if site:
+        return site not in ("same-origin", "none")
+    if not origin:
+        referer = urlsplit(request.text_header("referer"))
+        origin = f"{referer.scheme}://{referer.netloc}" if referer.netloc else ""
+    if not origin or origin in origins:
+        return False
+    return bool(origin.partition("://")[2] != request.text_header("host"))

@@ -1,0 +1,314 @@
+"""Tell listeners what happens, with one stream of queries for all of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.interfaces import Builds, Directory, JobStore
+from buildapi.model.branches import Branches
+from buildapi.model.records import BranchDay, Build, BuildRequest, JobMark, OpenMark
+from buildapi.web.answers import Document
+from buildapi.web.call import Call
+from buildapi.web.feed import (
+    BUILD,
+    HELLO,
+    JOB,
+    REQUEST,
+    RESET,
+    Event,
+    Memory,
+    Wish,
+    wish,
+    written,
+)
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import Param, Route
+from buildapi.web.shapes import build_json, job_json, request_json
+
+LOOK_SECONDS = 2.0
+REST = 10
+"""How many times as long as a look took to wait before the next."""
+
+HEARTBEAT_SECONDS = 15.0
+GRACE_SECONDS = 60.0
+"""How long to go on looking for nobody, so that who comes back has missed nothing."""
+
+REMEMBERED = 2000
+JOBS_MAX = 500
+"""Newest jobs that are looked at."""
+
+AT_ONCE = 1000
+"""Requests read for one look; where more have changed, listeners are told to read anew."""
+
+log = Logger()
+
+
+@attrs.frozen
+class Seen:
+    """What one look saw."""
+
+    open: frozenset[OpenMark]
+    jobs: frozenset[JobMark]
+
+
+@attrs.define(eq=False)
+class Listening:
+    """One who listens: where in the memory it is, and whether it can take more just now.
+
+    It is the push producer of its request.
+    """
+
+    request: Any
+    wish: Wish
+    position: int
+    ended: defer.Deferred[None] = attrs.field(factory=defer.Deferred)
+    paused: bool = False
+
+    def pauseProducing(self) -> None:
+        """Write no more until the client has read some."""
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        """Write again; what was missed comes with the next event or heartbeat."""
+        self.paused = False
+
+    def stopProducing(self) -> None:
+        """End: the client is gone."""
+        self.end()
+
+    def end(self) -> None:
+        """End the stream."""
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    def tell(self, memory: Memory) -> None:
+        """Write what it wished for and does not know yet."""
+        if self.paused or self.ended.called:
+            return
+        news = memory.after(self.position)
+        if news is None:
+            self.request.write(written(RESET, memory.id_of(memory.last), {}))
+        for number, event in news or ():
+            if self.wish.grants(event):
+                self.request.write(written(event.kind, memory.id_of(number), event.data))
+        self.position = memory.last
+
+
+@attrs.define(eq=False)
+class Events:
+    """Watch the farm while somebody listens; ``reactor`` provides IReactorTime."""
+
+    _reactor: Any
+    _directory: Directory
+    _builds: Builds
+    _jobs: JobStore
+    _listeners_max: int
+    _listeners: set[Listening] = attrs.field(factory=set, init=False)
+    _memory: Memory = attrs.field(init=False)
+    _seen: Seen | None = attrs.field(default=None, init=False)
+    _looking: bool = attrs.field(default=False, init=False)
+    _again: bool = attrs.field(default=False, init=False)
+    _next: Any = attrs.field(default=None, init=False)
+    _heart: Any = attrs.field(default=None, init=False)
+    _alone_since: float = attrs.field(default=0.0, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._forget()
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("GET", "/self-serve/events", self.events, EVENTS, PARAMS)]
+
+    async def events(self, call: Call) -> Reply:
+        """Listen."""
+        if self._closed or len(self._listeners) >= self._listeners_max:
+            raise Unavailable("Too many listen already")
+        wanted = wish(call.query, call.who)
+        for name in wanted.branches:
+            if self._directory.branches().get(name) is None:
+                raise BadRequest(f"Bad branch: there is no branch {name[:100]!r}")
+
+        async def stream(request: Any) -> bytes:
+            return await self._stream(request, wanted)
+
+        nothing = Reply(Document.of(None), Page("document.html", "Events"))
+        return attrs.evolve(nothing, stream=stream)
+
+    async def _stream(self, request: Any, wanted: Wish) -> bytes:
+        request.setHeader("content-type", "text/event-stream; charset=utf-8")
+        request.setHeader("cache-control", "no-store")
+        request.setHeader("x-accel-buffering", "no")  # nginx would keep events back
+        if request.method == b"HEAD":
+            return b""
+        listening = self._welcome(request, wanted)
+        request.registerProducer(listening, True)
+        try:
+            await listening.ended
+        finally:
+            self._part(listening)
+            if request.channel is not None:
+                request.unregisterProducer()
+        return b""
+
+    def _welcome(self, request: Any, wanted: Wish) -> Listening:
+        """Take a listener on: where it left off, if that is known, else from now on."""
+        last = request.text_header("last-event-id")
+        known = self._memory.number_of(last) if last else None
+        missed = None if known is None else self._memory.after(known)
+        position = self._memory.last if missed is None else known or 0
+        listening = Listening(request, wanted, position)
+        kind = RESET if last and missed is None else HELLO
+        request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
+        self._listeners.add(listening)
+        listening.tell(self._memory)
+        if self._heart is None:
+            self._heart = task.LoopingCall(self._beat)
+            self._heart.clock = self._reactor
+            self._heart.start(HEARTBEAT_SECONDS, now=False)
+        self.look()
+        return listening
+
+    def _part(self, listening: Listening) -> None:
+        self._listeners.discard(listening)
+        if not self._listeners:
+            self._alone_since = self._reactor.seconds()
+            if self._heart is not None:
+                self._heart.stop()
+                self._heart = None
+
+    def _beat(self) -> None:
+        for listening in list(self._listeners):
+            if not listening.paused:
+                listening.request.write(b": still here\n\n")
+                listening.tell(self._memory)
+
+    def close(self) -> None:
+        """Let everybody go: we are stopping."""
+        self._closed = True
+        self._cancel()
+        for listening in list(self._listeners):
+            listening.end()
+
+    # --- looking
+
+    def look(self) -> None:
+        """Look now: something may have changed."""
+        self._cancel()
+        if self._closed or not self._wanted():
+            return
+        if self._looking:
+            self._again = True
+            return
+        self._looking = True
+        defer.ensureDeferred(self._look())
+
+    def _cancel(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._next = None
+
+    def _wanted(self) -> bool:
+        """Tell whether anybody listens, or may come back; if not, forget what was seen."""
+        if self._listeners:
+            return True
+        if self._reactor.seconds() - self._alone_since < GRACE_SECONDS:
+            return self._seen is not None
+        self._forget()
+        return False
+
+    def _forget(self) -> None:
+        self._memory, self._seen = Memory(uuid.uuid4().hex[:8], REMEMBERED), None
+
+    async def _look(self) -> None:
+        began = self._reactor.seconds()
+        try:
+            events = await self._read()
+        except (Unavailable, BadRequest) as e:
+            log.debug("events: not looked: {msg}", msg=e.msg)
+            events = []
+        except Exception:
+            log.failure("events: looking failed")
+            events = []
+        finally:
+            self._looking = False
+        self._memory.add(events)
+        for listening in list(self._listeners):
+            listening.tell(self._memory)
+        if self._closed:
+            return
+        pause = max(LOOK_SECONDS, REST * (self._reactor.seconds() - began))
+        again, self._again = self._again, False
+        self._next = self._reactor.callLater(0 if again else pause, self.look)
+
+    async def _read(self) -> Sequence[Event]:
+        """Compare what is there now with what was seen before."""
+        now = Seen(
+            frozenset(await self._builds.marks()), frozenset(await self._jobs.marks(JOBS_MAX))
+        )
+        before, self._seen = self._seen, now
+        if before is None:
+            return []
+        changed = sorted({mark.brid for mark in before.open ^ now.open})
+        if len(changed) > AT_ONCE:
+            self._restart()
+            return []
+        try:
+            found = await self._builds.of_requests(changed) if changed else BranchDay((), ())
+            jobs = [await self._jobs.get(id_) for id_ in changed_jobs(before.jobs, now.jobs)]
+            branches = self._directory.branches()
+        except Exception:
+            self._seen = before  # or nobody would ever be told
+            raise
+        made = [_of_job(job) for job in jobs if job is not None]
+        made += [_of_request(branches, r) for r in found.pending]
+        return [*made, *(_of_build(branches, b) for b in reversed(found.builds))]
+
+    def _restart(self) -> None:
+        """Begin a new memory, which nobody knows anything of."""
+        seen = self._seen
+        self._forget()
+        self._seen = seen
+        for listening in self._listeners:
+            listening.position = -1
+
+
+def changed_jobs(before: frozenset[JobMark], now: frozenset[JobMark]) -> Sequence[int]:
+    """List the jobs that are worth reading again, oldest first.
+
+    One that was not among the newest before is new only if it is newer than they were.
+    """
+    oldest = min((mark.id for mark in before), default=0)
+    return sorted(mark.id for mark in now - before if mark.id >= oldest)
+
+
+def _of_build(branches: Branches, build: Build) -> Event:
+    first = build.requests[0]
+    branch = branches.owner(first.branch)
+    data = {**build_json(build), "branch_name": branch}
+    return Event(BUILD, data, branch, first.revision)
+
+
+def _of_request(branches: Branches, request: BuildRequest) -> Event:
+    branch = branches.owner(request.branch)
+    data = {**request_json(request), "branch_name": branch}
+    return Event(REQUEST, data, branch, request.revision)
+
+
+def _of_job(job: Any) -> Event:
+    return Event(JOB, job_json(job), job.branch, None, job.id, job.who)
+
+
+EVENTS = "Server-sent events: builds, requests and jobs as they change; see docs/api.md."
+PARAMS = (
+    Param("branch", "builds, requests and jobs of this branch; may be repeated"),
+    Param("revision", "builds and requests of this revision; may be repeated"),
+    Param("job", "the id of a job, mine, or all; may be repeated"),
+)

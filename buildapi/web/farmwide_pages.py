@@ -1,0 +1,242 @@
+"""The pages about the whole farm, made of what JSON clients get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from buildapi.jobs.farmwide import UNKNOWN, branch_namer
+from buildapi.model.branches import Branches
+from buildapi.model.farmwide import PendingEntry, RunningBuild
+from buildapi.web.answers import Document
+from buildapi.web.call import Call
+from buildapi.web.farmwide_shapes import TOTAL
+from buildapi.web.pages import Listing, Pages, link_of
+from buildapi.web.render import Page
+from buildapi.web.rows import RESULTS, Row
+from buildapi.web.segment import segment
+from buildapi.web.tables import Cell, Column, Line, asked_of, table
+
+WAITING = ("branch", "builder", "revision", "submitted", "took")
+WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "master")
+
+RECENT = (
+    Column("slave", "Slave"),
+    Column("builder", "Builder"),
+    Column("number", "Number", "number"),
+    Column("master", "Master"),
+    Column("result", "Result", "state"),
+    Column("start", "Started", "time"),
+    Column("end", "Ended", "time"),
+    Column("took", "Took", "seconds"),
+)
+OF_REVISION = (
+    Column("builder", "Builder"),
+    Column("result", "Result", "state"),
+    Column("submitted", "Submitted", "time"),
+    Column("start", "Started", "time"),
+    Column("end", "Ended", "time"),
+    Column("took", "Waiting, running or took", "seconds"),
+    Column("branch", "Branch"),
+    Column("revision", "Revision"),
+    Column("master", "Master"),
+)
+PUSHES = (Column("author", "Author"), Column("pushes", "Pushes", "number"))
+
+
+@attrs.frozen
+class FarmPages:
+    """Make pages about the whole farm."""
+
+    _pages: Pages
+
+    def pending(self, document: Document, call: Call) -> Page:
+        """Show what waits."""
+        how = Listing(WAITING, _events(call), ("pending",), grows=_everything(call))
+        rows = _rows(document)
+        return self._pages.listing("Pending requests", rows, how, call)
+
+    def running(self, document: Document, call: Call) -> Page:
+        """Show what runs."""
+        how = Listing(WORKING, _events(call), ("running",), grows=_everything(call))
+        rows = _rows(document)
+        return self._pages.listing("Running builds", rows, how, call)
+
+    def recent(self, document: Document, call: Call, slaves: Sequence[str]) -> Page:
+        """Show what ran last."""
+        of = f" on {', '.join(slaves)}" if slaves else ""
+        return self._table(
+            f"Recent builds{of}", RECENT, lambda: [_recent(b) for b in document.value], call
+        )
+
+    def revision(self, document: Document, call: Call) -> Page:
+        """Show what a revision has."""
+        asked = document.value
+        title = f"Revision {asked['revision'][:40]} on {asked['branch']}"
+        now = int(self._pages.now())
+
+        def lines() -> Sequence[Line]:
+            urls = self._pages.master_urls()
+            return [_of_revision(*one, urls, now) for one in _entries(asked["all"])]
+
+        return self._table(title, OF_REVISION, lines, call, sort="builder")
+
+    def pushes(self, document: Document, call: Call, branch: str | None) -> Page:
+        """Show who pushed how often."""
+        counts = dict(document.value)
+        total = counts.pop(TOTAL)
+        of = f" on branches like {branch}" if branch else ""
+        lines = [(Cell(who), Cell(count)) for who, count in counts.items()]
+        return self._table(
+            f"Pushes{of}", PUSHES, lambda: lines, call, sort="-pushes", note=f"{total} in all"
+        )
+
+    def _table(
+        self,
+        title: str,
+        columns: Sequence[Column],
+        lines: Callable[[], Sequence[Line]],
+        call: Call,
+        *,
+        sort: str = "",
+        note: str = "",
+    ) -> Page:
+        def context() -> Mapping[str, Any]:
+            asked = asked_of(call.query, columns, sort)
+            keep = [(n, v) for n, vs in call.query.items() if n not in ASKED for v in vs]
+            shown = table(columns, lines(), asked)
+            return self._pages.common() | {
+                "table": shown,
+                "keep": keep,
+                "note": note,
+                "link_of": link_of,
+            }
+
+        return Page("table.html", title, context)
+
+
+ASKED = ("q", "sort", "page", "format")
+
+
+def _everything(call: Call) -> bool:
+    """Tell whether the whole farm is shown, from its beginning."""
+    return not call.path.get("branch") and not call.query.keys() & {"branch", "limit", "offset"}
+
+
+def _events(call: Call) -> str:
+    return "job=mine" if call.who and not _everything(call) else ""
+
+
+def _rows(document: Document) -> Callable[[], Sequence[Row]]:
+    return lambda: [Row(**row) for row in document.value]
+
+
+def _entries(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for branch, revisions in nested.items():
+        for revision, entries in revisions.items():
+            for entry in entries:
+                yield branch, "" if revision == UNKNOWN else revision, entry
+
+
+def waiting_rows(branches: Branches, found: Iterable[PendingEntry]) -> list[dict[str, Any]]:
+    """Shape rows of pending requests; a branch of their own has the pages of each."""
+    name = branch_namer(branches.by_name)
+    rows = (_waiting(entry, name(entry.branch), branches.owner(entry.branch)) for entry in found)
+    return [attrs.asdict(row) for row in rows]
+
+
+def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict[str, Any]]:
+    """Shape rows of running builds."""
+    name = branch_namer(branches.by_name)
+    rows = (_working(build, name(build.branch), branches.owner(build.branch)) for build in found)
+    return [attrs.asdict(row) for row in rows]
+
+
+def _waiting(entry: PendingEntry, branch: str, place: str | None) -> Row:
+    return Row(
+        kind="request",
+        id=entry.id,
+        state="pending",
+        builder=entry.buildername,
+        branch=branch,
+        revision=entry.revision or "",
+        submitted=entry.submitted_at,
+        started=None,
+        ended=None,
+        priority=entry.priority or 0,
+        reason="",
+        master="",
+        number=None,
+        requests=[entry.id],
+        place=place or "",
+    )
+
+
+def _working(build: RunningBuild, branch: str, place: str | None) -> Row:
+    return Row(
+        kind="build",
+        id=build.id,
+        state="running",
+        builder=build.buildername,
+        branch=branch,
+        revision=build.revision or "",
+        submitted=build.submitted_at,
+        started=build.start_time,
+        ended=None,
+        priority=0,
+        reason="",
+        master=build.claimed_by_name or "",
+        number=build.number,
+        requests=list(build.request_ids),
+        place=place or "",
+    )
+
+
+def _recent(build: Mapping[str, Any]) -> Line:
+    start, end, result = build["starttime"], build["endtime"], build["result"]
+    lasted = end - start if start is not None and end is not None else None
+    slave = build["slavename"] or ""
+    return (
+        Cell(slave, f"/recent/{segment(slave)}" if slave else ""),
+        Cell(build["buildername"] or build["buildname"]),
+        Cell(build["buildnumber"]),
+        Cell(build["master"]),
+        Cell(result_word(result)),
+        Cell(start),
+        Cell(end),
+        Cell(lasted),
+    )
+
+
+def result_word(result: int | None) -> str:
+    """Word a result; none is of a build that runs."""
+    if result is None:
+        return "running"
+    return RESULTS[result] if result in range(len(RESULTS)) else str(result)
+
+
+def _of_revision(
+    branch: str, revision: str, entry: Mapping[str, Any], urls: Mapping[str, str | None], now: int
+) -> Line:
+    submitted, start, end = entry["submitted_at"], entry["start_time"], entry["finish_time"]
+    state = "pending" if start is None and entry["results"] is None else None
+    url = urls.get(entry["claimed_by_name"] or "")
+    builder = quote(entry["buildername"], safe="", errors="replace")
+    on_master = f"{url}builders/{builder}/builds/{entry['number']}"
+    has_page = url is not None and entry["number"] is not None
+    return (
+        Cell(entry["buildername"], url=on_master if has_page else ""),
+        Cell(state or result_word(entry["results"])),
+        Cell(submitted),
+        Cell(start),
+        Cell(end),
+        Cell((end or now) - (start or submitted)),
+        Cell(branch),
+        Cell(revision, f"/self-serve/{segment(branch)}/rev/{segment(revision)}")
+        if branch != UNKNOWN and revision
+        else Cell(revision),
+        Cell(entry["claimed_by_name"]),
+    )

@@ -1,0 +1,132 @@
+"""What is told to those who listen, who is told what, and how much is remembered for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.web.answers import encode
+from buildapi.web.params import Query, id_of_path
+
+REVISION_PREFIX = 12
+VALUES_MAX = 100
+"""How many values of one parameter count; any more are refused."""
+
+BUILD, REQUEST, JOB, HELLO, RESET = "build", "request", "job", "hello", "reset"
+
+
+@attrs.frozen
+class Event:
+    """Something that happened: ``kind`` is a build, a request or a job, ``data`` tells it.
+
+    ``branch`` is the name of the branch it belongs to, ``who`` the user of a job.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    branch: str | None = None
+    revision: str | None = None
+    job: int | None = None
+    who: str | None = None
+
+
+@attrs.frozen
+class Wish:
+    """What somebody wants to be told; with no wishes at all, everything."""
+
+    branches: Set[str] = frozenset()
+    revisions: Sequence[str] = ()
+    jobs: Set[int] = frozenset()
+    mine: str | None = None
+    all_jobs: bool = False
+
+    @property
+    def _names_jobs(self) -> bool:
+        return bool(self.jobs or self.mine is not None or self.all_jobs)
+
+    def grants(self, event: Event) -> bool:
+        """Tell whether an event is wished for.
+
+        Branch and revision narrow down builds and requests; jobs are those that are named, else
+        those of the branch.
+        """
+        if event.kind == JOB:
+            return self._grants_job(event)
+        if self._names_jobs and not self.branches and not self.revisions:
+            return False
+        revision = event.revision or ""
+        fits = not self.revisions or any(revision.startswith(r) for r in self.revisions)
+        return fits and self._of_branch(event)
+
+    def _grants_job(self, event: Event) -> bool:
+        if self._names_jobs:
+            is_mine = self.mine is not None and event.who == self.mine
+            return self.all_jobs or is_mine or event.job in self.jobs
+        return not self.revisions and self._of_branch(event)
+
+    def _of_branch(self, event: Event) -> bool:
+        return not self.branches or event.branch in self.branches
+
+
+def wish(query: Query, who: str | None) -> Wish:
+    """Read a wish; :raises BadRequest: it cannot be one."""
+    for name in ("branch", "revision", "job"):
+        if len(query.get(name, ())) > VALUES_MAX:
+            raise BadRequest(f"Parameter {name} is given more than {VALUES_MAX} times")
+    jobs = [text for text in query.get("job", ()) if text]
+    wrong = [text for text in jobs if text not in ("mine", "all") and id_of_path(text) is None]
+    if wrong:
+        raise BadRequest(f"Bad job: {wrong[0][:40]!r}; allowed are ids of jobs, mine and all")
+    if "mine" in jobs and who is None:
+        raise BadRequest("Bad job: mine needs a user")
+    return Wish(
+        branches=frozenset(text for text in query.get("branch", ()) if text),
+        revisions=tuple(text[:REVISION_PREFIX] for text in query.get("revision", ()) if text),
+        jobs=frozenset(id_ for id_ in map(id_of_path, jobs) if id_ is not None),
+        mine=who if "mine" in jobs else None,
+        all_jobs="all" in jobs,
+    )
+
+
+@attrs.define
+class Memory:
+    """The last ``size`` events; ``name`` tells one memory from those of other processes."""
+
+    name: str
+    _size: int
+    _events: deque[Event] = attrs.field(factory=deque, init=False)
+    last: int = attrs.field(default=0, init=False)
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Remember events."""
+        for event in events:
+            self._events.append(event)
+            self.last += 1
+            if len(self._events) > self._size:
+                self._events.popleft()
+
+    def after(self, number: int) -> Sequence[tuple[int, Event]] | None:
+        """List the events after one, with their numbers; None where some are forgotten."""
+        first = self.last - len(self._events) + 1
+        if number + 1 < first or number > self.last:
+            return None
+        skipped = number + 1 - first
+        return [(first + i, e) for i, e in enumerate(self._events) if i >= skipped]
+
+    def id_of(self, number: int) -> str:
+        """Spell where in this memory somebody is."""
+        return f"{self.name}-{number}"
+
+    def number_of(self, id_: str) -> int | None:
+        """Read where somebody was; None where that was not in this memory."""
+        name, _, text = id_.rpartition("-")
+        return id_of_path(text) if name == self.name else None
+
+
+def written(kind: str, id_: str, data: Mapping[str, Any]) -> bytes:
+    """Write an event as a stream has it [HTML Living Standard, "Server-sent events"]."""
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), encode(data))

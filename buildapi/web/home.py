@@ -1,0 +1,115 @@
+"""The first page: where everything is, and how the farm and the program are just now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.interfaces import Directory, FarmWideReads, JobStore
+from buildapi.jobs.farmwide import UNKNOWN
+from buildapi.jobs.glance import Glance, glance
+from buildapi.model.farmwide import BranchFilter, Portion
+from buildapi.model.health import Health
+from buildapi.model.records import JobFilter, JobRecord, JobState
+from buildapi.web.answers import Answers
+from buildapi.web.call import Call
+from buildapi.web.pages import Pages
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import FORMAT, Route
+from buildapi.web.shapes import job_json
+
+JOBS_SECONDS = 86_400
+FAILED_MAX, OPEN_MAX = 10, 100
+EVERYTHING = BranchFilter(), Portion()
+
+
+@attrs.frozen
+class Home:
+    """Show the farm at a glance; ``health`` tells how the parts of this process are."""
+
+    _directory: Directory
+    _reads: FarmWideReads
+    _store: JobStore
+    _answers: Answers
+    _pages: Pages
+    _health: Callable[[], Sequence[Health]]
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("GET", "/", self.home, HOME, (FORMAT,))]
+
+    async def home(self, _call: Call) -> Reply:
+        """Show it; what cannot be read just now is said, and takes nothing else away."""
+        document = await self._answers.get(("home",), self._read)
+
+        async def context() -> Mapping[str, Any]:
+            return {**self._pages.common(), **document.value}
+
+        return Reply(document, Page("home.html", "The farm at a glance", context))
+
+    async def _read(self) -> Any:
+        now = int(self._pages.now())
+        troubles: list[str] = []
+        farm = jobs = None
+        try:
+            farm = await self._farm(now)
+        except (Unavailable, BadRequest) as e:
+            troubles.append(e.msg)
+        try:
+            jobs = await self._jobs(now)
+        except Unavailable as e:
+            troubles.append(e.msg)
+        parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
+        shaped = None if farm is None else attrs.asdict(farm)
+        return {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
+
+    async def _farm(self, now: int) -> Glance:
+        branches = self._directory.branches()
+        pending = await self._reads.pending(*EVERYTHING)
+        running = await self._reads.running(*EVERYTHING)
+        pools = self._pools()
+        return glance(
+            pending,
+            running,
+            lambda stored: branches.owner(stored) or UNKNOWN,
+            lambda builder: pools.get(builder) or UNKNOWN,
+            now,
+        )
+
+    def _pools(self) -> Mapping[str, str | None]:
+        try:
+            builders = self._directory.builders()
+        except Unavailable:
+            return {}
+        return {} if builders is None else {b.name: b.pool for b in builders.by_name.values()}
+
+    def _masters(self, farm: Glance | None) -> Sequence[Health]:
+        known, ages = len(self._directory.master_urls()), self._directory.ages()
+        silent = farm.silent if farm else ()
+        said = f"{known} known" + (f", silent: {', '.join(silent)}" if silent else "")
+        old = [name for name, age in ages.items() if age is None]
+        read = ", ".join(f"{n} {int(a)} s ago" for n, a in ages.items() if a is not None)
+        return [
+            Health("masters", bool(known) and not silent, said),
+            Health("directory", not old, f"read {read or 'never'}"),
+        ]
+
+    async def _jobs(self, now: int) -> Mapping[str, Any]:
+        since = now - JOBS_SECONDS
+        failed = await self._store.latest(
+            FAILED_MAX, 0, JobFilter(state=JobState.FAILED, since=since)
+        )
+        waiting: list[JobRecord] = []
+        for state in (JobState.QUEUED, JobState.RUNNING):
+            waiting += await self._store.latest(OPEN_MAX, 0, JobFilter(state=state, since=since))
+        return {
+            "failed": [job_json(job) for job in failed],
+            "open": len(waiting),
+            "oldest_open": min((job.when for job in waiting), default=None),
+        }
+
+
+HOME = "The farm at a glance: what waits and runs by branch and pool, failed jobs, health."

@@ -1,0 +1,121 @@
+"""The page that asks for new builds, where people type what paths say to programs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.model.branches import Branch
+from buildapi.web.answers import Document
+from buildapi.web.batch import Batch
+from buildapi.web.call import Call
+from buildapi.web.counter import Counter
+from buildapi.web.form import Form
+from buildapi.web.params import single
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import Param, Route
+from buildapi.web.segment import segment
+
+KINDS = {
+    "build": "what the schedulers build of it",
+    "pgo": "its PGO builds",
+    "nightly": "its nightly builds",
+    "builder": "a build of one builder",
+}
+
+
+@attrs.frozen
+class NewBuilds:
+    """Show the form, and take what was filled in; ``builders`` lists those of a branch."""
+
+    _branch: Callable[[str], Branch]
+    _builders: Callable[[Branch], Awaitable[Document]]
+    _batch: Batch
+    _counter: Counter
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        path = "/self-serve/{branch}/new"
+        return [
+            Route("GET", path, self.form, FORM, (REVISION, BUILDER)),
+            Route("POST", path, self.take, TAKE, PARAMS, job=True),
+        ]
+
+    async def form(self, call: Call) -> Reply:
+        """Show the form."""
+        branch = self._branch(call.path["branch"])
+        filled = {n: single(call.query, n) or "" for n in ("revision", "builder")}
+
+        async def context() -> Mapping[str, Any]:
+            names = (await self._builders(branch)).value
+            return {"branch": branch.name, "kinds": KINDS, "builders": names, **filled}
+
+        page = Page("new.html", f"New builds on {branch.name}", context)
+        return Reply(Document.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
+
+    async def take(self, call: Call) -> Reply:
+        """Send the job request that the form stands for."""
+        entry = entry_of(self._branch(call.path["branch"]), call.form)
+        reply = await self._counter.serve(*self._batch.call(call, entry))
+        if reply.status != 202:
+            return reply
+        return attrs.evolve(
+            reply, location=f"/self-serve/jobs/{reply.document.value['request_id']}"
+        )
+
+
+def entry_of(branch: Branch, form: Form) -> Mapping[str, Any]:
+    """Make the job request of a filled form; :raises BadRequest: something is missing."""
+    kind, revision = form.text("kind") or "", (form.text("revision") or "").strip()
+    if kind not in KINDS:
+        raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
+    if not revision:
+        raise BadRequest("Bad revision: it must say of what to build")
+    asked = {n: form.get(n) for n in ("priority", "dry_run", "wait")}
+    base, rev = f"/self-serve/{segment(branch.name)}", segment(revision)
+    if kind != "builder":
+        rest = "" if kind == "build" else f"/{kind}"
+        return {"path": f"{base}/rev/{rev}{rest}", "body": asked}
+    builder = (form.text("builder") or "").strip()
+    if not builder:
+        raise BadRequest("Bad builder: it must say which one builds")
+    body = {**asked, "properties": _properties(form), "files": _files(form)}
+    return {"path": f"{base}/builders/{segment(builder)}/{rev}", "body": body}
+
+
+def _properties(form: Form) -> Any:
+    """Read properties: a JSON object, or a line ``name=value`` for each."""
+    text = (form.text("properties") or "").strip()
+    if not text or text.startswith("{"):
+        return text
+    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
+    wrong = [name for name, mark, _ in pairs if not mark]
+    if wrong:
+        raise BadRequest(f"Bad properties: {wrong[0][:60]!r} is no line NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _files(form: Form) -> Any:
+    """Read files: a JSON list, or a line for each."""
+    text = (form.text("files") or "").strip()
+    if not text or text.startswith("["):
+        return text
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+FORM = "The form that asks for new builds."
+TAKE = "Ask for new builds with what the form says, where the other requests have paths."
+REVISION = Param("revision", "which revision to fill in")
+BUILDER = Param("builder", "which builder to fill in")
+PARAMS = (
+    Param("kind", "build, pgo, nightly or builder"),
+    Param("revision", "which revision"),
+    Param("builder", "which builder, where kind says so"),
+    Param("priority", "a whole number of 32 bits; default 0"),
+    Param("properties", "a JSON object, or a line NAME=VALUE for each"),
+    Param("files", "a JSON list, or a line for each"),
+    Param("dry_run", "1: answer with what would be done, and do nothing"),
+)

@@ -1,0 +1,109 @@
+"""The page of a plan: what a job request would do, and the form that has it done."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.model.steps import (
+    Clobber,
+    DropRequest,
+    DropRequests,
+    NewBuildset,
+    Plan,
+    Poke,
+    Requeue,
+    SendChange,
+    SetPriority,
+    StopBuild,
+    Write,
+)
+from buildapi.web.answers import Document
+from buildapi.web.call import Call
+from buildapi.web.csrf import FIELD
+from buildapi.web.orders import JobRoute
+
+LOST = (
+    "Builds that are stopped lose what they did so far. Nothing brings them back: they can only be"
+    " built again, from the beginning."
+)
+DROPPED = "Requests that are dropped can be asked for again, and then wait at the end."
+ASKED = "What is asked for can be cancelled again while it waits."
+MOVED = "A priority can be set again as long as the request waits."
+
+NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
+
+
+@attrs.frozen
+class Row:
+    """One thing that would be done."""
+
+    what: str
+    detail: str
+
+
+def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> Mapping[str, Any]:
+    """Give what the template of a plan needs."""
+    rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step)]
+    counts = Counter(row.what for row in rows)
+    return {
+        "rows": rows,
+        "counts": counts,
+        "outcome": plan.outcome,
+        "warnings": warnings(plan),
+        "action": call.here,
+        "method": route.method,
+        "fields": _fields(call),
+        "cancels": route.method == "DELETE",
+        "document": document,
+    }
+
+
+def _fields(call: Call) -> Sequence[tuple[str, str]]:
+    """List what the form must send that has the plan done."""
+    values = {**call.query, **call.form.values}
+    return [(n, _text(v)) for n, vs in values.items() if n not in NOT_SENT for v in vs]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def warnings(plan: Plan) -> Sequence[str]:
+    """Say honestly what can be undone and what cannot."""
+    steps = (*plan.writes, *plan.pokes)
+    told = {
+        LOST: any(isinstance(s, StopBuild) for s in steps),
+        DROPPED: any(isinstance(s, DropRequest | DropRequests) for s in steps),
+        ASKED: any(isinstance(s, Requeue | NewBuildset | SendChange) for s in steps),
+        MOVED: any(isinstance(s, SetPriority) for s in steps),
+    }
+    return [words for words, holds in told.items() if holds]
+
+
+def rows_of(step: Write | Poke) -> Sequence[Row]:
+    """Say in words what a step does."""
+    rows: Sequence[tuple[str, str]] = ()  # to look again at what is dropped needs no word
+    match step:
+        case StopBuild():
+            rows = [("stop", f"build {step.number} of {step.buildername} on {step.master}")]
+        case Clobber():
+            rows = [("clobber", f"{step.build.buildername} on the slave of that build")]
+        case DropRequest():
+            rows = [("drop", f"request {step.brid}")]
+        case DropRequests():
+            rows = [("drop", f"request {brid}") for brid in step.brids]
+        case SetPriority():
+            rows = [("reprioritize", f"request {step.brid} to {step.priority}")]
+        case Requeue():
+            rows = [("ask for", step.buildername)]
+        case NewBuildset():
+            rows = [("ask for", f"{name} at {step.revision}") for name in step.builders]
+        case SendChange():
+            change = f"{step.revision} on {step.branch} to {step.master}"
+            rows = [("send the change", change)]
+    return [Row(*row) for row in rows]

@@ -1,0 +1,127 @@
+"""Act once on many builds and requests that were selected on a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.web.answers import Document
+from buildapi.web.batch import ENTRIES_MAX, Answered, Batch
+from buildapi.web.call import Call
+from buildapi.web.form import Form
+from buildapi.web.params import switch
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import Param, Route
+
+_ITEM = re.compile(r"([^/]+)/(build|request)/([0-9]{1,30})", re.ASCII)
+
+
+@attrs.frozen
+class Item:
+    """Something selected: ``branch`` as its path has it, ``kind`` build or request."""
+
+    branch: str
+    kind: str
+    id: str
+
+    @classmethod
+    def of(cls, text: Any) -> Item:
+        """Read one; :raises BadRequest: it is none."""
+        match = _ITEM.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise BadRequest(f"Bad item: {str(text)[:60]!r}; allowed is BRANCH/build/ID or .../ID")
+        return cls(*match.groups())
+
+    @property
+    def path(self) -> str:
+        """Give the path of its page."""
+        return f"/self-serve/{self.branch}/{self.kind}/{self.id}"
+
+    @property
+    def words(self) -> str:
+        """Name it."""
+        return f"{self.kind} {self.id} on {unquote(self.branch, errors='replace')}"
+
+
+@attrs.frozen
+class Selection:
+    """Take what is selected, and what is to be done with it."""
+
+    _batch: Batch
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("POST", "/self-serve/selection", self.act, ACT, PARAMS, job=True)]
+
+    async def act(self, call: Call) -> Reply:
+        """Do it; on pages what cannot be undone is asked about first."""
+        items, act = selected(call.form), call.form.text("act") or ""
+        make = ACTS.get(act)
+        if make is None:
+            raise BadRequest(f"Bad act: {act[:40]!r}; allowed are {', '.join(ACTS)}")
+        if act == "cancel" and call.html and not switch({}, call.form, "confirm"):
+            return _question(items)
+        entries = [make(item, call.form) for item in items]
+        answers = await self._batch.run(call, entries, dry_run=False)
+        return _told(items, answers)
+
+
+def selected(form: Form) -> Sequence[Item]:
+    """Read what is selected, each thing once; :raises BadRequest: nothing is, or too much."""
+    texts: list[Any] = []
+    for value in form.values.get("item", ()):
+        texts += value if isinstance(value, list) else [value]
+    items = list(dict.fromkeys(map(Item.of, texts)))
+    if not items:
+        raise BadRequest("Bad item: nothing is selected")
+    if len(items) > ENTRIES_MAX:
+        raise BadRequest(f"At most {ENTRIES_MAX} things may be selected, not {len(items)}")
+    return items
+
+
+def _cancel(item: Item, _form: Form) -> Mapping[str, Any]:
+    return {"method": "DELETE", "path": item.path}
+
+
+def _rebuild(item: Item, form: Form) -> Mapping[str, Any]:
+    body = {f"{item.kind}_id": item.id, "count": form.get("count"), "priority": None}
+    return {"method": "POST", "path": f"/self-serve/{item.branch}/{item.kind}", "body": body}
+
+
+def _prioritize(item: Item, form: Form) -> Mapping[str, Any]:
+    if item.kind != "request":
+        raise BadRequest(f"Only pending requests have a priority to change, not {item.words}")
+    return {"method": "PUT", "path": item.path, "body": {"priority": form.get("priority")}}
+
+
+ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
+
+
+def _question(items: Sequence[Item]) -> Reply:
+    document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
+    title = f"Cancel {len(items)} of them?" if len(items) > 1 else "Cancel it?"
+    return Reply(document, Page("confirm.html", title, {"items": items}), fresh=True)
+
+
+def _told(items: Sequence[Item], answers: Sequence[Answered]) -> Reply:
+    told = [
+        {"item": item.path, "status": answer.status, "body": answer.body}
+        for item, answer in zip(items, answers, strict=True)
+    ]
+    page = Page("selection.html", "What became of the selection", {"told": told, "items": items})
+    return Reply(Document.of(told), page, fresh=True)
+
+
+ACT = f"Do one thing with up to {ENTRIES_MAX} builds and requests, as a batch would."
+PARAMS = (
+    Param("item", "BRANCH/build/ID or BRANCH/request/ID; repeated, or a JSON list"),
+    Param("act", "cancel, rebuild or priority"),
+    Param("count", "how often to rebuild each; default 1"),
+    Param("priority", "the priority to give, of pending requests only"),
+    Param("confirm", "1: HTML clients are not asked again whether to cancel"),
+)

@@ -1,0 +1,525 @@
+/* What pages gain with scripts: times of the reader, rows that follow what happens, forms that
+   stay on the page, filters while typing. Without any of this every action works all the same. */
+"use strict";
+
+(() => {
+  const body = document.body, mount = body.dataset.mount, token = body.dataset.token;
+  const RESULTS = ["success", "warnings", "failure", "skipped", "exception", "retry"];
+  const ENDED = new Set(["done", "failed"]);
+  const ROWS_MAX = 500;            // a page left open for days must not grow for ever
+  const POLL = 10000;              // milliseconds between two looks where events do not come
+  const skew = body.dataset.now ? Number(body.dataset.now) - Date.now() / 1000 : 0;
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const now = () => Math.floor(Date.now() / 1000 + skew);
+  document.documentElement.classList.add("js");
+
+  /* --- times ---------------------------------------------------------------------------- */
+
+  const two = (n) => String(n).padStart(2, "0");
+
+  function local(seconds) {
+    const d = new Date(seconds * 1000);
+    return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ` +
+      `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+  }
+
+  function inFarmZone(seconds) {
+    const zone = body.dataset.zone || "UTC";
+    const text = new Intl.DateTimeFormat("sv-SE", {
+      timeZone: zone, dateStyle: "short", timeStyle: "medium",
+    }).format(new Date(seconds * 1000));
+    return `${text} ${zone}`;
+  }
+
+  function lasting(seconds) {
+    const s = Math.max(0, Math.floor(seconds));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min`;
+    if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor(s % 3600 / 60))}`;
+    return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
+  }
+
+  function dress(root) {
+    for (const time of $$("time[data-at]", root)) time.textContent = local(Number(time.dataset.at));
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const name of $$("[data-zone-name]", root)) name.textContent = zone;
+  }
+
+  function tick() {
+    for (const age of $$("[data-since]")) {
+      const text = lasting(now() - Number(age.dataset.since));
+      if (age.textContent !== text) age.textContent = text;
+    }
+  }
+
+  /* --- getting a page again ------------------------------------------------------------- */
+
+  async function fetched(url) {
+    const answer = await fetch(url, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    if (!answer.ok) throw new Error(`${answer.status}`);
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  }
+
+  /* Put the new content of an element in place, unless somebody is at work in it. */
+  async function refresh(id, url = location.href) {
+    const old = document.getElementById(id);
+    if (old.matches(":focus-within") && $("input:focus, select:focus, textarea:focus", old)) return;
+    const fresh = (await fetched(url)).getElementById(id);
+    if (!fresh || !old.isConnected) return;
+    const at = focusMark(old);
+    const chosen = new Set($$("input[name=item]:checked", old).map((box) => box.value));
+    const into = document.adoptNode(fresh);
+    old.replaceWith(into);
+    dress(into);
+    tick();
+    for (const box of $$("input[name=item]", into)) box.checked = chosen.has(box.value);
+    if (at) (at() || $("#main")).focus({ preventScroll: true });
+    prepareList();
+    count();
+  }
+
+  /* Tell how to find again what has the focus, after its element was replaced. */
+  function focusMark(root) {
+    const active = document.activeElement;
+    if (!root.contains(active) || active === document.body) return null;
+    const row = active.closest("tr[id]"), same = $$("a, button, input, [tabindex]", row || root);
+    const index = same.indexOf(active), id = row && row.id;
+    return () => {
+      const where = id ? document.getElementById(id) : document.getElementById(root.id);
+      return where ? $$("a, button, input, [tabindex]", where)[index] : null;
+    };
+  }
+
+  /* --- rows of lists -------------------------------------------------------------------- */
+
+  const list = () => document.getElementById("list");
+
+  function stateOf(item) {
+    if (!("build_id" in item)) {
+      if (item.complete) return RESULTS[item.status] || "gone";
+      return item.claimed_at ? "claimed" : "pending";
+    }
+    if (item.endtime === null && item.status === null) return "running";
+    return RESULTS[item.status] || "retry";
+  }
+
+  function put(row, name, node) {
+    const cell = $(`[data-f="${name}"]`, row);
+    if (!cell) return;
+    cell.replaceChildren(...[].concat(node));
+  }
+
+  function element(name, attributes, text = "") {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.textContent = text;
+    return made;
+  }
+
+  function timeOf(seconds) {
+    if (seconds === null || seconds === undefined) return [];
+    const made = element("time", { "data-at": seconds, title: inFarmZone(seconds) }, local(seconds));
+    made.dateTime = new Date(seconds * 1000).toISOString();
+    return made;
+  }
+
+  function took(item, state) {
+    if (item.endtime) return document.createTextNode(lasting(item.endtime - item.starttime));
+    const since = item.starttime || item.submittime;
+    const age = element("span", { "data-since": since }, lasting(now() - since));
+    if (state !== "pending") return age;
+    const waits = element("span", { class: "soft" }, "waits ");
+    waits.append(age);
+    return waits;
+  }
+
+  /* Fill a row with what an event says. */
+  function fill(row, item) {
+    const state = stateOf(item), place = encodeURIComponent(item.branch_name);
+    const base = `${mount}/self-serve/${place}`;
+    const isBuild = "build_id" in item, id = isBuild ? item.build_id : item.request_id;
+    const kind = isBuild ? "build" : "request";
+    const requests = isBuild ? item.requests : [item];
+    row.id = `${kind}-${id}`;
+    Object.assign(row.dataset, { kind, id, state, requests: requests.map((r) => r.request_id).join(" ") });
+    put(row, "state", element("span", { class: `state ${state}` }, state));
+    put(row, "branch", element("a", { href: base }, item.branch_name));
+    put(row, "builder", element("a", { href: `${base}/${kind}/${id}` }, item.buildername));
+    const revision = item.revision || "";
+    put(row, "revision", revision === "" ? [] : element("a", {
+      class: "mono", href: `${base}/rev/${encodeURIComponent(revision)}`,
+    }, revision.slice(0, 12)));
+    put(row, "submitted", timeOf(Math.min(...requests.map((r) => r.submittime))));
+    put(row, "started", timeOf(item.starttime));
+    put(row, "took", took(item, state));
+    put(row, "master", document.createTextNode(item.claimed_by_name || ""));
+    put(row, "reason", document.createTextNode(requests[0].reason || ""));
+    const priority = Math.max(...requests.map((r) => r.priority));
+    for (const form of $$("form[data-go]", row)) {
+      form.action = `${base}/${form.dataset.go.replace("ID", id)}`;
+      if ("open" in form.dataset) form.hidden = state !== "running";
+    }
+    for (const input of $$("input[name=build_id]", row)) input.value = id;
+    for (const input of $$("input[name=priority]", row)) {
+      if (document.activeElement !== input) input.value = priority;
+    }
+    for (const step of $$("[data-step]", row)) step.value = priority + Number(step.dataset.step);
+    for (const input of $$("input[name=item]", row)) input.value = `${place}/${kind}/${id}`;
+    for (const named of $$("[data-label]", row)) {
+      named.setAttribute("aria-label", named.dataset.label.replace("{}", item.buildername));
+    }
+    for (const field of $$("input[name=csrf_token]", row)) field.value = token;
+  }
+
+  function matches(item, state) {
+    const form = document.getElementById("find");
+    const wanted = form && form.state ? form.state.value : "";
+    const words = form ? form.q.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+    const reason = (item.requests ? item.requests[0] : item).reason || "";
+    const text = `${item.buildername} ${item.branch || ""} ${item.revision || ""} ${state} ${reason}`.toLowerCase();
+    return (!wanted || wanted === state) && words.every((word) => text.includes(word));
+  }
+
+  function mark(row) {
+    row.classList.add("changed");
+    setTimeout(() => row.classList.remove("changed"), 3000);
+  }
+
+  /* Take a row away; whoever was in it goes to the next one. */
+  function drop(row) {
+    if (row.contains(document.activeElement)) {
+      const next = row.nextElementSibling || row.previousElementSibling;
+      const target = next && $("a, button, input:not([type=hidden])", next);
+      (target || $("#main")).focus({ preventScroll: true });
+    }
+    row.remove();
+  }
+
+  let fresh = 0;
+
+  /* Bring the row of a build or a request up to date, or put it in. */
+  function show(item) {
+    const table = list();
+    if (!table) return;
+    const state = stateOf(item), states = table.dataset.states.split(" ");
+    const isBuild = "build_id" in item;
+    const known = document.getElementById(isBuild ? `build-${item.build_id}` : `request-${item.request_id}`);
+    if (isBuild) {
+      for (const request of item.requests) {
+        const waiting = document.getElementById(`request-${request.request_id}`);
+        if (waiting) drop(waiting);
+      }
+    }
+    if (known) {
+      if (!states.includes(state)) return drop(known);
+      fill(known, item);
+      mark(known);
+      return;
+    }
+    const shown = (isBuild ? item.requests : [item]).every((r) => !covered(r.request_id));
+    if (!states.includes(state) || !("grows" in table.dataset) || !item.branch_name) return;
+    if (!shown && !isBuild) return;
+    if (!matches(item, state)) return;
+    const rows = $("tbody", table), template = document.getElementById(`new-${isBuild ? "build" : "request"}`);
+    if (/[?&]page=(?!1\b)/.test(location.search) || rows.children.length >= ROWS_MAX) {
+      fresh += 1;
+      const news = $("#news");
+      news.hidden = false;
+      news.textContent = `${fresh} more since this page was loaded.`;
+      return;
+    }
+    const row = $("tr", template.content).cloneNode(true);
+    fill(row, item);
+    rows.prepend(row);
+    mark(row);
+    const empty = $("#list > p:not(#counts):not(#news)");
+    if (empty && !empty.contains($("#done"))) empty.remove();
+  }
+
+  const covered = (id) => $$("tr[data-kind=build]").some((row) => row.dataset.requests.split(" ").includes(String(id)));
+
+  /* --- selecting ------------------------------------------------------------------------ */
+
+  function count() {
+    const form = document.getElementById("selection");
+    if (!form) return;
+    const boxes = $$("input[name=item]"), chosen = boxes.filter((box) => box.checked).length;
+    $("#selected").textContent = chosen ? `With the ${chosen} selected:` : "With what is selected:";
+    for (const button of $$("button", form)) button.disabled = !chosen;
+    const all = document.getElementById("all");
+    if (all) {
+      all.checked = chosen > 0 && chosen === boxes.length;
+      all.indeterminate = chosen > 0 && chosen < boxes.length;
+    }
+  }
+
+  function prepareList() {
+    const all = document.getElementById("all");
+    if (all) all.hidden = false;
+  }
+
+  document.addEventListener("change", (event) => {
+    const target = event.target;
+    if (target.id === "all") for (const box of $$("input[name=item]")) box.checked = target.checked;
+    if (target.id === "all" || target.name === "item") count();
+  });
+
+  /* --- filtering while typing ----------------------------------------------------------- */
+
+  let typing = 0, asked = 0;
+
+  function filter(form) {
+    const query = new URLSearchParams(new FormData(form));
+    for (const [name, value] of [...query]) if (value === "") query.delete(name);
+    const url = `${location.pathname}${query.size ? `?${query}` : ""}`;
+    const number = ++asked;
+    fetched(url).then((page) => {
+      if (number !== asked) return;                       // somebody typed on meanwhile
+      const old = list(), next = page.getElementById("list");
+      if (!old || !next) return;
+      const chosen = new Set($$("input[name=item]:checked", old).map((box) => box.value));
+      old.replaceWith(document.adoptNode(next));
+      for (const box of $$("input[name=item]", next)) box.checked = chosen.has(box.value);
+      history.replaceState(null, "", url);
+      fresh = 0;
+      dress(next);
+      prepareList();
+      count();
+    }).catch((error) => tell(`This could not be looked for: ${error.message}`));
+  }
+
+  document.addEventListener("input", (event) => {
+    const form = event.target.form;
+    if (!form || form.id !== "find") return;
+    clearTimeout(typing);
+    typing = setTimeout(() => filter(form), event.target.type === "search" ? 200 : 0);
+  });
+
+  /* --- asking for things ---------------------------------------------------------------- */
+
+  const jobs = new Map();          // lines that tell of a job, by its id
+  const early = new Map();         // what came of jobs before their answer did
+
+  function tell(...parts) {
+    const told = document.getElementById("told");
+    told.hidden = false;
+    const line = element("li", {});
+    line.append(...parts);
+    $("ul", told).prepend(line);
+    while ($("ul", told).children.length > 30) $("ul", told).lastElementChild.remove();
+    return line;
+  }
+
+  function tellJob(id, msg) {
+    const state = element("span", { class: "state queued" }, "queued");
+    const link = element("a", { href: `${mount}/self-serve/jobs/${id}` }, `job ${id}`);
+    tell(state, " ", link, ` ${msg}`);
+    jobs.set(id, state);
+    if (early.has(id)) follow(early.get(id));
+    if (!stream.alive) wait(id);
+  }
+
+  /* Show how far a job is. */
+  function follow(job) {
+    early.set(job.id, job);
+    if (early.size > 200) early.delete(early.keys().next().value);
+    const places = [jobs.get(job.id), ...$$(`tr[data-job="${job.id}"] .state`)].filter(Boolean);
+    for (const state of places) {
+      const progress = job.progress ? ` ${job.progress.done}/${job.progress.total}` : "";
+      const said = job.complete_data && job.complete_data.body ? job.complete_data.body.msg : "";
+      state.className = `state ${job.state}`;
+      state.textContent = `${job.state}${progress}`;
+      if (job.state === "failed" && said) state.textContent += `: ${said}`;
+    }
+  }
+
+  /* Wait for the end of a job where no events come. */
+  async function wait(id) {
+    for (let turn = 0; turn < 30; turn++) {
+      const answer = await fetch(`${mount}/self-serve/jobs/${id}?wait=20&format=json`, { credentials: "same-origin" });
+      if (!answer.ok) return;
+      const job = await answer.json();
+      follow(job);
+      if (ENDED.has(job.state)) return;
+    }
+  }
+
+  function sure(text, what) {
+    const dialog = document.getElementById("ask");
+    $("#ask-title").textContent = what;
+    $("#ask-text").textContent = text;
+    dialog.returnValue = "no";
+    dialog.showModal();
+    return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
+  }
+
+  function named(form, submitter) {
+    const row = form.closest("tr");
+    const builder = row && $('[data-f="builder"]', row);
+    const verb = submitter.value || submitter.textContent;
+    if (builder) return `${verb}: ${builder.textContent.trim()}`;
+    return form.id === "selection" ? `${verb} ${$$("input[name=item]:checked").length} selected?` : `${verb}?`;
+  }
+
+  async function send(form, submitter) {
+    const data = new FormData(form, submitter);
+    const asks = form.dataset.ask && (form.id !== "selection" || data.get("act") === "cancel");
+    if (asks && !await sure(form.dataset.ask, named(form, submitter))) return;
+    if (form.id === "selection") data.set("confirm", "1");
+    submitter.disabled = true;
+    try {
+      const answer = await fetch(form.getAttribute("action"), {
+        method: "POST",
+        body: new URLSearchParams(data),
+        headers: { Accept: "application/json" },
+        credentials: "same-origin",
+      });
+      took_answer(await answer.json());
+    } catch (error) {
+      tell(element("span", { class: "state failed" }, "not sent"), ` ${error.message}`);
+    } finally {
+      submitter.disabled = false;
+      if (document.activeElement === document.body && submitter.isConnected) submitter.focus({ preventScroll: true });
+    }
+  }
+
+  function took_answer(answer) {
+    if (!Array.isArray(answer)) return took_one(answer);
+    for (const one of [...answer].reverse()) took_one(one.body);
+    for (const box of $$("input[name=item]:checked")) box.checked = false;
+    count();
+  }
+
+  function took_one(answer) {
+    if (answer.request_id) return tellJob(answer.request_id, answer.msg);
+    tell(element("span", { class: "state failed" }, "refused"), ` ${answer.msg}`);
+  }
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target, submitter = event.submitter;
+    if (form.method !== "post" || "plain" in form.dataset || !submitter) return;
+    event.preventDefault();
+    send(form, submitter);
+  });
+
+  /* --- events --------------------------------------------------------------------------- */
+
+  const stream = { source: null, alive: false, failures: 0, poll: 0, due: 0 };
+  const watched = () => document.getElementById("list") || document.getElementById("live") || document.getElementById("jobs");
+
+  function query() {
+    const at = watched();
+    if (!at) return null;
+    if (at.id === "jobs") return $$("tr[data-job]", at).slice(0, 100).map((row) => `job=${row.dataset.job}`).join("&");
+    return "over" in at.dataset || at.dataset.events === undefined ? null : at.dataset.events;
+  }
+
+  /* Read the page again soon, once for many events. */
+  function soon(id) {
+    if (stream.due) return;
+    stream.due = setTimeout(() => {
+      stream.due = 0;
+      refresh(id).catch(() => {}).then(() => { if (query() === null) stop(); });
+    }, 500);
+  }
+
+  function told_of(kind, data) {
+    if (kind === "job") follow(data);
+    const live = document.getElementById("live");
+    if (live) {
+      const of = live.dataset.of ? live.dataset.of.split(" ") : null;
+      const ids = (data.requests || [data]).map((r) => String(r.request_id));
+      if (kind === "job" ? !of : !of || ids.some((id) => of.includes(id))) soon("live");
+    } else if (kind !== "job") {
+      show(data);
+      if (document.getElementById("done")) soonDone();
+    }
+  }
+
+  let doneDue = 0;
+
+  /* Is the revision done, and how much of it: told by the page itself. */
+  function soonDone() {
+    if (doneDue) return;
+    doneDue = setTimeout(async () => {
+      doneDue = 0;
+      const page = await fetched(location.href).catch(() => null);
+      for (const id of ["done", "ended", "ended-of", "counts"]) {
+        const old = document.getElementById(id), next = page && page.getElementById(id);
+        if (old && next) old.replaceWith(document.adoptNode(next));
+      }
+    }, 2000);
+  }
+
+  function again() {
+    const at = watched();
+    if (at && at.id !== "jobs") refresh(at.id).catch(() => {});
+  }
+
+  function start() {
+    const events = query();
+    if (events === null || document.hidden || stream.source) return;
+    const source = new EventSource(`${mount}/self-serve/events?${events}`);
+    let first = true;
+    stream.source = source;
+    const arrived = () => {
+      stream.alive = true;
+      stream.failures = 0;
+      clearInterval(stream.poll);
+      stream.poll = 0;
+    };
+    source.addEventListener("hello", () => {
+      arrived();
+      if (first) again();                                  // what changed since the page was made
+      first = false;
+    });
+    source.addEventListener("reset", () => { arrived(); again(); });
+    for (const kind of ["build", "request", "job"]) {
+      source.addEventListener(kind, (event) => told_of(kind, JSON.parse(event.data)));
+    }
+    source.addEventListener("error", () => {
+      stream.alive = false;
+      stream.failures += 1;
+      if (stream.failures >= 3 || source.readyState === EventSource.CLOSED) {
+        stop();
+        poll();
+      }
+    });
+  }
+
+  function stop() {
+    if (stream.source) stream.source.close();
+    Object.assign(stream, { source: null, alive: false });
+  }
+
+  /* Look every few seconds instead, and try events again now and then. */
+  function poll() {
+    if (stream.poll) return;
+    let turn = 0;
+    for (const id of jobs.keys()) if (!ENDED.has((early.get(id) || {}).state)) wait(id);
+    stream.poll = setInterval(() => {
+      if (document.hidden) return;
+      turn += 1;
+      again();
+      if (turn % 6 === 0) start();
+    }, POLL);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) stop();                           // browsers keep few connections to a host
+    else start();
+  });
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", start);
+
+  const live = document.getElementById("live");
+  if (live && live.dataset.every) setInterval(() => { if (!document.hidden) again(); }, 1000 * live.dataset.every);
+
+  dress(document);
+  tick();
+  setInterval(tick, 1000);
+  prepareList();
+  count();
+  start();
+})();
