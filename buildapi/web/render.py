@@ -22,6 +22,16 @@ JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 VARY = "Accept, Accept-Encoding, Origin"
 GZIP_LEVEL = 5
+SAFE = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+}
+"""What keeps pages to what they were sent with: no script, frame or form of anybody else."""
+
 FILE_CACHE = "public, max-age=31536000, immutable"
 """Files are asked for by what is in them, so they never change."""
 
@@ -191,6 +201,8 @@ def page(frame: Frame, shown: Page) -> bytes:
 def _body(request: Any, kind: str, body: bytes) -> bytes:
     """Compress here: Twisted's encoder would write its trailer after a 304 and a HEAD, too."""
     request.setHeader("content-type", kind)
+    for name, value in SAFE.items():
+        request.setHeader(name, value)
     if names(request.text_header("accept-encoding"), "gzip"):
         request.setHeader("content-encoding", "gzip")
         body = gzip.compress(body, GZIP_LEVEL, mtime=0)

@@ -139,12 +139,16 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 
 @attrs.frozen
 class Asked:
-    """What is asked of a list: words to look for, a state, the order, and which page of it."""
+    """What is asked of a list: words to look for, a state, the order, and which page of it.
+
+    A ``bare`` list has its counts alone, for scripts that keep the rows themselves.
+    """
 
     words: str = ""
     state: str = ""
     sort: str = ""
     page: int = 1
+    bare: bool = False
 
     def link(self, **changes: Any) -> str:
         """Spell the query of the same list, changed."""
@@ -180,6 +184,7 @@ def asked(query: Mapping[str, Sequence[str]]) -> Asked:
         words=words.strip()[:200],
         state=state if state in STATES else "",
         sort=sort if sort.removeprefix("-") in SORTS else "",
+        bare=query.get("rows", ("",))[-1] == "0",
         page=int(page[:9]) if page.isascii() and page.isdigit() and int(page[:9]) > 0 else 1,
     )
 
@@ -195,7 +200,7 @@ def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
     start = (page - 1) * PAGE_ROWS
     counts = Counter(r.state for r in rows)
     return Shown(
-        rows=found[start : start + PAGE_ROWS],
+        rows=[] if wanted.bare else found[start : start + PAGE_ROWS],
         total=len(rows),
         matched=len(found),
         pages=pages,

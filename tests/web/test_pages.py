@@ -131,3 +131,20 @@ async def test_a_page_shows_what_was_asked_for(served: Served) -> None:
 async def test_an_accepted_job_is_linked(served: Served) -> None:
     page = await served.ask("DELETE", "/self-serve/try/build/12", ZOE)
     assert 'href="/self-serve/jobs/1"' in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/self-serve/try", "/nope", "/self-serve/jobs?format=json"])
+@twisted_test()
+async def test_an_answer_lets_nobody_else_into_its_page(served: Served, path: str) -> None:
+    headers = (await served.ask("GET", path, ZOE)).headers
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
+    assert policy["frame-ancestors"] == "'none'"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@twisted_test()
+async def test_nothing_in_a_page_needs_more_than_its_policy_allows(served: Served) -> None:
+    for path in ("/", "/self-serve", "/self-serve/try", "/self-serve/try/build/12"):
+        page = (await served.ask("GET", path, ZOE)).text
+        assert not re.findall(r"<[^>]* (?:style|on\w+)=|<style|<script(?! src=)", page)

@@ -213,7 +213,8 @@
     }
     if (known) {
       if (!states.includes(state)) return drop(known);
-      fill(known, item);
+      if (item.branch_name) fill(known, item);
+      else put(known, "state", element("span", { class: `state ${state}` }, state));
       mark(known);
       return;
     }
@@ -314,7 +315,7 @@
   function tellJob(id, msg) {
     const state = element("span", { class: "state queued" }, "queued");
     const link = element("a", { href: `${mount}/self-serve/jobs/${id}` }, `job ${id}`);
-    tell(state, " ", link, ` ${msg}`);
+    tell(state, " ", link, ` ${msg.replace(/ is queued as job \d+$/, "")}`);
     jobs.set(id, state);
     if (early.has(id)) follow(early.get(id));
     if (!stream.alive) wait(id);
@@ -433,23 +434,26 @@
       if (kind === "job" ? !of : !of || ids.some((id) => of.includes(id))) soon("live");
     } else if (kind !== "job") {
       show(data);
-      if (document.getElementById("done")) soonDone();
+      if (list()) soonCounts();
     }
   }
 
-  let doneDue = 0;
+  let countsDue = 0;
 
-  /* Is the revision done, and how much of it: told by the page itself. */
-  function soonDone() {
-    if (doneDue) return;
-    doneDue = setTimeout(async () => {
-      doneDue = 0;
-      const page = await fetched(location.href).catch(() => null);
-      for (const id of ["done", "ended", "ended-of", "counts"]) {
+  /* How many there are of each state, and whether the revision is done: the page without rows. */
+  function soonCounts() {
+    if (countsDue) return;
+    countsDue = setTimeout(async () => {
+      countsDue = 0;
+      const query = new URLSearchParams(location.search);
+      query.set("rows", "0");
+      const page = await fetched(`${location.pathname}?${query}`).catch(() => null);
+      for (const id of ["done", "ended", "ended-of", "counts", "caption"]) {
         const old = document.getElementById(id), next = page && page.getElementById(id);
         if (old && next) old.replaceWith(document.adoptNode(next));
       }
-    }, 2000);
+      dress(document);
+    }, document.getElementById("done") ? 1500 : 5000);
   }
 
   function again() {
