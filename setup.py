@@ -42,12 +42,15 @@ setup(
     extras_require={
         "progress": ["rich>=13"],
         "test": [
+            "axe-playwright-python>=0.1.4,<0.2",
             "hypothesis>=6.100",
+            "playwright>=1.55",
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
             "pytest-xdist>=3.6",
             "rich>=13",
             "cryptography>=43",
+            "tinyhtml5>=2,<3",
         ],
         "dev": [
             "mypy>=1.15",

@@ -154,7 +154,16 @@ class WebApp:
 
     def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
         form = format_of_error(request.uri, request.text_header("accept"))
-        return write_error(request, error, form)
+        return write_error(request, error, form, Frame(request.mount, self._who(request)))
+
+    def _who(self, request: Any) -> str | None:
+        """Name who is refused, if that can be told."""
+        auth = self._policy.auth
+        values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
+        try:
+            return auth.user(request.peer, values)
+        except BadRequest:
+            return None
 
 
 def _rule(route: Route) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import attrs
 
@@ -14,6 +13,7 @@ from buildapi.model.farmwide import PendingEntry, RunningBuild
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.farmwide_shapes import TOTAL
+from buildapi.web.masters import MasterPages
 from buildapi.web.pages import Listing, Pages, link_of
 from buildapi.web.render import Page
 from buildapi.web.rows import RESULTS, Row
@@ -39,7 +39,7 @@ OF_REVISION = (
     Column("submitted", "Submitted", "time"),
     Column("start", "Started", "time"),
     Column("end", "Ended", "time"),
-    Column("took", "Waiting, running or took", "seconds"),
+    Column("took", "Lasts", "seconds"),
     Column("branch", "Branch"),
     Column("revision", "Revision"),
     Column("master", "Master"),
@@ -79,8 +79,8 @@ class FarmPages:
         now = int(self._pages.now())
 
         def lines() -> Sequence[Line]:
-            urls = self._pages.master_urls()
-            return [_of_revision(*one, urls, now) for one in _entries(asked["all"])]
+            known = self._pages.masters()
+            return [_of_revision(*one, known, now) for one in _entries(asked["all"])]
 
         return self._table(title, OF_REVISION, lines, call, sort="builder")
 
@@ -211,6 +211,15 @@ def _recent(build: Mapping[str, Any]) -> Line:
     )
 
 
+def _state(entry: Mapping[str, Any]) -> str:
+    """Word the state of a request, as one of its builds shows it."""
+    if entry["results"] is not None:
+        return result_word(entry["results"])
+    if entry["start_time"] is None:
+        return "pending"
+    return "running" if entry["finish_time"] is None else "retry"
+
+
 def result_word(result: int | None) -> str:
     """Word a result; none is of a build that runs."""
     if result is None:
@@ -219,24 +228,24 @@ def result_word(result: int | None) -> str:
 
 
 def _of_revision(
-    branch: str, revision: str, entry: Mapping[str, Any], urls: Mapping[str, str | None], now: int
+    branch: str, revision: str, entry: Mapping[str, Any], known: Mapping[str, MasterPages], now: int
 ) -> Line:
     submitted, start, end = entry["submitted_at"], entry["start_time"], entry["finish_time"]
-    state = "pending" if start is None and entry["results"] is None else None
-    url = urls.get(entry["claimed_by_name"] or "")
-    builder = quote(entry["buildername"], safe="", errors="replace")
-    on_master = f"{url}builders/{builder}/builds/{entry['number']}"
-    has_page = url is not None and entry["number"] is not None
+    builder, number, claimed_by = entry["buildername"], entry["number"], entry["claimed_by_name"]
+    master = known.get(claimed_by or "") if number is not None else None
     return (
-        Cell(entry["buildername"], url=on_master if has_page else ""),
-        Cell(state or result_word(entry["results"])),
+        Cell(builder, url=master.build(builder, number) if master else ""),
+        Cell(_state(entry)),
         Cell(submitted),
         Cell(start),
         Cell(end),
         Cell((end or now) - (start or submitted)),
         Cell(branch),
-        Cell(revision, f"/self-serve/{segment(branch)}/rev/{segment(revision)}")
-        if branch != UNKNOWN and revision
-        else Cell(revision),
-        Cell(entry["claimed_by_name"]),
+        Cell(
+            revision[:12],
+            f"/self-serve/{segment(branch)}/rev/{segment(revision)}"
+            if branch != UNKNOWN and revision
+            else "",
+        ),
+        Cell(master.label if master else claimed_by),
     )

@@ -14,6 +14,7 @@ from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobState
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
+from buildapi.web.masters import MasterPages, masters
 from buildapi.web.render import Page
 from buildapi.web.rows import STATES, Asked, Row, asked, blank, row, shown
 
@@ -86,6 +87,7 @@ class Pages:
             "keep": _kept(call),
             "link_of": link_of,
             "blank": blank,
+            "masters": self.masters(),
             "days": None,
             "branch": "",
             "revision": "",
@@ -150,11 +152,13 @@ class Pages:
 
     def _on_master(self, one: Row | None) -> str | None:
         """Give the page of a build on its master; None where the master has none."""
-        url = self.master_urls().get(one.master) if one and one.number is not None else None
-        if one is None or url is None:
+        if one is None or one.number is None or one.master not in (known := self.masters()):
             return None
-        builder = quote(one.builder, safe="", errors="replace")
-        return f"{url}builders/{builder}/builds/{one.number}"
+        return known[one.master].build(one.builder, one.number)
+
+    def masters(self) -> Mapping[str, MasterPages]:
+        """Give the pages of the masters."""
+        return masters(self.master_urls())
 
     def jobs(
         self,

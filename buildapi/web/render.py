@@ -148,20 +148,20 @@ def _known(request: Any, etag: bytes) -> bool:
     return bool({b"*", etag.removeprefix(b"W/")} & tags)
 
 
-def write_error(request: Any, error: BuildAPIError, form: str) -> bytes:
+def write_error(request: Any, error: BuildAPIError, form: str, frame: Frame) -> bytes:
     """Set status and headers of an error, and give its body."""
     request.setResponseCode(error.status)
     request.setHeader("cache-control", "no-store")
     request.setHeader("vary", VARY)
     if error.retry_after is not None:
         request.setHeader("retry-after", str(error.retry_after))
-    kind, body = _error(error, form, request.mount)
+    kind, body = _error(error, form, frame)
     return _body(request, kind, body)
 
 
 def early(error: BuildAPIError, uri: bytes, accept: str) -> tuple[dict[str, str], bytes]:
     """Give headers and body of an error that comes before the request is whole."""
-    kind, body = _error(error, format_of_error(uri, accept), "")
+    kind, body = _error(error, format_of_error(uri, accept), Frame(""))
     head = {"Content-Type": kind, "Content-Length": str(len(body))}
     return head | {"Cache-Control": "no-store", "Vary": VARY}, body
 
@@ -179,12 +179,12 @@ def cors(origin: str) -> dict[str, str]:
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
 
 
-def _error(error: BuildAPIError, form: str, mount: str) -> tuple[str, bytes]:
+def _error(error: BuildAPIError, form: str, frame: Frame) -> tuple[str, bytes]:
     if form == JSON:
         failed = {"status": "FAILED", "msg": error.msg, "code": error.code}
         return JSON_TYPE, Document.of(failed).body
     title = f"{error.status} {http.RESPONSES.get(error.status, b'').decode()}".strip()
-    return HTML_TYPE, page(Frame(mount), Page("error.html", title, {"msg": error.msg}))
+    return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg}))
 
 
 def page(frame: Frame, shown: Page) -> bytes:

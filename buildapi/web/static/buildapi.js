@@ -61,34 +61,55 @@
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   }
 
-  /* Put the new content of an element in place, unless somebody is at work in it. */
+  const CONTROLS = "a, button, input, select, textarea, [tabindex]";
+  const TYPED = "input:not([type=submit], [type=hidden], [type=checkbox]), select, textarea";
+  const heard = [];                // what events told lately: an answer may be older than they are
+
+  /* Put the new content of an element in place; what people do in it meanwhile stays. */
   async function refresh(id, url = location.href) {
-    const old = document.getElementById(id);
-    if (old.matches(":focus-within") && $("input:focus, select:focus, textarea:focus", old)) return;
-    const fresh = (await fetched(url)).getElementById(id);
-    if (!fresh || !old.isConnected) return;
-    const at = focusMark(old);
+    const since = Date.now() - 5000;
+    const page = await fetched(url);
+    const old = document.getElementById(id), fresh = page.getElementById(id);
+    if (!fresh || !old) return;
+    swap(old, document.adoptNode(fresh));
+    if (id === "list") for (const [at, item] of heard) if (at > since) show(item);
+  }
+
+  function swap(old, into) {
+    const places = new Map();
+    for (const [key, field] of fields(old)) {
+      if (field.value !== initial(field)) places.set(key, field.value);
+    }
     const chosen = new Set($$("input[name=item]:checked", old).map((box) => box.value));
-    const into = document.adoptNode(fresh);
+    const active = document.activeElement, focused = old.contains(active) ? keyOf(old, active) : null;
     old.replaceWith(into);
     dress(into);
     tick();
     for (const box of $$("input[name=item]", into)) box.checked = chosen.has(box.value);
-    if (at) (at() || $("#main")).focus({ preventScroll: true });
+    for (const [key, field] of fields(into)) if (places.has(key)) field.value = places.get(key);
+    if (focused !== null) refocus(into, active, focused);
     prepareList();
     count();
   }
 
-  /* Tell how to find again what has the focus, after its element was replaced. */
-  function focusMark(root) {
-    const active = document.activeElement;
-    if (!root.contains(active) || active === document.body) return null;
-    const row = active.closest("tr[id]"), same = $$("a, button, input, [tabindex]", row || root);
-    const index = same.indexOf(active), id = row && row.id;
-    return () => {
-      const where = id ? document.getElementById(id) : document.getElementById(root.id);
-      return where ? $$("a, button, input, [tabindex]", where)[index] : null;
-    };
+  const initial = (field) => field.tagName === "SELECT"
+    ? ($("option[selected]", field) || field.options[0] || {}).value : field.defaultValue;
+  const fields = (root) => $$(TYPED, root).map((field) => [keyOf(root, field), field]);
+
+  /* Name a control so that it is found again in another rendering of its page. */
+  function keyOf(root, control) {
+    const row = control.closest("tr[id]"), within = row || root;
+    return `${row ? row.id : ""}|${$$(CONTROLS, within).indexOf(control)}`;
+  }
+
+  function refocus(root, active, key) {
+    const same = $$(CONTROLS, root).find((control) => keyOf(root, control) === key);
+    if (same && active.matches(TYPED) && same.name === active.name) {
+      same.replaceWith(active);    // with its caret, and what is being composed
+      active.focus({ preventScroll: true });
+    } else {
+      (same || $("#main")).focus({ preventScroll: true });
+    }
   }
 
   /* --- rows of lists -------------------------------------------------------------------- */
@@ -153,7 +174,7 @@
     put(row, "submitted", timeOf(Math.min(...requests.map((r) => r.submittime))));
     put(row, "started", timeOf(item.starttime));
     put(row, "took", took(item, state));
-    put(row, "master", document.createTextNode(item.claimed_by_name || ""));
+    put(row, "master", document.createTextNode((item.claimed_by_name || "").split(":")[0].split(".")[0]));
     put(row, "reason", document.createTextNode(requests[0].reason || ""));
     const priority = Math.max(...requests.map((r) => r.priority));
     for (const form of $$("form[data-go]", row)) {
@@ -162,7 +183,8 @@
     }
     for (const input of $$("input[name=build_id]", row)) input.value = id;
     for (const input of $$("input[name=priority]", row)) {
-      if (document.activeElement !== input) input.value = priority;
+      if (input.value === input.defaultValue) input.value = priority;   // else it is being changed
+      input.defaultValue = priority;
     }
     for (const step of $$("[data-step]", row)) step.value = priority + Number(step.dataset.step);
     for (const input of $$("input[name=item]", row)) input.value = `${place}/${kind}/${id}`;
@@ -246,8 +268,8 @@
     const form = document.getElementById("selection");
     if (!form) return;
     const boxes = $$("input[name=item]"), chosen = boxes.filter((box) => box.checked).length;
-    $("#selected").textContent = chosen ? `With the ${chosen} selected:` : "With what is selected:";
-    for (const button of $$("button", form)) button.disabled = !chosen;
+    $("#selected").textContent = `${chosen} selected:`;
+    form.hidden = !chosen;
     const all = document.getElementById("all");
     if (all) {
       all.checked = chosen > 0 && chosen === boxes.length;
@@ -279,14 +301,9 @@
       if (number !== asked) return;                       // somebody typed on meanwhile
       const old = list(), next = page.getElementById("list");
       if (!old || !next) return;
-      const chosen = new Set($$("input[name=item]:checked", old).map((box) => box.value));
-      old.replaceWith(document.adoptNode(next));
-      for (const box of $$("input[name=item]", next)) box.checked = chosen.has(box.value);
+      swap(old, document.adoptNode(next));
       history.replaceState(null, "", url);
       fresh = 0;
-      dress(next);
-      prepareList();
-      count();
     }).catch((error) => tell(`This could not be looked for: ${error.message}`));
   }
 
@@ -381,7 +398,8 @@
       tell(element("span", { class: "state failed" }, "not sent"), ` ${error.message}`);
     } finally {
       submitter.disabled = false;
-      if (document.activeElement === document.body && submitter.isConnected) submitter.focus({ preventScroll: true });
+      if (form.hidden || !submitter.isConnected) ($("#told a") || $("#main")).focus({ preventScroll: true });
+      else if (document.activeElement === document.body) submitter.focus({ preventScroll: true });
     }
   }
 
@@ -433,6 +451,8 @@
       const ids = (data.requests || [data]).map((r) => String(r.request_id));
       if (kind === "job" ? !of : !of || ids.some((id) => of.includes(id))) soon("live");
     } else if (kind !== "job") {
+      heard.push([Date.now(), data]);
+      if (heard.length > 500) heard.shift();
       show(data);
       if (list()) soonCounts();
     }

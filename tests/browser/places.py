@@ -1,0 +1,157 @@
+"""Every page there is: add a line to PAGES and it is looked at by all tests of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+from playwright.sync_api import Page, Response
+
+from tests.browser.service import BRANCH, day_of_rows, submit
+from tests.e2e.service import Client, Service
+
+# Sends the form of a page as it is without scripts, with what its button would add.
+SEND = """(form, [name, value]) => {
+    const field = document.createElement("input");
+    Object.assign(field, {type: "hidden", name, value});
+    form.append(field);
+    HTMLFormElement.prototype.submit.call(form);
+}"""
+
+
+@attrs.frozen
+class Places:
+    """Things of a farm that have pages."""
+
+    branch: str
+    day: str
+    build: int
+    request: int
+    revision: str
+    builder: str
+    user: str
+    job: int
+    slave: str
+
+    @classmethod
+    def of(cls, service: Service) -> Places:
+        """Choose some; requests and a job request are made, so that there are some."""
+        client = service.client
+        day, items = day_of_rows(client)
+        build = next(i for i in items if i.get("status") == 0)
+        waiting = submit(service, 3)[0]
+        request = f"/self-serve/{BRANCH}/request/{waiting}"
+        return cls(
+            branch=BRANCH,
+            day=day,
+            build=build["build_id"],
+            request=waiting,
+            revision=build["revision"],
+            builder=build["buildername"],
+            user=_author(client),
+            job=client.done(client.put(request, priority=1))["id"],
+            slave=client.get("/recent").body[0]["slavename"],
+        )
+
+    def path(self, template: str) -> str:
+        """Fill in a path."""
+        values = attrs.asdict(self)
+        return template.format_map({k: quote(str(v), safe="") for k, v in values.items()})
+
+
+def _author(client: Client) -> str:
+    """Find somebody who has builds."""
+    pushes: Mapping[str, Any] = client.get("/pushes").body
+    for name in pushes:
+        found = client.get(f"/self-serve/{BRANCH}/user/{quote(name, safe='')}")
+        if found.status == 200 and found.body["builds"]:
+            return name
+    raise AssertionError("nobody has builds")
+
+
+def _cancel_all(page: Page) -> None:
+    page.locator("input[type=submit][value^='cancel all']").click()
+
+
+def _show_plan(page: Page) -> None:
+    page.locator("button[name=dry_run][value='1']").click()
+
+
+def _ask_for_builder(page: Page) -> None:
+    page.locator("input[name=kind][value=builder]").check()
+    page.locator("#properties").fill('{"note": "<b>ü</b>"}')
+    _show_plan(page)
+
+
+def _question(page: Page) -> None:
+    for box in page.locator("input[name=item]").all()[:3]:
+        box.check()
+    page.locator("form#selection").evaluate(SEND, ["act", "cancel"])
+
+
+def _selected(page: Page) -> None:
+    for box in page.locator("tr[data-kind=request] input[name=item]").all()[:2]:
+        box.check()
+    page.locator("form#selection").evaluate(SEND, ["act", "priority"])
+
+
+@attrs.frozen
+class Place:
+    """A page: its path, what is done there to come to the page meant, and its status."""
+
+    path: str
+    act: Callable[[Page], None] | None = None
+    status: int = 200
+
+    def visit(self, page: Page, places: Places) -> Response:
+        """Go there; give the answer that is the page."""
+        response = page.goto(places.path(self.path))
+        if self.act is not None:
+            with page.expect_navigation() as navigation:
+                self.act(page)
+            response = navigation.value
+        assert response is not None
+        assert response.status == self.status, response.text()[:2000]
+        return response
+
+
+_BRANCH = "/self-serve/{branch}"
+
+PAGES: Mapping[str, Place] = {
+    "home": Place("/"),
+    "self-serve": Place("/self-serve"),
+    "branches": Place("/self-serve/branches"),
+    "day": Place(_BRANCH + "?date={day}"),
+    "day, searched": Place(_BRANCH + "?date={day}&q=opt&state=success&sort=-took"),
+    "day, nothing found": Place(_BRANCH + "?date={day}&q=no+such+thing"),
+    "day, empty": Place(_BRANCH + "?date=2011-01-01"),
+    "revision": Place(_BRANCH + "/rev/{revision}"),
+    "is_done": Place(_BRANCH + "/rev/{revision}/is_done"),
+    "build": Place(_BRANCH + "/build/{build}"),
+    "request": Place(_BRANCH + "/request/{request}"),
+    "builders": Place(_BRANCH + "/builders"),
+    "user": Place(_BRANCH + "/user/{user}"),
+    "new builds": Place(_BRANCH + "/new"),
+    "new builds, filled in": Place(_BRANCH + "/new?revision={revision}&builder={builder}"),
+    "jobs": Place("/self-serve/jobs"),
+    "job": Place("/self-serve/jobs/{job}"),
+    "lookup": Place("/self-serve/lookup?kind=revision&q={revision}"),
+    "pending": Place("/pending"),
+    "pending of a branch": Place("/pending?branch={branch}"),
+    "running": Place("/running"),
+    "recent": Place("/recent"),
+    "recent on a slave": Place("/recent/{slave}"),
+    "farm-wide revision": Place("/revision/{branch}/{revision}"),
+    "pushes": Place("/pushes"),
+    "not found": Place("/nowhere", status=404),
+    "no such build": Place(_BRANCH + "/build/999999999", status=404),
+    "plan of a cancel": Place(_BRANCH + "/rev/{revision}", _cancel_all),
+    "plan of a change": Place(_BRANCH + "/new?revision={revision}", _show_plan),
+    "plan of a build": Place(
+        _BRANCH + "/new?revision={revision}&builder={builder}", _ask_for_builder
+    ),
+    "question": Place(_BRANCH + "?date={day}", _question),
+    "selection": Place("/pending", _selected, status=200),
+}

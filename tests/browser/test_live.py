@@ -1,0 +1,283 @@
+"""With scripts: actions stay on the page, which follows what becomes of them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.service import BRANCH, day_of_rows, days, quick_today, submit
+from tests.e2e.service import Client, Service
+
+pytestmark = pytest.mark.chromium
+
+BRANCH_PAGE = f"/self-serve/{BRANCH}"
+LINK = re.compile(r"/self-serve/jobs/\d+$")
+EVENTS = "**/self-serve/events*"
+FARM_MS = 60_000
+"""The masters of the sample farm take their time; on a busy machine more of it."""
+
+# Notes each state in which a row was seen, by the request it is about.
+WATCH = """() => {
+    window.__loaded = true;
+    window.__states = {};
+    const look = () => {
+        for (const row of document.querySelectorAll("tr[data-requests]")) {
+            for (const id of row.dataset.requests.split(" ")) {
+                const seen = window.__states[id] ??= [];
+                if (seen.at(-1) !== row.dataset.state) seen.push(row.dataset.state);
+            }
+        }
+    };
+    look();
+    new MutationObserver(look).observe(
+        document.body, {subtree: true, childList: true, attributes: true});
+}"""
+
+
+def watched(page: Page) -> Page:
+    """Leave a mark that is gone when the page is loaded again, and note the states of rows."""
+    page.evaluate(WATCH)
+    return page
+
+
+def stays(page: Page) -> None:
+    assert page.evaluate("window.__loaded") is True, "the page was left"
+
+
+def told(page: Page) -> Locator:
+    """Find the lines that tell what was asked for."""
+    return page.locator("[role=status][aria-live]").get_by_role("listitem")
+
+
+def job_of(line: Locator) -> int:
+    link = line.get_by_role("link", name=re.compile(r"\d+"))
+    expect(link).to_have_attribute("href", LINK)
+    return int((link.get_attribute("href") or "").rpartition("/")[2])
+
+
+def test_a_rebuild_is_followed_on_the_page_to_its_end(visit: Visit, client: Client) -> None:
+    build = quick_today(client)
+    page = watched(visit().open(BRANCH_PAGE))
+    url = page.url
+
+    page.locator(f"#build-{build['build_id']} input[type=submit][value=rebuild]").click()
+
+    job = job_of(told(page))
+    expect(told(page).locator(".state")).to_have_text("done", timeout=FARM_MS)
+    (item,) = client.get(f"/self-serve/jobs/{job}").body["items"]
+    request = str(item["request_id"])
+    page.wait_for_function(
+        "([id, ends]) => ends.includes(window.__states[id]?.at(-1))",
+        arg=[request, ["success", "warnings", "failure", "exception"]],
+        timeout=FARM_MS,
+    )
+    assert page.evaluate("id => window.__states[id].slice(0, 2)", request) == ["pending", "running"]
+    row = page.locator(f"tr[data-requests~='{request}']")
+    expect(row).to_have_count(1)
+    expect(row.locator("[data-f=builder]")).to_have_text(build["buildername"])
+    stays(page)
+    assert page.url == url
+
+
+def test_twenty_selected_requests_are_cancelled_at_once(visit: Visit, farm: Service) -> None:
+    requests = submit(farm, 20, builder="twenty")
+    page = watched(visit().open("/pending?q=twenty"))
+    for request_id in requests:
+        page.locator(f"#request-{request_id} input[type=checkbox][name=item]").check()
+    expect(page.locator("#selected")).to_contain_text("20")
+
+    page.locator("form#selection button[name=act][value=cancel]").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Yes").click()
+
+    expect(told(page)).to_have_count(20)
+    expect(told(page).locator(".state.done")).to_have_count(20, timeout=FARM_MS)
+    jobs = {job_of(line) for line in told(page).all()}
+    assert len(jobs) == 20
+    for request_id in requests:
+        expect(page.locator(f"#request-{request_id}")).to_have_count(0)
+    stays(page)
+    for request_id in requests:
+        assert farm.client.get(f"{BRANCH_PAGE}/request/{request_id}").body["complete"] == 1
+
+
+def test_all_rows_are_selected_by_one_box(visit: Visit, farm: Service) -> None:
+    submit(farm, 3, builder="by one box")
+    page = visit().open("/pending?" + urlencode({"q": "by one box"}))
+    page.locator("#all").check()
+    expect(page.locator("#selected")).to_contain_text("3")
+    page.locator("input[name=item]").first.uncheck()
+    expect(page.locator("#selected")).to_contain_text("2")
+    assert page.locator("#all").evaluate("box => box.indeterminate")
+
+
+@pytest.mark.parametrize("way", ["No", "Escape"])
+def test_a_cancel_that_is_not_confirmed_is_not_sent(visit: Visit, farm: Service, way: str) -> None:
+    (request_id,) = submit(farm, 1, builder="not confirmed")
+    page = watched(visit().open("/pending"))
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if r.method == "POST" else None)
+    button = page.locator(f"#request-{request_id} input[type=submit][value=cancel]")
+    button.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+    if way == "No":
+        page.get_by_role("dialog").get_by_role("button", name="No").click()
+    else:
+        page.keyboard.press("Escape")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(button).to_be_focused()
+    expect(told(page)).to_have_count(0)
+    assert sent == []
+    stays(page)
+
+
+def test_a_priority_is_set_and_shown(visit: Visit, farm: Service) -> None:
+    (request_id,) = submit(farm, 1, builder="a priority")
+    page = watched(visit().open("/pending?q=priority"))
+    row = page.locator(f"#request-{request_id}")
+
+    row.get_by_role("button", name=re.compile("^sooner")).click()
+
+    expect(told(page).locator(".state")).to_have_text("done", timeout=FARM_MS)
+    expect(row.locator("input[name=priority]")).to_have_value("1")
+    row.locator("input[name=priority]").fill("7")
+    row.locator("input[type=submit][value=set]").click()
+    expect(told(page)).to_have_count(2)
+    expect(told(page).first.locator(".state")).to_have_text("done", timeout=FARM_MS)
+    expect(row.locator("input[name=priority]")).to_have_value("7")
+    assert farm.client.get(f"{BRANCH_PAGE}/request/{request_id}").body["priority"] == 7
+    stays(page)
+
+
+def test_rows_are_filtered_while_typing(visit: Visit, client: Client) -> None:
+    day, items = day_of_rows(client)
+    words = items[0]["buildername"]
+    path = f"{BRANCH_PAGE}?date={day}"
+    visitor = visit()
+    page = watched(visitor.open(path))
+    rows, search = page.locator("#list tbody tr"), page.locator("input[type=search][name=q]")
+    before = rows.count()
+    steps = page.evaluate("history.length")
+
+    search.press_sequentially(words, delay=5)
+
+    cells = page.locator("#list tbody td[data-f=builder]")
+    page.wait_for_function("q => new URLSearchParams(location.search).get('q') === q", arg=words)
+    found = cells.all_inner_texts()
+    assert 0 < len(found) < before
+    assert set(found) == {words}
+    expect(search).to_be_focused()
+    expect(search).to_have_value(words)
+    assert f"date={day}" in page.url
+    assert page.evaluate("history.length") == steps, "typing is no step back"
+    stays(page)
+    page.reload()
+    expect(search).to_have_value(words)
+    assert cells.all_inner_texts() == found
+    search.fill("")
+    expect(rows).to_have_count(before)
+    assert "q=" not in page.url
+
+
+def test_the_state_filters_without_a_page_load(visit: Visit, client: Client) -> None:
+    day, _ = day_of_rows(client)
+    page = watched(visit().open(f"{BRANCH_PAGE}?date={day}"))
+    page.locator("#find select[name=state]").select_option("success")
+    page.wait_for_url("**state=success**")
+    assert set(page.locator("#list td[data-f=state]").all_inner_texts()) == {"success"}
+    stays(page)
+
+
+def test_what_others_submit_comes_and_goes(visit: Visit, farm: Service) -> None:
+    page = watched(visit(user=None).open("/pending"))
+    (request_id,) = submit(farm, 1, builder="of others")
+    row = page.locator(f"#request-{request_id}")
+    expect(row).to_be_visible()
+    expect(row.locator("[data-f=builder]")).to_have_text("of others")
+    farm.client.done(farm.client.delete(f"{BRANCH_PAGE}/request/{request_id}"))
+    expect(row).to_have_count(0)
+    stays(page)
+
+
+def test_the_page_of_a_request_follows_it(visit: Visit, farm: Service) -> None:
+    (request_id,) = submit(farm, 1, builder="a page of its own")
+    page = watched(visit().open(f"{BRANCH_PAGE}/request/{request_id}"))
+    expect(page.get_by_role("main").locator(".state").first).to_have_text("pending")
+    farm.client.done(farm.client.delete(f"{BRANCH_PAGE}/request/{request_id}"))
+    complete = page.locator("dt", has_text="Complete").locator("+ dd")
+    expect(complete).not_to_have_text("no")
+    stays(page)
+
+
+def test_the_page_of_a_request_shows_what_was_done_there(visit: Visit, farm: Service) -> None:
+    (request_id,) = submit(farm, 1, builder="done there")
+    page = watched(visit().open(f"{BRANCH_PAGE}/request/{request_id}"))
+    page.locator("input[name=priority]").fill("7")
+    page.locator("input[type=submit][value=set]").click()
+    expect(told(page).locator(".state")).to_have_text("done", timeout=FARM_MS)
+    expect(page.locator("dt", has_text="Priority").locator("+ dd")).to_have_text("7")
+    stays(page)
+
+
+@pytest.mark.parametrize("at", ["list", "page"])
+def test_what_is_typed_is_kept_as_the_page_follows(visit: Visit, farm: Service, at: str) -> None:
+    """Nobody sends what they did not type."""
+    (request_id,) = submit(farm, 1, builder="typed")
+    own = f"{BRANCH_PAGE}/request/{request_id}"
+    page = watched(visit().open(own if at == "page" else "/pending?q=typed"))
+    farm.client.done(farm.client.put(own, priority=3))
+    scope = page.locator("main" if at == "page" else f"#request-{request_id}")
+    field = scope.locator("input[name=priority]")
+    expect(field).to_have_value("3")
+    field.fill("42")
+    scope.get_by_role("link").first.focus()
+
+    farm.client.done(farm.client.put(own, priority=5))
+
+    expect(scope.locator("button[data-step='1']")).to_have_attribute("value", "6")
+    expect(field).to_have_value("42")
+    stays(page)
+
+
+def test_a_job_is_followed_where_no_events_come(visit: Visit, farm: Service) -> None:
+    (request_id,) = submit(farm, 1, builder="no events")
+    visitor = visit()
+    visitor.refusals.add(503)
+    visitor.context.route(EVENTS, lambda route: route.fulfill(status=503))
+    page = watched(visitor.open("/pending"))
+
+    page.locator(f"#request-{request_id} input[type=submit][value=set]").click()
+
+    job_of(told(page))
+    expect(told(page).locator(".state")).to_have_text("done", timeout=FARM_MS)
+    stays(page)
+
+
+def test_what_is_refused_is_told(visit: Visit, farm: Service) -> None:
+    (request_id,) = submit(farm, 1, builder="refused")
+    visitor = visit()
+    visitor.refusals |= {400, 503}
+    visitor.context.route(EVENTS, lambda route: route.fulfill(status=503))  # the field is left be
+    page = watched(visitor.open(f"{BRANCH_PAGE}/request/{request_id}"))
+    field = page.locator("input[name=priority]")
+    field.evaluate("field => { field.type = 'text'; field.value = 'soon'; }")
+
+    page.locator("input[type=submit][value=set]").click()
+
+    expect(told(page).locator(".state")).to_have_text("refused")
+    expect(told(page)).to_contain_text("priority")
+    stays(page)
+
+
+def test_nobody_is_offered_no_action_and_sees_all(visit: Visit, client: Client) -> None:
+    day, items = day_of_rows(client)
+    page = visit(user=None).open(f"{BRANCH_PAGE}?date={day}")
+    expect(page.locator("#list tbody tr")).to_have_count(min(len(items), 250))
+    expect(page.locator("form[method=post], #selection, input[name=item]")).to_have_count(0)
+    assert days()[0] >= day

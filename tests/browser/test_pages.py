@@ -1,0 +1,45 @@
+"""Every page: valid HTML, nothing that keeps people out, nothing wrong in the console."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.accessibility import grave, told, unlabelled, violations
+from tests.browser.chromium import NARROW
+from tests.browser.conftest import Visit
+from tests.browser.markup import faults
+from tests.browser.places import PAGES, Places
+
+pytestmark = pytest.mark.chromium
+
+# Elements that end to the right of the window, but for those inside of something that scrolls.
+SIDEWAYS = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("main *, header *")].filter((e) => !e.closest(".scroll, pre")
+        && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map((e) => e.outerHTML)"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_valid_and_for_everybody(visit: Visit, places: Places, name: str) -> None:
+    place = PAGES[name]
+    visitor = visit(reduced_motion="reduce")  # colours that fade are those of neither scheme
+    visitor.refusals.add(place.status)
+    page = visitor.context.new_page()
+
+    html = place.visit(page, places).text()
+
+    assert not (found := faults(html)), "\n".join(found)
+    assert not (found := unlabelled(page)), "\n".join(found)
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+        found += told(grave(violations(page)), scheme)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_narrow_window_is_wide_enough(visit: Visit, places: Places, name: str) -> None:
+    visitor = visit(viewport=NARROW)
+    visitor.refusals.add(PAGES[name].status)
+    page = visitor.context.new_page()
+    PAGES[name].visit(page, places)
+    assert page.evaluate(SIDEWAYS) == []
