@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -24,7 +25,8 @@ from tests.services.policy import program
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 10
-WIDE, NARROW = {"width": 1300, "height": 900}, {"width": 390, "height": 800}
+WIDE: ViewportSize = {"width": 1300, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 800}
 NOT_LOADED = "Failed to load resource: the server responded with a status of "
 
 
