@@ -22,6 +22,7 @@ setup(
         "buildapi": ["py.typed"],
         "buildapi.db": ["schema/*.sql"],
         "buildapi.buildbot.v08": ["*.sql"],
+        "buildapi.reports": ["classification.toml"],
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
         "buildapi.web": ["templates/*.html", "static/*"],
     },

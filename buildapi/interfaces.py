@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from buildapi.model.actions import Action
@@ -33,6 +33,20 @@ from buildapi.model.records import (
     Progress,
     RequestDetails,
     UserBuilds,
+)
+from buildapi.model.reporting import (
+    Attempt,
+    ChangeFilter,
+    PendingChange,
+    Push,
+    RequestRow,
+    RowFilter,
+    Span,
+    StatusBuild,
+    TestTime,
+    TestTimeFilter,
+    Waiting,
+    WaitingFilter,
 )
 from buildapi.model.steps import Plan, Poke, Recorded, Written
 
@@ -222,6 +236,57 @@ class RecentBuilds(Protocol):
         """
 
 
+class SchedulerReports(Protocol):
+    """Read what reports are computed from, portion by portion, from the scheduler database.
+
+    Every read raises BadRequest where there are more rows than a report may take.
+    """
+
+    def waiting(self, wanted: WaitingFilter) -> AsyncIterator[Sequence[Waiting]]:
+        """Give requests submitted in a span that a pool has taken, or that none has."""
+
+    async def claims(self, span: Span) -> Sequence[tuple[str, str, int]]:
+        """Count requests submitted in a span: (builder, who claimed them, how many)."""
+
+    def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[Push]]:
+        """Give pushes in a span, one for each time and stored branch."""
+
+    def attempts(self, wanted: RowFilter) -> AsyncIterator[Sequence[Attempt]]:
+        """Give requests with each of their builds."""
+
+    def rows(self, wanted: RowFilter) -> AsyncIterator[Sequence[RequestRow]]:
+        """Give requests with each of their builds and each of their changes, in that order."""
+
+    async def pending_changes(self, wanted: RowFilter) -> Sequence[PendingChange]:
+        """List changes that are in no source stamp, newest first."""
+
+    async def builders(self, span: Span) -> Sequence[str]:
+        """List the names of builders with requests submitted in a span."""
+
+
+class StatusReports(Protocol):
+    """Read what reports are computed from, portion by portion, from the status database.
+
+    Every read raises BadRequest where there are more rows than a report may take.
+    """
+
+    def builds(
+        self,
+        span: Span,
+        *,
+        slave_id: int | None = None,
+        builder: str | None = None,
+        categories: Sequence[str] = (),
+    ) -> AsyncIterator[Sequence[StatusBuild]]:
+        """Give builds that started in a span; ``categories`` are SQL patterns, none for all."""
+
+    async def test_times(self, wanted: TestTimeFilter) -> Sequence[TestTime]:
+        """Give mean times of builders whose builds have test steps."""
+
+    async def slaves(self, span: Span) -> Sequence[str]:
+        """List the names of slaves with builds that started in a span."""
+
+
 class Observer(Protocol):
     """Read what an action is about."""
 
@@ -277,6 +342,9 @@ class Directory(Protocol):
 
     def master_urls(self) -> Mapping[str, str | None]:
         """Give the root of the web interface of each master, by the name that claims carry."""
+
+    def master_roles(self) -> Mapping[str, str | None]:
+        """Give the role of each master, by the name that claims carry; nothing if none is known."""
 
     def ages(self) -> Mapping[str, float | None]:
         """Tell by name of each document how many seconds ago it was good; None: never."""

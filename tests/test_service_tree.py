@@ -44,9 +44,12 @@ def real(folder: Path, *roles: str, **broker: Any) -> Config:
     )
 
 
+REPORTS = ["scheduler_reports", "status_reports"]
+
+
 def test_a_process_with_both_roles(tmp_path: Path) -> None:
     parts = ["broker", "directory", "finisher", "outbox", "agent", "http"]
-    assert names(built(real(tmp_path, "api", "agent"))) == [*POOLS, *parts]
+    assert names(built(real(tmp_path, "api", "agent"))) == [*POOLS, *REPORTS, *parts]
 
 
 def test_an_agent_serves_no_http(tmp_path: Path) -> None:
@@ -55,13 +58,13 @@ def test_an_agent_serves_no_http(tmp_path: Path) -> None:
 
 def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
     parts = ["broker", "directory", "finisher", "outbox", "http"]
-    assert names(built(real(tmp_path, "api"))) == [*POOLS, *parts]
+    assert names(built(real(tmp_path, "api"))) == [*POOLS, *REPORTS, *parts]
 
 
 def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
     parts = ["broker", "sample farm", "directory", "finisher", "outbox", "agent", "http"]
-    assert names(program) == [*POOLS, *parts]
+    assert names(program) == [*POOLS, *REPORTS, *parts]
 
 
 @pytest.mark.parametrize("url", ["amqp://u@127.0.0.1:1/", "amqps://u@127.0.0.1:1/v"])

@@ -17,6 +17,7 @@ from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
 from buildapi.assembly.brokers import BROKERS
+from buildapi.assembly.reporting import Reporting
 from buildapi.assembly.site import Site, of_broker, of_pool
 from buildapi.buildbot.directory import (
     DirectoryService,
@@ -98,6 +99,7 @@ class Assembly:
 
     def _ground(self) -> list[Service]:
         pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
+        pools += self.reporting.pools if self._has("api") else []
         last = self.sample if self.config.sample.enabled else self.directory
         return [*dict.fromkeys(pools), self.broker, last]
 
@@ -135,6 +137,11 @@ class Assembly:
     def status_db(self) -> PooledDatabase:
         """The status database; the sample farm writes to its own."""
         return self._pool("status", read_only=not self.config.sample.enabled)
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """What reports are made from."""
+        return Reporting(self.config, self.reactor)
 
     @cached_property
     def broker(self) -> Any:

@@ -13,6 +13,7 @@ from buildapi.db.pool import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
 from buildapi.web.batch import Batch
+from buildapi.web.computed import Computed
 from buildapi.web.counter import Counter
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
@@ -26,15 +27,20 @@ from buildapi.web.newbuild import NewBuilds
 from buildapi.web.orders import JobRoute
 from buildapi.web.pages import Pages
 from buildapi.web.reads import Reads
+from buildapi.web.reports import ReportDesk, Reports
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
+from buildapi.web.statusreports import StatusReporting
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
 
 SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6}
 """Parts of the time to an answer; what is left is for the broker."""
+
+REPORTS_KEPT = 20
+"""Reports that are kept for who asks again."""
 
 RECENT_SECONDS = 60
 """How long ago the last error of a database makes it look ill."""
@@ -59,6 +65,7 @@ class Site:
             *Lookup(of.directory, of.builds, of.farm_wide).routes(),
             *of.events.routes(),
             *self._farm_wide.routes(),
+            *self._reports(),
             *self._counter.routes(taken),
             *self._batch.routes(),
             *Selection(self._batch).routes(),
@@ -93,6 +100,19 @@ class Site:
         return FarmWide(
             of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self._pages
         )
+
+    def _reports(self) -> Sequence[Route]:
+        of = self._of
+        desk = ReportDesk(
+            of.reporting.rules,
+            of.directory,
+            Computed(of.reactor.seconds, REPORTS_KEPT),
+            self._pages,
+            of.config.reports.answer_seconds,
+        )
+        scheduler, status = of.reporting.scheduler, of.reporting.status
+        reports = Reports(desk, scheduler)
+        return [*reports.routes(), *StatusReporting(desk, status, scheduler).routes()]
 
     @cached_property
     def _counter(self) -> Counter:

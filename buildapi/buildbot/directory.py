@@ -270,6 +270,10 @@ class DirectoryService(Service):
         """Give the root of the web interface of each master, by the name that claims carry."""
         return {name: master.url for name, master in self.masters().items()}
 
+    def master_roles(self) -> Mapping[str, str | None]:
+        """Give the role of each master, by the name that claims carry; nothing if none is known."""
+        return {name: master.role for name, master in self.masters().items()}
+
     def builders(self) -> Builders | None:
         """Give the last good builders; None where the farm lists none.
 

@@ -28,6 +28,7 @@ from buildapi.config.values import (
     certificates,
     choice,
     expression,
+    file,
     flag,
     folder,
     host_name,
@@ -216,6 +217,17 @@ class Agent:
 
 
 @frozen
+class Reports:
+    """How reports are computed, from connections of their own."""
+
+    classification: Path | None = field(metadata=key(optional(file), ""))
+    pool: int = field(metadata=key(whole(1, 16), 2))
+    statement_seconds: float = field(metadata=key(seconds(1, 3600), 60))
+    answer_seconds: float = field(metadata=key(seconds(1, 3600), 120))
+    rows: int = field(metadata=key(whole(1000, 100_000_000), 1_000_000))
+
+
+@frozen
 class Sample:
     """The sample farm, which takes the place of a real one."""
 
@@ -240,6 +252,7 @@ class Config:
     changes: Changes
     clobber: Clobber
     agent: Agent
+    reports: Reports
     sample: Sample
     file: Path
     warnings: tuple[str, ...] = ()
@@ -255,6 +268,7 @@ SECTIONS: dict[str, type] = {
     "changes": Changes,
     "clobber": Clobber,
     "agent": Agent,
+    "reports": Reports,
     "sample": Sample,
 }
 """The sections that stand alone; ``databases`` holds four of one class."""

@@ -92,12 +92,12 @@ class WebApp:
             raise request.refusal
         policy = self._policy
         call = call_of(request, path, policy.auth, policy.origins, policy.tokens, job=route.job)
-        form = requested(call.query, request.text_header("accept"))
+        form = requested(call.query, request.text_header("accept"), route.formats)
         more = route.patience(call) if route.patience else 0.0
         answering = route.handler(attrs.evolve(call, html=form == HTML))
         if not route.job:  # a job request bounds its own parts: it must not be left halfway
             answering = policy.deadline.bound(answering, more)
-        reply = await policy.deadline.bound(prepared(await answering, form))
+        reply = await policy.deadline.bound(prepared(await answering, form), more)
         if reply.stream is not None:
             return await reply.stream(request)
         return write(request, reply, form, Frame(call.mount, call.who, call.token, call.here))

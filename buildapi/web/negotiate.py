@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from buildapi.errors import BadRequest
 from buildapi.web.params import Query, single
 
@@ -9,13 +11,13 @@ JSON, HTML = "json", "html"
 FORMATS = (HTML, JSON)
 
 
-def requested(query: Query, accept: str) -> str:
+def requested(query: Query, accept: str, formats: Sequence[str] = FORMATS) -> str:
     """Choose the format; :raises BadRequest: ``format`` is unknown or repeated."""
     wanted = single(query, "format")
     if not wanted:
         return accepted(accept)
-    if wanted not in FORMATS:
-        raise BadRequest(f"Unsupported format: {wanted[:40]}; allowed are {', '.join(FORMATS)}")
+    if wanted not in formats:
+        raise BadRequest(f"Unsupported format: {wanted[:40]}; allowed are {', '.join(formats)}")
     return wanted
 
 

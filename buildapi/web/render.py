@@ -85,8 +85,8 @@ class Reply:
     """An answer in both formats: a document, and the page that shows it.
 
     ``location`` is a path below the mount that HTML clients are sent to instead.  A ``file`` is
-    answered as it is, whatever the format; a ``stream`` writes to the request for as long as it
-    likes and gives the last bytes.
+    answered as it is, whatever the format, and so is what is ``attached``, which may change.  A
+    ``stream`` writes to the request for as long as it likes and gives the last bytes.
     """
 
     document: Document
@@ -95,6 +95,7 @@ class Reply:
     location: str | None = None
     fresh: bool = False
     file: File | None = None
+    attached: File | None = None
     stream: Callable[[Any], Awaitable[bytes]] | None = None
 
     @classmethod
@@ -134,11 +135,20 @@ def _shown(request: Any, reply: Reply, form: str, frame: Frame) -> tuple[str, by
     if reply.file is not None:
         request.setHeader("cache-control", FILE_CACHE)
         return reply.file.type, reply.file.body, reply.file.etag
+    if reply.attached is not None:
+        _name(request, reply.attached)
+        return reply.attached.type, reply.attached.body, reply.attached.etag
     if form == JSON:
         return JSON_TYPE, reply.document.body, reply.document.etag
     body = page(frame, reply.page)
     bare = body.replace(frame.token.encode(), b"") if frame.token else body
     return HTML_TYPE, body, entity_tag(bare)  # of two tokens one is as good as the other
+
+
+def _name(request: Any, file: File) -> None:
+    """Say what to call a file where it is kept."""
+    if file.name:
+        request.setHeader("content-disposition", f'attachment; filename="{file.name}"')
 
 
 def _known(request: Any, etag: bytes) -> bool:

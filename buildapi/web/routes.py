@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from buildapi.web.call import Call
+from buildapi.web.negotiate import FORMATS
 from buildapi.web.render import Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -34,7 +35,7 @@ class Route:
     """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.
 
     A ``job`` must have a user.  ``patience`` tells how many seconds longer than usual a call may
-    take: those its client asked to wait.
+    take: those its client asked to wait.  ``formats`` are those ``format`` may ask for.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Route:
     params: Sequence[Param] = ()
     job: bool = False
     patience: Callable[[Call], float] | None = None
+    formats: Sequence[str] = FORMATS
 
     @property
     def rule(self) -> str:

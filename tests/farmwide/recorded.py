@@ -15,7 +15,7 @@ from tests.golden.compare import NAMES, belongs
 from tests.golden.databases import fill_server, make_files
 from tests.services.mariadb import MariaDB
 
-STATUS = ("masters", "slaves", "builders", "builds", "properties", "build_properties")
+STATUS = ("masters", "slaves", "builders", "builds", "properties", "build_properties", "steps")
 """The tables of the status database that are read."""
 
 

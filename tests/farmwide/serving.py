@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from buildapi.web.farmwide import FarmWide
 from buildapi.web.listener import Listener
 from buildapi.web.pages import Pages
 from buildapi.web.request import Limits
+from buildapi.web.routes import Route
 from tests.golden.client import Answer, ask
 
 JSON = {"Accept": "application/json"}
@@ -34,11 +35,21 @@ async def serving(
     answers = Answers(reactor.seconds, 2)
     shown = Pages(ZoneInfo(zone), lambda: now, directory.master_urls)
     pages = FarmWide(directory, reads, recent, answers, shown)
+    async with on_port(pages.routes()) as port:
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def on_port(routes: Sequence[Route]) -> AsyncIterator[int]:
+    """Serve routes until the block ends; give the port."""
+    from twisted.internet import reactor as module
+
+    reactor: Any = module
     auth = Authenticator.of("X-Remote-User", (), "")
     policy = Policy(auth, (), Tokens(b"of the tests"), Deadline(reactor, 5))
     traffic = Traffic()
     http = site(
-        WebApp(pages.routes(), policy),
+        WebApp(routes, policy),
         reactor=reactor,
         limits=Limits(4096, 4),
         prefix="",

@@ -123,6 +123,9 @@ class MemoryDirectory:
     def master_urls(self) -> Mapping[str, str | None]:
         return {"m1": "http://m1.example.org:8101/", "m2": None}
 
+    def master_roles(self) -> Mapping[str, str | None]:
+        return {"m1": "build", "m2": "tests"}
+
     def ages(self) -> Mapping[str, float | None]:
         return {"branches": self.age, "builders": None}
 

@@ -1,0 +1,90 @@
+"""What reports are made from: connections of their own, and what names mean."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from buildapi.buildbot.v08.reports import SQLSchedulerReports
+from buildapi.buildbot.v08.statusreports import SQLStatusReports
+from buildapi.config import Config
+from buildapi.config.sections import Database
+from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.errors import ConfigError
+from buildapi.reports.classification import Classification, from_document
+
+HEAVY = 10
+"""Rows that count as one with all of its texts."""
+
+
+@attrs.define(slots=False)
+class Reporting:
+    """The parts of reports, each made once."""
+
+    _config: Config
+    _reactor: Any
+    rules: Classification = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.rules = classification(self._config.reports.classification)
+
+    @property
+    def pools(self) -> Sequence[PooledDatabase]:
+        """List the pools."""
+        return [self._scheduler_db, self._status_db]
+
+    @cached_property
+    def _scheduler_db(self) -> PooledDatabase:
+        return self._pool("scheduler_reports", self._config.databases.scheduler_replica)
+
+    @cached_property
+    def _status_db(self) -> PooledDatabase:
+        return self._pool("status_reports", self._config.databases.status)
+
+    def _pool(self, name: str, database: Database) -> PooledDatabase:
+        wanted = self._config.reports
+        return open_database(
+            database.url,
+            reactor=self._reactor,
+            name=name,
+            size=wanted.pool,
+            max_waiting=database.max_waiting,
+            statement_seconds=wanted.statement_seconds,
+            max_rows=wanted.rows,
+            password=database.password.reveal() if database.password else None,
+            tls_ca=str(database.tls_ca) if database.tls_ca else None,
+            read_only=True,
+        )
+
+    @cached_property
+    def scheduler(self) -> SQLSchedulerReports:
+        """What is read of the scheduler database."""
+        rows = self._config.reports.rows
+        return SQLSchedulerReports(self._scheduler_db, rows, max(1, rows // HEAVY))
+
+    @cached_property
+    def status(self) -> SQLStatusReports:
+        """What is read of the status database."""
+        return SQLStatusReports(self._status_db, self._config.reports.rows)
+
+
+def classification(path: Path | None) -> Classification:
+    """Read a classification, the default one without a path.
+
+    :raises ConfigError: with one line for each error.
+    """
+    if path is None:
+        text = (resources.files("buildapi.reports") / "classification.toml").read_text("utf-8")
+        return from_document(tomllib.loads(text), "the default classification")
+    try:
+        return from_document(tomllib.loads(path.read_text("utf-8")), str(path))
+    except (OSError, ValueError) as e:
+        if isinstance(e, ConfigError):
+            raise
+        raise ConfigError(f"{path}: {e}") from e

@@ -1,0 +1,1 @@
+"""Computations of reports over typed rows: pure, the clock and the databases are elsewhere."""

@@ -1,0 +1,355 @@
+"""What names mean: ordered rules of a TOML document, the first one that matches wins.
+
+Patterns are regular expressions anchored at the start only; ``*_like`` are SQL patterns.  The
+groups and what they are for are told in docs/classification.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.errors import ConfigError
+
+RULES = ("platform", "build_type", "job_type", "branch", "slave_silo", "testruns_platform")
+NAME_MAX = 2000
+"""How much of a name patterns look at: a hostile one must not take long."""
+
+
+@attrs.frozen
+class Rule:
+    """A name, and the patterns of what is called so."""
+
+    name: str
+    patterns: tuple[re.Pattern[str], ...]
+
+    def fits(self, text: str) -> bool:
+        """Tell whether a pattern matches the beginning of a text."""
+        return any(p.match(text[:NAME_MAX]) for p in self.patterns)
+
+
+@attrs.frozen
+class Group:
+    """Rules in their order; what was asked for is remembered, up to ``KEPT`` texts."""
+
+    rules: tuple[Rule, ...] = ()
+    _known: dict[str, str | None] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+
+    def name(self, text: str) -> str | None:
+        """Name the first rule that fits; None where none does."""
+        if text in self._known:
+            return self._known[text]
+        found = next((rule.name for rule in self.rules if rule.fits(text)), None)
+        if len(self._known) < KEPT:
+            self._known[text] = found
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """List the names there are."""
+        return tuple(rule.name for rule in self.rules)
+
+
+KEPT = 20_000
+
+
+@attrs.frozen
+class Like:
+    """Which builders a pool's pending requests have, by SQL patterns: the old rule."""
+
+    like: tuple[re.Pattern[str], ...] = ()
+    not_like: tuple[re.Pattern[str], ...] = ()
+
+    def fits(self, text: str) -> bool:
+        """Tell whether all of ``like`` and none of ``not_like`` match the whole text."""
+        return all(p.fullmatch(text) for p in self.like) and not any(
+            p.fullmatch(text) for p in self.not_like
+        )
+
+
+@attrs.frozen
+class Pools:
+    """Pools of masters: the names, the default one, by the masters' roles, of waiting builders."""
+
+    names: tuple[str, ...]
+    default: str
+    by_role: Mapping[str, str]
+    pending: Sequence[tuple[str, Like]]
+
+    def of_builder(self, name: str) -> str | None:
+        """Guess the pool of a builder by its name; None where no rule fits."""
+        return next((pool for pool, like in self.pending if like.fits(name)), None)
+
+
+@attrs.frozen
+class TestRuns:
+    """What the report of test runs looks at."""
+
+    categories: tuple[str, ...] = ()
+    step_names: tuple[str, ...] = ()
+    step_name_like: tuple[str, ...] = ()
+    exclude_builders: tuple[str, ...] = ()
+    results: tuple[int, ...] = (0, 1)
+    min_seconds: int = 10
+    max_seconds: int = 86_400
+    build_types: tuple[str, ...] = ("debug", "opt")
+    suites: tuple[str, ...] = ()
+    platform_fallback: str = "other"
+
+
+@attrs.frozen
+class Exclusions:
+    """What reports leave out."""
+
+    builders_like: tuple[str, ...] = ()
+    reasons_like: tuple[str, ...] = ()
+    comments_like: tuple[str, ...] = ()
+    repacks: tuple[re.Pattern[str], ...] = ()
+    push_branches_like: tuple[str, ...] = ()
+    push_links: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    marker: str = "try:"
+    idle_like: tuple[str, ...] = ("%idle%",)
+
+
+@attrs.frozen
+class Classification:
+    """All there is to know of names."""
+
+    groups: Mapping[str, Group]
+    pools: Pools
+    reasons: Sequence[tuple[str, re.Pattern[str]]]
+    testruns: TestRuns
+    excluded: Exclusions
+    strip_prefix: str = ""
+    fallback: str = "other"
+
+    def platform(self, builder: str) -> str | None:
+        """Name the platform of a builder; None for a name that is empty."""
+        if not builder:
+            return None
+        return self.groups["platform"].name(builder.removeprefix(self.strip_prefix)) or (
+            self.fallback
+        )
+
+    def build_type(self, builder: str) -> str | None:
+        """Tell how a builder's builds are optimised, None where no rule says."""
+        return self.groups["build_type"].name(builder) if builder else None
+
+    def job_type(self, builder: str) -> str | None:
+        """Tell what a builder does, None where no rule says."""
+        return self.groups["job_type"].name(builder) if builder else None
+
+    def branch(self, stored: str | None) -> str | None:
+        """Shorten a stored branch; what no rule fits is itself, in lower case."""
+        if not stored:
+            return None
+        return self.groups["branch"].name(stored.lower()) or stored.lower()
+
+    def silo(self, slave: str) -> str | None:
+        """Name the class of machines of a slave, None where no rule says."""
+        return self.groups["slave_silo"].name(slave) if slave else None
+
+    def test_platform(self, builder: str) -> str:
+        """Name the platform of a builder of the status database."""
+        found = self.groups["testruns_platform"].name(builder)
+        return found or self.testruns.platform_fallback
+
+    def test_build_type(self, builder: str) -> str:
+        """Find the first build type that is in a name."""
+        low = builder.lower()
+        return next((t for t in self.testruns.build_types if t in low), "other")
+
+    def reason(self, text: str | None) -> str | None:
+        """Name the kind of a buildset's reason, None for all others."""
+        if text is None:
+            return None
+        return next((name for name, p in self.reasons if p.match(text)), None)
+
+
+def from_document(document: Mapping[str, Any], where: str) -> Classification:
+    """Read a classification; ``where`` names it in errors.
+
+    :raises ConfigError: with one line for each error.
+    """
+    reader = _Reader(where)
+    found = reader.classification(document)
+    if reader.errors:
+        raise ConfigError("\n".join(reader.errors))
+    return found
+
+
+def like_pattern(pattern: str) -> re.Pattern[str]:
+    """Write an SQL pattern as an expression that matches the whole text, in any case."""
+    parts = (_WILD.get(c) or re.escape(c) for c in pattern)
+    return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
+
+
+_WILD = {"%": ".*", "_": "."}
+
+
+@attrs.define
+class _Reader:
+    where: str
+    errors: list[str] = attrs.field(factory=list)
+
+    def classification(self, document: Mapping[str, Any]) -> Classification:
+        options = self._table(document, "platform_options")
+        return Classification(
+            groups={name: self._group(document, name) for name in RULES},
+            pools=self._pools(document),
+            reasons=self._reasons(document),
+            testruns=self._testruns(document),
+            excluded=self._exclusions(document),
+            strip_prefix=self._text(options, "platform_options", "strip_prefix", ""),
+            fallback=self._text(options, "platform_options", "fallback", "other"),
+        )
+
+    def _refuse(self, what: str) -> None:
+        self.errors.append(f"{self.where}: {what}")
+
+    def _table(self, document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        value = document.get(name, {})
+        if isinstance(value, dict):
+            return value
+        self._refuse(f"[{name}] must be a table")
+        return {}
+
+    def _entries(self, document: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
+        value = document.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(e, dict) for e in value):
+            self._refuse(f"[[{name}]] must be a list of tables")
+            return []
+        return value
+
+    def _group(self, document: Mapping[str, Any], group: str) -> Group:
+        entries = self._entries(document, group)
+        return Group(tuple(self._rule(entry, f"[[{group}]]") for entry in entries))
+
+    def _rule(self, entry: Mapping[str, Any], place: str) -> Rule:
+        name = self._text(entry, place, "name")
+        patterns = self._texts(entry, f"{place} {name}", "patterns")
+        return Rule(name, self._expressions(patterns, f"{place} {name}"))
+
+    def _expressions(self, patterns: Sequence[str], place: str) -> tuple[re.Pattern[str], ...]:
+        found = [self._expression(p, place) for p in patterns]
+        return tuple(p for p in found if p is not None)
+
+    def _expression(self, pattern: str, place: str) -> re.Pattern[str] | None:
+        try:
+            return re.compile(pattern)
+        except re.error as e:
+            self._refuse(f"{place}: {pattern!r} is no regular expression: {e}")
+            return None
+
+    def _reasons(self, document: Mapping[str, Any]) -> list[tuple[str, re.Pattern[str]]]:
+        found = []
+        for entry in self._entries(document, "buildset_reason"):
+            name = self._text(entry, "[[buildset_reason]]", "name")
+            pattern = self._text(entry, f"[[buildset_reason]] {name}", "pattern")
+            expression = self._expression(pattern, f"[[buildset_reason]] {name}")
+            if expression is not None:
+                found.append((name, expression))
+        return found
+
+    def _pools(self, document: Mapping[str, Any]) -> Pools:
+        table = self._table(document, "pools")
+        names = self._texts(table, "[pools]", "names") or ("buildpool",)
+        default = self._text(table, "[pools]", "default", names[0])
+        by_role = self._table(table, "by_master_role")
+        pending = [
+            (self._text(entry, "[[pending_pool]]", "name"), self._like(entry))
+            for entry in self._entries(document, "pending_pool")
+        ]
+        for pool in (default, *by_role.values(), *(name for name, _ in pending)):
+            if pool not in names:
+                self._refuse(f"[pools] names no {pool!r}: it has {', '.join(names)}")
+        return Pools(names, default, dict(by_role), pending)
+
+    def _like(self, entry: Mapping[str, Any]) -> Like:
+        yes = self._texts(entry, "[[pending_pool]]", "buildername_like")
+        no = self._texts(entry, "[[pending_pool]]", "buildername_not_like")
+        return Like(tuple(map(like_pattern, yes)), tuple(map(like_pattern, no)))
+
+    def _exclusions(self, document: Mapping[str, Any]) -> Exclusions:
+        waits, pushes = "waittimes_report", "pushes_report"
+        tables = {n: self._table(document, n) for n in (waits, pushes, *_OTHERS)}
+
+        def texts(table: str, key: str) -> tuple[str, ...]:
+            return self._texts(tables[table], f"[{table}]", key)
+
+        repacks = texts(waits, "buildername_exclude")
+        tries = tables["trychooser_report"]
+        return Exclusions(
+            builders_like=texts(waits, "buildername_not_like"),
+            reasons_like=texts(waits, "reason_not_like"),
+            comments_like=texts(waits, "comments_not_like"),
+            repacks=self._expressions(repacks, f"[{waits}] buildername_exclude"),
+            push_branches_like=texts(pushes, "branch_not_like"),
+            push_links=texts(pushes, "link_prefixes"),
+            authors=texts("trychooser_report", "exclude_authors"),
+            marker=self._text(tries, "[trychooser_report]", "comment_marker", "try:"),
+            idle_like=texts("idlejobs_report", "category_like") or ("%idle%",),
+        )
+
+    def _testruns(self, document: Mapping[str, Any]) -> TestRuns:
+        table, place = self._table(document, "testruns"), "[testruns]"
+        results = table.get("results", [0, 1])
+        if not isinstance(results, list) or not all(isinstance(r, int) for r in results):
+            self._refuse("[testruns] results must be a list of whole numbers")
+            results = []
+        return TestRuns(
+            categories=self._texts(table, place, "categories"),
+            step_names=self._texts(table, place, "step_names"),
+            step_name_like=self._texts(table, place, "step_name_like"),
+            exclude_builders=self._texts(table, place, "exclude_builders"),
+            suites=self._texts(table, place, "suites"),
+            min_seconds=self._whole(table, place, "min_seconds", 10),
+            max_seconds=self._whole(table, place, "max_seconds", 86_400),
+            results=tuple(results),
+            build_types=self._texts(table, place, "build_types") or ("debug", "opt"),
+            platform_fallback=self._text(table, place, "platform_fallback", "other"),
+        )
+
+    def _whole(self, table: Mapping[str, Any], place: str, key: str, default: int) -> int:
+        value = table.get(key, default)
+        if type(value) is not int or value < 0:
+            self._refuse(f"{place} {key} must be a whole number from 0")
+            return default
+        return value
+
+    def _text(
+        self, table: Mapping[str, Any], place: str, key: str, default: str | None = None
+    ) -> str:
+        value = table.get(key, default)
+        if not isinstance(value, str):
+            self._refuse(f"{place} needs a text {key}")
+            return ""
+        return value
+
+    def _texts(self, table: Mapping[str, Any], place: str, key: str) -> tuple[str, ...]:
+        value = table.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(t, str) for t in value):
+            self._refuse(f"{place} {key} must be a list of texts")
+            return ()
+        return tuple(value)
+
+
+_OTHERS = ("trychooser_report", "idlejobs_report")
+
+
+def unmatched(
+    rules: Classification, builders: Iterable[str], slaves: Iterable[str]
+) -> Mapping[str, Sequence[str]]:
+    """List by group the names that no rule matches, sorted."""
+    of_builders: dict[str, Callable[[str], str | None]] = {
+        "platform": lambda n: rules.groups["platform"].name(n.removeprefix(rules.strip_prefix)),
+        "build_type": rules.build_type,
+        "job_type": rules.job_type,
+    }
+    names = sorted(set(builders))
+    found = {g: [n for n in names if name(n) is None] for g, name in of_builders.items()}
+    return {**found, "slave_silo": sorted(s for s in set(slaves) if rules.silo(s) is None)}

@@ -1,0 +1,197 @@
+"""How long pushes take from the change to the last result [contract 8.5, 8.6]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.model.reporting import PendingChange
+from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture
+from buildapi.reports.requestrows import (
+    people,
+    request_grid,
+    request_json,
+    run_path,
+    word_of,
+)
+from buildapi.reports.runs import Run
+
+
+@attrs.frozen
+class EndToEnd:
+    """The report: all build runs of a branch."""
+
+    start: float
+    end: float
+    branch: str
+    runs: Mapping[str | None, Run]
+    changes: Sequence[PendingChange] = ()
+
+    @property
+    def total(self) -> int:
+        """Count pairs of request and build."""
+        return sum(len(run.rows) for run in self.runs.values())
+
+    @property
+    def unique(self) -> int:
+        """Count requests."""
+        return len({row.request_id for run in self.runs.values() for row in run.rows})
+
+    @property
+    def mean(self) -> int:
+        """Give the mean duration, rounded down; runs that have none count as 0."""
+        return sum(r.duration for r in self.runs.values()) // len(self.runs) if self.runs else 0
+
+    def document(self) -> Mapping[str, Any]:
+        """Give the JSON document."""
+        return {
+            "starttime": self.start,
+            "endtime": self.end,
+            "branch_name": self.branch,
+            "total_build_requests": self.total,
+            "unique_total_build_requests": self.unique,
+            "total_build_runs": len(self.runs),
+            "avg_duration": self.mean,
+            "build_runs": {
+                "null" if revision is None else revision: run.document()
+                for revision, run in self.runs.items()
+            },
+        }
+
+    def facts(self) -> Sequence[Fact]:
+        """Tell the totals."""
+        return [
+            Fact("Branch", self.branch),
+            Fact("Build runs", len(self.runs), "number"),
+            Fact("Build requests", self.unique, "number"),
+            Fact("Builds and requests", self.total, "number"),
+            Fact("Duration in the mean", self.mean, "seconds"),
+            Fact("Changes without a build", len(self.changes), "number"),
+        ]
+
+    def grids(self) -> Sequence[Grid]:
+        """Give the runs, and changes that no build has."""
+        rows = [run_cells(self.branch, run) for run in self.runs.values()]
+        runs = Grid("runs", "Build runs", RUN_COLUMNS, rows, "-changed")
+        return [runs, *([_changes(self.changes)] if self.changes else [])]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Draw how long each run took."""
+        return [Picture(_durations(self.runs.values()), "line", "hours")]
+
+    def chart(self) -> GvizTable | str:
+        """Give how long each run took."""
+        head = [("changed", "Changed", "datetime"), ("duration", "Hours", "number")]
+        return GvizTable(head, _durations(self.runs.values()).rows)
+
+
+def _durations(runs: Any) -> Grid:
+    rows = sorted(
+        (run.first_change, round(run.duration / 3600, 2))
+        for run in runs
+        if run.duration and run.first_change
+    )
+    columns = (Column("changed", "Changed", "time"), Column("hours", "Hours", "number"))
+    return Grid("durations", "Hours from the change to the last result", columns, rows)
+
+
+def run_cells(branch: str, run: Run) -> list[Any]:
+    """Show a run as a row of ``RUN_COLUMNS``."""
+    shown = run.document()
+    revision = run.revision or ""
+    return [
+        Link(revision, run_path(branch, revision)) if revision else "(none)",
+        ", ".join(people(run.authors)),
+        word_of(run.worst),
+        shown["is_complete"],
+        shown["total_build_requests"],
+        run.duration,
+        run.first_change or None,
+        run.last_finish or None,
+        *(shown[key] for key in COUNTS),
+    ]
+
+
+COUNTS = (
+    "complete",
+    "running",
+    "pending",
+    "cancelled",
+    "interrupted",
+    "misc",
+    "rebuilds",
+    "forcebuilds",
+    "builds",
+    "unittests",
+    "talos",
+)
+RUN_COLUMNS = (
+    Column("revision", "Revision"),
+    Column("authors", "Authors"),
+    Column("result", "Result"),
+    Column("done", "Complete"),
+    Column("requests", "Requests", "number"),
+    Column("took", "Duration", "seconds"),
+    Column("changed", "Changed", "time"),
+    Column("finished", "Last finish", "time"),
+    *(Column(key, key.capitalize(), "number") for key in COUNTS),
+)
+CHANGES = (
+    Column("change", "Change", "number"),
+    Column("revision", "Revision"),
+    Column("branch", "Branch"),
+    Column("when", "When", "time"),
+)
+
+
+def _changes(changes: Sequence[PendingChange]) -> Grid:
+    rows = [(c.changeid, c.revision, c.branch, c.when_timestamp) for c in changes]
+    return Grid("changes", "Changes that no build has", CHANGES, rows)
+
+
+@attrs.frozen
+class BuildRun:
+    """The report of one build run."""
+
+    branch: str
+    run: Run
+
+    def document(self) -> Mapping[str, Any]:
+        """Give the JSON document."""
+        rows = [request_json(row, self.run.rules) for row in self.run.rows]
+        return {**self.run.document(), "build_requests": rows}
+
+    def facts(self) -> Sequence[Fact]:
+        """Tell what is known of the run."""
+        run, shown = self.run, self.run.document()
+        return [
+            Fact("Branch", self.branch),
+            Fact("Complete", shown["is_complete"]),
+            Fact("Worst result", word_of(run.worst)),
+            Fact("Authors", ", ".join(people(run.authors))),
+            Fact("Revisions of the changes", ", ".join(run.change_revisions)),
+            Fact("Builds and requests", len(run.rows), "number"),
+            Fact("Duration", run.duration, "seconds"),
+            Fact("First change", run.first_change or None, "time"),
+            Fact("Last finish", run.last_finish or None, "time"),
+            *(Fact(key.capitalize(), shown[key], "number") for key in COUNTS if shown[key]),
+        ]
+
+    def grids(self) -> Sequence[Grid]:
+        """Give the build requests, and changes that are still to come."""
+        requests = request_grid(self.run.rows, self.run.rules, "started")
+        changes = self.run.pending_changes
+        return [requests, *([_changes(changes)] if changes else [])]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Draw results."""
+        counts = sorted((word_of(code), n) for code, n in self.run.results.items())
+        columns = (Column("result", "Result"), Column("builds", "Builds", "number"))
+        return [Picture(Grid("results", "Results", columns, counts), "pie")]
+
+    def chart(self) -> GvizTable | str:
+        """Refuse: it never had one."""
+        raise BadRequest("format: chart is not there; allowed are html, json, csv")

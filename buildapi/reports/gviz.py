@@ -1,0 +1,62 @@
+"""The chart protocol that existing consumers read [contract 6.4]."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import Any
+
+from buildapi.errors import BadRequest
+from buildapi.reports.grid import GvizTable
+
+
+def request_id(tqx: str) -> str:
+    """Find ``reqId`` in ``key:value`` pairs joined by ``;``, "0" without one.
+
+    :raises BadRequest: a pair has no colon, or two.
+    """
+    found = "0"
+    for pair in filter(None, tqx.split(";")):
+        key, colon, value = pair.partition(":")
+        if not colon or ":" in value:
+            raise BadRequest(f"tqx: {pair[:40]!r} is not key:value")
+        found = value if key == "reqId" else found
+    return found
+
+
+def response(table: GvizTable, reqid: str, zone: tzinfo) -> str:
+    """Answer a query with a table; date-times are written in ``zone``."""
+    kinds = [kind for _, _, kind in table.columns]
+    answer = {
+        "version": "0.6",
+        "reqId": reqid,
+        "status": "ok",
+        "table": {
+            "cols": [{"id": i, "label": label, "type": k} for i, label, k in table.columns],
+            "rows": [
+                {
+                    "c": [
+                        {"v": _CELLS.get(k, _same)(v, zone)}
+                        for v, k in zip(row, kinds, strict=True)
+                    ]
+                }
+                for row in table.rows
+            ],
+        },
+    }
+    text = json.dumps(answer).replace("<", "\\u003c").replace("&", "\\u0026")
+    return f"google.visualization.Query.setResponse({text});"
+
+
+def _same(value: Any, _zone: tzinfo) -> Any:
+    return value
+
+
+def _date(seconds: int, zone: tzinfo) -> str:
+    """Write a time as JavaScript does: months count from 0."""
+    t = datetime.fromtimestamp(seconds, zone)
+    return f"Date({t.year},{t.month - 1},{t.day},{t.hour},{t.minute},{t.second})"
+
+
+_CELLS: dict[str, Callable[[Any, tzinfo], Any]] = {"datetime": _date}

@@ -1,0 +1,159 @@
+"""Build runs: all that was built of a revision [contract 8.5, 8.6]."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.model.reporting import PendingChange, RequestRow, Status
+from buildapi.reports.classification import Classification
+from buildapi.reports.requestrows import word_of
+
+FAILED = (2, 3, 4, 5)
+
+
+@attrs.frozen
+class Run:
+    """All rows of a revision, given by its first twelve characters."""
+
+    revision: str | None
+    rows: Sequence[RequestRow]
+    rules: Classification
+    pending_changes: Sequence[PendingChange] = ()
+
+    @property
+    def statuses(self) -> Counter[Status]:
+        """Count rows by status."""
+        return Counter(row.status for row in self.rows)
+
+    @property
+    def results(self) -> Counter[int]:
+        """Count rows by result."""
+        return Counter(row.results for row in self.rows)
+
+    @property
+    def worst(self) -> int:
+        """Give the highest result there is."""
+        return max((row.results for row in self.rows), default=-1)
+
+    @property
+    def first_change(self) -> int:
+        """Give when the first of its changes was made; 0 where no row has one."""
+        return min((r.when_timestamp for r in self.rows if r.when_timestamp), default=0)
+
+    @property
+    def last_finish(self) -> int:
+        """Give when the last build finished; 0 where none did."""
+        return max((r.finish_time or 0 for r in self.rows), default=0)
+
+    @property
+    def duration(self) -> int:
+        """Give seconds from the first change to the last completion; 0 where one is missing."""
+        first = self.first_change
+        last = max((r.complete_at or 0 for r in self.rows), default=0)
+        return last - first if first and last else 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether nothing waits, runs, or is still to come."""
+        found = self.statuses
+        return not (self.pending_changes or found[Status.RUNNING] or found[Status.PENDING])
+
+    @property
+    def authors(self) -> list[str]:
+        """List who made its changes."""
+        return sorted({author for row in self.rows for author in row.authors})
+
+    @property
+    def change_revisions(self) -> list[str]:
+        """List the revisions of its changes, ``None`` for one that has none."""
+        found = {_short(r) for row in self.rows for r in row.change_revisions}
+        return sorted("None" if r is None else r for r in found)
+
+    @property
+    def change_ids(self) -> set[int | None]:
+        """Give the ids of its changes."""
+        return {id_ for row in self.rows for id_ in row.change_ids}
+
+    def reasons(self, name: str) -> int:
+        """Count rows with a kind of reason."""
+        return sum(self.rules.reason(row.reason) == name for row in self.rows)
+
+    def kinds(self) -> Counter[str]:
+        """Count rows with a change as builds, unit tests and talos runs, by their branch."""
+        return Counter(_kind(row.branch) for row in self.rows if row.when_timestamp)
+
+    def document(self) -> dict[str, Any]:
+        """Write it."""
+        statuses, kinds = self.statuses, self.kinds()
+        return {
+            "revision": self.revision,
+            "changes_revision": self.change_revisions,
+            "results": self.worst,
+            "results_str": word_of(self.worst),
+            "is_complete": "yes" if self.is_complete else "no",
+            "total_build_requests": len(self.rows),
+            "duration": self.duration,
+            "lst_change_time": self.first_change,
+            "gst_finish_time": self.last_finish,
+            **{status.name.lower(): statuses[status] for status in COUNTED},
+            "rebuilds": self.reasons("rebuild"),
+            "forcebuilds": self.reasons("forcebuild"),
+            "builds": kinds["builds"],
+            "unittests": kinds["unittests"],
+            "talos": kinds["talos"],
+            "authors": self.authors,
+        }
+
+
+COUNTED = (
+    Status.COMPLETE,
+    Status.RUNNING,
+    Status.PENDING,
+    Status.CANCELLED,
+    Status.INTERRUPTED,
+    Status.MISC,
+)
+
+
+def runs_of(
+    rows: Iterable[RequestRow], rules: Classification, changes: Sequence[PendingChange] = ()
+) -> Mapping[str | None, Run]:
+    """Gather rows by revision; changes that are in no source stamp go to the run they fit."""
+    groups: dict[str | None, list[RequestRow]] = {}
+    for row in rows:
+        groups.setdefault(row.short_revision, []).append(row)
+    found = {revision: Run(revision, group, rules) for revision, group in groups.items()}
+    waiting = _guessed(found, changes)
+    return {
+        revision: attrs.evolve(run, pending_changes=waiting.get(revision, ()))
+        for revision, run in found.items()
+    }
+
+
+def _guessed(
+    runs: Mapping[str | None, Run], changes: Iterable[PendingChange]
+) -> Mapping[str | None, list[PendingChange]]:
+    by_change = {rev: run.revision for run in runs.values() for rev in run.change_revisions}
+    found: dict[str | None, list[PendingChange]] = {}
+    for change in changes:
+        short = _short(change.revision)
+        if short is not None and (short in runs or short in by_change):
+            run = short if short in runs else by_change[short]
+            found.setdefault(run, []).append(change)
+    return found
+
+
+def _short(revision: str | None) -> str | None:
+    return None if revision is None else revision[:12]
+
+
+def _kind(branch: str | None) -> str:
+    """Tell what a stored branch says its rows are."""
+    text = branch or ""
+    if text.endswith("unittest"):
+        return "unittests"
+    return "talos" if text.endswith("talos") else "builds"

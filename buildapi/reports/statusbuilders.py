@@ -1,0 +1,189 @@
+"""Builders by the status database [contract 8.10, 8.11]."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.model.reporting import NO_RESULT, StatusBuild
+from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
+from buildapi.reports.requestrows import quoted, word_of
+from buildapi.reports.slaves import ALL_FAILURES, Slave, no_chart, results_json
+from buildapi.reports.window import Window
+
+
+@attrs.frozen
+class NamedBuilder:
+    """A builder by its name, on all masters, and its builds that began in the window."""
+
+    name: str
+    window: Window
+    builds: Sequence[StatusBuild]
+
+    @property
+    def results(self) -> Counter[int]:
+        """Count builds by result."""
+        return Counter(b.result for b in self.builds)
+
+    @property
+    def mean(self) -> int:
+        """Give how long its builds took in the mean, in whole seconds."""
+        return sum(b.duration for b in self.builds) // len(self.builds) if self.builds else 0
+
+    @property
+    def slaves(self) -> int:
+        """Count the slaves it ran on."""
+        return len({b.slave_id for b in self.builds})
+
+    def document(self) -> dict[str, Any]:
+        """Write it."""
+        return {
+            "name": self.name,
+            "starttime": self.window.start,
+            "endtime": self.window.end,
+            "avg_build_duration": self.mean,
+            "total": len(self.builds),
+            **results_json(self.results),
+        }
+
+
+@attrs.frozen
+class StatusBuilders:
+    """The report of all builders."""
+
+    window: Window
+    builders: Sequence[NamedBuilder]
+
+    def document(self) -> Mapping[str, Any]:
+        """Give the JSON document."""
+        return {
+            "starttime": self.window.start,
+            "endtime": self.window.end,
+            "builders": [b.document() for b in self.builders],
+        }
+
+    def facts(self) -> Sequence[Fact]:
+        """Tell the totals."""
+        return [
+            Fact("Builders", len(self.builders), "number"),
+            Fact("Builds", sum(len(b.builds) for b in self.builders), "number"),
+            Fact("Window", self.window.seconds, "seconds"),
+        ]
+
+    def grids(self) -> Sequence[Grid]:
+        """Give all builders."""
+        rows = [
+            (
+                Link(b.name, f"/reports/status_builders/{quoted(b.name)}"),
+                len(b.builds),
+                b.mean,
+                b.slaves,
+                *shares(b.results, len(b.builds)),
+            )
+            for b in self.builders
+        ]
+        return [Grid("builders", "Builders", (*HEAD, *SHARES), rows, "builder")]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Draw results of all."""
+        whole = sum((b.results for b in self.builders), Counter())
+        return [results_picture(whole)]
+
+    def chart(self) -> GvizTable | str:
+        """Refuse: it never had one."""
+        return no_chart()
+
+
+@attrs.frozen
+class StatusBuilder:
+    """The report of one builder, and of its builds on each slave."""
+
+    builder: NamedBuilder
+    slaves: Sequence[Slave]
+
+    def document(self) -> Mapping[str, Any]:
+        """Give the JSON document."""
+        return {**self.builder.document(), "slaves": [s.document() for s in self.slaves]}
+
+    def facts(self) -> Sequence[Fact]:
+        """Tell what its builds took and how they ended."""
+        b = self.builder
+        values = zip(SHARES, shares(b.results, len(b.builds)), strict=True)
+        return [
+            Fact("Builds", len(b.builds), "number"),
+            Fact("Build in the mean", b.mean, "seconds"),
+            Fact("Slaves", b.slaves, "number"),
+            *(Fact(column.label, value, "number") for column, value in values),
+        ]
+
+    def grids(self) -> Sequence[Grid]:
+        """Give its slaves."""
+        rows = [
+            (
+                Link(s.name, f"/reports/slaves/{s.slave_id}"),
+                len(s.counted),
+                s.mean,
+                *shares(s.results, len(s.counted)),
+            )
+            for s in self.slaves
+        ]
+        return [Grid("slaves", "By slave", (*SLAVES, *SHARES), rows, "-mean")]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Draw results."""
+        return [results_picture(self.builder.results)]
+
+    def chart(self) -> GvizTable | str:
+        """Refuse: it never had one."""
+        return no_chart()
+
+
+def named(builds: Iterable[StatusBuild], window: Window) -> Sequence[NamedBuilder]:
+    """Gather builds that began in the window by the name of their builder, sorted."""
+    found: dict[str, list[StatusBuild]] = {}
+    for b in builds:
+        if b.start and window.has(b.start):
+            found.setdefault(b.builder, []).append(b)
+    return [NamedBuilder(name, window, of) for name, of in sorted(found.items())]
+
+
+def shares(results: Mapping[int, int], total: int) -> Sequence[float]:
+    """Give results in percent, as ``SHARES`` has them."""
+    every = sum(results.get(code, 0) for code in ALL_FAILURES)
+    codes = (0, 1, None, 2, 3, 4, 5, NO_RESULT)
+    return [percent(every if c is None else results.get(c, 0), total) for c in codes]
+
+
+def results_picture(results: Mapping[int, int]) -> Picture:
+    """Draw results."""
+    named_: Counter[str] = Counter()
+    for code, count in results.items():
+        named_["no result" if code == NO_RESULT else word_of(code)] += count
+    columns = (Column("result", "Result"), Column("builds", "Builds", "number"))
+    return Picture(Grid("results", "Results", columns, sorted(named_.items())), "pie")
+
+
+HEAD = (
+    Column("builder", "Builder"),
+    Column("builds", "Builds", "number"),
+    Column("mean", "Mean build", "seconds"),
+    Column("slaves", "Slaves", "number"),
+)
+SLAVES = (
+    Column("slave", "Slave"),
+    Column("builds", "Builds", "number"),
+    Column("mean", "Mean build", "seconds"),
+)
+SHARES = (
+    Column("success", "Success, %", "number"),
+    Column("warnings", "Warnings, %", "number"),
+    Column("failed", "All failures, %", "number"),
+    Column("failure", "Failure, %", "number"),
+    Column("skipped", "Skipped, %", "number"),
+    Column("exception", "Exception, %", "number"),
+    Column("retry", "Retry, %", "number"),
+    Column("none", "No result, %", "number"),
+)

@@ -1,0 +1,146 @@
+"""How much of a test job is testing [contract 8.13]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.model.reporting import TestTime
+from buildapi.reports.classification import Classification
+from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
+
+
+@attrs.frozen
+class Wanted:
+    """What is asked for; None means all.  ``group`` is by suite, None where it was not said."""
+
+    category: str | None = None
+    platform: str | None = None
+    btype: str | None = None
+    group: bool | None = None
+
+
+@attrs.frozen
+class Entry:
+    """A builder, or a suite on all its builders: mean seconds of the whole and of the tests."""
+
+    name: str
+    total: float
+    test: float
+    platform: str | None
+
+    @property
+    def ratio(self) -> float:
+        """Give the part that is testing."""
+        return self.test / self.total if self.total else 0.0
+
+    def document(self) -> dict[str, Any]:
+        """Write it."""
+        return {
+            "total": _whole(self.total),
+            "test": _whole(self.test),
+            "ratio": f"{self.ratio:.3f}",
+            "platform": self.platform,
+        }
+
+
+def _whole(seconds: float) -> int:
+    return int(seconds)
+
+
+@attrs.frozen
+class TestRuns:
+    """The report."""
+
+    start: float
+    end: float
+    wanted: Wanted
+    entries: Sequence[Entry]
+
+    def document(self) -> Mapping[str, Any]:
+        """Give the JSON document."""
+        return {
+            "starttime": self.start,
+            "endtime": self.end,
+            "total": len(self.entries),
+            "category": self.wanted.category or "ALL",
+            "btype": self.wanted.btype or "ALL",
+            "group": self.wanted.group,
+            "builders": {entry.name: entry.document() for entry in self.entries},
+        }
+
+    def facts(self) -> Sequence[Fact]:
+        """Tell what was asked for."""
+        asked = self.wanted
+        return [
+            Fact("Category", asked.category or "all"),
+            Fact("Platform", asked.platform or "all"),
+            Fact("Build type", asked.btype or "all"),
+            Fact("Suites" if asked.group else "Builders", len(self.entries), "number"),
+        ]
+
+    def grids(self) -> Sequence[Grid]:
+        """Give all entries."""
+        rows = [
+            (e.name, e.platform, _whole(e.total), _whole(e.test), round(e.ratio, 3))
+            for e in self.entries
+        ]
+        return [Grid("builders", "Test runs", COLUMNS, rows, "-total")]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Draw the longest ones."""
+        longest = sorted(self.entries, key=lambda e: -e.total)[:LONGEST]
+        rows = [(e.name, *(round(s / 60, 1) for s in (e.total - e.test, e.test))) for e in longest]
+        grid = Grid("parts", f"Minutes of the {len(longest)} longest", PARTS, rows)
+        return [Picture(grid, "rows", "minutes", stacked=True)]
+
+    def chart(self) -> GvizTable | str:
+        """Give what setting up takes, and testing."""
+        head = [
+            ("builders", "Builder", "string"),
+            ("setup", "Setup/Teardown Time", "number"),
+            ("test", "Test Run Time", "number"),
+        ]
+        rows = [[e.name, _whole(e.total) - _whole(e.test), _whole(e.test)] for e in self.entries]
+        return GvizTable(head, rows)
+
+
+LONGEST = 25
+COLUMNS = (
+    Column("name", "Builder"),
+    Column("platform", "Platform"),
+    Column("total", "Whole", "seconds"),
+    Column("test", "Tests", "seconds"),
+    Column("ratio", "Ratio", "number"),
+)
+PARTS = (
+    Column("name", "Builder"),
+    Column("setup", "Setting up", "number"),
+    Column("test", "Testing", "number"),
+)
+
+
+def entries_of(times: Sequence[TestTime], wanted: Wanted, rules: Classification) -> list[Entry]:
+    """Choose what is wanted, and gather it by suite where that is."""
+    chosen = [t for t in sorted(times, key=lambda t: t.builder) if _fits(t, wanted, rules)]
+    if wanted.group:
+        return [e for suite in rules.testruns.suites for e in _suite(suite, chosen, wanted)]
+    return [Entry(t.builder, t.total, t.test, rules.test_platform(t.builder)) for t in chosen]
+
+
+def _fits(time: TestTime, wanted: Wanted, rules: Classification) -> bool:
+    platform, btype = rules.test_platform(time.builder), rules.test_build_type(time.builder)
+    return (not wanted.platform or wanted.platform == platform) and (
+        not wanted.btype or wanted.btype == btype
+    )
+
+
+def _suite(suite: str, times: Sequence[TestTime], wanted: Wanted) -> list[Entry]:
+    """Give the mean of the means of the builders with a suite in their name, if there are any."""
+    of = [t for t in times if suite in t.builder]
+    if not of:
+        return []
+    total, test = (sum(values) / len(of) for values in zip(*((t.total, t.test) for t in of)))  # noqa: B905  # pairs
+    return [Entry(suite, total, test, wanted.platform)]

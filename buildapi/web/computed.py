@@ -1,0 +1,58 @@
+"""Reports that were computed: asked for at once they are computed once, and kept for a while."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+import attrs
+from twisted.internet import defer
+
+T = TypeVar("T")
+
+
+@attrs.define
+class Computed(Generic[T]):
+    """Keep at most ``most`` values; ``clock`` gives seconds on a scale that does not go back."""
+
+    _clock: Callable[[], float]
+    _most: int
+    _kept: OrderedDict[Hashable, tuple[float, T]] = attrs.field(factory=OrderedDict, init=False)
+    _flying: dict[Hashable, list[defer.Deferred[T]]] = attrs.field(factory=dict, init=False)
+
+    async def get(self, key: Hashable, seconds: float, compute: Callable[[], Awaitable[T]]) -> T:
+        """Give the value of a key, computed less than ``seconds`` ago, or now.
+
+        Who waits and goes away disturbs nobody else who waits.
+        """
+        kept = self._kept.get(key)
+        if kept is not None and self._clock() - kept[0] < seconds:
+            self._kept.move_to_end(key)
+            return kept[1]
+        waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
+        flight = self._flying.setdefault(key, [])
+        flight.append(waiting)
+        if len(flight) == 1:
+            defer.ensureDeferred(self._fly(key, compute))
+        return await waiting
+
+    async def _fly(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> None:
+        try:
+            value = await compute()
+        except Exception as e:
+            for waiting in self._landed(key):
+                waiting.errback(e)
+            return
+        self._keep(key, value)
+        for waiting in self._landed(key):
+            waiting.callback(value)
+
+    def _landed(self, key: Hashable) -> list[defer.Deferred[T]]:
+        return [waiting for waiting in self._flying.pop(key) if not waiting.called]
+
+    def _keep(self, key: Hashable, value: T) -> None:
+        self._kept.pop(key, None)
+        self._kept[key] = (self._clock(), value)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)

@@ -1,0 +1,265 @@
+"""The reports of the status database: slaves, builders, test runs, idle jobs; and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.interfaces import SchedulerReports, StatusReports
+from buildapi.model.reporting import Span, StatusBuild, TestTimeFilter
+from buildapi.reports.classification import unmatched
+from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
+from buildapi.reports.idlejobs import IdleJobs
+from buildapi.reports.slaves import OneSlave, Slave, Slaves, no_chart, slaves_of
+from buildapi.reports.statusbuilders import NamedBuilder, StatusBuilder, StatusBuilders, named
+from buildapi.reports.testruns import TestRuns, Wanted, entries_of
+from buildapi.reports.window import Window
+from buildapi.web.call import Call
+from buildapi.web.given import Given
+from buildapi.web.render import Reply
+from buildapi.web.reportpages import Field, How
+from buildapi.web.reports import INT_SIZE, ReportDesk
+from buildapi.web.routes import Param, Route
+
+BEFORE = 86_400
+"""How long before a window a build may have begun that goes on in it, in seconds."""
+
+SLAVES_DIVISIONS, SLAVE_DIVISIONS, LAST_DIVISIONS = 2000, 24, 24
+ID_MAX = 2**31 - 1
+
+
+@attrs.frozen
+class StatusReporting:
+    """Answer with reports of the status database."""
+
+    _desk: ReportDesk
+    _reads: StatusReports
+    _scheduler: SchedulerReports
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        make = self._desk.routes
+        return (
+            *make("slaves", ("",), self.slaves, SLAVES, LAST, INT_SIZE, SLAVES_TYPE),
+            *make("slaves", ("/{slave_id}",), self.slave, SLAVE, LAST, INT_SIZE, SLAVE_TYPE),
+            *make("status_builders", ("",), self.builders, BUILDERS),
+            *make("status_builders", ("/{builder_name}",), self.builder, BUILDER),
+            *make("testruns", ("",), self.testruns, TESTRUNS, *TEST_PARAMS),
+            *make("idlejobs", ("",), self.idlejobs, IDLE, INT_SIZE),
+            *make("names", ("",), self.names, NAMES),
+        )
+
+    def _window(self, given: Given, parts: int = 0) -> Window:
+        pages = self._desk.pages
+        return given.window(pages.now(), pages.zone, parts)
+
+    async def _builds(self, window: Window, before: int = 0, **of: Any) -> list[StatusBuild]:
+        """Read builds that ran in a window; those that began before end in it, or later."""
+        found: list[StatusBuild] = []
+        span = Span(max(0, window.start - before), window.end)
+        async for portion in self._reads.builds(span, **of):
+            found += [b for b in portion if (b.start or 0) >= window.start or _reaches(b, window)]
+        return found
+
+    # --- slaves
+
+    async def slaves(self, call: Call) -> Reply:
+        """Tell how busy all slaves are."""
+        desk, given = self._desk, Given(call)
+        window = self._window(given, SLAVES_DIVISIONS)
+        last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
+        kind = given.choice("type", ("silos", "all"), "all")
+
+        async def compute() -> Report:
+            found = slaves_of(await self._builds(window, BEFORE), window, last)
+            return Slaves(window, last, found, kind, desk.rules, desk.pages.zone)
+
+        shown = await desk.shown(("slaves", window, last, kind), window, compute)
+        fields = [Field("last_int_size", "Last interval, s", given.text("last_int_size"))]
+        return desk.reply(shown, How("Slaves", window, fields), call)
+
+    async def slave(self, call: Call) -> Reply:
+        """Tell how busy one slave is."""
+        desk, given = self._desk, Given(call)
+        window = self._window(given, SLAVE_DIVISIONS)
+        slave_id = given.whole("slave_id", 0, 0, ID_MAX)
+        last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
+        kind = given.choice("type", ("busy", "all"), "all")
+
+        async def compute() -> Report:
+            found = slaves_of(await self._builds(window, BEFORE, slave_id=slave_id), window, last)
+            slave = found[0] if found else Slave(slave_id, None, window, last)
+            return OneSlave(slave, kind, desk.pages.zone)
+
+        shown = await desk.shown(("slave", slave_id, window, last, kind), window, compute)
+        name = next((f.value for f in shown.facts if f.label == "Name"), "-")
+        title = f"Slave {slave_id if name == '-' else name}"
+        return desk.reply(shown, How(title, window), call)
+
+    # --- builders
+
+    async def builders(self, call: Call) -> Reply:
+        """Tell how the builds of all builders ended."""
+        window = self._window(Given(call))
+
+        async def compute() -> Report:
+            return StatusBuilders(window, named(await self._builds(window), window))
+
+        shown = await self._desk.shown(("status_builders", window), window, compute)
+        return self._desk.reply(shown, How("Builders", window), call)
+
+    async def builder(self, call: Call) -> Reply:
+        """Tell how the builds of one builder ended, by slave."""
+        window, name = self._window(Given(call)), call.path["builder_name"]
+
+        async def compute() -> Report:
+            builds = await self._builds(window, builder=name)
+            one = next(iter(named(builds, window)), NamedBuilder(name, window, ()))
+            return StatusBuilder(one, slaves_of(one.builds, window, 0))
+
+        shown = await self._desk.shown(("status_builder", name, window), window, compute)
+        return self._desk.reply(shown, How(f"Builder {name[:100]}", window), call)
+
+    # --- test runs, idle jobs
+
+    async def testruns(self, call: Call) -> Reply:
+        """Tell how much of test jobs is testing."""
+        desk, given = self._desk, Given(call)
+        window, tests = self._window(given), desk.rules.testruns
+        wanted = Wanted(
+            given.text("category") or None,
+            given.text("platform") or None,
+            given.text("btype") or None,
+            _is_true(given.maybe("group")),
+        )
+
+        async def compute() -> Report:
+            asked = TestTimeFilter(
+                Span(window.start, window.end),
+                (wanted.category,) if wanted.category else tests.categories,
+                tests.step_names,
+                tests.step_name_like,
+                tests.exclude_builders,
+                tests.results,
+                tests.min_seconds,
+                tests.max_seconds,
+            )
+            times = await self._reads.test_times(asked)
+            return TestRuns(window.start, window.end, wanted, entries_of(times, wanted, desk.rules))
+
+        shown = await desk.shown(("testruns", window, wanted), window, compute)
+        fields = [
+            Field("category", "Category", wanted.category or "", ("", *tests.categories)),
+            Field("platform", "Platform", wanted.platform or "", ("", *self._platforms())),
+            Field("btype", "Build type", wanted.btype or "", ("", *tests.build_types, "other")),
+            Field("group", "By suite", "1" if wanted.group else "", ("", "1")),
+        ]
+        return desk.reply(shown, How("Test runs", window, fields), call)
+
+    def _platforms(self) -> Sequence[str]:
+        rules = self._desk.rules
+        return (*rules.groups["testruns_platform"].names, rules.testruns.platform_fallback)
+
+    async def idlejobs(self, call: Call) -> Reply:
+        """Tell what idle slaves did."""
+        desk, given = self._desk, Given(call)
+        window = given.divided(self._window(given), 1)
+        if not given.text("int_size"):
+            window = attrs.evolve(window, int_size=0)
+
+        async def compute() -> Report:
+            report = IdleJobs(window, desk.pages.zone)
+            categories = desk.rules.excluded.idle_like
+            found = await self._builds(window, categories=categories)
+            report.add(b for b in found if b.end and b.end < window.end)
+            return report
+
+        shown = await desk.shown(("idlejobs", window), window, compute)
+        fields = [Field("int_size", "Interval, s", given.text("int_size"))]
+        return desk.reply(shown, How("Idle jobs", window, fields), call)
+
+    # --- names
+
+    async def names(self, call: Call) -> Reply:
+        """List the names that no rule of the classification matches."""
+        window = self._window(Given(call))
+
+        async def compute() -> Report:
+            span = Span(window.start, window.end)
+            builders = await self._scheduler.builders(span)
+            slaves = await self._reads.slaves(span)
+            found = unmatched(self._desk.rules, builders, slaves)
+            return Names(found, len(builders), len(slaves))
+
+        shown = await self._desk.shown(("names", window), window, compute)
+        note = "Names of this time that no rule of the classification matches."
+        return self._desk.reply(shown, How("Names", window, note=note), call)
+
+
+@attrs.frozen
+class Names:
+    """The report of names without a rule, by group."""
+
+    unmatched: Mapping[str, Sequence[str]]
+    builders: int
+    slaves: int
+
+    def document(self) -> Mapping[str, Any]:
+        """Give the JSON document."""
+        return {"builders": self.builders, "slaves": self.slaves, "unmatched": self.unmatched}
+
+    def facts(self) -> Sequence[Fact]:
+        """Tell how many there are."""
+        return [
+            Fact("Builders", self.builders, "number"),
+            Fact("Slaves", self.slaves, "number"),
+            *(Fact(f"Without {g.replace('_', ' ')}", len(n), "number") for g, n in self._groups()),
+        ]
+
+    def _groups(self) -> Sequence[tuple[str, Sequence[str]]]:
+        return list(self.unmatched.items())
+
+    def grids(self) -> Sequence[Grid]:
+        """Give all names."""
+        rows = [
+            (group.replace("_", " "), name) for group, names in self._groups() for name in names
+        ]
+        columns = (Column("group", "Without"), Column("name", "Name"))
+        return [Grid("names", "Names that no rule matches", columns, rows)]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Draw nothing."""
+        return ()
+
+    def chart(self) -> GvizTable | str:
+        """Refuse: there is nothing to draw."""
+        return no_chart()
+
+
+def _reaches(build: StatusBuild, window: Window) -> bool:
+    """Tell whether a build that began before a window goes on in it."""
+    return build.end is None or build.end > window.start
+
+
+def _is_true(text: str | None) -> bool | None:
+    return None if text is None else bool(text)
+
+
+LAST = Param("last_int_size", "seconds of the last interval; default a part of the window")
+SLAVES_TYPE = Param("type", "all or silos: what format=chart gives; that of silos is CSV")
+SLAVE_TYPE = Param("type", "all or busy: what format=chart gives")
+TEST_PARAMS = (
+    Param("category", "a category of builders; default all that are known"),
+    Param("platform", "a platform; default all"),
+    Param("btype", "a build type; default all"),
+    Param("group", "anything: by test suite"),
+)
+SLAVES = "How busy slaves are, and how their builds end."
+SLAVE = "How busy one slave is, and each of its builds."
+BUILDERS = "How the builds of each builder ended, by the status database."
+BUILDER = "How the builds of one builder ended on each slave, by the status database."
+TESTRUNS = "How much of the time of test jobs is testing."
+IDLE = "What idle slaves did."
+NAMES = "Names of builders and slaves that no rule of the classification matches."

@@ -1,0 +1,83 @@
+"""The recorded farm as reports see it: its directory, its rules, and a site over it."""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.buildbot.directory import parse_builders, parse_masters
+from buildapi.buildbot.v08.reports import SQLSchedulerReports
+from buildapi.buildbot.v08.statusreports import SQLStatusReports
+from buildapi.db.pool import open_database
+from buildapi.model.builders import Builders
+from buildapi.reports.classification import Classification, from_document
+from buildapi.web.computed import Computed
+from buildapi.web.pages import Pages
+from buildapi.web.reports import ReportDesk, Reports
+from buildapi.web.statusreports import StatusReporting
+from tests.farmwide.serving import on_port
+from tests.golden.cases import DATA, epoch, load
+from tests.web.farm import MemoryDirectory
+
+NAME = "classification-mozilla.toml"
+ROWS = 200_000
+
+
+@cache
+def rules() -> Classification:
+    """Read the rules of the recorded farm."""
+    return from_document(tomllib.loads((DATA / NAME).read_text("utf-8")), NAME)
+
+
+@attrs.define
+class RecordedDirectory(MemoryDirectory):
+    """The directory of the recorded farm."""
+
+    definitions: dict[str, Any] = attrs.field(
+        factory=lambda: load("directory/production-branches.json")
+    )
+
+    def builders(self) -> Builders | None:
+        return parse_builders(load("directory/allthethings.json"))
+
+    def master_roles(self) -> Mapping[str, str | None]:
+        found = parse_masters(load("directory/production-masters.json"))
+        return {name: master.role for name, master in found.items()}
+
+
+@contextlib.asynccontextmanager
+async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
+    """Serve reports over databases of the recorded farm; give the port."""
+    from twisted.internet import reactor
+
+    scheduler, status = (
+        open_database(
+            urls[name],
+            reactor=reactor,
+            name=name,
+            size=2,
+            max_waiting=100,
+            statement_seconds=10,
+            max_rows=ROWS,
+            read_only=True,
+        )
+        for name in ("scheduler", "status")
+    )
+    directory = RecordedDirectory()
+    pages = Pages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
+    desk = ReportDesk(rules(), directory, Computed(reactor.seconds, 20), pages, 30)
+    of_scheduler = SQLSchedulerReports(scheduler, ROWS, ROWS)
+    reports = Reports(desk, of_scheduler)
+    more = StatusReporting(desk, SQLStatusReports(status, ROWS), of_scheduler)
+    try:
+        async with on_port([*reports.routes(), *more.routes()]) as port:
+            yield port
+    finally:
+        await scheduler.stopService()
+        await status.stopService()
