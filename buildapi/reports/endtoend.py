@@ -14,6 +14,7 @@ from buildapi.reports.requestrows import (
     people,
     request_grid,
     request_json,
+    results_picture,
     run_path,
     word_of,
 )
@@ -188,9 +189,7 @@ class BuildRun:
 
     def pictures(self) -> Sequence[Picture]:
         """Draw results."""
-        counts = sorted((word_of(code), n) for code, n in self.run.results.items())
-        columns = (Column("result", "Result"), Column("builds", "Builds", "number"))
-        return [Picture(Grid("results", "Results", columns, counts), "pie")]
+        return [results_picture(self.run.results)]
 
     def chart(self) -> GvizTable | str:
         """Refuse: it never had one."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from buildapi.model.reporting import FIRST_WORD, RequestRow
+from buildapi.model.reporting import FIRST_WORD, NO_RESULT, RequestRow
 from buildapi.reports.classification import Classification
-from buildapi.reports.grid import Column, Grid, Link
+from buildapi.reports.grid import Column, Grid, Link, Picture
 
 SENDERS = ("sendchange", "sendchange-unittest")
 
@@ -44,6 +45,15 @@ def _with_change(first: RequestRow, row: RequestRow) -> RequestRow:
 def word_of(result: int) -> str:
     """Name a result, ``-`` for one without a name."""
     return FIRST_WORD.get(result, "-")
+
+
+def results_picture(results: Mapping[int, int]) -> Picture:
+    """Draw how many builds had each result."""
+    named: Counter[str] = Counter()
+    for code, count in results.items():
+        named["no result" if code == NO_RESULT else word_of(code)] += count
+    columns = (Column("result", "Result"), Column("builds", "Builds", "number"))
+    return Picture(Grid("results", "Results", columns, sorted(named.items())), "pie")
 
 
 def request_json(row: RequestRow, rules: Classification) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.model.reporting import NO_RESULT, StatusBuild
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
-from buildapi.reports.requestrows import quoted, word_of
+from buildapi.reports.requestrows import quoted, results_picture
 from buildapi.reports.slaves import ALL_FAILURES, Slave, no_chart, results_json
 from buildapi.reports.window import Window
 
@@ -155,15 +155,6 @@ def shares(results: Mapping[int, int], total: int) -> Sequence[float]:
     every = sum(results.get(code, 0) for code in ALL_FAILURES)
     codes = (0, 1, None, 2, 3, 4, 5, NO_RESULT)
     return [percent(every if c is None else results.get(c, 0), total) for c in codes]
-
-
-def results_picture(results: Mapping[int, int]) -> Picture:
-    """Draw results."""
-    named_: Counter[str] = Counter()
-    for code, count in results.items():
-        named_["no result" if code == NO_RESULT else word_of(code)] += count
-    columns = (Column("result", "Result"), Column("builds", "Builds", "number"))
-    return Picture(Grid("results", "Results", columns, sorted(named_.items())), "pie")
 
 
 HEAD = (

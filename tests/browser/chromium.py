@@ -101,6 +101,7 @@ class Visitor:
     def _failed(self, request: Request) -> None:
         # A page that is left ends its stream of events, and what it was reading again.
         reading = request.method == "GET" and request.resource_type in ("eventsource", "fetch")
+        reading = reading or "format=csv" in request.url  # a file that is kept is no page
         if not reading or request.failure != "net::ERR_ABORTED":
             self._trouble(f"failed: {request.method} {request.url}: {request.failure}")
 

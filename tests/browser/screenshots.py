@@ -29,7 +29,12 @@ class Look(NamedTuple):
 LIGHT = Look("", {"viewport": WIDE})
 DARK = Look("-dark", {"viewport": WIDE, "color_scheme": "dark"})
 NARROWLY = Look("-narrow", {"viewport": NARROW})
-MORE = {"day": (DARK, NARROWLY), "home": (DARK, NARROWLY)}
+MORE = {
+    "day": (DARK, NARROWLY),
+    "home": (DARK, NARROWLY),
+    "waittimes": (DARK, NARROWLY),
+    "report of slaves": (DARK,),
+}
 """Pages that are looked at in more than one way; ``--all`` looks at all of them so."""
 
 
