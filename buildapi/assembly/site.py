@@ -27,9 +27,11 @@ from buildapi.web.newbuild import NewBuilds
 from buildapi.web.orders import JobRoute
 from buildapi.web.pages import Pages
 from buildapi.web.reads import Reads
-from buildapi.web.reports import ReportDesk, Reports
+from buildapi.web.reportdesk import ReportDesk
+from buildapi.web.reports import Reports
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
+from buildapi.web.runreports import RunReports
 from buildapi.web.selection import Selection
 from buildapi.web.statusreports import StatusReporting
 
@@ -111,8 +113,11 @@ class Site:
             of.config.reports.answer_seconds,
         )
         scheduler, status = of.reporting.scheduler, of.reporting.status
-        reports = Reports(desk, scheduler)
-        return [*reports.routes(), *StatusReporting(desk, status, scheduler).routes()]
+        return [
+            *Reports(desk, scheduler).routes(),
+            *RunReports(desk, scheduler).routes(),
+            *StatusReporting(desk, status, scheduler).routes(),
+        ]
 
     @cached_property
     def _counter(self) -> Counter:

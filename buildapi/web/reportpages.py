@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import attrs
+from twisted.internet import threads
 
 from buildapi.errors import BadRequest
 from buildapi.reports.grid import Fact, Grid, Link, Picture, Report, csv_text
@@ -99,15 +100,23 @@ class ReportPages:
 
     _pages: Pages
 
-    def reply(self, shown: Shown, how: How, call: Call) -> Reply:
-        """Answer in the format that is asked for."""
+    async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
+        """Answer in the format that is asked for; long tables are not the reactor's work."""
+        reply: Reply = await threads.deferToThread(self._reply, shown, how, call)
+        return reply
+
+    def _reply(self, shown: Shown, how: How, call: Call) -> Reply:
         wanted = call.query.get("format", ("",))[-1]
         if wanted == "csv":
             grid = shown.grid(call.query.get("table", ("",))[-1])
             return _attached(f"{grid.name}.csv", "text/csv; charset=utf-8", csv_text(grid))
         if wanted == "chart":
             return self._chart(shown, call)
-        return Reply(shown.document, self._page(shown, how, call))
+        if not call.html:
+            return Reply(shown.document, Page("document.html", how.title))
+        return Reply(
+            shown.document, Page("report.html", how.title, self._context(shown, how, call))
+        )
 
     def _chart(self, shown: Shown, call: Call) -> Reply:
         reqid = request_id(call.query.get("tqx", ("",))[-1])
@@ -117,23 +126,20 @@ class ReportPages:
         text = response(chart, reqid, self._pages.zone)
         return _attached("", "text/javascript; charset=utf-8", text)
 
-    def _page(self, shown: Shown, how: How, call: Call) -> Page:
-        def context() -> Mapping[str, Any]:
-            return {
-                **self._pages.common(),
-                "how": how,
-                "facts": shown.facts,
-                "pictures": [picture_json(p) for p in shown.pictures if p.grid.rows],
-                "grids": [self._table(g, call, main=i == 0) for i, g in enumerate(shown.grids)],
-                "link_of": link_of,
-                "menu": MENU,
-                "spans": [(_with(call, hours=h), label) for h, label in SPANS],
-                "times": self._times(how.window),
-                "csv_of": lambda name: _with(call, keep_times=True, format="csv", table=name),
-                "json_link": _with(call, keep_times=True, format="json"),
-            }
-
-        return Page("report.html", how.title, context)
+    def _context(self, shown: Shown, how: How, call: Call) -> Mapping[str, Any]:
+        return {
+            **self._pages.common(),
+            "how": how,
+            "facts": shown.facts,
+            "pictures": [picture_json(p) for p in shown.pictures if p.grid.rows],
+            "grids": [self._table(g, call, main=i == 0) for i, g in enumerate(shown.grids)],
+            "link_of": link_of,
+            "menu": MENU,
+            "spans": [(_with(call, hours=h), label) for h, label in SPANS],
+            "times": self._times(how.window),
+            "csv_of": lambda name: _with(call, keep_times=True, format="csv", table=name),
+            "json_link": _with(call, keep_times=True, format="json"),
+        }
 
     def _table(self, grid: Grid, call: Call, *, main: bool) -> Mapping[str, Any]:
         columns = [Column(c.name, c.label, c.kind) for c in grid.columns]

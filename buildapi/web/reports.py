@@ -2,116 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
-from twisted.internet import threads
 
-from buildapi.errors import NotFound, Unavailable
-from buildapi.interfaces import Directory, SchedulerReports
-from buildapi.model.farmwide import BranchFilter
+from buildapi.errors import Unavailable
+from buildapi.interfaces import SchedulerReports
 from buildapi.model.reporting import (
     ChangeFilter,
-    RequestRow,
     RowFilter,
     Span,
     Waiting,
     WaitingFilter,
 )
 from buildapi.reports.builders import LEVELS, Builders, Filters, OneBuilder
-from buildapi.reports.classification import Classification
-from buildapi.reports.endtoend import BuildRun, EndToEnd
 from buildapi.reports.grid import Report
 from buildapi.reports.pushes import Pushes
-from buildapi.reports.requestrows import first_changes, merged, quoted
-from buildapi.reports.runs import Run, runs_of
-from buildapi.reports.trychooser import TryChooser
+from buildapi.reports.requestrows import first_changes
 from buildapi.reports.waittimes import Asked, WaitTimes, pool_of
-from buildapi.reports.window import Window
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
-from buildapi.web.computed import Computed
-from buildapi.web.given import Given, refused
-from buildapi.web.pages import Pages
+from buildapi.web.given import Given
 from buildapi.web.render import Page, Reply
-from buildapi.web.reportpages import FORMATS, MENU, Field, How, ReportPages, Shown
-from buildapi.web.routes import Handler, Param, Route
+from buildapi.web.reportdesk import BRANCH, FORMAT, INT_SIZE, ReportDesk, all_rows
+from buildapi.web.reportpages import MENU, Field, How
+from buildapi.web.routes import Param, Route
 
 DIVISIONS = 12
-SHORT = 12
-"""Characters of a revision that tell a build run."""
-
-FRESH_SECONDS, PAST_SECONDS = 60, 600
-"""How long a report is kept: of a window that may still change, and of one that does not."""
-
-SETTLED = 86_400
-"""Seconds after which nothing of a window is expected to change."""
-
-
-@attrs.frozen
-class ReportDesk:
-    """What all reports need: names, the cache, pages; ``seconds`` may one of them take."""
-
-    rules: Classification
-    directory: Directory
-    computed: Computed[Shown]
-    pages: Pages
-    seconds: float
-
-    async def shown(
-        self, key: Hashable, window: Window | None, compute: Callable[[], Awaitable[Report]]
-    ) -> Shown:
-        """Compute a report, or give it as it was a moment ago; the work is not the reactor's."""
-
-        async def work() -> Shown:
-            report = await compute()
-            shown: Shown = await threads.deferToThread(Shown.of, report)
-            return shown
-
-        past = window is not None and window.end < self.pages.now() - SETTLED
-        return await self.computed.get(key, PAST_SECONDS if past else FRESH_SECONDS, work)
-
-    def reply(self, shown: Shown, how: How, call: Call) -> Reply:
-        """Answer with it."""
-        return ReportPages(self.pages).reply(shown, how, call)
-
-    def branches(self) -> Sequence[str]:
-        """List the branches there are reports of."""
-        return tuple(
-            dict.fromkeys([*self.directory.branches().by_name, *self.rules.groups["branch"].names])
-        )
-
-    def branch(self, given: Given) -> str:
-        """Read ``branch_name``; :raises BadRequest: there is no such branch."""
-        known = self.branches()
-        default = DEFAULT_BRANCH if DEFAULT_BRANCH in known else known[0]
-        return given.choice("branch_name", known, default)
-
-    def filter(self, name: str) -> BranchFilter:
-        """Let through what belongs to a branch."""
-        found = self.directory.branches().get(name)
-        return BranchFilter(texts=(name,)) if found is None else BranchFilter((found,))
-
-    def routes(
-        self, path: str, rests: Sequence[str], handler: Handler, summary: str, *params: Param
-    ) -> Sequence[Route]:
-        """Make the routes of a report: the path with each of these behind it."""
-        return [
-            Route(
-                "GET",
-                f"/reports/{path}{rest}",
-                handler,
-                summary,
-                (*params, *COMMON),
-                patience=lambda _: self.seconds,
-                formats=FORMATS,
-            )
-            for rest in rests
-        ]
-
-
-DEFAULT_BRANCH = "mozilla-central"
 
 
 @attrs.frozen
@@ -130,9 +47,6 @@ class Reports:
             *make("pushes", ("",), self.pushes, PUSHES, *PUSH_PARAMS),
             *make("builders", branch, self.builders, BUILDERS, BRANCH, *BUILDER_PARAMS),
             *make("builder", ("/{buildername}",), self.builder, BUILDER),
-            *make("endtoend", branch, self.endtoend, ENDTOEND, BRANCH),
-            *make("trychooser", branch, self.trychooser, TRY, BRANCH),
-            *make("revision", ("", "/{branch_name}/{revision}"), self.revision, RUN),
         )
 
     async def index(self, _call: Call) -> Reply:
@@ -161,7 +75,7 @@ class Reports:
             Field("int_size", "Interval, s", given.text("int_size")),
         ]
         how = How(f"Wait times of {asked.pool}", asked.window, fields, WAIT_NOTE, "waittimes")
-        return desk.reply(shown, how, call)
+        return await desk.reply(shown, how, call)
 
     async def _waits(self, asked: Asked) -> Report:
         desk, excluded = self._desk, self._desk.rules.excluded
@@ -244,7 +158,7 @@ class Reports:
             Field("branches", "Branches", ",".join(branches), hint="all, or some with commas"),
             Field("int_size", "Interval, s", given.text("int_size")),
         ]
-        return desk.reply(shown, How("Pushes", window, fields), call)
+        return await desk.reply(shown, How("Pushes", window, fields), call)
 
     # --- builders
 
@@ -278,7 +192,7 @@ class Reports:
             Field("detail_level", "By", level, LEVELS),
         ]
         how = How(f"Average time per builder on {branch}", window, fields, action="builders")
-        return desk.reply(shown, how, call)
+        return await desk.reply(shown, how, call)
 
     async def builder(self, call: Call) -> Reply:
         """Tell how long the builds of one builder took."""
@@ -288,136 +202,17 @@ class Reports:
 
         async def compute() -> Report:
             wanted = RowFilter(Span(window.start, window.end), builder=name)
-            rows = await self._rows(wanted)
+            rows = await all_rows(self._reads, wanted)
             return OneBuilder(window.start, window.end, name, first_changes(rows), desk.rules)
 
         shown = await desk.shown(("builder", name, window), window, compute)
-        return desk.reply(shown, How(f"Builder {name[:100]}", window), call)
-
-    async def _rows(self, wanted: RowFilter) -> list[RequestRow]:
-        rows: list[RequestRow] = []
-        async for portion in self._reads.rows(wanted):
-            rows += portion
-        return rows
-
-    # --- build runs
-
-    async def endtoend(self, call: Call) -> Reply:
-        """Tell how long pushes took to their last result."""
-        desk, given = self._desk, Given(call)
-        branch = desk.branch(given)
-        window = given.window(desk.pages.now(), desk.pages.zone)
-
-        async def compute() -> Report:
-            return await self._end_to_end(branch, window, changes=True)
-
-        shown = await desk.shown(("endtoend", branch, window), window, compute)
-        fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = How(f"End to end times on {branch}", window, fields, action="endtoend")
-        return desk.reply(shown, how, call)
-
-    async def trychooser(self, call: Call) -> Reply:
-        """Tell who says what to build."""
-        desk, given = self._desk, Given(call)
-        branch = desk.branch(given)
-        window = given.window(desk.pages.now(), desk.pages.zone)
-
-        async def compute() -> Report:
-            whole = await self._end_to_end(branch, window, changes=False)
-            return TryChooser(whole, desk.rules.excluded)
-
-        shown = await desk.shown(("trychooser", branch, window), window, compute)
-        fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = How(f"Use of the try syntax on {branch}", window, fields, action="trychooser")
-        return desk.reply(shown, how, call)
-
-    async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEnd:
-        wanted = RowFilter(Span(window.start, window.end), self._desk.filter(branch))
-        rows = await self._rows(wanted)
-        waiting = await self._reads.pending_changes(wanted) if changes else ()
-        runs = runs_of(merged(rows), self._desk.rules, waiting)
-        return EndToEnd(window.start, window.end, branch, runs, waiting)
-
-    async def revision(self, call: Call) -> Reply:
-        """Tell all of one build run, or ask for which."""
-        desk, given = self._desk, Given(call)
-        branch, revision = desk.branch(given), given.text("revision")
-        fields = [
-            Field("branch_name", "Branch", branch, desk.branches()),
-            Field("revision", "Revision", revision, hint="12 characters of it at least"),
-        ]
-        if not revision:
-            how = How("Build run", None, fields, action="revision")
-            return desk.reply(EMPTY, how, call)
-        if not (SHORT <= len(revision) <= FULL and revision.isascii() and revision.isalnum()):
-            raise refused("revision", revision, f"{SHORT} characters of a revision, or all of it")
-        if "revision" not in call.path:
-            path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
-            page = Page("document.html", "Build run")
-            return Reply(EMPTY.document, page, location=path)
-        short = revision[:SHORT]
-        shown = await desk.shown(
-            ("revision", branch, short), None, lambda: self._run(branch, short)
-        )
-        how = How(f"Build run {short} on {branch}", None, fields, action="revision")
-        return desk.reply(shown, how, call)
-
-    async def _run(self, branch: str, revision: str) -> Report:
-        wanted = RowFilter(None, self._desk.filter(branch), revision)
-        rows = merged(await self._rows(wanted))
-        run = Run(revision, rows, self._desk.rules)
-        changes = [
-            change
-            for change in await self._reads.pending_changes(wanted)
-            if change.changeid not in run.change_ids
-        ]
-        if not rows and not changes:
-            raise NotFound("no such revision")
-        return BuildRun(branch, attrs.evolve(run, pending_changes=changes))
-
-
-@attrs.frozen
-class _Nothing:
-    """A report of nothing, beside its form."""
-
-    def document(self) -> Mapping[str, Any]:
-        return {}
-
-    def facts(self) -> Sequence[Any]:
-        return ()
-
-    def grids(self) -> Sequence[Any]:
-        return ()
-
-    def pictures(self) -> Sequence[Any]:
-        return ()
-
-    def chart(self) -> str:
-        raise refused("format", "chart", "html, json")
-
-
-EMPTY = Shown.of(_Nothing())
-FULL = 64
+        return await desk.reply(shown, How(f"Builder {name[:100]}", window), call)
 
 
 def _is_ours(row: Waiting, pool: str, pool_of_pending: Callable[[str], str]) -> bool:
     return row.claimed_by_name is not None or pool_of_pending(row.buildername) == pool
 
 
-FORMAT = Param(
-    "format", "html, json, csv or chart; without it the Accept header decides, then html"
-)
-COMMON = (
-    Param("starttime", "seconds since the epoch, which count; default a day before the end"),
-    Param("endtime", "seconds since the epoch, which count no more; default the last whole minute"),
-    Param("from, to", "the same as dates, 2026-11-24 or 2026-11-24T13:00, in the farm's zone"),
-    Param("hours", "so many hours before the end, instead of a start"),
-    FORMAT,
-    Param("table", "the table that format=csv gives; default the first one"),
-    Param("tqx", "reqId:N, for format=chart"),
-)
-BRANCH = Param("branch_name", f"a branch; default {DEFAULT_BRANCH}, or the first one there is")
-INT_SIZE = Param("int_size", "seconds of an interval; default a part of the window")
 WAIT_PARAMS = (
     Param("pool", "a pool of masters"),
     Param("mpb", "minutes per block, from 1; default 15"),
@@ -444,6 +239,3 @@ WAITS = "How long jobs of a pool of masters waited, by platform and over time, a
 PUSHES = "How many pushes there were, by branch, over time and by hour of the day."
 BUILDERS = "How long builds take: by platform, build type, job type or builder."
 BUILDER = "How long the builds of one builder took, and each of them."
-ENDTOEND = "How long pushes took from the change to the last result."
-TRY = "Who says in the words of a change what to try."
-RUN = "All that was built of a revision."

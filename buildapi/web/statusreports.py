@@ -19,8 +19,8 @@ from buildapi.reports.window import Window
 from buildapi.web.call import Call
 from buildapi.web.given import Given
 from buildapi.web.render import Reply
+from buildapi.web.reportdesk import INT_SIZE, ReportDesk
 from buildapi.web.reportpages import Field, How
-from buildapi.web.reports import INT_SIZE, ReportDesk
 from buildapi.web.routes import Param, Route
 
 BEFORE = 86_400
@@ -78,7 +78,7 @@ class StatusReporting:
 
         shown = await desk.shown(("slaves", window, last, kind), window, compute)
         fields = [Field("last_int_size", "Last interval, s", given.text("last_int_size"))]
-        return desk.reply(shown, How("Slaves", window, fields), call)
+        return await desk.reply(shown, How("Slaves", window, fields), call)
 
     async def slave(self, call: Call) -> Reply:
         """Tell how busy one slave is."""
@@ -96,7 +96,7 @@ class StatusReporting:
         shown = await desk.shown(("slave", slave_id, window, last, kind), window, compute)
         name = next((f.value for f in shown.facts if f.label == "Name"), "-")
         title = f"Slave {slave_id if name == '-' else name}"
-        return desk.reply(shown, How(title, window), call)
+        return await desk.reply(shown, How(title, window), call)
 
     # --- builders
 
@@ -108,7 +108,7 @@ class StatusReporting:
             return StatusBuilders(window, named(await self._builds(window), window))
 
         shown = await self._desk.shown(("status_builders", window), window, compute)
-        return self._desk.reply(shown, How("Builders", window), call)
+        return await self._desk.reply(shown, How("Builders", window), call)
 
     async def builder(self, call: Call) -> Reply:
         """Tell how the builds of one builder ended, by slave."""
@@ -120,7 +120,7 @@ class StatusReporting:
             return StatusBuilder(one, slaves_of(one.builds, window, 0))
 
         shown = await self._desk.shown(("status_builder", name, window), window, compute)
-        return self._desk.reply(shown, How(f"Builder {name[:100]}", window), call)
+        return await self._desk.reply(shown, How(f"Builder {name[:100]}", window), call)
 
     # --- test runs, idle jobs
 
@@ -156,7 +156,7 @@ class StatusReporting:
             Field("btype", "Build type", wanted.btype or "", ("", *tests.build_types, "other")),
             Field("group", "By suite", "1" if wanted.group else "", ("", "1")),
         ]
-        return desk.reply(shown, How("Test runs", window, fields), call)
+        return await desk.reply(shown, How("Test runs", window, fields), call)
 
     def _platforms(self) -> Sequence[str]:
         rules = self._desk.rules
@@ -178,7 +178,7 @@ class StatusReporting:
 
         shown = await desk.shown(("idlejobs", window), window, compute)
         fields = [Field("int_size", "Interval, s", given.text("int_size"))]
-        return desk.reply(shown, How("Idle jobs", window, fields), call)
+        return await desk.reply(shown, How("Idle jobs", window, fields), call)
 
     # --- names
 
@@ -195,7 +195,7 @@ class StatusReporting:
 
         shown = await self._desk.shown(("names", window), window, compute)
         note = "Names of this time that no rule of the classification matches."
-        return self._desk.reply(shown, How("Names", window, note=note), call)
+        return await self._desk.reply(shown, How("Names", window, note=note), call)
 
 
 @attrs.frozen

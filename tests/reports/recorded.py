@@ -19,7 +19,9 @@ from buildapi.model.builders import Builders
 from buildapi.reports.classification import Classification, from_document
 from buildapi.web.computed import Computed
 from buildapi.web.pages import Pages
-from buildapi.web.reports import ReportDesk, Reports
+from buildapi.web.reportdesk import ReportDesk
+from buildapi.web.reports import Reports
+from buildapi.web.runreports import RunReports
 from buildapi.web.statusreports import StatusReporting
 from tests.farmwide.serving import on_port
 from tests.golden.cases import DATA, epoch, load
@@ -74,9 +76,10 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
     desk = ReportDesk(rules(), directory, Computed(reactor.seconds, 20), pages, 30)
     of_scheduler = SQLSchedulerReports(scheduler, ROWS, ROWS)
     reports = Reports(desk, of_scheduler)
+    runs = RunReports(desk, of_scheduler)
     more = StatusReporting(desk, SQLStatusReports(status, ROWS), of_scheduler)
     try:
-        async with on_port([*reports.routes(), *more.routes()]) as port:
+        async with on_port([*reports.routes(), *runs.routes(), *more.routes()]) as port:
             yield port
     finally:
         await scheduler.stopService()

@@ -1,0 +1,144 @@
+"""The reports of build runs: what was built of revisions, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.errors import NotFound
+from buildapi.interfaces import SchedulerReports
+from buildapi.model.reporting import RowFilter, Span
+from buildapi.reports.endtoend import BuildRun, EndToEnd
+from buildapi.reports.grid import Report
+from buildapi.reports.requestrows import merged, quoted
+from buildapi.reports.runs import Run, runs_of
+from buildapi.reports.trychooser import TryChooser
+from buildapi.reports.window import Window
+from buildapi.web.call import Call
+from buildapi.web.given import Given, refused
+from buildapi.web.render import Page, Reply
+from buildapi.web.reportdesk import BRANCH, ReportDesk, all_rows
+from buildapi.web.reportpages import Field, How, Shown
+from buildapi.web.routes import Route
+
+SHORT, FULL = 12, 64
+"""Characters of a revision that tell a build run, and how many it may have."""
+
+
+@attrs.frozen
+class RunReports:
+    """Answer with reports of build runs."""
+
+    _desk: ReportDesk
+    _reads: SchedulerReports
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        make, branch = self._desk.routes, ("", "/{branch_name}")
+        return (
+            *make("endtoend", branch, self.endtoend, ENDTOEND, BRANCH),
+            *make("trychooser", branch, self.trychooser, TRY, BRANCH),
+            *make("revision", ("", "/{branch_name}/{revision}"), self.revision, RUN),
+        )
+
+    async def endtoend(self, call: Call) -> Reply:
+        """Tell how long pushes took to their last result."""
+        desk, given = self._desk, Given(call)
+        branch = desk.branch(given)
+        window = given.window(desk.pages.now(), desk.pages.zone)
+
+        async def compute() -> Report:
+            return await self._end_to_end(branch, window, changes=True)
+
+        shown = await desk.shown(("endtoend", branch, window), window, compute)
+        fields = [Field("branch_name", "Branch", branch, desk.branches())]
+        how = How(f"End to end times on {branch}", window, fields, action="endtoend")
+        return await desk.reply(shown, how, call)
+
+    async def trychooser(self, call: Call) -> Reply:
+        """Tell who says what to build."""
+        desk, given = self._desk, Given(call)
+        branch = desk.branch(given)
+        window = given.window(desk.pages.now(), desk.pages.zone)
+
+        async def compute() -> Report:
+            whole = await self._end_to_end(branch, window, changes=False)
+            return TryChooser(whole, desk.rules.excluded)
+
+        shown = await desk.shown(("trychooser", branch, window), window, compute)
+        fields = [Field("branch_name", "Branch", branch, desk.branches())]
+        how = How(f"Use of the try syntax on {branch}", window, fields, action="trychooser")
+        return await desk.reply(shown, how, call)
+
+    async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEnd:
+        wanted = RowFilter(Span(window.start, window.end), self._desk.filter(branch))
+        rows = await all_rows(self._reads, wanted)
+        waiting = await self._reads.pending_changes(wanted) if changes else ()
+        runs = runs_of(merged(rows), self._desk.rules, waiting)
+        return EndToEnd(window.start, window.end, branch, runs, waiting)
+
+    async def revision(self, call: Call) -> Reply:
+        """Tell all of one build run, or ask for which."""
+        desk, given = self._desk, Given(call)
+        branch, revision = desk.branch(given), given.text("revision")
+        fields = [
+            Field("branch_name", "Branch", branch, desk.branches()),
+            Field("revision", "Revision", revision, hint="12 characters of it at least"),
+        ]
+        if not revision:
+            how = How("Build run", None, fields, action="revision")
+            return await desk.reply(EMPTY, how, call)
+        if not (SHORT <= len(revision) <= FULL and revision.isascii() and revision.isalnum()):
+            raise refused("revision", revision, f"{SHORT} characters of a revision, or all of it")
+        if "revision" not in call.path:
+            path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
+            page = Page("document.html", "Build run")
+            return Reply(EMPTY.document, page, location=path)
+        short = revision[:SHORT]
+        shown = await desk.shown(
+            ("revision", branch, short), None, lambda: self._run(branch, short)
+        )
+        how = How(f"Build run {short} on {branch}", None, fields, action="revision")
+        return await desk.reply(shown, how, call)
+
+    async def _run(self, branch: str, revision: str) -> Report:
+        wanted = RowFilter(None, self._desk.filter(branch), revision)
+        rows = merged(await all_rows(self._reads, wanted))
+        run = Run(revision, rows, self._desk.rules)
+        changes = [
+            change
+            for change in await self._reads.pending_changes(wanted)
+            if change.changeid not in run.change_ids
+        ]
+        if not rows and not changes:
+            raise NotFound("no such revision")
+        return BuildRun(branch, attrs.evolve(run, pending_changes=changes))
+
+
+@attrs.frozen
+class _Nothing:
+    """A report of nothing, beside its form."""
+
+    def document(self) -> Mapping[str, Any]:
+        return {}
+
+    def facts(self) -> Sequence[Any]:
+        return ()
+
+    def grids(self) -> Sequence[Any]:
+        return ()
+
+    def pictures(self) -> Sequence[Any]:
+        return ()
+
+    def chart(self) -> str:
+        raise refused("format", "chart", "html, json")
+
+
+EMPTY = Shown.of(_Nothing())
+
+ENDTOEND = "How long pushes took from the change to the last result."
+TRY = "Who says in the words of a change what to try."
+RUN = "All that was built of a revision."
