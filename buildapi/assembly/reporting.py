@@ -19,7 +19,7 @@ from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import Classification, from_document
 
-HEAVY = 10
+HEAVY = 4
 """Rows that count as one with all of its texts."""
 
 

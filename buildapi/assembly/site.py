@@ -28,6 +28,7 @@ from buildapi.web.orders import JobRoute
 from buildapi.web.pages import Pages
 from buildapi.web.reads import Reads
 from buildapi.web.reportdesk import ReportDesk
+from buildapi.web.reportpages import Shown
 from buildapi.web.reports import Reports
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
@@ -43,6 +44,9 @@ SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6}
 
 REPORTS_KEPT = 20
 """Reports that are kept for who asks again."""
+
+REPORT_ROWS_KEPT = 200_000
+"""Rows of their tables together."""
 
 RECENT_SECONDS = 60
 """How long ago the last error of a database makes it look ill."""
@@ -108,7 +112,7 @@ class Site:
         desk = ReportDesk(
             of.reporting.rules,
             of.directory,
-            Computed(of.reactor.seconds, REPORTS_KEPT),
+            Computed(of.reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
             self._pages,
             of.config.reports.answer_seconds,
         )

@@ -15,28 +15,31 @@ from buildapi.reports.slaves import ALL_FAILURES, Slave, no_chart, results_json
 from buildapi.reports.window import Window
 
 
-@attrs.frozen
+@attrs.define
 class NamedBuilder:
-    """A builder by its name, on all masters, and its builds that began in the window."""
+    """A builder by its name, on all masters, and sums of its builds that began in the window."""
 
     name: str
     window: Window
-    builds: Sequence[StatusBuild]
+    results: Counter[int] = attrs.field(factory=Counter)
+    seconds: int = 0
+    slaves: set[int] = attrs.field(factory=set)
+
+    def add(self, build: StatusBuild) -> None:
+        """Count a build."""
+        self.results[build.result] += 1
+        self.seconds += build.duration
+        self.slaves.add(build.slave_id)
 
     @property
-    def results(self) -> Counter[int]:
-        """Count builds by result."""
-        return Counter(b.result for b in self.builds)
+    def total(self) -> int:
+        """Count its builds."""
+        return self.results.total()
 
     @property
     def mean(self) -> int:
         """Give how long its builds took in the mean, in whole seconds."""
-        return sum(b.duration for b in self.builds) // len(self.builds) if self.builds else 0
-
-    @property
-    def slaves(self) -> int:
-        """Count the slaves it ran on."""
-        return len({b.slave_id for b in self.builds})
+        return self.seconds // self.total if self.total else 0
 
     def document(self) -> dict[str, Any]:
         """Write it."""
@@ -45,7 +48,7 @@ class NamedBuilder:
             "starttime": self.window.start,
             "endtime": self.window.end,
             "avg_build_duration": self.mean,
-            "total": len(self.builds),
+            "total": self.total,
             **results_json(self.results),
         }
 
@@ -69,7 +72,7 @@ class StatusBuilders:
         """Tell the totals."""
         return [
             Fact("Builders", len(self.builders), "number"),
-            Fact("Builds", sum(len(b.builds) for b in self.builders), "number"),
+            Fact("Builds", sum(b.total for b in self.builders), "number"),
             Fact("Window", self.window.seconds, "seconds"),
         ]
 
@@ -78,10 +81,10 @@ class StatusBuilders:
         rows = [
             (
                 Link(b.name, f"/reports/status_builders/{quoted(b.name)}"),
-                len(b.builds),
+                b.total,
                 b.mean,
-                b.slaves,
-                *shares(b.results, len(b.builds)),
+                len(b.slaves),
+                *shares(b.results, b.total),
             )
             for b in self.builders
         ]
@@ -111,11 +114,11 @@ class StatusBuilder:
     def facts(self) -> Sequence[Fact]:
         """Tell what its builds took and how they ended."""
         b = self.builder
-        values = zip(SHARES, shares(b.results, len(b.builds)), strict=True)
+        values = zip(SHARES, shares(b.results, b.total), strict=True)
         return [
-            Fact("Builds", len(b.builds), "number"),
+            Fact("Builds", b.total, "number"),
             Fact("Build in the mean", b.mean, "seconds"),
-            Fact("Slaves", b.slaves, "number"),
+            Fact("Slaves", len(b.slaves), "number"),
             *(Fact(column.label, value, "number") for column, value in values),
         ]
 
@@ -141,13 +144,23 @@ class StatusBuilder:
         return no_chart()
 
 
-def named(builds: Iterable[StatusBuild], window: Window) -> Sequence[NamedBuilder]:
-    """Gather builds that began in the window by the name of their builder, sorted."""
-    found: dict[str, list[StatusBuild]] = {}
-    for b in builds:
-        if b.start and window.has(b.start):
-            found.setdefault(b.builder, []).append(b)
-    return [NamedBuilder(name, window, of) for name, of in sorted(found.items())]
+@attrs.frozen
+class Named:
+    """Builders by their names, and builds that are added to them."""
+
+    window: Window
+    _found: dict[str, NamedBuilder] = attrs.field(factory=dict)
+
+    def add(self, builds: Iterable[StatusBuild]) -> None:
+        """Count builds that began in the window."""
+        for b in builds:
+            if b.start and self.window.has(b.start):
+                self._found.setdefault(b.builder, NamedBuilder(b.builder, self.window)).add(b)
+
+    @property
+    def builders(self) -> Sequence[NamedBuilder]:
+        """List them, sorted."""
+        return [builder for _, builder in sorted(self._found.items())]
 
 
 def shares(results: Mapping[int, int], total: int) -> Sequence[float]:

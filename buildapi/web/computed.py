@@ -14,10 +14,15 @@ T = TypeVar("T")
 
 @attrs.define
 class Computed(Generic[T]):
-    """Keep at most ``most`` values; ``clock`` gives seconds on a scale that does not go back."""
+    """Keep at most ``most`` values that weigh ``heaviest`` together.
+
+    ``clock`` gives seconds on a scale that does not go back.
+    """
 
     _clock: Callable[[], float]
     _most: int
+    _heaviest: int
+    _weigh: Callable[[T], int]
     _kept: OrderedDict[Hashable, tuple[float, T]] = attrs.field(factory=OrderedDict, init=False)
     _flying: dict[Hashable, list[defer.Deferred[T]]] = attrs.field(factory=dict, init=False)
 
@@ -54,5 +59,8 @@ class Computed(Generic[T]):
     def _keep(self, key: Hashable, value: T) -> None:
         self._kept.pop(key, None)
         self._kept[key] = (self._clock(), value)
-        while len(self._kept) > self._most:
+        while len(self._kept) > self._most or self._weight() > self._heaviest:
             self._kept.popitem(last=False)
+
+    def _weight(self) -> int:
+        return sum(self._weigh(value) for _, value in self._kept.values())

@@ -12,7 +12,7 @@ import attrs
 from twisted.internet import threads
 
 from buildapi.errors import BadRequest
-from buildapi.reports.grid import Fact, Grid, Link, Picture, Report, csv_text
+from buildapi.reports.grid import Fact, Grid, GvizTable, Link, Picture, Report, csv_text
 from buildapi.reports.gviz import request_id, response
 from buildapi.reports.window import Window
 from buildapi.web.answers import Document, entity_tag
@@ -60,19 +60,26 @@ class Field:
 
 @attrs.frozen
 class Shown:
-    """All that a report shows, worked out."""
+    """All that a report shows, worked out, without what it was worked out from.
+
+    ``chart`` is why there is none where there is none.
+    """
 
     document: Document
     facts: Sequence[Fact]
     grids: Sequence[Grid]
     pictures: Sequence[Picture]
-    report: Report
+    chart: GvizTable | str | BadRequest
 
     @classmethod
     def of(cls, report: Report) -> Shown:
         """Work it out, which may take a while."""
         document = Document.of(report.document())
-        return cls(document, report.facts(), report.grids(), report.pictures(), report)
+        return cls(document, report.facts(), report.grids(), report.pictures(), _chart(report))
+
+    def weight(self) -> int:
+        """Count the rows it keeps."""
+        return sum(len(g.rows) for g in self.grids)
 
     def grid(self, name: str) -> Grid:
         """Find a table, the first one without a name; :raises BadRequest: there is none."""
@@ -120,7 +127,9 @@ class ReportPages:
 
     def _chart(self, shown: Shown, call: Call) -> Reply:
         reqid = request_id(call.query.get("tqx", ("",))[-1])
-        chart = shown.report.chart()
+        chart = shown.chart
+        if isinstance(chart, BadRequest):
+            raise chart
         if isinstance(chart, str):
             return _attached("chart.csv", "text/csv; charset=utf-8", chart)
         text = response(chart, reqid, self._pages.zone)
@@ -161,6 +170,13 @@ class ReportPages:
             "from": _local(window.start, zone),
             "to": _local(window.end, zone),
         }
+
+
+def _chart(report: Report) -> GvizTable | str | BadRequest:
+    try:
+        return report.chart()
+    except BadRequest as e:
+        return e
 
 
 def _local(seconds: float, zone: ZoneInfo) -> str:

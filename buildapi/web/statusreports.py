@@ -13,7 +13,7 @@ from buildapi.reports.classification import unmatched
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
 from buildapi.reports.idlejobs import IdleJobs
 from buildapi.reports.slaves import OneSlave, Slave, Slaves, no_chart, slaves_of
-from buildapi.reports.statusbuilders import NamedBuilder, StatusBuilder, StatusBuilders, named
+from buildapi.reports.statusbuilders import Named, NamedBuilder, StatusBuilder, StatusBuilders
 from buildapi.reports.testruns import TestRuns, Wanted, entries_of
 from buildapi.reports.window import Window
 from buildapi.web.call import Call
@@ -105,7 +105,10 @@ class StatusReporting:
         window = self._window(Given(call))
 
         async def compute() -> Report:
-            return StatusBuilders(window, named(await self._builds(window), window))
+            named = Named(window)
+            async for portion in self._reads.builds(Span(window.start, window.end)):
+                named.add(portion)
+            return StatusBuilders(window, named.builders)
 
         shown = await self._desk.shown(("status_builders", window), window, compute)
         return await self._desk.reply(shown, How("Builders", window), call)
@@ -116,8 +119,10 @@ class StatusReporting:
 
         async def compute() -> Report:
             builds = await self._builds(window, builder=name)
-            one = next(iter(named(builds, window)), NamedBuilder(name, window, ()))
-            return StatusBuilder(one, slaves_of(one.builds, window, 0))
+            one = NamedBuilder(name, window)
+            for build in builds:
+                one.add(build)
+            return StatusBuilder(one, slaves_of(builds, window, 0))
 
         shown = await self._desk.shown(("status_builder", name, window), window, compute)
         return await self._desk.reply(shown, How(f"Builder {name[:100]}", window), call)

@@ -20,6 +20,7 @@ from buildapi.reports.classification import Classification, from_document
 from buildapi.web.computed import Computed
 from buildapi.web.pages import Pages
 from buildapi.web.reportdesk import ReportDesk
+from buildapi.web.reportpages import Shown
 from buildapi.web.reports import Reports
 from buildapi.web.runreports import RunReports
 from buildapi.web.statusreports import StatusReporting
@@ -73,7 +74,9 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
     )
     directory = RecordedDirectory()
     pages = Pages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
-    desk = ReportDesk(rules(), directory, Computed(reactor.seconds, 20), pages, 30)
+    desk = ReportDesk(
+        rules(), directory, Computed(reactor.seconds, 20, 10_000, Shown.weight), pages, 30
+    )
     of_scheduler = SQLSchedulerReports(scheduler, ROWS, ROWS)
     reports = Reports(desk, of_scheduler)
     runs = RunReports(desk, of_scheduler)

@@ -211,8 +211,19 @@ def request_rows(where: str) -> Query[RequestRow]:
         " c.author, c.revision, c.when_timestamp, c.comments, c.revlink, c.category,"
         f" c.repository, c.project FROM {REQUESTS}{CHANGES} WHERE {where}"
         " ORDER BY br.id, b.id, c.changeid",
-        _request_row,
+        _Rows().row,
     )
+
+
+@attrs.frozen
+class _Rows:
+    """Make rows; texts that many of them have are there once."""
+
+    _texts: dict[Any, Any] = attrs.field(factory=dict)
+
+    def row(self, *columns: Any) -> RequestRow:
+        once = self._texts.setdefault
+        return _request_row(*(once(c, c) if isinstance(c, str) else c for c in columns))
 
 
 def _request_row(*c: Any) -> RequestRow:

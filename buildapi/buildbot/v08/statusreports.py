@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.buildbot.v08.slices import Reading, likes, slices
 from buildapi.buildbot.v08.statusdb import utc_seconds
-from buildapi.db.sql import Database, Query, any_of
+from buildapi.db.sql import Database, Query, any_of, chunks
 from buildapi.model.reporting import NO_RESULT, Span, StatusBuild, TestTime, TestTimeFilter
 
 STARTED = "b.starttime >= :start AND b.starttime < :end"
@@ -33,15 +33,15 @@ class SQLStatusReports:
         categories: Sequence[str] = (),
     ) -> AsyncIterator[Sequence[StatusBuild]]:
         """Give builds that started in a span; ``categories`` are SQL patterns, none for all."""
-        where, params = likes("bu.category", "category", categories) if categories else ("1=1", {})
-        named: dict[str, Any] = {"slave": slave_id, "builder": builder}
-        where += " AND b.slave_id = :slave" if slave_id is not None else ""
-        where += " AND bu.name = :builder" if builder is not None else ""
-        used = {key: value for key, value in named.items() if value is not None}
+        where, params = _of(slave_id, builder, categories)
         reading, query = Reading(self._status, self._rows), builds(where)
+        builders, slaves = _Names(self._status, "builders"), _Names(self._status, "slaves")
         for part in slices(span):
-            found = await reading.once(query, **stored(part), **params, **used)
-            yield [b for b in found if builder in (None, b.builder)]
+            rows = await reading.once(query, **stored(part), **params)
+            await builders.learn({row.builder_id for row in rows})
+            await slaves.learn({row.slave_id for row in rows})
+            named = [_named(row, slaves.known, builders.known) for row in rows]
+            yield [b for b in named if builder in (None, b.builder)]
 
     async def test_times(self, wanted: TestTimeFilter) -> Sequence[TestTime]:
         """Give mean times of builders whose builds have test steps."""
@@ -71,20 +71,74 @@ LAST = 253_402_300_799
 """The last second of the year 9999."""
 
 
-def builds(where: str) -> Query[StatusBuild]:
+def _of(
+    slave_id: int | None, builder: str | None, categories: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """Spell which builds are wanted, without a join: the time is what they are found by."""
+    wanted, params = ["1 = 1"], dict[str, Any]()
+    if slave_id is not None:
+        wanted.append("b.slave_id = :slave")
+        params["slave"] = slave_id
+    if builder is not None:
+        wanted.append("b.builder_id IN (SELECT id FROM builders WHERE name = :builder)")
+        params["builder"] = builder
+    if categories:
+        like, of_like = likes("category", "category", categories)
+        wanted.append(f"b.builder_id IN (SELECT id FROM builders WHERE {like})")  # noqa: S608  # parameter names
+        params |= of_like
+    return " AND ".join(wanted), params
+
+
+@attrs.frozen
+class _Row:
+    """A build by the ids of its slave and its builder."""
+
+    slave_id: int
+    builder_id: int
+    start: int | None
+    end: int | None
+    result: int
+
+
+def builds(where: str) -> Query[_Row]:
     """Builds that started in ``[:start, :end)``."""
     return Query(
-        "SELECT b.slave_id, s.name, b.builder_id, bu.name, b.starttime, b.endtime, b.result"  # noqa: S608  # constants and parameter names
-        f" FROM {BUILDS} JOIN slaves s ON s.id = b.slave_id WHERE {STARTED} AND {where}"
-        " ORDER BY b.starttime, b.id",
-        _build_row,
+        "SELECT b.slave_id, b.builder_id, b.starttime, b.endtime, b.result FROM builds b"  # noqa: S608  # constants and parameter names
+        f" WHERE {STARTED} AND {where} ORDER BY b.starttime, b.id",
+        _row,
     )
 
 
-def _build_row(slave_id: int, slave: str, builder_id: int, builder: str, *c: Any) -> StatusBuild:
-    result = NO_RESULT if c[2] is None else c[2]
-    start, end = utc_seconds(c[0]), utc_seconds(c[1])
-    return StatusBuild(slave_id, slave, builder_id, builder, start, end, result)
+def _row(slave_id: int, builder_id: int, start: Any, end: Any, result: int | None) -> _Row:
+    code = NO_RESULT if result is None else result
+    return _Row(slave_id, builder_id, utc_seconds(start), utc_seconds(end), code)
+
+
+def _named(row: _Row, slaves: Mapping[int, str], builders: Mapping[int, str]) -> StatusBuild:
+    """Name the slave and the builder of a build; what has no name has its id."""
+    slave = slaves.get(row.slave_id, f"slave {row.slave_id}")
+    builder = builders.get(row.builder_id, f"builder {row.builder_id}")
+    return StatusBuild(row.slave_id, slave, row.builder_id, builder, row.start, row.end, row.result)
+
+
+@attrs.frozen
+class _Names:
+    """Names of a table by id, each asked for once."""
+
+    _db: Database
+    _table: str
+    known: dict[int, str] = attrs.field(factory=dict)
+
+    async def learn(self, ids: Iterable[int]) -> None:
+        """Ask for those that are not known."""
+        for part in chunks(sorted(set(ids) - self.known.keys())):
+            marks, params = any_of("id", part)
+            text = f"SELECT id, name FROM {self._table} WHERE id IN ({marks})"  # noqa: S608  # constants
+            self.known.update(await Query(text, _pair).many(self._db, **params))
+
+
+def _pair(id_: int, name: str) -> tuple[int, str]:
+    return id_, name
 
 
 SLAVES = Query(
