@@ -37,3 +37,12 @@ def test_pages_in_a_browser_are_measured() -> None:
     printed = run("bench.pages", "--builds", "300", "--listeners", "5")
     assert "300 builds, 5 listeners" in printed
     assert "all told" in printed
+
+
+@pytest.mark.mariadb
+def test_reports_of_a_farm_are_measured() -> None:
+    assert program("mariadbd", "mysqld")
+    printed = run("bench.reports", "--builds", "300", "--days", "1")
+    assert "300 builds in 1 days" in printed
+    assert "status 200" in printed
+    assert "status 500" not in printed

@@ -45,11 +45,18 @@ class SQLStatusReports:
 
     async def test_times(self, wanted: TestTimeFilter) -> Sequence[TestTime]:
         """Give mean times of builders whose builds have test steps."""
-        query, params = timed_steps(wanted)
-        reading, sums = Reading(self._status, self._rows), _Sums(wanted)
+        reading, sums = Reading(self._status, self._rows), _Sums()
+        builders = _Names(self._status, "builders")
+        query, params = timed_builds(wanted)
         for part in slices(wanted.span):
-            for row in await reading.once(query, **stored(part), **params):
-                sums.add(*row)
+            rows = await reading.once(query, **stored(part), **params)
+            whole = {id_: (builder, took) for id_, builder, took in rows if _counts(took, wanted)}
+            await builders.learn({builder for builder, _ in whole.values()})
+            for ids in chunks(list(whole)):
+                steps, of_steps = steps_of(ids, wanted)
+                for build_id, tested in await reading.once(steps, **of_steps):
+                    builder, took = whole[build_id]
+                    sums.add(builders.known.get(builder, str(builder)), build_id, took, tested)
         return sums.means()
 
     async def slaves(self, span: Span) -> Sequence[str]:
@@ -147,48 +154,65 @@ SLAVES = Query(
     str,
 )
 
-Step = tuple[int, str, int | None, int | None, int | None, int | None]
 
-
-def timed_steps(wanted: TestTimeFilter) -> tuple[Query[Step], dict[str, Any]]:
-    """Spell builds with each of their test steps: id, builder, times of the build and the step."""
-    names, params = any_of("step", wanted.steps)
-    like, of_like = likes("st.name", "pattern", wanted.step_patterns)
+def timed_builds(wanted: TestTimeFilter) -> tuple[Query[tuple[int, int, int]], dict[str, Any]]:
+    """Spell builds that count: id, id of the builder, and seconds; -1 for one that goes on."""
+    results, params = any_of("result", wanted.results)
     categories, of_categories = any_of("category", wanted.categories)
-    of_these = f" AND bu.category IN ({categories})" if wanted.categories else ""
     excluded, of_excluded = any_of("excluded", wanted.excluded)
-    results, of_results = any_of("result", wanted.results)
+    where = f"b.result IN ({results}) AND b.endtime <= :latest"
+    if wanted.categories:
+        where += f" AND b.builder_id IN (SELECT id FROM builders WHERE category IN ({categories}))"  # noqa: S608  # parameter names
+    if wanted.excluded:
+        where += f" AND b.builder_id NOT IN (SELECT id FROM builders WHERE name IN ({excluded}))"  # noqa: S608  # parameter names
     text = (
-        "SELECT b.id, bu.name, b.starttime, b.endtime, st.starttime, st.endtime"  # noqa: S608  # constants and parameter names
-        f" FROM {BUILDS} JOIN steps st ON st.build_id = b.id AND (st.name IN ({names}) OR {like})"
-        f" WHERE {STARTED} AND b.result IN ({results}){of_these}"
-        + (f" AND bu.name NOT IN ({excluded})" if wanted.excluded else "")
-        + " ORDER BY b.id"
+        "SELECT b.id, b.builder_id, b.starttime, b.endtime FROM builds b"  # noqa: S608  # constants and parameter names
+        f" WHERE {STARTED} AND {where} ORDER BY b.id"
     )
-    return Query(text, _step_row), params | of_like | of_categories | of_excluded | of_results
+    latest = {"latest": _text(int(wanted.span.end))}
+    return Query(text, _timed_row), params | of_categories | of_excluded | latest
 
 
-def _step_row(build_id: int, builder: str, *times: Any) -> Step:
-    start, end, began, ended = map(utc_seconds, times)
-    return build_id, builder, start, end, began, ended
+def _timed_row(id_: int, builder_id: int, start: Any, end: Any) -> tuple[int, int, int]:
+    return id_, builder_id, _seconds(start, end)
+
+
+def _seconds(start: Any, end: Any) -> int:
+    began, ended = utc_seconds(start), utc_seconds(end)
+    return -1 if began is None or ended is None else ended - began
+
+
+def _counts(took: int, wanted: TestTimeFilter) -> bool:
+    return wanted.longer < took < wanted.shorter
+
+
+def steps_of(
+    ids: Sequence[int], wanted: TestTimeFilter
+) -> tuple[Query[tuple[int, int]], dict[str, Any]]:
+    """Spell the test steps of builds: id of the build, and seconds."""
+    marks, params = any_of("id", ids)
+    names, of_names = any_of("step", wanted.steps)
+    like, of_like = likes("st.name", "pattern", wanted.step_patterns)
+    text = (
+        "SELECT st.build_id, st.starttime, st.endtime FROM steps st"  # noqa: S608  # constants and parameter names
+        f" WHERE st.build_id IN ({marks}) AND (st.name IN ({names}) OR {like}) ORDER BY st.id"
+    )
+    return Query(text, _step_row), params | of_names | of_like
+
+
+def _step_row(build_id: int, start: Any, end: Any) -> tuple[int, int]:
+    return build_id, max(0, _seconds(start, end))
 
 
 @attrs.define
 class _Sums:
     """Add up the builds of each builder: the whole of each, and its test steps."""
 
-    wanted: TestTimeFilter
     wholes: dict[str, dict[int, int]] = attrs.field(factory=dict)
     tests: dict[str, int] = attrs.field(factory=dict)
 
-    def add(self, build_id: int, builder: str, *times: int | None) -> None:
-        start, end, began, ended = times
-        took = (end or 0) - (start or 0)
-        inside = end is not None and end <= self.wanted.span.end
-        if not inside or not self.wanted.longer < took < self.wanted.shorter:
-            return
+    def add(self, builder: str, build_id: int, took: int, tested: int) -> None:
         self.wholes.setdefault(builder, {})[build_id] = took
-        tested = ended - began if began is not None and ended is not None else 0
         self.tests[builder] = self.tests.get(builder, 0) + tested
 
     def means(self) -> list[TestTime]:
