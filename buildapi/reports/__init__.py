@@ -1,0 +1,1 @@
+"""What reports and dumps hold and how they are spelled: pure functions over values."""
