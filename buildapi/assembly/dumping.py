@@ -10,6 +10,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
+from buildapi.db.sql import MissingTableError, RowLimitError
+from buildapi.errors import BuildAPIError
 from buildapi.files import WholeFile
 from buildapi.interfaces import FarmWideReads
 from buildapi.model.dumps import EndedBuild, StartedRequest, Window
@@ -23,12 +25,19 @@ T = TypeVar("T")
 BUILDS_AT_ONCE = 100
 """Builds in memory at a time, with their properties."""
 
+EXPECTED = (BuildAPIError, MissingTableError, RowLimitError, OSError)
+"""Why a dump may fail: what is told in one line."""
+
 EVERYTHING = BranchFilter(), Portion()
 
 Progress = Callable[[int, int], None]
 """Is told how many builds of how many are written."""
 
 log = Logger()
+
+
+def untold(_done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 @attrs.frozen
@@ -51,9 +60,9 @@ class Dumper:
     _ended: SQLEndedBuilds
     _started: SQLStarted
     _farm_wide: FarmWideReads
-    _branches: Callable[[], Sequence[str]]
+    _branches: Callable[[], Awaitable[Sequence[str]]]
 
-    async def builds(self, window: Window, target: Target, progress: Progress) -> int:
+    async def builds(self, window: Window, target: Target, progress: Progress = untold) -> int:
         """Write the builds that ended in a window; give their number."""
         ids = await self._ended.ids(window)
 
@@ -93,13 +102,13 @@ class Dumper:
     async def pending(self, target: Target) -> None:
         """Write the requests that wait."""
         found = await self._farm_wide.pending(*EVERYTHING)
-        names = self._branches()
+        names = await self._branches()
         await self._whole(target, lambda: {"pending": pending_json(names, found)})
 
     async def running(self, target: Target) -> None:
         """Write the builds that run."""
         found = await self._farm_wide.running(*EVERYTHING)
-        names = self._branches()
+        names = await self._branches()
         await self._whole(target, lambda: {"running": running_json(names, found)})
 
     async def _whole(self, target: Target, shape: Callable[[], Any]) -> None:

@@ -216,6 +216,16 @@ class Agent:
 
 
 @frozen
+class Dumps:
+    """What is written regularly as files of JSON."""
+
+    folder: Path | None = field(metadata=key(optional(folder), ""))
+    seconds: float = field(metadata=key(seconds(1, 86_400), 300))
+    hours: int = field(metadata=key(whole(1, 744), 4))
+    compact: bool = field(metadata=key(flag, False))
+
+
+@frozen
 class Sample:
     """The sample farm, which takes the place of a real one."""
 
@@ -240,6 +250,7 @@ class Config:
     changes: Changes
     clobber: Clobber
     agent: Agent
+    dumps: Dumps
     sample: Sample
     file: Path
     warnings: tuple[str, ...] = ()
@@ -255,6 +266,7 @@ SECTIONS: dict[str, type] = {
     "changes": Changes,
     "clobber": Clobber,
     "agent": Agent,
+    "dumps": Dumps,
     "sample": Sample,
 }
 """The sections that stand alone; ``databases`` holds four of one class."""

@@ -148,8 +148,8 @@ WRONG_STRUCTURE = [
     (
         {"xyzzy": 1},
         "xyzzy: unknown section; known are "
-        "service, web, limits, broker, directory, builders, changes, clobber, agent, sample,"
-        " databases",
+        "service, web, limits, broker, directory, builders, changes, clobber, agent, dumps,"
+        " sample, databases",
     ),
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
     (
