@@ -22,13 +22,16 @@ setup(
         "buildapi": ["py.typed"],
         "buildapi.db": ["schema/*.sql"],
         "buildapi.buildbot.v08": ["*.sql"],
-        "buildapi.reports": ["classification.toml"],
+        "buildapi.reports": ["classification.toml", "templates/*.html"],
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
         "buildapi.web": ["templates/*.html", "static/*"],
     },
+    entry_points={"console_scripts": ["buildapi = buildapi.command:root"]},
     python_requires=">=3.11",
     install_requires=[
         "attrs>=23.2",
+        "click>=8.1,<9",
+        "httpx>=0.27,<1",
         "Jinja2>=3.1,<4",
         "klein>=24.8,<25",
         "msgspec>=0.19,<1",
@@ -43,6 +46,7 @@ setup(
     extras_require={
         "progress": ["rich>=13"],
         "test": [
+            "aiosmtpd>=1.4.6,<2",
             "axe-playwright-python>=0.1.4,<0.2",
             "hypothesis>=6.100",
             "playwright>=1.55",

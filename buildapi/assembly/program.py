@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,8 @@ from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
 from buildapi.assembly.brokers import BROKERS
+from buildapi.assembly.dumping import Dumper
+from buildapi.assembly.dumps import Dumps
 from buildapi.assembly.reporting import Reporting
 from buildapi.assembly.site import Site, of_broker, of_pool
 from buildapi.buildbot.directory import (
@@ -28,6 +30,7 @@ from buildapi.buildbot.directory import (
 )
 from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
+from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
 from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds
 from buildapi.config import Config
@@ -222,7 +225,8 @@ class Assembly:
         """List them so that, the last one stopping first, reports outlive the agent."""
         written = [self.directory] if self.config.sample.enabled else []
         reports = [self.finisher, self.outbox] if self._has("api") else []
-        return [*written, *reports, *([self.agent] if self._has("agent") else [])]
+        dumps = [self.dumps] if self._has("api") and self.dumps is not None else []
+        return [*written, *dumps, *reports, *([self.agent] if self._has("agent") else [])]
 
     @cached_property
     def agent(self) -> Agent:
@@ -323,6 +327,23 @@ class Assembly:
     def farm_wide(self) -> SQLFarmWide:
         """What is read of the whole farm."""
         return SQLFarmWide(self.replica_db, self._primary())
+
+    def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
+        """Make what writes dumps; ``branches`` gives the names of the branches."""
+        ended, started = SQLEndedBuilds(self.status_db), SQLStarted(self.replica_db)
+        return Dumper(self.reactor, ended, started, self.farm_wide, branches)
+
+    @cached_property
+    def dumps(self) -> Dumps | None:
+        """What writes dumps regularly; None where the configuration names no folder for them."""
+        wanted = self.config.dumps
+        if wanted.folder is None:
+            return None
+
+        async def branches() -> Sequence[str]:
+            return list(self.directory.branches().by_name)
+
+        return Dumps(self.reactor, self.dumper(branches), wanted.folder, wanted, self.now)
 
     @cached_property
     def events(self) -> Events:

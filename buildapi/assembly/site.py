@@ -17,6 +17,7 @@ from buildapi.web.computed import Computed
 from buildapi.web.counter import Counter
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
+from buildapi.web.dumps import DumpFiles
 from buildapi.web.farmwide import FarmWide
 from buildapi.web.home import Home
 from buildapi.web.jobrequests import JobRequests
@@ -61,7 +62,7 @@ class Site:
     def routes(self) -> Sequence[Route]:
         """List the routes."""
         of = self._of
-        taken = self._taken
+        taken, folder = self._taken, of.config.dumps.folder
         return [
             *self._home.routes(),
             *self._reads.routes(),
@@ -72,6 +73,7 @@ class Site:
             *of.events.routes(),
             *self._farm_wide.routes(),
             *self._reports(),
+            *(DumpFiles(folder, of.reactor).routes() if folder else ()),
             *self._counter.routes(taken),
             *self._batch.routes(),
             *Selection(self._batch).routes(),

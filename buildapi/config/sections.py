@@ -228,6 +228,16 @@ class Reports:
 
 
 @frozen
+class Dumps:
+    """What is written regularly as files of JSON."""
+
+    folder: Path | None = field(metadata=key(optional(folder), ""))
+    seconds: float = field(metadata=key(seconds(1, 86_400), 300))
+    hours: int = field(metadata=key(whole(1, 744), 4))
+    compact: bool = field(metadata=key(flag, False))
+
+
+@frozen
 class Sample:
     """The sample farm, which takes the place of a real one."""
 
@@ -253,6 +263,7 @@ class Config:
     clobber: Clobber
     agent: Agent
     reports: Reports
+    dumps: Dumps
     sample: Sample
     file: Path
     warnings: tuple[str, ...] = ()
@@ -269,6 +280,7 @@ SECTIONS: dict[str, type] = {
     "clobber": Clobber,
     "agent": Agent,
     "reports": Reports,
+    "dumps": Dumps,
     "sample": Sample,
 }
 """The sections that stand alone; ``databases`` holds four of one class."""

@@ -125,7 +125,7 @@ def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
     kind, body, etag = _shown(request, reply, form, frame)
     if request.method in (b"GET", b"HEAD") and not reply.fresh:
         request.setHeader("etag", etag)
-        if _known(request, etag):
+        if known(request, etag):
             request.setResponseCode(304)
             return b""
     return _body(request, kind, body)
@@ -151,7 +151,7 @@ def _name(request: Any, file: File) -> None:
         request.setHeader("content-disposition", f'attachment; filename="{file.name}"')
 
 
-def _known(request: Any, etag: bytes) -> bool:
+def known(request: Any, etag: bytes) -> bool:
     """Tell whether the client has this already; tags are compared weakly, as RFC 9110 says."""
     given = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", []))
     tags = {tag.strip().removeprefix(b"W/") for tag in given.split(b",")}

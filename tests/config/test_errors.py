@@ -149,7 +149,7 @@ WRONG_STRUCTURE = [
         {"xyzzy": 1},
         "xyzzy: unknown section; known are "
         "service, web, limits, broker, directory, builders, changes, clobber, agent, reports,"
-        " sample, databases",
+        " dumps, sample, databases",
     ),
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
     (

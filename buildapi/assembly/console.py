@@ -1,0 +1,80 @@
+"""Run one task of the configured program from the command line, and end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn, TextIO
+
+from twisted.internet import defer, task
+from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
+
+from buildapi.assembly.dumping import EXPECTED, Dumper
+from buildapi.assembly.program import Assembly
+from buildapi.config import Config
+
+Work = Callable[[Dumper], Awaitable[None]]
+
+
+def run_dump(config: Config, work: Work) -> NoReturn:
+    """Do work with the databases of a configuration; exit with 0, or 1 if it failed."""
+    _log_to(sys.stderr)
+
+    async def main(reactor: Any) -> None:
+        assembly = Assembly(config, reactor, time.time)
+        try:
+            await work(assembly.dumper(lambda: _branches(assembly)))
+        except defer.CancelledError:
+            sys.stderr.write("buildapi: interrupted\n")
+            raise SystemExit(1) from None
+        except EXPECTED as e:
+            sys.stderr.write(f"buildapi: {e}\n")
+            raise SystemExit(1) from None
+        finally:
+            await assembly.replica_db.stopService()
+            await assembly.status_db.stopService()
+
+    task.react(lambda reactor: _interruptible(reactor, main(reactor)))
+    raise AssertionError("the reactor ends the process")
+
+
+async def _branches(assembly: Assembly) -> Sequence[str]:
+    """Read the branches, or what the service kept of them; the rest of the directory is not used.
+
+    :raises Unavailable: neither can be read.
+    """
+    source = assembly.directory.sources[0]
+    source.recall()
+    await source.refresh(time.time())
+    return list(assembly.directory.branches().by_name)
+
+
+def _interruptible(reactor: Any, main: Any) -> defer.Deferred[None]:
+    """Cancel what is being done when the process is told to end, and wait for that."""
+    running = defer.ensureDeferred(main)
+
+    def end() -> defer.Deferred[None]:
+        stopped: defer.Deferred[None] = defer.Deferred()
+
+        def ended(result: Any) -> Any:
+            stopped.callback(None)
+            return result
+
+        running.addBoth(ended)
+        running.cancel()
+        return stopped
+
+    reactor.addSystemEventTrigger("before", "shutdown", end)
+    return running
+
+
+def _log_to(stream: TextIO) -> None:
+    """Log warnings and errors there, and nowhere else."""
+
+    def observe(event: LogEvent) -> None:
+        if event.get("log_level", LogLevel.info) >= LogLevel.warn:
+            stream.write(f"buildapi: {eventAsText(event, includeTimestamp=False)}\n")
+
+    beginner: Any = globalLogBeginner  # its type does not know that functions may observe
+    beginner.beginLoggingTo([observe], redirectStandardIO=False)

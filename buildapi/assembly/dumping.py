@@ -1,0 +1,145 @@
+"""Dumps of the farm: what its databases tell, written to files as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
+from buildapi.db.sql import MissingTableError, RowLimitError
+from buildapi.errors import BuildAPIError
+from buildapi.files import WholeFile
+from buildapi.interfaces import FarmWideReads
+from buildapi.model.dumps import EndedBuild, StartedRequest, Window
+from buildapi.model.farmwide import BranchFilter, Portion
+from buildapi.reports.document import ListDocument, encoded
+from buildapi.reports.dumps import NEAR_SECONDS, ReadBuild, entries, read_build
+from buildapi.web.farmwide_shapes import pending_json, running_json
+
+T = TypeVar("T")
+
+BUILDS_AT_ONCE = 100
+"""Builds in memory at a time, with their properties."""
+
+EXPECTED = (BuildAPIError, MissingTableError, RowLimitError, OSError)
+"""Why a dump may fail: what is told in one line."""
+
+EVERYTHING = BranchFilter(), Portion()
+
+Progress = Callable[[int, int], None]
+"""Is told how many builds of how many are written."""
+
+log = Logger()
+
+
+def untold(_done: int, _total: int) -> None:
+    """Tell nobody."""
+
+
+@attrs.frozen
+class Target:
+    """Where a dump goes and how: ``name`` is a file, or - for the standard output."""
+
+    name: str
+    compact: bool = False
+    gzipped: bool = False
+
+
+@attrs.define
+class Dumper:
+    """Write dumps; ``branches`` gives the names of the branches.
+
+    Encoding and writing are done in threads of the reactor's own pool.
+    """
+
+    _reactor: Any
+    _ended: SQLEndedBuilds
+    _started: SQLStarted
+    _farm_wide: FarmWideReads
+    _branches: Callable[[], Awaitable[Sequence[str]]]
+
+    async def builds(self, window: Window, target: Target, progress: Progress = untold) -> int:
+        """Write the builds that ended in a window; give their number."""
+        ids = await self._ended.ids(window)
+
+        async def write(file: WholeFile) -> int:
+            document = ListDocument("builds", target.compact)
+            await self._thread(file.write, document.head())
+            written = 0
+            for start in range(0, len(ids), BUILDS_AT_ONCE):
+                progress(start, len(ids))
+                part = ids[start : start + BUILDS_AT_ONCE]
+                written += await self._part(file, document, part)
+            tail = document.tail({"endtime": window.end, "starttime": window.start})
+            await self._thread(file.write, tail + b"\n")
+            progress(len(ids), len(ids))
+            return written
+
+        return await self._written(target, write)
+
+    async def _part(self, file: WholeFile, document: ListDocument, ids: Sequence[int]) -> int:
+        builds = await self._ended.builds(ids)
+        reads = await self._thread(_read, builds)
+        started = await self._started_of(reads)
+        await self._thread(lambda: file.write(document.items(entries(reads, started))))
+        return len(reads)
+
+    async def _started_of(self, reads: Sequence[ReadBuild]) -> Sequence[StartedRequest]:
+        """Ask the scheduler database for the requests that the properties do not tell."""
+        asked = [r.build for r in reads if r.requests is None]
+        times = [b.starttime for b in asked if b.starttime is not None]
+        if not times:
+            return ()
+        numbers = [b.buildnumber for b in asked]
+        return await self._started.started(
+            numbers, min(times) - NEAR_SECONDS, max(times) + NEAR_SECONDS
+        )
+
+    async def pending(self, target: Target) -> None:
+        """Write the requests that wait."""
+        found = await self._farm_wide.pending(*EVERYTHING)
+        names = await self._branches()
+        await self._whole(target, lambda: {"pending": pending_json(names, found)})
+
+    async def running(self, target: Target) -> None:
+        """Write the builds that run."""
+        found = await self._farm_wide.running(*EVERYTHING)
+        names = await self._branches()
+        await self._whole(target, lambda: {"running": running_json(names, found)})
+
+    async def _whole(self, target: Target, shape: Callable[[], Any]) -> None:
+        async def write(file: WholeFile) -> None:
+            await self._thread(lambda: file.write(encoded(shape(), compact=target.compact) + b"\n"))
+
+        await self._written(target, write)
+
+    async def _written(self, target: Target, write: Callable[[WholeFile], Awaitable[T]]) -> T:
+        """Give a file its name once all of it is written."""
+        file = WholeFile(target.name, target.gzipped)
+        try:
+            result = await write(file)
+            await self._thread(file.keep)
+        finally:
+            file.drop()
+        return result
+
+    async def _thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        pool = self._reactor.getThreadPool()
+        done: T = await deferToThreadPool(self._reactor, pool, work, *arguments)
+        return done
+
+
+def _read(builds: Sequence[EndedBuild]) -> Sequence[ReadBuild]:
+    reads = [read_build(build) for build in builds]
+    for read in reads:
+        if read.bad:
+            log.warn(
+                "build {id}: properties that are no JSON are left out: {names}",
+                id=read.build.id,
+                names=", ".join(read.bad)[:200],
+            )
+    return reads

@@ -1,0 +1,130 @@
+"""Write dumps regularly, for as long as the service runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.assembly.dumping import EXPECTED, Dumper, Target
+from buildapi.config import Dumps as Settings
+from buildapi.files import remove_stale
+from buildapi.reports.dumps import HOUR, window
+
+PENDING, RUNNING = "builds-pending.js", "builds-running.js"
+
+
+def builds_name(hours: int) -> str:
+    """Name the dump of the builds that ended in so many hours."""
+    return f"builds-{hours}hr.js.gz"
+
+
+@attrs.frozen
+class DumpStatus:
+    """How a dump is; times are seconds since the epoch.
+
+    ``good_at`` is when the last good one was written, also by an earlier process.
+    """
+
+    name: str
+    good_at: float | None = None
+    last_error: str | None = None
+    last_error_at: float | None = None
+
+    def age(self, now: float) -> float | None:
+        """Tell how many seconds ago the last good one was written; None: never."""
+        return None if self.good_at is None else max(0.0, now - self.good_at)
+
+
+@attrs.define(slots=False)
+class Dumps(Service):
+    """Dump into a folder; one that fails is logged, and its last good file stays.
+
+    ``rounds`` counts how often all were tried.
+    """
+
+    _reactor: Any
+    _dumper: Dumper
+    _folder: Path
+    _settings: Settings
+    _now: Callable[[], float]
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "dumps"
+        self.rounds = 0
+        self._writers = self._each()
+        self._statuses = {name: DumpStatus(name) for name in self._writers}
+        self._running: defer.Deferred[None] | None = None
+
+    def statuses(self) -> Sequence[DumpStatus]:
+        """Tell how each dump is."""
+        return list(self._statuses.values())
+
+    def startService(self) -> None:
+        """Begin to dump."""
+        Service.startService(self)
+        self._running = defer.ensureDeferred(self._run())
+        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> None:
+        """Stop; what is half written goes away."""
+        Service.stopService(self)
+        if self._running is not None:
+            self._running.cancel()
+
+    def _each(self) -> Mapping[str, Callable[[str], Awaitable[object]]]:
+        compact, hours = self._settings.compact, self._settings.hours
+
+        def builds(path: str) -> Awaitable[object]:
+            last = window(self._now(), hours * HOUR)
+            return self._dumper.builds(last, Target(path, compact, gzipped=True))
+
+        return {
+            builds_name(hours): builds,
+            PENDING: lambda path: self._dumper.pending(Target(path, compact)),
+            RUNNING: lambda path: self._dumper.running(Target(path, compact)),
+        }
+
+    async def _run(self) -> None:
+        await self._safely("folder", self._prepare)
+        while self.running:
+            for name, write in self._writers.items():
+                await self._dump(name, write)
+            self.rounds += 1
+            await task.deferLater(self._reactor, self._settings.seconds)
+
+    async def _prepare(self) -> None:
+        """Make the folder, and look at what an earlier process left there."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name in self._writers:
+            remove_stale(self._folder, name)
+            if (path := self._folder / name).is_file():
+                self._statuses[name] = DumpStatus(name, path.stat().st_mtime)
+
+    async def _dump(self, name: str, write: Callable[[str], Awaitable[object]]) -> None:
+        error = await self._safely(name, lambda: write(str(self._folder / name)))
+        before, now = self._statuses[name], self._now()
+        if error is None:
+            self._statuses[name] = attrs.evolve(before, good_at=now)
+        else:
+            self._statuses[name] = attrs.evolve(before, last_error=error, last_error_at=now)
+
+    async def _safely(self, name: str, work: Callable[[], Awaitable[object]]) -> str | None:
+        """Do a part of the work; give why it failed, which is logged."""
+        try:
+            await work()
+        except defer.CancelledError:
+            raise
+        except EXPECTED as e:
+            self._log.warn("dumps: {name} not written: {error}", name=name, error=str(e))
+            return str(e)
+        except Exception as e:
+            self._log.failure("dumps: {name} not written", name=name)
+            return f"{type(e).__name__}"
+        return None

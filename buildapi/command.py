@@ -1,0 +1,155 @@
+"""The command ``buildapi``: its root, and the commands that use the program's databases.
+
+A command that needs no database is a module of ``buildapi.cli``, and is listed in ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from buildapi.cli.l10n import l10n_report
+from buildapi.cli.mailwaittimes import mail_waittimes
+from buildapi.cli.progress import progress_on
+from buildapi.config import Config, load
+from buildapi.errors import ConfigError
+from buildapi.model.dumps import Window
+from buildapi.reports.dumps import DAY, HOUR, window
+
+COMMANDS: Sequence[click.Command] = (l10n_report, mail_waittimes)
+"""The commands that need no database."""
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=HELP)
+@click.version_option(package_name="buildapi", prog_name="buildapi")
+def root() -> None:
+    """See what a Buildbot farm does; dump it, report on it.
+
+    Exit codes: 0 done, 1 failed, 2 wrong command line.
+    """
+
+
+for command in COMMANDS:
+    root.add_command(command)
+
+
+# --- dumps
+
+
+@root.group()
+def dump() -> None:
+    """Write what the farm's databases tell as JSON."""
+
+
+def _configured(_context: Any, _option: Any, path: Path) -> Config:
+    try:
+        return load(path)
+    except ConfigError as e:
+        for line in str(e).splitlines():
+            click.echo(f"buildapi: {line}", err=True)
+        raise SystemExit(1) from None
+
+
+def _dumping(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every dump has."""
+    options = (
+        click.option(
+            "-c",
+            "--config",
+            type=click.Path(path_type=Path),
+            envvar="BUILDAPI_CONFIG",
+            default="buildapi.toml",
+            show_default=True,
+            show_envvar=True,
+            callback=_configured,
+            help="The configuration file of the service.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            default="-",
+            help="Where it goes; a file is replaced once the new one is whole. Default: - for"
+            " standard output.",
+        ),
+        click.option("-z", "--gzip", "gzipped", is_flag=True, help="Compress it."),
+        click.option("--compact", is_flag=True, help="Leave out blanks and line feeds."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dump.command()
+@_dumping
+@click.option("--hours", type=click.IntRange(1), help="Length of the time in hours.")
+@click.option("--days", type=click.IntRange(1), help="Length of the time in days. Default: 1.")
+@click.option("--starttime", type=click.IntRange(0), help="Its beginning, in epoch seconds.")
+@click.option("--startdate", type=click.DateTime(["%Y-%m-%d"]), help="Its beginning, a day in UTC.")
+def builds(
+    *,
+    config: Config,
+    output: str,
+    gzipped: bool,
+    compact: bool,
+    hours: int | None,
+    days: int | None,
+    starttime: int | None,
+    startdate: datetime | None,
+) -> None:
+    """Write the builds that ended within a time, up to now unless a beginning is given."""
+    asked = _window(hours, days, starttime, startdate)
+    from buildapi.assembly.console import run_dump
+    from buildapi.assembly.dumping import Dumper, Target
+
+    async def work(dumper: Dumper) -> None:
+        with progress_on(sys.stderr, "builds") as progress:
+            number = await dumper.builds(asked, Target(output, compact, gzipped), progress)
+        click.echo(f"{number} builds from {asked.start} to {asked.end}", err=True)
+
+    run_dump(config, work)
+
+
+def _window(
+    hours: int | None, days: int | None, starttime: int | None, startdate: datetime | None
+) -> Window:
+    for first, second in (("hours", "days"), ("starttime", "startdate")):
+        given = {"hours": hours, "days": days, "starttime": starttime, "startdate": startdate}
+        if given[first] is not None and given[second] is not None:
+            raise click.UsageError(f"--{first} and --{second} do not go together")
+    length = hours * HOUR if hours is not None else (days or 1) * DAY
+    start = starttime
+    if startdate is not None:
+        start = int(startdate.replace(tzinfo=UTC).timestamp())
+    try:
+        return window(time.time(), length, start)
+    except ValueError as e:
+        raise click.UsageError(f"there is no such time: {e}") from e
+
+
+@dump.command()
+@_dumping
+def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
+    """Write the requests that wait, as GET /pending?format=json answers."""
+    from buildapi.assembly.console import run_dump
+    from buildapi.assembly.dumping import Target
+
+    run_dump(config, lambda dumper: dumper.pending(Target(output, compact, gzipped)))
+
+
+@dump.command()
+@_dumping
+def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
+    """Write the builds that run, as GET /running?format=json answers."""
+    from buildapi.assembly.console import run_dump
+    from buildapi.assembly.dumping import Target
+
+    run_dump(config, lambda dumper: dumper.running(Target(output, compact, gzipped)))

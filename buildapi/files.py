@@ -1,0 +1,136 @@
+"""Write a file so that its readers see the old one or the whole new one, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import attrs
+
+STDOUT = "-"
+GZIP_LEVEL, GZIP = 6, 31
+STALE_SECONDS = 3600
+"""Age of a temporary file that nobody can still be writing."""
+
+
+@attrs.define(eq=False)
+class WholeFile:
+    """A file that takes its name when it is whole; until then the old one keeps it.
+
+    ``-`` is the standard output; that and whatever is no regular file (a pipe, /dev/null) is
+    written directly.  As a context manager it is kept, or dropped after an exception.  The
+    methods may be called from different threads.
+    """
+
+    _name: str
+    _gzipped: bool = False
+    _out: Any = attrs.field(default=None, init=False)
+    _packer: Any = attrs.field(default=None, init=False)
+    _temporary: Path | None = attrs.field(default=None, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._out = self._opened()
+        if self._gzipped:
+            self._packer = zlib.compressobj(GZIP_LEVEL, wbits=GZIP)
+
+    def _opened(self) -> BinaryIO:
+        if self._name == STDOUT:
+            return sys.stdout.buffer
+        path = self._path
+        if path.exists() and not path.is_file():
+            return path.open("wb")
+        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        return self._temporary.open("xb")
+
+    @property
+    def _path(self) -> Path:
+        return Path(os.path.realpath(self._name))  # of a link what it points to is replaced
+
+    def write(self, data: bytes) -> None:
+        """Append; :raises ValueError: it was kept or dropped already."""
+        with self._lock:
+            if self._out is None:
+                raise ValueError(f"{self._name} is closed")
+            self._out.write(self._packer.compress(data) if self._packer else data)
+
+    def keep(self) -> None:
+        """Put everything on disk and give it its name."""
+        with self._lock:
+            self._finish()
+            if self._temporary is not None:
+                os.replace(self._temporary, self._path)
+                self._temporary = None
+                _sync_folder(self._path.parent)
+
+    def _finish(self) -> None:
+        if self._packer:
+            self._out.write(self._packer.flush())
+        self._out.flush()
+        if self._temporary is not None:
+            os.fsync(self._out.fileno())
+        self._close()
+
+    def _close(self) -> None:
+        out, self._out = self._out, None
+        if out is not None and self._name != STDOUT:
+            out.close()
+
+    def drop(self) -> None:
+        """Leave the old file as it is; what was written goes away."""
+        with self._lock:
+            try:
+                self._close()
+            except OSError:  # it holds what the disk had no room for
+                pass
+            finally:
+                if self._temporary is not None:
+                    self._temporary.unlink(missing_ok=True)
+                    self._temporary = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.keep()
+        finally:
+            self.drop()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name survive a power cut, where the system can do that for folders."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def remove_stale(folder: Path, name: str) -> None:
+    """Remove what killed processes left of a file of this name."""
+    for left in _temporary_files(folder, name):
+        with contextlib.suppress(OSError):
+            if time.time() - left.lstat().st_mtime > STALE_SECONDS:
+                left.unlink()
+
+
+def _temporary_files(folder: Path, name: str) -> Iterator[Path]:
+    start = f".{name}."
+    return (p for p in folder.iterdir() if p.name.startswith(start) and p.suffix == ".tmp")

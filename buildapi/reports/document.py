@@ -1,0 +1,60 @@
+"""Spell JSON for files: keys sorted, indented or compact, long lists piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+
+def encoded(value: Any, *, compact: bool) -> bytes:
+    """Encode, also what stored properties may hold: huge numbers, lone surrogates."""
+    options = orjson.OPT_SORT_KEYS | (0 if compact else orjson.OPT_INDENT_2)
+    try:
+        return orjson.dumps(value, option=options)
+    except TypeError:
+        separators = (",", ":") if compact else (",", ": ")
+        indent = None if compact else 2
+        text = json.dumps(value, sort_keys=True, indent=indent, separators=separators)
+        return text.encode()
+
+
+@attrs.define
+class ListDocument:
+    """A document with one long list, spelled without ever having all of it.
+
+    The pieces together are what ``encoded`` gives for the whole; what follows the list must
+    have names that sort behind its own.
+    """
+
+    _name: str
+    _compact: bool = False
+    _empty: bool = attrs.field(default=True, init=False)
+
+    def head(self) -> bytes:
+        """Begin."""
+        name = encoded(self._name, compact=True)
+        return b"{%s:[" % name if self._compact else b"{\n  %s: [" % name
+
+    def items(self, values: Iterable[Any]) -> bytes:
+        """Spell more of the list."""
+        return b"".join(map(self._item, values))
+
+    def _item(self, value: Any) -> bytes:
+        text = encoded(value, compact=self._compact)
+        comma, self._empty = b"" if self._empty else b",", False
+        return comma + text if self._compact else comma + b"\n    " + _deeper(text, b"    ")
+
+    def tail(self, rest: Mapping[str, Any]) -> bytes:
+        """End the list and spell what follows it."""
+        text = encoded(dict(rest), compact=self._compact)
+        end = b"]" if self._compact or self._empty else b"\n  ]"
+        return end + (b"," + text[1:] if rest else text[1:] if self._compact else b"\n}")
+
+
+def _deeper(text: bytes, indent: bytes) -> bytes:
+    """Indent further lines; within texts JSON has no line feeds."""
+    return text.replace(b"\n", b"\n" + indent)

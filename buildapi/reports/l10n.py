@@ -1,0 +1,80 @@
+"""The report of localised builds that went wrong, out of dumps of ended builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+WORDS = {
+    0: "OK",
+    1: "WARNINGS",
+    2: "FAILURE",
+    3: "SKIPPED",
+    4: "EXCEPTION",
+    5: "RETRY",
+    6: "CANCELLED",
+}
+NOT_REPORTED = (0, 5)
+PASSED_OVER = ("android",)
+"""Platforms whose localised builds are not reported."""
+
+NO_PACKAGE = "no package"
+NEEDED = ("branch", "platform", "locale", "log_url")
+
+
+@attrs.frozen
+class Entry:
+    """What the report says of a build: four lines."""
+
+    text: str
+
+
+@attrs.frozen
+class Lack:
+    """Why nothing is said of a build that should be in the report."""
+
+    text: str
+
+
+def report(builds: Iterable[Any]) -> Iterator[Entry | Lack]:
+    """Go through the builds of a dump; those the report is not about are passed over."""
+    for build in builds:
+        properties = build.get("properties") if isinstance(build, dict) else None
+        if not isinstance(properties, dict):
+            yield Lack(f"not a build with properties: {str(build)[:80]}")
+        elif _concerns(build, properties):
+            yield _entry(build, properties)
+
+
+def _concerns(build: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+    name, platform = properties.get("buildername"), properties.get("platform")
+    if name is None or platform is None or "l10n" not in str(name):
+        return False
+    return platform not in PASSED_OVER and build.get("result") not in NOT_REPORTED
+
+
+def _entry(build: Mapping[str, Any], properties: Mapping[str, Any]) -> Entry | Lack:
+    missing = [name for name in NEEDED if properties.get(name) is None]
+    if missing:
+        named = f"build {build.get('id')} ({properties['buildername']})"
+        return Lack(f"{named} has no {', '.join(missing)}")
+    branch, platform, locale, log_url = (_line(properties[name]) for name in NEEDED)
+    package = properties.get("packageUrl")
+    told = (
+        result_word(build.get("result")),
+        log_url,
+        NO_PACKAGE if package is None else _line(package),
+    )
+    return Entry("\n    ".join((f"{branch} {platform} {locale}", *told)) + "\n")
+
+
+def _line(value: Any) -> str:
+    return " ".join(str(value).split())
+
+
+def result_word(code: Any) -> str:
+    """Name a result code, also one that nobody knows."""
+    known = type(code) is int and code in WORDS
+    return WORDS[code] if known else f"UNKNOWN ({_line(code)})"
