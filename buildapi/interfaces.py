@@ -37,14 +37,14 @@ from buildapi.model.records import (
 from buildapi.model.reporting import (
     Attempt,
     ChangeFilter,
+    JobTime,
+    JobTimeFilter,
     PendingChange,
     Push,
     RequestRow,
     RowFilter,
     Span,
     StatusBuild,
-    TestTime,
-    TestTimeFilter,
     Waiting,
     WaitingFilter,
 )
@@ -280,7 +280,7 @@ class StatusReports(Protocol):
     ) -> AsyncIterator[Sequence[StatusBuild]]:
         """Give builds that started in a span; ``categories`` are SQL patterns, none for all."""
 
-    async def test_times(self, wanted: TestTimeFilter) -> Sequence[TestTime]:
+    async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
         """Give mean times of builders whose builds have test steps."""
 
     async def slaves(self, span: Span) -> Sequence[str]:

@@ -199,7 +199,7 @@ class StatusBuild:
 
 
 @attrs.frozen
-class TestTime:
+class JobTime:
     """What a builder's builds took in the mean, and the tests in them, in whole seconds."""
 
     builder: str
@@ -256,7 +256,7 @@ class RowFilter:
 
 
 @attrs.frozen
-class TestTimeFilter:
+class JobTimeFilter:
     """Which builds count for test times: all of it in the span, longer and shorter than bounds.
 
     ``categories`` are exact, none for all; ``step_patterns`` are SQL patterns.

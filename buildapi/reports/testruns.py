@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.reporting import TestTime
+from buildapi.model.reporting import JobTime
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 
@@ -122,7 +122,7 @@ PARTS = (
 )
 
 
-def entries_of(times: Sequence[TestTime], wanted: Wanted, rules: Classification) -> list[Entry]:
+def entries_of(times: Sequence[JobTime], wanted: Wanted, rules: Classification) -> list[Entry]:
     """Choose what is wanted, and gather it by suite where that is."""
     chosen = [t for t in sorted(times, key=lambda t: t.builder) if _fits(t, wanted, rules)]
     if wanted.group:
@@ -130,14 +130,14 @@ def entries_of(times: Sequence[TestTime], wanted: Wanted, rules: Classification)
     return [Entry(t.builder, t.total, t.test, rules.test_platform(t.builder)) for t in chosen]
 
 
-def _fits(time: TestTime, wanted: Wanted, rules: Classification) -> bool:
+def _fits(time: JobTime, wanted: Wanted, rules: Classification) -> bool:
     platform, btype = rules.test_platform(time.builder), rules.test_build_type(time.builder)
     return (not wanted.platform or wanted.platform == platform) and (
         not wanted.btype or wanted.btype == btype
     )
 
 
-def _suite(suite: str, times: Sequence[TestTime], wanted: Wanted) -> list[Entry]:
+def _suite(suite: str, times: Sequence[JobTime], wanted: Wanted) -> list[Entry]:
     """Give the mean of the means of the builders with a suite in their name, if there are any."""
     of = [t for t in times if suite in t.builder]
     if not of:

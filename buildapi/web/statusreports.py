@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from buildapi.interfaces import SchedulerReports, StatusReports
-from buildapi.model.reporting import Span, StatusBuild, TestTimeFilter
+from buildapi.model.reporting import JobTimeFilter, Span, StatusBuild
 from buildapi.reports.classification import unmatched
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
 from buildapi.reports.idlejobs import IdleJobs
@@ -141,7 +141,7 @@ class StatusReporting:
         )
 
         async def compute() -> Report:
-            asked = TestTimeFilter(
+            asked = JobTimeFilter(
                 Span(window.start, window.end),
                 (wanted.category,) if wanted.category else tests.categories,
                 tests.step_names,

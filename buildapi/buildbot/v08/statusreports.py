@@ -11,7 +11,7 @@ import attrs
 from buildapi.buildbot.v08.slices import Reading, likes, slices
 from buildapi.buildbot.v08.statusdb import utc_seconds
 from buildapi.db.sql import Database, Query, any_of, chunks
-from buildapi.model.reporting import NO_RESULT, Span, StatusBuild, TestTime, TestTimeFilter
+from buildapi.model.reporting import NO_RESULT, JobTime, JobTimeFilter, Span, StatusBuild
 
 STARTED = "b.starttime >= :start AND b.starttime < :end"
 BUILDS = "builds b JOIN builders bu ON bu.id = b.builder_id"
@@ -43,7 +43,7 @@ class SQLStatusReports:
             named = [_named(row, slaves.known, builders.known) for row in rows]
             yield [b for b in named if builder in (None, b.builder)]
 
-    async def test_times(self, wanted: TestTimeFilter) -> Sequence[TestTime]:
+    async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
         """Give mean times of builders whose builds have test steps."""
         reading, sums = Reading(self._status, self._rows), _Sums()
         builders = _Names(self._status, "builders")
@@ -155,7 +155,7 @@ SLAVES = Query(
 )
 
 
-def timed_builds(wanted: TestTimeFilter) -> tuple[Query[tuple[int, int, int]], dict[str, Any]]:
+def timed_builds(wanted: JobTimeFilter) -> tuple[Query[tuple[int, int, int]], dict[str, Any]]:
     """Spell builds that count: id, id of the builder, and seconds; -1 for one that goes on."""
     results, params = any_of("result", wanted.results)
     categories, of_categories = any_of("category", wanted.categories)
@@ -182,12 +182,12 @@ def _seconds(start: Any, end: Any) -> int:
     return -1 if began is None or ended is None else ended - began
 
 
-def _counts(took: int, wanted: TestTimeFilter) -> bool:
+def _counts(took: int, wanted: JobTimeFilter) -> bool:
     return wanted.longer < took < wanted.shorter
 
 
 def steps_of(
-    ids: Sequence[int], wanted: TestTimeFilter
+    ids: Sequence[int], wanted: JobTimeFilter
 ) -> tuple[Query[tuple[int, int]], dict[str, Any]]:
     """Spell the test steps of builds: id of the build, and seconds."""
     marks, params = any_of("id", ids)
@@ -215,9 +215,9 @@ class _Sums:
         self.wholes.setdefault(builder, {})[build_id] = took
         self.tests[builder] = self.tests.get(builder, 0) + tested
 
-    def means(self) -> list[TestTime]:
+    def means(self) -> list[JobTime]:
         return [
-            TestTime(
+            JobTime(
                 builder,
                 len(wholes),
                 sum(wholes.values()) / len(wholes),

@@ -1,0 +1,171 @@
+"""What names mean: the recorded farm's rules give its conformance table, ours fit the sample."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from buildapi.assembly.reporting import classification
+from buildapi.errors import ConfigError
+from buildapi.reports.classification import from_document, unmatched
+from buildapi.sample.catalog import BRANCHES, Builder, builders
+from tests.reports.recorded import rules
+
+# Contract, section 7.2: name, platform, build type, job type.
+NAMES = """
+Linux mozilla-central build | linux-mock | opt | build
+Linux x86-64 mozilla-central leak test build | linux-mock | debug | build
+Linux x86-64 mozilla-inbound debug asan build | linux-mock | opt | build
+Linux mozilla-central nightly | other | opt | build
+Android armv7 API 15+ mozilla-central debug build | linux-mock | opt | build
+Android 4.3 armv7 API 15+ mozilla-central opt test mochitest-1 | ubuntu64_vm | opt | unittest
+Android 4.3 armv7 API 15+ mozilla-central debug test mochitest-1 |ubuntu64_emulator_vm|debug|\
+unittest
+Ubuntu VM 12.04 mozilla-central opt test mochitest-1 | ubuntu32_vm | opt | unittest
+Ubuntu ASAN VM 12.04 x64 mozilla-central opt test reftest | ubuntu64_vm | opt | unittest
+Ubuntu VM large 12.04 x64 mozilla-central opt test gtest | ubuntu64_emulator_vm | opt | unittest
+Ubuntu HW 12.04 x64 mozilla-central pgo talos tp5o | ubuntu64_hw | opt | talos
+OS X 10.7 64-bit mozilla-central leak test build | lion | debug | build
+Rev7 MacOSX Yosemite 10.10.5 mozilla-central opt test mochitest-1 | yosemite | opt | unittest
+Windows 7 VM 32-bit mozilla-central opt test crashtest | other | opt | unittest
+WINNT 6.1 x86-64 mozilla-central leak test build | win2k8 | debug | build
+b2g_mozilla-central_macosx64_gecko build | lion | opt | build
+jetpack-mozilla-central-win7-ix-opt | win7-ix | null | null
+TB Linux comm-central build | linux-mock | opt | build
+Firefox mozilla-central linux l10n nightly | other | opt | repack
+Linux mozilla-central l10n dep | other | null | repack
+Linux x86-64 mozilla-central valgrind | linux-mock | null | null
+"""
+STORED = {
+    "projects/cedar": "cedar",
+    "Projects/Cedar": "cedar",
+    "birch": "birch",
+    "tryserver": "try",
+    "try-comm-central": "try-comm-central",
+    "mozilla-central-linux-opt-unittest": "mozilla-central",
+    "releases/mozilla-beta": "releases/mozilla-beta",
+    "releases/mozilla-1.9.2": "mozilla-1.9.2",
+    "l10n-central/de": "l10n-central",
+}
+# Section 7.3: what the order that was really used gives.
+ORDERED = {
+    "Android 4.3 armv7 API 11+ mozilla-central debug test mochitest-2": "ubuntu64_emulator_vm",
+    "b2g_mozilla-central_win32_gecko build": "win2k8",
+    "Android 4.0 armv7 API 10 mozilla-central build": "panda-android",
+}
+
+
+@pytest.mark.parametrize("line", NAMES.strip().splitlines())
+def test_the_conformance_table_holds(line: str) -> None:
+    name, *expected = (text.strip() for text in line.split("|"))
+    found = rules().platform(name), rules().build_type(name), rules().job_type(name)
+    assert [value or "null" for value in found] == expected
+
+
+@pytest.mark.parametrize(("stored", "name"), STORED.items())
+def test_stored_branches_are_shortened(stored: str, name: str) -> None:
+    assert rules().branch(stored) == name
+
+
+@pytest.mark.parametrize(("name", "platform"), ORDERED.items())
+def test_the_first_rule_that_matches_wins(name: str, platform: str) -> None:
+    assert rules().platform(name) == platform
+
+
+def test_nothing_is_of_nothing() -> None:
+    r = rules()
+    assert [r.platform(""), r.build_type(""), r.job_type(""), r.branch(""), r.branch(None)] == [
+        None
+    ] * 5
+    assert [r.silo(""), r.silo("unheard-of"), r.reason(None)] == [None] * 3
+    assert [r.test_platform(""), r.test_build_type("")] == ["other", "other"]
+
+
+def test_test_runs_are_told_apart_by_the_status_database() -> None:
+    r = rules()
+    assert r.test_platform("mozilla-central_fedora_test-xpcshell") == "xp"
+    assert r.test_platform("mozilla-central_w764_test-xpcshell") == "win764"
+    assert r.test_build_type("Ubuntu DEBUG opt") == "debug"
+
+
+def test_the_default_fits_the_sample_farm() -> None:
+    default = classification(None)
+    found = {
+        b.name: (default.build_type(b.name), default.job_type(b.name))
+        for b in builders(list(BRANCHES))
+        if b.branch in BRANCHES  # the rest is what idle slaves do
+    }
+    expected = {
+        b.name: (b.kind.value, _job(b)) for b in builders(list(BRANCHES)) if b.name in found
+    }
+    assert found == expected
+    assert not [name for name in found if default.platform(name) == default.fallback]
+
+
+def _job(builder: Builder) -> str:
+    if builder.suite is None:
+        return "build"
+    return "talos" if " talos " in builder.name else "unittest"
+
+
+BROKEN = [
+    ({"platform": {}}, "[[platform]] must be a list of tables"),
+    ({"platform": [{"patterns": []}]}, "[[platform]] needs a text name"),
+    ({"platform": [{"name": "a", "patterns": "x"}]}, "[[platform]] a patterns must be a list"),
+    ({"branch": [{"name": "a", "patterns": ["("]}]}, "[[branch]] a: '(' is no regular expression"),
+    ({"pools": []}, "[pools] must be a table"),
+    ({"pools": {"names": ["a"], "default": "b"}}, "[pools] names no 'b': it has a"),
+    ({"pending_pool": [{"name": "b"}]}, "[pools] names no 'b'"),
+    ({"buildset_reason": [{"name": "a"}]}, "[[buildset_reason]] a needs a text pattern"),
+    ({"waittimes_report": {"reason_not_like": [1]}}, "[waittimes_report] reason_not_like must"),
+    ({"waittimes_report": {"buildername_exclude": ["("]}}, "buildername_exclude: '(' is no"),
+    ({"testruns": {"min_seconds": -1}}, "[testruns] min_seconds must be a whole number from 0"),
+    ({"testruns": {"results": ["a"]}}, "[testruns] results must be a list of whole numbers"),
+    ({"platform_options": {"fallback": 1}}, "platform_options needs a text fallback"),
+]
+
+
+@pytest.mark.parametrize(("document", "message"), BROKEN)
+def test_what_is_wrong_is_named(document: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_document(document, "rules.toml")
+    [line] = str(caught.value).splitlines()
+    assert line.startswith("rules.toml: ")
+    assert message in line
+
+
+def test_all_errors_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_document({"platform": 1, "branch": 2}, "rules.toml")
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_empty_document_classifies_nothing_and_fails_nothing() -> None:
+    empty = from_document({}, "rules.toml")
+    assert empty.platform("Linux build") == "other"
+    assert empty.pools.of_builder("Linux build") is None
+    assert empty.branch("Try") == "try"
+
+
+@pytest.mark.parametrize("name", ["a" * 100_000, "Linux " * 20_000, "\x00\ud800\n" * 1000])
+def test_hostile_names_take_no_time(name: str) -> None:
+    began = time.process_time()
+    for each in (rules(), classification(None)):
+        each.platform(name)
+        each.build_type(name)
+        each.job_type(name)
+    assert time.process_time() - began < 2
+
+
+def test_names_without_a_rule_are_listed() -> None:
+    found = unmatched(
+        rules(), ["TB Linux comm-central build", "b", "a", "a"], ["t-xp32-ix-001", "s"]
+    )
+    assert found == {
+        "platform": ["a", "b"],
+        "build_type": ["a", "b"],
+        "job_type": ["a", "b"],
+        "slave_silo": ["s"],
+    }
