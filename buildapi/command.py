@@ -16,13 +16,14 @@ import click
 
 from buildapi.cli.l10n import l10n_report
 from buildapi.cli.mailwaittimes import mail_waittimes
+from buildapi.cli.names import names
 from buildapi.cli.progress import progress_on
 from buildapi.config import Config, load
 from buildapi.errors import ConfigError
 from buildapi.model.dumps import Window
 from buildapi.reports.dumps import DAY, HOUR, window
 
-COMMANDS: Sequence[click.Command] = (l10n_report, mail_waittimes)
+COMMANDS: Sequence[click.Command] = (l10n_report, mail_waittimes, names)
 """The commands that need no database."""
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
