@@ -112,7 +112,7 @@ def read_report(document: Any) -> WaitTimes:
             otherplatforms=_lines(document, "otherplatforms"),
             unknownbuilders=_lines(document, "unknownbuilders"),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as e:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as e:
         raise NoReportError(f"not a wait-time report: {type(e).__name__}: {e}") from e
 
 

@@ -1,0 +1,84 @@
+"""The command as its users run it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import attrs
+
+COMMAND = str(Path(sys.executable).with_name("buildapi"))
+
+
+@attrs.frozen
+class Done:
+    """What a command left."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+def buildapi(*arguments: str | Path, folder: Path | None = None) -> Done:
+    """Run the command to its end."""
+    done = subprocess.run(
+        [COMMAND, *map(str, arguments)], cwd=folder, capture_output=True, timeout=60, check=False
+    )
+    return Done(done.returncode, done.stdout, done.stderr.decode())
+
+
+@attrs.define
+class Web:
+    """A web server that gives the same answer, after some failures; ``asked`` are the paths."""
+
+    answer: Any
+    failures: int = 0
+    asked: list[str] = attrs.field(factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/buildapi/reports/waittimes"
+
+    def reply(self, path: str) -> tuple[int, bytes]:
+        self.asked.append(path)
+        if len(self.asked) <= self.failures:
+            return 503, b"not now"
+        text = self.answer
+        return 200, text if isinstance(text, bytes) else json.dumps(text).encode()
+
+
+@contextmanager
+def web(answer: Any, failures: int = 0) -> Iterator[Web]:
+    """Run a web server on a free port."""
+    state = Web(answer, failures)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = state.reply(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.port = server.server_port
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
