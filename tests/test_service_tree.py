@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from buildapi.assembly import assemble
@@ -65,6 +66,15 @@ def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
     parts = ["broker", "sample farm", "directory", "finisher", "outbox", "agent", "http"]
     assert names(program) == [*POOLS, *REPORTS, *parts]
+
+
+def test_dumps_are_a_part_where_a_folder_is_named(tmp_path: Path) -> None:
+    config = real(tmp_path, "api")
+    dumps = attrs.evolve(config.dumps, folder=tmp_path / "dumps")
+    parts = ["broker", "directory", "dumps", "finisher", "outbox", "http"]
+    assert names(built(attrs.evolve(config, dumps=dumps))) == [*POOLS, *REPORTS, *parts]
+    agent = attrs.evolve(real(tmp_path, "agent"), dumps=dumps)
+    assert "dumps" not in names(built(agent))
 
 
 @pytest.mark.parametrize("url", ["amqp://u@127.0.0.1:1/", "amqps://u@127.0.0.1:1/v"])

@@ -130,17 +130,17 @@ def test_nothing_selected_is_said(visit: Visit) -> None:
 
 def test_rows_are_searched_and_links_keep_the_search(open_plain: Open, client: Client) -> None:
     day, items = day_of_rows(client)
-    builder = items[0]["buildername"]
+    word = items[0]["buildername"].split()[-1]  # of letters: in no revision
     page = open_plain(f"/self-serve/{BRANCH}?date={day}")
     before = page.locator("#list tbody tr").count()
 
-    page.get_by_role("searchbox").fill(builder)
+    page.get_by_role("searchbox").fill(word)
     page.get_by_role("search").get_by_role("button", name="show").click()
 
-    expect(page.get_by_role("searchbox")).to_have_value(builder)
+    expect(page.get_by_role("searchbox")).to_have_value(word)
     found = first_cells(page, "builder")
     assert 0 < len(found) < before
-    assert set(found) == {builder}
+    assert all(word in builder for builder in found)
     page.get_by_role("columnheader", name="Submitted").get_by_role("link").click()
     assert first_cells(page, "builder") == found
     assert f"date={day}" in page.url

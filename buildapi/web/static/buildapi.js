@@ -67,7 +67,7 @@
 
   /* Put the new content of an element in place; what people do in it meanwhile stays. */
   async function refresh(id, url = location.href) {
-    const since = Date.now() - 5000;
+    const since = Date.now() - 20000;
     const page = await fetched(url);
     const old = document.getElementById(id), fresh = page.getElementById(id);
     if (!fresh || !old) return;

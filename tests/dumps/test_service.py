@@ -1,0 +1,218 @@
+"""Dumps that are written regularly: what is in the folder, and what a failure leaves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+
+from buildapi.assembly.dumping import Dumper
+from buildapi.assembly.dumps import Dumps
+from buildapi.config import Dumps as Settings
+from buildapi.errors import DatabaseUnavailable
+from buildapi.files import STALE_SECONDS
+from buildapi.model.dumps import EndedBuild, StartedRequest, Window
+from buildapi.model.farmwide import BranchFilter, PendingEntry, Portion, RunningBuild
+from tests.farmwide.doubles import RUNNING, WAITING
+from tests.reactor import twisted_test, until
+
+NOW = 1_700_000_000.5
+BUILDS = [
+    EndedBuild(i, i, 1, 1, 1, 1_699_999_000 + i, 1_699_999_900, 0, "due", PROPERTIES)
+    for i, PROPERTIES in enumerate([(("buildername", '"linux"'), ("bad", "{"))] * 250)
+]
+NAMES = ["builds-4hr.js.gz", "builds-pending.js", "builds-running.js"]
+
+
+@attrs.define
+class MemoryFarm:
+    """What dumps read, in memory; ``error`` is raised instead of ended builds."""
+
+    error: Exception | None = None
+    windows: list[Window] = attrs.field(factory=list)
+    reads: list[int] = attrs.field(factory=list)
+    hold: Deferred[None] | None = None
+
+    async def ids(self, window: Window) -> Sequence[int]:
+        if self.error is not None:
+            raise self.error
+        self.windows.append(window)
+        return [b.id for b in BUILDS]
+
+    async def builds(self, ids: Sequence[int]) -> Sequence[EndedBuild]:
+        self.reads.append(len(ids))
+        if self.hold is not None:
+            await self.hold
+        return [BUILDS[i] for i in ids]
+
+    async def started(self, numbers: Sequence[int], low: int, high: int) -> list[StartedRequest]:
+        start = BUILDS[numbers[0]].starttime or 0
+        return [StartedRequest(4711, "linux", numbers[0], start + 0.84, 1_699_998_000)]
+
+    async def pending(self, _branches: BranchFilter, _portion: Portion) -> Sequence[PendingEntry]:
+        return [WAITING]
+
+    async def running(self, _branches: BranchFilter, _portion: Portion) -> Sequence[RunningBuild]:
+        return [RUNNING]
+
+
+async def branches() -> Sequence[str]:
+    return ["try", "cedar"]
+
+
+def make(farm: MemoryFarm, folder: Path, clock: Any = None, **settings: Any) -> Dumps:
+    from twisted.internet import reactor
+
+    source: Any = farm
+    wanted = {"folder": folder, "seconds": 300, "hours": 4, "compact": False, **settings}
+    dumper = Dumper(reactor, source, source, source, branches)
+    return Dumps(clock or reactor, dumper, folder, Settings(**wanted), lambda: NOW)
+
+
+async def rounds(dumps: Dumps, number: int) -> None:
+    await until(lambda: dumps.rounds >= number)
+
+
+Check = Callable[[Dumps], Awaitable[None]]
+
+
+async def running(dumps: Dumps, check: Check) -> None:
+    """Run a service until its first round, and while something is looked at."""
+    dumps.startService()
+    try:
+        await rounds(dumps, 1)
+        await check(dumps)
+    finally:
+        dumps.stopService()
+
+
+@twisted_test(20)
+async def test_the_folder_gets_three_files(
+    tmp_path: Path, logged_errors: list[dict[str, Any]]
+) -> None:
+    farm, folder = MemoryFarm(), tmp_path / "made" / "dumps"
+
+    async def check(dumps: Dumps) -> None:
+        assert sorted(os.listdir(folder)) == NAMES
+        builds = json.loads(gzip.decompress((folder / NAMES[0]).read_bytes()))
+        assert farm.windows == [Window(int(NOW) - 4 * 3600, int(NOW))]
+        assert (builds["starttime"], builds["endtime"]) == (int(NOW) - 4 * 3600, int(NOW))
+        assert [b["id"] for b in builds["builds"]] == [b.id for b in BUILDS]
+        first, second = builds["builds"][:2]
+        assert first["properties"] == {"buildername": "linux"}
+        assert (first["request_ids"], first["requesttime"]) == ([4711], 1_699_998_000)
+        assert (second["request_ids"], second["requesttime"]) == ([], None)
+        pending = json.loads((folder / NAMES[1]).read_text())
+        assert list(pending["pending"]) == ["cedar"]
+        assert list(json.loads((folder / NAMES[2]).read_text())["running"]) == ["try"]
+        assert [(s.name, s.age(NOW + 5), s.last_error) for s in dumps.statuses()] == [
+            (name, 5, None) for name in NAMES
+        ]
+
+    await running(make(farm, folder), check)
+
+
+@twisted_test(20)
+async def test_builds_are_read_a_hundred_at_a_time(tmp_path: Path) -> None:
+    farm = MemoryFarm()
+
+    async def check(_dumps: Dumps) -> None:
+        assert farm.reads == [100, 100, 50]
+
+    await running(make(farm, tmp_path), check)
+
+
+@twisted_test(20)
+async def test_a_dump_that_fails_leaves_the_last_good_one_and_the_others(tmp_path: Path) -> None:
+    farm = MemoryFarm(DatabaseUnavailable("the status database does not answer"))
+    good = tmp_path / NAMES[0]
+    good.write_bytes(b"good")
+    os.utime(good, (NOW - 60, NOW - 60))
+
+    async def check(dumps: Dumps) -> None:
+        assert good.read_bytes() == b"good"
+        assert sorted(os.listdir(tmp_path)) == NAMES
+        builds, pending, _ = dumps.statuses()
+        assert (builds.age(NOW), builds.last_error, builds.last_error_at) == (
+            60,
+            "the status database does not answer",
+            NOW,
+        )
+        assert (pending.age(NOW), pending.last_error) == (0, None)
+
+    await running(make(farm, tmp_path), check)
+
+
+@twisted_test(20)
+async def test_what_nobody_expected_is_logged_and_the_rest_goes_on(
+    tmp_path: Path, logged_errors: list[dict[str, Any]]
+) -> None:
+    async def check(dumps: Dumps) -> None:
+        assert [e["log_format"] for e in logged_errors] == ["dumps: {name} not written"]
+        logged_errors.clear()
+        assert sorted(os.listdir(tmp_path)) == NAMES[1:]
+        assert dumps.statuses()[0].age(NOW) is None
+
+    await running(make(MemoryFarm(ZeroDivisionError()), tmp_path), check)
+
+
+@twisted_test(20)
+async def test_it_is_done_again_after_a_while(tmp_path: Path) -> None:
+    clock = task.Clock()
+    dumps = make(MemoryFarm(), tmp_path, clock, hours=24, compact=True)
+
+    async def check(_dumps: Dumps) -> None:
+        assert (tmp_path / "builds-24hr.js.gz").exists()
+        assert (tmp_path / NAMES[1]).read_text().count("\n") == 1
+        (tmp_path / NAMES[1]).write_text("old")
+        await until(lambda: bool(clock.getDelayedCalls()))
+        clock.advance(300)
+        await rounds(dumps, 2)
+        assert (tmp_path / NAMES[1]).read_text() != "old"
+        await until(lambda: bool(clock.getDelayedCalls()))
+
+    await running(dumps, check)
+    assert not clock.getDelayedCalls()
+
+
+@twisted_test(20)
+async def test_what_a_killed_process_left_is_tidied_up(tmp_path: Path) -> None:
+    old = time.time() - STALE_SECONDS - 60
+    for name in (f".{NAMES[0]}.ab12.tmp", ".another.tmp"):
+        (tmp_path / name).write_text("part")
+        os.utime(tmp_path / name, (old, old))
+
+    async def check(_dumps: Dumps) -> None:
+        assert sorted(os.listdir(tmp_path)) == [".another.tmp", *NAMES]
+
+    await running(make(MemoryFarm(), tmp_path), check)
+
+
+@twisted_test(20)
+async def test_stopping_in_the_middle_leaves_no_part(tmp_path: Path) -> None:
+    farm = MemoryFarm(hold=Deferred())
+    dumps = make(farm, tmp_path)
+    dumps.startService()
+    await until(lambda: bool(farm.reads))
+    assert os.listdir(tmp_path) != []
+    dumps.stopService()
+    await until(lambda: not [n for n in os.listdir(tmp_path) if n.endswith(".tmp")])
+    assert os.listdir(tmp_path) == []
+
+
+@twisted_test(20)
+async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    async def check(dumps: Dumps) -> None:
+        assert all("file" in (s.last_error or "") for s in dumps.statuses())
+
+    await running(make(MemoryFarm(), tmp_path / "file" / "dumps"), check)
