@@ -63,6 +63,7 @@
 
   const CONTROLS = "a, button, input, select, textarea, [tabindex]";
   const TYPED = "input:not([type=submit], [type=hidden], [type=checkbox]), select, textarea";
+  const SETTLED = 4000;            // after two looks of the service, what is on the page is known to it
   const heard = [];                // what events told lately: an answer may be older than they are
 
   /* Put the new content of an element in place; what people do in it meanwhile stays. */
@@ -496,6 +497,7 @@
     source.addEventListener("hello", () => {
       arrived();
       if (first) again();                                  // what changed since the page was made
+      if (first) setTimeout(again, SETTLED);               // what was there too shortly to be told of
       first = false;
     });
     source.addEventListener("reset", () => { arrived(); again(); });
