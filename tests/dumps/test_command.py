@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -42,9 +43,8 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_builds_by_hand(farm: Path) -> None:
     done = buildapi("dump", "builds", "--days", "30", folder=farm)
     document = json.loads(done.out)
-    ended = Seed(f"sqlite:///{farm / 'status.sqlite'}").rows(
-        "SELECT id FROM builds WHERE endtime IS NOT NULL"
-    )
+    with contextlib.closing(Seed(f"sqlite:///{farm / 'status.sqlite'}")) as status:
+        ended = status.rows("SELECT id FROM builds WHERE endtime IS NOT NULL")
     assert done.code == 0
     assert sorted(b["id"] for b in document["builds"]) == sorted(r["id"] for r in ended)
     assert len(ended) > BUILDS // 2
@@ -61,11 +61,12 @@ def test_builds_by_hand(farm: Path) -> None:
 
 def test_requests_are_those_of_the_scheduler_database(farm: Path) -> None:
     (build, *_) = json.loads(buildapi("dump", "builds", "--days", "30", folder=farm).out)["builds"]
-    rows = Seed(f"sqlite:///{farm / 'scheduler.sqlite'}").rows(
-        "SELECT br.buildername, b.number, br.submitted_at FROM buildrequests br"
-        " JOIN builds b ON b.brid = br.id WHERE br.id = %s",
-        build["request_ids"][0],
-    )
+    with contextlib.closing(Seed(f"sqlite:///{farm / 'scheduler.sqlite'}")) as scheduler:
+        rows = scheduler.rows(
+            "SELECT br.buildername, b.number, br.submitted_at FROM buildrequests br"
+            " JOIN builds b ON b.brid = br.id WHERE br.id = %s",
+            build["request_ids"][0],
+        )
     found = {(r["buildername"], r["number"], int(r["submitted_at"])) for r in rows}
     wanted = build["properties"]["buildername"], build["buildnumber"], build["requesttime"]
     assert wanted in found
