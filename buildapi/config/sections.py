@@ -64,6 +64,25 @@ class Service:
     data: Path = field(metadata=key(folder, "data"))
     drain_seconds: float = field(metadata=key(seconds(0, 600), 30))
     name: str = field(metadata=key(host_name, ""))
+    heartbeat_seconds: float = field(metadata=key(seconds(1, 300), 10))
+
+
+@frozen
+class Log:
+    """What is logged, where and how."""
+
+    level: str = field(metadata=key(choice("debug", "info", "warn", "error"), "info"))
+    format: str = field(metadata=key(choice("text", "json"), "text"))
+    file: Path | None = field(metadata=key(optional(log_file), ""))
+
+
+@frozen
+class Ops:
+    """How the program is watched."""
+
+    listen: tuple[str, ...] = field(metadata=key(many(endpoint), []))
+    probe_seconds: float = field(metadata=key(seconds(0, 86_400), 60))
+    trail_days: int = field(metadata=key(whole(1, 3650), 30))
 
 
 @frozen
@@ -86,7 +105,10 @@ class Web:
     idle_seconds: float = field(metadata=key(seconds(1, 3600), 60))
     answer_seconds: float = field(metadata=key(seconds(0.1, 300), 5))
     cache_seconds: float = field(metadata=key(seconds(0, 60), 2))
+    linger_seconds: float = field(metadata=key(seconds(0, 60), 2))
     access_log: Path | None = field(metadata=key(optional(log_file), ""))
+    tokens: bool = field(metadata=key(flag, True))
+    token_days: int = field(metadata=key(whole(1, 3650), 90))
     form_secret: Secret | None = field(metadata=secret())
 
 
@@ -253,6 +275,8 @@ class Config:
     """Everything the file says; ``warnings`` are lines to log at start."""
 
     service: Service
+    log: Log
+    ops: Ops
     web: Web
     limits: Limits
     databases: Databases
@@ -271,6 +295,8 @@ class Config:
 
 SECTIONS: dict[str, type] = {
     "service": Service,
+    "log": Log,
+    "ops": Ops,
     "web": Web,
     "limits": Limits,
     "broker": Broker,

@@ -10,7 +10,16 @@ from buildapi.db.sql import Database, MissingTableError, Statement
 from buildapi.errors import ConfigError
 
 MARKERS = "buildapi_markers"
-JOBS = ("jobrequests", "buildapi_jobs", "buildapi_keys", "buildapi_progress", "buildapi_branches")
+JOBS = (
+    "jobrequests",
+    "buildapi_jobs",
+    "buildapi_keys",
+    "buildapi_progress",
+    "buildapi_branches",
+    "buildapi_processes",
+    "buildapi_trail",
+    "buildapi_tokens",
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 

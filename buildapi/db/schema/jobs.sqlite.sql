@@ -1,4 +1,4 @@
--- Jobs database, version 3 (2 lacked the branches, 1 the keys and the progress too), SQLite.
+-- Jobs database, version 4 (3 lacked processes, trail and tokens, 2 the branches too, 1 all but the first two), SQLite.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -71,3 +71,63 @@ CREATE TABLE IF NOT EXISTS buildapi_branches (
 );
 
 CREATE INDEX IF NOT EXISTS buildapi_branches_branch ON buildapi_branches (branch, request_id);
+
+-- What each process of this program says of itself every few seconds; one that ends in order
+-- deletes its row.
+--   instance    its own among all that ever were
+--   name        the host's, as [service] name says
+--   roles       api, agent or both, with a comma between
+--   state       starting, running or draining
+--   beat_at     when it said so (seconds since the epoch, by its own clock, as is started_at)
+--   detail      what it has in hand and whom it does not reach, a JSON object in plain ASCII
+CREATE TABLE IF NOT EXISTS buildapi_processes (
+    instance VARCHAR(191) NOT NULL PRIMARY KEY,
+    name VARCHAR(1000) NOT NULL,
+    pid INTEGER NOT NULL,
+    version VARCHAR(40) NOT NULL,
+    roles VARCHAR(40) NOT NULL,
+    state VARCHAR(10) NOT NULL,
+    started_at INTEGER NOT NULL,
+    beat_at INTEGER NOT NULL,
+    detail TEXT NOT NULL
+);
+
+-- What happened to each job request on its way, for who asks what became of it; old rows are
+-- deleted by the program.
+--   at          milliseconds since the epoch, by the clock of host
+--   part        http, outbox, agent or finisher
+--   event       a short word; detail tells more
+--   trace       id of the HTTP request it began with
+CREATE TABLE IF NOT EXISTS buildapi_trail (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    host VARCHAR(1000) NOT NULL,
+    part VARCHAR(20) NOT NULL,
+    event VARCHAR(40) NOT NULL,
+    trace VARCHAR(64) NOT NULL,
+    detail TEXT NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS buildapi_trail_request_id ON buildapi_trail (request_id);
+
+CREATE INDEX IF NOT EXISTS buildapi_trail_at ON buildapi_trail (at);
+
+-- Tokens that programs show in place of a password.  Of each only the digest is kept, 64 hex
+-- digits, which is of no use to who reads it.
+--   who         for whom it stands
+--   label       what its owner calls it
+--   expires_at  when it ends (seconds since the epoch, as are created_at and used_at)
+CREATE TABLE IF NOT EXISTS buildapi_tokens (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest CHAR(64) NOT NULL,
+    who VARCHAR(512) NOT NULL,
+    label VARCHAR(200) NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+);
+
+CREATE UNIQUE INDEX IF NOT EXISTS buildapi_tokens_digest ON buildapi_tokens (digest);
+
+CREATE INDEX IF NOT EXISTS buildapi_tokens_who ON buildapi_tokens (who);

@@ -1,0 +1,32 @@
+"""The roles of the program: what its parts may ask of each other."""
+
+from buildapi.interfaces.farm import (
+    Builds,
+    Directory,
+    Farm,
+    FarmWideReads,
+    Observer,
+    RecentBuilds,
+    SchedulerReports,
+    StatusReports,
+)
+from buildapi.interfaces.jobs import Broker, Consumer, JobStore
+from buildapi.interfaces.ops import Roster, TokenStore, Trail, TrailStore
+
+__all__ = [
+    "Broker",
+    "Builds",
+    "Consumer",
+    "Directory",
+    "Farm",
+    "FarmWideReads",
+    "JobStore",
+    "Observer",
+    "RecentBuilds",
+    "Roster",
+    "SchedulerReports",
+    "StatusReports",
+    "TokenStore",
+    "Trail",
+    "TrailStore",
+]

@@ -1,0 +1,80 @@
+"""What the program knows of itself: its processes, what became of jobs on their way, tokens."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import attrs
+
+
+class ProcessState(enum.Enum):
+    """Where a process is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+@attrs.frozen
+class Beat:
+    """What a process says of itself regularly; times are seconds since the epoch.
+
+    ``instance`` is its own among all that ever were.  ``in_hand`` counts the messages it has not
+    settled, ``jobs`` are ids of job requests among them, not necessarily all.  ``unreachable``
+    are masters that do not answer it, of ``masters`` it asked; both are None where it asks none.
+    """
+
+    instance: str
+    name: str
+    pid: int
+    version: str
+    roles: Sequence[str]
+    state: ProcessState
+    started_at: int
+    beat_at: int
+    in_hand: int = 0
+    jobs: Sequence[int] = ()
+    masters: int | None = None
+    unreachable: Sequence[str] | None = None
+
+
+class Part(enum.Enum):
+    """Which part of the program noted something of a job request."""
+
+    HTTP = "http"
+    OUTBOX = "outbox"
+    AGENT = "agent"
+    FINISHER = "finisher"
+
+
+@attrs.frozen
+class TrailEntry:
+    """Something that happened to a job request; ``at`` is in seconds since the epoch, with parts.
+
+    ``trace`` is the id of the HTTP request it began with, empty where that is not known.
+    """
+
+    job_id: int
+    at: float
+    host: str
+    part: Part
+    event: str
+    detail: str = ""
+    trace: str = ""
+
+
+@attrs.frozen
+class Token:
+    """A token that stands for its user until ``expires_at``; only its digest is kept.
+
+    Times are seconds since the epoch; ``used_at`` is exact to the minute,
+    None before the first use.
+    """
+
+    id: int
+    who: str
+    label: str
+    created_at: int
+    expires_at: int
+    used_at: int | None = None
