@@ -37,6 +37,7 @@ setup(
         "msgspec>=0.19,<1",
         "multipart>=1.2,<3",
         "orjson>=3.10,<4",
+        "prometheus-client>=0.21,<1",
         "PyMySQL>=1.1,<2",
         "treq>=24.9",
         "Twisted[tls]>=24.11",
