@@ -54,6 +54,7 @@ setup(
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
             "pytest-xdist>=3.6",
+            "PyYAML>=6,<7",
             "rich>=13",
             "cryptography>=43",
             "tinyhtml5>=2,<3",
