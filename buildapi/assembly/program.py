@@ -94,6 +94,9 @@ class Assembly:
             prepare=self._prepare,
             workers=self._workers(),
             ready=self._ready,
+            admit=self._admit,
+            takers=self._takers(),
+            drain_seconds=self.config.service.drain_seconds,
         )
         for warning in self.config.warnings:
             log.warn("{warning}", warning=warning)
@@ -111,6 +114,14 @@ class Assembly:
     def _doors(self) -> list[Service]:
         ops = [self.ops_listener] if self.config.ops.listen else []
         return [*ops, *([self.listener] if self.has("api") else [])]
+
+    def _takers(self) -> list[Service]:
+        http = [self.listener] if self.has("api") else []
+        return [*http, *([self.agent] if self.has("agent") else [])]
+
+    def _admit(self) -> None:
+        if self.has("api"):
+            self.listener.admit()
 
     # --- what the rest stands on
 
@@ -303,7 +314,8 @@ class Assembly:
     @cached_property
     def listener(self) -> Listener:
         """The HTTP side."""
-        return self._listener(self.routes(), self.config.web.listen, self.watching.traffic)
+        web, traffic = self.config.web, self.watching.traffic
+        return self._listener(self.routes(), web.listen, traffic, web.linger_seconds, held=True)
 
     @cached_property
     def ops_listener(self) -> Listener:
@@ -314,7 +326,13 @@ class Assembly:
         return made
 
     def _listener(
-        self, routes: Sequence[Any], endpoints: Sequence[str], traffic: Traffic
+        self,
+        routes: Sequence[Any],
+        endpoints: Sequence[str],
+        traffic: Traffic,
+        linger: float = 0.0,
+        *,
+        held: bool = False,
     ) -> Listener:
         web = self.config.web
         policy = Policy(
@@ -333,7 +351,7 @@ class Assembly:
             traffic=traffic,
         )
         drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, endpoints, traffic, drain, self._let_go)
+        return Listener(self.reactor, served, endpoints, traffic, drain, self._let_go, linger, held)
 
     def _let_go(self) -> None:
         """End what only waits: we are stopping."""

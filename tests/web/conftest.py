@@ -68,6 +68,8 @@ class Settings:
     answer_seconds: float = 3
     cache_seconds: float = 2
     drain_seconds: float = 3
+    linger_seconds: float = 0
+    held: bool = False
     count_max: int = 100
     jobs_page: int = 1000
     access_log: Path | None = None
@@ -195,7 +197,16 @@ def build(settings: Settings) -> Served:
         watch.close()
         events.close()
 
-    listener = Listener(reactor, http, settings.listen, traffic, drain, let_go)
+    listener = Listener(
+        reactor,
+        http,
+        settings.listen,
+        traffic,
+        drain,
+        let_go,
+        settings.linger_seconds,
+        settings.held,
+    )
     return Served(
         listener,
         routes,
