@@ -97,6 +97,7 @@ class Assembly:
             admit=self._admit,
             takers=self._takers(),
             drain_seconds=self.config.service.drain_seconds,
+            turned=self.watching.turned,
         )
         for warning in self.config.warnings:
             log.warn("{warning}", warning=warning)
