@@ -145,6 +145,8 @@ PAGES: Mapping[str, Place] = {
     "recent on a slave": Place("/recent/{slave}"),
     "farm-wide revision": Place("/revision/{branch}/{revision}"),
     "pushes": Place("/pushes"),
+    "status": Place("/status"),
+    "readiness": Place("/readyz"),
     "reports": Place("/reports"),
     "waittimes": Place("/reports/waittimes/testpool"),
     "report of pushes": Place("/reports/pushes"),
