@@ -68,11 +68,9 @@ class Service:
         cls, url: str, headers: Mapping[str, str], seconds: float, *, ca: str, proxies: bool
     ) -> Service:
         """Get ready to ask; :raises CheckError: the file of the authority cannot be used."""
-        handlers = [
-            _Stay(),
-            urllib.request.ProxyHandler(None if proxies else {}),
-            urllib.request.HTTPSHandler(context=_trust(ca)),
-        ]
+        handlers = [_Stay(), urllib.request.ProxyHandler(None if proxies else {})]
+        if url.startswith("https:"):
+            handlers.append(urllib.request.HTTPSHandler(context=_trust(ca)))
         opener = urllib.request.build_opener(*handlers)
         return cls(url, headers, opener, seconds, time.monotonic() + seconds)
 
@@ -111,7 +109,8 @@ class Service:
 
     def _open(self, request: urllib.request.Request) -> Any:
         try:
-            return self.opener.open(request, timeout=self.seconds)
+            # A little more: the deadline of all of it says what happened, and says it alike.
+            return self.opener.open(request, timeout=self.seconds + 1)
         except urllib.error.HTTPError as e:
             return e  # an answer as well
 
