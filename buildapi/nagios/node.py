@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ class Node:
         value = self.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._odd("a number")
-        if not math.isfinite(value) or abs(value) > NUMBER_MAX:
+        if not -NUMBER_MAX <= value <= NUMBER_MAX:  # nor is what is not a number
             raise CheckError(f"{self.path} is out of bounds")
         return max(value, 0)
 
