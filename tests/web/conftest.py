@@ -12,6 +12,7 @@ import pytest
 import pytest_twisted
 
 from buildapi.model.health import Health
+from buildapi.ops.look import FarmLook
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
@@ -67,6 +68,8 @@ class Settings:
     answer_seconds: float = 3
     cache_seconds: float = 2
     drain_seconds: float = 3
+    linger_seconds: float = 0
+    held: bool = False
     count_max: int = 100
     jobs_page: int = 1000
     access_log: Path | None = None
@@ -155,7 +158,8 @@ def build(settings: Settings) -> Served:
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
-    shown = Home(directory, farm, jobs, answers, pages, lambda: [Health("broker", True, "here")])
+    look = FarmLook(directory, farm, pages.now).look
+    shown = Home(directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")])
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
     counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
@@ -193,7 +197,16 @@ def build(settings: Settings) -> Served:
         watch.close()
         events.close()
 
-    listener = Listener(reactor, http, settings.listen, traffic, drain, let_go)
+    listener = Listener(
+        reactor,
+        http,
+        settings.listen,
+        traffic,
+        drain,
+        let_go,
+        settings.linger_seconds,
+        settings.held,
+    )
     return Served(
         listener,
         routes,
