@@ -26,7 +26,12 @@ setup(
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
         "buildapi.web": ["templates/*.html", "static/*"],
     },
-    entry_points={"console_scripts": ["buildapi = buildapi.command:root"]},
+    entry_points={
+        "console_scripts": [
+            "buildapi = buildapi.command:root",
+            "check_buildapi = buildapi.nagios.command:main",
+        ]
+    },
     python_requires=">=3.11",
     install_requires=[
         "attrs>=23.2",
@@ -45,11 +50,13 @@ setup(
         "tzdata",
     ],
     extras_require={
+        "nagios": ["nagiosplugin>=1.4,<2"],
         "progress": ["rich>=13"],
         "test": [
             "aiosmtpd>=1.4.6,<2",
             "axe-playwright-python>=0.1.4,<0.2",
             "hypothesis>=6.100",
+            "nagiosplugin>=1.4,<2",
             "playwright>=1.55",
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
@@ -61,6 +68,7 @@ setup(
         ],
         "dev": [
             "mypy>=1.15",
+            "nagiosplugin-stubs>=0.7",
             "pre-commit>=4",
             "ruff>=0.11",
             "types-PyMySQL>=1.1",
