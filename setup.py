@@ -55,6 +55,7 @@ setup(
         "test": [
             "aiosmtpd>=1.4.6,<2",
             "axe-playwright-python>=0.1.4,<0.2",
+            "build>=1.2,<2",
             "hypothesis>=6.100",
             "nagiosplugin>=1.4,<2",
             "playwright>=1.55",
@@ -63,6 +64,7 @@ setup(
             "pytest-xdist>=3.6",
             "PyYAML>=6,<7",
             "rich>=13",
+            "supervisor>=4.3,<5",
             "cryptography>=43",
             "tinyhtml5>=2,<3",
         ],

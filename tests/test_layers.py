@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
         "interfaces",
     }
     | {"files", "model", "mq", "ops", "program", "reports", "sample", "tracing", "web"},
-    "command": {"assembly", "cli", "config", "errors", "model", "reports"},
+    "operating": {"assembly", "config", "db.grants", "errors"},
+    "command": {"assembly", "cli", "config", "errors", "model", "operating", "reports"},
     "tap": {"assembly", "config", "errors", "ops", "program"},
 }
 PURE = {"model", "jobs", "errors", "reports"}
