@@ -5,7 +5,7 @@ DATA = ./data
 VENV = .venv
 WORKERS = 2
 PYTEST_ARGS =
-FAST = not mariadb and not rabbitmq and not buildbot and not chromium
+FAST = not mariadb and not rabbitmq and not buildbot and not chromium and not nginx
 
 SHELL = /bin/sh
 PIP = $(VENV)/bin/python -m pip -qq --no-input install --progress-bar off
