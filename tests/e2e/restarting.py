@@ -33,6 +33,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 REQUESTS = 20
 DRAIN = 8
+PAUSE = 0.1
 
 
 @attrs.define(eq=False)
@@ -163,9 +164,10 @@ class Site:
 
 @attrs.define
 class Load:
-    """Clients that ask as fast as they are answered, and never try again.
+    """Clients that never try again, half of them as fast as they are answered.
 
-    Each keeps its connection as long as the server does.  One request of ``every`` is a job.
+    The others make pauses: their connections are idle when a process is told to end.  Each keeps
+    its connection as long as the server does.  One request of ``every`` is a job.
     """
 
     port: int
@@ -194,8 +196,8 @@ class Load:
 
     def _client(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        turn = 0
-        while not self._over.is_set():
+        turn, pause = 0, PAUSE if number % 2 else 0.0
+        while not self._over.wait(pause):
             turn += 1
             began = time.monotonic()
             try:
