@@ -38,8 +38,11 @@ class Channel(HTTPChannel):
 
     @property
     def idle(self) -> bool:
-        """Tell whether nothing of a request has come, and nothing of an answer is to go out."""
-        return not (self.requests or self._first_line or self._full or self.transport.disconnecting)
+        """Tell whether nothing of a request has come, and no answer waits to be fetched.
+
+        So is one that closes: over TLS, only the other side's goodbye may be missing.
+        """
+        return not (self.requests or self._first_line or self._full)
 
     def leave(self, seconds: float) -> None:
         """Close, and do not wait longer than this for the other side to agree."""
