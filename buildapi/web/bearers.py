@@ -101,7 +101,7 @@ class Bearers:
             raise BadToken(UNKNOWN)
         if token.expires_at <= self._now():
             raise BadToken(EXPIRED)
-        self._note(digest, token)
+        self._note(digest)
         return token
 
     def forget(self, token_id: int) -> None:
@@ -138,33 +138,37 @@ class Bearers:
                 waiting.errback(e)
             return
         if age == self._age:
-            self._keep(digest, token)
+            token = self._keep(digest, token)
         for waiting in self._landed(age, digest):
             waiting.callback(token)
 
     def _landed(self, age: int, digest: str) -> Waiting:
         return [w for w in self._flying.pop((age, digest)) if not w.called]
 
-    def _keep(self, digest: str, token: Token | None) -> None:
+    def _keep(self, digest: str, token: Token | None) -> Token | None:
+        """Remember what was found; a use may be noted here and not yet there."""
         _, before = self._known.pop(digest, (0.0, None))
         self._strangers.pop(digest, None)
         if token is None:
             self._strangers[digest] = self._clock()
             _cut(self._strangers, STRANGERS_MAX)
-            return
+            return None
         used = max((t.used_at for t in (before, token) if t and t.used_at), default=None)
-        self._known[digest] = self._clock(), attrs.evolve(token, used_at=used)
+        token = attrs.evolve(token, used_at=used)
+        self._known[digest] = self._clock(), token
         _cut(self._known, KNOWN_MAX)
+        return token
 
     # --- when they were used
 
-    def _note(self, digest: str, token: Token) -> None:
+    def _note(self, digest: str) -> None:
         """Note a use where the last one is long ago; the request does not wait for that."""
-        now = int(self._now())
-        recent = token.used_at is not None and now - token.used_at < USED_SECONDS
-        if recent or digest not in self._known or self._notes >= NOTES_MAX:
+        at, token = self._known.get(digest, (0.0, None))
+        if token is None or self._notes >= NOTES_MAX:
             return
-        at, _ = self._known[digest]
+        now = int(self._now())
+        if token.used_at is not None and now - token.used_at < USED_SECONDS:
+            return
         self._known[digest] = at, attrs.evolve(token, used_at=now)
         defer.ensureDeferred(self._used(token.id, now))
 

@@ -159,7 +159,8 @@ def build(settings: Settings) -> Served:
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
     zone, answers = ZoneInfo("UTC"), Answers(reactor.seconds, settings.cache_seconds)
-    pages = Pages(zone, lambda: NOW + 0.5, directory.master_urls)
+    time = Time(NOW + 0.5)
+    pages = Pages(zone, time, directory.master_urls)
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
@@ -171,7 +172,7 @@ def build(settings: Settings) -> Served:
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
-    tokens, time = MemoryTokens(), Time(NOW + 0.5)
+    tokens = MemoryTokens()
     bearers = Bearers(tokens, reactor.seconds, time, short) if settings.tokens else None
     routes = [
         *shown.routes(),
