@@ -110,7 +110,7 @@ def by_token(call: Call) -> bool:
 
 
 def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -> str:
-    """Say why a job request may not be taken; nothing where it may."""
+    """Say why a change may not be taken; nothing where it may."""
     if by_token(call):
         return ""
     form = call.body
@@ -120,7 +120,7 @@ def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -
     return CROSS_SITE if is_cross_site(request, origins) else ""
 
 
-CROSS_SITE = "A page of another site may not send job requests"
+CROSS_SITE = "A page of another site may not act for you"
 OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
 
 
