@@ -16,6 +16,7 @@ from buildapi.agent.agent import Agent
 from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
+from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
@@ -341,6 +342,7 @@ class Assembly:
             web.allowed_origins,
             Tokens(self._form_secret()),
             Deadline(self.reactor, web.answer_seconds),
+            self.admission.bearers,
         )
         served = site(
             WebApp(routes, policy),
@@ -364,6 +366,11 @@ class Assembly:
         if configured is not None:
             return configured.reveal().encode()
         return kept_secret(self.config.service.data / "form-secret")
+
+    @cached_property
+    def admission(self) -> Admission:
+        """The tokens of users."""
+        return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
 
     @cached_property
     def answers(self) -> Answers:

@@ -17,6 +17,7 @@ from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
 from buildapi.web.batch import Batch
+from buildapi.web.bearers import Bearers
 from buildapi.web.channel import Traffic
 from buildapi.web.counter import Counter
 from buildapi.web.csrf import Tokens
@@ -36,6 +37,7 @@ from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
+from buildapi.web.tokens import TokenDesk
 from buildapi.web.watch import JobWatch
 from tests.model.defaults import rules
 from tests.web.client import Answer, Wire, connect, request
@@ -48,6 +50,7 @@ from tests.web.farm import (
     MemoryJobs,
     MemoryObserver,
 )
+from tests.web.memorytokens import MemoryTokens, Time
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
 TOKENS = Tokens(b"of the tests")
@@ -77,6 +80,8 @@ class Settings:
     more_routes: Sequence[Route] = ()
     batch_seconds: float = 2
     listeners: int = 20
+    tokens: bool = True
+    token_days: int = 90
 
 
 @attrs.define
@@ -94,6 +99,9 @@ class Served:
     broker: MemoryBroker
     farm: MemoryFarm
     events: Events
+    tokens: MemoryTokens
+    bearers: Bearers | None
+    time: Time
 
     @property
     def where(self) -> str:
@@ -154,7 +162,8 @@ def build(settings: Settings) -> Served:
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
     zone, answers = ZoneInfo("UTC"), Answers(reactor.seconds, settings.cache_seconds)
-    pages = Pages(zone, lambda: NOW + 0.5, directory.master_urls)
+    time = Time(NOW + 0.5)
+    pages = Pages(zone, time, directory.master_urls)
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
@@ -167,6 +176,8 @@ def build(settings: Settings) -> Served:
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
+    tokens = MemoryTokens()
+    bearers = Bearers(tokens, reactor.seconds, time, short) if settings.tokens else None
     routes = [
         *shown.routes(),
         *reads.routes(),
@@ -177,13 +188,14 @@ def build(settings: Settings) -> Served:
         *batch.routes(),
         *Selection(batch).routes(),
         *NewBuilds(reads.branch, reads.builders_of, batch, counter).routes(),
+        *TokenDesk(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,
     ]
     routes = [*documentation(routes, directory), *routes]
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
     http = site(
-        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline)),
+        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline, bearers)),
         reactor=reactor,
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
@@ -219,4 +231,7 @@ def build(settings: Settings) -> Served:
         broker,
         farm,
         events,
+        tokens,
+        bearers,
+        time,
     )
