@@ -14,7 +14,7 @@ import attrs
 import click
 import httpx
 
-from buildapi.cli.exits import FAILED, UNAVAILABLE, WRONG, Failure, of_status
+from buildapi.cli.exits import FAILED, UNAVAILABLE, WRONG, Failure, Refused
 from buildapi.cli.settings import Settings, origin
 from buildapi.cli.text import printable
 
@@ -52,6 +52,10 @@ class Client:
     def __attrs_post_init__(self) -> None:
         self._http = _http(self.settings)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
     def get(self, *path: str, wait: float = 0, patience: float = 0, **params: Any) -> Any:
         """Read a document; the service may ``wait`` so long, ``patience`` is for slow reports.
 
@@ -78,7 +82,9 @@ class Client:
                 continue
             if answer.status not in AGAIN or not left:
                 break
-            self._pause(TRIES - left, answer.retry_after, said(answer))
+            self._pause(
+                TRIES - left, answer.retry_after, said(answer) or f"answered {answer.status}"
+            )
         return self._good(answer, where)
 
     def _pause(self, tried: int, asked: float | None, reason: str) -> None:
@@ -91,7 +97,7 @@ class Client:
             return answer.document
         if answer.status < 300:
             raise Failure(f"{self.settings.url}{where} answered no JSON: is the address right?")
-        raise Failure(said(answer), of_status(answer.status))
+        raise Refused(answer.status, said(answer))
 
     def _once(
         self,
@@ -187,10 +193,10 @@ def _seconds(response: httpx.Response) -> float | None:
 
 
 def said(answer: Answer) -> str:
-    """Tell what a refusal says, in one line."""
+    """Give the message of a refusal; empty where there is none."""
     document = answer.document
     msg = document.get("msg") if isinstance(document, dict) else None
-    return f"{msg} ({answer.status})" if msg else f"the service answered {answer.status}"
+    return str(msg or "")
 
 
 def address(*path: str) -> str:

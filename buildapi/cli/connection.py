@@ -67,7 +67,9 @@ def connection(function: Any) -> Any:
 def client_of(context: click.Context, **changes: Any) -> Client:
     """Make the client that the options ask for; ``changes`` are those to its settings."""
     settings = read_settings(context.meta.get(GIVEN, {}))
-    return Client(attrs.evolve(settings, **changes))
+    client = Client(attrs.evolve(settings, **changes))
+    context.call_on_close(client.close)
+    return client
 
 
 def connected(function: Callable[..., None]) -> Callable[..., None]:
@@ -88,6 +90,7 @@ def branch_names(context: click.Context, _param: click.Parameter, begun: str) ->
     try:
         url, _ = place(context.meta.get(GIVEN, {}))
         client = Client(Settings(url, timeout=COMPLETION_SECONDS))
+        context.call_on_close(client.close)
         return [name for name in client.get("self-serve", "branches") if name.startswith(begun)]
     except Exception:
         return []

@@ -33,6 +33,16 @@ class Failure(click.ClickException):
         return self.code
 
 
+class Refused(Failure):
+    """The service answered with another status than was hoped for, and said why."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(
+            f"{said} ({status})" if said else f"the service answered {status}", of_status(status)
+        )
+        self.status, self.said = status, said
+
+
 def of_status(status: int) -> int:
     """Give the exit code that an HTTP status of a refusal means."""
     return STATUSES.get(status, FAILED)

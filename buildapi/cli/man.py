@@ -9,6 +9,9 @@ import click
 
 from buildapi.cli.exits import CODES, Failure
 
+HELP = ("-h, --help", "Show this message and exit.")
+"""Its names come from the root: a command by itself knows only one of them."""
+
 
 @click.command("man")
 @click.argument("command", nargs=-1)
@@ -56,8 +59,7 @@ def page(command: click.Command, path: Sequence[str], context: click.Context) ->
         *_paragraphs(command.help or ""),
         *_options(command, context),
         *_commands(command, path, context),
-        ".SH EXIT STATUS",
-        *(line for code, said in CODES for line in (".TP", str(code), roff(said))),
+        *_exit_status(command),
     ]
     return "\n".join(line for line in lines if line) + "\n"
 
@@ -76,10 +78,21 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     yield ".SH OPTIONS"
-    for param in command.get_params(context):
-        record = param.get_help_record(context)
+    options = (p for p in command.get_params(context) if isinstance(p, click.Option))
+    for param in options:
+        named = "--help" in param.opts
+        record = HELP if named else param.get_help_record(context)
         if record is not None:
             yield from (".TP", f"\\fB{roff(record[0])}\\fR", roff(record[1]))
+
+
+def _exit_status(command: click.Command) -> Iterator[str]:
+    """Tell the codes that all commands have, unless this one describes its own."""
+    if "Exit codes:" in (command.help or ""):
+        return
+    yield ".SH EXIT STATUS"
+    for code, said in CODES:
+        yield from (".TP", str(code), roff(said))
 
 
 def _commands(command: click.Command, path: Sequence[str], context: click.Context) -> Iterator[str]:

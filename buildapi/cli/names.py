@@ -10,7 +10,7 @@ import click
 
 from buildapi.cli.client import Client
 from buildapi.cli.connection import connected
-from buildapi.cli.exits import FAILED, Failure
+from buildapi.cli.exits import FAILED, Failure, Refused
 from buildapi.cli.text import printable
 
 REPORT = "/reports/names"
@@ -47,10 +47,12 @@ def _asked(client: Client, hours: int) -> Mapping[str, Any]:
     patient = max(SECONDS - client.settings.timeout, 0)
     try:
         document = client.get("reports", "names", patience=patient, format="json", hours=hours)
+    except Refused as e:
+        raise Failure(f"{where} answered {e.status} {e.said}".strip()) from e
     except Failure as e:
         raise Failure(f"{where}: {e.message}", FAILED) from e
     if not _is_report(document):
-        raise Failure(f"{where} answered something else")
+        raise Failure(f"{where} answered 200 with something else")
     found: Mapping[str, Any] = document
     return found
 

@@ -16,6 +16,9 @@ from buildapi.cli.progress import progress_on
 
 T = TypeVar("T")
 WAIT = 3600.0
+PAUSE = 0.2
+"""Between two looks, lest a service that holds no answer back is asked without end."""
+
 QUIET_SECONDS, SHOWN_SECONDS = 20.0, 1.0
 """How long the service holds an answer back; shorter where a bar is to move."""
 
@@ -53,7 +56,7 @@ def _looked(
 
 
 def until(
-    client: Client, end: float, look: Callable[[float], T | None], pause: float = 0
+    client: Client, end: float, look: Callable[[float], T | None], pause: float = PAUSE
 ) -> T | None:
     """Look again and again until there is something, or the time is over.
 
