@@ -49,29 +49,35 @@ REPORTS = ["scheduler_reports", "status_reports"]
 
 
 def test_a_process_with_both_roles(tmp_path: Path) -> None:
-    parts = ["broker", "directory", "finisher", "outbox", "agent", "http"]
+    parts = ["trail", "broker", "directory", "finisher", "outbox", "agent", "http"]
     assert names(built(real(tmp_path, "api", "agent"))) == [*POOLS, *REPORTS, *parts]
 
 
 def test_an_agent_serves_no_http(tmp_path: Path) -> None:
-    assert names(built(real(tmp_path, "agent"))) == [*POOLS, "broker", "directory", "agent"]
+    assert names(built(real(tmp_path, "agent"))) == [
+        *POOLS,
+        "trail",
+        "broker",
+        "directory",
+        "agent",
+    ]
 
 
 def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
-    parts = ["broker", "directory", "finisher", "outbox", "http"]
+    parts = ["trail", "broker", "directory", "finisher", "outbox", "http"]
     assert names(built(real(tmp_path, "api"))) == [*POOLS, *REPORTS, *parts]
 
 
 def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
-    parts = ["broker", "sample farm", "directory", "finisher", "outbox", "agent", "http"]
+    parts = ["trail", "broker", "sample farm", "directory", "finisher", "outbox", "agent", "http"]
     assert names(program) == [*POOLS, *REPORTS, *parts]
 
 
 def test_dumps_are_a_part_where_a_folder_is_named(tmp_path: Path) -> None:
     config = real(tmp_path, "api")
     dumps = attrs.evolve(config.dumps, folder=tmp_path / "dumps")
-    parts = ["broker", "directory", "dumps", "finisher", "outbox", "http"]
+    parts = ["trail", "broker", "directory", "dumps", "finisher", "outbox", "http"]
     assert names(built(attrs.evolve(config, dumps=dumps))) == [*POOLS, *REPORTS, *parts]
     agent = attrs.evolve(real(tmp_path, "agent"), dumps=dumps)
     assert "dumps" not in names(built(agent))

@@ -19,8 +19,11 @@ from buildapi.assembly.acting import Acting
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
+from buildapi.assembly.reloading import Again, Reloading
 from buildapi.assembly.reporting import Reporting
+from buildapi.assembly.serving import Serving
 from buildapi.assembly.site import Site, of_broker, of_pool
+from buildapi.assembly.telling import Telling
 from buildapi.buildbot.directory import (
     DirectoryService,
     Source,
@@ -45,15 +48,8 @@ from buildapi.sample.farm import SampleFarm
 from buildapi.sample.generate import Size
 from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
-from buildapi.web.app import Policy, WebApp, site
-from buildapi.web.auth import Authenticator
-from buildapi.web.channel import Traffic
-from buildapi.web.csrf import Tokens, kept_secret
-from buildapi.web.deadline import Deadline
 from buildapi.web.events import Events
-from buildapi.web.listener import Listener
 from buildapi.web.reads import documentation
-from buildapi.web.request import Limits
 from buildapi.web.watch import JobWatch
 
 SWITCH_SECONDS = 0.0005
@@ -68,10 +64,24 @@ SAMPLE_SLAVES = 12
 log = Logger()
 
 
-def assemble(config: Config, reactor: Any, now: Callable[[], float] = time.time) -> Program:
-    """Build the program; ``now`` gives seconds since the epoch."""
+def assemble(
+    config: Config,
+    reactor: Any,
+    now: Callable[[], float] = time.time,
+    *,
+    again: Again | None = None,
+) -> Program:
+    """Build the program; ``now`` gives seconds since the epoch.
+
+    ``again`` tells how the configuration is read again, and brings the signals that ask for it.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
-    return Assembly(config, reactor, now).program()
+    assembly = Assembly(config, reactor, now)
+    program = assembly.program()
+    program.joining = assembly.telling.logs.join
+    if again is not None:
+        assembly.reloading.obey(again)
+    return program
 
 
 @attrs.define(slots=False)
@@ -85,7 +95,7 @@ class Assembly:
     def program(self) -> Program:
         """Put the parts together."""
         stages = Stages(
-            doors=[self.listener] if self._has("api") else [],
+            doors=[self.serving.listener] if self._has("api") else [],
             ground=self._ground(),
             prepare=self._prepare,
             workers=self._workers(),
@@ -104,7 +114,7 @@ class Assembly:
         pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
         pools += self.reporting.pools if self._has("api") else []
         last = self.sample if self.config.sample.enabled else self.directory
-        return [*dict.fromkeys(pools), self.broker, last]
+        return [*dict.fromkeys(pools), self.telling.trail, self.broker, last]
 
     def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
         database = getattr(self.config.databases, name)
@@ -196,6 +206,18 @@ class Assembly:
         """The job requests."""
         return SQLJobStore(self.jobs_db)
 
+    # --- what is told of it
+
+    @cached_property
+    def telling(self) -> Telling:
+        """The log, and the trails."""
+        return Telling(self)
+
+    @cached_property
+    def reloading(self) -> Reloading:
+        """What obeys signals: other settings, renamed files."""
+        return Reloading(self)
+
     # --- the agent
 
     @cached_property
@@ -242,6 +264,7 @@ class Assembly:
             prefetch=self.config.agent.prefetch,
             drain_seconds=self.config.service.drain_seconds,
             now=self.now,
+            trail=self.telling.trail,
         )
 
     @cached_property
@@ -255,6 +278,7 @@ class Assembly:
             drain_seconds=self.config.service.drain_seconds,
             now=self.now,
             changed=self._changed,
+            trail=self.telling.trail,
         )
 
     def _changed(self) -> None:
@@ -271,42 +295,19 @@ class Assembly:
     @cached_property
     def outbox(self) -> Outbox:
         """What settles jobs that were never sent."""
-        return Outbox(self.reactor, self.broker, self.store, self.now)
+        return Outbox(self.reactor, self.broker, self.store, self.now, self.telling.trail)
 
     # --- HTTP
 
     @cached_property
-    def listener(self) -> Listener:
+    def serving(self) -> Serving:
         """The HTTP side."""
-        web, traffic = self.config.web, Traffic()
-        policy = Policy(
-            Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
-            web.allowed_origins,
-            Tokens(self._form_secret()),
-            Deadline(self.reactor, web.answer_seconds),
-        )
-        served = site(
-            WebApp(self.routes(), policy),
-            reactor=self.reactor,
-            limits=Limits(web.max_body, web.request_seconds),
-            prefix=web.prefix,
-            idle_seconds=web.idle_seconds,
-            log_path=str(web.access_log) if web.access_log else None,
-            traffic=traffic,
-        )
-        drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, web.listen, traffic, drain, self._let_go)
+        return Serving(self)
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """End what only waits: we are stopping."""
         self.watch.close()
         self.events.close()
-
-    def _form_secret(self) -> bytes:
-        configured = self.config.web.form_secret
-        if configured is not None:
-            return configured.reveal().encode()
-        return kept_secret(self.config.service.data / "form-secret")
 
     @cached_property
     def answers(self) -> Answers:
@@ -315,8 +316,13 @@ class Assembly:
 
     def routes(self) -> Sequence[Any]:
         """List all routes, the documentation made from them first."""
-        routes = Site(self).routes()
+        routes = self.site.routes()
         return [*documentation(routes, self.directory), *routes]
+
+    @cached_property
+    def site(self) -> Site:
+        """The parts that answer."""
+        return Site(self)
 
     @cached_property
     def builds(self) -> SQLBuilds:
@@ -378,4 +384,4 @@ class Assembly:
     def _ready(self) -> None:
         log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
         if self._has("api"):
-            self.listener.announce(self.config.web.prefix + "/self-serve")
+            self.serving.listener.announce(self.config.web.prefix + "/self-serve")

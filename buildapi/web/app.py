@@ -15,7 +15,9 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from buildapi import tracing
 from buildapi.errors import BadRequest, BuildAPIError, NotFound
+from buildapi.web.accesslog import AccessLog
 from buildapi.web.auth import Authenticator
 from buildapi.web.call import call_of
 from buildapi.web.channel import Traffic, channel_class
@@ -55,9 +57,13 @@ class WebApp:
     _log = Logger()
 
     @property
-    def origins(self) -> Sequence[str]:
-        """List the sites whose pages may ask."""
-        return self._policy.origins
+    def policy(self) -> Policy:
+        """Give what holds for every route."""
+        return self._policy
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Believe others from now on."""
+        self._policy = attrs.evolve(self._policy, auth=auth, origins=origins)
 
     def klein(self) -> Klein:
         """Build the router."""
@@ -74,7 +80,8 @@ class WebApp:
 
     def _add(self, app: Klein, route: Route) -> None:
         async def endpoint(request: Any, **path: str) -> bytes:
-            return await self._answer(request, route, path)
+            with tracing.about(request.trace):
+                return await self._answer(request, route, path)
 
         endpoint.__name__ = f"{route.method} {route.path}"
         app.route(route.rule, methods=[route.method])(endpoint)
@@ -92,6 +99,7 @@ class WebApp:
             raise request.refusal
         policy = self._policy
         call = call_of(request, path, policy.auth, policy.origins, policy.tokens, job=route.job)
+        request.who = call.who
         form = requested(call.query, request.text_header("accept"), route.formats)
         more = route.patience(call) if route.patience else 0.0
         answering = route.handler(attrs.evolve(call, html=form == HTML))
@@ -143,13 +151,14 @@ class WebApp:
         if isinstance(failure.value, BuildAPIError):
             return self._refuse(request, failure.value)
         incident = uuid.uuid4().hex[:8]
-        self._log.failure(
-            "incident {incident}: {method} {path}",
-            failure=failure,
-            incident=incident,
-            method=request.method.decode(errors="replace"),
-            path=request.path.decode(errors="replace"),
-        )
+        with tracing.about(request.trace):
+            self._log.failure(
+                "incident {incident}: {method} {path}",
+                failure=failure,
+                incident=incident,
+                method=request.method.decode(errors="replace"),
+                path=request.path.decode(errors="replace"),
+            )
         return self._refuse(request, BuildAPIError(f"Something went wrong: incident {incident}"))
 
     def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
@@ -190,6 +199,7 @@ class LoggingSite(Site):
     """A site with an access log of its own, or none: Twisted's would go to the program's."""
 
     protocol: Any
+    access_log: AccessLog | None = None
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer to TLS clients what our connections speak."""
@@ -197,8 +207,13 @@ class LoggingSite(Site):
 
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
-        if self.logPath is not None:
-            Site.log(self, request)
+        if self.access_log is not None:
+            self.access_log(request)
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Believe others from now on, for requests that begin."""
+        requests: Any = self.requestFactory
+        requests.auth, requests.origins = auth, origins
 
 
 def site(
@@ -208,20 +223,25 @@ def site(
     limits: Limits,
     prefix: str,
     idle_seconds: float,
-    log_path: str | None,
+    access_log: AccessLog | None,
     traffic: Traffic,
-) -> Site:
-    """Make the site; ``log_path`` is where its access log goes, None for nowhere.
-
-    ``traffic`` is kept to hold what is going on.
-    """
+) -> LoggingSite:
+    """Make the site; ``traffic`` is kept to hold what is going on."""
+    policy = app.policy
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
         app.klein().resource(),
-        requestFactory=request_class(limits, prefix, app.origins, reactor, traffic.requests),
-        logPath=log_path,
+        requestFactory=request_class(
+            limits=limits,
+            prefix=prefix,
+            auth=policy.auth,
+            origins=policy.origins,
+            reactor=reactor,
+            in_flight=traffic.requests,
+        ),
         timeout=idle_seconds,
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )
+    made.access_log = access_log
     made.protocol = channel_class(limits.request_seconds, traffic)
     return made

@@ -12,6 +12,8 @@ import pytest
 import pytest_twisted
 
 from buildapi.model.health import Health
+from buildapi.ops.logfile import LogFile
+from buildapi.web.accesslog import AccessLog
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
@@ -35,8 +37,10 @@ from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
+from buildapi.web.trail import JobTrail
 from buildapi.web.watch import JobWatch
 from tests.model.defaults import rules
+from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request
 from tests.web.farm import (
     NOW,
@@ -75,6 +79,11 @@ class Settings:
     batch_seconds: float = 2
     listeners: int = 20
 
+    def log(self) -> AccessLog | None:
+        """Make the access log."""
+        file = self.access_log
+        return None if file is None else AccessLog(LogFile(file), lambda: NOW + 0.5)
+
 
 @attrs.define
 class Served:
@@ -91,6 +100,7 @@ class Served:
     broker: MemoryBroker
     farm: MemoryFarm
     events: Events
+    trail: MemoryTrail
 
     @property
     def where(self) -> str:
@@ -156,7 +166,8 @@ def build(settings: Settings) -> Served:
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
     shown = Home(directory, farm, jobs, answers, pages, lambda: [Health("broker", True, "here")])
-    desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
+    trail = MemoryTrail()
+    desk = Desk(jobs, broker, lambda: NOW + 0.5, short, trail)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
     counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
     requests = JobRequests(reads.branch, builds, settings.count_max, short)
@@ -167,6 +178,7 @@ def build(settings: Settings) -> Served:
         *shown.routes(),
         *reads.routes(),
         *Jobs(jobs, watch, pages, zone, settings.jobs_page).routes(),
+        *JobTrail(jobs, trail, pages).routes(),
         *Lookup(directory, builds, farm).routes(),
         *events.routes(),
         *counter.routes(taken),
@@ -184,7 +196,7 @@ def build(settings: Settings) -> Served:
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
-        log_path=str(settings.access_log) if settings.access_log else None,
+        access_log=settings.log(),
         traffic=traffic,
     )
     drain = settings.drain_seconds
@@ -206,4 +218,5 @@ def build(settings: Settings) -> Served:
         broker,
         farm,
         events,
+        trail,
     )

@@ -1,0 +1,1 @@
+"""What watches the program itself: logs, trails of jobs, and what reads settings again."""
