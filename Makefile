@@ -5,7 +5,7 @@ DATA = ./data
 VENV = .venv
 WORKERS = 2
 PYTEST_ARGS =
-FAST = not mariadb and not rabbitmq and not buildbot and not chromium
+FAST = not mariadb and not rabbitmq and not buildbot and not chromium and not promtool
 
 SHELL = /bin/sh
 PIP = $(VENV)/bin/python -m pip -qq --no-input install --progress-bar off
@@ -22,7 +22,7 @@ help:
 	@echo "make fast       tests that need nothing but Python"
 	@echo "make check      what CI runs: formatting, lint, types, fast tests on 3.12 and 3.13, all tests"
 	@echo "make format     format the code and repair what lint can repair"
-	@echo "make services   install MariaDB, RabbitMQ, Chromium and gcc for the tests (Debian, Ubuntu)"
+	@echo "make services   install MariaDB, RabbitMQ, Chromium and what else the tests start (Debian, Ubuntu)"
 	@echo "make clean      remove virtual environments and caches; data stays"
 	@echo "WORKERS=0 runs the tests one after the other, in one process."
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 to 3.13)."

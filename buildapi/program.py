@@ -11,6 +11,7 @@ from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
+from buildapi.model.ops import ProcessState
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to get ready."""
@@ -43,6 +44,7 @@ class Program(MultiService):
         self._reactor, self._stages = reactor, stages
         self._starting: defer.Deferred[None] | None = None
         self.joining: Callable[[Any], None] = lambda _: None
+        self.state = ProcessState.STARTING
         for service in (*stages.ground, *stages.workers, *stages.doors):
             service.setServiceParent(self)
 
@@ -68,6 +70,7 @@ class Program(MultiService):
             return
         for service in self._stages.workers:
             service.startService()
+        self.state = ProcessState.RUNNING
         self._stages.ready()
 
     async def _prepared(self) -> bool:
@@ -85,6 +88,7 @@ class Program(MultiService):
 
     def stopService(self) -> defer.Deferred[None]:
         """Stop one part after the other, the last one first."""
+        self.state = ProcessState.DRAINING
         Service.stopService(self)
         if self._starting is not None:
             self._starting.cancel()

@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "reports": {"model", "errors", "reports"},
     "files": set(),
     "tracing": set(),
-    "ops": {"model", "interfaces", "errors", "tracing", "ops"},
+    "ops": {"model", "interfaces", "errors", "jobs", "tracing", "ops"},
     "cli": {"model", "interfaces", "errors", "jobs", "reports", "files", "cli"},
     "config": {"errors", "config"},
     "db": {"tracing", "model", "errors", "db"},
@@ -29,7 +29,16 @@ ALLOWED: dict[str, set[str]] = {
     "program": {"errors", "model"},
     "testing": {"model", "interfaces", "errors"},
     # What puts the rest together, and is imported by nothing below it.
-    "assembly": {"agent", "assembly", "buildbot", "config", "db", "errors", "interfaces"}
+    "assembly": {
+        "__version__",
+        "agent",
+        "assembly",
+        "buildbot",
+        "config",
+        "db",
+        "errors",
+        "interfaces",
+    }
     | {"files", "model", "mq", "ops", "program", "reports", "sample", "tracing", "web"},
     "command": {"assembly", "cli", "config", "errors", "model", "reports"},
     "tap": {"assembly", "config", "errors", "ops", "program"},

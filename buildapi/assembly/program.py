@@ -24,6 +24,7 @@ from buildapi.assembly.reporting import Reporting
 from buildapi.assembly.serving import Serving
 from buildapi.assembly.site import Site, of_broker, of_pool
 from buildapi.assembly.telling import Telling
+from buildapi.assembly.watching import Watching
 from buildapi.buildbot.directory import (
     DirectoryService,
     Source,
@@ -42,6 +43,7 @@ from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
 from buildapi.model.health import Health
+from buildapi.model.ops import ProcessState
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
@@ -49,6 +51,7 @@ from buildapi.sample.generate import Size
 from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
 from buildapi.web.events import Events
+from buildapi.web.pages import Pages
 from buildapi.web.reads import documentation
 from buildapi.web.watch import JobWatch
 
@@ -91,11 +94,12 @@ class Assembly:
     config: Config
     reactor: Any
     now: Callable[[], float]
+    _made: Program = attrs.field(init=False)
 
     def program(self) -> Program:
         """Put the parts together."""
         stages = Stages(
-            doors=[self.serving.listener] if self._has("api") else [],
+            doors=self.serving.doors(),
             ground=self._ground(),
             prepare=self._prepare,
             workers=self._workers(),
@@ -103,18 +107,28 @@ class Assembly:
         )
         for warning in self.config.warnings:
             log.warn("{warning}", warning=warning)
-        return Program(self.reactor, stages)
+        self._made = Program(self.reactor, stages)
+        return self._made
 
-    def _has(self, role: str) -> bool:
+    def state(self) -> ProcessState:
+        """Tell where the program is in its life."""
+        return self._made.state
+
+    def has(self, role: str) -> bool:
+        """Tell whether this process has a role."""
         return role in self.config.service.roles
 
     # --- what the rest stands on
 
     def _ground(self) -> list[Service]:
-        pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
-        pools += self.reporting.pools if self._has("api") else []
         last = self.sample if self.config.sample.enabled else self.directory
-        return [*dict.fromkeys(pools), self.telling.trail, self.broker, last]
+        return [*self.watching.first(), *self.pools(), self.telling.trail, self.broker, last]
+
+    def pools(self) -> Sequence[PooledDatabase]:
+        """List the pools of connections, those of reports last."""
+        pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
+        pools += self.reporting.pools if self.has("api") else []
+        return list(dict.fromkeys(pools))
 
     def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
         database = getattr(self.config.databases, name)
@@ -129,7 +143,13 @@ class Assembly:
             password=database.password.reveal() if database.password else None,
             tls_ca=str(database.tls_ca) if database.tls_ca else None,
             read_only=read_only,
+            observed=self.watching.metrics.query,
         )
+
+    @cached_property
+    def watching(self) -> Watching:
+        """What watches the program."""
+        return Watching(self)
 
     @cached_property
     def jobs_db(self) -> PooledDatabase:
@@ -154,7 +174,7 @@ class Assembly:
     @cached_property
     def reporting(self) -> Reporting:
         """What reports are made from."""
-        return Reporting(self.config, self.reactor)
+        return Reporting(self.config, self.reactor, self.watching.metrics.query)
 
     @cached_property
     def broker(self) -> Any:
@@ -246,9 +266,10 @@ class Assembly:
     def _workers(self) -> list[Service]:
         """List them so that, the last one stopping first, reports outlive the agent."""
         written = [self.directory] if self.config.sample.enabled else []
-        reports = [self.finisher, self.outbox] if self._has("api") else []
-        dumps = [self.dumps] if self._has("api") and self.dumps is not None else []
-        return [*written, *dumps, *reports, *([self.agent] if self._has("agent") else [])]
+        reports = [self.finisher, self.outbox] if self.has("api") else []
+        dumps = [self.dumps] if self.has("api") and self.dumps is not None else []
+        agent = [self.agent] if self.has("agent") else []
+        return [*written, *self.watching.workers(), *dumps, *reports, *agent]
 
     @cached_property
     def agent(self) -> Agent:
@@ -314,25 +335,30 @@ class Assembly:
         """The hot answers."""
         return Answers(self.reactor.seconds, self.config.web.cache_seconds)
 
+    @cached_property
+    def site(self) -> Site:
+        """What answers."""
+        return Site(self)
+
+    @property
+    def pages(self) -> Pages:
+        """What makes pages."""
+        return self.site.pages
+
     def routes(self) -> Sequence[Any]:
         """List all routes, the documentation made from them first."""
         routes = self.site.routes()
         return [*documentation(routes, self.directory), *routes]
 
     @cached_property
-    def site(self) -> Site:
-        """The parts that answer."""
-        return Site(self)
-
-    @cached_property
     def builds(self) -> SQLBuilds:
         """What is read from the replica, and from the primary what it lacks."""
-        return SQLBuilds(self.replica_db, self._primary())
+        return SQLBuilds(self.replica_db, self.primary)
 
     @cached_property
     def farm_wide(self) -> SQLFarmWide:
         """What is read of the whole farm."""
-        return SQLFarmWide(self.replica_db, self._primary())
+        return SQLFarmWide(self.replica_db, self.primary)
 
     def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
         """Make what writes dumps; ``branches`` gives the names of the branches."""
@@ -363,7 +389,8 @@ class Assembly:
         now = self.now()
         return [of_broker(self.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
 
-    def _primary(self) -> Database | None:
+    @property
+    def primary(self) -> Database | None:
         """Give the primary where the replica is another database."""
         databases = self.config.databases
         apart = databases.scheduler.url != databases.scheduler_replica.url
@@ -376,12 +403,14 @@ class Assembly:
         if self.config.sample.enabled:
             await self.sample.when_ready()
         await create_jobs_schema(self.jobs_db)
-        if self._has("agent"):
+        if self.has("agent"):
             await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
             await self.acting.farm.forget(MARKER_DAYS)
         await self.directory.refresh()
 
     def _ready(self) -> None:
-        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
-        if self._has("api"):
+        roles = ", ".join(self.config.service.roles)
+        log.info("BuildAPI is ready, roles {roles}", roles=roles)
+        self.watching.manager.ready(f"serving, roles {roles}")
+        if self.has("api"):
             self.serving.listener.announce(self.config.web.prefix + "/self-serve")

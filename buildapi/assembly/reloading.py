@@ -58,7 +58,7 @@ class Reloading:
     @property
     def _access(self) -> AccessLog | None:
         of = self._of
-        return of.serving.site.access_log if "api" in of.config.service.roles else None
+        return of.serving.access_log
 
     def reopen(self) -> None:
         """Go on in new files after the old ones were renamed."""
@@ -103,11 +103,8 @@ class Reloading:
 
         def put() -> None:
             self._of.telling.logs.adapt(wanted.level, wanted.format, wanted.file)
-            if (
-                "api" in self._of.config.service.roles
-                and self._of.serving.site.access_log is not None
-            ):
-                self._of.serving.site.access_log.json = wanted.format == "json"
+            if (access := self._access) is not None:
+                access.json = wanted.format == "json"
 
         return put
 
@@ -119,14 +116,13 @@ class Reloading:
         auth = Authenticator.of(web.user_header, web.trusted_proxies, web.development_user)
 
         def put() -> None:
-            self._of.serving.app.trust(auth, web.allowed_origins)
-            self._of.serving.site.trust(auth, web.allowed_origins)
+            self._of.serving.trust(auth, web.allowed_origins)
 
         return put
 
     def _access_log(self, config: Config) -> Put:
         def put() -> None:
-            self._of.serving.site.access_log = self._of.serving.access_log(config)
+            self._of.serving.access_log = self._of.serving.new_access_log(config)
 
         return put
 

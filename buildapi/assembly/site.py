@@ -66,9 +66,10 @@ class Site:
         taken, folder = self._taken, of.config.dumps.folder
         return [
             *self._home.routes(),
+            *of.watching.routes(),
             *self._reads.routes(),
             *self.jobs.routes(),
-            *JobTrail(of.store, of.telling.trails, self._pages).routes(),
+            *JobTrail(of.store, of.telling.trails, self.pages).routes(),
             *Lookup(of.directory, of.builds, of.farm_wide).routes(),
             *of.events.routes(),
             *self._farm_wide.routes(),
@@ -86,13 +87,14 @@ class Site:
     def jobs(self) -> Jobs:
         """What shows job requests."""
         of, limits = self._of, self._of.config.limits
-        return Jobs(of.store, of.watch, self._pages, of.config.web.timezone, limits.jobs_page)
+        return Jobs(of.store, of.watch, self.pages, of.config.web.timezone, limits.jobs_page)
 
     def _part(self, name: str) -> Deadline:
         return Deadline(self._of.reactor, self._of.config.web.answer_seconds * SHARES[name])
 
     @cached_property
-    def _pages(self) -> Pages:
+    def pages(self) -> Pages:
+        """What makes pages."""
         of = self._of
         return Pages(of.config.web.timezone, of.now, of.directory.master_urls)
 
@@ -100,19 +102,20 @@ class Site:
     def _reads(self) -> Reads:
         of = self._of
         return Reads(
-            of.directory, of.builds, of.answers, self._pages, of.config.web.timezone, of.now
+            of.directory, of.builds, of.answers, self.pages, of.config.web.timezone, of.now
         )
 
     @cached_property
     def _home(self) -> Home:
         of = self._of
-        return Home(of.directory, of.farm_wide, of.store, of.answers, self._pages, of.health)
+        look = of.watching.farm.look
+        return Home(of.directory, look, of.store, of.answers, self.pages, of.health)
 
     @cached_property
     def _farm_wide(self) -> FarmWide:
         of = self._of
         return FarmWide(
-            of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self._pages
+            of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self.pages
         )
 
     @cached_property
@@ -123,7 +126,7 @@ class Site:
             of.reporting.rules,
             of.directory,
             Computed(of.reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
-            self._pages,
+            self.pages,
             of.config.reports.answer_seconds,
         )
 

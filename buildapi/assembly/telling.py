@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from buildapi.db.trail import SQLTrailStore
+from buildapi.ops.jobnumbers import JobNumbers
 from buildapi.ops.logs import Logs
 from buildapi.ops.trail import BufferedTrail
 
@@ -25,7 +26,13 @@ class Telling:
     def logs(self) -> Logs:
         """The log of the process."""
         wanted = self._of.config.log
-        return Logs(wanted.level, wanted.format, wanted.file)
+        metrics = self._of.watching.metrics
+        return Logs(
+            wanted.level,
+            wanted.format,
+            wanted.file,
+            lambda level: metrics.count("buildapi_log_events", level),
+        )
 
     @cached_property
     def trails(self) -> SQLTrailStore:
@@ -37,4 +44,6 @@ class Telling:
         """What notes that; processes that serve HTTP forget what is too old."""
         of, wanted = self._of, self._of.config.service
         days = of.config.ops.trail_days if "api" in wanted.roles else 0
-        return BufferedTrail(of.reactor, self.trails, of.now, wanted.name, days)
+        metrics = of.watching.metrics
+        numbers = JobNumbers(metrics.count, metrics.observe, of.reactor.seconds)
+        return BufferedTrail(of.reactor, self.trails, of.now, wanted.name, days, numbers)

@@ -55,10 +55,7 @@ class SQLTrailStore:
             _insertion(entries[start : start + AT_ONCE])
             for start in range(0, len(entries), AT_ONCE)
         ]
-        try:
-            await self._db.transact(statements)
-        except MissingTableError as e:  # before the first start has made the tables
-            raise DatabaseUnavailable("the jobs database has no table of trails yet") from e
+        await self._transact(statements)
 
     async def of_job(self, job_id: int, since: float) -> Sequence[TrailEntry]:
         """List what happened to a job at ``since`` or later, in order, at most 1000 entries.
@@ -77,7 +74,13 @@ class SQLTrailStore:
 
     async def forget(self, before: float) -> None:
         """Forget what happened before a time, at most some thousand entries in one call."""
-        await self._db.transact([Statement(FORGET_OLD, {"before": int(before * 1000)})])
+        await self._transact([Statement(FORGET_OLD, {"before": int(before * 1000)})])
+
+    async def _transact(self, statements: Sequence[Statement]) -> None:
+        try:
+            await self._db.transact(statements)
+        except MissingTableError as e:  # before the first start has made the tables
+            raise DatabaseUnavailable("the jobs database has no table of trails yet") from e
 
 
 def _insertion(entries: Sequence[TrailEntry]) -> Statement:

@@ -1,1 +1,1 @@
-"""What watches the program itself: logs, trails of jobs, and what reads settings again."""
+"""What watches the program itself: signs of life, status, metrics, logs, trails of jobs."""

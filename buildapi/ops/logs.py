@@ -5,7 +5,6 @@ from __future__ import annotations
 import getopt
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ FORMATS: Mapping[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_
 @implementer(ILogObserver)
 @attrs.define(eq=False)
 class Logs:
-    """Write events of at least a level; ``counts`` tells how many there were of each level.
+    """Write events of at least a level; ``counted`` is told the level of each event there is.
 
     ``file`` of the configuration gives way to what the command line of twistd names.
     """
@@ -36,7 +35,7 @@ class Logs:
     level: str
     format: str
     file: Path | None
-    counts: Counter[str] = attrs.field(factory=Counter, init=False)
+    _counted: Callable[[str], None] = lambda _: None
     _sink: Sink | None = attrs.field(default=None, init=False)
     _default: Sink | None = attrs.field(default=None, init=False)
     _named: bool = attrs.field(default=False, init=False)
@@ -48,7 +47,7 @@ class Logs:
 
     def count(self, event: LogEvent) -> None:
         """Count an event, whatever its level."""
-        self.counts[level_of(event).name] += 1
+        self._counted(level_of(event).name)
 
     def join(self, parent: Any) -> None:
         """Be the log of an application that our service is put under."""

@@ -41,7 +41,7 @@ class BufferedTrail(Service):
     """The role ``Trail`` over a store, written to in batches.
 
     ``reactor`` provides IReactorTime, ``now`` gives seconds since the epoch.  Entries older than
-    ``days`` are forgotten; 0 leaves that to others.
+    ``days`` are forgotten; 0 leaves that to others.  ``counted`` is told of each event.
     """
 
     _reactor: Any
@@ -49,6 +49,7 @@ class BufferedTrail(Service):
     _now: Callable[[], float]
     _host: str
     _days: int = 0
+    _counted: Callable[[int, Part, str], None] = lambda *_: None
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -61,6 +62,7 @@ class BufferedTrail(Service):
 
     def note(self, job_id: int, part: Part, event: str, detail: str = "") -> None:
         """Note an event, a short word, now; the trace is that of the running context."""
+        self._counted(job_id, part, event)
         if len(self._waiting) >= MOST_WAITING:
             self._drop()
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from buildapi import tracing
 from buildapi.errors import BadRequest, BuildAPIError, NotFound
-from buildapi.web.accesslog import AccessLog
 from buildapi.web.auth import Authenticator
 from buildapi.web.call import call_of
 from buildapi.web.channel import Traffic, channel_class
@@ -80,6 +79,7 @@ class WebApp:
 
     def _add(self, app: Klein, route: Route) -> None:
         async def endpoint(request: Any, **path: str) -> bytes:
+            request.route = route.path
             with tracing.about(request.trace):
                 return await self._answer(request, route, path)
 
@@ -107,6 +107,7 @@ class WebApp:
             answering = policy.deadline.bound(answering, more)
         reply = await policy.deadline.bound(prepared(await answering, form), more)
         if reply.stream is not None:
+            request.streams = True
             return await reply.stream(request)
         return write(request, reply, form, Frame(call.mount, call.who, call.token, call.here))
 
@@ -196,10 +197,10 @@ def _without_slash(request: Any) -> bytes:
 
 
 class LoggingSite(Site):
-    """A site with an access log of its own, or none: Twisted's would go to the program's."""
+    """A site that tells ``answered`` of requests: Twisted's access log would be the program's."""
 
     protocol: Any
-    access_log: AccessLog | None = None
+    answered: Callable[[Any], None]
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer to TLS clients what our connections speak."""
@@ -207,8 +208,7 @@ class LoggingSite(Site):
 
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
-        if self.access_log is not None:
-            self.access_log(request)
+        self.answered(request)
 
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
         """Believe others from now on, for requests that begin."""
@@ -223,10 +223,13 @@ def site(
     limits: Limits,
     prefix: str,
     idle_seconds: float,
-    access_log: AccessLog | None,
+    answered: Callable[[Any], None],
     traffic: Traffic,
 ) -> LoggingSite:
-    """Make the site; ``traffic`` is kept to hold what is going on."""
+    """Make the site; ``traffic`` is kept to hold what is going on.
+
+    ``answered`` is told of each request that was answered.
+    """
     policy = app.policy
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
         app.klein().resource(),
@@ -242,6 +245,6 @@ def site(
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )
-    made.access_log = access_log
+    made.answered = answered
     made.protocol = channel_class(limits.request_seconds, traffic)
     return made

@@ -38,7 +38,8 @@ class BuildAPIRequest(Request):
 
     ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
     why its path cannot be routed, ``body`` its form or why that cannot be read.  ``who`` is the
-    user, once known, ``auth`` tells whose words about others are taken.
+    user, once known, ``auth`` tells whose words about others are taken.  ``route`` is the path of
+    the route that took it, ``streams`` whether its answer may last.
     """
 
     limits: Limits
@@ -54,6 +55,7 @@ class BuildAPIRequest(Request):
         Request.__init__(self, *args, **kwargs)
         self.mount = ""
         self.who: str | None = None
+        self.route, self.streams = "-", False
         self._began = self.reactor.seconds()
         self.refusal: BadRequest | None = None
         self.body: Form | BadRequest = Form({})

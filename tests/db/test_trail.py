@@ -47,3 +47,5 @@ async def test_without_its_table_it_is_unavailable(url: str, open_pool: OpenPool
     store = SQLTrailStore(open_pool(url))
     with pytest.raises(DatabaseUnavailable, match="no table"):
         await store.add([ENTRY])
+    with pytest.raises(DatabaseUnavailable, match="no table"):
+        await store.forget(ENTRY.at)

@@ -13,6 +13,7 @@ import pytest_twisted
 
 from buildapi.model.health import Health
 from buildapi.ops.logfile import LogFile
+from buildapi.ops.look import FarmLook
 from buildapi.web.accesslog import AccessLog
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
@@ -79,10 +80,10 @@ class Settings:
     batch_seconds: float = 2
     listeners: int = 20
 
-    def log(self) -> AccessLog | None:
+    def answered(self) -> Callable[[Any], None]:
         """Make the access log."""
         file = self.access_log
-        return None if file is None else AccessLog(LogFile(file), lambda: NOW + 0.5)
+        return AccessLog(LogFile(file), lambda: NOW + 0.5) if file else lambda _: None
 
 
 @attrs.define
@@ -165,7 +166,8 @@ def build(settings: Settings) -> Served:
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
-    shown = Home(directory, farm, jobs, answers, pages, lambda: [Health("broker", True, "here")])
+    look = FarmLook(directory, farm, pages.now).look
+    shown = Home(directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")])
     trail = MemoryTrail()
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short, trail)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
@@ -196,7 +198,7 @@ def build(settings: Settings) -> Served:
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
-        access_log=settings.log(),
+        answered=settings.answered(),
         traffic=traffic,
     )
     drain = settings.drain_seconds
