@@ -114,6 +114,11 @@ class Assembly:
         """Tell where the program is in its life."""
         return self._made.state
 
+    @property
+    def serves(self) -> str:
+        """Tell the service manager what it does."""
+        return f"serving, roles {', '.join(self.config.service.roles)}"
+
     def has(self, role: str) -> bool:
         """Tell whether this process has a role."""
         return role in self.config.service.roles
@@ -409,8 +414,7 @@ class Assembly:
         await self.directory.refresh()
 
     def _ready(self) -> None:
-        roles = ", ".join(self.config.service.roles)
-        log.info("BuildAPI is ready, roles {roles}", roles=roles)
-        self.watching.manager.ready(f"serving, roles {roles}")
+        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
+        self.watching.manager.ready(self.serves)
         if self.has("api"):
             self.serving.listener.announce(self.config.web.prefix + "/self-serve")

@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from buildapi.assembly.reporting import classification
 from buildapi.config import Config
 from buildapi.errors import Unavailable
-from buildapi.ops.reload import Reloadable, Reloader
+from buildapi.model.ops import ProcessState
+from buildapi.ops.reload import Reload, Reloadable, Reloader
 from buildapi.ops.signals import Signals
 from buildapi.web.accesslog import AccessLog
 from buildapi.web.auth import Authenticator
@@ -50,10 +51,22 @@ class Reloading:
             again.read, of.config, self.reloadables, of.now, self._refresh
         )
 
-        def reload() -> None:
-            reloader.reload()
+        wanted = {signal.SIGHUP: lambda: self._reload(reloader), signal.SIGUSR1: self.reopen}
+        again.signals.bind(of.reactor, wanted)
 
-        again.signals.bind(of.reactor, {signal.SIGHUP: reload, signal.SIGUSR1: self.reopen})
+    def _reload(self, reloader: Reloader) -> None:
+        of, manager = self._of, self._of.watching.manager
+        if of.state() is not ProcessState.RUNNING:  # nobody is to hear that we are ready
+            reloader.reload()
+            return
+        manager.reloading()
+        reloader.reload()
+        manager.ready(of.serves)
+
+    @property
+    def last(self) -> Reload | None:
+        """Tell what came of the last time."""
+        return None if self.reloader is None else self.reloader.last
 
     @property
     def _access(self) -> AccessLog | None:
@@ -121,10 +134,8 @@ class Reloading:
         return put
 
     def _access_log(self, config: Config) -> Put:
-        def put() -> None:
-            self._of.serving.access_log = self._of.serving.new_access_log(config)
-
-        return put
+        serving = self._of.serving
+        return lambda: serving.write_to(serving.new_access_log(config))
 
     def _limits(self, config: Config) -> Put:
         limits, answering = config.limits, self._of.site

@@ -70,6 +70,7 @@ class Serving:
             prefix=web.prefix,
             idle_seconds=web.idle_seconds,
             answered=self._answered,
+            closing=self._close,
             traffic=traffic,
         )
         self._made.append((app, served))
@@ -91,11 +92,20 @@ class Serving:
         if self.access_log is not None:
             self.access_log(request)
 
+    def _close(self) -> None:
+        if self.access_log is not None:
+            self.access_log.close()
+
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
         """Believe others from now on."""
         for app, served in self._made:
             app.trust(auth, origins)
             served.trust(auth, origins)
+
+    def write_to(self, access_log: AccessLog | None) -> None:
+        """Go on in another access log."""
+        self._close()
+        self.access_log = access_log
 
     def new_access_log(self, config: Config) -> AccessLog | None:
         """Make the access log that a configuration asks for."""

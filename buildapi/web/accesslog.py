@@ -19,7 +19,7 @@ PLAIN = {chr(c) for c in range(0x20, 0x7F)} - {'"', "\\"}
 
 @attrs.define
 class AccessLog:
-    """Write lines, JSON objects with ``json``, to a file, which has ``write`` and ``reopen``.
+    """Write lines, JSON objects with ``json``, to a file, with ``write`` and ``close``.
 
     ``now`` gives seconds since the epoch.
     """
@@ -32,6 +32,10 @@ class AccessLog:
         """Note a request that was answered."""
         facts, at = facts_of(request), datetime.fromtimestamp(self._now(), UTC)
         self.file.write((as_json if self.json else as_text)(facts, at) + "\n")
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+        self.file.close()
 
 
 def facts_of(request: Any) -> Mapping[str, Any]:

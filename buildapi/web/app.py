@@ -201,6 +201,7 @@ class LoggingSite(Site):
 
     protocol: Any
     answered: Callable[[Any], None]
+    closing: Callable[[], None]
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer to TLS clients what our connections speak."""
@@ -209,6 +210,11 @@ class LoggingSite(Site):
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
         self.answered(request)
+
+    def stopFactory(self) -> None:
+        """End what was told of requests with the last port."""
+        Site.stopFactory(self)
+        self.closing()
 
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
         """Believe others from now on, for requests that begin."""
@@ -224,11 +230,12 @@ def site(
     prefix: str,
     idle_seconds: float,
     answered: Callable[[Any], None],
+    closing: Callable[[], None] = lambda: None,
     traffic: Traffic,
 ) -> LoggingSite:
     """Make the site; ``traffic`` is kept to hold what is going on.
 
-    ``answered`` is told of each request that was answered.
+    ``answered`` is told of each request that was answered, ``closing`` called after the last.
     """
     policy = app.policy
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
@@ -245,6 +252,6 @@ def site(
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )
-    made.answered = answered
+    made.answered, made.closing = answered, closing
     made.protocol = channel_class(limits.request_seconds, traffic)
     return made

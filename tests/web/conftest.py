@@ -80,10 +80,12 @@ class Settings:
     batch_seconds: float = 2
     listeners: int = 20
 
-    def answered(self) -> Callable[[Any], None]:
-        """Make the access log."""
-        file = self.access_log
-        return AccessLog(LogFile(file), lambda: NOW + 0.5) if file else lambda _: None
+    def told(self) -> Mapping[str, Any]:
+        """Make the access log, and what ends it."""
+        if self.access_log is None:
+            return {"answered": lambda _: None}
+        log = AccessLog(LogFile(self.access_log), lambda: NOW + 0.5)
+        return {"answered": log, "closing": log.close}
 
 
 @attrs.define
@@ -198,7 +200,7 @@ def build(settings: Settings) -> Served:
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
-        answered=settings.answered(),
+        **settings.told(),
         traffic=traffic,
     )
     drain = settings.drain_seconds
