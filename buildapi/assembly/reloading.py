@@ -51,7 +51,10 @@ class Reloading:
             again.read, of.config, self.reloadables, of.now, self._refresh
         )
 
-        wanted = {signal.SIGHUP: lambda: self._reload(reloader), signal.SIGUSR1: self.reopen}
+        wanted: dict[int, Put] = {
+            signal.SIGHUP: lambda: self._reload(reloader),
+            signal.SIGUSR1: self.reopen,
+        }
         again.signals.bind(of.reactor, wanted)
 
     def _reload(self, reloader: Reloader) -> None:
