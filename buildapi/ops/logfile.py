@@ -21,6 +21,9 @@ class Sink(Protocol):
     def reopen(self) -> None:
         """Go on in a new file, where the sink is one."""
 
+    def close(self) -> None:
+        """Let go of the file; a later line opens it again."""
+
 
 @attrs.define
 class Complaints:
@@ -115,6 +118,9 @@ class StreamSink:
     def reopen(self) -> None:
         """Stay: whoever started us has the other end."""
 
+    def close(self) -> None:
+        """Stay, too."""
+
 
 @attrs.define
 class TwistdFile:
@@ -142,3 +148,9 @@ class TwistdFile:
         """Rename it to a name with a number, and begin a new one."""
         if self._file is not None:
             self._file.rotate()
+
+    def close(self) -> None:
+        """Let go of the file; a later line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -85,12 +85,18 @@ class Logs:
         self.level, self.format = level, format
         before, self.file = self.file, file
         if self._sink is not None and not self._named and file != before:
+            self._sink.close()
             self._sink = self._default if file is None else LogFile(file)
 
     def reopen(self) -> None:
         """Go on in a new file after the old one was renamed."""
         if self._sink is not None:
             self._sink.reopen()
+
+    def close(self) -> None:
+        """Let go of the file; a later line opens it again."""
+        if self._sink is not None:
+            self._sink.close()
 
 
 SHORT = {"-n": "--nodaemon", "-l": "--logfile", "-b": "--debug"}
