@@ -26,7 +26,12 @@ setup(
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
         "buildapi.web": ["templates/*.html", "static/*"],
     },
-    entry_points={"console_scripts": ["buildapi = buildapi.command:root"]},
+    entry_points={
+        "console_scripts": [
+            "buildapi = buildapi.command:root",
+            "check_buildapi = buildapi.nagios.command:main",
+        ]
+    },
     python_requires=">=3.11",
     install_requires=[
         "attrs>=23.2",
@@ -45,22 +50,27 @@ setup(
         "tzdata",
     ],
     extras_require={
+        "nagios": ["nagiosplugin>=1.4,<2"],
         "progress": ["rich>=13"],
         "test": [
             "aiosmtpd>=1.4.6,<2",
             "axe-playwright-python>=0.1.4,<0.2",
+            "build>=1.2,<2",
             "hypothesis>=6.100",
+            "nagiosplugin>=1.4,<2",
             "playwright>=1.55",
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
             "pytest-xdist>=3.6",
             "PyYAML>=6,<7",
             "rich>=13",
+            "supervisor>=4.3,<5",
             "cryptography>=43",
             "tinyhtml5>=2,<3",
         ],
         "dev": [
             "mypy>=1.15",
+            "nagiosplugin-stubs>=0.7",
             "pre-commit>=4",
             "ruff>=0.11",
             "types-PyMySQL>=1.1",

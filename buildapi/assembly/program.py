@@ -16,6 +16,7 @@ from buildapi.agent.agent import Agent
 from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
+from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
@@ -104,6 +105,10 @@ class Assembly:
             prepare=self._prepare,
             workers=self._workers(),
             ready=self._ready,
+            admit=self._admit,
+            takers=self._takers(),
+            drain_seconds=self.config.service.drain_seconds,
+            turned=self.watching.turned,
         )
         for warning in self.config.warnings:
             log.warn("{warning}", warning=warning)
@@ -122,6 +127,14 @@ class Assembly:
     def has(self, role: str) -> bool:
         """Tell whether this process has a role."""
         return role in self.config.service.roles
+
+    def _takers(self) -> list[Service]:
+        http = [self.serving.listener] if self.has("api") else []
+        return [*http, *([self.agent] if self.has("agent") else [])]
+
+    def _admit(self) -> None:
+        if self.has("api"):
+            self.serving.listener.admit()
 
     # --- what the rest stands on
 
@@ -334,6 +347,11 @@ class Assembly:
         """End what only waits: we are stopping."""
         self.watch.close()
         self.events.close()
+
+    @cached_property
+    def admission(self) -> Admission:
+        """The tokens of users."""
+        return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
 
     @cached_property
     def answers(self) -> Answers:

@@ -42,8 +42,9 @@ class Serving:
     @cached_property
     def listener(self) -> Listener:
         """The HTTP side."""
-        of = self._of
-        return self._listener(of.routes(), of.config.web.listen, of.watching.traffic)
+        of, web = self._of, self._of.config.web
+        traffic = of.watching.traffic
+        return self._listener(of.routes(), web.listen, traffic, web.linger_seconds, held=True)
 
     @cached_property
     def ops_listener(self) -> Listener:
@@ -59,7 +60,13 @@ class Serving:
         return [*ops, *([self.listener] if self._of.has("api") else [])]
 
     def _listener(
-        self, routes: Sequence[Route], endpoints: Sequence[str], traffic: Traffic
+        self,
+        routes: Sequence[Route],
+        endpoints: Sequence[str],
+        traffic: Traffic,
+        linger: float = 0.0,
+        *,
+        held: bool = False,
     ) -> Listener:
         of, web = self._of, self._of.config.web
         app = WebApp(routes, self._policy())
@@ -75,7 +82,7 @@ class Serving:
         )
         self._made.append((app, served))
         drain = of.config.service.drain_seconds
-        return Listener(of.reactor, served, endpoints, traffic, drain, of.let_go)
+        return Listener(of.reactor, served, endpoints, traffic, drain, of.let_go, linger, held)
 
     def _policy(self) -> Policy:
         web = self._of.config.web
@@ -84,6 +91,7 @@ class Serving:
             web.allowed_origins,
             Tokens(self._form_secret()),
             Deadline(self._of.reactor, web.answer_seconds),
+            self._of.admission.bearers,
         )
 
     def _answered(self, request: Any) -> None:

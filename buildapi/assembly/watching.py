@@ -18,7 +18,7 @@ from buildapi.buildbot.v08.pulse import Pulse, lag
 from buildapi.db.roster import SQLRoster
 from buildapi.db.sql import MissingTableError
 from buildapi.errors import Unavailable
-from buildapi.model.ops import Beat, DumpState
+from buildapi.model.ops import Beat, DumpState, ProcessState
 from buildapi.ops.gauges import set_gauges
 from buildapi.ops.heart import Heart, Sign
 from buildapi.ops.lag import ReactorLag
@@ -70,6 +70,12 @@ class Watching:
         )
         probe = [self._probe] if self._probe is not None else []
         return [self._heart, late, *probe]
+
+    def turned(self, state: ProcessState) -> None:
+        """Tell the service manager and the other processes that this one ends."""
+        if state is ProcessState.DRAINING:
+            self.manager.stopping()
+            self._heart.soon()
 
     @cached_property
     def manager(self) -> Manager:

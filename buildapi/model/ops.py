@@ -64,6 +64,10 @@ class TrailEntry:
     trace: str = ""
 
 
+USED_SECONDS = 60
+"""How exact it is when a token was used last."""
+
+
 @attrs.frozen
 class Token:
     """A token that stands for its user until ``expires_at``; only its digest is kept.

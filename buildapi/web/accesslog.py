@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.web.auth import Authenticator, address_of
+from buildapi.web.auth import Authenticator, Identity, address_of
 
 LONGEST = {"uri": 2000, "referer": 500, "agent": 500, "user": 512, "client": 100, "method": 20}
 """Characters that are kept of what a client may choose."""
@@ -42,7 +42,7 @@ def facts_of(request: Any) -> Mapping[str, Any]:
     """Gather what is told of a request."""
     texts = {
         "client": request.client_address,
-        "user": request.who or "",
+        "user": _who(request.identity),
         "method": request.method.decode("latin-1"),
         "uri": request.uri.decode("latin-1"),
         "protocol": request.clientproto.decode("latin-1"),
@@ -57,6 +57,10 @@ def facts_of(request: Any) -> Mapping[str, Any]:
         "seconds": round(request.seconds, 4),
         "trace": request.trace,
     }
+
+
+def _who(identity: Identity | None) -> str:
+    return "" if identity is None else identity.who or ""
 
 
 def as_text(facts: Mapping[str, Any], at: datetime) -> str:

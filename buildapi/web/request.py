@@ -15,7 +15,7 @@ from twisted.web.server import Request
 from buildapi import tracing
 from buildapi.errors import BadRequest, TooLarge
 from buildapi.web.accesslog import client_of
-from buildapi.web.auth import Authenticator
+from buildapi.web.auth import Authenticator, Identity
 from buildapi.web.form import Form, parse_form
 from buildapi.web.render import cors, early
 from buildapi.web.segment import SLASH
@@ -37,9 +37,9 @@ class BuildAPIRequest(Request):
     """A request with a deadline, a body limit, a mount prefix and ``_method``.
 
     ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
-    why its path cannot be routed, ``body`` its form or why that cannot be read.  ``who`` is the
-    user, once known, ``auth`` tells whose words about others are taken.  ``route`` is the path of
-    the route that took it, ``streams`` whether its answer may last.
+    why its path cannot be routed, ``body`` its form or why that cannot be read.  ``identity`` is
+    who asks, None while that is not known, ``auth`` tells whose words about others are taken.
+    ``route`` is the path of the route that took it, ``streams`` whether its answer may last.
     """
 
     limits: Limits
@@ -54,7 +54,7 @@ class BuildAPIRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Request.__init__(self, *args, **kwargs)
         self.mount = ""
-        self.who: str | None = None
+        self.identity: Identity | None = None
         self.route, self.streams = "-", False
         self._began = self.reactor.seconds()
         self.refusal: BadRequest | None = None

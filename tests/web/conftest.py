@@ -19,6 +19,7 @@ from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
 from buildapi.web.batch import Batch
+from buildapi.web.bearers import Bearers
 from buildapi.web.channel import Traffic
 from buildapi.web.counter import Counter
 from buildapi.web.csrf import Tokens
@@ -38,6 +39,7 @@ from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
+from buildapi.web.tokens import TokenDesk
 from buildapi.web.trail import JobTrail
 from buildapi.web.watch import JobWatch
 from tests.model.defaults import rules
@@ -52,6 +54,7 @@ from tests.web.farm import (
     MemoryJobs,
     MemoryObserver,
 )
+from tests.web.memorytokens import MemoryTokens, Time
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
 TOKENS = Tokens(b"of the tests")
@@ -72,6 +75,8 @@ class Settings:
     answer_seconds: float = 3
     cache_seconds: float = 2
     drain_seconds: float = 3
+    linger_seconds: float = 0
+    held: bool = False
     count_max: int = 100
     jobs_page: int = 1000
     access_log: Path | None = None
@@ -79,6 +84,8 @@ class Settings:
     more_routes: Sequence[Route] = ()
     batch_seconds: float = 2
     listeners: int = 20
+    tokens: bool = True
+    token_days: int = 90
 
     def told(self) -> Mapping[str, Any]:
         """Make the access log, and what ends it."""
@@ -104,6 +111,9 @@ class Served:
     farm: MemoryFarm
     events: Events
     trail: MemoryTrail
+    tokens: MemoryTokens
+    bearers: Bearers | None
+    time: Time
 
     @property
     def where(self) -> str:
@@ -164,7 +174,8 @@ def build(settings: Settings) -> Served:
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
     zone, answers = ZoneInfo("UTC"), Answers(reactor.seconds, settings.cache_seconds)
-    pages = Pages(zone, lambda: NOW + 0.5, directory.master_urls)
+    time = Time(NOW + 0.5)
+    pages = Pages(zone, time, directory.master_urls)
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
@@ -178,6 +189,8 @@ def build(settings: Settings) -> Served:
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
+    tokens = MemoryTokens()
+    bearers = Bearers(tokens, reactor.seconds, time, short) if settings.tokens else None
     routes = [
         *shown.routes(),
         *reads.routes(),
@@ -189,13 +202,14 @@ def build(settings: Settings) -> Served:
         *batch.routes(),
         *Selection(batch).routes(),
         *NewBuilds(reads.branch, reads.builders_of, batch, counter).routes(),
+        *TokenDesk(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,
     ]
     routes = [*documentation(routes, directory), *routes]
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
     http = site(
-        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline)),
+        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline, bearers)),
         reactor=reactor,
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
@@ -209,7 +223,16 @@ def build(settings: Settings) -> Served:
         watch.close()
         events.close()
 
-    listener = Listener(reactor, http, settings.listen, traffic, drain, let_go)
+    listener = Listener(
+        reactor,
+        http,
+        settings.listen,
+        traffic,
+        drain,
+        let_go,
+        settings.linger_seconds,
+        settings.held,
+    )
     return Served(
         listener,
         routes,
@@ -223,4 +246,7 @@ def build(settings: Settings) -> Served:
         farm,
         events,
         trail,
+        tokens,
+        bearers,
+        time,
     )
