@@ -36,7 +36,10 @@ waiting = click.option(
 def finished(
     client: Client, job_id: int, seconds: float, *, seen: bool = False
 ) -> Mapping[str, Any]:
-    """Wait for a job and give it; ``seen``: the service answered just now. :raises Failure: it is not finished in time."""
+    """Wait for a job and give it; ``seen``: the service answered just now.
+
+    :raises Failure: it is not finished in time.
+    """
     end = time.monotonic() + seconds
     with progress_on(sys.stderr, f"job {job_id}") as show:
         job = until(client, end, lambda left: _looked(client, job_id, left, show), seen=seen)
