@@ -44,11 +44,17 @@ setup(
         "tzdata",
     ],
     extras_require={
+        "docs": [
+            "furo>=2025.7",
+            "myst-parser>=4,<6",
+            "Sphinx>=8.1,<10",
+        ],
         "progress": ["rich>=13"],
         "test": [
             "aiosmtpd>=1.4.6,<2",
             "axe-playwright-python>=0.1.4,<0.2",
             "hypothesis>=6.100",
+            "markdown-it-py>=3,<5",
             "playwright>=1.55",
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",
