@@ -159,6 +159,8 @@ def _scene(folder: Path, stage: Stage) -> None:
         for name, text in stage.directory.items():
             (folder / place / name).write_text(text)
     _programs(folder / "bin")
+    (folder / "here" / ".venv").mkdir()
+    (folder / "here" / ".venv" / "bin").symlink_to(folder / "bin")
 
 
 def _programs(folder: Path) -> None:
