@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+EXACT = ("status", "code", "state", "action", "type")
+"""Keys whose texts are words that programs compare."""
 
 
 def differences(shown: Any, real: Any, at: str = "$") -> list[str]:
@@ -16,13 +20,20 @@ def differences(shown: Any, real: Any, at: str = "$") -> list[str]:
     if _kind(shown) != _kind(real):
         return [f"{at}: {_kind(shown)} is shown, {_kind(real)} comes: {str(real)[:80]}"]
     if isinstance(shown, dict):
-        missing = [f"{at}.{key}: is shown and does not come" for key in shown if key not in real]
-        return missing + [
-            d for k, v in shown.items() if k in real for d in differences(v, real[k], f"{at}.{k}")
-        ]
+        return _object(shown, real, at)
     if isinstance(shown, list) and shown:
         return [d for n, each in enumerate(real) for d in _closest(shown, each, f"{at}[{n}]")]
     return []
+
+
+def _object(shown: dict[str, Any], real: dict[str, Any], at: str) -> list[str]:
+    found = [f"{at}.{key}: is shown and does not come" for key in shown if key not in real]
+    for key in shown.keys() & real.keys():
+        one, other = shown[key], real[key]
+        if key in EXACT and isinstance(one, str) and isinstance(other, str) and one != other:
+            found.append(f"{at}.{key}: {one!r} is shown, {other!r} comes")
+        found += differences(one, other, f"{at}.{key}")
+    return found
 
 
 def _closest(shown: list[Any], real: Any, at: str) -> list[str]:
@@ -39,8 +50,6 @@ def _kind(value: Any) -> str:
 
 def output_differs(shown: str, real: str) -> str | None:
     """Tell how printed lines differ from those shown, where ``...`` is anything, also lines."""
-    import re
-
     pattern = re.escape(shown.strip()).replace(re.escape("..."), r"[\s\S]*?")
     lines = [line.rstrip() for line in real.strip().splitlines()]
     text = "\n".join(lines)
