@@ -90,7 +90,7 @@ types: $(VENV)/.installed-dev
 	@$(VENV)/bin/mypy
 
 docs: $(VENV)/.installed-docs
-	@$(VENV)/bin/python -m sphinx -q -n -W --keep-going -b html docs build/docs
+	@$(VENV)/bin/python -m sphinx -q -E -a -n -W --keep-going -b html docs build/docs
 	@$(VENV)/bin/python .ci/check-site build/docs
 
 # All tests come last, so that their summary is what stands at the end.
