@@ -157,7 +157,17 @@ SHIMS: dict[str, Callable[[Sequence[str]], int]] = {
     "systemctl": systemctl,
     "rabbitmqctl": rabbitmqctl,
     **dict.fromkeys(
-        ("apt-get", "useradd", "adduser", "chown", "chgrp", "journalctl", "pre-commit"), passed
+        (
+            "apt-get",
+            "useradd",
+            "adduser",
+            "chown",
+            "chgrp",
+            "journalctl",
+            "pre-commit",
+            "rabbitmqadmin",
+        ),
+        passed,
     ),
 }
 
