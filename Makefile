@@ -5,7 +5,7 @@ DATA = ./data
 VENV = .venv
 WORKERS = 2
 PYTEST_ARGS =
-FAST = not mariadb and not rabbitmq and not buildbot and not chromium
+FAST = not (mariadb or rabbitmq or buildbot or chromium or promtool or nginx or apache or systemd or logrotate)
 
 SHELL = /bin/sh
 PIP = $(VENV)/bin/python -m pip -qq --no-input install --progress-bar off
@@ -14,7 +14,7 @@ export PYTHON
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types docs services clean
+.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types docs services dist clean
 
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
@@ -23,7 +23,8 @@ help:
 	@echo "make check      what CI runs: formatting, lint, types, documentation, fast tests on 3.12 and 3.13, all tests"
 	@echo "make docs       the documentation as a site in build/docs; every warning is an error"
 	@echo "make format     format the code and repair what lint can repair"
-	@echo "make services   install MariaDB, RabbitMQ, Chromium and gcc for the tests (Debian, Ubuntu)"
+	@echo "make services   install the servers and gcc that the tests start (Debian, Ubuntu)"
+	@echo "make dist       build the wheel and the source archive into dist/"
 	@echo "make clean      remove virtual environments and caches; data stays"
 	@echo "WORKERS=0 runs the tests one after the other, in one process."
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 to 3.13)."
@@ -107,6 +108,11 @@ check:
 
 services:
 	@.ci/services
+
+# setuptools collects a wheel in build/, where files of earlier ones would stay.
+dist: $(VENV)/.installed-test
+	@rm -rf build dist buildapi.egg-info
+	@$(VENV)/bin/python -m build --outdir dist .
 
 clean:
 	rm -rf .venv .venv-3.12 .venv-3.13 .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

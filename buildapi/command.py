@@ -9,8 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,9 +16,9 @@ from buildapi.cli.l10n import l10n_report
 from buildapi.cli.mailwaittimes import mail_waittimes
 from buildapi.cli.names import names
 from buildapi.cli.progress import progress_on
-from buildapi.config import Config, load
-from buildapi.errors import ConfigError
+from buildapi.config import Config
 from buildapi.model.dumps import Window
+from buildapi.operating import CONFIG, check_config, db
 from buildapi.reports.dumps import DAY, HOUR, window
 
 COMMANDS: Sequence[click.Command] = (l10n_report, mail_waittimes, names)
@@ -38,7 +36,7 @@ def root() -> None:
     """
 
 
-for command in COMMANDS:
+for command in (*COMMANDS, db, check_config):
     root.add_command(command)
 
 
@@ -50,29 +48,10 @@ def dump() -> None:
     """Write what the farm's databases tell as JSON."""
 
 
-def _configured(_context: Any, _option: Any, path: Path) -> Config:
-    try:
-        return load(path)
-    except ConfigError as e:
-        for line in str(e).splitlines():
-            click.echo(f"buildapi: {line}", err=True)
-        raise SystemExit(1) from None
-
-
 def _dumping(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every dump has."""
     options = (
-        click.option(
-            "-c",
-            "--config",
-            type=click.Path(path_type=Path),
-            envvar="BUILDAPI_CONFIG",
-            default="buildapi.toml",
-            show_default=True,
-            show_envvar=True,
-            callback=_configured,
-            help="The configuration file of the service.",
-        ),
+        CONFIG,
         click.option(
             "-o",
             "--output",

@@ -5,12 +5,13 @@ class BuildAPIError(Exception):
     """Refuse a request with a text meant for its sender.
 
     ``status`` is the HTTP status, ``code`` a short stable word for programs.  ``retry_after`` is
-    in seconds, None where asking again would not help.
+    in seconds, None where asking again would not help.  ``challenge`` says how to show who one is.
     """
 
     status = 500
     code = "error"
     retry_after: int | None = None
+    challenge: str | None = None
 
     def __init__(self, msg: str) -> None:
         super().__init__(msg)
@@ -30,6 +31,13 @@ class AccessDenied(BuildAPIError):
 
     def __init__(self, msg: str = "ACCESS DENIED!") -> None:
         super().__init__(msg)
+
+
+class BadToken(BuildAPIError):
+    """Refuse a token that stands for nobody."""
+
+    status, code = 401, "bad_token"
+    challenge = 'Bearer realm="BuildAPI", error="invalid_token"'
 
 
 class NotFound(BuildAPIError):

@@ -12,6 +12,7 @@ from twisted.python import usage
 from buildapi.assembly import assemble
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
+from buildapi.ops.ending import end_once
 from buildapi.program import Program
 
 
@@ -49,6 +50,7 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
     """Build the program for ``twistd buildapi``."""
     from twisted.internet import reactor
 
+    end_once(reactor)
     return assemble(options["loaded"], reactor)
 
 
@@ -62,4 +64,5 @@ def from_file(path: str | None = None) -> Program:
     options.postOptions()
     from twisted.internet import reactor
 
+    end_once(reactor)
     return assemble(options["loaded"], reactor)

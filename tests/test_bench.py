@@ -46,3 +46,14 @@ def test_reports_of_a_farm_are_measured() -> None:
     assert "300 builds in 1 days" in printed
     assert "status 200" in printed
     assert "status 500" not in printed
+
+
+@pytest.mark.mariadb
+@pytest.mark.rabbitmq
+def test_restarts_under_load_are_measured() -> None:
+    assert program("mariadbd", "mysqld")
+    assert program("rabbitmq-server")
+    printed = run("bench.restart", "--restarts", "1", "--clients", "2")
+    assert "1 restarts in" in printed
+    assert " 0 failed" in printed
+    assert " 0 lost or done twice" in printed

@@ -60,18 +60,31 @@ class Agent(Service):
         self._patience = Patience(self._reactor)
         self._performer = Performer(self._reactor, self._farm, self._store, self._rules, self._now)
         self._intake = Intake(self._broker, self._queue, self._prefetch, self._drain_seconds)
+        self._in_hand: list[Delivery] = []
+
+    @property
+    def in_hand(self) -> Sequence[Delivery]:
+        """List the messages that are not settled, oldest first."""
+        return tuple(self._in_hand)
 
     def startService(self) -> None:
         """Begin to consume."""
         Service.startService(self)
         self._patience.begin()
-        self._intake.open(self.handle)
+        self._intake.open(self._hold)
 
     def stopService(self) -> defer.Deferred[None]:
         """Take no more jobs and end those begun, within the drain time."""
         Service.stopService(self)
         self._patience.stop()
         return defer.ensureDeferred(self._intake.close())
+
+    async def _hold(self, delivery: Delivery) -> Disposition:
+        self._in_hand.append(delivery)
+        try:
+            return await self.handle(delivery)
+        finally:
+            self._in_hand.remove(delivery)
 
     async def handle(self, delivery: Delivery) -> Disposition:
         """Carry out one message, and say what is to become of it."""

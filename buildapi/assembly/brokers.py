@@ -10,6 +10,7 @@ from twisted.internet import ssl
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 
 from buildapi.config import Config
+from buildapi.config.addresses import AMQPAddress
 from buildapi.errors import ConfigError
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.embedded import EmbeddedBroker
@@ -26,17 +27,10 @@ def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
 
 
 def _amqp(config: Config, reactor: Any) -> AMQPBroker:
-    broker, address = config.broker, config.broker.address
-    if address is None:
-        raise ConfigError("[broker] url names no host")
-    endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
-    if address.tls:
-        trust = _trust(broker.tls_ca)
-        options = ssl.optionsForClientTLS(address.host, trustRoot=trust)
-        endpoint = wrapClientTLS(options, endpoint)
+    broker, address = config.broker, amqp_address(config)
     return AMQPBroker(
         reactor,
-        endpoint,
+        amqp_endpoint(config, reactor),
         vhost=address.vhost,
         username=address.username,
         password=broker.password.reveal() if broker.password else "",
@@ -48,6 +42,24 @@ def _amqp(config: Config, reactor: Any) -> AMQPBroker:
         heartbeat=broker.heartbeat,
         publish_seconds=broker.publish_seconds,
     )
+
+
+def amqp_address(config: Config) -> AMQPAddress:
+    """Give where the AMQP broker is; :raises ConfigError: the URL names none."""
+    address = config.broker.address
+    if address is None:
+        raise ConfigError("[broker] url names no host")
+    return address
+
+
+def amqp_endpoint(config: Config, reactor: Any) -> Any:
+    """Give the endpoint of the AMQP broker, with TLS where its URL asks for it."""
+    address = amqp_address(config)
+    endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
+    if not address.tls:
+        return endpoint
+    trust = _trust(config.broker.tls_ca)
+    return wrapClientTLS(ssl.optionsForClientTLS(address.host, trustRoot=trust), endpoint)
 
 
 def _trust(ca: Path | None) -> Any:

@@ -19,23 +19,33 @@ Work = Callable[[Dumper], Awaitable[None]]
 
 def run_dump(config: Config, work: Work) -> NoReturn:
     """Do work with the databases of a configuration; exit with 0, or 1 if it failed."""
-    _log_to(sys.stderr)
 
     async def main(reactor: Any) -> None:
         assembly = Assembly(config, reactor, time.time)
         try:
             await work(assembly.dumper(lambda: _branches(assembly)))
+        finally:
+            await assembly.replica_db.stopService()
+            await assembly.status_db.stopService()
+
+    run(main)
+
+
+def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
+    """Run a task in the reactor, which it is handed; exit with 0, or 1 if it failed."""
+    _log_to(sys.stderr)
+
+    async def whole(reactor: Any) -> None:
+        try:
+            await main(reactor)
         except defer.CancelledError:
             sys.stderr.write("buildapi: interrupted\n")
             raise SystemExit(1) from None
         except EXPECTED as e:
             sys.stderr.write(f"buildapi: {e}\n")
             raise SystemExit(1) from None
-        finally:
-            await assembly.replica_db.stopService()
-            await assembly.status_db.stopService()
 
-    task.react(lambda reactor: _interruptible(reactor, main(reactor)))
+    task.react(lambda reactor: _interruptible(reactor, whole(reactor)))
     raise AssertionError("the reactor ends the process")
 
 

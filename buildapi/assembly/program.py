@@ -16,11 +16,13 @@ from buildapi.agent.agent import Agent
 from buildapi.agent.finisher import Finisher
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
+from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
 from buildapi.assembly.reporting import Reporting
 from buildapi.assembly.site import Site, of_broker, of_pool
+from buildapi.assembly.watching import Watching
 from buildapi.buildbot.directory import (
     DirectoryService,
     Source,
@@ -39,6 +41,7 @@ from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
 from buildapi.model.health import Health
+from buildapi.model.ops import ProcessState
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
@@ -52,7 +55,8 @@ from buildapi.web.csrf import Tokens, kept_secret
 from buildapi.web.deadline import Deadline
 from buildapi.web.events import Events
 from buildapi.web.listener import Listener
-from buildapi.web.reads import documentation
+from buildapi.web.pages import Pages
+from buildapi.web.reads import documentation, files_routes
 from buildapi.web.request import Limits
 from buildapi.web.watch import JobWatch
 
@@ -81,30 +85,57 @@ class Assembly:
     config: Config
     reactor: Any
     now: Callable[[], float]
+    _made: Program = attrs.field(init=False)
 
     def program(self) -> Program:
         """Put the parts together."""
         stages = Stages(
-            doors=[self.listener] if self._has("api") else [],
+            doors=self._doors(),
             ground=self._ground(),
             prepare=self._prepare,
             workers=self._workers(),
             ready=self._ready,
+            admit=self._admit,
+            takers=self._takers(),
+            drain_seconds=self.config.service.drain_seconds,
+            turned=self.watching.turned,
         )
         for warning in self.config.warnings:
             log.warn("{warning}", warning=warning)
-        return Program(self.reactor, stages)
+        self._made = Program(self.reactor, stages)
+        return self._made
 
-    def _has(self, role: str) -> bool:
+    def state(self) -> ProcessState:
+        """Tell where the program is in its life."""
+        return self._made.state
+
+    def has(self, role: str) -> bool:
+        """Tell whether this process has a role."""
         return role in self.config.service.roles
+
+    def _doors(self) -> list[Service]:
+        ops = [self.ops_listener] if self.config.ops.listen else []
+        return [*ops, *([self.listener] if self.has("api") else [])]
+
+    def _takers(self) -> list[Service]:
+        http = [self.listener] if self.has("api") else []
+        return [*http, *([self.agent] if self.has("agent") else [])]
+
+    def _admit(self) -> None:
+        if self.has("api"):
+            self.listener.admit()
 
     # --- what the rest stands on
 
     def _ground(self) -> list[Service]:
-        pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
-        pools += self.reporting.pools if self._has("api") else []
         last = self.sample if self.config.sample.enabled else self.directory
-        return [*dict.fromkeys(pools), self.broker, last]
+        return [*self.watching.first(), *self.pools(), self.broker, last]
+
+    def pools(self) -> Sequence[PooledDatabase]:
+        """List the pools of connections, those of reports last."""
+        pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
+        pools += self.reporting.pools if self.has("api") else []
+        return list(dict.fromkeys(pools))
 
     def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
         database = getattr(self.config.databases, name)
@@ -119,7 +150,13 @@ class Assembly:
             password=database.password.reveal() if database.password else None,
             tls_ca=str(database.tls_ca) if database.tls_ca else None,
             read_only=read_only,
+            observed=self.watching.metrics.query,
         )
+
+    @cached_property
+    def watching(self) -> Watching:
+        """What watches the program."""
+        return Watching(self)
 
     @cached_property
     def jobs_db(self) -> PooledDatabase:
@@ -144,7 +181,7 @@ class Assembly:
     @cached_property
     def reporting(self) -> Reporting:
         """What reports are made from."""
-        return Reporting(self.config, self.reactor)
+        return Reporting(self.config, self.reactor, self.watching.metrics.query)
 
     @cached_property
     def broker(self) -> Any:
@@ -224,9 +261,10 @@ class Assembly:
     def _workers(self) -> list[Service]:
         """List them so that, the last one stopping first, reports outlive the agent."""
         written = [self.directory] if self.config.sample.enabled else []
-        reports = [self.finisher, self.outbox] if self._has("api") else []
-        dumps = [self.dumps] if self._has("api") and self.dumps is not None else []
-        return [*written, *dumps, *reports, *([self.agent] if self._has("agent") else [])]
+        reports = [self.finisher, self.outbox] if self.has("api") else []
+        dumps = [self.dumps] if self.has("api") and self.dumps is not None else []
+        agent = [self.agent] if self.has("agent") else []
+        return [*written, *self.watching.workers(), *dumps, *reports, *agent]
 
     @cached_property
     def agent(self) -> Agent:
@@ -278,15 +316,36 @@ class Assembly:
     @cached_property
     def listener(self) -> Listener:
         """The HTTP side."""
-        web, traffic = self.config.web, Traffic()
+        web, traffic = self.config.web, self.watching.traffic
+        return self._listener(self.routes(), web.listen, traffic, web.linger_seconds, held=True)
+
+    @cached_property
+    def ops_listener(self) -> Listener:
+        """The HTTP side for those who watch, which has nothing else."""
+        routes = [*self.watching.routes(), *files_routes()]
+        made = self._listener(routes, self.config.ops.listen, Traffic())
+        made.name = "ops http"
+        return made
+
+    def _listener(
+        self,
+        routes: Sequence[Any],
+        endpoints: Sequence[str],
+        traffic: Traffic,
+        linger: float = 0.0,
+        *,
+        held: bool = False,
+    ) -> Listener:
+        web = self.config.web
         policy = Policy(
             Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
             web.allowed_origins,
             Tokens(self._form_secret()),
             Deadline(self.reactor, web.answer_seconds),
+            self.admission.bearers,
         )
         served = site(
-            WebApp(self.routes(), policy),
+            WebApp(routes, policy),
             reactor=self.reactor,
             limits=Limits(web.max_body, web.request_seconds),
             prefix=web.prefix,
@@ -295,7 +354,7 @@ class Assembly:
             traffic=traffic,
         )
         drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, web.listen, traffic, drain, self._let_go)
+        return Listener(self.reactor, served, endpoints, traffic, drain, self._let_go, linger, held)
 
     def _let_go(self) -> None:
         """End what only waits: we are stopping."""
@@ -309,24 +368,39 @@ class Assembly:
         return kept_secret(self.config.service.data / "form-secret")
 
     @cached_property
+    def admission(self) -> Admission:
+        """The tokens of users."""
+        return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
+
+    @cached_property
     def answers(self) -> Answers:
         """The hot answers."""
         return Answers(self.reactor.seconds, self.config.web.cache_seconds)
 
+    @cached_property
+    def site(self) -> Site:
+        """What answers."""
+        return Site(self)
+
+    @property
+    def pages(self) -> Pages:
+        """What makes pages."""
+        return self.site.pages
+
     def routes(self) -> Sequence[Any]:
         """List all routes, the documentation made from them first."""
-        routes = Site(self).routes()
+        routes = self.site.routes()
         return [*documentation(routes, self.directory), *routes]
 
     @cached_property
     def builds(self) -> SQLBuilds:
         """What is read from the replica, and from the primary what it lacks."""
-        return SQLBuilds(self.replica_db, self._primary())
+        return SQLBuilds(self.replica_db, self.primary)
 
     @cached_property
     def farm_wide(self) -> SQLFarmWide:
         """What is read of the whole farm."""
-        return SQLFarmWide(self.replica_db, self._primary())
+        return SQLFarmWide(self.replica_db, self.primary)
 
     def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
         """Make what writes dumps; ``branches`` gives the names of the branches."""
@@ -357,7 +431,8 @@ class Assembly:
         now = self.now()
         return [of_broker(self.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
 
-    def _primary(self) -> Database | None:
+    @property
+    def primary(self) -> Database | None:
         """Give the primary where the replica is another database."""
         databases = self.config.databases
         apart = databases.scheduler.url != databases.scheduler_replica.url
@@ -370,12 +445,14 @@ class Assembly:
         if self.config.sample.enabled:
             await self.sample.when_ready()
         await create_jobs_schema(self.jobs_db)
-        if self._has("agent"):
+        if self.has("agent"):
             await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
             await self.acting.farm.forget(MARKER_DAYS)
         await self.directory.refresh()
 
     def _ready(self) -> None:
-        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
-        if self._has("api"):
+        roles = ", ".join(self.config.service.roles)
+        log.info("BuildAPI is ready, roles {roles}", roles=roles)
+        self.watching.manager.ready(f"serving, roles {roles}")
+        if self.has("api"):
             self.listener.announce(self.config.web.prefix + "/self-serve")

@@ -15,7 +15,7 @@ from buildapi.buildbot.v08.reports import SQLSchedulerReports
 from buildapi.buildbot.v08.statusreports import SQLStatusReports
 from buildapi.config import Config
 from buildapi.config.sections import Database
-from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.db.pool import Observed, PooledDatabase, open_database
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import Classification, from_document
 
@@ -29,6 +29,7 @@ class Reporting:
 
     _config: Config
     _reactor: Any
+    _observed: Observed
     rules: Classification = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -58,6 +59,7 @@ class Reporting:
             statement_seconds=wanted.statement_seconds,
             max_rows=wanted.rows,
             password=database.password.reveal() if database.password else None,
+            observed=self._observed,
             tls_ca=str(database.tls_ca) if database.tls_ca else None,
             read_only=True,
         )

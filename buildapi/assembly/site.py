@@ -65,9 +65,10 @@ class Site:
         taken, folder = self._taken, of.config.dumps.folder
         return [
             *self._home.routes(),
+            *of.watching.routes(),
             *self._reads.routes(),
             *Jobs(
-                of.store, of.watch, self._pages, of.config.web.timezone, of.config.limits.jobs_page
+                of.store, of.watch, self.pages, of.config.web.timezone, of.config.limits.jobs_page
             ).routes(),
             *Lookup(of.directory, of.builds, of.farm_wide).routes(),
             *of.events.routes(),
@@ -76,6 +77,7 @@ class Site:
             *(DumpFiles(folder, of.reactor).routes() if folder else ()),
             *self._counter.routes(taken),
             *self._batch.routes(),
+            *of.admission.desk(self._pages).routes(),
             *Selection(self._batch).routes(),
             *NewBuilds(
                 self._reads.branch, self._reads.builders_of, self._batch, self._counter
@@ -86,7 +88,8 @@ class Site:
         return Deadline(self._of.reactor, self._of.config.web.answer_seconds * SHARES[name])
 
     @cached_property
-    def _pages(self) -> Pages:
+    def pages(self) -> Pages:
+        """What makes pages."""
         of = self._of
         return Pages(of.config.web.timezone, of.now, of.directory.master_urls)
 
@@ -94,19 +97,20 @@ class Site:
     def _reads(self) -> Reads:
         of = self._of
         return Reads(
-            of.directory, of.builds, of.answers, self._pages, of.config.web.timezone, of.now
+            of.directory, of.builds, of.answers, self.pages, of.config.web.timezone, of.now
         )
 
     @cached_property
     def _home(self) -> Home:
         of = self._of
-        return Home(of.directory, of.farm_wide, of.store, of.answers, self._pages, of.health)
+        look = of.watching.farm.look
+        return Home(of.directory, look, of.store, of.answers, self.pages, of.health)
 
     @cached_property
     def _farm_wide(self) -> FarmWide:
         of = self._of
         return FarmWide(
-            of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self._pages
+            of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self.pages
         )
 
     def _reports(self) -> Sequence[Route]:
@@ -115,7 +119,7 @@ class Site:
             of.reporting.rules,
             of.directory,
             Computed(of.reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
-            self._pages,
+            self.pages,
             of.config.reports.answer_seconds,
         )
         scheduler, status = of.reporting.scheduler, of.reporting.status

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches
 from buildapi.model.builders import Builder, Builders
+from buildapi.model.ops import DocumentState
 
 FIRST_RETRY = 5.0
 """Seconds after which a failed refresh is tried again, doubling up to the refresh interval."""
@@ -143,6 +144,7 @@ class Source:
     good: Any = None
     good_at: float | None = None
     last_error: str | None = None
+    last_error_at: float | None = None
 
     async def refresh(self, now: float) -> bool:
         """Read it anew; on failure keep what is there, log why and return False."""
@@ -152,16 +154,21 @@ class Source:
         except defer.CancelledError:
             raise
         except Exception as e:
-            self.last_error = f"{type(e).__name__}: {e}"
+            self.last_error, self.last_error_at = f"{type(e).__name__}: {e}", now
             log.warn(
                 "directory: {name} not refreshed, the last good one stays: {error}",
                 name=self.name,
                 error=self.last_error,
             )
             return False
-        self.good_at, self.last_error = now, None
+        self.good_at, self.last_error, self.last_error_at = now, None, None
         self._keep(data)
         return True
+
+    def state(self, now: float) -> DocumentState:
+        """Tell how it is."""
+        age = None if self.good_at is None else max(0.0, now - self.good_at)
+        return DocumentState(self.name, age, self.last_error, self.last_error_at)
 
     def recall(self) -> None:
         """Start with what an earlier process kept, if anything."""
@@ -216,10 +223,12 @@ class DirectoryService(Service):
 
     def ages(self) -> Mapping[str, float | None]:
         """Tell by name of each document how many seconds ago it was good; None: never."""
+        return {document.name: document.age for document in self.documents()}
+
+    def documents(self) -> Sequence[DocumentState]:
+        """Tell how each document is."""
         now = self._reactor.seconds()
-        return {
-            s.name: None if s.good_at is None else max(0.0, now - s.good_at) for s in self.sources
-        }
+        return [source.state(now) for source in self.sources]
 
     def startService(self) -> None:
         """Recall what was kept, then refresh for as long as the service runs."""

@@ -10,7 +10,7 @@ from twisted.internet import defer, protocol
 from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 
 CONNECT_SECONDS = 3.0
@@ -116,8 +116,15 @@ def _authorization(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
+class _Quiet(_HTTP11ClientFactory):
+    noisy = False
+
+
 def _agent(reactor: Any) -> Any:
     pool = HTTPConnectionPool(reactor, persistent=False)
+    pool._factory = (
+        _Quiet  # how Twisted's documentation says to keep two log lines per request away
+    )
     return Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool)
 
 

@@ -69,6 +69,14 @@ class Connections(adbapi.ConnectionPool):
         finally:
             self._used[threading.get_ident()] = time.monotonic()
 
+    def connecting(self) -> float:
+        """Open another connection and close it; give the seconds that opening it took."""
+        began = time.monotonic()
+        connection = self.driver.connect()
+        took = time.monotonic() - began
+        self.driver.close(connection)
+        return took
+
     def _drop(self, connection: Any) -> None:
         self.connections.pop(threading.get_ident(), None)
         self.driver.close(connection)

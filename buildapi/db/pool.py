@@ -43,6 +43,10 @@ PAUSES = (0.05, 0.1, 0.2)
 AGAIN = {Trouble.LOST, Trouble.CONFLICT}
 
 
+Observed = Callable[[str, float, str], None]
+"""Is told of each call: the name of the pool, its seconds, and ok, unavailable or refused."""
+
+
 @attrs.frozen
 class PoolStatus:
     """How a pool is; ``last_error_at`` is in seconds since the epoch."""
@@ -146,6 +150,7 @@ class PooledDatabase(Service):
     _max_rows: int
     _statement_seconds: float
     _drain_seconds: float
+    _observed: Observed
     _calls: int = 0
     _stopping: bool = False
     _last_error: str | None = None
@@ -189,6 +194,21 @@ class PooledDatabase(Service):
         work = self._writes.connections.interact(function, *args, **kw)
         return ensureDeferred(self._run(self._writes, work))
 
+    async def connecting(self) -> float:
+        """Open a connection of its own, ask it for nothing, close it; give the seconds it took.
+
+        It takes the turn of a query, so that there are never more connections than allowed.
+
+        :raises DatabaseUnavailable: there is none in time.
+        """
+        work = self._reads.connections.connecting
+        trying = ensureDeferred(self._run(self._reads, lambda _: work()))
+        try:
+            return await trying.addTimeout(self._statement_seconds, self._reactor)
+        except TimeoutError as e:
+            late = f"the {self.name} database gave no connection in {self._statement_seconds:g} s"
+            raise DatabaseUnavailable(late) from e
+
     def status(self) -> PoolStatus:
         """Tell how the pool is, without asking the database."""
         return PoolStatus(
@@ -224,6 +244,20 @@ class PooledDatabase(Service):
         return dict.fromkeys((self._reads, self._writes))
 
     async def _run(self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float] = ()) -> T:
+        began, result = self._reactor.seconds(), "refused"
+        try:
+            answer = await self._within_service(lane, work, pauses)
+            result = "ok"
+        except DatabaseUnavailable:
+            result = "unavailable"
+            raise
+        finally:
+            self._observed(self.name, self._reactor.seconds() - began, result)
+        return answer
+
+    async def _within_service(
+        self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float]
+    ) -> T:
         try:
             if self._stopping:
                 raise DatabaseUnavailable(f"{lane.label} is closed")
@@ -276,6 +310,7 @@ def open_database(
     tls_ca: str | None = None,
     read_only: bool = False,
     drain_seconds: float = 10.0,
+    observed: Observed = lambda _name, _seconds, _result: None,
 ) -> PooledDatabase:
     """Make the pool for ``sqlite:PATH`` or ``mysql://user@host:port/dbname?unix_socket=...``.
 
@@ -321,4 +356,5 @@ def open_database(
         max_rows,
         statement_seconds,
         drain_seconds,
+        observed,
     )

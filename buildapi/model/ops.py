@@ -64,6 +64,10 @@ class TrailEntry:
     trace: str = ""
 
 
+USED_SECONDS = 60
+"""How exact it is when a token was used last."""
+
+
 @attrs.frozen
 class Token:
     """A token that stands for its user until ``expires_at``; only its digest is kept.
@@ -78,3 +82,40 @@ class Token:
     created_at: int
     expires_at: int
     used_at: int | None = None
+
+
+@attrs.frozen
+class DocumentState:
+    """How a document of the directory is; ``age`` is in seconds, None where it was never good."""
+
+    name: str
+    age: float | None
+    last_error: str | None = None
+    last_error_at: float | None = None
+
+
+@attrs.frozen
+class DumpState:
+    """How a dump is; ``age`` is in seconds, None where none was ever written."""
+
+    name: str
+    age: float | None
+    last_error: str | None = None
+    last_error_at: float | None = None
+
+
+@attrs.frozen
+class PoolState:
+    """How a pool of connections is, and how long opening another one took just now.
+
+    ``error`` is why none could be opened; ``last_error_at`` is in seconds since the epoch.
+    """
+
+    name: str
+    kind: str
+    in_flight: int
+    waiting: int
+    last_error: str | None
+    last_error_at: float | None
+    connect_seconds: float | None = None
+    error: str | None = None

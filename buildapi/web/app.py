@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from buildapi.errors import BadRequest, BuildAPIError, NotFound
-from buildapi.web.auth import Authenticator
+from buildapi.errors import BadRequest, BadToken, BuildAPIError, NotFound
+from buildapi.web.auth import Authenticator, Identity
+from buildapi.web.bearers import Bearers, bearer
 from buildapi.web.call import call_of
 from buildapi.web.channel import Traffic, channel_class
 from buildapi.web.csrf import Tokens
@@ -38,12 +39,16 @@ class MethodError(BuildAPIError):
 
 @attrs.frozen
 class Policy:
-    """What holds for every route; ``deadline`` bounds the time to an answer."""
+    """What holds for every route; ``deadline`` bounds the time to an answer.
+
+    ``bearers`` knows tokens, None where none are accepted.
+    """
 
     auth: Authenticator
     origins: Sequence[str]
     tokens: Tokens
     deadline: Deadline
+    bearers: Bearers | None = None
 
 
 @attrs.define
@@ -91,16 +96,41 @@ class WebApp:
         if request.refusal is not None:
             raise request.refusal
         policy = self._policy
-        call = call_of(request, path, policy.auth, policy.origins, policy.tokens, job=route.job)
+        request.identity = await self._identify(request)
+        call = call_of(
+            request, path, request.identity, policy.origins, policy.tokens, acts=route.acts
+        )
         form = requested(call.query, request.text_header("accept"), route.formats)
         more = route.patience(call) if route.patience else 0.0
         answering = route.handler(attrs.evolve(call, html=form == HTML))
-        if not route.job:  # a job request bounds its own parts: it must not be left halfway
+        if not route.acts:  # what acts bounds its own parts: it must not be left halfway
             answering = policy.deadline.bound(answering, more)
         reply = await policy.deadline.bound(prepared(await answering, form), more)
         if reply.stream is not None:
             return await reply.stream(request)
-        return write(request, reply, form, Frame(call.mount, call.who, call.token, call.here))
+        frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
+        return write(request, reply, form, frame)
+
+    async def _identify(self, request: Any) -> Identity:
+        """Tell who asks: a token comes before what a proxy says, which is not even read then.
+
+        A proxy that lets tokens through has not looked who sends them.
+
+        :raises BadToken: a token is shown that stands for nobody.
+        :raises BadRequest: what the proxy says cannot be read.
+        :raises Unavailable: it cannot be looked up just now whom the token stands for.
+        """
+        shown = bearer(request.requestHeaders.getRawHeaders(b"authorization", []))
+        if shown is None:
+            return self._named(request)
+        if self._policy.bearers is None:
+            raise BadToken("Tokens are not accepted here: they are switched off ([web] tokens)")
+        return Identity.of(await self._policy.bearers.token(shown))
+
+    def _named(self, request: Any) -> Identity:
+        auth = self._policy.auth
+        values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
+        return auth.identity(request.peer, values)
 
     def _options(self, request: Any, methods: Sequence[str]) -> bytes:
         request.setResponseCode(204)
@@ -154,15 +184,18 @@ class WebApp:
 
     def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
         form = format_of_error(request.uri, request.text_header("accept"))
-        return write_error(request, error, form, Frame(request.mount, self._who(request)))
+        with_tokens = self._policy.bearers is not None
+        frame = Frame(request.mount, self._who(request), with_tokens=with_tokens)
+        return write_error(request, error, form, frame)
 
     def _who(self, request: Any) -> str | None:
         """Name who is refused, if that can be told."""
-        auth = self._policy.auth
-        values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
+        if request.identity is not None:
+            return str(request.identity.who) if request.identity.who else None
         try:
-            return auth.user(request.peer, values)
-        except BadRequest:
+            shown = bearer(request.requestHeaders.getRawHeaders(b"authorization", []))
+            return self._named(request).who if shown is None else None
+        except (BadRequest, BadToken):
             return None
 
 

@@ -1,18 +1,45 @@
-"""Who asks: a name set by a trusted proxy, and by nobody else."""
+"""Who asks: whom a token stands for, or a name set by a trusted proxy, and by nobody else."""
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 from collections.abc import Sequence
 
 import attrs
 
 from buildapi.errors import BadRequest
+from buildapi.model.ops import Token
 
 WHO_MAX = 512
 """Characters of ``jobrequests.who``."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class By(enum.Enum):
+    """What told who somebody is."""
+
+    PROXY = "proxy"
+    TOKEN = "token"  # noqa: S105  # a word, not a secret
+    DEVELOPMENT = "development"
+
+
+@attrs.frozen
+class Identity:
+    """Who asks, and what told it; ``token`` is the one that was shown."""
+
+    who: str | None = None
+    by: By | None = None
+    token: Token | None = None
+
+    @classmethod
+    def of(cls, token: Token) -> Identity:
+        """Give whom a token stands for."""
+        return cls(token.who, By.TOKEN, token)
+
+
+NOBODY = Identity()
 
 
 @attrs.frozen
@@ -38,10 +65,19 @@ class Authenticator:
 
         :raises BadRequest: the header is repeated, not UTF-8, or cannot be a name.
         """
+        return self.identity(peer, values).who
+
+    def identity(self, peer: str, values: Sequence[bytes]) -> Identity:
+        """Tell who the user is by the header's values as they came.
+
+        :raises BadRequest: the header is repeated, not UTF-8, or cannot be a name.
+        """
         named = self._named(values) if self.trusts(peer) else None
-        if named is None and self.development_user and _loopback(peer):
-            return self.development_user
-        return named
+        if named is not None:
+            return Identity(named, By.PROXY)
+        if self.development_user and _loopback(peer):
+            return Identity(self.development_user, By.DEVELOPMENT)
+        return NOBODY
 
     def trusts(self, peer: str) -> bool:
         """Tell whether a peer may say who somebody is."""

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote
 import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
-from buildapi.web.auth import Authenticator
+from buildapi.web.auth import By, Identity
 from buildapi.web.csrf import FIELD, Tokens, is_cross_site
 from buildapi.web.form import Form
 from buildapi.web.params import Query
@@ -18,7 +18,7 @@ from buildapi.web.segment import SLASH
 
 @attrs.frozen
 class Call:
-    """What a handler gets: path values, query, body and the user if there is one.
+    """What a handler gets: path values, query, body and who asks.
 
     ``key`` is what the client calls the request by, to repeat it safely; ``mount`` goes before
     the paths it uses, ``here`` is its own path after that.  ``refusal`` is why it may not change
@@ -28,13 +28,18 @@ class Call:
     path: Mapping[str, str]
     query: Query
     body: Form | BadRequest
-    who: str | None
+    identity: Identity
     refusal: str = ""
     key: str = ""
     mount: str = ""
     here: str = ""
     token: str = ""
     html: bool = False
+
+    @property
+    def who(self) -> str | None:
+        """Name the user, if there is one."""
+        return self.identity.who
 
     @property
     def form(self) -> Form:
@@ -76,33 +81,38 @@ class Call:
 def call_of(
     request: Any,
     path: Mapping[str, str],
-    auth: Authenticator,
+    identity: Identity,
     origins: Sequence[str],
     tokens: Tokens,
     *,
-    job: bool,
+    acts: bool,
 ) -> Call:
-    """Read a call off a request; that of a ``job`` request must have a user first of all.
+    """Read a call off a request; one that ``acts`` for a user must have one first of all.
 
     :raises AccessDenied: it has none.
     :raises BadRequest: something in it cannot be read.
     """
-    values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
-    who = auth.user(request.peer, values)
-    call = Call(path, {}, request.body, who, mount=request.mount, here=here_of(request))
-    if job:
+    call = Call(path, {}, request.body, identity, mount=request.mount, here=here_of(request))
+    if acts:
         call = attrs.evolve(call, refusal=_refusal(request, call, origins, tokens))
         _ = call.user
     return attrs.evolve(
         call,
         query=query_of(request.uri),
         key=request.text_header("idempotency-key"),
-        token=tokens.of(who) if who else "",
+        token="" if call.who is None or by_token(call) else tokens.of(call.who),
     )
 
 
+def by_token(call: Call) -> bool:
+    """Tell whether a program showed a token: browsers never do so by themselves."""
+    return call.identity.by is By.TOKEN
+
+
 def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -> str:
-    """Say why a job request may not be taken; nothing where it may."""
+    """Say why a change may not be taken; nothing where it may."""
+    if by_token(call):
+        return ""
     form = call.body
     token = form.get(FIELD) if isinstance(form, Form) else None
     if token is not None:  # a page of another site cannot know it
@@ -110,7 +120,7 @@ def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -
     return CROSS_SITE if is_cross_site(request, origins) else ""
 
 
-CROSS_SITE = "A page of another site may not send job requests"
+CROSS_SITE = "A page of another site may not act for you"
 OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
 
 

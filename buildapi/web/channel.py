@@ -12,10 +12,14 @@ from twisted.web.http import HTTPChannel
 
 @attrs.define
 class Traffic:
-    """What is going on: requests begun and not yet answered, and open connections."""
+    """What is going on: requests begun and not yet answered, and open connections.
+
+    Once it is ``ending``, every answer is the last one of its connection.
+    """
 
     requests: set[Any] = attrs.field(factory=set)
     channels: set[Any] = attrs.field(factory=set)
+    ending: bool = False
 
 
 class Channel(HTTPChannel):
@@ -29,6 +33,39 @@ class Channel(HTTPChannel):
     callLater: Any
     transport: Any
     _first_line: Any = None
+    _leaving: Any = None
+    _full = False
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing of a request has come, and no answer waits to be fetched.
+
+        So is one that closes: over TLS, only the other side's goodbye may be missing.
+        """
+        return not (self.requests or self._first_line or self._full)
+
+    def leave(self, seconds: float) -> None:
+        """Close, and do not wait longer than this for the other side to agree."""
+        if self._leaving is None:
+            self._leaving = self.callLater(seconds, self.transport.abortConnection)
+            self.loseConnection()  # type: ignore[no-untyped-call]  # Twisted
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Tell whether another request may follow: not when we are stopping."""
+        persistent = bool(HTTPChannel.checkPersistence(self, request, version))
+        if self.traffic.ending:
+            request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        return persistent and not self.traffic.ending
+
+    def pauseProducing(self) -> None:
+        """Note that the other side does not fetch as fast as we write."""
+        self._full = True
+        HTTPChannel.pauseProducing(self)
+
+    def resumeProducing(self) -> None:
+        """Note that the other side has fetched what was written."""
+        self._full = False
+        HTTPChannel.resumeProducing(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Start the clock with the first byte of a request."""
@@ -49,6 +86,8 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop the clock, and count no more."""
         self._stop_clock()
+        if self._leaving is not None and self._leaving.active():
+            self._leaving.cancel()
         self.traffic.channels.discard(self)
         HTTPChannel.connectionLost(self, reason)
 

@@ -8,10 +8,12 @@ from typing import Any
 import attrs
 import msgspec
 from twisted.internet import defer
+from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError, InProgress, Unavailable
 from buildapi.interfaces import JobStore, Observer
 from buildapi.jobs.decide import decide
+from buildapi.model.ops import Token
 from buildapi.model.records import JobKey
 from buildapi.model.rules import Rules
 from buildapi.model.steps import Plan
@@ -39,6 +41,7 @@ class Ticket:
     who: str
     key: JobKey | None
     branch: str
+    token: Token | None = None
 
 
 @attrs.frozen
@@ -61,6 +64,8 @@ class Receipt:
             shown = Reply(document, page, location=where)
         return attrs.evolve(shown, status=202, fresh=True)
 
+
+log = Logger()
 
 LATE = "Not accepted: the batch takes too long just now"
 
@@ -116,7 +121,8 @@ class Counter:
             return first
         order = await route.check(call)
         known = None if key is None else attrs.evolve(key, words=order.words)
-        return Ticket(route, order, call.user, known, call.path["branch"])
+        token = call.identity.token
+        return Ticket(route, order, call.user, known, call.path["branch"], token)
 
     def _admit(self, call: Call) -> None:
         """Refuse nobody, then what is of no branch, before anything else is looked at."""
@@ -171,6 +177,14 @@ class Counter:
 
     async def _send(self, ticket: Ticket, message: JobMessage) -> Receipt:
         await self._desk.send(message)
+        if ticket.token is not None:
+            log.info(
+                "job {id} by token {token} ({label}) of {who}",
+                id=message.request_id,
+                token=ticket.token.id,
+                label=ticket.token.label,
+                who=ticket.who,
+            )
         return Receipt(ticket.route, message.request_id, ticket.order.words)
 
     async def _first(self, route: JobRoute, key: JobKey) -> Receipt | None:

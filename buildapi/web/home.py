@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from buildapi.errors import BadRequest, Unavailable
-from buildapi.interfaces import Directory, FarmWideReads, JobStore
-from buildapi.jobs.farmwide import UNKNOWN
-from buildapi.jobs.glance import Glance, glance
-from buildapi.model.farmwide import BranchFilter, Portion
+from buildapi.interfaces import Directory, JobStore
+from buildapi.jobs.glance import Glance
 from buildapi.model.health import Health
 from buildapi.model.records import JobFilter, JobRecord, JobState
 from buildapi.web.answers import Answers
@@ -23,15 +21,17 @@ from buildapi.web.shapes import job_json
 
 JOBS_SECONDS = 86_400
 FAILED_MAX, OPEN_MAX = 10, 100
-EVERYTHING = BranchFilter(), Portion()
 
 
 @attrs.frozen
 class Home:
-    """Show the farm at a glance; ``health`` tells how the parts of this process are."""
+    """Show the farm at a glance; ``health`` tells how the parts of this process are.
+
+    ``look`` reads what waits and runs.
+    """
 
     _directory: Directory
-    _reads: FarmWideReads
+    _look: Callable[[], Awaitable[Glance]]
     _store: JobStore
     _answers: Answers
     _pages: Pages
@@ -55,7 +55,7 @@ class Home:
         troubles: list[str] = []
         farm = jobs = None
         try:
-            farm = await self._farm(now)
+            farm = await self._look()
         except (Unavailable, BadRequest) as e:
             troubles.append(e.msg)
         try:
@@ -65,26 +65,6 @@ class Home:
         parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
         shaped = None if farm is None else attrs.asdict(farm)
         return {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
-
-    async def _farm(self, now: int) -> Glance:
-        branches = self._directory.branches()
-        pending = await self._reads.pending(*EVERYTHING)
-        running = await self._reads.running(*EVERYTHING)
-        pools = self._pools()
-        return glance(
-            pending,
-            running,
-            lambda stored: branches.owner(stored) or UNKNOWN,
-            lambda builder: pools.get(builder) or UNKNOWN,
-            now,
-        )
-
-    def _pools(self) -> Mapping[str, str | None]:
-        try:
-            builders = self._directory.builders()
-        except Unavailable:
-            return {}
-        return {} if builders is None else {b.name: b.pool for b in builders.by_name.values()}
 
     def _masters(self, farm: Glance | None) -> Sequence[Health]:
         known, ages = len(self._directory.master_urls()), self._directory.ages()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -18,15 +18,24 @@ from buildapi.web.channel import Traffic
 
 LOOK_SECONDS = 0.05
 CLOSE_SECONDS = 1.0
-"""How long a client may take to fetch what was written before its connection is cut."""
+"""How long a client may take to agree to the end of its connection before that is cut."""
+
+WAITING_MOST = 4096
+"""More connections than that do not wait at a port to be accepted [net.core.somaxconn]."""
+
+SHARED = "systemd:"
+"""Begins an endpoint whose socket others hold, too: what waits at it is lost to nobody."""
 
 
 @attrs.define(slots=False)
 class Listener(Service):
     """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
 
+    A held listener has its ports open, and lets who comes wait until ``admit``.
+
     Stopping takes no more connections and waits up to ``drain_seconds`` for those; ``stopping``
-    is called first, to end what only waits.
+    is called first, to end what only waits.  Idle connections are kept for ``linger_seconds``,
+    for their clients may be sending just now: the answer says that the connection ends.
     """
 
     _reactor: Any
@@ -35,6 +44,8 @@ class Listener(Service):
     _traffic: Traffic
     _drain_seconds: float
     _stopping: Callable[[], None] = lambda: None
+    _linger_seconds: float = 0.0
+    _held: bool = False
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -55,6 +66,16 @@ class Listener(Service):
                 self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
                 raise SystemExit(1)
             self._log.info("listening on {endpoint}", endpoint=text)
+        if self._held:
+            for port in self.ports:
+                port.stopReading()
+
+    def admit(self) -> None:
+        """Let in who waits at a held port, and whoever comes; a second call does nothing."""
+        if self._held and self.running:
+            self._held = False
+            for port in self.ports:
+                port.startReading()
 
     def announce(self, path: str) -> None:
         """Log the address of a page for each port."""
@@ -65,37 +86,60 @@ class Listener(Service):
     def stopService(self) -> defer.Deferred[None]:
         """Take no more, and wait for what is being answered."""
         Service.stopService(self)
+        self._traffic.ending = True
+        for request in self._traffic.requests:
+            request.close_after()
         self._stopping()
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
         ports, self.ports = self.ports, []
-        for port in ports:
+        began = self._reactor.seconds()
+        for text, port in zip(self._endpoints, ports, strict=True):
+            _accept_before_closing(port, shared=text.startswith(SHARED))
             await defer.maybeDeferred(port.stopListening)
-        for request in self._traffic.requests:
-            request.close_after()
-        busy = [request.channel for request in self._traffic.requests]
-        _close(c for c in self._open() if c not in busy)
-        await self._until(lambda: not self._traffic.requests, self._drain_seconds)
-        _close(self._open())
-        await self._until(lambda: not self._open(), CLOSE_SECONDS)
-        for connection in self._open():
-            connection.transport.abortConnection()
-        await self._until(lambda: not self._open(), CLOSE_SECONDS)
+        linger = began + min(self._linger_seconds, self._drain_seconds)
+        await self._drained(linger, began + self._drain_seconds)
+        self._give_up()
+        await self._drained(began, self._reactor.seconds() + 2 * CLOSE_SECONDS)
         self._site.doStop()
 
-    def _open(self) -> Sequence[Any]:
-        return list(self._traffic.channels)
-
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        end = self._reactor.seconds() + seconds
-        while not condition() and self._reactor.seconds() < end:
+    async def _drained(self, linger: float, end: float) -> None:
+        """Wait until all connections are closed; close what is idle at ``linger`` or later."""
+        while self._traffic.channels and (now := self._reactor.seconds()) < end:
+            if now >= linger:
+                for channel in [c for c in self._traffic.channels if c.idle]:
+                    channel.leave(CLOSE_SECONDS)
             await task.deferLater(self._reactor, LOOK_SECONDS)
 
+    def _give_up(self) -> None:
+        """Cut what has not ended in time, and say what that is."""
+        late = [channel for channel in self._traffic.channels if not channel.idle]
+        if late:
+            self._log.warn(
+                "{late} connections are cut, {unanswered} requests on them unanswered",
+                late=len(late),
+                unanswered=len(self._traffic.requests),
+            )
+        for channel in list(self._traffic.channels):
+            channel.leave(CLOSE_SECONDS)
 
-def _close(connections: Iterable[Any]) -> None:
-    for connection in connections:
-        connection.transport.loseConnection()
+
+def _accept_before_closing(port: Any, *, shared: bool) -> None:
+    """Have a port that stops take in, in the moment it closes, whom the kernel has connected.
+
+    Closing would reset those.  Twisted closes in the turn after ``stopListening``, too late to
+    do it before that; where descriptors run out it closes them itself, one by one.
+    """
+    closed = port.connectionLost
+
+    def accept_and_close(reason: Any) -> None:
+        if not shared:
+            port.numberAccepts = WAITING_MOST
+            port.doRead()
+        closed(reason)
+
+    port.connectionLost = accept_and_close
 
 
 def _url(scheme: str, address: Any) -> str:

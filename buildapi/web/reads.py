@@ -194,7 +194,12 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
         return Reply(document, Page("selfserve.html", "Self-serve", shown))
 
     page = Route("GET", "/self-serve", show, SELF_SERVE, (FORMAT,))
-    return [page, Route("GET", "/static/{name}", _file, FILES)]
+    return [page, *files_routes()]
+
+
+def files_routes() -> Sequence[Route]:
+    """List the routes of style sheet and scripts."""
+    return [Route("GET", "/static/{name}", _file, FILES)]
 
 
 async def _file(call: Call) -> Reply:

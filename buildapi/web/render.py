@@ -57,13 +57,15 @@ Context = Mapping[str, Any]
 class Frame:
     """What every page may use: ``mount`` goes before its paths, ``here`` is its own after that.
 
-    ``token`` is for the forms of the user ``who``; both are empty for nobody.
+    ``token`` is for the forms of the user ``who``; both are empty for nobody.  ``with_tokens`` is
+    where users can make tokens for their programs.
     """
 
     mount: str
     who: str | None = None
     token: str = ""
     here: str = ""
+    with_tokens: bool = False
 
 
 @attrs.frozen
@@ -165,6 +167,8 @@ def write_error(request: Any, error: BuildAPIError, form: str, frame: Frame) -> 
     request.setHeader("vary", VARY)
     if error.retry_after is not None:
         request.setHeader("retry-after", str(error.retry_after))
+    if error.challenge is not None:
+        request.setHeader("www-authenticate", error.challenge)
     kind, body = _error(error, form, frame)
     return _body(request, kind, body)
 

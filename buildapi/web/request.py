@@ -12,6 +12,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.web.server import Request
 
 from buildapi.errors import BadRequest, TooLarge
+from buildapi.web.auth import Identity
 from buildapi.web.form import Form, parse_form
 from buildapi.web.render import cors, early
 from buildapi.web.segment import SLASH
@@ -33,7 +34,8 @@ class BuildAPIRequest(Request):
     """A request with a deadline, a body limit, a mount prefix and ``_method``.
 
     ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
-    why its path cannot be routed, ``body`` its form or why that cannot be read.
+    why its path cannot be routed, ``body`` its form or why that cannot be read.  ``identity`` is
+    who asks, None while that is not known.
     """
 
     limits: Limits
@@ -47,6 +49,7 @@ class BuildAPIRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Request.__init__(self, *args, **kwargs)
         self.mount = ""
+        self.identity: Identity | None = None
         self.refusal: BadRequest | None = None
         self.body: Form | BadRequest = Form({})
         self._received = 0

@@ -34,8 +34,9 @@ FORMAT = Param("format", "json or html; without it the Accept header decides, th
 class Route:
     """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.
 
-    A ``job`` must have a user.  ``patience`` tells how many seconds longer than usual a call may
-    take: those its client asked to wait.  ``formats`` are those ``format`` may ask for.
+    A ``job``, and any other ``change``, must have a user.  ``patience`` tells how many seconds
+    longer than usual a call may take: those its client asked to wait.  ``formats`` are those that
+    ``format`` may ask for.
     """
 
     method: str
@@ -44,8 +45,14 @@ class Route:
     summary: str
     params: Sequence[Param] = ()
     job: bool = False
+    change: bool = False
     patience: Callable[[Call], float] | None = None
     formats: Sequence[str] = FORMATS
+
+    @property
+    def acts(self) -> bool:
+        """Tell whether it changes something for a user."""
+        return self.job or self.change
 
     @property
     def rule(self) -> str:

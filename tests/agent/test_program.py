@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -12,7 +13,10 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 
 from buildapi.errors import DatabaseUnavailable
-from buildapi.program import Program, Stages
+from buildapi.model.ops import ProcessState
+from buildapi.program import ADMIT_SECONDS, GRACE_SECONDS, Program, Stages
+
+DRAIN = 30
 
 
 class Part(Service):
@@ -54,6 +58,9 @@ class House:
     notes: list[str] = attrs.field(factory=list)
     parts: dict[str, Part] = attrs.field(factory=dict)
     preparing: list[Any] = attrs.field(factory=list)
+    takers: Sequence[str] = ()
+    admitted: list[float] = attrs.field(factory=list)
+    turned: list[ProcessState] = attrs.field(factory=list)
     program: Program = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -66,6 +73,10 @@ class House:
             prepare=self._prepare,
             workers=[agent, finisher],
             ready=lambda: self.notes.append("ready"),
+            admit=lambda: self.admitted.append(self.reactor.seconds()),
+            takers=[self.parts[name] for name in self.takers],
+            drain_seconds=DRAIN,
+            turned=self.turned.append,
         )
         self.program = Program(self.reactor, stages)
 
@@ -182,3 +193,78 @@ def test_a_program_stopped_while_it_prepares_never_starts_its_workers(stubborn: 
     house.stop()
     assert house.notes == EARLY
     assert not house.reactor.stopped
+
+
+def test_it_is_known_where_the_program_is_in_its_life() -> None:
+    house = House(preparing=[DatabaseUnavailable("away")])
+    house.program.startService()
+    assert house.program.state is ProcessState.STARTING
+    house.reactor.advance(1)
+    assert house.program.state is ProcessState.RUNNING
+    house.parts["agent"].stopping = defer.Deferred()
+    house.stop()
+    assert house.turned == [ProcessState.RUNNING, ProcessState.DRAINING]
+    assert house.program.state is ProcessState.DRAINING
+
+
+def test_what_takes_work_stops_at_once_and_before_all_else() -> None:
+    house = House(takers=["door", "agent"])
+    house.program.startService()
+    waits = [defer.Deferred[None](), defer.Deferred[None]()]
+    house.parts["door"].stopping, house.parts["agent"].stopping = waits
+    stopping = house.stop()
+    assert house.notes == ["stop door", "stop agent"]
+    waits[1].callback(None)
+    assert house.notes == ["stop door", "stop agent"]
+    waits[0].callback(None)
+    assert house.notes == ["stop door", "stop agent", "stop finisher", "stop broker", "stop pool"]
+    assert stopping.called
+
+
+def test_a_part_that_never_stops_is_given_up() -> None:
+    house = House(takers=["door"])
+    house.program.startService()
+    for name in ("door", "finisher", "pool"):
+        house.parts[name].stopping = defer.Deferred()
+    stopping = house.stop()
+    house.reactor.advance(DRAIN + GRACE_SECONDS - 0.1)
+    assert house.notes == ["stop door"]
+    house.reactor.advance(0.1)
+    assert house.notes == ["stop door", "stop finisher"]
+    house.reactor.pump([0.5] * 8)
+    assert house.notes == ["stop door", "stop finisher", "stop agent", "stop broker", "stop pool"]
+    assert stopping.called
+    assert house.reactor.getDelayedCalls() == []
+
+
+def test_people_are_let_in_once_the_program_is_ready() -> None:
+    preparing: defer.Deferred[None] = defer.Deferred()
+    house = House(preparing=[preparing])
+    house.program.startService()
+    house.reactor.advance(ADMIT_SECONDS / 2)
+    assert house.admitted == []
+    preparing.callback(None)
+    assert house.admitted == [ADMIT_SECONDS / 2]
+    house.reactor.advance(ADMIT_SECONDS)
+    assert len(house.admitted) == 1
+
+
+def test_people_are_let_in_when_something_is_away() -> None:
+    house = House(preparing=[DatabaseUnavailable("away")])
+    house.program.startService()
+    assert house.admitted == [0.0]
+
+
+def test_people_are_let_in_when_a_start_takes_long() -> None:
+    house = House(preparing=[defer.Deferred()])
+    house.program.startService()
+    house.reactor.advance(ADMIT_SECONDS)
+    assert house.admitted == [ADMIT_SECONDS]
+
+
+def test_nobody_is_let_in_by_a_program_stopped_while_it_prepares() -> None:
+    house = House(preparing=[defer.Deferred()])
+    house.program.startService()
+    house.stop()
+    house.reactor.advance(ADMIT_SECONDS)
+    assert house.admitted == []

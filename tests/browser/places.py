@@ -97,6 +97,11 @@ def _selected(page: Page) -> None:
     page.locator("form#selection").evaluate(SEND, ["act", "priority"])
 
 
+def _make_token(page: Page) -> None:
+    page.locator("#label").fill("<b>nightly bot</b> \u00fc")
+    page.locator("main input[type=submit]").first.click()
+
+
 @attrs.frozen
 class Place:
     """A page: its path, what is done there to come to the page meant, and its status."""
@@ -137,6 +142,10 @@ PAGES: Mapping[str, Place] = {
     "new builds, filled in": Place(_BRANCH + "/new?revision={revision}&builder={builder}"),
     "jobs": Place("/self-serve/jobs"),
     "job": Place("/self-serve/jobs/{job}"),
+    "tokens": Place("/self-serve/tokens"),
+    "tokens, one made": Place("/self-serve/tokens", _make_token, status=201),
+    "tokens, some there": Place("/self-serve/tokens"),
+    "whoami": Place("/self-serve/whoami"),
     "lookup": Place("/self-serve/lookup?kind=revision&q={revision}"),
     "pending": Place("/pending"),
     "pending of a branch": Place("/pending?branch={branch}"),
@@ -145,6 +154,8 @@ PAGES: Mapping[str, Place] = {
     "recent on a slave": Place("/recent/{slave}"),
     "farm-wide revision": Place("/revision/{branch}/{revision}"),
     "pushes": Place("/pushes"),
+    "status": Place("/status"),
+    "readiness": Place("/readyz"),
     "reports": Place("/reports"),
     "waittimes": Place("/reports/waittimes/testpool"),
     "report of pushes": Place("/reports/pushes"),

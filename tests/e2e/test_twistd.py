@@ -72,7 +72,8 @@ def test_the_tac_file_runs_the_same_program(from_tac: Service) -> None:
         from_tac.stop()
     stopped = [line.rpartition("stopped ")[2] for line in from_tac.output().splitlines()]
     order = [name for name in stopped if name in ("http", "agent", "finisher", "broker", "jobs")]
-    assert order == ["http", "agent", "finisher", "broker", "jobs"], from_tac.output()
+    assert set(order[:2]) == {"http", "agent"}, from_tac.output()  # they stop at the same time
+    assert order[2:] == ["finisher", "broker", "jobs"], from_tac.output()
 
 
 def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:

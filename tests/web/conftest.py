@@ -12,10 +12,12 @@ import pytest
 import pytest_twisted
 
 from buildapi.model.health import Health
+from buildapi.ops.look import FarmLook
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
 from buildapi.web.batch import Batch
+from buildapi.web.bearers import Bearers
 from buildapi.web.channel import Traffic
 from buildapi.web.counter import Counter
 from buildapi.web.csrf import Tokens
@@ -35,6 +37,7 @@ from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
+from buildapi.web.tokens import TokenDesk
 from buildapi.web.watch import JobWatch
 from tests.model.defaults import rules
 from tests.web.client import Answer, Wire, connect, request
@@ -47,6 +50,7 @@ from tests.web.farm import (
     MemoryJobs,
     MemoryObserver,
 )
+from tests.web.memorytokens import MemoryTokens, Time
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
 TOKENS = Tokens(b"of the tests")
@@ -67,6 +71,8 @@ class Settings:
     answer_seconds: float = 3
     cache_seconds: float = 2
     drain_seconds: float = 3
+    linger_seconds: float = 0
+    held: bool = False
     count_max: int = 100
     jobs_page: int = 1000
     access_log: Path | None = None
@@ -74,6 +80,8 @@ class Settings:
     more_routes: Sequence[Route] = ()
     batch_seconds: float = 2
     listeners: int = 20
+    tokens: bool = True
+    token_days: int = 90
 
 
 @attrs.define
@@ -91,6 +99,9 @@ class Served:
     broker: MemoryBroker
     farm: MemoryFarm
     events: Events
+    tokens: MemoryTokens
+    bearers: Bearers | None
+    time: Time
 
     @property
     def where(self) -> str:
@@ -151,11 +162,13 @@ def build(settings: Settings) -> Served:
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
     zone, answers = ZoneInfo("UTC"), Answers(reactor.seconds, settings.cache_seconds)
-    pages = Pages(zone, lambda: NOW + 0.5, directory.master_urls)
+    time = Time(NOW + 0.5)
+    pages = Pages(zone, time, directory.master_urls)
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
     events = Events(reactor, directory, builds, jobs, settings.listeners)
-    shown = Home(directory, farm, jobs, answers, pages, lambda: [Health("broker", True, "here")])
+    look = FarmLook(directory, farm, pages.now).look
+    shown = Home(directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")])
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
     counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
@@ -163,6 +176,8 @@ def build(settings: Settings) -> Served:
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
+    tokens = MemoryTokens()
+    bearers = Bearers(tokens, reactor.seconds, time, short) if settings.tokens else None
     routes = [
         *shown.routes(),
         *reads.routes(),
@@ -173,13 +188,14 @@ def build(settings: Settings) -> Served:
         *batch.routes(),
         *Selection(batch).routes(),
         *NewBuilds(reads.branch, reads.builders_of, batch, counter).routes(),
+        *TokenDesk(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,
     ]
     routes = [*documentation(routes, directory), *routes]
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
     http = site(
-        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline)),
+        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline, bearers)),
         reactor=reactor,
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
@@ -193,7 +209,16 @@ def build(settings: Settings) -> Served:
         watch.close()
         events.close()
 
-    listener = Listener(reactor, http, settings.listen, traffic, drain, let_go)
+    listener = Listener(
+        reactor,
+        http,
+        settings.listen,
+        traffic,
+        drain,
+        let_go,
+        settings.linger_seconds,
+        settings.held,
+    )
     return Served(
         listener,
         routes,
@@ -206,4 +231,7 @@ def build(settings: Settings) -> Served:
         broker,
         farm,
         events,
+        tokens,
+        bearers,
+        time,
     )

@@ -37,6 +37,7 @@ REAL = st.sampled_from(
         "/self-serve/try/rev/abcdef123456", "/self-serve/try/rev/abcdef123456/pgo",
         "/self-serve/try/rev/abcdef123456/nightly", "/self-serve/batch",
         "/self-serve/try/builders/Linux%20try%20talos%2Ftp5/abcdef123456",
+        "/self-serve/tokens", "/self-serve/tokens/1", "/self-serve/whoami",
     ]
 )  # fmt: skip
 QUERIES = st.sampled_from(
@@ -56,7 +57,7 @@ HEADERS = st.lists(
                 "Accept", "Accept", "Content-Type", "X-Remote-User", "Origin", "Sec-Fetch-Site",
                 "If-None-Match", "Accept-Encoding", "Host", "Range", "Cookie", "Expect", "Upgrade",
                 "Access-Control-Request-Method", "Access-Control-Request-Headers", "X-Other",
-                "Idempotency-Key",
+                "Idempotency-Key", "Authorization",
             ]
         ),
         st.sampled_from(
@@ -65,6 +66,7 @@ HEADERS = st.lists(
                 ORIGIN.encode(), b"https://evil.example.org", b"cross-site", b"*", b"bytes=0-1",
                 FORM.encode(), b"multipart/form-data; boundary=b", b"multipart/form-data",
                 b"application/json; charset=utf-16", b"100-continue", b"websocket", b"a=b; c",
+                b"Bearer bapi_" + b"x" * 43, b"Basic eA==",
             ]
         )
         | st.binary(max_size=20).map(lambda b: b.translate(None, b"\r\n\0")),

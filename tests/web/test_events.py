@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.model.records import JobRecord
 from buildapi.web import events as module
+from buildapi.web.auth import NOBODY, Identity
 from buildapi.web.call import Call
 from buildapi.web.events import GRACE_SECONDS, HEARTBEAT_SECONDS, LOOK_SECONDS, Events
 from buildapi.web.form import Form
@@ -83,7 +84,9 @@ class Around:
     def listen(self, last: str = "", **query: str) -> Line:
         line = Line(last)
         asked = {name: [value] for name, value in query.items()}
-        reply = result(ensureDeferred(self.events.events(Call({}, asked, Form({}), "zoë"))))
+        reply = result(
+            ensureDeferred(self.events.events(Call({}, asked, Form({}), Identity("zoë"))))
+        )
         self.streams.append(ensureDeferred(reply.stream(line)))
         return line
 
@@ -169,12 +172,12 @@ def test_many_listeners_cost_one_stream_of_queries(around: Around) -> None:
 def test_more_than_the_bound_are_refused(around: Around) -> None:
     for _ in range(3):
         around.listen()
-    error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), None))))
+    error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), NOBODY))))
     assert isinstance(error, Unavailable)
 
 
 def test_a_branch_nobody_has_is_refused(around: Around) -> None:
-    call = Call({}, {"branch": ["nope"]}, Form({}), None)
+    call = Call({}, {"branch": ["nope"]}, Form({}), NOBODY)
     assert isinstance(failed(ensureDeferred(around.events.events(call))), BadRequest)
 
 
@@ -294,7 +297,7 @@ def test_stopping_ends_all_streams(around: Around) -> None:
     around.events.close()
     assert [result(stream) for stream in around.streams] == [b"", b""]
     assert [line.producer for line in lines] == [None, None]
-    error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), None))))
+    error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), NOBODY))))
     assert isinstance(error, Unavailable)
 
 

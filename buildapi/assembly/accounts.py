@@ -1,0 +1,90 @@
+"""The accounts that the databases of a configuration need, and what each may do there."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from buildapi.assembly.tables import database_name
+from buildapi.buildbot.v08.rights import SCHEDULER_READ, SCHEDULER_WRITTEN, STATUS_READ
+from buildapi.config import Config
+from buildapi.db.grants import JOBS, MARKER, Grant, account, spelled, together
+
+PREFIX = "buildapi_"
+
+
+@attrs.frozen
+class Wanted:
+    """Which accounts: one for each of ``roles``, or one named ``user`` for all of these."""
+
+    roles: Sequence[str]
+    host: str
+    user: str | None = None
+
+    def accounts(self) -> Mapping[str, Sequence[str]]:
+        """Give each account's name and its roles."""
+        if self.user is not None:
+            return {self.user: self.roles}
+        return {PREFIX + role: [role] for role in self.roles}
+
+
+def _server(url: str) -> str:
+    """Tell servers apart."""
+    parts = urlsplit(url)
+    path = dict(parse_qsl(parts.query)).get("unix_socket")
+    return path or f"{parts.hostname or '127.0.0.1'}:{parts.port or 3306}"
+
+
+def grants(config: Config, role: str) -> Iterator[tuple[str, Grant]]:
+    """List what a role needs, each with the server where it is needed."""
+    databases = config.databases
+    for name, rights in _rights(role, config.agent.marker_table):
+        url = getattr(databases, name).url
+        if not url.startswith("sqlite:"):
+            for table, may in rights.items():
+                yield _server(url), Grant(database_name(url), table, may)
+
+
+def _rights(role: str, marker: str) -> Iterable[tuple[str, Mapping[str, str]]]:
+    yield "jobs", JOBS[role]
+    yield "scheduler", {marker: MARKER[role]}
+    if role == "upgrade":
+        return
+    yield "scheduler", SCHEDULER_READ
+    if role == "agent":
+        yield "scheduler", SCHEDULER_WRITTEN
+        return
+    if role == "api":
+        yield "scheduler_replica", {marker: MARKER[role]}
+    yield "scheduler_replica", SCHEDULER_READ
+    yield "status", STATUS_READ
+
+
+def statements(
+    config: Config, wanted: Wanted, password: Callable[[], str] = lambda: secrets.token_urlsafe(24)
+) -> Iterator[str]:
+    """Give the lines of SQL, server by server; ``password`` makes one for each account.
+
+    :raises ConfigError: a name is not allowed.
+    """
+    needed = {
+        name: together_on(pair for role in roles for pair in grants(config, role))
+        for name, roles in wanted.accounts().items()
+    }
+    passwords = {name: password() for name in needed}
+    for server in dict.fromkeys(server for of in needed.values() for server in of):
+        yield f"-- server {server}"
+        for name, of in needed.items():
+            if server in of:
+                yield from spelled(account(name, wanted.host), passwords[name], of[server])
+
+
+def together_on(pairs: Iterable[tuple[str, Grant]]) -> Mapping[str, Sequence[Grant]]:
+    """Sort grants by their servers."""
+    found: dict[str, list[Grant]] = {}
+    for server, grant in pairs:
+        found.setdefault(server, []).append(grant)
+    return {server: of for server, given in found.items() if (of := together(given))}

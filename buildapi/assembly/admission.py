@@ -1,0 +1,49 @@
+"""What makes tokens, and what lets in who shows one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import attrs
+
+from buildapi.config.sections import Web
+from buildapi.db.sql import Database
+from buildapi.db.tokens import SQLTokenStore
+from buildapi.web.bearers import Bearers
+from buildapi.web.deadline import Deadline
+from buildapi.web.pages import Pages
+from buildapi.web.tokens import TokenDesk
+
+SHARES = {"looking": 0.4, "working": 0.8}
+"""Parts of the time to an answer."""
+
+
+@attrs.define(slots=False)
+class Admission:
+    """The parts that know tokens, each made once."""
+
+    _web: Web
+    _reactor: Any
+    _now: Callable[[], float]
+    _jobs_db: Database
+
+    @cached_property
+    def _store(self) -> SQLTokenStore:
+        return SQLTokenStore(self._jobs_db)
+
+    @cached_property
+    def bearers(self) -> Bearers | None:
+        """What finds whom tokens stand for; None where none are accepted."""
+        if not self._web.tokens:
+            return None
+        return Bearers(self._store, self._reactor.seconds, self._now, self._part("looking"))
+
+    def desk(self, pages: Pages) -> TokenDesk:
+        """Give what makes and revokes them."""
+        days, working = self._web.token_days, self._part("working")
+        return TokenDesk(self._store, self.bearers, pages, self._now, days, working)
+
+    def _part(self, name: str) -> Deadline:
+        return Deadline(self._reactor, self._web.answer_seconds * SHARES[name])

@@ -1,0 +1,186 @@
+"""Try what a configuration names, before the service is started with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+
+from buildapi.assembly.brokers import amqp_address, amqp_endpoint
+from buildapi.assembly.reporting import classification
+from buildapi.assembly.tables import Place, look, places
+from buildapi.buildbot.directory import Master, parse_branches, parse_builders, parse_masters
+from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.sources import reader
+from buildapi.buildbot.v08.rights import SCHEDULER_READ, STATUS_READ
+from buildapi.config import Config
+from buildapi.db.upgrade import told
+from buildapi.mq.topology import dead_letters, on_channel
+from buildapi.mq.txamqp.client import ClientFactory, Credentials
+from buildapi.mq.txamqp.errors import ChannelClosed, describe
+
+DATABASE_SECONDS = 8.0
+BROKER_SECONDS = 15.0
+MASTERS_AT_ONCE = 20
+
+Say = Callable[[str], None]
+
+
+class TrialError(Exception):
+    """Say in words what is wrong."""
+
+
+def check(config: Config) -> None:
+    """Read what the service reads before it opens a port; :raises ConfigError: it would end."""
+    classification(config.reports.classification)
+
+
+async def try_all(config: Config, reactor: Any, say: Say) -> bool:
+    """Try all, side by side; say a line about each and tell whether all are well."""
+    if config.sample.enabled:
+        say("ok: the sample farm needs nothing else")
+        return True
+    trial = Trial(config, reactor, say)
+    tried = [trial.told(name, work) for name, work in trial.databases().items()]
+    tried += [trial.told("broker", trial.broker), trial.directory()]
+    return await _all_well(tried)
+
+
+@attrs.define
+class Trial:
+    """One look at everything; each part has a deadline of its own."""
+
+    _config: Config
+    _reactor: Any
+    _say: Say
+    _fetcher: Fetcher = attrs.field(init=False)
+    _slots: defer.DeferredSemaphore = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._fetcher = Fetcher(self._reactor)
+        self._slots = defer.DeferredSemaphore(MASTERS_AT_ONCE)
+
+    async def told(self, name: str, work: Callable[[], Awaitable[str]]) -> bool:
+        """Try one thing and say how it is."""
+        try:
+            self._say(f"ok: {name}: {await work()}")
+        except defer.CancelledError:
+            raise
+        except Exception as e:
+            self._say(f"FAILED: {name}: {told(e) or type(e).__name__}")
+            return False
+        return True
+
+    # --- databases
+
+    def databases(self) -> Mapping[str, Callable[[], Awaitable[str]]]:
+        """List what to try of each database."""
+        databases = self._config.databases
+        scheduler = dict.fromkeys(("scheduler", "scheduler_replica"), SCHEDULER_READ)
+        if databases.scheduler.url == databases.scheduler_replica.url:
+            del scheduler["scheduler_replica"]
+        read = {**scheduler, "status": STATUS_READ}
+        own = {f"tables in {p.name}": partial(self._own, p) for p in places(self._config)}
+        return own | {f"database {n}": partial(self._read, n, t) for n, t in read.items()}
+
+    async def _own(self, place: Place) -> str:
+        found = await look(place, self._reactor)
+        if found.changes:
+            raise TrialError(f"{len(found.changes)} to make or change: buildapi db upgrade")
+        return f"complete ({found.server})"
+
+    async def _read(self, name: str, tables: Mapping[str, str]) -> str:
+        place = Place(name, "", getattr(self._config.databases, name), "")
+        if not place.exists():
+            raise TrialError(f"{place.database.url} is not there")
+        db = place.open(self._reactor, DATABASE_SECONDS, read_only=True)
+        try:
+            for table in tables:
+                await db.fetch(f"SELECT 1 FROM {table} WHERE 1 = 0", {})  # noqa: S608  # our names
+        finally:
+            await db.stopService()
+        return f"all {len(tables)} tables can be read"
+
+    # --- the broker
+
+    async def broker(self) -> str:
+        """Log in and look for the queues; none is made."""
+        if self._config.broker.scheme == "embedded":
+            return "embedded"
+        return await defer.ensureDeferred(self._amqp()).addTimeout(BROKER_SECONDS, self._reactor)
+
+    async def _amqp(self) -> str:
+        broker, address = self._config.broker, amqp_address(self._config)
+        login = Credentials(address.username, broker.password.reveal() if broker.password else "")
+        factory = ClientFactory(self._reactor, login, address.vhost, label="buildapi check-config")
+        try:
+            client = await amqp_endpoint(self._config, self._reactor).connect(factory)
+            try:
+                await client.open()
+                missing = [q for q in self._queues() if not await _is_there(client, q)]
+            finally:
+                await client.shutdown(1)
+        except Exception as e:
+            raise TrialError(describe(e)) from None
+        return f"logged in; will be made: {', '.join(missing)}" if missing else "logged in"
+
+    def _queues(self) -> Sequence[str]:
+        queues = (self._config.broker.agent_queue, self._config.broker.web_queue)
+        return [*queues, *map(dead_letters, queues)]
+
+    # --- the directory and its masters
+
+    async def directory(self) -> bool:
+        """Read the documents; an agent's masters are asked as well."""
+        where = self._config.directory
+        well = await self.told("branches", partial(self._document, where.branches, parse_branches))
+        if where.builders:
+            read = partial(self._document, where.builders, parse_builders)
+            well = await self.told("builders", read) and well
+        masters: dict[str, Master] = {}
+        if where.masters:
+            read = partial(self._document, where.masters, parse_masters, masters)
+            well = await self.told("masters", read) and well
+        return await self._ask(masters) and well
+
+    async def _document(
+        self, location: str, parse: Callable[[Any], Any], kept: dict[str, Any] | None = None
+    ) -> str:
+        seconds = self._config.directory.timeout_seconds
+        found = parse(json.loads(await reader(location, self._fetcher, seconds)()))
+        if kept is not None:
+            kept.update(found)
+        return location if kept is None else f"{location}, {len(kept)} of them"
+
+    async def _ask(self, masters: Mapping[str, Master]) -> bool:
+        if "agent" not in self._config.service.roles:
+            return True
+        return await _all_well(
+            self.told(f"master {m.db_name}", partial(self._master, m))
+            for m in masters.values()
+            if m.url
+        )
+
+    async def _master(self, master: Master) -> str:
+        seconds = self._config.agent.poke_seconds
+        async with self._slots:
+            answer = await self._fetcher.request("GET", str(master.url), seconds=seconds)
+        return f"{master.url} answers {answer.code}"
+
+
+async def _all_well(tried: Iterable[Coroutine[Any, Any, bool]]) -> bool:
+    """Do all side by side."""
+    running = [defer.ensureDeferred(one) for one in tried]
+    return all([await one for one in running])
+
+
+async def _is_there(client: Any, queue: str) -> bool:
+    try:
+        await on_channel(client, lambda ch: ch.queue_declare(queue=queue, passive=True))
+    except ChannelClosed:
+        return False
+    return True

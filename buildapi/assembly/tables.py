@@ -1,0 +1,171 @@
+"""Our tables in the databases of a configuration: what is there, what an upgrade does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import attrs
+from twisted.internet.defer import CancelledError
+
+from buildapi.config import Config
+from buildapi.config.sections import Database
+from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.db.schema import schema_sql
+from buildapi.db.survey import Change, Survey, absent, survey, version
+from buildapi.db.upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
+from buildapi.errors import BuildAPIError
+
+UPGRADE_SECONDS = 3600.0
+"""How long one change may take: a long table is written anew when it is widened."""
+
+LOOK_SECONDS = 20.0
+
+Say = Callable[[str], None]
+
+
+@attrs.frozen
+class Place:
+    """One of our two sets of tables: ``part`` names its schema, ``name`` the database."""
+
+    name: str
+    part: str
+    database: Database
+    markers: str
+
+    @property
+    def dialect(self) -> str:
+        """Give the dialect of its schema."""
+        return "sqlite" if self.database.url.startswith("sqlite:") else "mysql"
+
+    def open(self, reactor: Any, seconds: float, *, read_only: bool) -> PooledDatabase:
+        """Open a single connection."""
+        database = self.database
+        return open_database(
+            database.url,
+            reactor=reactor,
+            name=self.name,
+            size=1,
+            max_waiting=10,
+            statement_seconds=seconds,
+            max_rows=100_000,
+            password=database.password.reveal() if database.password else None,
+            tls_ca=str(database.tls_ca) if database.tls_ca else None,
+            read_only=read_only,
+        )
+
+    def exists(self) -> bool:
+        """Tell whether it may be opened for reading: a file that is not there cannot."""
+        path = self.database.url.partition(":")[2].removeprefix("///")
+        return self.dialect != "sqlite" or Path(path).exists()
+
+
+def places(config: Config) -> Sequence[Place]:
+    """List where the process keeps tables: the markers only if it is an agent."""
+    databases, markers = config.databases, config.agent.marker_table
+    found = [Place("jobs", "jobs", databases.jobs, markers)]
+    if "agent" in config.service.roles:
+        found.append(Place("scheduler", "markers", databases.scheduler, markers))
+    return found
+
+
+async def look(place: Place, reactor: Any) -> Survey:
+    """See what is there, and write nothing; :raises BuildAPIError: nothing can be seen."""
+    if not place.exists():
+        return absent(place.dialect, place.part, place.markers)
+    db = place.open(reactor, LOOK_SECONDS, read_only=True)
+    try:
+        return await survey(db, place.part, place.markers)
+    finally:
+        await db.stopService()
+
+
+async def each(config: Config, work: Callable[[Place], Awaitable[bool]]) -> bool:
+    """Work on each place, also after one failed; tell whether all went well."""
+    well = True
+    for place in places(config):
+        try:
+            well = await work(place) and well
+        except CancelledError:
+            raise
+        except (UpgradeError, BuildAPIError, *DRIVER_ERRORS) as e:
+            sys.stderr.write(f"buildapi: {place.name}: {told(e)}\n")
+            well = False
+    return well
+
+
+async def upgrade_all(config: Config, reactor: Any, say: Say) -> bool:
+    """Upgrade all places, and say what was done to each."""
+
+    async def one(place: Place) -> bool:
+        db = place.open(reactor, UPGRADE_SECONDS, read_only=False)
+        try:
+            upgraded = await upgrade(db, place.part, place.markers)
+        finally:
+            await db.stopService()
+        for table in upgraded.before.tables:
+            say(f"{place.name}: table {table.name} was there")
+        for change in upgraded.done:
+            say(f"{place.name}: done: {change.what}")
+        if not upgraded.done:
+            say(f"{place.name}: nothing to do")
+        _warn(place, upgraded.before, say)
+        return True
+
+    return await each(config, one)
+
+
+async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> bool:
+    """Say the SQL that an upgrade would run, or the ``whole`` schema, and run none of it."""
+
+    async def one(place: Place) -> bool:
+        say(f"-- database {place.name}: {place.database.url}")
+        if place.dialect == "mysql":
+            say(f"USE `{database_name(place.database.url)}`;")
+        if whole:
+            say(schema_sql(place.dialect, place.part, markers=place.markers))
+            return True
+        found = await look(place, reactor)
+        for change in found.changes:
+            say(f"-- {change.what}\n{change.statement};")
+        if not found.changes:
+            say("-- nothing to do")
+        return True
+
+    return await each(config, one)
+
+
+async def show_status(config: Config, reactor: Any, say: Say) -> bool:
+    """Say what is there and what is missing; tell whether no upgrade is needed."""
+    needed: list[Change] = []
+
+    async def one(place: Place) -> bool:
+        found = await look(place, reactor)
+        say(f"{place.name}: {place.database.url} ({found.server})")
+        for table in found.tables:
+            say(f"  {table.name}: there{f', {table.engine}' if table.engine else ''}")
+        for change in found.changes:
+            say(f"  to do: {change.what}")
+        here = "complete" if not found.changes else "an upgrade is needed: buildapi db upgrade"
+        say(f"  version {version(place.dialect, place.part)}: {here}")
+        _warn(place, found, say)
+        needed.extend(found.changes)
+        return True
+
+    return await each(config, one) and not needed
+
+
+def _warn(place: Place, found: Survey, say: Say) -> None:
+    for table in found.without_transactions:
+        say(
+            f"{place.name}: warning: table {table.name} is {table.engine}, which has no"
+            f" transactions; when nothing uses it: ALTER TABLE {table.name} ENGINE=InnoDB;"
+        )
+
+
+def database_name(url: str) -> str:
+    """Give the name of the database in a MySQL URL."""
+    return unquote(urlsplit(url).path.strip("/"))

@@ -1,0 +1,234 @@
+"""The parts that watch the program itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.application.service import Service
+
+from buildapi import __version__
+from buildapi.buildbot.fetch import FetchError
+from buildapi.buildbot.v08.pulse import Pulse, lag
+from buildapi.db.roster import SQLRoster
+from buildapi.db.sql import MissingTableError
+from buildapi.errors import Unavailable
+from buildapi.model.ops import Beat, DumpState, ProcessState
+from buildapi.ops.gauges import set_gauges
+from buildapi.ops.heart import Heart, Sign
+from buildapi.ops.lag import ReactorLag
+from buildapi.ops.look import FarmLook
+from buildapi.ops.metrics import Metrics
+from buildapi.ops.notify import Manager, manager
+from buildapi.ops.probe import MasterProbe, Reached
+from buildapi.ops.status import Board, Readiness
+from buildapi.web.answers import Answers
+from buildapi.web.channel import Traffic
+from buildapi.web.ops import Ops
+from buildapi.web.routes import Route
+
+if TYPE_CHECKING:
+    from buildapi.assembly.program import Assembly
+
+LIBRARIES = ("Twisted", "klein", "txAMQP", "PyMySQL")
+KEPT_SECONDS = 2.0
+"""How long a look at the program is kept: many who watch ask no more often than one."""
+
+JOBS_TOLD = 100
+"""Ids of jobs in hand that a sign of life holds at most."""
+
+
+@attrs.define(slots=False)
+class Watching:
+    """What watches, over the parts of the program."""
+
+    _of: Assembly
+    metrics: Metrics = attrs.field(factory=Metrics, init=False)
+    traffic: Traffic = attrs.field(factory=Traffic, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._started_at = int(self._of.now())
+        roles = "+".join(self._of.config.service.roles)
+        self.metrics.set("buildapi_info", 1, __version__, roles)
+        self.metrics.set("buildapi_start_time_seconds", self._started_at)
+
+    # --- services
+
+    def first(self) -> Sequence[Service]:
+        """List what must live as long as anything does."""
+        return [self.manager]
+
+    def workers(self) -> Sequence[Service]:
+        """List what begins to watch once the tables are there."""
+        late = ReactorLag(
+            self._of.reactor, lambda s: self.metrics.observe("buildapi_reactor_lag_seconds", s)
+        )
+        probe = [self._probe] if self._probe is not None else []
+        return [self._heart, late, *probe]
+
+    def turned(self, state: ProcessState) -> None:
+        """Tell the service manager and the other processes that this one ends."""
+        if state is ProcessState.DRAINING:
+            self.manager.stopping()
+            self._heart.soon()
+
+    @cached_property
+    def manager(self) -> Manager:
+        """What tells the service manager."""
+        return manager(self._of.reactor, self._of.reactor.seconds)
+
+    @cached_property
+    def roster(self) -> SQLRoster:
+        """Who is there."""
+        return SQLRoster(self._of.jobs_db)
+
+    @cached_property
+    def _heart(self) -> Heart:
+        of = self._of
+        seconds = of.config.service.heartbeat_seconds
+        return Heart(of.reactor, self.roster, self.me, seconds, of.now, self._signs())
+
+    def _signs(self) -> Sequence[Sign]:
+        if not self._of.has("agent"):
+            return ()
+        return [lambda now: self._pulse.renew(self._of.scheduler_db, now)]
+
+    @cached_property
+    def _pulse(self) -> Pulse:
+        return Pulse(self._of.config.agent.marker_table)
+
+    @cached_property
+    def _probe(self) -> MasterProbe | None:
+        of, seconds = self._of, self._of.config.ops.probe_seconds
+        if not of.has("agent") or not seconds:
+            return None
+        return MasterProbe(
+            of.reactor, of.directory.master_urls, self._ask, seconds, self._heart.soon
+        )
+
+    async def _ask(self, url: str) -> str | None:
+        """Ask a master for its smallest page; any answer will do."""
+        seconds = self._of.config.agent.poke_seconds
+        try:
+            await self._of.fetcher.request("GET", f"{url}json/project", seconds=seconds)
+        except FetchError as e:
+            return str(e)
+        return None
+
+    def me(self) -> Beat:
+        """Tell of this process."""
+        of = self._of
+        hand = of.agent.in_hand if of.has("agent") else ()
+        seen: Reached | None = self._probe.seen if self._probe is not None else None
+        name, pid = of.config.service.name, os.getpid()
+        ids = [int(d) for d in (d.correlation_id or "" for d in hand) if d.isdecimal()]
+        return Beat(
+            instance=f"{name[:150]}:{pid}:{self._started_at}",
+            name=name,
+            pid=pid,
+            version=__version__,
+            roles=of.config.service.roles,
+            state=of.state(),
+            started_at=self._started_at,
+            beat_at=int(of.now()),
+            in_hand=len(hand),
+            jobs=ids[:JOBS_TOLD],
+            masters=None if seen is None else seen.asked,
+            unreachable=None if seen is None else tuple(seen.silent),
+        )
+
+    # --- what is shown
+
+    @cached_property
+    def farm(self) -> FarmLook:
+        """What reads the farm at a glance."""
+        return FarmLook(self._of.directory, self._of.farm_wide, self._of.now)
+
+    @cached_property
+    def board(self) -> Board:
+        """What gathers the document of /status."""
+        of = self._of
+        broker = of.config.broker
+        return Board(
+            reactor=of.reactor,
+            now=of.now,
+            me=self.me,
+            versions=versions(),
+            reasons=self.readiness.reasons,
+            broker=of.broker,
+            broker_kind=broker.scheme,
+            queues={"requests": broker.agent_queue, "finished": broker.web_queue},
+            pools=of.pools(),
+            lag=self._lag if of.primary is not None else None,
+            directory=of.directory,
+            documents=of.directory.documents,
+            roster=self.roster,
+            beat_seconds=of.config.service.heartbeat_seconds,
+            store=of.store,
+            farm=self.farm.look,
+            dumps=self._dumps if of.has("api") and of.dumps is not None else None,
+            traffic=lambda: (len(self.traffic.requests), len(self.traffic.channels)),
+        )
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """What tells whether this process is ready."""
+        of = self._of
+        pools = [of.jobs_db, of.replica_db if of.has("api") else of.scheduler_db]
+        return Readiness(
+            of.reactor, lambda: of.state().value, pools, of.broker.status, of.directory
+        )
+
+    async def _lag(self) -> int | None:
+        """Tell how far the replica is behind; :raises Unavailable: that cannot be told."""
+        primary = self._of.primary
+        if primary is None:
+            raise AssertionError("there is no replica")
+        try:
+            return await lag(self._pulse, primary, self._of.replica_db)
+        except MissingTableError as e:
+            raise Unavailable("no agent has written a pulse that the replica has") from e
+
+    def _dumps(self) -> Sequence[DumpState]:
+        dumps, now = self._of.dumps, self._of.now()
+        if dumps is None:
+            return ()
+        return [
+            DumpState(d.name, d.age(now), _still(d.last_error, d), d.last_error_at)
+            for d in dumps.statuses()
+        ]
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes that tell of it."""
+        of = self._of
+        answers = Answers(of.reactor.seconds, KEPT_SECONDS)
+        ops = Ops(self.board.read, self.readiness.reasons, self._numbers, answers, of.pages)
+        return ops.routes()
+
+    def _numbers(self, found: Mapping[str, Any]) -> bytes:
+        set_gauges(self.metrics, found)
+        hand = len(self._of.agent.in_hand) if self._of.has("agent") else 0
+        self.metrics.set("buildapi_jobs_in_hand", hand)
+        return self.metrics.text()
+
+
+def _still(error: str | None, dump: Any) -> str | None:
+    """Give the last error of a dump that has not been written since."""
+    later = dump.good_at is not None and dump.last_error_at is not None
+    return None if later and dump.good_at >= dump.last_error_at else error
+
+
+def versions() -> Mapping[str, str]:
+    """Tell which versions run here."""
+    found = {"buildapi": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name.lower()] = version(name)
+        except PackageNotFoundError:
+            found[name.lower()] = "unknown"
+    return found

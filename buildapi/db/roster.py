@@ -1,0 +1,98 @@
+"""Which processes there are, in SQL: a row for each, written anew every few seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
+from buildapi.model.ops import Beat, ProcessState
+
+COLUMNS = ("name", "pid", "version", "roles", "state", "started_at", "beat_at", "detail")
+RENEW = f"""UPDATE buildapi_processes SET {", ".join(f"{c} = :{c}" for c in COLUMNS)}
+ WHERE instance = :instance"""  # noqa: S608  # names of columns
+ENTER = f"""INSERT INTO buildapi_processes (instance, {", ".join(COLUMNS)})
+ VALUES (:instance, {", ".join(f":{c}" for c in COLUMNS)})"""  # noqa: S608  # names of columns
+LEAVE = "DELETE FROM buildapi_processes WHERE instance = :instance"
+FORGET = "DELETE FROM buildapi_processes WHERE beat_at < :before"
+
+
+def _beat(*c: Any) -> Beat:
+    detail = _detail(c[8])
+    return Beat(
+        instance=c[0],
+        name=c[1],
+        pid=c[2],
+        version=c[3],
+        roles=c[4].split(","),
+        state=ProcessState(c[5]),
+        started_at=c[6],
+        beat_at=c[7],
+        in_hand=detail.get("in_hand", 0),
+        jobs=detail.get("jobs", ()),
+        masters=detail.get("masters"),
+        unreachable=detail.get("unreachable"),
+    )
+
+
+def _detail(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+ALL = Query(
+    f"SELECT instance, {', '.join(COLUMNS)} FROM buildapi_processes"  # noqa: S608  # names of columns
+    " ORDER BY name, instance LIMIT 1000",
+    _beat,
+)
+
+
+@attrs.frozen
+class SQLRoster:
+    """The role ``Roster`` over a jobs database."""
+
+    _db: Database
+
+    async def beat(self, beat: Beat) -> None:
+        """Note what a process says of itself, in place of what it said before."""
+        row = _row(beat)
+        try:
+            await self._db.transact([Statement(RENEW, row, 1)])
+        except GuardFailedError:
+            await self._enter(row)
+
+    async def _enter(self, row: dict[str, Any]) -> None:
+        try:
+            await self._db.transact([Statement(ENTER, row, 1)])
+        except DuplicateError:  # the commit whose answer was lost had been one
+            await self._db.transact([Statement(RENEW, row)])
+
+    async def leave(self, instance: str) -> None:
+        """Forget a process that ends in order."""
+        await self._db.transact([Statement(LEAVE, {"instance": instance})])
+
+    async def processes(self) -> Sequence[Beat]:
+        """List what processes said last, by name; those that fell silent, too."""
+        return await ALL.many(self._db)
+
+    async def forget(self, before: int) -> None:
+        """Forget processes that have said nothing since a time."""
+        await self._db.transact([Statement(FORGET, {"before": before})])
+
+
+def _row(beat: Beat) -> dict[str, Any]:
+    detail = {
+        "in_hand": beat.in_hand,
+        "jobs": list(beat.jobs),
+        "masters": beat.masters,
+        "unreachable": None if beat.unreachable is None else list(beat.unreachable),
+    }
+    row = {name: getattr(beat, name) for name in COLUMNS if name not in ("roles", "detail")}
+    told = {"roles": ",".join(beat.roles), "state": beat.state.value, "detail": json.dumps(detail)}
+    return {**row, "instance": beat.instance, **told}

@@ -1,0 +1,222 @@
+"""See which of our tables a database has, and what an old table of job requests lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import attrs
+
+from buildapi.db.schema import (
+    MARKERS,
+    DialectDatabase,
+    schema_sql,
+    statements,
+    table_name,
+)
+from buildapi.db.sql import Row, Statement, any_of
+
+_MADE = re.compile(
+    r"CREATE (?P<kind>TABLE|(?:UNIQUE )?INDEX) IF NOT EXISTS (?P<name>\w+)(?: ON (?P<table>\w+))?"
+)
+_VERSION = re.compile(r"version (\d+)")
+
+
+@attrs.frozen
+class Table:
+    """A table that is there; ``engine`` is None where a database has but one kind."""
+
+    name: str
+    engine: str | None = None
+    transactions: bool = True
+
+
+@attrs.frozen
+class Change:
+    """One thing that an upgrade does, in words and in SQL."""
+
+    what: str
+    statement: str
+
+
+@attrs.frozen
+class Survey:
+    """What is there, and the changes that bring it to this program's version of the tables.
+
+    ``server`` is the version of the engine, ``version`` that of the tables it should have.
+    """
+
+    server: str
+    version: int
+    tables: Sequence[Table]
+    missing: Sequence[str]
+    changes: Sequence[Change]
+
+    @property
+    def without_transactions(self) -> Sequence[Table]:
+        """List the tables whose engine has no transactions."""
+        return [table for table in self.tables if not table.transactions]
+
+
+@attrs.frozen
+class Seen:
+    """What a look at a database shows."""
+
+    server: str
+    tables: Sequence[Table]
+    indexes: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class Object:
+    """A table or an index that a schema file makes."""
+
+    kind: str
+    name: str
+    table: str
+    statement: str
+
+
+def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[Object]:
+    """List what the schema file of ``jobs`` or ``markers`` makes, in its order."""
+    found = []
+    for statement in statements(schema_sql(dialect, part, markers=markers)):
+        match = _MADE.match(statement.text)
+        if match is None:
+            raise ValueError(f"what does this make? {statement.text[:80]}")
+        kind = match["kind"].removeprefix("UNIQUE ").lower()
+        found.append(Object(kind, match["name"], match["table"] or match["name"], statement.text))
+    return found
+
+
+def version(dialect: str, part: str) -> int:
+    """Tell the version of the tables in a schema file, which its first line says."""
+    match = _VERSION.search(schema_sql(dialect, part))
+    if match is None:
+        raise ValueError(f"the schema {part} says no version")
+    return int(match[1])
+
+
+def absent(dialect: str, part: str, markers: str = MARKERS) -> Survey:
+    """Tell what a database lacks that is not there itself."""
+    return _compared(dialect, part, markers, Seen("not there", []))
+
+
+async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> Survey:
+    """See what is there of ``jobs`` or ``markers``; nothing is written.
+
+    :raises ConfigError: the table name is not allowed.
+    """
+    table_name(markers)
+    look = _look_sqlite if db.dialect == "sqlite" else _look_mysql
+    seen = await look(db, {o.table for o in objects(db.dialect, part, markers)})
+    found = _compared(db.dialect, part, markers, seen)
+    if db.dialect == "sqlite" or all(table.name != OLD for table in seen.tables):
+        return found
+    return attrs.evolve(found, changes=[*found.changes, *await _widening(db)])
+
+
+def _compared(dialect: str, part: str, markers: str, seen: Seen) -> Survey:
+    there = {table.name for table in seen.tables} | seen.indexes
+    missing = [o for o in objects(dialect, part, markers) if o.name not in there]
+    made = [Change(f"make {o.kind} {o.name}", o.statement) for o in missing]
+    names = [o.name for o in missing]
+    return Survey(seen.server, version(dialect, part), seen.tables, names, made)
+
+
+# --- SQLite
+
+
+async def _look_sqlite(db: DialectDatabase, wanted: set[str]) -> Seen:
+    ((server,),) = await db.fetch("SELECT sqlite_version()", {})
+    rows = await db.fetch("SELECT type, name FROM sqlite_master", {})
+    tables = [Table(name) for kind, name in rows if kind == "table" and name in wanted]
+    indexes = frozenset(name for kind, name in rows if kind == "index")
+    return Seen(f"SQLite {server}", tables, indexes)
+
+
+# --- MySQL and MariaDB
+
+_TABLES = """SELECT t.TABLE_NAME, t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t
+ LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
+ WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_NAME IN ({names})
+ ORDER BY t.TABLE_NAME"""
+
+
+async def _look_mysql(db: DialectDatabase, wanted: set[str]) -> Seen:
+    ((server,),) = await db.fetch("SELECT VERSION()", {})
+    names, params = any_of("table", sorted(wanted))
+    rows = await db.fetch(_TABLES.format(names=names), params)
+    tables = [Table(name, engine, transactions == "YES") for name, engine, transactions in rows]
+    return Seen(server if "MariaDB" in server else f"MySQL {server}", tables)
+
+
+OLD = "jobrequests"
+"""The table that the program shares with old web processes and agents."""
+
+CHARSET = "utf8mb4"
+INDEX = "jobrequests_completed_at"
+TEXTS = {"tinytext": 255, "text": 65_535, "mediumtext": 2**24 - 1, "longtext": 2**32 - 1}
+NUMBERS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
+
+
+@attrs.frozen
+class Wide:
+    """What a column must hold at least: characters, or bytes of a number."""
+
+    column: str
+    kind: str
+    size: int
+    unit: str
+
+
+WIDE = (
+    Wide("action", "VARCHAR(40)", 40, "characters"),
+    Wide("who", "VARCHAR(512)", 512, "characters"),
+    Wide("when", "BIGINT", 8, "bytes"),
+    Wide("completed_at", "BIGINT", 8, "bytes"),
+    Wide("what", "LONGTEXT", TEXTS["longtext"], "bytes"),
+    Wide("complete_data", "LONGTEXT", TEXTS["longtext"], "bytes"),
+)
+
+_COLUMNS = f"""SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME,
+ IS_NULLABLE FROM information_schema.COLUMNS
+ WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{OLD}'"""  # noqa: S608  # constants
+_INDEXES = f"""SELECT COLUMN_NAME FROM information_schema.STATISTICS
+ WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{OLD}' AND SEQ_IN_INDEX = 1"""  # noqa: S608  # constants
+
+
+async def _widening(db: DialectDatabase) -> Sequence[Change]:
+    """Tell how an old table of job requests is widened: only what is narrow still."""
+    columns = {row[0]: row for row in await db.fetch(_COLUMNS, {})}
+    indexed = {column for (column,) in await db.fetch(_INDEXES, {})}
+    clauses, words = [], []
+    if any(row[3] not in (None, CHARSET) for row in columns.values()):
+        clauses.append(f"CONVERT TO CHARACTER SET {CHARSET}")
+        words.append(f"any character ({CHARSET})")
+    for wide in WIDE:
+        row = columns.get(wide.column)
+        if row is not None and (size := _size(row)) < wide.size:
+            clauses.append(f"MODIFY `{wide.column}` {wide.kind}{_null(row)}")
+            words.append(f"{wide.column} to {wide.kind} (it held {size} {wide.unit})")
+    if "completed_at" in columns and "completed_at" not in indexed:
+        clauses.append(f"ADD KEY {INDEX} (completed_at)")
+        words.append("an index on completed_at")
+    if not clauses:
+        return []
+    statement = f"ALTER TABLE {OLD}\n    " + ",\n    ".join(clauses)
+    return [Change(f"widen table {OLD}: {', '.join(words)}", statement)]
+
+
+def _size(column: Row) -> int:
+    kind, length = str(column[1]).lower(), column[2]
+    return NUMBERS.get(kind) or TEXTS.get(kind) or int(length or 0)
+
+
+def _null(column: Row) -> str:
+    """Leave a column that may hold NULL as it is: rows may do so."""
+    return "" if column[4] == "YES" else " NOT NULL"
+
+
+LOCK_WAIT = Statement("SET SESSION lock_wait_timeout = 20")
+"""Seconds that a change of a table waits for its turn: whoever came later waits behind it."""

@@ -1,0 +1,26 @@
+"""The command ``check_buildapi``."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+UNKNOWN = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the plugin; whatever happens is one line and an exit code of Nagios."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # Nagios and NRPE start plugins without a locale
+    try:
+        from buildapi.nagios.program import run
+    except ModuleNotFoundError as e:
+        print(f"BUILDAPI UNKNOWN - a library is missing ({e.name}): pip install 'buildapi[nagios]'")
+        sys.exit(UNKNOWN)
+    try:
+        run(arguments)
+    except KeyboardInterrupt:
+        print("BUILDAPI UNKNOWN - interrupted")
+        sys.exit(UNKNOWN)

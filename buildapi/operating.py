@@ -1,0 +1,138 @@
+"""Commands for operators: the tables and accounts of the databases, and the configuration."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from buildapi.config import Config, load
+from buildapi.errors import ConfigError
+
+
+def _configured(_context: Any, _option: Any, path: Path) -> Config:
+    try:
+        return load(path)
+    except ConfigError as e:
+        refuse(e)
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """Say each error of a configuration and exit."""
+    for line in str(error).splitlines():
+        click.echo(f"buildapi: {line}", err=True)
+    raise SystemExit(1) from None
+
+
+CONFIG = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="BUILDAPI_CONFIG",
+    default="buildapi.toml",
+    show_default=True,
+    show_envvar=True,
+    callback=_configured,
+    help="The configuration file of the service.",
+)
+
+
+def _exit_with(work: Callable[[Any], Awaitable[bool]]) -> NoReturn:
+    """Run a task; exit with 0 if all went well, else with 1."""
+    from buildapi.assembly.console import run
+
+    async def main(reactor: Any) -> None:
+        if not await work(reactor):
+            raise SystemExit(1)
+
+    run(main)
+
+
+@click.group()
+def db() -> None:
+    """Make, upgrade and look at the tables the service keeps, and its accounts."""
+
+
+@db.command()
+@CONFIG
+@click.option("--sql", is_flag=True, help="Print the SQL that is needed, and change nothing.")
+@click.option("--all", "whole", is_flag=True, help="With --sql: print the whole schema.")
+def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
+    """Make the tables that are missing, and widen those of old web processes.
+
+    The jobs database, and where the service has the role agent the table of markers in the
+    scheduler database. Rows are kept; it may run again, and on several hosts at once.
+    """
+    from buildapi.assembly.tables import show_sql, upgrade_all
+
+    if whole and not sql:
+        raise click.UsageError("--all goes with --sql")
+    if sql:
+        _exit_with(lambda reactor: show_sql(config, reactor, click.echo, whole=whole))
+    _exit_with(lambda reactor: upgrade_all(config, reactor, click.echo))
+
+
+@db.command()
+@CONFIG
+def status(*, config: Config) -> None:
+    """Tell which tables are there; exit with 1 if an upgrade is needed."""
+    from buildapi.assembly.tables import show_status
+
+    _exit_with(lambda reactor: show_status(config, reactor, click.echo))
+
+
+@db.command()
+@CONFIG
+@click.option("--host", default="%", show_default=True, help="Where the accounts come from.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(["upgrade", "api", "agent", "read"]),
+    help="Whose accounts; may be given again. Default: all.",
+)
+@click.option("--user", help="Make one account with this name for all the roles.")
+def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | None) -> None:
+    """Print SQL that makes the accounts, and grants each what it needs and no more.
+
+    Passwords are made up anew each time; accounts that exist keep theirs. The tables must be
+    there, so begin with --role upgrade and `buildapi db upgrade`.
+    """
+    from buildapi.assembly.accounts import Wanted, statements
+    from buildapi.db.grants import ROLES
+
+    wanted = Wanted([role for role in ROLES if not roles or role in roles], host, user)
+    try:
+        lines = list(statements(config, wanted))
+    except ConfigError as e:
+        refuse(e)
+    if not lines:
+        click.echo("buildapi: no database of this configuration has accounts", err=True)
+    for line in lines:
+        click.echo(line)
+
+
+@click.command()
+@CONFIG
+@click.option("--connect", is_flag=True, help="Also try everything that it names.")
+def check_config(*, config: Config, connect: bool) -> None:
+    """Check the configuration file; exit with 0 if the service would take it, else with 1.
+
+    With --connect also every database, the broker, the directory and the masters are tried, each
+    for some seconds at most, and a line says how each is.
+    """
+    from buildapi.assembly.checking import check, try_all
+
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}")
+    try:
+        check(config)
+    except ConfigError as e:
+        refuse(e)
+    click.echo(f"ok: {config.file}")
+    if connect:
+        sys.stdout.flush()
+        _exit_with(lambda reactor: try_all(config, reactor, click.echo))

@@ -1,0 +1,81 @@
+"""The numbers of /status as gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from buildapi.ops.metrics import Metrics
+
+UNKNOWN = -1.0
+
+
+def set_gauges(metrics: Metrics, found: Mapping[str, Any]) -> None:
+    """Set the gauges from the document of /status; what is not known there is left out.
+
+    A lag and an age that nobody knows are -1, so that an alert can tell them from none.
+    """
+    _process(metrics, found)
+    _broker(metrics, found["broker"])
+    _databases(metrics, found)
+    _farm(metrics, found)
+    _jobs(metrics, found["jobs"])
+    ages = {d["name"]: _or_unknown(d["age"]) for d in found["directory"]}
+    metrics.replace("buildapi_directory_age_seconds", ages)
+    if found["dumps"] is not None:
+        written = [_or_unknown(f["age"]) for f in found["dumps"]["files"]]
+        oldest = UNKNOWN if UNKNOWN in written else max(written, default=UNKNOWN)
+        metrics.set("buildapi_dump_age_seconds", oldest)
+    metrics.set("buildapi_status_errors", sum(not part["ok"] for part in found["parts"]))
+
+
+def _or_unknown(value: float | None) -> float:
+    return UNKNOWN if value is None else value
+
+
+def _process(metrics: Metrics, found: Mapping[str, Any]) -> None:
+    metrics.set("buildapi_ready", found["ready"])
+    metrics.set("buildapi_draining", found["process"]["state"] == "draining")
+    metrics.set("buildapi_http_in_flight", found["http"]["requests"])
+    metrics.set("buildapi_http_connections", found["http"]["connections"])
+    metrics.set("buildapi_agents_live", sum(a["live"] for a in found["agents"]))
+
+
+def _broker(metrics: Metrics, broker: Mapping[str, Any]) -> None:
+    metrics.set("buildapi_broker_connected", broker["connected"] and not broker["blocked"])
+    for key in ("ready", "unacked", "dead", "consumers"):
+        known = {q["role"]: q[key] for q in broker["queues"] if q[key] is not None}
+        metrics.replace(f"buildapi_queue_{key}", known)
+
+
+def _databases(metrics: Metrics, found: Mapping[str, Any]) -> None:
+    databases = found["databases"]
+    took = {d["name"]: d["connect_seconds"] for d in databases if d["error"] is None}
+    metrics.replace("buildapi_db_up", {d["name"]: float(d["error"] is None) for d in databases})
+    metrics.replace("buildapi_db_connect_seconds", took)
+    metrics.replace("buildapi_db_in_flight", {d["name"]: d["in_flight"] for d in databases})
+    metrics.replace("buildapi_db_waiting", {d["name"]: d["waiting"] for d in databases})
+    if found["replica"]["apart"]:
+        lag = found["replica"]["lag_seconds"]
+        metrics.set("buildapi_replica_lag_seconds", _or_unknown(lag))
+
+
+def _farm(metrics: Metrics, found: Mapping[str, Any]) -> None:
+    masters, farm = found["masters"], found["farm"]
+    states = {"known": masters["known"], "asked": masters["asked"]}
+    metrics.replace("buildapi_masters", {**states, "unreachable": len(masters["unreachable"])})
+    if farm["error"] is not None:
+        return
+    oldest = farm["oldest_pending"]
+    metrics.set("buildapi_pending_requests", farm["pending"])
+    metrics.set("buildapi_running_builds", farm["running"])
+    metrics.set("buildapi_oldest_pending_seconds", oldest["age"] if oldest else 0)
+    worst = max((pool["pending"] for pool in farm["pools"]), default=0)
+    metrics.set("buildapi_pending_worst_pool", worst)
+
+
+def _jobs(metrics: Metrics, jobs: Mapping[str, Any]) -> None:
+    if jobs["error"] is None:
+        oldest = jobs["oldest_open"]
+        metrics.set("buildapi_jobs_open", jobs["open"])
+        metrics.set("buildapi_oldest_open_job_seconds", oldest["age"] if oldest else 0)

@@ -1,0 +1,104 @@
+"""Give signs of life that other processes see, for as long as this one lives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.errors import Unavailable
+from buildapi.interfaces import Roster
+from buildapi.model.ops import Beat
+
+SILENT_DAY = 86_400
+"""Seconds after which a process that ended without a word is forgotten."""
+
+Sign = Callable[[int], Awaitable[None]]
+"""Something else to be written at each beat; it is given the time in seconds since the epoch."""
+
+
+@attrs.define(slots=False)
+class Heart(Service):
+    """Tell ``roster`` every ``seconds`` what ``say`` says; ``now`` gives seconds since the epoch.
+
+    ``signs`` are written as well.  What cannot be written is logged once, until it can again.
+    """
+
+    _reactor: Any
+    _roster: Roster
+    _say: Callable[[], Beat]
+    _seconds: float
+    _now: Callable[[], float]
+    _signs: Sequence[Sign] = ()
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "heartbeat"
+        self.beats = 0
+        self._troubles: dict[str, str] = {}
+        self._turn = defer.DeferredLock()
+        self._pausing: defer.Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin to beat."""
+        Service.startService(self)
+        running = defer.ensureDeferred(self._run())
+        running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Beat no more, and leave the roster."""
+        Service.stopService(self)
+        pausing, self._pausing = self._pausing, None
+        if pausing is not None:
+            pausing.cancel()
+        return defer.ensureDeferred(self._leave())
+
+    def soon(self) -> None:
+        """Give a sign of life out of turn: there is something new to say."""
+        if self.running:
+            defer.ensureDeferred(self.beat())
+
+    async def beat(self) -> None:
+        """Give one sign of life; a failure is logged."""
+        async with self._turn:
+            if self.running:  # what was told to leave must not come back
+                await self._beat()
+
+    async def _beat(self) -> None:
+        now = int(self._now())
+        await self._try("its sign of life", lambda: self._roster.beat(self._say()))
+        for number, sign in enumerate(self._signs):
+            await self._try(f"sign {number + 1} in the scheduler database", lambda: sign(now))  # noqa: B023  # awaited at once
+        self.beats += 1
+
+    async def _run(self) -> None:
+        await self._try("forgetting", lambda: self._roster.forget(int(self._now()) - SILENT_DAY))
+        while self.running:
+            await self.beat()
+            if self.running:
+                self._pausing = task.deferLater(self._reactor, self._seconds)
+                await self._pausing
+
+    async def _leave(self) -> None:
+        async with self._turn:
+            await self._try("leaving", lambda: self._roster.leave(self._say().instance))
+
+    async def _try(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
+        """Do it; say when it begins to fail, and when it works again."""
+        try:
+            await do()
+        except Unavailable as e:
+            if self._troubles.get(what) != e.msg:
+                self._log.warn("heartbeat: {what} fails: {msg}", what=what, msg=e.msg)
+            self._troubles[what] = e.msg
+        except defer.CancelledError:
+            raise
+        except Exception:
+            self._log.failure("heartbeat: {what} fails", what=what)
+        else:
+            if self._troubles.pop(what, None) is not None:
+                self._log.info("heartbeat: {what} works again", what=what)

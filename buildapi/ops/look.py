@@ -1,0 +1,47 @@
+"""Look at the whole farm: what waits and runs, by branch and pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from buildapi.errors import Unavailable
+from buildapi.interfaces import Directory, FarmWideReads
+from buildapi.jobs.farmwide import UNKNOWN
+from buildapi.jobs.glance import Glance, glance
+from buildapi.model.farmwide import BranchFilter, Portion
+
+
+@attrs.frozen
+class FarmLook:
+    """Read the farm at a glance; ``now`` gives seconds since the epoch."""
+
+    _directory: Directory
+    _reads: FarmWideReads
+    _now: Callable[[], float]
+
+    async def look(self) -> Glance:
+        """Look.
+
+        :raises Unavailable: a database or the directory is away.
+        :raises BadRequest: more waits than one read may take.
+        """
+        branches = self._directory.branches()
+        pending = await self._reads.pending(BranchFilter(), Portion())
+        running = await self._reads.running(BranchFilter(), Portion())
+        pools = self._pools()
+        return glance(
+            pending,
+            running,
+            lambda stored: branches.owner(stored) or UNKNOWN,
+            lambda builder: pools.get(builder) or UNKNOWN,
+            int(self._now()),
+        )
+
+    def _pools(self) -> Mapping[str, str | None]:
+        try:
+            builders = self._directory.builders()
+        except Unavailable:
+            return {}
+        return {} if builders is None else {b.name: b.pool for b in builders.by_name.values()}

@@ -1,0 +1,136 @@
+"""The numbers of this process for Prometheus [docs/metrics.md]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds in seconds of what answers at once."""
+
+SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0)
+"""Bounds in seconds of what may wait for masters."""
+
+
+@attrs.frozen
+class Kind:
+    """A metric as it is declared; ``labels`` take few values each, which the page lists."""
+
+    make: Callable[..., Any]
+    name: str
+    meaning: str
+    labels: Sequence[str] = ()
+    buckets: Sequence[float] | None = None
+
+    def declared(self, registry: CollectorRegistry) -> Any:
+        """Make it."""
+        more = {} if self.buckets is None else {"buckets": self.buckets}
+        return self.make(self.name, self.meaning, self.labels, registry=registry, **more)
+
+
+KINDS = (
+    Kind(Gauge, "buildapi_info", "1, with the version as a label", ["version", "roles"]),
+    Kind(Gauge, "buildapi_start_time_seconds", "When the process began, in epoch seconds"),
+    Kind(Gauge, "buildapi_ready", "1 if /readyz says so"),
+    Kind(Gauge, "buildapi_draining", "1 while the process ends what is in hand"),
+    Kind(Counter, "buildapi_http_requests", "Answers", ["method", "route", "status"]),
+    Kind(Histogram, "buildapi_http_request_seconds", "Time to an answer", ["route"], FAST),
+    Kind(Gauge, "buildapi_http_in_flight", "Requests begun and not answered"),
+    Kind(Gauge, "buildapi_http_connections", "Open connections"),
+    Kind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),
+    Kind(Histogram, "buildapi_job_seconds", "From its begin by the agent to its report", (), SLOW),
+    Kind(Gauge, "buildapi_jobs_in_hand", "Messages the agent of this process has not settled"),
+    Kind(Gauge, "buildapi_jobs_open", "Job requests of the last day that are not finished"),
+    Kind(Gauge, "buildapi_oldest_open_job_seconds", "Age of the oldest of them; 0 for none"),
+    Kind(Gauge, "buildapi_broker_connected", "1 if connected and not blocked"),
+    Kind(Gauge, "buildapi_queue_ready", "Messages that wait", ["queue"]),
+    Kind(Gauge, "buildapi_queue_unacked", "Messages in hand, as agents say", ["queue"]),
+    Kind(Gauge, "buildapi_queue_dead", "Messages put aside", ["queue"]),
+    Kind(Gauge, "buildapi_queue_consumers", "Consumers", ["queue"]),
+    Kind(Counter, "buildapi_db_calls", "Calls of a pool", ["database", "result"]),
+    Kind(
+        Histogram,
+        "buildapi_db_call_seconds",
+        "Time of a call, waiting included",
+        ["database"],
+        FAST,
+    ),
+    Kind(Gauge, "buildapi_db_up", "1 if the database gave a connection", ["database"]),
+    Kind(Gauge, "buildapi_db_connect_seconds", "Time to open a connection", ["database"]),
+    Kind(Gauge, "buildapi_db_in_flight", "Queries that run", ["database"]),
+    Kind(Gauge, "buildapi_db_waiting", "Queries that wait for a connection", ["database"]),
+    Kind(Gauge, "buildapi_replica_lag_seconds", "How far the replica is behind; -1 if unknown"),
+    Kind(Gauge, "buildapi_directory_age_seconds", "Since it was good; -1 for never", ["document"]),
+    Kind(Gauge, "buildapi_masters", "Masters by state: known, asked, unreachable", ["state"]),
+    Kind(Gauge, "buildapi_agents_live", "Agents that gave a sign of life lately"),
+    Kind(Gauge, "buildapi_pending_requests", "Build requests that wait"),
+    Kind(Gauge, "buildapi_pending_worst_pool", "Build requests that wait in the fullest pool"),
+    Kind(Gauge, "buildapi_oldest_pending_seconds", "Age of the oldest that waits; 0 for none"),
+    Kind(Gauge, "buildapi_running_builds", "Builds that run"),
+    Kind(Gauge, "buildapi_dump_age_seconds", "Since the oldest dump was written; -1 for never"),
+    Kind(Gauge, "buildapi_status_errors", "Parts of /status that could not be read"),
+    Kind(Histogram, "buildapi_reactor_lag_seconds", "How late the reactor's timer is", (), FAST),
+    Kind(Counter, "buildapi_log_events", "Logged events, by level", ["level"]),
+)
+
+
+class Metrics:
+    """All numbers, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # else each has a series more
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._all = {kind.name: kind.declared(self.registry) for kind in KINDS}
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add to a counter; ``labels`` are in the order in which they are declared."""
+        self._one(name, labels).inc(by)
+
+    def observe(self, name: str, seconds: float, *labels: str) -> None:
+        """Note a duration."""
+        self._one(name, labels).observe(seconds)
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        self._one(name, labels).set(value)
+
+    def replace(self, name: str, values: Mapping[str, float]) -> None:
+        """Set a gauge for these values of its label, and for no others."""
+        gauge = self._all[name]
+        gauge.clear()
+        for label, value in values.items():
+            gauge.labels(label).set(value)
+
+    def query(self, database: str, seconds: float, result: str) -> None:
+        """Note a call of a pool."""
+        self.count("buildapi_db_calls", database, result)
+        self.observe("buildapi_db_call_seconds", seconds, database)
+
+    def text(self) -> bytes:
+        """Give all of them as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+    def families(self) -> Iterable[Metric]:
+        """Give all of them, for who wants to look at them here."""
+        return self.registry.collect()
+
+    def _one(self, name: str, labels: Sequence[str]) -> Any:
+        metric = self._all[name]
+        return metric.labels(*labels) if labels else metric

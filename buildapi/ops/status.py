@@ -1,0 +1,208 @@
+"""Look at every part of the program at once, within a bounded time, whatever is away."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from buildapi.errors import BuildAPIError
+from buildapi.interfaces import Broker, Directory, JobStore, Roster
+from buildapi.jobs.glance import Glance
+from buildapi.model.messages import BrokerStatus, QueueDepth
+from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState
+from buildapi.model.records import JobFilter, JobRecord, JobState
+from buildapi.ops.document import Lag, OpenJobs, Queue, Seen, Unread, document
+
+T = TypeVar("T")
+
+PART_SECONDS = 3.0
+"""What one part is given to tell how it is."""
+
+DAY, HOUR = 86_400, 3600
+OPEN_MAX = FAILED_MAX = 1000
+
+
+class Pool(Protocol):
+    """A pool of connections to a database."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dialect(self) -> str: ...
+    def status(self) -> Any: ...
+    async def connecting(self) -> float: ...
+
+
+@attrs.define
+class Board:
+    """Gather the document of /status; ``now`` gives seconds since the epoch.
+
+    ``me`` tells of this process, ``reasons`` why it is not ready.  ``lag`` is None where the
+    replica is the primary, ``dumps`` where none are written.
+    """
+
+    reactor: Any
+    now: Callable[[], float]
+    me: Callable[[], Beat]
+    versions: Mapping[str, str]
+    reasons: Callable[[], Awaitable[Sequence[str]]]
+    broker: Broker
+    broker_kind: str
+    queues: Mapping[str, str]
+    pools: Sequence[Pool]
+    lag: Callable[[], Awaitable[int | None]] | None
+    directory: Directory
+    documents: Callable[[], Sequence[DocumentState]]
+    roster: Roster
+    beat_seconds: float
+    store: JobStore
+    farm: Callable[[], Awaitable[Glance]]
+    dumps: Callable[[], Sequence[DumpState]] | None
+    traffic: Callable[[], tuple[int, int]]
+    _log = Logger()
+
+    async def read(self) -> dict[str, Any]:
+        """Look at everything."""
+        return document(await self.seen())
+
+    async def seen(self) -> Seen:
+        """Ask all parts side by side."""
+        queues = [self._queue(role, name) for role, name in self.queues.items()]
+        pools = [self._pool(pool) for pool in self.pools]
+        rest = (
+            self._processes(),
+            self._part(self._jobs()),
+            self._part(self.farm()),
+            self._lag(),
+            self.reasons(),
+        )
+        asked = [*queues, *pools, *rest]
+        told: list[Any] = await defer.gatherResults(
+            [defer.ensureDeferred(_started(one)) for one in asked], consumeErrors=True
+        )
+        n, m = len(queues), len(queues) + len(pools)
+        processes, jobs, farm, lag, reasons = told[m:]
+        requests, connections = self.traffic()
+        return Seen(
+            now=int(self.now()),
+            me=self.me(),
+            versions=self.versions,
+            reasons=reasons,
+            broker_kind=self.broker_kind,
+            broker=self.broker.status(),
+            queues=told[:n],
+            pools=told[n:m],
+            lag=lag,
+            documents=self.documents(),
+            masters_known=len(self.directory.master_urls()),
+            processes=processes,
+            beat_seconds=self.beat_seconds,
+            jobs=jobs,
+            farm=farm,
+            dumps=None if self.dumps is None else self.dumps(),
+            requests=requests,
+            connections=connections,
+        )
+
+    async def _part(self, work: Awaitable[T]) -> T | Unread:
+        """Wait for a part, but not for ever; give why it does not answer."""
+        running = defer.ensureDeferred(_started(work))
+        try:
+            return await running.addTimeout(PART_SECONDS, self.reactor)
+        except BuildAPIError as e:
+            return Unread(e.msg)
+        except defer.TimeoutError:
+            return Unread(f"no answer within {PART_SECONDS:g} s")
+        except Exception as e:  # one part must not take the others away
+            self._log.failure("status: a part could not be read")
+            return Unread(f"it failed: {type(e).__name__}")
+
+    async def _processes(self) -> Sequence[Beat] | Unread:
+        return await self._part(self.roster.processes())
+
+    async def _queue(self, role: str, name: str) -> Queue:
+        depth: QueueDepth | Unread = await self._part(self.broker.depth(name))
+        return Queue(name, role, depth)
+
+    async def _pool(self, pool: Pool) -> PoolState:
+        took = await self._part(pool.connecting())
+        status = pool.status()
+        return PoolState(
+            name=pool.name,
+            kind=pool.dialect,
+            in_flight=status.in_flight,
+            waiting=status.waiting,
+            last_error=status.last_error,
+            last_error_at=status.last_error_at,
+            connect_seconds=None if isinstance(took, Unread) else round(took, 6),
+            error=took.error if isinstance(took, Unread) else None,
+        )
+
+    async def _lag(self) -> Lag | Unread | None:
+        if self.lag is None:
+            return None
+        told = await self._part(self.lag())
+        return told if isinstance(told, Unread) else Lag(told)
+
+    async def _jobs(self) -> OpenJobs:
+        now = int(self.now())
+        waiting: list[JobRecord] = []
+        for state in (JobState.QUEUED, JobState.RUNNING):
+            wanted = JobFilter(state=state, since=now - DAY)
+            waiting += await self.store.latest(OPEN_MAX, 0, wanted)
+        failed = JobFilter(state=JobState.FAILED, since=now - HOUR)
+        return OpenJobs(waiting, len(await self.store.latest(FAILED_MAX, 0, failed)))
+
+
+async def _started(work: Awaitable[T]) -> T:
+    return await work
+
+
+@attrs.frozen
+class Readiness:
+    """Tell why this process should get no requests just now.
+
+    ``state`` is the word of its state; ``pools`` are those without which nothing is answered.
+    """
+
+    reactor: Any
+    state: Callable[[], str]
+    pools: Sequence[Pool]
+    broker: Callable[[], BrokerStatus]
+    directory: Directory
+
+    async def reasons(self) -> Sequence[str]:
+        """List the reasons; none where it is ready."""
+        state = self.state()
+        if state != "running":
+            return [state]
+        asked = [self._pool(pool) for pool in self.pools]
+        told = await defer.gatherResults([defer.ensureDeferred(one) for one in asked])
+        return [why for why in (*told, self._broker(), self._branches()) if why]
+
+    async def _pool(self, pool: Pool) -> str:
+        trying = defer.ensureDeferred(pool.connecting())
+        try:
+            await trying.addTimeout(PART_SECONDS, self.reactor)
+        except BuildAPIError as e:
+            return e.msg
+        except defer.TimeoutError:
+            return f"the {pool.name} database gives no connection within {PART_SECONDS:g} s"
+        return ""
+
+    def _broker(self) -> str:
+        status = self.broker()
+        if status.connected and not status.blocked:
+            return ""
+        return f"the broker: {status.blocked or status.last_error or 'no connection yet'}"
+
+    def _branches(self) -> str:
+        try:
+            self.directory.branches()
+        except BuildAPIError as e:
+            return e.msg
+        return ""

@@ -1,0 +1,82 @@
+"""How the program is, for load balancers, monitoring and people."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.web.answers import Answers, Document
+from buildapi.web.assets import File
+from buildapi.web.call import Call
+from buildapi.web.pages import Pages
+from buildapi.web.render import Page, Reply
+from buildapi.web.routes import FORMAT, Route
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@attrs.frozen
+class Ops:
+    """Answer what watches; ``answers`` keeps a look for a moment, so that many are as one.
+
+    ``look`` gathers the document of /status, ``reasons`` tells why this process is not ready,
+    and ``numbers`` gives the metrics as Prometheus reads them, with that document in them.
+    """
+
+    _look: Callable[[], Awaitable[Mapping[str, Any]]]
+    _reasons: Callable[[], Awaitable[Sequence[str]]]
+    _numbers: Callable[[Mapping[str, Any]], bytes]
+    _answers: Answers
+    _pages: Pages
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return (
+            Route("GET", "/healthz", self.health, HEALTH, (FORMAT,)),
+            Route("GET", "/readyz", self.ready, READY, (FORMAT,)),
+            Route("GET", "/status", self.status, STATUS, (FORMAT,)),
+            Route("GET", "/metrics", self.metrics, METRICS),
+        )
+
+    async def health(self, _call: Call) -> Reply:
+        """Answer as long as the process does."""
+        return attrs.evolve(Reply.data("Health", Document.of({"status": "OK"})), fresh=True)
+
+    async def ready(self, _call: Call) -> Reply:
+        """Tell whether to send requests here."""
+        document = await self._answers.get(("ready",), self._readiness)
+        status = 200 if document.value["ready"] else 503
+        return attrs.evolve(Reply.data("Readiness", document), status=status, fresh=True)
+
+    async def _readiness(self) -> Mapping[str, Any]:
+        reasons = list(await self._reasons())
+        if not reasons:
+            return {"status": "OK", "ready": True, "reasons": []}
+        failed = {"status": "FAILED", "msg": "; ".join(reasons), "code": "not_ready"}
+        return {"ready": False, "reasons": reasons, **failed}
+
+    async def status(self, _call: Call) -> Reply:
+        """Show how every part is."""
+        document = await self._document()
+
+        async def context() -> Mapping[str, Any]:
+            return self._pages.common() | {"of": document.value}
+
+        return Reply(document, Page("status.html", "Status", context), fresh=True)
+
+    async def metrics(self, _call: Call) -> Reply:
+        """Give the numbers."""
+        text = self._numbers((await self._document()).value)
+        reply = Reply.data("Metrics", Document.of({}))
+        return attrs.evolve(reply, attached=File("", METRICS_TYPE, text), fresh=True)
+
+    async def _document(self) -> Document:
+        return await self._answers.get(("status",), self._look)
+
+
+HEALTH = "Whether this process answers; nothing else is asked."
+READY = "Whether requests should be sent to this process: 200, or 503 with the reasons."
+STATUS = "How every part of the program is, on this host and on the others."
+METRICS = "Numbers for Prometheus."
