@@ -77,7 +77,7 @@ class Site:
             *(DumpFiles(folder, of.reactor).routes() if folder else ()),
             *self._counter.routes(taken),
             *self._batch.routes(),
-            *of.admission.desk(self._pages).routes(),
+            *of.admission.desk(self.pages).routes(),
             *Selection(self._batch).routes(),
             *NewBuilds(
                 self._reads.branch, self._reads.builders_of, self._batch, self._counter

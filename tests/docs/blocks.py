@@ -23,6 +23,7 @@ MARKS = {
     "answers",
     "output",
     "error output",
+    "configured",
     "same as",
     "saved as",
     "message",

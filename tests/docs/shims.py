@@ -160,6 +160,10 @@ SHIMS: dict[str, Callable[[Sequence[str]], int]] = {
         (
             "apt-get",
             "useradd",
+            "a2enmod",
+            "apache2ctl",
+            "nginx",
+            "supervisorctl",
             "adduser",
             "chown",
             "chgrp",

@@ -30,6 +30,18 @@ SYSTEM = re.compile(r"(?<![\w./$}-])/(etc|opt|var|run|srv|usr/local|usr/lib)/")
 """Absolute paths: their place is inside the scratch folder."""
 MAIL = "mail.example.org"
 STATUS = "curl-answered"
+CONFIGURATIONS = ("buildapi.toml", "upgrade.toml", "api.toml", "agent.toml")
+SYSTEM_FOLDERS = (
+    "etc/systemd/system",
+    "etc/init.d",
+    "etc/default",
+    "etc/logrotate.d",
+    "etc/apache2/sites-enabled",
+    "etc/nginx/conf.d",
+    "etc/supervisor/conf.d",
+    "var/lib/buildapi",
+    "var/log/buildapi",
+)
 REAL = ("buildapi", "check_buildapi")
 """Programs of this environment that run as they are."""
 
@@ -125,6 +137,10 @@ def _steps(block: Block, folder: Path, stage: Stage) -> Sequence[str]:
     if not runs(block):
         return []
     at = folder / "did" / str(block.line)
+    if "configured" in block.marks:  # by now the reader has filled in what was installed
+        text = (
+            f"cp {folder}/root/etc/buildapi.toml {folder}/root/etc/buildapi/buildapi.toml\n{text}"
+        )
     if block.language == "python":
         text = f"python3 - <<'END-OF-BLOCK'\n{text}END-OF-BLOCK\n"
     return [f"exec >{at}.out 2>{at}.err", text.rstrip("\n"), f"echo 0 >{at}.code"]
@@ -150,15 +166,20 @@ def _scene(folder: Path, stage: Stage) -> None:
     for name in ("here", "did", "bin", "root/etc/buildapi", "root/opt", "root/var/log", "root/run"):
         (folder / name).mkdir(parents=True)
     for entry in ROOT.iterdir():
-        if entry.name not in (".git", "data", "build", ".venv"):
+        if entry.name not in (".git", "data", "build", "dist", ".venv"):
             (folder / "here" / entry.name).symlink_to(entry)
+    for place in SYSTEM_FOLDERS:
+        (folder / "root" / place).mkdir(parents=True, exist_ok=True)
     for place in ("root/etc", "root/etc/buildapi"):
-        (folder / place / "buildapi.toml").write_text(stage.config)
+        for name in CONFIGURATIONS:
+            (folder / place / name).write_text(stage.config)
         (folder / place / "data").mkdir()
         (folder / place / "data" / "scheduler.sqlite").touch()  # a farm's must be there
         for name, text in stage.directory.items():
             (folder / place / name).write_text(text)
     _programs(folder / "bin")
+    (folder / "here" / "dist").mkdir()
+    (folder / "here" / "dist" / "buildapi-0-py3-none-any.whl").touch()
     (folder / "here" / ".venv").mkdir()
     (folder / "here" / ".venv" / "bin").symlink_to(folder / "bin")
 
