@@ -104,9 +104,10 @@ def _bounded(script: Path, environment: Mapping[str, str]) -> int:
 
 def runs(block: Block) -> bool:
     """Tell whether a block is run, and not only looked at."""
-    return block.language in ("sh", "console", "python") and not {"not run", "saved as"} & set(
-        block.marks
-    )
+    return block.language in ("sh", "console", "bash", "python") and not {
+        "not run",
+        "saved as",
+    } & set(block.marks)
 
 
 def staged(text: str, stage: Stage, folder: Path) -> str:
@@ -141,6 +142,8 @@ def _steps(block: Block, folder: Path, stage: Stage) -> Sequence[str]:
         text = (
             f"cp {folder}/root/etc/buildapi.toml {folder}/root/etc/buildapi/buildapi.toml\n{text}"
         )
+    if block.language == "bash":
+        text = f"bash -eu - <<'END-OF-BLOCK'\n{text}END-OF-BLOCK\n"
     if block.language == "python":
         text = f"python3 - <<'END-OF-BLOCK'\n{text}END-OF-BLOCK\n"
     return [f"exec >{at}.out 2>{at}.err", text.rstrip("\n"), f"echo 0 >{at}.code"]

@@ -299,5 +299,5 @@ def checked(command: list[str]) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
-CHECKED = {"sh", "console", "python", "toml", "json", "text", *READABLE}
+CHECKED = {"sh", "console", "bash", "python", "toml", "json", "text", *READABLE}
 """Languages of which a test above takes every block."""
