@@ -62,11 +62,17 @@ class Program(MultiService):
         self.name = "buildapi"
         self._reactor, self._stages = reactor, stages
         self._starting: defer.Deferred[None] | None = None
+        self.joining: Callable[[Any], None] = lambda _: None
         self._admitting: Any = None
         self._end = 0.0
         self.state = ProcessState.STARTING
         for service in (*stages.ground, *stages.workers, *stages.doors):
             service.setServiceParent(self)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join a parent; ``joining`` is told of it before, while nothing is logged yet."""
+        self.joining(parent)
+        MultiService.setServiceParent(self, parent)
 
     def startService(self) -> None:
         """Open the ports and begin to start the rest."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from twisted.python import usage
 
-from buildapi.assembly import assemble
+from buildapi.assembly import Again, assemble
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
 from buildapi.ops.ending import end_once
+from buildapi.ops.signals import Signals
 from buildapi.program import Program
 
 
@@ -30,6 +31,8 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration; a wrong one ends the program with a line for each error."""
+        self["signals"] = Signals()
+        self["signals"].catch()
         try:
             self["loaded"] = _configured(self)
         except ConfigError as e:
@@ -50,8 +53,13 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
     """Build the program for ``twistd buildapi``."""
     from twisted.internet import reactor
 
+    return _assembled(options, reactor)
+
+
+def _assembled(options: Any, reactor: Any) -> Program:
     end_once(reactor)
-    return assemble(options["loaded"], reactor)
+    again = Again(options["signals"], lambda: _configured(options))
+    return assemble(options["loaded"], reactor, again=again)
 
 
 def from_file(path: str | None = None) -> Program:
@@ -64,5 +72,4 @@ def from_file(path: str | None = None) -> Program:
     options.postOptions()
     from twisted.internet import reactor
 
-    end_once(reactor)
-    return assemble(options["loaded"], reactor)
+    return _assembled(options, reactor)

@@ -12,15 +12,17 @@ from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.logger import Logger
 
+from buildapi import tracing
 from buildapi.agent.intake import Intake
 from buildapi.agent.order import InOrder, Keys, Turn
 from buildapi.agent.patience import Patience
 from buildapi.agent.performer import Performer
 from buildapi.errors import Unavailable
-from buildapi.interfaces import Broker, Farm, JobStore
+from buildapi.interfaces import Broker, Farm, JobStore, Trail
 from buildapi.model.actions import REVISION_LEAST, CancelRevision, OfRevision
 from buildapi.model.facts import RequestFacts
-from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
+from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Leave, Requeue
+from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.rules import Rules
 from buildapi.model.wire import (
@@ -52,13 +54,16 @@ class Agent(Service):
     _prefetch: int
     _drain_seconds: float
     _now: Callable[[], float]
+    _trail: Trail
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "agent"
         self._order = InOrder()
-        self._patience = Patience(self._reactor)
-        self._performer = Performer(self._reactor, self._farm, self._store, self._rules, self._now)
+        self._patience = Patience(self._reactor, self._waits)
+        self._performer = Performer(
+            self._reactor, self._farm, self._store, self._rules, self._now, self._trail
+        )
         self._intake = Intake(self._broker, self._queue, self._prefetch, self._drain_seconds)
         self._in_hand: list[Delivery] = []
 
@@ -91,13 +96,43 @@ class Agent(Service):
         try:
             job = decode_request(delivery.body)
         except Malformed as e:
-            return await self._patience.attempt("a malformed message", partial(self._malformed, e))
+            malformed = partial(self._malformed, e)
+            with tracing.about("", e.request_id):
+                return await self._patience.attempt("a malformed message", malformed)
+        with tracing.about(job.trace, job.request_id):
+            self._note(job.request_id, "taken", _times(delivery))
+            disposition = await self._carry_out(job, delivery)
+            self._note_end(job.request_id, disposition)
+            return disposition
+
+    async def _carry_out(self, job: JobMessage, delivery: Delivery) -> Disposition:
         try:
             return await self._in_order(job)
-        except Exception:
+        except Exception as e:
+            self._note(
+                job.request_id, "failed", f"{type(e).__name__} at attempt {delivery.attempt}"
+            )
             if delivery.attempt < FAILURES:
                 raise
             return await self._incident(job)
+
+    def _note(self, job_id: int, event: str, detail: str = "") -> None:
+        self._trail.note(job_id, Part.AGENT, event, detail)
+
+    def _waits(self, why: str) -> None:
+        job_id = tracing.job()
+        if job_id is not None:
+            self._note(job_id, "waits", why)
+
+    def _note_end(self, job_id: int, disposition: Disposition) -> None:
+        """Note the end of a message that is not simply done."""
+        match disposition:
+            case DeadLetter(reason):
+                self._note(job_id, "put aside", reason)
+            case Requeue(reason, delay):
+                self._note(job_id, "left", f"{reason}; it comes again in {delay:g} s")
+            case Leave():
+                self._note(job_id, "left", "this agent stops: another one takes it")
 
     async def _in_order(self, job: JobMessage) -> Disposition:
         """Carry a job out in its turn, which it keeps while something is away."""
@@ -118,6 +153,7 @@ class Agent(Service):
             "job {id} failed, incident {incident}", id=job.request_id, incident=incident
         )
         outcome = Outcome(True, f"The agent failed, incident {incident}: look at what is there")
+        self._note(job.request_id, "failed", f"incident {incident}")
         finish = partial(self._finish, job.request_id, outcome, f"incident {incident}")
         return await self._patience.attempt(f"the end of job {job.request_id}", finish)
 
@@ -129,12 +165,13 @@ class Agent(Service):
         )
         if error.request_id is None:
             return DeadLetter(error.reason)
+        self._note(error.request_id, "put aside", error.reason)
         outcome = Outcome(True, f"The job request could not be read: {error.reason}")
         return await self._finish(error.request_id, outcome, error.reason)
 
     async def _finish(self, request_id: int, outcome: Outcome, reason: str) -> Disposition:
         """Finish the job of a message that is put aside."""
-        report = finished(request_id, outcome, self._agent_name)
+        report = finished(request_id, outcome, self._agent_name, tracing.trace())
         await self._store.finish(request_id, report, int(self._now()))
         return DeadLetter(reason)
 
@@ -156,6 +193,7 @@ class Agent(Service):
     async def _job(self, job: JobMessage, turn: Turn) -> Disposition:
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
             return await self._not_ours(job)
+        self._note(job.request_id, "begun")
         outcome = await self._performer.perform(job, turn.written)
         self._log.info(
             "job {id} {action} by {who}: {msg}",
@@ -171,16 +209,18 @@ class Agent(Service):
         if await self._store.get(job.request_id) is None:
             return DeadLetter(f"no job {job.request_id} is recorded")
         self._log.info("job {id} is finished: not executed", id=job.request_id)
+        self._note(job.request_id, "not executed", "it is finished")
         return Ack()
 
     async def _report(self, job: JobMessage, outcome: Outcome) -> None:
-        message = finished(job.request_id, outcome, self._agent_name)
+        message = finished(job.request_id, outcome, self._agent_name, job.trace)
         await self._broker.publish(
             FINISHED,
             encode_finished(message),
             message_id=f"finished-{job.request_id}",
             correlation_id=str(job.request_id),
         )
+        self._note(job.request_id, "reported", _in_short(outcome))
 
 
 def _revision(revision: str | None) -> Sequence[str]:
@@ -189,6 +229,12 @@ def _revision(revision: str | None) -> Sequence[str]:
     Case is left out, as databases do when they compare.
     """
     return [revision[:REVISION_LEAST].lower()] if revision else []
+
+
+def _times(delivery: Delivery) -> str:
+    """Word how often a message has come."""
+    again = ", it came before" if delivery.redelivered else ""
+    return f"attempt {delivery.attempt}{again}"
 
 
 def _in_short(outcome: Outcome) -> str:

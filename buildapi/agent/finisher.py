@@ -11,12 +11,14 @@ from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.logger import Logger
 
+from buildapi import tracing
 from buildapi.agent.intake import Intake
 from buildapi.agent.patience import Patience
-from buildapi.interfaces import Broker, JobStore
+from buildapi.interfaces import Broker, JobStore, Trail
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
+from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
-from buildapi.model.wire import Malformed, decode_finished, finished
+from buildapi.model.wire import Malformed, decode_finished, finished, trace_of
 
 PREFETCH = 20
 
@@ -35,6 +37,7 @@ class Finisher(Service):
     _drain_seconds: float
     _now: Callable[[], float]
     _changed: Callable[[], None]
+    _trail: Trail
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -59,10 +62,12 @@ class Finisher(Service):
         try:
             request_id, report = decode_finished(delivery.body)
         except Malformed as e:
-            return await self._patience.attempt("a malformed report", partial(self._malformed, e))
-        return await self._patience.attempt(
-            f"report of job {request_id}", partial(self._store_report, request_id, report)
-        )
+            malformed = partial(self._malformed, e)
+            with tracing.about("", e.request_id):
+                return await self._patience.attempt("a malformed report", malformed)
+        store = partial(self._store_report, request_id, report)
+        with tracing.about(trace_of(report), request_id):
+            return await self._patience.attempt(f"report of job {request_id}", store)
 
     async def _malformed(self, error: Malformed) -> Disposition:
         self._log.error(
@@ -74,12 +79,16 @@ class Finisher(Service):
             outcome = Outcome(True, f"The agent's report could not be read: {error.reason}")
             report = finished(error.request_id, outcome)
             await self._store.finish(error.request_id, report, int(self._now()))
+            self._trail.note(error.request_id, Part.FINISHER, "put aside", error.reason)
             self._changed()
         return DeadLetter(error.reason)
 
     async def _store_report(self, request_id: int, report: dict[str, Any]) -> Disposition:
         fresh = await self._store.finish(request_id, report, int(self._now()))
         self._changed()
-        if not fresh:
+        if fresh:
+            self._trail.note(request_id, Part.FINISHER, "stored")
+        else:
             self._log.info("job {id} was finished before, or is not ours", id=request_id)
+            self._trail.note(request_id, Part.FINISHER, "late", "it was finished before")
         return Ack()

@@ -10,8 +10,10 @@ from twisted.application.service import Service
 from twisted.internet import defer, task
 from twisted.logger import Logger
 
+from buildapi import tracing
 from buildapi.errors import Unavailable
-from buildapi.interfaces import Broker, JobStore
+from buildapi.interfaces import Broker, JobStore, Trail
+from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.records import KEY_SECONDS, JobRecord
 from buildapi.model.values import InvalidValueError
@@ -42,6 +44,7 @@ class Outbox(Service):
     _broker: Broker
     _store: JobStore
     _now: Callable[[], float]
+    _trail: Trail
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -84,14 +87,17 @@ class Outbox(Service):
         """Send every unfinished job again that was sent before."""
         before = int(self._now()) + 1
         for job in await self._store.unsettled(sent=True, before=before, limit=BATCH):
-            await self._send(job)
+            with tracing.about(job=job.id):
+                await self._send(job)
 
     async def refuse_unsent(self, before: int) -> None:
         """Finish as failed what was recorded before a time and is not known to be sent."""
         now = int(self._now())
         for job in await self._store.unsettled(sent=False, before=before, limit=BATCH):
             if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):
-                self._log.warn("job {id} was never sent: finished as failed", id=job.id)
+                with tracing.about(job=job.id):
+                    self._log.warn("job {id} was never sent: finished as failed", id=job.id)
+                    self._trail.note(job.id, Part.OUTBOX, "refused", "it was never sent")
 
     async def _send(self, job: JobRecord) -> None:
         try:
@@ -99,6 +105,7 @@ class Outbox(Service):
         except (LookupError, InvalidValueError) as e:
             self._log.warn("job {id} cannot be sent again: {error}", id=job.id, error=str(e))
             outcome = Outcome(True, f"{UNSENT}: {e.args[0]}")
+            self._trail.note(job.id, Part.OUTBOX, "refused", outcome.msg)
             await self._store.finish(job.id, finished(job.id, outcome), int(self._now()))
             return
         message = JobMessage(job.id, job.who, job.when, action)
@@ -110,3 +117,6 @@ class Outbox(Service):
         )
         await self._store.sent(job.id)
         self._log.info("job {id} sent again", id=job.id)
+        self._trail.note(
+            job.id, Part.OUTBOX, "sent again", "the broker keeps nothing over restarts"
+        )

@@ -25,9 +25,13 @@ log = Logger()
 
 @attrs.define
 class Patience:
-    """Repeat what is unavailable, until it works or we stop; ``reactor`` is an IReactorTime."""
+    """Repeat what is unavailable, until it works or we stop; ``reactor`` is an IReactorTime.
+
+    ``waiting`` is told why something waits, once for each reason.
+    """
 
     _reactor: Any
+    _waiting: Callable[[str], None] = lambda _: None
     _stopping: bool = attrs.field(default=False, init=False)
     _pauses: set[defer.Deferred[None]] = attrs.field(factory=set, init=False)
 
@@ -60,7 +64,7 @@ class Patience:
 
     async def insist(self, what: str, do: Callable[[], Awaitable[T]], end: float) -> T:
         """Do it until it works; :raises Unavailable: not until ``end``, or we are stopping."""
-        pause = FIRST_PAUSE
+        pause, told = FIRST_PAUSE, set[str]()
         while not self._stopping:
             try:
                 return await do()
@@ -68,6 +72,9 @@ class Patience:
                 if self._reactor.seconds() + pause > end:
                     raise
                 log.warn("{what} waits {pause} s: {msg}", what=what, pause=pause, msg=e.msg)
+                if e.msg not in told:
+                    told.add(e.msg)
+                    self._waiting(e.msg)
             await self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         raise Unavailable("stopping")

@@ -11,10 +11,12 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.agent.progress import Notes
+from buildapi.agent.told import Asked, decided, made_words
 from buildapi.errors import BadRequest, Unavailable
-from buildapi.interfaces import Farm, JobStore
+from buildapi.interfaces import Farm, JobStore, Trail
 from buildapi.jobs.decide import decide
 from buildapi.jobs.plans import Did, conclude, refused
+from buildapi.model.ops import Part
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.rules import Rules
 from buildapi.model.steps import (
@@ -41,6 +43,7 @@ class Performer:
     _store: JobStore
     _rules: Rules
     _now: Callable[[], float]
+    _trail: Trail
     _log = Logger()
 
     async def perform(self, job: JobMessage, written: Callable[[], None]) -> Outcome:
@@ -55,6 +58,8 @@ class Performer:
         else:
             plan, made = recorded.plan, AGAIN if recorded.plan.writes else ()
         written()
+        if plan.writes:
+            self._note(job, "written", made_words(made))
         outcome = conclude(plan, made, await self._pokes(plan, job))
         if plan.writes or plan.pokes:
             await self._farm.settle(job.request_id, outcome)
@@ -66,10 +71,12 @@ class Performer:
             try:
                 facts = await self._farm.read(job.action)
                 plan = decide(job.action, facts, job.who, self._rules)
+                self._note(job, "decided", decided(plan))
                 if not plan.writes and not plan.pokes:
                     return plan, ()
                 written, made = await self._farm.write(job.request_id, plan)
             except BadRequest as e:
+                self._note(job, "decided", e.msg)
                 return refused(e.msg), ()
             match written:
                 case Written.APPLIED:
@@ -78,13 +85,18 @@ class Performer:
                     raise Unavailable("another agent has this job in hand")
                 case Written.STALE:
                     self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)
+                    self._note(job, "not written", "it changed meanwhile and is decided anew")
         return Plan(CHANGING), ()
 
     async def _pokes(self, plan: Plan, job: JobMessage) -> Did:
         notes = Notes(self._reactor, self._store, self._now, job.request_id, len(plan.lines))
+        asked = Asked(lambda event, detail: self._note(job, event, detail))
         async with notes.kept():
-            running = [defer.ensureDeferred(self._poke(step, job, notes)) for step in plan.pokes]
+            running = [
+                defer.ensureDeferred(self._poke(step, job, notes, asked)) for step in plan.pokes
+            ]
             ended = await defer.gatherResults(running)
+        asked.end()
         for result in ended:
             if isinstance(result, Unavailable):
                 raise result
@@ -92,17 +104,22 @@ class Performer:
         return [(step, items) for step, items in did if not isinstance(items, Unavailable)]
 
     async def _poke(
-        self, step: Poke, job: JobMessage, notes: Notes
+        self, step: Poke, job: JobMessage, notes: Notes, asked: Asked
     ) -> Sequence[Item] | Unavailable:
         """Do one step; give Unavailable back, so that the others still end."""
         try:
             items = await self._farm.poke(job.request_id, step, job.who)
         except Unavailable as e:
+            asked.waits(step, e.msg)
             return e
         except Exception:
             items = self._incident(step, job)
         notes.add(items)
+        asked.of(step, items)
         return items
+
+    def _note(self, job: JobMessage, event: str, detail: str) -> None:
+        self._trail.note(job.request_id, Part.AGENT, event, detail)
 
     def _incident(self, step: Poke, job: JobMessage) -> Sequence[Item]:
         incident = uuid.uuid4().hex[:8]

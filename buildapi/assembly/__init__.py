@@ -1,5 +1,6 @@
 """Put the program together: the one place that chooses implementations."""
 
 from buildapi.assembly.program import Assembly, assemble
+from buildapi.assembly.reloading import Again
 
-__all__ = ["Assembly", "assemble"]
+__all__ = ["Again", "Assembly", "assemble"]

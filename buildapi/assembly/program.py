@@ -20,8 +20,11 @@ from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
+from buildapi.assembly.reloading import Again, Reloading
 from buildapi.assembly.reporting import Reporting
+from buildapi.assembly.serving import Serving
 from buildapi.assembly.site import Site, of_broker, of_pool
+from buildapi.assembly.telling import Telling
 from buildapi.assembly.watching import Watching
 from buildapi.buildbot.directory import (
     DirectoryService,
@@ -48,16 +51,9 @@ from buildapi.sample.farm import SampleFarm
 from buildapi.sample.generate import Size
 from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
-from buildapi.web.app import Policy, WebApp, site
-from buildapi.web.auth import Authenticator
-from buildapi.web.channel import Traffic
-from buildapi.web.csrf import Tokens, kept_secret
-from buildapi.web.deadline import Deadline
 from buildapi.web.events import Events
-from buildapi.web.listener import Listener
 from buildapi.web.pages import Pages
-from buildapi.web.reads import documentation, files_routes
-from buildapi.web.request import Limits
+from buildapi.web.reads import documentation
 from buildapi.web.watch import JobWatch
 
 SWITCH_SECONDS = 0.0005
@@ -72,10 +68,24 @@ SAMPLE_SLAVES = 12
 log = Logger()
 
 
-def assemble(config: Config, reactor: Any, now: Callable[[], float] = time.time) -> Program:
-    """Build the program; ``now`` gives seconds since the epoch."""
+def assemble(
+    config: Config,
+    reactor: Any,
+    now: Callable[[], float] = time.time,
+    *,
+    again: Again | None = None,
+) -> Program:
+    """Build the program; ``now`` gives seconds since the epoch.
+
+    ``again`` tells how the configuration is read again, and brings the signals that ask for it.
+    """
     sys.setswitchinterval(SWITCH_SECONDS)
-    return Assembly(config, reactor, now).program()
+    assembly = Assembly(config, reactor, now)
+    program = assembly.program()
+    program.joining = assembly.telling.logs.join
+    if again is not None:
+        assembly.reloading.obey(again)
+    return program
 
 
 @attrs.define(slots=False)
@@ -90,7 +100,7 @@ class Assembly:
     def program(self) -> Program:
         """Put the parts together."""
         stages = Stages(
-            doors=self._doors(),
+            doors=self.serving.doors(),
             ground=self._ground(),
             prepare=self._prepare,
             workers=self._workers(),
@@ -109,27 +119,28 @@ class Assembly:
         """Tell where the program is in its life."""
         return self._made.state
 
+    @property
+    def serves(self) -> str:
+        """Tell the service manager what it does."""
+        return f"serving, roles {', '.join(self.config.service.roles)}"
+
     def has(self, role: str) -> bool:
         """Tell whether this process has a role."""
         return role in self.config.service.roles
 
-    def _doors(self) -> list[Service]:
-        ops = [self.ops_listener] if self.config.ops.listen else []
-        return [*ops, *([self.listener] if self.has("api") else [])]
-
     def _takers(self) -> list[Service]:
-        http = [self.listener] if self.has("api") else []
+        http = [self.serving.listener] if self.has("api") else []
         return [*http, *([self.agent] if self.has("agent") else [])]
 
     def _admit(self) -> None:
         if self.has("api"):
-            self.listener.admit()
+            self.serving.listener.admit()
 
     # --- what the rest stands on
 
     def _ground(self) -> list[Service]:
         last = self.sample if self.config.sample.enabled else self.directory
-        return [*self.watching.first(), *self.pools(), self.broker, last]
+        return [*self.watching.first(), *self.pools(), self.telling.trail, self.broker, last]
 
     def pools(self) -> Sequence[PooledDatabase]:
         """List the pools of connections, those of reports last."""
@@ -233,6 +244,18 @@ class Assembly:
         """The job requests."""
         return SQLJobStore(self.jobs_db)
 
+    # --- what is told of it
+
+    @cached_property
+    def telling(self) -> Telling:
+        """The log, and the trails."""
+        return Telling(self)
+
+    @cached_property
+    def reloading(self) -> Reloading:
+        """What obeys signals: other settings, renamed files."""
+        return Reloading(self)
+
     # --- the agent
 
     @cached_property
@@ -280,6 +303,7 @@ class Assembly:
             prefetch=self.config.agent.prefetch,
             drain_seconds=self.config.service.drain_seconds,
             now=self.now,
+            trail=self.telling.trail,
         )
 
     @cached_property
@@ -293,6 +317,7 @@ class Assembly:
             drain_seconds=self.config.service.drain_seconds,
             now=self.now,
             changed=self._changed,
+            trail=self.telling.trail,
         )
 
     def _changed(self) -> None:
@@ -309,63 +334,19 @@ class Assembly:
     @cached_property
     def outbox(self) -> Outbox:
         """What settles jobs that were never sent."""
-        return Outbox(self.reactor, self.broker, self.store, self.now)
+        return Outbox(self.reactor, self.broker, self.store, self.now, self.telling.trail)
 
     # --- HTTP
 
     @cached_property
-    def listener(self) -> Listener:
+    def serving(self) -> Serving:
         """The HTTP side."""
-        web, traffic = self.config.web, self.watching.traffic
-        return self._listener(self.routes(), web.listen, traffic, web.linger_seconds, held=True)
+        return Serving(self)
 
-    @cached_property
-    def ops_listener(self) -> Listener:
-        """The HTTP side for those who watch, which has nothing else."""
-        routes = [*self.watching.routes(), *files_routes()]
-        made = self._listener(routes, self.config.ops.listen, Traffic())
-        made.name = "ops http"
-        return made
-
-    def _listener(
-        self,
-        routes: Sequence[Any],
-        endpoints: Sequence[str],
-        traffic: Traffic,
-        linger: float = 0.0,
-        *,
-        held: bool = False,
-    ) -> Listener:
-        web = self.config.web
-        policy = Policy(
-            Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
-            web.allowed_origins,
-            Tokens(self._form_secret()),
-            Deadline(self.reactor, web.answer_seconds),
-            self.admission.bearers,
-        )
-        served = site(
-            WebApp(routes, policy),
-            reactor=self.reactor,
-            limits=Limits(web.max_body, web.request_seconds),
-            prefix=web.prefix,
-            idle_seconds=web.idle_seconds,
-            log_path=str(web.access_log) if web.access_log else None,
-            traffic=traffic,
-        )
-        drain = self.config.service.drain_seconds
-        return Listener(self.reactor, served, endpoints, traffic, drain, self._let_go, linger, held)
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         """End what only waits: we are stopping."""
         self.watch.close()
         self.events.close()
-
-    def _form_secret(self) -> bytes:
-        configured = self.config.web.form_secret
-        if configured is not None:
-            return configured.reveal().encode()
-        return kept_secret(self.config.service.data / "form-secret")
 
     @cached_property
     def admission(self) -> Admission:
@@ -451,8 +432,7 @@ class Assembly:
         await self.directory.refresh()
 
     def _ready(self) -> None:
-        roles = ", ".join(self.config.service.roles)
-        log.info("BuildAPI is ready, roles {roles}", roles=roles)
-        self.watching.manager.ready(f"serving, roles {roles}")
+        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
+        self.watching.manager.ready(self.serves)
         if self.has("api"):
-            self.listener.announce(self.config.web.prefix + "/self-serve")
+            self.serving.listener.announce(self.config.web.prefix + "/self-serve")

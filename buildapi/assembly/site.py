@@ -36,6 +36,7 @@ from buildapi.web.routes import Route
 from buildapi.web.runreports import RunReports
 from buildapi.web.selection import Selection
 from buildapi.web.statusreports import StatusReporting
+from buildapi.web.trail import JobTrail
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
@@ -67,9 +68,8 @@ class Site:
             *self._home.routes(),
             *of.watching.routes(),
             *self._reads.routes(),
-            *Jobs(
-                of.store, of.watch, self.pages, of.config.web.timezone, of.config.limits.jobs_page
-            ).routes(),
+            *self.jobs.routes(),
+            *JobTrail(of.store, of.telling.trails, self.pages).routes(),
             *Lookup(of.directory, of.builds, of.farm_wide).routes(),
             *of.events.routes(),
             *self._farm_wide.routes(),
@@ -83,6 +83,12 @@ class Site:
                 self._reads.branch, self._reads.builders_of, self._batch, self._counter
             ).routes(),
         ]
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """What shows job requests."""
+        of, limits = self._of, self._of.config.limits
+        return Jobs(of.store, of.watch, self.pages, of.config.web.timezone, limits.jobs_page)
 
     def _part(self, name: str) -> Deadline:
         return Deadline(self._of.reactor, self._of.config.web.answer_seconds * SHARES[name])
@@ -113,15 +119,20 @@ class Site:
             of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self.pages
         )
 
-    def _reports(self) -> Sequence[Route]:
+    @cached_property
+    def report_desk(self) -> ReportDesk:
+        """What all reports need."""
         of = self._of
-        desk = ReportDesk(
+        return ReportDesk(
             of.reporting.rules,
             of.directory,
             Computed(of.reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
             self.pages,
             of.config.reports.answer_seconds,
         )
+
+    def _reports(self) -> Sequence[Route]:
+        of, desk = self._of, self.report_desk
         scheduler, status = of.reporting.scheduler, of.reporting.status
         return [
             *Reports(desk, scheduler).routes(),
@@ -135,7 +146,7 @@ class Site:
         recording, looking = self._part("recording"), self._part("looking")
         return Counter(
             self._reads.branch,
-            Desk(of.store, of.broker, of.now, recording),
+            Desk(of.store, of.broker, of.now, recording, of.telling.trail),
             of.store,
             of.acting.observer(of.replica_db),
             of.acting.rules,
@@ -145,10 +156,15 @@ class Site:
         )
 
     @cached_property
+    def requests(self) -> JobRequests:
+        """What checks the job requests of builds and requests."""
+        of, count = self._of, self._of.config.limits.count
+        return JobRequests(self._reads.branch, of.builds, count, self._part("looking"))
+
+    @cached_property
     def _taken(self) -> Sequence[JobRoute]:
         of, looking = self._of, self._part("looking")
-        branch = self._reads.branch
-        jobs = JobRequests(branch, of.builds, of.config.limits.count, looking)
+        branch, jobs = self._reads.branch, self.requests
         revisions = Revisions(branch, of.builds, of.directory, of.now, looking)
         return [*jobs.routes(), *revisions.routes()]
 

@@ -173,6 +173,7 @@ class Watching:
             farm=self.farm.look,
             dumps=self._dumps if of.has("api") and of.dumps is not None else None,
             traffic=lambda: (len(self.traffic.requests), len(self.traffic.channels)),
+            reload=lambda: of.reloading.last,
         )
 
     @cached_property

@@ -76,8 +76,11 @@ class Client:
             try:
                 answer = self._once(method, where, params, body, headers=headers)
             except Failure as e:
-                if e.exit_code != UNAVAILABLE or not left:
+                if e.exit_code != UNAVAILABLE or not key:
                     raise
+                if not left:
+                    unknown = f"it may have arrived; --key {key} repeats it safely"
+                    raise Failure(f"{e.message}; {unknown}", UNAVAILABLE) from e
                 self._pause(TRIES - left, None, e.message)
                 continue
             if answer.status not in AGAIN or not left:

@@ -85,7 +85,7 @@ class Sender:
         if self.wait is None:
             return 0
         try:
-            document["job"] = finished(self.client, shaped(_job_id, document), self.wait)
+            document["job"] = finished(self.client, shaped(_job_id, document), self.wait, seen=True)
         except Failure as e:
             e.show()
             return e.exit_code

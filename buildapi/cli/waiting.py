@@ -33,11 +33,16 @@ waiting = click.option(
 """The option that waits; it stands last, or with ``=``."""
 
 
-def finished(client: Client, job_id: int, seconds: float) -> Mapping[str, Any]:
-    """Wait for a job and give it; :raises Failure: it is not finished in time."""
+def finished(
+    client: Client, job_id: int, seconds: float, *, seen: bool = False
+) -> Mapping[str, Any]:
+    """Wait for a job and give it; ``seen``: the service answered just now.
+
+    :raises Failure: it is not finished in time.
+    """
     end = time.monotonic() + seconds
     with progress_on(sys.stderr, f"job {job_id}") as show:
-        job = until(client, end, lambda left: _looked(client, job_id, left, show))
+        job = until(client, end, lambda left: _looked(client, job_id, left, show), seen=seen)
     if job is None:
         raise Failure(f"job {job_id} is not finished after {seconds:g} s", UNFINISHED)
     return job
@@ -56,13 +61,18 @@ def _looked(
 
 
 def until(
-    client: Client, end: float, look: Callable[[float], T | None], pause: float = PAUSE
+    client: Client,
+    end: float,
+    look: Callable[[float], T | None],
+    pause: float = PAUSE,
+    *,
+    seen: bool = False,
 ) -> T | None:
     """Look again and again until there is something, or the time is over.
 
     A service that is away for a while is no end, but it is said; one that was never there is.
     """
-    seen, told = False, False
+    told = False
     while True:
         left = max(0.0, end - time.monotonic())
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,18 +13,25 @@ from buildapi.model.actions import ACTIONS, ID_MAX, Action, full_name
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.values import InvalidValueError
 
+_TRACE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,64}")
+"""As buildapi.tracing has it, which this layer does not know."""
+
 REQUESTS, FINISHED = "requests", "finished"
 """Routing keys: to the agents, and back to the web processes."""
 
 
 @attrs.frozen
 class JobMessage:
-    """A job request on its way to an agent; ``when`` is when it was accepted."""
+    """A job request on its way to an agent; ``when`` is when it was accepted.
+
+    ``trace`` is the id of the HTTP request it began with, empty where that is not known.
+    """
 
     request_id: int
     who: str
     when: int
     action: Action
+    trace: str = ""
 
 
 class Malformed(Exception):
@@ -50,7 +58,8 @@ def _plain(value: Any) -> Any:
 def encode_request(message: JobMessage) -> bytes:
     """Encode for routing key ``requests``."""
     body = {"request_id": message.request_id, "when": message.when, **what(message.action)}
-    return _dump({"action": message.action.name, "who": message.who, "body": body})
+    whole = {"action": message.action.name, "who": message.who, "body": body}
+    return _dump(whole | _traced(message.trace))
 
 
 def decode_request(data: bytes) -> JobMessage:
@@ -70,7 +79,8 @@ def decode_request(data: bytes) -> JobMessage:
         action = action_from(name, body)
     except (InvalidValueError, LookupError) as e:
         raise Malformed(str(e.args[0]), request_id) from e
-    return JobMessage(request_id, who, _seconds(body.get("when")), action)
+    trace = trace_of(message)
+    return JobMessage(request_id, who, _seconds(body.get("when")), action, trace)
 
 
 def action_from(name: object, body: Mapping[str, Any]) -> Action:
@@ -89,7 +99,19 @@ def action_from(name: object, body: Mapping[str, Any]) -> Action:
     return cls(**{f.name: body[f.name] for f in fields if f.name in body})
 
 
-def finished(request_id: int, outcome: Outcome, agent: str | None = None) -> dict[str, Any]:
+def trace_of(message: Mapping[str, Any]) -> str:
+    """Give the id of the HTTP request that a message began with; empty where it names none."""
+    trace = message.get("trace")
+    return trace if isinstance(trace, str) and _TRACE.fullmatch(trace) else ""
+
+
+def _traced(trace: str) -> dict[str, str]:
+    return {"trace": trace} if trace else {}
+
+
+def finished(
+    request_id: int, outcome: Outcome, agent: str | None = None, trace: str = ""
+) -> dict[str, Any]:
     """Build the report of an agent; the whole of it is stored as ``complete_data``."""
     message: dict[str, Any] = {
         "body": {"errors": outcome.errors, "msg": outcome.msg},
@@ -97,7 +119,7 @@ def finished(request_id: int, outcome: Outcome, agent: str | None = None) -> dic
     }
     if outcome.items:
         message["items"] = [item_data(i) for i in outcome.items]
-    return message | ({"agent": agent} if agent else {})
+    return message | ({"agent": agent} if agent else {}) | _traced(trace)
 
 
 def item_data(item: Item) -> dict[str, Any]:

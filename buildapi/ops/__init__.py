@@ -1,1 +1,1 @@
-"""What watches the program itself: signs of life, status, metrics, logs."""
+"""What watches the program itself: signs of life, status, metrics, logs, trails of jobs."""

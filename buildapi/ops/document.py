@@ -11,6 +11,7 @@ from buildapi.jobs.glance import Glance
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
 from buildapi.model.records import JobRecord
+from buildapi.ops.reload import Reload
 
 BEATS_MISSED = 3
 """Signs of life after which a process that gave none counts as gone."""
@@ -74,6 +75,7 @@ class Seen:
     dumps: Sequence[DumpState] | None
     requests: int
     connections: int
+    reload: Reload | None = None
 
 
 def document(seen: Seen) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def document(seen: Seen) -> dict[str, Any]:
         "farm": _farm(seen),
         "dumps": _dumps(seen.dumps),
         "http": {"requests": seen.requests, "connections": seen.connections},
+        "reload": _reload(seen.reload),
     }
     found["parts"] = parts(seen, found)
     return {"status": _word(seen, found), **found}
@@ -109,6 +112,17 @@ def _word(seen: Seen, found: Mapping[str, Any]) -> str:
         return str(seen.me.state.value).upper()
     whole = found["ready"] and all(part["ok"] for part in found["parts"])
     return "OK" if whole else "DEGRADED"
+
+
+def _reload(last: Reload | None) -> dict[str, Any] | None:
+    if last is None:
+        return None
+    return {
+        "at": int(last.at),
+        "ok": last.ok,
+        "errors": list(last.errors),
+        "needs_restart": list(last.needs_restart),
+    }
 
 
 def _error(value: object) -> str | None:

@@ -16,6 +16,7 @@ from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState
 from buildapi.model.records import JobFilter, JobRecord, JobState
 from buildapi.ops.document import Lag, OpenJobs, Queue, Seen, Unread, document
+from buildapi.ops.reload import Reload
 
 T = TypeVar("T")
 
@@ -63,6 +64,7 @@ class Board:
     farm: Callable[[], Awaitable[Glance]]
     dumps: Callable[[], Sequence[DumpState]] | None
     traffic: Callable[[], tuple[int, int]]
+    reload: Callable[[], Reload | None] = lambda: None
     _log = Logger()
 
     async def read(self) -> dict[str, Any]:
@@ -106,6 +108,7 @@ class Board:
             dumps=None if self.dumps is None else self.dumps(),
             requests=requests,
             connections=connections,
+            reload=self.reload(),
         )
 
     async def _part(self, work: Awaitable[T]) -> T | Unread:

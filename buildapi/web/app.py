@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from buildapi import tracing
 from buildapi.errors import BadRequest, BadToken, BuildAPIError, NotFound
 from buildapi.web.auth import Authenticator, Identity
 from buildapi.web.bearers import Bearers, bearer
@@ -60,9 +61,13 @@ class WebApp:
     _log = Logger()
 
     @property
-    def origins(self) -> Sequence[str]:
-        """List the sites whose pages may ask."""
-        return self._policy.origins
+    def policy(self) -> Policy:
+        """Give what holds for every route."""
+        return self._policy
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Believe others from now on."""
+        self._policy = attrs.evolve(self._policy, auth=auth, origins=origins)
 
     def klein(self) -> Klein:
         """Build the router."""
@@ -79,7 +84,9 @@ class WebApp:
 
     def _add(self, app: Klein, route: Route) -> None:
         async def endpoint(request: Any, **path: str) -> bytes:
-            return await self._answer(request, route, path)
+            request.route = route.path
+            with tracing.about(request.trace):
+                return await self._answer(request, route, path)
 
         endpoint.__name__ = f"{route.method} {route.path}"
         app.route(route.rule, methods=[route.method])(endpoint)
@@ -107,6 +114,7 @@ class WebApp:
             answering = policy.deadline.bound(answering, more)
         reply = await policy.deadline.bound(prepared(await answering, form), more)
         if reply.stream is not None:
+            request.streams = True
             return await reply.stream(request)
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
         return write(request, reply, form, frame)
@@ -173,13 +181,14 @@ class WebApp:
         if isinstance(failure.value, BuildAPIError):
             return self._refuse(request, failure.value)
         incident = uuid.uuid4().hex[:8]
-        self._log.failure(
-            "incident {incident}: {method} {path}",
-            failure=failure,
-            incident=incident,
-            method=request.method.decode(errors="replace"),
-            path=request.path.decode(errors="replace"),
-        )
+        with tracing.about(request.trace):
+            self._log.failure(
+                "incident {incident}: {method} {path}",
+                failure=failure,
+                incident=incident,
+                method=request.method.decode(errors="replace"),
+                path=request.path.decode(errors="replace"),
+            )
         return self._refuse(request, BuildAPIError(f"Something went wrong: incident {incident}"))
 
     def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
@@ -220,9 +229,11 @@ def _without_slash(request: Any) -> bytes:
 
 
 class LoggingSite(Site):
-    """A site with an access log of its own, or none: Twisted's would go to the program's."""
+    """A site that tells ``answered`` of requests: Twisted's access log would be the program's."""
 
     protocol: Any
+    answered: Callable[[Any], None]
+    closing: Callable[[], None]
 
     def acceptableProtocols(self) -> list[bytes]:
         """Offer to TLS clients what our connections speak."""
@@ -230,8 +241,17 @@ class LoggingSite(Site):
 
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
-        if self.logPath is not None:
-            Site.log(self, request)
+        self.answered(request)
+
+    def stopFactory(self) -> None:
+        """End what was told of requests with the last port."""
+        Site.stopFactory(self)
+        self.closing()
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Believe others from now on, for requests that begin."""
+        requests: Any = self.requestFactory
+        requests.auth, requests.origins = auth, origins
 
 
 def site(
@@ -241,20 +261,29 @@ def site(
     limits: Limits,
     prefix: str,
     idle_seconds: float,
-    log_path: str | None,
+    answered: Callable[[Any], None],
+    closing: Callable[[], None] = lambda: None,
     traffic: Traffic,
-) -> Site:
-    """Make the site; ``log_path`` is where its access log goes, None for nowhere.
+) -> LoggingSite:
+    """Make the site; ``traffic`` is kept to hold what is going on.
 
-    ``traffic`` is kept to hold what is going on.
+    ``answered`` is told of each request that was answered, ``closing`` called after the last.
     """
+    policy = app.policy
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
         app.klein().resource(),
-        requestFactory=request_class(limits, prefix, app.origins, reactor, traffic.requests),
-        logPath=log_path,
+        requestFactory=request_class(
+            limits=limits,
+            prefix=prefix,
+            auth=policy.auth,
+            origins=policy.origins,
+            reactor=reactor,
+            in_flight=traffic.requests,
+        ),
         timeout=idle_seconds,
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )
+    made.answered, made.closing = answered, closing
     made.protocol = channel_class(limits.request_seconds, traffic)
     return made

@@ -83,7 +83,7 @@ class Authenticator:
         """Tell whether a peer may say who somebody is."""
         if peer == "unix":
             return self.unix
-        address = _address(peer)
+        address = address_of(peer)
         return address is not None and any(address in n for n in self.networks)
 
     def _named(self, values: Sequence[bytes]) -> str | None:
@@ -100,7 +100,8 @@ class Authenticator:
         return name or None
 
 
-def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def address_of(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address; None where it is none."""
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:
@@ -109,5 +110,5 @@ def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _loopback(peer: str) -> bool:
-    address = _address(peer)
+    address = address_of(peer)
     return address is not None and address.is_loopback

@@ -42,6 +42,10 @@ class Computed(Generic[T]):
             defer.ensureDeferred(self._fly(key, compute))
         return await waiting
 
+    def forget(self) -> None:
+        """Compute all anew from now on."""
+        self._kept.clear()
+
     async def _fly(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> None:
         try:
             value = await compute()

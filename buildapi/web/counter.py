@@ -189,7 +189,11 @@ class Counter:
 
     async def _first(self, route: JobRoute, key: JobKey) -> Receipt | None:
         known = await self._keys.known(key.name, key.content)
-        return None if known is None else Receipt(route, *known)
+        if known is None:
+            return None
+        receipt = Receipt(route, *known)
+        self._desk.repeated(receipt.job_id)
+        return receipt
 
     async def _second(self, ticket: Ticket, error: InProgress) -> Receipt:
         """Give the answer of the first of two that come at once."""

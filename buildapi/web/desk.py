@@ -10,6 +10,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from buildapi import tracing
 from buildapi.errors import (
     BrokerUnavailable,
     BuildAPIError,
@@ -17,8 +18,9 @@ from buildapi.errors import (
     OutcomeUnknownError,
     Unavailable,
 )
-from buildapi.interfaces import Broker, JobStore
+from buildapi.interfaces import Broker, JobStore, Trail
 from buildapi.model.actions import Action
+from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.records import JobKey
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, finished, what
@@ -45,6 +47,7 @@ class Desk:
     _broker: Broker
     _now: Callable[[], float]
     _recording: Deadline
+    _trail: Trail
 
     async def record(
         self, action: Action, who: str, key: JobKey | None = None, branch: str | None = None
@@ -61,20 +64,29 @@ class Desk:
         except Unavailable as e:
             log.warn("job request not recorded: {msg}", msg=e.msg)
             raise DatabaseUnavailable(NOT_RECORDED) from e
-        return JobMessage(request_id, who, now, action)
+        self._note(request_id, "recorded", f"{action.name} by {who}")
+        return JobMessage(request_id, who, now, action, tracing.trace())
+
+    def _note(self, request_id: int, event: str, detail: str = "") -> None:
+        self._trail.note(request_id, Part.HTTP, event, detail)
+
+    def repeated(self, request_id: int) -> None:
+        """Note that a request with the key of a job is answered as that was."""
+        self._note(request_id, "answered again", "a request with the same Idempotency-Key")
 
     async def send(self, message: JobMessage) -> None:
         """Send what is recorded.
 
         :raises Unavailable: it is not executed, and never will be.
         """
-        if await self._send(message):
-            log.info(
-                "job {id} {action} by {who} accepted",
-                id=message.request_id,
-                action=message.action.name,
-                who=message.who,
-            )
+        with tracing.about(job=message.request_id):
+            if await self._send(message):
+                log.info(
+                    "job {id} {action} by {who} accepted",
+                    id=message.request_id,
+                    action=message.action.name,
+                    who=message.who,
+                )
 
     async def _send(self, message: JobMessage) -> bool:
         try:
@@ -86,6 +98,7 @@ class Desk:
             )
         except BrokerUnavailable as e:
             return await self._refuse(message.request_id, e)
+        self._note(message.request_id, "sent")
         try:
             await self._recording.bound(self._store.sent(message.request_id))
         except Unavailable as e:
@@ -102,6 +115,7 @@ class Desk:
         503 promises that a job is never executed, so it cannot be said before that is recorded.
         """
         log.error("job {id} not sent: {msg}", id=request_id, msg=error.msg)
+        self._note(request_id, "not sent", error.msg)
         report = finished(request_id, Outcome(True, NOT_SENT))
         try:
             refusing = self._store.refuse(request_id, report, int(self._now()))
@@ -109,6 +123,7 @@ class Desk:
         except Unavailable as e:  # the outbox refuses it later, if no agent is faster
             raise OutcomeUnknownError(UNKNOWN.format(id=request_id)) from e
         if refused:
+            self._note(request_id, "refused", NOT_SENT)
             raise BrokerUnavailable(NOT_SENT) from error
         return True
 

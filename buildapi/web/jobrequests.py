@@ -56,6 +56,10 @@ class JobRequests:
             JobRoute("PUT", one_request, self.reprioritize, REPRIORITIZE, (new,)),
         )
 
+    def bound(self, count: int) -> None:
+        """Let one ask for so many rebuilds from now on."""
+        self._count_max = count
+
     async def rebuild_build(self, call: Call) -> Order:
         """Rebuild a build."""
         branch = self._whose(call)

@@ -28,7 +28,7 @@ OFFSET_MAX = 2**31 - 1
 TIME_MAX = 2**53
 
 
-@attrs.frozen
+@attrs.define
 class Jobs:
     """Answer reads of job requests; ``page`` bounds ``num``, ``zone`` is the farm's."""
 
@@ -45,6 +45,10 @@ class Jobs:
             Route("GET", "/self-serve/jobs", self.jobs, JOBS, (*PAGING, *SEARCH, FORMAT)),
             Route("GET", one, self.job, JOB, (WAIT, FORMAT), patience=waiting),
         )
+
+    def bound(self, page: int) -> None:
+        """Let a page hold so many from now on."""
+        self._page = page
 
     async def jobs(self, call: Call) -> Reply:
         """List job requests, newest first."""

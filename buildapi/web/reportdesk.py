@@ -28,7 +28,7 @@ SETTLED = 86_400
 """Seconds after which nothing of a window is expected to change."""
 
 
-@attrs.frozen
+@attrs.define
 class ReportDesk:
     """What all reports need: names, the cache, pages; ``seconds`` may one of them take."""
 
@@ -37,6 +37,11 @@ class ReportDesk:
     computed: Computed[Shown]
     pages: Pages
     seconds: float
+
+    def adopt(self, rules: Classification) -> None:
+        """Let names mean something else from now on."""
+        self.rules = rules
+        self.computed.forget()
 
     async def shown(
         self, key: Hashable, window: Window | None, compute: Callable[[], Awaitable[Report]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -11,8 +12,10 @@ import attrs
 from twisted.internet.address import UNIXAddress
 from twisted.web.server import Request
 
+from buildapi import tracing
 from buildapi.errors import BadRequest, TooLarge
-from buildapi.web.auth import Identity
+from buildapi.web.accesslog import client_of
+from buildapi.web.auth import Authenticator, Identity
 from buildapi.web.form import Form, parse_form
 from buildapi.web.render import cors, early
 from buildapi.web.segment import SLASH
@@ -35,10 +38,12 @@ class BuildAPIRequest(Request):
 
     ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
     why its path cannot be routed, ``body`` its form or why that cannot be read.  ``identity`` is
-    who asks, None while that is not known.
+    who asks, None while that is not known, ``auth`` tells whose words about others are taken.
+    ``route`` is the path of the route that took it, ``streams`` whether its answer may last.
     """
 
     limits: Limits
+    auth: Authenticator
     prefix: str = ""
     origins: Sequence[str] = ()
     reactor: Any = None
@@ -50,6 +55,8 @@ class BuildAPIRequest(Request):
         Request.__init__(self, *args, **kwargs)
         self.mount = ""
         self.identity: Identity | None = None
+        self.route, self.streams = "-", False
+        self._began = self.reactor.seconds()
         self.refusal: BadRequest | None = None
         self.body: Form | BadRequest = Form({})
         self._received = 0
@@ -64,6 +71,23 @@ class BuildAPIRequest(Request):
         """
         values = self.requestHeaders.getRawHeaders(name.encode(), [])
         return b", ".join(values).decode(errors="replace")
+
+    @cached_property
+    def trace(self) -> str:
+        """Give the id of the request: that of a trusted proxy, or a new one."""
+        named = self.text_header("x-request-id") if self.auth.trusts(self.peer) else ""
+        return tracing.acceptable(named) or tracing.new_trace()
+
+    @property
+    def seconds(self) -> float:
+        """Tell for how long it has been there."""
+        return float(self.reactor.seconds() - self._began)
+
+    @property
+    def client_address(self) -> str:
+        """Give the address of who asks, as far as trusted proxies tell it."""
+        forwarded = [part.strip() for part in self.text_header("x-forwarded-for").split(",")]
+        return client_of(self.peer, forwarded, self.auth)
 
     def getRequestHostname(self) -> bytes:
         """Hide the Host header from the router, which fails on names it cannot encode."""
@@ -111,18 +135,29 @@ class BuildAPIRequest(Request):
         self.requestHeaders.removeHeader(b"expect")  # or Twisted would add 100 Continue
         error = TooLarge(f"The body is larger than {self.limits.max_body} bytes")
         # Twisted tells the URI when the body is complete, which this one never is
-        head, body = early(error, getattr(self.channel, "_path", b""), self.text_header("accept"))
+        self.uri = getattr(self.channel, "_path", b"")
+        head, body = early(error, self.uri, self.text_header("accept"))
         origin = self.text_header("origin")
         allowed = cors(origin) if origin in self.origins else {}
+        head |= {"X-Request-Id": self.trace}
         lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
         start = f"HTTP/1.1 413 Content Too Large\r\n{''.join(lines)}Connection: close\r\n\r\n"
         self.channel.transport.write(start.encode() + body)
+        self._note(error.status, len(body))
         if waits:  # others are still sending: to close now would take the answer from them
             self.channel.loseConnection()
+
+    def _note(self, status: int, length: int) -> None:
+        """Tell the access log of an answer that Twisted knows nothing of."""
+        self.method = getattr(self.channel, "_command", self.method)
+        self.clientproto = getattr(self.channel, "_version", self.clientproto)
+        self.code, self.sentLength = status, length
+        self.channel.factory.log(self)
 
     def process(self) -> None:
         """Settle path and method, then route; what cannot be settled is kept as the refusal."""
         self._arrived()
+        self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
         if self._refused:
             self.channel.loseConnection()
             return
@@ -171,7 +206,7 @@ class BuildAPIRequest(Request):
     @property
     def peer(self) -> str:
         """Give the address of who is connected, ``unix`` for a UNIX socket."""
-        address = self.client
+        address = self.channel.getPeer() if self.channel is not None else self.client
         return "unix" if isinstance(address, UNIXAddress) else str(getattr(address, "host", ""))
 
 
@@ -183,7 +218,13 @@ def _check_path(path: bytes) -> None:
 
 
 def request_class(
-    limits: Limits, prefix: str, origins: Sequence[str], reactor: Any, in_flight: set[Any]
+    *,
+    limits: Limits,
+    prefix: str,
+    auth: Authenticator,
+    origins: Sequence[str],
+    reactor: Any,
+    in_flight: set[Any],
 ) -> type[BuildAPIRequest]:
     """Make the class of a site's requests; ``reactor`` provides IReactorTime.
 
@@ -192,6 +233,7 @@ def request_class(
     attributes = {
         "limits": limits,
         "prefix": prefix,
+        "auth": auth,
         "origins": origins,
         "reactor": reactor,
         "in_flight": in_flight,

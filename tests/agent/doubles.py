@@ -29,6 +29,7 @@ from buildapi.mq.embedded import EmbeddedBroker
 from tests.model.defaults import rules
 from tests.model.values import request
 from tests.reactor import until
+from tests.trails import MemoryTrail
 
 T = TypeVar("T")
 
@@ -199,6 +200,7 @@ class Rig:
     store: StoreProxy
     farm: FarmDouble = attrs.field(factory=FarmDouble)
     services: list[Any] = attrs.field(factory=list)
+    trail: MemoryTrail = attrs.field(factory=MemoryTrail)
     changes: int = 0
 
     def agent(
@@ -223,6 +225,7 @@ class Rig:
             prefetch=prefetch,
             drain_seconds=drain,
             now=lambda: NOW + 0.7,
+            trail=self.trail,
         )
         return self._started(agent)
 
@@ -239,6 +242,7 @@ class Rig:
                 drain_seconds=5,
                 now=lambda: NOW + 1.7,
                 changed=self._note,
+                trail=self.trail,
             )
         )
 

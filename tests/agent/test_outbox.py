@@ -28,7 +28,9 @@ class Sweeper:
     def __attrs_post_init__(self) -> None:
         broker: Any = self.rig.broker
         store: Any = self.rig.store
-        self.outbox = Outbox(self.clock, broker, store, lambda: NOW + self.clock.seconds())
+        self.outbox = Outbox(
+            self.clock, broker, store, lambda: NOW + self.clock.seconds(), self.rig.trail
+        )
         self.rig.services.append(self.outbox)
 
     async def swept(self, times: int = 1) -> None:

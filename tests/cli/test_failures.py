@@ -235,3 +235,23 @@ def test_a_new_build_carries_its_properties_and_files() -> None:
     asked = server.asked[0]
     assert asked.path == "/self-serve/try/builders/a%2Fb%20c/abc"
     assert asked.body == {"priority": -3, "properties": {"x": "1=2"}, "files": ["f"]}
+
+
+def test_a_request_that_may_have_arrived_tells_how_to_repeat_it() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = buildapi("rebuild", "try", "--build", "1", "--key", "mine", "--url", url)
+    assert done.code == 6
+    assert "--key mine repeats it safely" in done.err
+
+
+def test_a_job_that_was_queued_is_waited_for_though_the_service_restarts() -> None:
+    away = iter([Reply(503, REFUSED)] * 2)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.method == "POST":
+            return Reply(202, QUEUED)
+        return next(away, Reply(200, job("done", 2)))
+
+    with fake(answer) as server:
+        done = buildapi("rebuild", "try", "--build", "1", "--wait=30", "--url", server.url)
+    assert (done.code, b"job 7 is done: m" in done.out) == (0, True)

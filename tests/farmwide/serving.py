@@ -54,7 +54,7 @@ async def on_port(routes: Sequence[Route]) -> AsyncIterator[int]:
         limits=Limits(4096, 4),
         prefix="",
         idle_seconds=5,
-        log_path=None,
+        answered=lambda _: None,
         traffic=traffic,
     )
     listener = Listener(reactor, http, ["tcp:0:interface=127.0.0.1"], traffic, 1, lambda: None)

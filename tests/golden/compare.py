@@ -21,7 +21,8 @@ ADDITIVE = {
     "job": ("id", "state", "items", "progress"),
     "error": ("code",),
     "accepted": ("msg",),
-    "report": ("items", "agent"),
+    "message": ("trace",),
+    "report": ("items", "agent", "trace"),
 }
 """Keys that we add: by what they are added to.  Nothing else may be there that was not."""
 
@@ -180,7 +181,7 @@ def job_differences(case: Mapping[str, Any], seen: Seen) -> dict[str, str]:
     sent, ended = seen.published(REQUESTS), seen.published(FINISHED)
     return {
         **response_differences(case["response"], seen.answer),
-        **unequal("message", _bodies(case, "message"), [m.body for m in sent]),
+        **unequal("message", _bodies(case, "message"), [_strip(m.body, "message") for m in sent]),
         **unequal("row", _row(accepted), _row(sent[0].row if sent else None)),
         **unequal("report", _reports(case), [_strip(m.body, "report") for m in ended]),
         **unequal("final row", _row(final), _row(seen.row)),

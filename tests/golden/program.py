@@ -52,7 +52,7 @@ class Running:
     @property
     def port(self) -> int:
         """Tell where it listens."""
-        return int(self.assembly.listener.ports[0].getHost().port)
+        return int(self.assembly.serving.listener.ports[0].getHost().port)
 
 
 @contextlib.asynccontextmanager

@@ -6,10 +6,12 @@ import contextlib
 import json
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildapi import tracing
 from buildapi.model.actions import (
     Action,
     CancelRevision,
@@ -31,6 +33,7 @@ from buildapi.model.wire import (
     encode_finished,
     encode_request,
     finished,
+    trace_of,
     what,
 )
 from tests.model.accepted import ACTIONS, IDS
@@ -313,3 +316,32 @@ def test_a_malformed_report_says_why(data: bytes, reason: str, request_id: int |
 def test_whatever_comes_is_a_report_or_malformed(data: bytes) -> None:
     with contextlib.suppress(Malformed):
         assert isinstance(decode_finished(data)[1]["body"], dict)
+
+
+# --- the id of the HTTP request
+
+
+TRACED = JobMessage(4711, "zoe", 1700000000, Reprioritize(7, 5), "rid-1:2")
+
+
+def test_an_id_travels_beside_the_rest() -> None:
+    assert json.loads(encode_request(TRACED))["trace"] == "rid-1:2"
+    assert decode_request(encode_request(TRACED)) == TRACED
+    assert finished(4711, Outcome(False, "Ok"), "h", "rid-1:2")["trace"] == "rid-1:2"
+
+
+def test_no_id_is_no_key() -> None:
+    assert "trace" not in json.loads(encode_request(attrs.evolve(TRACED, trace="")))
+    assert "trace" not in finished(4711, Outcome(False, "Ok"))
+
+
+@pytest.mark.parametrize("odd", [5, None, True, [], {}, "a b", "x" * 65, "\n", ""])
+def test_an_odd_id_counts_as_none(odd: Any) -> None:
+    message = json.loads(encode_request(TRACED)) | {"trace": odd}
+    assert decode_request(json.dumps(message).encode()).trace == ""
+    assert trace_of({"trace": odd}) == ""
+
+
+@given(st.text(max_size=70))
+def test_what_fits_is_what_tracing_lets_through(text: str) -> None:
+    assert trace_of({"trace": text}) == tracing.acceptable(text)

@@ -14,6 +14,7 @@ from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
 from buildapi.model.records import JobRecord, JobState
 from buildapi.ops.document import Lag, OpenJobs, Queue, Seen, Unread, document
+from buildapi.ops.reload import Reload
 
 NOW = 1_700_000_000
 ME = Beat("a:1:1", "a", 1, "1.0", ["api"], ProcessState.RUNNING, NOW - 100, NOW)
@@ -67,6 +68,17 @@ def test_a_program_that_is_well_says_so() -> None:
         "state": "running",
         "started_at": NOW - 100,
         "uptime": 100,
+    }
+
+
+def test_it_tells_what_came_of_reading_the_configuration_again() -> None:
+    assert told()["reload"] is None
+    last = Reload(NOW - 5.5, False, ["[log] level: no"], [], [])
+    assert told(reload=last)["reload"] == {
+        "at": NOW - 6,
+        "ok": False,
+        "errors": ["[log] level: no"],
+        "needs_restart": [],
     }
 
 

@@ -12,7 +12,9 @@ import pytest
 import pytest_twisted
 
 from buildapi.model.health import Health
+from buildapi.ops.logfile import LogFile
 from buildapi.ops.look import FarmLook
+from buildapi.web.accesslog import AccessLog
 from buildapi.web.answers import Answers
 from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
@@ -38,8 +40,10 @@ from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
 from buildapi.web.tokens import TokenDesk
+from buildapi.web.trail import JobTrail
 from buildapi.web.watch import JobWatch
 from tests.model.defaults import rules
+from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request
 from tests.web.farm import (
     NOW,
@@ -83,6 +87,13 @@ class Settings:
     tokens: bool = True
     token_days: int = 90
 
+    def told(self) -> Mapping[str, Any]:
+        """Make the access log, and what ends it."""
+        if self.access_log is None:
+            return {"answered": lambda _: None}
+        log = AccessLog(LogFile(self.access_log), lambda: NOW + 0.5)
+        return {"answered": log, "closing": log.close}
+
 
 @attrs.define
 class Served:
@@ -99,6 +110,7 @@ class Served:
     broker: MemoryBroker
     farm: MemoryFarm
     events: Events
+    trail: MemoryTrail
     tokens: MemoryTokens
     bearers: Bearers | None
     time: Time
@@ -169,7 +181,8 @@ def build(settings: Settings) -> Served:
     events = Events(reactor, directory, builds, jobs, settings.listeners)
     look = FarmLook(directory, farm, pages.now).look
     shown = Home(directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")])
-    desk = Desk(jobs, broker, lambda: NOW + 0.5, short)
+    trail = MemoryTrail()
+    desk = Desk(jobs, broker, lambda: NOW + 0.5, short, trail)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
     counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
     requests = JobRequests(reads.branch, builds, settings.count_max, short)
@@ -182,6 +195,7 @@ def build(settings: Settings) -> Served:
         *shown.routes(),
         *reads.routes(),
         *Jobs(jobs, watch, pages, zone, settings.jobs_page).routes(),
+        *JobTrail(jobs, trail, pages).routes(),
         *Lookup(directory, builds, farm).routes(),
         *events.routes(),
         *counter.routes(taken),
@@ -200,7 +214,7 @@ def build(settings: Settings) -> Served:
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
-        log_path=str(settings.access_log) if settings.access_log else None,
+        **settings.told(),
         traffic=traffic,
     )
     drain = settings.drain_seconds
@@ -231,6 +245,7 @@ def build(settings: Settings) -> Served:
         broker,
         farm,
         events,
+        trail,
         tokens,
         bearers,
         time,

@@ -25,6 +25,7 @@ from buildapi.model.records import JobState
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import NOT_RECORDED, NOT_SENT, Desk, shielded
 from tests.reactor import twisted_test
+from tests.trails import MemoryTrail
 from tests.web.asking import failed, result
 from tests.web.farm import NOW, MemoryBroker, MemoryJobs, broker_down, database_down
 
@@ -37,7 +38,10 @@ class Around:
     def __init__(self) -> None:
         self.clock = Clock()
         self.jobs, self.broker = MemoryJobs(), MemoryBroker()
-        self.desk = Desk(self.jobs, self.broker, lambda: NOW + 0.9, Deadline(self.clock, 1))
+        self.trail = MemoryTrail()
+        self.desk = Desk(
+            self.jobs, self.broker, lambda: NOW + 0.9, Deadline(self.clock, 1), self.trail
+        )
 
     def accept(self) -> Deferred[int]:
         return ensureDeferred(shielded(self.taken()))
@@ -202,7 +206,7 @@ async def test_a_refused_row_is_never_begun(tmp_path: Path, logged_errors: list[
     try:
         await create_jobs_schema(database)
         store, broker = SQLJobStore(database), MemoryBroker()
-        desk = Desk(store, broker, lambda: NOW, Deadline(reactor, 5))
+        desk = Desk(store, broker, lambda: NOW, Deadline(reactor, 5), MemoryTrail())
         good = await desk.record(CancelBuild(11), "zoë")
         await desk.send(good)
         broker.failing.error = broker_down()

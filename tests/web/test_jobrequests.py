@@ -47,6 +47,7 @@ async def test_an_accepted_job_is_recorded_sent_and_answered(served: Served, nam
         "action": name,
         "who": "zoë@example.org",
         "body": {"request_id": 1, "when": NOW, **WHAT[name]},
+        "trace": answer.headers["x-request-id"],
     }
     assert served.jobs.sent_ids == {1}
 

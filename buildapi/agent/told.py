@@ -1,0 +1,92 @@
+"""Say in a few words what an agent decided, wrote and asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from buildapi.model.outcome import Item
+from buildapi.model.steps import Clobber, Plan, Poke, SendChange, StopBuild, WatchDropped
+
+ITEMS_MOST = 5
+"""Items that are named one by one."""
+
+ASKED_MOST = 50
+"""What was asked of masters that is told one by one for a job; the rest is counted."""
+
+
+def decided(plan: Plan) -> str:
+    """Word a plan; one without effect is its own reason."""
+    if not plan.writes and not plan.pokes:
+        return plan.outcome.msg
+    return f"{_count(len(plan.writes), 'write')}, {_count(len(plan.pokes), 'request')} to masters"
+
+
+def made_words(made: Sequence[Item]) -> str:
+    """Word what writes have made."""
+    named = [_item(item) for item in made[:ITEMS_MOST]]
+    more = [f"and {len(made) - ITEMS_MOST} more"] if len(made) > ITEMS_MOST else []
+    return "; ".join(named + more)
+
+
+def asked_of(step: Poke) -> str:
+    """Word what is asked of whom."""
+    match step:
+        case StopBuild():
+            return f"{step.master}: stop build {step.build_id} of {step.buildername}"
+        case Clobber():
+            return f"clobberer: the slave of build {step.build.build_id}"
+        case SendChange():
+            return f"{step.master}: change {step.revision[:12]} of {step.branch}"
+        case WatchDropped():
+            return f"database: whether {_count(len(step.brids), 'dropped request')} stayed so"
+
+
+def _item(item: Item) -> str:
+    ids = {"build": item.build_id, "request": item.request_id, "buildset": item.buildset_id}
+    named = ", ".join(f"{name} {id_}" for name, id_ in ids.items() if id_ is not None)
+    return f"{item.detail} ({named})" if named else item.detail
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+@attrs.define
+class Asked:
+    """Tell what came of what was asked for, at most some of it one by one."""
+
+    _tell: Callable[[str, str], None]
+    _told: int = 0
+    _rest: Counter[str] = attrs.field(factory=Counter)
+
+    def of(self, step: Poke, items: Sequence[Item]) -> None:
+        """Tell what came of a step."""
+        states = Counter(item.state for item in items)
+        if self._told >= ASKED_MOST:
+            self._rest += states
+            return
+        came = made_words(items) if len(items) <= ITEMS_MOST else _counts(states)
+        self._one(f"{asked_of(step)}: {came or 'nothing to do'}")
+
+    def waits(self, step: Poke, why: str) -> None:
+        """Tell that a step could not be done now."""
+        if self._told < ASKED_MOST:
+            self._one(f"{asked_of(step)}: not now, {why}")
+        else:
+            self._rest["not now"] += 1
+
+    def end(self) -> None:
+        """Tell how many there were beyond."""
+        if self._rest:
+            self._tell("asked", f"and more: {_counts(self._rest)}")
+
+    def _one(self, words: str) -> None:
+        self._told += 1
+        self._tell("asked", words)
+
+
+def _counts(states: Counter[str]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))

@@ -1,0 +1,157 @@
+"""Which settings can change while the program runs, and the signals that ask for it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from buildapi.assembly.reporting import classification
+from buildapi.config import Config
+from buildapi.errors import Unavailable
+from buildapi.model.ops import ProcessState
+from buildapi.ops.reload import Reload, Reloadable, Reloader
+from buildapi.ops.signals import Signals
+from buildapi.web.accesslog import AccessLog
+from buildapi.web.auth import Authenticator
+
+if TYPE_CHECKING:
+    from buildapi.assembly.program import Assembly
+
+Put = Callable[[], None]
+
+log = Logger()
+
+
+@attrs.frozen
+class Again:
+    """How the configuration is read again, and the signals that were caught so far."""
+
+    signals: Signals
+    read: Callable[[], Config]
+
+
+@attrs.define(slots=False)
+class Reloading:
+    """Obey SIGHUP (read the configuration again) and SIGUSR1 (go on in new log files)."""
+
+    _of: Assembly
+    reloader: Reloader | None = attrs.field(default=None, init=False)
+
+    def obey(self, again: Again) -> None:
+        """Do from now on what signals ask for."""
+        of = self._of
+        self.reloader = reloader = Reloader(
+            again.read, of.config, self.reloadables, of.now, self._refresh
+        )
+
+        wanted: dict[int, Put] = {
+            signal.SIGHUP: lambda: self._reload(reloader),
+            signal.SIGUSR1: self.reopen,
+        }
+        again.signals.bind(of.reactor, wanted)
+
+    def _reload(self, reloader: Reloader) -> None:
+        of, manager = self._of, self._of.watching.manager
+        if of.state() is not ProcessState.RUNNING:  # nobody is to hear that we are ready
+            reloader.reload()
+            return
+        manager.reloading()
+        reloader.reload()
+        manager.ready(of.serves)
+
+    @property
+    def last(self) -> Reload | None:
+        """Tell what came of the last time."""
+        return None if self.reloader is None else self.reloader.last
+
+    @property
+    def _access(self) -> AccessLog | None:
+        of = self._of
+        return of.serving.access_log
+
+    def reopen(self) -> None:
+        """Go on in new files after the old ones were renamed."""
+        of = self._of
+        of.telling.logs.reopen()
+        if (access := self._access) is not None:
+            access.file.reopen()
+        log.info("log files are opened again")
+
+    def _refresh(self) -> None:
+        """Open log files again, and read the documents that the configuration names."""
+        self.reopen()
+        refreshing = defer.ensureDeferred(self._of.directory.refresh())
+
+        def failed(failure: Failure) -> None:
+            if failure.check(Unavailable):
+                log.warn("the directory is not refreshed: {msg}", msg=str(failure.value))
+            else:
+                log.failure("the directory is not refreshed", failure=failure)
+
+        refreshing.addErrback(failed)
+
+    @cached_property
+    def reloadables(self) -> Sequence[Reloadable]:
+        """List what can change; docs/logging.md has the same table."""
+        everywhere = (
+            Reloadable("log", ("level", "format", "file"), self._log),
+            Reloadable("ops", ("trail_days",), self._trail),
+        )
+        if "api" not in self._of.config.service.roles:
+            return everywhere
+        return (
+            *everywhere,
+            Reloadable("web", TRUST, self._trust),
+            Reloadable("web", ("access_log",), self._access_log),
+            Reloadable("limits", ("count", "jobs_page"), self._limits),
+            Reloadable("reports", ("classification",), self._classification, always=True),
+        )
+
+    def _log(self, config: Config) -> Put:
+        wanted = config.log
+
+        def put() -> None:
+            self._of.telling.logs.adapt(wanted.level, wanted.format, wanted.file)
+            if (access := self._access) is not None:
+                access.json = wanted.format == "json"
+
+        return put
+
+    def _trail(self, config: Config) -> Put:
+        return lambda: self._of.telling.trail.keep(config.ops.trail_days)
+
+    def _trust(self, config: Config) -> Put:
+        web = config.web
+        auth = Authenticator.of(web.user_header, web.trusted_proxies, web.development_user)
+
+        def put() -> None:
+            self._of.serving.trust(auth, web.allowed_origins)
+
+        return put
+
+    def _access_log(self, config: Config) -> Put:
+        serving = self._of.serving
+        return lambda: serving.write_to(serving.new_access_log(config))
+
+    def _limits(self, config: Config) -> Put:
+        limits, answering = config.limits, self._of.site
+
+        def put() -> None:
+            answering.jobs.bound(limits.jobs_page)
+            answering.requests.bound(limits.count)
+
+        return put
+
+    def _classification(self, config: Config) -> Put:
+        rules = classification(config.reports.classification)
+        return lambda: self._of.site.report_desk.adopt(rules)
+
+
+TRUST = ("trusted_proxies", "user_header", "development_user", "allowed_origins")

@@ -1,0 +1,129 @@
+"""What is served over HTTP, to whom, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from buildapi.config import Config
+from buildapi.ops.logfile import LogFile
+from buildapi.web.accesslog import AccessLog
+from buildapi.web.app import LoggingSite, Policy, WebApp, site
+from buildapi.web.auth import Authenticator
+from buildapi.web.channel import Traffic
+from buildapi.web.counted import Counted
+from buildapi.web.csrf import Tokens, kept_secret
+from buildapi.web.deadline import Deadline
+from buildapi.web.listener import Listener
+from buildapi.web.reads import files_routes
+from buildapi.web.request import Limits
+from buildapi.web.routes import Route
+
+if TYPE_CHECKING:
+    from buildapi.assembly.program import Assembly
+
+
+@attrs.define(slots=False)
+class Serving:
+    """The parts that serve, each made once; ``access_log`` may become another one."""
+
+    _of: Assembly
+    access_log: AccessLog | None = attrs.field(default=None, init=False)
+    _made: list[tuple[WebApp, LoggingSite]] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.access_log = self.new_access_log(self._of.config)
+        metrics = self._of.watching.metrics
+        self._counted = Counted(metrics.count, metrics.observe)
+
+    @cached_property
+    def listener(self) -> Listener:
+        """The HTTP side."""
+        of, web = self._of, self._of.config.web
+        traffic = of.watching.traffic
+        return self._listener(of.routes(), web.listen, traffic, web.linger_seconds, held=True)
+
+    @cached_property
+    def ops_listener(self) -> Listener:
+        """The HTTP side for those who watch, which has nothing else."""
+        routes = [*self._of.watching.routes(), *files_routes()]
+        made = self._listener(routes, self._of.config.ops.listen, Traffic())
+        made.name = "ops http"
+        return made
+
+    def doors(self) -> Sequence[Listener]:
+        """List what listens in this process."""
+        ops = [self.ops_listener] if self._of.config.ops.listen else []
+        return [*ops, *([self.listener] if self._of.has("api") else [])]
+
+    def _listener(
+        self,
+        routes: Sequence[Route],
+        endpoints: Sequence[str],
+        traffic: Traffic,
+        linger: float = 0.0,
+        *,
+        held: bool = False,
+    ) -> Listener:
+        of, web = self._of, self._of.config.web
+        app = WebApp(routes, self._policy())
+        served = site(
+            app,
+            reactor=of.reactor,
+            limits=Limits(web.max_body, web.request_seconds),
+            prefix=web.prefix,
+            idle_seconds=web.idle_seconds,
+            answered=self._answered,
+            closing=self._close,
+            traffic=traffic,
+        )
+        self._made.append((app, served))
+        drain = of.config.service.drain_seconds
+        return Listener(of.reactor, served, endpoints, traffic, drain, of.let_go, linger, held)
+
+    def _policy(self) -> Policy:
+        web = self._of.config.web
+        return Policy(
+            Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
+            web.allowed_origins,
+            Tokens(self._form_secret()),
+            Deadline(self._of.reactor, web.answer_seconds),
+            self._of.admission.bearers,
+        )
+
+    def _answered(self, request: Any) -> None:
+        """Tell of a request that was answered."""
+        self._counted(request)
+        if self.access_log is not None:
+            self.access_log(request)
+
+    def _close(self) -> None:
+        if self.access_log is not None:
+            self.access_log.close()
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Believe others from now on."""
+        for app, served in self._made:
+            app.trust(auth, origins)
+            served.trust(auth, origins)
+
+    def write_to(self, access_log: AccessLog | None) -> None:
+        """Go on in another access log."""
+        self._close()
+        self.access_log = access_log
+
+    def new_access_log(self, config: Config) -> AccessLog | None:
+        """Make the access log that a configuration asks for."""
+        path = config.web.access_log
+        if path is None:
+            return None
+        return AccessLog(LogFile(path), self._of.now, json=config.log.format == "json")
+
+    def _form_secret(self) -> bytes:
+        configured = self._of.config.web.form_secret
+        if configured is not None:
+            return configured.reveal().encode()
+        return kept_secret(self._of.config.service.data / "form-secret")

@@ -1,0 +1,49 @@
+"""What tells people what happens: the log, and the trail of each job request."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import attrs
+
+from buildapi.db.trail import SQLTrailStore
+from buildapi.ops.jobnumbers import JobNumbers
+from buildapi.ops.logs import Logs
+from buildapi.ops.trail import BufferedTrail
+
+if TYPE_CHECKING:
+    from buildapi.assembly.program import Assembly
+
+
+@attrs.define(slots=False)
+class Telling:
+    """The parts that tell, each made once."""
+
+    _of: Assembly
+
+    @cached_property
+    def logs(self) -> Logs:
+        """The log of the process."""
+        wanted = self._of.config.log
+        metrics = self._of.watching.metrics
+        return Logs(
+            wanted.level,
+            wanted.format,
+            wanted.file,
+            lambda level: metrics.count("buildapi_log_events", level),
+        )
+
+    @cached_property
+    def trails(self) -> SQLTrailStore:
+        """What happened to job requests."""
+        return SQLTrailStore(self._of.jobs_db)
+
+    @cached_property
+    def trail(self) -> BufferedTrail:
+        """What notes that; processes that serve HTTP forget what is too old."""
+        of, wanted = self._of, self._of.config.service
+        days = of.config.ops.trail_days if "api" in wanted.roles else 0
+        metrics = of.watching.metrics
+        numbers = JobNumbers(metrics.count, metrics.observe, of.reactor.seconds)
+        return BufferedTrail(of.reactor, self.trails, of.now, wanted.name, days, numbers)

@@ -1,0 +1,116 @@
+"""The log of the process: what is told of it, in which form, and where it goes."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    globalLogPublisher,
+)
+from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
+
+from buildapi.ops.logfile import LogFile, Sink, StreamSink, TwistdFile
+from buildapi.ops.loglines import as_json, as_text, level_of
+
+FORMATS: Mapping[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_json}
+
+
+@implementer(ILogObserver)
+@attrs.define(eq=False)
+class Logs:
+    """Write events of at least a level; ``counted`` is told the level of each event there is.
+
+    ``file`` of the configuration gives way to what the command line of twistd names.
+    """
+
+    level: str
+    format: str
+    file: Path | None
+    _counted: Callable[[str], None] = lambda _: None
+    _sink: Sink | None = attrs.field(default=None, init=False)
+    _default: Sink | None = attrs.field(default=None, init=False)
+    _named: bool = attrs.field(default=False, init=False)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write an event."""
+        if self._sink is not None and level_of(event) >= LogLevel.levelWithName(self.level):
+            self._sink.write(FORMATS[self.format](event))
+
+    def count(self, event: LogEvent) -> None:
+        """Count an event, whatever its level."""
+        self._counted(level_of(event).name)
+
+    def join(self, parent: Any) -> None:
+        """Be the log of an application that our service is put under."""
+        if hasattr(parent, "setComponent"):
+            self.install(parent)
+
+    def install(self, application: Any, arguments: Sequence[str] | None = None) -> None:
+        """Let twistd log to us, unless its command line says that another does.
+
+        It takes the observer that an application has over its own, even one that the command
+        line names a file for; hence this looks at the command line.
+        """
+        counter: Any = self.count  # its type does not know that functions may observe
+        globalLogPublisher.addObserver(counter)
+        wanted = told_to_twistd(sys.argv if arguments is None else arguments)
+        if "--logger" in wanted or "--syslog" in wanted:
+            return
+        self._named = "--logfile" in wanted
+        self._sink = self._chosen(wanted)
+        application.setComponent(ILogObserver, self)
+
+    def _chosen(self, wanted: Mapping[str, str]) -> Sink:
+        stays = "--nodaemon" in wanted or "--debug" in wanted
+        path = wanted.get("--logfile", "")
+        if path == "-" and not stays:
+            raise SystemExit("Daemons cannot log to stdout, exiting!")
+        if path and path != "-":
+            return TwistdFile(path)
+        self._default = StreamSink(sys.stdout) if stays else TwistdFile("twistd.log")
+        ours = None if self._named or self.file is None else LogFile(self.file)
+        return ours or self._default
+
+    def adapt(self, level: str, format: str, file: Path | None) -> None:
+        """Go on with another level and form, and in another file."""
+        self.level, self.format = level, format
+        before, self.file = self.file, file
+        if self._sink is not None and not self._named and file != before:
+            self._sink.close()
+            self._sink = self._default if file is None else LogFile(file)
+
+    def reopen(self) -> None:
+        """Go on in a new file after the old one was renamed."""
+        if self._sink is not None:
+            self._sink.reopen()
+
+    def close(self) -> None:
+        """Let go of the file; a later line opens it again."""
+        if self._sink is not None:
+            self._sink.close()
+
+
+SHORT = {"-n": "--nodaemon", "-l": "--logfile", "-b": "--debug"}
+
+
+def told_to_twistd(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Read the options of twistd off its command line; none where another program runs."""
+    if not arguments or not os.path.basename(arguments[0]).startswith("twistd"):
+        return {}
+    from twisted.scripts import twistd
+
+    options: Any = getattr(twistd, "ServerOptions")()  # noqa: B009  # it is not among its exports
+    try:
+        found, _ = getopt.getopt(list(arguments[1:]), options.shortOpt, options.longOpt)
+    except getopt.GetoptError:  # which twistd itself has said by now
+        return {}
+    return {SHORT.get(name, name): value for name, value in found}

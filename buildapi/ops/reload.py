@@ -1,0 +1,127 @@
+"""Read the configuration again while the program runs, and obey what needs no restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.logger import Logger
+
+from buildapi.errors import ConfigError
+
+NOT_SETTINGS = ("file", "warnings")
+
+
+@attrs.frozen
+class Reloadable:
+    """Keys of a section that can change while the program runs.
+
+    ``prepare`` is given the new configuration, checks what it says, and gives what puts it in
+    force, which cannot fail; :raises ConfigError: nothing is put in force, of no section.
+    With ``always`` that is done where no key changed, too: what it names may have.
+    """
+
+    section: str
+    keys: Sequence[str]
+    prepare: Callable[[Any], Callable[[], None]]
+    always: bool = False
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name the keys as errors do."""
+        return [f"[{self.section}] {key}" for key in self.keys]
+
+
+@attrs.frozen
+class Reload:
+    """What came of reading the configuration again at ``at``, seconds since the epoch.
+
+    ``needs_restart`` are keys that say something else than what is in force.
+    """
+
+    at: float
+    ok: bool
+    errors: Sequence[str] = ()
+    applied: Sequence[str] = ()
+    needs_restart: Sequence[str] = ()
+
+
+@attrs.define
+class Reloader:
+    """Read again with ``read``, which raises ConfigError; ``last`` tells what came of it.
+
+    ``refresh`` is called after each good one: to read again what the configuration only names.
+    """
+
+    _read: Callable[[], Any]
+    _config: Any
+    _reloadables: Sequence[Reloadable]
+    _now: Callable[[], float]
+    _refresh: Callable[[], None] = lambda: None
+    last: Reload | None = attrs.field(default=None, init=False)
+    _in_force: dict[str, Any] = attrs.field(init=False)
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._in_force = settings_of(self._config)
+
+    def reload(self) -> Reload:
+        """Obey the configuration as it is now, or keep all as it is."""
+        try:
+            self.last = self._obeyed(self._read())
+        except ConfigError as e:
+            self.last = Reload(self._now(), False, str(e).splitlines())
+            self._tell_errors(self.last)
+        except Exception as e:
+            self.last = Reload(self._now(), False, [f"{type(e).__name__}"])
+            self._log.failure("the configuration could not be read again: all stays as it is")
+        return self.last
+
+    def _obeyed(self, config: Any) -> Reload:
+        wanted = settings_of(config)
+        changed = [n for n, value in wanted.items() if value != self._in_force.get(n)]
+        going = [one for one in self._reloadables if one.always or set(one.names) & set(changed)]
+        applies = [one.prepare(config) for one in going]
+        for apply in applies:
+            apply()
+        able = {name for one in going for name in one.names}
+        applied = [name for name in changed if name in able]
+        self._in_force |= {name: wanted[name] for name in applied}
+        rest = [name for name in changed if name not in able]
+        done = Reload(self._now(), True, (), applied, rest)
+        self._tell(done, config.warnings)
+        self._refresh()
+        return done
+
+    def _tell(self, done: Reload, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            self._log.warn("{warning}", warning=warning)
+        applied = ", ".join(done.applied) or "nothing new"
+        self._log.info("the configuration was read again; in force: {applied}", applied=applied)
+        if done.needs_restart:
+            rest = ", ".join(done.needs_restart)
+            self._log.warn("these need a restart: {keys}", keys=rest)
+
+    def _tell_errors(self, done: Reload) -> None:
+        self._log.error("the configuration is wrong now: all stays as it is")
+        for line in done.errors:
+            self._log.error("{line}", line=line)
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """Give all settings by their names, such as ``[web] listen`` and ``[databases.jobs] url``."""
+    found: dict[str, Any] = {}
+    for field in attrs.fields(type(config)):
+        if field.name not in NOT_SETTINGS:
+            _collect(field.name, getattr(config, field.name), found)
+    return found
+
+
+def _collect(section: str, values: Any, found: dict[str, Any]) -> None:
+    plain: Mapping[str, Any] = {f.name: getattr(values, f.name) for f in attrs.fields(type(values))}
+    for name, value in plain.items():
+        if attrs.has(type(value)) and section == "databases":
+            _collect(f"{section}.{name}", value, found)
+        else:
+            found[f"[{section}] {name}"] = value

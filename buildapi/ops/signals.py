@@ -1,0 +1,44 @@
+"""Signals that are requests, caught before anything could end the process for them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+CAUGHT = (signal.SIGHUP, signal.SIGUSR1)
+
+
+@attrs.define
+class Signals:
+    """Catch signals from the first moment on; do what they ask once that is known.
+
+    What is asked for is done by the reactor, never in the middle of something else.
+    """
+
+    _wanted: Mapping[int, Callable[[], None]] = attrs.field(factory=dict, init=False)
+    _reactor: Any = attrs.field(default=None, init=False)
+    _early: list[int] = attrs.field(factory=list, init=False)
+
+    def catch(self) -> None:
+        """Begin; in another thread than the main one nothing can be caught."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in CAUGHT:
+            signal.signal(number, self._came)
+
+    def bind(self, reactor: Any, wanted: Mapping[int, Callable[[], None]]) -> None:
+        """Say what is to be done; that was asked for already, too."""
+        self._reactor, self._wanted = reactor, wanted
+        early, self._early = self._early, []
+        for number in dict.fromkeys(early):
+            self._came(number)
+
+    def _came(self, number: int, _frame: Any = None) -> None:
+        if self._reactor is None:
+            self._early.append(number)
+        elif number in self._wanted:
+            self._reactor.callFromThread(self._wanted[number])

@@ -1,0 +1,147 @@
+"""Note what happens to job requests without keeping anybody waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi import tracing
+from buildapi.errors import Unavailable
+from buildapi.interfaces import TrailStore
+from buildapi.model.ops import Part, TrailEntry
+
+FLUSH_SECONDS = 0.3
+"""Between an event and its row."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two attempts while the database is away."""
+
+BATCH = 200
+MOST_WAITING = 10_000
+"""Entries that wait for the database; what comes then is dropped, and counted."""
+
+STOP_SECONDS = 3.0
+"""What the last flush is given."""
+
+FORGET_SECONDS = 60.0
+"""Between two looks for what is too old."""
+
+DAY = 86_400
+DETAIL_MAX = 1000
+
+
+@attrs.define(slots=False)
+class BufferedTrail(Service):
+    """The role ``Trail`` over a store, written to in batches.
+
+    ``reactor`` provides IReactorTime, ``now`` gives seconds since the epoch.  Entries older than
+    ``days`` are forgotten; 0 leaves that to others.  ``counted`` is told of each event.
+    """
+
+    _reactor: Any
+    _store: TrailStore
+    _now: Callable[[], float]
+    _host: str
+    _days: int = 0
+    _counted: Callable[[int, Part, str], None] = lambda *_: None
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "trail"
+        self.dropped = 0
+        self._told = 0
+        self._waiting: deque[TrailEntry] = deque()
+        self._running: defer.Deferred[None] | None = None
+        self._forgot_at = float("-inf")
+
+    def note(self, job_id: int, part: Part, event: str, detail: str = "") -> None:
+        """Note an event, a short word, now; the trace is that of the running context."""
+        self._counted(job_id, part, event)
+        if len(self._waiting) >= MOST_WAITING:
+            self._drop()
+            return
+        detail = " ".join(detail.split())[:DETAIL_MAX]
+        entry = TrailEntry(job_id, self._now(), self._host, part, event, detail, tracing.trace())
+        self._waiting.append(entry)
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        if self.dropped == self._told + 1:
+            self._log.error(
+                "{waiting} entries of trails wait for the database: what comes now is dropped",
+                waiting=len(self._waiting),
+            )
+
+    def keep(self, days: int) -> None:
+        """Forget what is older than so many days from now on, where we forget at all."""
+        if self._days:
+            self._days = days
+
+    def startService(self) -> None:
+        """Begin to write."""
+        Service.startService(self)
+        self._running = defer.ensureDeferred(self._run())
+        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Write what waits, within a few seconds."""
+        Service.stopService(self)
+        if self._running is not None:
+            self._running.cancel()
+        return defer.ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        flushing = defer.ensureDeferred(self.flush())
+        try:
+            await flushing.addTimeout(STOP_SECONDS, self._reactor)
+        except (Unavailable, defer.TimeoutError):
+            self._log.error("{count} entries of trails are lost", count=len(self._waiting))
+
+    async def _run(self) -> None:
+        pause = FLUSH_SECONDS
+        while self.running:
+            await task.deferLater(self._reactor, pause)
+            try:
+                await self.flush()
+                await self._forget()
+            except Unavailable as e:
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._log.debug("trails wait {pause} s: {msg}", pause=pause, msg=e.msg)
+            else:
+                pause = FLUSH_SECONDS
+
+    async def flush(self) -> None:
+        """Write what waits; :raises Unavailable: it still waits."""
+        while self._waiting:
+            batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
+            try:
+                await self._store.add(batch)
+            except (Unavailable, defer.CancelledError):
+                raise
+            except Exception:
+                self._log.failure("{count} entries of trails cannot be kept", count=len(batch))
+            for _ in batch:
+                self._waiting.popleft()
+        if self.dropped > self._told:
+            self._log.error("{count} entries of trails were dropped", count=self._lost())
+
+    def _lost(self) -> int:
+        lost, self._told = self.dropped - self._told, self.dropped
+        return lost
+
+    async def _forget(self) -> None:
+        if not self._days or self._reactor.seconds() < self._forgot_at + FORGET_SECONDS:
+            return
+        self._forgot_at = self._reactor.seconds()
+        try:
+            await self._store.forget(self._now() - self._days * DAY)
+        except (Unavailable, defer.CancelledError):
+            raise
+        except Exception:
+            self._log.failure("old entries of trails are not forgotten")

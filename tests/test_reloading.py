@@ -1,0 +1,175 @@
+"""What a reload puts in force in the assembled program, and that the page says the same."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import pytest_twisted
+from twisted.internet import reactor as module
+from twisted.internet.task import deferLater
+
+from buildapi.assembly import Again, Assembly
+from buildapi.config import Config
+from buildapi.ops.reload import Reload
+from buildapi.ops.signals import CAUGHT, Signals
+from buildapi.web.auth import Authenticator
+from tests.reactor import twisted_test, until
+from tests.test_service_tree import real
+
+ROOT = Path(__file__).parent.parent
+
+
+class Around:
+    """A program that is put together and not started, and the configuration it reads again."""
+
+    def __init__(self, folder: Path, *roles: str) -> None:
+        self.config: Config = real(folder, *roles)
+        self.assembly = Assembly(self.config, module, lambda: 1_795_819_765.5)
+        self.program = self.assembly.program()
+        self.signals = Signals()
+        self.signals.catch()
+        self.assembly.reloading.obey(Again(self.signals, lambda: self.config))
+
+    def change(self, section: str, **keys: Any) -> None:
+        changed = attrs.evolve(getattr(self.config, section), **keys)
+        self.config = attrs.evolve(self.config, **{section: changed})
+
+    def reload(self) -> Reload:
+        reloader = self.assembly.reloading.reloader
+        assert reloader is not None
+        return reloader.reload()
+
+
+Make = Callable[..., Around]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    made: list[Around] = []
+
+    def around(*roles: str) -> Around:
+        made.append(Around(tmp_path, *roles))
+        return made[-1]
+
+    yield around
+    for one in made:
+        serving = one.assembly.serving
+        if serving.access_log is not None:
+            serving.access_log.close()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    pytest_twisted.blockon(deferLater(module, 0))
+
+
+@twisted_test(10)
+async def test_bounds_of_requests_change(make: Make) -> None:
+    around = make("api")
+    around.change("limits", count=7, jobs_page=9)
+    assert sorted(around.reload().applied) == ["[limits] count", "[limits] jobs_page"]
+    site = around.assembly.site
+    assert (site.requests._count_max, site.jobs._page) == (7, 9)
+
+
+@twisted_test(10)
+async def test_who_is_believed_changes_for_every_door(make: Make) -> None:
+    around = make("api")
+    around.change("web", trusted_proxies=("192.0.2.1",), allowed_origins=("https://x.example",))
+    around.reload()
+    ((app, served),) = around.assembly.serving._made
+    auth: Authenticator = app.policy.auth
+    requests: Any = served.requestFactory
+    assert auth.trusts("192.0.2.1")
+    assert not auth.trusts("127.0.0.1")
+    assert requests.auth is auth
+    assert list(app.policy.origins) == list(requests.origins) == ["https://x.example"]
+
+
+@twisted_test(10)
+async def test_an_access_log_begins_moves_and_ends(make: Make, tmp_path: Path) -> None:
+    around = make("api")
+    around.change("web", access_log=tmp_path / "1.log")
+    around.change("log", format="json")
+    around.reload()
+    log = around.assembly.serving.access_log
+    assert log is not None
+    assert (log.file.path, log.json) == (tmp_path / "1.log", True)
+    around.change("log", format="text")
+    around.reload()
+    assert not log.json
+    around.change("web", access_log=None)
+    around.reload()
+    assert around.assembly.serving.access_log is None
+
+
+@twisted_test(10)
+async def test_a_classification_that_changed_in_its_file_is_read(
+    make: Make, tmp_path: Path, logged_errors: list[Any]
+) -> None:
+    around = make("api")
+    before = around.assembly.site.report_desk.rules
+    around.reload()
+    assert around.assembly.site.report_desk.rules is not before
+    around.change("reports", classification=tmp_path / "missing.toml")
+    assert not around.reload().ok
+    assert logged_errors
+    logged_errors.clear()
+
+
+@twisted_test(10)
+async def test_trails_are_kept_for_as_long_as_it_says_now(make: Make) -> None:
+    around = make("api")
+    around.change("ops", trail_days=3)
+    around.reload()
+    assert around.assembly.telling.trail._days == 3
+
+
+@twisted_test(10)
+async def test_an_agent_reloads_what_it_has(make: Make) -> None:
+    around = make("agent")
+    around.change("log", level="debug")
+    around.change("limits", count=7)
+    done = around.reload()
+    assert (done.applied, done.needs_restart) == (["[log] level"], ["[limits] count"])
+    assert around.assembly.telling.logs.level == "debug"
+
+
+@twisted_test(10)
+async def test_a_hangup_asks_for_it(make: Make) -> None:
+    around = make("api")
+    os.kill(os.getpid(), signal.SIGHUP)
+    await until(lambda: around.assembly.reloading.last is not None)
+    last = around.assembly.reloading.last
+    assert last is not None
+    assert last.ok
+
+
+def test_the_page_lists_what_needs_no_restart(make: Make) -> None:
+    page = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `\[(\w+)\]` \| ([^|;]+)", page, re.MULTILINE)
+    listed = {f"[{name}] {key}" for name, keys in table for key in re.findall(r"`(\w+)`", keys)}
+    able = {name for one in make("api").assembly.reloading.reloadables for name in one.names}
+    assert listed == able
+
+
+def test_the_page_explains_every_event_of_a_trail() -> None:
+    page = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]*\| `([a-z ]+)` \|", page, re.MULTILINE)
+    sources = [*(ROOT / "buildapi" / "agent").glob("*.py"), ROOT / "buildapi" / "web" / "desk.py"]
+    noted = {
+        word
+        for path in sources
+        for word in re.findall(
+            r"(?:_note|\.note|_tell)\(\s*(?:[\w.]+, )*\"([a-z ]+)\"", path.read_text("utf-8")
+        )
+    }
+    assert noted >= {"recorded", "taken", "asked", "sent again", "stored"}
+    assert noted <= set(rows)
+    assert set(rows) <= noted
