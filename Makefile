@@ -14,13 +14,14 @@ export PYTHON
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types services dist man clean
+.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types docs services dist man clean
 
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
 	@echo "make test       all tests; those that need a service which is not installed are skipped and named"
 	@echo "make fast       tests that need nothing but Python"
-	@echo "make check      what CI runs: formatting, lint, types, fast tests on 3.12 and 3.13, all tests"
+	@echo "make check      what CI runs: formatting, lint, types, documentation, fast tests on 3.12 and 3.13, all tests"
+	@echo "make docs       the documentation as a site in build/docs; every warning is an error"
 	@echo "make format     format the code and repair what lint can repair"
 	@echo "make man        write the manual pages in docs/man from the commands"
 	@echo "make services   install the servers and gcc that the tests start (Debian, Ubuntu)"
@@ -52,6 +53,11 @@ $(VENV)/.installed-dev: setup.py pyproject.toml | $(VENV)/bin/python
 	@echo "Installing BuildAPI, its test and development tools into $(VENV)"
 	@$(PIP) -e '.[test,dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test
+
+$(VENV)/.installed-docs: setup.py pyproject.toml | $(VENV)/bin/python
+	@echo "Installing BuildAPI and what makes its documentation into $(VENV)"
+	@$(PIP) -e '.[docs]'
+	@touch $@ $(VENV)/.installed
 
 # --- run --------------------------------------------------------------------------------------
 
@@ -85,12 +91,17 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	@$(VENV)/bin/mypy
 
+docs: $(VENV)/.installed-docs
+	@$(VENV)/bin/python -m sphinx -q -E -a -n -W --keep-going -b html docs build/docs
+	@$(VENV)/bin/python .ci/check-site build/docs
+
 # All tests come last, so that their summary is what stands at the end.
 check:
 	@.ci/timed "install" $(MAKE) --silent $(VENV)/.installed-dev
 	@.ci/timed "format" $(MAKE) --no-print-directory format-check
 	@.ci/timed "lint" $(MAKE) --no-print-directory lint
 	@.ci/timed "types" $(MAKE) --no-print-directory types
+	@.ci/timed "documentation" $(MAKE) --no-print-directory docs
 	@.ci/timed "fast tests on 3.12" $(MAKE) --no-print-directory fast-3.12
 	@.ci/timed "fast tests on 3.13" $(MAKE) --no-print-directory fast-3.13
 	@echo "== all tests on $$($(VENV)/bin/python --version)"

@@ -52,6 +52,11 @@ setup(
         "tzdata",
     ],
     extras_require={
+        "docs": [
+            "furo>=2025.7",
+            "myst-parser>=4,<6",
+            "Sphinx>=8.1,<10",
+        ],
         "nagios": ["nagiosplugin>=1.4,<2"],
         "progress": ["rich>=13"],
         "test": [
@@ -59,6 +64,7 @@ setup(
             "axe-playwright-python>=0.1.4,<0.2",
             "build>=1.2,<2",
             "hypothesis>=6.100",
+            "markdown-it-py>=3,<5",
             "nagiosplugin>=1.4,<2",
             "playwright>=1.55",
             "pytest>=8.4",
