@@ -20,6 +20,7 @@ from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
+from buildapi.assembly.ground import directory, pool, sample_farm
 from buildapi.assembly.reloading import Again, Reloading
 from buildapi.assembly.reporting import Reporting
 from buildapi.assembly.serving import Serving
@@ -28,19 +29,14 @@ from buildapi.assembly.telling import Telling
 from buildapi.assembly.watching import Watching
 from buildapi.buildbot.directory import (
     DirectoryService,
-    Source,
-    parse_branches,
-    parse_builders,
-    parse_masters,
 )
 from buildapi.buildbot.fetch import Fetcher
-from buildapi.buildbot.sources import reader
 from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
 from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
-from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
 from buildapi.model.health import Health
@@ -48,8 +44,6 @@ from buildapi.model.ops import ProcessState
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
-from buildapi.sample.generate import Size
-from buildapi.sample.masters import Settings
 from buildapi.web.answers import Answers
 from buildapi.web.events import Events
 from buildapi.web.pages import Pages
@@ -61,9 +55,6 @@ SWITCH_SECONDS = 0.0005
 
 MARKER_DAYS = 30
 """How long the marker of a settled job is kept; no message lives that long."""
-
-SAMPLE_SLAVES = 12
-"""Slaves of a sample master: so many that what people ask for starts within seconds."""
 
 log = Logger()
 
@@ -149,20 +140,8 @@ class Assembly:
         return list(dict.fromkeys(pools))
 
     def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
-        database = getattr(self.config.databases, name)
-        return open_database(
-            database.url,
-            reactor=self.reactor,
-            name=name,
-            size=database.pool,
-            max_waiting=database.max_waiting,
-            statement_seconds=database.statement_seconds,
-            max_rows=self.config.limits.list_rows,
-            password=database.password.reveal() if database.password else None,
-            tls_ca=str(database.tls_ca) if database.tls_ca else None,
-            read_only=read_only,
-            observed=self.watching.metrics.query,
-        )
+        observed = self.watching.metrics.query
+        return pool(self.config, self.reactor, name, observed, read_only=read_only)
 
     @cached_property
     def watching(self) -> Watching:
@@ -209,35 +188,12 @@ class Assembly:
     @cached_property
     def sample(self) -> SampleFarm:
         """The sample farm."""
-        sample = self.config.sample
-        return SampleFarm(
-            self.reactor,
-            self.config.service.data,
-            scheduler=self.scheduler_db,
-            status=self.status_db,
-            seed=sample.seed,
-            size=Size(builds=sample.builds, days=sample.days),
-            settings=Settings(seed=sample.seed, slaves=SAMPLE_SLAVES),
-            push_seconds=sample.push_seconds,
-        )
+        return sample_farm(self.config, self.reactor, self.scheduler_db, self.status_db)
 
     @cached_property
     def directory(self) -> DirectoryService:
         """Branches and masters."""
-        where = self.config.directory
-        return DirectoryService(
-            self.reactor,
-            self._source("branches", where.branches, parse_branches),
-            self._source("masters", where.masters, parse_masters),
-            self._source("builders", where.builders, parse_builders) if where.builders else None,
-            refresh_seconds=where.refresh_seconds,
-            stored_names=where.stored_branches,
-        )
-
-    def _source(self, name: str, location: str | None, parse: Callable[[Any], Any]) -> Source:
-        seconds = self.config.directory.timeout_seconds
-        kept = self.config.service.data / f"directory-{name}.json"
-        return Source(name, reader(location, self.fetcher, seconds), parse, kept)
+        return directory(self.config, self.reactor, self.fetcher)
 
     @cached_property
     def store(self) -> SQLJobStore:

@@ -51,8 +51,11 @@ def _tell(document: Mapping[str, Any], state: str, out: Output) -> None:
 
 
 def parts(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-    """List the parts, with those that have numbers of their own."""
-    return [*_parts(document), *_queues(document), *_others(document)]
+    """List the parts, then what is measured besides and says something else or more."""
+    own = list(_parts(document))
+    more = (*_databases(document), *_queues(document), *_others(document))
+    known = {(name, state) for name, state, _ in own}
+    return [*own, *(row for row in more if tuple(row[:2]) not in known)]
 
 
 def _parts(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
@@ -60,6 +63,9 @@ def _parts(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         error = part["last_error"]
         detail = "; ".join(filter(None, (part["detail"], error and f"last error: {error}")))
         yield part["name"], _word(part["ok"]), detail
+
+
+def _databases(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     for base in document["databases"]:
         took = base["connect_seconds"]
         said = base["error"] or (took is not None and f"connects in {took * 1000:.0f} ms") or None

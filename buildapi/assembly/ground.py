@@ -1,0 +1,79 @@
+"""Make what the other parts stand on: pools of connections, the directory, the sample farm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from buildapi.buildbot.directory import (
+    DirectoryService,
+    Source,
+    parse_branches,
+    parse_builders,
+    parse_masters,
+)
+from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.sources import reader
+from buildapi.config import Config
+from buildapi.db.pool import Observed, PooledDatabase, open_database
+from buildapi.sample.farm import SampleFarm
+from buildapi.sample.generate import Size
+from buildapi.sample.masters import Settings
+
+SAMPLE_SLAVES = 12
+"""Slaves of a sample master: so many that what people ask for starts within seconds."""
+
+
+def pool(
+    config: Config, reactor: Any, name: str, observed: Observed, *, read_only: bool
+) -> PooledDatabase:
+    """Make the pool of a database by its name in the configuration."""
+    database = getattr(config.databases, name)
+    return open_database(
+        database.url,
+        reactor=reactor,
+        name=name,
+        size=database.pool,
+        max_waiting=database.max_waiting,
+        statement_seconds=database.statement_seconds,
+        max_rows=config.limits.list_rows,
+        password=database.password.reveal() if database.password else None,
+        tls_ca=str(database.tls_ca) if database.tls_ca else None,
+        read_only=read_only,
+        observed=observed,
+    )
+
+
+def directory(config: Config, reactor: Any, fetcher: Fetcher) -> DirectoryService:
+    """Make what knows branches, masters and builders."""
+    where = config.directory
+
+    def source(name: str, location: str | None, parse: Callable[[Any], Any]) -> Source:
+        kept = config.service.data / f"directory-{name}.json"
+        return Source(name, reader(location, fetcher, where.timeout_seconds), parse, kept)
+
+    return DirectoryService(
+        reactor,
+        source("branches", where.branches, parse_branches),
+        source("masters", where.masters, parse_masters),
+        source("builders", where.builders, parse_builders) if where.builders else None,
+        refresh_seconds=where.refresh_seconds,
+        stored_names=where.stored_branches,
+    )
+
+
+def sample_farm(
+    config: Config, reactor: Any, scheduler: PooledDatabase, status: PooledDatabase
+) -> SampleFarm:
+    """Make the sample farm over its two databases."""
+    sample = config.sample
+    return SampleFarm(
+        reactor,
+        config.service.data,
+        scheduler=scheduler,
+        status=status,
+        seed=sample.seed,
+        size=Size(builds=sample.builds, days=sample.days),
+        settings=Settings(seed=sample.seed, slaves=SAMPLE_SLAVES),
+        push_seconds=sample.push_seconds,
+    )
