@@ -153,7 +153,7 @@ def _oldest(documents: Sequence[Node]) -> tuple[float, str] | None:
         error = node["last_error"].text_or_none()
         why = f" ({error})" if error else ""
         if age is not None:
-            ages.append((age, f"{name} was read {duration(age)} ago{why}"))
+            ages.append((age, f"document {name} was read {duration(age)} ago{why}"))
         elif error:
             raise CheckError(f"the document {name} was never read{why}")
     return max(ages, default=None)
