@@ -47,7 +47,10 @@ def test_output_is_compared_line_by_line_but_for_dots() -> None:
 
 
 def test_a_comment_belongs_to_the_block_after_it_alone() -> None:
-    page = "<!-- answer -->\n```json\n1\n```\n\n```json\n2\n```\n\n<!-- output -->\ntext\n\n```text\n3\n```\n"
+    page = (
+        "<!-- answer -->\n```json\n1\n```\n\n```json\n2\n```\n\n"
+        "<!-- output -->\ntext\n\n```text\n3\n```\n"
+    )
     assert [b.marks for b in blocks_of(ROOT / "p.md", page)] == [{"answer": ""}, {}, {}]
 
 
