@@ -103,7 +103,8 @@ def pip(arguments: Sequence[str]) -> int:
         known = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
         for extra in (place[2] or "").split(","):
             need(not extra or f'"{extra}": [' in known, f"no extra {extra}")
-        ours = place[1] == "buildapi" or place[1].endswith(".whl") or Path(place[1]).exists()
+        named = re.search(rf'"{re.escape(place[1])}[<>=\[]', known) is not None
+        ours = named or place[1].endswith(".whl") or Path(place[1]).exists()
         need(ours, f"pip install {what}: not there")
     return 0
 

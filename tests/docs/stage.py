@@ -181,6 +181,9 @@ def _scene(folder: Path, stage: Stage) -> None:
         for name, text in stage.directory.items():
             (folder / place / name).write_text(text)
     _programs(folder / "bin")
+    (folder / "root/opt/buildapi/bin").mkdir(parents=True)
+    for entry in (folder / "bin").iterdir():
+        (folder / "root/opt/buildapi/bin" / entry.name).symlink_to(entry)
     (folder / "here" / "dist").mkdir()
     (folder / "here" / "dist" / "buildapi-0-py3-none-any.whl").touch()
     (folder / "here" / ".venv").mkdir()
