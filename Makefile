@@ -14,7 +14,7 @@ export PYTHON
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types services dist clean
+.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types services dist man clean
 
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
@@ -22,6 +22,7 @@ help:
 	@echo "make fast       tests that need nothing but Python"
 	@echo "make check      what CI runs: formatting, lint, types, fast tests on 3.12 and 3.13, all tests"
 	@echo "make format     format the code and repair what lint can repair"
+	@echo "make man        write the manual pages in docs/man from the commands"
 	@echo "make services   install the servers and gcc that the tests start (Debian, Ubuntu)"
 	@echo "make dist       build the wheel and the source archive into dist/"
 	@echo "make clean      remove virtual environments and caches; data stays"
@@ -94,6 +95,10 @@ check:
 	@.ci/timed "fast tests on 3.13" $(MAKE) --no-print-directory fast-3.13
 	@echo "== all tests on $$($(VENV)/bin/python --version)"
 	@$(MAKE) --no-print-directory test
+
+man: $(VENV)/.installed
+	@rm -f docs/man/*.1
+	@$(VENV)/bin/buildapi man --write docs/man
 
 services:
 	@.ci/services

@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION: dict[str, str] = {}
 exec((HERE / "buildapi" / "__init__.py").read_text(encoding="utf-8"), VERSION)
+MAN = [path.relative_to(HERE) for path in HERE.glob("docs/man/*.1")]
 
 setup(
     name="buildapi",
@@ -26,6 +27,7 @@ setup(
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
         "buildapi.web": ["templates/*.html", "static/*"],
     },
+    data_files=[("share/man/man1", sorted(map(str, MAN)))],
     entry_points={
         "console_scripts": [
             "buildapi = buildapi.command:root",

@@ -12,27 +12,46 @@ from datetime import UTC, datetime
 
 import click
 
+from buildapi.cli import reading
+from buildapi.cli.account import token, whoami
+from buildapi.cli.completion import completion
+from buildapi.cli.connection import connection
+from buildapi.cli.jobrequests import cancel, cancel_rev, new, prioritize, rebuild
+from buildapi.cli.jobs import job, jobs
 from buildapi.cli.l10n import l10n_report
 from buildapi.cli.mailwaittimes import mail_waittimes
+from buildapi.cli.man import man
 from buildapi.cli.names import names
 from buildapi.cli.progress import progress_on
+from buildapi.cli.sample import sample
+from buildapi.cli.status import status
 from buildapi.config import Config
 from buildapi.model.dumps import Window
 from buildapi.operating import CONFIG, check_config, db
 from buildapi.reports.dumps import DAY, HOUR, window
 
-COMMANDS: Sequence[click.Command] = (l10n_report, mail_waittimes, names)
+ASKING = (reading.branches, reading.builds, reading.rev, reading.is_done, reading.pending)
+MORE = (reading.running, reading.waittimes, jobs, job, names, status)
+ACTING = (rebuild, cancel, cancel_rev, prioritize, new, token, whoami)
+COMMANDS: Sequence[click.Command] = (
+    *(*ASKING, *MORE, *ACTING),
+    *(l10n_report, mail_waittimes, completion, man, sample),
+)
 """The commands that need no database."""
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 @click.group(context_settings=HELP)
+@connection
 @click.version_option(package_name="buildapi", prog_name="buildapi")
 def root() -> None:
-    """See what a Buildbot farm does; dump it, report on it.
+    """See what a Buildbot farm does and act on it; dump it, report on it.
 
-    Exit codes: 0 done, 1 failed, 2 wrong command line.
+    Options of the connection stand before or after the name of a command.
+
+    Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not finished, 4 not
+    allowed, 5 not found, 6 service unavailable.
     """
 
 

@@ -7,26 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-import httpx
 
-from buildapi.cli import values
+from buildapi.cli.client import Client
+from buildapi.cli.connection import connected
+from buildapi.cli.exits import FAILED, Failure, Refused
+from buildapi.cli.text import printable
 
 REPORT = "/reports/names"
 SECONDS = 180
 
 
 @click.command()
-@click.option(
-    "-u",
-    "--url",
-    type=values.url,
-    metavar="URL",
-    envvar="BUILDAPI_URL",
-    default="http://localhost:8010",
-    show_default=True,
-    show_envvar=True,
-    help="Where the service is.",
-)
 @click.option(
     "--hours",
     type=click.IntRange(1, 9600),
@@ -35,9 +26,10 @@ SECONDS = 180
     help="Of how long until now.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what the service answers.")
-def names(*, url: str, hours: int, as_json: bool) -> None:
+@connected
+def names(*, client: Client, hours: int, as_json: bool) -> None:
     """List names of builders and slaves that no rule of the classification matches."""
-    document = _asked(url, hours)
+    document = _asked(client, hours)
     if as_json:
         click.echo(json.dumps(document, indent=2, sort_keys=True))
         return
@@ -49,17 +41,18 @@ def names(*, url: str, hours: int, as_json: bool) -> None:
     click.echo(f"{count} of {total} names are without a rule", err=True)
 
 
-def _asked(url: str, hours: int) -> Mapping[str, Any]:
-    """Ask for the report; :raises click.ClickException: there is none."""
+def _asked(client: Client, hours: int) -> Mapping[str, Any]:
+    """Ask for the report; :raises Failure: there is none, with the code 1 it always had."""
+    where = f"{client.settings.url}{REPORT}"
+    patient = max(SECONDS - client.settings.timeout, 0)
     try:
-        answer = httpx.get(url + REPORT, params={"format": "json", "hours": hours}, timeout=SECONDS)
-        document = answer.json()
-    except (httpx.HTTPError, ValueError) as e:
-        raise click.ClickException(f"{url}{REPORT}: {printable(str(e) or type(e).__name__)}") from e
-    if answer.status_code != httpx.codes.OK or not _is_report(document):
-        said = document.get("msg", "") if isinstance(document, dict) else ""
-        status = f"{answer.status_code} {printable(str(said))}".strip()
-        raise click.ClickException(f"{url}{REPORT} answered {status}")
+        document = client.get("reports", "names", patience=patient, format="json", hours=hours)
+    except Refused as e:
+        raise Failure(f"{where} answered {e.status} {e.said}".strip()) from e
+    except Failure as e:
+        raise Failure(f"{where}: {e.message}", FAILED) from e
+    if not _is_report(document):
+        raise Failure(f"{where} answered 200 with something else")
     found: Mapping[str, Any] = document
     return found
 
@@ -75,8 +68,3 @@ def _is_report(document: Any) -> bool:
 
 def _lists(document: Mapping[str, Any]) -> Sequence[Any]:
     return list(document["unmatched"].values())
-
-
-def printable(text: Any) -> str:
-    """Write a text so that a terminal shows it, and does nothing else."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 SMTP_PORT = 25
+KEY_MAX = 255
 
 
 def zone(text: str) -> zoneinfo.ZoneInfo:
@@ -50,3 +51,33 @@ def url(text: str) -> str:
     if not good or not text.isprintable():
         raise click.BadParameter(f"{text!r} is no http or https URL")
     return text.rstrip("/")
+
+
+def service(text: str) -> str:
+    """Take the address of a service: one without user, query and fragment."""
+    taken = url(text)
+    parts = urlsplit(taken)
+    try:
+        _ = parts.port
+    except ValueError as e:
+        raise click.BadParameter(f"{text!r} has no port that there can be") from e
+    if parts.username is not None:
+        raise click.BadParameter("a URL holds no user or password: see --user and --password-file")
+    if parts.query or parts.fragment:
+        raise click.BadParameter(f"{text!r} is no address of a service: leave out ? and #")
+    return taken
+
+
+def key(text: str) -> str:
+    """Take an Idempotency-Key."""
+    if not 0 < len(text) <= KEY_MAX or not text.isascii() or not text.isprintable():
+        raise click.BadParameter(f"a key is 1 to {KEY_MAX} printable ASCII characters")
+    return text
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Take NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise click.BadParameter(f"{text!r} is no NAME=VALUE")
+    return name, value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,10 +27,21 @@ class Done:
     err: str
 
 
-def buildapi(*arguments: str | Path, folder: Path | None = None) -> Done:
+def buildapi(
+    *arguments: str | Path,
+    folder: Path | None = None,
+    given: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Done:
     """Run the command to its end."""
     done = subprocess.run(
-        [COMMAND, *map(str, arguments)], cwd=folder, capture_output=True, timeout=60, check=False
+        [COMMAND, *map(str, arguments)],
+        cwd=folder,
+        input=given.encode(),
+        env=None if environment is None else {**os.environ, **environment},
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())
 

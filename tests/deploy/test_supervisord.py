@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import URLError
 
 from tests.deploy.samples import sample
 from tests.e2e.service import Client, toml
+from tests.patience import eventually
 from tests.services.mariadb import free_port
 
 MAIN = """\
@@ -64,7 +66,7 @@ def test_all_programs_run_and_are_ended(tmp_path: Path) -> None:
             "buildapi-agent",
         }
         for port in ports.values():
-            assert Client(f"http://127.0.0.1:{port}").get("/self-serve/branches").status == 200
+            eventually(lambda port=port: served(port), bool, seconds=60)
         assert control(conf, "restart", "buildapi-api:1").returncode == 0
         assert "buildapi-api:1                   RUNNING" in control(conf, "status").stdout
     finally:
@@ -74,6 +76,14 @@ def test_all_programs_run_and_are_ended(tmp_path: Path) -> None:
     assert "SIGKILL" not in log
     for name in ("api-1", "api-2", "agent"):
         assert "stopped broker" in (tmp_path / f"{name}.log").read_text()
+
+
+def served(port: int) -> bool:
+    """Tell whether it answers: supervisord calls a process running before its port is open."""
+    try:
+        return Client(f"http://127.0.0.1:{port}").get("/self-serve/branches").status == 200
+    except URLError:
+        return False
 
 
 def control(conf: str, *words: str) -> subprocess.CompletedProcess[str]:

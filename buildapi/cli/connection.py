@@ -1,0 +1,100 @@
+"""The options of the connection, which every command that asks the service has."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import click
+
+from buildapi.cli import values
+from buildapi.cli.client import Client
+from buildapi.cli.settings import Settings, place, read_settings
+
+GIVEN = "buildapi.connection"
+COMPLETION_SECONDS = 1.0
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Remember an option; what stands after the sub-command comes later and counts."""
+    given = context.meta.setdefault(GIVEN, {})
+    if value not in (None, False):
+        given[option.name] = value
+
+
+def _option(*names: str, **settings: Any) -> Any:
+    return click.option(*names, expose_value=False, callback=_keep, **settings)
+
+
+OPTIONS = (
+    _option(
+        "-u",
+        "--url",
+        type=values.service,
+        metavar="URL",
+        help="Where the service is. Default: BUILDAPI_URL, the client file, http://localhost:8010.",
+    ),
+    _option(
+        "--client-config",
+        metavar="FILE",
+        help="The client file. Default: BUILDAPI_CLIENT_CONFIG, ~/.config/buildapi/client.toml,"
+        " /etc/buildapi/client.toml.",
+    ),
+    _option("--token-file", metavar="FILE", help="Where the API token is; - for standard input."),
+    _option("--user", metavar="NAME", help="Sign in at the proxy with Basic authentication."),
+    _option(
+        "--password-file", metavar="FILE", help="The password of --user; - for standard input."
+    ),
+    _option(
+        "--cookie", metavar="NAME", help="The cookie of the proxy, where the file has several."
+    ),
+    _option("--cookie-file", metavar="FILE", help="A cookie jar, or a file with name=value."),
+    _option("--ca", metavar="FILE", help="Certificates to trust in place of the system's."),
+    _option("--timeout", type=click.FloatRange(0.1, 3600), help="Seconds to wait for an answer."),
+    _option("--insecure-http", is_flag=True, help="Send secrets over plain http, too."),
+)
+
+
+def connection(function: Any) -> Any:
+    """Add the options of the connection."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def client_of(context: click.Context, **changes: Any) -> Client:
+    """Make the client that the options ask for; ``changes`` are those to its settings."""
+    settings = read_settings(context.meta.get(GIVEN, {}))
+    client = Client(attrs.evolve(settings, **changes))
+    context.call_on_close(client.close)
+    return client
+
+
+def connected(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the connection, and hand the command its ``client``."""
+
+    @connection
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(context: click.Context, /, **given: Any) -> None:
+        function(client=client_of(context), **given)
+
+    result: Callable[..., None] = wrapped
+    return result
+
+
+def branch_names(context: click.Context, _param: click.Parameter, begun: str) -> Sequence[str]:
+    """Complete the name of a branch, or nothing: a shell must not wait, nor show errors."""
+    try:
+        url, _ = place(context.meta.get(GIVEN, {}))
+        client = Client(Settings(url, timeout=COMPLETION_SECONDS))
+        context.call_on_close(client.close)
+        return [name for name in client.get("self-serve", "branches") if name.startswith(begun)]
+    except Exception:
+        return []
+
+
+branch = click.argument("branch", shell_complete=branch_names)
+"""The argument that names a branch."""

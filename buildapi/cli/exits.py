@@ -1,0 +1,59 @@
+"""How commands end: exit codes, and the failure that carries one."""
+
+from __future__ import annotations
+
+import click
+
+from buildapi.cli.text import printable
+
+DONE, FAILED, WRONG, UNFINISHED, FORBIDDEN, MISSING, UNAVAILABLE = range(7)
+
+CODES = (
+    (DONE, "done"),
+    (FAILED, "failed: the service refused, the job failed, a build of the revision failed"),
+    (WRONG, "wrong command line or configuration"),
+    (UNFINISHED, "not finished: a revision that is not done, or --wait ran out"),
+    (FORBIDDEN, "not allowed"),
+    (MISSING, "not found"),
+    (UNAVAILABLE, "the service is unavailable: no connection, 503, or no answer in time"),
+)
+"""Each exit code and what it says."""
+
+
+class Failure(click.ClickException):
+    """A command cannot do what it was asked; its message is safe to show on a terminal."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(printable(message))
+        self.code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click has it as a class variable
+        """Tell click how to end."""
+        return self.code
+
+
+class Refused(Failure):
+    """The service answered with another status than was hoped for, and said why."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(
+            f"{said} ({status})" if said else f"the service answered {status}", of_status(status)
+        )
+        self.status, self.said = status, said
+
+
+def of_status(status: int) -> int:
+    """Give the exit code that an HTTP status of a refusal means."""
+    return STATUSES.get(status, FAILED)
+
+
+STATUSES = {
+    401: FORBIDDEN,
+    403: FORBIDDEN,
+    404: MISSING,
+    429: UNAVAILABLE,
+    502: UNAVAILABLE,
+    503: UNAVAILABLE,
+    504: UNAVAILABLE,
+}

@@ -1,0 +1,287 @@
+"""What changes something: ``rebuild``, ``cancel``, ``cancel-rev``, ``prioritize``, ``new``."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import click
+
+from buildapi.cli import shapes, values
+from buildapi.cli.client import Client, address
+from buildapi.cli.connection import branch, connected
+from buildapi.cli.exits import FAILED, Failure, of_status
+from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.waiting import finished, waiting
+
+BATCH_MAX = 500
+
+
+@attrs.frozen
+class Ask:
+    """One job request."""
+
+    method: str
+    path: Sequence[str]
+    body: Mapping[str, Any]
+
+
+@attrs.frozen
+class Sender:
+    """Send job requests, and tell what came of them."""
+
+    client: Client
+    out: Output
+    key: str
+    dry_run: bool
+    wait: float | None
+
+    def send(self, asks: Sequence[Ask]) -> None:
+        """Send one, or several at once; end with the code of the first that went wrong."""
+        if len(asks) > BATCH_MAX:
+            raise click.UsageError(f"at most {BATCH_MAX} at once")
+        if len(asks) == 1:
+            document = self._one(asks[0])
+            code = self._tell(document)
+            if self.out.as_json:
+                self.out.json(document)
+        else:
+            code = self._several(asks)
+        if code:
+            raise SystemExit(code)
+
+    def _one(self, ask: Ask) -> dict[str, Any]:
+        body = {**ask.body, "dry_run": 1} if self.dry_run else dict(ask.body)
+        sent = self.client.send(ask.method, *ask.path, body=body, key=self.key)
+        return shaped(dict, sent)
+
+    def _several(self, asks: Sequence[Ask]) -> int:
+        entries = [{"method": a.method, "path": address(*a.path), "body": a.body} for a in asks]
+        flag = {"dry_run": 1} if self.dry_run else {}
+        path = ("self-serve", "batch")
+        found = self.client.send("POST", *path, body=entries, key=self.key, **flag)
+        codes = [shaped(self._entry, entry) for entry in found]
+        if self.out.as_json:
+            self.out.json(found)
+        return next((code for code in codes if code), 0)
+
+    def _entry(self, entry: Mapping[str, Any]) -> int:
+        status, body = int(entry["status"]), entry["body"]
+        if status < 300:
+            return self._tell(body)
+        click.echo(f"Error: {Failure(str(body['msg'])).message} ({status})", err=True)
+        return of_status(status)
+
+    def _tell(self, document: dict[str, Any]) -> int:
+        """Say what an answer says; wait for its job where that is asked for."""
+        if not self.out.as_json:
+            self.out.line(shaped(lambda: document["msg"]))
+        if self.dry_run:
+            return self._tell_plan(document)
+        if self.wait is None:
+            return 0
+        try:
+            document["job"] = finished(self.client, shaped(_job_id, document), self.wait, seen=True)
+        except Failure as e:
+            e.show()
+            return e.exit_code
+        job = document["job"]
+        if not self.out.as_json:
+            rows = shaped(shapes.job_items, job)
+            if rows:
+                self.out.rows(shapes.JOB_ITEMS, rows)
+            self.out.line(shaped(shapes.outcome, job))
+        return FAILED if shaped(lambda: job["state"]) == "failed" else 0
+
+    def _tell_plan(self, document: Mapping[str, Any]) -> int:
+        if not self.out.as_json:
+            self.out.rows(("step", "type", "what"), shaped(shapes.plan, document))
+        return FAILED if shaped(lambda: document["plan"]["errors"]) else 0
+
+
+def _job_id(document: Mapping[str, Any]) -> int:
+    return int(document["request_id"])
+
+
+def sending(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what every job request takes, and hand the command its ``sender``."""
+
+    @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+    @waiting
+    @click.option(
+        "--key",
+        type=values.key,
+        metavar="TEXT",
+        help="The Idempotency-Key: the same one again asks for nothing new. Default: a new one.",
+    )
+    @connected
+    @shown
+    @functools.wraps(function)
+    def wrapped(
+        *,
+        client: Client,
+        out: Output,
+        dry_run: bool,
+        wait: float | None,
+        key: str | None,
+        **given: Any,
+    ) -> None:
+        sender = Sender(client, out, key or secrets.token_urlsafe(18), dry_run, wait)
+        function(sender=sender, **given)
+
+    result: Callable[..., None] = wrapped
+    return result
+
+
+ID = click.IntRange(1)
+BUILDS = click.option("--build", "builds", type=ID, multiple=True, help="A build; repeatable.")
+REQUESTS = click.option(
+    "--request", "requests", type=ID, multiple=True, help="A request; repeatable."
+)
+PRIORITY = click.option("--priority", type=int, default=0, show_default=True)
+
+
+def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
+    if not builds and not requests:
+        raise click.UsageError("nothing is named: give --build ID or --request ID")
+
+
+@click.command()
+@branch
+@BUILDS
+@REQUESTS
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How often.")
+@PRIORITY
+@sending
+def rebuild(
+    *,
+    branch: str,
+    builds: Sequence[int],
+    requests: Sequence[int],
+    count: int,
+    priority: int,
+    sender: Sender,
+) -> None:
+    """Build again what builds built or requests asked for on BRANCH."""
+    _some(builds, requests)
+    named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
+    rest = {"count": count, "priority": priority}
+    sender.send([Ask("POST", ("self-serve", branch, k), {f"{k}_id": i, **rest}) for k, i in named])
+
+
+@click.command()
+@branch
+@BUILDS
+@REQUESTS
+@sending
+def cancel(*, branch: str, builds: Sequence[int], requests: Sequence[int], sender: Sender) -> None:
+    """Stop builds, and drop pending requests, of BRANCH."""
+    _some(builds, requests)
+    named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
+    sender.send([Ask("DELETE", ("self-serve", branch, k, str(i)), {}) for k, i in named])
+
+
+@click.command("cancel-rev")
+@branch
+@click.argument("revision")
+@click.option("--only", type=click.Choice(["pending", "running"]), help="Leave the others alone.")
+@click.option("--builder", metavar="PATTERN", multiple=True, help="Only these; repeatable.")
+@click.option("--exclude-builds", is_flag=True, help="Leave builders alone that compile.")
+@click.option("--reason", metavar="TEXT", help="Why; masters show it with the stopped builds.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@sending
+def cancel_rev(
+    *,
+    branch: str,
+    revision: str,
+    only: str | None,
+    builder: Sequence[str],
+    exclude_builds: bool,
+    reason: str | None,
+    yes: bool,
+    sender: Sender,
+) -> None:
+    """Drop all pending requests of REVISION on BRANCH, and stop its running builds.
+
+    On a terminal it is asked first.
+    """
+    given = {"only": only, "builder": list(builder), "reason": reason}
+    body = {k: v for k, v in given.items() if v} | ({"exclude_builds": 1} if exclude_builds else {})
+    ask = Ask("DELETE", ("self-serve", branch, "rev", revision), body)
+    if not yes and not sender.dry_run and sys.stdin.isatty():
+        _confirm(sender, ask, f"{revision} on {branch}")
+    sender.send([ask])
+
+
+def _confirm(sender: Sender, ask: Ask, what: str) -> None:
+    planned = sender.client.send(ask.method, *ask.path, body={**ask.body, "dry_run": 1})
+    dropped, stopped = shaped(shapes.dropped_and_stopped, planned)
+    text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
+    click.confirm(text, abort=True, err=True)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@branch
+@click.argument("request", type=ID)
+@click.argument("priority", type=int)
+@sending
+def prioritize(*, branch: str, request: int, priority: int, sender: Sender) -> None:
+    """Give the pending REQUEST of BRANCH another PRIORITY; higher runs earlier."""
+    path = ("self-serve", branch, "request", str(request))
+    sender.send([Ask("PUT", path, {"priority": priority})])
+
+
+@click.command()
+@branch
+@click.argument("revision")
+@click.option("--pgo", is_flag=True, help="The PGO builds.")
+@click.option("--nightly", is_flag=True, help="The nightly builds.")
+@click.option("--builder", metavar="NAME", help="A build of this builder.")
+@click.option(
+    "--property",
+    "properties",
+    type=values.assignment,
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="With --builder: a property; repeatable.",
+)
+@click.option(
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    help="With --builder: a file of the change; repeatable.",
+)
+@click.option("--priority", type=int, help="Higher runs earlier. Default: 0.")
+@sending
+def new(
+    *,
+    branch: str,
+    revision: str,
+    pgo: bool,
+    nightly: bool,
+    builder: str | None,
+    properties: Sequence[tuple[str, str]],
+    files: Sequence[str],
+    priority: int | None,
+    sender: Sender,
+) -> None:
+    """Ask for new builds at REVISION on BRANCH: those of the schedulers, or what an option says."""
+    if pgo + nightly + (builder is not None) > 1:
+        raise click.UsageError("--pgo, --nightly and --builder do not go together")
+    if builder is None and (properties or files):
+        raise click.UsageError("--property and --file need --builder")
+    if priority is not None and not (pgo or nightly or builder is not None):
+        raise click.UsageError("--priority needs --pgo, --nightly or --builder")
+    rev = ("self-serve", branch, "rev", revision)
+    body: dict[str, Any] = {} if priority is None else {"priority": priority}
+    if builder is None:
+        kind = ("pgo",) if pgo else ("nightly",) if nightly else ()
+        return sender.send([Ask("POST", (*rev, *kind), body)])
+    more = {"properties": dict(properties), "files": list(files)}
+    path = ("self-serve", branch, "builders", builder, revision)
+    return sender.send([Ask("POST", path, {**body, **more})])

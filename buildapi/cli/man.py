@@ -1,0 +1,112 @@
+"""``buildapi man``: manual pages, made from the commands themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from buildapi.cli.exits import CODES, Failure
+
+HELP = ("-h, --help", "Show this message and exit.")
+"""Its names come from the root: a command by itself knows only one of them."""
+
+
+@click.command("man")
+@click.argument("command", nargs=-1)
+@click.option("--write", "folder", type=click.Path(path_type=Path), help="Write all into a folder.")
+@click.pass_context
+def man(context: click.Context, command: Sequence[str], folder: Path | None) -> None:
+    """Print the manual page of COMMAND, or of buildapi, as roff: buildapi man job | man -l -."""
+    root = context.find_root().command
+    found = dict(pages(root))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in found.items():
+            (folder / f"{name}.1").write_text(text, encoding="utf-8")
+        return
+    name = "-".join(("buildapi", *command))
+    if name not in found:
+        raise Failure(f"there is no command {' '.join(command)}", 2)
+    click.echo(found[name], nl=False)
+
+
+def pages(command: click.Command, path: Sequence[str] = ("buildapi",)) -> Iterator[tuple[str, str]]:
+    """Give name and text of the page of a command, then those of its sub-commands."""
+    context = click.Context(command, info_name=" ".join(path), **command.context_settings)
+    yield "-".join(path), page(command, path, context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            sub = command.get_command(context, name)
+            if sub is not None and not sub.hidden:
+                yield from pages(sub, (*path, name))
+
+
+def page(command: click.Command, path: Sequence[str], context: click.Context) -> str:
+    """Write the page of one command."""
+    name, words = "-".join(path), " ".join(path)
+    usage = " ".join(command.collect_usage_pieces(context))
+    short = (command.help or "").strip().split("\n\n")[0]
+    lines = [
+        f'.TH "{roff(name).upper()}" "1" "" "BuildAPI" "User Commands"',
+        ".SH NAME",
+        f"{roff(name)} \\- {roff(_sentence(short))}",
+        ".SH SYNOPSIS",
+        f".B {roff(words)}",
+        roff(usage),
+        ".SH DESCRIPTION",
+        *_paragraphs(command.help or ""),
+        *_options(command, context),
+        *_commands(command, path, context),
+        *_exit_status(command),
+    ]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _sentence(text: str) -> str:
+    joined = " ".join(text.split()).removesuffix(".")
+    return joined[:1].lower() + joined[1:]
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    for number, paragraph in enumerate(text.strip().split("\n\n")):
+        if number:
+            yield ".PP"
+        yield roff(" ".join(paragraph.split()))
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield ".SH OPTIONS"
+    options = (p for p in command.get_params(context) if isinstance(p, click.Option))
+    for param in options:
+        named = "--help" in param.opts
+        record = HELP if named else param.get_help_record(context)
+        if record is not None:
+            yield from (".TP", f"\\fB{roff(record[0])}\\fR", roff(record[1]))
+
+
+def _exit_status(command: click.Command) -> Iterator[str]:
+    """Tell the codes that all commands have, unless this one describes its own."""
+    if "Exit codes:" in (command.help or ""):
+        return
+    yield ".SH EXIT STATUS"
+    for code, said in CODES:
+        yield from (".TP", str(code), roff(said))
+
+
+def _commands(command: click.Command, path: Sequence[str], context: click.Context) -> Iterator[str]:
+    if not isinstance(command, click.Group):
+        return
+    yield ".SH COMMANDS"
+    for name in command.list_commands(context):
+        sub = command.get_command(context, name)
+        if sub is not None and not sub.hidden:
+            page_name = roff("-".join((*path, name)))
+            yield from (".TP", f"\\fB{page_name}\\fR(1)", roff(sub.get_short_help_str(200)))
+
+
+def roff(text: str) -> str:
+    """Write a text so that roff shows it as it is."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    return f"\\&{escaped}" if escaped.startswith(".") else escaped

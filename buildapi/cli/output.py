@@ -1,0 +1,67 @@
+"""What a command prints: tables for people, the JSON of the service for programs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from buildapi.cli.exits import Failure
+from buildapi.cli.text import moment, printable, table
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Output:
+    """Print to standard output; ``as_json``: what the service said, and nothing else."""
+
+    as_json: bool
+    utc: bool
+
+    @property
+    def colour(self) -> bool:
+        """Tell whether colours are wanted: on a terminal, unless NO_COLOR is set."""
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def time(self, seconds: Any) -> str:
+        """Write a time of the service."""
+        return moment(seconds, utc=self.utc)
+
+    def json(self, document: Any) -> None:
+        """Print a document; control characters in it are escaped."""
+        click.echo(json.dumps(document, indent=2))
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        click.echo(printable(text))
+
+    def rows(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Print a table."""
+        click.echo(table(head, rows, colour=self.colour), color=self.colour)
+
+
+def shaped(shape: Callable[..., T], *given: Any) -> T:
+    """Shape an answer; :raises Failure: it is not what BuildAPI answers."""
+    try:
+        return shape(*given)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as e:
+        raise Failure("the answer is not what BuildAPI answers: is the address right?") from e
+
+
+def shown(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--json`` and ``--utc``, and hand the command its ``out``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the JSON of the service.")
+    @click.option("--utc", is_flag=True, help="Show times in UTC. Default: local time.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, as_json: bool, utc: bool, **given: Any) -> None:
+        function(*args, out=Output(as_json, utc), **given)
+
+    return wrapped

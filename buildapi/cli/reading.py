@@ -1,0 +1,231 @@
+"""What is there: branches, builds and requests, whether a revision is done, and wait times."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import click
+
+from buildapi.cli import shapes
+from buildapi.cli.client import Client
+from buildapi.cli.connection import branch, branch_names, connected
+from buildapi.cli.exits import DONE, FAILED, UNFINISHED
+from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.progress import progress_on
+from buildapi.cli.waiting import until, waiting
+
+STATES = ("pending", "running", "success", "warnings", "failure", "exception", "retry")
+
+
+@click.command()
+@connected
+@shown
+def branches(*, client: Client, out: Output) -> None:
+    """List the branches."""
+    document = client.get("self-serve", "branches")
+    if out.as_json:
+        return out.json(document)
+    return out.rows(shapes.BRANCHES, shaped(shapes.branches, document))
+
+
+@click.command()
+@branch
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="A day of the farm's zone.")
+@click.option("--builder", metavar="PATTERN", help="Only builders such as '*talos*'.")
+@click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
+@connected
+@shown
+def builds(
+    *,
+    branch: str,
+    date: datetime | None,
+    builder: str | None,
+    state: str | None,
+    client: Client,
+    out: Output,
+) -> None:
+    """List builds and pending requests of BRANCH, of today unless --date says another day."""
+    day = date and f"{date:%Y-%m-%d}"
+    found = client.get("self-serve", branch, date=day)
+    _print_items(shaped(_selected, found, builder, state), out)
+
+
+@click.command()
+@branch
+@click.argument("revision")
+@click.option("--builder", metavar="PATTERN", help="Only builders such as '*talos*'.")
+@click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
+@connected
+@shown
+def rev(
+    *,
+    branch: str,
+    revision: str,
+    builder: str | None,
+    state: str | None,
+    client: Client,
+    out: Output,
+) -> None:
+    """List builds and pending requests of REVISION on BRANCH."""
+    found = client.get("self-serve", branch, "rev", revision)
+    _print_items(shaped(_selected, found, builder, state), out)
+
+
+def _selected(
+    document: Sequence[Mapping[str, Any]], builder: str | None, state: str | None
+) -> Sequence[Mapping[str, Any]]:
+    return [
+        item
+        for item in document
+        if (builder is None or fnmatchcase(item["buildername"], builder))
+        and (state is None or shapes.state(item) == state)
+    ]
+
+
+def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
+    if out.as_json:
+        return out.json(found)
+    return out.rows(shapes.ITEMS, shaped(shapes.items, found, out.time))
+
+
+# --- is-done
+
+
+@click.command("is-done")
+@branch
+@click.argument("revision")
+@click.option(
+    "--stable-delay",
+    type=click.IntRange(0),
+    default=180,
+    show_default=True,
+    help="Seconds since the last build ended, in which nothing new may have come.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1),
+    default=10,
+    show_default=True,
+    help="Seconds between two looks while waiting.",
+)
+@waiting
+@connected
+@shown
+def is_done(
+    *,
+    branch: str,
+    revision: str,
+    stable_delay: int,
+    every: float,
+    wait: float | None,
+    client: Client,
+    out: Output,
+) -> None:
+    """Tell whether REVISION on BRANCH is done, and whether all of it passed.
+
+    Exit codes: 0 done and passed, 1 done and something failed, 3 not done.
+    """
+    where = ("self-serve", branch, "rev", revision)
+    latest: dict[str, Any] = {}
+
+    def look(_left: float) -> Mapping[str, Any] | None:
+        latest.update(shaped(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
+        done = shaped(lambda: latest["job_complete"])
+        if not done and wait:
+            _show_ended(client, where, show)
+        return latest if done else None
+
+    with progress_on(sys.stderr, revision[: shapes.REVISION]) as show:
+        until(client, time.monotonic() + (wait or 0), look, every)
+    complete, passed = shaped(lambda: (latest["job_complete"], latest["job_passed"]))
+    if out.as_json:
+        out.json(latest)
+    else:
+        out.line(_verdict(complete, passed))
+    raise SystemExit(UNFINISHED if not complete else DONE if passed else FAILED)
+
+
+def _show_ended(client: Client, where: Sequence[str], show: Callable[[int, int], None]) -> None:
+    if not sys.stderr.isatty():
+        return
+    found = client.get(*where)
+    show(shaped(shapes.ended, found), len(found))
+
+
+def _verdict(complete: bool, passed: bool) -> str:
+    if not complete:
+        return "not done"
+    return "done, all passed" if passed else "done, something failed"
+
+
+# --- the farm
+
+
+def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: int | None) -> None:
+    document = client.get(name, branch=list(branch) or None, limit=limit)
+    if out.as_json:
+        return out.json(document)
+    return out.rows(
+        (*shapes.FARM[:-1], {"pending": "waits", "running": "runs"}[name]),
+        shaped(shapes.farm, document, name, out.time, time.time()),
+    )
+
+
+LIMIT = click.option("--limit", type=click.IntRange(1), help="At most so many.")
+
+
+@click.command()
+@click.argument("branch", nargs=-1, shell_complete=branch_names)
+@LIMIT
+@connected
+@shown
+def pending(*, branch: Sequence[str], limit: int | None, client: Client, out: Output) -> None:
+    """List requests that wait on the whole farm, or of each BRANCH."""
+    _farm("pending", client, out, branch, limit)
+
+
+@click.command()
+@click.argument("branch", nargs=-1, shell_complete=branch_names)
+@LIMIT
+@connected
+@shown
+def running(*, branch: Sequence[str], limit: int | None, client: Client, out: Output) -> None:
+    """List builds that run on the whole farm, or of each BRANCH."""
+    _farm("running", client, out, branch, limit)
+
+
+@click.command()
+@click.argument("pool", default="buildpool")
+@click.option("--start", "starttime", type=int, help="Epoch seconds. Default: a day ago.")
+@click.option("--end", "endtime", type=int, help="Epoch seconds. Default: now.")
+@click.option("--minutes-per-block", "mpb", type=click.IntRange(1), help="Width of a column.")
+@connected
+@shown
+def waittimes(
+    *,
+    pool: str,
+    starttime: int | None,
+    endtime: int | None,
+    mpb: int | None,
+    client: Client,
+    out: Output,
+) -> None:
+    """Show how long requests of POOL waited: how many per platform and block of minutes."""
+    asked: dict[str, Any] = {"starttime": starttime, "endtime": endtime, "mpb": mpb}
+    document = client.get("reports", "waittimes", pool, format="json", **asked)
+    if out.as_json:
+        return out.json(document)
+    head, rows = shaped(shapes.waittimes, document)
+    out.line(shaped(_between, document, out))
+    return out.rows(head, rows)
+
+
+def _between(document: Mapping[str, Any], out: Output) -> str:
+    begin, end = out.time(document["starttime"]), out.time(document["endtime"])
+    still = len(document["waiting"])
+    return f"pool {document['pool']} from {begin} to {end}: {document['total']} began, {still} wait"

@@ -1,0 +1,262 @@
+"""Where the service is and who asks: options, environment, and the client's own file."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from http.cookiejar import LoadError, MozillaCookieJar
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+import click
+
+from buildapi.cli import values
+from buildapi.cli.exits import WRONG, Failure
+
+DEFAULT_URL = "http://localhost:8010"
+TIMEOUT = 30.0
+SECRET_MAX = 64 * 1024
+ETC = Path("/etc/buildapi/client.toml")
+KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "url": str,
+    "token": str,
+    "token_file": str,
+    "user": str,
+    "password_file": str,
+    "cookie": str,
+    "cookie_file": str,
+    "ca": str,
+    "timeout": (int, float),
+}
+FILES = ("token_file", "password_file", "cookie_file", "ca")
+
+
+@attrs.frozen
+class Settings:
+    """How to reach the service; secrets are not shown by ``repr``."""
+
+    url: str
+    timeout: float = TIMEOUT
+    ca: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+    user: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+    cookie: str | None = attrs.field(default=None, repr=False)
+    token_file: Path = attrs.field(factory=lambda: folder() / "token")
+
+    @property
+    def has_secret(self) -> bool:
+        """Tell whether anything secret would be sent."""
+        return any((self.token, self.password, self.cookie))
+
+
+def folder() -> Path:
+    """Give the folder of the user's own settings."""
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "buildapi"
+
+
+def read_settings(given: Mapping[str, Any]) -> Settings:
+    """Put together options, environment and client file.
+
+    :raises Failure: something in them is wrong, or a secret would travel unencrypted.
+    """
+    chosen, file = place(given)
+    own = file
+    if "url" in file and origin(chosen) != origin(file["url"]):
+        own = {key: file[key] for key in ("timeout",) if key in file}
+    settings = _with_secrets(chosen, given, own)
+    if settings.has_secret and not given.get("insecure_http") and not is_private(chosen):
+        raise Failure(
+            f"{chosen} is not encrypted: no token, password or cookie is sent there without"
+            " --insecure-http",
+            WRONG,
+        )
+    return settings
+
+
+def place(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Give the address of the service, and what the client file says; reads no secret."""
+    path = _client_file(given.get("client_config"))
+    file = {} if path is None else _read(path)
+    url = given.get("url") or _url(os.environ.get("BUILDAPI_URL"), "BUILDAPI_URL")
+    return url or _url(file.get("url"), f"{path}: url") or DEFAULT_URL, file
+
+
+def _with_secrets(url: str, given: Mapping[str, Any], file: Mapping[str, Any]) -> Settings:
+    user = given.get("user") or file.get("user")
+    password_file = given.get("password_file") or file.get("password_file")
+    token_file = given.get("token_file") or file.get("token_file") or str(folder() / "token")
+    cookie_file = given.get("cookie_file") or file.get("cookie_file")
+    return Settings(
+        url=url,
+        timeout=float(given.get("timeout") or file.get("timeout") or TIMEOUT),
+        ca=given.get("ca") or file.get("ca"),
+        token=_token(url, given, file, token_file),
+        user=user,
+        password=_password(user, password_file),
+        cookie=cookie_file and _cookie(cookie_file, given.get("cookie") or file.get("cookie"), url),
+        token_file=Path(token_file),
+    )
+
+
+# --- the client's file
+
+
+def _client_file(given: str | None) -> Path | None:
+    named = given or os.environ.get("BUILDAPI_CLIENT_CONFIG")
+    if named:
+        return Path(named)
+    return next((p for p in (folder() / "client.toml", ETC) if p.is_file()), None)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "it is not TOML"
+        raise Failure(f"{path}: {reason}", WRONG) from None  # TOML errors may quote a secret
+    for key, value in found.items():
+        _check(path, key, value)
+    if "token" in found:
+        _warn_if_open(path)
+    beside = {
+        key: str(path.parent / Path(found[key]).expanduser()) for key in FILES if key in found
+    }
+    return {**found, **beside}
+
+
+def _check(path: Path, key: str, value: Any) -> None:
+    if key not in KEYS:
+        raise Failure(f"{path}: {key} is unknown; allowed are {', '.join(KEYS)}", WRONG)
+    if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+        kind = "a number" if key == "timeout" else "a text"
+        raise Failure(f"{path}: {key} is not {kind}", WRONG)
+    number: Any = value  # isinstance made it an object
+    if key == "timeout" and not 0 < number <= 3600:
+        raise Failure(f"{path}: timeout is not above 0 and up to 3600 seconds", WRONG)
+
+
+def _url(text: str | None, where: str) -> str | None:
+    if not text:
+        return None
+    try:
+        return values.service(text)
+    except click.BadParameter as e:
+        raise Failure(f"{where}: {e.message}", WRONG) from e
+
+
+# --- secrets
+
+
+def _token(
+    url: str, given: Mapping[str, Any], file: Mapping[str, Any], token_file: str
+) -> str | None:
+    if not given.get("token_file"):
+        if os.environ.get("BUILDAPI_TOKEN"):
+            return _sendable(os.environ["BUILDAPI_TOKEN"].strip(), "BUILDAPI_TOKEN")
+        if file.get("token"):
+            return _sendable(file["token"], "token of the client file")
+        if not Path(token_file).is_file() and not file.get("token_file"):
+            return None
+        if not Path(token_file).exists():  # "token create --save" is about to write it
+            return None
+    words = secret(token_file).split()
+    if len(words) > 1 and origin(words[1]) != origin(url):
+        return None
+    return _sendable(words[0], token_file) if words else None
+
+
+def _password(user: str | None, path: str | None) -> str | None:
+    if user is None:
+        return None
+    if path:
+        return secret(path).rstrip("\r\n")
+    if sys.stdin.isatty():
+        asked: str = click.prompt(f"Password of {user}", hide_input=True, err=True)
+        return asked
+    raise Failure(f"the password of {user} is asked for: give --password-file", WRONG)
+
+
+def secret(path: str) -> str:
+    """Read a secret from a file, or with ``-`` from standard input."""
+    try:
+        if path == "-":
+            return sys.stdin.read(SECRET_MAX)
+        _warn_if_open(Path(path))
+        with Path(path).open(encoding="utf-8") as file:
+            return file.read(SECRET_MAX)
+    except (OSError, ValueError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
+        raise Failure(f"{path}: {reason}", WRONG) from None
+
+
+def _warn_if_open(path: Path) -> None:
+    if path.exists() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        click.echo(f"buildapi: {path} holds a secret and is readable by others", err=True)
+
+
+def _sendable(text: str, where: str) -> str:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise Failure(f"{where}: what is there is no token", WRONG)
+    return text
+
+
+def _cookie(path: str, name: str | None, url: str) -> str:
+    """Read the cookie of a proxy; give ``name=value``."""
+    text = secret(path).strip()
+    if path != "-" and ("\t" in text or text.startswith("#")):
+        text = _of_jar(path, name, url)
+    found, equals, value = text.partition("=")
+    if not equals or not value or "\n" in text or not text.isascii() or not text.isprintable():
+        raise Failure(f"{path}: neither name=value nor a cookie jar", WRONG)
+    if name is not None and found != name:
+        raise Failure(f"{path}: there is no cookie {name}", WRONG)
+    return text
+
+
+def _of_jar(path: str, name: str | None, url: str) -> str:
+    jar = MozillaCookieJar()
+    try:
+        jar.load(path, ignore_discard=True)
+    except (LoadError, OSError):
+        raise Failure(f"{path}: it is no cookie jar", WRONG) from None
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    fitting = [
+        f"{c.name}={c.value}"
+        for c in jar
+        if (host == c.domain.lstrip(".") or (c.domain[:1] == "." and host.endswith(c.domain)))
+        and (name is None or c.name == name)
+        and (not c.secure or parts.scheme == "https")
+    ]
+    if len(fitting) != 1:
+        raise Failure(f"{path}: {len(fitting)} cookies are for {host}; cookie names one", WRONG)
+    return fitting[0]
+
+
+def origin(url: str) -> Sequence[Any]:
+    """Give scheme, host and port of an address; :raises Failure: it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError as e:
+        raise Failure("a URL cannot be read", WRONG) from e
+    return parts.scheme, parts.hostname, port
+
+
+def is_private(url: str) -> bool:
+    """Tell whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,164 @@
+"""Rows of tables from what the service answers: pure functions of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from buildapi.cli.text import lasting
+from buildapi.model.reporting import FIRST_WORD
+
+Row = Sequence[Any]
+Time = Callable[[Any], str]
+REVISION = 12
+
+BRANCHES = ("branch", "kind", "repository")
+ITEMS = ("what", "id", "builder", "revision", "state", "since", "took", "priority")
+JOBS = ("job", "state", "action", "who", "when", "finished", "what")
+FARM = ("branch", "revision", "id", "builder", "since", "waits")
+JOB_ITEMS = ("state", "what", "id", "detail")
+
+
+def branches(document: Mapping[str, Any]) -> Sequence[Row]:
+    """List the branches."""
+    return [(name, b.get("repo_type"), b.get("repo")) for name, b in sorted(document.items())]
+
+
+def items(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
+    """List builds and pending requests, in the order of the service."""
+    return [_build(i, time) if "build_id" in i else _request(i, time) for i in document]
+
+
+def _build(item: Mapping[str, Any], time: Time) -> Row:
+    took = None if item["endtime"] is None else lasting(item["endtime"] - item["starttime"])
+    revision = (item["revision"] or "")[:REVISION]
+    name = item["buildername"]
+    return (
+        "build",
+        item["build_id"],
+        name,
+        revision,
+        state(item),
+        time(item["starttime"]),
+        took,
+        None,
+    )
+
+
+def _request(item: Mapping[str, Any], time: Time) -> Row:
+    revision, since = (item["revision"] or "")[:REVISION], time(item["submittime"])
+    name, rank = item["buildername"], item["priority"]
+    return "request", item["request_id"], name, revision, state(item), since, None, rank
+
+
+def state(item: Mapping[str, Any]) -> str:
+    """Name the state of a build or a pending request in one word."""
+    if "build_id" not in item:
+        return "complete" if item.get("complete") else "pending"
+    if item["endtime"] is None:
+        return "running"
+    status = item["status"]
+    return "ended" if status is None else FIRST_WORD.get(status, str(status))
+
+
+def ended(document: Sequence[Mapping[str, Any]]) -> int:
+    """Count what of a revision has come to its end."""
+    return sum(state(item) not in ("pending", "running") for item in document)
+
+
+def jobs(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
+    """List job requests."""
+    return [
+        (
+            job["id"],
+            job["state"],
+            job["action"],
+            job["who"],
+            time(job["when"]),
+            time(job["completed_at"]),
+            what(job["what"]),
+        )
+        for job in document
+    ]
+
+
+def what(asked: Any) -> str:
+    """Write the parameters of a job request in one line."""
+    if not isinstance(asked, Mapping):
+        return str(asked)
+    return " ".join(f"{k}={v}" for k, v in asked.items() if v not in (None, "", [], {}))
+
+
+def job_items(job: Mapping[str, Any]) -> Sequence[Row]:
+    """List what a job did."""
+    return [(i["state"], *_thing(i), i.get("detail")) for i in job["items"] or ()]
+
+
+def _thing(item: Mapping[str, Any]) -> tuple[str, Any]:
+    for name in ("build_id", "request_id", "master", "buildset_id"):
+        if item.get(name) is not None:
+            return name.removesuffix("_id"), item[name]
+    return "", None
+
+
+def outcome(job: Mapping[str, Any]) -> str:
+    """Say in one line what came of a job."""
+    body = (job["complete_data"] or {}).get("body") or {}
+    msg = body.get("msg") if isinstance(body, Mapping) else None
+    return f"job {job['id']} is {job['state']}" + (f": {msg}" if msg else "")
+
+
+def plan(document: Mapping[str, Any]) -> Sequence[Row]:
+    """List what a job request would do: writes first, then pokes at masters."""
+    wanted = document["plan"]
+    writes = [("write", w["type"], what(_without_type(w))) for w in wanted["writes"]]
+    return [*writes, *(("poke", p["type"], what(_without_type(p))) for p in wanted["pokes"])]
+
+
+def _without_type(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {k: v for k, v in step.items() if k not in ("type", "properties", "build")}
+
+
+def dropped_and_stopped(document: Mapping[str, Any]) -> tuple[int, int]:
+    """Count the requests that a plan drops and the builds that it stops."""
+    wanted = document["plan"]
+    dropped = {b for w in wanted["writes"] for b in w.get("brids", ())}
+    stopped = {p["build_id"] for p in wanted["pokes"] if p["type"] == "StopBuild"}
+    return len(dropped), len(stopped)
+
+
+def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequence[Row]:
+    """List what waits (``pending``) or runs (``running``) on the farm, oldest first."""
+    began = {"pending": "submitted_at", "running": "start_time"}[name]
+    found = sorted(_leaves(document[name]), key=lambda leaf: leaf[2][began] or 0)
+    return [
+        (
+            branch,
+            revision[:REVISION],
+            thing["id"],
+            thing["buildername"],
+            time(thing[began]),
+            thing[began] and lasting(now - thing[began]),
+        )
+        for branch, revision, thing in found
+    ]
+
+
+def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for branch, revisions in tree.items():
+        for revision, things in revisions.items():
+            yield from ((branch, revision, thing) for thing in things)
+
+
+def waittimes(document: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Row]]:
+    """Give heads and rows of a wait-time report: platforms by how long they waited."""
+    blocks = sorted(document["wt"], key=int)
+    head = ("platform", "total", *(f"{b} min" for b in blocks), "median", "90 %")
+    platforms = sorted(document["platforms"].items())
+    return head, [_waits(n, p, blocks) for n, p in [*platforms, ("all", document)]]
+
+
+def _waits(name: str, part: Mapping[str, Any], blocks: Sequence[str]) -> Row:
+    counts = [part["wt"].get(block, {}).get("total", 0) for block in blocks]
+    percent = part.get("percentiles") or {}
+    return name, part["total"], *counts, percent.get("50"), percent.get("90")

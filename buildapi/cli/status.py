@@ -1,0 +1,109 @@
+"""``buildapi status``: how the service and its parts are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from buildapi.cli.client import Client
+from buildapi.cli.connection import connected
+from buildapi.cli.exits import FAILED
+from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.text import lasting
+
+HEAD = ("part", "state", "detail")
+AGENTS = ("agent", "state", "beat", "in hand", "jobs")
+
+
+@click.command()
+@connected
+@shown
+def status(*, client: Client, out: Output) -> None:
+    """Show how the service is; any state but OK is exit code 1."""
+    document = client.get("status", format="json")
+    state = shaped(lambda: str(document["status"]))
+    if out.as_json:
+        out.json(document)
+    else:
+        _tell(document, state, out)
+    if state != "OK":
+        raise SystemExit(FAILED)
+
+
+def _tell(document: Mapping[str, Any], state: str, out: Output) -> None:
+    process = shaped(lambda: document["process"])
+    reasons = ", ".join(shaped(lambda: list(map(str, document["reasons"]))))
+    out.line(f"{state}{f': {reasons}' if reasons else ''}")
+    out.line(
+        shaped(
+            lambda: (
+                f"{process['name']} ({', '.join(process['roles'])}) is {process['state']}, version"
+                f" {document['versions']['buildapi']}, up {lasting(process['uptime'])}"
+            )
+        )
+    )
+    out.rows(HEAD, shaped(parts, document))
+    agents = shaped(agent_rows, document)
+    if agents:
+        out.rows(AGENTS, agents)
+
+
+def parts(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """List the parts, with those that have numbers of their own."""
+    return [*_parts(document), *_queues(document), *_others(document)]
+
+
+def _parts(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    for part in document["parts"]:
+        error = part["last_error"]
+        detail = "; ".join(filter(None, (part["detail"], error and f"last error: {error}")))
+        yield part["name"], _word(part["ok"]), detail
+    for base in document["databases"]:
+        took = base["connect_seconds"]
+        said = base["error"] or (took is not None and f"connects in {took * 1000:.0f} ms") or None
+        yield f"database {base['name']}", _word(base["ok"]), said
+
+
+def _queues(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    for queue in document["broker"]["queues"]:
+        counts = ("ready", "unacked", "consumers", "dead")
+        said = queue["error"] or ", ".join(
+            f"{queue[c]} {c}" for c in counts if queue[c] is not None
+        )
+        yield f"queue {queue['name']}", _word(not queue["error"]), said
+
+
+def _others(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+    masters, jobs, farm = document["masters"], document["jobs"], document["farm"]
+    gone = masters["unreachable"]
+    yield (
+        "masters",
+        "not reachable" if gone else "OK",
+        ", ".join(gone) or (f"{masters['asked']} of {masters['known']} were asked"),
+    )
+    oldest = jobs["oldest_open"]
+    age = f", the oldest for {lasting(oldest['age'])}" if oldest else ""
+    said = jobs["error"] or f"{jobs['open']} open{age}, {jobs['failed']} failed in the last hour"
+    yield "jobs", _word(not jobs["error"]), said
+    said = farm["error"] or f"{farm['pending']} pending, {farm['running']} running"
+    yield "farm", _word(not farm["error"]), said
+
+
+def _word(ok: Any) -> str:
+    return "OK" if ok else "failed"
+
+
+def agent_rows(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """List the agents, dead ones too."""
+    return [
+        (
+            agent["name"],
+            agent["state"] if agent["live"] else "silent",
+            f"{lasting(agent['age'])} ago",
+            agent["in_hand"],
+            " ".join(map(str, agent["jobs"])),
+        )
+        for agent in document["agents"]
+    ]

@@ -1,0 +1,86 @@
+"""Texts for a terminal: safe ones, aligned tables, times and lengths of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+COLOURS = {
+    "done": "green",
+    "success": "green",
+    "OK": "green",
+    "running": "yellow",
+    "warnings": "yellow",
+    "DEGRADED": "yellow",
+    "failed": "red",
+    "failure": "red",
+    "exception": "red",
+    "unconfirmed": "red",
+    "not reachable": "red",
+}
+"""The words that are coloured, wherever a cell is one of them."""
+
+
+def printable(text: Any) -> str:
+    """Write a text so that a terminal shows it, and does nothing else."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colour: bool = False) -> str:
+    """Align columns; None is an empty cell. Without rows there are the heads alone."""
+    lines = [[_cell(c) for c in row] for row in (head, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    right = [_is_numeric([row[i] for row in rows]) for i in range(len(head))]
+
+    def written(cells: Sequence[str]) -> str:
+        padded = [
+            c.rjust(width) if to_right else c.ljust(width)
+            for c, width, to_right in zip(cells, widths, right, strict=True)
+        ]
+        padded[-1] = padded[-1] if right[-1] else cells[-1]
+        shown = [
+            p.replace(c, click.style(c, fg=COLOURS[c]), 1) if colour and c in COLOURS else p
+            for p, c in zip(padded, cells, strict=True)
+        ]
+        return "  ".join(shown).rstrip()
+
+    return "\n".join(written(line) for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else printable(value)
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    return any(v is not None for v in values) and all(
+        v is None or isinstance(v, int | float) for v in values
+    )
+
+
+def moment(seconds: Any, *, utc: bool) -> str:
+    """Write seconds since the epoch in local time, or UTC; empty where there are none."""
+    if seconds is None:
+        return ""
+    try:
+        when = datetime.fromtimestamp(float(seconds), UTC)
+        return (when if utc else when.astimezone()).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError, TypeError):
+        return printable(seconds)
+
+
+def lasting(seconds: float | None) -> str:
+    """Write a length of time with its two largest units."""
+    if seconds is None:
+        return ""
+    left = max(0, round(seconds))
+    for size, unit, small, part in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if left >= size:
+            return f"{left // size}{unit} {left % size // small:02d}{part}"
+    return f"{left}s"

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.fake import Asked, Reply, fake
+from tests.cli.running import buildapi
+
+ANN = {"who": "ann@example.org", "by": "proxy", "token": None}
+MADE = {"status": "OK", "id": 3, "token": "bapi_new", "label": "l", "expires_at": 10, "msg": "m"}
+TRACE = {
+    "job": {
+        "id": 4711,
+        "state": "failed",
+        "action": "cancel_build",
+        "who": "ann",
+        "when": 100,
+        "completed_at": 101,
+        "what": {"bid": 1},
+        "complete_data": {"body": {"errors": True, "msg": "master away"}},
+        "items": [{"state": "failed", "build_id": 1, "detail": "no answer"}],
+        "progress": None,
+    },
+    "trace": "rid-1",
+    "events": [
+        {"at": 100.0, "host": "web1", "part": "http", "event": "recorded", "detail": ""},
+        {"at": 100.5, "host": "bm1", "part": "agent", "event": "taken", "detail": "\x1b[2Jx"},
+    ],
+}
+
+
+def test_whoami_tells_whom_the_service_sees() -> None:
+    with fake(lambda _: Reply(200, ANN)) as server:
+        done = buildapi("whoami", "--url", server.url)
+    assert (done.code, done.out) == (0, b"ann@example.org, by proxy\n")
+
+
+def test_nobody_is_not_allowed() -> None:
+    with fake(lambda _: Reply(200, {"who": None, "by": None, "token": None})) as server:
+        assert buildapi("whoami", "--url", server.url).code == 4
+
+
+def password(folder: Path) -> list[str]:
+    path = folder / "pw"
+    path.write_text("hunter2\n")
+    path.chmod(0o600)
+    return ["--user", "ann", "--password-file", str(path)]
+
+
+def test_a_token_is_made_with_a_password_saved_and_then_used(
+    tmp_path: Path, own_settings: Path
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(201, MADE) if asked.method == "POST" else Reply(200, ANN)
+
+    with fake(answer) as server:
+        url = ["--url", server.url]
+        made = buildapi("token", "create", "--label", "l", "--save", *password(tmp_path), *url)
+        used = buildapi("whoami", *url)
+    assert made.code == used.code == 0, (made, used)
+    assert "bapi_new" not in made.out.decode() + made.err
+    assert server.asked[0].headers["Authorization"].startswith("Basic ")
+    assert server.asked[0].body == {"label": "l"}
+    assert server.asked[1].headers["Authorization"] == "Bearer bapi_new"
+    saved = own_settings / "token"
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert [p.name for p in own_settings.iterdir()] == ["token"]
+
+
+def test_a_token_that_is_not_saved_is_all_of_the_output(tmp_path: Path) -> None:
+    with fake(lambda _: Reply(201, MADE)) as server:
+        done = buildapi("token", "create", "--label", "l", *password(tmp_path), "--url", server.url)
+    assert done.out == b"bapi_new\n"
+
+
+def test_tokens_are_listed_and_revoked() -> None:
+    listed: list[dict[str, Any]] = [
+        {"id": 3, "label": "bot", "created_at": 0, "expires_at": 10, "used_at": None}
+    ]
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, listed if asked.method == "GET" else {"status": "OK"})
+
+    with fake(answer) as server:
+        shown = buildapi("token", "list", "--utc", "--url", server.url)
+        assert buildapi("token", "revoke", "3", "--url", server.url).code == 0
+    assert b"3  bot    1970-01-01 00:00:00  1970-01-01 00:00:10" in shown.out
+    assert (server.asked[1].method, server.asked[1].path) == ("DELETE", "/self-serve/tokens/3")
+
+
+def test_a_token_comes_from_the_environment_a_file_or_standard_input(tmp_path: Path) -> None:
+    with fake(lambda _: Reply(200, ANN)) as server:
+        url = ["--url", server.url]
+        buildapi("whoami", *url, environment={"BUILDAPI_TOKEN": "bapi_e"})
+        buildapi("whoami", *url, "--token-file", "-", given="bapi_s\n")
+        (tmp_path / "t").write_text("bapi_f")
+        buildapi("whoami", *url, "--token-file", tmp_path / "t")
+    sent = [asked.headers["Authorization"] for asked in server.asked]
+    assert sent == ["Bearer bapi_e", "Bearer bapi_s", "Bearer bapi_f"]
+
+
+def test_a_trace_tells_what_happened_to_a_job() -> None:
+    with fake(lambda _: Reply(200, TRACE)) as server:
+        done = buildapi("job", "4711", "--trace", "--utc", "--url", server.url)
+    out = done.out.decode()
+    assert done.code == 1
+    assert server.asked[0].path == "/self-serve/jobs/4711/trace"
+    assert "asked by ann at 1970-01-01 00:01:40" in out
+    assert "+0.500 s  bm1   agent  taken     \ufffd[2Jx" in out
+    assert out.endswith("job 4711 is failed: master away\n")
+    assert "\x1b" not in out
+
+
+STATUS: dict[str, Any] = {
+    "status": "OK",
+    "ready": True,
+    "reasons": [],
+    "process": {"name": "h", "roles": ["api"], "state": "running", "uptime": 65},
+    "versions": {"buildapi": "1"},
+    "parts": [{"name": "broker", "ok": True, "detail": "connected", "last_error": None}],
+    "broker": {
+        "queues": [
+            {"name": "q", "ready": 2, "unacked": None, "consumers": 1, "dead": 0, "error": None}
+        ]
+    },
+    "databases": [{"name": "jobs", "ok": False, "connect_seconds": None, "error": "gone"}],
+    "masters": {"known": 4, "asked": 4, "unreachable": ["bm1:/a"], "share": 0.75},
+    "agents": [
+        {"name": "h", "state": "running", "live": False, "age": 90, "in_hand": 1, "jobs": [4711]}
+    ],
+    "jobs": {"open": 1, "oldest_open": {"age": 61}, "failed": 2, "error": None},
+    "farm": {"pending": None, "running": None, "error": "gone"},
+}
+
+
+@pytest.mark.parametrize(("state", "code"), [("OK", 0), ("DEGRADED", 1)])
+def test_status_shows_the_parts(state: str, code: int) -> None:
+    with fake(lambda _: Reply(200, {**STATUS, "status": state})) as server:
+        done = buildapi("status", "--url", server.url)
+        plain = buildapi("status", "--json", "--url", server.url)
+    assert (done.code, plain.code) == (code, code), done
+    out = done.out.decode()
+    assert "h (api) is running, version 1, up 1m 05s" in out
+    assert "2 ready, 1 consumers, 0 dead" in out
+    assert "silent" in out
+    assert json.loads(plain.out)["status"] == state
