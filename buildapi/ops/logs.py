@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getopt
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -103,14 +102,15 @@ SHORT = {"-n": "--nodaemon", "-l": "--logfile", "-b": "--debug"}
 
 
 def told_to_twistd(arguments: Sequence[str]) -> Mapping[str, str]:
-    """Read the options of twistd off its command line; none where another program runs."""
-    if not arguments or not os.path.basename(arguments[0]).startswith("twistd"):
-        return {}
+    """Read the options of twistd off its command line, whatever started it.
+
+    A command line of another kind counts as one that stays in the foreground.
+    """
     from twisted.scripts import twistd
 
     options: Any = getattr(twistd, "ServerOptions")()  # noqa: B009  # it is not among its exports
     try:
         found, _ = getopt.getopt(list(arguments[1:]), options.shortOpt, options.longOpt)
-    except getopt.GetoptError:  # which twistd itself has said by now
-        return {}
+    except getopt.GetoptError:  # twistd would have ended, so this is not its own
+        return {"--nodaemon": ""}
     return {SHORT.get(name, name): value for name, value in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -85,6 +86,7 @@ class Reads:
         chosen = day(call.query, "date") or today
         try:
             start, end = day_window(chosen, self._zone)
+            day_window(chosen - timedelta(days=1), self._zone)  # its page leads there
         except (OverflowError, ValueError) as e:
             raise BadRequest(f"Bad date: {chosen} is out of range") from e
         document = await self._hot(

@@ -149,8 +149,9 @@ def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
         (["twistd", "-n", "buildapi", "-l", "x"], {"--nodaemon": ""}),
         (["twistd", "-noy", "x.tac"], {"--nodaemon": "", "--no_save": "", "--python": "x.tac"}),
         (["/a/twistd3", "--nodaemon", "--logfile", "f"], {"--nodaemon": "", "--logfile": "f"}),
-        (["twistd", "--wrong"], {}),
-        (["pytest", "-n"], {}),
+        (["-c", "-n", "--pidfile=", "buildapi"], {"--nodaemon": "", "--pidfile": ""}),
+        (["service", "--wrong"], {"--nodaemon": ""}),
+        (["twistd", "buildapi"], {}),
         ([], {}),
     ],
 )

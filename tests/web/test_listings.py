@@ -27,6 +27,17 @@ async def test_a_day_lists_its_builds_and_pending_requests_with_links(served: Se
     assert f"{len(items)} of {len(items)}" in page
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize("headers", [{}, JSON], ids=["html", "json"])
+@twisted_test()
+async def test_the_first_and_the_last_day_of_all_are_out_of_range(
+    served: Served, headers: dict[str, str], day: str
+) -> None:
+    answer = await served.ask("GET", f"{DAY}?date={day}", headers)
+    assert answer.status == 400
+    assert f"{day} is out of range" in answer.text
+
+
 @twisted_test()
 async def test_browser_scripts_find_the_forms_they_know(served: Served) -> None:
     """A script posts the form that has ``build_id`` and a button ``rebuild`` [docs/api.md]."""
