@@ -73,10 +73,15 @@ test: $(VENV)/.installed-test
 fast: $(VENV)/.installed-test
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m '$(FAST)' $(PYTEST_ARGS)
 
+# What starts the program as a process takes long and says little of another Python: one is enough for it.
+PROCESSES = tests/docs tests/deploy tests/plugins tests/e2e tests/dumps/test_command.py \
+	tests/cli/test_failures.py tests/cli/test_sample_farm.py tests/cli/test_terminal.py
+
 fast-3.12 fast-3.13: fast-%:
 	@python=$$(PYTHON= QUIET=1 .ci/find-python $*) || { \
 		echo "Python $* is not installed: its tests are left out."; exit 0; }; \
-	$(MAKE) --no-print-directory fast PYTHON="$$python" VENV=.venv-$* PYTEST_ARGS=-q
+	$(MAKE) --no-print-directory fast PYTHON="$$python" VENV=.venv-$* \
+		PYTEST_ARGS='-q $(PROCESSES:%=--ignore=%)'
 
 format: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format
