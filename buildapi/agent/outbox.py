@@ -29,6 +29,12 @@ BATCH = 10_000
 
 UNSENT = "Couldn't send message to broker"
 
+OWED_SECONDS = 1.0
+"""Between two attempts to record that a job is sent."""
+
+OWED_MAX = 10_000
+"""Jobs for which that is attempted at a time."""
+
 
 @attrs.define(slots=False)
 class Outbox(Service):
@@ -51,6 +57,8 @@ class Outbox(Service):
         self.name = "outbox"
         self.sweeps = 0
         self._running: defer.Deferred[None] | None = None
+        self._owed: set[int] = set()
+        self._owing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
         """Begin to sweep."""
@@ -61,8 +69,37 @@ class Outbox(Service):
     def stopService(self) -> None:
         """Stop sweeping."""
         Service.stopService(self)
-        if self._running is not None:
-            self._running.cancel()
+        for going in (self._running, self._owing):
+            if going is not None:
+                going.cancel()
+
+    def owe(self, request_id: int) -> None:
+        """Record that a job is sent as soon as the database takes it: its sender was told 202."""
+        if len(self._owed) >= OWED_MAX:
+            self._log.error("job {id}: that it is sent will not be recorded", id=request_id)
+            return
+        self._owed.add(request_id)
+        if self._owing is None:
+            self._owing = defer.ensureDeferred(self._pay())
+            self._owing.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    async def _pay(self) -> None:
+        try:
+            while self._owed:
+                await task.deferLater(self._reactor, OWED_SECONDS)
+                await self._pay_once()
+        finally:
+            self._owing = None
+
+    async def _pay_once(self) -> None:
+        for request_id in sorted(self._owed):
+            try:
+                await self._store.sent(request_id)
+            except Unavailable:
+                return
+            except Exception:
+                self._log.failure("job {id}: that it is sent is not recorded", id=request_id)
+            self._owed.discard(request_id)
 
     async def _run(self) -> None:
         forgotten, started = not self._broker.keeps_messages, int(self._now())
@@ -94,6 +131,8 @@ class Outbox(Service):
         """Finish as failed what was recorded before a time and is not known to be sent."""
         now = int(self._now())
         for job in await self._store.unsettled(sent=False, before=before, limit=BATCH):
+            if job.id in self._owed:
+                continue
             if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):
                 with tracing.about(job=job.id):
                     self._log.warn("job {id} was never sent: finished as failed", id=job.id)

@@ -146,7 +146,7 @@ class Site:
         recording, looking = self._part("recording"), self._part("looking")
         return Counter(
             self._reads.branch,
-            Desk(of.store, of.broker, of.now, recording, of.telling.trail),
+            Desk(of.store, of.broker, of.now, recording, of.telling.trail, of.outbox.owe),
             of.store,
             of.acting.observer(of.replica_db),
             of.acting.rules,

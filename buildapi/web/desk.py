@@ -40,7 +40,8 @@ class Desk:
     """Take job requests; ``recording`` bounds how long recording one may take.
 
     Recording and sending must go on to the end even where the client goes away, so that no job
-    is left halfway.  ``now`` gives seconds since the epoch.
+    is left halfway.  ``now`` gives seconds since the epoch.  ``owe`` is told of a job that is sent
+    where that could not be recorded.
     """
 
     _store: JobStore
@@ -48,6 +49,7 @@ class Desk:
     _now: Callable[[], float]
     _recording: Deadline
     _trail: Trail
+    _owe: Callable[[int], None] = lambda _: None
 
     async def record(
         self, action: Action, who: str, key: JobKey | None = None, branch: str | None = None
@@ -103,10 +105,11 @@ class Desk:
             await self._recording.bound(self._store.sent(message.request_id))
         except Unavailable as e:
             log.warn(
-                "job {id} is sent, but that is not recorded: {msg}",
+                "job {id} is sent, but that is not recorded yet: {msg}",
                 id=message.request_id,
                 msg=e.msg,
             )
+            self._owe(message.request_id)
         return True
 
     async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:

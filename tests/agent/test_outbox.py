@@ -9,7 +9,7 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.agent.outbox import GRACE, INTERVAL, Outbox
+from buildapi.agent.outbox import GRACE, INTERVAL, OWED_MAX, OWED_SECONDS, Outbox
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.records import JobState
@@ -238,3 +238,35 @@ async def test_stopping_ends_a_sweep_under_way(rig: Rig, sweeper: Sweeper) -> No
     sweeper.outbox.startService()
     sweeper.outbox.stopService()
     assert sweeper.clock.getDelayedCalls() == []
+
+
+@twisted_test()
+async def test_what_was_sent_is_recorded_once_the_database_takes_it(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    """Its sender was told 202: it must not be taken for one that was never sent."""
+    job = await rig.record(UP)
+    rig.store.script.plan("sent", DatabaseUnavailable("away"), DatabaseUnavailable("away"))
+    sweeper.outbox.owe(job)
+    for _ in range(2):
+        sweeper.clock.advance(OWED_SECONDS)
+        await sweeper.outbox.refuse_unsent(NOW + 1)
+        assert (await rig.get(job)).state is JobState.QUEUED
+    sweeper.clock.advance(OWED_SECONDS)
+    await until(lambda: not sweeper.clock.getDelayedCalls())
+    await sweeper.outbox.refuse_unsent(NOW + 1)
+    assert (await rig.get(job)).state is JobState.QUEUED
+    assert rig.store.script.calls.count("sent") == 3
+
+
+@twisted_test()
+async def test_so_many_are_noted_later_and_stopping_ends_that(
+    rig: Rig, sweeper: Sweeper, logged_errors: list[dict[str, Any]]
+) -> None:
+    sweeper.outbox.startService()
+    for job in range(OWED_MAX + 1):
+        sweeper.outbox.owe(job)
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+    sweeper.outbox.stopService()
+    assert not sweeper.clock.getDelayedCalls()

@@ -39,8 +39,14 @@ class Around:
         self.clock = Clock()
         self.jobs, self.broker = MemoryJobs(), MemoryBroker()
         self.trail = MemoryTrail()
+        self.owed: list[int] = []
         self.desk = Desk(
-            self.jobs, self.broker, lambda: NOW + 0.9, Deadline(self.clock, 1), self.trail
+            self.jobs,
+            self.broker,
+            lambda: NOW + 0.9,
+            Deadline(self.clock, 1),
+            self.trail,
+            self.owed.append,
         )
 
     def accept(self) -> Deferred[int]:
@@ -134,6 +140,7 @@ def test_a_job_that_is_sent_is_accepted_even_if_that_cannot_be_noted(
     desk.clock.advance(1)
     assert result(accepting) == 1
     assert len(desk.broker.published) == 1
+    assert desk.owed == [1], "it is to be noted later"
 
 
 @pytest.mark.parametrize("stage", ["adding", "sending", "publishing"])
