@@ -42,7 +42,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     source = folder / "source"
     source.mkdir()
-    for name in ("buildapi", "twisted", "deploy", "docs"):
+    for name in ("buildapi", "twisted", "deploy", "docs", "plugins"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*NOT_CODE))
     for file in ROOT.iterdir():
         if file.is_file():
@@ -64,7 +64,10 @@ def test_the_wheel_holds_the_package_and_one_plugin(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {n for n in archive.namelist() if ".dist-info/" not in n}
-    assert names == files(Path("buildapi")) | {PLUGIN}
+    (data,) = {n.partition("/")[0] for n in names if ".data/" in n}
+    manual = {f"{data}/data/share/man/man1/{p.name}" for p in (ROOT / "docs" / "man").glob("*.1")}
+    assert manual
+    assert names == files(Path("buildapi")) | {PLUGIN} | manual
     assert "buildapi/py.typed" in names
 
 
@@ -72,7 +75,8 @@ def test_the_archive_holds_all_that_an_operator_needs(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {n.name.partition("/")[2] for n in archive.getmembers() if n.isfile()}
-    wanted = files(Path("buildapi")) | files(Path("deploy")) | files(Path("docs")) | {PLUGIN}
+    folders = ("buildapi", "deploy", "docs", "plugins")
+    wanted = {PLUGIN}.union(*(files(Path(folder)) for folder in folders))
     assert wanted <= names
     assert {"buildapi.example.toml", "LICENSE", "CHANGELOG.md", "README.md"} <= names
     assert not {n for n in names if n.startswith("tests/") or n.endswith(".pyc")}
