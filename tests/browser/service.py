@@ -82,11 +82,19 @@ def quick_today(client: Client, seconds: float = 60) -> Item:
 
 
 def submit(
-    service: Service, count: int, *, builder: str = "waits for ever", branch: str = BRANCH
+    service: Service,
+    count: int,
+    *,
+    builder: str = "waits for ever",
+    branch: str = BRANCH,
+    later: int = 0,
 ) -> Sequence[int]:
-    """Submit requests for a builder that no master has: they wait until somebody acts on them."""
+    """Submit requests for a builder that no master has: they wait until somebody acts on them.
+
+    They come first in lists of the newest for ``later`` seconds.
+    """
     seed = Seed(f"sqlite:///{service.folder / 'data' / 'scheduler.sqlite'}")
-    now = int(time.time())
+    now = int(time.time()) + later
     made = [
         seed.request(branch, f"{n:x}".rjust(40, "f"), builder=builder, at=now) for n in range(count)
     ]

@@ -62,7 +62,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, mail: str) -> Iterator[Stage
     service = Service(folder=folder, command=command, environment=environment(), port=port)
     service.up()
     try:
-        submit(service, 40)
+        submit(service, 40, later=900)  # what pages take as the newest is not to be claimed
         directory = {name: (folder / "data" / name).read_text() for name in DIRECTORY}
         yield Stage(f"http://127.0.0.1:{port}", config, directory, mail)
     finally:
