@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.logger import Logger
@@ -15,15 +16,23 @@ log = Logger()
 def end_once(reactor: Any) -> None:
     """Have further signals logged once the first has come; ``reactor`` provides IReactorCore.
 
-    Twisted would log a failure for each.  Supervisors and shells may well send two.
+    Twisted would log a failure for each.  Supervisors and shells may well send two, and the second
+    may come before the reactor has begun to stop.
     """
+    come: list[int] = []
 
-    def further(number: int, _frame: Any) -> None:
-        name = signal.Signals(number).name
-        reactor.callFromThread(log.info, "{name} again: ending already", name=name)
+    def heed(handlers: Mapping[Any, Any], number: int, frame: Any) -> None:
+        come.append(number)
+        if len(come) == 1:
+            handlers[number](number, frame)
+        else:
+            name = signal.Signals(number).name
+            reactor.callFromThread(log.info, "{name} again: ending already", name=name)
 
-    def heed_no_more() -> None:
-        for number in ENDING:
-            signal.signal(number, further)
+    def take_over() -> None:
+        """Come between the system and the handlers that the reactor has just installed."""
+        handlers = {n: h for n in ENDING if callable(h := signal.getsignal(n))}
+        for number in handlers:
+            signal.signal(number, lambda n, frame: heed(handlers, n, frame))
 
-    reactor.addSystemEventTrigger("before", "shutdown", heed_no_more)
+    reactor.callWhenRunning(take_over)

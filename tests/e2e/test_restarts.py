@@ -98,6 +98,19 @@ def test_a_second_signal_changes_nothing(site: Site, numbers: list[signal.Signal
     assert "Traceback" not in api.output()
 
 
+def test_two_signals_at_the_same_moment_are_one_end(site: Site) -> None:
+    """The second may come before the reactor has begun to stop."""
+    api = site.process("api", "api")
+    api.up()
+    assert api._process is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        api._process.send_signal(number)
+    api._process.wait(2 * DRAIN)
+    assert "again: ending already" in api.output()
+    assert "stopped broker" in api.output()
+    assert "Traceback" not in api.output()
+
+
 def test_a_process_that_never_got_ready_ends_at_once(site: Site, mariadb: MariaDB) -> None:
     agent = site.process("agent", "agent")
     path = agent.folder / "buildapi.toml"
