@@ -268,8 +268,9 @@ class Events:
             self._seen = before  # or nobody would ever be told
             raise
         made = [_of_job(job) for job in jobs if job is not None]
-        made += [_of_request(branches, r) for r in found.pending]
-        return [*made, *(_of_build(branches, b) for b in reversed(found.builds))]
+        made += [_of_build(branches, b) for b in reversed(found.builds)]
+        # Last, for one may wait again whose build has just ended.
+        return [*made, *(_of_request(branches, r) for r in found.pending)]
 
     def _restart(self) -> None:
         """Begin a new memory, which nobody knows anything of."""

@@ -16,7 +16,7 @@ from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.masters import MasterPages, masters
 from buildapi.web.render import Page
-from buildapi.web.rows import STATES, Asked, Row, asked, blank, row, shown
+from buildapi.web.rows import STATES, Asked, Row, asked, blank, row, rows_of, shown
 
 
 @attrs.frozen
@@ -126,7 +126,7 @@ class Pages:
         def rows() -> Sequence[Row]:
             found = document.value
             items = [*found["running"], *found["pending"], *found["builds"]]
-            return [row(item, branch) for item in items]
+            return rows_of(items, branch)
 
         how = Listing(OF_BRANCH, _events(branch, call))
         return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
@@ -209,7 +209,7 @@ SOUGHT = ("who", "branch", "action", "state", "since", "until")
 
 
 def _rows(document: Document, branch: str) -> Callable[[], Sequence[Row]]:
-    return lambda: [row(item, branch) for item in document.value]
+    return lambda: rows_of(document.value, branch)
 
 
 def _events(branch: str, call: Call) -> str:

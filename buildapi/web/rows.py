@@ -64,6 +64,23 @@ def row(item: Mapping[str, Any], place: str) -> Row:
     return _build(item, place) if "requests" in item else _request(item, place)
 
 
+def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
+    """Make the rows of a list.
+
+    A build has the result of its request: where that was tried again, the list has the newer
+    build too, and the older one is a retry.
+    """
+    made = [row(item, place) for item in items]
+    builds = sorted((r for r in made if r.kind == "build"), key=lambda r: r.id)
+    newest = {request: build.id for build in builds for request in build.requests}
+    return [_beside(r, newest) for r in made]
+
+
+def _beside(one: Row, newest: Mapping[int, int]) -> Row:
+    newer = one.kind == "build" and any(newest[r] > one.id for r in one.requests)
+    return attrs.evolve(one, state="retry") if newer else one
+
+
 def blank(kind: str, place: str) -> Row:
     """Make a row for scripts to fill."""
     started = 0 if kind == "build" else None

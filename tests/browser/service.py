@@ -81,6 +81,11 @@ def quick_today(client: Client, seconds: float = 60) -> Item:
     return found[0]
 
 
+def seed_of(service: Service) -> Seed:
+    """Open the scheduler database of a sample farm."""
+    return Seed(f"sqlite:///{service.folder / 'data' / 'scheduler.sqlite'}")
+
+
 def submit(
     service: Service,
     count: int,
@@ -93,7 +98,7 @@ def submit(
 
     They come first in lists of the newest for ``later`` seconds.
     """
-    seed = Seed(f"sqlite:///{service.folder / 'data' / 'scheduler.sqlite'}")
+    seed = seed_of(service)
     now = int(time.time()) + later
     made = [
         seed.request(branch, f"{n:x}".rjust(40, "f"), builder=builder, at=now) for n in range(count)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.web.rows import PAGE_ROWS, SORTS, STATES, Asked, Shown, asked, row, shown
+from buildapi.web.rows import PAGE_ROWS, SORTS, STATES, Asked, Shown, asked, row, rows_of, shown
 from buildapi.web.times import in_utc, in_zone, lasting
 
 
@@ -65,6 +65,25 @@ def listed(items: Sequence[Mapping[str, Any]], wanted: Asked) -> Shown:
 def test_a_state_is_a_word(item: dict[str, Any], state: str) -> None:
     assert row(item, "try").state == state
     assert row(item, "try").is_open == (state in ("pending", "running"))
+
+
+@pytest.mark.parametrize(
+    ("items", "states"),
+    [
+        # The result is that of the request, whichever of its builds is asked.
+        ([build(9, requests=[request(1)]), build(7, requests=[request(1)])], ["success", "retry"]),
+        ([build(7, requests=[request(1)]), build(9, requests=[request(1)])], ["retry", "success"]),
+        ([build(9), build(8, requests=[request(10)])], ["success", "retry"]),
+        ([build(9, requests=[request(1)]), build(7, requests=[request(2)])], ["success"] * 2),
+        ([request(1), build(7, requests=[request(1)])], ["pending", "success"]),
+        ([], []),
+    ],
+)
+def test_an_older_build_of_a_request_is_a_retry(
+    items: list[dict[str, Any]], states: list[str]
+) -> None:
+    ended = [item | {"endtime": 9, "status": 0} if "requests" in item else item for item in items]
+    assert [one.state for one in rows_of(ended, "try")] == states
 
 
 def test_a_build_is_a_row_of_all_its_requests() -> None:

@@ -156,16 +156,34 @@
     return waits;
   }
 
+  const say = (row, state) => put(row, "state", element("span", { class: `state ${state}` }, state));
+
+  const shares = (row, ids) => row.dataset.requests.split(" ").some((id) => ids.includes(id));
+
+  /* A build has the result of its request; where that was tried again, the older build is a retry. */
+  function besideNewer(item, ids) {
+    let newest = true;
+    for (const row of $$("tr[data-kind=build]").filter((one) => shares(one, ids))) {
+      const id = Number(row.dataset.id);
+      if (id > item.build_id) newest = false;
+      if (id < item.build_id && row.dataset.state !== "retry") {
+        row.dataset.state = "retry";
+        say(row, "retry");
+      }
+    }
+    return newest ? stateOf(item) : "retry";
+  }
+
   /* Fill a row with what an event says. */
-  function fill(row, item) {
-    const state = stateOf(item), place = encodeURIComponent(item.branch_name);
+  function fill(row, item, state) {
+    const place = encodeURIComponent(item.branch_name);
     const base = `${mount}/self-serve/${place}`;
     const isBuild = "build_id" in item, id = isBuild ? item.build_id : item.request_id;
     const kind = isBuild ? "build" : "request";
     const requests = isBuild ? item.requests : [item];
     row.id = `${kind}-${id}`;
     Object.assign(row.dataset, { kind, id, state, requests: requests.map((r) => r.request_id).join(" ") });
-    put(row, "state", element("span", { class: `state ${state}` }, state));
+    say(row, state);
     put(row, "branch", element("a", { href: base }, item.branch_name));
     put(row, "builder", element("a", { href: `${base}/${kind}/${id}` }, item.buildername));
     const revision = item.revision || "";
@@ -225,25 +243,25 @@
   function show(item) {
     const table = list();
     if (!table) return;
-    const state = stateOf(item), states = table.dataset.states.split(" ");
-    const isBuild = "build_id" in item;
+    const states = table.dataset.states.split(" "), isBuild = "build_id" in item;
+    const ids = (isBuild ? item.requests : [item]).map((request) => String(request.request_id));
+    const state = isBuild ? besideNewer(item, ids) : stateOf(item);
     const known = document.getElementById(isBuild ? `build-${item.build_id}` : `request-${item.request_id}`);
     if (isBuild) {
-      for (const request of item.requests) {
-        const waiting = document.getElementById(`request-${request.request_id}`);
+      for (const id of ids) {
+        const waiting = document.getElementById(`request-${id}`);
         if (waiting) drop(waiting);
       }
     }
     if (known) {
       if (!states.includes(state)) return drop(known);
-      if (item.branch_name) fill(known, item);
-      else put(known, "state", element("span", { class: `state ${state}` }, state));
+      if (item.branch_name) fill(known, item, state);
+      else say(known, state);
       mark(known);
       return;
     }
-    const shown = (isBuild ? item.requests : [item]).every((r) => !covered(r.request_id));
     if (!states.includes(state) || !("grows" in table.dataset) || !item.branch_name) return;
-    if (!shown && !isBuild) return;
+    if (!isBuild && covered(ids)) return;
     if (!matches(item, state)) return;
     const rows = $("tbody", table), template = document.getElementById(`new-${isBuild ? "build" : "request"}`);
     if (/[?&]page=(?!1\b)/.test(location.search) || rows.children.length >= ROWS_MAX) {
@@ -254,14 +272,15 @@
       return;
     }
     const row = $("tr", template.content).cloneNode(true);
-    fill(row, item);
+    fill(row, item, state);
     rows.prepend(row);
     mark(row);
     const empty = $("#list > p:not(#counts):not(#news)");
     if (empty && !empty.contains($("#done"))) empty.remove();
   }
 
-  const covered = (id) => $$("tr[data-kind=build]").some((row) => row.dataset.requests.split(" ").includes(String(id)));
+  /* Tell whether a build has a request; one that is tried again waits once more. */
+  const covered = (ids) => $$("tr[data-kind=build]:not([data-state=retry])").some((row) => shares(row, ids));
 
   /* --- selecting ------------------------------------------------------------------------ */
 
