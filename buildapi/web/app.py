@@ -23,8 +23,18 @@ from buildapi.web.call import call_of
 from buildapi.web.channel import Traffic, channel_class
 from buildapi.web.csrf import Tokens
 from buildapi.web.deadline import Deadline
+from buildapi.web.lasting import while_valid
 from buildapi.web.negotiate import HTML, requested
-from buildapi.web.render import VARY, Frame, cors, format_of_error, prepared, write, write_error
+from buildapi.web.render import (
+    VARY,
+    Frame,
+    Stream,
+    cors,
+    format_of_error,
+    prepared,
+    write,
+    write_error,
+)
 from buildapi.web.request import Limits, request_class
 from buildapi.web.routes import Route
 from buildapi.web.segment import SLASH, Segment
@@ -115,9 +125,17 @@ class WebApp:
         reply = await policy.deadline.bound(prepared(await answering, form), more)
         if reply.stream is not None:
             request.streams = True
-            return await reply.stream(request)
+            return await self._streamed(request, reply.stream)
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
         return write(request, reply, form, frame)
+
+    async def _streamed(self, request: Any, stream: Stream) -> bytes:
+        """Give a stream to its end, or to that of the token that is shown."""
+        shown = bearer(request.requestHeaders.getRawHeaders(b"authorization", []))
+        bearers = self._policy.bearers
+        if shown is None or bearers is None:
+            return await stream(request)
+        return await while_valid(stream(request), lambda: bearers.token(shown), request.reactor)
 
     async def _identify(self, request: Any) -> Identity:
         """Tell who asks: a token comes before what a proxy says, which is not even read then.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import attrs
@@ -82,6 +82,9 @@ class Page:
         return await context if isinstance(context, Awaitable) else context
 
 
+Stream = Callable[[Any], Coroutine[Any, Any, bytes]]
+
+
 @attrs.frozen
 class Reply:
     """An answer in both formats: a document, and the page that shows it.
@@ -98,7 +101,7 @@ class Reply:
     fresh: bool = False
     file: File | None = None
     attached: File | None = None
-    stream: Callable[[Any], Awaitable[bytes]] | None = None
+    stream: Stream | None = None
 
     @classmethod
     def data(cls, title: str, document: Document) -> Reply:

@@ -21,6 +21,9 @@ from buildapi.web.render import cors, early
 from buildapi.web.segment import SLASH
 
 OVERRIDES = {"PUT", "DELETE"}
+GONE = 499
+"""Noted where the client left before its answer began, as nginx has it."""
+
 PREFIX_END = (b"/", b"?", b"")
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
@@ -60,7 +63,7 @@ class BuildAPIRequest(Request):
         self.refusal: BadRequest | None = None
         self.body: Form | BadRequest = Form({})
         self._received = 0
-        self._refused = False
+        self._refused = self._processing = False
         self._deadline = self.reactor.callLater(self.limits.request_seconds, self._too_slow)
         self.in_flight.add(self)
 
@@ -107,8 +110,10 @@ class BuildAPIRequest(Request):
             self._deadline.cancel()
 
     def connectionLost(self, reason: Any) -> None:
-        """Forget the request with its connection."""
+        """Forget the request with its connection; one whose answer was under way is told of."""
         self._arrived()
+        if self._processing and self in self.in_flight:
+            self._note(self.code if self.startedWriting else GONE, self.sentLength)
         self.in_flight.discard(self)
         Request.connectionLost(self, reason)
 
@@ -143,14 +148,14 @@ class BuildAPIRequest(Request):
         lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
         start = f"HTTP/1.1 413 Content Too Large\r\n{''.join(lines)}Connection: close\r\n\r\n"
         self.channel.transport.write(start.encode() + body)
+        self.method = getattr(self.channel, "_command", self.method)
+        self.clientproto = getattr(self.channel, "_version", self.clientproto)
         self._note(error.status, len(body))
         if waits:  # others are still sending: to close now would take the answer from them
             self.channel.loseConnection()
 
     def _note(self, status: int, length: int) -> None:
-        """Tell the access log of an answer that Twisted knows nothing of."""
-        self.method = getattr(self.channel, "_command", self.method)
-        self.clientproto = getattr(self.channel, "_version", self.clientproto)
+        """Tell of an answer that Twisted knows nothing of."""
         self.code, self.sentLength = status, length
         self.channel.factory.log(self)
 
@@ -161,6 +166,7 @@ class BuildAPIRequest(Request):
         if self._refused:
             self.channel.loseConnection()
             return
+        self._processing = True
         try:
             self._settle()
         except BadRequest as e:

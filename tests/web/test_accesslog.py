@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from buildapi.web.accesslog import AccessLog, as_json, as_text, client_of
 from buildapi.web.auth import Authenticator
-from tests.reactor import twisted_test
+from tests.reactor import twisted_test, until
 from tests.web.client import JSON
 from tests.web.client import request as spelled
-from tests.web.conftest import ZOE, Serve
+from tests.web.conftest import ZOE, Serve, Served
 
 AT = datetime(2026, 11, 27, 22, 49, 25, 46_000, UTC)
 FACTS = {
@@ -135,6 +135,30 @@ async def test_a_line_of_pipelined_requests_each(serve: Serve, tmp_path: Path) -
     one, two = await wire.answers("GET", "GET")
     await wire.closed
     assert [line[9] for line in told(path)] == [a.headers["x-request-id"] for a in (one, two)]
+
+
+@twisted_test(8)
+async def test_who_leaves_before_the_answer_has_a_line_too(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    served = serve(access_log=path)
+    job = await served.ask("DELETE", "/self-serve/try/build/12", {**JSON, **ZOE})
+    assert job.status == 202
+    await _left(served, spelled("GET", f"/self-serve/jobs/{job.json['request_id']}?wait=60", JSON))
+    await _left(served, spelled("GET", "/self-serve/events", JSON), b"event: hello")
+    await _left(served, b"GET /self-serve/jobs HTTP/1.1\r\nHost: never asked to the end\r\n")
+    _, waiting, listening = told(path)
+    assert (waiting[5], waiting[6]) == ("499", "-")
+    assert listening[5] == "200"
+    assert int(listening[6]) > 0
+
+
+async def _left(served: Served, sent: bytes, after: bytes = b"") -> None:
+    """Send a request, and leave once there is some of an answer."""
+    wire = await served.wire()
+    wire.send(sent)
+    await until(lambda: bool(served.in_flight) and after in wire.received)
+    wire.close()
+    await until(lambda: not served.in_flight)
 
 
 def test_it_writes_one_text_for_a_request() -> None:

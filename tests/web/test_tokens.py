@@ -12,8 +12,8 @@ from twisted.logger import globalLogPublisher
 
 from buildapi.errors import DatabaseUnavailable
 from buildapi.web.tokens import KEPT_DAYS, TOKENS_MAX
-from tests.reactor import twisted_test
-from tests.web.client import JSON, Answer
+from tests.reactor import twisted_test, until
+from tests.web.client import JSON, Answer, request
 from tests.web.conftest import TOKENS, ZOE, Serve, Served
 from tests.web.farm import HOSTILE, NOW
 from tests.web.forms import Forms
@@ -319,6 +319,28 @@ async def test_a_revoked_token_is_refused_at_once(served: Served) -> None:
     assert answer.json == {"status": "OK", "id": 1, "msg": "Token 1 is revoked"}
     assert answer.headers["cache-control"] == "no-store"
     assert is_refused(await served.ask("GET", WHOAMI, {**JSON, **showing(told["token"])}))
+
+
+@twisted_test()
+async def test_a_stream_ends_with_its_token_and_not_while_nobody_can_tell(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildapi.web.lasting.LOOK_SECONDS", 0.05)
+    told = await made(served)
+    wire = await served.wire()
+    wire.send(request("GET", "/self-serve/events", showing(told["token"])))
+    await wire.until(lambda: b"event: hello" in wire.received)
+    assert served.bearers is not None
+    before = len(served.tokens.finding.calls)
+    served.tokens.finding.error = DatabaseUnavailable("the jobs database is away")
+    served.bearers.forget(told["id"])  # as after a few seconds
+    await until(lambda: len(served.tokens.finding.calls) > before + 1)
+    assert not wire.is_closed
+    served.tokens.finding.error = None
+    await served.ask("DELETE", f"{PATH}/{told['id']}", {**JSON, **ZOE})
+    await wire.closed
+    assert wire.received.endswith(b"0\r\n\r\n")
+    assert not served.events._listeners
 
 
 @pytest.mark.parametrize("id_", ["1", "2", "x", "0", "-1", "9" * 40, "1%2F2", "%C3%BC"])

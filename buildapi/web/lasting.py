@@ -1,0 +1,45 @@
+"""Let an answer that lasts end with the token it is given for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from twisted.internet import defer, task
+
+from buildapi.errors import BadToken, Unavailable
+
+LOOK_SECONDS = 15.0
+"""Between two looks whether the token is still one."""
+
+
+async def while_valid(
+    answering: Coroutine[Any, Any, bytes], check: Callable[[], Awaitable[object]], reactor: Any
+) -> bytes:
+    """Wait for an answer, and end it early where ``check`` raises BadToken.
+
+    Where that cannot be told just now, it goes on.  ``reactor`` provides IReactorTime.
+    """
+    going, refused = defer.ensureDeferred(answering), False
+
+    async def look() -> None:
+        nonlocal refused
+        try:
+            await check()
+        except BadToken:
+            refused = True
+            going.cancel()
+        except Unavailable:
+            pass
+
+    looking = task.LoopingCall(lambda: defer.ensureDeferred(look()))
+    looking.clock = reactor
+    looking.start(LOOK_SECONDS, now=False)
+    try:
+        return await going
+    except defer.CancelledError:
+        if not refused:
+            raise
+        return b""
+    finally:
+        looking.stop()
