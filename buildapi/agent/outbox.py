@@ -12,8 +12,8 @@ from twisted.logger import Logger
 
 from buildapi import tracing
 from buildapi.errors import Unavailable
-from buildapi.interfaces import Broker, JobStore, Trail
-from buildapi.model.ops import Part
+from buildapi.interfaces import Broker, JobStore, Trail, TrailStore
+from buildapi.model.ops import CLOCKS_APART, Part, first_trace
 from buildapi.model.outcome import Outcome
 from buildapi.model.records import KEY_SECONDS, JobRecord
 from buildapi.model.values import InvalidValueError
@@ -51,6 +51,7 @@ class Outbox(Service):
     _store: JobStore
     _now: Callable[[], float]
     _trail: Trail
+    _trails: TrailStore
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -124,7 +125,8 @@ class Outbox(Service):
         """Send every unfinished job again that was sent before."""
         before = int(self._now()) + 1
         for job in await self._store.unsettled(sent=True, before=before, limit=BATCH):
-            with tracing.about(job=job.id):
+            entries = await self._trails.of_job(job.id, job.when - CLOCKS_APART)
+            with tracing.about(first_trace(entries), job.id):
                 await self._send(job)
 
     async def refuse_unsent(self, before: int) -> None:
@@ -147,7 +149,7 @@ class Outbox(Service):
             self._trail.note(job.id, Part.OUTBOX, "refused", outcome.msg)
             await self._store.finish(job.id, finished(job.id, outcome), int(self._now()))
             return
-        message = JobMessage(job.id, job.who, job.when, action)
+        message = JobMessage(job.id, job.who, job.when, action, tracing.trace())
         await self._broker.publish(
             REQUESTS,
             encode_request(message),

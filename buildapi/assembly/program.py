@@ -290,7 +290,8 @@ class Assembly:
     @cached_property
     def outbox(self) -> Outbox:
         """What settles jobs that were never sent."""
-        return Outbox(self.reactor, self.broker, self.store, self.now, self.telling.trail)
+        trail, trails = self.telling.trail, self.telling.trails
+        return Outbox(self.reactor, self.broker, self.store, self.now, trail, trails)
 
     # --- HTTP
 

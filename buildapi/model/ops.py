@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -62,6 +62,15 @@ class TrailEntry:
     event: str
     detail: str = ""
     trace: str = ""
+
+
+CLOCKS_APART = 60
+"""Seconds by which clocks may differ; an id of a job may be given out again, much later."""
+
+
+def first_trace(entries: Iterable[TrailEntry]) -> str:
+    """Give the id of the HTTP request that a job began with, as its trail tells; empty for none."""
+    return next((entry.trace for entry in entries if entry.trace), "")
 
 
 USED_SECONDS = 60

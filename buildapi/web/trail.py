@@ -9,7 +9,7 @@ import attrs
 
 from buildapi.errors import NotFound
 from buildapi.interfaces import JobStore, TrailStore
-from buildapi.model.ops import TrailEntry
+from buildapi.model.ops import CLOCKS_APART, TrailEntry, first_trace
 from buildapi.model.records import JobRecord
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
@@ -18,9 +18,6 @@ from buildapi.web.params import id_of_path
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import FORMAT, Route
 from buildapi.web.shapes import job_json
-
-SLACK = 60
-"""Seconds by which clocks may differ; an id may be given out again, much later."""
 
 
 @attrs.frozen
@@ -42,7 +39,7 @@ class JobTrail:
         job = None if job_id is None else await self._store.get(job_id)
         if job is None:
             raise NotFound(f"Job {text} not found")
-        entries = await self._trail.of_job(job.id, job.when - SLACK)
+        entries = await self._trail.of_job(job.id, job.when - CLOCKS_APART)
         document = Document.of(trace_json(job, entries))
         title = f"What happened to job {job.id}"
         page = Page("trace.html", title, lambda: self._pages.common() | document.value)
@@ -52,10 +49,9 @@ class JobTrail:
 def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, Any]:
     """Shape a job and its events; of one nobody noted anything about, what its record tells."""
     events = [event_json(entry) for entry in entries] or recorded_events(job)
-    named = [entry.trace for entry in entries if entry.trace]
     report: Mapping[str, Any] = job.complete_data or {}
     told = report.get("trace")
-    trace = named[0] if named else told if isinstance(told, str) else None
+    trace = first_trace(entries) or (told if isinstance(told, str) else None)
     return {"job": job_json(job), "trace": trace or None, "events": events}
 
 

@@ -9,9 +9,11 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
+from buildapi import tracing
 from buildapi.agent.outbox import GRACE, INTERVAL, OWED_MAX, OWED_SECONDS, Outbox
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
+from buildapi.model.ops import Part
 from buildapi.model.records import JobState
 from tests.agent.doubles import NOW, Gate, Rig, msg
 from tests.reactor import twisted_test, until
@@ -29,7 +31,12 @@ class Sweeper:
         broker: Any = self.rig.broker
         store: Any = self.rig.store
         self.outbox = Outbox(
-            self.clock, broker, store, lambda: NOW + self.clock.seconds(), self.rig.trail
+            self.clock,
+            broker,
+            store,
+            lambda: NOW + self.clock.seconds(),
+            self.rig.trail,
+            self.rig.trail,
         )
         self.rig.services.append(self.outbox)
 
@@ -142,6 +149,21 @@ async def test_jobs_sent_again_while_their_message_is_in_hand_are_done_once(
     await rig.finished(job)
     await rig.idle()
     assert len(rig.farm.effects) == 1
+
+
+@twisted_test()
+async def test_a_job_sent_again_keeps_the_id_of_its_request(rig: Rig, sweeper: Sweeper) -> None:
+    with tracing.about("rid-7"):
+        job = await rig.record(UP)
+        rig.trail.note(job, Part.HTTP, "recorded")
+    await rig.store.inner.sent(job)
+    await sweeper.outbox.resend()
+    rig.agent()
+    rig.finisher()
+    await rig.finished(job)
+    assert rig.trail.events(job)[:3] == ["recorded", "sent again", "taken"]
+    assert {entry.trace for entry in rig.trail.noted} == {"rid-7"}
+    assert tracing.trace() == ""
 
 
 @twisted_test()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from buildapi.model.ops import Part, TrailEntry
+from buildapi.model.ops import CLOCKS_APART, Part, TrailEntry
 from buildapi.model.records import JobRecord
-from buildapi.web.trail import SLACK, trace_json
+from buildapi.web.trail import trace_json
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ZOE, Served
@@ -72,8 +72,8 @@ async def test_the_page_shows_it_and_the_page_of_the_job_leads_there(served: Ser
 async def test_an_earlier_job_of_the_same_id_is_not_told_of(served: Served) -> None:
     job = await accepted(served)
     served.trail.noted[:] = [
-        entry(job, NOW - SLACK - 1, "old"),
-        entry(job, NOW - SLACK + 1, "early"),
+        entry(job, NOW - CLOCKS_APART - 1, "old"),
+        entry(job, NOW - CLOCKS_APART + 1, "early"),
         entry(job + 1, NOW, "other"),
     ]
     told = (await served.ask("GET", f"/self-serve/jobs/{job}/trace", JSON)).json
