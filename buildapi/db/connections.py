@@ -86,6 +86,11 @@ class Connections(adbapi.ConnectionPool):
         while self.connections:
             self.driver.close(self.connections.popitem()[1])
 
+    def cut(self) -> None:
+        """Let what threads do with their connections fail soon."""
+        for connection in list(self.connections.values()):
+            self.driver.cut(connection)
+
     def select(self, text: str, params: Params, max_rows: int) -> Callable[[Any], Sequence[Row]]:
         """Make work of a SELECT."""
         return lambda connection: self.driver.select(connection, text, params, max_rows)

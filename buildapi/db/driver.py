@@ -31,7 +31,7 @@ class Verdict:
 
 
 class Driver(Protocol):
-    """One engine.  Everything but ``verdict`` runs in the threads of the pool.
+    """One engine.  Everything but ``verdict`` and ``cut`` runs in the threads of the pool.
 
     ``module`` is the DB-API module, ``one_writer`` tells that two connections cannot write at the
     same time, ``shared`` that only one connection sees the data.  ``foreign_engines`` is a SELECT
@@ -63,6 +63,9 @@ class Driver(Protocol):
 
     def close(self, connection: Any) -> None:
         """Close a connection, whatever state it is in."""
+
+    def cut(self, connection: Any) -> None:
+        """Let what a thread does with a connection fail soon; returns at once."""
 
     def begin(self, connection: Any) -> None:
         """Start a transaction."""

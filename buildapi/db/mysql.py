@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -200,8 +201,8 @@ class MySQLDriver:
             autocommit=True,
             client_flag=CLIENT.FOUND_ROWS,
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=self.seconds + READ_GRACE,
-            write_timeout=self.seconds + READ_GRACE,
+            read_timeout=self._greeting_seconds,
+            write_timeout=self._greeting_seconds,
             conv=_CONVERSIONS,
             **self.options,
         )
@@ -210,7 +211,13 @@ class MySQLDriver:
         except BaseException:
             self.close(connection)
             raise
+        _give(connection, self.seconds + READ_GRACE)
         return connection
+
+    @property
+    def _greeting_seconds(self) -> float:
+        """Tell how long a server may take for what a good one does at once."""
+        return min(self.seconds + READ_GRACE, CONNECT_SECONDS)
 
     def _set_up(self, connection: Any) -> None:
         with connection.cursor() as cursor:
@@ -224,12 +231,16 @@ class MySQLDriver:
         if idle < PING_AFTER:
             return True
         started = time.monotonic()
+        _give(connection, self._greeting_seconds)
         try:
             connection.ping(reconnect=False)
         except pymysql.MySQLError:
-            if time.monotonic() - started > self.seconds:  # it hangs: a new one would too
+            if (
+                time.monotonic() - started >= self._greeting_seconds
+            ):  # it hangs: a new one would too
                 raise
             return False
+        _give(connection, self.seconds + READ_GRACE)
         return True
 
     def usable(self, connection: Any) -> bool:
@@ -240,6 +251,12 @@ class MySQLDriver:
         """Say goodbye and close the socket."""
         with contextlib.suppress(Exception):
             connection.close()
+
+    def cut(self, connection: Any) -> None:
+        """End both directions of its socket, at which a thread that reads there wakes up."""
+        if connection._sock is not None:
+            with contextlib.suppress(OSError):
+                connection._sock.shutdown(socket.SHUT_RDWR)
 
     def begin(self, connection: Any) -> None:
         """Start a transaction."""
@@ -274,6 +291,11 @@ class MySQLDriver:
         number = error.args[0] if error.args else None
         # without a number: "Already closed", "Packet sequence number wrong"
         return _BY_NUMBER.get(number) if isinstance(number, int) else LOST
+
+
+def _give(connection: Any, seconds: float) -> None:
+    """Let each reading and writing take so long; PyMySQL looks there before every one."""
+    connection._read_timeout = connection._write_timeout = seconds
 
 
 def _abandon(cursor: Any) -> None:

@@ -43,6 +43,9 @@ PAUSES = (0.05, 0.1, 0.2)
 AGAIN = {Trouble.LOST, Trouble.CONFLICT}
 
 
+CUT_SECONDS = 1.0
+"""Time within which a thread should notice that its connection was cut off."""
+
 Observed = Callable[[str, float, str], None]
 """Is told of each call: the name of the pool, its seconds, and ok, unavailable or refused."""
 
@@ -129,6 +132,11 @@ class Lane:
     def refuse(self) -> None:
         """Let nothing new begin."""
         self._closed = True
+
+    def cut(self) -> None:
+        """Let nothing new begin, and what runs fail soon."""
+        self.refuse()
+        self.connections.cut()
 
 
 @attrs.define(eq=False)
@@ -221,24 +229,32 @@ class PooledDatabase(Service):
     def stopService(self) -> Deferred[None]:
         """Take no more work, let what was taken end, then close; the reactor runs on meanwhile.
 
-        What has not ended after ``drain_seconds`` is left to itself, and what waits is refused;
-        a later call closes then.
+        What waits after ``drain_seconds`` is refused, and what runs is cut off, or the process
+        would wait for its threads.  A thread that does not even notice that is left to itself; a
+        later call closes then.
         """
         super().stopService()  # type: ignore[no-untyped-call]  # Service is not typed
         self._stopping = True
         return ensureDeferred(self._drain())
 
     async def _drain(self) -> None:
-        end = self._reactor.seconds() + self._drain_seconds
-        while self._calls or self.status().in_flight:
-            if self._reactor.seconds() > end:
-                self._log.warn("{name}: queries still run", name=self.name)
-                for lane in self._lanes():
-                    lane.refuse()
+        if not await self._idle(self._drain_seconds):
+            self._log.warn("{name}: queries still run and are cut off", name=self.name)
+            for lane in self._lanes():
+                lane.cut()
+            if not await self._idle(CUT_SECONDS):
                 return
-            await deferLater(self._reactor, 0.02)
         for lane in self._lanes():
             await lane.close()
+
+    async def _idle(self, seconds: float) -> bool:
+        """Wait until nothing runs; tell whether that is so in time."""
+        end = self._reactor.seconds() + seconds
+        while self._calls or self.status().in_flight:
+            if self._reactor.seconds() > end:
+                return False
+            await deferLater(self._reactor, 0.02)
+        return True
 
     def _lanes(self) -> Iterable[Lane]:
         return dict.fromkeys((self._reads, self._writes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from typing import Any
@@ -303,21 +304,34 @@ async def test_a_query_after_the_stop_fails_at_once(db: PooledDatabase) -> None:
 
 
 @twisted_test(10)
-async def test_a_stop_does_not_wait_for_ever(made: str, open_pool: OpenPool) -> None:
+async def test_a_stop_does_not_wait_for_ever(
+    made: str, open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildapi.db.pool.CUT_SECONDS", 0.2)
     db = open_pool(made, size=1, drain_seconds=0.2)
-
-    def slow(_: Any) -> str:
-        time.sleep(0.8)
-        return "done"
-
-    running = db.runInteraction(slow)
+    running = db.runInteraction(lambda _: time.sleep(1))  # nothing can end that
     waiting = db.runInteraction(lambda _: "never")
     begun = time.monotonic()
     await db.stopService()
-    assert time.monotonic() - begun < 0.6
-    assert await running == "done"
+    assert time.monotonic() - begun < 0.8
+    with contextlib.suppress(DatabaseUnavailable):
+        await running
     with pytest.raises(DatabaseUnavailable, match="closed"):
         await waiting
+    assert not any(thread.is_alive() for thread in await threads_after_stop(db))
+
+
+@twisted_test(10)
+async def test_a_query_that_takes_too_long_for_a_stop_is_cut_off(
+    made: str, engine: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(made, size=1, drain_seconds=0.2, statement_seconds=30)
+    running = started(db.fetch(FOR_EVER[engine], {}))
+    begun = time.monotonic()
+    await db.stopService()
+    assert time.monotonic() - begun < 3
+    with pytest.raises(DatabaseUnavailable):
+        await running
     assert not any(thread.is_alive() for thread in await threads_after_stop(db))
 
 

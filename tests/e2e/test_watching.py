@@ -194,6 +194,18 @@ def test_a_database_server_that_goes_away_leaves_a_status(watched: Watched) -> N
     when(watched, lambda s: parts(s)["agents"] and s["ready"])
 
 
+def test_processes_end_while_a_database_hangs(watched: Watched) -> None:
+    when(watched, lambda s: s["ready"])
+    watched.server.suspend()
+    try:
+        when(watched, lambda s: not parts(s)["database jobs"])
+        for service in (watched.api, watched.agent):
+            service.stop(seconds=40)
+            assert service.output().endswith("Server Shut Down.\n"), service.output()
+    finally:
+        watched.server.resume()
+
+
 def test_the_service_manager_is_told(watched: Watched, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))

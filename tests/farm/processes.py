@@ -82,9 +82,9 @@ class Daemon:
                 start_new_session=True,
             )
 
-    def stop(self) -> None:
-        """End it in good order, by force after 10 seconds; nothing happens where it has ended."""
-        self._end(signal.SIGTERM)
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """End it in good order, by force after some seconds; nothing happens where it has ended."""
+        self._end(signal.SIGTERM, seconds)
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -111,13 +111,13 @@ class Daemon:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    def _end(self, number: int) -> None:
+    def _end(self, number: int, seconds: float = STOP_SECONDS) -> None:
         if self._process is None:
             return
         self._signal(number)
         self._signal(signal.SIGCONT)  # a suspended process sees SIGTERM only when it goes on
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
