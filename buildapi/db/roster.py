@@ -11,6 +11,10 @@ import attrs
 from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
 from buildapi.model.ops import Beat, ProcessState
 
+STATES = {state.value for state in ProcessState}
+MOST = 1000
+"""Most processes that are told of, those heard of last."""
+
 COLUMNS = ("name", "pid", "version", "roles", "state", "started_at", "beat_at", "detail")
 RENEW = f"""UPDATE buildapi_processes SET {", ".join(f"{c} = :{c}" for c in COLUMNS)}
  WHERE instance = :instance"""  # noqa: S608  # names of columns
@@ -28,7 +32,7 @@ def _beat(*c: Any) -> Beat:
         pid=c[2],
         version=c[3],
         roles=c[4].split(","),
-        state=ProcessState(c[5]),
+        state=ProcessState(c[5]) if c[5] in STATES else ProcessState.UNKNOWN,
         started_at=c[6],
         beat_at=c[7],
         in_hand=detail.get("in_hand", 0),
@@ -48,7 +52,7 @@ def _detail(text: str) -> dict[str, Any]:
 
 ALL = Query(
     f"SELECT instance, {', '.join(COLUMNS)} FROM buildapi_processes"  # noqa: S608  # names of columns
-    " ORDER BY name, instance LIMIT 1000",
+    f" ORDER BY beat_at DESC LIMIT {MOST}",
     _beat,
 )
 
@@ -79,7 +83,8 @@ class SQLRoster:
 
     async def processes(self) -> Sequence[Beat]:
         """List what processes said last, by name; those that fell silent, too."""
-        return await ALL.many(self._db)
+        found = await ALL.many(self._db)
+        return sorted(found, key=lambda beat: (beat.name, beat.instance))
 
     async def forget(self, before: int) -> None:
         """Forget processes that have said nothing since a time."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.db.sql import Database, MissingTableError, Query, Statement
+from buildapi.db.sql import Database, MissingTableError, Query, Statement, any_of
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Part, TrailEntry
 
@@ -18,18 +18,24 @@ MOST = 1000
 """Most entries of a job that are read."""
 
 FORGET = 5000
-"""Most entries deleted at a time."""
+"""Most entries deleted in one call."""
 
 DETAIL_MAX = 2000
 WIDTHS = {"host": 1000, "event": 40, "trace": 64, "detail": DETAIL_MAX}
 """Characters of what is kept; the rest is cut off."""
 
+PARTS = {part.value for part in Part}
 COLUMNS = ("request_id", "at", "host", "part", "event", "trace", "detail")
+
+
+def _part(word: str) -> Part:
+    """Read a part; a newer version of the program may have more of them."""
+    return Part(word) if word in PARTS else Part.OTHER
 
 
 def _entry(*c: Any) -> tuple[int, TrailEntry]:
     job, at, host, part, event, trace, detail = c[1:]
-    return c[0], TrailEntry(job, at / 1000, host, Part(part), event, detail, trace)
+    return c[0], TrailEntry(job, at / 1000, host, _part(part), event, detail, trace)
 
 
 OF_JOB = Query(
@@ -37,10 +43,10 @@ OF_JOB = Query(
  WHERE request_id = :job AND at >= :since AND id > :after ORDER BY id LIMIT {AT_ONCE}""",  # noqa: S608  # names of columns and a number
     _entry,
 )
-# Neither engine deletes a few of many in the same words: MySQL takes no LIMIT in a subquery of IN,
-# unless it is wrapped once more.
-FORGET_OLD = f"""DELETE FROM buildapi_trail WHERE id IN (SELECT id FROM
- (SELECT id FROM buildapi_trail WHERE at < :before ORDER BY at LIMIT {FORGET}) old)"""  # noqa: S608  # a number
+OLD = Query(
+    f"SELECT id FROM buildapi_trail WHERE at < :before ORDER BY at LIMIT {AT_ONCE}",  # noqa: S608  # a number
+    int,
+)
 
 
 @attrs.frozen
@@ -73,14 +79,35 @@ class SQLTrailStore:
         return sorted(dict.fromkeys(found), key=lambda entry: entry.at)
 
     async def forget(self, before: float) -> None:
-        """Forget what happened before a time, at most some thousand entries in one call."""
-        await self._transact([Statement(FORGET_OLD, {"before": int(before * 1000)})])
+        """Forget what happened before a time, at most some thousand entries in one call.
+
+        They are looked for first: a delete by anything but the key would lock what it passes.
+        """
+        for _ in range(0, FORGET, AT_ONCE):
+            ids = await self._old(before)
+            if ids:
+                marks, params = any_of("id", ids)
+                text = f"DELETE FROM buildapi_trail WHERE id IN ({marks})"  # noqa: S608  # names of parameters
+                await self._transact([Statement(text, params)])
+            if len(ids) < AT_ONCE:
+                return
+
+    async def _old(self, before: float) -> Sequence[int]:
+        try:
+            return await OLD.many(self._db, before=int(before * 1000))
+        except MissingTableError as e:
+            raise _no_table() from e
 
     async def _transact(self, statements: Sequence[Statement]) -> None:
         try:
             await self._db.transact(statements)
-        except MissingTableError as e:  # before the first start has made the tables
-            raise DatabaseUnavailable("the jobs database has no table of trails yet") from e
+        except MissingTableError as e:
+            raise _no_table() from e
+
+
+def _no_table() -> DatabaseUnavailable:
+    """Say what it is like before the first start has made the tables."""
+    return DatabaseUnavailable("the jobs database has no table of trails yet")
 
 
 def _insertion(entries: Sequence[TrailEntry]) -> Statement:

@@ -9,11 +9,12 @@ import attrs
 
 
 class ProcessState(enum.Enum):
-    """Where a process is in its life."""
+    """Where a process is in its life; unknown where a newer version has another word for it."""
 
     STARTING = "starting"
     RUNNING = "running"
     DRAINING = "draining"
+    UNKNOWN = "unknown"
 
 
 @attrs.frozen
@@ -40,12 +41,16 @@ class Beat:
 
 
 class Part(enum.Enum):
-    """Which part of the program noted something of a job request."""
+    """Which part of the program noted something of a job request.
+
+    The other one is of a version that has more of them than this.
+    """
 
     HTTP = "http"
     OUTBOX = "outbox"
     AGENT = "agent"
     FINISHER = "finisher"
+    OTHER = "other"
 
 
 @attrs.frozen

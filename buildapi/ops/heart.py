@@ -17,6 +17,9 @@ from buildapi.model.ops import Beat
 SILENT_DAY = 86_400
 """Seconds after which a process that ended without a word is forgotten."""
 
+FORGET_SECONDS = 600.0
+"""Between two looks for such."""
+
 Sign = Callable[[int], Awaitable[None]]
 """Something else to be written at each beat; it is given the time in seconds since the epoch."""
 
@@ -39,6 +42,7 @@ class Heart(Service):
     def __attrs_post_init__(self) -> None:
         self.name = "heartbeat"
         self.beats = 0
+        self._forgot_at = float("-inf")
         self._troubles: dict[str, str] = {}
         self._turn = defer.DeferredLock()
         self._pausing: defer.Deferred[None] | None = None
@@ -76,12 +80,18 @@ class Heart(Service):
         self.beats += 1
 
     async def _run(self) -> None:
-        await self._try("forgetting", lambda: self._roster.forget(int(self._now()) - SILENT_DAY))
         while self.running:
+            await self._forget()
             await self.beat()
             if self.running:
                 self._pausing = task.deferLater(self._reactor, self._seconds)
                 await self._pausing
+
+    async def _forget(self) -> None:
+        if self._reactor.seconds() - self._forgot_at < FORGET_SECONDS:
+            return
+        self._forgot_at = self._reactor.seconds()
+        await self._try("forgetting", lambda: self._roster.forget(int(self._now()) - SILENT_DAY))
 
     async def _leave(self) -> None:
         async with self._turn:

@@ -7,7 +7,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
-from buildapi.db.roster import SQLRoster
+from buildapi.db.roster import COLUMNS, MOST, SQLRoster
 from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import Statement
 from buildapi.interfaces import Roster
@@ -82,6 +82,13 @@ class RosterContract:
         await roster.forget(NOW + 5)
         assert list(await roster.processes()) == [AGENT]
 
+    @twisted_test(10)
+    async def test_all_are_told_of_by_name(self, roster: Roster) -> None:
+        first = attrs.evolve(AGENT, instance="z", name="z", beat_at=NOW + 9)
+        for beat in (first, AGENT, API):
+            await roster.beat(beat)
+        assert [b.name for b in await roster.processes()] == [API.name, AGENT.name, "z"]
+
 
 class TestSQLRoster(RosterContract):
     """The one in SQL, on each engine."""
@@ -101,3 +108,24 @@ class TestSQLRoster(RosterContract):
             )
             (beat,) = await roster.processes()
             assert (beat.in_hand, beat.masters, beat.unreachable) == (0, None, None)
+
+    @twisted_test(10)
+    async def test_a_word_of_a_newer_version_is_an_unknown_state(self, roster: Roster) -> None:
+        await roster.beat(AGENT)
+        await self.db.transact([Statement("UPDATE buildapi_processes SET state = 'dreaming'")])
+        assert [b.state for b in await roster.processes()] == [ProcessState.UNKNOWN]
+
+    @twisted_test(10)
+    async def test_where_there_are_too_many_the_silent_ones_are_left_out(
+        self, roster: Roster
+    ) -> None:
+        silent = [attrs.evolve(API, instance=f"a{n:04}", beat_at=NOW) for n in range(MOST)]
+        await roster.beat(silent[0])
+        names = ", ".join(COLUMNS)
+        copy = f"""INSERT INTO buildapi_processes (instance, {names})
+ SELECT :new, {names} FROM buildapi_processes WHERE instance = 'a0000'"""
+        await self.db.transact([Statement(copy, {"new": b.instance}, 1) for b in silent[1:]])
+        await roster.beat(attrs.evolve(AGENT, name="z"))
+        told = await roster.processes()
+        assert len(told) == MOST
+        assert told[-1].name == "z"

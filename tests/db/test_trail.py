@@ -9,9 +9,10 @@ from twisted.internet.defer import ensureDeferred
 from buildapi.db import trail
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema
-from buildapi.db.sql import Query
+from buildapi.db.sql import Query, Statement
 from buildapi.db.trail import SQLTrailStore
 from buildapi.errors import DatabaseUnavailable
+from buildapi.model.ops import Part
 from tests.db.conftest import OpenPool
 from tests.db.trailstore_contract import ENTRY, TrailStoreContract, later
 from tests.reactor import twisted_test
@@ -34,12 +35,32 @@ class TestSQLTrailStore(TrailStoreContract):
 
 @twisted_test(30)
 async def test_forgetting_is_bounded(db: PooledDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trail, "FORGET_OLD", trail.FORGET_OLD.replace("5000", "3"))
+    monkeypatch.setattr(trail, "FORGET", 200)
     store = SQLTrailStore(db)
-    await store.add([later(n) for n in range(5)])
-    await store.forget(ENTRY.at + 100)
-    count = Query("SELECT count(*) FROM buildapi_trail", int)
-    assert await count.maybe(db) == 2
+    await store.add([later(n) for n in range(305)])
+    for left in (105, 0, 0):
+        await store.forget(ENTRY.at + 1000)
+        assert await Query("SELECT count(*) FROM buildapi_trail", int).maybe(db) == left
+
+
+@twisted_test(30)
+async def test_forgetting_reads_no_more_than_it_deletes(db: PooledDatabase, engine: str) -> None:
+    if engine == "sqlite":
+        plan = await db.fetch(f"EXPLAIN QUERY PLAN {trail.OLD.text}", {"before": 1})
+        assert "buildapi_trail_at" in str([tuple(row) for row in plan])
+        return
+    store = SQLTrailStore(db)
+    await store.add([later(n) for n in range(300)])
+    rows = await db.fetch(f"EXPLAIN {trail.OLD.text}", {"before": int(ENTRY.at * 1000) + 5000})
+    assert "buildapi_trail_at" in str([tuple(row) for row in rows])
+
+
+@twisted_test(10)
+async def test_a_part_of_a_newer_version_is_another_one(db: PooledDatabase) -> None:
+    store = SQLTrailStore(db)
+    await store.add([ENTRY])
+    await db.transact([Statement("UPDATE buildapi_trail SET part = 'robot'")])
+    assert [e.part for e in await store.of_job(ENTRY.job_id, 0)] == [Part.OTHER]
 
 
 @twisted_test(10)

@@ -83,6 +83,19 @@ def test_it_beats_at_once_and_then_regularly(
     heart.stopService()
 
 
+def test_who_fell_silent_is_forgotten_now_and_then(
+    heart: Heart, clock: Clock, roster: MemoryRoster
+) -> None:
+    heart.startService()
+    clock.pump([10] * 59)
+    assert [said for said in roster.said if said.startswith("forget")] == [
+        f"forget {NOW - SILENT_DAY}"
+    ]
+    clock.pump([10] * 60)
+    assert f"forget {NOW + 600 - SILENT_DAY}" in roster.said
+    heart.stopService()
+
+
 def test_it_leaves_and_says_nothing_any_more(
     heart: Heart, clock: Clock, roster: MemoryRoster
 ) -> None:
