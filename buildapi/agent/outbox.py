@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,9 @@ UNSENT = "Couldn't send message to broker"
 
 OWED_SECONDS = 1.0
 """Between two attempts to record that a job is sent."""
+
+LAST_SECONDS = 2.0
+"""What the last attempt is given when the process ends."""
 
 OWED_MAX = 10_000
 """Jobs for which that is attempted at a time."""
@@ -67,12 +71,13 @@ class Outbox(Service):
         self._running = defer.ensureDeferred(self._run())
         self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
-    def stopService(self) -> None:
-        """Stop sweeping."""
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop sweeping, and try a last time to record what is sent."""
         Service.stopService(self)
         for going in (self._running, self._owing):
             if going is not None:
                 going.cancel()
+        return defer.ensureDeferred(self._pay_last())
 
     def owe(self, request_id: int) -> None:
         """Record that a job is sent as soon as the database takes it: its sender was told 202."""
@@ -92,6 +97,15 @@ class Outbox(Service):
         finally:
             self._owing = None
 
+    async def _pay_last(self) -> None:
+        if not self._owed:
+            return
+        paying = defer.ensureDeferred(self._pay_once())
+        with contextlib.suppress(defer.TimeoutError):
+            await paying.addTimeout(LAST_SECONDS, self._reactor)
+        for request_id in sorted(self._owed):
+            self._log.error("job {id}: that it is sent is not recorded", id=request_id)
+
     async def _pay_once(self) -> None:
         for request_id in sorted(self._owed):
             try:
@@ -104,17 +118,21 @@ class Outbox(Service):
 
     async def _run(self) -> None:
         forgotten, started = not self._broker.keeps_messages, int(self._now())
+        back = False
         while self.running:
             try:
                 if forgotten:
                     await self.refuse_unsent(started)
                     await self.resend()
                 forgotten = False
-                await self.refuse_unsent(int(self._now()) - GRACE)
+                # Others may just be recording what they sent while the database was away.
+                if not back:
+                    await self.refuse_unsent(int(self._now()) - GRACE)
                 await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
-                self.sweeps += 1
+                self.sweeps, back = self.sweeps + 1, False
             except Unavailable as e:
                 self._log.warn("outbox: not swept: {msg}", msg=e.msg)
+                back = True
             except defer.CancelledError:
                 raise
             except Exception:

@@ -120,7 +120,9 @@ ADOPT = """INSERT INTO buildapi_jobs (request_id, state, sent, created_at)
  SELECT r.id, 'queued', 1, r.`when` FROM jobrequests r WHERE r.id = :id
  AND NOT EXISTS (SELECT 1 FROM buildapi_jobs s WHERE s.request_id = :id)"""
 SENT = "UPDATE buildapi_jobs SET sent = 1 WHERE request_id = :id"
-REFUSE = "UPDATE buildapi_jobs SET state = 'refused' WHERE request_id = :id AND state = 'queued'"
+# Rows of old web processes, which have no token, count as sent, for nobody knows.
+REFUSE = """UPDATE buildapi_jobs SET state = 'refused'
+ WHERE request_id = :id AND state = 'queued' AND (sent = 0 OR token IS NULL)"""
 BEGIN = """UPDATE buildapi_jobs SET state = 'running', sent = 1, agent = :agent, begun_at = :now
  WHERE request_id = :id"""
 HOLD = """UPDATE buildapi_jobs SET state = state
@@ -204,7 +206,8 @@ class SQLJobStore:
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Finish a job nobody has begun as failed, so that it is never executed, and free its key.
 
-        Return False where an agent was faster, True where it was refused before.
+        Return False where it is known to be sent or an agent was faster, True where it was refused
+        before.
         """
         refuse = Statement(REFUSE, {"id": request_id}, 1)
         rest = [*_completion(request_id, report, now), jobkeys.free(request_id)]

@@ -92,7 +92,8 @@ class JobStore(Protocol):
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Finish a job nobody has begun as failed, so that it is never executed, and free its key.
 
-        Return False where an agent was faster: then it counts as accepted.
+        Return False where it is known to be sent or an agent was faster: then it counts as
+        accepted.
         """
 
     async def begin(self, request_id: int, agent: str, now: int) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from buildapi import tracing
-from buildapi.agent.outbox import GRACE, INTERVAL, OWED_MAX, OWED_SECONDS, Outbox
+from buildapi.agent.outbox import GRACE, INTERVAL, LAST_SECONDS, OWED_MAX, OWED_SECONDS, Outbox
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.ops import Part
@@ -282,6 +282,50 @@ async def test_what_was_sent_is_recorded_once_the_database_takes_it(
 
 
 @twisted_test()
+async def test_what_was_sent_is_recorded_before_the_process_ends(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    job = await rig.record(UP)
+    sweeper.outbox.startService()
+    sweeper.outbox.owe(job)
+    await sweeper.outbox.stopService()
+    assert not sweeper.clock.getDelayedCalls()
+    await sweeper.outbox.refuse_unsent(NOW + 1)
+    assert (await rig.get(job)).state is JobState.QUEUED
+
+
+@twisted_test()
+async def test_what_cannot_be_recorded_at_the_end_is_told(
+    rig: Rig, sweeper: Sweeper, logged_errors: list[dict[str, Any]]
+) -> None:
+    job = await rig.record(UP)
+    rig.store.script.plan("sent", Gate())
+    sweeper.outbox.owe(job)
+    ended = sweeper.outbox.stopService()
+    await until(lambda: bool(sweeper.clock.getDelayedCalls()))
+    sweeper.clock.advance(LAST_SECONDS)
+    await ended
+    assert [event["id"] for event in logged_errors] == [job]
+    logged_errors.clear()
+
+
+@twisted_test()
+async def test_a_database_that_is_back_leaves_others_time_to_record_what_they_sent(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    rig.broker.keeps_messages = True
+    job = await rig.record(UP)
+    sweeper.clock.advance(GRACE + 1)
+    rig.store.script.plan("unsettled", DatabaseUnavailable("away"))
+    sweeper.outbox.startService()
+    await sweeper.swept()
+    assert sweeper.outbox.sweeps == 1
+    assert (await rig.get(job)).state is JobState.QUEUED
+    await sweeper.swept()
+    assert (await rig.get(job)).state is JobState.FAILED
+
+
+@twisted_test()
 async def test_so_many_are_noted_later_and_stopping_ends_that(
     rig: Rig, sweeper: Sweeper, logged_errors: list[dict[str, Any]]
 ) -> None:
@@ -290,5 +334,5 @@ async def test_so_many_are_noted_later_and_stopping_ends_that(
         sweeper.outbox.owe(job)
     assert len(logged_errors) == 1
     logged_errors.clear()
-    sweeper.outbox.stopService()
+    await sweeper.outbox.stopService()
     assert not sweeper.clock.getDelayedCalls()

@@ -157,6 +157,15 @@ class JobStoreContract:
         assert (job.state, job.completed_at, job.complete_data) == (JobState.FAILED, NOW, refusal)
 
     @twisted_test(10)
+    async def test_a_job_that_is_sent_is_not_refused(self, store: JobStore) -> None:
+        id_ = await added(store)
+        await store.sent(id_)
+        assert not await store.refuse(id_, report(id_, errors=True), NOW)
+        job = await store.get(id_)
+        assert job is not None
+        assert job.state is JobState.QUEUED
+
+    @twisted_test(10)
     async def test_a_job_begun_is_not_refused(self, store: JobStore) -> None:
         id_ = await added(store)
         await store.begin(id_, "a1", NOW)

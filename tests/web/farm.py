@@ -317,7 +317,11 @@ class MemoryJobs:
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         await self.refusing.happen(request_id)
         job = self.jobs.get(request_id)
-        if job is not None and job.state is JobState.QUEUED and not self.faster:
+        if (
+            job is not None
+            and job.state is JobState.QUEUED
+            and not (self.faster or request_id in self.sent_ids)
+        ):
             self._end(job, report, now)
             self.keys = {n: kept for n, kept in self.keys.items() if kept[1] != request_id}
             self.refused_ids.add(request_id)
