@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -38,7 +39,7 @@ class Admission:
         """What finds whom tokens stand for; None where none are accepted."""
         if not self._web.tokens:
             return None
-        return Bearers(self._store, self._reactor.seconds, self._now, self._part("looking"))
+        return Bearers(self._store, monotonic, self._now, self._part("looking"))
 
     def desk(self, pages: Pages) -> TokenDesk:
         """Give what makes and revokes them."""

@@ -78,12 +78,13 @@ class Trial:
     # --- databases
 
     def databases(self) -> Mapping[str, Callable[[], Awaitable[str]]]:
-        """List what to try of each database."""
+        """List what to try of each database that the roles of the process use."""
         databases = self._config.databases
-        scheduler = dict.fromkeys(("scheduler", "scheduler_replica"), SCHEDULER_READ)
+        read: dict[str, Mapping[str, str]] = {"scheduler": SCHEDULER_READ}
+        if "api" in self._config.service.roles:
+            read |= {"scheduler_replica": SCHEDULER_READ, "status": STATUS_READ}
         if databases.scheduler.url == databases.scheduler_replica.url:
-            del scheduler["scheduler_replica"]
-        read = {**scheduler, "status": STATUS_READ}
+            read.pop("scheduler_replica", None)
         own = {f"tables in {p.name}": partial(self._own, p) for p in places(self._config)}
         return own | {f"database {n}": partial(self._read, n, t) for n, t in read.items()}
 

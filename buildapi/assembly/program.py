@@ -134,9 +134,10 @@ class Assembly:
         return [*self.watching.first(), *self.pools(), self.telling.trail, self.broker, last]
 
     def pools(self) -> Sequence[PooledDatabase]:
-        """List the pools of connections, those of reports last."""
-        pools = [self.jobs_db, self.scheduler_db, self.replica_db, self.status_db]
-        pools += self.reporting.pools if self.has("api") else []
+        """List the pools of connections that its roles use, those of reports last."""
+        pools = [self.jobs_db, self.scheduler_db]
+        if self.has("api"):
+            pools += [self.replica_db, self.status_db, *self.reporting.pools]
         return list(dict.fromkeys(pools))
 
     def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
@@ -313,7 +314,7 @@ class Assembly:
     @cached_property
     def answers(self) -> Answers:
         """The hot answers."""
-        return Answers(self.reactor.seconds, self.config.web.cache_seconds)
+        return Answers(time.monotonic, self.config.web.cache_seconds)
 
     @cached_property
     def site(self) -> Site:

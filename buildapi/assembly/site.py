@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import attrs
@@ -126,7 +127,7 @@ class Site:
         return ReportDesk(
             of.reporting.rules,
             of.directory,
-            Computed(of.reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
+            Computed(monotonic, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
             self.pages,
             of.config.reports.answer_seconds,
         )
@@ -172,7 +173,7 @@ class Site:
     def _batch(self) -> Batch:
         of = self._of
         seconds = of.config.web.answer_seconds * SHARES["batch"]
-        return Batch(self._taken, self._counter, of.reactor.seconds, seconds)
+        return Batch(self._taken, self._counter, monotonic, seconds)
 
 
 def of_broker(status: BrokerStatus) -> Health:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import attrs
@@ -45,5 +46,5 @@ class Telling:
         of, wanted = self._of, self._of.config.service
         days = of.config.ops.trail_days if "api" in wanted.roles else 0
         metrics = of.watching.metrics
-        numbers = JobNumbers(metrics.count, metrics.observe, of.reactor.seconds)
+        numbers = JobNumbers(metrics.count, metrics.observe, monotonic)
         return BufferedTrail(of.reactor, self.trails, of.now, wanted.name, days, numbers)

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -80,7 +81,7 @@ class Watching:
     @cached_property
     def manager(self) -> Manager:
         """What tells the service manager."""
-        return manager(self._of.reactor, self._of.reactor.seconds)
+        return manager(self._of.reactor, monotonic)
 
     @cached_property
     def roster(self) -> SQLRoster:
@@ -164,13 +165,13 @@ class Watching:
             broker_kind=broker.scheme,
             queues={"requests": broker.agent_queue, "finished": broker.web_queue},
             pools=of.pools(),
-            lag=self._lag if of.primary is not None else None,
+            lag=self._lag if of.primary is not None and of.has("api") else None,
             directory=of.directory,
             documents=of.directory.documents,
             roster=self.roster,
             beat_seconds=of.config.service.heartbeat_seconds,
             store=of.store,
-            farm=self.farm.look,
+            farm=self.farm.look if of.has("api") else None,
             dumps=self._dumps if of.has("api") and of.dumps is not None else None,
             traffic=lambda: (len(self.traffic.requests), len(self.traffic.channels)),
             reload=lambda: of.reloading.last,
@@ -207,7 +208,7 @@ class Watching:
     def routes(self) -> Sequence[Route]:
         """List the routes that tell of it."""
         of = self._of
-        answers = Answers(of.reactor.seconds, KEPT_SECONDS)
+        answers = Answers(monotonic, KEPT_SECONDS)
         ops = Ops(self.board.read, self.readiness.reasons, self._numbers, answers, of.pages)
         return ops.routes()
 

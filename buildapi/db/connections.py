@@ -70,12 +70,13 @@ class Connections(adbapi.ConnectionPool):
             self._used[threading.get_ident()] = time.monotonic()
 
     def connecting(self) -> float:
-        """Open another connection and close it; give the seconds that opening it took."""
-        began = time.monotonic()
-        connection = self.driver.connect()
-        took = time.monotonic() - began
-        self.driver.close(connection)
-        return took
+        """Open this thread's connection anew; give the seconds that took."""
+        thread, began = threading.get_ident(), time.monotonic()
+        if thread in self.connections and not self.driver.shared:
+            self._drop(self.connections[thread])
+        self.connect()
+        self._used[thread] = time.monotonic()
+        return self._used[thread] - began
 
     def _drop(self, connection: Any) -> None:
         self.connections.pop(threading.get_ident(), None)

@@ -26,6 +26,7 @@ from buildapi.errors import BadRequest, InProgress
 from buildapi.model.actions import OLD_WIDTH, SELF_SERVE, full_name
 from buildapi.model.records import (
     EVERY_JOB,
+    Backlog,
     JobFilter,
     JobKey,
     JobMark,
@@ -101,6 +102,16 @@ MARKS = Query(
     JobMark,
 )
 UNSETTLED = Query(f"{_OURS} WHERE s.sent = :sent AND {_OPEN}", _record)
+_WAITING = "r.completed_at IS NULL AND r.`when` >= :since"
+OPEN = Query(f"SELECT COUNT(*) FROM jobrequests r WHERE {_WAITING}", int)  # noqa: S608  # a constant
+OLDEST = Query(
+    f"{_JOB}, l.branch {_WITH_BESIDE} WHERE {_WAITING} ORDER BY r.id LIMIT 1", _record_with_branch
+)
+FAILED = Query(
+    "SELECT COUNT(*) FROM jobrequests r"  # noqa: S608  # constants
+    f" WHERE {jobsearch.STATES[JobState.FAILED]} AND r.completed_at >= :since",
+    int,
+)
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
@@ -266,6 +277,17 @@ class SQLJobStore:
             return await latest(where).many(self._db, limit=limit, offset=offset, **params)
         except ValueRefusedError:  # nothing in the database can be equal to that
             return []
+
+    async def backlog(self, since: int, failed_since: int) -> Backlog:
+        """Count those not finished that were recorded at ``since`` or later.
+
+        The failed ones are those finished at ``failed_since`` or later.
+        """
+        return Backlog(
+            open=await OPEN.maybe(self._db, since=since) or 0,
+            oldest=await OLDEST.maybe(self._db, since=since),
+            failed=await FAILED.maybe(self._db, since=failed_since) or 0,
+        )
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """Tell how far the newest are, without reading what they hold."""

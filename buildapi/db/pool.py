@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -83,7 +84,12 @@ class Lane:
         """Tell how many callers wait for a thread."""
         return len(self._slots.waiting)
 
-    async def call(self, work: Callable[[Any], T]) -> T:
+    @property
+    def full(self) -> bool:
+        """Tell whether every thread is at work."""
+        return self._slots.tokens == 0
+
+    async def call(self, work: Callable[[], T]) -> T:
         """Do work in a thread.
 
         A caller that is cancelled while waiting leaves the queue; later the work goes on without
@@ -93,9 +99,7 @@ class Lane:
         if self._closed:
             self._slots.release()
             raise DatabaseUnavailable(f"{self.label} is closed")
-        ended = deferToThreadPool(
-            self._reactor, self.connections.threadpool, self.connections.call, work
-        )
+        ended = deferToThreadPool(self._reactor, self.connections.threadpool, work)
         answer: Deferred[T] = Deferred()
         ended.addBoth(self._free).addCallbacks(answer.callback, answer.errback)
         return await answer
@@ -163,6 +167,7 @@ class PooledDatabase(Service):
     _stopping: bool = False
     _last_error: str | None = None
     _last_error_at: float | None = None
+    _answered_at: float = float("-inf")
     _log = Logger()
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
@@ -202,19 +207,24 @@ class PooledDatabase(Service):
         work = self._writes.connections.interact(function, *args, **kw)
         return ensureDeferred(self._run(self._writes, work))
 
-    async def connecting(self) -> float:
-        """Open a connection of its own, ask it for nothing, close it; give the seconds it took.
+    async def connecting(self, seconds: float) -> float | None:
+        """Open a connection anew, ask it for nothing; give the seconds it took.
 
-        It takes the turn of a query, so that there are never more connections than allowed.
+        It takes the turn of a query, so that there are never more connections than allowed.  None
+        where all are at work for so long, and one of them had an answer meanwhile.
 
-        :raises DatabaseUnavailable: there is none in time.
+        :raises DatabaseUnavailable: there is none in ``seconds``.
         """
-        work = self._reads.connections.connecting
-        trying = ensureDeferred(self._run(self._reads, lambda _: work()))
+        began, lane = self._reactor.seconds(), self._reads
+        trying = ensureDeferred(self._within_service(lane, lane.connections.connecting, ()))
         try:
-            return await trying.addTimeout(self._statement_seconds, self._reactor)
-        except TimeoutError as e:
-            late = f"the {self.name} database gave no connection in {self._statement_seconds:g} s"
+            return await trying.addTimeout(seconds, self._reactor)
+        except (TimeoutError, DatabaseUnavailable) as e:
+            if lane.full and self._answered_at >= began - seconds:
+                return None
+            if isinstance(e, DatabaseUnavailable):
+                raise
+            late = f"the {self.name} database gives no connection within {seconds:g} s"
             raise DatabaseUnavailable(late) from e
 
     def status(self) -> PoolStatus:
@@ -262,8 +272,9 @@ class PooledDatabase(Service):
     async def _run(self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float] = ()) -> T:
         began, result = self._reactor.seconds(), "refused"
         try:
-            answer = await self._within_service(lane, work, pauses)
-            result = "ok"
+            job = partial(lane.connections.call, work)
+            answer = await self._within_service(lane, job, pauses)
+            result, self._answered_at = "ok", self._reactor.seconds()
         except DatabaseUnavailable:
             result = "unavailable"
             raise
@@ -272,7 +283,7 @@ class PooledDatabase(Service):
         return answer
 
     async def _within_service(
-        self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float]
+        self, lane: Lane, work: Callable[[], T], pauses: Sequence[float]
     ) -> T:
         try:
             if self._stopping:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.records import (
     EVERY_JOB,
+    Backlog,
     JobFilter,
     JobKey,
     JobMark,
@@ -118,6 +119,12 @@ class JobStore(Protocol):
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
     ) -> Sequence[JobRecord]:
         """List the newest first, of those that are wanted."""
+
+    async def backlog(self, since: int, failed_since: int) -> Backlog:
+        """Count those not finished that were recorded at ``since`` or later.
+
+        The failed ones are those finished at ``failed_since`` or later.
+        """
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """Tell how far the newest are, without reading what they hold."""

@@ -205,6 +205,15 @@ EVERY_JOB = JobFilter()
 
 
 @attrs.frozen
+class Backlog:
+    """How many job requests are not finished, the oldest of them, and how many failed lately."""
+
+    open: int
+    oldest: JobRecord | None
+    failed: int
+
+
+@attrs.frozen
 class JobMark:
     """What changes with a job: when any of it does, the job is worth reading again."""
 

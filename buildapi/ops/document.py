@@ -10,7 +10,7 @@ import attrs
 from buildapi.jobs.glance import Glance
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
-from buildapi.model.records import JobRecord
+from buildapi.model.records import Backlog, JobRecord
 from buildapi.ops.reload import Reload
 
 BEATS_MISSED = 3
@@ -39,14 +39,6 @@ class Queue:
 
 
 @attrs.frozen
-class OpenJobs:
-    """Job requests of the last day: those not finished; ``failed`` in the last hour."""
-
-    waiting: Sequence[JobRecord]
-    failed: int
-
-
-@attrs.frozen
 class Lag:
     """How far the replica is behind, in seconds; None where that is not known yet."""
 
@@ -70,8 +62,8 @@ class Seen:
     masters_known: int
     processes: Sequence[Beat] | Unread
     beat_seconds: float
-    jobs: OpenJobs | Unread
-    farm: Glance | Unread
+    jobs: Backlog | Unread
+    farm: Glance | Unread | None
     dumps: Sequence[DumpState] | None
     requests: int
     connections: int
@@ -222,9 +214,8 @@ def _jobs(seen: Seen) -> dict[str, Any]:
     jobs = seen.jobs
     if isinstance(jobs, Unread):
         return {"open": None, "oldest_open": None, "failed": None, "error": jobs.error}
-    oldest = min(jobs.waiting, key=lambda job: job.when, default=None)
-    shaped = None if oldest is None else _job(oldest, seen.now)
-    return {"open": len(jobs.waiting), "oldest_open": shaped, "failed": jobs.failed, "error": None}
+    shaped = None if jobs.oldest is None else _job(jobs.oldest, seen.now)
+    return {"open": jobs.open, "oldest_open": shaped, "failed": jobs.failed, "error": None}
 
 
 def _job(job: JobRecord, now: int) -> dict[str, Any]:
@@ -234,9 +225,9 @@ def _job(job: JobRecord, now: int) -> dict[str, Any]:
 
 def _farm(seen: Seen) -> dict[str, Any]:
     farm = seen.farm
-    if isinstance(farm, Unread):
+    if farm is None or isinstance(farm, Unread):
         nothing = dict.fromkeys(("pending", "running", "oldest_pending"))
-        return {**nothing, "pools": [], "error": farm.error}
+        return {**nothing, "pools": [], "error": _error(farm)}
     oldest = farm.oldest
     return {
         "pending": farm.pending,
@@ -279,7 +270,7 @@ def parts(seen: Seen, found: Mapping[str, Any]) -> list[dict[str, Any]]:
         *(_database_part(pool, seen.now) for pool in seen.pools),
         *(_document_part(d) for d in seen.documents),
         _agents_part(seen, found["agents"]),
-        _masters_part(found["masters"]),
+        _masters_part(seen, found["masters"]),
         *(_dump_part(d) for d in seen.dumps or ()),
         *_unread_parts(seen),
     ]
@@ -322,7 +313,9 @@ def _agents_part(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, A
     return _part("agents", bool(alive), detail + (f"; silent: {', '.join(gone)}" if gone else ""))
 
 
-def _masters_part(masters: Mapping[str, Any]) -> dict[str, Any]:
+def _masters_part(seen: Seen, masters: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(seen.processes, Unread):
+        return _part("masters", False, f"what agents reach is not known: {seen.processes.error}")
     silent = masters["unreachable"]
     detail = f"{masters['known']} known, {masters['asked']} asked"
     detail += f", no answer from {', '.join(silent)}" if silent else ""

@@ -11,22 +11,29 @@ UNKNOWN = -1.0
 
 
 def set_gauges(metrics: Metrics, found: Mapping[str, Any]) -> None:
-    """Set the gauges from the document of /status; what is not known there is left out.
+    """Set the gauges from the document of /status; what is not known there is told by none.
 
     A lag and an age that nobody knows are -1, so that an alert can tell them from none.
     """
     _process(metrics, found)
     _broker(metrics, found["broker"])
     _databases(metrics, found)
-    _farm(metrics, found)
+    _masters(metrics, found)
+    _farm(metrics, found["farm"])
     _jobs(metrics, found["jobs"])
     ages = {d["name"]: _or_unknown(d["age"]) for d in found["directory"]}
     metrics.replace("buildapi_directory_age_seconds", ages)
-    if found["dumps"] is not None:
-        written = [_or_unknown(f["age"]) for f in found["dumps"]["files"]]
-        oldest = UNKNOWN if UNKNOWN in written else max(written, default=UNKNOWN)
-        metrics.set("buildapi_dump_age_seconds", oldest)
+    _dumps(metrics, found["dumps"])
     metrics.set("buildapi_status_errors", sum(not part["ok"] for part in found["parts"]))
+
+
+def _dumps(metrics: Metrics, dumps: Mapping[str, Any] | None) -> None:
+    if dumps is None:
+        metrics.leave_out("buildapi_dump_age_seconds")
+        return
+    written = [_or_unknown(f["age"]) for f in dumps["files"]]
+    oldest = UNKNOWN if UNKNOWN in written else max(written, default=UNKNOWN)
+    metrics.set("buildapi_dump_age_seconds", oldest)
 
 
 def _or_unknown(value: float | None) -> float:
@@ -38,7 +45,10 @@ def _process(metrics: Metrics, found: Mapping[str, Any]) -> None:
     metrics.set("buildapi_draining", found["process"]["state"] == "draining")
     metrics.set("buildapi_http_in_flight", found["http"]["requests"])
     metrics.set("buildapi_http_connections", found["http"]["connections"])
-    metrics.set("buildapi_agents_live", sum(a["live"] for a in found["agents"]))
+    if found["agents_error"] is None:
+        metrics.set("buildapi_agents_live", sum(a["live"] for a in found["agents"]))
+    else:
+        metrics.leave_out("buildapi_agents_live")
 
 
 def _broker(metrics: Metrics, broker: Mapping[str, Any]) -> None:
@@ -50,7 +60,7 @@ def _broker(metrics: Metrics, broker: Mapping[str, Any]) -> None:
 
 def _databases(metrics: Metrics, found: Mapping[str, Any]) -> None:
     databases = found["databases"]
-    took = {d["name"]: d["connect_seconds"] for d in databases if d["error"] is None}
+    took = {d["name"]: d["connect_seconds"] for d in databases if d["connect_seconds"] is not None}
     metrics.replace("buildapi_db_up", {d["name"]: float(d["error"] is None) for d in databases})
     metrics.replace("buildapi_db_connect_seconds", took)
     metrics.replace("buildapi_db_in_flight", {d["name"]: d["in_flight"] for d in databases})
@@ -58,13 +68,29 @@ def _databases(metrics: Metrics, found: Mapping[str, Any]) -> None:
     if found["replica"]["apart"]:
         lag = found["replica"]["lag_seconds"]
         metrics.set("buildapi_replica_lag_seconds", _or_unknown(lag))
+    else:
+        metrics.leave_out("buildapi_replica_lag_seconds")
 
 
-def _farm(metrics: Metrics, found: Mapping[str, Any]) -> None:
-    masters, farm = found["masters"], found["farm"]
-    states = {"known": masters["known"], "asked": masters["asked"]}
-    metrics.replace("buildapi_masters", {**states, "unreachable": len(masters["unreachable"])})
-    if farm["error"] is not None:
+def _masters(metrics: Metrics, found: Mapping[str, Any]) -> None:
+    masters = found["masters"]
+    states = {"known": masters["known"]}
+    if found["agents_error"] is None:
+        states |= {"asked": masters["asked"], "unreachable": len(masters["unreachable"])}
+    metrics.replace("buildapi_masters", states)
+
+
+FARM = (
+    "buildapi_pending_requests",
+    "buildapi_running_builds",
+    "buildapi_oldest_pending_seconds",
+    "buildapi_pending_worst_pool",
+)
+
+
+def _farm(metrics: Metrics, farm: Mapping[str, Any]) -> None:
+    if farm["pending"] is None:
+        metrics.leave_out(*FARM)
         return
     oldest = farm["oldest_pending"]
     metrics.set("buildapi_pending_requests", farm["pending"])
@@ -75,7 +101,9 @@ def _farm(metrics: Metrics, found: Mapping[str, Any]) -> None:
 
 
 def _jobs(metrics: Metrics, jobs: Mapping[str, Any]) -> None:
-    if jobs["error"] is None:
-        oldest = jobs["oldest_open"]
-        metrics.set("buildapi_jobs_open", jobs["open"])
-        metrics.set("buildapi_oldest_open_job_seconds", oldest["age"] if oldest else 0)
+    if jobs["error"] is not None:
+        metrics.leave_out("buildapi_jobs_open", "buildapi_oldest_open_job_seconds")
+        return
+    oldest = jobs["oldest_open"]
+    metrics.set("buildapi_jobs_open", jobs["open"])
+    metrics.set("buildapi_oldest_open_job_seconds", oldest["age"] if oldest else 0)

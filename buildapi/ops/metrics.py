@@ -17,6 +17,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import Metric
+from twisted.logger import LogLevel
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -55,7 +56,7 @@ KINDS = (
     Kind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),
     Kind(Histogram, "buildapi_job_seconds", "From its begin by the agent to its report", (), SLOW),
     Kind(Gauge, "buildapi_jobs_in_hand", "Messages the agent of this process has not settled"),
-    Kind(Gauge, "buildapi_jobs_open", "Job requests of the last day that are not finished"),
+    Kind(Gauge, "buildapi_jobs_open", "Job requests of the last week that are not finished"),
     Kind(Gauge, "buildapi_oldest_open_job_seconds", "Age of the oldest of them; 0 for none"),
     Kind(Gauge, "buildapi_broker_connected", "1 if connected and not blocked"),
     Kind(Gauge, "buildapi_queue_ready", "Messages that wait", ["queue"]),
@@ -98,6 +99,9 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._all = {kind.name: kind.declared(self.registry) for kind in KINDS}
+        self._left_out: set[str] = set()
+        for level in LogLevel.iterconstants():  # or nobody could tell the first one from none
+            self._one("buildapi_log_events", [level.name])
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Add to a counter; ``labels`` are in the order in which they are declared."""
@@ -109,7 +113,17 @@ class Metrics:
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
+        if name in self._left_out:
+            self._left_out.discard(name)
+            self.registry.register(self._all[name])
         self._one(name, labels).set(value)
+
+    def leave_out(self, *names: str) -> None:
+        """Tell nothing of gauges without labels until they are set again."""
+        for name in names:
+            if name not in self._left_out:
+                self._left_out.add(name)
+                self.registry.unregister(self._all[name])
 
     def replace(self, name: str, values: Mapping[str, float]) -> None:
         """Set a gauge for these values of its label, and for no others."""

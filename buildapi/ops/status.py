@@ -14,8 +14,8 @@ from buildapi.interfaces import Broker, Directory, JobStore, Roster
 from buildapi.jobs.glance import Glance
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState
-from buildapi.model.records import JobFilter, JobRecord, JobState
-from buildapi.ops.document import Lag, OpenJobs, Queue, Seen, Unread, document
+from buildapi.model.records import Backlog
+from buildapi.ops.document import Lag, Queue, Seen, Unread, document
 from buildapi.ops.reload import Reload
 
 T = TypeVar("T")
@@ -23,8 +23,11 @@ T = TypeVar("T")
 PART_SECONDS = 3.0
 """What one part is given to tell how it is."""
 
-DAY, HOUR = 86_400, 3600
-OPEN_MAX = FAILED_MAX = 1000
+PROBE_SECONDS = 2.5
+"""What a database is given of that for a connection."""
+
+WEEK, HOUR = 7 * 86_400, 3600
+"""What old programs left unfinished longer ago than a week is nobody's backlog."""
 
 
 class Pool(Protocol):
@@ -35,15 +38,16 @@ class Pool(Protocol):
     @property
     def dialect(self) -> str: ...
     def status(self) -> Any: ...
-    async def connecting(self) -> float: ...
+    async def connecting(self, seconds: float) -> float | None: ...
 
 
 @attrs.define
 class Board:
     """Gather the document of /status; ``now`` gives seconds since the epoch.
 
-    ``me`` tells of this process, ``reasons`` why it is not ready.  ``lag`` is None where the
-    replica is the primary, ``dumps`` where none are written.
+    ``me`` tells of this process, ``reasons`` why it is not ready.  ``pools`` are those it uses.
+    ``lag`` is None where the replica is the primary or is not used, ``farm`` where nobody here
+    reads the farm, ``dumps`` where none are written.
     """
 
     reactor: Any
@@ -61,7 +65,7 @@ class Board:
     roster: Roster
     beat_seconds: float
     store: JobStore
-    farm: Callable[[], Awaitable[Glance]]
+    farm: Callable[[], Awaitable[Glance]] | None
     dumps: Callable[[], Sequence[DumpState]] | None
     traffic: Callable[[], tuple[int, int]]
     reload: Callable[[], Reload | None] = lambda: None
@@ -78,9 +82,9 @@ class Board:
         rest = (
             self._processes(),
             self._part(self._jobs()),
-            self._part(self.farm()),
+            self._farm(),
             self._lag(),
-            self.reasons(),
+            self._part(self.reasons()),
         )
         asked = [*queues, *pools, *rest]
         told: list[Any] = await defer.gatherResults(
@@ -93,7 +97,7 @@ class Board:
             now=int(self.now()),
             me=self.me(),
             versions=self.versions,
-            reasons=reasons,
+            reasons=[reasons.error] if isinstance(reasons, Unread) else reasons,
             broker_kind=self.broker_kind,
             broker=self.broker.status(),
             queues=told[:n],
@@ -132,7 +136,7 @@ class Board:
         return Queue(name, role, depth)
 
     async def _pool(self, pool: Pool) -> PoolState:
-        took = await self._part(pool.connecting())
+        took = await self._part(pool.connecting(PROBE_SECONDS))
         status = pool.status()
         return PoolState(
             name=pool.name,
@@ -141,9 +145,12 @@ class Board:
             waiting=status.waiting,
             last_error=status.last_error,
             last_error_at=status.last_error_at,
-            connect_seconds=None if isinstance(took, Unread) else round(took, 6),
+            connect_seconds=round(took, 6) if isinstance(took, float) else None,
             error=took.error if isinstance(took, Unread) else None,
         )
+
+    async def _farm(self) -> Glance | Unread | None:
+        return None if self.farm is None else await self._part(self.farm())
 
     async def _lag(self) -> Lag | Unread | None:
         if self.lag is None:
@@ -151,14 +158,9 @@ class Board:
         told = await self._part(self.lag())
         return told if isinstance(told, Unread) else Lag(told)
 
-    async def _jobs(self) -> OpenJobs:
+    async def _jobs(self) -> Backlog:
         now = int(self.now())
-        waiting: list[JobRecord] = []
-        for state in (JobState.QUEUED, JobState.RUNNING):
-            wanted = JobFilter(state=state, since=now - DAY)
-            waiting += await self.store.latest(OPEN_MAX, 0, wanted)
-        failed = JobFilter(state=JobState.FAILED, since=now - HOUR)
-        return OpenJobs(waiting, len(await self.store.latest(FAILED_MAX, 0, failed)))
+        return await self.store.backlog(now - WEEK, now - HOUR)
 
 
 async def _started(work: Awaitable[T]) -> T:
@@ -177,6 +179,7 @@ class Readiness:
     pools: Sequence[Pool]
     broker: Callable[[], BrokerStatus]
     directory: Directory
+    _log = Logger()
 
     async def reasons(self) -> Sequence[str]:
         """List the reasons; none where it is ready."""
@@ -188,13 +191,16 @@ class Readiness:
         return [why for why in (*told, self._broker(), self._branches()) if why]
 
     async def _pool(self, pool: Pool) -> str:
-        trying = defer.ensureDeferred(pool.connecting())
+        trying = defer.ensureDeferred(pool.connecting(PROBE_SECONDS))
         try:
             await trying.addTimeout(PART_SECONDS, self.reactor)
         except BuildAPIError as e:
             return e.msg
         except defer.TimeoutError:
             return f"the {pool.name} database gives no connection within {PART_SECONDS:g} s"
+        except Exception as e:  # whatever it is, nobody should be sent here
+            self._log.failure("the {name} database could not be tried", name=pool.name)
+            return f"the {pool.name} database fails: {type(e).__name__}"
         return ""
 
     def _broker(self) -> str:

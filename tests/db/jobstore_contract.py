@@ -157,6 +157,25 @@ class JobStoreContract:
         assert (job.state, job.completed_at, job.complete_data) == (JobState.FAILED, NOW, refusal)
 
     @twisted_test(10)
+    async def test_the_backlog_is_counted_and_its_oldest_is_told(self, store: JobStore) -> None:
+        empty = await store.backlog(0, 0)
+        assert (empty.open, empty.oldest, empty.failed) == (0, None, 0)
+        ancient, oldest, running, done, failed, long_ago = [
+            await added(store, when=WHEN - n) for n in (100, 50, 40, 30, 90, 80)
+        ]
+        await store.begin(running, "a1", NOW)
+        await store.finish(done, report(done), NOW)
+        await store.finish(failed, report(failed, errors=True), NOW)
+        await store.finish(long_ago, report(long_ago, errors=True), NOW - 10)
+        found = await store.backlog(WHEN - 50, NOW)
+        assert found.oldest is not None
+        assert (found.open, found.oldest.id, found.failed) == (2, oldest, 1)
+        assert (found.oldest.when, found.oldest.state) == (WHEN - 50, JobState.QUEUED)
+        whole = await store.backlog(WHEN - 100, NOW - 10)
+        assert whole.oldest is not None
+        assert (whole.open, whole.oldest.id, whole.failed) == (3, ancient, 2)
+
+    @twisted_test(10)
     async def test_a_job_that_is_sent_is_not_refused(self, store: JobStore) -> None:
         id_ = await added(store)
         await store.sent(id_)

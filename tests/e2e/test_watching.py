@@ -134,6 +134,9 @@ def test_the_parts_of_two_processes_are_seen_from_one(watched: Watched) -> None:
     assert found["status"] == "DEGRADED"
     assert watched.api.client.get("/readyz").status == 200
     assert json.loads(watched.of_agent("/readyz?format=json"))["ready"] is True
+    of_agent = json.loads(watched.of_agent("/status?format=json"))
+    assert [d["name"] for d in of_agent["databases"]] == ["jobs", "scheduler"]
+    assert {p["name"] for p in of_agent["parts"] if not p["ok"]} == {"masters"}
     families = {
         f.name for f in text_string_to_metric_families(watched.of_agent("/metrics").decode())
     }

@@ -84,6 +84,14 @@ def test_each_thing_that_is_wrong_has_a_line(place: Place) -> None:
     assert any(line.startswith("ok: masters: ") for line in lines)
 
 
+def test_of_an_agent_only_what_it_uses_is_tried(place: Place) -> None:
+    broker = {"url": f"amqp://u:p@127.0.0.1:{free_port()}/"}
+    place.configure(service={"roles": ["agent"]}, broker=broker)
+    lines = place.run("check-config", "--connect").out.decode().splitlines()
+    tried = {line.split(": ")[1] for line in lines if line.startswith(("ok: ", "FAILED: "))}
+    assert {name for name in tried if name.startswith("database")} == {"database scheduler"}
+
+
 @pytest.mark.mariadb
 @pytest.mark.rabbitmq
 class TestServers:

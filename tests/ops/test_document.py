@@ -12,8 +12,8 @@ from buildapi.jobs.glance import Glance, Load
 from buildapi.model.farmwide import PendingEntry
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
-from buildapi.model.records import JobRecord, JobState
-from buildapi.ops.document import Lag, OpenJobs, Queue, Seen, Unread, document
+from buildapi.model.records import Backlog, JobRecord, JobState
+from buildapi.ops.document import Lag, Queue, Seen, Unread, document
 from buildapi.ops.reload import Reload
 
 NOW = 1_700_000_000
@@ -39,7 +39,7 @@ WELL = Seen(
     masters_known=5,
     processes=[ME, AGENT],
     beat_seconds=10,
-    jobs=OpenJobs([], 0),
+    jobs=Backlog(0, None, 0),
     farm=Glance(0, 0, None, [], [], []),
     dumps=None,
     requests=1,
@@ -246,8 +246,7 @@ def test_without_an_agent_that_asks_nothing_is_known_of_masters() -> None:
 
 def test_job_requests_that_wait() -> None:
     job = JobRecord(4711, "cancel_build", "ann", NOW - 30, {}, state=JobState.RUNNING)
-    later = attrs.evolve(job, id=4712, when=NOW - 2)
-    assert told(jobs=OpenJobs([later, job], 4))["jobs"] == {
+    assert told(jobs=Backlog(2, job, 4))["jobs"] == {
         "open": 2,
         "oldest_open": {"id": 4711, "when": NOW - 30, "age": 30, "state": "running"},
         "failed": 4,
@@ -276,7 +275,7 @@ def test_what_cannot_be_read_is_said_and_counts_as_trouble() -> None:
     assert found["jobs"]["error"] == found["farm"]["error"] == found["agents_error"] == away.error
     assert (found["jobs"]["open"], found["farm"]["pending"], found["agents"]) == (None, None, [])
     bad = [p["name"] for p in found["parts"] if not p["ok"]]
-    assert bad == ["agents", "job requests", "farm"]
+    assert bad == ["agents", "masters", "job requests", "farm"]
 
 
 def test_dumps() -> None:

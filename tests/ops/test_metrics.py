@@ -102,15 +102,33 @@ def test_the_status_as_numbers() -> None:
     assert sample(one, "buildapi_directory_age_seconds", document="masters") == -1
 
 
-def test_what_is_not_known_is_minus_one_or_left_as_it_was() -> None:
+def test_what_is_not_known_is_minus_one_or_not_told() -> None:
     one = told(lag=Unread("away"), dumps=[DumpState("a", 5), DumpState("b", None)])
     assert sample(one, "buildapi_replica_lag_seconds") == -1
     assert sample(one, "buildapi_dump_age_seconds") == -1
     farm = Glance(4, 3, None, [], [], [])
     set_gauges(one, document(attrs.evolve(WELL, farm=farm)))
     set_gauges(one, document(attrs.evolve(WELL, farm=Unread("away"), jobs=Unread("away"))))
-    assert sample(one, "buildapi_pending_requests") == 4
+    names = ["buildapi_pending_requests", "buildapi_running_builds", "buildapi_jobs_open"]
+    assert [sample(one, name) for name in (*names, "buildapi_dump_age_seconds")] == [None] * 4
     assert sample(one, "buildapi_status_errors") == 2
+    set_gauges(one, document(attrs.evolve(WELL, farm=farm)))
+    assert [sample(one, name) for name in names] == [4, 3, 0]
+
+
+def test_where_nobody_can_tell_which_agents_there_are_there_is_no_number() -> None:
+    """None would be an alert of another kind than the one that is due."""
+    one = told()
+    assert sample(one, "buildapi_masters", state="asked") == 4
+    set_gauges(one, document(attrs.evolve(WELL, processes=Unread("away"))))
+    assert sample(one, "buildapi_agents_live") is None
+    assert sample(one, "buildapi_masters", state="asked") is None
+    assert sample(one, "buildapi_masters", state="known") == 5
+
+
+def test_every_level_of_the_log_is_told_from_the_start() -> None:
+    for level in ("debug", "info", "warn", "error", "critical"):
+        assert sample(Metrics(), "buildapi_log_events_total", level=level) == 0
 
 
 def test_a_queue_that_cannot_be_asked_has_no_old_number() -> None:

@@ -30,16 +30,17 @@ class MemoryPool:
     dialect: str = "sqlite"
     error: Exception | None = None
     hung: bool = False
+    busy: bool = False
 
     def status(self) -> PoolStatus:
         return PoolStatus(0, 0, None, None)
 
-    async def connecting(self) -> float:
+    async def connecting(self, _seconds: float) -> float | None:
         if self.hung:
             await Deferred()
         if self.error is not None:
             raise self.error
-        return 0.25
+        return None if self.busy else 0.25
 
 
 @attrs.define
@@ -49,7 +50,8 @@ class World:
     clock: Clock = attrs.field(factory=Clock)
     pools: list[MemoryPool] = attrs.field(factory=lambda: [MemoryPool(), MemoryPool("scheduler")])
     answers: Exception | QueueDepth = attrs.field(factory=lambda: QueueDepth(1, 0, 1, 0))
-    farm: Exception | Glance = attrs.field(factory=lambda: Glance(0, 0, None, [], [], []))
+    ready: Exception | None = None
+    farm: Exception | Glance | None = attrs.field(factory=lambda: Glance(0, 0, None, [], [], []))
     lag: Callable[[], Any] | None = None
 
     def board(self) -> Board:
@@ -69,7 +71,7 @@ class World:
             roster=self,  # type: ignore[arg-type]  # the method it needs
             beat_seconds=10,
             store=MemoryJobs(),
-            farm=self.look,
+            farm=None if self.farm is None else self.look,
             dumps=None,
             traffic=lambda: (0, 0),
         )
@@ -83,6 +85,8 @@ class World:
         return self.answers
 
     async def reasons(self) -> Sequence[str]:
+        if self.ready is not None:
+            raise self.ready
         return []
 
     async def processes(self) -> Sequence[Beat]:
@@ -91,6 +95,7 @@ class World:
     async def look(self) -> Glance:
         if isinstance(self.farm, Exception):
             raise self.farm
+        assert self.farm is not None
         return self.farm
 
 
@@ -126,6 +131,34 @@ def test_one_part_that_fails_takes_no_other_away(world: World) -> None:
     assert [d["error"] for d in found["databases"]] == [None, "the scheduler database is away"]
     assert found["farm"]["error"] == "the replica is away"
     assert found["jobs"]["error"] is None
+
+
+def test_what_readiness_does_not_know_takes_nothing_else_away(
+    world: World, logged_errors: list[dict[str, Any]]
+) -> None:
+    world.ready = KeyError("odd")
+    found = read(world)
+    assert (found["ready"], found["reasons"]) == (False, ["it failed: KeyError"])
+    assert [d["ok"] for d in found["databases"]] == [True, True]
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+
+
+def test_a_pool_that_is_busy_is_well(world: World) -> None:
+    world.pools[0].busy = True
+    found = read(world)
+    assert [(d["ok"], d["connect_seconds"]) for d in found["databases"]] == [
+        (True, None),
+        (True, 0.25),
+    ]
+    assert found["status"] == "OK"
+
+
+def test_where_nobody_reads_the_farm_nothing_is_wrong_with_it(world: World) -> None:
+    world.farm = None
+    found = read(world)
+    assert (found["farm"]["pending"], found["farm"]["error"]) == (None, None)
+    assert found["status"] == "OK"
 
 
 def test_what_hangs_is_given_a_bounded_time(world: World) -> None:
@@ -182,6 +215,17 @@ class Ready:
 
 def test_it_is_ready_when_it_can_take_job_requests() -> None:
     assert Ready().reasons() == []
+
+
+def test_it_is_ready_while_its_connections_are_busy() -> None:
+    assert Ready(pool=MemoryPool(busy=True)).reasons() == []
+
+
+def test_what_nobody_expected_is_a_reason(logged_errors: list[dict[str, Any]]) -> None:
+    ready = Ready(pool=MemoryPool(error=ZeroDivisionError()))
+    assert ready.reasons() == ["the jobs database fails: ZeroDivisionError"]
+    assert len(logged_errors) == 1
+    logged_errors.clear()
 
 
 @pytest.mark.parametrize("state", ["starting", "draining"])

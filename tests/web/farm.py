@@ -33,6 +33,7 @@ from buildapi.model.farmwide import (
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.records import (
     EVERY_JOB,
+    Backlog,
     BranchDay,
     Build,
     BuildDetails,
@@ -367,6 +368,15 @@ class MemoryJobs:
         await self.reading.happen("latest", limit, offset)
         newest = [j for j in sorted(self.jobs.values(), key=lambda j: -j.id) if fits(j, wanted)]
         return [attrs.evolve(j, progress=None) for j in newest[offset : offset + limit]]
+
+    async def backlog(self, since: int, failed_since: int) -> Backlog:
+        await self.reading.happen("backlog", since)
+        jobs = sorted(self.jobs.values(), key=lambda j: j.id)
+        waiting = [j for j in jobs if j.completed_at is None and j.when >= since]
+        failed = [j for j in jobs if j.state is JobState.FAILED]
+        oldest = attrs.evolve(waiting[0], progress=None) if waiting else None
+        lately = sum((j.completed_at or 0) >= failed_since for j in failed)
+        return Backlog(len(waiting), oldest, lately)
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         await self.reading.happen("marks", limit)
