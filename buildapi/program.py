@@ -53,7 +53,10 @@ class Stages:
 
 
 class Program(MultiService):
-    """The service tree; ``reactor`` provides IReactorTime."""
+    """The service tree; ``reactor`` provides IReactorTime.
+
+    ``failing`` is called where the start fails, before the reactor is stopped.
+    """
 
     _log = Logger()
 
@@ -63,6 +66,7 @@ class Program(MultiService):
         self._reactor, self._stages = reactor, stages
         self._starting: defer.Deferred[None] | None = None
         self.joining: Callable[[Any], None] = lambda _: None
+        self.failing: Callable[[], None] = _nothing
         self._admitting: Any = None
         self._end = 0.0
         self.state = ProcessState.STARTING
@@ -122,6 +126,7 @@ class Program(MultiService):
     def _not_started(self, failure: Any) -> None:
         if not failure.check(defer.CancelledError):
             self._log.failure("the start failed; stopping", failure=failure)
+            self.failing()
             self._reactor.callLater(0, self._reactor.stop)
 
     def stopService(self) -> defer.Deferred[None]:

@@ -12,7 +12,7 @@ from twisted.python import usage
 from buildapi.assembly import Again, assemble
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
-from buildapi.ops.ending import end_once
+from buildapi.ops.ending import end_once, fail_at_exit
 from buildapi.ops.signals import Signals
 from buildapi.program import Program
 
@@ -59,7 +59,9 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
 def _assembled(options: Any, reactor: Any) -> Program:
     end_once(reactor)
     again = Again(options["signals"], lambda: _configured(options))
-    return assemble(options["loaded"], reactor, again=again)
+    program = assemble(options["loaded"], reactor, again=again)
+    program.failing = fail_at_exit
+    return program
 
 
 def from_file(path: str | None = None) -> Program:

@@ -48,7 +48,7 @@ class Reloading:
         """Do from now on what signals ask for."""
         of = self._of
         self.reloader = reloader = Reloader(
-            again.read, of.config, self.reloadables, of.now, self._refresh
+            again.read, of.config, lambda: self.reloadables, of.now, self._refresh
         )
 
         wanted: dict[int, Put] = {
@@ -101,7 +101,7 @@ class Reloading:
     def reloadables(self) -> Sequence[Reloadable]:
         """List what can change; docs/logging.md has the same table."""
         everywhere = (
-            Reloadable("log", ("level", "format", "file"), self._log),
+            Reloadable("log", self._of.telling.logs.adaptable, self._log),
             Reloadable("ops", ("trail_days",), self._trail),
         )
         if "api" not in self._of.config.service.roles:

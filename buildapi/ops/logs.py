@@ -38,6 +38,7 @@ class Logs:
     _sink: Sink | None = attrs.field(default=None, init=False)
     _default: Sink | None = attrs.field(default=None, init=False)
     _named: bool = attrs.field(default=False, init=False)
+    _foreign: bool = attrs.field(default=False, init=False)
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event."""
@@ -62,7 +63,8 @@ class Logs:
         counter: Any = self.count  # its type does not know that functions may observe
         globalLogPublisher.addObserver(counter)
         wanted = told_to_twistd(sys.argv if arguments is None else arguments)
-        if "--logger" in wanted or "--syslog" in wanted:
+        self._foreign = "--logger" in wanted or "--syslog" in wanted
+        if self._foreign:
             return
         self._named = "--logfile" in wanted
         self._sink = self._chosen(wanted)
@@ -74,10 +76,17 @@ class Logs:
         if path == "-" and not stays:
             raise SystemExit("Daemons cannot log to stdout, exiting!")
         if path and path != "-":
-            return TwistdFile(path)
+            return LogFile(Path(path).absolute())
         self._default = StreamSink(sys.stdout) if stays else TwistdFile("twistd.log")
         ours = None if self._named or self.file is None else LogFile(self.file)
         return ours or self._default
+
+    @property
+    def adaptable(self) -> Sequence[str]:
+        """List the settings that :meth:`adapt` can change: a command line may overrule them."""
+        if self._foreign:
+            return ()
+        return ("level", "format") if self._named else ("level", "format", "file")
 
     def adapt(self, level: str, format: str, file: Path | None) -> None:
         """Go on with another level and form, and in another file."""

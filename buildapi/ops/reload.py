@@ -56,7 +56,7 @@ class Reloader:
 
     _read: Callable[[], Any]
     _config: Any
-    _reloadables: Sequence[Reloadable]
+    _reloadables: Callable[[], Sequence[Reloadable]]
     _now: Callable[[], float]
     _refresh: Callable[[], None] = lambda: None
     last: Reload | None = attrs.field(default=None, init=False)
@@ -81,7 +81,7 @@ class Reloader:
     def _obeyed(self, config: Any) -> Reload:
         wanted = settings_of(config)
         changed = [n for n, value in wanted.items() if value != self._in_force.get(n)]
-        going = [one for one in self._reloadables if one.always or set(one.names) & set(changed)]
+        going = [one for one in self._reloadables() if one.always or set(one.names) & set(changed)]
         applies = [one.prepare(config) for one in going]
         for apply in applies:
             apply()

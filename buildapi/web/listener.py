@@ -27,6 +27,20 @@ SHARED = "systemd:"
 """Begins an endpoint whose socket others hold, too: what waits at it is lost to nobody."""
 
 
+class CannotListenError(SystemExit, Exception):
+    """End the program with 1 and no traceback.
+
+    twistd as a daemon tells only of an ``Exception`` whoever waits for it, who else waits for ever.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(1)
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 @attrs.define(slots=False)
 class Listener(Service):
     """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
@@ -54,7 +68,7 @@ class Listener(Service):
         self._site.noisy = False
 
     def startService(self) -> None:
-        """Open all endpoints; :raises SystemExit: one cannot be opened, which is logged."""
+        """Open all endpoints; :raises CannotListenError: one cannot be opened, which is logged."""
         Service.startService(self)
         self._site.doStart()  # its access log is to outlive the ports
         for text in self._endpoints:
@@ -64,7 +78,7 @@ class Listener(Service):
             if failed:
                 why = failed[0].getErrorMessage()
                 self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
-                raise SystemExit(1)
+                raise CannotListenError(f"cannot listen on {text}: {why}")
             self._log.info("listening on {endpoint}", endpoint=text)
         if self._held:
             for port in self.ports:

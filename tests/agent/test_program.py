@@ -132,9 +132,11 @@ def test_a_port_in_use_stops_the_program_before_anything_else() -> None:
 
 def test_an_error_nobody_expected_stops_the_program(logged_errors: list[Any]) -> None:
     house = House(preparing=[ZeroDivisionError()])
+    house.program.failing = lambda: house.notes.append("failing")
     house.program.startService()
     house.reactor.advance(0)
     assert house.reactor.stopped
+    assert "failing" in house.notes
     assert len(logged_errors) == 1
     logged_errors.clear()
 

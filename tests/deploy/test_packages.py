@@ -42,7 +42,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     source = folder / "source"
     source.mkdir()
-    for name in ("buildapi", "twisted", "deploy", "docs", "plugins"):
+    for name in ("buildapi", "twisted", "deploy", "docs", "plugins", ".ci"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*NOT_CODE))
     for file in ROOT.iterdir():
         if file.is_file():
@@ -76,7 +76,7 @@ def test_the_archive_holds_all_that_an_operator_needs(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {n.name.partition("/")[2] for n in archive.getmembers() if n.isfile()}
     folders = ("buildapi", "deploy", "docs", "plugins")
-    wanted = {PLUGIN}.union(*(files(Path(folder)) for folder in folders))
+    wanted = {PLUGIN, ".ci/find-python"}.union(*(files(Path(folder)) for folder in folders))
     assert wanted <= names
     assert {"buildapi.example.toml", "LICENSE", "CHANGELOG.md", "README.md"} <= names
     assert not {n for n in names if n.startswith("tests/") or n.endswith(".pyc")}

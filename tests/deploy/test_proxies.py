@@ -189,6 +189,18 @@ def test_who_does_not_log_in_comes_no_further(
     assert sent(backends) == []
 
 
+def test_browsers_may_ask_what_pages_of_others_may_do(
+    proxy: Proxy, backends: tuple[Upstream, Upstream]
+) -> None:
+    asks = [
+        ("Origin", "https://sheriffs.example.org"),
+        ("Access-Control-Request-Method", "PUT"),
+        ("X-Remote-User", "mallory@example.org"),
+    ]
+    assert proxy.ask("OPTIONS", "/self-serve/try/request/1", asks)[0].status == 200
+    assert [r.all("X-Remote-User") for r in sent(backends)] == [[]]
+
+
 def test_a_token_passes_without_a_name(proxy: Proxy, backends: tuple[Upstream, Upstream]) -> None:
     for scheme in ("Bearer", "bearer"):
         header = ("Authorization", f"{scheme} bapi_x")

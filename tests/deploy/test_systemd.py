@@ -57,6 +57,19 @@ def test_little_is_left_to_abuse(units: Path, name: str) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_is_denied_that_the_process_needs(name: str) -> None:
+    """pyOpenSSL's callbacks are memory that is executed; numbers of the process need /proc/stat."""
+    text = (DEPLOY / "systemd" / name).read_text()
+    assert "MemoryDenyWriteExecute" not in text
+    assert "ProcSubset" not in text
+
+
+def test_one_process_that_cannot_start_does_not_take_the_socket_from_the_others() -> None:
+    text = (DEPLOY / "systemd" / "buildapi-api@.service").read_text()
+    assert "\nStartLimitIntervalSec=0\n" in text
+
+
 def test_all_services_have_the_same_limits() -> None:
     texts = [(DEPLOY / "systemd" / name).read_text() for name in SERVICES]
     limits = {

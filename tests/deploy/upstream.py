@@ -60,7 +60,7 @@ def upstream(port: int) -> Iterator[Upstream]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        do_GET = do_POST = do_PUT = do_DELETE = _any
+        do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = _any
 
         def _trickle(self) -> None:
             self.send_response(200)

@@ -56,6 +56,43 @@ def test_a_port_in_use_is_a_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr + done.stdout
 
 
+def test_a_daemon_that_cannot_listen_says_so_to_who_waits(tmp_path: Path) -> None:
+    service = configured(tmp_path / "service", {"sample": {"enabled": True, "builds": 10}})
+    command = [service.command[0], "--pidfile=d.pid", "--logfile=d.log", *service.command[3:]]
+    with socket.create_server(("127.0.0.1", service.port)):
+        done = subprocess.run(
+            command, cwd=service.folder, env=environment(), timeout=60, check=False
+        )
+    assert done.returncode == 1
+    log = (service.folder / "d.log").read_text()
+    assert f"cannot listen on tcp:{service.port}:" in log
+    assert "Traceback" not in log
+    assert not (service.folder / "d.pid").exists()
+
+
+FAILING = """
+from twisted.application.service import Application
+from buildapi.tap import from_file
+
+async def fail():
+    raise ZeroDivisionError
+
+application = Application("buildapi")
+program = from_file("buildapi.toml")
+object.__setattr__(program._stages, "prepare", fail)
+program.setServiceParent(application)
+"""
+
+
+def test_a_start_that_fails_ends_the_program_with_1(tmp_path: Path) -> None:
+    """So that whoever started it starts it again."""
+    service = configured(tmp_path / "service", {"sample": {"enabled": True, "builds": 10}})
+    (service.folder / "failing.tac").write_text(FAILING)
+    done = run(service.folder, "-y", "failing.tac")
+    assert "the start failed" in done.stdout
+    assert done.returncode == 1
+
+
 @pytest.fixture
 def from_tac(tmp_path: Path) -> Service:
     service = configured(tmp_path / "tac", {"sample": {"enabled": True, "builds": 50}})

@@ -73,6 +73,7 @@ def test_another_log_of_the_command_line_wins(words: list[str], tmp_path: Path) 
     around.install("-n", *words)
     around.log("x")
     assert around.application.components == {}
+    assert list(around.logs.adaptable) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,11 +87,28 @@ def test_the_file_of_the_command_line_wins(
     around.log("1")
     around.logs.adapt("info", "json", tmp_path / "b.log")
     around.log("2")
+    assert list(around.logs.adaptable) == ["level", "format"]
     assert [p.name for p in tmp_path.iterdir()] == ["named.log"]
     text, told = (tmp_path / "named.log").read_text().splitlines()
     assert text.endswith("] 1")
     assert json.loads(told)["msg"] == "2"
     around.logs.close()
+
+
+def test_the_file_of_the_command_line_may_be_renamed_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    around = Around()
+    around.install("--logfile=named.log", "buildapi")
+    monkeypatch.chdir("/")  # as daemons do
+    around.log("1")
+    (tmp_path / "named.log").rename(tmp_path / "named.log-20261129")
+    around.logs.reopen()
+    around.log("2")
+    around.logs.close()
+    assert written(tmp_path / "named.log") == ["2"]
+    assert written(tmp_path / "named.log-20261129") == ["1"]
 
 
 def test_a_daemon_without_a_file_has_that_of_twistd(

@@ -30,7 +30,7 @@ class Around:
             Reloadable("log", ("level", "format"), self._log),
             Reloadable("limits", ("count",), self._limits),
         )
-        self.reloader = Reloader(self._read, self.config, able, lambda: NOW, self._refresh)
+        self.reloader = Reloader(self._read, self.config, lambda: able, lambda: NOW, self._refresh)
 
     def _read(self) -> Config:
         if isinstance(self.config, Exception):
