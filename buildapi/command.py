@@ -23,6 +23,7 @@ from buildapi.cli.mailwaittimes import mail_waittimes
 from buildapi.cli.man import man
 from buildapi.cli.names import names
 from buildapi.cli.progress import progress_on
+from buildapi.cli.root import Root
 from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 from buildapi.config import Config
@@ -42,7 +43,7 @@ COMMANDS: Sequence[click.Command] = (
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=HELP)
+@click.group(cls=Root, context_settings=HELP)
 @connection
 @click.version_option(package_name="buildapi", prog_name="buildapi")
 def root() -> None:
@@ -51,7 +52,7 @@ def root() -> None:
     Options of the connection stand before or after the name of a command.
 
     Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not finished, 4 not
-    allowed, 5 not found, 6 service unavailable.
+    allowed, 5 not found, 6 service unavailable, 7 could not be told, 130 interrupted.
     """
 
 

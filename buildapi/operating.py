@@ -11,20 +11,21 @@ import click
 
 from buildapi.config import Config, load
 from buildapi.errors import ConfigError
+from buildapi.exits import FAILED, WRONG
 
 
-def _configured(_context: Any, _option: Any, path: Path) -> Config:
+def _configured(context: click.Context, _option: Any, path: Path) -> Config:
     try:
         return load(path)
     except ConfigError as e:
-        refuse(e)
+        refuse(e, FAILED if context.command is check_config else WRONG)
 
 
-def refuse(error: ConfigError) -> NoReturn:
+def refuse(error: ConfigError, code: int) -> NoReturn:
     """Say each error of a configuration and exit."""
     for line in str(error).splitlines():
         click.echo(f"buildapi: {line}", err=True)
-    raise SystemExit(1) from None
+    raise SystemExit(code) from None
 
 
 CONFIG = click.option(
@@ -78,7 +79,11 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
 @db.command()
 @CONFIG
 def status(*, config: Config) -> None:
-    """Tell which tables are there; exit with 1 if an upgrade is needed."""
+    """Tell which tables are there.
+
+    Exit codes: 0 all are, 1 an upgrade is needed, 2 wrong configuration, 6 a database is
+    unavailable.
+    """
     from buildapi.assembly.tables import show_status
 
     _exit_with(lambda reactor: show_status(config, reactor, click.echo))
@@ -108,7 +113,7 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
     try:
         lines = list(statements(config, wanted))
     except ConfigError as e:
-        refuse(e)
+        refuse(e, WRONG)
     if not lines:
         click.echo("buildapi: no database of this configuration has accounts", err=True)
     for line in lines:
@@ -119,10 +124,12 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
 @CONFIG
 @click.option("--connect", is_flag=True, help="Also try everything that it names.")
 def check_config(*, config: Config, connect: bool) -> None:
-    """Check the configuration file; exit with 0 if the service would take it, else with 1.
+    """Check the configuration file.
 
     With --connect also every database, the broker, the directory and the masters are tried, each
     for some seconds at most, and a line says how each is.
+
+    Exit codes: 0 the service would take it, 1 it would not, or something that was tried failed.
     """
     from buildapi.assembly.checking import check, try_all
 
@@ -131,7 +138,7 @@ def check_config(*, config: Config, connect: bool) -> None:
     try:
         check(config)
     except ConfigError as e:
-        refuse(e)
+        refuse(e, FAILED)
     click.echo(f"ok: {config.file}")
     if connect:
         sys.stdout.flush()

@@ -16,9 +16,10 @@ ALLOWED: dict[str, set[str]] = {
     "errors": {"model"},
     "reports": {"model", "errors", "reports"},
     "files": set(),
+    "exits": set(),
     "tracing": set(),
     "ops": {"model", "interfaces", "errors", "jobs", "tracing", "ops"},
-    "cli": {"model", "interfaces", "errors", "jobs", "reports", "files", "cli"},
+    "cli": {"model", "interfaces", "errors", "exits", "jobs", "reports", "files", "cli"},
     "nagios": {"nagios"},  # and nothing of others but nagiosplugin, see tests/plugins
     "config": {"errors", "config"},
     "db": {"tracing", "model", "errors", "db"},
@@ -38,10 +39,11 @@ ALLOWED: dict[str, set[str]] = {
         "config",
         "db",
         "errors",
+        "exits",
         "interfaces",
     }
     | {"files", "model", "mq", "ops", "program", "reports", "sample", "tracing", "web"},
-    "operating": {"assembly", "config", "db.grants", "errors"},
+    "operating": {"assembly", "config", "db.grants", "errors", "exits"},
     "command": {"assembly", "cli", "config", "errors", "model", "operating", "reports"},
     "tap": {"assembly", "config", "errors", "ops", "program"},
 }

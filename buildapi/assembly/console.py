@@ -13,12 +13,15 @@ from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
 from buildapi.assembly.dumping import EXPECTED, Dumper
 from buildapi.assembly.program import Assembly
 from buildapi.config import Config
+from buildapi.db.upgrade import told
+from buildapi.errors import Unavailable
+from buildapi.exits import FAILED, INTERRUPTED, UNAVAILABLE
 
 Work = Callable[[Dumper], Awaitable[None]]
 
 
 def run_dump(config: Config, work: Work) -> NoReturn:
-    """Do work with the databases of a configuration; exit with 0, or 1 if it failed."""
+    """Do work with the databases of a configuration; exit with 0, or how it failed."""
 
     async def main(reactor: Any) -> None:
         assembly = Assembly(config, reactor, time.time)
@@ -32,7 +35,7 @@ def run_dump(config: Config, work: Work) -> NoReturn:
 
 
 def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
-    """Run a task in the reactor, which it is handed; exit with 0, or 1 if it failed."""
+    """Run a task in the reactor, which it is handed; exit with 0, or how it failed."""
     _log_to(sys.stderr)
 
     async def whole(reactor: Any) -> None:
@@ -40,10 +43,10 @@ def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
             await main(reactor)
         except defer.CancelledError:
             sys.stderr.write("buildapi: interrupted\n")
-            raise SystemExit(1) from None
+            raise SystemExit(INTERRUPTED) from None
         except EXPECTED as e:
-            sys.stderr.write(f"buildapi: {e}\n")
-            raise SystemExit(1) from None
+            sys.stderr.write(f"buildapi: {told(e)}\n")
+            raise SystemExit(UNAVAILABLE if isinstance(e, Unavailable) else FAILED) from None
 
     task.react(lambda reactor: _interruptible(reactor, whole(reactor)))
     raise AssertionError("the reactor ends the process")

@@ -13,8 +13,9 @@ import click
 
 from buildapi.cli.client import Client
 from buildapi.cli.connection import client_of, connected, connection
-from buildapi.cli.exits import FAILED, FORBIDDEN, Failure
-from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.exits import Failure
+from buildapi.cli.output import Output, listed, odd, shaped, shown
+from buildapi.exits import FAILED, FORBIDDEN
 
 TOKENS = ("id", "label", "created", "expires", "used")
 
@@ -102,7 +103,7 @@ def saved(path: Path, secret: str, url: str) -> None:
 @shown
 def list_(*, client: Client, out: Output) -> None:
     """List your tokens; what they are is not shown."""
-    document = client.get("self-serve", "tokens")
+    document = listed(client.get("self-serve", "tokens"))
     if out.as_json:
         return out.json(document)
     return out.rows(TOKENS, shaped(_rows, document, out))
@@ -120,6 +121,8 @@ def _rows(document: Sequence[Mapping[str, Any]], out: Output) -> Sequence[Sequen
 def revoke(*, token_id: str, client: Client, out: Output) -> None:
     """Revoke the token ID: nobody can use it any more."""
     document = client.send("DELETE", "self-serve", "tokens", token_id)
+    if shaped(lambda: document["status"]) != "OK":
+        raise odd()
     if out.as_json:
         return out.json(document)
     return out.line(f"token {token_id} is revoked")

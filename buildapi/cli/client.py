@@ -14,15 +14,19 @@ import attrs
 import click
 import httpx
 
-from buildapi.cli.exits import FAILED, UNAVAILABLE, WRONG, Failure, Refused
+from buildapi.cli.exits import Failure, Refused
 from buildapi.cli.settings import Settings, origin
 from buildapi.cli.text import printable
+from buildapi.exits import FORBIDDEN, UNAVAILABLE, UNCLEAR, WRONG
 
 ANSWER_MAX = 64 * 1024 * 1024
 REDIRECTS_MAX = 3
 TRIES, PAUSE, PAUSE_MAX = 4, 0.5, 60.0
 AGAIN = (409, 429, 502, 503, 504)
 """What a job request with a key is sent again for."""
+
+LOST = (502, 504)
+"""What a proxy answers where it heard nothing: the service may have done it all the same."""
 
 Unreachable = (httpx.TransportError, TimeoutError)
 
@@ -70,7 +74,14 @@ class Client:
 
         :raises Failure: it is refused, or there is no answer.
         """
-        where = address(*path)
+        try:
+            return self._sent(method, address(*path), params, body, key)
+        except KeyboardInterrupt:
+            if key:
+                click.echo(_repeats(key), err=True)
+            raise
+
+    def _sent(self, method: str, where: str, params: Mapping[str, Any], body: Any, key: str) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         for left in reversed(range(TRIES if key else 1)):
             try:
@@ -79,8 +90,7 @@ class Client:
                 if e.exit_code != UNAVAILABLE or not key:
                     raise
                 if not left:
-                    unknown = f"it may have arrived; --key {key} repeats it safely"
-                    raise Failure(f"{e.message}; {unknown}", UNAVAILABLE) from e
+                    raise Failure(f"{e.message}; {_repeats(key)}", UNAVAILABLE) from e
                 self._pause(TRIES - left, None, e.message)
                 continue
             if answer.status not in AGAIN or not left:
@@ -88,6 +98,9 @@ class Client:
             self._pause(
                 TRIES - left, answer.retry_after, said(answer) or f"answered {answer.status}"
             )
+        if key and answer.status in LOST:
+            told = f"{said(answer) or 'no answer of the service'} ({answer.status})"
+            raise Failure(f"{told}; {_repeats(key)}", UNAVAILABLE)
         return self._good(answer, where)
 
     def _pause(self, tried: int, asked: float | None, reason: str) -> None:
@@ -99,7 +112,8 @@ class Client:
         if answer.is_good:
             return answer.document
         if answer.status < 300:
-            raise Failure(f"{self.settings.url}{where} answered no JSON: is the address right?")
+            told = f"{self.settings.url}{where} answered no JSON: is the address right?"
+            raise Failure(told, UNCLEAR)
         raise Refused(answer.status, said(answer))
 
     def _once(
@@ -128,7 +142,7 @@ class Client:
             if target is None:
                 return answer
             url, asked = self._same(url, target, method, answer.status), None
-        raise Failure(f"{self.settings.url}{where} redirects in circles")
+        raise Failure(f"{self.settings.url}{where} redirects in circles", UNCLEAR)
 
     def _exchange(self, request: httpx.Request, wait: float) -> tuple[str | None, Answer]:
         end = time.monotonic() + self.settings.timeout + wait
@@ -138,6 +152,8 @@ class Client:
         except (*Unreachable, httpx.StreamError, httpx.DecodingError) as e:
             reason = str(e) or type(e).__name__
             raise Failure(f"{self.settings.url}: no answer: {reason}", UNAVAILABLE) from None
+        except (UnicodeError, httpx.InvalidURL) as e:
+            raise Failure(f"{self.settings.url}: no such address: {e}", WRONG) from None
         target = response.headers.get("location") if response.is_redirect else None
         return target, Answer(response.status_code, _document(with_body), _seconds(response))
 
@@ -147,11 +163,17 @@ class Client:
         if origin(goal) != origin(self.settings.url):
             raise Failure(
                 f"{self.settings.url} redirects to {goal.split('?')[0]}, which is not followed:"
-                " is the address right, and are you signed in?"
+                " is the address right, and are you signed in?",
+                FORBIDDEN,
             )
         if method != "GET" and status not in (307, 308):
-            raise Failure(f"{self.settings.url} redirects a {method}, which is not followed")
+            told = f"{self.settings.url} redirects a {method}, which is not followed"
+            raise Failure(told, UNCLEAR)
         return goal
+
+
+def _repeats(key: str) -> str:
+    return f"it may have arrived; --key {key} repeats it safely"
 
 
 def _http(settings: Settings) -> httpx.Client:
@@ -177,7 +199,7 @@ def _bounded(response: httpx.Response, end: float) -> bytes:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > ANSWER_MAX:
-                raise Failure(f"the answer has more than {ANSWER_MAX >> 20} MiB", FAILED)
+                raise Failure(f"the answer has more than {ANSWER_MAX >> 20} MiB", UNCLEAR)
             if time.monotonic() > end:
                 raise TimeoutError("it takes too long")
     return bytes(body)

@@ -52,7 +52,7 @@ OPTIONS = (
     ),
     _option("--cookie-file", metavar="FILE", help="A cookie jar, or a file with name=value."),
     _option("--ca", metavar="FILE", help="Certificates to trust in place of the system's."),
-    _option("--timeout", type=click.FloatRange(0.1, 3600), help="Seconds to wait for an answer."),
+    _option("--timeout", type=values.Seconds(0.1, 3600), help="Seconds to wait for an answer."),
     _option("--insecure-http", is_flag=True, help="Send secrets over plain http, too."),
 )
 

@@ -1,23 +1,11 @@
-"""How commands end: exit codes, and the failure that carries one."""
+"""How commands fail: the failure that carries an exit code."""
 
 from __future__ import annotations
 
 import click
 
 from buildapi.cli.text import printable
-
-DONE, FAILED, WRONG, UNFINISHED, FORBIDDEN, MISSING, UNAVAILABLE = range(7)
-
-CODES = (
-    (DONE, "done"),
-    (FAILED, "failed: the service refused, the job failed, a build of the revision failed"),
-    (WRONG, "wrong command line or configuration"),
-    (UNFINISHED, "not finished: a revision that is not done, or --wait ran out"),
-    (FORBIDDEN, "not allowed"),
-    (MISSING, "not found"),
-    (UNAVAILABLE, "the service is unavailable: no connection, 503, or no answer in time"),
-)
-"""Each exit code and what it says."""
+from buildapi.exits import FAILED, FORBIDDEN, MISSING, UNAVAILABLE
 
 
 class Failure(click.ClickException):
@@ -45,7 +33,7 @@ class Refused(Failure):
 
 def of_status(status: int) -> int:
     """Give the exit code that an HTTP status of a refusal means."""
-    return STATUSES.get(status, FAILED)
+    return STATUSES.get(status, UNAVAILABLE if status >= 500 else FAILED)
 
 
 STATUSES = {
@@ -53,7 +41,4 @@ STATUSES = {
     403: FORBIDDEN,
     404: MISSING,
     429: UNAVAILABLE,
-    502: UNAVAILABLE,
-    503: UNAVAILABLE,
-    504: UNAVAILABLE,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import secrets
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,10 @@ import click
 from buildapi.cli import shapes, values
 from buildapi.cli.client import Client, address
 from buildapi.cli.connection import branch, connected
-from buildapi.cli.exits import FAILED, Failure, of_status
-from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.exits import Failure, of_status
+from buildapi.cli.output import Output, listed, odd, shaped, shown
 from buildapi.cli.waiting import finished, waiting
+from buildapi.exits import DONE, FAILED
 
 BATCH_MAX = 500
 
@@ -32,13 +34,14 @@ class Ask:
 
 @attrs.frozen
 class Sender:
-    """Send job requests, and tell what came of them."""
+    """Send job requests, and tell what came of them; ``began`` is in monotonic seconds."""
 
     client: Client
     out: Output
     key: str
     dry_run: bool
     wait: float | None
+    began: float = attrs.field(factory=time.monotonic)
 
     def send(self, asks: Sequence[Ask]) -> None:
         """Send one, or several at once; end with the code of the first that went wrong."""
@@ -63,7 +66,9 @@ class Sender:
         entries = [{"method": a.method, "path": address(*a.path), "body": a.body} for a in asks]
         flag = {"dry_run": 1} if self.dry_run else {}
         path = ("self-serve", "batch")
-        found = self.client.send("POST", *path, body=entries, key=self.key, **flag)
+        found = listed(self.client.send("POST", *path, body=entries, key=self.key, **flag))
+        if len(found) != len(asks):
+            raise odd()
         codes = [shaped(self._entry, entry) for entry in found]
         if self.out.as_json:
             self.out.json(found)
@@ -85,11 +90,14 @@ class Sender:
         if self.wait is None:
             return 0
         try:
-            document["job"] = finished(self.client, shaped(_job_id, document), self.wait, seen=True)
+            job_id, end = shaped(_job_id, document), self.began + self.wait
+            document["job"] = finished(self.client, job_id, self.wait, end=end, seen=True)
         except Failure as e:
             e.show()
             return e.exit_code
         job = document["job"]
+        if shaped(shapes.did_nothing, job):
+            click.echo("there was nothing to do", err=True)
         if not self.out.as_json:
             rows = shaped(shapes.job_items, job)
             if rows:
@@ -220,6 +228,9 @@ def cancel_rev(
 def _confirm(sender: Sender, ask: Ask, what: str) -> None:
     planned = sender.client.send(ask.method, *ask.path, body={**ask.body, "dry_run": 1})
     dropped, stopped = shaped(shapes.dropped_and_stopped, planned)
+    if not dropped and not stopped:
+        click.echo(f"Nothing of {what} is pending or running.", err=True)
+        raise SystemExit(DONE)
     text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
     click.confirm(text, abort=True, err=True)
 

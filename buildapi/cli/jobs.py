@@ -9,10 +9,11 @@ import click
 from buildapi.cli import shapes
 from buildapi.cli.client import Client
 from buildapi.cli.connection import connected
-from buildapi.cli.exits import UNFINISHED, Failure
-from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.exits import Failure
+from buildapi.cli.output import Output, listed, shaped, shown
 from buildapi.cli.trail import EVENTS, about, events
 from buildapi.cli.waiting import ends, finished, waiting
+from buildapi.exits import UNFINISHED
 
 
 @click.command()
@@ -28,7 +29,7 @@ from buildapi.cli.waiting import ends, finished, waiting
 @shown
 def jobs(*, client: Client, out: Output, **asked: Any) -> None:
     """List job requests, newest first."""
-    document = client.get("self-serve", "jobs", **asked)
+    document = listed(client.get("self-serve", "jobs", **asked))
     if out.as_json:
         return out.json(document)
     return out.rows(shapes.JOBS, shaped(shapes.jobs, document, out.time))

@@ -10,8 +10,9 @@ import click
 
 from buildapi.cli.client import Client
 from buildapi.cli.connection import connected
-from buildapi.cli.exits import FAILED, Failure, Refused
+from buildapi.cli.exits import Failure, Refused
 from buildapi.cli.text import printable
+from buildapi.exits import FAILED
 
 REPORT = "/reports/names"
 SECONDS = 180

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ import click
 
 from buildapi.cli.exits import Failure
 from buildapi.cli.text import moment, printable, table
+from buildapi.exits import UNCLEAR
 
 T = TypeVar("T")
 
@@ -28,7 +30,11 @@ class Output:
     @property
     def colour(self) -> bool:
         """Tell whether colours are wanted: on a terminal, unless NO_COLOR is set."""
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        return self._on_terminal and not os.environ.get("NO_COLOR")
+
+    @property
+    def _on_terminal(self) -> bool:
+        return sys.stdout is not None and sys.stdout.isatty()
 
     def time(self, seconds: Any) -> str:
         """Write a time of the service."""
@@ -44,7 +50,8 @@ class Output:
 
     def rows(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Print a table."""
-        click.echo(table(head, rows, colour=self.colour), color=self.colour)
+        width = shutil.get_terminal_size().columns if self._on_terminal else None
+        click.echo(table(head, rows, colour=self.colour, width=width), color=self.colour)
 
 
 def shaped(shape: Callable[..., T], *given: Any) -> T:
@@ -52,7 +59,19 @@ def shaped(shape: Callable[..., T], *given: Any) -> T:
     try:
         return shape(*given)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as e:
-        raise Failure("the answer is not what BuildAPI answers: is the address right?") from e
+        raise odd() from e
+
+
+def odd() -> Failure:
+    """Make the failure of an answer that BuildAPI does not give."""
+    return Failure("the answer is not what BuildAPI answers: is the address right?", UNCLEAR)
+
+
+def listed(document: Any) -> list[Any]:
+    """Take an answer that is a list; :raises Failure: it is none."""
+    if not isinstance(document, list):
+        raise odd()
+    return document
 
 
 def shown(function: Callable[..., None]) -> Callable[..., None]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 import click
 
-from buildapi.cli import shapes
+from buildapi.cli import shapes, values
 from buildapi.cli.client import Client
 from buildapi.cli.connection import branch, branch_names, connected
-from buildapi.cli.exits import DONE, FAILED, UNFINISHED
-from buildapi.cli.output import Output, shaped, shown
+from buildapi.cli.exits import Failure
+from buildapi.cli.output import Output, listed, shaped, shown
 from buildapi.cli.progress import progress_on
 from buildapi.cli.waiting import until, waiting
+from buildapi.exits import DONE, FAILED, MISSING, UNFINISHED, WRONG
 
 STATES = ("pending", "running", "success", "warnings", "failure", "exception", "retry")
 
@@ -51,7 +53,7 @@ def builds(
 ) -> None:
     """List builds and pending requests of BRANCH, of today unless --date says another day."""
     day = date and f"{date:%Y-%m-%d}"
-    found = client.get("self-serve", branch, date=day)
+    found = listed(client.get("self-serve", branch, date=day))
     _print_items(shaped(_selected, found, builder, state), out)
 
 
@@ -72,7 +74,7 @@ def rev(
     out: Output,
 ) -> None:
     """List builds and pending requests of REVISION on BRANCH."""
-    found = client.get("self-serve", branch, "rev", revision)
+    found = listed(client.get("self-serve", branch, "rev", revision))
     _print_items(shaped(_selected, found, builder, state), out)
 
 
@@ -108,7 +110,7 @@ def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
 )
 @click.option(
     "--every",
-    type=click.FloatRange(0.1),
+    type=values.Seconds(0.1),
     default=10,
     show_default=True,
     help="Seconds between two looks while waiting.",
@@ -128,32 +130,43 @@ def is_done(
 ) -> None:
     """Tell whether REVISION on BRANCH is done, and whether all of it passed.
 
-    Exit codes: 0 done and passed, 1 done and something failed, 3 not done.
+    Exit codes: 0 done and passed, 1 done and something failed, 3 not done; any other: that could
+    not be told.
     """
-    where = ("self-serve", branch, "rev", revision)
-    latest: dict[str, Any] = {}
+    with _no_answer():
+        where = ("self-serve", branch, "rev", revision)
+        latest: dict[str, Any] = {}
 
-    def look(_left: float) -> Mapping[str, Any] | None:
-        latest.update(shaped(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
-        done = shaped(lambda: latest["job_complete"])
-        if not done and wait:
-            _show_ended(client, where, show)
-        return latest if done else None
+        def look(_left: float) -> Mapping[str, Any] | None:
+            latest.update(shaped(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
+            done = shaped(lambda: latest["job_complete"])
+            if not done and wait:
+                _show_ended(client, where, show)
+            return latest if done else None
 
-    with progress_on(sys.stderr, revision[: shapes.REVISION]) as show:
-        until(client, time.monotonic() + (wait or 0), look, every)
-    complete, passed = shaped(lambda: (latest["job_complete"], latest["job_passed"]))
-    if out.as_json:
-        out.json(latest)
-    else:
-        out.line(_verdict(complete, passed))
-    raise SystemExit(UNFINISHED if not complete else DONE if passed else FAILED)
+        with progress_on(sys.stderr, revision[: shapes.REVISION]) as show:
+            until(client, time.monotonic() + (wait or 0), look, every)
+        complete, passed = shaped(lambda: (latest["job_complete"], latest["job_passed"]))
+        if out.as_json:
+            out.json(latest)
+        else:
+            out.line(_verdict(complete, passed))
+        raise SystemExit(UNFINISHED if not complete else DONE if passed else FAILED)
+
+
+@contextmanager
+def _no_answer() -> Iterator[None]:
+    """Let no failure look like the answer that something failed."""
+    try:
+        yield
+    except Failure as e:
+        raise Failure(e.message, WRONG if e.exit_code == FAILED else e.exit_code) from e
 
 
 def _show_ended(client: Client, where: Sequence[str], show: Callable[[int, int], None]) -> None:
     if not sys.stderr.isatty():
         return
-    found = client.get(*where)
+    found = listed(client.get(*where))
     show(shaped(shapes.ended, found), len(found))
 
 
@@ -167,16 +180,34 @@ def _verdict(complete: bool, passed: bool) -> str:
 
 
 def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: int | None) -> None:
-    document = client.get(name, branch=list(branch) or None, limit=limit)
+    """Show the oldest of what waits or runs: the service would give the newest of too many."""
+    bound = limit if out.as_json else None
+    document = client.get(name, branch=list(branch) or None, limit=bound)
+    rows = shaped(shapes.farm, document, name, out.time, time.time())
+    if not rows and branch:
+        _known(client, branch)
     if out.as_json:
         return out.json(document)
-    return out.rows(
-        (*shapes.FARM[:-1], {"pending": "waits", "running": "runs"}[name]),
-        shaped(shapes.farm, document, name, out.time, time.time()),
-    )
+    head = (*shapes.FARM[:-1], {"pending": "waits", "running": "runs"}[name])
+    out.rows(head, rows[:limit])
+    if limit is not None and len(rows) > limit:
+        click.echo(f"{len(rows) - limit} more", err=True)
+    return None
 
 
-LIMIT = click.option("--limit", type=click.IntRange(1), help="At most so many.")
+def _known(client: Client, branch: Sequence[str]) -> None:
+    """Tell a branch of which nothing waits from one that is not there."""
+    there: dict[str, Any] = shaped(dict, client.get("self-serve", "branches"))
+    for name in branch:
+        if name not in there:
+            raise Failure(f"there is no branch {name}", MISSING)
+
+
+LIMIT = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="At most so many, the oldest; with --json those that the service gives, the newest.",
+)
 
 
 @click.command()

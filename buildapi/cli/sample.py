@@ -40,7 +40,10 @@ def run(*, data: str, listen: str) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def write(*, arguments: Sequence[str]) -> None:
-    """Fill databases with an invented farm; --help tells what it takes."""
+    """Fill databases with an invented farm; buildapi sample write --help tells what it takes.
+
+    Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a database is not empty.
+    """
     _become(["-m", "buildapi.sample", *arguments])
 
 

@@ -17,7 +17,8 @@ import attrs
 import click
 
 from buildapi.cli import values
-from buildapi.cli.exits import WRONG, Failure
+from buildapi.cli.exits import Failure
+from buildapi.exits import WRONG
 
 DEFAULT_URL = "http://localhost:8010"
 TIMEOUT = 30.0

@@ -94,6 +94,12 @@ def job_items(job: Mapping[str, Any]) -> Sequence[Row]:
     return [(i["state"], *_thing(i), i.get("detail")) for i in job["items"] or ()]
 
 
+def did_nothing(job: Mapping[str, Any]) -> bool:
+    """Tell whether a job that is done found nothing that it was to change."""
+    items = job["items"] or ()
+    return job["state"] == "done" and all(i["state"] == "nothing" for i in items) and bool(items)
+
+
 def _thing(item: Mapping[str, Any]) -> tuple[str, Any]:
     for name in ("build_id", "request_id", "master", "buildset_id"):
         if item.get(name) is not None:

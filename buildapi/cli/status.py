@@ -9,9 +9,9 @@ import click
 
 from buildapi.cli.client import Client
 from buildapi.cli.connection import connected
-from buildapi.cli.exits import FAILED
 from buildapi.cli.output import Output, shaped, shown
 from buildapi.cli.text import lasting
+from buildapi.exits import FAILED
 
 HEAD = ("part", "state", "detail")
 AGENTS = ("agent", "state", "beat", "in hand", "jobs")

@@ -29,10 +29,26 @@ def printable(text: Any) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colour: bool = False) -> str:
-    """Align columns; None is an empty cell. Without rows there are the heads alone."""
+LEAST = 12
+"""Characters of a column that are shown, however narrow the terminal is."""
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    colour: bool = False,
+    width: int | None = None,
+) -> str:
+    """Align columns; None is an empty cell. Without rows there are the heads alone.
+
+    Where lines would be longer than ``width``, the widest columns are cut.
+    """
     lines = [[_cell(c) for c in row] for row in (head, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    if width is not None:
+        widths = _fitted(widths, width)
+        lines = [[_cut(c, w) for c, w in zip(line, widths, strict=True)] for line in lines]
     right = [_is_numeric([row[i] for row in rows]) for i in range(len(head))]
 
     def written(cells: Sequence[str]) -> str:
@@ -48,6 +64,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, colour: bool = 
         return "  ".join(shown).rstrip()
 
     return "\n".join(written(line) for line in lines)
+
+
+def _fitted(widths: Sequence[int], width: int) -> list[int]:
+    """Make the widest columns narrower until all fit, or none is wide any more."""
+    fitted = list(widths)
+    while sum(fitted) + 2 * (len(fitted) - 1) > width and max(fitted) > LEAST:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}\u2026"
 
 
 def _cell(value: Any) -> str:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import zoneinfo
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 SMTP_PORT = 25
 KEY_MAX = 255
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds that there can be: FloatRange takes what is no number, too."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Take a number within the range."""
+        taken = super().convert(value, param, ctx)
+        if not math.isfinite(taken):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return taken
 
 
 def zone(text: str) -> zoneinfo.ZoneInfo:

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from buildapi.cli import values
 from buildapi.cli.client import Client
-from buildapi.cli.exits import FAILED, UNAVAILABLE, UNFINISHED, Failure
+from buildapi.cli.exits import Failure
 from buildapi.cli.output import shaped
 from buildapi.cli.progress import progress_on
+from buildapi.exits import FAILED, UNAVAILABLE, UNFINISHED
 
 T = TypeVar("T")
 WAIT = 3600.0
@@ -26,21 +28,24 @@ waiting = click.option(
     "--wait",
     is_flag=False,
     flag_value=WAIT,
-    type=click.FloatRange(0),
+    type=values.Seconds(0),
     metavar="[SECONDS]",
-    help=f"Wait until it is finished; without SECONDS for {WAIT / 3600:g} hour.",
+    help=f"Wait until it is finished; without SECONDS for {WAIT / 3600:g} hour. Put it last, or"
+    " write --wait=SECONDS.",
 )
 """The option that waits; it stands last, or with ``=``."""
 
 
 def finished(
-    client: Client, job_id: int, seconds: float, *, seen: bool = False
+    client: Client, job_id: int, seconds: float, *, end: float | None = None, seen: bool = False
 ) -> Mapping[str, Any]:
     """Wait for a job and give it; ``seen``: the service answered just now.
 
+    The ``seconds`` count from now, unless it is said when they are over.
+
     :raises Failure: it is not finished in time.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds if end is None else end
     with progress_on(sys.stderr, f"job {job_id}") as show:
         job = until(client, end, lambda left: _looked(client, job_id, left, show), seen=seen)
     if job is None:

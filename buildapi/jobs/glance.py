@@ -25,7 +25,10 @@ class Load:
 
 @attrs.frozen
 class Glance:
-    """All that waits and runs; ``silent`` are masters that should work and say nothing."""
+    """All that waits and runs; ``silent`` are masters that should work and say nothing.
+
+    ``known_pools`` are all that there are, None where that is not known.
+    """
 
     pending: int
     running: int
@@ -33,6 +36,7 @@ class Glance:
     branches: Sequence[Load]
     pools: Sequence[Load]
     silent: Sequence[str]
+    known_pools: Sequence[str] | None = None
 
 
 def glance(

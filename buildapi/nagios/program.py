@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -116,9 +117,11 @@ def run(arguments: Sequence[str] | None) -> NoReturn:
     try:
         check_of(kind, asked).main(verbose=asked.verbose, timeout=asked.timeout + GRACE_SECONDS)
     except Timeout:
-        print(f"{name} UNKNOWN - the check did not end in {asked.timeout + GRACE_SECONDS} s")
+        told = f"the check did not end in {asked.timeout + GRACE_SECONDS} s"
     except Exception as e:  # a fault of ours is no state of the service
-        print(f"{name} UNKNOWN - fault in the plugin: {type(e).__name__} {printable(str(e))}")
+        told = f"fault in the plugin: {type(e).__name__} {printable(str(e))}"
+    with contextlib.suppress(OSError):  # where nothing can be written, the exit code still tells
+        print(f"{name} UNKNOWN - {told}", flush=True)
     sys.exit(UNKNOWN)
 
 

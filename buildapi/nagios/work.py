@@ -11,7 +11,7 @@ from nagiosplugin import CheckError
 from buildapi.nagios.fetch import Service
 from buildapi.nagios.finding import Finding, Limit, Measure
 from buildapi.nagios.node import Node, no_error
-from buildapi.nagios.words import duration, number_of, printable
+from buildapi.nagios.words import duration, listed, number_of, printable
 
 JOBS_MAX = 1000
 
@@ -38,7 +38,7 @@ def pending(status: Node, asked: Namespace) -> Finding:
     """Find the pool with the most pending requests, among ``pools`` if some are named."""
     farm = status["farm"]
     no_error(farm, "what is pending")
-    pools = _chosen([_pool(node) for node in farm["pools"].each()], asked.pools)
+    pools = _chosen(farm, asked.pools)
     worst = max(pools, key=lambda pool: (pool.pending, pool.oldest or 0), default=None)
     text = worst.words if worst and (worst.pending or asked.pools) else "nothing is pending"
     most = worst.pending if worst else 0
@@ -58,13 +58,21 @@ def _pool(node: Node) -> _Pool:
     return _Pool(node["name"].text(), node["pending"].count(), node["running"].count(), oldest)
 
 
-def _chosen(pools: Sequence[_Pool], names: Sequence[str]) -> Sequence[_Pool]:
+def _chosen(farm: Node, names: Sequence[str]) -> Sequence[_Pool]:
     """Pick pools by name: the service lists only those where something waits or runs."""
+    pools = [_pool(node) for node in farm["pools"].each()]
     if not names:
         return pools
-    known = {pool.name: pool for pool in pools}
-    wanted = [printable(name) for name in names]
-    return [known.get(name, _Pool(name, 0, 0, None)) for name in wanted]
+    busy = {pool.name: pool for pool in pools}
+    return [busy.get(name) or _idle(farm, name) for name in map(printable, names)]
+
+
+def _idle(farm: Node, name: str) -> _Pool:
+    """Take a pool in which nothing waits or runs; :raises CheckError: there is none."""
+    known = farm["known_pools"]
+    if not known.missing and name not in known.texts():
+        raise CheckError(f"the farm has no pool {name}: it has {listed(known.texts())}")
+    return _Pool(name, 0, 0, None)
 
 
 def backlog(status: Node, _asked: Namespace) -> Finding:

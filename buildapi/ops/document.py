@@ -227,7 +227,7 @@ def _farm(seen: Seen) -> dict[str, Any]:
     farm = seen.farm
     if farm is None or isinstance(farm, Unread):
         nothing = dict.fromkeys(("pending", "running", "oldest_pending"))
-        return {**nothing, "pools": [], "error": _error(farm)}
+        return {**nothing, "pools": [], "known_pools": None, "error": _error(farm)}
     oldest = farm.oldest
     return {
         "pending": farm.pending,
@@ -248,6 +248,7 @@ def _farm(seen: Seen) -> dict[str, Any]:
             }
             for load in farm.pools
         ],
+        "known_pools": None if farm.known_pools is None else list(farm.known_pools),
         "error": None,
     }
 

@@ -31,17 +31,21 @@ class FarmLook:
         pending = await self._reads.pending(BranchFilter(), Portion())
         running = await self._reads.running(BranchFilter(), Portion())
         pools = self._pools()
-        return glance(
+        of = pools or {}
+        found = glance(
             pending,
             running,
             lambda stored: branches.owner(stored) or UNKNOWN,
-            lambda builder: pools.get(builder) or UNKNOWN,
+            lambda builder: of.get(builder) or UNKNOWN,
             int(self._now()),
         )
+        known = None if pools is None else sorted({pool or UNKNOWN for pool in pools.values()})
+        return attrs.evolve(found, known_pools=known)
 
-    def _pools(self) -> Mapping[str, str | None]:
+    def _pools(self) -> Mapping[str, str | None] | None:
+        """Give the pool of each builder; None where the directory does not tell."""
         try:
             builders = self._directory.builders()
         except Unavailable:
-            return {}
-        return {} if builders is None else {b.name: b.pool for b in builders.by_name.values()}
+            return None
+        return None if builders is None else {b.name: b.pool for b in builders.by_name.values()}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.cli.fake import Asked, Reply, fake
-from tests.cli.running import buildapi
+from tests.cli.running import COMMAND, buildapi
+from tests.patience import eventually
 from tests.services.mariadb import free_port
 
 REFUSED = {"status": "FAILED", "msg": "no \x1b[31m", "code": "x"}
@@ -18,7 +23,7 @@ QUEUED = {"status": "OK", "request_id": 7, "msg": "queued as job 7"}
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, 1), (401, 4), (403, 4), (404, 5), (500, 1), (503, 6), (504, 6)]
+    ("status", "code"), [(400, 1), (401, 4), (403, 4), (404, 5), (500, 6), (503, 6), (504, 6)]
 )
 def test_each_refusal_has_its_exit_code(status: int, code: int) -> None:
     with fake(lambda _: Reply(status, REFUSED)) as server:
@@ -40,8 +45,6 @@ def test_the_address_may_stand_before_the_command_and_the_later_one_counts() -> 
 
 
 def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
-    import threading
-
     over = threading.Event()
 
     def silent(_: Asked) -> Reply:
@@ -58,7 +61,7 @@ def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
 def test_an_answer_that_is_no_json_asks_for_the_address(body: bytes) -> None:
     with fake(lambda _: Reply(200, body)) as server:
         done = buildapi("branches", "--url", server.url)
-    assert done.code == 1
+    assert done.code == 7
     assert "is the address right?" in done.err
 
 
@@ -68,13 +71,13 @@ def test_an_answer_of_something_else_is_no_traceback(body: Any, command: list[st
     with fake(lambda _: Reply(200, body)) as server:
         done = buildapi(*command, "--url", server.url)
     assert "Traceback" not in done.err
-    assert done.code in (0, 1)
+    assert done.code in (0, 7)
 
 
 def test_an_answer_without_end_is_given_up() -> None:
     with fake(lambda _: Reply(200, b" " * (65 * 1024 * 1024))) as server:
         done = buildapi("branches", "--url", server.url)
-    assert done.code == 1
+    assert done.code == 7
     assert "more than 64 MiB" in done.err
 
 
@@ -87,7 +90,7 @@ def test_secrets_do_not_follow_to_another_host(own_settings: Path) -> None:
 
         with fake(away) as server:
             done = buildapi("branches", "--url", server.url)
-    assert done.code == 1
+    assert done.code == 4
     assert "not followed" in done.err
     assert server.asked[0].headers["Authorization"] == "Bearer bapi_secret"
     assert other.asked == []
@@ -108,7 +111,7 @@ def test_a_redirect_of_the_same_service_is_followed() -> None:
 
 def test_redirects_in_circles_end() -> None:
     with fake(lambda _: Reply(301, b"", {"Location": "/again"})) as server:
-        assert buildapi("branches", "--url", server.url).code == 1
+        assert buildapi("branches", "--url", server.url).code == 7
     assert len(server.asked) < 10
 
 
@@ -220,6 +223,12 @@ def test_waiting_outlasts_a_service_that_is_away_for_a_while() -> None:
         ["rebuild", "try", "--build", "1", "--key", ""],
         ["builds", "try", "--url", "http://ann:hunter2@127.0.0.1"],
         ["builds", "try", "--url", "http://127.0.0.1:99999"],
+        ["builds", "try", "--url", "http://a..b"],
+        ["builds", "try", "--url", f"http://{'a' * 64}.example.org"],
+        ["builds", "try", "--timeout", "nan"],
+        ["is-done", "try", "r", "--wait=nan"],
+        ["is-done", "try", "r", "--wait=inf"],
+        ["is-done", "try", "r", "--every=nan"],
     ],
 )
 def test_a_wrong_command_line_is_refused(command: list[str]) -> None:
@@ -255,3 +264,135 @@ def test_a_job_that_was_queued_is_waited_for_though_the_service_restarts() -> No
     with fake(answer) as server:
         done = buildapi("rebuild", "try", "--build", "1", "--wait=30", "--url", server.url)
     assert (done.code, b"job 7 is done: m" in done.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(500, REFUSED),
+        Reply(400, REFUSED),
+        Reply(200, b"<html>log in</html>"),
+        Reply(200, {}),
+        Reply(302, b"", {"Location": "http://127.0.0.1:1/login"}),
+        Reply(301, b"", {"Location": "/again"}),
+    ],
+)
+def test_what_is_no_answer_does_not_look_like_a_failed_revision(reply: Reply) -> None:
+    with fake(lambda _: reply) as server:
+        done = buildapi("is-done", "try", "abc", "--url", server.url)
+    assert done.code in (2, 4, 6, 7)
+    assert done.out == b""
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_what_a_proxy_lost_may_have_arrived(status: int) -> None:
+    lost = Reply(status, b"<html>", {"Retry-After": "0"})
+    with fake(lambda _: lost) as server:
+        done = buildapi("rebuild", "try", "--build", "1", "--key", "mine", "--url", server.url)
+    assert (done.code, len(server.asked)) == (6, 4)
+    assert f"({status}); it may have arrived; --key mine repeats it safely" in done.err
+
+
+def test_an_interrupt_has_a_code_of_its_own_and_names_the_key() -> None:
+    over = threading.Event()
+
+    def silent(_: Asked) -> Reply:
+        over.wait(30)
+        return Reply()
+
+    with fake(silent) as server:
+        command = [COMMAND, "rebuild", "try", "--build", "1", "--key", "mine", "--url", server.url]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        eventually(lambda: len(server.asked), lambda asked: asked == 1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+        over.set()
+    assert running.returncode == 130
+    assert "--key mine repeats it safely" in said
+    assert "Traceback" not in said
+
+
+def test_an_output_that_cannot_be_written_is_a_line() -> None:
+    with fake(lambda _: Reply(200, {"try": {"repo": "r", "repo_type": "hg"}})) as server:
+        for shell, code in ((">/dev/full", 7), (">&-", 0), ("| true", 0)):
+            done = subprocess.run(
+                ["sh", "-c", f'"$0" branches --url {server.url} {shell}', COMMAND],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == code, (shell, done)
+            assert "Traceback" not in done.stderr
+            assert ("No space left" in done.stderr) == (code == 7), done.stderr
+
+
+@pytest.mark.parametrize("answer", [[], {}, 7, [{"status": 202, "body": QUEUED}]])
+def test_a_batch_that_was_not_answered_is_not_done(answer: Any) -> None:
+    with fake(lambda _: Reply(200, answer)) as server:
+        done = buildapi("rebuild", "try", "--build", "1", "--build", "2", "--url", server.url)
+    assert (done.code, done.out) == (7, b"")
+
+
+def test_the_jobs_of_a_batch_share_their_time() -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.method == "POST":
+            return Reply(200, [{"status": 202, "body": QUEUED}] * 4)
+        return Reply(200, job("running", None))
+
+    builds = [word for n in range(1, 5) for word in ("--build", str(n))]
+    with fake(answer) as server:
+        began = time.monotonic()
+        done = buildapi("rebuild", "try", *builds, "--wait=1.5", "--url", server.url)
+        took = time.monotonic() - began
+    assert done.code == 3
+    assert done.err.count("is not finished") == 4
+    assert took < 5
+
+
+def farm(*submitted: int) -> dict[str, Any]:
+    return {
+        "pending": {
+            "try": {"abc": [{"id": n, "buildername": "b", "submitted_at": n} for n in submitted]}
+        }
+    }
+
+
+def test_a_limit_leaves_the_oldest() -> None:
+    with fake(lambda _: Reply(200, farm(30, 10, 20))) as server:
+        done = buildapi("pending", "--limit", "1", "--utc", "--url", server.url)
+    assert [line.split()[2] for line in done.out.decode().splitlines()[1:]] == ["10"]
+    assert done.err == "2 more\n"
+    assert "limit" not in server.asked[0].path
+
+
+def test_a_branch_that_is_not_there_is_not_an_empty_one() -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, {"try": {}} if "branches" in asked.path else {"pending": {}})
+
+    with fake(answer) as server:
+        assert buildapi("pending", "try", "--url", server.url).code == 0
+        wrong = buildapi("pending", "try", "tyr", "--url", server.url)
+    assert (wrong.code, wrong.err) == (5, "Error: there is no branch tyr\n")
+
+
+def test_a_cancel_that_found_nothing_says_so() -> None:
+    done_job = {**job("done", 2), "items": [{"state": "nothing", "request_id": 1}]}
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(202, QUEUED) if asked.method == "DELETE" else Reply(200, done_job)
+
+    with fake(answer) as server:
+        done = buildapi("cancel-rev", "try", "abc", "--yes", "--wait=5", "--url", server.url)
+    assert done.code == 0
+    assert "there was nothing to do" in done.err
+
+
+def test_a_token_that_was_not_revoked_is_not_said_to_be() -> None:
+    with fake(lambda _: Reply(200, {})) as server:
+        assert buildapi("token", "revoke", "5", "--url", server.url).code == 7
+
+
+def test_manual_pages_that_cannot_be_written_are_a_line() -> None:
+    done = buildapi("man", "--write", "/proc/nope")
+    assert done.code == 7
+    assert done.err.startswith("Error: /proc/nope: ")

@@ -124,7 +124,7 @@ def test_a_wrong_time(farm: Path, arguments: list[str]) -> None:
 
 def test_a_configuration_that_is_wrong(tmp_path: Path) -> None:
     done = buildapi("dump", "builds", "-c", "none.toml", folder=tmp_path)
-    assert (done.code, done.out) == (1, b"")
+    assert (done.code, done.out) == (2, b"")
     assert "none.toml: cannot be read" in done.err
 
 
@@ -144,7 +144,7 @@ def test_a_failure_is_one_line_and_leaves_the_old_file(
     (tmp_path / "none.json").write_text("no JSON")
     (tmp_path / "out.js").write_text("old")
     done = buildapi("dump", what, "-o", "out.js", folder=tmp_path)
-    assert done.code == 1
+    assert done.code == 6
     assert "Traceback" not in done.err
     assert done.err.splitlines()[-1].startswith("buildapi: ")
     assert (tmp_path / "out.js").read_text() == "old"
@@ -199,7 +199,7 @@ def test_a_dump_that_is_told_to_end_tidies_up(
     farm: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     done = stopped_halfway(farm, tmp_path / "out.js", number)
-    assert (done.returncode, done.stderr) == (1, "buildapi: interrupted\n")
+    assert (done.returncode, done.stderr) == (130, "buildapi: interrupted\n")
     assert os.listdir(tmp_path) == ["out.js"]
     assert (tmp_path / "out.js").read_text() == "old"
 

@@ -257,7 +257,8 @@ def test_job_requests_that_wait() -> None:
 def test_the_farm() -> None:
     oldest = PendingEntry(9, "linux", NOW - 600, "try", None)
     pools = [Load("linux", 3, 1, NOW - 600), Load("mac", 0, 2, None)]
-    assert told(farm=Glance(3, 3, oldest, [], pools, []))["farm"] == {
+    glance = Glance(3, 3, oldest, [], pools, [], ["idle", "linux", "mac"])
+    assert told(farm=glance)["farm"] == {
         "pending": 3,
         "running": 3,
         "oldest_pending": {"buildername": "linux", "submitted_at": NOW - 600, "age": 600},
@@ -265,6 +266,7 @@ def test_the_farm() -> None:
             {"name": "linux", "pending": 3, "running": 1, "oldest_age": 600},
             {"name": "mac", "pending": 0, "running": 2, "oldest_age": None},
         ],
+        "known_pools": ["idle", "linux", "mac"],
         "error": None,
     }
 

@@ -109,8 +109,19 @@ def test_only_what_is_not_well_is_told_the_worst_first(service: Answering) -> No
 def test_a_pool_can_be_chosen(service: Answering) -> None:
     mac = found(service, "pending", lambda _: None, "--pool", "mac", "-w", "10")
     assert mac.line.startswith("PENDING WARNING - pool mac has 12 pending requests")
-    other = found(service, "pending", lambda _: None, "--pool", "none such")
-    assert other.line == "PENDING OK - pool none such has no pending requests"
+    idle = found(service, "pending", lambda _: None, "--pool", "idle")
+    assert idle.line == "PENDING OK - pool idle has no pending requests"
+    wrong = found(service, "pending", lambda _: None, "--pool", "Mac")
+    assert (wrong.code, wrong.line) == (
+        3,
+        "PENDING UNKNOWN - the farm has no pool Mac: it has idle, linux, mac, try-linux64",
+    )
+
+    def nobody_knows(document: dict[str, Any]) -> None:
+        document["farm"]["known_pools"] = None
+
+    any_name = found(service, "pending", nobody_knows, "--pool", "Mac")
+    assert any_name.line == "PENDING OK - pool Mac has no pending requests"
 
 
 def test_a_queue_can_be_chosen(service: Answering) -> None:

@@ -1,0 +1,64 @@
+"""The root of all commands: however one ends, its exit code says how."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from buildapi.exits import DONE, FAILED, INTERRUPTED, UNCLEAR
+
+
+class Root(click.Group):
+    """A group that ends the process as the list of exit codes has it.
+
+    click itself would end with 1, which means something else here, where it is interrupted and
+    where the output cannot be written.
+    """
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run a command line and exit."""
+        plain: Any = super().main  # its overloads know no arguments that are passed on
+        if not standalone_mode:
+            return plain(*args, standalone_mode=False, **extra)
+        sys.exit(_code(lambda: plain(*args, standalone_mode=False, **extra)))
+
+
+def _code(work: Callable[[], Any]) -> int:
+    try:
+        given = work()
+    except click.ClickException as e:
+        e.show()
+        return e.exit_code
+    except click.Abort as e:
+        click.echo("Aborted!", err=True)
+        return INTERRUPTED if _interrupts(e) else FAILED
+    except OSError as e:
+        return _unwritten(e)
+    except Exception:
+        traceback.print_exc()
+        return UNCLEAR
+    return given if isinstance(given, int) else DONE
+
+
+def _interrupts(error: BaseException) -> bool:
+    return isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that something cannot be written, but not to who went away."""
+    if not isinstance(error, BrokenPipeError):
+        where = "" if error.filename is None else f"{error.filename}: "
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: {where}{error.strerror or error}", err=True)
+    # What is still in the buffer would fail again at the very end.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return UNCLEAR
