@@ -20,7 +20,8 @@ help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
 	@echo "make test       all tests; those that need a service which is not installed are skipped and named"
 	@echo "make fast       tests that need nothing but Python"
-	@echo "make check      what CI runs: formatting, lint, types, documentation, fast tests on 3.12 and 3.13, all tests"
+	@echo "make check      what CI runs: formatting, lint, types, documentation, fast tests on 3.13, all tests"
+	@echo "make fast-3.12  fast tests on 3.12, which is between the two"
 	@echo "make docs       the documentation as a site in build/docs; every warning is an error"
 	@echo "make format     format the code and repair what lint can repair"
 	@echo "make man        write the manual pages in docs/man from the commands"
@@ -107,7 +108,6 @@ check:
 	@.ci/timed "lint" $(MAKE) --no-print-directory lint
 	@.ci/timed "types" $(MAKE) --no-print-directory types
 	@.ci/timed "documentation" $(MAKE) --no-print-directory docs
-	@.ci/timed "fast tests on 3.12" $(MAKE) --no-print-directory fast-3.12
 	@.ci/timed "fast tests on 3.13" $(MAKE) --no-print-directory fast-3.13
 	@echo "== all tests on $$($(VENV)/bin/python --version)"
 	@$(MAKE) --no-print-directory test

@@ -115,3 +115,26 @@ def test_events_are_in_their_order_with_times_since_the_first() -> None:
 
 def test_a_job_without_events_says_so() -> None:
     assert "nothing is known" in str(events({"events": []}))
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_a_table_fits_a_terminal_as_far_as_it_can(width: int) -> None:
+    head = ("id", "builder", "state", "since")
+    rows = [
+        (
+            7,
+            "Rev7 MacOSX Yosemite 10.10.5 mozilla-central debug test mochitest-1",
+            "success",
+            "now",
+        ),
+        (12345, "short", "running", "2026-11-29 23:00:00"),
+    ]
+    lines = table(head, rows, width=width).splitlines()
+    assert max(map(len, lines)) <= max(width, 45)
+    assert all("success" in line or "running" in line for line in lines[1:])
+    assert lines[2].split()[:2] == ["12345", "short"]
+    whole = table(head, rows)
+    assert "mochitest-1" in whole
+    assert table(head, rows, width=200) == whole
+    assert "\u2026" not in whole
+    assert ("\u2026" in lines[1]) == (width < 100)
