@@ -57,8 +57,8 @@ def _pending_options(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="look at this pool alone; may be repeated. A pool that the service does not list has"
-        " nothing pending",
+        help="look at this pool alone; may be repeated. A pool that the farm does not"
+        " have is UNKNOWN",
     )
 
 
@@ -70,7 +70,7 @@ def _jobs_options(parser: ArgumentParser) -> None:
         type=whole(1, 7 * 24 * 60),
         default=60,
         metavar="NUMBER",
-        help="count the failures of job requests that were made within this time; default: 60",
+        help="count the job requests that failed within this time; default: 60",
     )
 
 

@@ -14,6 +14,7 @@ from buildapi.nagios.node import Node, no_error
 from buildapi.nagios.words import duration, listed, number_of, printable
 
 JOBS_MAX = 1000
+DAY = 86_400
 
 PENDING = Limit("", "pending requests of one pool", "500", "2000")
 BACKLOG = Limit("", "seconds that the oldest pending request waits", "14400", "43200")
@@ -97,8 +98,8 @@ def backlog(status: Node, _asked: Namespace) -> Finding:
 def jobs(service: Service, asked: Namespace) -> Finding:
     """Ask for the status and for the job requests that failed lately."""
     status = service.document("/status?format=json")
-    since = int(status["now"].number()) - asked.minutes * 60  # by the clock of the service
-    query = f"state=failed&since={since}&num={JOBS_MAX}&format=json"
+    made_since = _since(status, asked) - DAY  # it may have failed long after it was made
+    query = f"state=failed&since={made_since}&num={JOBS_MAX}&format=json"
     return job_requests(status, service.document(f"/self-serve/jobs?{query}"), asked)
 
 
@@ -107,8 +108,9 @@ def job_requests(status: Node, failed: Node, asked: Namespace) -> Finding:
     part = status["jobs"]
     no_error(part, "what is open")
     open_count, open_text, age = _open(part)
-    ids = [node["id"].count() for node in failed.each() if node["state"].text() == "failed"]
-    failures = _failures(ids, asked.minutes)
+    jobs, since = failed.each(), _since(status, asked)
+    ids = [job["id"].count() for job in jobs if _failed(job, since)]
+    failures = _failures(ids, asked.minutes, whole=len(jobs) < JOBS_MAX)
     return Finding(
         f"{open_text}; {failures}",
         (
@@ -133,8 +135,18 @@ def _open(part: Node) -> tuple[int, str, float]:
     return number, f"{words} open; oldest: {job}", age
 
 
-def _failures(ids: Sequence[int], minutes: int) -> str:
+def _since(status: Node, asked: Namespace) -> int:
+    """Tell from when on failures count, by the clock of the service."""
+    minutes: int = asked.minutes
+    return int(status["now"].number()) - minutes * 60
+
+
+def _failed(job: Node, since: int) -> bool:
+    return job["state"].text() == "failed" and (job["completed_at"].number_or_none() or 0) >= since
+
+
+def _failures(ids: Sequence[int], minutes: int, *, whole: bool) -> str:
     count = number_of(len(ids), "job request")
-    least = "at least " if len(ids) >= JOBS_MAX else ""
+    least = "" if whole else "at least "
     last = f" (the last is {max(ids)})" if ids else ""
-    return f"{least}{count} of the last {minutes} min failed{last}"
+    return f"{least}{count} failed in the last {minutes} min{last}"

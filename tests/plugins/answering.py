@@ -17,7 +17,15 @@ import attrs
 
 HEALTHY = json.loads((Path(__file__).parent / "healthy.json").read_text(encoding="utf-8"))
 BRANCHES = {"mozilla-central": {"repo": "https://hg.example.org/mozilla-central"}}
-FAILED = [{"id": 4700, "state": "failed", "action": "rebuild_build", "when": 1789998000}]
+FAILED = [
+    {
+        "id": 4700,
+        "state": "failed",
+        "action": "rebuild_build",
+        "when": 1789938000,
+        "completed_at": 1789999000,
+    }
+]
 
 
 def healthy() -> dict[str, Any]:

@@ -155,13 +155,24 @@ def test_failures_are_counted_and_a_full_page_says_that_there_may_be_more(
     service: Answering,
 ) -> None:
     service.pages["/self-serve/jobs"] = Page.of(
-        [{"id": n, "state": "failed"} for n in range(1, 1001)]
+        [{"id": n, "state": "failed", "completed_at": 1789999999} for n in range(1, 1001)]
     )
     done = run_here("jobs", "--url", service.url).check("jobs")
     assert done.code == 2
     assert done.line.endswith(
-        "at least 1000 job requests of the last 60 min failed (the last is 1000)"
+        "at least 1000 job requests failed in the last 60 min (the last is 1000)"
     )
+
+
+def test_a_failure_counts_from_when_it_failed(service: Answering) -> None:
+    jobs = [
+        {"id": 1, "state": "failed", "completed_at": 1789996400},  # an hour ago
+        {"id": 2, "state": "failed", "completed_at": 1789996399},
+        {"id": 3, "state": "failed", "completed_at": None},
+    ]
+    service.pages["/self-serve/jobs"] = Page.of(jobs)
+    done = run_here("jobs", "--url", service.url).check("jobs")
+    assert done.line.endswith("1 job request failed in the last 60 min (the last is 1)"), done.line
 
 
 def test_a_page_can_be_chosen_and_has_to_be_as_asked(service: Answering) -> None:

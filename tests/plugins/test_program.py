@@ -317,7 +317,7 @@ def test_a_file_without_certificates_is_unknown(tls: tuple[Answering, Path]) -> 
 def test_what_is_asked(service: Answering) -> None:
     run("jobs", "--url", f"{service.url}/", "--minutes", "30")
     targets = [target for target, _ in service.requests]
-    since = healthy()["now"] - 1800
+    since = healthy()["now"] - 1800 - 86_400
     assert targets == [
         "/status?format=json",
         f"/self-serve/jobs?state=failed&since={since}&num=1000&format=json",
