@@ -68,7 +68,8 @@ def _parts(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
 def _databases(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     for base in document["databases"]:
         took = base["connect_seconds"]
-        said = base["error"] or (took is not None and f"connects in {took * 1000:.0f} ms") or None
+        time = "all at work" if took is None else f"connects in {took * 1000:.0f} ms"
+        said = base["error"] or time
         yield f"database {base['name']}", _word(base["ok"]), said
 
 

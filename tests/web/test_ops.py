@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.ops.document import document
+from buildapi.ops.document import Unread, document
 from buildapi.web.answers import Answers
 from buildapi.web.ops import Ops
 from buildapi.web.pages import Pages
-from tests.ops.test_document import AGENT, WELL
+from tests.ops.test_document import AGENT, POOL, WELL
 from tests.reactor import twisted_test
 from tests.web.conftest import Serve, Served
 from tests.web.farm import HOSTILE, NOW
@@ -108,6 +108,15 @@ async def test_the_page_shows_hosts_and_troubles_escaped(watched: Served, progra
     assert "&lt;script&gt;alert" in page
     assert "silent" in page
     assert "/self-serve/jobs/7" in page
+
+
+@twisted_test(10)
+async def test_the_page_has_words_for_what_is_not_known(watched: Served, program: Program) -> None:
+    busy = attrs.evolve(POOL, connect_seconds=None)
+    program.found = document(attrs.evolve(WELL, pools=[busy], farm=None, jobs=Unread("away")))
+    page = (await watched.ask("GET", "/status")).body.decode()
+    assert "all at work" in page
+    assert "None" not in page
 
 
 @twisted_test(10)
