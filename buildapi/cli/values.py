@@ -14,14 +14,22 @@ KEY_MAX = 255
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds that there can be: FloatRange takes what is no number, too."""
+    """A number of seconds that there can be: FloatRange takes what is no number, too.
+
+    ``hint`` is said of what is none.
+    """
+
+    hint = ""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Take a number within the range."""
-        taken = super().convert(value, param, ctx)
+        try:
+            taken: float = float(value)
+        except ValueError:
+            taken = math.nan
         if not math.isfinite(taken):
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
-        return taken
+            self.fail(f"{value!r} is no number of seconds{self.hint}", param, ctx)
+        return super().convert(taken, param, ctx)
 
 
 def zone(text: str) -> zoneinfo.ZoneInfo:

@@ -24,11 +24,18 @@ PAUSE = 0.2
 QUIET_SECONDS, SHOWN_SECONDS = 20.0, 1.0
 """How long the service holds an answer back; shorter where a bar is to move."""
 
+
+class Patience(values.Seconds):
+    """Seconds that may be left out."""
+
+    hint = ": put --wait last, or write --wait=SECONDS"
+
+
 waiting = click.option(
     "--wait",
     is_flag=False,
     flag_value=WAIT,
-    type=values.Seconds(0),
+    type=Patience(0),
     metavar="[SECONDS]",
     help=f"Wait until it is finished; without SECONDS for {WAIT / 3600:g} hour. Put it last, or"
     " write --wait=SECONDS.",

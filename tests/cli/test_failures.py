@@ -396,3 +396,9 @@ def test_manual_pages_that_cannot_be_written_are_a_line() -> None:
     done = buildapi("man", "--write", "/proc/nope")
     assert done.code == 7
     assert done.err.startswith("Error: /proc/nope: ")
+
+
+def test_a_wait_that_swallows_a_name_says_what_to_write() -> None:
+    done = buildapi("is-done", "--wait", "try", "abc")
+    assert done.code == 2
+    assert "'try' is no number of seconds: put --wait last, or write --wait=SECONDS" in done.err
