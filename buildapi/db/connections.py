@@ -70,12 +70,17 @@ class Connections(adbapi.ConnectionPool):
             self._used[threading.get_ident()] = time.monotonic()
 
     def connecting(self) -> float:
-        """Open this thread's connection anew; give the seconds that took."""
+        """Open this thread's connection anew; give the seconds that took.
+
+        The old one is kept until then: a server without room for more must not take it from us.
+        """
         thread, began = threading.get_ident(), time.monotonic()
-        if thread in self.connections and not self.driver.shared:
-            self._drop(self.connections[thread])
-        self.connect()
+        old = self.connections.get(thread)
+        if old is None or not self.driver.shared:
+            self.connections[thread] = self.driver.connect()
         self._used[thread] = time.monotonic()
+        if old not in (None, self.connections[thread]):
+            self.driver.close(old)
         return self._used[thread] - began
 
     def _drop(self, connection: Any) -> None:

@@ -238,9 +238,8 @@ class MySQLDriver:
         try:
             connection.ping(reconnect=False)
         except pymysql.MySQLError:
-            if (
-                time.monotonic() - started >= self._greeting_seconds
-            ):  # it hangs: a new one would too
+            hung = time.monotonic() - started >= self._greeting_seconds
+            if hung:  # a new one would, too
                 raise
             return False
         _give(connection, self.seconds + READ_GRACE)

@@ -210,8 +210,9 @@ class PooledDatabase(Service):
     async def connecting(self, seconds: float) -> float | None:
         """Open a connection anew, ask it for nothing; give the seconds it took.
 
-        It takes the turn of a query, so that there are never more connections than allowed.  None
-        where all are at work for so long, and one of them had an answer meanwhile.
+        It takes the turn of a query, whose connection it replaces: there is one more than allowed
+        for that moment.  None where all are at work for so long, and one of them had an answer
+        meanwhile.
 
         :raises DatabaseUnavailable: there is none in ``seconds``.
         """

@@ -351,6 +351,52 @@ async def test_threads_and_connections_are_gone_after_the_stop(db: PooledDatabas
     assert not any(thread.is_alive() for thread in threads)
 
 
+# --- trying whether there is a connection ----------------------------------------------------
+
+
+@twisted_test(10)
+async def test_a_connection_that_was_tried_takes_the_place_of_another(
+    url: str, engine: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(url, size=2)
+    await gatherResults([started(db.fetch("SELECT 1", {})) for _ in range(4)])
+    for _ in range(3):
+        took = await gatherResults([started(db.connecting(5)) for _ in range(4)])
+        assert all(seconds is not None and 0 < seconds < 5 for seconds in took)
+    assert 1 <= len(db._reads.connections.connections) <= 2
+    if engine == "mysql":
+        open_ = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE()"
+        for _ in range(100):  # the server forgets a connection a moment after it is closed
+            ((count,),) = await db.fetch(open_, {})
+            if count <= 2:
+                break
+        assert count <= 2
+    assert [tuple(row) for row in await db.fetch("SELECT 1", {})] == [(1,)]
+
+
+@twisted_test(10)
+async def test_a_pool_whose_threads_are_all_at_work_is_none_without_a_connection(
+    made: str, engine: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(made, size=1)
+    await db.fetch("SELECT 1", {})
+    running = started(db.fetch(HALF_A_SECOND[engine], {}))
+    assert await db.connecting(0.05) is None
+    await running
+    assert await db.connecting(5) is not None
+
+
+@twisted_test(10)
+async def test_a_pool_whose_threads_have_no_answer_for_long_has_no_connection(
+    made: str, engine: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(made, size=1)
+    running = started(db.fetch(HALF_A_SECOND[engine], {}))
+    with pytest.raises(DatabaseUnavailable, match="gives no connection within"):
+        await db.connecting(0.05)
+    await running
+
+
 # --- adbapi's calls -------------------------------------------------------------------------
 
 
