@@ -86,7 +86,7 @@ class TestPrinted:
 
     def test_a_name_that_is_none_is_refused(self, place: Place) -> None:
         refused = place.run("db", "grants", "--host", "x' OR '1")
-        assert (refused.code, refused.out) == (1, b"")
+        assert (refused.code, refused.out) == (2, b"")
         assert "is no host of an account" in refused.err
         assert place.run("db", "grants", "--user", "a'b").code == 1
         assert place.run("db", "grants", "--role", "root").code == 2
