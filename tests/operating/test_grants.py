@@ -88,7 +88,7 @@ class TestPrinted:
         refused = place.run("db", "grants", "--host", "x' OR '1")
         assert (refused.code, refused.out) == (2, b"")
         assert "is no host of an account" in refused.err
-        assert place.run("db", "grants", "--user", "a'b").code == 1
+        assert place.run("db", "grants", "--user", "a'b").code == 2
         assert place.run("db", "grants", "--role", "root").code == 2
 
     def test_passwords_are_new_and_long_each_time(self, place: Place) -> None:
