@@ -112,6 +112,8 @@ class Outbox(Service):
                 await self._store.sent(request_id)
             except Unavailable:
                 return
+            except defer.CancelledError:
+                raise
             except Exception:
                 self._log.failure("job {id}: that it is sent is not recorded", id=request_id)
             self._owed.discard(request_id)

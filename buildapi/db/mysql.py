@@ -256,9 +256,8 @@ class MySQLDriver:
 
     def cut(self, connection: Any) -> None:
         """End both directions of its socket, at which a thread that reads there wakes up."""
-        if connection._sock is not None:
-            with contextlib.suppress(OSError):
-                connection._sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # the thread may close it
+            connection._sock.shutdown(socket.SHUT_RDWR)
 
     def begin(self, connection: Any) -> None:
         """Start a transaction."""

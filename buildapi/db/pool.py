@@ -63,7 +63,10 @@ class PoolStatus:
 
 @attrs.define(eq=False)
 class Lane:
-    """Threads with a connection each, and the bounded queue before them."""
+    """Threads with a connection each, and the bounded queue before them.
+
+    ``answered_at`` is when one of them had an answer last, in seconds of the reactor.
+    """
 
     label: str
     connections: Connections
@@ -71,6 +74,7 @@ class Lane:
     _slots: DeferredSemaphore
     _max_waiting: int
     _wait_seconds: float
+    answered_at: float = float("-inf")
     _closed: bool = False
     _ended: bool = False
 
@@ -167,7 +171,6 @@ class PooledDatabase(Service):
     _stopping: bool = False
     _last_error: str | None = None
     _last_error_at: float | None = None
-    _answered_at: float = float("-inf")
     _log = Logger()
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
@@ -212,7 +215,7 @@ class PooledDatabase(Service):
 
         It takes the turn of a query, whose connection it replaces: there is one more than allowed
         for that moment.  None where all are at work for so long, and one of them had an answer
-        meanwhile.
+        within the time of a statement.
 
         :raises DatabaseUnavailable: there is none in ``seconds``.
         """
@@ -221,7 +224,7 @@ class PooledDatabase(Service):
         try:
             return await trying.addTimeout(seconds, self._reactor)
         except (TimeoutError, DatabaseUnavailable) as e:
-            if lane.full and self._answered_at >= began - seconds:
+            if lane.full and lane.answered_at >= began - self._statement_seconds:
                 return None
             if isinstance(e, DatabaseUnavailable):
                 raise
@@ -275,7 +278,7 @@ class PooledDatabase(Service):
         try:
             job = partial(lane.connections.call, work)
             answer = await self._within_service(lane, job, pauses)
-            result, self._answered_at = "ok", self._reactor.seconds()
+            result, lane.answered_at = "ok", self._reactor.seconds()
         except DatabaseUnavailable:
             result = "unavailable"
             raise

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from twisted.internet import defer, task
+from twisted.logger import Logger
 
 from buildapi.errors import BadToken, Unavailable
+
+log = Logger()
 
 LOOK_SECONDS = 15.0
 """Between two looks whether the token is still one."""
@@ -31,6 +34,8 @@ async def while_valid(
             going.cancel()
         except Unavailable:
             pass
+        except Exception:
+            log.failure("whether a token is still one cannot be told")
 
     looking = task.LoopingCall(lambda: defer.ensureDeferred(look()))
     looking.clock = reactor
@@ -42,4 +47,5 @@ async def while_valid(
             raise
         return b""
     finally:
-        looking.stop()
+        if looking.running:
+            looking.stop()

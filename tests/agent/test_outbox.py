@@ -295,17 +295,35 @@ async def test_what_was_sent_is_recorded_before_the_process_ends(
 
 
 @twisted_test()
+async def test_what_is_being_recorded_when_the_process_ends_is_recorded_anew(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    jobs = [await rig.record(UP) for _ in range(2)]
+    rig.store.script.plan("sent", Gate())
+    for job in jobs:
+        sweeper.outbox.owe(job)
+    sweeper.clock.advance(OWED_SECONDS)
+    await until(lambda: "sent" in rig.store.script.calls)
+    await sweeper.outbox.stopService()
+    assert rig.store.script.calls.count("sent") == 3, "one was cancelled, then both"
+    assert not sweeper.clock.getDelayedCalls()
+    await sweeper.outbox.refuse_unsent(NOW + 1)
+    assert [(await rig.get(job)).state for job in jobs] == [JobState.QUEUED] * 2
+
+
+@twisted_test()
 async def test_what_cannot_be_recorded_at_the_end_is_told(
     rig: Rig, sweeper: Sweeper, logged_errors: list[dict[str, Any]]
 ) -> None:
-    job = await rig.record(UP)
+    jobs = [await rig.record(UP) for _ in range(3)]
     rig.store.script.plan("sent", Gate())
-    sweeper.outbox.owe(job)
+    for job in jobs:
+        sweeper.outbox.owe(job)
     ended = sweeper.outbox.stopService()
-    await until(lambda: bool(sweeper.clock.getDelayedCalls()))
+    await until(lambda: "sent" in rig.store.script.calls)
     sweeper.clock.advance(LAST_SECONDS)
     await ended
-    assert [event["id"] for event in logged_errors] == [job]
+    assert [event["id"] for event in logged_errors] == jobs
     logged_errors.clear()
 
 

@@ -323,7 +323,7 @@ async def test_a_revoked_token_is_refused_at_once(served: Served) -> None:
 
 @twisted_test()
 async def test_a_stream_ends_with_its_token_and_not_while_nobody_can_tell(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, monkeypatch: pytest.MonkeyPatch, logged_errors: list[dict[str, Any]]
 ) -> None:
     monkeypatch.setattr("buildapi.web.lasting.LOOK_SECONDS", 0.05)
     told = await made(served)
@@ -336,11 +336,16 @@ async def test_a_stream_ends_with_its_token_and_not_while_nobody_can_tell(
     served.bearers.forget(told["id"])  # as after a few seconds
     await until(lambda: len(served.tokens.finding.calls) > before + 1)
     assert not wire.is_closed
+    served.tokens.finding.error = ZeroDivisionError()
+    await until(lambda: len(logged_errors) > 1)
+    logged_errors.clear()
+    assert not wire.is_closed
     served.tokens.finding.error = None
     await served.ask("DELETE", f"{PATH}/{told['id']}", {**JSON, **ZOE})
     await wire.closed
     assert wire.received.endswith(b"0\r\n\r\n")
     assert not served.events._listeners
+    logged_errors.clear()
 
 
 @pytest.mark.parametrize("id_", ["1", "2", "x", "0", "-1", "9" * 40, "1%2F2", "%C3%BC"])
