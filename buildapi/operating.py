@@ -11,7 +11,7 @@ import click
 
 from buildapi.config import Config, load
 from buildapi.errors import ConfigError
-from buildapi.exits import FAILED, WRONG
+from buildapi.exits import DONE, FAILED, WRONG
 
 
 def _configured(context: click.Context, _option: Any, path: Path) -> Config:
@@ -41,13 +41,14 @@ CONFIG = click.option(
 )
 
 
-def _exit_with(work: Callable[[Any], Awaitable[bool]]) -> NoReturn:
-    """Run a task; exit with 0 if all went well, else with 1."""
+def _exit_with(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
+    """Run a task; exit with the code it gives."""
     from buildapi.assembly.console import run
 
     async def main(reactor: Any) -> None:
-        if not await work(reactor):
-            raise SystemExit(1)
+        code = await work(reactor)
+        if code:
+            raise SystemExit(code)
 
     run(main)
 
@@ -140,6 +141,11 @@ def check_config(*, config: Config, connect: bool) -> None:
     except ConfigError as e:
         refuse(e, FAILED)
     click.echo(f"ok: {config.file}")
-    if connect:
-        sys.stdout.flush()
-        _exit_with(lambda reactor: try_all(config, reactor, click.echo))
+    if not connect:
+        return
+
+    async def trying(reactor: Any) -> int:
+        return DONE if await try_all(config, reactor, click.echo) else FAILED
+
+    sys.stdout.flush()
+    _exit_with(trying)

@@ -17,7 +17,8 @@ from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import schema_sql
 from buildapi.db.survey import Change, Survey, absent, survey, version
 from buildapi.db.upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
-from buildapi.errors import BuildAPIError
+from buildapi.errors import BuildAPIError, Unavailable
+from buildapi.exits import DONE, FAILED, UNAVAILABLE
 
 UPGRADE_SECONDS = 3600.0
 """How long one change may take: a long table is written anew when it is widened."""
@@ -83,24 +84,24 @@ async def look(place: Place, reactor: Any) -> Survey:
         await db.stopService()
 
 
-async def each(config: Config, work: Callable[[Place], Awaitable[bool]]) -> bool:
-    """Work on each place, also after one failed; tell whether all went well."""
-    well = True
+async def each(config: Config, work: Callable[[Place], Awaitable[None]]) -> int:
+    """Work on each place, also after one failed; give the exit code of the worst."""
+    codes = [DONE]
     for place in places(config):
         try:
-            well = await work(place) and well
+            await work(place)
         except CancelledError:
             raise
         except (UpgradeError, BuildAPIError, *DRIVER_ERRORS) as e:
             sys.stderr.write(f"buildapi: {place.name}: {told(e)}\n")
-            well = False
-    return well
+            codes.append(UNAVAILABLE if isinstance(e, Unavailable) else FAILED)
+    return max(codes)
 
 
-async def upgrade_all(config: Config, reactor: Any, say: Say) -> bool:
-    """Upgrade all places, and say what was done to each."""
+async def upgrade_all(config: Config, reactor: Any, say: Say) -> int:
+    """Upgrade all places, and say what was done to each; give the exit code."""
 
-    async def one(place: Place) -> bool:
+    async def one(place: Place) -> None:
         db = place.open(reactor, UPGRADE_SECONDS, read_only=False)
         try:
             upgraded = await upgrade(db, place.part, place.markers)
@@ -113,36 +114,34 @@ async def upgrade_all(config: Config, reactor: Any, say: Say) -> bool:
         if not upgraded.done:
             say(f"{place.name}: nothing to do")
         _warn(place, upgraded.before, say)
-        return True
 
     return await each(config, one)
 
 
-async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> bool:
-    """Say the SQL that an upgrade would run, or the ``whole`` schema, and run none of it."""
+async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> int:
+    """Say the SQL that an upgrade would run, or the ``whole`` schema; give the exit code."""
 
-    async def one(place: Place) -> bool:
+    async def one(place: Place) -> None:
         say(f"-- database {place.name}: {place.database.url}")
         if place.dialect == "mysql":
             say(f"USE `{database_name(place.database.url)}`;")
         if whole:
             say(schema_sql(place.dialect, place.part, markers=place.markers))
-            return True
+            return
         found = await look(place, reactor)
         for change in found.changes:
             say(f"-- {change.what}\n{change.statement};")
         if not found.changes:
             say("-- nothing to do")
-        return True
 
     return await each(config, one)
 
 
-async def show_status(config: Config, reactor: Any, say: Say) -> bool:
-    """Say what is there and what is missing; tell whether no upgrade is needed."""
+async def show_status(config: Config, reactor: Any, say: Say) -> int:
+    """Say what is there and what is missing; give the exit code."""
     needed: list[Change] = []
 
-    async def one(place: Place) -> bool:
+    async def one(place: Place) -> None:
         found = await look(place, reactor)
         say(f"{place.name}: {place.database.url} ({found.server})")
         for table in found.tables:
@@ -153,9 +152,8 @@ async def show_status(config: Config, reactor: Any, say: Say) -> bool:
         say(f"  version {version(place.dialect, place.part)}: {here}")
         _warn(place, found, say)
         needed.extend(found.changes)
-        return True
 
-    return await each(config, one) and not needed
+    return await each(config, one) or (FAILED if needed else DONE)
 
 
 def _warn(place: Place, found: Survey, say: Say) -> None:

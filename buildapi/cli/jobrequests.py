@@ -34,19 +34,22 @@ class Ask:
 
 @attrs.frozen
 class Sender:
-    """Send job requests, and tell what came of them; ``began`` is in monotonic seconds."""
+    """Send job requests, and tell what came of them; ``end`` is when waiting for that is over."""
 
     client: Client
     out: Output
     key: str
     dry_run: bool
     wait: float | None
-    began: float = attrs.field(factory=time.monotonic)
+    end: float = 0.0
 
     def send(self, asks: Sequence[Ask]) -> None:
         """Send one, or several at once; end with the code of the first that went wrong."""
         if len(asks) > BATCH_MAX:
             raise click.UsageError(f"at most {BATCH_MAX} at once")
+        attrs.evolve(self, end=time.monotonic() + (self.wait or 0))._send(asks)
+
+    def _send(self, asks: Sequence[Ask]) -> None:
         if len(asks) == 1:
             document = self._one(asks[0])
             code = self._tell(document)
@@ -90,8 +93,8 @@ class Sender:
         if self.wait is None:
             return 0
         try:
-            job_id, end = shaped(_job_id, document), self.began + self.wait
-            document["job"] = finished(self.client, job_id, self.wait, end=end, seen=True)
+            job_id = shaped(_job_id, document)
+            document["job"] = finished(self.client, job_id, self.wait, end=self.end, seen=True)
         except Failure as e:
             e.show()
             return e.exit_code

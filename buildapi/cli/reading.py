@@ -18,8 +18,9 @@ from buildapi.cli.connection import branch, branch_names, connected
 from buildapi.cli.exits import Failure
 from buildapi.cli.output import Output, listed, shaped, shown
 from buildapi.cli.progress import progress_on
+from buildapi.cli.text import printable
 from buildapi.cli.waiting import until, waiting
-from buildapi.exits import DONE, FAILED, MISSING, UNFINISHED, WRONG
+from buildapi.exits import DONE, FAILED, UNFINISHED, WRONG
 
 STATES = ("pending", "running", "success", "warnings", "failure", "exception", "retry")
 
@@ -184,8 +185,8 @@ def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: 
     bound = limit if out.as_json else None
     document = client.get(name, branch=list(branch) or None, limit=bound)
     rows = shaped(shapes.farm, document, name, out.time, time.time())
-    if not rows and branch:
-        _known(client, branch)
+    if not rows:
+        _doubt(client, branch)
     if out.as_json:
         return out.json(document)
     head = (*shapes.FARM[:-1], {"pending": "waits", "running": "runs"}[name])
@@ -195,12 +196,12 @@ def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: 
     return None
 
 
-def _known(client: Client, branch: Sequence[str]) -> None:
-    """Tell a branch of which nothing waits from one that is not there."""
-    there: dict[str, Any] = shaped(dict, client.get("self-serve", "branches"))
+def _doubt(client: Client, branch: Sequence[str]) -> None:
+    """Say which names are no branches: a part of one is allowed, so that it is no error."""
+    there: dict[str, Any] = shaped(dict, client.get("self-serve", "branches")) if branch else {}
     for name in branch:
         if name not in there:
-            raise Failure(f"there is no branch {name}", MISSING)
+            click.echo(printable(f"there is no branch {name}"), err=True)
 
 
 LIMIT = click.option(

@@ -14,12 +14,36 @@ import click
 from buildapi.exits import DONE, FAILED, INTERRUPTED, UNCLEAR
 
 
+class Unheard(click.ClickException):
+    """Nobody reads on: click would end with 1 before anybody else could say something of it."""
+
+    exit_code = UNCLEAR
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002  # there is nobody to show it to
+        """Say nothing."""
+        _silence()
+
+
 class Root(click.Group):
     """A group that ends the process as the list of exit codes has it.
 
     click itself would end with 1, which means something else here, where it is interrupted and
     where the output cannot be written.
     """
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options of the root."""
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError as e:
+            raise Unheard("nobody reads the help") from e
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as e:
+            raise Unheard("nobody reads the output") from e
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run a command line and exit."""
@@ -33,10 +57,12 @@ def _code(work: Callable[[], Any]) -> int:
     try:
         given = work()
     except click.ClickException as e:
-        e.show()
+        with contextlib.suppress(OSError):
+            e.show()
         return e.exit_code
     except click.Abort as e:
-        click.echo("Aborted!", err=True)
+        with contextlib.suppress(OSError):
+            click.echo("Aborted!", err=True)
         return INTERRUPTED if _interrupts(e) else FAILED
     except OSError as e:
         return _unwritten(e)
@@ -51,14 +77,17 @@ def _interrupts(error: BaseException) -> bool:
 
 
 def _unwritten(error: OSError) -> int:
-    """Say that something cannot be written, but not to who went away."""
-    if not isinstance(error, BrokenPipeError):
-        where = "" if error.filename is None else f"{error.filename}: "
-        with contextlib.suppress(OSError):
-            click.echo(f"Error: {where}{error.strerror or error}", err=True)
-    # What is still in the buffer would fail again at the very end.
+    """Say that something cannot be written."""
+    where = "" if error.filename is None else f"{error.filename}: "
+    with contextlib.suppress(OSError):
+        click.echo(f"Error: {where}{error.strerror or error}", err=True)
+    _silence()
+    return UNCLEAR
+
+
+def _silence() -> None:
+    """Give up what is still to be written: it would fail again at the very end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    return UNCLEAR

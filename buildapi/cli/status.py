@@ -94,8 +94,9 @@ def _others(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     age = f", the oldest for {lasting(oldest['age'])}" if oldest else ""
     said = jobs["error"] or f"{jobs['open']} open{age}, {jobs['failed']} failed in the last hour"
     yield "jobs", _word(not jobs["error"]), said
-    said = farm["error"] or f"{farm['pending']} pending, {farm['running']} running"
-    yield "farm", _word(not farm["error"]), said
+    if farm["error"] or farm["pending"] is not None:  # else the process does not read it
+        said = farm["error"] or f"{farm['pending']} pending, {farm['running']} running"
+        yield "farm", _word(not farm["error"]), said
 
 
 def _word(ok: Any) -> str:

@@ -37,8 +37,7 @@ class _Pool:
 
 def pending(status: Node, asked: Namespace) -> Finding:
     """Find the pool with the most pending requests, among ``pools`` if some are named."""
-    farm = status["farm"]
-    no_error(farm, "what is pending")
+    farm = _farm(status)
     pools = _chosen(farm, asked.pools)
     worst = max(pools, key=lambda pool: (pool.pending, pool.oldest or 0), default=None)
     text = worst.words if worst and (worst.pending or asked.pools) else "nothing is pending"
@@ -52,6 +51,15 @@ def pending(status: Node, asked: Namespace) -> Finding:
         ),
         details=[f"{pool.words}, {pool.running} running" for pool in pools],
     )
+
+
+def _farm(status: Node) -> Node:
+    """Give what is known of the farm; :raises CheckError: the process does not read it."""
+    farm = status["farm"]
+    no_error(farm, "what is pending")
+    if farm["pending"].missing:
+        raise CheckError("this process does not read the farm: ask one with the role api")
+    return farm
 
 
 def _pool(node: Node) -> _Pool:
@@ -78,8 +86,7 @@ def _idle(farm: Node, name: str) -> _Pool:
 
 def backlog(status: Node, _asked: Namespace) -> Finding:
     """Find how long the oldest pending request waits."""
-    farm = status["farm"]
-    no_error(farm, "what is pending")
+    farm = _farm(status)
     waiting, oldest = farm["pending"].count(), farm["oldest_pending"]
     total = Measure("pending", waiting)
     if oldest.missing:

@@ -42,7 +42,7 @@ ALONE = (
     ("pending", "farm.pools.0.pending", "3", 3, "status.farm.pools[0].pending is a text, not a nu"),
     ("pending", "farm.pools.0.pending", 1.5, 3, "is a number with a fraction, not a whole"),
     ("pending", "farm.pools.0.pending", True, 3, "is true or false, not a number"),
-    ("pending", "farm.pending", None, 3, "status.farm.pending is null, not a number"),
+    ("pending", "farm.pending", None, 3, "this process does not read the farm"),
     ("backlog", "farm.oldest_pending.age", 14401, 1, "requests waits for 4 h (Linux mozilla-cent"),
     ("backlog", "farm.oldest_pending.age", 43201, 2, "waits for 12 h"),
     ("backlog", "farm.oldest_pending.age", -3, 0, "waits for 0 s"),
@@ -122,6 +122,17 @@ def test_a_pool_can_be_chosen(service: Answering) -> None:
 
     any_name = found(service, "pending", nobody_knows, "--pool", "Mac")
     assert any_name.line == "PENDING OK - pool Mac has no pending requests"
+
+
+@pytest.mark.parametrize("kind", ["pending", "backlog"])
+def test_an_agent_by_itself_knows_nothing_of_the_farm(service: Answering, kind: str) -> None:
+    def only_agent(document: dict[str, Any]) -> None:
+        document["farm"] |= {"pending": None, "running": None, "oldest_pending": None, "pools": []}
+
+    done = found(service, kind, only_agent)
+    assert done.line == (
+        f"{kind.upper()} UNKNOWN - this process does not read the farm: ask one with the role api"
+    )
 
 
 def test_a_queue_can_be_chosen(service: Answering) -> None:
