@@ -167,6 +167,24 @@ def test_a_cancel_that_is_not_confirmed_is_not_sent(visit: Visit, farm: Service,
     stays(page)
 
 
+def test_a_list_that_is_read_again_during_a_question_keeps_the_place(
+    visit: Visit, farm: Service
+) -> None:
+    (request_id,) = submit(farm, 1, builder="asked meanwhile")
+    page = watched(visit().open("/pending?q=meanwhile"))
+    button = page.locator(f"#request-{request_id} input[type=submit][value=cancel]")
+    button.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.evaluate("() => { document.getElementById('list').__asked = true; }")
+    page.wait_for_function("() => document.getElementById('list').__asked === undefined")
+
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(button).to_be_focused()
+    stays(page)
+
+
 def test_a_priority_is_set_and_shown(visit: Visit, farm: Service) -> None:
     (request_id,) = submit(farm, 1, builder="a priority")
     page = watched(visit().open("/pending?q=priority"))

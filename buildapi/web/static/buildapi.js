@@ -400,10 +400,25 @@
     return form.id === "selection" ? `${verb} ${$$("input[name=item]:checked").length} selected?` : `${verb}?`;
   }
 
+  /* Say where a control is in its row: the list may be read again while a question is open. */
+  function placeOf(control) {
+    const row = control.closest("tr[id]");
+    return row && [row.id, $$(CONTROLS, row).indexOf(control)];
+  }
+
+  /* Go back to a control; one that is still there has the focus from the browser. */
+  function back(control, place) {
+    if (control.isConnected) return;
+    const row = place && document.getElementById(place[0]);
+    const same = row && $$(CONTROLS, row)[place[1]];
+    (same || $("#main")).focus({ preventScroll: true });
+  }
+
   async function send(form, submitter) {
     const data = new FormData(form, submitter);
     const asks = form.dataset.ask && (form.id !== "selection" || data.get("act") === "cancel");
-    if (asks && !await sure(form.dataset.ask, named(form, submitter))) return;
+    const place = placeOf(submitter);
+    if (asks && !await sure(form.dataset.ask, named(form, submitter))) return back(submitter, place);
     if (form.id === "selection") data.set("confirm", "1");
     submitter.disabled = true;
     try {
