@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import attrs
@@ -76,3 +76,19 @@ def fake(answer: Callable[[Asked], Reply]) -> Iterator[Fake]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def silent() -> Iterator[Fake]:
+    """Run a server that takes requests and answers none of them."""
+    over = Event()
+
+    def answer(_: Asked) -> Reply:
+        over.wait(30)
+        return Reply()
+
+    with fake(answer) as server:
+        try:
+            yield server
+        finally:
+            over.set()

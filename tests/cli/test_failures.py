@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.fake import Asked, Reply, fake
+from tests.cli.fake import Asked, Reply, fake, silent
 from tests.cli.running import COMMAND, buildapi
 from tests.patience import eventually
 from tests.services.mariadb import free_port
@@ -45,15 +44,8 @@ def test_the_address_may_stand_before_the_command_and_the_later_one_counts() -> 
 
 
 def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
-    over = threading.Event()
-
-    def silent(_: Asked) -> Reply:
-        over.wait(30)
-        return Reply()
-
-    with fake(silent) as server:
+    with silent() as server:
         done = buildapi("branches", "--url", server.url, "--timeout", "0.2")
-        over.set()
     assert done.code == 6
 
 
@@ -294,19 +286,12 @@ def test_what_a_proxy_lost_may_have_arrived(status: int) -> None:
 
 
 def test_an_interrupt_has_a_code_of_its_own_and_names_the_key() -> None:
-    over = threading.Event()
-
-    def silent(_: Asked) -> Reply:
-        over.wait(30)
-        return Reply()
-
-    with fake(silent) as server:
+    with silent() as server:
         command = [COMMAND, "rebuild", "try", "--build", "1", "--key", "mine", "--url", server.url]
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         eventually(lambda: len(server.asked), lambda asked: asked == 1)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=20)
-        over.set()
     assert running.returncode == 130
     assert "--key mine repeats it safely" in said
     assert "Traceback" not in said
