@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.places import Places
@@ -104,14 +104,22 @@ def test_the_csv_of_a_chart_and_of_the_table_can_be_had(visit: Visit) -> None:
         assert all(len(row) == len(head) for row in rows)
 
 
+def leave(page: Page, control: Locator) -> None:
+    """Click on what leads to another page, and wait until that is whole."""
+    page.evaluate("() => { window.__left = true; }")
+    control.click()
+    page.wait_for_function("() => !window.__left && document.readyState === 'complete'")
+
+
 def test_the_table_is_searched_and_sorted_and_the_report_stays_as_asked(visit: Visit) -> None:
     page = visit().open("/reports/slaves?hours=48")
     page.locator("#find input[name=q]").fill("tst-linux64")
-    page.locator("#find input[type=submit]").click()
-    names = page.locator("#list tbody tr td:first-child")
-    assert all("tst-linux64" in name for name in names.all_text_contents())
+    leave(page, page.locator("#find input[type=submit]"))
+    names = page.locator("#list tbody tr td:first-child").all_text_contents()
+    assert names
+    assert all("tst-linux64" in name for name in names)
 
-    page.get_by_role("link", name="Builds").last.click()
+    leave(page, page.get_by_role("link", name="Builds").last)
     assert "hours=48" in page.url
     counts = page.locator("#list td[data-f=builds]").all_text_contents()
     assert [int(c) for c in counts] == sorted(map(int, counts))
