@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 import attrs
 from klein import Klein
+from klein.interfaces import IKleinRequest
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from buildapi import tracing
-from buildapi.errors import BadRequest, BadToken, BuildAPIError, NotFound
+from buildapi.errors import AccessDenied, BadRequest, BadToken, BuildAPIError, NotFound
 from buildapi.web.auth import Authenticator, Identity
 from buildapi.web.bearers import Bearers, bearer
 from buildapi.web.call import call_of
@@ -84,22 +85,25 @@ class WebApp:
         app = Klein()
         app.url_map.converters["seg"] = Segment
         app.url_map.merge_slashes = False
-        for route in self._routes:
-            self._add(app, route)
         for rule, routes in groupby(sorted(self._routes, key=_rule), key=_rule):
-            self._add_options(app, rule, sorted({"OPTIONS", *_methods(routes)}))
+            by_method = {route.method: route for route in routes}
+            self._add(app, rule, by_method)
+            self._add_options(app, rule, sorted({"OPTIONS", *_methods(by_method)}))
         app.handle_errors(HTTPException)(self._not_routed)
         app.handle_errors(Exception)(self._failed)
         return app
 
-    def _add(self, app: Klein, route: Route) -> None:
-        async def endpoint(request: Any, **path: str) -> bytes:
-            request.route = route.path
-            with tracing.about(request.trace):
-                return await self._answer(request, route, path)
+    def _add(self, app: Klein, rule: str, routes: Mapping[str, Route]) -> None:
+        """Serve the routes of one path; a POST may turn out to stand for PUT or DELETE."""
 
-        endpoint.__name__ = f"{route.method} {route.path}"
-        app.route(route.rule, methods=[route.method])(endpoint)
+        async def endpoint(request: Any, **path: str) -> bytes:
+            request.route = next(iter(routes.values())).path
+            with tracing.about(request.trace):
+                return await self._answer(request, routes, path)
+
+        endpoint.__name__ = rule
+        methods = {*routes, "POST"} if {"PUT", "DELETE"} & {*routes} else {*routes}
+        app.route(rule, methods=sorted(methods))(endpoint)
 
     def _add_options(self, app: Klein, rule: str, methods: Sequence[str]) -> None:
         def endpoint(request: Any, **_path: str) -> bytes:
@@ -108,12 +112,15 @@ class WebApp:
         endpoint.__name__ = f"OPTIONS {rule}"
         app.route(rule, methods=["OPTIONS"])(endpoint)
 
-    async def _answer(self, request: Any, route: Route, path: Mapping[str, str]) -> bytes:
+    async def _answer(
+        self, request: Any, routes: Mapping[str, Route], path: Mapping[str, str]
+    ) -> bytes:
         self._cors(request)
         if request.refusal is not None:
             raise request.refusal
         policy = self._policy
         request.identity = await self._identify(request)
+        route = self._chosen(request, routes)
         call = call_of(
             request, path, request.identity, policy.origins, policy.tokens, acts=route.acts
         )
@@ -128,6 +135,24 @@ class WebApp:
             return await self._streamed(request, reply.stream)
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
         return write(request, reply, form, frame)
+
+    def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
+        """Choose among the routes of a path, where that is needed by what the body says.
+
+        :raises AccessDenied: nobody asks for a change; what his body says is not looked at.
+        :raises MethodError: the path lacks the method.
+        """
+        if request.method in (b"GET", b"HEAD"):
+            return routes["GET"]
+        if request.identity.who is None:
+            raise AccessDenied
+        request.read_body()
+        route = routes.get(request.method.decode())
+        if route is None:
+            if isinstance(request.body, BadRequest):  # it may say _method
+                raise request.body
+            raise self._wrong_method(request)
+        return route
 
     async def _streamed(self, request: Any, stream: Stream) -> bytes:
         """Give a stream to its end, or to that of the token that is shown."""
@@ -184,15 +209,22 @@ class WebApp:
             return self._refuse(request, request.refusal)
         if len(request.path) > 1 and request.path.endswith(b"/"):
             return _without_slash(request)
-        if isinstance(request.body, BadRequest):  # it may say _method
-            return self._refuse(request, request.body)
-        error = failure.value
-        if isinstance(error, MethodNotAllowed):
-            allowed = sorted(error.valid_methods or ())
-            request.setHeader("allow", ", ".join(allowed))
-            return self._refuse(request, MethodError(f"Allowed methods are {', '.join(allowed)}"))
+        if isinstance(failure.value, MethodNotAllowed):
+            return self._refuse(request, self._wrong_method(request))
         path = request.path.decode(errors="replace").replace(SLASH, "%2F")
         return self._refuse(request, NotFound(f"There is nothing at {path}"))
+
+    def _wrong_method(self, request: Any) -> MethodError:
+        """Refuse a method, and name those that the path has; that POST is one, a route must say."""
+        mapper = IKleinRequest(request).mapper
+        allowed = set(mapper.allowed_methods())
+        if "POST" in allowed:
+            rule, _ = mapper.match(method="POST", return_rule=True)
+            if not any(r.method == "POST" and r.rule == rule.rule for r in self._routes):
+                allowed.remove("POST")
+        words = ", ".join(sorted(allowed))
+        request.setHeader("allow", words)
+        return MethodError(f"Allowed methods are {words}")
 
     def _failed(self, request: Any, failure: Failure) -> bytes:
         """Answer an expected refusal with its own words, anything else with an incident id."""
@@ -230,8 +262,8 @@ def _rule(route: Route) -> str:
     return route.rule
 
 
-def _methods(routes: Any) -> set[str]:
-    methods = {route.method for route in routes}
+def _methods(routes: Mapping[str, Route]) -> set[str]:
+    methods = set(routes)
     return methods | {"HEAD"} if "GET" in methods else methods
 
 

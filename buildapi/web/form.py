@@ -8,13 +8,20 @@ from typing import IO, Any
 from urllib.parse import parse_qsl
 
 import attrs
-from multipart import MultipartError, MultipartParser, parse_options_header
+from multipart import MultipartError, MultipartParser, MultipartPart, parse_options_header
 
 from buildapi.errors import BadRequest
 
 FIELDS_MAX = 1000
 IN_MEMORY = {"spool_limit": 2**26, "memory_limit": 2**26}
 """No parts in files: the limit of the body bounds them all."""
+
+CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
+"""Charsets that a part of a form may name; all are read as UTF-8.
+
+Codecs are never looked up by a client's word: some of Python's, such as punycode, take quadratic
+time.
+"""
 
 
 @attrs.frozen
@@ -76,9 +83,20 @@ def _multipart(body: IO[bytes], boundary: str | None) -> Sequence[tuple[str, str
         raise BadRequest("The multipart form has no boundary")
     try:
         parts = list(MultipartParser(body, boundary, part_limit=FIELDS_MAX, **IN_MEMORY))
-        return [(part.name, part.value) for part in parts]
-    except (MultipartError, ValueError, LookupError) as e:  # of a charset, too
+        return [(part.name, _decoded(part)) for part in parts]
+    except (MultipartError, ValueError) as e:
         raise BadRequest("The multipart form cannot be read") from e
+
+
+def _decoded(part: MultipartPart) -> str:
+    """Decode the value of a part; :raises BadRequest: it names another charset than UTF-8."""
+    if part.charset.lower() not in CHARSETS:
+        raise BadRequest(
+            f"The form's part {part.name[:40]!r} is in charset {part.charset[:40]!r};"
+            " UTF-8 is allowed"
+        )
+    value: bytes = part.raw
+    return value.decode()
 
 
 def _json(data: bytes) -> Form:

@@ -40,7 +40,8 @@ class BuildAPIRequest(Request):
     """A request with a deadline, a body limit, a mount prefix and ``_method``.
 
     ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
-    why its path cannot be routed, ``body`` its form or why that cannot be read.  ``identity`` is
+    why its path cannot be routed, ``body`` its form or why that cannot be read, empty before
+    ``read_body``.  ``identity`` is
     who asks, None while that is not known, ``auth`` tells whose words about others are taken.
     ``route`` is the path of the route that took it, ``streams`` whether its answer may last.
     """
@@ -180,13 +181,15 @@ class BuildAPIRequest(Request):
         self.path = b"/" + self.path.lstrip(b"/")
         mark = SLASH.encode()
         self.path = self.path.replace(b"%2F", mark).replace(b"%2f", mark)
-        if self.method in (b"POST", b"PUT", b"DELETE"):
-            self._read_body()
 
-    def _read_body(self) -> None:
+    def read_body(self) -> None:
+        """Parse the body, and become what it stands for; only for a user, on a route that takes it.
+
+        Parsing costs time on the reactor, which is not for everybody to spend.
+        """
         try:
             form = parse_form(self.text_header("content-type"), self.content)
-        except BadRequest as e:  # told only to who may send job requests
+        except BadRequest as e:  # raised where a value of it is wanted
             self.body = e
             return
         self.body = form

@@ -78,6 +78,39 @@ async def test_the_last_of_repeated_values_counts(served: Served) -> None:
     assert served.jobs.jobs[1].what == {"bid": 11, "priority": 0, "count": 1}
 
 
+# --- whose body is read
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/nowhere", ZOE, 404),
+        ("DELETE", "/nowhere", ZOE, 404),
+        ("POST", "/self-serve/jobs", ZOE, 405),
+        ("PUT", "/self-serve/jobs", ZOE, 405),
+        ("POST", PATH, {}, 403),
+        ("POST", "/self-serve/try/build/12", {}, 403),
+        ("DELETE", "/self-serve/try/build/12", {}, 403),
+        ("POST", PATH, {"Authorization": "Bearer bapi_of_nobody"}, 401),
+        ("POST", PATH, ZOE, 400),
+    ],
+)
+@twisted_test()
+async def test_a_body_is_parsed_only_of_a_user_on_a_route_that_takes_it(
+    served: Served, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    """A body that cannot be read is complained about where it is read, and nowhere else."""
+    answer = await served.ask(method, path, JSON | headers | {"Content-Type": FORM}, b"a=%FF")
+    assert answer.status == status
+
+
+@twisted_test()
+async def test_what_a_body_of_nobody_says_is_not_looked_at(served: Served) -> None:
+    """With _method=DELETE, the path would lack the method."""
+    assert (await served.ask("POST", PATH, JSON, {"_method": "DELETE"})).status == 403
+    assert (await served.ask("POST", PATH, JSON | ZOE, {"_method": "DELETE"})).status == 405
+
+
 # --- sizes
 
 

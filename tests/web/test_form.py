@@ -152,3 +152,19 @@ def test_garbage_is_a_form_or_refused(kind: str, body: bytes) -> None:
         return
     assert isinstance(form, Form)
     assert all(isinstance(name, str) for name in form.values)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", "us-ascii", '"ASCII"'])
+def test_a_part_of_a_form_may_say_that_it_is_utf_8(charset: str) -> None:
+    body = part("a", b"1", f"\r\nContent-Type: text/plain; charset={charset}") + b"--b--\r\n"
+    assert read(MULTIPART, body) == {"a": ["1"]}
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "latin-1", "utf-16", "rot13", "no-such"])
+def test_a_part_of_a_form_in_another_charset_than_utf_8_is_refused_by_its_name(
+    charset: str,
+) -> None:
+    """No codec is looked up by a client's word: decoding punycode takes quadratic time."""
+    body = part("a", b"x" * 20_000, f"\r\nContent-Type: text/plain; charset={charset}") + b"--b--"
+    with pytest.raises(BadRequest, match=f"part 'a' is in charset '{charset}'; UTF-8 is allowed"):
+        read(MULTIPART, body)
