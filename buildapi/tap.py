@@ -13,6 +13,7 @@ from buildapi.assembly import Again, assemble
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
 from buildapi.ops.ending import end_once, fail_at_exit
+from buildapi.ops.monotonic import use_monotonic_clock
 from buildapi.ops.signals import Signals
 from buildapi.program import Program
 
@@ -57,6 +58,7 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
 
 
 def _assembled(options: Any, reactor: Any) -> Program:
+    use_monotonic_clock(reactor)
     end_once(reactor)
     again = Again(options["signals"], lambda: _configured(options))
     program = assemble(options["loaded"], reactor, again=again)

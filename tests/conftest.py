@@ -13,6 +13,7 @@ from hypothesis import settings
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, globalLogPublisher
 
+from buildapi.ops.monotonic import use_monotonic_clock
 from tests.services.mariadb import MariaDB, start_mariadb
 
 # Shells let what they run in the background ignore SIGINT, and nohup SIGHUP: so would all that the
@@ -24,6 +25,13 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_sessionstart() -> None:
+    """Run the tests' reactor on the program's clock: whoever takes it for the time of day fails."""
+    from twisted.internet import reactor
+
+    use_monotonic_clock(reactor)
 
 
 def pytest_collection_finish() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,8 @@ class Source:
 class DirectoryService(Service):
     """Refresh branches, masters and builders, ``refresh_seconds`` apart, sooner after a failure.
 
-    ``reactor`` provides IReactorTime; ``builders`` is None where the farm lists none.
+    ``reactor`` provides IReactorTime, ``now`` seconds since the epoch; ``builders`` is None where
+    the farm lists none.
     """
 
     def __init__(
@@ -207,9 +209,10 @@ class DirectoryService(Service):
         *,
         refresh_seconds: float,
         stored_names: Mapping[str, Sequence[str]],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.name = "directory"
-        self._reactor = reactor
+        self._reactor, self._now = reactor, now
         self._branches, self._masters, self._builders = branches, masters, builders
         self._interval, self._stored = refresh_seconds, stored_names
         self._loop: defer.Deferred[None] | None = None
@@ -227,7 +230,7 @@ class DirectoryService(Service):
 
     def documents(self) -> Sequence[DocumentState]:
         """Tell how each document is."""
-        now = self._reactor.seconds()
+        now = self._now()
         return [source.state(now) for source in self.sources]
 
     def startService(self) -> None:
@@ -247,7 +250,7 @@ class DirectoryService(Service):
 
     async def refresh(self) -> bool:
         """Read all documents now; tell whether all of them are good."""
-        now = self._reactor.seconds()
+        now = self._now()
         return all([await source.refresh(now) for source in self.sources])
 
     async def _run(self) -> None:

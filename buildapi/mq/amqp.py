@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -31,6 +33,7 @@ class AMQPBroker(MultiService):
 
     ``endpoint`` is an IStreamClientEndpoint, with TLS or without; ``heartbeat`` and
     ``publish_seconds`` are in seconds; more than ``max_unconfirmed`` publishes at a time fail.
+    ``now`` returns seconds since the epoch, for the timestamps of messages.
     """
 
     keeps_messages = True
@@ -49,6 +52,7 @@ class AMQPBroker(MultiService):
     heartbeat: int = 30
     publish_seconds: float = 3.0
     max_unconfirmed: int = 1000
+    now: Callable[[], float] = time.time
     _topology: Topology = attrs.field(init=False)
     _publisher: Publisher = attrs.field(init=False)
     _publishing: AMQPService = attrs.field(init=False)
@@ -74,7 +78,7 @@ class AMQPBroker(MultiService):
             self.heartbeat,
             f"buildapi {name}",
         )
-        service = AMQPService(self.reactor, self.endpoint, factory, setup)
+        service = AMQPService(self.reactor, self.endpoint, factory, setup, now=self.now)
         service.setName(name)  # type: ignore[no-untyped-call]  # Twisted
         return service
 
@@ -105,7 +109,7 @@ class AMQPBroker(MultiService):
             "delivery-mode": 2,
             "message-id": message_id,
             "correlation-id": correlation_id,
-            "timestamp": int(self.reactor.seconds()),
+            "timestamp": int(self.now()),
         }
         await self._publisher.send(self.exchange, routing_key, body, properties)
 

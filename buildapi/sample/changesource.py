@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,13 +94,19 @@ class _Realm:
 class ChangeSource(Listening):
     """Store the changes that are sent, and ask for the builds of ``branches`` they bring.
 
-    ``clock`` provides IReactorTime, ``endpoint`` IStreamServerEndpoint.
+    ``endpoint`` provides IStreamServerEndpoint, ``now`` seconds since the epoch.
     """
 
     log = Logger()
 
-    def __init__(self, clock: Any, endpoint: Any, db: Database, branches: Sequence[str]) -> None:
-        self._clock, self._db, self._branches = clock, db, branches
+    def __init__(
+        self,
+        endpoint: Any,
+        db: Database,
+        branches: Sequence[str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._db, self._branches, self._now = db, branches, now
         self._storing: set[defer.Deferred[None]] = set()
         checker: Any = InMemoryUsernamePasswordDatabaseDontUse()
         checker.addUser(CHANGE_USER.encode(), CHANGE_PASSWORD.encode())
@@ -123,7 +130,7 @@ class ChangeSource(Listening):
         try:
             change = read_change(told)
             if change is not None:
-                now = int(self._clock.seconds())
+                now = int(self._now())
                 await self._db.transact(take(change, self._branches, now))
         except (BadChangeError, ValueRefusedError) as e:
             raise ChangeRefusedError(str(e)) from e

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ class SampleFarm(MultiService):
         """Fill the databases, in a thread."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         write_branches(self._data_dir, self._size)
-        now = int(self._reactor.seconds())
+        now = int(time.time())
         written, tenth = 0, max(1, self._size.builds // 10)
 
         def progress(batch: Batch) -> None:
@@ -244,9 +245,7 @@ class SampleFarm(MultiService):
             )
 
     async def _take_changes(self) -> int:
-        source = ChangeSource(
-            self._reactor, self._change_endpoint, self._scheduler, self._size.branches
-        )
+        source = ChangeSource(self._change_endpoint, self._scheduler, self._size.branches)
         self._add(source)
         port = await source.listen()
         self.log.info("sample farm: changes are taken on port {port}", port=port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -69,7 +70,8 @@ class RunningBuild:
 class SimulatedMaster(Service):
     """Work through the requests of its builders; what an earlier process left is begun again.
 
-    ``clock`` provides IReactorTime.  ``builders`` are those it has, by name.
+    ``clock`` provides IReactorTime, ``now`` returns seconds since the epoch.  ``builders`` are
+    those it has, by name.
     """
 
     log = Logger()
@@ -83,12 +85,14 @@ class SimulatedMaster(Service):
         *,
         status: StatusLog | None,
         settings: Settings,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.name = master.name
         self.master, self.builders, self.settings = master, builders, settings
         self.building: dict[tuple[str, int], RunningBuild] = {}
         self.recent: dict[tuple[str, int], RunningBuild] = {}
-        self._clock, self._db, self._status = clock, scheduler, status
+        self._clock, self._now = clock, now
+        self._db, self._status = scheduler, status
         self._numbers: dict[str, int] = {}
         self._writing: set[defer.Deferred[None]] = set()
         self._resumed = False
@@ -99,7 +103,7 @@ class SimulatedMaster(Service):
     def startService(self) -> None:
         """Begin to poll."""
         Service.startService(self)
-        boot = int(self._clock.seconds())
+        boot = int(self._now())
         self._self = Claimer(self.master.db_name, f"pid{boot % 30000}-boot{boot}")
         self._resumed = False
         self._looping = self._loop.start(self.settings.poll)
@@ -170,7 +174,7 @@ class SimulatedMaster(Service):
     async def _start(
         self, requests: Sequence[Request], number: int, claim: Callable[..., list[Any]]
     ) -> None:
-        now = int(self._clock.seconds())
+        now = int(self._now())
         claims = claim(requests, self._self, now)
         try:
             ids = await self._db.transact([*claims, *queue.begin(requests, number, now)])
@@ -215,7 +219,7 @@ class SimulatedMaster(Service):
         writing.addBoth(lambda _: self._writing.discard(writing))
 
     async def _finish(self, build: RunningBuild, result: int) -> None:
-        now = int(self._clock.seconds())
+        now = int(self._now())
         then = queue.release if result == RETRY else _completing(result, now)
         try:
             await self._db.transact([*queue.end(build.rows, now), *then(build.requests)])

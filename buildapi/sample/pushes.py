@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -145,15 +145,25 @@ def _properties(builder: Builder, tip: str | None, now: int) -> dict[str, str | 
 
 
 class Pushes(Service):
-    """Push about every ``seconds``, give or take a fifth; ``clock`` provides IReactorTime."""
+    """Push about every ``seconds``, give or take a fifth.
+
+    ``clock`` provides IReactorTime, ``now`` seconds since the epoch.
+    """
 
     name = "sample pushes"
     log = Logger()
 
     def __init__(
-        self, clock: Any, db: Database, branches: Sequence[str], *, seed: int, seconds: float
+        self,
+        clock: Any,
+        db: Database,
+        branches: Sequence[str],
+        *,
+        seed: int,
+        seconds: float,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._clock, self._db, self._branches = clock, db, branches
+        self._clock, self._db, self._branches, self._now = clock, db, branches, now
         self._seed, self._seconds = seed, seconds
         self._next: Any = None
         self._writing: defer.Deferred[None] | None = None
@@ -161,7 +171,7 @@ class Pushes(Service):
     def startService(self) -> None:
         """Begin; the first push comes early, for those who look at a farm left idle."""
         Service.startService(self)
-        self._rng = Random(f"{self._seed} {self._clock.seconds()}")
+        self._rng = Random(f"{self._seed} {self._now()}")
         self._pause(FIRST)
 
     def stopService(self) -> defer.Deferred[None] | None:
@@ -181,7 +191,7 @@ class Pushes(Service):
     async def _push(self) -> None:
         try:
             branch = self._rng.choice(self._branches)
-            await self._db.transact(push(self._rng, branch, int(self._clock.seconds())))
+            await self._db.transact(push(self._rng, branch, int(self._now())))
         except DatabaseUnavailable as e:
             self.log.warn("sample pushes: {error}", error=e.msg)
         except Exception:

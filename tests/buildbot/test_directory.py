@@ -96,6 +96,7 @@ class Desk:
             Source("builders", self.builders.read, parse_builders, self.folder / "bs.json"),
             refresh_seconds=REFRESH,
             stored_names={"cedar": ["old-cedar"]},
+            now=self.clock.seconds,
         )
 
 

@@ -81,7 +81,7 @@ def desk(endpoint: Endpoint | None = None, **options: Any) -> Desk:
     endpoint = endpoint or Endpoint(Clock())
     endpoint.clock.rightNow = START
     settings: dict[str, Any] = {"username": "me", "password": "geheim", "heartbeat": 0} | options
-    broker = AMQPBroker(endpoint.clock, endpoint, **settings)
+    broker = AMQPBroker(endpoint.clock, endpoint, now=endpoint.clock.seconds, **settings)
     broker.startService()
     endpoint.clock.advance(0)
     return Desk(endpoint, broker)

@@ -24,7 +24,9 @@ async def nothing(_: Client) -> None:
 
 def make(endpoint: Endpoint, setup: Setup = nothing) -> AMQPService:
     factory = ClientFactory(endpoint.clock, Credentials("me", "geheim"), heartbeat=0)
-    service = AMQPService(endpoint.clock, endpoint, factory, setup, pause=float)
+    service = AMQPService(
+        endpoint.clock, endpoint, factory, setup, pause=float, now=endpoint.clock.seconds
+    )
     service.startService()
     endpoint.clock.advance(0)
     return service

@@ -120,7 +120,7 @@ def taker() -> Iterator[Taker]:
     clock.advance(NOW)
     db = scheduler_database()
     endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-    made = Taker(db, ChangeSource(clock, endpoint, db, DEFAULT_BRANCHES))
+    made = Taker(db, ChangeSource(endpoint, db, DEFAULT_BRANCHES, clock.seconds))
     made.port = pytest_twisted.blockon(defer.ensureDeferred(made.source.listen()))
     made.source.startService()  # type: ignore[no-untyped-call]  # Service is not typed
     yield made

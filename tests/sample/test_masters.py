@@ -50,6 +50,7 @@ class Farm:
             self.db,
             status=StatusLog(self.status, BUILD_MASTER),
             settings=Settings(**settings),
+            now=self.clock.seconds,
         )
         master.startService()
         self.started.append(master)
@@ -147,6 +148,7 @@ def test_what_somebody_else_submits_is_built(farm: Farm, builder: str, branch: s
         farm.db,
         status=StatusLog(farm.status, master),
         settings=Settings(seed=1),
+        now=farm.clock.seconds,
     )
     simulated.startService()
     farm.started.append(simulated)
@@ -170,6 +172,7 @@ def test_every_builder_of_the_file_is_some_masters(farm: Farm) -> None:
             farm.db,
             status=None,
             settings=Settings(slaves=len(names)),
+            now=farm.clock.seconds,
         )
         simulated.startService()
         farm.started.append(simulated)
@@ -445,7 +448,7 @@ def test_names_are_in_the_status_database_once(farm: Farm) -> None:
 
 
 def pushing(farm: Farm, seconds: float) -> Pushes:
-    pushes = Pushes(farm.clock, farm.db, ["try"], seed=1, seconds=seconds)
+    pushes = Pushes(farm.clock, farm.db, ["try"], seed=1, seconds=seconds, now=farm.clock.seconds)
     pushes.startService()
     farm.started.append(pushes)
     return pushes

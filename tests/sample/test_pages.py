@@ -83,7 +83,9 @@ def make_web() -> Iterator[Any]:
         known = {b.name: b for b in builders(["mozilla-central"]) if b.role == "build"}
         known[ODD] = known[LINUX]
         options = Settings(**{"shortest": 100, "longest": 200} | settings)
-        master = SimulatedMaster(clock, BUILD_MASTER, known, db, status=None, settings=options)
+        master = SimulatedMaster(
+            clock, BUILD_MASTER, known, db, status=None, settings=options, now=clock.seconds
+        )
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
         web = Web(clock, db, master, MasterWeb(clock, endpoint, master, db))
         web.port = await web.web.listen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,7 +40,8 @@ Setup = Callable[[Client], Awaitable[None]]
 class AMQPService(Service):
     """A connection that comes back.
 
-    ``endpoint`` is an IStreamClientEndpoint, ``reactor`` an IReactorTime.
+    ``endpoint`` is an IStreamClientEndpoint, ``reactor`` an IReactorTime; ``now`` returns seconds
+    since the epoch, which ``last_error_at`` is in.
     ``setup`` runs at every connect, and only then the connection counts as there.  A plain loop
     because ClientService cannot bear a connection that is lost during its preparation.
     """
@@ -51,6 +53,7 @@ class AMQPService(Service):
     factory: ClientFactory
     setup: Setup
     pause: Callable[[int], float] = backoff
+    now: Callable[[], float] = time.time
     last_error: str | None = attrs.field(default=None, init=False)
     last_error_at: float | None = attrs.field(default=None, init=False)
     _client: Client | None = attrs.field(default=None, init=False)
@@ -146,7 +149,7 @@ class AMQPService(Service):
                 client.abort(Closed("stopped"))
 
     def _failed(self, error: object, pause: float) -> None:
-        self.last_error, self.last_error_at = describe(error), self.reactor.seconds()
+        self.last_error, self.last_error_at = describe(error), self.now()
         self.log.warn(
             "{label}: no connection: {error}; next attempt in {pause:.1f} s",
             label=self.factory.label,

@@ -1,0 +1,26 @@
+"""Run the reactor's timers on a clock that nobody can set.
+
+Twisted's ``reactor.seconds()`` is the wall clock (``twisted.python.runtime``).  Set back by an
+hour, it would stop heartbeats, sweeps and deadlines for an hour; set forward, it would end them
+all at once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """Replace the clock of ``reactor``, which provides IReactorTime.
+
+    From then on ``reactor.seconds()`` is good for delays only; what is shown or stored takes
+    ``time.time()``.
+
+    :raises RuntimeError: something is scheduled, at a time of the clock of before.
+    """
+    if reactor.seconds is time.monotonic:
+        return
+    if scheduled := reactor.getDelayedCalls():
+        raise RuntimeError(f"scheduled before the clock was replaced: {scheduled[0]}")
+    reactor.seconds = time.monotonic
