@@ -21,8 +21,9 @@ from buildapi.cli.progress import progress_on
 from buildapi.cli.text import printable
 from buildapi.cli.waiting import until, waiting
 from buildapi.exits import DONE, FAILED, UNFINISHED, WRONG
+from buildapi.model.results import RESULT_WORDS
 
-STATES = ("pending", "running", "success", "warnings", "failure", "exception", "retry")
+STATES = ("pending", "running", *RESULT_WORDS.values())
 
 
 @click.command()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from buildapi.cli.text import lasting
-from buildapi.model.reporting import FIRST_WORD
+from buildapi.model.results import result_word
 
 Row = Sequence[Any]
 Time = Callable[[Any], str]
@@ -57,8 +57,7 @@ def state(item: Mapping[str, Any]) -> str:
         return "complete" if item.get("complete") else "pending"
     if item["endtime"] is None:
         return "running"
-    status = item["status"]
-    return "ended" if status is None else FIRST_WORD.get(status, str(status))
+    return result_word(item["status"], none="ended")
 
 
 def ended(document: Sequence[Mapping[str, Any]]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from buildapi.model.records import RETRY, SUCCESS, BranchDay, Build
+from buildapi.model.records import BranchDay, Build
+from buildapi.model.results import RETRY, SUCCESS
 
 PASSED = {SUCCESS, RETRY}
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import attrs
 
-SUCCESS, WARNINGS, FAILURE, SKIPPED, EXCEPTION, RETRY = range(6)
-
 
 class Stage(enum.Enum):
     """Where a build request is in its life."""

@@ -12,21 +12,6 @@ import attrs
 
 from buildapi.model.farmwide import BranchFilter
 
-NO_RESULT = -1
-"""The result of what has none yet."""
-
-CANCELLED = 6
-FIRST_WORD = {
-    NO_RESULT: "-",
-    0: "success",
-    1: "warnings",
-    2: "failure",
-    3: "skipped",
-    4: "exception",
-    5: "retry",
-}
-"""Words of results; those of all others are ``-``."""
-
 
 class Status(enum.IntEnum):
     """How far a build request is, by the times its rows have [contract 6.1]."""

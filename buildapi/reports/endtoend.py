@@ -9,6 +9,7 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.reporting import PendingChange
+from buildapi.model.results import result_word
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture
 from buildapi.reports.requestrows import (
     people,
@@ -16,7 +17,6 @@ from buildapi.reports.requestrows import (
     request_json,
     results_picture,
     run_path,
-    word_of,
 )
 from buildapi.reports.runs import Run
 
@@ -106,7 +106,7 @@ def run_cells(branch: str, run: Run) -> list[Any]:
     return [
         Link(revision, run_path(branch, revision)) if revision else "(none)",
         ", ".join(people(run.authors)),
-        word_of(run.worst),
+        result_word(run.worst),
         shown["is_complete"],
         shown["total_build_requests"],
         run.duration,
@@ -171,7 +171,7 @@ class BuildRun:
         return [
             Fact("Branch", self.branch),
             Fact("Complete", shown["is_complete"]),
-            Fact("Worst result", word_of(run.worst)),
+            Fact("Worst result", result_word(run.worst)),
             Fact("Authors", ", ".join(people(run.authors))),
             Fact("Revisions of the changes", ", ".join(run.change_revisions)),
             Fact("Builds and requests", len(run.rows), "number"),

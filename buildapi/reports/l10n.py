@@ -7,18 +7,14 @@ from typing import Any
 
 import attrs
 
-WORDS = {
-    0: "OK",
-    1: "WARNINGS",
-    2: "FAILURE",
-    3: "SKIPPED",
-    4: "EXCEPTION",
-    5: "RETRY",
-    6: "CANCELLED",
-}
-NOT_REPORTED = (0, 5)
+from buildapi.model.results import RESULT_WORDS, RETRY, SUCCESS
+
+NOT_REPORTED = (SUCCESS, RETRY)
 PASSED_OVER = ("android",)
 """Platforms whose localised builds are not reported."""
+
+WORDS = {code: word.upper() for code, word in RESULT_WORDS.items()} | {SUCCESS: "OK"}
+"""As readers of this report know them."""
 
 NO_PACKAGE = "no package"
 NEEDED = ("branch", "platform", "locale", "log_url")
@@ -76,5 +72,5 @@ def _line(value: Any) -> str:
 
 def result_word(code: Any) -> str:
     """Name a result code, also one that nobody knows."""
-    known = type(code) is int and code in WORDS
+    known = type(code) is int and code in RESULT_WORDS
     return WORDS[code] if known else f"UNKNOWN ({_line(code)})"

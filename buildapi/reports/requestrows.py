@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.reporting import FIRST_WORD, NO_RESULT, RequestRow
+from buildapi.model.reporting import RequestRow
+from buildapi.model.results import result_word
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Column, Grid, Link, Picture
 
@@ -42,16 +43,11 @@ def _with_change(first: RequestRow, row: RequestRow) -> RequestRow:
     )
 
 
-def word_of(result: int) -> str:
-    """Name a result, ``-`` for one without a name."""
-    return FIRST_WORD.get(result, "-")
-
-
 def results_picture(results: Mapping[int, int]) -> Picture:
     """Draw how many builds had each result."""
     named: Counter[str] = Counter()
     for code, count in results.items():
-        named["no result" if code == NO_RESULT else word_of(code)] += count
+        named[result_word(code, none="no result")] += count
     columns = (Column("result", "Result"), Column("builds", "Builds", "number"))
     return Picture(Grid("results", "Results", columns, sorted(named.items())), "pie")
 
@@ -78,7 +74,7 @@ def request_json(row: RequestRow, rules: Classification) -> dict[str, Any]:
         "complete": int(row.complete),
         "reason": row.reason,
         "results": row.results,
-        "results_str": word_of(row.results),
+        "results_str": result_word(row.results),
         "status": int(row.status),
         "status_str": row.status.name,
         "authors": list(row.authors),
@@ -120,7 +116,7 @@ def _cells(row: RequestRow, rules: Classification) -> Sequence[Any]:
     short = row.short_revision or ""
     return [
         row.status.name.lower(),
-        word_of(row.results),
+        result_word(row.results),
         row.buildername,
         branch,
         Link(short, run_path(branch, short)) if branch and short else short,

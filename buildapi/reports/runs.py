@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 
 from buildapi.model.reporting import PendingChange, RequestRow, Status
+from buildapi.model.results import NO_RESULT, result_word
 from buildapi.reports.classification import Classification
-from buildapi.reports.requestrows import word_of
 
 FAILED = (2, 3, 4, 5)
 
@@ -37,7 +37,7 @@ class Run:
     @property
     def worst(self) -> int:
         """Give the highest result there is."""
-        return max((row.results for row in self.rows), default=-1)
+        return max((row.results for row in self.rows), default=NO_RESULT)
 
     @property
     def first_change(self) -> int:
@@ -93,7 +93,7 @@ class Run:
             "revision": self.revision,
             "changes_revision": self.change_revisions,
             "results": self.worst,
-            "results_str": word_of(self.worst),
+            "results_str": result_word(self.worst),
             "is_complete": "yes" if self.is_complete else "no",
             "total_build_requests": len(self.rows),
             "duration": self.duration,

@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.reporting import NO_RESULT, StatusBuild
+from buildapi.model.reporting import StatusBuild
+from buildapi.model.results import NO_RESULT
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
 from buildapi.reports.requestrows import quoted, results_picture
 from buildapi.reports.slaves import ALL_FAILURES, Slave, no_chart, results_json

@@ -10,13 +10,14 @@ import attrs
 from buildapi.jobs.farmwide import UNKNOWN, branch_namer
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import PendingEntry, RunningBuild
+from buildapi.model.results import result_word
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.farmwide_shapes import TOTAL
 from buildapi.web.masters import MasterPages
 from buildapi.web.pages import Listing, Pages, link_of
 from buildapi.web.render import Page
-from buildapi.web.rows import RESULTS, Row
+from buildapi.web.rows import Row
 from buildapi.web.segment import segment
 from buildapi.web.tables import Cell, Column, Line, asked_of, table
 
@@ -204,7 +205,7 @@ def _recent(build: Mapping[str, Any]) -> Line:
         Cell(build["buildername"] or build["buildname"]),
         Cell(build["buildnumber"]),
         Cell(build["master"]),
-        Cell(result_word(result)),
+        Cell(result_word(result, none="running")),
         Cell(start),
         Cell(end),
         Cell(lasted),
@@ -218,13 +219,6 @@ def _state(entry: Mapping[str, Any]) -> str:
     if entry["start_time"] is None:
         return "pending"
     return "running" if entry["finish_time"] is None else "retry"
-
-
-def result_word(result: int | None) -> str:
-    """Word a result; none is of a build that runs."""
-    if result is None:
-        return "running"
-    return RESULTS[result] if result in range(len(RESULTS)) else str(result)
 
 
 def _of_revision(

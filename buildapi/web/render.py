@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from twisted.web import http
 
 from buildapi.errors import BadRequest, BuildAPIError
+from buildapi.model.results import RESULT_WORDS
 from buildapi.web import times
 from buildapi.web.answers import Document, entity_tag
 from buildapi.web.assets import File, assets
@@ -210,7 +211,12 @@ def page(frame: Frame, shown: Page) -> bytes:
     context = shown.context
     if callable(context):
         raise TypeError(f"{shown.template} is not prepared")
-    around = {"assets": assets(), "title": shown.title, **attrs.asdict(frame)}
+    around = {
+        "assets": assets(),
+        "result_words": " ".join(RESULT_WORDS[n] for n in range(len(RESULT_WORDS))),
+        "title": shown.title,
+        **attrs.asdict(frame),
+    }
     text = template.render({**around, **context})
     return text.encode(errors="replace")  # stored texts may hold lone surrogates
 

@@ -9,14 +9,12 @@ from urllib.parse import urlencode
 
 import attrs
 
+from buildapi.model.results import RESULT_WORDS
 from buildapi.web.segment import segment
-
-RESULTS = ("success", "warnings", "failure", "skipped", "exception", "retry")
-"""Words of results 0 to 5."""
 
 PAGE_ROWS = 250
 
-STATES = ("pending", "running", *RESULTS)
+STATES = ("pending", "running", *RESULT_WORDS.values())
 
 
 @attrs.frozen
@@ -134,8 +132,7 @@ def state(build: Mapping[str, Any]) -> str:
     """Word the state of a build; one that has ended while its request is tried again is a retry."""
     if build["endtime"] is None and build["status"] is None:
         return "running"
-    status = build["status"]
-    return RESULTS[status] if status in range(len(RESULTS)) else "retry"
+    return RESULT_WORDS.get(build["status"], "retry")
 
 
 # --- one page of many rows --------------------------------------------------------------------

@@ -6,10 +6,13 @@ import itertools
 
 import pytest
 
+from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds, property_value
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branches
+from buildapi.model.farmwide import BranchFilter
 from buildapi.model.records import BranchDay, UserBuilds
+from buildapi.web.shapes import list_json
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
 from tests.reactor import twisted_test
@@ -41,6 +44,22 @@ def ids(found: BranchDay) -> tuple[list[int], list[int]]:
 
 class TestSQLBuilds:
     """All of it runs on both engines."""
+
+    # --- results
+
+    @twisted_test()
+    async def test_a_result_of_minus_one_is_null(
+        self, scheduler: Scheduler, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        """What Buildbot 0.8.4 stores for a request that runs is null in lists and of a revision."""
+        request = seed.request()
+        seed.run(request)
+        seed.execute("UPDATE buildrequests SET results = -1 WHERE id = %s", request)
+        (found,) = list_json(await builds.day(TRY, *DAY))
+        assert (found["status"], found["endtime"]) == (None, None)
+        farm = SQLFarmWide(scheduler.db)
+        (entry,) = await farm.revision(BranchFilter(), "abcdef012345")
+        assert entry.results is None
 
     # --- a day
 

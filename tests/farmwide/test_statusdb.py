@@ -45,6 +45,16 @@ async def test_running_builds_are_listed_unless_a_slave_is_asked_for(status: Sta
     assert [b.id for b in await recent.recent(("slave1",), greedy=True, limit=25)] == [ended]
 
 
+@twisted_test()
+async def test_a_result_of_minus_one_is_none_and_its_build_has_not_ended(status: Status) -> None:
+    """Buildbot 0.8.4 stores -1 for a build that runs."""
+    running = status.build(endtime=None, result=-1)
+    recent = SQLRecentBuilds(status.db)
+    found = await recent.recent((), greedy=True, limit=25)
+    assert [(b.id, b.result) for b in found] == [(running, None)]
+    assert await recent.recent(("slave1",), greedy=True, limit=25) == []
+
+
 SLAVES = ["bld-1", "bld-10", "BLD-2", "tst_1", "tst-1", "xbld-1"]
 
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import defer
 
+from buildapi.model.results import CANCELLED
 from tests.farmwide.recorded import in_files, on_server
 from tests.golden.cases import Case, load
 from tests.golden.client import Answer, ask
@@ -86,7 +87,7 @@ def test_a_report_is_as_recorded_or_as_the_table_of_differences_says(
     assert known.status == answer.status, answer
     assert known.msg in answer.body.decode().replace("&#39;", "'"), answer
     if known.agree is not None:
-        shown = {**recorded, "body": parsed(recorded["body"])}
+        shown = {**recorded, "body": renamed(parsed(recorded["body"]))}
         assert known.agree(shown, parsed(other.body.decode())), other
 
 
@@ -100,8 +101,18 @@ def differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     if case["request"]["headers"].get("Accept") == "application/json":
         return {}  # pages were not recorded, and JSON is what is asked for
     found |= unequal("type", TYPES[kind], answer.media_type)
-    old, new = parsed(case["body"]), parsed(answer.body.decode())
+    old, new = renamed(parsed(case["body"])), parsed(answer.body.decode())
     return found | unequal("body", in_order(old), in_order(without_additions(old, new)))
+
+
+def renamed(value: Any) -> Any:
+    """Name result 6 as everywhere, in recordings that had no word for it."""
+    if isinstance(value, list):
+        return [renamed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    word = {"results_str": "cancelled"} if value.get("results") == CANCELLED else {}
+    return {key: renamed(item) for key, item in value.items()} | word
 
 
 def parsed(body: Any) -> Any:

@@ -15,6 +15,7 @@ from buildapi.buildbot.v08.queries import seconds
 from buildapi.buildbot.v08.statusdb import utc_seconds
 from buildapi.db.sql import Database, Query, RowLimitError, any_of, chunks
 from buildapi.model.dumps import EndedBuild, StartedRequest, Window
+from buildapi.model.results import known_result
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -150,7 +151,7 @@ def _ended_row(*c: Any) -> EndedBuild:
         master_id=c[4],
         starttime=utc_seconds(c[5]),
         endtime=utc_seconds(c[6]),
-        result=c[7],
+        result=known_result(c[7]),
         reason=c[8],
     )
 

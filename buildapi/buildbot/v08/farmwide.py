@@ -30,6 +30,7 @@ from buildapi.model.farmwide import (
     RunningBuild,
     RunningRow,
 )
+from buildapi.model.results import known_result
 
 FOREVER = 2**53
 """A time after all times, which every database can compare with."""
@@ -200,7 +201,7 @@ def _revision_row(*c: Any) -> RevisionEntry:
         claimed_at=maybe_seconds(c[4]),
         claimed_by_name=c[5],
         complete=bool(c[6]),
-        results=c[7],
+        results=known_result(c[7]),
         number=c[8],
         start_time=maybe_seconds(c[9]),
         finish_time=maybe_seconds(c[10]),

@@ -7,6 +7,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from buildapi.model.results import known_result
 from buildapi.model.steps import StopBuild
 
 CLOCK_TOLERANCE = 3.0
@@ -40,7 +41,7 @@ def identify(step: StopBuild, answer: bytes) -> Identity:
         return Identity.OTHER
     if not isinstance(build, dict) or not _matches(step, build):
         return Identity.OTHER
-    return Identity.SAME if build.get("results") is None else Identity.ENDED
+    return Identity.SAME if known_result(build.get("results")) is None else Identity.ENDED
 
 
 def _matches(step: StopBuild, build: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from buildapi.buildbot.v08 import inserts, markers
 from buildapi.db.sql import Statement, any_of, chunks
 from buildapi.model.outcome import Item
-from buildapi.model.records import FAILURE
+from buildapi.model.results import FAILURE
 from buildapi.model.steps import (
     DropRequest,
     DropRequests,

@@ -13,6 +13,7 @@ import attrs
 from buildapi.db.sql import Query, any_of, like_prefix
 from buildapi.model.branches import Branch
 from buildapi.model.records import BuildRequest, OpenMark, Try
+from buildapi.model.results import known_result
 
 REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.reason, br.priority,
  br.submitted_at, br.claimed_at, br.claimed_by_name, br.claimed_by_incarnation, br.complete,
@@ -59,7 +60,7 @@ def request_row(*c: Any) -> BuildRequest:
         claimed_by_incarnation=c[10],
         complete=bool(c[11]),
         complete_at=maybe_seconds(c[12]),
-        results=c[13],
+        results=known_result(c[13]),
     )
 
 

@@ -15,7 +15,6 @@ from buildapi.buildbot.v08.queries import maybe_seconds, seconds
 from buildapi.buildbot.v08.slices import Reading, likes, unlike
 from buildapi.db.sql import Database, Query, like_prefix
 from buildapi.model.reporting import (
-    NO_RESULT,
     Attempt,
     ChangeFilter,
     PendingChange,
@@ -27,6 +26,7 @@ from buildapi.model.reporting import (
     WaitingFilter,
     status_of,
 )
+from buildapi.model.results import NO_RESULT
 
 SUBMITTED = "bs.submitted_at >= :start AND bs.submitted_at < :end"
 REQUESTS = (

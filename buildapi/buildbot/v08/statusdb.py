@@ -11,6 +11,7 @@ import attrs
 from buildapi.buildbot.v08.farmwide import text_of
 from buildapi.db.sql import Database, Query, any_of, like_prefix
 from buildapi.model.farmwide import RecentBuild
+from buildapi.model.results import NO_RESULT, known_result
 
 NEWEST = "SELECT b.id FROM builds b ORDER BY b.id DESC LIMIT :limit"
 
@@ -44,7 +45,7 @@ def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, Any]]:
         named = f"{stored} IN ({names})"
     text = (
         "SELECT b.id FROM slaves s JOIN builds b ON b.slave_id = s.id"  # noqa: S608  # parameter names
-        f" WHERE b.result IS NOT NULL AND ({named}) ORDER BY b.id DESC LIMIT :limit"
+        f" WHERE b.result <> {NO_RESULT} AND ({named}) ORDER BY b.id DESC LIMIT :limit"
     )
     return text, params
 
@@ -71,7 +72,7 @@ def _recent_row(id_: int, name: str, stored: str | None, number: int, *c: Any) -
         buildnumber=number,
         starttime=utc_seconds(c[0]),
         endtime=utc_seconds(c[1]),
-        result=c[2],
+        result=known_result(c[2]),
         slavename=c[3],
         master=c[4],
     )

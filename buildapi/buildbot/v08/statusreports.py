@@ -11,7 +11,8 @@ import attrs
 from buildapi.buildbot.v08.slices import Reading, likes, slices
 from buildapi.buildbot.v08.statusdb import utc_seconds
 from buildapi.db.sql import Database, Query, any_of, chunks
-from buildapi.model.reporting import NO_RESULT, JobTime, JobTimeFilter, Span, StatusBuild
+from buildapi.model.reporting import JobTime, JobTimeFilter, Span, StatusBuild
+from buildapi.model.results import NO_RESULT
 
 STARTED = "b.starttime >= :start AND b.starttime < :end"
 BUILDS = "builds b JOIN builders bu ON bu.id = b.builder_id"

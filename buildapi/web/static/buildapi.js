@@ -4,7 +4,7 @@
 
 (() => {
   const body = document.body, mount = body.dataset.mount, token = body.dataset.token;
-  const RESULTS = ["success", "warnings", "failure", "skipped", "exception", "retry"];
+  const RESULTS = (body.dataset.results || "").split(" ");  // by their numbers
   const ENDED = new Set(["done", "failed"]);
   const ROWS_MAX = 500;            // a page left open for days must not grow for ever
   const POLL = 10000;              // milliseconds between two looks where events do not come
