@@ -133,6 +133,8 @@ class Agent(Service):
                 self._note(job_id, "left", f"{reason}; it comes again in {delay:g} s")
             case Leave():
                 self._note(job_id, "left", "this agent stops: another one takes it")
+            case Ack():
+                pass
 
     async def _in_order(self, job: JobMessage) -> Disposition:
         """Carry a job out in its turn, which it keeps while something is away."""

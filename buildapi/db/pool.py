@@ -325,7 +325,8 @@ class PooledDatabase(Service):
                 return ValueRefusedError(f"{text}: {error}"[:300])
             case Trouble.MISSING:
                 return MissingTableError(f"{text}: {error}"[:300])
-        return DatabaseUnavailable(text)
+            case Trouble.LOST | Trouble.CONFLICT | Trouble.UNAVAILABLE:
+                return DatabaseUnavailable(text)
 
 
 def open_database(

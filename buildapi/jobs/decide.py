@@ -54,7 +54,8 @@ def decide(  # noqa: PLR0911  # one for each action
             return chosen_builds(action, facts, who, rules.nightly)
         case NewBuilderBuild(), BranchFacts() | None:
             return builder_build(action, facts, who)
-    raise TypeError(f"{action.name} cannot be decided by {type(facts).__name__}")
+        case _:  # a pair that no observer makes
+            raise TypeError(f"{action.name} cannot be decided by {type(facts).__name__}")
 
 
 def _reprioritize(action: Reprioritize, facts: RequestFacts | None) -> Plan:

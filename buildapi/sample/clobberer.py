@@ -65,7 +65,8 @@ class Clobberings(Resource):
                 return 200, list(self.done)
             case b"POST":
                 return self._clobber(request)
-        return 405, {"error": "GET or POST"}
+            case _:
+                return 405, {"error": "GET or POST"}
 
     def _clobber(self, request: _Bounded) -> tuple[int, Any]:
         if not _has_token(request):

@@ -97,7 +97,8 @@ class MasterPages(Resource):
                 return _json_page(await self._slaves())
             case ["project"]:
                 return _json_page(self._project())
-        return NOT_FOUND
+            case _:
+                return NOT_FOUND
 
     def _page(self, path: list[str]) -> Answer:
         match path:
@@ -107,7 +108,8 @@ class MasterPages(Resource):
                 return _page("Authentication Failed")
             case [""] | []:
                 return _page(self._master.master.name)
-        return NOT_FOUND
+            case _:
+                return NOT_FOUND
 
     async def _find(self, builder: str, number: str) -> builds.View | None:
         if not (number.isascii() and number.isdigit() and len(number) < 10):

@@ -20,6 +20,7 @@ from buildapi.model.steps import (
     SendChange,
     SetPriority,
     StopBuild,
+    WatchDropped,
     Write,
 )
 from buildapi.web.answers import Document
@@ -87,7 +88,7 @@ def warnings(plan: Plan) -> Sequence[str]:
 
 def rows_of(step: Write | Poke) -> Sequence[Row]:
     """Say in words what a step does."""
-    rows: Sequence[tuple[str, str]] = ()  # to look again at what is dropped needs no word
+    rows: Sequence[tuple[str, str]] = ()
     match step:
         case StopBuild():
             rows = [("stop", f"build {step.number} of {step.buildername} on {step.master}")]
@@ -106,4 +107,6 @@ def rows_of(step: Write | Poke) -> Sequence[Row]:
         case SendChange():
             change = f"{step.revision} on {step.branch} to {step.master}"
             rows = [("send the change", change)]
+        case WatchDropped():
+            pass  # to look again at what is dropped needs no word
     return [Row(*row) for row in rows]
