@@ -82,7 +82,7 @@ def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
 
 def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
-    acting = ["finisher", "outbox", "agent", "http"]
+    acting = ["dumps", "finisher", "outbox", "agent", "http"]
     parts = ["trail", "broker", "sample farm", "directory", *WATCH, *PROBE, *acting]
     assert names(program) == [*FIRST, *POOLS, *REPORTS, *parts]
 

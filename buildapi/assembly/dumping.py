@@ -68,14 +68,14 @@ class Dumper:
 
         async def write(file: WholeFile) -> int:
             document = ListDocument("builds", target.compact)
-            await self._thread(file.write, document.head())
+            await self.in_thread(file.write, document.head())
             written = 0
             for start in range(0, len(ids), BUILDS_AT_ONCE):
                 progress(start, len(ids))
                 part = ids[start : start + BUILDS_AT_ONCE]
                 written += await self._part(file, document, part)
             tail = document.tail({"endtime": window.end, "starttime": window.start})
-            await self._thread(file.write, tail + b"\n")
+            await self.in_thread(file.write, tail + b"\n")
             progress(len(ids), len(ids))
             return written
 
@@ -83,9 +83,9 @@ class Dumper:
 
     async def _part(self, file: WholeFile, document: ListDocument, ids: Sequence[int]) -> int:
         builds = await self._ended.builds(ids)
-        reads = await self._thread(_read, builds)
+        reads = await self.in_thread(_read, builds)
         started = await self._started_of(reads)
-        await self._thread(lambda: file.write(document.items(entries(reads, started))))
+        await self.in_thread(lambda: file.write(document.items(entries(reads, started))))
         return len(reads)
 
     async def _started_of(self, reads: Sequence[ReadBuild]) -> Sequence[StartedRequest]:
@@ -113,7 +113,9 @@ class Dumper:
 
     async def _whole(self, target: Target, shape: Callable[[], Any]) -> None:
         async def write(file: WholeFile) -> None:
-            await self._thread(lambda: file.write(encoded(shape(), compact=target.compact) + b"\n"))
+            await self.in_thread(
+                lambda: file.write(encoded(shape(), compact=target.compact) + b"\n")
+            )
 
         await self._written(target, write)
 
@@ -122,12 +124,13 @@ class Dumper:
         file = WholeFile(target.name, target.gzipped)
         try:
             result = await write(file)
-            await self._thread(file.keep)
+            await self.in_thread(file.keep)
         finally:
             file.drop()
         return result
 
-    async def _thread(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run blocking work in a thread of the reactor's pool."""
         pool = self._reactor.getThreadPool()
         done: T = await deferToThreadPool(self._reactor, pool, work, *arguments)
         return done

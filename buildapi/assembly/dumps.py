@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from twisted.application.service import Service
 from twisted.internet import defer, task
 from twisted.logger import Logger
 
+from buildapi.assembly.daydumps import DayDumps
 from buildapi.assembly.dumping import EXPECTED, Dumper, Target
 from buildapi.config import Dumps as Settings
 from buildapi.files import remove_stale
+from buildapi.model.dumps import DumpStatus
+from buildapi.reports.daydumps import day_name
 from buildapi.reports.dumps import HOUR, window
 
 PENDING, RUNNING = "builds-pending.js", "builds-running.js"
@@ -22,23 +26,6 @@ PENDING, RUNNING = "builds-pending.js", "builds-running.js"
 def builds_name(hours: int) -> str:
     """Name the dump of the builds that ended in so many hours."""
     return f"builds-{hours}hr.js.gz"
-
-
-@attrs.frozen
-class DumpStatus:
-    """How a dump is; times are seconds since the epoch.
-
-    ``good_at`` is when the last good one was written, also by an earlier process.
-    """
-
-    name: str
-    good_at: float | None = None
-    last_error: str | None = None
-    last_error_at: float | None = None
-
-    def age(self, now: float) -> float | None:
-        """Tell how many seconds ago the last good one was written; None: never."""
-        return None if self.good_at is None else max(0.0, now - self.good_at)
 
 
 @attrs.define(slots=False)
@@ -60,11 +47,13 @@ class Dumps(Service):
         self.rounds = 0
         self._writers = self._each()
         self._statuses = {name: DumpStatus(name) for name in self._writers}
+        self._days = DayDumps(self._dumper, self._folder, self._settings, self._now)
         self._running: defer.Deferred[None] | None = None
 
     def statuses(self) -> Sequence[DumpStatus]:
         """Tell how each dump is."""
-        return list(self._statuses.values())
+        newest_day = self._days.status()
+        return [*self._statuses.values(), *([newest_day] if newest_day else [])]
 
     def startService(self) -> None:
         """Begin to dump."""
@@ -96,6 +85,7 @@ class Dumps(Service):
         while self.running:
             for name, write in self._writers.items():
                 await self._dump(name, write)
+            await self._dump_days()
             self.rounds += 1
             await task.deferLater(self._reactor, self._settings.seconds)
 
@@ -106,6 +96,7 @@ class Dumps(Service):
             remove_stale(self._folder, name)
             if (path := self._folder / name).is_file():
                 self._statuses[name] = DumpStatus(name, path.stat().st_mtime)
+        await self._days.prepare()
 
     async def _dump(self, name: str, write: Callable[[str], Awaitable[object]]) -> None:
         error = await self._safely(name, lambda: write(str(self._folder / name)))
@@ -114,6 +105,13 @@ class Dumps(Service):
             self._statuses[name] = attrs.evolve(before, good_at=now)
         else:
             self._statuses[name] = attrs.evolve(before, last_error=error, last_error_at=now)
+
+    async def _dump_days(self) -> None:
+        """Write the files of days that are due, and remove those that are too old."""
+        for day in self._days.due():
+            error = await self._safely(day_name(day), partial(self._days.write, day))
+            self._days.note(day, error)
+        await self._safely("old day files", self._days.remove_expired)
 
     async def _safely(self, name: str, work: Callable[[], Awaitable[object]]) -> str | None:
         """Do a part of the work; give why it failed, which is logged."""

@@ -99,7 +99,7 @@ def _completed(config: Config, reader: Reader) -> Config:
             f"[web] development_user = {shown(user)}: local requests that name no user are made"
             " in that name"
         )
-    directory = config.directory
+    directory, dumps = config.directory, config.dumps
     if config.sample.enabled:
         directory = attrs.evolve(
             directory,
@@ -107,7 +107,9 @@ def _completed(config: Config, reader: Reader) -> Config:
             masters=directory.masters or str(config.service.data / "masters.json"),
             builders=directory.builders or str(config.service.data / "builders.json"),
         )
-    return attrs.evolve(config, directory=directory, warnings=tuple(reader.warnings))
+        dumps = attrs.evolve(dumps, folder=dumps.folder or config.service.data / "dumps")
+    more = {"directory": directory, "dumps": dumps, "warnings": tuple(reader.warnings)}
+    return attrs.evolve(config, **more)  # type: ignore[arg-type]  # each of its own type
 
 
 def _stop_at_errors(reader: Reader) -> None:

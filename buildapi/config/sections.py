@@ -256,6 +256,7 @@ class Dumps:
     folder: Path | None = field(metadata=key(optional(folder), ""))
     seconds: float = field(metadata=key(seconds(1, 86_400), 300))
     hours: int = field(metadata=key(whole(1, 744), 4))
+    days: int = field(metadata=key(whole(0, 3660), 30))
     compact: bool = field(metadata=key(flag, False))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import attrs
 
+DAY_SECONDS = 86_400
+
 TIME_MAX = 253_402_300_000
 """The last seconds of the year 9999: what databases can still compare with."""
 
@@ -47,3 +49,20 @@ class StartedRequest:
     number: int
     start_time: float
     submitted_at: int
+
+
+@attrs.frozen
+class DumpStatus:
+    """When a dump was last written; times are seconds since the epoch.
+
+    ``good_at`` is when the last good one was written, also by an earlier process.
+    """
+
+    name: str
+    good_at: float | None = None
+    last_error: str | None = None
+    last_error_at: float | None = None
+
+    def age(self, now: float) -> float | None:
+        """Return how many seconds ago the last good one was written; None: never."""
+        return None if self.good_at is None else max(0.0, now - self.good_at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -12,6 +11,7 @@ import attrs
 from buildapi.db.sql import Database
 from buildapi.sample import queue
 from buildapi.sample.masters import SimulatedMaster
+from buildapi.sample.properties import submitted_properties
 from buildapi.sample.queue import Request
 
 
@@ -147,14 +147,7 @@ async def find(db: Database, master: SimulatedMaster, builder: str, number: int)
 async def _properties(
     db: Database, requests: Sequence[Request], number: int, slave: str
 ) -> list[tuple[str, Any, str]]:
-    found: dict[str, tuple[Any, str]] = {}
-    sets = dict.fromkeys(r.buildset for r in requests)
-    # As a master does it: those of changes first, those of requests replace them.
-    for query in (queue.CHANGE_PROPERTIES, queue.PROPERTIES):
-        for buildset in sets:
-            for name, text in await query.many(db, buildset=buildset):
-                value, source = json.loads(text)
-                found[name] = (value, source)
+    found = await submitted_properties(db, requests)
     found["buildername"] = (requests[0].builder, "Builder")
     found["buildnumber"] = (number, "Build")
     found["slavename"] = (slave, "BuildSlave")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from buildapi.sample.catalog import BRANCHES, MASTERS, SCHEDULER_ROLE, Builder, builders
+from buildapi.sample.properties import product_of
 
 SLAVES_OF_A_POOL = 50
 
@@ -41,7 +42,7 @@ def _builder(builder: Builder) -> dict[str, Any]:
         "properties": {
             "branch": builder.branch,
             "platform": builder.platform,
-            "product": "mobile" if builder.platform.startswith("android") else "firefox",
+            "product": product_of(builder.platform),
             "repo_path": BRANCHES[builder.branch].path,
         },
         "shortname": short,

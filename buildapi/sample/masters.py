@@ -16,6 +16,12 @@ from buildapi.db.sql import Database, GuardFailedError
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import queue
 from buildapi.sample.catalog import Builder, SampleMaster
+from buildapi.sample.properties import (
+    BuildOf,
+    Property,
+    build_properties,
+    submitted_properties,
+)
 from buildapi.sample.queue import Claimer, Request
 from buildapi.sample.runs import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildapi.sample.statuslog import Finished, StatusLog
@@ -231,14 +237,17 @@ class SimulatedMaster(Service):
         self.building.pop((build.builder, build.number), None)
         self._remember(build)
         if self._status is not None:
-            await self._status.record(self._finished(build, result, now))
+            found = await submitted_properties(self._db, build.requests)
+            await self._status.record(self._finished(build, result, now, found))
 
     def _remember(self, build: RunningBuild) -> None:
         self.recent[build.builder, build.number] = build
         while len(self.recent) > REMEMBERED:
             self.recent.pop(next(iter(self.recent)))
 
-    def _finished(self, build: RunningBuild, result: int, now: int) -> Finished:
+    def _finished(
+        self, build: RunningBuild, result: int, now: int, submitted: Mapping[str, Property]
+    ) -> Finished:
         known = self.builders.get(build.builder)
         first = build.requests[0]
         return Finished(
@@ -253,7 +262,26 @@ class SimulatedMaster(Service):
             branch=first.branch,
             revision=first.revision,
             links=[(r.id, row) for r, row in zip(build.requests, build.rows, strict=True)],
+            properties={} if known is None else self._properties(build, known, result, submitted),
         )
+
+    def _properties(
+        self, build: RunningBuild, known: Builder, result: int, submitted: Mapping[str, Property]
+    ) -> Mapping[str, Property]:
+        first = build.requests[0]
+        buildid, builduid = (str(submitted.get(n, ("",))[0]) for n in ("buildid", "builduid"))
+        of = BuildOf(
+            builder=known,
+            master=self.master,
+            number=build.number,
+            slave=build.slave,
+            revision=first.revision,
+            requests={r.id: r.submitted_at for r in build.requests},
+            result=result,
+            buildid=buildid or time.strftime("%Y%m%d%H%M%S", time.gmtime(build.start)),
+            builduid=builduid,
+        )
+        return {**submitted, **build_properties(of)}
 
 
 REMEMBERED = 1000

@@ -29,6 +29,7 @@ class Request:
     revision: str | None
     repository: str
     project: str
+    submitted_at: float = 0
     number: int | None = None
 
     @property
@@ -48,7 +49,7 @@ class Claimer:
 
 
 _COLUMNS = """br.id, br.buildsetid, br.buildername, COALESCE(bs.reason, ''), ss.branch,
- ss.revision, ss.repository, ss.project"""
+ ss.revision, ss.repository, ss.project, br.submitted_at"""
 _FROM = """FROM buildrequests br JOIN buildsets bs ON bs.id = br.buildsetid
  JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
 

@@ -12,6 +12,7 @@ import attrs
 
 from buildapi.sample.catalog import MASTERS, REPOSITORY, Builder, SampleMaster
 from buildapi.sample.people import MACHINE, Commit
+from buildapi.sample.properties import OF_MANY, BuildOf, build_properties
 from buildapi.sample.runs import FAILURE, WARNINGS, Attempt, Run
 from buildapi.sample.tables import Rows, Table
 
@@ -128,7 +129,7 @@ class Recorder:
         claimed_at = run.claimed_at
         if claimed_at and not run.complete:
             claimed_at = max(claimed_at, self.now - (self.now - self.boot) % HEARTBEAT)
-        return self.rows.insert(
+        found = self.rows.insert(
             Table.REQUESTS,
             buildset,
             run.builder.name,
@@ -141,20 +142,23 @@ class Recorder:
             when,
             run.complete_at,
         )
+        run.submitted[found] = when
+        return found
 
     def build(self, run: Run, attempt: Attempt, source: Source, reason: str, _: int) -> None:
         """Record the start, and the end if there is one, of a build for all its requests."""
         name = run.builder.name
         number = self._numbers.get(name, self.rows.ids.number)
         self._numbers[name] = number + 1
-        status_id = self._status_build(run.builder, number, attempt, source, reason)
+        status_id = self._status_build(run, number, attempt, source, reason)
         for request in run.requests:
             build = self.rows.insert(Table.BUILDS, number, request, attempt.start, attempt.finish)
             self.rows.add(Table.STATUS_LINKS, status_id, request, build)
 
     def _status_build(
-        self, builder: Builder, number: int, attempt: Attempt, source: Source, reason: str
+        self, run: Run, number: int, attempt: Attempt, source: Source, reason: str
     ) -> int:
+        builder = run.builder
         rows, master = self.rows, MASTER_OF[builder.role]
         slave = self.slaves.take(builder.pool, attempt.start, attempt.finish)
         master_id = rows.named(Table.STATUS_MASTERS, master.url(), master.name)
@@ -174,20 +178,28 @@ class Recorder:
             source.status_id,
             0,
         )
-        self._status_details(build, builder, attempt)
-        return build
-
-    def _status_details(self, build: int, builder: Builder, attempt: Attempt) -> None:
-        for name, value in (
-            ("buildername", builder.name),
-            ("branch", builder.branch),
-            ("platform", builder.platform),
-        ):
-            row = (name, "Builder", json.dumps(value))
-            found = self.rows.named(Table.STATUS_PROPERTIES, *row)
-            self.rows.add(Table.STATUS_BUILD_PROPERTIES, found, build)
+        of = BuildOf(
+            builder=builder,
+            master=master,
+            number=number,
+            slave=slave,
+            revision=source.revision,
+            requests=run.submitted,
+            result=attempt.result,
+            buildid=source.build_id,
+            builduid=f"{source.id:032x}",
+        )
+        self._status_properties(build, of)
         if builder.suite is not None and attempt.finish is not None:
             self._test_steps(build, builder.suite, attempt.start, attempt.finish, attempt.result)
+        return build
+
+    def _status_properties(self, build: int, of: BuildOf) -> None:
+        rows = self.rows
+        for name, (value, source) in build_properties(of).items():
+            row = (name, source, json.dumps(value))
+            add = rows.named if name in OF_MANY else rows.insert
+            rows.add(Table.STATUS_BUILD_PROPERTIES, add(Table.STATUS_PROPERTIES, *row), build)
 
     def _test_steps(
         self, build: int, suite: str, start: int, finish: int, result: int | None

@@ -57,7 +57,10 @@ class Attempt:
 
 @attrs.define
 class Run:
-    """A job with its times; ``requests`` are the ids of the requests it serves."""
+    """A job with its times.
+
+    ``requests`` are the ids of the requests it serves, ``submitted`` is when each was.
+    """
 
     builder: Builder
     priority: int
@@ -66,6 +69,7 @@ class Run:
     results: int | None = None
     attempts: list[Attempt] = attrs.field(factory=list)
     requests: list[int] = attrs.field(factory=list)
+    submitted: dict[int, int] = attrs.field(factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from buildapi.db.sql import Database, DuplicateError, Query, Ref, Statement
 from buildapi.sample.catalog import SampleMaster
+from buildapi.sample.properties import OF_MANY, Property
 from buildapi.sample.recorder import utc
 
 
 @attrs.frozen
 class Finished:
-    """A finished build; ``links`` are pairs of request and build of the scheduler database."""
+    """A finished build; ``links`` are pairs of request and build of the scheduler database.
+
+    ``properties`` are values and their sources, by name.
+    """
 
     builder: str
     category: str
@@ -28,6 +32,7 @@ class Finished:
     branch: str | None
     revision: str | None
     links: Sequence[tuple[int, int]]
+    properties: Mapping[str, Property] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -49,9 +54,10 @@ _BUILDERS = _Named(
     "SELECT id FROM builders WHERE name = :name AND master_id = :master",
     "INSERT INTO builders (name, master_id, category) VALUES (:name, :master, :category)",
 )
+_ADD_PROPERTY = "INSERT INTO properties (name, source, value) VALUES (:name, :source, :value)"
 _PROPERTIES = _Named(
-    "SELECT id FROM properties WHERE name = :name AND value = :value",
-    "INSERT INTO properties (name, source, value) VALUES (:name, 'Builder', :value)",
+    "SELECT id FROM properties WHERE name = :name AND value = :value ORDER BY id LIMIT 1",
+    _ADD_PROPERTY,
 )
 _SOURCE = "INSERT INTO sourcestamps (branch, revision) VALUES (:branch, :revision)"
 _BUILD = (
@@ -84,9 +90,12 @@ class StatusLog:
                 _BUILDERS, {"name": build.builder, "master": master, "category": build.category}
             ),
         }
-        value = json.dumps(build.builder)
-        name = await self._id(_PROPERTIES, {"name": "buildername", "value": value})
-        await self._db.transact(_inserts(build, ids, name))
+        shared = [
+            await self._id(_PROPERTIES, row)
+            for row in _property_rows(build)
+            if row["name"] in OF_MANY
+        ]
+        await self._db.transact(_inserts(build, ids, shared))
 
     async def _id(self, table: _Named, params: Mapping[str, Any]) -> int:
         key = (table.find, tuple(params.values()))
@@ -106,7 +115,16 @@ class StatusLog:
         return added
 
 
-def _inserts(build: Finished, ids: Mapping[str, int], name: int) -> list[Statement]:
+def _property_rows(build: Finished) -> list[dict[str, str]]:
+    """Return the rows of the properties: at least the name of the builder."""
+    found = {"buildername": (build.builder, "Builder"), **build.properties}
+    return [
+        {"name": name[:40], "source": source[:40], "value": json.dumps(value)}
+        for name, (value, source) in found.items()
+    ]
+
+
+def _inserts(build: Finished, ids: Mapping[str, int], shared: Sequence[int]) -> list[Statement]:
     ref = Ref("build")
     values = {
         **ids,
@@ -121,9 +139,19 @@ def _inserts(build: Finished, ids: Mapping[str, int], name: int) -> list[Stateme
     return [
         Statement(_SOURCE, source, binds="source"),
         Statement(_BUILD, values, binds="build"),
-        Statement(_PROPERTY, {"property": name, "build": ref}),
+        *(Statement(_PROPERTY, {"property": property_, "build": ref}) for property_ in shared),
+        *_own_properties(build, ref),
         *(
             Statement(_LINK, {"build": ref, "request": request, "scheduler_build": id_})
             for request, id_ in build.links
         ),
     ]
+
+
+def _own_properties(build: Finished, ref: Ref) -> Iterator[Statement]:
+    """Insert the properties that no other build has with these values."""
+    for row in _property_rows(build):
+        if row["name"] not in OF_MANY:
+            added = Ref(f"property {row['name']}")
+            yield Statement(_ADD_PROPERTY, row, binds=added.name)
+            yield Statement(_PROPERTY, {"property": added, "build": ref})

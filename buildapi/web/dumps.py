@@ -1,4 +1,4 @@
-"""Serve the files of the folder of dumps, as they are."""
+"""Serve the files of the folder of dumps: as they are, or as what a compressed one holds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ from twisted.web import http
 from buildapi.errors import NotFound
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
+from buildapi.web.negotiate import names
 from buildapi.web.render import JSON_TYPE, SAFE, Page, Reply, known
 from buildapi.web.routes import FORMAT, Param, Route
 
 TYPES = {"js": JSON_TYPE, "json": JSON_TYPE, "gz": "application/gzip"}
-"""Media types by the end of a name.  No Content-Encoding: who asks for a .gz is to get one."""
+"""Media types by the end of a name."""
+
+COMPRESSED_JSON = (".js.gz", ".json.gz")
+"""Files that have two representations of the same bytes [RFC 9110, 8.4 and 12.5.3].
+
+To a client that accepts the coding gzip it is JSON in that coding, as web servers sent these
+files of old.  To any other it is the compressed file: who saves it is to get a .gz.
+"""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.(js|json|gz)")
 
@@ -39,6 +47,15 @@ class Dump:
     modified: float
     etag: bytes
     content: BinaryIO = attrs.field(repr=False)
+    negotiated: bool = False
+    coding: str | None = None
+
+    def to(self, accept_encoding: str) -> Dump:
+        """Return the representation that a client accepts; each has a tag of its own."""
+        if not self.negotiated or not names(accept_encoding, "gzip"):
+            return self
+        etag = self.etag[:-1] + b'-gzip"'
+        return attrs.evolve(self, type=JSON_TYPE, coding="gzip", etag=etag)
 
 
 @attrs.frozen
@@ -76,7 +93,7 @@ class DumpFiles:
 
         async def stream(request: Any) -> bytes:
             with dump.content:
-                return await self._sent(request, dump)
+                return await self._sent(request, dump.to(request.text_header("accept-encoding")))
 
         nothing = Reply(Document.of(None), Page("document.html", "Dump"))
         return attrs.evolve(nothing, stream=stream)
@@ -87,6 +104,8 @@ class DumpFiles:
             request.setResponseCode(304)
             return b""
         request.setHeader("content-type", dump.type)
+        if dump.coding is not None:
+            request.setHeader("content-encoding", dump.coding)
         request.setHeader("content-length", str(dump.size))
         if request.method != b"HEAD" and dump.size:
             sending = Sending(request, dump, self._reactor)
@@ -150,7 +169,8 @@ def opened(folder: Path, name: str) -> Dump:
         raise NotFound(f"There is no dump {name[:100]!r}")
     is_ = os.fstat(content.fileno())
     etag = b'"%x-%x-%x"' % (is_.st_mtime_ns, is_.st_size, is_.st_ino)
-    return Dump(TYPES[fits[1]], is_.st_size, is_.st_mtime, etag, content)
+    negotiated = name.endswith(COMPRESSED_JSON)
+    return Dump(TYPES[fits[1]], is_.st_size, is_.st_mtime, etag, content, negotiated)
 
 
 def _regular(path: Path) -> BinaryIO | None:
@@ -171,7 +191,8 @@ def _headers(request: Any, dump: Dump) -> None:
     request.setHeader("etag", dump.etag)
     request.setHeader("last-modified", formatdate(dump.modified, usegmt=True))
     request.setHeader("cache-control", "no-cache")
-    request.setHeader("vary", "Origin")
+    request.setHeader("vary", "Accept-Encoding, Origin" if dump.negotiated else "Origin")
+    request.setHeader("accept-ranges", "none")  # a file that is replaced is not sent in parts
 
 
 def _unchanged(request: Any, dump: Dump) -> bool:
@@ -186,4 +207,7 @@ def _unchanged(request: Any, dump: Dump) -> bool:
 
 
 LISTED = "The dumps there are: files of JSON that are written regularly."
-FILE = "A dump as it is: ended builds, what waits, what runs; see docs/commands.md."
+FILE = (
+    "A dump: ended builds, what waits, what runs; see docs/commands.md. A .js.gz is JSON in the"
+    " content coding gzip for clients that accept that, else the compressed file."
+)

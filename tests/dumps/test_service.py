@@ -68,13 +68,20 @@ async def branches() -> Sequence[str]:
     return ["try", "cedar"]
 
 
-def make(farm: MemoryFarm, folder: Path, clock: Any = None, **settings: Any) -> Dumps:
+def make(
+    farm: MemoryFarm,
+    folder: Path,
+    clock: Any = None,
+    now: Callable[[], float] = lambda: NOW,
+    **settings: Any,
+) -> Dumps:
     from twisted.internet import reactor
 
     source: Any = farm
-    wanted = {"folder": folder, "seconds": 300, "hours": 4, "compact": False, **settings}
+    usual = {"folder": folder, "seconds": 300, "hours": 4, "days": 0, "compact": False}
+    wanted = {**usual, **settings}
     dumper = Dumper(reactor, source, source, source, branches)
-    return Dumps(clock or reactor, dumper, folder, Settings(**wanted), lambda: NOW)
+    return Dumps(clock or reactor, dumper, folder, Settings(**wanted), now)
 
 
 async def rounds(dumps: Dumps, number: int) -> None:
@@ -216,3 +223,76 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         assert all("file" in (s.last_error or "") for s in dumps.statuses())
 
     await running(make(MemoryFarm(), tmp_path / "file" / "dumps"), check)
+
+
+TODAY, DAY_BEFORE, TWO_BEFORE = (f"builds-2023-11-{n}.js.gz" for n in (14, 13, 12))
+MIDNIGHT = 1_699_920_000
+"""The one that day began with."""
+
+
+async def turned(dumps: Dumps, clock: task.Clock, number: int) -> None:
+    """Go on until so many rounds are over."""
+    while dumps.rounds < number:
+        await until(lambda: bool(clock.getDelayedCalls()) or dumps.rounds >= number)
+        if dumps.rounds < number:
+            clock.advance(300)
+
+
+@twisted_test(20)
+async def test_the_files_of_days_are_written_too_and_the_old_ones_removed(tmp_path: Path) -> None:
+    """Write builds-YYYY-MM-DD.js.gz of so many days of UTC, and keep no more of them."""
+    clock, at = task.Clock(), [NOW]
+    farm = MemoryFarm()
+    dumps = make(farm, tmp_path, clock, lambda: at[0], days=3)
+    (tmp_path / "builds-2020-01-01.js.gz").write_text("somebody's archive")
+    dumps.startService()
+    try:
+        await turned(dumps, clock, 1)
+        assert farm.windows[1:] == [
+            Window(MIDNIGHT, MIDNIGHT + 86_400),
+            Window(MIDNIGHT - 86_400, MIDNIGHT),
+        ]
+        await turned(dumps, clock, 2)
+        days = {TODAY, DAY_BEFORE, TWO_BEFORE}
+        archive = "builds-2020-01-01.js.gz"
+        assert {n for n in os.listdir(tmp_path) if n.startswith("builds-20")} == {archive, *days}
+        day = json.loads(gzip.decompress((tmp_path / DAY_BEFORE).read_bytes()))
+        assert (day["starttime"], day["endtime"]) == (MIDNIGHT - 86_400, MIDNIGHT)
+        assert len(day["builds"]) == len(BUILDS)
+        status = dumps.statuses()[-1]
+        assert (status.name, status.age(NOW), status.last_error) == (TODAY, 0, None)
+        at[0] += 86_400
+        await turned(dumps, clock, 3)
+        names = {n for n in os.listdir(tmp_path) if n.startswith("builds-20")}
+        assert names == {archive, "builds-2023-11-15.js.gz", TODAY, DAY_BEFORE}
+    finally:
+        dumps.stopService()
+
+
+@twisted_test(20)
+async def test_a_day_that_somebody_else_wrote_is_left_as_it_is(tmp_path: Path) -> None:
+    """Neither remove nor write again what a cron job left in the folder."""
+    (tmp_path / DAY_BEFORE).write_text("theirs")
+    os.utime(tmp_path / DAY_BEFORE, (NOW, NOW))
+    clock = task.Clock()
+    dumps = make(MemoryFarm(), tmp_path, clock, days=2)
+    dumps.startService()
+    try:
+        await turned(dumps, clock, 2)
+        assert (tmp_path / DAY_BEFORE).read_text() == "theirs"
+        assert (tmp_path / TODAY).exists()
+    finally:
+        dumps.stopService()
+
+
+@twisted_test(20)
+async def test_a_day_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    farm = MemoryFarm(DatabaseUnavailable("the status database does not answer"))
+
+    async def check(dumps: Dumps) -> None:
+        status = dumps.statuses()[-1]
+        assert (status.name, status.age(NOW)) == (TODAY, None)
+        assert "the status database does not answer" in (status.last_error or "")
+        assert sorted(n for n in os.listdir(tmp_path) if n[0] != ".") == NAMES[1:]
+
+    await running(make(farm, tmp_path, days=2), check)

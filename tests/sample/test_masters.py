@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.internet import defer, task
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders
 from buildapi.sample.directory import builders_document
 from buildapi.sample.masters import Settings, SimulatedMaster
+from buildapi.sample.properties import OF_MANY
 from buildapi.sample.pushes import Pushes
 from buildapi.sample.statuslog import StatusLog
 from tests.sample.direct import (
@@ -443,8 +445,32 @@ def test_names_are_in_the_status_database_once(farm: Farm) -> None:
         submit(farm.db, LINUX, revision=f"{i:040x}")
     farm.pass_time(12)
     assert farm.status.one("SELECT COUNT(*) FROM builds") >= 3
-    for table in ("masters", "builders", "slaves", "properties"):
+    for table in ("masters", "builders", "slaves"):
         assert farm.status.one(f"SELECT COUNT(*) FROM {table}") == 1
+    names = dict(farm.status.rows("SELECT name, COUNT(*) FROM properties GROUP BY name"))
+    assert {names[name] for name in OF_MANY} == {1}
+
+
+def test_a_finished_build_is_recorded_with_the_properties_that_readers_look_for(
+    farm: Farm,
+) -> None:
+    """Record what real builds have: revision, slave, requests, product, platform, log."""
+    farm.master(slaves=1, shortest=1, longest=2)
+    submitted = {"buildid": ("20200101000000", "Scheduler"), "answer": (42, "self-serve")}
+    [request] = submit(farm.db, LINUX, revision="ab" * 20, submitted_at=5, properties=submitted)
+    farm.pass_time(6)
+    rows = farm.status.rows(
+        "SELECT p.name, p.value FROM properties p JOIN build_properties b ON b.property_id = p.id"
+    )
+    found = {name: json.loads(value) for name, value in rows}
+    assert found["request_ids"] == [request]
+    assert found["request_times"] == {str(request): 5}
+    assert found["revision"] == found["got_revision"] == "ab" * 20
+    assert (found["buildername"], found["buildnumber"]) == (LINUX, 0)
+    assert (found["buildid"], found["answer"]) == ("20200101000000", 42)
+    assert (found["product"], found["platform"]) == ("firefox", "linux64")
+    assert found["slavename"] == farm.status.one("SELECT name FROM slaves")
+    assert "20200101000000" in found["log_url"]
 
 
 def pushing(farm: Farm, seconds: float) -> Pushes:

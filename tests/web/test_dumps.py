@@ -52,19 +52,71 @@ async def test_a_document_is_json(site: Served) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("accept", [{}, JSON, {"Accept-Encoding": "gzip"}], ids=str)
+PLAIN = [{}, JSON, {"Accept-Encoding": "identity"}, {"Accept-Encoding": "br, gzip;q=0"}]
+
+
+@pytest.mark.parametrize("accept", PLAIN, ids=str)
 @twisted_test()
 async def test_a_compressed_file_stays_one(site: Served, accept: dict[str, str]) -> None:
+    """Send the compressed file as it is to a client whose Accept-Encoding has no gzip."""
     answer = await site.ask("GET", "/builds/builds-4hr.js.gz", accept)
     assert (answer.status, answer.body) == (200, ZIPPED)
     assert answer.headers["content-type"] == "application/gzip"
     assert "content-encoding" not in answer.headers
+    assert "Accept-Encoding" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize("accept", ["gzip", "gzip, deflate", "br, GZIP;q=0.5"])
+@twisted_test()
+async def test_a_client_that_accepts_gzip_is_sent_json_in_that_coding(
+    site: Served, folder: Path, accept: str
+) -> None:
+    """Send JSON with a Content-Encoding of gzip where the client's Accept-Encoding has it."""
+    (folder / "other.json.gz").write_bytes(ZIPPED)
+    (folder / "archive.gz").write_bytes(ZIPPED)
+    for name in ("builds-4hr.js.gz", "other.json.gz"):
+        answer = await site.ask("GET", f"/builds/{name}", {"Accept-Encoding": accept})
+        assert (answer.status, answer.body) == (200, ZIPPED)
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["content-length"] == str(len(ZIPPED))
+        assert answer.headers["vary"] == "Accept-Encoding, Origin"
+    archive = await site.ask("GET", "/builds/archive.gz", {"Accept-Encoding": accept})
+    assert archive.headers["content-type"] == "application/gzip"
+    assert "content-encoding" not in archive.headers
 
 
 @twisted_test()
-async def test_head_is_get_without_the_body(site: Served) -> None:
+async def test_each_representation_has_a_tag_of_its_own(site: Served) -> None:
+    """Never tell a client that keeps the compressed file that its JSON is unchanged."""
+    path, coded = "/builds/builds-4hr.js.gz", {"Accept-Encoding": "gzip"}
+    plain, json = await site.ask("GET", path), await site.ask("GET", path, coded)
+    tags = plain.headers["etag"], json.headers["etag"]
+    assert tags[0] != tags[1]
+    known = {"If-None-Match": tags[1]}
+    unchanged = await site.ask("GET", path, {**coded, **known})
+    assert (unchanged.status, unchanged.headers["etag"]) == (304, tags[1])
+    assert unchanged.headers["vary"] == "Accept-Encoding, Origin"
+    assert "content-encoding" not in unchanged.headers
+    assert (await site.ask("GET", path, known)).status == 200
+    assert (await site.ask("GET", path, {**coded, "If-None-Match": tags[0]})).status == 200
+
+
+@pytest.mark.parametrize("accept", [{}, {"Accept-Encoding": "gzip"}], ids=str)
+@twisted_test()
+async def test_a_range_gets_the_whole_file(site: Served, accept: dict[str, str]) -> None:
+    """Answer a Range with the whole file and say that there are no ranges."""
+    asked = {**accept, "Range": "bytes=5-9", "If-Range": '"old"'}
+    answer = await site.ask("GET", "/builds/builds-4hr.js.gz", asked)
+    assert (answer.status, answer.body) == (200, ZIPPED)
+    assert answer.headers["accept-ranges"] == "none"
+
+
+@pytest.mark.parametrize("accept", [{}, {"Accept-Encoding": "gzip"}], ids=str)
+@twisted_test()
+async def test_head_is_get_without_the_body(site: Served, accept: dict[str, str]) -> None:
     path = "/builds/builds-4hr.js.gz"
-    get, head = await site.ask("GET", path), await site.ask("HEAD", path)
+    get, head = await site.ask("GET", path, accept), await site.ask("HEAD", path, accept)
     assert (head.status, head.body) == (200, b"")
     own = {"date": "", "x-request-id": ""}
     assert {**head.headers, **own} == {**get.headers, **own}
