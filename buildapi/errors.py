@@ -24,6 +24,12 @@ class BadRequest(BuildAPIError):
     status, code = 400, "bad_request"
 
 
+class UnknownParameter(BadRequest):
+    """Refuse a parameter that the request does not know, rather than pass it over."""
+
+    code = "unknown_parameter"
+
+
 class AccessDenied(BuildAPIError):
     """Refuse somebody who is nobody, or may not."""
 

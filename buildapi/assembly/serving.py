@@ -92,6 +92,7 @@ class Serving:
             Tokens(self._form_secret()),
             Deadline(self._of.reactor, web.answer_seconds),
             self._of.admission.bearers,
+            web.strict,
         )
 
     def _answered(self, request: Any) -> None:

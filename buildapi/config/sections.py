@@ -109,6 +109,7 @@ class Web:
     access_log: Path | None = field(metadata=key(optional(log_file), ""))
     tokens: bool = field(metadata=key(flag, True))
     token_days: int = field(metadata=key(whole(1, 3650), 90))
+    strict: bool = field(metadata=key(flag, False))
     form_secret: Secret | None = field(metadata=secret())
 
 

@@ -17,15 +17,31 @@ from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from buildapi import tracing
-from buildapi.errors import AccessDenied, BadRequest, BadToken, BuildAPIError, NotFound
+from buildapi.errors import (
+    AccessDenied,
+    BadRequest,
+    BadToken,
+    BuildAPIError,
+    NotFound,
+    UnknownParameter,
+)
 from buildapi.web.auth import Authenticator, Identity
 from buildapi.web.bearers import Bearers, bearer
-from buildapi.web.call import call_of
+from buildapi.web.call import Call, call_of
 from buildapi.web.channel import Traffic, channel_class
 from buildapi.web.csrf import Tokens
 from buildapi.web.deadline import Deadline
+from buildapi.web.form import Form
 from buildapi.web.lasting import while_valid
 from buildapi.web.negotiate import HTML, requested
+from buildapi.web.parameter_names import (
+    NAMED_MOST,
+    check,
+    known_of,
+    told,
+    unknown_names,
+    warnings,
+)
 from buildapi.web.render import (
     VARY,
     Frame,
@@ -53,7 +69,8 @@ class MethodError(BuildAPIError):
 class Policy:
     """What holds for every route; ``deadline`` bounds the time to an answer.
 
-    ``bearers`` knows tokens, None where none are accepted.
+    ``bearers`` knows tokens, None where none are accepted.  Where it is ``strict``, reads with
+    unknown parameters are refused; else they are warned of.
     """
 
     auth: Authenticator
@@ -61,6 +78,7 @@ class Policy:
     tokens: Tokens
     deadline: Deadline
     bearers: Bearers | None = None
+    strict: bool = False
 
 
 @attrs.define
@@ -124,6 +142,7 @@ class WebApp:
         call = call_of(
             request, path, request.identity, policy.origins, policy.tokens, acts=route.acts
         )
+        self._check_names(request, route, call)
         form = requested(call.query, request.text_header("accept"), route.formats)
         more = route.patience(call) if route.patience else 0.0
         answering = route.handler(attrs.evolve(call, html=form == HTML))
@@ -153,6 +172,22 @@ class WebApp:
                 raise request.body
             raise self._wrong_method(request)
         return route
+
+    def _check_names(self, request: Any, route: Route, call: Call) -> None:
+        """Look at the names of the parameters before anything is looked up with them.
+
+        :raises BadRequest: one is unknown, and that matters, or may not stand so.
+        """
+        if route.acts:
+            body = call.body  # one that cannot be read is its handler's to refuse
+            check(route.params, call.query, body if isinstance(body, Form) else Form({}))
+            return
+        known = known_of(route.params, call.path)
+        unknown = unknown_names(call.query, known)
+        if unknown and self._policy.strict:
+            raise UnknownParameter("; ".join(told(n, known) for n in unknown[:NAMED_MOST]))
+        if unknown:
+            request.responseHeaders.setRawHeaders(b"warning", warnings(unknown))
 
     async def _streamed(self, request: Any, stream: Stream) -> bytes:
         """Give a stream to its end, or to that of the token that is shown."""

@@ -42,4 +42,4 @@ def files() -> Mapping[str, File]:
 
 def assets() -> Mapping[str, str]:
     """Give the path of each file below the mount, by its name."""
-    return {name: f"/static/{name}?{file.version}" for name, file in files().items()}
+    return {name: f"/static/{name}?v={file.version}" for name, file in files().items()}

@@ -11,15 +11,16 @@ from twisted.internet import defer
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable
+from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.counter import LATE, Counter, Prepared
 from buildapi.web.form import form_of
 from buildapi.web.orders import JobRoute
+from buildapi.web.parameter_names import check, told
 from buildapi.web.params import switch
 from buildapi.web.render import Reply
-from buildapi.web.routes import Param, Route, rule_of
+from buildapi.web.routes import WHOLE_BODY, Param, Route, rule_of
 from buildapi.web.segment import SLASH, Segment
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ ENTRIES_MAX = 500
 AT_ONCE = 16
 """Entries that are looked at at the same time."""
 
-ENTRY_KEYS = {"method", "path", "body", "idempotency_key"}
+ENTRY_KEYS = ("body", "idempotency_key", "method", "path")
 METHODS = ("POST", "PUT", "DELETE")
 
 
@@ -107,7 +108,9 @@ class Batch:
         inside = path.startswith(call.mount + "/")
         route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
         body = body | ({"dry_run": True} if dry_run else {})
-        one = attrs.evolve(call, path=values, query={}, body=form_of(body), here=path)
+        form = form_of(body)
+        check(route.known, {}, form)
+        one = attrs.evolve(call, path=values, query={}, body=form, here=path)
         return route, attrs.evolve(one, key=key or call.key)
 
     def _match(self, method: str, path: str) -> tuple[JobRoute, Mapping[str, str]]:
@@ -123,8 +126,12 @@ class Batch:
 
 
 def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
-    if not isinstance(entry, dict) or not entry.keys() <= ENTRY_KEYS:
-        raise BadRequest(f"An entry is a JSON object of {', '.join(sorted(ENTRY_KEYS))}")
+    if not isinstance(entry, dict):
+        raise BadRequest(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}")
+    unknown = [key for key in entry if key not in ENTRY_KEYS]
+    if unknown:
+        said = told(unknown[0], ENTRY_KEYS)
+        raise UnknownParameter(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}: {said}")
     method, path = entry.get("method", "POST"), entry.get("path")
     body, key = entry.get("body"), entry.get("idempotency_key")
     if method not in METHODS:
@@ -167,9 +174,11 @@ async def each(
 
 
 BATCH = f"Send up to {ENTRIES_MAX} job requests; each has its own status and body in the answer."
-DRY_RUN = Param("dry_run", "1, in the query: answer with what would be done, and do nothing")
+DRY_RUN = Param(
+    "dry_run", "1, in the query: answer with what would be done, and do nothing", in_query=True
+)
 ENTRIES = Param(
-    "(the body)",
+    WHOLE_BODY,
     "a JSON list of objects with method (default POST), path, body (its parameters) and"
     " idempotency_key; path and body are those of the single job request",
 )

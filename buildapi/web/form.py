@@ -28,11 +28,13 @@ time.
 class Form:
     """Values by name, in the order in which they came; JSON values other than texts as they are.
 
-    ``entries`` is what a JSON list holds, None for any other body.
+    ``entries`` is what a JSON list holds, None for any other body.  ``nulls`` are names whose value
+    is null in JSON, which stands for none.
     """
 
     values: Mapping[str, Sequence[Any]]
     entries: Sequence[Any] | None = None
+    nulls: Sequence[str] = ()
 
     def get(self, name: str) -> Any:
         """Give the last value of a name, or None."""
@@ -103,7 +105,7 @@ def _json(data: bytes) -> Form:
     if not data.strip():
         return Form({})
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError) as e:
         raise BadRequest("The body is not JSON") from e
     if isinstance(document, list):
@@ -115,4 +117,14 @@ def _json(data: bytes) -> Form:
 
 def form_of(document: Mapping[str, Any]) -> Form:
     """Make a form of a JSON object; null stands for a value that is not there."""
-    return Form({name: [value] for name, value in document.items() if value is not None})
+    values = {name: [value] for name, value in document.items() if value is not None}
+    return Form(values, nulls=tuple(name for name in document if name not in values))
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Make the object of a JSON text; :raises BadRequest: it has a name twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(n for i, (n, _) in enumerate(pairs) if n in dict(pairs[:i]))
+        raise BadRequest(f"{twice[:60]!r} is given twice in a JSON object, once is allowed")
+    return found

@@ -45,9 +45,13 @@ class JobRequests:
         build, request = "/self-serve/{branch}/build", "/self-serve/{branch}/request"
         one_build, one_request = f"{build}/{{build_id}}", f"{request}/{{request_id}}"
         count = Param("count", f"how many times, 1 to {self._count_max}; default 1")
-        build_id = Param("build_id", "which build")
-        request_id = Param("request_id", "which request")
-        new = Param("priority", "the new priority, a whole number of 32 bits; higher runs earlier")
+        build_id = Param("build_id", "which build", needed=True)
+        request_id = Param("request_id", "which request", needed=True)
+        new = Param(
+            "priority",
+            "the new priority, a whole number of 32 bits; higher runs earlier",
+            needed=True,
+        )
         return (
             JobRoute("POST", build, self.rebuild_build, REBUILD, (build_id, PRIORITY, count)),
             JobRoute("POST", request, self.rebuild_request, AGAIN, (request_id, PRIORITY, count)),

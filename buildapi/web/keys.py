@@ -16,13 +16,14 @@ from buildapi.model.records import KEY_SECONDS, JobKey
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
 from buildapi.web.orders import JobRoute
+from buildapi.web.parameter_names import is_content
 
 KEY_MAX = 255
 PAUSE, PATIENCE = 0.1, 2.0
 """Seconds between two looks at a request that is just being accepted, and of all of them."""
 
-NOT_CONTENT = {"_method", "csrf_token", "dry_run", "format", "wait"}
-"""Parameters that say how to answer, not what to do."""
+NOT_CONTENT = {"dry_run", "wait"}
+"""Parameters that say how to answer, not what to do, besides those of any request."""
 
 
 @attrs.frozen
@@ -75,7 +76,10 @@ def key_of(call: Call, route: JobRoute, words: str = "") -> JobKey | None:
 
 def _content(call: Call) -> list[Mapping[str, Any]]:
     parts: tuple[Mapping[str, Any], ...] = (call.form.values, call.query)
-    return [{k: list(v) for k, v in part.items() if k not in NOT_CONTENT} for part in parts]
+    return [
+        {k: list(v) for k, v in part.items() if k not in NOT_CONTENT and is_content(k)}
+        for part in parts
+    ]
 
 
 def _digest(value: Any) -> str:

@@ -14,7 +14,8 @@ from buildapi.web.batch import Batch
 from buildapi.web.call import Call
 from buildapi.web.counter import Counter
 from buildapi.web.form import Form
-from buildapi.web.params import single
+from buildapi.web.orders import COMMON
+from buildapi.web.params import Query, given_once, single
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import Param, Route
 from buildapi.web.segment import segment
@@ -58,7 +59,7 @@ class NewBuilds:
 
     async def take(self, call: Call) -> Reply:
         """Send the job request that the form stands for."""
-        entry = entry_of(self._branch(call.path["branch"]), call.form)
+        entry = entry_of(self._branch(call.path["branch"]), call.form, call.query)
         reply = await self._counter.serve(*self._batch.call(call, entry))
         if reply.status != 202:
             return reply
@@ -67,14 +68,14 @@ class NewBuilds:
         )
 
 
-def entry_of(branch: Branch, form: Form) -> Mapping[str, Any]:
+def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
     """Make the job request of a filled form; :raises BadRequest: something is missing."""
     kind, revision = form.text("kind") or "", (form.text("revision") or "").strip()
     if kind not in KINDS:
         raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
     if not revision:
         raise BadRequest("Bad revision: it must say of what to build")
-    asked = {n: form.get(n) for n in ("priority", "dry_run", "wait")}
+    asked = {n: given_once(query, form, n) for n in ("priority", "dry_run", "wait")}
     base, rev = f"/self-serve/{segment(branch.name)}", segment(revision)
     if kind != "builder":
         rest = "" if kind == "build" else f"/{kind}"
@@ -117,5 +118,5 @@ PARAMS = (
     Param("priority", "a whole number of 32 bits; default 0"),
     Param("properties", "a JSON object, or a line NAME=VALUE for each"),
     Param("files", "a JSON list, or a line for each"),
-    Param("dry_run", "1: answer with what would be done, and do nothing"),
+    *COMMON,
 )

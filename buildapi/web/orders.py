@@ -40,14 +40,21 @@ class JobRoute:
     params: Sequence[Param] = ()
     followed: bool = True
 
+    @property
+    def known(self) -> Sequence[Param]:
+        """List the parameters that it knows."""
+        return (*self.params, *COMMON)
+
     def served(self, handler: Handler) -> Route:
         """Give the route that serves it."""
-        return Route(
-            self.method, self.path, handler, self.summary, (*self.params, *COMMON), job=True
-        )
+        return Route(self.method, self.path, handler, self.summary, self.known, job=True)
 
 
 COMMON = (
-    Param("dry_run", "1: answer with what would be done, and do nothing"),
-    Param("wait", f"answer when the job is finished, or after so many seconds, up to {WAIT_MAX}"),
+    Param("dry_run", "1: answer with what would be done, and do nothing", in_query=True),
+    Param(
+        "wait",
+        f"answer when the job is finished, or after so many seconds, up to {WAIT_MAX}",
+        in_query=True,
+    ),
 )

@@ -222,7 +222,7 @@ KEPT = ("date", "branch", "limit", "offset")
 
 def _kept(call: Call) -> Sequence[tuple[str, str]]:
     """List what a form of the list must send along to stay where it is."""
-    return [(name, value) for name in KEPT for value in call.query.get(name, ()) if value]
+    return [(n, v) for n, values in call.query.items() if n in KEPT for v in values if v]
 
 
 def link_of(asked: Asked, keep: Sequence[tuple[str, str]], **changes: Any) -> str:

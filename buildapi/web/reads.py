@@ -201,7 +201,7 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
 
 def files_routes() -> Sequence[Route]:
     """List the routes of style sheet and scripts."""
-    return [Route("GET", "/static/{name}", _file, FILES)]
+    return [Route("GET", "/static/{name}", _file, FILES, (VERSION,))]
 
 
 async def _file(call: Call) -> Reply:
@@ -221,6 +221,7 @@ def _no_revision(branch: Branch, revision: str) -> NotFound:
 
 DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
 STABLE = Param("stableDelay", "seconds a build must have ended ago to count; default 180")
+VERSION = Param("v", "the version of the file that a page means; a file is kept under it")
 FILES = "Style sheet and scripts of the pages."
 SELF_SERVE = "Branches, what to look for, and this documentation, made from the routes."
 BRANCHES = "The branches of the farm, as their file defines them."

@@ -112,7 +112,8 @@ FORMAT = Param(
 COMMON = (
     Param("starttime", "seconds since the epoch, which count; default a day before the end"),
     Param("endtime", "seconds since the epoch, which count no more; default the last whole minute"),
-    Param("from, to", "the same as dates, 2026-11-24 or 2026-11-24T13:00, in the farm's zone"),
+    Param("from", "the same as a date, 2026-11-24 or 2026-11-24T13:00, in the farm's zone"),
+    Param("to", "likewise for the end"),
     Param("hours", "so many hours before the end, instead of a start"),
     FORMAT,
     Param("table", "the table that format=csv gives; default the first one"),

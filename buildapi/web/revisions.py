@@ -22,7 +22,7 @@ from buildapi.model.branches import Branch
 from buildapi.model.values import InvalidValueError
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
-from buildapi.web.form import Form
+from buildapi.web.form import Form, once
 from buildapi.web.jobrequests import PRIORITY, priority_of
 from buildapi.web.orders import JobRoute, Order
 from buildapi.web.params import Query, given, given_once, switch
@@ -52,7 +52,7 @@ class Revisions:
         special = (PROPERTIES, FILES)
         return (
             JobRoute("DELETE", rev, self.cancel, CANCEL, CANCEL_PARAMS),
-            JobRoute("POST", rev, self.build, BUILD, (), followed=False),
+            JobRoute("POST", rev, self.build, BUILD, (IGNORED,), followed=False),
             JobRoute("POST", f"{rev}/pgo", self.pgo, PGO, (PRIORITY,), followed=False),
             JobRoute("POST", f"{rev}/nightly", self.nightly, NIGHTLY, (PRIORITY,), followed=False),
             JobRoute("POST", builder, self.builder, BUILDER, (PRIORITY, *special), followed=False),
@@ -157,7 +157,7 @@ def _json(value: Any, name: str, kind: type) -> Any:
     if value is None or value == "":
         return kind()
     try:
-        found = json.loads(value) if isinstance(value, str) else value
+        found = json.loads(value, object_pairs_hook=once) if isinstance(value, str) else value
     except (ValueError, RecursionError) as e:
         raise BadRequest(f"Bad {name}: it is not JSON") from e
     if not isinstance(found, kind):
@@ -167,11 +167,17 @@ def _json(value: Any, name: str, kind: type) -> Any:
 
 KINDS: dict[type, str] = {dict: "object", list: "list"}
 CANCEL_PARAMS = (
-    Param("only", "pending or running: leave the others alone"),
-    Param("builder", "a pattern such as *talos*, also repeated: leave all other builders alone"),
-    Param("exclude_builds", "1: leave builders alone that compile"),
-    Param("reason", "why, up to 200 characters; shown with the stopped builds"),
+    Param("only", "pending or running: leave the others alone", in_query=True),
+    Param(
+        "builder",
+        "a pattern such as *talos*, also repeated: leave all other builders alone",
+        repeats=True,
+        in_query=True,
+    ),
+    Param("exclude_builds", "1: leave builders alone that compile", in_query=True),
+    Param("reason", "why, up to 200 characters; shown with the stopped builds", in_query=True),
 )
+IGNORED = Param("priority", "accepted and ignored: schedulers give their builds a priority")
 PROPERTIES = Param("properties", "a JSON object: properties of the build")
 FILES = Param("files", "a JSON list of texts: files of the change, for tests what to install")
 CANCEL = "Cancel all pending requests of a revision, and stop its running builds."

@@ -19,12 +19,23 @@ def rule_of(path: str) -> str:
     return path.replace("{", "<seg:").replace("}", ">")
 
 
+WHOLE_BODY = "(the body)"
+"""Stands in the place of a name where the body is something else than parameters."""
+
+
 @attrs.frozen
 class Param:
-    """A parameter of the query or, for job requests, of the body."""
+    """A parameter of the query or, for job requests, of the body.
+
+    One that ``repeats`` may be given several times, one that is ``needed`` has no default.
+    ``in_query`` is what a request that changes something reads from its query as well.
+    """
 
     name: str
     meaning: str
+    repeats: bool = False
+    in_query: bool = False
+    needed: bool = False
 
 
 FORMAT = Param("format", "json or html; without it the Accept header decides, then html")

@@ -21,7 +21,7 @@ from buildapi.web.given import Given, refused
 from buildapi.web.render import Page, Reply
 from buildapi.web.reportdesk import BRANCH, ReportDesk, all_rows
 from buildapi.web.reportpages import Field, How, Shown
-from buildapi.web.routes import Route
+from buildapi.web.routes import Param, Route
 
 SHORT, FULL = 12, 64
 """Characters of a revision that tell a build run, and how many it may have."""
@@ -40,7 +40,7 @@ class RunReports:
         return (
             *make("endtoend", branch, self.endtoend, ENDTOEND, BRANCH),
             *make("trychooser", branch, self.trychooser, TRY, BRANCH),
-            *make("revision", ("", "/{branch_name}/{revision}"), self.revision, RUN),
+            *make("revision", ("", "/{branch_name}/{revision}"), self.revision, RUN, BRANCH, WHICH),
         )
 
     async def endtoend(self, call: Call) -> Reply:
@@ -142,3 +142,4 @@ EMPTY = Shown.of(_Nothing())
 ENDTOEND = "How long pushes took from the change to the last result."
 TRY = "Who says in the words of a change what to try."
 RUN = "All that was built of a revision."
+WHICH = Param("revision", "12 characters of a revision, or all of it")

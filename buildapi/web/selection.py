@@ -64,10 +64,12 @@ class Selection:
         make = ACTS.get(act)
         if make is None:
             raise BadRequest(f"Bad act: {act[:40]!r}; allowed are {', '.join(ACTS)}")
-        if act == "cancel" and call.html and not switch({}, call.form, "confirm"):
+        dry_run = switch(call.query, call.form, "dry_run")
+        sure = dry_run or switch({}, call.form, "confirm")
+        if act == "cancel" and call.html and not sure:
             return _question(items)
         entries = [make(item, call.form) for item in items]
-        answers = await self._batch.run(call, entries, dry_run=False)
+        answers = await self._batch.run(call, entries, dry_run=dry_run)
         return _told(items, answers)
 
 
@@ -119,9 +121,10 @@ def _told(items: Sequence[Item], answers: Sequence[Answered]) -> Reply:
 
 ACT = f"Do one thing with up to {ENTRIES_MAX} builds and requests, as a batch would."
 PARAMS = (
-    Param("item", "BRANCH/build/ID or BRANCH/request/ID; repeated, or a JSON list"),
+    Param("item", "BRANCH/build/ID or BRANCH/request/ID; repeated, or a JSON list", repeats=True),
     Param("act", "cancel, rebuild or priority"),
     Param("count", "how often to rebuild each; default 1"),
     Param("priority", "the priority to give, of pending requests only"),
     Param("confirm", "1: HTML clients are not asked again whether to cancel"),
+    Param("dry_run", "1: answer with what would be done, and do nothing", in_query=True),
 )

@@ -221,6 +221,13 @@ JOBS = (
         "body",
     ),
     refused(
+        ["reprioritize/priority-twice"],
+        400,
+        "A parameter given twice is refused, in forms as in queries; the last one counted.",
+        "given 2 times",
+        "body",
+    ),
+    refused(
         ["rebuild_*/count='0'", "rebuild_*/count='-1'"],
         400,
         "`count` is 1 to 100 (configurable); it was obeyed whatever it was.",

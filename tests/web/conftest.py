@@ -85,6 +85,7 @@ class Settings:
     batch_seconds: float = 2
     listeners: int = 20
     tokens: bool = True
+    strict: bool = False
     token_days: int = 90
 
     def told(self) -> Mapping[str, Any]:
@@ -209,7 +210,7 @@ def build(settings: Settings) -> Served:
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
     http = site(
-        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline, bearers)),
+        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline, bearers, settings.strict)),
         reactor=reactor,
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,

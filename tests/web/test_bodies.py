@@ -26,7 +26,7 @@ async def test_a_form_may_name_its_charset(served: Served, charset: str) -> None
 @twisted_test()
 async def test_a_json_object_has_the_same_names(served: Served) -> None:
     headers = JSON | ZOE | {"Content-Type": "application/json; charset=utf-8"}
-    body = json.dumps({"build_id": 11, "priority": "-3", "count": 2, "more": [1]}).encode()
+    body = json.dumps({"build_id": 11, "priority": "-3", "count": 2, "_more": [1]}).encode()
     assert (await served.ask("POST", PATH, headers, body)).status == 202
     assert served.jobs.jobs[1].what == {"bid": 11, "priority": -3, "count": 2}
 
@@ -40,7 +40,7 @@ async def test_a_json_body_may_reprioritize(served: Served) -> None:
 
 BROKEN = {
     "application/json": [b"{", b"[]", b"11", b'"x"', b"\xff", b"[" * 3000, b'{"a": ' + b"9" * 4090],
-    FORM: [b"a=%FF", b"\xff=1", b"&".join([b"a=1"] * 300)],
+    FORM: [b"a=%FF", b"\xff=1", b"&".join([b"priority=1"] * 300)],
     "multipart/form-data": [b"x"],
     "multipart/form-data; boundary=": [b"x"],
     "multipart/form-data; boundary=x": [b"", b"x", b"--x\r\n", b"--x\r\n\r\n1\r\n--x--"],
@@ -71,11 +71,22 @@ async def test_parameters_of_a_job_request_do_not_come_from_the_query(served: Se
 
 
 @twisted_test()
-async def test_the_last_of_repeated_values_counts(served: Served) -> None:
-    headers = JSON | ZOE | {"Content-Type": FORM}
-    body = b"build_id=x&build_id=11&count=2&count="
-    assert (await served.ask("POST", PATH, headers, body)).status == 202
-    assert served.jobs.jobs[1].what == {"bid": 11, "priority": 0, "count": 1}
+async def test_a_parameter_given_twice_is_refused_in_a_form_as_in_a_query(served: Served) -> None:
+    kinds = {
+        FORM: b"build_id=11&count=2&count=",
+        "application/json": b'{"build_id": 11, "count": 2, "count": 3}',
+        "multipart/form-data; boundary=x": b"".join(
+            b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n2\r\n' % name
+            for name in (b"build_id", b"count", b"count")
+        )
+        + b"--x--\r\n",
+    }
+    for kind, body in kinds.items():
+        answer = await served.ask("POST", PATH, JSON | ZOE | {"Content-Type": kind}, body)
+        assert answer.status == 400, kind
+        assert "count" in answer.json["msg"], kind
+        assert "once is allowed" in answer.json["msg"], kind
+    assert not served.jobs.jobs
 
 
 # --- whose body is read
@@ -116,7 +127,7 @@ async def test_what_a_body_of_nobody_says_is_not_looked_at(served: Served) -> No
 
 @twisted_test()
 async def test_a_body_up_to_the_limit_is_read(served: Served) -> None:
-    body = b"build_id=11&x=".ljust(LIMIT, b"x")
+    body = b"build_id=11&_x=".ljust(LIMIT, b"x")
     headers = JSON | ZOE | {"Content-Type": FORM}
     assert (await served.ask("POST", PATH, headers, body)).status == 202
 

@@ -139,7 +139,8 @@ async def test_an_id_in_the_path_of_a_job_request_is_digits(served: Served) -> N
             ("DELETE", REQUEST, "request_id"),
             ("PUT", REQUEST, "request_id"),
         ):
-            answer = await served.ask(method, f"{path}/{id_}", JSON | ZOE, {"priority": 1})
+            fields = {"priority": 1} if method == "PUT" else {}
+            answer = await served.ask(method, f"{path}/{id_}", JSON | ZOE, fields)
             assert (answer.status, answer.json["msg"]) == (400, f"Non-integer {name}")
 
 
@@ -210,7 +211,7 @@ async def test_the_count_is_bounded_by_the_configuration(
 async def test_a_priority_beyond_32_bits_is_bad(served: Served) -> None:
     for priority in [2**31, -(2**31) - 1, 10**25]:
         for method, path in (("PUT", f"{REQUEST}/21"), ("POST", BUILD)):
-            fields = {"build_id": 11, "priority": priority}
+            fields = {"priority": priority} | ({"build_id": 11} if method == "POST" else {})
             answer = await served.ask(method, path, JSON | ZOE, fields)
             assert (answer.status, answer.json["msg"]) == (400, "Bad priority")
 

@@ -215,7 +215,8 @@ async def test_where_tokens_are_off_they_are_refused_and_none_are_made(serve: Se
     for headers in (showing(WRONG), {**showing(WRONG), **ZOE}):
         assert is_refused(await served.ask("GET", WHOAMI, {**JSON, **headers}), "switched off")
     for method, path in (("GET", PATH), ("POST", PATH), ("DELETE", f"{PATH}/1")):
-        answer = await served.ask(method, path, {**JSON, **ZOE}, {"label": "x"})
+        fields = {"label": "x"} if method == "POST" else None
+        answer = await served.ask(method, path, {**JSON, **ZOE}, fields)
         assert (answer.status, "switched off" in answer.json["msg"]) == (403, True)
     assert (await served.ask("GET", WHOAMI, {**JSON, **ZOE})).json["who"] == WHO
     assert PATH not in (await served.ask("GET", "/self-serve/jobs", {**HTML, **ZOE})).text
@@ -404,7 +405,8 @@ async def test_without_the_store_nothing_is_made_or_revoked(served: Served, part
     await made(served)
     getattr(served.tokens, part).error = DatabaseUnavailable("the jobs database is away")
     method, path = ("DELETE", f"{PATH}/1") if part == "revoking" else ("POST", PATH)
-    answer = await served.ask(method, path, {**JSON, **ZOE}, {"label": "x"})
+    fields = {"label": "x"} if method == "POST" else {}
+    answer = await served.ask(method, path, {**JSON, **ZOE}, fields)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert len(served.tokens.tokens) == 1
 
