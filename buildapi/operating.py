@@ -132,7 +132,7 @@ def check_config(*, config: Config, connect: bool) -> None:
 
     Exit codes: 0 the service would take it, 1 it would not, or something that was tried failed.
     """
-    from buildapi.assembly.checking import check, try_all
+    from buildapi.assembly.checking import check, try_all, warnings_of_files
 
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
@@ -140,6 +140,8 @@ def check_config(*, config: Config, connect: bool) -> None:
         check(config)
     except ConfigError as e:
         refuse(e, FAILED)
+    for warning in () if connect else warnings_of_files(config):  # --connect reads them itself
+        click.echo(f"warning: {warning}")
     click.echo(f"ok: {config.file}")
     if not connect:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import attrs
 import pytest
 
 from buildapi.assembly import assemble
+from buildapi.assembly.program import Assembly
 from buildapi.config import Config, from_mapping, sample_config
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.embedded import EmbeddedBroker
@@ -54,6 +56,18 @@ PROBE = ["master probe"]
 def test_a_process_with_both_roles(tmp_path: Path) -> None:
     parts = ["trail", "broker", "directory", *WATCH, *PROBE, "finisher", "outbox", "agent", "http"]
     assert names(built(real(tmp_path, "api", "agent"))) == [*FIRST, *POOLS, *REPORTS, *parts]
+
+
+def test_a_process_warns_of_the_branches_that_its_own_routes_hide(tmp_path: Path) -> None:
+    """The names come from the table of routes: none is written down but here."""
+    from twisted.internet import reactor
+
+    names = ["jobs", "branches", "events", "lookup", "whoami", "tokens", "batch", "try", "a/b"]
+    branches, *_ = Assembly(real(tmp_path, "api"), reactor, time.time).directory.sources
+    hidden = [text.split("'")[1] for text in branches.remarks(names)]
+    assert hidden == ["jobs", "branches", "events", "lookup", "whoami", "tokens"]
+    branches, *_ = Assembly(real(tmp_path, "agent"), reactor, time.time).directory.sources
+    assert list(branches.remarks(names)) == []
 
 
 def test_an_agent_serves_no_http(tmp_path: Path) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet import defer
 
 from buildapi.assembly.brokers import amqp_address, amqp_endpoint
+from buildapi.assembly.ground import may_be_empty
+from buildapi.assembly.program import Assembly
 from buildapi.assembly.reporting import classification
 from buildapi.assembly.tables import Place, look, places
 from buildapi.buildbot.directory import Master, parse_branches, parse_builders, parse_masters
+from buildapi.buildbot.documents import NotADirectoryFile, Parse, Parsed, parsed
 from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
 from buildapi.buildbot.v08.rights import SCHEDULER_READ, STATUS_READ
@@ -22,6 +26,7 @@ from buildapi.db.upgrade import told
 from buildapi.mq.topology import dead_letters, on_channel
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import ChannelClosed, describe
+from buildapi.web.shadowing import Shadows
 
 DATABASE_SECONDS = 8.0
 BROKER_SECONDS = 15.0
@@ -37,6 +42,63 @@ class TrialError(Exception):
 def check(config: Config) -> None:
     """Read what the service reads before it opens a port; :raises ConfigError: it would end."""
     classification(config.reports.classification)
+
+
+def warnings_of_files(config: Config) -> Iterable[str]:
+    """List warnings about those documents of the directory that are files."""
+    if config.sample.enabled:
+        return
+    for document in documents(config):
+        if "://" not in document.location:
+            yield from (f"{document.name}: {warning}" for warning in _of_file(document, config))
+
+
+def _of_file(document: Document, config: Config) -> Sequence[str]:
+    try:
+        found = document.parsed(Path(document.location).read_bytes(), config)
+    except (OSError, ValueError, RecursionError, NotADirectoryFile) as e:
+        return [told(e)]
+    return [*found.warnings, *remarks(document.name, found.value, config)]
+
+
+@attrs.frozen
+class Document:
+    """A document of the directory that a configuration names."""
+
+    name: str
+    location: str
+    parse: Parse
+
+    def parsed(self, data: bytes, config: Config) -> Parsed[Any]:
+        """Parse it as the service does; :raises NotADirectoryFile: the service would refuse it."""
+        allowed = may_be_empty(config, self.name, self.location)
+        return parsed(data, self.parse, self.name, allow_empty=allowed)
+
+
+def documents(config: Config) -> Sequence[Document]:
+    """List the documents that a configuration names."""
+    where = config.directory
+    named = (
+        ("branches", where.branches, parse_branches),
+        ("masters", where.masters, parse_masters),
+        ("builders", where.builders, parse_builders),
+    )
+    return [Document(name, location, parse) for name, location, parse in named if location]
+
+
+def remarks(name: str, value: Any, config: Config) -> Sequence[str]:
+    """List what else is to be said of a document: what its entries mean for this configuration."""
+    if name == "branches" and "api" in config.service.roles:
+        from twisted.internet import reactor
+
+        return Shadows(Assembly(config, reactor, time.time).routes).warnings(value)
+    if name == "masters" and config.changes.master:
+        return [
+            f"[changes] master is {config.changes.master!r}, which is disabled: it takes no changes"
+            for master in value.values()
+            if not master.enabled and config.changes.master in (master.name, master.db_name)
+        ]
+    return ()
 
 
 async def try_all(config: Config, reactor: Any, say: Say) -> bool:
@@ -137,33 +199,30 @@ class Trial:
 
     async def directory(self) -> bool:
         """Read the documents; an agent's masters are asked as well."""
-        where = self._config.directory
-        well = await self.told("branches", partial(self._document, where.branches, parse_branches))
-        if where.builders:
-            read = partial(self._document, where.builders, parse_builders)
-            well = await self.told("builders", read) and well
-        masters: dict[str, Master] = {}
-        if where.masters:
-            read = partial(self._document, where.masters, parse_masters, masters)
-            well = await self.told("masters", read) and well
-        return await self._ask(masters) and well
+        found: dict[str, Any] = {}
+        tried = [
+            await self.told(document.name, partial(self._document, document, found))
+            for document in documents(self._config)
+        ]
+        return await self._ask(found.get("masters", {})) and all(tried)
 
-    async def _document(
-        self, location: str, parse: Callable[[Any], Any], kept: dict[str, Any] | None = None
-    ) -> str:
+    async def _document(self, document: Document, found: dict[str, Any]) -> str:
         seconds = self._config.directory.timeout_seconds
-        found = parse(json.loads(await reader(location, self._fetcher, seconds)()))
-        if kept is not None:
-            kept.update(found)
-        return location if kept is None else f"{location}, {len(kept)} of them"
+        read = await reader(document.location, self._fetcher, seconds)()
+        parsed = document.parsed(read, self._config)
+        for warning in (*parsed.warnings, *remarks(document.name, parsed.value, self._config)):
+            self._say(f"warning: {document.name}: {warning}")
+        found[document.name] = parsed.value
+        return f"{document.location}, {parsed.usable} of them"
 
     async def _ask(self, masters: Mapping[str, Master]) -> bool:
+        """Ask the masters that are enabled."""
         if "agent" not in self._config.service.roles:
             return True
         return await _all_well(
             self.told(f"master {m.db_name}", partial(self._master, m))
             for m in masters.values()
-            if m.url
+            if m.url and m.enabled
         )
 
     async def _master(self, master: Master) -> str:

@@ -58,7 +58,8 @@ async def _branches(assembly: Assembly) -> Sequence[str]:
     :raises Unavailable: neither can be read.
     """
     source = assembly.directory.sources[0]
-    source.recall()
+    source.remarks = lambda _: ()  # what routes hide is not asked here, where none are served
+    await source.recall()
     await source.refresh(time.time())
     return list(assembly.directory.branches().by_name)
 

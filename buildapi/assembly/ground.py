@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from buildapi.buildbot.directory import (
     DirectoryService,
-    Source,
     parse_branches,
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.documents import Parse, Source
 from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
 from buildapi.config import Config
@@ -44,22 +44,35 @@ def pool(
     )
 
 
-def directory(config: Config, reactor: Any, fetcher: Fetcher) -> DirectoryService:
-    """Make what knows branches, masters and builders."""
+def directory(
+    config: Config,
+    reactor: Any,
+    fetcher: Fetcher,
+    hidden: Callable[[Iterable[str]], Sequence[str]] = lambda _: (),
+) -> DirectoryService:
+    """Make what knows branches, masters and builders; ``hidden`` warns of names of branches."""
     where = config.directory
 
-    def source(name: str, location: str | None, parse: Callable[[Any], Any]) -> Source:
+    def source(name: str, location: str | None, parse: Parse) -> Source:
         kept = config.service.data / f"directory-{name}.json"
-        return Source(name, reader(location, fetcher, where.timeout_seconds), parse, kept)
+        read = reader(location, fetcher, where.timeout_seconds)
+        return Source(name, read, parse, kept, may_be_empty(config, name, location))
 
+    branches = source("branches", where.branches, parse_branches)
+    branches.remarks = hidden
     return DirectoryService(
         reactor,
-        source("branches", where.branches, parse_branches),
+        branches,
         source("masters", where.masters, parse_masters),
         source("builders", where.builders, parse_builders) if where.builders else None,
         refresh_seconds=where.refresh_seconds,
         stored_names=where.stored_branches,
     )
+
+
+def may_be_empty(config: Config, name: str, location: str | None) -> bool:
+    """Return whether a document may be without entries: it is named, or there is no such one."""
+    return location is None or name in config.directory.allow_empty
 
 
 def sample_farm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,7 @@ from buildapi.web.answers import Answers
 from buildapi.web.events import Events
 from buildapi.web.pages import Pages
 from buildapi.web.reads import documentation
+from buildapi.web.shadowing import Shadows
 from buildapi.web.watch import JobWatch
 
 SWITCH_SECONDS = 0.0005
@@ -194,7 +195,7 @@ class Assembly:
     @cached_property
     def directory(self) -> DirectoryService:
         """Branches and masters."""
-        return directory(self.config, self.reactor, self.fetcher)
+        return directory(self.config, self.reactor, self.fetcher, self._hidden)
 
     @cached_property
     def store(self) -> SQLJobStore:
@@ -326,10 +327,15 @@ class Assembly:
         """What makes pages."""
         return self.site.pages
 
+    @cached_property
     def routes(self) -> Sequence[Any]:
         """List all routes, the documentation made from them first."""
         routes = self.site.routes()
         return [*documentation(routes, self.directory), *routes]
+
+    def _hidden(self, branches: Iterable[str]) -> Sequence[str]:
+        """Warn of branches that the routes hide; a process that has none hides nothing."""
+        return Shadows(self.routes).warnings(branches) if self.has("api") else ()
 
     @cached_property
     def builds(self) -> SQLBuilds:

@@ -44,7 +44,7 @@ class Serving:
         """The HTTP side."""
         of, web = self._of, self._of.config.web
         traffic = of.watching.traffic
-        return self._listener(of.routes(), web.listen, traffic, web.linger_seconds, held=True)
+        return self._listener(of.routes, web.listen, traffic, web.linger_seconds, held=True)
 
     @cached_property
     def ops_listener(self) -> Listener:

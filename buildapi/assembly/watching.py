@@ -109,7 +109,7 @@ class Watching:
         if not of.has("agent") or not seconds:
             return None
         return MasterProbe(
-            of.reactor, of.directory.master_urls, self._ask, seconds, self._heart.soon
+            of.reactor, of.directory.probed_urls, self._ask, seconds, self._heart.soon
         )
 
     async def _ask(self, url: str) -> str | None:

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet import defer, task
-from twisted.logger import Logger
 
+from buildapi.buildbot.documents import NotADirectoryFile, Parsed, Source
 from buildapi.errors import Unavailable
-from buildapi.model.branches import Branches
+from buildapi.model.branches import Branches, repository_path
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.ops import DocumentState
 
 FIRST_RETRY = 5.0
 """Seconds after which a failed refresh is tried again, doubling up to the refresh interval."""
 
-log = Logger()
-
 
 @attrs.frozen
 class Master:
     """An entry of the masters file; a port is None where nothing listens.
 
-    ``pb_port`` is where it takes changes and slaves.
+    ``pb_port`` is where it takes changes and slaves.  One that is not ``enabled`` is sent nothing
+    new and nobody expects it to answer; a build that it has claimed is stopped there all the same.
     """
 
     db_name: str
@@ -38,6 +36,7 @@ class Master:
     pb_port: int | None
     role: str | None
     name: str | None = None
+    enabled: bool = True
 
     @property
     def url(self) -> str | None:
@@ -45,47 +44,94 @@ class Master:
         return f"http://{self.hostname}:{self.http_port}/" if self.http_port else None
 
 
-class NotADirectoryFile(Exception):
-    """Say why a document is not a branches or masters file."""
-
-
-def parse_branches(document: Any) -> Mapping[str, Mapping[str, Any]]:
+def parse_branches(document: Any) -> Parsed[Mapping[str, Mapping[str, Any]]]:
     """Check the branches file: an object of objects with sensible repositories.
 
-    A list of objects that name themselves is taken as well.
+    A list of objects that name themselves is taken as well.  An entry that is none is left out,
+    with a warning that names it.
 
     :raises NotADirectoryFile: it is something else.
     """
+    warnings: list[str] = []
     if isinstance(document, list):
-        document = _by_name(document)
-    if not isinstance(document, dict) or not document:
-        raise NotADirectoryFile("a non-empty JSON object of branches is needed")
-    wrong = [name for name, value in document.items() if not isinstance(value, dict)]
-    if wrong:
-        raise NotADirectoryFile(f"branch {wrong[0]!r} is not an object")
+        document = _by_name(document, warnings)
+    if not isinstance(document, dict):
+        raise NotADirectoryFile("a JSON object of branches is needed")
+    branches = {}
+    for name, definition in document.items():
+        if (why := _no_name(name) or _no_branch(definition)) is not None:
+            warnings.append(f"branch {_shown(name)} is left out: {why}")
+        else:
+            branches[name] = definition
+    return Parsed(branches, len(branches), warnings)
+
+
+def _by_name(entries: Sequence[Any], warnings: list[str]) -> Mapping[str, Any]:
+    found: dict[str, Any] = {}
+    for number, entry in enumerate(entries, 1):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            warnings.append(f"entry {number} is left out: it has no name")
+        elif name in found:
+            warnings.append(f"entry {number} is left out: branch {_shown(name)} was there before")
+        else:
+            found[name] = entry
+    return found
+
+
+def _no_branch(definition: Any) -> str | None:
+    """Return why a definition is none of a branch."""
+    if not isinstance(definition, dict):
+        return "a JSON object is needed"
+    for key in ("repo", "repo_path"):
+        if not isinstance(definition.get(key), str | None):
+            return f"{key} is not a text"
     try:
-        Branches.from_definitions(document)
+        repository_path(definition)
     except ValueError as e:
-        raise NotADirectoryFile(f"a repo is no URL: {e}") from e
-    return document
+        return f"its repo is not a URL: {e}"
+    return None
 
 
-def _by_name(entries: Sequence[Any]) -> Mapping[str, Any]:
-    for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise NotADirectoryFile("each entry of a list of branches must have a name")
-    return {entry["name"]: entry for entry in entries}
+def _no_name(name: str) -> str | None:
+    """Return why a text can be no name: it must be one segment of a path, in UTF-8."""
+    if not name.strip() or name in (".", ".."):
+        return "this cannot be a name in a path"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its name cannot be written in UTF-8"
+    return None
 
 
-def parse_builders(document: Any) -> Builders:
+def _shown(value: Any) -> str:
+    """Quote a name or value for a warning: escaped where it cannot be written, and cut."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()[:80]
+
+
+def parse_builders(document: Any) -> Parsed[Builders]:
     """Check the builders file: an object whose ``builders`` is an object of objects.
+
+    An entry that says nothing is known by its name alone, but is no usable one.
 
     :raises NotADirectoryFile: it is something else.
     """
     entries = document.get("builders") if isinstance(document, dict) else None
     if not isinstance(entries, dict):
         raise NotADirectoryFile('a JSON object with an object "builders" is needed')
-    return Builders({name: _builder(name, entry) for name, entry in entries.items()})
+    builders: dict[str, Builder] = {}
+    warnings, usable = list[str](), 0
+    for name, entry in entries.items():
+        if (why := _no_name(name)) is not None:
+            warnings.append(f"builder {_shown(name)} is left out: {why}")
+            continue
+        if isinstance(entry, dict):
+            usable += 1
+        else:
+            warnings.append(f"builder {_shown(name)} is not an object: only its name is known")
+        builders[name] = _builder(name, entry)
+    return Parsed(Builders(builders), usable, warnings)
 
 
 def _builder(name: str, entry: Any) -> Builder:
@@ -100,97 +146,81 @@ def _builder(name: str, entry: Any) -> Builder:
     return Builder(name, *(text if isinstance(text, str) else None for text in texts))
 
 
-def parse_masters(document: Any) -> Mapping[str, Master]:
+def parse_masters(document: Any) -> Parsed[Mapping[str, Master]]:
     """Check the masters file and key it by ``db_name``; :raises NotADirectoryFile: else.
 
-    Entries without ``db_name`` or ``hostname`` are passed over: nothing can be asked of them.
+    Entries without ``db_name`` or ``hostname`` are left out: nothing can be asked of them.  One
+    is usable where it has a port as well.
     """
     if not isinstance(document, list):
         raise NotADirectoryFile("a JSON list of masters is needed")
-    masters = [_master(entry) for entry in document if isinstance(entry, dict)]
-    return {m.db_name: m for m in masters if m is not None}
+    masters: dict[str, Master] = {}
+    warnings: list[str] = []
+    for number, entry in enumerate(document, 1):
+        if (why := _no_master(entry)) is not None:
+            warnings.append(f"master {_which(number, entry)} is left out: {why}")
+            continue
+        if (name := entry["db_name"]) in masters:
+            warnings.append(f"master {_shown(name)} is listed twice: the later entry is taken")
+        masters[name] = _master(entry, warnings)
+    return Parsed(masters, sum(1 for m in masters.values() if m.http_port or m.pb_port), warnings)
 
 
-def _master(entry: Mapping[str, Any]) -> Master | None:
-    db_name, hostname = entry.get("db_name"), entry.get("hostname")
-    if not isinstance(db_name, str) or not isinstance(hostname, str):
-        return None
+def _which(number: int, entry: Any) -> str:
+    """Name a master as well as it can be named."""
+    names = [entry.get(key) for key in ("db_name", "name")] if isinstance(entry, dict) else []
+    return next((_shown(name) for name in names if name and isinstance(name, str)), f"{number}")
+
+
+def _no_master(entry: Any) -> str | None:
+    """Return why an entry is no master."""
+    if not isinstance(entry, dict):
+        return "a JSON object is needed"
+    for key in ("db_name", "hostname"):
+        if not isinstance(entry.get(key), str) or not entry[key]:
+            return f"it has no {key}"
+    if not _HOST.fullmatch(entry["hostname"]):
+        return f"its hostname is {_shown(entry['hostname'])}"
+    return _no_name(entry["db_name"])
+
+
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
+"""Names and addresses of hosts; what else would be in a URL is none of them."""
+
+
+def _master(entry: Mapping[str, Any], warnings: list[str]) -> Master:
+    name = _shown(entry["db_name"])
+    for key, value in (
+        ("http_port", _port(entry, "http_port")),
+        ("pb_port", _port(entry, "pb_port")),
+    ):
+        if value is None and entry.get(key) is not None:
+            said = _shown(entry[key])
+            warnings.append(f"master {name}: {key} {said} is not a port (1 to 65535): none is used")
+    enabled = entry.get("enabled", True)
+    if not isinstance(enabled, bool):
+        warnings.append(
+            f"master {name}: enabled is {_shown(enabled)}, not true or false: true is used"
+        )
     return Master(
-        db_name=db_name,
-        hostname=hostname,
+        db_name=entry["db_name"],
+        hostname=entry["hostname"],
         http_port=_port(entry, "http_port"),
         pb_port=_port(entry, "pb_port"),
-        role=entry.get("role"),
-        name=entry.get("name"),
+        role=_text(entry, "role"),
+        name=_text(entry, "name"),
+        enabled=enabled is not False,
     )
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _port(entry: Mapping[str, Any], key: str) -> int | None:
     value = entry.get(key)
     return value if type(value) is int and 0 < value < 65536 else None
-
-
-Parse = Callable[[Any], Any]
-Read = Callable[[], Awaitable[bytes]]
-
-
-@attrs.define
-class Source:
-    """One document: where it comes from, what it was when last good, and when that was."""
-
-    name: str
-    read: Read
-    parse: Parse
-    kept: Path
-    good: Any = None
-    good_at: float | None = None
-    last_error: str | None = None
-    last_error_at: float | None = None
-
-    async def refresh(self, now: float) -> bool:
-        """Read it anew; on failure keep what is there, log why and return False."""
-        try:
-            data = await self.read()
-            self.good = self.parse(json.loads(data))
-        except defer.CancelledError:
-            raise
-        except Exception as e:
-            self.last_error, self.last_error_at = f"{type(e).__name__}: {e}", now
-            log.warn(
-                "directory: {name} not refreshed, the last good one stays: {error}",
-                name=self.name,
-                error=self.last_error,
-            )
-            return False
-        self.good_at, self.last_error, self.last_error_at = now, None, None
-        self._keep(data)
-        return True
-
-    def state(self, now: float) -> DocumentState:
-        """Tell how it is."""
-        age = None if self.good_at is None else max(0.0, now - self.good_at)
-        return DocumentState(self.name, age, self.last_error, self.last_error_at)
-
-    def recall(self) -> None:
-        """Start with what an earlier process kept, if anything."""
-        try:
-            stored = self.kept.stat()
-            self.good = self.parse(json.loads(self.kept.read_bytes()))
-        except FileNotFoundError:
-            return
-        except Exception as e:
-            log.warn("directory: {path} is of no use: {error}", path=str(self.kept), error=str(e))
-            return
-        self.good_at = stored.st_mtime
-
-    def _keep(self, data: bytes) -> None:
-        new = self.kept.with_name(self.kept.name + ".new")
-        try:
-            new.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(data)
-            os.replace(new, self.kept)
-        except OSError as e:
-            log.warn("directory: cannot keep {path}: {error}", path=str(self.kept), error=str(e))
 
 
 class DirectoryService(Service):
@@ -217,6 +247,8 @@ class DirectoryService(Service):
         self._interval, self._stored = refresh_seconds, stored_names
         self._loop: defer.Deferred[None] | None = None
         self._table: tuple[object, Branches] | None = None
+        self._refreshing = defer.DeferredLock()
+        self._is_recalled = False
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -236,8 +268,6 @@ class DirectoryService(Service):
     def startService(self) -> None:
         """Recall what was kept, then refresh for as long as the service runs."""
         Service.startService(self)
-        for source in self.sources:
-            source.recall()
         self._loop = defer.ensureDeferred(self._run())
         self._loop.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
@@ -249,9 +279,17 @@ class DirectoryService(Service):
         return defer.maybeDeferred(lambda: stopping)
 
     async def refresh(self) -> bool:
-        """Read all documents now; tell whether all of them are good."""
-        now = self._now()
-        return all([await source.refresh(now) for source in self.sources])
+        """Read all documents now; return whether all of them are good.
+
+        One that is asked for meanwhile waits, and reads again.
+        """
+        async with self._refreshing:
+            if not self._is_recalled:
+                for source in self.sources:
+                    await source.recall()
+                self._is_recalled = True
+            now = self._now()
+            return all([await source.refresh(now) for source in self.sources])
 
     async def _run(self) -> None:
         delay = FIRST_RETRY
@@ -277,6 +315,14 @@ class DirectoryService(Service):
     def masters(self) -> Mapping[str, Master]:
         """Give the last good masters by ``db_name``; none where none were ever read."""
         return self._masters.good or {}
+
+    def disabled_masters(self) -> Sequence[str]:
+        """List the masters that are not enabled, by the name that claims carry."""
+        return [name for name, master in self.masters().items() if not master.enabled]
+
+    def probed_urls(self) -> Mapping[str, str | None]:
+        """Return the root of the web interface of each master that is expected to answer."""
+        return {name: master.url for name, master in self.masters().items() if master.enabled}
 
     def master_urls(self) -> Mapping[str, str | None]:
         """Give the root of the web interface of each master, by the name that claims carry."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import monotonic
+from urllib.parse import urljoin, urlsplit
 
 from twisted.internet.threads import deferToThread
 
@@ -11,6 +13,9 @@ from buildapi.buildbot.fetch import Fetcher, FetchError
 
 LIMIT = 64 * 2**20
 """Bytes of the largest document taken."""
+
+REDIRECTS_MOST = 3
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def reader(
@@ -32,7 +37,39 @@ async def _nothing() -> bytes:
 
 
 async def _from_url(url: str, fetcher: Fetcher, seconds: float) -> bytes:
-    answer = await fetcher.request("GET", url, seconds=seconds, limit=LIMIT)
+    """Read a URL, following redirects; ``seconds`` are for all of it."""
+    end, at, left = monotonic() + seconds, url, seconds
+    for _ in range(1 + REDIRECTS_MOST):
+        answer = await fetcher.request("GET", at, seconds=left, limit=LIMIT)
+        if answer.code not in REDIRECTS:
+            break
+        at, left = redirected(at, answer.location), max(0.0, end - monotonic())
+    else:
+        raise FetchError(f"more than {REDIRECTS_MOST} redirects, the last one to {at}")
     if answer.code != 200:
-        raise FetchError(f"HTTP {answer.code}")
+        raise FetchError(f"HTTP {answer.code}" + (f" from {at}" if at != url else ""))
     return answer.body
+
+
+def redirected(url: str, location: str | None) -> str:
+    """Return where a redirect of a URL leads: to the same scheme, or to https.
+
+    Requests carry no credentials, here as there, so none can reach another host.
+
+    :raises FetchError: it leads nowhere, or where nobody should be led.
+    """
+    if not location:
+        raise FetchError("a redirect without Location")
+    try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        _ = parts.port
+    except ValueError as e:
+        raise FetchError("a redirect to what is not a URL") from e
+    if not parts.hostname or "@" in parts.netloc or not target.isascii():
+        raise FetchError("a redirect to what is not a URL of a host without user name")
+    if parts.scheme not in (urlsplit(url).scheme, "https"):
+        raise FetchError(
+            f"a redirect from {urlsplit(url).scheme} to {parts.scheme} is not followed"
+        )
+    return parts._replace(fragment="").geturl()

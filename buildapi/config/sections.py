@@ -182,6 +182,9 @@ class Directory:
     builders: str | None = field(metadata=key(optional(document), ""))
     refresh_seconds: float = field(metadata=key(seconds(1, 86_400), 300))
     timeout_seconds: float = field(metadata=key(seconds(0.1, 300), 10))
+    allow_empty: tuple[str, ...] = field(
+        metadata=key(many(choice("branches", "masters", "builders")), [])
+    )
     stored_branches: Mapping[str, tuple[str, ...]] = field(
         metadata=key(table_of(many(text, least=1)), {})
     )

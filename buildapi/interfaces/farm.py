@@ -209,6 +209,9 @@ class Directory(Protocol):
     def master_urls(self) -> Mapping[str, str | None]:
         """Give the root of the web interface of each master, by the name that claims carry."""
 
+    def disabled_masters(self) -> Sequence[str]:
+        """List the masters that are not enabled, by the name that claims carry."""
+
     def master_roles(self) -> Mapping[str, str | None]:
         """Give the role of each master, by the name that claims carry; nothing if none is known."""
 

@@ -100,12 +100,16 @@ class Token:
 
 @attrs.frozen
 class DocumentState:
-    """How a document of the directory is; ``age`` is in seconds, None where it was never good."""
+    """How a document of the directory is; ``age`` is in seconds, None where it was never good.
+
+    ``warnings`` name the entries of it that are not used as they are, and why.
+    """
 
     name: str
     age: float | None
     last_error: str | None = None
     last_error_at: float | None = None
+    warnings: Sequence[str] = ()
 
 
 @attrs.frozen

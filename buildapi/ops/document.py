@@ -21,6 +21,9 @@ RECENT_SECONDS = 60
 
 JOBS_SHOWN = 20
 
+WARNINGS_TOLD, WARNINGS_LISTED = 3, 100
+"""Warnings of a document: in the words of its part, and in its list."""
+
 
 @attrs.frozen
 class Unread:
@@ -68,13 +71,14 @@ class Seen:
     requests: int
     connections: int
     reload: Reload | None = None
+    masters_disabled: Sequence[str] = ()
 
 
 def document(seen: Seen) -> dict[str, Any]:
     """Shape the whole document."""
     processes = _processes(seen)
     agents = [p for p in processes if "agent" in p["roles"]]
-    masters = _masters(seen.masters_known, agents)
+    masters = _masters(seen, agents)
     found: dict[str, Any] = {
         "ready": not seen.reasons,
         "reasons": list(seen.reasons),
@@ -160,13 +164,18 @@ def _process(beat: Beat, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _masters(known: int, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Join what live agents say: a master that one of them does not reach is unreachable."""
+def _masters(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what live agents say: a master that one of them does not reach is unreachable.
+
+    One that is disabled is not: an agent may have asked it before the masters file said so.
+    """
+    known, disabled = seen.masters_known, sorted(seen.masters_disabled)
     asking = [a for a in agents if a["live"] and a["masters"] is not None]
     asked = max((a["masters"] for a in asking), default=0)
-    silent = sorted({name for a in asking for name in a["unreachable"] or ()})
+    silent = sorted({n for a in asking for n in a["unreachable"] or ()} - {*disabled})
     share = round(1 - min(len(silent), asked) / asked, 4) if asked else None
-    return {"known": known, "asked": asked, "unreachable": silent, "share": share}
+    numbers = {"known": known, "asked": asked, "unreachable": silent, "share": share}
+    return numbers | {"disabled": disabled}
 
 
 # --- broker and databases
@@ -204,7 +213,7 @@ def _replica(lag: Lag | Unread | None) -> dict[str, Any]:
 
 
 def _document(state: DocumentState) -> dict[str, Any]:
-    return attrs.asdict(state)
+    return attrs.asdict(state) | {"warnings": list(state.warnings[:WARNINGS_LISTED])}
 
 
 # --- jobs and the farm
@@ -302,6 +311,9 @@ def _database_part(pool: PoolState, now: int) -> dict[str, Any]:
 def _document_part(state: DocumentState) -> dict[str, Any]:
     ok = state.age is not None and state.last_error is None
     read = "never read" if state.age is None else f"read {int(state.age)} s ago"
+    read = "; ".join([read, *state.warnings[:WARNINGS_TOLD]])
+    more = len(state.warnings) - WARNINGS_TOLD
+    read += f"; and {more} more" if more > 0 else ""
     return _part(f"directory {state.name}", ok, read, state.last_error, state.last_error_at)
 
 
@@ -319,6 +331,7 @@ def _masters_part(seen: Seen, masters: Mapping[str, Any]) -> dict[str, Any]:
         return _part("masters", False, f"what agents reach is not known: {seen.processes.error}")
     silent = masters["unreachable"]
     detail = f"{masters['known']} known, {masters['asked']} asked"
+    detail += f", {len(masters['disabled'])} disabled" if masters["disabled"] else ""
     detail += f", no answer from {', '.join(silent)}" if silent else ""
     return _part("masters", bool(masters["known"]) and not silent, detail)
 

@@ -74,7 +74,7 @@ def _databases(metrics: Metrics, found: Mapping[str, Any]) -> None:
 
 def _masters(metrics: Metrics, found: Mapping[str, Any]) -> None:
     masters = found["masters"]
-    states = {"known": masters["known"]}
+    states = {"known": masters["known"], "disabled": len(masters["disabled"])}
     if found["agents_error"] is None:
         states |= {"asked": masters["asked"], "unreachable": len(masters["unreachable"])}
     metrics.replace("buildapi_masters", states)

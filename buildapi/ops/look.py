@@ -39,8 +39,9 @@ class FarmLook:
             lambda builder: of.get(builder) or UNKNOWN,
             int(self._now()),
         )
+        silent = [name for name in found.silent if name not in self._directory.disabled_masters()]
         known = None if pools is None else sorted({pool or UNKNOWN for pool in pools.values()})
-        return attrs.evolve(found, known_pools=known)
+        return attrs.evolve(found, known_pools=known, silent=silent)
 
     def _pools(self) -> Mapping[str, str | None] | None:
         """Give the pool of each builder; None where the directory does not tell."""

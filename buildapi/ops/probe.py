@@ -96,7 +96,9 @@ class MasterProbe(Service):
         before = earlier.silent if earlier else {}
         for name in seen.silent.keys() - before.keys():
             self._log.warn("master {name} is silent: {why}", name=name, why=seen.silent[name])
+        asked = self._urls()
         for name in before.keys() - seen.silent.keys():
-            self._log.info("master {name} answers again", name=name)
+            words = "answers again" if name in asked else "is not asked any more"
+            self._log.info("master {name} {words}", name=name, words=words)
         if seen != earlier:
             self._changed()

@@ -105,6 +105,7 @@ class Board:
             lag=lag,
             documents=self.documents(),
             masters_known=len(self.directory.master_urls()),
+            masters_disabled=self.directory.disabled_masters(),
             processes=processes,
             beat_seconds=self.beat_seconds,
             jobs=jobs,

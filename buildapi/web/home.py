@@ -69,7 +69,9 @@ class Home:
     def _masters(self, farm: Glance | None) -> Sequence[Health]:
         known, ages = len(self._directory.master_urls()), self._directory.ages()
         silent = farm.silent if farm else ()
-        said = f"{known} known" + (f", silent: {', '.join(silent)}" if silent else "")
+        disabled = len(self._directory.disabled_masters())
+        said = f"{known} known" + (f", {disabled} disabled" if disabled else "")
+        said += f", silent: {', '.join(silent)}" if silent else ""
         old = [name for name, age in ages.items() if age is None]
         read = ", ".join(f"{n} {int(a)} s ago" for n, a in ages.items() if a is not None)
         return [

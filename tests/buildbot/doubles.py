@@ -148,6 +148,7 @@ class MasterDouble:
     asked: Asked
     crowd: Crowd
     port: Any
+    enabled: bool = True
     number: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -155,7 +156,7 @@ class MasterDouble:
 
     @property
     def entry(self) -> Master:
-        return Master(self.name, "127.0.0.1", self.number, None, None)
+        return Master(self.name, "127.0.0.1", self.number, None, None, enabled=self.enabled)
 
     @property
     def posts(self) -> list[str]:

@@ -140,6 +140,15 @@ async def test_a_master_that_takes_no_changes_is_told(case: Case) -> None:
 
 
 @twisted_test()
+async def test_a_master_that_was_disabled_meanwhile_is_sent_nothing(case: Case) -> None:
+    case.directory[MASTER_A] = attrs.evolve(case.directory[MASTER_A], enabled=False)
+    item = await case.send()
+    assert item.state == "failed"
+    assert item.detail == f"not sent: master {MASTER_A} is disabled in the masters file"
+    assert case.ids() == []
+
+
+@twisted_test()
 async def test_a_refusal_is_told_at_once(case: Case) -> None:
     item = await case.send(login=ChangeLogin("change", "wrong"), verify=30)
     assert (item.state, item.master) == ("failed", MASTER_A)

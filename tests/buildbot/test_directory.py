@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from twisted.internet.task import Clock
 from buildapi.buildbot.directory import (
     DirectoryService,
     Master,
-    NotADirectoryFile,
-    Source,
     parse_branches,
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.documents import NotADirectoryFile, Parse, Parsed, Source, parsed
 from buildapi.buildbot.fetch import Fetcher, FetchError
 from buildapi.buildbot.sources import reader
 from buildapi.errors import Unavailable
@@ -77,6 +76,11 @@ class Document:
         return self.now if isinstance(self.now, bytes) else json.dumps(self.now).encode()
 
 
+async def here(function: Callable[..., Any], *args: Any) -> Any:
+    """Stand for a thread: a clock waits for none."""
+    return function(*args)
+
+
 @attrs.define
 class Desk:
     """A directory on a clock."""
@@ -86,18 +90,23 @@ class Desk:
     branches: Document = attrs.field(factory=lambda: Document(BRANCHES))
     masters: Document = attrs.field(factory=lambda: Document(MASTERS))
     builders: Document = attrs.field(factory=lambda: Document(BUILDERS))
+    allow_empty: Collection[str] = ()
     service: DirectoryService = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.service = DirectoryService(
             self.clock,
-            Source("branches", self.branches.read, parse_branches, self.folder / "b.json"),
-            Source("masters", self.masters.read, parse_masters, self.folder / "m.json"),
-            Source("builders", self.builders.read, parse_builders, self.folder / "bs.json"),
+            self.source("branches", self.branches, parse_branches, "b.json"),
+            self.source("masters", self.masters, parse_masters, "m.json"),
+            self.source("builders", self.builders, parse_builders, "bs.json"),
             refresh_seconds=REFRESH,
             stored_names={"cedar": ["old-cedar"]},
             now=self.clock.seconds,
         )
+
+    def source(self, name: str, document: Document, parse: Parse, kept: str) -> Source:
+        empty = name in self.allow_empty
+        return Source(name, document.read, parse, self.folder / kept, empty, here)
 
 
 @pytest.fixture
@@ -109,7 +118,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_masters_are_known_by_the_name_they_have_in_the_database() -> None:
-    masters = parse_masters(MASTERS)
+    masters = parse_masters(MASTERS).value
     assert masters == {
         "a:/b": Master("a:/b", "a.example.org", 8010, 9010, None),
         "s:/b": Master("s:/b", "s.example.org", None, 9010, "scheduler", "s"),
@@ -119,7 +128,7 @@ def test_masters_are_known_by_the_name_they_have_in_the_database() -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "8010", True, None, 80.0])
 def test_what_is_no_port_is_none(port: object) -> None:
-    (master,) = parse_masters([{"db_name": "a", "hostname": "h", "http_port": port}]).values()
+    (master,) = parse_masters([{"db_name": "a", "hostname": "h", "http_port": port}]).value.values()
     assert master.http_port is None
 
 
@@ -127,16 +136,16 @@ def test_what_is_no_port_is_none(port: object) -> None:
     "entry", [{}, {"db_name": "a"}, {"hostname": "h"}, "x", None, {"db_name": 5, "hostname": "h"}]
 )
 def test_entries_nothing_can_be_asked_of_are_passed_over(entry: object) -> None:
-    assert list(parse_masters([entry, *MASTERS])) == ["a:/b", "s:/b"]
+    assert list(parse_masters([entry, *MASTERS]).value) == ["a:/b", "s:/b"]
 
 
 @pytest.mark.parametrize(
     "document",
-    [{}, [], None, 5, "x", {"try": "https://x"}, {"a": {}, "b": None}, {"a": {"repo": "http://["}}],
+    [{}, [], None, 5, "x", {"try": "https://x"}, {"b": None}, {"a": {"repo": "http://["}}],
 )
 def test_what_is_no_branches_file_is_refused(document: object) -> None:
     with pytest.raises(NotADirectoryFile):
-        parse_branches(document)
+        parsed(json.dumps(document).encode(), parse_branches, "branches", allow_empty=False)
 
 
 @pytest.mark.parametrize("document", [{}, None, 5, "x"])
@@ -155,24 +164,29 @@ def test_any_document_is_taken_or_refused(document: object) -> None:
     ]
     for parse, kind in kinds:
         with contextlib.suppress(NotADirectoryFile):
-            assert isinstance(parse(document), kind)
+            found: Parsed[Any] = parse(document)
+            assert isinstance(found.value, kind)
+            assert len(getattr(found.value, "by_name", found.value)) >= found.usable
+            for warning in found.warnings:
+                assert warning.encode()
 
 
 def test_branches_may_be_a_list_of_objects_that_name_themselves() -> None:
     listed = [{"name": name, **entry} for name, entry in BRANCHES.items()]
-    found = parse_branches(listed)
+    found = parse_branches(listed).value
     assert list(found) == list(BRANCHES)
     assert Branches.from_definitions(found).by_name["try"].path == "try"
 
 
 @pytest.mark.parametrize("entry", [{}, {"name": 5}, "try", None, ["name"]])
-def test_a_list_in_which_one_has_no_name_is_refused(entry: object) -> None:
-    with pytest.raises(NotADirectoryFile, match="must have a name"):
-        parse_branches([{"name": "try"}, entry])
+def test_an_entry_of_a_list_that_has_no_name_is_left_out_alone(entry: object) -> None:
+    found = parse_branches([{"name": "try"}, entry])
+    assert list(found.value) == ["try"]
+    assert found.warnings == ["entry 2 is left out: it has no name"]
 
 
 def test_builders_are_known_with_what_is_said_of_each() -> None:
-    found = parse_builders(BUILDERS)
+    found = parse_builders(BUILDERS).value
     assert list(found.by_name.values()) == [
         Builder("Linux cedar build", "cedar", "projects/cedar", "p1"),
         Builder("Linux try build", "try"),
@@ -187,7 +201,7 @@ def test_builders_are_known_with_what_is_said_of_each() -> None:
     "entry", [None, 5, "x", [], {}, {"properties": []}, {"properties": {"branch": 5}}]
 )
 def test_a_builder_of_which_nothing_can_be_read_is_known_by_its_name(entry: object) -> None:
-    assert parse_builders({"builders": {"a": entry}}).by_name == {"a": Builder("a")}
+    assert parse_builders({"builders": {"a": entry}}).value.by_name == {"a": Builder("a")}
 
 
 @pytest.mark.parametrize("document", [{}, [], None, 5, "x", {"builders": []}, {"a": {}}])
@@ -336,7 +350,7 @@ def test_a_restart_begins_with_what_was_kept(desk: Desk, tmp_path: Path) -> None
     again.service.startService()
     assert list(again.service.branches().by_name) == ["try", "cedar"]
     assert list(again.service.masters()) == ["a:/b", "s:/b"]
-    assert again.service.builders() == parse_builders(BUILDERS)
+    assert again.service.builders() == parse_builders(BUILDERS).value
     assert again.service.ages() == {"branches": 100, "masters": 100, "builders": 100}
     again.service.stopService()
 
@@ -419,4 +433,19 @@ async def test_a_document_is_read_from_a_file(fetcher: Fetcher, tmp_path: Path) 
 
 @twisted_test()
 async def test_no_location_is_an_empty_list(fetcher: Fetcher) -> None:
-    assert parse_masters(json.loads(await reader(None, fetcher, 2)())) == {}
+    assert parse_masters(json.loads(await reader(None, fetcher, 2)())).value == {}
+
+
+# --- masters that are disabled ----------------------------------------------------------------
+
+
+def test_a_master_that_the_file_disables_is_known_and_not_asked_how_it_is(desk: Desk) -> None:
+    """What it claimed is still stopped there, so it stays among the masters, with its links."""
+    off = MASTERS[0] | {"db_name": "off:/b", "enabled": False}
+    desk.masters.now = [*MASTERS, off, MASTERS[0] | {"db_name": "on:/b", "enabled": True}]
+    desk.service.startService()
+    assert desk.service.disabled_masters() == ["off:/b"]
+    assert list(desk.service.probed_urls()) == ["a:/b", "s:/b", "on:/b"]
+    assert desk.service.masters()["off:/b"].url == "http://a.example.org:8010/"
+    assert "off:/b" in desk.service.master_urls()
+    desk.service.stopService()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -368,3 +369,12 @@ async def test_without_a_master_that_schedules_none_takes_changes() -> None:
     for wanted in ("", "None"):
         papers = Papers(DEFINITIONS, None, (unnamed,))
         assert (await branch_facts(papers=papers, change_master=wanted)).change_master is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [("", "second:/b"), ("first", None), ("second", "second:/b")]
+)
+@twisted_test()
+async def test_a_master_that_is_disabled_takes_no_changes(wanted: str, found: str | None) -> None:
+    papers = Papers(DEFINITIONS, None, (attrs.evolve(FIRST, enabled=False), SECOND))
+    assert (await branch_facts(papers=papers, change_master=wanted)).change_master == found

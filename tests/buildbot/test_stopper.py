@@ -336,6 +336,26 @@ async def test_after_a_double_claim_the_build_is_found_on_the_other_master(case:
     assert (claiming.posts, len(other.posts), hung.posts) == ([], 1, [])
 
 
+@pytest.mark.parametrize("name", [MASTER_A, MASTER_B])
+@twisted_test()
+async def test_a_build_is_stopped_on_a_master_that_the_masters_file_disables(
+    case: Case, name: str
+) -> None:
+    """It runs what it claimed before, also after a double claim."""
+    if name != MASTER_A:
+        case.knowing(redirect(BACK), start=T0 + 500)
+
+    def stop(request: Any) -> Any:
+        case.seed.end(case.build)
+        return redirect(BACK)(request)
+
+    disabled = case.knowing(stop, name)
+    disabled.enabled = False
+    item = await case.stop()
+    assert (item.state, item.master) == ("done", name)
+    assert len(disabled.posts) == 1
+
+
 @twisted_test()
 async def test_a_build_ended_on_another_master_is_not_stopped_there(case: Case) -> None:
     case.knowing(redirect(BACK), start=T0 + 500)

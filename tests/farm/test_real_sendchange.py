@@ -286,7 +286,7 @@ async def test_a_change_is_sent_once_for_a_job(
 ) -> None:
     from twisted.internet import reactor
 
-    masters = parse_masters(json.loads(farm.masters_json()))
+    masters = parse_masters(json.loads(farm.masters_json())).value
     login = ChangeLogin("change", "changepw")
     sender = ChangeSender(reactor, db, lambda: masters, login, 5, 5)
     step = SendChange(master.claimed_by_name, "try", "once", None)

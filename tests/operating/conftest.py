@@ -23,6 +23,9 @@ OLD_TABLE = """CREATE TABLE jobrequests (id INTEGER NOT NULL AUTO_INCREMENT PRIM
  ENGINE={engine} DEFAULT CHARSET=latin1"""
 """As an installation of the Pylons program has it."""
 
+MASTERS = [{"db_name": "off:/x", "hostname": "127.0.0.1", "http_port": 1, "enabled": False}]
+"""A master that nobody asks."""
+
 BRANCHES = {"mozilla-central": {"repo": "https://hg.example.org/mozilla-central"}}
 
 
@@ -54,7 +57,7 @@ def place(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         server: MariaDB = request.getfixturevalue("mariadb")
         urls = {name: server.database(name) for name in ("jobs", "scheduler", "status")}
     (tmp_path / "branches.json").write_text(json.dumps(BRANCHES))
-    (tmp_path / "masters.json").write_text("[]")
+    (tmp_path / "masters.json").write_text(json.dumps(MASTERS))
     place = Place(tmp_path, urls)
     place.configure()
     return place

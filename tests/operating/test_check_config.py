@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,43 @@ def test_each_thing_that_is_wrong_has_a_line(place: Place) -> None:
     }
     assert "FAILED: master b:/x: no answer within 1 s" in lines
     assert any(line.startswith("ok: masters: ") for line in lines)
+
+
+BRANCHES: dict[str, Any] = {"try": {}, "jobs": {}, "bad": {"repo": 5}}
+MASTERS = [
+    {"db_name": "off:/x", "hostname": "127.0.0.1", "http_port": 1, "enabled": False, "name": "off"},
+    {"name": "no name"},
+]
+WARNED = [
+    'warning: branches: branch "bad" is left out: repo is not a text',
+    "warning: branches: branch 'jobs' is hidden: GET /self-serve/{branch} does not reach it,"
+    " /self-serve/jobs takes its place",
+    'warning: masters: master "no name" is left out: it has no db_name',
+    "warning: masters: [changes] master is 'off', which is disabled: it takes no changes",
+]
+
+
+@pytest.mark.parametrize("options", [(), ("--connect",)], ids=str)
+def test_entries_left_out_and_branches_that_routes_hide_are_told(
+    place: Place, options: tuple[str, ...]
+) -> None:
+    """Where a master is disabled, nobody asks it."""
+    (place.folder / "branches.json").write_text(json.dumps(BRANCHES))
+    (place.folder / "masters.json").write_text(json.dumps(MASTERS))
+    place.configure(changes={"master": "off"})
+    lines = place.run("check-config", *options).out.decode().splitlines()
+    assert [line for line in lines if line.startswith("warning: ")] == WARNED
+    assert not any("master off" in line for line in lines if line.startswith(("ok", "FAILED")))
+
+
+@pytest.mark.parametrize("allowed", [[], ["masters"]])
+def test_an_empty_masters_file_is_told(place: Place, allowed: list[str]) -> None:
+    (place.folder / "masters.json").write_text("[]")
+    farm = {"branches": "branches.json", "masters": "masters.json", "allow_empty": allowed}
+    place.configure(directory=farm)
+    lines = place.run("check-config", "--connect").out.decode().splitlines()
+    (line,) = [line for line in lines if ": masters: " in line]
+    assert line.startswith("ok: masters: " if allowed else "FAILED: masters: no usable entry")
 
 
 def test_of_an_agent_only_what_it_uses_is_tried(place: Place) -> None:

@@ -235,13 +235,37 @@ def test_a_master_that_one_live_agent_does_not_reach_is_unreachable() -> None:
     two = attrs.evolve(AGENT, instance="c", masters=5, unreachable=["m2"])
     gone = attrs.evolve(AGENT, instance="d", unreachable=["m3"], beat_at=NOW - 1000)
     found = told(processes=[one, two, gone])
-    assert found["masters"] == {"known": 5, "asked": 5, "unreachable": ["m1", "m2"], "share": 0.6}
+    masters = {"known": 5, "asked": 5, "unreachable": ["m1", "m2"], "share": 0.6, "disabled": []}
+    assert found["masters"] == masters
     assert part(found, "masters")["detail"] == "5 known, 5 asked, no answer from m1, m2"
 
 
 def test_without_an_agent_that_asks_nothing_is_known_of_masters() -> None:
     found = told(processes=[attrs.evolve(AGENT, masters=None, unreachable=None)])
-    assert found["masters"] == {"known": 5, "asked": 0, "unreachable": [], "share": None}
+    masters = {"known": 5, "asked": 0, "unreachable": [], "share": None, "disabled": []}
+    assert found["masters"] == masters
+
+
+def test_a_master_that_the_masters_file_disables_is_told_and_alarms_nobody() -> None:
+    """An agent may have asked it in vain just before the file said so."""
+    found = told(
+        processes=[ME, attrs.evolve(AGENT, masters=4, unreachable=["off"])],
+        masters_disabled=["off"],
+    )
+    assert found["masters"]["unreachable"] == []
+    assert found["masters"]["disabled"] == ["off"]
+    assert found["masters"]["share"] == 1
+    assert part(found, "masters")["ok"]
+    assert part(found, "masters")["detail"] == "5 known, 4 asked, 1 disabled"
+
+
+def test_entries_that_are_left_out_of_a_document_are_told() -> None:
+    some = [f"branch {n} is left out: no" for n in range(150)]
+    found = told(documents=[DocumentState("branches", 7, warnings=some)])
+    assert part(found, "directory branches")["detail"] == (
+        "read 7 s ago; " + "; ".join(some[:3]) + "; and 147 more"
+    )
+    assert found["directory"][0]["warnings"] == some[:100]
 
 
 def test_job_requests_that_wait() -> None:

@@ -103,3 +103,19 @@ def test_a_directory_without_masters_is_no_error(
     clock.advance(FIRST_SECONDS)
     probe.stopService()
     assert probe.seen == Reached(0, {})
+
+
+def test_a_master_that_is_disabled_is_asked_no_more_and_not_said_to_answer(
+    probe: MasterProbe, net: Net, clock: Clock, log: list[str]
+) -> None:
+    net.silent["http://b/"] = "no answer"
+    probe.startService()
+    clock.advance(FIRST_SECONDS)
+    del net.urls["b:/m"]
+    clock.advance(60)
+    assert probe.seen == Reached(1, {})
+    assert [line for line in log if "b:/m" in line] == [
+        "master b:/m is silent: no answer",
+        "master b:/m is not asked any more",
+    ]
+    probe.stopService()

@@ -47,10 +47,10 @@ class RecordedDirectory(MemoryDirectory):
     )
 
     def builders(self) -> Builders | None:
-        return parse_builders(load("directory/allthethings.json"))
+        return parse_builders(load("directory/allthethings.json")).value
 
     def master_roles(self) -> Mapping[str, str | None]:
-        found = parse_masters(load("directory/production-masters.json"))
+        found = parse_masters(load("directory/production-masters.json")).value
         return {name: master.role for name, master in found.items()}
 
 

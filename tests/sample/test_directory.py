@@ -11,14 +11,14 @@ DOCUMENT = builders_document(DEFAULT_BRANCHES)
 
 
 def test_the_builders_file_can_be_read_and_has_all_builders_but_the_idle_ones() -> None:
-    read = parse_builders(DOCUMENT)
+    read = parse_builders(DOCUMENT).value
     idle = {b.name for b in IDLE}
     assert set(read.by_name) == {b.name for b in builders(DEFAULT_BRANCHES)} - idle
 
 
 def test_each_branch_has_its_builders() -> None:
-    read = parse_builders(DOCUMENT)
-    table = Branches.from_definitions(parse_branches(branches_document(DEFAULT_BRANCHES)))
+    read = parse_builders(DOCUMENT).value
+    table = Branches.from_definitions(parse_branches(branches_document(DEFAULT_BRANCHES)).value)
     for name in DEFAULT_BRANCHES:
         listed = set(read.of(table.by_name[name]))
         assert listed == {b.name for b in builders([name]) if b.branch == name}
@@ -58,7 +58,7 @@ def test_short_names_are_distinct() -> None:
 
 
 def test_the_first_master_takes_changes_and_no_other() -> None:
-    masters = parse_masters(masters_document((1, 2, 3, 4), 5))
+    masters = parse_masters(masters_document((1, 2, 3, 4), 5)).value
     taking = [(m.role, m.name, m.pb_port) for m in masters.values() if m.pb_port is not None]
     assert taking == [("scheduler", "bm00-scheduler", 5)]
     assert [m.http_port for m in masters.values()] == [1, 2, 3, 4]
@@ -66,5 +66,5 @@ def test_the_first_master_takes_changes_and_no_other() -> None:
 
 
 def test_a_port_of_0_stands_for_none() -> None:
-    masters = parse_masters(masters_document((1, 2, 3, 4), 0))
+    masters = parse_masters(masters_document((1, 2, 3, 4), 0)).value
     assert {m.pb_port for m in masters.values()} == {None}

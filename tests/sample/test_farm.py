@@ -101,10 +101,10 @@ async def test_the_files_name_branches_and_masters_that_listen(tmp_path: Path) -
 
     async with running(tmp_path) as farm:
         await farm.when_ready()
-        branches = parse_branches(document(tmp_path, "branches.json"))
+        branches = parse_branches(document(tmp_path, "branches.json")).value
         assert set(branches) == set(SMALL.branches)
         assert branches["mozilla-inbound"]["repo"].endswith("/integration/mozilla-inbound")
-        masters = parse_masters(document(tmp_path, "masters.json"))
+        masters = parse_masters(document(tmp_path, "masters.json")).value
         assert set(masters) == {m.db_name for m in MASTERS}
         for entry in document(tmp_path, "masters.json"):
             url = f"http://{entry['hostname']}:{entry['http_port']}/json/project"
@@ -144,7 +144,7 @@ async def test_people_push_while_it_runs(tmp_path: Path) -> None:
 async def test_a_change_sent_to_the_scheduler_is_built(tmp_path: Path) -> None:
     async with running(tmp_path) as farm:
         await farm.when_ready()
-        masters = parse_masters(document(tmp_path, "masters.json")).values()
+        masters = parse_masters(document(tmp_path, "masters.json")).value.values()
         [port] = [m.pb_port for m in masters if m.role == "scheduler" and m.pb_port]
         await send(port, change(revision="feedbeef"))
         done = (
@@ -176,7 +176,7 @@ async def test_a_folder_of_before_there_was_a_scheduler_goes_on(tmp_path: Path) 
     async with running(tmp_path) as farm:
         await farm.when_ready()
         assert len(document(tmp_path, "masters.json")) == len(MASTERS)
-        assert set(parse_builders(document(tmp_path, "builders.json")).by_name)
+        assert set(parse_builders(document(tmp_path, "builders.json")).value.by_name)
         await until(lambda: look(tmp_path, LEFT) == 0, 10)
 
 

@@ -112,6 +112,7 @@ class MemoryDirectory:
     missing: str | None = None
     listed: Sequence[str] | None = ("Linux try build", "Linux try talos/tp5")
     age: float | None = 12.9
+    disabled: Sequence[str] = ()
 
     def branches(self) -> Branches:
         self._read()
@@ -123,6 +124,9 @@ class MemoryDirectory:
 
     def master_urls(self) -> Mapping[str, str | None]:
         return {"m1": "http://m1.example.org:8101/", "m2": None}
+
+    def disabled_masters(self) -> Sequence[str]:
+        return self.disabled
 
     def master_roles(self) -> Mapping[str, str | None]:
         return {"m1": "build", "m2": "tests"}

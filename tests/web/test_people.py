@@ -30,6 +30,16 @@ async def test_the_first_page_tells_how_the_farm_is(served: Served) -> None:
 
 
 @twisted_test()
+async def test_a_master_that_is_disabled_alarms_nobody_on_the_first_page(served: Served) -> None:
+    """It may still hold builds that it claimed before."""
+    served.directory.disabled = ["m1"]
+    told = (await served.ask("GET", "/", JSON)).json
+    assert told["farm"]["silent"] == []
+    (masters,) = [part for part in told["health"] if part["name"] == "masters"]
+    assert (masters["ok"], masters["detail"]) == (True, "2 known, 1 disabled")
+
+
+@twisted_test()
 async def test_what_cannot_be_read_takes_nothing_else_away(serve: Serve) -> None:
     served = serve(cache_seconds=0)
     served.farm.failing.error = database_down()

@@ -74,6 +74,8 @@ class ChangeSender:
         master = self._directory().get(step.master)
         if master is None:
             raise ChangeError(f"no master {step.master} in the directory")
+        if not master.enabled:
+            raise ChangeError(f"master {step.master} is disabled in the masters file")
         if master.pb_port is None:
             raise ChangeError(f"master {step.master} takes no changes: it has no pb_port")
         change = PBChange(

@@ -131,9 +131,11 @@ class Observer:
         )
 
     def _taker_of_changes(self) -> str | None:
+        """Name the master that takes changes; one that is disabled takes none."""
         wanted = self._change_master
         for master in self._documents.masters().values():
             named = wanted in (master.name, master.db_name) if wanted else False
-            if named or (not wanted and master.role == CHANGE_ROLE and master.pb_port):
+            fits = named or (not wanted and master.role == CHANGE_ROLE and master.pb_port)
+            if fits and master.enabled:
                 return master.db_name
         return None

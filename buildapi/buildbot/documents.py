@@ -1,0 +1,196 @@
+"""One document of the directory: read, parsed off the reactor, the last good one kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import attrs
+from twisted.internet import defer
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from buildapi.model.ops import DocumentState
+
+T = TypeVar("T")
+
+log = Logger()
+
+
+class NotADirectoryFile(Exception):
+    """Say why a document is not a branches, masters or builders file."""
+
+
+@attrs.frozen
+class Parsed(Generic[T]):
+    """The value of a document, the number of its usable entries, and warnings about the others."""
+
+    value: T
+    usable: int
+    warnings: Sequence[str] = ()
+
+
+Parse = Callable[[Any], Parsed[Any]]
+Read = Callable[[], Awaitable[bytes]]
+
+
+InThread = Callable[..., Awaitable[Any]]
+"""Calls a function with arguments in a thread."""
+
+
+def decode(data: bytes) -> Any:
+    """Decode JSON so that other threads run meanwhile; :raises ValueError: it is none.
+
+    The decoder of the standard library is one call into C that keeps the interpreter to itself
+    until it is done: 0.4 s for 18 MB, in whatever thread.  A hook in Python lets others in at
+    each object, as the interpreter changes threads only between instructions of its own.
+    """
+    return json.loads(data, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(pairs)
+
+
+def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> Parsed[Any]:
+    """Decode and parse a document.
+
+    :raises NotADirectoryFile: it is something else, or nothing in it can be used.
+    """
+    found = parse(decode(data))
+    if not found.usable and not allow_empty:
+        raise NotADirectoryFile("; ".join([_empty(name), *found.warnings[:WORDED_MOST]]))
+    return found
+
+
+WORDED_MOST = 3
+"""Warnings that the error of an empty document repeats."""
+
+
+def _empty(name: str) -> str:
+    return f"no usable entry: refused unless [directory] allow_empty names {name!r}"
+
+
+@attrs.frozen
+class _Taken:
+    """What a thread made of the bytes of a document; ``found`` is None where they are as before."""
+
+    digest: bytes
+    found: Parsed[Any] | None
+    not_kept: str | None
+
+
+@attrs.define
+class Source:
+    """One document: where it comes from, what it was when last good, and when that was.
+
+    A document without usable entries never replaces a good one, unless ``allow_empty``.
+    ``remarks`` lists what else is to be said of a value; ``in_thread`` calls what takes long.
+    """
+
+    name: str
+    read: Read
+    parse: Parse
+    kept: Path
+    allow_empty: bool = False
+    in_thread: InThread = deferToThread
+    remarks: Callable[[Any], Sequence[str]] = lambda _: ()
+    good: Any = None
+    good_at: float | None = None
+    last_error: str | None = None
+    last_error_at: float | None = None
+    warnings: Sequence[str] = ()
+    _digest: bytes = b""
+
+    async def refresh(self, now: float) -> bool:
+        """Read it anew; on failure keep what is there, log why and return False."""
+        try:
+            taken = await self.in_thread(self._take, await self.read())
+        except defer.CancelledError:
+            raise
+        except Exception as e:
+            self.last_error, self.last_error_at = f"{type(e).__name__}: {e}", now
+            log.warn(
+                "directory: {name} not refreshed, the last good one stays: {error}",
+                name=self.name,
+                error=self.last_error,
+            )
+            return False
+        self.good_at, self.last_error, self.last_error_at = now, None, None
+        if taken.found is not None:
+            self._adopt(taken.found, taken.digest)
+        if taken.not_kept is not None:
+            log.warn("directory: cannot keep {path}: {error}", path=self.kept, error=taken.not_kept)
+        return True
+
+    def state(self, now: float) -> DocumentState:
+        """Return its age in seconds at a time, its last error and its warnings."""
+        age = None if self.good_at is None else max(0.0, now - self.good_at)
+        return DocumentState(
+            self.name, age, self.last_error, self.last_error_at, tuple(self.warnings)
+        )
+
+    async def recall(self) -> None:
+        """Start with what an earlier process kept, if anything."""
+        try:
+            stored = self.kept.stat()
+            found, digest = await self.in_thread(self._recalled)
+        except FileNotFoundError:
+            return
+        except defer.CancelledError:
+            raise
+        except Exception as e:
+            log.warn("directory: {path} is of no use: {error}", path=str(self.kept), error=str(e))
+            return
+        self._adopt(found, digest)
+        self.good_at = stored.st_mtime
+
+    def _adopt(self, found: Parsed[Any], digest: bytes) -> None:
+        """Use a value from now on; log warnings that are new."""
+        before = set(self.warnings)
+        self.good, self._digest = found.value, digest
+        self.warnings = (*found.warnings, *self.remarks(found.value))
+        for warning in self.warnings:
+            if warning not in before:
+                log.warn("directory: {name}: {warning}", name=self.name, warning=warning)
+
+    # --- in a thread
+
+    def _take(self, data: bytes) -> _Taken:
+        """Parse and keep what is new; the age of the kept file is that of the last good read."""
+        digest = _digest_of(data)
+        if digest == self._digest:
+            return _Taken(digest, None, self._kept_again())
+        found = parsed(data, self.parse, self.name, allow_empty=self.allow_empty)
+        return _Taken(digest, found, self._keep(data))
+
+    def _recalled(self) -> tuple[Parsed[Any], bytes]:
+        data = self.kept.read_bytes()
+        found = parsed(data, self.parse, self.name, allow_empty=self.allow_empty)
+        return found, _digest_of(data)
+
+    def _kept_again(self) -> str | None:
+        try:
+            os.utime(self.kept)
+        except OSError as e:
+            return str(e)
+        return None
+
+    def _keep(self, data: bytes) -> str | None:
+        """Keep the bytes for the next process; return why that fails."""
+        new = self.kept.with_name(self.kept.name + ".new")
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(data)
+            os.replace(new, self.kept)
+        except OSError as e:
+            return str(e)
+        return None
+
+
+def _digest_of(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()

@@ -1,0 +1,48 @@
+"""Which branches cannot be reached under their name, as other routes have it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from buildapi.web.routes import Route, rule_of
+from buildapi.web.segment import SLASH, Segment
+
+BRANCH = "{branch}"
+SAMPLE = "1"
+"""What stands for each other part of a path: a number fits wherever an id is needed."""
+
+_OTHER = re.compile(r"\{(?!branch\})[^}]*\}")
+
+
+class Shadows:
+    """Find the branches that a table of routes hides, by the router that serves the table."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._of_branch = [route for route in routes if BRANCH in route.path]
+        rules = [Rule(rule_of(r.path), methods=[r.method], endpoint=r) for r in routes]
+        self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
+
+    def warnings(self, names: Iterable[str]) -> Sequence[str]:
+        """Word for each branch that is hidden by which route."""
+        router = self._map.bind("localhost")
+        found = []
+        for name in names:
+            for route in self._of_branch:
+                path = _OTHER.sub(SAMPLE, route.path).replace(BRANCH, name.replace("/", SLASH))
+                try:
+                    met, values = router.match(path, route.method)
+                except HTTPException:
+                    found.append(_hidden(name, route, "no path leads to it"))
+                    break
+                if met is not route or values["branch"] != name:
+                    found.append(_hidden(name, route, f"{met.path} takes its place"))
+                    break
+        return found
+
+
+def _hidden(name: str, route: Route, why: str) -> str:
+    return f"branch {name!r} is hidden: {route.method} {route.path} does not reach it, {why}"
