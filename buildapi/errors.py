@@ -1,5 +1,7 @@
 """Errors that know which HTTP status they deserve."""
 
+from buildapi.model.outcome import Item
+
 
 class BuildAPIError(Exception):
     """Refuse a request with a text meant for its sender.
@@ -76,6 +78,17 @@ class Unavailable(BuildAPIError):
 
     status, code = 503, "unavailable"
     retry_after = 5
+
+
+class Unconfirmed(Unavailable):
+    """Report that something was asked for, and that nobody can tell yet what came of it.
+
+    ``item`` says so in the progress of the job.
+    """
+
+    def __init__(self, msg: str, item: Item) -> None:
+        super().__init__(msg)
+        self.item = item
 
 
 class BrokerUnavailable(Unavailable):

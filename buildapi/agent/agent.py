@@ -19,6 +19,7 @@ from buildapi.agent.patience import Patience
 from buildapi.agent.performer import Performer
 from buildapi.errors import Unavailable
 from buildapi.interfaces import Broker, Farm, JobStore, Trail
+from buildapi.jobs.matching import difference, is_of_job
 from buildapi.model.actions import REVISION_LEAST, CancelRevision, OfRevision
 from buildapi.model.facts import RequestFacts
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Leave, Requeue
@@ -143,11 +144,33 @@ class Agent(Service):
         def insist(do: Callable[[], Awaitable[T]]) -> Awaitable[T]:
             return self._patience.insist(what, do, end)
 
+        async def keys() -> Keys:
+            nonlocal job
+            job = await insist(partial(self._verified, job))
+            return await insist(partial(self._keys, job))
+
         try:
-            async with self._order.turn(lambda: insist(partial(self._keys, job))) as turn:
+            async with self._order.turn(keys) as turn:
                 return await insist(partial(self._job, job, turn))
         except Unavailable:
             return self._patience.given_up()
+        except _NotOurs as e:
+            return DeadLetter(e.reason)
+
+    async def _verified(self, job: JobMessage) -> JobMessage:
+        """Return the message with what its row says; :raises _NotOurs: it is not of that job.
+
+        The row is left as it is: its own message may still come.
+        """
+        row = await self._store.get(job.request_id)
+        if row is None:
+            raise _NotOurs(f"no job {job.request_id} is recorded")
+        differing = difference(job, row)
+        if differing is not None:
+            reason = f"not the message of job {row.id}: its {differing} differs"
+            self._log.error("message put aside, {reason}", reason=reason)
+            raise _NotOurs(reason)
+        return attrs.evolve(job, identity=row.identity, when=row.when)
 
     async def _incident(self, job: JobMessage) -> Disposition:
         incident = uuid.uuid4().hex[:8]
@@ -166,6 +189,9 @@ class Agent(Service):
             reason=error.reason,
         )
         if error.request_id is None:
+            return DeadLetter(error.reason)
+        row = await self._store.get(error.request_id)
+        if row is None or not is_of_job(error.message, row):
             return DeadLetter(error.reason)
         self._note(error.request_id, "put aside", error.reason)
         outcome = Outcome(True, f"The job request could not be read: {error.reason}")
@@ -194,7 +220,7 @@ class Agent(Service):
 
     async def _job(self, job: JobMessage, turn: Turn) -> Disposition:
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
-            return await self._not_ours(job)
+            return self._finished_before(job)
         self._note(job.request_id, "begun")
         outcome = await self._performer.perform(job, turn.written)
         self._log.info(
@@ -207,15 +233,13 @@ class Agent(Service):
         await self._report(job, outcome)
         return Ack()
 
-    async def _not_ours(self, job: JobMessage) -> Disposition:
-        if await self._store.get(job.request_id) is None:
-            return DeadLetter(f"no job {job.request_id} is recorded")
+    def _finished_before(self, job: JobMessage) -> Disposition:
         self._log.info("job {id} is finished: not executed", id=job.request_id)
         self._note(job.request_id, "not executed", "it is finished")
         return Ack()
 
     async def _report(self, job: JobMessage, outcome: Outcome) -> None:
-        message = finished(job.request_id, outcome, self._agent_name, job.trace)
+        message = finished(job.request_id, outcome, self._agent_name, job.trace, job.identity)
         await self._broker.publish(
             FINISHED,
             encode_finished(message),
@@ -223,6 +247,14 @@ class Agent(Service):
             correlation_id=str(job.request_id),
         )
         self._note(job.request_id, "reported", _in_short(outcome))
+
+
+class _NotOurs(Exception):
+    """Put a message aside that is not of the job it names."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def _revision(revision: str | None) -> Sequence[str]:

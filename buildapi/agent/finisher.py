@@ -15,6 +15,7 @@ from buildapi import tracing
 from buildapi.agent.intake import Intake
 from buildapi.agent.patience import Patience
 from buildapi.interfaces import Broker, JobStore, Trail
+from buildapi.jobs.matching import report_refusal
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
@@ -75,16 +76,21 @@ class Finisher(Service):
             id=error.request_id,
             reason=error.reason,
         )
-        if error.request_id is not None:
+        row = None if error.request_id is None else await self._store.get(error.request_id)
+        if row is not None and report_refusal(error.message, row) is None:
             outcome = Outcome(True, f"The agent's report could not be read: {error.reason}")
-            report = finished(error.request_id, outcome)
-            await self._store.finish(error.request_id, report, int(self._now()))
-            self._trail.note(error.request_id, Part.FINISHER, "put aside", error.reason)
+            await self._store.finish(row.id, finished(row.id, outcome), int(self._now()))
+            self._trail.note(row.id, Part.FINISHER, "put aside", error.reason)
             self._changed()
         return DeadLetter(error.reason)
 
     async def _store_report(self, request_id: int, report: dict[str, Any]) -> Disposition:
-        fresh = await self._store.finish(request_id, report, int(self._now()))
+        row = await self._store.get(request_id)
+        refusal = None if row is None or row.completed_at else report_refusal(report, row)
+        if refusal is not None:
+            return self._refused(request_id, refusal)
+        kept = {key: value for key, value in report.items() if key != "identity"}
+        fresh = await self._store.finish(request_id, kept, int(self._now()))
         self._changed()
         if fresh:
             self._trail.note(request_id, Part.FINISHER, "stored")
@@ -92,3 +98,8 @@ class Finisher(Service):
             self._log.info("job {id} was finished before, or is not ours", id=request_id)
             self._trail.note(request_id, Part.FINISHER, "late", "it was finished before")
         return Ack()
+
+    def _refused(self, request_id: int, refusal: str) -> Disposition:
+        """Put a report aside that does not say what became of the job; the job stays as it is."""
+        self._log.error("report of job {id} put aside: {why}", id=request_id, why=refusal)
+        return DeadLetter(f"not the report of job {request_id}: {refusal}")

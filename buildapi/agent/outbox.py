@@ -169,7 +169,7 @@ class Outbox(Service):
             self._trail.note(job.id, Part.OUTBOX, "refused", outcome.msg)
             await self._store.finish(job.id, finished(job.id, outcome), int(self._now()))
             return
-        message = JobMessage(job.id, job.who, job.when, action, tracing.trace())
+        message = JobMessage(job.id, job.who, job.when, action, tracing.trace(), job.identity)
         await self._broker.publish(
             REQUESTS,
             encode_request(message),

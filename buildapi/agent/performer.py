@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from buildapi.agent.progress import Notes
 from buildapi.agent.told import Asked, decided, made_words
-from buildapi.errors import BadRequest, Unavailable
+from buildapi.errors import BadRequest, Unavailable, Unconfirmed
 from buildapi.interfaces import Farm, JobStore, Trail
 from buildapi.jobs.decide import decide
 from buildapi.jobs.plans import Did, conclude, refused
@@ -48,7 +48,7 @@ class Performer:
 
     async def perform(self, job: JobMessage, written: Callable[[], None]) -> Outcome:
         """Carry a job out, or give what came of it before; ``written`` tells of its writes."""
-        recorded = await self._farm.recall(job.request_id)
+        recorded = await self._farm.recall(job.of)
         if recorded is None:
             plan, made = await self._write(job)
         elif recorded.outcome is not None:
@@ -62,7 +62,7 @@ class Performer:
             self._note(job, "written", made_words(made))
         outcome = conclude(plan, made, await self._pokes(plan, job))
         if plan.writes or plan.pokes:
-            await self._farm.settle(job.request_id, outcome)
+            await self._farm.settle(job.of, outcome)
         return outcome
 
     async def _write(self, job: JobMessage) -> tuple[Plan, Sequence[Item]]:
@@ -74,7 +74,7 @@ class Performer:
                 self._note(job, "decided", decided(plan))
                 if not plan.writes and not plan.pokes:
                     return plan, ()
-                written, made = await self._farm.write(job.request_id, plan)
+                written, made = await self._farm.write(job.of, plan)
             except BadRequest as e:
                 self._note(job, "decided", e.msg)
                 return refused(e.msg), ()
@@ -108,7 +108,11 @@ class Performer:
     ) -> Sequence[Item] | Unavailable:
         """Do one step; give Unavailable back, so that the others still end."""
         try:
-            items = await self._farm.poke(job.request_id, step, job.who)
+            items = await self._farm.poke(job.of, step, job.who)
+        except Unconfirmed as e:
+            asked.waits(step, e.msg)
+            await notes.open(e.item)
+            return e
         except Unavailable as e:
             asked.waits(step, e.msg)
             return e

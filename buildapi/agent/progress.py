@@ -36,6 +36,10 @@ class Notes:
         """Take what was done."""
         self._items += items
 
+    async def open(self, item: Item) -> None:
+        """Note, until the job goes on, what was asked for and cannot be confirmed yet."""
+        await self._noted_now([*self._items, item])
+
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Note until the block ends; a job of one item has no progress."""
@@ -55,7 +59,10 @@ class Notes:
         if self._noted == len(self._items):
             return
         self._noted = len(self._items)
-        progress = Progress(self._total, [item_data(i) for i in self._items])
+        await self._noted_now(self._items)
+
+    async def _noted_now(self, items: Sequence[Item]) -> None:
+        progress = Progress(self._total, [item_data(i) for i in items])
         try:
             await self._store.progress(self._job, progress, int(self._now()))
         except BuildAPIError as e:  # the job itself does not depend on it

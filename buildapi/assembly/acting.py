@@ -14,6 +14,7 @@ from buildapi.buildbot.v08.changes import ChangeLogin, ChangeSender
 from buildapi.buildbot.v08.clobber import Clobberer
 from buildapi.buildbot.v08.farm import V08Farm
 from buildapi.buildbot.v08.looks import Looks
+from buildapi.buildbot.v08.markers import Markers, Sending
 from buildapi.buildbot.v08.masters import Masters
 from buildapi.buildbot.v08.observer import Observer
 from buildapi.buildbot.v08.poking import Poker
@@ -112,6 +113,7 @@ class Acting:
         return ChangeSender(
             self._reactor,
             self._scheduler,
+            Sending(self._scheduler, Markers(self._config.agent.marker_table)),
             self._directory.masters,
             ChangeLogin(changes.username, password),
             seconds=changes.send_seconds,

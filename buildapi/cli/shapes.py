@@ -90,13 +90,15 @@ def what(asked: Any) -> str:
 
 def job_items(job: Mapping[str, Any]) -> Sequence[Row]:
     """List what a job did."""
-    return [(i["state"], *_thing(i), i.get("detail")) for i in job["items"] or ()]
+    return [(i.get("state"), *_thing(i), i.get("detail")) for i in job["items"] or ()]
 
 
 def did_nothing(job: Mapping[str, Any]) -> bool:
     """Tell whether a job that is done found nothing that it was to change."""
     items = job["items"] or ()
-    return job["state"] == "done" and all(i["state"] == "nothing" for i in items) and bool(items)
+    return (
+        job["state"] == "done" and all(i.get("state") == "nothing" for i in items) and bool(items)
+    )
 
 
 def _thing(item: Mapping[str, Any]) -> tuple[str, Any]:

@@ -6,6 +6,7 @@ import json
 
 from buildapi.db.sql import Ref, Statement
 from buildapi.model.records import Progress
+from buildapi.model.wire import readable_items
 
 NOTE = """REPLACE INTO buildapi_progress (request_id, total, items, updated_at)
  VALUES (:id, :total, :items, :now)"""
@@ -26,4 +27,4 @@ def clear(job: int | Ref) -> Statement:
 
 def noted(total: int | None, items: str | None) -> Progress | None:
     """Read the columns of a row, NULL where there is none."""
-    return None if total is None else Progress(total, json.loads(items or "[]"))
+    return None if total is None else Progress(total, readable_items(json.loads(items or "[]")))

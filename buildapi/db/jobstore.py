@@ -24,6 +24,7 @@ from buildapi.db.sql import (
 )
 from buildapi.errors import BadRequest, InProgress
 from buildapi.model.actions import OLD_WIDTH, SELF_SERVE, full_name
+from buildapi.model.identity import derived_identity
 from buildapi.model.records import (
     EVERY_JOB,
     Backlog,
@@ -61,10 +62,10 @@ def _state(begun: str | None, completed_at: int | None, report: Mapping[str, Any
 
 
 def _record(*c: Any) -> JobRecord:
-    report = _object(c[6])
+    report, action = _object(c[6]), full_name(c[1])
     return JobRecord(
         id=c[0],
-        action=full_name(c[1]),
+        action=action,
         who=c[2],
         when=c[3],
         what=_object(c[4]) or {},
@@ -72,22 +73,23 @@ def _record(*c: Any) -> JobRecord:
         complete_data=report,
         state=_state(c[7], c[5], report or {}),
         agent=c[8],
+        identity=c[9] or derived_identity(c[0], c[2], c[3], action),
     )
 
 
 def _record_with_branch(*c: Any) -> JobRecord:
-    job = _record(*c[:9])
+    job = _record(*c[:10])
     said = job.what.get("branch")
     named = said.removesuffix(SELF_SERVE) if isinstance(said, str) else None
-    return attrs.evolve(job, branch=c[9] or named)
+    return attrs.evolve(job, branch=c[10] or named)
 
 
 def _record_with_progress(*c: Any) -> JobRecord:
-    return attrs.evolve(_record_with_branch(*c[:10]), progress=jobprogress.noted(*c[10:]))
+    return attrs.evolve(_record_with_branch(*c[:11]), progress=jobprogress.noted(*c[11:]))
 
 
 _JOB = """SELECT r.id, r.action, r.who, r.`when`, r.what, r.completed_at, r.complete_data,
- s.state, s.agent"""
+ s.state, s.agent, s.token"""
 _WITH_BESIDE = """FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id
  LEFT JOIN buildapi_branches l ON l.request_id = r.id"""
 _PROGRESS = "LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"
@@ -160,10 +162,12 @@ class SQLJobStore:
         key: JobKey | None = None,
         *,
         branch: str | None = None,
+        identity: str | None = None,
     ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
-        A key is free again a day after it was given to a job.
+        A key is free again a day after it was given to a job.  ``identity`` is minted where none is
+        given.
 
         :raises BadRequest: the database cannot store it.
         :raises InProgress: a job has this key already; nothing was recorded.
@@ -171,13 +175,12 @@ class SQLJobStore:
         job = {"action": action, "who": who, "when": when, "what": json.dumps(what)}
         job["branch"] = branch
         try:
-            return await self._add_cut(job, key)
+            return await self._add_cut(job, identity or new_identity(), key)
         except ValueRefusedError as e:
             raise BadRequest("the name or the request cannot be stored") from e
 
-    async def _add_cut(self, job: Mapping[str, Any], key: JobKey | None) -> int:
+    async def _add_cut(self, job: Mapping[str, Any], token: str, key: JobKey | None) -> int:
         """Add a job; where an old table does not hold the name of its action, what it holds."""
-        token = secrets.token_hex(16)
         try:
             return await self._add_once(job, token, key)
         except ValueRefusedError:
@@ -311,6 +314,11 @@ class SQLJobStore:
         except GuardFailedError:
             return False
         return True
+
+
+def new_identity() -> str:
+    """Mint the identity of a job request."""
+    return secrets.token_hex(16)
 
 
 def latest(where: str) -> Query[JobRecord]:

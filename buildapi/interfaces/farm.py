@@ -18,6 +18,7 @@ from buildapi.model.farmwide import (
     RevisionEntry,
     RunningBuild,
 )
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BranchDay, BuildDetails, OpenMark, RequestDetails, UserBuilds
 from buildapi.model.reporting import (
@@ -170,24 +171,28 @@ class Farm(Observer, Protocol):
     What is read comes from the scheduler database itself, not from a replica.
     """
 
-    async def recall(self, request_id: int) -> Recorded | None:
-        """Tell how far a job got before, by its marker row in the scheduler database."""
+    async def recall(self, job: JobIdentity) -> Recorded | None:
+        """Tell how far a job got before, by its marker row in the scheduler database.
 
-    async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
+        The marker of another job, which had the same id, is none of this one's.
+        """
+
+    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         """Do all writes of a plan and the marker row in one short transaction, or nothing.
 
-        Where they were applied, list what they made.
+        Where they were applied, list what they made.  A marker that another job of the same id left
+        is moved aside.
 
         :raises BadRequest: a value cannot be stored; nothing was written.
         """
 
-    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+    async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
         """Carry out one step outside the database and look for its effect; safe to repeat.
 
-        ``request_id`` is the job's, which tells its effect from the same one of another job.
+        ``job`` tells its effect from the same one of another job.
         """
 
-    async def settle(self, request_id: int, outcome: Outcome) -> None:
+    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
         """Record the final outcome in the marker row."""
 
 

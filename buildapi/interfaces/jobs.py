@@ -73,8 +73,11 @@ class JobStore(Protocol):
         key: JobKey | None = None,
         *,
         branch: str | None = None,
+        identity: str | None = None,
     ) -> int:
         """Record a job request as queued and not yet sent; return its id.
+
+        ``identity`` is its own among all that ever were; None has one minted.
 
         :raises DatabaseUnavailable: nothing was recorded.
         :raises BadRequest: it cannot be stored, and why.

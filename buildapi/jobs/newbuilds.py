@@ -14,6 +14,7 @@ from buildapi.model.steps import Line, NewBuildset, NewChange, Plan, SendChange
 from buildapi.model.values import NAME_MAX, stored_property
 
 CHANGE_FAILED = "The change could not be sent"
+CHANGE_OPEN = "It is not known whether the change is stored: look before you ask again"
 POISON = "masters fail on the path of its repository, which is not ASCII"
 
 
@@ -26,7 +27,9 @@ def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
     if not facts.path.isascii():
         return refused(CHANGE_FAILED, POISON)
     step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))
-    return Plan(Outcome(False, ""), pokes=(step,), lines=(Line(None, OK, CHANGE_FAILED),))
+    return Plan(
+        Outcome(False, ""), pokes=(step,), lines=(Line(None, OK, CHANGE_FAILED, CHANGE_OPEN),)
+    )
 
 
 def _link(action: NewBuild, facts: BranchFacts) -> str | None:

@@ -26,13 +26,20 @@ def conclude(plan: Plan, made: Sequence[Item], did: Did) -> Outcome:
     everything = (*plan.outcome.items, *made, *(item for _, items in did for item in items))
     if not plan.lines:
         return Outcome(plan.outcome.errors, plan.outcome.msg, everything)
-    failed = _failed((*plan.outcome.items, *count))
-    words = [line.failure if line.brid in failed else line.ok for line in plan.lines]
-    return Outcome(bool(failed), "\n".join(words), everything)
+    counted = (*plan.outcome.items, *count)
+    failed, open_ = _with_state(counted, "failed"), _with_state(counted, "unconfirmed")
+    words = [_words(line, failed, open_) for line in plan.lines]
+    return Outcome(bool(failed | open_), "\n".join(words), everything)
 
 
-def _failed(items: Iterable[Item]) -> set[int | None]:
-    return {item.request_id for item in items if item.state not in ("done", "nothing")}
+def _with_state(items: Iterable[Item], state: str) -> set[int | None]:
+    return {item.request_id for item in items if item.state == state}
+
+
+def _words(line: Line, failed: set[int | None], open_: set[int | None]) -> str:
+    if line.brid in open_ - failed:
+        return line.open or line.failure
+    return line.failure if line.brid in failed else line.ok
 
 
 def reason(verb: str, who: str) -> str:

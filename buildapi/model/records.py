@@ -168,7 +168,8 @@ class JobRecord:
     """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects.
 
     ``action`` is the whole name, also where an old table cut it.  ``branch`` is that of the path
-    it was sent to; None where an old web process took it and it does not say.
+    it was sent to; None where an old web process took it and it does not say.  ``identity`` tells
+    it from an earlier job of the same id [see model.identity]; it is not shown to clients.
     """
 
     id: int
@@ -182,6 +183,7 @@ class JobRecord:
     agent: str | None = None
     progress: Progress | None = None
     branch: str | None = None
+    identity: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen

@@ -116,11 +116,15 @@ Poke = StopBuild | Clobber | WatchDropped | SendChange
 
 
 class Line(msgspec.Struct, frozen=True):
-    """What is said of one request, by how the steps for it ended (None: those for none)."""
+    """What is said of one request, by how the steps for it ended (None: those for none).
+
+    ``open`` is said where no step failed and some are unconfirmed; empty: ``failure`` is.
+    """
 
     brid: int | None
     ok: str
     failure: str
+    open: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):

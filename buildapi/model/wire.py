@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import msgspec
 
 from buildapi.model.actions import ACTIONS, ID_MAX, Action, full_name
+from buildapi.model.identity import JobIdentity, is_identity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.values import InvalidValueError
 
@@ -24,7 +26,8 @@ REQUESTS, FINISHED = "requests", "finished"
 class JobMessage:
     """A job request on its way to an agent; ``when`` is when it was accepted.
 
-    ``trace`` is the id of the HTTP request it began with, empty where that is not known.
+    ``trace`` is the id of the HTTP request it began with, ``identity`` that of the job [see
+    model.identity]; each is empty where it is not known.
     """
 
     request_id: int
@@ -32,14 +35,28 @@ class JobMessage:
     when: int
     action: Action
     trace: str = ""
+    identity: str = ""
+
+    @property
+    def of(self) -> JobIdentity:
+        """Return which job it is of; :raises ValueError: its identity is not known."""
+        return JobIdentity(self.request_id, self.identity, self.when)
 
 
 class Malformed(Exception):
-    """Say why a message is not a job request; ``request_id`` is set where one could be read."""
+    """Say why a message is not a job request; ``request_id`` is set where one could be read.
 
-    def __init__(self, reason: str, request_id: int | None = None) -> None:
+    ``message`` is what could be read.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        request_id: int | None = None,
+        message: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.request_id = reason, request_id
+        self.reason, self.request_id, self.message = reason, request_id, message or {}
 
 
 def what(action: Action) -> dict[str, Any]:
@@ -59,7 +76,7 @@ def encode_request(message: JobMessage) -> bytes:
     """Encode for routing key ``requests``."""
     body = {"request_id": message.request_id, "when": message.when, **what(message.action)}
     whole = {"action": message.action.name, "who": message.who, "body": body}
-    return _dump(whole | _traced(message.trace))
+    return _dump(whole | _traced(message.trace) | _identified(message.identity))
 
 
 def decode_request(data: bytes) -> JobMessage:
@@ -74,13 +91,13 @@ def decode_request(data: bytes) -> JobMessage:
     request_id = _request_id(body.get("request_id"), "body.request_id")
     who, name = message.get("who"), message.get("action")
     if not isinstance(who, str) or not who:
-        raise Malformed("no who", request_id)
+        raise Malformed("no who", request_id, message)
     try:
         action = action_from(name, body)
     except (InvalidValueError, LookupError) as e:
-        raise Malformed(str(e.args[0]), request_id) from e
-    trace = trace_of(message)
-    return JobMessage(request_id, who, _seconds(body.get("when")), action, trace)
+        raise Malformed(str(e.args[0]), request_id, message) from e
+    when = _seconds(body.get("when"))
+    return JobMessage(request_id, who, when, action, trace_of(message), identity_of(message))
 
 
 def action_from(name: object, body: Mapping[str, Any]) -> Action:
@@ -109,17 +126,31 @@ def _traced(trace: str) -> dict[str, str]:
     return {"trace": trace} if trace else {}
 
 
+def identity_of(message: Mapping[str, Any]) -> str:
+    """Return the identity of the job that a message is of; empty where it names none."""
+    identity = message.get("identity")
+    return identity if isinstance(identity, str) and is_identity(identity) else ""
+
+
+def _identified(identity: str) -> dict[str, str]:
+    return {"identity": identity} if identity else {}
+
+
 def finished(
-    request_id: int, outcome: Outcome, agent: str | None = None, trace: str = ""
+    request_id: int,
+    outcome: Outcome,
+    agent: str | None = None,
+    trace: str = "",
+    identity: str = "",
 ) -> dict[str, Any]:
-    """Build the report of an agent; the whole of it is stored as ``complete_data``."""
+    """Build the report of an agent; without its identity it is stored as ``complete_data``."""
     message: dict[str, Any] = {
         "body": {"errors": outcome.errors, "msg": outcome.msg},
         "request_id": request_id,
     }
     if outcome.items:
         message["items"] = [item_data(i) for i in outcome.items]
-    return message | ({"agent": agent} if agent else {}) | _traced(trace)
+    return message | ({"agent": agent} if agent else {}) | _traced(trace) | _identified(identity)
 
 
 def item_data(item: Item) -> dict[str, Any]:
@@ -138,10 +169,48 @@ def decode_finished(data: bytes) -> tuple[int, dict[str, Any]]:
     :raises Malformed: with the reason.
     """
     message = _object(data)
-    request_id, body = _request_id(message.get("request_id"), "request_id"), message.get("body")
-    if not isinstance(body, dict):
-        raise Malformed("no body", request_id)
+    request_id = _request_id(message.get("request_id"), "request_id")
+    reason = _unlike_report(message)
+    if reason is not None:
+        raise Malformed(reason, request_id, message)
     return request_id, message
+
+
+def _unlike_report(message: Mapping[str, Any]) -> str | None:
+    """Say what of a report has another shape than pages and programs read."""
+    body, items = message.get("body"), message.get("items", [])
+    if not isinstance(body, dict):
+        return "no body"
+    if not isinstance(body.get("errors"), bool):
+        return "body.errors must be true or false"
+    if not isinstance(body.get("msg"), str):
+        return "body.msg must be a text"
+    if not isinstance(items, list) or not all(_is_item(one) for one in items):
+        return "items must be a list of objects with state and detail"
+    return None
+
+
+def readable_items(items: object) -> list[Mapping[str, Any]]:
+    """List those of stored items that are objects, whoever stored them."""
+    return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+
+
+def _is_item(value: object) -> bool:
+    try:
+        msgspec.convert(value, Item)
+    except msgspec.ValidationError:
+        return False
+    return isinstance(value, dict)
+
+
+def readable_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored report with a body that pages can read, whoever stored it."""
+    body, readable = report.get("body"), dict(report)
+    if "body" in report and not isinstance(body, dict):
+        readable["body"] = {}
+    elif isinstance(body, dict) and not isinstance(body.get("msg", ""), str):
+        readable["body"] = body | {"msg": json.dumps(body["msg"])}
+    return readable
 
 
 def _request_id(value: object, key: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -59,15 +60,17 @@ class Desk:
         :raises Unavailable: it is not executed, and never will be.
         :raises InProgress: a job has this key already.
         """
-        now = int(self._now())
+        now, identity = int(self._now()), secrets.token_hex(16)
         try:
-            adding = self._store.add(who, now, action.name, what(action), key, branch=branch)
+            adding = self._store.add(
+                who, now, action.name, what(action), key, branch=branch, identity=identity
+            )
             request_id = await self._recording.bound(adding)
         except Unavailable as e:
             log.warn("job request not recorded: {msg}", msg=e.msg)
             raise DatabaseUnavailable(NOT_RECORDED) from e
         self._note(request_id, "recorded", f"{action.name} by {who}")
-        return JobMessage(request_id, who, now, action, tracing.trace())
+        return JobMessage(request_id, who, now, action, tracing.trace(), identity)
 
     def _note(self, request_id: int, event: str, detail: str = "") -> None:
         self._trail.note(request_id, Part.HTTP, event, detail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from buildapi.jobs.completeness import status
@@ -15,6 +14,7 @@ from buildapi.model.records import (
     RequestDetails,
     UserBuilds,
 )
+from buildapi.model.wire import readable_items, readable_report
 
 
 def request_json(request: BuildRequest) -> dict[str, Any]:
@@ -86,8 +86,9 @@ def job_json(job: JobRecord) -> dict[str, Any]:
 
     The items of a running job are those done so far.
     """
-    report: Mapping[str, Any] = job.complete_data or {}
-    items = report.get("items") or (job.progress.items if job.progress else ())
+    report = None if job.complete_data is None else readable_report(job.complete_data)
+    noted = job.progress.items if job.progress else ()
+    items = readable_items((report or {}).get("items")) or noted
     total = job.progress.total if job.progress else None
     return {
         "id": job.id,
@@ -97,7 +98,7 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         "when": job.when,
         "completed_at": job.completed_at,
         "what": dict(job.what),
-        "complete_data": job.complete_data,
+        "complete_data": report,
         "items": list(items),
         "progress": None if total is None else {"done": len(items), "total": total},
     }

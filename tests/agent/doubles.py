@@ -21,6 +21,7 @@ from buildapi.model.actions import (
     RebuildBuild,
 )
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobRecord, Progress
 from buildapi.model.steps import NewBuildset, Plan, Poke, Recorded, Requeue, Write, Written
@@ -80,6 +81,7 @@ class FarmDouble:
     known: dict[int, RequestFacts] = attrs.field(factory=dict)
     branch: BranchFacts | None = BRANCH
     markers: dict[int, Recorded] = attrs.field(factory=dict)
+    owners: dict[int, str] = attrs.field(factory=dict)
     effects: list[tuple[int, Write]] = attrs.field(factory=list)
     poked: list[tuple[int, Poke]] = attrs.field(factory=list)
     answers: list[tuple[Poke, list[Any]]] = attrs.field(factory=list)
@@ -96,9 +98,14 @@ class FarmDouble:
         """
         self.answers.append((step, list(events)))
 
-    async def recall(self, request_id: int) -> Recorded | None:
+    async def recall(self, job: JobIdentity) -> Recorded | None:
         await self.script.enter("recall")
-        return self.markers.get(request_id)
+        return self._marker(job)
+
+    def _marker(self, job: JobIdentity) -> Recorded | None:
+        """Find the marker of a job; one put there by a test is of whichever job has its id."""
+        is_own = self.owners.get(job.id, job.identity) == job.identity
+        return self.markers.get(job.id) if is_own else None
 
     async def read(self, action: Action) -> Known:
         await self.script.enter("read")
@@ -110,15 +117,15 @@ class FarmDouble:
             return next((f for f in self.known.values() if f.try_of(action.bid)), None)
         return self.known.get(action.brid)
 
-    async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
+    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         await self.script.enter("write")
-        if request_id in self.markers:
+        if self._marker(job) is not None:
             return Written.BEFORE, ()
         if self.stale:
             self.stale -= 1
             return Written.STALE, ()
-        self.markers[request_id] = Recorded(plan)
-        self.effects += [(request_id, write) for write in plan.writes]
+        self.markers[job.id], self.owners[job.id] = Recorded(plan), job.identity
+        self.effects += [(job.id, write) for write in plan.writes]
         made = [self._make(w) for w in plan.writes if isinstance(w, Requeue | NewBuildset)]
         await self.script.enter("written")
         return Written.APPLIED, made
@@ -129,9 +136,9 @@ class FarmDouble:
         self.add(new)
         return Item("done", "submitted", request_id=new.request.id)
 
-    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+    async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
         await self.script.enter("poke")
-        self.poked.append((request_id, step))
+        self.poked.append((job.id, step))
         events = next((e for planned, e in self.answers if planned == step), [None])
         event = events.pop(0) if len(events) > 1 else events[0]
         if isinstance(event, Exception):
@@ -142,9 +149,9 @@ class FarmDouble:
             return event
         return [Item("done", "stopped", request_id=brid) for brid in touched(step)]
 
-    async def settle(self, request_id: int, outcome: Outcome) -> None:
+    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
         await self.script.enter("settle")
-        self.markers[request_id] = Recorded(self.markers[request_id].plan, outcome)
+        self.markers[job.id] = Recorded(self.markers[job.id].plan, outcome)
 
 
 def _is_of(facts: RequestFacts, prefix: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from buildapi.agent.patience import PATIENCE
-from buildapi.errors import BadRequest, BrokerUnavailable, DatabaseUnavailable
+from buildapi.errors import BadRequest, BrokerUnavailable, DatabaseUnavailable, Unconfirmed
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import (
     CancelBuild,
@@ -23,10 +23,10 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.facts import RequestFacts
-from buildapi.model.outcome import Item
+from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobState, Try
 from buildapi.model.steps import Recorded, SetPriority, StopBuild
-from buildapi.model.wire import REQUESTS
+from buildapi.model.wire import REQUESTS, item_data
 from tests.agent.doubles import NOW, Gate, Rig, msg, pending
 from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed
@@ -250,6 +250,113 @@ async def test_a_malformed_job_is_put_aside_and_its_row_finished(
     assert msg(done) == f"The job request could not be read: {reason}"
     assert len(logged_errors) == 1
     logged_errors.clear()
+
+
+# --- whose a message is ----------------------------------------------------------------------
+
+
+def forged(job: int, **changes: Any) -> dict[str, Any]:
+    """Return the message of a job with other values in it; those of its body by their names."""
+    said = message(job)
+    body = said["body"] | {k: v for k, v in changes.items() if k in ("priority", "brid", "when")}
+    return said | {k: v for k, v in changes.items() if k not in body} | {"body": body}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"who": "mallory"}, "who"),
+        ({"action": "cancel_request"}, "action"),
+        ({"priority": 6}, "what"),
+        ({"brid": 8}, "what"),
+        ({"when": NOW - 3600}, "when"),
+        ({"identity": "0" * 32}, "identity"),
+    ],
+)
+@twisted_test()
+async def test_a_message_that_differs_from_the_row_of_its_job_is_put_aside_and_the_job_left_alone(
+    desk: Rig, logged_errors: list[Any], changes: dict[str, Any], what: str
+) -> None:
+    """Neither obeyed nor the end of the job: its own message is carried out afterwards."""
+    desk.agent()
+    job = await desk.record(UP)
+    data = json.dumps(forged(job, **changes)).encode()
+    await desk.broker.inner.publish(REQUESTS, data, message_id="m")
+    await desk.idle()
+    assert desk.dead() == [f"not the message of job {job}: its {what} differs"]
+    assert (desk.farm.effects, (await desk.get(job)).completed_at) == ([], None)
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+    await desk.send(job, UP)
+    assert (await desk.finished(job)).state is JobState.DONE
+    assert desk.farm.effects == [(job, SetPriority(7, 5))]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"who": None, "brid": 8},
+        {"who": "mallory", "action": "make_coffee"},
+        {"action": "make_coffee", "when": NOW - 3600},
+        {"action": "make_coffee", "identity": "0" * 32},
+        {"who": None, "body": {}},
+    ],
+)
+@twisted_test()
+async def test_a_malformed_message_that_is_not_of_the_job_does_not_finish_it(
+    desk: Rig, logged_errors: list[Any], changes: dict[str, Any]
+) -> None:
+    desk.agent()
+    job = await desk.record(UP)
+    said = forged(job, **{k: v for k, v in changes.items() if k != "body"})
+    if "body" in changes:
+        said["body"] = {"request_id": job}
+    await desk.broker.inner.publish(REQUESTS, json.dumps(said).encode(), message_id="m")
+    await desk.idle()
+    assert len(desk.dead()) == 1
+    assert (await desk.get(job)).completed_at is None
+    logged_errors.clear()
+
+
+@twisted_test()
+async def test_a_job_that_an_agent_has_in_hand_is_not_finished_by_a_malformed_message(
+    desk: Rig, logged_errors: list[Any]
+) -> None:
+    gate = Gate()
+    desk.farm.script.plan("write", gate)
+    desk.agent()
+    job = await desk.submit(UP)
+    await until(lambda: "write" in desk.farm.script.calls)
+    data = json.dumps(message(job, action="make_coffee")).encode()
+    await desk.broker.inner.publish(REQUESTS, data, message_id="m")
+    await until(lambda: desk.dead() != [])
+    assert (await desk.get(job)).state is JobState.RUNNING
+    gate.callback(None)
+    assert (await desk.finished(job)).state is JobState.DONE
+    logged_errors.clear()
+
+
+@twisted_test()
+async def test_a_message_of_an_older_web_process_without_identity_is_carried_out(desk: Rig) -> None:
+    desk.agent()
+    job = await desk.record(UP)
+    data = json.dumps(message(job)).encode()
+    await desk.broker.inner.publish(REQUESTS, data, message_id="m")
+    assert (await desk.finished(job)).state is JobState.DONE
+
+
+@twisted_test()
+async def test_a_job_whose_id_was_used_before_is_done_and_not_called_done(desk: Rig) -> None:
+    """The marker of another job with the same id, of before a restore, is no success."""
+    earlier = decide(UP, pending(7), "zoe", rules())
+    job = await desk.record(UP)
+    settled = Outcome(False, "Ok of another job")
+    desk.farm.markers[job], desk.farm.owners[job] = Recorded(earlier, settled), "f" * 32
+    desk.agent()
+    await desk.send(job, UP)
+    done = await desk.finished(job)
+    assert (done.state, msg(done)) == (JobState.DONE, "Ok")
+    assert desk.farm.effects == [(job, SetPriority(7, 5))]
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b'{"body": {}}', b"[" * 100_000])
@@ -523,6 +630,25 @@ async def test_a_stop_without_effect_fails_the_job(desk: Rig, state: str) -> Non
     desk.agent()
     done = await desk.finished(await desk.submit(CancelBuild(41)))
     assert (done.state, msg(done)) == (JobState.FAILED, "Error cancelling build")
+
+
+@twisted_test()
+async def test_a_job_says_unconfirmed_while_nobody_can_tell_whether_its_change_is_stored(
+    desk: Rig,
+) -> None:
+    """Neither failed nor Ok until the database can be read; then what it shows."""
+    clock, action = Clock(), NewBuild("try", "abcdef")
+    (step,) = decide(action, await desk.farm.read(action), "zoe", rules()).pokes
+    open_ = Item("unconfirmed", "not known now", master="m")
+    desk.farm.answer(step, Unconfirmed("the database is away", open_), [Item("done", "stored")])
+    desk.agent(clock)
+    job = await desk.submit(action)
+    await until(lambda: desk.store.noted != [])
+    record = await desk.get(job)
+    assert record.progress is not None
+    assert (record.state, list(record.progress.items)) == (JobState.RUNNING, [item_data(open_)])
+    done = await desk.finished(job, clock)
+    assert (done.state, msg(done)) == (JobState.DONE, "Ok")
 
 
 @twisted_test()

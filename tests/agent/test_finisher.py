@@ -26,10 +26,17 @@ def encoded(job: int, text: str = "Ok", errors: bool = False) -> bytes:
     return json.dumps(finished(job, Outcome(errors, text, items), "agent-x")).encode()
 
 
+async def in_hand(rig: Rig, agent: str = "agent-x") -> int:
+    """Record a job that an agent has begun."""
+    job = await rig.record(CancelRequest(7))
+    assert await rig.store.inner.begin(job, agent, NOW)
+    return job
+
+
 @twisted_test()
 async def test_a_report_is_stored_whole(rig: Rig) -> None:
     rig.finisher()
-    job = await rig.record(CancelRequest(7))
+    job = await in_hand(rig)
     await report(rig, encoded(job))
     done = await rig.finished(job)
     assert (done.state, done.completed_at) == (JobState.DONE, NOW + 1)
@@ -50,7 +57,7 @@ async def test_a_report_of_an_old_agent_is_stored(rig: Rig) -> None:
 @twisted_test()
 async def test_the_first_of_two_reports_stays(rig: Rig) -> None:
     rig.finisher()
-    job = await rig.record(CancelRequest(7))
+    job = await in_hand(rig)
     for text in ("first", "second"):
         await report(rig, encoded(job, text))
     await rig.idle()
@@ -87,8 +94,8 @@ async def test_a_report_without_a_body_finishes_its_job_as_failed(
     rig: Rig, logged_errors: list[Any]
 ) -> None:
     rig.finisher()
-    job = await rig.record(CancelRequest(7))
-    await report(rig, json.dumps({"request_id": job}).encode())
+    job = await in_hand(rig)
+    await report(rig, json.dumps({"request_id": job, "agent": "agent-x"}).encode())
     done = await rig.finished(job)
     await rig.idle()
     assert (done.state, msg(done)) == (
@@ -104,7 +111,7 @@ async def test_a_database_away_for_minutes_loses_no_report(rig: Rig) -> None:
     clock = Clock()
     rig.store.script.plan("finish", *[DatabaseUnavailable("away")] * 12)
     rig.finisher(clock)
-    jobs = [await rig.record(CancelRequest(7)) for _ in range(3)]
+    jobs = [await in_hand(rig) for _ in range(3)]
     for job in jobs:
         await report(rig, encoded(job))
     for job in jobs:
@@ -117,11 +124,11 @@ async def test_stopping_stores_what_is_in_hand_and_leaves_the_rest(rig: Rig) -> 
     gate = Gate()
     rig.store.script.plan("finish", gate)
     finisher = rig.finisher()
-    job = await rig.record(CancelRequest(7))
+    job = await in_hand(rig)
     await report(rig, encoded(job))
     await until(lambda: "finish" in rig.store.script.calls)
     stopping = finisher.stopService()
-    later = await rig.record(CancelRequest(8))
+    later = await in_hand(rig)
     await report(rig, encoded(later))
     await sleep(0.05)
     assert not stopping.called
@@ -142,3 +149,85 @@ async def test_a_finisher_without_its_queue_says_so(rig: Rig, logged_errors: lis
     assert "nothing is taken" in logged_errors[0]["log_format"]
     logged_errors.clear()
     await finisher.stopService()
+
+
+# --- whose a report is ----------------------------------------------------------------------
+
+FORGED = {"body": {"errors": False, "msg": "Ok"}, "items": [], "agent": "agent-x"}
+
+
+@pytest.mark.parametrize(
+    ("begun_by", "changes", "why"),
+    [
+        (None, {}, "no agent has begun the job"),
+        ("agent-y", {}, "its sender does not have the job in hand"),
+        ("agent-y", {"agent": None}, "its sender does not have the job in hand"),
+        ("agent-y", {"agent": ["agent-y"]}, "its sender does not have the job in hand"),
+        ("agent-x", {"identity": "0" * 32}, "it is of another job that had the same id"),
+    ],
+)
+@twisted_test()
+async def test_a_report_is_taken_only_from_who_has_the_job_in_hand(
+    rig: Rig,
+    logged_errors: list[Any],
+    begun_by: str | None,
+    changes: dict[str, Any],
+    why: str,
+) -> None:
+    """A report for a job that its sender has not begun finishes nothing and is dead-lettered."""
+    rig.finisher()
+    job = await (rig.record(CancelRequest(7)) if begun_by is None else in_hand(rig, begun_by))
+    await report(rig, json.dumps({"request_id": job, **FORGED, **changes}).encode())
+    await rig.idle()
+    record = await rig.get(job)
+    assert (record.completed_at, record.complete_data) == (None, None)
+    assert rig.dead("buildapi-web") == [f"not the report of job {job}: {why}"]
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+
+
+@twisted_test()
+async def test_a_report_with_the_identity_of_the_job_is_taken_and_the_identity_not_shown(
+    rig: Rig,
+) -> None:
+    rig.finisher()
+    job = await in_hand(rig)
+    identity = (await rig.get(job)).identity
+    await report(rig, json.dumps({"request_id": job, **FORGED, "identity": identity}).encode())
+    done = await rig.finished(job)
+    assert done.complete_data == {"request_id": job, **FORGED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"items": [1]}, "items must be a list of objects with state and detail"),
+        ({"items": {"state": "done"}}, "items must be a list of objects with state and detail"),
+        ({"items": [{"state": "done"}]}, "items must be a list of objects with state and detail"),
+        (
+            {"items": [{"state": "done", "detail": "x", "request_id": "7"}]},
+            "items must be a list of objects with state and detail",
+        ),
+        ({"body": {"errors": "no", "msg": "Ok"}}, "body.errors must be true or false"),
+        ({"body": {"errors": False, "msg": ["Ok"]}}, "body.msg must be a text"),
+        ({"body": {"errors": False}}, "body.msg must be a text"),
+    ],
+)
+@twisted_test()
+async def test_a_report_of_another_shape_is_put_aside_and_breaks_no_page(
+    rig: Rig, logged_errors: list[Any], changes: dict[str, Any], reason: str
+) -> None:
+    """Who has the job in hand and reports nonsense fails it; nobody else can do even that."""
+    rig.finisher()
+    job, other = await in_hand(rig), await in_hand(rig, "agent-y")
+    for one in (job, other):
+        await report(rig, json.dumps({"request_id": one, **FORGED, **changes}).encode())
+    done = await rig.finished(job)
+    await rig.idle()
+    assert (done.state, msg(done)) == (
+        JobState.FAILED,
+        f"The agent's report could not be read: {reason}",
+    )
+    assert rig.dead("buildapi-web") == [reason, reason]
+    assert (await rig.get(other)).completed_at is None
+    logged_errors.clear()

@@ -15,6 +15,7 @@ from buildapi.buildbot.v08.observer import Observer
 from buildapi.buildbot.v08.poking import Poker
 from buildapi.buildbot.v08.stopping import Login, Stopper
 from buildapi.buildbot.v08.watching import Watcher
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item
 from buildapi.model.steps import SendChange
 from tests.buildbot.conftest import MARKERS, Scheduler
@@ -35,8 +36,8 @@ def the_reactor() -> Any:
 class Changes:
     """Take changes and tell nobody."""
 
-    async def send(self, request_id: int, step: SendChange, who: str) -> Item:
-        return Item("done", f"{step.revision} for {who} of job {request_id}", master=step.master)
+    async def send(self, job: JobIdentity, step: SendChange, who: str) -> Item:
+        return Item("done", f"{step.revision} for {who} of job {job.id}", master=step.master)
 
 
 def make_masters(directory: Callable[[], Mapping[str, Master]], **limits: Any) -> Masters:

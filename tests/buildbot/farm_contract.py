@@ -34,6 +34,7 @@ from buildapi.model.steps import (
     Written,
 )
 from tests.model.defaults import rules
+from tests.model.values import job
 from tests.reactor import twisted_test
 
 BRANCH, REVISION = "try", "abcdef012345"
@@ -151,7 +152,7 @@ class FarmContract:
     async def test_a_priority_is_written(self, made: FarmUnderTest) -> None:
         request, other = made.pending(), made.pending()
         plan = await plan_for(made.farm, Reprioritize(request, -7))
-        written, items = await made.farm.write(1, plan)
+        written, items = await made.farm.write(job(1), plan)
         assert (written, list(items)) == (Written.APPLIED, [])
         assert (made.priority(request), made.priority(other)) == (-7, 3)
 
@@ -160,7 +161,7 @@ class FarmContract:
         self, made: FarmUnderTest
     ) -> None:
         plan = await plan_for(made.farm, Reprioritize(made.pending(), 3))
-        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert (await made.farm.write(job(1), plan))[0] is Written.APPLIED
 
     @twisted_test(15)
     async def test_a_dropped_request_is_complete_with_all_that_hangs_on_it(
@@ -168,7 +169,7 @@ class FarmContract:
     ) -> None:
         request, other = made.pending(), made.pending()
         plan = await plan_for(made.farm, CancelRequest(request))
-        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert (await made.farm.write(job(1), plan))[0] is Written.APPLIED
         assert made.is_dropped(request)
         assert not made.is_dropped(other)
 
@@ -180,7 +181,7 @@ class FarmContract:
         request = made.pending(properties)
         facts = await facts_for(made.farm, RebuildRequest(request))
         plan = await plan_for(made.farm, RebuildRequest(request, 9))
-        written, (item,) = await made.farm.write(1, plan)
+        written, (item,) = await made.farm.write(job(1), plan)
         assert written is Written.APPLIED
         assert made.copies(request) == [
             Copy(
@@ -199,7 +200,7 @@ class FarmContract:
     async def test_a_hundred_copies_are_a_hundred(self, made: FarmUnderTest) -> None:
         request = made.pending({"a": '["1", "x"]'})
         plan = await plan_for(made.farm, RebuildRequest(request, 2, 100))
-        _, items = await made.farm.write(1, plan)
+        _, items = await made.farm.write(job(1), plan)
         copies = made.copies(request)
         assert len(copies) == len({i.buildset_id for i in items}) == 100
         assert {c.priority for c in copies} == {2}
@@ -211,13 +212,13 @@ class FarmContract:
         request = made.pending({"a'b\"%s:c?": value})
         who = "Zo\xeb O'Neil <100%@x>; :who %(who)s --"
         plan = await plan_for(made.farm, RebuildRequest(request), who)
-        await made.farm.write(1, plan)
+        await made.farm.write(job(1), plan)
         (copy,) = made.copies(request)
         assert (copy.reason, copy.properties) == (
             f"Self-serve: Rebuilt by {who}",
             {"a'b\"%s:c?": value},
         )
-        assert same(await made.farm.recall(1), Recorded(plan))
+        assert same(await made.farm.recall(job(1)), Recorded(plan))
 
     @twisted_test(15)
     async def test_a_plan_that_is_stale_writes_nothing_and_may_be_made_anew(
@@ -229,37 +230,71 @@ class FarmContract:
             plan = await plan_for(made.farm, do)
             made.run(request)
             before = made.writes()
-            assert await made.farm.write(1, plan) == (Written.STALE, ())
+            assert await made.farm.write(job(1), plan) == (Written.STALE, ())
             assert made.writes() == before
-            assert await made.farm.recall(1) is None
+            assert await made.farm.recall(job(1)) is None
         plan = await plan_for(made.farm, Reprioritize(made.pending(), 5))
-        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert (await made.farm.write(job(1), plan))[0] is Written.APPLIED
 
     @twisted_test(15)
     async def test_a_job_written_before_writes_nothing_again(self, made: FarmUnderTest) -> None:
         request = made.pending()
         plan = await plan_for(made.farm, RebuildRequest(request, 1, 2))
-        await made.farm.write(1, plan)
+        await made.farm.write(job(1), plan)
         before = made.writes()
-        assert await made.farm.write(1, plan) == (Written.BEFORE, ())
+        assert await made.farm.write(job(1), plan) == (Written.BEFORE, ())
         other = await plan_for(made.farm, CancelRequest(request))
-        assert await made.farm.write(1, other) == (Written.BEFORE, ())
+        assert await made.farm.write(job(1), other) == (Written.BEFORE, ())
         assert made.writes() == before
-        assert (await made.farm.write(2, plan))[0] is Written.APPLIED
+        assert (await made.farm.write(job(2), plan))[0] is Written.APPLIED
         assert len(made.copies(request)) == 4
 
     @twisted_test(15)
+    async def test_a_job_whose_id_another_job_had_is_written_and_both_keep_their_outcomes(
+        self, made: FarmUnderTest
+    ) -> None:
+        """After a restore of the jobs database ids begin again: a marker is of one job only."""
+        request = made.pending()
+        first, second, third = job(1), job(1, life=1), job(1, life=2)
+        outcomes = {}
+        for count, life in enumerate((first, second, third)):
+            assert await made.farm.recall(life) is None
+            plan = await plan_for(made.farm, RebuildRequest(request, count))
+            assert (await made.farm.write(life, plan))[0] is Written.APPLIED
+            assert same(await made.farm.recall(life), Recorded(plan))
+            outcomes[life] = Recorded(plan, Outcome(False, f"Ok {count}"))
+            await made.farm.settle(life, Outcome(False, f"Ok {count}"))
+        for life, recorded in outcomes.items():
+            assert same(await made.farm.recall(life), recorded)
+        assert [copy.priority for copy in made.copies(request)] == [0, 1, 2]
+        plan = await plan_for(made.farm, RebuildRequest(request, 9))
+        assert await made.farm.write(third, plan) == (Written.BEFORE, ())
+
+    @twisted_test(15)
+    async def test_what_is_stale_leaves_the_marker_of_another_job_where_it_was(
+        self, made: FarmUnderTest
+    ) -> None:
+        request = made.pending()
+        plan = await plan_for(made.farm, RebuildRequest(request))
+        await made.farm.write(job(1), plan)
+        stale = await plan_for(made.farm, CancelRequest(request))
+        made.run(request)
+        assert await made.farm.write(job(1, life=1), stale) == (Written.STALE, ())
+        assert await made.farm.recall(job(1, life=1)) is None
+        assert same(await made.farm.recall(job(1)), Recorded(plan))
+
+    @twisted_test(15)
     async def test_a_job_is_recalled_as_far_as_it_got(self, made: FarmUnderTest) -> None:
-        assert await made.farm.recall(1) is None
+        assert await made.farm.recall(job(1)) is None
         request = made.pending({"a": '["1", "x"]'})
         made.run(request)
         plan = await plan_for(made.farm, CancelRequest(request))
         assert plan.pokes
-        await made.farm.write(1, plan)
-        assert same(await made.farm.recall(1), Recorded(plan))
-        await made.farm.settle(1, SETTLED)
-        assert same(await made.farm.recall(1), Recorded(plan, SETTLED))
-        assert await made.farm.recall(2) is None
+        await made.farm.write(job(1), plan)
+        assert same(await made.farm.recall(job(1)), Recorded(plan))
+        await made.farm.settle(job(1), SETTLED)
+        assert same(await made.farm.recall(job(1)), Recorded(plan, SETTLED))
+        assert await made.farm.recall(job(2)) is None
 
     @twisted_test(15)
     async def test_a_build_no_master_can_be_asked_about_fails_in_words(
@@ -268,7 +303,7 @@ class FarmContract:
         request = made.pending()
         build = made.run(request)
         plan = await plan_for(made.farm, CancelBuild(build))
-        (item,) = await made.farm.poke(1, plan.pokes[0], "zoe")
+        (item,) = await made.farm.poke(job(1), plan.pokes[0], "zoe")
         assert (item.state, item.build_id, item.request_id) == ("failed", build, request)
         assert item.detail
 
@@ -278,7 +313,7 @@ class FarmContract:
     async def test_a_new_buildset_is_one_request_for_each_builder(
         self, made: FarmUnderTest
     ) -> None:
-        written, items = await made.farm.write(1, writing(ASKED))
+        written, items = await made.farm.write(job(1), writing(ASKED))
         assert written is Written.APPLIED
         copies = made.copies(0)
         assert copies == [
@@ -293,7 +328,7 @@ class FarmContract:
             facts = await facts_for(made.farm, CancelRequest(item.request_id or 0))
             assert (facts.request.stage, facts.request.buildername) == (Stage.PENDING, builder)
             assert facts.request.buildsetid == item.buildset_id
-        assert same(await made.farm.recall(1), Recorded(writing(ASKED)))
+        assert same(await made.farm.recall(job(1)), Recorded(writing(ASKED)))
 
     @pytest.mark.parametrize("files", [FILES, ()])
     @twisted_test(15)
@@ -302,7 +337,7 @@ class FarmContract:
     ) -> None:
         change = msgspec.structs.replace(CHANGE, files=files)
         plan = writing(msgspec.structs.replace(ASKED, change=change))
-        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert (await made.farm.write(job(1), plan))[0] is Written.APPLIED
         assert [c.changes for c in made.copies(0)] == [[change]] * 2
 
     @twisted_test(15)
@@ -315,7 +350,7 @@ class FarmContract:
             msgspec.structs.replace(ASKED, revision="fedcba", change=other),
             ASKED,
         ]
-        _, items = await made.farm.write(1, writing(*steps))
+        _, items = await made.farm.write(job(1), writing(*steps))
         found = [(c.revision, list(c.changes)) for c in made.copies(0)]
         own = [(REVISION, [CHANGE]), ("fedcba", [other]), (REVISION, [])]
         assert found == [pair for pair in own for _ in ASKED.builders]
@@ -330,9 +365,9 @@ class FarmContract:
         before = made.writes()
         asked = msgspec.structs.replace(ASKED, change=CHANGE)
         plan = writing(asked, SetPriority(request, 1), asked)
-        assert await made.farm.write(1, plan) == (Written.STALE, ())
+        assert await made.farm.write(job(1), plan) == (Written.STALE, ())
         assert made.writes() == before
-        assert await made.farm.recall(1) is None
+        assert await made.farm.recall(job(1)) is None
 
     # --- all requests of a revision
 
@@ -353,7 +388,7 @@ class FarmContract:
     ) -> None:
         requests = [made.pending() for _ in range(5)]
         plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
-        written, items = await made.farm.write(1, plan)
+        written, items = await made.farm.write(job(1), plan)
         assert (written, list(items)) == (Written.APPLIED, [])
         assert all(made.is_dropped(r) for r in requests)
 
@@ -365,7 +400,7 @@ class FarmContract:
         plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
         made.run(claimed)
         later = made.pending()
-        assert (await made.farm.write(1, plan))[0] is Written.APPLIED
+        assert (await made.farm.write(job(1), plan))[0] is Written.APPLIED
         assert [made.is_complete(r) for r in (left, claimed, other, later)] == [
             True,
             False,
@@ -381,7 +416,7 @@ class FarmContract:
         whole, raced = made.together(3), made.together(3)
         plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
         made.run(raced[1])
-        await made.farm.write(1, plan)
+        await made.farm.write(job(1), plan)
         assert all(made.is_dropped(r) for r in whole)
         assert [made.is_complete(r) for r in raced] == [True, False, True]
         assert not any(made.is_dropped(r) for r in raced)
@@ -392,6 +427,6 @@ class FarmContract:
     ) -> None:
         requests = made.together(300) + [made.pending() for _ in range(300)]
         plan = await plan_for(made.farm, CancelRevision(BRANCH, REVISION))
-        await made.farm.write(1, plan)
+        await made.farm.write(job(1), plan)
         assert all(made.is_complete(r) for r in requests)
         assert all(made.is_dropped(r) for r in (requests[0], requests[299], requests[-1]))

@@ -8,14 +8,27 @@ from typing import Any
 import attrs
 import pytest
 import pytest_twisted
+from twisted.internet import defer
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.v08.changes import JOB_PROPERTY, ChangeLogin, ChangeSender
-from buildapi.model.outcome import Item
-from buildapi.model.steps import SendChange
-from tests.buildbot.conftest import Scheduler
+from buildapi.buildbot.v08.changes import (
+    BEGUN,
+    IDENTITY_PROPERTY,
+    JOB_PROPERTY,
+    ChangeLogin,
+    ChangeSender,
+)
+from buildapi.buildbot.v08.markers import Markers, Sending
+from buildapi.errors import DatabaseUnavailable, Unavailable, Unconfirmed
+from buildapi.model.identity import JobIdentity
+from buildapi.model.ops import CLOCKS_APART
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.steps import Plan, SendChange
+from tests.buildbot.acting import NOW
+from tests.buildbot.conftest import MARKERS, Scheduler
 from tests.buildbot.pbmaster import PBMaster, Python2Error, stores
 from tests.buildbot.seed import MASTER_A
+from tests.model.values import job
 from tests.reactor import twisted_test
 
 STEP = SendChange(MASTER_A, "try", "abcdef012345", "https://hg.example.org/try/rev/abcdef012345")
@@ -30,19 +43,28 @@ class Case:
     master: PBMaster
     scheduler: Scheduler
     directory: dict[str, Master]
+    sent: Any
+    db: Any = None
 
     def sender(self, login: ChangeLogin = LOGIN, **limits: float) -> ChangeSender:
         from twisted.internet import reactor
 
         seconds, verify = limits.get("seconds", 2.0), limits.get("verify", 2.0)
         return ChangeSender(
-            reactor, self.scheduler.db, lambda: self.directory, login, seconds, verify
+            *(reactor, self.db or self.scheduler.db, self.sent),
+            *(lambda: self.directory, login, seconds, verify),
         )
 
     async def send(
         self, request: int = 7, step: SendChange = STEP, login: ChangeLogin = LOGIN, **limits: float
     ) -> Item:
-        return await self.sender(login, **limits).send(request, step, WHO)
+        return await self.sender(login, **limits).send(job(request), step, WHO)
+
+    def mark(self, request: int) -> None:
+        """Give a job its marker, as the write of its plan does."""
+        plan = Plan(Outcome(False, ""), pokes=(STEP,))
+        mark = Markers(MARKERS).mark(job(request), plan, "written", int(NOW))
+        pytest_twisted.blockon(defer.ensureDeferred(self.scheduler.db.transact([mark])))
 
     def ids(self) -> list[int]:
         rows = self.scheduler.seed.rows("SELECT changeid FROM changes ORDER BY changeid")
@@ -64,7 +86,10 @@ async def master() -> AsyncIterator[PBMaster]:
 @pytest.fixture
 def case(master: PBMaster, scheduler: Scheduler) -> Case:
     master.hook = stores(scheduler.seed)
-    return Case(master, scheduler, {MASTER_A: master.entry(MASTER_A)})
+    sent = Sending(scheduler.db, Markers(MARKERS))
+    case = Case(master, scheduler, {MASTER_A: master.entry(MASTER_A)}, sent)
+    case.mark(7)
+    return case
 
 
 @twisted_test()
@@ -80,7 +105,7 @@ async def test_a_change_is_sent_and_seen(case: Case) -> None:
             "revlink": STEP.revlink,
             "comments": "Submitted via self-serve",
             "files": ["dummy"],
-            "properties": {JOB_PROPERTY: 7},
+            "properties": {JOB_PROPERTY: 7, IDENTITY_PROPERTY: job(7).identity},
         }
     ]
 
@@ -230,3 +255,102 @@ async def test_what_would_poison_masters_is_not_sent(case: Case) -> None:
 
 def test_the_password_is_not_shown(case: Case) -> None:
     assert "s3cret" not in repr(case.sender(ChangeLogin("change", "s3cret")))
+
+
+# --- sent once ------------------------------------------------------------------------------
+
+
+@attrs.define
+class Flaky:
+    """A database that is away for its reads ``first`` to ``last``, counted from 0."""
+
+    inner: Any
+    away: range
+    reads: int = 0
+
+    async def fetch(self, text: str, params: Any) -> Any:
+        self.reads += 1
+        if self.reads - 1 in self.away:
+            raise DatabaseUnavailable("the scheduler database is away")
+        return await self.inner.fetch(text, params)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["answered", "hung"])
+@twisted_test()
+async def test_a_change_that_left_is_not_sent_again_when_the_database_could_not_tell(
+    case: Case, silent: bool
+) -> None:
+    """A master hangs, the database is away, no process dies: one change, and no wrong word."""
+    case.master.silent = silent
+    held: list[dict[str, Any]] = []
+    store = case.master.hook
+    case.master.hook = held.append
+    case.db = Flaky(case.scheduler.db, range(1, 2))
+    with pytest.raises(Unconfirmed) as caught:
+        await case.send(seconds=0.2, verify=0.1)
+    assert (caught.value.item.state, caught.value.item.master) == ("unconfirmed", MASTER_A)
+    item = await case.send(seconds=0.2, verify=0.1)
+    assert (item.state, item.detail) == ("unconfirmed", BEGUN)
+    (change,) = held
+    assert store is not None
+    store(change)
+    (id_,) = case.ids()
+    assert (await case.send()).detail == f"change {id_} was sent before"
+    assert len(case.master.changes) == 1
+
+
+@twisted_test()
+async def test_what_left_is_not_called_unsent_because_the_master_is_gone_meanwhile(
+    case: Case,
+) -> None:
+    case.master.silent, case.master.hook = True, lambda change: None
+    await case.send(seconds=0.2, verify=0.1)
+    case.directory.clear()
+    item = await case.send(verify=0.1)
+    assert (item.state, item.detail) == ("unconfirmed", BEGUN)
+
+
+@twisted_test()
+async def test_a_change_does_not_leave_before_that_is_noted(case: Case) -> None:
+    class Away:
+        async def begun(self, job: JobIdentity) -> bool:
+            return False
+
+        async def begin(self, job: JobIdentity) -> None:
+            raise DatabaseUnavailable("the scheduler database is away")
+
+    noted, case.sent = case.sent, Away()
+    with pytest.raises(Unavailable) as caught:
+        await case.send()
+    assert not isinstance(caught.value, Unconfirmed)
+    assert case.master.changes == []
+    case.sent = noted
+    assert (await case.send()).state == "done"
+
+
+@twisted_test()
+async def test_what_did_not_leave_may_be_sent_later(case: Case) -> None:
+    entry = case.directory.pop(MASTER_A)
+    assert (await case.send()).state == "failed"
+    case.directory[MASTER_A] = entry
+    assert (await case.send()).state == "done"
+
+
+@twisted_test()
+async def test_the_change_of_an_earlier_job_of_the_same_id_is_not_taken_for_it(case: Case) -> None:
+    """After a restore of the jobs database the same id asks for the same revision."""
+    case.store(**{JOB_PROPERTY: 7, IDENTITY_PROPERTY: job(7, life=1).identity})
+    item = await case.send()
+    assert item.detail == f"change {case.ids()[-1]} sent to {MASTER_A}"
+
+
+@pytest.mark.parametrize(("later", "is_own"), [(-CLOCKS_APART - 1, False), (0, True)])
+@twisted_test()
+async def test_a_change_that_an_older_version_sent_counts_from_when_the_job_was_accepted(
+    case: Case, later: int, is_own: bool
+) -> None:
+    case.store(**{JOB_PROPERTY: 7})
+    when = job(7).when + later
+    case.scheduler.seed.execute("UPDATE changes SET when_timestamp = %s", when)
+    item = await case.send()
+    assert (item.detail == f"change {case.ids()[0]} was sent before") is is_own

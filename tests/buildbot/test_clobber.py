@@ -19,6 +19,7 @@ from buildapi.model.steps import Clobber, SendChange, StopBuild
 from tests.buildbot.acting import Changes, make_masters, the_reactor
 from tests.buildbot.doubles import Answer, Masterfarm, build_json, hang, redirect, status
 from tests.buildbot.seed import MASTER_A, T0
+from tests.model.values import job
 from tests.reactor import twisted_test
 
 BUILDER, SLAVE, TOKEN = "l/n x 50%", "slave-a1", "s3cret-t0ken"
@@ -185,7 +186,7 @@ class Does:
 async def test_each_step_goes_to_what_carries_it_out() -> None:
     does: Any = Does()
     poker = Poker(does, does, Changes(), does)
-    assert await poker.poke(9, STEP.build, "zoe") == ["stop zoe"]
-    assert await poker.poke(9, STEP, "zoe") == ["clobber"]
-    (change,) = await poker.poke(9, SendChange(MASTER_A, "try", "abc", None), "zoe")
+    assert await poker.poke(job(9), STEP.build, "zoe") == ["stop zoe"]
+    assert await poker.poke(job(9), STEP, "zoe") == ["clobber"]
+    (change,) = await poker.poke(job(9), SendChange(MASTER_A, "try", "abc", None), "zoe")
     assert change == Item("done", "abc for zoe of job 9", master=MASTER_A)

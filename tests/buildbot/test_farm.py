@@ -21,6 +21,7 @@ from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.facts import BranchFacts
+from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
 from buildapi.model.steps import NewChange, Recorded, Written
 from buildapi.model.wire import decode_request
@@ -38,6 +39,7 @@ from tests.buildbot.farm_contract import (
 )
 from tests.buildbot.seed import T0, Seed, connect
 from tests.model.defaults import rules
+from tests.model.values import job
 from tests.reactor import sleep, twisted_test
 from tests.services.mariadb import MariaDB
 
@@ -141,7 +143,9 @@ class TestRows:
         stamp = made.seed.stamp()
         set_ = made.seed.buildset(stamp, external="ext", properties={"a": 1})
         request = made.seed.request(buildset=set_, builder="win")
-        _, (item,) = await made.farm.write(1, await plan_for(made.farm, RebuildRequest(request, 4)))
+        _, (item,) = await made.farm.write(
+            job(1), await plan_for(made.farm, RebuildRequest(request, 4))
+        )
         row = made.seed.row("buildrequests", item.request_id or 0)
         del row["id"]
         assert row == {
@@ -173,7 +177,7 @@ class TestRows:
         request = made.pending({"a": '["1", "x"]'})
         sets, properties = (made.seed.total(t) for t in ("buildsets", "buildset_properties"))
         _, items = await made.farm.write(
-            1, await plan_for(made.farm, RebuildRequest(request, 0, 3))
+            job(1), await plan_for(made.farm, RebuildRequest(request, 0, 3))
         )
         assert made.seed.total("buildsets") == sets + 3
         assert made.seed.total("buildset_properties") == properties + 3
@@ -187,10 +191,10 @@ class TestRows:
         set_ = made.seed.buildset(made.seed.stamp())
         first, second = (made.seed.request(buildset=set_) for _ in range(2))
         made.seed.execute("UPDATE buildrequests SET claimed_at = %s", claimed_at)
-        await made.farm.write(1, await plan_for(made.farm, CancelRequest(first)))
+        await made.farm.write(job(1), await plan_for(made.farm, CancelRequest(first)))
         assert made.seed.row("buildrequests", first)["complete"] == 1
         assert made.seed.row("buildsets", set_)["complete"] == 0
-        await made.farm.write(2, await plan_for(made.farm, CancelRequest(second)))
+        await made.farm.write(job(2), await plan_for(made.farm, CancelRequest(second)))
         assert made.is_dropped(second)
 
     @twisted_test()
@@ -198,7 +202,7 @@ class TestRows:
         set_ = made.seed.buildset(made.seed.stamp())
         dropped, running = (made.seed.request(buildset=set_) for _ in range(2))
         made.seed.run(running)
-        await made.farm.write(1, await plan_for(made.farm, CancelRequest(dropped)))
+        await made.farm.write(job(1), await plan_for(made.farm, CancelRequest(dropped)))
         row = made.seed.row("buildsets", set_)
         assert (row["complete"], row["results"], row["complete_at"]) == (0, None, None)
 
@@ -207,7 +211,7 @@ class TestRows:
         request = made.pending()
         plan = await plan_for(made.farm, CancelRequest(request))
         made.seed.complete(request, results=0)
-        assert await made.farm.write(1, plan) == (Written.STALE, ())
+        assert await made.farm.write(job(1), plan) == (Written.STALE, ())
         assert made.seed.row("buildrequests", request)["results"] == 0
 
     @twisted_test()
@@ -232,16 +236,50 @@ class TestRows:
         before = made.writes()
         plan = await plan_for(made.farm, RebuildRequest(request), "no \ud800 character")
         with pytest.raises(BadRequest, match="cannot store"):
-            await made.farm.write(1, plan)
+            await made.farm.write(job(1), plan)
         assert made.writes() == before
+
+    @pytest.mark.parametrize(
+        ("written", "is_own"), [(-CLOCKS_APART - 1, False), (-CLOCKS_APART, True), (1, True)]
+    )
+    @twisted_test()
+    async def test_a_marker_that_names_no_job_is_of_one_that_was_accepted_before_it_was_written(
+        self, made: Made, written: int, is_own: bool
+    ) -> None:
+        """Older versions wrote no identity; a job accepted after the marker is another one."""
+        plan = await plan_for(made.farm, Reprioritize(made.pending(), 5))
+        made.seed.insert(
+            MARKERS,
+            request_id=1,
+            state="written",
+            plan=msgspec.json.encode(plan).decode(),
+            created_at=job(1).when + written,
+        )
+        assert (await made.farm.recall(job(1)) is not None) is is_own
+        if is_own:
+            assert await made.farm.write(job(1), plan) == (Written.BEFORE, ())
+            await made.farm.settle(job(1), Outcome(False, "Ok"))
+            assert same(await made.farm.recall(job(1)), Recorded(plan, Outcome(False, "Ok")))
+        else:
+            assert (await made.farm.write(job(1), plan))[0] is Written.APPLIED
+            assert made.seed.total(MARKERS) == 2
+
+    @twisted_test()
+    async def test_a_marker_that_is_moved_aside_is_warned_about(
+        self, made: Made, warnings: list[str]
+    ) -> None:
+        plan = await plan_for(made.farm, Reprioritize(made.pending(), 5))
+        await made.farm.write(job(1), plan)
+        await made.farm.write(job(1, life=1), plan)
+        assert len([w for w in warnings if "its id was used before" in w]) == 1
 
     @twisted_test()
     async def test_markers_are_forgotten_when_settled_and_old(self, made: Made) -> None:
         for id_ in (1, 2, 3):
             plan = await plan_for(made.farm, Reprioritize(made.pending(), id_))
-            await made.farm.write(id_, plan)
+            await made.farm.write(job(id_), plan)
         for id_ in (1, 2):
-            await made.farm.settle(id_, Outcome(False, "Ok"))
+            await made.farm.settle(job(id_), Outcome(False, "Ok"))
         made.seed.execute(
             f"UPDATE {MARKERS} SET created_at = created_at - 86401 WHERE request_id <> 2"
         )
@@ -273,13 +311,13 @@ def counted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(as_counted, key=lambda row: repr(sorted(row.items())))
 
 
-@pytest.mark.parametrize("job", recorded(), ids=lambda job: str(job["name"]))
+@pytest.mark.parametrize("was", recorded(), ids=lambda was: str(was["name"]))
 @twisted_test()
 async def test_new_builds_are_the_rows_that_they_were_before(
-    job: dict[str, Any], scheduler: Scheduler
+    was: dict[str, Any], scheduler: Scheduler
 ) -> None:
-    wrote = {table: diff["added"] for table, diff in job["scheduler_diff"].items()}
-    message = decode_request(job["message"][0]["body_raw"].encode())
+    wrote = {table: diff["added"] for table, diff in was["scheduler_diff"].items()}
+    message = decode_request(was["message"][0]["body_raw"].encode())
     values = {r["property_name"]: r["property_value"] for r in wrote["buildset_properties"]}
     facts = BranchFacts(
         path=wrote["sourcestamps"][0]["branch"],
@@ -291,7 +329,7 @@ async def test_new_builds_are_the_rows_that_they_were_before(
     )
     plan = decide(message.action, facts, message.who, rules())
     then = float(wrote["buildsets"][0]["submitted_at"])
-    await make_farm(scheduler, now=then).write(1, plan)
+    await make_farm(scheduler, now=then).write(job(1), plan)
     for table in TABLES:
         rows = scheduler.seed.rows(f"SELECT * FROM {table}")
         assert counted(rows) == counted(wrote.get(table, [])), table
@@ -349,22 +387,24 @@ class TestMyISAM:
         request = old.pending()
         for id_ in (1, 2):
             plan = await plan_for(old.farm, RebuildRequest(request))
-            assert (await old.farm.write(id_, plan))[0] is Written.APPLIED
-        assert same(await old.farm.recall(1), Recorded(plan))
+            assert (await old.farm.write(job(id_), plan))[0] is Written.APPLIED
+        assert same(await old.farm.recall(job(1)), Recorded(plan))
         assert [w for w in warnings if "MyISAM" in w] == [
             "the scheduler database has no transactions (MyISAM): an agent that dies"
             " in the middle of a job leaves it for a person to look at"
         ]
-        assert (await old.farm.write(1, plan))[0] is Written.BEFORE
-        assert len(old.copies(request)) == 2
+        assert (await old.farm.write(job(1), plan))[0] is Written.BEFORE
+        assert (await old.farm.write(job(1, life=1), plan))[0] is Written.APPLIED
+        assert (await old.farm.write(job(1, life=1), plan))[0] is Written.BEFORE
+        assert len(old.copies(request)) == 3
 
     @twisted_test()
     async def test_a_stale_job_leaves_no_marker(self, old: Made) -> None:
         request = old.pending()
         plan = await plan_for(old.farm, CancelRequest(request))
         old.run(request)
-        assert await old.farm.write(1, plan) == (Written.STALE, ())
-        assert await old.farm.recall(1) is None
+        assert await old.farm.write(job(1), plan) == (Written.STALE, ())
+        assert await old.farm.recall(job(1)) is None
 
     @pytest.mark.parametrize("kind", ["copies", "new"])
     @twisted_test()
@@ -376,13 +416,13 @@ class TestMyISAM:
         plan = await plan_for(old.farm, RebuildRequest(request, 0, 2))
         if kind == "new":
             plan = writing(msgspec.structs.replace(ASKED, change=CHANGE))
-        statements = lower.lower(plan, 1, marker=MARKERS, now=int(NOW), transactional=False)
+        statements = lower.lower(plan, job(1), marker=MARKERS, now=int(NOW), transactional=False)
         for upto in range(1, len(statements) - 2):  # the last three: two requests, the marker
             old.seed.execute(f"DELETE FROM {MARKERS}")
             await old.scheduler.db.transact(statements[:upto])
-            assert same(await old.farm.recall(1), Recorded(plan, None, whole=False))
+            assert same(await old.farm.recall(job(1)), Recorded(plan, None, whole=False))
             assert old.seed.total("buildrequests") == before
-            assert await old.farm.write(1, plan) == (Written.BEFORE, ())
+            assert await old.farm.write(job(1), plan) == (Written.BEFORE, ())
 
     @pytest.mark.parametrize("table", ["buildset_properties", "changes", "change_files"])
     @twisted_test()
@@ -394,7 +434,7 @@ class TestMyISAM:
         plan = decide(CancelRequest(1), None, "zoe", rules())
         try:
             scheduler.seed.execute(f"ALTER TABLE {table} ENGINE=MyISAM")
-            await farm.write(99, plan)
+            await farm.write(job(99), plan)
         finally:
             scheduler.seed.execute(f"ALTER TABLE {table} ENGINE=InnoDB")
         assert any("MyISAM" in w for w in warnings)
@@ -424,10 +464,10 @@ class TestLocks:
         made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", request)
         started = time.monotonic()
         with pytest.raises(DatabaseUnavailable, match="held up by locks"):
-            await made.farm.write(1, plan)
+            await made.farm.write(job(1), plan)
         assert time.monotonic() - started < 8
-        assert await made.farm.recall(1) is None
-        writing = defer.ensureDeferred(made.farm.write(1, plan))
+        assert await made.farm.recall(job(1)) is None
+        writing = defer.ensureDeferred(made.farm.write(job(1), plan))
         await sleep(1.2)  # past the first lock time-out, so that it is tried again
         assert not writing.called
         made.seed.execute("COMMIT")
@@ -448,7 +488,7 @@ class TestLocks:
         made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", held)
         try:
             for id_, plan in enumerate(plans):
-                written, _ = await defer.ensureDeferred(made.farm.write(id_, plan)).addTimeout(
+                written, _ = await defer.ensureDeferred(made.farm.write(job(id_), plan)).addTimeout(
                     1.5, the_reactor()
                 )
                 assert written is Written.APPLIED
@@ -473,7 +513,7 @@ class TestLocks:
                     continue
                 plan = await plan_for(made.farm, action)
                 started = time.perf_counter()
-                await made.farm.write(1000 + id_ * 3 + len(name), plan)
+                await made.farm.write(job(1000 + id_ * 3 + len(name)), plan)
                 took[name].append(1000 * (time.perf_counter() - started))
         for name, times in took.items():
             print(f"{name}: {min(times):.1f} to {max(times):.1f} ms")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from buildapi.buildbot.v08.lower import lower, made
-from buildapi.buildbot.v08.markers import forget, settle, unmark
+from buildapi.buildbot.v08.markers import Markers, aside
 from buildapi.db.sql import Ref, Statement
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import (
@@ -24,7 +25,9 @@ from buildapi.model.steps import (
     WatchDropped,
     Write,
 )
+from tests.model.values import job
 
+MARKS = Markers("marks")
 COPY = Requeue("linux", 4, "Self-serve: Rebuilt by zoe", 55, None, (("a", '["1", "x"]'),))
 CHANGE = NewChange("zoe", "try-selfserve", "abc", ("f1", "f2"))
 NEW = NewBuildset("try", "abc", "why", 4, (("a", '["1", "x"]'),), ("linux", "win"), CHANGE)
@@ -34,7 +37,7 @@ NOW = 1_700_000_000
 
 def statements(*writes: Write, transactional: bool = True) -> list[Statement]:
     plan = Plan(Outcome(False, "Ok"), writes)
-    return list(lower(plan, 9, marker="marks", now=NOW, transactional=transactional))
+    return list(lower(plan, job(9), marker="marks", now=NOW, transactional=transactional))
 
 
 def verbs(found: list[Statement]) -> list[str]:
@@ -57,7 +60,7 @@ def test_without_transactions_the_marker_says_started_before_and_written_after()
     found = statements(COPY, transactional=False)
     assert found[0].params["state"] == "started"
     assert verbs(found)[-1] == "UPDATE marks"
-    assert found[-1].params == {"request_id": 9, "state": "written"}
+    assert (found[-1].params["request_id"], found[-1].params["state"]) == (9, "written")
     assert statements(COPY)[0].params["state"] == "written"
 
 
@@ -186,17 +189,28 @@ def test_statements_are_printable_and_hold_values_as_parameters_only() -> None:
 def test_the_marker_holds_the_plan() -> None:
     lines = (Line(7, "7: Ok", "No luck"),)
     plan = Plan(Outcome(False, ""), (DropRequest(7, 70), NEW), (WatchDropped((7,)),), lines)
-    mark = lower(plan, 9, marker="marks", now=NOW)[0]
+    mark = lower(plan, job(9), marker="marks", now=NOW)[0]
     assert (mark.params["request_id"], mark.params["now"]) == (9, NOW)
     stored: Any = msgspec.json.decode(mark.params["plan"], type=Plan)
     assert msgspec.json.encode(stored) == msgspec.json.encode(plan)
 
 
+def test_the_plan_in_a_marker_begins_with_the_identity_of_its_job() -> None:
+    plan = Plan(Outcome(False, ""), (NEW,))
+    mark = lower(plan, job(9), marker="marks", now=NOW)[0]
+    assert json.loads(mark.params["plan"])["identity"] == job(9).identity
+    assert mark.params["plan"].startswith(MARKS.unmark(job(9)).params["own"].rstrip("%"))
+
+
 def test_marker_rows_move_on_and_go() -> None:
-    assert settle("marks", 9, b"{}").params == {
-        "request_id": 9,
-        "state": "settled",
-        "outcome": "{}",
-    }
-    assert unmark("marks", 9).text == "DELETE FROM marks WHERE request_id = :request_id"
-    assert forget("marks", 5).params == {"state": "settled", "before": 5}
+    settled = MARKS.settle(job(9), Outcome(False, "Ok")).params
+    assert (settled["request_id"], settled["state"]) == (9, "settled")
+    assert json.loads(settled["outcome"]) == {"errors": False, "msg": "Ok"}
+    assert MARKS.unmark(job(9)).text.startswith("DELETE FROM marks WHERE request_id IN")
+    assert MARKS.forget(5).params == {"state": "settled", "before": 5}
+
+
+def test_markers_that_are_moved_aside_get_ids_that_no_job_has() -> None:
+    ids = {aside(job(n).identity) for n in range(1000)}
+    assert len(ids) == 1000
+    assert all(-(2**31) < id_ < 0 for id_ in ids)

@@ -21,6 +21,7 @@ from tests.buildbot.acting import make_farm, make_observer, the_reactor
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.doubles import Counted
 from tests.buildbot.seed import MASTER_A, T0
+from tests.model.values import job
 from tests.reactor import sleep, twisted_test
 
 RECHECK, VERIFY = 3.0, 10.0
@@ -255,7 +256,7 @@ async def test_the_farm_watches_and_stops_by_what_its_database_says(scheduler: S
     build = seed.run(raced)
     seed.claim(late)
     farm = make_farm(scheduler, verify=3)
-    watching = defer.ensureDeferred(farm.poke(1, WatchDropped((left, raced, late)), "zoe"))
+    watching = defer.ensureDeferred(farm.poke(job(1), WatchDropped((left, raced, late)), "zoe"))
     await sleep(0.1)
     assert not watching.called
     later = seed.start(late)

@@ -84,7 +84,11 @@ def test_a_new_build_is_a_change_for_the_schedulers() -> None:
     ("state", "errors", "msg"),
     [
         ("done", False, "Ok"),
-        ("unconfirmed", True, "The change could not be sent"),
+        (
+            "unconfirmed",
+            True,
+            "It is not known whether the change is stored: look before you ask again",
+        ),
         ("failed", True, "The change could not be sent"),
     ],
 )

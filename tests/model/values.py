@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.model.identity import JobIdentity
 from buildapi.model.records import BuildRequest
 
 MASTER = "host-a:/builds/master-a"
@@ -25,6 +26,11 @@ PENDING = BuildRequest(
     complete_at=None,
     results=None,
 )
+
+
+def job(id_: int, life: int = 0, when: int = 1_700_000_000) -> JobIdentity:
+    """Return the identity of a job; another ``life`` has another job of the same id."""
+    return JobIdentity(id_, f"{life:016x}{id_:016x}", when)
 
 
 def request(**changes: Any) -> BuildRequest:

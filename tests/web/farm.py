@@ -294,6 +294,7 @@ class MemoryJobs:
         key: JobKey | None = None,
         *,
         branch: str | None = None,
+        identity: str | None = None,
     ) -> int:
         await self.adding.happen(who, when, action, dict(what))
         id_ = max(self.jobs, default=0) + 1
@@ -301,7 +302,11 @@ class MemoryJobs:
             if key.name in self.keys and self.keys[key.name][2] >= when - 86_400:
                 raise InProgress("a job request with this key is there already")
             self.keys[key.name] = (key, id_, when)
-        self.jobs[id_] = JobRecord(id_, action, who, when, dict(what), branch=branch or _said(what))
+        self.jobs[id_] = JobRecord(
+            *(id_, action, who, when, dict(what)),
+            branch=branch or _said(what),
+            identity=identity or f"{id_:032x}",
+        )
         return id_
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import ANY
+
 import attrs
+import pytest
 
 from buildapi.model.records import (
     BranchDay,
@@ -22,6 +26,8 @@ from buildapi.web.shapes import (
     request_json,
     user_json,
 )
+from tests.reactor import twisted_test
+from tests.web.conftest import Served
 from tests.web.farm import BUILD, COMPLETE, NOW, PENDING, RUNNING_BUILD
 
 REQUEST_KEYS = {
@@ -111,3 +117,32 @@ def test_a_finished_job_shows_the_report_as_it_came() -> None:
     shaped = job_json(JobRecord(5, "cancel_build", "zoë", 7, {"bid": 11}, 9, report, JobState.DONE))
     assert shaped["complete_data"] == report
     assert (shaped["items"], shaped["state"], shaped["completed_at"]) == ([{"x": 1}], "done", 9)
+
+
+ODD_REPORTS = [
+    ({"body": {"errors": False, "msg": "Ok"}, "items": [1]}, []),
+    ({"body": {"errors": False, "msg": "Ok"}, "items": [{"state": 5}, None, []]}, [{"state": 5}]),
+    ({"body": {"errors": False, "msg": "Ok"}, "items": {"state": "done"}}, []),
+    ({"body": {"errors": False, "msg": {"a": [1]}}}, []),
+    ({"body": [1]}, []),
+    ({"body": None, "items": 7}, []),
+    ({"body": {}, "items": [{"request_id": [1], "build_id": {}, "master": 7}]}, [ANY]),
+    ({}, []),
+]
+
+
+@pytest.mark.parametrize(("report", "items"), ODD_REPORTS, ids=str)
+@twisted_test()
+async def test_a_stored_report_of_another_shape_breaks_no_page(
+    served: Served, report: dict[str, Any], items: list[Any]
+) -> None:
+    """Reports were stored unchecked once: every page and list that shows one is answered."""
+    job = JobRecord(7, "cancel_build", "zoe", NOW, {"bid": 11}, NOW, report, JobState.DONE)
+    served.jobs.jobs[7] = job
+    shaped = job_json(job)
+    assert shaped["items"] == items
+    assert isinstance(shaped["complete_data"].get("body", {}).get("msg", ""), str)
+    for path in ("/self-serve/jobs/7", "/self-serve/jobs", "/self-serve/jobs/7/trace", "/"):
+        for headers in ({}, {"Accept": "application/json"}):
+            answer = await served.ask("GET", path, headers)
+            assert answer.status == 200, path

@@ -1,9 +1,14 @@
-"""Tell 0.8 masters of the changes that job requests ask for, each once, and see them stored."""
+"""Tell 0.8 masters of the changes that job requests ask for, each once, and see them stored.
+
+A master that hangs reads a change from its socket minutes later, so a change whose answer is lost
+may be stored at any time.  That sending was begun is therefore noted in the marker of the job
+before the change leaves, and what was begun is never sent again: the database tells the rest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet import task
@@ -11,6 +16,9 @@ from twisted.internet import task
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
 from buildapi.db.sql import Database, Query
+from buildapi.errors import Unavailable, Unconfirmed
+from buildapi.model.identity import JobIdentity
+from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Item
 from buildapi.model.steps import SendChange
 
@@ -19,16 +27,27 @@ FILES = ("dummy",)
 """A master drops a change without files."""
 
 JOB_PROPERTY = "selfserve_job"
-"""The property of a change that tells which job request it is for."""
+"""The property of a change that tells the id of the job request it is for, for people."""
+
+IDENTITY_PROPERTY = "selfserve_identity"
+"""The property of a change that tells the identity of that job [model.identity]."""
 
 LOOK_SECONDS = 0.25
 """Pause between two looks at the database for the change."""
 
+LATER = "the master may store the change later"
+BEGUN = f"the change was being sent when an agent was interrupted; {LATER}"
+
 # Few changes have the same revision, which is indexed, as is the change of a property.
+# Those that older versions sent have no identity: another job had the id before it was accepted.
 CHANGE_OF_JOB: Query[int] = Query(
-    "SELECT c.changeid FROM changes c JOIN change_properties p ON p.changeid = c.changeid"
-    " WHERE c.revision = :revision AND p.property_name = :name AND p.property_value LIKE :value"
-    " ORDER BY c.changeid LIMIT 1",
+    """SELECT c.changeid FROM changes c JOIN change_properties p ON p.changeid = c.changeid
+ WHERE c.revision = :revision AND (
+  (p.property_name = :identity_name AND p.property_value LIKE :identity)
+  OR (p.property_name = :name AND p.property_value LIKE :value AND c.when_timestamp >= :since
+   AND NOT EXISTS (SELECT 1 FROM change_properties o
+    WHERE o.changeid = c.changeid AND o.property_name = :identity_name)))
+ ORDER BY c.changeid LIMIT 1""",
     int,
 )
 
@@ -41,36 +60,49 @@ class ChangeLogin:
     password: str = attrs.field(repr=False)
 
 
+class Sent(Protocol):
+    """Note durably that the change of a job is being sent."""
+
+    async def begun(self, job: JobIdentity) -> bool:
+        """Return whether sending was begun before."""
+
+    async def begin(self, job: JobIdentity) -> None:
+        """Note that sending begins; :raises Unavailable: that is not noted."""
+
+
 @attrs.define
 class ChangeSender:
     """Send changes, each within ``seconds``; ``verify_seconds`` is how long one is looked for.
 
-    ``db`` is the scheduler database of the masters.
+    ``db`` is the scheduler database of the masters, ``sent`` notes there what is being sent.
     """
 
     _reactor: Any
     _db: Database
+    _sent: Sent
     _directory: Callable[[], Mapping[str, Master]]
     _login: ChangeLogin
     _seconds: float
     _verify_seconds: float
 
-    async def send(self, request_id: int, step: SendChange, who: str) -> Item:
-        """Send one change for a job request, unless it was sent before; look for the effect."""
-        before = await self._find(request_id, step)
+    async def send(self, job: JobIdentity, step: SendChange, who: str) -> Item:
+        """Send one change for a job request, unless it was sent before; look for the effect.
+
+        :raises Unconfirmed: it is sent, and the database cannot tell what came of it.
+        """
+        before = await self._find(job, step)
         if before is not None:
             return _item(step, "done", f"change {before} was sent before")
+        if await self._sent.begun(job):
+            return await self._result(job, step, BEGUN)
         try:
-            await self._send(request_id, step, who)
+            await self._send(job, step, who)
         except ChangeError as e:
-            return await self._after_error(request_id, step, e)
-        change = await self._seen(request_id, step, self._verify_seconds)
-        if change is not None:
-            return _sent(step, change)
-        detail = f"the master took the change; not stored {self._verify_seconds:g} s later"
-        return _item(step, "unconfirmed", detail)
+            return await self._after_error(job, step, e)
+        taken = f"the master took the change; not stored {self._verify_seconds:g} s later"
+        return await self._result(job, step, taken)
 
-    async def _send(self, request_id: int, step: SendChange, who: str) -> None:
+    async def _send(self, job: JobIdentity, step: SendChange, who: str) -> None:
         master = self._directory().get(step.master)
         if master is None:
             raise ChangeError(f"no master {step.master} in the directory")
@@ -85,7 +117,7 @@ class ChangeSender:
             revlink=step.revlink,
             comments=COMMENTS,
             files=FILES,
-            properties={JOB_PROPERTY: request_id},
+            properties={JOB_PROPERTY: job.id, IDENTITY_PROPERTY: job.identity},
         )
         await send_change(
             self._reactor,
@@ -95,36 +127,52 @@ class ChangeSender:
             username=self._login.username,
             password=self._login.password,
             seconds=self._seconds,
+            leaving=lambda: self._sent.begin(job),
         )
 
-    async def _after_error(self, request_id: int, step: SendChange, error: ChangeError) -> Item:
-        # One look even after a refusal: a master may fail when it has stored the change already.
-        change = await self._seen(request_id, step, self._verify_seconds if error.sent else 0)
-        if change is not None:
-            return _sent(step, change)
+    async def _after_error(self, job: JobIdentity, step: SendChange, error: ChangeError) -> Item:
         if error.sent:
-            return _item(step, "unconfirmed", f"{error}; the master may store the change later")
+            return await self._result(job, step, f"{error}; {LATER}")
+        # One look even after a refusal: a master may fail when it has stored the change already.
+        change = await self._find(job, step)
+        if change is not None:
+            return _stored(step, change)
         return _item(step, "failed", f"not sent: {error}")
 
-    async def _seen(self, request_id: int, step: SendChange, seconds: float) -> int | None:
-        """Wait for the change; give its id."""
-        end = self._reactor.seconds() + seconds
-        while (change := await self._find(request_id, step)) is None:
-            if self._reactor.seconds() >= end:
-                return None
-            await task.deferLater(self._reactor, LOOK_SECONDS)
+    async def _result(self, job: JobIdentity, step: SendChange, otherwise: str) -> Item:
+        """Say what the database shows of a change that has left, or may have."""
+        change = await self._seen(job, step)
+        if change is not None:
+            return _stored(step, change)
+        return _item(step, "unconfirmed", otherwise)
+
+    async def _seen(self, job: JobIdentity, step: SendChange) -> int | None:
+        """Wait for a change that may have left; return its id."""
+        end = self._reactor.seconds() + self._verify_seconds
+        try:
+            while (change := await self._find(job, step)) is None:
+                if self._reactor.seconds() >= end:
+                    return None
+                await task.deferLater(self._reactor, LOOK_SECONDS)
+        except Unavailable as e:
+            open_ = f"whether the change is stored is not known now: {e.msg}"
+            raise Unconfirmed(e.msg, _item(step, "unconfirmed", open_)) from e
         return change
 
-    async def _find(self, request_id: int, step: SendChange) -> int | None:
+    async def _find(self, job: JobIdentity, step: SendChange) -> int | None:
         return await CHANGE_OF_JOB.maybe(
             self._db,
             revision=step.revision,
+            # JSON, [value, "Change"]
+            identity_name=IDENTITY_PROPERTY,
+            identity=f'["{job.identity}",%',
             name=JOB_PROPERTY,
-            value=f"[{request_id:d},%",  # JSON, [value, "Change"]
+            value=f"[{job.id:d},%",
+            since=job.when - CLOCKS_APART,
         )
 
 
-def _sent(step: SendChange, change: int) -> Item:
+def _stored(step: SendChange, change: int) -> Item:
     return _item(step, "done", f"change {change} sent to {step.master}")
 
 

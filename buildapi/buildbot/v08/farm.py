@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import attrs
-import msgspec
 from twisted.logger import Logger
 
-from buildapi.buildbot.v08 import lower, markers
+from buildapi.buildbot.v08 import lower
+from buildapi.buildbot.v08.markers import Markers
 from buildapi.buildbot.v08.observer import Observer
 from buildapi.buildbot.v08.poking import Poker
 from buildapi.db.sql import (
     Database,
     DuplicateError,
     GuardFailedError,
-    Query,
+    Statement,
     ValueRefusedError,
 )
 from buildapi.errors import BadRequest
 from buildapi.model.actions import Action
 from buildapi.model.facts import Known
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Plan, Poke, Recorded, Written
 
@@ -34,14 +35,6 @@ TABLES = (
     "buildrequests",
 )
 """What the writes of a plan go to."""
-
-
-def _recorded(state: str, plan: str, outcome: str | None) -> Recorded:
-    return Recorded(
-        plan=msgspec.json.decode(plan, type=Plan),
-        outcome=msgspec.json.decode(outcome, type=Outcome) if outcome else None,
-        whole=state != markers.STARTED,
-    )
 
 
 @attrs.define
@@ -59,20 +52,19 @@ class V08Farm:
     _transactional: bool | None = None
     _log = Logger()
 
-    async def recall(self, request_id: int) -> Recorded | None:
+    @property
+    def _markers(self) -> Markers:
+        return Markers(self._marker)
+
+    async def recall(self, job: JobIdentity) -> Recorded | None:
         """Tell how far a job got before, by its marker row."""
-        query = Query(
-            f"SELECT state, plan, outcome FROM {self._marker}"  # noqa: S608  # a checked name
-            " WHERE request_id = :request_id",
-            _recorded,
-        )
-        return await query.maybe(self._db, request_id=request_id)
+        return await self._markers.find(self._db, job)
 
     async def read(self, action: Action) -> Known:
         """Read what is to be known before an action is decided."""
         return await self._observer.read(action)
 
-    async def write(self, request_id: int, plan: Plan) -> tuple[Written, Sequence[Item]]:
+    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         """Do all writes of a plan and the marker row in one short transaction, or nothing.
 
         :raises BadRequest: a value cannot be stored; nothing was written.
@@ -80,37 +72,55 @@ class V08Farm:
         whole = await self._has_transactions()
         try:
             statements = lower.lower(
-                plan, request_id, marker=self._marker, now=int(self._now()), transactional=whole
+                plan, job, marker=self._marker, now=int(self._now()), transactional=whole
             )
-            ids = await self._db.transact(statements)
+            ids = await self._transact(job, statements)
         except DuplicateError:
             return Written.BEFORE, ()
         except GuardFailedError:
-            await self._unmark(request_id, whole=whole)
+            await self._unmark(job, whole=whole)
             return Written.STALE, ()
         except (ValueRefusedError, UnicodeEncodeError) as e:
-            await self._unmark(request_id, whole=whole)
+            await self._unmark(job, whole=whole)
             raise BadRequest("The scheduler database cannot store a text of this job") from e
         return Written.APPLIED, lower.made(statements, ids)
 
-    async def _unmark(self, request_id: int, *, whole: bool) -> None:
+    async def _transact(self, job: JobIdentity, statements: Sequence[Statement]) -> Sequence[int]:
+        """Write; move the marker of another job aside where that job had this one's id.
+
+        :raises DuplicateError: this job has a marker already.
+        """
+        try:
+            return await self._db.transact(statements)
+        except DuplicateError:
+            foreign = await self._markers.foreign(self._db, job)
+            if foreign is None:
+                raise
+        self._log.warn(
+            "job {id}: its id was used before, by a job whose marker is moved aside; was the jobs"
+            " database restored, or lost?",
+            id=job.id,
+        )
+        _, *ids = await self._db.transact([self._markers.move_aside(job, foreign), *statements])
+        return ids
+
+    async def _unmark(self, job: JobIdentity, *, whole: bool) -> None:
         """Take the marker back where no transaction did."""
         if not whole:
-            await self._db.transact([markers.unmark(self._marker, request_id)])
+            await self._db.transact([self._markers.unmark(job)])
 
-    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+    async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
         """Carry out one step outside the database and look for its effect; safe to repeat."""
-        return await self._poker.poke(request_id, step, who)
+        return await self._poker.poke(job, step, who)
 
-    async def settle(self, request_id: int, outcome: Outcome) -> None:
+    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
         """Record the final outcome in the marker row."""
-        encoded = msgspec.json.encode(outcome)
-        await self._db.transact([markers.settle(self._marker, request_id, encoded)])
+        await self._db.transact([self._markers.settle(job, outcome)])
 
     async def forget(self, days: int) -> None:
         """Remove the markers of jobs settled so long ago that no message of theirs is left."""
         before = int(self._now()) - days * 86400
-        await self._db.transact([markers.forget(self._marker, before)])
+        await self._db.transact([self._markers.forget(before)])
 
     async def _has_transactions(self) -> bool:
         if self._transactional is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from buildapi.buildbot.v08 import inserts, markers
+from buildapi.buildbot.v08 import inserts
+from buildapi.buildbot.v08.markers import STARTED, WRITTEN, Markers
 from buildapi.db.sql import Statement, any_of, chunks
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item
 from buildapi.model.results import FAILURE
 from buildapi.model.steps import (
@@ -20,17 +22,17 @@ from buildapi.model.steps import (
 
 
 def lower(
-    plan: Plan, request_id: int, *, marker: str, now: int, transactional: bool = True
+    plan: Plan, job: JobIdentity, *, marker: str, now: int, transactional: bool = True
 ) -> Sequence[Statement]:
     """List all writes of a plan, in the order in which a crash between two does no harm.
 
     The marker comes first, so that a second delivery fails before it changes anything; build
     requests come last, because a buildset without requests is inert.
     """
-    state = markers.WRITTEN if transactional else markers.STARTED
-    statements = [markers.mark(marker, request_id, plan, state, now), *_writes(plan.writes, now)]
+    markers, state = Markers(marker), WRITTEN if transactional else STARTED
+    statements = [markers.mark(job, plan, state, now), *_writes(plan.writes, now)]
     if not transactional:
-        statements.append(markers.set_state(marker, request_id, markers.WRITTEN))
+        statements.append(markers.set_state(job, WRITTEN))
     return statements
 
 

@@ -1,58 +1,169 @@
-"""The marker row of a job, in the same transaction as its writes."""
+"""The marker row of a job, in the same transaction as its writes.
+
+A row is found by the id of its job, and says in ``plan`` whose it is: the JSON begins with the
+identity of the job, so that a table made by an older version needs no new column.  After a restore
+of the jobs database an id is given out again; the marker of the earlier job is then moved aside, to
+a negative id made of its own identity, where that job still finds it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
+import attrs
 import msgspec
 
-from buildapi.db.sql import Statement
-from buildapi.model.steps import Plan
+from buildapi.db.sql import Database, Query, Statement
+from buildapi.model.identity import JobIdentity
+from buildapi.model.ops import CLOCKS_APART
+from buildapi.model.outcome import Outcome
+from buildapi.model.steps import Plan, Recorded
 
-STARTED, WRITTEN, SETTLED = "started", "written", "settled"
-"""States of a marker row; ``started`` is only ever seen on engines without transactions."""
+STARTED, WRITTEN, SENDING, SETTLED = "started", "written", "sending", "settled"
+"""States of a marker row; ``started`` is only ever seen on engines without transactions.
+
+``sending``: a master is being told of a change, or was, and what came of that is not settled.
+"""
+
+ASIDE_MAX = 2**31 - 1
+_NAMED = '{"identity":"'
 
 
-def mark(marker: str, request_id: int, plan: Plan, state: str, now: int) -> Statement:
-    """Insert the marker of a job; a second one is refused."""
-    return Statement(
-        f"INSERT INTO {marker} (request_id, state, plan, created_at)"  # noqa: S608  # checked name
-        " VALUES (:request_id, :state, :plan, :now)",
-        {
-            "request_id": request_id,
-            "state": state,
-            "plan": msgspec.json.encode(plan).decode(),
-            "now": now,
-        },
+def encoded(identity: str, plan: Plan) -> str:
+    """Encode a plan and whose it is; readers of older versions skip the identity."""
+    return f'{_NAMED}{identity}",{msgspec.json.encode(plan).decode()[1:]}'
+
+
+def aside(identity: str) -> int:
+    """Return the id to which the marker of a job is moved when another job takes its own."""
+    return -1 - int(hashlib.sha256(identity.encode()).hexdigest()[:12], 16) % ASIDE_MAX
+
+
+# A marker without identity is of a version that knew none.  It was written after its job was
+# accepted; a job accepted later, with the same id, is another one.
+_OWN = """request_id IN (:request_id, :aside)
+ AND (plan LIKE :own OR (plan NOT LIKE :named AND state <> 'pulse' AND created_at >= :since))"""
+
+
+def _owner(job: JobIdentity) -> dict[str, Any]:
+    return {
+        "request_id": job.id,
+        "aside": aside(job.identity),
+        "own": f"{_NAMED}{job.identity}%",
+        "named": f"{_NAMED}%",
+        "since": job.when - CLOCKS_APART,
+    }
+
+
+class _Named(msgspec.Struct):
+    identity: str = ""
+
+
+def _recorded(state: str, plan: str, outcome: str | None) -> Recorded:
+    return Recorded(
+        plan=msgspec.json.decode(plan, type=Plan),
+        outcome=msgspec.json.decode(outcome, type=Outcome) if outcome else None,
+        whole=state != STARTED,
     )
 
 
-def set_state(marker: str, request_id: int, state: str) -> Statement:
-    """Move a marker row on."""
-    return Statement(
-        f"UPDATE {marker} SET state = :state WHERE request_id = :request_id",  # noqa: S608  # checked name
-        {"request_id": request_id, "state": state},
-    )
+@attrs.frozen
+class Markers:
+    """The table of markers; ``table`` is a checked name."""
+
+    table: str
+
+    async def find(self, db: Database, job: JobIdentity) -> Recorded | None:
+        """Return what the marker of a job records; None where it has none."""
+        text = f"SELECT state, plan, outcome FROM {self.table} WHERE {_OWN}"  # noqa: S608  # a checked name
+        return await Query(text, _recorded).maybe(db, **_owner(job))
+
+    async def foreign(self, db: Database, job: JobIdentity) -> str | None:
+        """Return the plan, as stored, of another job that has this one's id; None: of none."""
+        text = f"SELECT plan FROM {self.table} WHERE request_id = :request_id AND NOT ({_OWN})"  # noqa: S608  # a checked name
+        return await Query(text, str).maybe(db, **_owner(job))
+
+    async def is_sending(self, db: Database, job: JobIdentity) -> bool:
+        """Return whether a master was being told of the change of a job when it was left."""
+        text = f"SELECT state FROM {self.table} WHERE {_OWN}"  # noqa: S608  # a checked name
+        return await Query(text, str).maybe(db, **_owner(job)) == SENDING
+
+    def mark(self, job: JobIdentity, plan: Plan, state: str, now: int) -> Statement:
+        """Insert the marker of a job; a second one is refused."""
+        return Statement(
+            f"INSERT INTO {self.table} (request_id, state, plan, created_at)"  # noqa: S608  # a checked name
+            " VALUES (:request_id, :state, :plan, :now)",
+            {
+                "request_id": job.id,
+                "state": state,
+                "plan": encoded(job.identity, plan),
+                "now": now,
+            },
+        )
+
+    def move_aside(self, job: JobIdentity, foreign: str) -> Statement:
+        """Move the marker of another job out of the way, if its plan is still ``foreign``."""
+        try:
+            identity = msgspec.json.decode(foreign, type=_Named).identity
+        except msgspec.DecodeError:
+            identity = ""
+        return Statement(
+            f"UPDATE {self.table} SET request_id = :to WHERE request_id = :id AND plan = :plan",  # noqa: S608  # a checked name
+            {"to": aside(identity or foreign), "id": job.id, "plan": foreign},
+            rows=1,
+        )
+
+    def set_state(self, job: JobIdentity, state: str, rows: int | None = None) -> Statement:
+        """Move the marker of a job on."""
+        return Statement(
+            f"UPDATE {self.table} SET state = :state WHERE {_OWN}",  # noqa: S608  # a checked name
+            {**_owner(job), "state": state},
+            rows,
+        )
+
+    def settle(self, job: JobIdentity, outcome: Outcome) -> Statement:
+        """Record the final outcome in the marker of a job."""
+        return Statement(
+            f"UPDATE {self.table} SET state = :state, outcome = :outcome WHERE {_OWN}",  # noqa: S608  # a checked name
+            {
+                **_owner(job),
+                "state": SETTLED,
+                "outcome": msgspec.json.encode(outcome).decode(),
+            },
+        )
+
+    def unmark(self, job: JobIdentity) -> Statement:
+        """Remove the marker of a job that wrote nothing."""
+        return Statement(f"DELETE FROM {self.table} WHERE {_OWN}", _owner(job))  # noqa: S608  # a checked name
+
+    def forget(self, before: int) -> Statement:
+        """Remove markers of jobs that can no longer be delivered again."""
+        return Statement(
+            f"DELETE FROM {self.table} WHERE state = :state AND created_at < :before",  # noqa: S608  # a checked name
+            {"state": SETTLED, "before": before},
+        )
+
+    async def highest(self, db: Database) -> int:
+        """Return the highest id of a job that has a marker; 0 where none has.
+
+        :raises MissingTableError: no agent has made the table yet.
+        """
+        text = f"SELECT MAX(request_id) FROM {self.table}"  # noqa: S608  # a checked name
+        return max(0, await Query(text, lambda highest: highest or 0).maybe(db) or 0)
 
 
-def settle(marker: str, request_id: int, outcome: bytes) -> Statement:
-    """Record the final outcome (encoded) in a marker row."""
-    return Statement(
-        f"UPDATE {marker} SET state = :state, outcome = :outcome"  # noqa: S608  # checked name
-        " WHERE request_id = :request_id",
-        {"request_id": request_id, "state": SETTLED, "outcome": outcome.decode()},
-    )
+@attrs.frozen
+class Sending:
+    """Note durably that a change is being sent, so that it is sent at most once."""
 
+    _db: Database
+    _markers: Markers
 
-def unmark(marker: str, request_id: int) -> Statement:
-    """Remove the marker of a job that wrote nothing."""
-    return Statement(
-        f"DELETE FROM {marker} WHERE request_id = :request_id",  # noqa: S608  # checked name
-        {"request_id": request_id},
-    )
+    async def begun(self, job: JobIdentity) -> bool:
+        """Return whether sending was begun before, by whatever agent."""
+        return await self._markers.is_sending(self._db, job)
 
-
-def forget(marker: str, before: int) -> Statement:
-    """Remove markers of jobs that can no longer be delivered again."""
-    return Statement(
-        f"DELETE FROM {marker} WHERE state = :state AND created_at < :before",  # noqa: S608  # checked name
-        {"state": SETTLED, "before": before},
-    )
+    async def begin(self, job: JobIdentity) -> None:
+        """Note that the change is sent now; raise GuardFailedError if the job has no marker."""
+        await self._db.transact([self._markers.set_state(job, SENDING, rows=1)])

@@ -10,6 +10,7 @@ import attrs
 from buildapi.buildbot.v08.clobber import Clobberer
 from buildapi.buildbot.v08.stopping import Stopper
 from buildapi.buildbot.v08.watching import Watcher
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Clobber, Poke, SendChange, StopBuild, WatchDropped
 
@@ -17,7 +18,7 @@ from buildapi.model.steps import Clobber, Poke, SendChange, StopBuild, WatchDrop
 class Changes(Protocol):
     """Tell masters of changes."""
 
-    def send(self, request_id: int, step: SendChange, who: str) -> Awaitable[Item]: ...
+    def send(self, job: JobIdentity, step: SendChange, who: str) -> Awaitable[Item]: ...
 
 
 @attrs.frozen
@@ -29,7 +30,7 @@ class Poker:
     _changes: Changes
     _clobberer: Clobberer | None
 
-    async def poke(self, request_id: int, step: Poke, who: str) -> Sequence[Item]:
+    async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
         """Carry out one step and look for its effect."""
         match step:
             case StopBuild():
@@ -37,7 +38,7 @@ class Poker:
             case WatchDropped():
                 return await self._watcher.watch(step, who)
             case SendChange():
-                return [await self._changes.send(request_id, step, who)]
+                return [await self._changes.send(job, step, who)]
             case Clobber():
                 return [await self._clobber(step)]
 

@@ -6,7 +6,7 @@ relied on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import attrs
@@ -16,6 +16,8 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.spread import banana, jelly, pb
+
+from buildapi.errors import BuildAPIError
 
 COMMENTS_LENGTH = 1024
 """Characters of comments that a master's database takes."""
@@ -163,6 +165,7 @@ class _Sending:
 
     change: dict[str, Any]
     credentials: UsernamePassword
+    leaving: Callable[[], Awaitable[None]]
     sent: bool = False
     broker: _Broker | None = None
 
@@ -171,6 +174,7 @@ class _Sending:
         self.broker = await _cancellable(endpoint.connect(factory))
         try:
             perspective = await factory.login(self.credentials)
+            await self.leaving()
             answer = perspective.callRemote("addChange", self.change)
             self.sent = True
             await answer
@@ -196,6 +200,10 @@ class _Sending:
 LOST = (error.ConnectionClosed, error.ConnectError)
 
 
+async def _unnoted() -> None:
+    return None
+
+
 async def send_change(
     reactor: Any,
     host: str,
@@ -205,16 +213,18 @@ async def send_change(
     username: str,
     password: str,
     seconds: float,
+    leaving: Callable[[], Awaitable[None]] = _unnoted,
 ) -> None:
     """Log in, tell a master of a change and hang up, all within ``seconds``.
 
     ``reactor`` provides IReactorTCP and IReactorTime.  Returns once the master has stored it.
+    ``leaving`` is waited for right before the change leaves, which it does not if that raises.
 
     :raises ChangeError: it is not known to have been stored.
     """
     _check(change)
     login = UsernamePassword(username.encode(), password.encode())
-    sending = _Sending(change.message(), login)
+    sending = _Sending(change.message(), login, leaving)
     endpoint = HostnameEndpoint(reactor, host, port, timeout=seconds)
     running = defer.ensureDeferred(sending.run(endpoint))
 
@@ -223,7 +233,7 @@ async def send_change(
 
     try:
         await running.addTimeout(seconds, reactor, late)
-    except (ChangeError, defer.CancelledError):
+    except (ChangeError, BuildAPIError, defer.CancelledError):
         raise
     except Exception as e:
         raise sending.in_words(e) from e

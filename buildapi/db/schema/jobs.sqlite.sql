@@ -20,7 +20,9 @@ CREATE INDEX IF NOT EXISTS jobrequests_completed_at ON jobrequests (completed_at
 -- process: its message is on its way.
 --   state       queued, running, refused (never to be executed) or finished
 --   sent        1 once the message is safe with the broker
---   token       names one attempt to record a job, so that trying again records it once
+--   token       the identity of the job, its own among all that ever were: trying again records
+--               it once, and its marker and messages are told from those of a job that had the
+--               same id before this database was restored
 --   agent       who began it last, at begun_at (seconds since the epoch)
 CREATE TABLE IF NOT EXISTS buildapi_jobs (
     request_id INTEGER NOT NULL PRIMARY KEY,
