@@ -73,6 +73,23 @@ class KeyReused(BuildAPIError):
     status, code = 422, "idempotency_key_reused"
 
 
+class TooManyBuilds(BuildAPIError):
+    """Refuse a request that asks for more builds than one request, or one user, may."""
+
+    status, code = 429, "too_many_builds"
+
+    def __init__(self, msg: str, retry_after: int) -> None:
+        super().__init__(msg)
+        self.retry_after = retry_after
+
+
+class TooManyStreams(BuildAPIError):
+    """Refuse another stream of events to a client that has many."""
+
+    status, code = 429, "too_many_streams"
+    retry_after = 30
+
+
 class Unavailable(BuildAPIError):
     """Refuse for now: nothing was done, asking again later is safe."""
 

@@ -45,7 +45,7 @@ from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
 from buildapi.web.answers import Answers
-from buildapi.web.events import Events
+from buildapi.web.events import Events, Shares
 from buildapi.web.pages import Pages
 from buildapi.web.reads import documentation
 from buildapi.web.shadowing import Shadows
@@ -367,8 +367,9 @@ class Assembly:
     @cached_property
     def events(self) -> Events:
         """What tells listeners of changes."""
-        most = self.config.limits.listeners
-        return Events(self.reactor, self.directory, self.builds, self.store, most)
+        limits = self.config.limits
+        shares = Shares(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
+        return Events(self.reactor, self.directory, self.builds, self.store, shares)
 
     def health(self) -> Sequence[Health]:
         """Tell how the broker and the databases are, as far as is known without asking."""

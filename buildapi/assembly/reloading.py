@@ -110,7 +110,7 @@ class Reloading:
             *everywhere,
             Reloadable("web", TRUST, self._trust),
             Reloadable("web", ("access_log",), self._access_log),
-            Reloadable("limits", ("count", "jobs_page"), self._limits),
+            Reloadable("limits", LIMITS, self._limits),
             Reloadable("reports", ("classification",), self._classification, always=True),
         )
 
@@ -146,6 +146,7 @@ class Reloading:
         def put() -> None:
             answering.jobs.bound(limits.jobs_page)
             answering.requests.bound(limits.count)
+            answering.quota.bound(limits.builds_per_request, limits.builds_per_user_hour)
 
         return put
 
@@ -154,4 +155,5 @@ class Reloading:
         return lambda: self._of.site.report_desk.adopt(rules)
 
 
+LIMITS = ("count", "jobs_page", "builds_per_request", "builds_per_user_hour")
 TRUST = ("trusted_proxies", "user_header", "development_user", "allowed_origins")

@@ -14,6 +14,7 @@ from buildapi.db.pool import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
 from buildapi.web.batch import Batch
+from buildapi.web.build_quota import BuildQuota
 from buildapi.web.computed import Computed
 from buildapi.web.counter import Counter
 from buildapi.web.deadline import Deadline
@@ -154,7 +155,15 @@ class Site:
             Keys(of.reactor, of.store, of.now, recording),
             of.watch,
             looking,
+            self.quota,
         )
+
+    @cached_property
+    def quota(self) -> BuildQuota:
+        """What bounds the builds that are asked for."""
+        of, limits = self._of, self._of.config.limits
+        most = limits.builds_per_request, limits.builds_per_user_hour
+        return BuildQuota(of.store, of.now, self._part("recording"), *most)
 
     @cached_property
     def requests(self) -> JobRequests:

@@ -22,7 +22,8 @@ from buildapi.exits import FORBIDDEN, UNAVAILABLE, UNCLEAR, WRONG
 ANSWER_MAX = 64 * 1024 * 1024
 REDIRECTS_MAX = 3
 TRIES, PAUSE, PAUSE_MAX = 4, 0.5, 60.0
-AGAIN = (409, 429, 502, 503, 504)
+TOO_MANY = 429
+AGAIN = (409, TOO_MANY, 502, 503, 504)
 """What a job request with a key is sent again for."""
 
 LOST = (502, 504)
@@ -93,7 +94,7 @@ class Client:
                     raise Failure(f"{e.message}; {_repeats(key)}", UNAVAILABLE) from e
                 self._pause(TRIES - left, None, e.message)
                 continue
-            if answer.status not in AGAIN or not left:
+            if answer.status not in AGAIN or not left or _is_long(answer):
                 break
             self._pause(
                 TRIES - left, answer.retry_after, said(answer) or f"answered {answer.status}"
@@ -170,6 +171,11 @@ class Client:
             told = f"{self.settings.url} redirects a {method}, which is not followed"
             raise Failure(told, UNCLEAR)
         return goal
+
+
+def _is_long(answer: Answer) -> bool:
+    """Tell whether a limit holds for longer than anybody waits for a command."""
+    return answer.status == TOO_MANY and (answer.retry_after or 0) > PAUSE_MAX
 
 
 def _repeats(key: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db import jobkeys, jobprogress, jobsearch
+from buildapi.db import askedbuilds, jobkeys, jobprogress, jobsearch
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -27,6 +27,7 @@ from buildapi.model.actions import OLD_WIDTH, SELF_SERVE, full_name
 from buildapi.model.identity import derived_identity
 from buildapi.model.records import (
     EVERY_JOB,
+    AskedBuilds,
     Backlog,
     JobFilter,
     JobKey,
@@ -291,6 +292,10 @@ class SQLJobStore:
             oldest=await OLDEST.maybe(self._db, since=since),
             failed=await FAILED.maybe(self._db, since=failed_since) or 0,
         )
+
+    async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
+        """List what a user's job requests after ``since`` asked for, refused ones left out."""
+        return await askedbuilds.asked_builds(self._db, who, since)
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """Tell how far the newest are, without reading what they hold."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.records import (
     EVERY_JOB,
+    AskedBuilds,
     Backlog,
     JobFilter,
     JobKey,
@@ -128,6 +129,9 @@ class JobStore(Protocol):
 
         The failed ones are those finished at ``failed_since`` or later.
         """
+
+    async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
+        """List what a user's job requests after ``since`` asked for, refused ones left out."""
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """Tell how far the newest are, without reading what they hold."""

@@ -198,3 +198,29 @@ _CUT = {name[:OLD_WIDTH]: name for name in ACTIONS}
 def full_name(stored: str) -> str:
     """Give the whole name of an action that an old table may have cut."""
     return _CUT.get(stored, stored)
+
+
+def builds_asked(name: str, what: Mapping[str, Any]) -> int:
+    """Count the builds that a job request asks for, by its action and what is stored of it.
+
+    What asks for all builds of some kind of a revision counts as one, for how many these are is
+    decided later.
+    """
+    if name not in ASKING:
+        return 0
+    count = what.get("count", 1)
+    return count if type(count) is int and count > 0 else 1
+
+
+ASKING = frozenset(
+    action.name
+    for action in (
+        RebuildBuild,
+        RebuildRequest,
+        NewBuild,
+        NewPGOBuild,
+        NewNightly,
+        NewBuilderBuild,
+    )
+)
+"""The actions that ask for builds."""

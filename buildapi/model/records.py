@@ -164,6 +164,14 @@ class KeyedJob:
 
 
 @attrs.frozen
+class AskedBuilds:
+    """How many builds a job request asked for, and when, in seconds since the epoch."""
+
+    when: int
+    builds: int
+
+
+@attrs.frozen
 class JobRecord:
     """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects.
 

@@ -13,15 +13,17 @@ from twisted.logger import Logger
 from buildapi.errors import BuildAPIError, InProgress, Unavailable
 from buildapi.interfaces import JobStore, Observer
 from buildapi.jobs.decide import decide
+from buildapi.model.actions import builds_asked
 from buildapi.model.ops import Token
 from buildapi.model.records import JobKey
 from buildapi.model.rules import Rules
 from buildapi.model.steps import Plan
-from buildapi.model.wire import JobMessage, item_data
+from buildapi.model.wire import JobMessage, item_data, what
 from buildapi.web.answers import Document
+from buildapi.web.build_quota import BuildQuota
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
-from buildapi.web.desk import Desk, shielded
+from buildapi.web.desk import NOT_RECORDED, Desk, shielded
 from buildapi.web.keys import Keys, key_of
 from buildapi.web.orders import WAIT_MAX, JobRoute, Order
 from buildapi.web.params import duration, given_once, switch
@@ -88,6 +90,7 @@ class Counter:
     _keys: Keys
     _watch: JobWatch
     _looking: Deadline
+    _quota: BuildQuota
 
     def routes(self, routes: Sequence[JobRoute]) -> Sequence[Route]:
         """Give the routes that serve job requests."""
@@ -135,10 +138,22 @@ class Counter:
         """Record and send many in their order, none any more once it is late.
 
         Goes on to the end even where the client goes away.
+
+        :raises TooManyBuilds: together they ask for more than they may; none is recorded.
         """
         return await shielded(self._take(prepared, is_late))
 
     async def _take(
+        self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
+    ) -> Sequence[Reply | BuildAPIError]:
+        tickets = [one for one in prepared if isinstance(one, Ticket)]
+        if not tickets:
+            return await self._take_all(prepared, is_late)
+        builds = sum(map(builds_of, tickets))
+        async with self._quota.recording(tickets[0].who, builds, NOT_RECORDED):
+            return await self._take_all(prepared, is_late)
+
+    async def _take_all(
         self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
     ) -> Sequence[Reply | BuildAPIError]:
         going: list[defer.Deferred[Reply | BuildAPIError]] = []
@@ -169,6 +184,10 @@ class Counter:
         return await self._desk.record(action, who, ticket.key, ticket.branch)
 
     async def _accept(self, ticket: Ticket) -> Receipt:
+        async with self._quota.recording(ticket.who, builds_of(ticket), NOT_RECORDED):
+            return await self._accept_counted(ticket)
+
+    async def _accept_counted(self, ticket: Ticket) -> Receipt:
         try:
             message = await self._record(ticket)
         except InProgress as e:
@@ -221,6 +240,12 @@ class Counter:
         document = Document.of(told)
         page = Page("plan.html", order.words, lambda: shown_plan(plan, call, route, document))
         return Reply(document, page, fresh=True)
+
+
+def builds_of(ticket: Ticket) -> int:
+    """Count the builds that a job request asks for."""
+    action = ticket.order.action
+    return builds_asked(action.name, what(action))
 
 
 async def _caught(work: Awaitable[Receipt]) -> Reply | BuildAPIError:

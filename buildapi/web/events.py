@@ -10,7 +10,7 @@ import attrs
 from twisted.internet import defer, task
 from twisted.logger import Logger
 
-from buildapi.errors import BadRequest, Unavailable
+from buildapi.errors import BadRequest, TooManyStreams, Unavailable
 from buildapi.interfaces import Builds, Directory, JobStore
 from buildapi.model.branches import Branches
 from buildapi.model.records import BranchDay, Build, BuildRequest, JobMark, OpenMark
@@ -58,6 +58,16 @@ class Seen:
     jobs: frozenset[JobMark]
 
 
+Owner = tuple[str | None, str]
+"""Whose a stream is: a user's, or of an address where there is no user."""
+
+
+def owner_of(request: Any) -> Owner:
+    """Tell whose a stream is."""
+    who = request.identity.who
+    return (who, "") if who is not None else (None, request.client_address)
+
+
 @attrs.define(eq=False)
 class Listening:
     """One who listens: where in the memory it is, and whether it can take more just now.
@@ -68,6 +78,7 @@ class Listening:
     request: Any
     wish: Wish
     position: int
+    owner: Owner
     ended: defer.Deferred[None] = attrs.field(factory=defer.Deferred)
     paused: bool = False
 
@@ -101,6 +112,15 @@ class Listening:
         self.position = memory.last
 
 
+@attrs.frozen
+class Shares:
+    """How many may listen at a time: in all, of one user, and of one address without a user."""
+
+    all: int
+    of_user: int
+    of_address: int
+
+
 @attrs.define(eq=False)
 class Events:
     """Watch the farm while somebody listens; ``reactor`` provides IReactorTime."""
@@ -109,7 +129,7 @@ class Events:
     _directory: Directory
     _builds: Builds
     _jobs: JobStore
-    _listeners_max: int
+    _shares: Shares
     _listeners: set[Listening] = attrs.field(factory=set, init=False)
     _memory: Memory = attrs.field(init=False)
     _seen: Seen | None = attrs.field(default=None, init=False)
@@ -129,7 +149,7 @@ class Events:
 
     async def events(self, call: Call) -> Reply:
         """Listen."""
-        if self._closed or len(self._listeners) >= self._listeners_max:
+        if self._closed or len(self._listeners) >= self._shares.all:
             raise Unavailable("Too many listen already")
         wanted = wish(call.query, call.who)
         for name in wanted.branches:
@@ -143,12 +163,14 @@ class Events:
         return attrs.evolve(nothing, stream=stream)
 
     async def _stream(self, request: Any, wanted: Wish) -> bytes:
+        owner = owner_of(request)
+        self._share(owner)
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
         request.setHeader("cache-control", "no-store")
         request.setHeader("x-accel-buffering", "no")  # nginx would keep events back
         if request.method == b"HEAD":
             return b""
-        listening = self._welcome(request, wanted)
+        listening = self._welcome(request, wanted, owner)
         request.registerProducer(listening, True)
         try:
             await listening.ended
@@ -158,13 +180,21 @@ class Events:
                 request.unregisterProducer()
         return b""
 
-    def _welcome(self, request: Any, wanted: Wish) -> Listening:
+    def _share(self, owner: Owner) -> None:
+        """Leave streams to others; :raises TooManyStreams: one client has its share already."""
+        who, address = owner
+        most = self._shares.of_address if who is None else self._shares.of_user
+        if sum(listening.owner == owner for listening in self._listeners) >= most:
+            name = f"The address {address}" if who is None else who
+            raise TooManyStreams(f"{name} listens to {most} streams of events already")
+
+    def _welcome(self, request: Any, wanted: Wish, owner: Owner) -> Listening:
         """Take a listener on: where it left off, if that is known, else from now on."""
         last = request.text_header("last-event-id")
         known = self._memory.number_of(last) if last else None
         missed = None if known is None else self._memory.after(known)
         position = self._memory.last if missed is None else known or 0
-        listening = Listening(request, wanted, position)
+        listening = Listening(request, wanted, position, owner)
         kind = RESET if last and missed is None else HELLO
         request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
         self._listeners.add(listening)

@@ -59,6 +59,25 @@ class JobStoreContract:
     def store(self) -> JobStore:
         raise LookupError("an implementation's test class gives the store")
 
+    @twisted_test(20)
+    async def test_what_a_user_has_asked_for_lately_is_counted(self, store: JobStore) -> None:
+        async def ask(when: int, action: str, who: str = WHO, **what: Any) -> int:
+            return await store.add(who, when, action, what)
+
+        await ask(WHEN - 1, "rebuild_build", bid=1, priority=0, count=50)
+        await ask(WHEN + 1, "rebuild_build", bid=1, priority=0, count=3)
+        await ask(WHEN + 2, "rebuild_request", brid=1, priority=0, count=4)
+        await ask(WHEN + 3, "new_build_for_builder", branch="try", revision="ab", builder_name="x")
+        await ask(WHEN + 3, "new_nightly_at_revision", branch="try", revision="ab", priority=0)
+        await ask(WHEN + 3, "cancel_build", bid=1)
+        await ask(WHEN + 3, "rebuild_build", WHO.upper(), bid=1, priority=0, count=9)
+        gone = await ask(WHEN + 4, "rebuild_build", bid=1, priority=0, count=100)
+        assert await store.refuse(gone, report(gone, errors=True), NOW)
+        asked = await store.asked_builds(WHO, WHEN)
+        counted = sorted((one.when - WHEN, one.builds) for one in asked)
+        assert counted == [(1, 3), (2, 4), (3, 1), (3, 1)]
+        assert not await store.asked_builds("nobody", WHEN)
+
     def test_it_has_the_methods_of_the_role(self, store: JobStore) -> None:
         roles = inspect.getmembers(JobStore, inspect.isfunction)
         for name, method in [(n, m) for n, m in roles if not n.startswith("_")]:

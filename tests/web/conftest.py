@@ -20,12 +20,13 @@ from buildapi.web.app import Policy, WebApp, site
 from buildapi.web.auth import Authenticator
 from buildapi.web.batch import Batch
 from buildapi.web.bearers import Bearers
+from buildapi.web.build_quota import BuildQuota
 from buildapi.web.channel import Traffic
 from buildapi.web.counter import Counter
 from buildapi.web.csrf import Tokens
 from buildapi.web.deadline import Deadline
 from buildapi.web.desk import Desk
-from buildapi.web.events import Events
+from buildapi.web.events import Events, Shares
 from buildapi.web.home import Home
 from buildapi.web.jobrequests import JobRequests
 from buildapi.web.jobs import Jobs
@@ -84,6 +85,10 @@ class Settings:
     more_routes: Sequence[Route] = ()
     batch_seconds: float = 2
     listeners: int = 20
+    listeners_per_user: int = 20
+    listeners_per_address: int = 20
+    builds_per_request: int = 1000
+    builds_per_user_hour: int = 5000
     tokens: bool = True
     strict: bool = False
     token_days: int = 90
@@ -179,13 +184,17 @@ def build(settings: Settings) -> Served:
     pages = Pages(zone, time, directory.master_urls)
     reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
-    events = Events(reactor, directory, builds, jobs, settings.listeners)
+    shares = Shares(settings.listeners, settings.listeners_per_user, settings.listeners_per_address)
+    events = Events(reactor, directory, builds, jobs, shares)
     look = FarmLook(directory, farm, pages.now).look
     shown = Home(directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")])
     trail = MemoryTrail()
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short, trail)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
-    counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short)
+    quota = BuildQuota(
+        jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
+    )
+    counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short, quota)
     requests = JobRequests(reads.branch, builds, settings.count_max, short)
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]

@@ -18,6 +18,7 @@ from buildapi.model.actions import (
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
+    builds_asked,
 )
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
@@ -33,6 +34,7 @@ from buildapi.model.farmwide import (
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
 from buildapi.model.records import (
     EVERY_JOB,
+    AskedBuilds,
     Backlog,
     BranchDay,
     Build,
@@ -283,6 +285,7 @@ class MemoryJobs:
     sending: Failing = attrs.field(factory=Failing)
     refusing: Failing = attrs.field(factory=Failing)
     reading: Failing = attrs.field(factory=Failing)
+    counting: Failing = attrs.field(factory=Failing)
     faster: bool = False
 
     async def add(
@@ -386,6 +389,13 @@ class MemoryJobs:
         oldest = attrs.evolve(waiting[0], progress=None) if waiting else None
         lately = sum((j.completed_at or 0) >= failed_since for j in failed)
         return Backlog(len(waiting), oldest, lately)
+
+    async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
+        await self.counting.happen(who, since)
+        found = [j for j in self.jobs.values() if j.who == who and j.when > since]
+        told = [(j.when, builds_asked(j.action, j.what)) for j in found]
+        kept = [j.id not in self.refused_ids for j in found]
+        return [AskedBuilds(w, n) for (w, n), k in zip(told, kept, strict=True) if n and k]
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         await self.reading.happen("marks", limit)

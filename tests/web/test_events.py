@@ -15,7 +15,7 @@ from buildapi.model.records import JobRecord
 from buildapi.web import events as module
 from buildapi.web.auth import NOBODY, Identity
 from buildapi.web.call import Call
-from buildapi.web.events import GRACE_SECONDS, HEARTBEAT_SECONDS, LOOK_SECONDS, Events
+from buildapi.web.events import GRACE_SECONDS, HEARTBEAT_SECONDS, LOOK_SECONDS, Events, Shares
 from buildapi.web.form import Form
 from tests.reactor import twisted_test, until
 from tests.web.asking import failed, result
@@ -30,6 +30,7 @@ class Line:
     """A request as far as a stream uses it."""
 
     method = b"GET"
+    identity, client_address = Identity("zoë"), "192.0.2.1"
 
     def __init__(self, last: str = "") -> None:
         self.written, self.headers = b"", dict[str, str]()
@@ -79,7 +80,7 @@ class Around:
 
     def __attrs_post_init__(self) -> None:
         directory = MemoryDirectory()
-        self.events = Events(self.clock, directory, self.builds, self.jobs, 3)
+        self.events = Events(self.clock, directory, self.builds, self.jobs, Shares(3, 3, 3))
 
     def listen(self, last: str = "", **query: str) -> Line:
         line = Line(last)
@@ -342,3 +343,40 @@ async def test_a_listener_who_leaves_is_forgotten(served: Served) -> None:
     await until(lambda: not served.events._listeners)
     assert (await served.ask("HEAD", "/self-serve/events")).status == 200
     assert not served.events._listeners
+
+
+# --- one client cannot take all
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [(ZOE, "zoë@example.org listens"), ({"X-Forwarded-For": "192.0.2.7"}, "192.0.2.7 listens")],
+)
+@twisted_test()
+async def test_one_user_or_address_has_its_share_of_streams(
+    serve: Serve, headers: dict[str, str], told: str
+) -> None:
+    served = serve(listeners_per_user=2, listeners_per_address=2)
+    wires = []
+    for _ in range(2):
+        wire = await served.wire()
+        wire.send(spelled("GET", "/self-serve/events", headers))
+        await wire.until(lambda wire=wire: b"event: hello" in wire.received)
+        wires.append(wire)
+    refused = await served.ask("GET", "/self-serve/events?format=json", headers)
+    assert (refused.status, refused.json["code"]) == (429, "too_many_streams")
+    assert refused.headers["retry-after"] == "30"
+    assert told in refused.json["msg"]
+    other = await served.wire()
+    other.send(spelled("GET", "/self-serve/events", {"X-Forwarded-For": "192.0.2.8"}))
+    await other.until(lambda: b"event: hello" in other.received)
+    assert b"event: hello" in other.received
+    wires[0].close()
+    await until(lambda: len(served.events._listeners) == 2)
+    again = await served.wire()
+    again.send(spelled("GET", "/self-serve/events", headers))
+    await again.until(lambda: b"event: hello" in again.received)
+    assert b"event: hello" in again.received
+    for wire in (wires[1], other, again):
+        wire.close()
+    await until(lambda: not served.in_flight)
