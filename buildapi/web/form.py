@@ -123,8 +123,9 @@ def form_of(document: Mapping[str, Any]) -> Form:
 
 def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Make the object of a JSON text; :raises BadRequest: it has a name twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(n for i, (n, _) in enumerate(pairs) if n in dict(pairs[:i]))
-        raise BadRequest(f"{twice[:60]!r} is given twice in a JSON object, once is allowed")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadRequest(f"{name[:60]!r} is given twice in a JSON object, once is allowed")
+        found[name] = value
     return found
