@@ -21,6 +21,7 @@ from buildapi.web.listener import Listener
 from buildapi.web.reads import files_routes
 from buildapi.web.request import Limits
 from buildapi.web.routes import Route
+from buildapi.web.sending import SendBudget
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
@@ -38,6 +39,8 @@ class Serving:
         self.access_log = self.new_access_log(self._of.config)
         metrics = self._of.watching.metrics
         self._counted = Counted(metrics.count, metrics.observe)
+        limits = self._of.config.limits
+        self._budget = SendBudget(limits.unread_bytes, limits.unread_bytes_total)
 
     @cached_property
     def listener(self) -> Listener:
@@ -79,6 +82,7 @@ class Serving:
             answered=self._answered,
             closing=self._close,
             traffic=traffic,
+            budget=self._budget,
         )
         self._made.append((app, served))
         drain = of.config.service.drain_seconds
@@ -93,6 +97,7 @@ class Serving:
             Deadline(self._of.reactor, web.answer_seconds),
             self._of.admission.bearers,
             web.strict,
+            answer_bytes=self._of.config.limits.unread_bytes,
         )
 
     def _answered(self, request: Any) -> None:

@@ -117,6 +117,7 @@ def numbers_agree(config: Config) -> Iterator[str]:
         ("broker", "publish_seconds", "web", "answer_seconds"),
         ("agent", "pokes_per_master", "agent", "pokes"),
         ("directory", "timeout_seconds", "directory", "refresh_seconds"),
+        ("limits", "unread_bytes", "limits", "unread_bytes_total"),
     )
     for section, less, other, more in pairs:
         low = getattr(getattr(config, section), less)

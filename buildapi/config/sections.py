@@ -125,6 +125,8 @@ class Limits:
     listeners_per_address: int = field(metadata=key(whole(1, 10_000), 100))
     builds_per_request: int = field(metadata=key(whole(1, 1_000_000), 1000))
     builds_per_user_hour: int = field(metadata=key(whole(1, 10_000_000), 5000))
+    unread_bytes: int = field(metadata=key(whole(2**20, 2**30), 2**26))
+    unread_bytes_total: int = field(metadata=key(whole(2**20, 2**34), 2**28))
 
 
 @frozen

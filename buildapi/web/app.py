@@ -23,6 +23,7 @@ from buildapi.errors import (
     BadToken,
     BuildAPIError,
     NotFound,
+    TooLarge,
     UnknownParameter,
 )
 from buildapi.web.auth import Authenticator, Identity
@@ -55,6 +56,7 @@ from buildapi.web.render import (
 from buildapi.web.request import Limits, request_class
 from buildapi.web.routes import Route
 from buildapi.web.segment import SLASH, Segment
+from buildapi.web.sending import SendBudget
 
 PREFLIGHT_SECONDS = 600
 
@@ -70,7 +72,7 @@ class Policy:
     """What holds for every route; ``deadline`` bounds the time to an answer.
 
     ``bearers`` knows tokens, None where none are accepted.  Where it is ``strict``, reads with
-    unknown parameters are refused; else they are warned of.
+    unknown parameters are refused; else they are warned of.  ``answer_bytes`` bounds an answer.
     """
 
     auth: Authenticator
@@ -79,6 +81,7 @@ class Policy:
     deadline: Deadline
     bearers: Bearers | None = None
     strict: bool = False
+    answer_bytes: int = 2**26
 
 
 @attrs.define
@@ -153,7 +156,15 @@ class WebApp:
             request.streams = True
             return await self._streamed(request, reply.stream)
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
-        return write(request, reply, form, frame)
+        return self._bounded(request, write(request, reply, form, frame))
+
+    def _bounded(self, request: Any, body: bytes) -> bytes:
+        """Refuse an answer that may not wait to be read; its connection would be cut."""
+        most = self._policy.answer_bytes
+        if len(body) > most:
+            request.responseHeaders.removeHeader(b"etag")
+            raise TooLarge(f"The answer is larger than {most} bytes: ask for less")
+        return body
 
     def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
         """Choose among the routes of a path, where that is needed by what the body says.
@@ -326,7 +337,10 @@ class LoggingSite(Site):
 
     def log(self, request: Any) -> None:
         """Note a request that was answered."""
-        self.answered(request)
+        if request.channel is None:
+            self.answered(request)
+        else:
+            request.channel.answered(request)
 
     def stopFactory(self) -> None:
         """End what was told of requests with the last port."""
@@ -349,8 +363,9 @@ def site(
     answered: Callable[[Any], None],
     closing: Callable[[], None] = lambda: None,
     traffic: Traffic,
+    budget: SendBudget,
 ) -> LoggingSite:
-    """Make the site; ``traffic`` is kept to hold what is going on.
+    """Make the site; ``traffic`` is kept to hold what is going on, ``budget`` what waits.
 
     ``answered`` is told of each request that was answered, ``closing`` called after the last.
     """
@@ -370,5 +385,5 @@ def site(
         reactor=reactor,
     )
     made.answered, made.closing = answered, closing
-    made.protocol = channel_class(limits.request_seconds, traffic)
+    made.protocol = channel_class(limits.request_seconds, idle_seconds, traffic, budget)
     return made

@@ -10,21 +10,21 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 from twisted.internet.address import UNIXAddress
+from twisted.web import http
 from twisted.web.server import Request
 
 from buildapi import tracing
-from buildapi.errors import BadRequest, TooLarge
+from buildapi.errors import BadRequest, BuildAPIError, TooLarge
 from buildapi.web.accesslog import client_of
 from buildapi.web.auth import Authenticator, Identity
+from buildapi.web.channel import GONE
 from buildapi.web.form import Form, parse_form
 from buildapi.web.render import cors, early
 from buildapi.web.segment import SLASH
 
 OVERRIDES = {"PUT", "DELETE"}
-GONE = 499
-"""Noted where the client left before its answer began, as nginx has it."""
-
 PREFIX_END = (b"/", b"?", b"")
+_ACCEPT = re.compile(rb"\r\naccept:([^\r\n]{0,1000})\r\n", re.IGNORECASE)
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
 
@@ -136,24 +136,40 @@ class BuildAPIRequest(Request):
         """Answer 413 before the rest has come: the sender may have gigabytes to go."""
         if self._refused:
             return
-        self._refused = True
         waits = bool(self.text_header("expect"))
         self.requestHeaders.removeHeader(b"expect")  # or Twisted would add 100 Continue
-        error = TooLarge(f"The body is larger than {self.limits.max_body} bytes")
-        # Twisted tells the URI when the body is complete, which this one never is
-        self.uri = getattr(self.channel, "_path", b"")
+        self.refuse_early(TooLarge(f"The body is larger than {self.limits.max_body} bytes"))
+        if waits:  # others are still sending: to close now would take the answer from them
+            self.channel.loseConnection()
+
+    def begins(self, method: bytes, uri: bytes) -> None:
+        """Note what is known of a request whose first line has no end."""
+        self.method, self.uri, self.clientproto = method, uri, b"HTTP/1.1"
+
+    def look_ahead(self, text: bytes) -> None:
+        """Take Accept from headers that are not read otherwise, to refuse in that format."""
+        accept = _ACCEPT.search(text)
+        if accept is not None:
+            self.requestHeaders.addRawHeader(b"accept", accept[1])
+
+    def refuse_early(self, error: BuildAPIError) -> None:
+        """Answer a request that is not whole, and will never be."""
+        if self._refused:
+            return
+        self._refused = True
+        # Twisted tells these when the body is complete, which this one never is
+        self.uri = getattr(self.channel, "_path", self.uri)
+        self.method = getattr(self.channel, "_command", self.method)
+        self.clientproto = getattr(self.channel, "_version", self.clientproto)
         head, body = early(error, self.uri, self.text_header("accept"))
         origin = self.text_header("origin")
         allowed = cors(origin) if origin in self.origins else {}
         head |= {"X-Request-Id": self.trace}
         lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
-        start = f"HTTP/1.1 413 Content Too Large\r\n{''.join(lines)}Connection: close\r\n\r\n"
-        self.channel.transport.write(start.encode() + body)
-        self.method = getattr(self.channel, "_command", self.method)
-        self.clientproto = getattr(self.channel, "_version", self.clientproto)
+        words = http.RESPONSES.get(error.status, b"Refused").decode()
+        start = f"HTTP/1.1 {error.status} {words}\r\n{''.join(lines)}Connection: close\r\n\r\n"
+        self.channel.write(start.encode() + body)
         self._note(error.status, len(body))
-        if waits:  # others are still sending: to close now would take the answer from them
-            self.channel.loseConnection()
 
     def _note(self, status: int, length: int) -> None:
         """Tell of an answer that Twisted knows nothing of."""

@@ -123,7 +123,7 @@ METHODS = (
     refused(
         [
             "method/P*-branches",
-            "method/P*-build",
+            "method/PUT-build",
             "method/DELETE-branches",
             "method/post-unknown-_method",
             "reprioritize/x-http-method-override",
@@ -131,6 +131,13 @@ METHODS = (
         405,
         NO_METHOD,
         "Allowed methods",
+        "body",
+    ),
+    refused(
+        ["method/POST-build"],
+        403,
+        "Nobody's form is looked into for its `_method`; any method used to read.",
+        "ACCESS DENIED!",
         "body",
     ),
     Difference(

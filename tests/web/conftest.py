@@ -40,6 +40,7 @@ from buildapi.web.request import Limits
 from buildapi.web.revisions import Revisions
 from buildapi.web.routes import Route
 from buildapi.web.selection import Selection
+from buildapi.web.sending import SendBudget
 from buildapi.web.tokens import TokenDesk
 from buildapi.web.trail import JobTrail
 from buildapi.web.watch import JobWatch
@@ -92,6 +93,8 @@ class Settings:
     tokens: bool = True
     strict: bool = False
     token_days: int = 90
+    unread_bytes: int = 2**26
+    unread_bytes_total: int = 2**28
 
     def told(self) -> Mapping[str, Any]:
         """Make the access log, and what ends it."""
@@ -219,13 +222,25 @@ def build(settings: Settings) -> Served:
     auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
     traffic = Traffic()
     http = site(
-        WebApp(routes, Policy(auth, settings.origins, TOKENS, deadline, bearers, settings.strict)),
+        WebApp(
+            routes,
+            Policy(
+                auth,
+                settings.origins,
+                TOKENS,
+                deadline,
+                bearers,
+                settings.strict,
+                answer_bytes=settings.unread_bytes,
+            ),
+        ),
         reactor=reactor,
         limits=Limits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
         **settings.told(),
         traffic=traffic,
+        budget=SendBudget(settings.unread_bytes, settings.unread_bytes_total),
     )
     drain = settings.drain_seconds
 

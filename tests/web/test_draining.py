@@ -166,7 +166,7 @@ async def test_an_answer_is_fetched_to_its_end_however_long_it_takes(serve: Serv
     wire = await served.wire()
     wire.transport.pauseProducing()
     wire.send(request("GET", "/self-serve/try/request/21", JSON, last=False))
-    await until(lambda: any(c._full for c in served.listener._traffic.channels))
+    await until(lambda: any(c.unread for c in served.listener._traffic.channels))
     assert not served.in_flight
     stopped = stop(served)
     await sleep(1.5)  # longer than who has all of the answer is given

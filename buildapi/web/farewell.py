@@ -1,0 +1,61 @@
+"""The end of a connection whose client has closed its sending half, and may be gone altogether.
+
+Both look the same until something is sent: a client that is there acknowledges the answer, the
+kernel of one that is gone resets the connection [tcp(7)].
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+LOOK_SECONDS = 0.02
+WAIT_SECONDS = 2.0
+"""How long to wait for the other side's word."""
+
+TCP_CLOSE = 7
+"""State of a connection that both sides have ended [linux/tcp_states.h]."""
+
+
+@attrs.define
+class Farewell:
+    """End our half, and call ``ended`` with whether the other side took what was sent."""
+
+    _transport: Any
+    _later: Callable[..., Any]
+    _ended: Callable[[bool], None]
+    _waited: float = attrs.field(default=0.0, init=False)
+    _next: Any = attrs.field(default=None, init=False)
+
+    def begin(self) -> None:
+        """Close our half after all that is to be sent; the transport tells ``sent``."""
+        self._transport.loseWriteConnection()
+
+    def sent(self) -> None:
+        """Look what the other side says, until it is known or too much time has passed."""
+        self._next = None
+        taken = answer_taken(self._transport.getHandle())
+        if taken is None and self._waited < WAIT_SECONDS:
+            self._waited += LOOK_SECONDS
+            self._next = self._later(LOOK_SECONDS, self.sent)
+        else:
+            self._ended(taken is not False)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+
+def answer_taken(connection: socket.socket) -> bool | None:
+    """Tell whether the other side has taken all that was sent; None while that is not known."""
+    if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        return False
+    if connection.family == socket.AF_UNIX:
+        return True  # a write to who is gone fails at once
+    state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return True if state == TCP_CLOSE else None
