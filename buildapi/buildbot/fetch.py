@@ -1,4 +1,4 @@
-"""HTTP requests with one deadline for connect, headers and body, a size limit and no redirects."""
+"""HTTP requests with one deadline for connect, headers and body, limits of size, no redirects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from twisted.internet import defer, protocol
 from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
+from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IAgent
+from zope.interface import implementer  # type: ignore[import-untyped]  # it ships no types
 
 CONNECT_SECONDS = 3.0
+
+PIECE = 2**12
+HEAD_MAX = 2**16
+"""Most bytes before the body of a response: its status line, headers, and interim responses."""
 
 
 class FetchError(Exception):
@@ -47,9 +54,12 @@ class _Collect(protocol.Protocol):
         self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
+        if self.done.called:
+            return
         self.size += len(data)
         self.parts.append(data)
-        if self.size > self.limit and not self.done.called:
+        if self.size > self.limit:
+            self.parts.clear()
             self.done.errback(FetchError(f"more than {self.limit} bytes"))
             self._drop()
 
@@ -116,8 +126,64 @@ def _authorization(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
+class _Bounded(HTTP11ClientProtocol):
+    """Twisted bounds the lines of a response's head, but not how many there are.
+
+    Bytes are handed on in small pieces, so that what is packed grows a little before it is looked
+    at: gzip makes a thousand of one.
+    """
+
+    transport: Any
+    _head = 0
+
+    def request(self, request: Any) -> Any:
+        answer = HTTP11ClientProtocol.request(self, request)
+        if self._parser is not None:
+            self._parser.MAX_LENGTH = HEAD_MAX  # or long lines would end without a word
+        return answer
+
+    def dataReceived(self, data: bytes) -> None:
+        for at in range(0, len(data), PIECE):
+            if self.transport.disconnecting:
+                return
+            self._piece_received(data[at : at + PIECE])
+
+    def _piece_received(self, piece: bytes) -> None:
+        if self._in_head():
+            self._head += len(piece)
+            if self._head > HEAD_MAX:
+                self._giveUp(Failure(FetchError(f"more than {HEAD_MAX} bytes of headers")))  # type: ignore[no-untyped-call]  # Twisted
+                self.transport.abortConnection()
+                return
+        HTTP11ClientProtocol.dataReceived(self, piece)
+
+    def _in_head(self) -> bool:
+        return self._parser is not None and self._parser.state in (STATUS, HEADER)
+
+
 class _Quiet(_HTTP11ClientFactory):
     noisy = False
+
+    def buildProtocol(self, addr: Any) -> HTTP11ClientProtocol:  # noqa: ARG002  # as Twisted calls it
+        return _Bounded(self._quiescentCallback)  # type: ignore[no-untyped-call]  # Twisted
+
+
+@implementer(IAgent)
+@attrs.frozen
+class _OneCoding:
+    """Refuse what is packed more than once, which could grow a million times."""
+
+    _agent: Agent
+
+    def request(self, *args: Any, **kwargs: Any) -> defer.Deferred[Any]:
+        return self._agent.request(*args, **kwargs).addCallback(self._checked)
+
+    def _checked(self, response: Any) -> Any:
+        coding = b",".join(response.headers.getRawHeaders(b"content-encoding", []))
+        if b"," in coding:
+            response._transport.loseConnection()
+            raise FetchError("the body is packed more than once")
+        return response
 
 
 def _agent(reactor: Any) -> Any:
@@ -125,7 +191,7 @@ def _agent(reactor: Any) -> Any:
     pool._factory = (
         _Quiet  # how Twisted's documentation says to keep two log lines per request away
     )
-    return Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool)
+    return _OneCoding(Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool))
 
 
 def _cancellable(running: defer.Deferred[Answer]) -> defer.Deferred[Answer]:

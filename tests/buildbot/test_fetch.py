@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -137,6 +138,96 @@ async def test_the_limit_counts_what_is_unpacked(web: Masterfarm, fetcher: Fetch
     serve(web, packed)
     with pytest.raises(FetchError, match="more than 5000 bytes"):
         await fetcher.request("GET", url(web), seconds=5, limit=5000)
+
+
+@twisted_test(20)
+async def test_what_is_packed_does_not_fill_the_memory(web: Masterfarm, fetcher: Fetcher) -> None:
+    bomb = gzip.compress(b"x" * 2**26)
+
+    def packed(request: Any) -> bytes:
+        request.setHeader(b"content-encoding", b"gzip")
+        return bomb
+
+    serve(web, packed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FetchError, match="more than 5000 bytes"):
+            await fetcher.request("GET", url(web), seconds=15, limit=5000)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@twisted_test()
+async def test_what_is_packed_more_than_once_is_refused(web: Masterfarm, fetcher: Fetcher) -> None:
+    def packed(request: Any) -> bytes:
+        request.setHeader(b"content-encoding", b"gzip, gzip")
+        return gzip.compress(gzip.compress(b"x"))
+
+    serve(web, packed)
+    with pytest.raises(FetchError, match="the body is packed more than once"):
+        await fetcher.request("GET", url(web), seconds=5)
+    await until(lambda: web.crowd.now == 0)
+
+
+class Heads(protocol.Protocol):
+    """Send lines of a response's head, as many as are taken."""
+
+    transport: Any
+    factory: Any
+    first, line = b"HTTP/1.1 200 OK\r\n", b"X-Header: " + b"y" * 90 + b"\r\n"
+
+    def connectionMade(self) -> None:
+        self.factory.made = self
+        self.transport.write(self.first)
+        self.transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        self.transport.write(500 * self.line)
+
+    def stopProducing(self) -> None:
+        pass
+
+
+class OneLine(Heads):
+    """Send one line that does not end."""
+
+    first, line = b"HTTP/1.1 200 OK\r\nX: ", b"y" * 100
+
+
+class Interim(Heads):
+    """Send interim responses, one after the other."""
+
+    first, line = b"", b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize("kind", [Heads, OneLine, Interim])
+@twisted_test(8)
+async def test_headers_without_end_are_given_up_at_64_kb(
+    fetcher: Fetcher, kind: type[Heads]
+) -> None:
+    from twisted.internet import reactor
+
+    network: Any = reactor
+    factory: Any = protocol.Factory.forProtocol(kind)
+    port = network.listenTCP(0, factory, interface="127.0.0.1")
+    with pytest.raises(FetchError, match="more than 65536 bytes of headers") as caught:
+        await fetcher.request("GET", f"http://127.0.0.1:{port.getHost().port}/", seconds=6)
+    assert not caught.value.timed_out
+    await until(lambda: not factory.made.transport.connected)
+    await port.stopListening()
+
+
+@twisted_test()
+async def test_headers_of_60_kb_are_read(web: Masterfarm, fetcher: Fetcher) -> None:
+    def wordy(request: Any) -> bytes:
+        for n in range(3):
+            request.setHeader(f"x-long-{n}".encode(), b"y" * 20_000)
+        return b"here" * 50_000
+
+    serve(web, wordy)
+    answer = await fetcher.request("GET", url(web), seconds=5)
+    assert answer.body == b"here" * 50_000
 
 
 @twisted_test()
