@@ -8,16 +8,25 @@ class BuildAPIError(Exception):
 
     ``status`` is the HTTP status, ``code`` a short stable word for programs.  ``retry_after`` is
     in seconds, None where asking again would not help.  ``challenge`` says how to show who one is.
+    ``job_id`` is that of the job request that was recorded, once one is.
     """
 
     status = 500
     code = "error"
     retry_after: int | None = None
     challenge: str | None = None
+    job_id: int | None = None
 
-    def __init__(self, msg: str) -> None:
+    def __init__(self, msg: str, job_id: int | None = None) -> None:
         super().__init__(msg)
         self.msg = msg
+        if job_id is not None:
+            self.job_id = job_id
+
+    def document(self) -> dict[str, str | int]:
+        """Return what JSON says of it."""
+        said: dict[str, str | int] = {"status": "FAILED", "msg": self.msg, "code": self.code}
+        return said if self.job_id is None else said | {"request_id": self.job_id}
 
 
 class BadRequest(BuildAPIError):
@@ -118,6 +127,10 @@ class DatabaseUnavailable(Unavailable):
     """Report that a database did not answer in time, or has no room for another query."""
 
     code = "database_unavailable"
+
+
+class UnclassifiedError(DatabaseUnavailable):
+    """Report an error of a database that nobody classified: it is waited for, but not for ever."""
 
 
 class OutcomeUnknownError(BuildAPIError):

@@ -114,8 +114,9 @@ class Outbox(Service):
                 return
             except defer.CancelledError:
                 raise
-            except Exception:
+            except Exception:  # it stays owed: its sender was told 202
                 self._log.failure("job {id}: that it is sent is not recorded", id=request_id)
+                continue
             self._owed.discard(request_id)
 
     async def _run(self) -> None:

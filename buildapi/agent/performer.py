@@ -62,8 +62,20 @@ class Performer:
             self._note(job, "written", made_words(made))
         outcome = conclude(plan, made, await self._pokes(plan, job))
         if plan.writes or plan.pokes:
-            await self._farm.settle(job.of, outcome)
+            await self._settle(job, outcome)
         return outcome
+
+    async def _settle(self, job: JobMessage, outcome: Outcome) -> None:
+        """Record an outcome; one that cannot be recorded is what was done all the same.
+
+        :raises Unavailable: not now.
+        """
+        try:
+            await self._farm.settle(job.of, outcome)
+        except Unavailable:
+            raise
+        except Exception:
+            self._log.failure("job {id}: its outcome is not in its marker", id=job.request_id)
 
     async def _write(self, job: JobMessage) -> tuple[Plan, Sequence[Item]]:
         """Decide and write, again where what was decided about has changed in between."""

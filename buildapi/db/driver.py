@@ -20,6 +20,7 @@ class Trouble(enum.Enum):
     DUPLICATE = "a unique key is there already"
     VALUE = "a value does not fit"
     MISSING = "there is no such table"
+    UNKNOWN = "nobody classified it: what it was doing may be done or not"
 
 
 @attrs.frozen
@@ -77,4 +78,7 @@ class Driver(Protocol):
         """Run a SELECT; :raises RowLimitError: past ``max_rows``."""
 
     def verdict(self, error: BaseException) -> Verdict | None:
-        """Judge an error; None: it is no matter of the database's condition."""
+        """Judge an error; None: it is the statement's own fault, or not the database's error.
+
+        An error nobody knows is UNKNOWN, never None: a message is kept for it, not lost.
+        """

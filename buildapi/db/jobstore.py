@@ -41,6 +41,8 @@ from buildapi.model.records import (
 MSG_MAX = 4000
 """Characters kept of a report's message where the whole report does not fit."""
 
+NOT_STORED = "What was done could not be stored: look at what is there"
+
 IDS_AT_ONCE = 500
 """Most ids in one query."""
 
@@ -259,10 +261,12 @@ class SQLJobStore:
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Store the report of an unfinished job; return False where it was finished already."""
-        try:
-            return await self._finish(request_id, report, now)
-        except ValueRefusedError:  # old tables end at 64 kB
-            return await self._finish(request_id, _shortened(report), now)
+        for length in (None, MSG_MAX):
+            try:
+                return await self._finish(request_id, _shortened(report, length), now)
+            except ValueRefusedError as e:  # old tables end at 64 kB, and packets somewhere
+                self._log.warn("job {id}: its report is shortened: {error}", id=request_id, error=e)
+        return await self._finish(request_id, _shortened(report, 0), now)
 
     async def _finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         end = Statement(END, {"id": request_id})
@@ -364,8 +368,12 @@ def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, Any]]]:
         yield any_of("id", ids[start : start + IDS_AT_ONCE])
 
 
-def _shortened(report: Mapping[str, Any]) -> dict[str, Any]:
+def _shortened(report: Mapping[str, Any], length: int | None) -> Mapping[str, Any]:
+    """Leave the message, cut to a length; 0 says that it could not be stored, None is the whole."""
+    if length is None:
+        return report
     body = report.get("body")
     known = body if isinstance(body, dict) else {}
-    short = {"errors": bool(known.get("errors")), "msg": str(known.get("msg", ""))[:MSG_MAX]}
+    msg = str(known.get("msg", ""))[:length] if length else NOT_STORED
+    short = {"errors": bool(known.get("errors")), "msg": msg}
     return {"body": short, "request_id": report.get("request_id")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
 import socket
 import time
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 import pymysql
-from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 
@@ -38,8 +39,12 @@ HELD_UP = Verdict(Trouble.CONFLICT, "is held up by locks")
 DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
 VALUE = Verdict(Trouble.VALUE, "cannot store a value")
 MISSING = Verdict(Trouble.MISSING, "lacks a table")
+TOO_LARGE = Verdict(Trouble.VALUE, "takes no statement of this size")
 
-_BY_NUMBER: dict[int, Verdict] = {
+# Servers know thousands of errors, and each version and fork adds some.  What is in neither table
+# is taken for a condition of the server, which passes: a Galera node that is not ready (1047), a
+# disk error (1026, 1030), a commit that failed (1180), FLUSH TABLES WITH READ LOCK (1223).
+_BY_NUMBER: dict[int, Verdict | None] = {
     number: verdict
     for verdict, numbers in (
         (LOST, (0, 1053, 1159, 1161, 1927, 2006, 2013, 2055, 4031)),
@@ -55,10 +60,58 @@ _BY_NUMBER: dict[int, Verdict] = {
         (HELD_UP, (1205, 1213)),
         (DUPLICATE, (1062, 1586)),
         (MISSING, (1146,)),
+        (TOO_LARGE, (ER.NET_PACKET_TOO_LARGE,)),
         (VALUE, (1264, 1265, 1267, 1271, 1300, 1366, 1406, 3988)),
+        (
+            None,  # the statement's own fault: it can never work as it is
+            (
+                ER.BAD_NULL_ERROR,
+                ER.NON_UNIQ_ERROR,
+                ER.BAD_FIELD_ERROR,
+                ER.WRONG_FIELD_WITH_GROUP,
+                ER.WRONG_GROUP_FIELD,
+                ER.WRONG_SUM_SELECT,
+                ER.WRONG_VALUE_COUNT,
+                ER.TOO_LONG_IDENT,
+                ER.PARSE_ERROR,
+                ER.EMPTY_QUERY,
+                ER.NONUNIQ_TABLE,
+                ER.UPDATE_TABLE_USED,
+                ER.WRONG_TABLE_NAME,
+                ER.UNKNOWN_TABLE,
+                ER.FIELD_SPECIFIED_TWICE,
+                ER.INVALID_GROUP_FUNC_USE,
+                ER.WRONG_VALUE_COUNT_ON_ROW,
+                ER.REGEXP_ERROR,
+                ER.MIX_OF_GROUP_FUNC_AND_FIELDS,
+                ER.SYNTAX_ERROR,
+                ER.WRONG_COLUMN_NAME,
+                ER.KEY_DOES_NOT_EXITS,
+                ER.UNKNOWN_SYSTEM_VARIABLE,
+                ER.WRONG_ARGUMENTS,
+                ER.NO_REFERENCED_ROW,
+                ER.ROW_IS_REFERENCED,
+                ER.WRONG_USAGE,
+                ER.WRONG_NUMBER_OF_COLUMNS_IN_SELECT,
+                ER.WRONG_VALUE_FOR_VAR,
+                ER.WRONG_TYPE_FOR_VAR,
+                ER.OPERAND_COLUMNS,
+                ER.SUBQUERY_NO_1_ROW,
+                ER.DERIVED_MUST_HAVE_ALIAS,
+                ER.NON_UPDATABLE_TABLE,
+                ER.TRUNCATED_WRONG_VALUE,
+                ER.SP_DOES_NOT_EXIST,
+                ER.NO_DEFAULT_FOR_FIELD,
+                ER.ROW_IS_REFERENCED_2,
+                ER.NO_REFERENCED_ROW_2,
+                ER.CONSTRAINT_FAILED,
+                3819,  # MySQL's CONSTRAINT_FAILED, ER_CHECK_CONSTRAINT_VIOLATED
+            ),
+        ),
     )
     for number in numbers
 }
+"""What is known of error numbers [pymysql.constants.ER; those from 2000 are the client's]."""
 
 _VARIABLES = (
     "version",
@@ -71,6 +124,7 @@ _VARIABLES = (
     "max_statement_time",
     "max_execution_time",
     "innodb_lock_wait_timeout",
+    "max_allowed_packet",
 )
 
 # Strings, quoted names and comments are skipped; a percent sign is PyMySQL's own.
@@ -133,6 +187,12 @@ def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) ->
 
 def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, Any]:
     return next(({name: value} for name in names if name in variables), {})
+
+
+class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # cursors of any kind
+    """A connection that knows how large a statement its server takes, in bytes."""
+
+    largest = math.inf
 
 
 @attrs.frozen
@@ -199,7 +259,7 @@ class MySQLDriver:
 
     def connect(self) -> Any:
         """Open a connection: the session has our time limits, UTC, strict mode, matched rows."""
-        connection = pymysql.connect(
+        connection = _Connection(
             charset="utf8mb4",
             autocommit=True,
             client_flag=CLIENT.FOUND_ROWS,
@@ -225,7 +285,9 @@ class MySQLDriver:
     def _set_up(self, connection: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SHOW VARIABLES WHERE Variable_name IN %s", (_VARIABLES,))
-            chosen = session(dict(cursor.fetchall()), self.seconds, read_only=self.read_only)
+            variables = dict(cursor.fetchall())
+            connection.largest = float(variables.get("max_allowed_packet", math.inf))
+            chosen = session(variables, self.seconds, read_only=self.read_only)
             settings = ", ".join(f"SESSION {key} = %({key})s" for key in chosen)
             cursor.execute(f"SET {settings}", chosen)
 
@@ -264,8 +326,16 @@ class MySQLDriver:
         connection.begin()
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
-        """Execute a text with ``:name`` parameters."""
-        cursor.execute(translate(text), dict(params))
+        """Execute a text with ``:name`` parameters.
+
+        A server closes the connection on a packet it finds too large, mostly before it can say so:
+        that would look like an outage, and be tried for ever.
+        """
+        query = cursor.mogrify(translate(text), dict(params))
+        size = len(query.encode(errors="surrogateescape")) + 1  # with the byte of the command
+        if size >= cursor.connection.largest:
+            raise pymysql.DataError(ER.NET_PACKET_TOO_LARGE, f"{size} bytes in one statement")
+        cursor.execute(query)
 
     def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
         """Run a SELECT, reading no more rows than allowed."""
@@ -284,14 +354,17 @@ class MySQLDriver:
         return rows
 
     def verdict(self, error: BaseException) -> Verdict | None:
-        """Judge by the error number."""
+        """Judge by the error number; one of no table is UNKNOWN."""
         if isinstance(error, UnicodeEncodeError):
             return VALUE
         if not isinstance(error, pymysql.MySQLError):
             return None
         number = error.args[0] if error.args else None
-        # without a number: "Already closed", "Packet sequence number wrong"
-        return _BY_NUMBER.get(number) if isinstance(number, int) else LOST
+        if not isinstance(number, int):  # "Already closed", "Packet sequence number wrong"
+            return LOST
+        if number in _BY_NUMBER:
+            return _BY_NUMBER[number]
+        return Verdict(Trouble.UNKNOWN, f"fails with error {number}")
 
 
 def _give(connection: Any, seconds: float) -> None:

@@ -28,7 +28,7 @@ from buildapi.db.sql import (
     any_of,
 )
 from buildapi.db.sqlite import SQLiteDriver
-from buildapi.errors import ConfigError, DatabaseUnavailable
+from buildapi.errors import ConfigError, DatabaseUnavailable, UnclassifiedError
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ DRIVERS: dict[str, Callable[..., Driver]] = {
 
 PAUSES = (0.05, 0.1, 0.2)
 """Seconds before each further try of a transaction, give or take a half."""
-AGAIN = {Trouble.LOST, Trouble.CONFLICT}
+AGAIN = {Trouble.LOST, Trouble.CONFLICT, Trouble.UNKNOWN}
 
 
 CUT_SECONDS = 1.0
@@ -325,6 +325,9 @@ class PooledDatabase(Service):
                 return ValueRefusedError(f"{text}: {error}"[:300])
             case Trouble.MISSING:
                 return MissingTableError(f"{text}: {error}"[:300])
+            case Trouble.UNKNOWN:
+                self._log.warn("{text}, of no known kind: {error}", text=text, error=error)
+                return UnclassifiedError(text)
             case Trouble.LOST | Trouble.CONFLICT | Trouble.UNAVAILABLE:
                 return DatabaseUnavailable(text)
 

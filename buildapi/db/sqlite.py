@@ -31,7 +31,7 @@ DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
 VALUE = Verdict(Trouble.VALUE, "cannot store a value")
 MISSING = Verdict(Trouble.MISSING, "lacks a table")
 
-_BY_CODE: dict[int, Verdict] = {
+_BY_CODE: dict[int, Verdict | None] = {
     sqlite3.SQLITE_BUSY: HELD_UP,
     sqlite3.SQLITE_LOCKED: HELD_UP,
     sqlite3.SQLITE_INTERRUPT: TOO_SLOW,
@@ -42,6 +42,11 @@ _BY_CODE: dict[int, Verdict] = {
     sqlite3.SQLITE_READONLY: READ_ONLY,
     sqlite3.SQLITE_FULL: DISK_FULL,
     sqlite3.SQLITE_TOOBIG: VALUE,
+    # the statement's own fault: it can never work as it is
+    sqlite3.SQLITE_ERROR: None,
+    sqlite3.SQLITE_CONSTRAINT: None,
+    sqlite3.SQLITE_MISMATCH: None,
+    sqlite3.SQLITE_RANGE: None,
 }
 _UNIQUE = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
@@ -174,12 +179,15 @@ class SQLiteDriver:
         return rows
 
     def verdict(self, error: BaseException) -> Verdict | None:
-        """Judge by the extended result code."""
+        """Judge by the extended result code; one of no table is UNKNOWN."""
         if isinstance(error, UnicodeEncodeError | OverflowError | sqlite3.DataError):
             return VALUE
         if not isinstance(error, sqlite3.Error):
             return None
         if str(error).startswith("no such table"):  # has no code of its own
             return MISSING
-        code: int = getattr(error, "sqlite_errorcode", 0)
-        return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF)
+        code: int | None = getattr(error, "sqlite_errorcode", None)
+        if code is None:  # Python's own: of a closed connection, or of a wrong call
+            return UNREACHABLE if "closed" in str(error) else None
+        unknown = Verdict(Trouble.UNKNOWN, f"fails with error {code}")
+        return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF, unknown)

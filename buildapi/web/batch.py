@@ -43,8 +43,7 @@ class Answered:
     @classmethod
     def of_error(cls, error: BuildAPIError) -> Answered:
         """Answer as the error would have been."""
-        failed = {"status": "FAILED", "msg": error.msg, "code": error.code}
-        return cls(error.status, failed)
+        return cls(error.status, error.document())
 
 
 class Batch:

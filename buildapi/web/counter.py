@@ -229,6 +229,9 @@ class Counter:
             job = await self._looking.bound(self._store.get(receipt.job_id))
         except Unavailable:  # a 503 would say that it is not accepted
             job = None
+        except Exception:  # and an incident nothing of the job
+            log.failure("job {id} is accepted, and could not be read", id=receipt.job_id)
+            job = None
         return receipt.reply(None if job is None else job_json(job))
 
     async def _plan(self, order: Order, call: Call, route: JobRoute) -> Reply:

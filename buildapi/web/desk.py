@@ -69,6 +69,11 @@ class Desk:
         except Unavailable as e:
             log.warn("job request not recorded: {msg}", msg=e.msg)
             raise DatabaseUnavailable(NOT_RECORDED) from e
+        except BuildAPIError:
+            raise
+        except Exception as e:  # nothing that was never sent is executed
+            log.failure("job request not recorded")
+            raise DatabaseUnavailable(NOT_RECORDED) from e
         self._note(request_id, "recorded", f"{action.name} by {who}")
         return JobMessage(request_id, who, now, action, tracing.trace(), identity)
 
@@ -80,9 +85,10 @@ class Desk:
         self._note(request_id, "answered again", "a request with the same Idempotency-Key")
 
     async def send(self, message: JobMessage) -> None:
-        """Send what is recorded.
+        """Send what is recorded; any error that is raised carries the id of the job.
 
         :raises Unavailable: it is not executed, and never will be.
+        :raises OutcomeUnknownError: nobody knows yet.
         """
         with tracing.about(job=message.request_id):
             if await self._send(message):
@@ -102,35 +108,43 @@ class Desk:
                 correlation_id=str(message.request_id),
             )
         except BrokerUnavailable as e:
+            log.error("job {id} not sent: {msg}", id=message.request_id, msg=e.msg)
             return await self._refuse(message.request_id, e)
+        except Exception as e:
+            log.failure("job {id} not sent", id=message.request_id)
+            return await self._refuse(message.request_id, BrokerUnavailable(type(e).__name__))
         self._note(message.request_id, "sent")
         try:
             await self._recording.bound(self._store.sent(message.request_id))
         except Unavailable as e:
-            log.warn(
-                "job {id} is sent, but that is not recorded yet: {msg}",
-                id=message.request_id,
-                msg=e.msg,
-            )
-            self._owe(message.request_id)
+            self._not_noted(message.request_id, e.msg)
+        except Exception as e:
+            log.failure("job {id}: that it is sent is not recorded", id=message.request_id)
+            self._not_noted(message.request_id, type(e).__name__)
         return True
+
+    def _not_noted(self, request_id: int, why: str) -> None:
+        """Have it recorded later that a job is sent: it is accepted."""
+        log.warn("job {id} is sent, but that is not recorded yet: {why}", id=request_id, why=why)
+        self._owe(request_id)
 
     async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:
         """Finish a job as failed, unless an agent has begun it: a failed publish may arrive.
 
         503 promises that a job is never executed, so it cannot be said before that is recorded.
         """
-        log.error("job {id} not sent: {msg}", id=request_id, msg=error.msg)
         self._note(request_id, "not sent", error.msg)
         report = finished(request_id, Outcome(True, NOT_SENT))
         try:
             refusing = self._store.refuse(request_id, report, int(self._now()))
             refused = await self._recording.bound(refusing)
-        except Unavailable as e:  # the outbox refuses it later, if no agent is faster
-            raise OutcomeUnknownError(UNKNOWN.format(id=request_id)) from e
+        except Exception as e:  # the outbox refuses it later, if no agent is faster
+            if not isinstance(e, Unavailable):
+                log.failure("job {id} not refused", id=request_id)
+            raise OutcomeUnknownError(UNKNOWN.format(id=request_id), request_id) from e
         if refused:
             self._note(request_id, "refused", NOT_SENT)
-            raise BrokerUnavailable(NOT_SENT) from error
+            raise BrokerUnavailable(NOT_SENT, request_id) from error
         return True
 
 

@@ -199,8 +199,7 @@ def cors(origin: str) -> dict[str, str]:
 
 def _error(error: BuildAPIError, form: str, frame: Frame) -> tuple[str, bytes]:
     if form == JSON:
-        failed = {"status": "FAILED", "msg": error.msg, "code": error.code}
-        return JSON_TYPE, Document.of(failed).body
+        return JSON_TYPE, Document.of(error.document()).body
     title = f"{error.status} {http.RESPONSES.get(error.status, b'').decode()}".strip()
     return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg}))
 

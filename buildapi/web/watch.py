@@ -62,6 +62,8 @@ class JobWatch:
             self._release(list(await self._store.finished(list(self._waiting))))
         except Unavailable as e:
             log.debug("jobs that are waited for not looked at: {msg}", msg=e.msg)
+        except Exception:
+            log.failure("jobs that are waited for not looked at")
         finally:
             self._looking = False
 

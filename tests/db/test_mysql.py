@@ -346,3 +346,21 @@ async def test_what_does_not_fit_is_refused_and_not_cut(
         with pytest.raises(ValueRefusedError, match="cannot store a value"):
             await db.transact([Statement(insert, {"a": text})])
     await db.transact([Statement(insert, {"a": "äöü"}, 1)])
+
+
+# --- statements that are too large ----------------------------------------------------------
+
+
+@twisted_test(20)
+async def test_a_packet_that_is_too_large_is_refused_and_not_tried_for_ever(
+    mariadb: MariaDB, db: PooledDatabase
+) -> None:
+    largest = int((await db.fetch("SELECT @@max_allowed_packet", {}))[0][0])
+    for length in (largest - 100, largest, 2 * largest):
+        insert = Statement("INSERT INTO texts (s) VALUES (:text)", {"text": "x" * length}, 1)
+        if length < largest:
+            await db.transact([insert])
+            continue
+        with pytest.raises(ValueRefusedError, match="takes no statement of this size"):
+            await db.transact([insert])
+    assert db.status().last_error is None, "nothing looked like an outage"

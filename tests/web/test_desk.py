@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -16,6 +17,7 @@ from buildapi.db.schema import create_jobs_schema
 from buildapi.errors import (
     BadRequest,
     BrokerUnavailable,
+    BuildAPIError,
     DatabaseUnavailable,
     OutcomeUnknownError,
     Unavailable,
@@ -226,4 +228,39 @@ async def test_a_refused_row_is_never_begun(tmp_path: Path, logged_errors: list[
         assert not await store.begin(newest.id, "agent", NOW)
     finally:
         await database.stopService()
+    logged_errors.clear()
+
+
+ODD = pymysql.OperationalError(1064, "an error that is no matter of being away")
+
+
+@pytest.mark.parametrize("method", ["sending", "refusing", "publishing"])
+def test_what_a_client_is_told_once_there_is_a_row_carries_the_id_of_the_job(
+    desk: Around, logged_errors: list[Any], method: str
+) -> None:
+    if method == "publishing":
+        desk.broker.failing.error = ZeroDivisionError()
+    elif method == "refusing":
+        desk.broker.failing.error = broker_down()
+    failing = desk.broker.failing if method == "publishing" else getattr(desk.jobs, method)
+    failing.error = failing.error or ODD
+    if method == "sending":
+        assert result(desk.accept()) == 1
+        assert desk.owed == [1], "it runs, and is to be noted as sent later"
+    else:
+        error = failed(desk.accept())
+        assert isinstance(error, BuildAPIError)
+        assert error.job_id == 1
+        assert error.document()["request_id"] == 1
+    logged_errors.clear()
+
+
+def test_a_fault_in_recording_is_told_as_never_executed(
+    desk: Around, logged_errors: list[Any]
+) -> None:
+    desk.jobs.adding.error = ODD
+    error = failed(desk.accept())
+    assert isinstance(error, DatabaseUnavailable)
+    assert (error.msg, error.job_id) == (NOT_RECORDED, None)
+    assert not desk.broker.published
     logged_errors.clear()

@@ -36,6 +36,9 @@ TABLES = (
 )
 """What the writes of a plan go to."""
 
+MSG_MAX = 4000
+"""Characters kept of an outcome's message where the whole outcome does not fit."""
+
 
 @attrs.define
 class V08Farm:
@@ -114,8 +117,13 @@ class V08Farm:
         return await self._poker.poke(job, step, who)
 
     async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
-        """Record the final outcome in the marker row."""
-        await self._db.transact([self._markers.settle(job, outcome)])
+        """Record the final outcome in the marker row, without its items where it is too large."""
+        try:
+            await self._db.transact([self._markers.settle(job, outcome)])
+        except ValueRefusedError as e:
+            self._log.warn("job {id}: its outcome is shortened: {error}", id=job.id, error=e)
+            short = Outcome(outcome.errors, outcome.msg[:MSG_MAX])
+            await self._db.transact([self._markers.settle(job, short)])
 
     async def forget(self, days: int) -> None:
         """Remove the markers of jobs settled so long ago that no message of theirs is left."""
