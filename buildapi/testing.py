@@ -16,7 +16,16 @@ from twisted.internet.task import deferLater
 
 from buildapi.errors import BrokerUnavailable
 from buildapi.interfaces import Broker
-from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Leave, Requeue
+from buildapi.model.messages import (
+    Ack,
+    DeadLetter,
+    Delivery,
+    Disposition,
+    Leave,
+    Letter,
+    LetterEnd,
+    Requeue,
+)
 
 # --- running --------------------------------------------------------------------------------
 
@@ -73,7 +82,7 @@ class BrokerUnderTest(Protocol):
 
 
 MakeBroker = Callable[..., Awaitable[BrokerUnderTest]]
-"""Takes ``max_deliveries``; stops what it made after the test."""
+"""Takes ``tries``; stops what it made after the test."""
 
 
 @attrs.define
@@ -187,6 +196,75 @@ class BrokerContract:
         }
 
     @limited(20)
+    async def test_waiting_for_what_is_away_is_no_try_that_failed(
+        self, make_broker: MakeBroker
+    ) -> None:
+        away = [Requeue("the database is away", failed=False)] * 5
+        made, got = await make_broker(tries=2), Recorder([*away, Requeue("a fault")])
+        await send(made.broker, b"1")
+        await made.broker.consume(made.queue, got, prefetch=1)
+        await until(lambda: len(got.seen) == 7)
+        assert [d.attempt for d in got.seen] == [1] * 6 + [2]
+        assert (await made.broker.depth(made.queue)).dead == 0
+
+    @limited(20)
+    async def test_dead_letters_are_reviewed_in_their_order_and_those_kept_stay(
+        self, make_broker: MakeBroker
+    ) -> None:
+        made, seen = await make_broker(), list[Letter]()
+        await send(made.broker, b"1", b"2", b"3", b"4")
+        bad = Recorder([DeadLetter(f"bad {n}") for n in range(4)])
+        consumer = await made.broker.consume(made.queue, bad, prefetch=1)
+        await self._dead(made, 4)
+        await consumer.stop(5)
+        ends = [LetterEnd.KEEP, LetterEnd.DROP, LetterEnd.RETURN, LetterEnd.KEEP]
+
+        async def judge(letter: Letter) -> LetterEnd:
+            seen.append(letter)
+            return ends[len(seen) - 1]
+
+        await made.broker.review(made.queue, judge, limit=10)
+        assert [(x.body, x.reason, x.by_broker) for x in seen] == [
+            (b"%d" % (n + 1), f"bad {n}", False) for n in range(4)
+        ]
+        await self._dead(made, 2)
+        assert (await made.broker.depth(made.queue)).ready == 1
+        assert await made.dead_reasons() == ["bad 0", "bad 3"]
+
+    @limited(20)
+    async def test_a_review_that_fails_loses_no_letter(self, make_broker: MakeBroker) -> None:
+        made = await make_broker()
+        await send(made.broker, b"1", b"2")
+        await made.broker.consume(made.queue, Recorder([DeadLetter("bad")] * 2), prefetch=1)
+        await self._dead(made, 2)
+
+        async def judge(_: Letter) -> LetterEnd:
+            raise ZeroDivisionError
+
+        try:
+            await made.broker.review(made.queue, judge, limit=10)
+        except ZeroDivisionError:
+            await self._dead(made, 2)
+        else:
+            raise AssertionError("the fault of a judge is its caller's")
+
+    @limited(20)
+    async def test_a_letter_that_is_tried_again_has_no_tries_behind_it(
+        self, make_broker: MakeBroker
+    ) -> None:
+        made, got = await make_broker(tries=1), Recorder([Requeue("a fault")])
+        await made.broker.publish(KEY, b"1", message_id="m", correlation_id="17")
+        await made.broker.consume(made.queue, got, prefetch=1)
+        await self._dead(made, 1)
+
+        async def judge(letter: Letter) -> LetterEnd:
+            return LetterEnd.RETRY if letter.exhausted else LetterEnd.KEEP
+
+        await made.broker.review(made.queue, judge, limit=10)
+        await until(lambda: len(got.seen) == 2)
+        assert attrs.evolve(got.seen[1], redelivered=False) == got.seen[0]
+
+    @limited(20)
     async def test_a_requeued_message_comes_after_its_delay(self, make_broker: MakeBroker) -> None:
         made, got = await make_broker(), Recorder([Requeue("later", 0.4)])
         await send(made.broker, b"1")
@@ -200,7 +278,7 @@ class BrokerContract:
     async def test_a_message_is_put_aside_after_the_last_delivery(
         self, make_broker: MakeBroker
     ) -> None:
-        made, got = await make_broker(max_deliveries=3), Recorder([Requeue("no luck")] * 9)
+        made, got = await make_broker(tries=3), Recorder([Requeue("no luck")] * 9)
         await send(made.broker, b"1", b"2")
         await made.broker.consume(made.queue, got, prefetch=1)
         await until(lambda: len(got.seen) == 6)
@@ -279,7 +357,7 @@ class BrokerContract:
         again = Recorder()
         await made.broker.consume(made.queue, again, prefetch=1)
         await until(lambda: bool(again.seen))
-        assert (again.seen[0].redelivered, again.seen[0].attempt) == (True, 2)
+        assert (again.seen[0].redelivered, again.seen[0].attempt) == (True, 1), "it failed nowhere"
         got.release(b"1")  # too late to count
         await pause(0.05)
         assert again.bodies == [b"1"]

@@ -17,7 +17,7 @@ from buildapi.agent.intake import Intake
 from buildapi.agent.order import InOrder, Keys, Turn
 from buildapi.agent.patience import Patience
 from buildapi.agent.performer import Performer
-from buildapi.errors import Unavailable
+from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.interfaces import Broker, Farm, JobStore, Trail
 from buildapi.jobs.matching import difference, is_of_job
 from buildapi.model.actions import REVISION_LEAST, CancelRevision, OfRevision
@@ -37,13 +37,13 @@ from buildapi.model.wire import (
 
 T = TypeVar("T")
 
-FAILURES = 3
-"""Deliveries after which a job that fails for no known reason is reported as failed."""
-
 
 @attrs.define(slots=False)
 class Agent(Service):
-    """Consume ``queue``; ``now`` gives seconds since the epoch, ``reactor`` IReactorTime."""
+    """Consume ``queue``; ``now`` gives seconds since the epoch, ``reactor`` IReactorTime.
+
+    A job that failed ``tries`` times for no known reason is finished as failed.
+    """
 
     _reactor: Any
     _broker: Broker
@@ -56,6 +56,7 @@ class Agent(Service):
     _drain_seconds: float
     _now: Callable[[], float]
     _trail: Trail
+    _tries: int = 3
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -108,12 +109,12 @@ class Agent(Service):
 
     async def _carry_out(self, job: JobMessage, delivery: Delivery) -> Disposition:
         try:
-            return await self._in_order(job)
+            return await self._in_order(job, delivery)
         except Exception as e:
             self._note(
                 job.request_id, "failed", f"{type(e).__name__} at attempt {delivery.attempt}"
             )
-            if delivery.attempt < FAILURES:
+            if delivery.attempt < self._tries:
                 raise
             return await self._incident(job)
 
@@ -137,8 +138,12 @@ class Agent(Service):
             case Ack():
                 pass
 
-    async def _in_order(self, job: JobMessage) -> Disposition:
-        """Carry a job out in its turn, which it keeps while something is away."""
+    async def _in_order(self, job: JobMessage, delivery: Delivery) -> Disposition:
+        """Carry a job out in its turn, which it keeps while something is away.
+
+        What is known to be away is waited for however long it takes; an error of a database that
+        nobody classified, which may be this job's own, for as many times as a job is tried.
+        """
         what, end = f"job {job.request_id}", self._patience.end()
 
         def insist(do: Callable[[], Awaitable[T]]) -> Awaitable[T]:
@@ -152,8 +157,12 @@ class Agent(Service):
         try:
             async with self._order.turn(keys) as turn:
                 return await insist(partial(self._job, job, turn))
-        except Unavailable:
-            return self._patience.given_up()
+        except UnclassifiedError as e:
+            if delivery.attempt < self._tries or self._patience.stopping:
+                return self._patience.given_up(e)
+            raise
+        except Unavailable as e:
+            return self._patience.given_up(e)
         except _NotOurs as e:
             return DeadLetter(e.reason)
 

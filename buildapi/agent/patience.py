@@ -9,7 +9,7 @@ import attrs
 from twisted.internet import defer, task
 from twisted.logger import Logger
 
-from buildapi.errors import Unavailable
+from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.model.messages import Disposition, Leave, Requeue
 
 T = TypeVar("T")
@@ -53,14 +53,23 @@ class Patience:
         """Do it until it works; then, or in the end, say what becomes of the message."""
         try:
             return await self.insist(what, do, self.end())
-        except Unavailable:
-            return self.given_up()
+        except Unavailable as e:
+            return self.given_up(e)
 
-    def given_up(self) -> Disposition:
-        """Say what becomes of a message that could not be dealt with."""
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing is attempted any more."""
+        return self._stopping
+
+    def given_up(self, error: Unavailable) -> Disposition:
+        """Say what becomes of a message that could not be dealt with.
+
+        To have waited for what is away is no try that failed: no outage is too long.
+        """
         if self._stopping:
             return Leave()
-        return Requeue("not possible now", LONGEST_PAUSE)
+        failed = isinstance(error, UnclassifiedError)
+        return Requeue(f"not possible now: {error.msg}", LONGEST_PAUSE, failed)
 
     async def insist(self, what: str, do: Callable[[], Awaitable[T]], end: float) -> T:
         """Do it until it works; :raises Unavailable: not until ``end``, or we are stopping."""

@@ -22,7 +22,7 @@ def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
         reactor,
         agent_queue=broker.agent_queue,
         web_queue=broker.web_queue,
-        max_deliveries=broker.max_deliveries,
+        tries=config.agent.tries,
     )
 
 
@@ -38,7 +38,7 @@ def _amqp(config: Config, reactor: Any) -> AMQPBroker:
         agent_queue=broker.agent_queue,
         web_queue=broker.web_queue,
         queue_type=broker.queue_type,
-        max_deliveries=broker.max_deliveries,
+        tries=config.agent.tries,
         heartbeat=broker.heartbeat,
         publish_seconds=broker.publish_seconds,
     )

@@ -262,6 +262,7 @@ class Assembly:
             drain_seconds=self.config.service.drain_seconds,
             now=self.now,
             trail=self.telling.trail,
+            tries=self.config.agent.tries,
         )
 
     @cached_property

@@ -64,7 +64,7 @@ def from_mapping(
         for what in check(config):
             reader.refuse(what)
     _stop_at_errors(reader)
-    return _completed(config, reader)
+    return _completed(_with_old_names(config, mapping, reader), reader)
 
 
 def _databases(table: object, data: Path, reader: Reader) -> Databases | None:
@@ -90,6 +90,18 @@ def _default_urls(table: Mapping[str, Any], data: Path) -> dict[str, str]:
 
 def _with_url(table: object, url: str) -> object:
     return {"url": url} | table if isinstance(table, dict) else table
+
+
+def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: Reader) -> Config:
+    """Take what stands under the name it had in older versions, where the new one is not given."""
+    old = config.broker.max_deliveries
+    if old is None:
+        return config
+    if "tries" in mapping.get("agent", {}):
+        reader.warn("[broker] max_deliveries is not used beside [agent] tries, its new name")
+        return config
+    reader.warn(f"[broker] max_deliveries is called [agent] tries now: taken as tries = {old}")
+    return attrs.evolve(config, agent=attrs.evolve(config.agent, tries=old))
 
 
 def _completed(config: Config, reader: Reader) -> Config:

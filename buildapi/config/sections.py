@@ -163,7 +163,7 @@ class Broker:
     queue_type: Literal["quorum", "classic"] = field(
         metadata=key(choice("quorum", "classic"), "quorum")
     )
-    max_deliveries: int = field(metadata=key(whole(3, 100), 5))
+    max_deliveries: int | None = field(metadata=key(optional(whole(1, 100)), ""))
     heartbeat: int = field(metadata=key(whole(1, 600), 30))
     publish_seconds: float = field(metadata=key(seconds(0.1, 60), 2))
     tls_ca: Path | None = field(metadata=key(optional(certificates), ""))
@@ -237,6 +237,7 @@ class Agent:
     """How job requests are carried out."""
 
     prefetch: int = field(metadata=key(whole(1, 10_000), 100))
+    tries: int = field(metadata=key(whole(1, 100), 3))
     pokes_per_master: int = field(metadata=key(whole(1, 100), 20))
     pokes: int = field(metadata=key(whole(1, 1000), 200))
     poke_seconds: float = field(metadata=key(seconds(1, 300), 10))

@@ -189,7 +189,7 @@ def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, A
     return next(({name: value} for name in names if name in variables), {})
 
 
-class _Connection(pymysql.connections.Connection):  # type: ignore[type-arg]  # cursors of any kind
+class _Connection(pymysql.connections.Connection):
     """A connection that knows how large a statement its server takes, in bytes."""
 
     largest = math.inf

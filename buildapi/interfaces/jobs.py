@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
-from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
+from buildapi.model.messages import BrokerStatus, Handler, QueueDepth, Review
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -49,7 +49,15 @@ class Broker(Protocol):
         """Call ``handler`` for each message of ``queue``, at most ``prefetch`` at a time.
 
         Goes on over reconnects until stopped.  A handler that raises has its message redelivered;
-        after the configured number of deliveries it goes to the dead-letter queue.
+        after the configured number of tries it goes to the dead-letter queue.
+        """
+
+    async def review(self, queue: str, judge: Review, *, limit: int) -> None:
+        """Show ``judge`` the dead letters of ``queue``, oldest first, and do as it says.
+
+        At most ``limit`` of them; others who review meanwhile do not see them.
+
+        :raises BrokerUnavailable: there is no connection, or no longer.
         """
 
     def status(self) -> BrokerStatus:

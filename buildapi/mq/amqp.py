@@ -12,9 +12,10 @@ from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred
 from twisted.logger import Logger
 
 from buildapi.errors import BrokerUnavailable
-from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
+from buildapi.model.messages import BrokerStatus, Handler, QueueDepth, Review
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.consumer import AMQPConsumer
+from buildapi.mq.deadletters import Reviewing
 from buildapi.mq.handling import InHand
 from buildapi.mq.publisher import Publisher
 from buildapi.mq.topology import QueueType, Topology, dead_letters, on_channel
@@ -48,7 +49,7 @@ class AMQPBroker(MultiService):
     agent_queue: str = "buildapi-agent"
     web_queue: str = "buildapi-web"
     queue_type: QueueType = "quorum"
-    max_deliveries: int = 5
+    tries: int = 3
     heartbeat: int = 30
     publish_seconds: float = 3.0
     max_unconfirmed: int = 1000
@@ -63,7 +64,7 @@ class AMQPBroker(MultiService):
         """Build the two connections."""
         MultiService.__init__(self)
         queues = {REQUESTS: self.agent_queue, FINISHED: self.web_queue}
-        self._topology = Topology(self.exchange, queues, self.queue_type, self.max_deliveries)
+        self._topology = Topology(self.exchange, queues, self.queue_type)
         self._publisher = Publisher(self.reactor, self.publish_seconds, self.max_unconfirmed)
         self._publishing = self._service("publisher", self._prepare_publishing)
         self._consuming = self._service("consumer", self._topology.declare)
@@ -115,7 +116,7 @@ class AMQPBroker(MultiService):
 
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> AMQPConsumer:
         """Start a consumer on a channel of its own; messages come once there is a connection."""
-        hand = InHand(self.reactor, queue, handler, prefetch, self.max_deliveries)
+        hand = InHand(self.reactor, queue, handler, prefetch, self.tries)
         consumer = AMQPConsumer(self._consuming, self._topology, self._publisher, hand)
         self._consumers = [c for c in self._consumers if not c.hand.stopping] + [consumer]
         if self._consuming.parent is None:
@@ -150,6 +151,20 @@ class AMQPBroker(MultiService):
             )
         except (Closed, TimeoutError) as e:
             raise BrokerUnavailable(f"depth of {queue}: {describe(e)}") from None
+
+    async def review(self, queue: str, judge: Review, *, limit: int) -> None:
+        """Show the dead letters of a queue, oldest first; those that are kept stay in their order.
+
+        :raises BrokerUnavailable: no connection, no such queue, or no answer in time.
+        """
+        client = self._consuming.client or self._publishing.client
+        if client is None:
+            raise BrokerUnavailable(f"not connected: {self.status().last_error or 'connecting'}")
+        reviewing = Reviewing(self.reactor, self._publisher, queue, self.publish_seconds)
+        try:
+            await reviewing.run(client, judge, limit)
+        except (Closed, TimeoutError) as e:
+            raise BrokerUnavailable(f"dead letters of {queue}: {describe(e)}") from None
 
 
 async def _depth(client: Client, queue: str) -> QueueDepth:

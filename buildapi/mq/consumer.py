@@ -23,11 +23,18 @@ from buildapi.mq.txamqp.errors import Closed, DeadlineError, describe
 from buildapi.mq.txamqp.service import AMQPService, backoff
 
 DELIVERY_COUNT = "x-delivery-count"
-"""Quorum queues write here how often a message was delivered before."""
+"""Quorum queues write here how often a message was delivered before, lost connections included."""
 
 ATTEMPT, REASON, ROUTING_KEY = "x-buildapi-attempt", "x-buildapi-reason", "x-buildapi-routing-key"
-"""Ours: earlier deliveries of a copy, why it was put aside, where it was published to."""
+"""Ours: handlings of a message that failed, why it was put aside, where it was published to.
 
+The count travels with the message, so that it holds for all agents and both queue types.
+"""
+
+RETURNS = "x-buildapi-returns"
+"""Ours: how often it was returned from the dead letters."""
+
+DEATHS = {"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"}
 DROPPED_HEADERS = {DELIVERY_COUNT, "CC", "BCC"}
 DROPPED_PROPERTIES = {"user-id", "expiration"}
 """A copy must go to its queue alone, stay there, and be ours to publish."""
@@ -41,19 +48,29 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _count(headers: Mapping[str, Any], name: str) -> int:
+def count_of(headers: Mapping[str, Any], name: str) -> int:
     value = headers.get(name)
     return max(value, 0) if type(value) is int else 0
 
 
-def _headers(message: Any) -> dict[str, Any]:
+def headers_of(message: Any) -> dict[str, Any]:
     headers = message.content.properties.get("headers")
     return dict(headers) if headers else {}
 
 
-def _kept_headers(message: Any) -> dict[str, Any]:
+def copied(message: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties for a copy of a message."""
+    theirs = message.content.properties
+    return {k: v for k, v in theirs.items() if k not in DROPPED_PROPERTIES} | {
+        "headers": dict(headers),
+        "delivery-mode": 2,
+        "message-id": _text(theirs.get("message-id")) or uuid.uuid4().hex,
+    }
+
+
+def kept_headers(message: Any) -> dict[str, Any]:
     """Give the headers for a copy; none where they are too odd or too long to be sent again."""
-    kept = {k: v for k, v in _headers(message).items() if k not in DROPPED_HEADERS}
+    kept = {k: v for k, v in headers_of(message).items() if k not in DROPPED_HEADERS}
     try:
         return kept if len(codec.table(kept)) <= HEADERS_LENGTH else {}
     except (TypeError, ValueError, struct.error):
@@ -61,20 +78,17 @@ def _kept_headers(message: Any) -> dict[str, Any]:
 
 
 def delivery_of(message: Any) -> Delivery:
-    """Read a delivery; what other programs put into properties may be anything.
-
-    A classic queue does not count, but says that a message came before.
-    """
-    properties, headers = message.content.properties, _headers(message)
-    before = _count(headers, DELIVERY_COUNT) + _count(headers, ATTEMPT)
-    attempt = 1 + max(before, int(message.redelivered))
+    """Read a delivery; what other programs put into properties may be anything."""
+    properties, headers = message.content.properties, headers_of(message)
+    failed = count_of(headers, ATTEMPT)
+    came = failed or count_of(headers, DELIVERY_COUNT) or count_of(headers, RETURNS)
     return Delivery(
         body=message.content.body,
         routing_key=_text(headers.get(ROUTING_KEY)) or str(message.routing_key),
         message_id=_text(properties.get("message-id")),
         correlation_id=_text(properties.get("correlation-id")),
-        redelivered=attempt > 1,
-        attempt=attempt,
+        redelivered=bool(message.redelivered or came),
+        attempt=1 + failed,
     )
 
 
@@ -86,7 +100,6 @@ class ChannelSettlement:
     message: Any
     delivery: Delivery
     queue: str
-    counted: bool
     publisher: Publisher
 
     def ack(self) -> None:
@@ -94,31 +107,23 @@ class ChannelSettlement:
         self._open_channel().basic_ack(delivery_tag=self.message.delivery_tag)
 
     def give_back(self) -> None:
-        """Return it; not a failed delivery, so not basic.reject [RabbitMQ 4.3 counts only that]."""
+        """Return it; not basic.reject, which RabbitMQ 4.3 counts towards the delivery limit."""
         self._open_channel().basic_nack(delivery_tag=self.message.delivery_tag, requeue=True)
 
-    async def requeue(self) -> None:
-        """Let the broker count where it does, else publish a copy that carries the count."""
-        if self.counted:
-            channel = self._open_channel()
-            channel.basic_reject(delivery_tag=self.message.delivery_tag, requeue=True)
-        else:
-            await self._move(self.queue, {})
+    async def requeue(self, *, failed: bool) -> None:
+        """Publish a copy that carries the count: what the broker counts are lost connections."""
+        await self._move(self.queue, {ATTEMPT: self.delivery.attempt - 1 + int(failed)})
 
     async def dead_letter(self, reason: str) -> None:
         """Publish a copy with the reason to the dead-letter queue."""
-        await self._move(dead_letters(self.queue), {REASON: reason[:REASON_LENGTH]})
+        ours = {ATTEMPT: self.delivery.attempt, REASON: reason[:REASON_LENGTH]}
+        await self._move(dead_letters(self.queue), ours)
 
     async def _move(self, queue: str, headers: dict[str, Any]) -> None:
         """Publish a copy, confirmed, and acknowledge the original."""
         self._open_channel()
-        ours = {ATTEMPT: self.delivery.attempt, ROUTING_KEY: self.delivery.routing_key}
-        theirs = self.message.content.properties.items()
-        properties = {k: v for k, v in theirs if k not in DROPPED_PROPERTIES} | {
-            "headers": _kept_headers(self.message) | ours | headers,
-            "delivery-mode": 2,
-            "message-id": self.delivery.message_id or uuid.uuid4().hex,
-        }
+        ours = {ROUTING_KEY: self.delivery.routing_key} | headers
+        properties = copied(self.message, kept_headers(self.message) | ours)
         await self.publisher.send("", queue, self.delivery.body, properties)
         self.ack()
 
@@ -205,11 +210,8 @@ class AMQPConsumer:
 
     def _take(self, channel: Any, message: Any) -> None:
         delivery, queue = delivery_of(message), self.hand.queue
-        counted = queue in self.topology.counted
-        self.hand.take(
-            delivery,
-            ChannelSettlement(channel, message, delivery, queue, counted, self.publisher),
-        )
+        settlement = ChannelSettlement(channel, message, delivery, queue, self.publisher)
+        self.hand.take(delivery, settlement)
 
     async def _wait(self, error: Exception, failures: int) -> None:
         pause = backoff(failures)

@@ -11,7 +11,15 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
 from buildapi.errors import BrokerUnavailable
-from buildapi.model.messages import BrokerStatus, Delivery, Handler, QueueDepth
+from buildapi.model.messages import (
+    BrokerStatus,
+    Delivery,
+    Handler,
+    Letter,
+    LetterEnd,
+    QueueDepth,
+    Review,
+)
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.handling import Gone, InHand
 
@@ -25,6 +33,11 @@ class PutAside:
 
     delivery: Delivery
     reason: str
+
+    def letter(self) -> Letter:
+        """Return it as a dead letter."""
+        d = self.delivery
+        return Letter(d.body, d.routing_key, d.message_id, d.correlation_id, self.reason)
 
 
 @attrs.define(eq=False)
@@ -73,8 +86,8 @@ class _Settlement:
         self._take_out().again(self.delivery, first=True, failed=False)
         self.broker.pump()
 
-    async def requeue(self) -> None:
-        self._take_out().again(self.delivery, first=False, failed=True)
+    async def requeue(self, *, failed: bool) -> None:
+        self._take_out().again(self.delivery, first=False, failed=failed)
         self.broker.pump()
 
     async def dead_letter(self, reason: str) -> None:
@@ -119,7 +132,7 @@ class EmbeddedConsumer:
         left, self.open = self.open, []
         self.queue.in_hand -= len(left)
         for settlement in reversed(left):
-            self.queue.again(settlement.delivery, first=True, failed=True)
+            self.queue.again(settlement.delivery, first=True, failed=False)
         self.broker.pump()
         return done
 
@@ -137,7 +150,7 @@ class EmbeddedBroker(Service):
     reactor: Any
     agent_queue: str = "buildapi-agent"
     web_queue: str = "buildapi-web"
-    max_deliveries: int = 5
+    tries: int = 3
     max_messages: int = 10_000
     _queues: dict[str, _Queue] = attrs.field(init=False)
     _routes: dict[str, str] = attrs.field(init=False)
@@ -188,7 +201,7 @@ class EmbeddedBroker(Service):
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> EmbeddedConsumer:
         """Start a consumer."""
         target = self._queue(queue)
-        hand = InHand(self.reactor, queue, handler, prefetch, self.max_deliveries)
+        hand = InHand(self.reactor, queue, handler, prefetch, self.tries)
         consumer = EmbeddedConsumer(self, target, hand)
         target.consumers.append(consumer)
         self.pump()
@@ -207,6 +220,31 @@ class EmbeddedBroker(Service):
             raise BrokerUnavailable("the embedded broker is stopped")
         q = self._queue(queue)
         return QueueDepth(len(q.waiting), q.in_hand, len(q.consumers), len(q.dead))
+
+    async def review(self, queue: str, judge: Review, *, limit: int) -> None:
+        """Show the dead letters of a queue, oldest first.
+
+        :raises BrokerUnavailable: there is no such queue, or the broker is stopped.
+        """
+        if not self.running:
+            raise BrokerUnavailable("the embedded broker is stopped")
+        reviewed = self._queue(queue)
+        letters = [reviewed.dead.popleft() for _ in range(min(limit, len(reviewed.dead)))]
+        kept: list[PutAside] = []
+        try:
+            while letters:
+                letter = letters.pop(0)
+                kept.append(letter)
+                end = await judge(letter.letter())
+                if end is not LetterEnd.KEEP:
+                    kept.pop()
+                if end in (LetterEnd.RETURN, LetterEnd.RETRY):
+                    new = attrs.evolve(letter.delivery, redelivered=True)
+                    again = new if end is LetterEnd.RETURN else attrs.evolve(new, attempt=1)
+                    reviewed.waiting.append(again)
+        finally:
+            reviewed.dead.extendleft(reversed([*kept, *letters]))
+            self.pump()
 
     def dead_letters(self, queue: str) -> list[PutAside]:
         """List what was put aside, oldest first."""

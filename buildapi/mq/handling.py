@@ -25,6 +25,7 @@ from buildapi.model.messages import (
     Handler,
     Leave,
     Requeue,
+    exhausted,
 )
 
 FAILED_PAUSE = 1.0
@@ -53,8 +54,8 @@ class Settlement(Protocol):
     def give_back(self) -> None:
         """Return a message that nobody looked at."""
 
-    async def requeue(self) -> None:
-        """Have it delivered again, counted."""
+    async def requeue(self, *, failed: bool) -> None:
+        """Have it delivered again, with one more try on its count where this one failed."""
 
     async def dead_letter(self, reason: str) -> None:
         """Put it aside, and only then forget it."""
@@ -74,7 +75,7 @@ class InHand:
     queue: str
     handler: Handler
     prefetch: int
-    max_deliveries: int
+    tries: int
     stopping: bool = attrs.field(default=False, init=False)
     _slots: DeferredSemaphore = attrs.field(init=False)
     _running: set[Deferred[None]] = attrs.field(factory=set, init=False)
@@ -151,8 +152,6 @@ class InHand:
                 )
 
     async def _ask(self, delivery: Delivery) -> Disposition:
-        if delivery.attempt > self.max_deliveries:
-            return DeadLetter(f"delivered {delivery.attempt - 1} times and never settled")
         try:
             answer = await self.handler(delivery)
         except Exception as e:
@@ -163,8 +162,9 @@ class InHand:
                 id=delivery.message_id,
             )
             answer = Requeue(f"the handler failed with {type(e).__name__}", FAILED_PAUSE)
-        if isinstance(answer, Requeue) and delivery.attempt >= self.max_deliveries:
-            return DeadLetter(f"delivered {delivery.attempt} times; the last time: {answer.reason}")
+        last = delivery.attempt >= self.tries
+        if isinstance(answer, Requeue) and answer.failed and last:
+            return exhausted(delivery.attempt, answer.reason)
         return answer
 
     async def _settle(
@@ -178,10 +178,10 @@ class InHand:
             case DeadLetter(reason):
                 self._say("is put aside", delivery, reason)
                 await self._insist(lambda: settlement.dead_letter(reason))
-            case Requeue(reason, delay):
+            case Requeue(reason, delay, failed):
                 self._say("is requeued", delivery, reason)
                 await self._pause(min(delay, LONGEST_PAUSE))
-                await self._insist(settlement.requeue)
+                await self._insist(lambda: settlement.requeue(failed=failed))
 
     async def _insist(self, act: Callable[[], Awaitable[None]]) -> None:
         """Try until the broker takes it; when stopping once, for then the message comes again."""
@@ -208,7 +208,7 @@ class InHand:
 
     def _say(self, what: str, delivery: Delivery, reason: str = "") -> None:
         self.log.info(
-            "{queue}: message {id} (delivery {attempt}) {what} {reason}",
+            "{queue}: message {id} (attempt {attempt}) {what} {reason}",
             queue=self.queue,
             id=delivery.message_id,
             attempt=delivery.attempt,

@@ -16,6 +16,13 @@ QueueType = Literal["quorum", "classic"]
 
 PRECONDITION_FAILED = 406
 
+DELIVERY_LIMIT = 100
+"""Deliveries of one message that may end with their connection, before the broker dead-letters it.
+
+Tries are counted by us.  This one is only there for a message that ends every process that takes
+it, and it is named because RabbitMQ 4 has 20 where it is left out (before, there was no limit).
+"""
+
 
 def dead_letters(queue: str) -> str:
     """Name the queue that keeps what was put aside."""
@@ -43,8 +50,7 @@ async def on_channel(client: Client, act: Callable[[Any], Awaitable[Any]]) -> An
 class Topology:
     """A topic exchange with one durable queue per routing key, and a dead-letter queue for each.
 
-    ``counted`` names the queues whose broker counts deliveries for us and puts messages aside
-    after ``max_deliveries``: quorum queues declared as we want them.
+    What is there with other arguments, which cannot be changed, is used as it is.
     """
 
     log = Logger()
@@ -52,8 +58,6 @@ class Topology:
     exchange: str
     queues: Mapping[str, str]
     queue_type: QueueType
-    max_deliveries: int
-    counted: set[str] = attrs.field(factory=set, init=False)
     _reported: set[str] = attrs.field(factory=set, init=False)
 
     async def declare(self, client: Client) -> None:
@@ -65,12 +69,8 @@ class Topology:
         quorum = self.queue_type == "quorum" and has_quorum_queues(client.server_properties)
         for queue in self.queues.values():
             await self._have_queue(client, dead_letters(queue), {})
-            as_wanted = await self._have_queue(
-                client, queue, self._quorum_arguments(queue) if quorum else {}
-            )
-            self.counted.discard(queue)
-            if quorum and as_wanted:
-                self.counted.add(queue)
+            wanted = self._quorum_arguments(queue) if quorum else {}
+            await self._have_queue(client, queue, wanted)
         await on_channel(client, self._bind)
 
     def _quorum_arguments(self, queue: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Topology:
             "x-queue-type": "quorum",
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dead_letters(queue),
-            "x-delivery-limit": self.max_deliveries - 1,  # it counts deliveries after the first
+            "x-delivery-limit": DELIVERY_LIMIT,
         }
 
     async def _have_exchange(self, client: Client) -> None:
@@ -90,8 +90,8 @@ class Topology:
             lambda ch: ch.exchange_declare(exchange=name, passive=True),
         )
 
-    async def _have_queue(self, client: Client, name: str, arguments: dict[str, Any]) -> bool:
-        return await self._have(
+    async def _have_queue(self, client: Client, name: str, arguments: dict[str, Any]) -> None:
+        await self._have(
             client,
             f"queue {name}",
             lambda ch: ch.queue_declare(queue=name, durable=True, arguments=arguments),
@@ -104,18 +104,15 @@ class Topology:
         what: str,
         declare: Callable[[Any], Awaitable[Any]],
         look: Callable[[Any], Awaitable[Any]],
-    ) -> bool:
-        """Tell whether it is as we want it; something else of that name is used as it is."""
+    ) -> None:
+        """Declare it; something else of that name is used as it is."""
         try:
             await on_channel(client, declare)
         except ChannelClosed as e:
             if reply_code(e) != PRECONDITION_FAILED:
                 raise
             self._report(what, describe(e))
-        else:
-            return True
-        await on_channel(client, look)
-        return False
+            await on_channel(client, look)
 
     async def _bind(self, channel: Any) -> None:
         for routing_key, queue in self.queues.items():

@@ -7,10 +7,18 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi.agent.patience import PATIENCE
-from buildapi.errors import BadRequest, BrokerUnavailable, DatabaseUnavailable, Unconfirmed
+from buildapi.db.sql import ValueRefusedError
+from buildapi.errors import (
+    BadRequest,
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    UnclassifiedError,
+    Unconfirmed,
+)
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import (
     CancelBuild,
@@ -23,16 +31,18 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.facts import RequestFacts
+from buildapi.model.messages import DeadLetter, Delivery, Requeue
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobState, Try
 from buildapi.model.steps import Recorded, SetPriority, StopBuild
-from buildapi.model.wire import REQUESTS, item_data
+from buildapi.model.wire import REQUESTS, JobMessage, encode_request, item_data
 from tests.agent.doubles import NOW, Gate, Rig, msg, pending
 from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed
 from tests.reactor import sleep, twisted_test, until
 
 AWAY = DatabaseUnavailable("the database is away")
+ODD = UnclassifiedError("the database fails with error 1105")
 UP = Reprioritize(7, 5)
 ONE, TWO = Try(41, 9, 7, NOW, None), Try(42, 31, 7, NOW + 2, None)
 RUNNING = RequestFacts(claimed(id=7), 55, None, (), (ONE, TWO))
@@ -715,4 +725,48 @@ async def test_an_error_that_stays_puts_the_message_aside_and_finishes_the_row(
     assert msg(done) == f"The agent failed, incident {incident}: look at what is there"
     assert desk.dead() == [f"incident {incident}"]
     assert len(logged_errors) == 3
+    logged_errors.clear()
+
+
+@pytest.mark.parametrize("error", [BadRequest("odd"), ValueRefusedError("too large"), KeyError()])
+@twisted_test()
+async def test_a_job_whose_outcome_cannot_be_settled_is_as_it_was_done(
+    desk: Rig, logged_errors: list[Any], error: Exception
+) -> None:
+    desk.farm.script.plan("settle", error)
+    desk.agent()
+    job = await desk.submit(UP)
+    assert (await desk.finished(job)).state is JobState.DONE
+    assert len(desk.farm.effects) == 1
+    await desk.idle()
+    logged_errors.clear()
+
+
+@pytest.mark.parametrize(("error", "counted"), [(ODD, True), (AWAY, False)])
+@twisted_test(20)
+async def test_an_unclassified_error_that_stays_ends_the_job_after_as_many_tries(
+    desk: Rig, logged_errors: list[Any], error: DatabaseUnavailable, *, counted: bool
+) -> None:
+    clock, ends = Clock(), []
+    desk.farm.script.plan("read", *[error] * 2000)
+    agent = desk.agent(clock)
+    job = await desk.record(UP)
+    body = encode_request(JobMessage(job, "zoe", NOW, UP))
+    for attempt in (1, 2, 3):
+        came = Delivery(body, REQUESTS, "m", None, redelivered=False, attempt=attempt)
+        handling = ensureDeferred(agent.handle(came))
+        handling.addCallback(ends.append)
+
+        async def over(number: int = attempt) -> bool:
+            clock.advance(60)
+            return len(ends) == number
+
+        await until(over, 10)
+    assert [end.failed for end in ends[:2]] == [counted] * 2
+    if counted:
+        assert isinstance(ends[2], DeadLetter)
+        assert "The agent failed, incident" in msg(await desk.get(job))
+    else:
+        assert isinstance(ends[2], Requeue)
+        assert (await desk.get(job)).completed_at is None, "no outage is too long"
     logged_errors.clear()

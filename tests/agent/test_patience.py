@@ -64,7 +64,7 @@ def test_in_the_end_the_message_goes_back() -> None:
     trial.clock.pump([1] * int(PATIENCE - LONGEST_PAUSE))
     assert not running.called
     trial.clock.pump([1] * int(LONGEST_PAUSE))
-    assert result(running) == Requeue("not possible now", LONGEST_PAUSE)
+    assert result(running) == Requeue("not possible now: away", LONGEST_PAUSE, failed=False)
     assert trial.clock.getDelayedCalls() == []
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from buildapi.config import AMQPAddress, Secret, sample_config
 from buildapi.config.addresses import is_local
+from buildapi.config.load import from_mapping
 from buildapi.errors import ConfigError
 from tests.config.documents import FARM, farm_with, read
 
@@ -155,3 +156,16 @@ def test_reading_the_configuration_installs_no_reactor() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("agent", "tries", "said"),
+    [({}, 5, "taken as tries = 5"), ({"tries": 2}, 2, "is not used beside [agent] tries")],
+)
+def test_the_old_name_of_how_often_a_job_is_tried_is_read(
+    tmp_path: Path, agent: dict[str, int], tries: int, said: str
+) -> None:
+    document = {"broker": {"max_deliveries": 5}, "agent": agent, "sample": {"enabled": True}}
+    config = from_mapping(document, file=tmp_path / "buildapi.toml", environ={})
+    assert config.agent.tries == tries
+    assert any(said in warning for warning in config.warnings)

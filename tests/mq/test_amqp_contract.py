@@ -53,8 +53,8 @@ class TestQuorumQueues(BrokerContract):
     def make_broker(
         self, make_amqp: Callable[..., AMQPBroker], client: Any, names: Names
     ) -> MakeBroker:
-        async def make(max_deliveries: int = 5) -> Made:
-            broker = make_amqp(names, queue_type=self.queue_type, max_deliveries=max_deliveries)
+        async def make(tries: int = 5) -> Made:
+            broker = make_amqp(names, queue_type=self.queue_type, tries=tries)
             await until(lambda: broker.status().connected)
             return Made(broker, names.agent_queue, client)
 

@@ -42,8 +42,8 @@ async def make_broker() -> AsyncIterator[MakeBroker]:
 
     made: list[Made] = []
 
-    async def make(max_deliveries: int = 5) -> Made:
-        made.append(Made(EmbeddedBroker(reactor, max_deliveries=max_deliveries)))
+    async def make(tries: int = 5) -> Made:
+        made.append(Made(EmbeddedBroker(reactor, tries=tries)))
         await made[-1].start()
         return made[-1]
 
@@ -67,7 +67,7 @@ class Desk:
     broker: EmbeddedBroker = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.broker = EmbeddedBroker(self.clock, max_deliveries=2, max_messages=3)
+        self.broker = EmbeddedBroker(self.clock, tries=2, max_messages=3)
         self.broker.startService()
 
     def send(self, *bodies: str) -> None:

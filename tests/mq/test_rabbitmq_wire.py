@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.threads import deferToThread
 
-from buildapi.model.messages import DeadLetter, Requeue
+from buildapi.model.messages import DeadLetter, Delivery, Letter, LetterEnd, Requeue
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.consumer import REASON, ROUTING_KEY
-from buildapi.mq.topology import dead_letters
+from buildapi.mq.topology import DELIVERY_LIMIT, dead_letters
 from buildapi.testing import KEY, Recorder
 from tests.mq.conftest import Names
 from tests.reactor import sleep, twisted_test, until
@@ -95,7 +96,7 @@ async def test_classic_queues_without_arguments_are_used_as_they_are(
     await channel.basic_publish(
         exchange=names.exchange, routing_key=KEY, content=_content(b"from before")
     )
-    broker, got = make_amqp(names, max_deliveries=3), Recorder([Requeue("busy")] * 3)
+    broker, got = make_amqp(names, tries=3), Recorder([Requeue("busy")] * 3)
     await connected(broker)
     assert len([t for t in log_lines if "used as it is" in t and names.agent_queue in t]) == 1
     await broker.consume(names.agent_queue, got, prefetch=1)
@@ -109,12 +110,12 @@ async def test_classic_queues_without_arguments_are_used_as_they_are(
 
 @twisted_test(20)
 async def test_queues_of_another_delivery_limit_are_used_as_they_are(
-    make_amqp: MakeAMQP, names: Names, log_lines: list[str]
+    make_amqp: MakeAMQP, names: Names, client: Any, log_lines: list[str]
 ) -> None:
-    first = make_amqp(names, max_deliveries=9)
-    await connected(first)
-    await first.stopService()
-    broker, got = make_amqp(names, max_deliveries=2), Recorder([Requeue("busy")] * 2)
+    channel = await client.open_channel()
+    for queue in (names.agent_queue, names.web_queue):
+        await channel.queue_declare(queue=queue, durable=True, arguments=old_arguments(queue))
+    broker, got = make_amqp(names, tries=2), Recorder([Requeue("busy")] * 2)
     await broker.publish(KEY, b"{}", message_id="m")
     await broker.consume(names.agent_queue, got, prefetch=1)
     while (await broker.depth(names.agent_queue)).dead != 1:
@@ -123,17 +124,64 @@ async def test_queues_of_another_delivery_limit_are_used_as_they_are(
     assert any("inequivalent arg 'x-delivery-limit'" in t for t in log_lines)
 
 
+def old_arguments(queue: str) -> dict[str, Any]:
+    """Declare as older versions did, with a delivery limit that lost connections reach."""
+    return {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": dead_letters(queue),
+        "x-delivery-limit": 4,
+    }
+
+
+async def lost(client: Any, queue: str, times: int) -> None:
+    """Take a message, and lose the channel with it in hand."""
+    for _ in range(times):
+        channel = await client.open_channel()
+        while (await channel.basic_get(queue=queue)).method.name != "get-ok":
+            await sleep(0.02)
+        await channel.close_channel()
+
+
 @twisted_test(20)
+async def test_a_letter_of_the_brokers_says_so_and_is_returned_with_its_key(
+    make_amqp: MakeAMQP, names: Names, client: Any
+) -> None:
+    channel = await client.open_channel()
+    queue = names.agent_queue
+    await channel.queue_declare(queue=queue, durable=True, arguments=old_arguments(queue))
+    broker, seen, got = make_amqp(names), list[Letter](), Recorder()
+    await broker.publish(KEY, b"x", message_id="m", correlation_id="17")
+
+    async def judge(letter: Letter) -> LetterEnd:
+        seen.append(letter)
+        return LetterEnd.RETURN
+
+    for returns in range(2):
+        await lost(client, queue, 5)
+        while (await broker.depth(queue)).dead != 1:
+            await sleep(0.02)
+        await broker.review(queue, judge, limit=10)
+        letter = seen.pop()
+        assert attrs.evolve(letter, at=None) == Letter(
+            b"x", KEY, "m", "17", "delivery_limit", by_broker=True, returns=returns
+        )
+        assert letter.at is not None
+        assert abs(letter.at - time.time()) < 60
+    await broker.consume(queue, got, prefetch=1)
+    await until(lambda: bool(got.seen))
+    assert got.seen == [Delivery(b"x", KEY, "m", "17", redelivered=True, attempt=1)]
+
+
+@twisted_test(60)
 async def test_messages_that_are_never_settled_are_put_aside_by_the_broker(
     make_amqp: MakeAMQP, names: Names, client: Any
 ) -> None:
-    broker = make_amqp(names, max_deliveries=2)
+    broker = make_amqp(names)
     await broker.publish(KEY, b"deadly", message_id="m")
-    for _ in range(2):  # taken, and the taker dies
-        channel = await client.open_channel()
-        while (await channel.basic_get(queue=names.agent_queue)).method.name != "get-ok":
-            await sleep(0.02)
-        await channel.close_channel()
+    await lost(client, names.agent_queue, DELIVERY_LIMIT)
+    assert (await broker.depth(names.agent_queue)).dead == 0
+    await lost(client, names.agent_queue, 1)
     message = await take(client, dead_letters(names.agent_queue))
     (death,) = message.content.properties["headers"]["x-death"]
     assert (death["queue"], death["reason"]) == (names.agent_queue, "delivery_limit")

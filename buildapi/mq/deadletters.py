@@ -1,0 +1,111 @@
+"""Review the dead letters of a RabbitMQ queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+from twisted.internet.defer import ensureDeferred
+
+from buildapi.model.messages import Letter, LetterEnd, Review
+from buildapi.mq.consumer import (
+    ATTEMPT,
+    DEATHS,
+    REASON,
+    RETURNS,
+    ROUTING_KEY,
+    copied,
+    count_of,
+    delivery_of,
+    headers_of,
+    kept_headers,
+)
+from buildapi.mq.publisher import Publisher
+from buildapi.mq.topology import dead_letters
+from buildapi.mq.txamqp.client import Client
+
+
+def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find what the broker wrote of the last time it dead-lettered a message [x-death]."""
+    deaths = headers.get("x-death")
+    last = deaths[0] if isinstance(deaths, list) and deaths else None
+    return last if isinstance(last, Mapping) else {}
+
+
+def _key(headers: Mapping[str, Any], death: Mapping[str, Any]) -> str | None:
+    """Find the key under which it was published first: ours, where we returned it before."""
+    keys = death.get("routing-keys")
+    value = headers.get(ROUTING_KEY) or (keys[0] if isinstance(keys, list) and keys else None)
+    return value if isinstance(value, str) else None
+
+
+def _epoch(value: object) -> float | None:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return float(value) if isinstance(value, int | float) else None
+
+
+def letter_of(message: Any) -> Letter:
+    """Read a dead letter; other programs may have put anything into it."""
+    delivery, headers = delivery_of(message), headers_of(message)
+    death, ours = _death(headers), headers.get(REASON)
+    by_broker = not isinstance(ours, str)
+    stamp = _epoch(message.content.properties.get("timestamp"))
+    return Letter(
+        body=delivery.body,
+        routing_key=_key(headers, death) or delivery.routing_key,
+        message_id=delivery.message_id,
+        correlation_id=delivery.correlation_id,
+        reason=str(death.get("reason", "unknown")) if by_broker else str(ours),
+        by_broker=by_broker,
+        returns=count_of(headers, RETURNS),
+        at=(_epoch(death.get("time")) or stamp) if by_broker else stamp,
+    )
+
+
+@attrs.define
+class Reviewing:
+    """One review; each step of the broker's has ``seconds``."""
+
+    reactor: Any
+    publisher: Publisher
+    queue: str
+    seconds: float
+
+    async def run(self, client: Client, judge: Review, limit: int) -> None:
+        """Take letters until there are no more, and let go of those that are kept.
+
+        They are fetched, not consumed: what is kept is unacknowledged until the channel is closed,
+        and then stands where it stood.
+
+        :raises Closed: the broker refuses, or the connection is lost.
+        """
+        channel = await client.open_channel()
+        try:
+            for _ in range(limit):
+                getting = channel.basic_get(queue=dead_letters(self.queue), no_ack=False)
+                message = await ensureDeferred(getting).addTimeout(self.seconds, self.reactor)
+                if message.method.name == "get-empty":
+                    return
+                await self._settle(channel, message, await judge(letter_of(message)))
+        finally:
+            channel.release()
+
+    async def _settle(self, channel: Any, message: Any, end: LetterEnd) -> None:
+        if end is LetterEnd.KEEP:
+            return
+        if end is not LetterEnd.DROP:
+            await self._publish(message, again=end is LetterEnd.RETRY)
+        channel.basic_ack(delivery_tag=message.delivery_tag)
+
+    async def _publish(self, message: Any, *, again: bool) -> None:
+        """Publish a copy to the queue; ``again``: with no tries behind it."""
+        gone = {*DEATHS, REASON, *({ATTEMPT, RETURNS} if again else ())}
+        headers = {k: v for k, v in kept_headers(message).items() if k not in gone}
+        headers[ROUTING_KEY] = letter_of(message).routing_key
+        if not again:
+            headers[RETURNS] = count_of(headers, RETURNS) + 1
+        body = message.content.body
+        await self.publisher.send("", self.queue, body, copied(message, headers))
