@@ -25,6 +25,14 @@ from buildapi.errors import ConfigError
 PING_AFTER = 1.0
 """Seconds without use after which a connection is tried before it gets work."""
 CONNECT_SECONDS = 5.0
+IDLE_SECONDS = 5
+"""Seconds of silence in a transaction after which the server ends it and lets its locks go.
+
+Ours run in one thread, with milliseconds between two statements.
+"""
+SILENT_SECONDS = 15
+"""The same for any connection, on servers (MySQL) that do not tell transactions apart."""
+
 READ_GRACE = 1.0
 """Seconds the server gets to say itself that a statement took too long."""
 
@@ -125,6 +133,10 @@ _VARIABLES = (
     "max_execution_time",
     "innodb_lock_wait_timeout",
     "max_allowed_packet",
+    "idle_transaction_timeout",
+    "wait_timeout",
+    "net_read_timeout",
+    "net_write_timeout",
 )
 
 # Strings, quoted names and comments are skipped; a percent sign is PyMySQL's own.
@@ -182,7 +194,22 @@ def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) ->
     chosen |= _first(variables, int(seconds * 1000), "max_execution_time")
     # a third, so that there is time to try again
     chosen |= _first(variables, max(1, int(seconds / 3)), "innodb_lock_wait_timeout")
-    return chosen
+    return chosen | _silence(variables)
+
+
+def _silence(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Choose after how many seconds of silence the server lets a session go, locks and all.
+
+    MariaDB 10.3 and later tell a session within a transaction from one that waits for work.  MySQL
+    does not: there ``wait_timeout`` ends both, and a pool opens a new connection when it has work.
+    A client that falls silent within a statement is left by the ``net_`` timeouts.
+    """
+    if "idle_transaction_timeout" in variables:
+        chosen: dict[str, Any] = {"idle_transaction_timeout": IDLE_SECONDS}
+    else:
+        chosen = _first(variables, SILENT_SECONDS, "wait_timeout")
+    chosen |= _first(variables, IDLE_SECONDS, "net_read_timeout")
+    return chosen | _first(variables, SILENT_SECONDS, "net_write_timeout")
 
 
 def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, Any]:

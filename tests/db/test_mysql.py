@@ -13,8 +13,16 @@ from pymysql.connections import Connection
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.threads import deferToThread
 
+from buildapi.db import mysql
+from buildapi.db.driver import Trouble
 from buildapi.db.pool import PooledDatabase
-from buildapi.db.sql import GuardFailedError, Query, RowLimitError, Statement, ValueRefusedError
+from buildapi.db.sql import (
+    GuardFailedError,
+    Query,
+    RowLimitError,
+    Statement,
+    ValueRefusedError,
+)
 from buildapi.errors import DatabaseUnavailable
 from tests.db.certificates import make_certificate
 from tests.db.conftest import OpenPool, check_round_trip, for_texts
@@ -84,6 +92,11 @@ def counted(*ids: int) -> list[Statement]:
     return [Statement(COUNT, {"id": id_}, 1) for id_ in ids]
 
 
+def login(mariadb: MariaDB, database: str) -> dict[str, Any]:
+    """Give what the driver logs in with."""
+    return {"host": "127.0.0.1", "port": mariadb.port, "user": "root", "database": database}
+
+
 # --- sessions -------------------------------------------------------------------------------
 
 
@@ -144,6 +157,54 @@ async def test_a_server_of_another_authority_is_not_talked_to(
     db = open_pool(own_server.database("x"), tls_ca=str(other))
     with pytest.raises(DatabaseUnavailable, match="cannot be reached"):
         await db.fetch(CIPHER, {})
+
+
+# --- clients that fall silent ---------------------------------------------------------------
+
+
+SILENCES = {
+    "a server that tells transactions apart": {},
+    "a server that does not": {"idle_transaction_timeout"},
+}
+
+
+@pytest.mark.parametrize("unknown", SILENCES.values(), ids=SILENCES)
+@twisted_test(20)
+async def test_an_agent_that_stops_talking_within_its_transaction_loses_its_locks(
+    mariadb: MariaDB, database: str, open_pool: OpenPool, monkeypatch: Any, unknown: set[str]
+) -> None:
+    """One that is stopped or cut off says nothing more: the row is free again within seconds."""
+    for name in ("IDLE_SECONDS", "SILENT_SECONDS"):
+        monkeypatch.setattr(mysql, name, 1)
+    known = tuple(name for name in mysql._VARIABLES if name not in unknown)
+    monkeypatch.setattr(mysql, "_VARIABLES", known)
+    driver = mysql.MySQLDriver({**login(mariadb, database), "ssl_disabled": True}, 6)
+    stalled = driver.connect()
+    driver.begin(stalled)
+    stalled.cursor().execute("UPDATE t SET n = 7 WHERE id = 1")
+    master, begun = open_pool(mariadb.url(database), statement_seconds=30), time.monotonic()
+    await master.transact(counted(1))
+    assert time.monotonic() - begun < 4
+    assert await VALUES.many(master) == [1, 0, 0]
+    with pytest.raises(mysql.pymysql.MySQLError) as caught:
+        stalled.commit()
+    verdict = driver.verdict(caught.value)
+    assert verdict is not None
+    assert verdict.trouble is Trouble.LOST
+    assert not driver.ready(stalled, 60)
+    driver.close(stalled)
+
+
+@twisted_test(10)
+async def test_a_session_is_let_go_within_seconds_of_silence(
+    mariadb: MariaDB, open_pool: OpenPool
+) -> None:
+    rows = await open_pool(mariadb.database("x")).fetch(
+        "SELECT @@session.idle_transaction_timeout, @@session.net_read_timeout,"
+        " @@session.net_write_timeout, @@session.wait_timeout",
+        {},
+    )
+    assert [tuple(row) for row in rows] == [(5, 5, 15, 28800)]
 
 
 # --- servers that go away -------------------------------------------------------------------

@@ -135,6 +135,9 @@ MYSQL8 = {
 }
 
 
+SILENCE = {"wait_timeout": "28800", "net_read_timeout": "30", "net_write_timeout": "60"}
+
+
 def test_mariadb_gets_its_time_limit_in_seconds() -> None:
     chosen = session(MARIADB, 6, read_only=False)
     assert chosen["max_statement_time"] == 6
@@ -158,6 +161,17 @@ def test_milliseconds_of_another_server_are_not_taken_for_seconds() -> None:
 def test_a_server_that_logs_statements_keeps_its_isolation() -> None:
     chosen = session(MARIADB | {"log_bin": "ON", "binlog_format": "STATEMENT"}, 6, read_only=False)
     assert "tx_isolation" not in chosen
+
+
+def test_a_server_that_tells_transactions_apart_lets_only_those_go() -> None:
+    chosen = session(MARIADB | SILENCE | {"idle_transaction_timeout": "0"}, 6, read_only=False)
+    assert (chosen["idle_transaction_timeout"], chosen["net_read_timeout"]) == (5, 5)
+    assert "wait_timeout" not in chosen
+
+
+def test_a_server_that_does_not_lets_silent_sessions_go() -> None:
+    chosen = session(MYSQL8 | SILENCE, 6, read_only=False)
+    assert (chosen["wait_timeout"], chosen["net_read_timeout"]) == (15, 5)
 
 
 def test_an_old_server_gets_what_it_knows() -> None:
