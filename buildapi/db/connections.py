@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from twisted.enterprise import adbapi
 
 from buildapi.db.driver import Driver
-from buildapi.db.sql import GuardFailedError, Params, Ref, Row, Statement
+from buildapi.db.sql import GuardFailedError, Params, Read, Ref, Row, Statement
+from buildapi.errors import DatabaseUnavailable
 
 T = TypeVar("T")
 
@@ -101,6 +102,26 @@ class Connections(adbapi.ConnectionPool):
         """Make work of a SELECT."""
         return lambda connection: self.driver.select(connection, text, params, max_rows)
 
+    def snapshot(
+        self, reading: Callable[[Read], T], max_rows: int, seconds: float, late: str
+    ) -> Callable[[Any], T]:
+        """Make work of SELECTs that see one moment; after ``seconds`` none more of them begins.
+
+        ``late`` is what the error says then.
+        """
+
+        def read_all(connection: Any) -> T:
+            end = time.monotonic() + seconds
+
+            def read(text: str, params: Params) -> Sequence[Row]:
+                if time.monotonic() > end:
+                    raise DatabaseUnavailable(late)
+                return self.driver.select(connection, text, params, max_rows)
+
+            return reading(read)
+
+        return self._whole(read_all, self.driver.begin_snapshot)
+
     def transact(self, statements: Sequence[Statement]) -> Callable[[Any], list[int]]:
         """Make work of the statements of one transaction."""
         return self._whole(lambda connection: _execute_all(self.driver, connection, statements))
@@ -116,11 +137,13 @@ class Connections(adbapi.ConnectionPool):
 
         return self._whole(interaction)
 
-    def _whole(self, work: Callable[[Any], T]) -> Callable[[Any], T]:
+    def _whole(
+        self, work: Callable[[Any], T], begin: Callable[[Any], None] | None = None
+    ) -> Callable[[Any], T]:
         """Do work in a transaction, or nothing of it."""
 
         def transaction(connection: Any) -> T:
-            self.driver.begin(connection)
+            (begin or self.driver.begin)(connection)
             try:
                 result = work(connection)
                 connection.commit()

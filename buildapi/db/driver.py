@@ -71,6 +71,9 @@ class Driver(Protocol):
     def begin(self, connection: Any) -> None:
         """Start a transaction."""
 
+    def begin_snapshot(self, connection: Any) -> None:
+        """Start a transaction that only reads, and sees everything as of one moment."""
+
     def execute(self, cursor: Any, text: str, params: Params) -> None:
         """Execute a text with ``:name`` parameters."""
 

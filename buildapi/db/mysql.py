@@ -352,6 +352,16 @@ class MySQLDriver:
         """Start a transaction."""
         connection.begin()
 
+    def begin_snapshot(self, connection: Any) -> None:
+        """Start a transaction that only reads, and sees everything as of one moment.
+
+        A consistent snapshot needs REPEATABLE READ, for this transaction only [MySQL manual,
+        "START TRANSACTION"]; READ ONLY is known from MySQL 5.6.5 and MariaDB 10.0 on.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT /*!50605 , READ ONLY */")
+
     def execute(self, cursor: Any, text: str, params: Params) -> None:
         """Execute a text with ``:name`` parameters.
 

@@ -22,6 +22,7 @@ from buildapi.db.sql import (
     DuplicateError,
     MissingTableError,
     Params,
+    Read,
     Row,
     Statement,
     ValueRefusedError,
@@ -176,6 +177,16 @@ class PooledDatabase(Service):
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
         """Run one SELECT; :raises RowLimitError: past the pool's row bound."""
         work = self._reads.connections.select(text, params, self._max_rows)
+        return await self._run(self._reads, work, PAUSES)
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        """Run several SELECTs that all see the database as it is at the first of them.
+
+        :raises RowLimitError: a SELECT gave more rows than the pool allows.
+        """
+        late = f"the {self.name} database took too long"
+        seconds, rows = self._statement_seconds, self._max_rows
+        work = self._reads.connections.snapshot(reading, rows, seconds, late)
         return await self._run(self._reads, work, PAUSES)
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:

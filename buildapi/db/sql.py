@@ -13,6 +13,8 @@ import attrs
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Mapping[str, Any]
+Read = Callable[[str, Params], Sequence[Row]]
+"""Run one SELECT of a snapshot, in the thread of the pool that has it."""
 
 
 @attrs.frozen
@@ -59,12 +61,22 @@ class MissingTableError(Exception):
 class Database(Protocol):
     """A bounded pool of connections.
 
-    Both methods raise DatabaseUnavailable when the database does not answer in time or too many
+    All methods raise DatabaseUnavailable when the database does not answer in time or too many
     callers wait already.
     """
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
         """Run one SELECT; :raises RowLimitError: past the pool's row bound."""
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        """Run several SELECTs that all see the database as it is at the first of them.
+
+        ``reading`` runs in a thread, as often as it takes: it must do nothing but read.  No
+        SELECT begins later than a statement may take; the row bound holds for each of them.
+        Tables without transactions (MyISAM) are read as they are at each SELECT.
+
+        :raises RowLimitError: a SELECT gave more rows than the pool allows.
+        """
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         """Run all statements in one transaction; give the last inserted id of each.
@@ -98,6 +110,15 @@ class Query(Generic[T]):
     async def maybe(self, db: Database, **params: Any) -> T | None:
         """Give the first row, if there is one."""
         rows = await db.fetch(self.text, params)
+        return self.row(*rows[0]) if rows else None
+
+    def all_of(self, read: Read, **params: Any) -> list[T]:
+        """Return all rows, within a snapshot."""
+        return [self.row(*columns) for columns in read(self.text, params)]
+
+    def first_of(self, read: Read, **params: Any) -> T | None:
+        """Return the first row, if there is one, within a snapshot."""
+        rows = read(self.text, params)
         return self.row(*rows[0]) if rows else None
 
 

@@ -165,6 +165,10 @@ class SQLiteDriver:
         """Start a transaction as the writer, since a reader cannot always become one."""
         connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
 
+    def begin_snapshot(self, connection: Any) -> None:
+        """Start a transaction that only reads, and sees everything as of its first SELECT."""
+        connection.execute("BEGIN DEFERRED")
+
     def execute(self, cursor: Any, text: str, params: Params) -> None:
         """Execute a text with ``:name`` parameters."""
         cursor.execute(text, dict(params))

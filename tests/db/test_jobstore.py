@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -16,7 +16,7 @@ from buildapi.db.jobstore import COMPLETE, END, SQLJobStore
 from buildapi.db.mysql import translate
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, schema_sql, statements
-from buildapi.db.sql import Database, Params, Query, Row, Statement
+from buildapi.db.sql import Database, Params, Query, Read, Row, Statement
 from buildapi.errors import BadRequest, DatabaseUnavailable, InProgress
 from buildapi.interfaces import JobStore
 from buildapi.model.actions import ACTIONS
@@ -41,6 +41,7 @@ from tests.reactor import sleep, twisted_test
 from tests.services.mariadb import MariaDB, start_mariadb
 from tests.web.farm import MemoryJobs
 
+T = TypeVar("T")
 OLD_ROW = """INSERT INTO jobrequests (action, who, `when`, completed_at, what, complete_data)
  VALUES (:action, :who, :when, :completed_at, :what, :complete_data)"""
 # As the old program made it; on MySQL with the server's old default character set.
@@ -491,6 +492,9 @@ class ForgetfulDatabase:
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
         return await self.db.fetch(text, params)
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        return await self.db.snapshot(reading)
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         await self.db.transact(statements)

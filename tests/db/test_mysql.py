@@ -19,6 +19,7 @@ from buildapi.db.pool import PooledDatabase
 from buildapi.db.sql import (
     GuardFailedError,
     Query,
+    Read,
     RowLimitError,
     Statement,
     ValueRefusedError,
@@ -159,7 +160,30 @@ async def test_a_server_of_another_authority_is_not_talked_to(
         await db.fetch(CIPHER, {})
 
 
-# --- clients that fall silent ---------------------------------------------------------------
+# --- several reads of one moment, and clients that fall silent ---------------------------------
+
+
+@twisted_test(10)
+async def test_a_snapshot_only_reads(db: PooledDatabase) -> None:
+    with pytest.raises(DatabaseUnavailable, match="takes no writes"):
+        await db.snapshot(lambda read: read("INSERT INTO t VALUES (99, 0)", {}))
+    assert await VALUES.many(db) == [0, 0, 0]
+
+
+@twisted_test(10)
+async def test_a_connection_lost_within_a_snapshot_begins_it_anew(
+    db: PooledDatabase, mariadb: MariaDB
+) -> None:
+    connections: list[int] = []
+
+    def reading(read: Read) -> list[int]:
+        connections.append(read("SELECT CONNECTION_ID()", {})[0][0])
+        if len(connections) == 1:
+            mariadb.execute(f"KILL CONNECTION {connections[0]}")
+        return VALUES.all_of(read)
+
+    assert await db.snapshot(reading) == [0, 0, 0]
+    assert len(set(connections)) == 2
 
 
 SILENCES = {

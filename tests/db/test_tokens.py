@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 import pytest
@@ -12,7 +13,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema
-from buildapi.db.sql import Database, Params, Query, Row, Statement
+from buildapi.db.sql import Database, Params, Query, Read, Row, Statement
 from buildapi.db.tokens import SQLTokenStore
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.interfaces import TokenStore
@@ -21,6 +22,7 @@ from tests.db.conftest import OpenPool
 from tests.reactor import twisted_test
 from tests.web.memorytokens import MemoryTokens
 
+T = TypeVar("T")
 WHO, NOW, END = "zoë@example.org", 1_790_000_000, 1_790_000_000 + 86_400
 DIGEST, OTHER = "ab" * 32, "cd" * 32
 
@@ -216,6 +218,9 @@ class ForgetfulDatabase:
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
         return await self.db.fetch(text, params)
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        return await self.db.snapshot(reading)
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         await self.db.transact(statements)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import attrs
 
 from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
-from buildapi.db.sql import DuplicateError, GuardFailedError, Params, Ref, Row, Statement
+from buildapi.db.sql import DuplicateError, GuardFailedError, Params, Read, Ref, Row, Statement
 from buildapi.errors import DatabaseUnavailable
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -25,6 +27,15 @@ class DirectDatabase:
         """Run one SELECT."""
         self._check()
         return self.connection.execute(text, dict(params)).fetchall()
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        """Run several SELECTs, with nothing between them."""
+        self._check()
+
+        def read(text: str, params: Params) -> Sequence[Row]:
+            return self.connection.execute(text, dict(params)).fetchall()
+
+        return reading(read)
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         """Run all statements or none."""

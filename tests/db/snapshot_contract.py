@@ -1,0 +1,78 @@
+"""What several reads of one moment promise, whatever the database behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from buildapi.db.sql import Database, Query, Read, Row, Statement
+from tests.reactor import twisted_test
+
+NUMBERS = Query("SELECT n FROM numbers ORDER BY n", int)
+ADD = "INSERT INTO numbers (n) VALUES (:n)"
+
+
+def adding(*numbers: int) -> list[Statement]:
+    return [Statement(ADD, {"n": n}, 1) for n in numbers]
+
+
+class SnapshotContract:
+    """Inherit, and give a fixture ``numbers``: a database with an empty table ``numbers(n)``."""
+
+    @twisted_test(20)
+    async def test_a_later_read_can_use_what_an_earlier_one_found(self, numbers: Database) -> None:
+        await numbers.transact(adding(3, 5, 8))
+
+        def reading(read: Read) -> Sequence[Row]:
+            last = NUMBERS.all_of(read)[-1]
+            assert NUMBERS.first_of(read) == 3
+            return read("SELECT n FROM numbers WHERE n < :last ORDER BY n", {"last": last})
+
+        assert [tuple(row) for row in await numbers.snapshot(reading)] == [(3,), (5,)]
+
+    @twisted_test(20)
+    async def test_nothing_found_is_nothing(self, numbers: Database) -> None:
+        found = await numbers.snapshot(lambda r: (NUMBERS.all_of(r), NUMBERS.first_of(r)))
+        assert found == ([], None)
+
+    @twisted_test(20)
+    async def test_an_error_between_reads_is_the_callers_and_ends_the_snapshot(
+        self, numbers: Database
+    ) -> None:
+        def reading(read: Read) -> None:
+            NUMBERS.all_of(read)
+            raise KeyError("mine")
+
+        for _ in range(6):
+            with pytest.raises(KeyError, match="mine"):
+                await numbers.snapshot(reading)
+        await numbers.transact(adding(1))
+        assert await numbers.snapshot(NUMBERS.all_of) == [1]
+
+    @twisted_test(20)
+    async def test_a_snapshot_sees_what_was_written_before_it(self, numbers: Database) -> None:
+        for n in range(5):
+            await numbers.transact(adding(n))
+            assert await numbers.snapshot(NUMBERS.all_of) == list(range(n + 1))
+
+
+class ConcurrentSnapshotContract(SnapshotContract):
+    """The same where others write meanwhile: give a fixture ``write`` that does so at once."""
+
+    @twisted_test(20)
+    async def test_what_is_written_between_two_reads_is_seen_by_neither(
+        self, numbers: Database, write: Callable[[int], None]
+    ) -> None:
+        """No answer is put together from reads of different moments."""
+        await numbers.transact(adding(1))
+
+        def reading(read: Read) -> list[list[int]]:
+            seen = [NUMBERS.all_of(read)]
+            for n in (2, 3):
+                write(n)
+                seen.append(NUMBERS.all_of(read))
+            return seen
+
+        assert await numbers.snapshot(reading) == [[1], [1], [1]]
+        assert await numbers.snapshot(NUMBERS.all_of) == [1, 2, 3]
