@@ -23,7 +23,7 @@ from buildapi.cli.waiting import until, waiting
 from buildapi.exits import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 
-STATES = ("pending", "running", *RESULT_WORDS.values())
+STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
 
 
 @click.command()

@@ -54,15 +54,19 @@ def _request(item: Mapping[str, Any], time: Time) -> Row:
 def state(item: Mapping[str, Any]) -> str:
     """Name the state of a build or a pending request in one word."""
     if "build_id" not in item:
-        return "complete" if item.get("complete") else "pending"
+        waits = "claimed" if item.get("claimed_at") else "pending"
+        return "complete" if item.get("complete") else waits
     if item["endtime"] is None:
-        return "running"
+        return "abandoned" if item.get("abandoned") else "running"
     return result_word(item["status"], none="ended")
 
 
 def ended(document: Sequence[Mapping[str, Any]]) -> int:
     """Count what of a revision has come to its end."""
-    return sum(state(item) not in ("pending", "running") for item in document)
+    return sum(state(item) not in OPEN for item in document)
+
+
+OPEN = ("pending", "claimed", "running")
 
 
 def jobs(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
@@ -145,10 +149,16 @@ def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequ
             thing["id"],
             thing["buildername"],
             time(thing[began]),
-            thing[began] and lasting(now - thing[began]),
+            thing[began] and lasting(now - thing[began]) + _starting(name, thing),
         )
         for branch, revision, thing in found
     ]
+
+
+def _starting(name: str, thing: Mapping[str, Any]) -> str:
+    """Name the master that has claimed a pending request and starts its build."""
+    master = thing.get("claimed_by_name") if name == "pending" else None
+    return f", claimed by {master}, starting" if master else ""
 
 
 def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

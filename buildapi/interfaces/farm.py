@@ -11,6 +11,7 @@ from buildapi.model.builders import Builders
 from buildapi.model.facts import Known
 from buildapi.model.farmwide import (
     BranchFilter,
+    OpenWork,
     PendingEntry,
     Portion,
     PushCounts,
@@ -42,10 +43,13 @@ class Builds(Protocol):
     """Read builds and requests of a branch."""
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
-        """List builds started and pending requests submitted in ``[start, end)``."""
+        """List builds started, and open requests without a build submitted, in ``[start, end)``.
+
+        Every list of builds and requests is read as of one moment.
+        """
 
     async def revision(self, branch: Branch, prefix: str) -> BranchDay:
-        """List builds and pending requests whose revision begins with ``prefix``."""
+        """List builds, and open requests without one, whose revision begins with ``prefix``."""
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         """Find a build of the branch."""
@@ -79,10 +83,13 @@ class FarmWideReads(Protocol):
     """Read what is on all branches."""
 
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
-        """List pending requests, the latest submitted first."""
+        """List open requests without a build, the latest submitted first."""
 
     async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
         """List running builds, the latest started first."""
+
+    async def open(self) -> OpenWork:
+        """Read all that waits and runs on the farm, as of one moment."""
 
     async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
         """List requests whose revision begins with ``prefix``, for each build of theirs."""

@@ -9,18 +9,19 @@ PASSED = {SUCCESS, RETRY}
 
 
 def is_done(found: BranchDay, stable_delay: int, now: int) -> tuple[bool, bool]:
-    """Tell whether a revision is complete, and whether it passed.
+    """Return whether a revision is complete, and whether it passed.
 
-    Complete: there is something, nothing is pending, and every build ended at least
-    ``stable_delay`` seconds ago.  Passed: complete, and every status is success or retry.
+    Complete: there is a build, no request is open, and every build ended at least
+    ``stable_delay`` seconds ago; an abandoned one never will.  Passed: complete, and every status
+    is success or retry.
     """
-    unfinished = any(_unfinished(b, stable_delay, now) for b in found.builds)
-    complete = bool(found.builds) and not found.pending and not unfinished
+    recent = any(_ended_lately(b, stable_delay, now) for b in found.builds)
+    complete = bool(found.builds) and not found.is_open and not recent
     return complete, complete and all(status(b) in PASSED for b in found.builds)
 
 
-def _unfinished(build: Build, stable_delay: int, now: int) -> bool:
-    return build.finish_time is None or now - build.finish_time < stable_delay
+def _ended_lately(build: Build, stable_delay: int, now: int) -> bool:
+    return build.finish_time is not None and now - build.finish_time < stable_delay
 
 
 def status(build: Build) -> int | None:

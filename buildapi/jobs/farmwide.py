@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
-from buildapi.model.farmwide import RunningBuild, RunningRow
+from buildapi.model.farmwide import PendingEntry, RevisionEntry, RunningBuild, RunningRow
+from buildapi.model.records import CLAIM_LAPSES, awaits_build
 
 UNKNOWN = "Unknown"
 """What a missing branch or revision is shown as."""
@@ -29,14 +30,33 @@ def branch_namer(names: Iterable[str]) -> Callable[[str | None], str]:
     return name
 
 
+def waiting_entries(rows: Iterable[RevisionEntry]) -> list[PendingEntry]:
+    """List the open requests without a build, each once, of rows for each of their builds."""
+    groups: dict[int, list[RevisionEntry]] = {}
+    for row in rows:
+        groups.setdefault(row.id, []).append(row)
+    return [group[0].pending for group in groups.values() if _awaits_build(group)]
+
+
+def _awaits_build(rows: Sequence[RevisionEntry]) -> bool:
+    ends = [row.finish_time for row in rows if row.start_time is not None]
+    return awaits_build(rows[0].complete, rows[0].claimed_at, ends)
+
+
 def running_builds(rows: Iterable[RunningRow]) -> list[RunningBuild]:
     """Make one build of the rows of coalesced requests, the latest started first.
 
-    A master that was killed may have left a row with the same number: the later one counts.
+    A master that was killed may have left a row with the same number: the later one counts.  What
+    a dead master left of a request that another has taken over does not run.
     """
+    of_request: dict[int, list[RunningRow]] = {}
+    for row in (rows := list(rows)):
+        of_request.setdefault(row.request_id, []).append(row)
     groups: dict[object, list[RunningRow]] = {}
     for row in rows:
-        groups.setdefault(_shared(row), []).append(row)
+        later = (r for r in of_request[row.request_id] if r.build_id > row.build_id)
+        if not any(r.start_time - row.start_time > CLAIM_LAPSES for r in later):
+            groups.setdefault(_shared(row), []).append(row)
     builds = map(_build, groups.values())
     return sorted(builds, key=lambda b: (b.start_time, b.id), reverse=True)
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from buildapi.model.records import BuildRequest, Try
-
-CLAIM_LAPSES = 3000
-"""Seconds after which no two tries are a double claim: masters take claims over after 3600."""
+from buildapi.model.records import BuildRequest, Try, is_left_over
 
 
 @attrs.frozen
@@ -40,14 +37,8 @@ class RequestFacts:
         return [
             t
             for i, t in enumerate(self.tries)
-            if t.finish_time is None and not _left_over(t, self.tries[i + 1 :])
+            if t.finish_time is None and not is_left_over(t, self.tries[i + 1 :])
         ]
-
-
-def _left_over(old: Try, later: Sequence[Try]) -> bool:
-    return any(
-        t.number == old.number or t.start_time - old.start_time > CLAIM_LAPSES for t in later
-    )
 
 
 @attrs.frozen

@@ -38,7 +38,10 @@ class Portion:
 
 @attrs.frozen
 class PendingEntry:
-    """A build request that no master has taken."""
+    """An open build request without a build.
+
+    ``claimed_by_name`` is the master that has claimed it and is about to start its build.
+    """
 
     id: int
     buildername: str
@@ -46,6 +49,7 @@ class PendingEntry:
     branch: str | None
     revision: str | None
     priority: int | None = None
+    claimed_by_name: str | None = None
 
 
 @attrs.frozen
@@ -82,6 +86,14 @@ class RunningBuild:
 
 
 @attrs.frozen
+class OpenWork:
+    """All that waits and runs on the farm at one moment."""
+
+    pending: Sequence[PendingEntry]
+    running: Sequence[RunningBuild]
+
+
+@attrs.frozen
 class RevisionEntry:
     """A build request with one of its builds, or without any: then the build's values are None."""
 
@@ -89,7 +101,7 @@ class RevisionEntry:
     buildsetid: int
     buildername: str
     submitted_at: int
-    claimed_at: int | None
+    claimed_at: int
     claimed_by_name: str | None
     complete: bool
     results: int | None
@@ -100,15 +112,15 @@ class RevisionEntry:
     revision: str | None
 
     @property
-    def is_pending(self) -> bool:
-        """Tell whether no master has taken the request."""
-        return not self.complete and self.claimed_at == 0
-
-    @property
     def pending(self) -> PendingEntry:
-        """Give the request alone."""
+        """Return the request alone."""
         return PendingEntry(
-            self.id, self.buildername, self.submitted_at, self.branch, self.revision
+            self.id,
+            self.buildername,
+            self.submitted_at,
+            self.branch,
+            self.revision,
+            claimed_by_name=self.claimed_by_name if self.claimed_at else None,
         )
 
 

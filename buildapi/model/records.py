@@ -6,8 +6,8 @@ All times are whole seconds since the epoch.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import attrs
 
@@ -22,7 +22,10 @@ class Stage(enum.Enum):
 
 @attrs.frozen
 class BuildRequest:
-    """One row of ``buildrequests`` with the branch, revision and reason it stands for."""
+    """One row of ``buildrequests`` with the branch, revision and reason it stands for.
+
+    ``claimed_at`` is 0 where no master has claimed it, also where the row has NULL.
+    """
 
     id: int
     buildsetid: int
@@ -32,7 +35,7 @@ class BuildRequest:
     reason: str | None
     priority: int
     submitted_at: int
-    claimed_at: int | None
+    claimed_at: int
     claimed_by_name: str | None
     claimed_by_incarnation: str | None
     complete: bool
@@ -41,10 +44,26 @@ class BuildRequest:
 
     @property
     def stage(self) -> Stage:
-        """Tell the stage; a NULL ``claimed_at`` counts as claimed: no master ever takes it."""
+        """Return the stage; a NULL ``claimed_at`` is as 0."""
         if self.complete:
             return Stage.COMPLETE
-        return Stage.PENDING if self.claimed_at == 0 else Stage.CLAIMED
+        return Stage.CLAIMED if self.claimed_at else Stage.PENDING
+
+    def awaits_build(self, ends: Iterable[int | None]) -> bool:
+        """Return whether it is open without a build, given the ends of the builds it had."""
+        return awaits_build(self.complete, self.claimed_at, ends)
+
+
+def awaits_build(complete: bool, claimed_at: int, ends: Iterable[int | None]) -> bool:
+    """Return whether a request is open and no build of its present claim has begun.
+
+    A master of Buildbot 0.8 claims, prepares the slave and only then inserts the row of the build.
+    ``ends`` are the ends of the builds that the request had: those of earlier claims ended before
+    this one, or in the same second; a build without an end is of this claim, or left over.
+    """
+    if complete or not claimed_at:
+        return not complete
+    return all(end is not None and end <= claimed_at for end in ends)
 
 
 @attrs.frozen
@@ -61,11 +80,36 @@ class Try:
     finish_time: int | None
 
 
+CLAIM_LAPSES = 3000
+"""Seconds after which no two builds are a double claim: masters take claims over after 3600."""
+
+
+class Numbered(Protocol):
+    """What tells builds of one request apart."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def start_time(self) -> int: ...
+
+
+def is_left_over(old: Numbered, later: Iterable[Numbered]) -> bool:
+    """Return whether a build without an end is a dead master's, by later ones of its request.
+
+    The later one has its number (a restarted master), or began after the claim had lapsed
+    (another master).
+    """
+    return any(
+        one.number == old.number or one.start_time - old.start_time > CLAIM_LAPSES for one in later
+    )
+
+
 @attrs.frozen
 class Build:
     """A build and the requests it serves; coalesced requests share one build.
 
-    The first request is the one of the row whose id the build carries.
+    The first request is the one of the row whose id the build carries.  ``left_over``: a later
+    build of it shows that the master of this one died.
     """
 
     id: int
@@ -73,15 +117,34 @@ class Build:
     start_time: int
     finish_time: int | None
     requests: Sequence[BuildRequest]
+    left_over: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether any request it serves is not complete."""
+        return any(not request.complete for request in self.requests)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Return whether it never got its end and nobody works on what it serves.
+
+        Its master died, and the requests were completed or built otherwise, or wait once more.
+        """
+        working = any(request.stage is Stage.CLAIMED for request in self.requests)
+        return self.finish_time is None and (self.left_over or not working)
 
 
 @attrs.frozen
 class RequestDetails:
-    """A request with its properties (decoded values by name) and the ids of its builds."""
+    """A request with its properties (decoded values by name) and the ids of its builds.
+
+    ``starting``: a master has claimed it, and its build is not there yet.
+    """
 
     request: BuildRequest
     properties: Mapping[str, Any]
     build_ids: Sequence[int]
+    starting: bool = False
 
 
 @attrs.frozen
@@ -94,7 +157,7 @@ class BuildDetails:
 
 @attrs.frozen
 class UserBuilds:
-    """What belongs to the changes of one author."""
+    """What belongs to the changes of one author; ``pending`` also has what is starting."""
 
     builds: Sequence[Build]
     running: Sequence[Build]
@@ -114,10 +177,18 @@ class OpenMark:
 
 @attrs.frozen
 class BranchDay:
-    """What happened on a branch: builds, newest first, and pending requests, newest first."""
+    """What happened on a branch: builds, and open requests without a build; newest first.
+
+    ``pending`` has requests that no master has claimed, and those whose build is starting.
+    """
 
     builds: Sequence[Build]
     pending: Sequence[BuildRequest]
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether any request of it is not complete."""
+        return bool(self.pending) or any(build.is_open for build in self.builds)
 
 
 class JobState(enum.Enum):

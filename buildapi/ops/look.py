@@ -10,7 +10,6 @@ from buildapi.errors import Unavailable
 from buildapi.interfaces import Directory, FarmWideReads
 from buildapi.jobs.farmwide import UNKNOWN
 from buildapi.jobs.glance import Glance, glance
-from buildapi.model.farmwide import BranchFilter, Portion
 
 
 @attrs.frozen
@@ -28,13 +27,12 @@ class FarmLook:
         :raises BadRequest: more waits than one read may take.
         """
         branches = self._directory.branches()
-        pending = await self._reads.pending(BranchFilter(), Portion())
-        running = await self._reads.running(BranchFilter(), Portion())
+        work = await self._reads.open()
         pools = self._pools()
         of = pools or {}
         found = glance(
-            pending,
-            running,
+            work.pending,
+            work.running,
             lambda stored: branches.owner(stored) or UNKNOWN,
             lambda builder: of.get(builder) or UNKNOWN,
             int(self._now()),

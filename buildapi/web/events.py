@@ -30,7 +30,7 @@ from buildapi.web.feed import (
 )
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import Param, Route
-from buildapi.web.shapes import build_json, job_json, request_json
+from buildapi.web.shapes import alone_json, build_json, job_json
 
 LOOK_SECONDS = 2.0
 REST = 10
@@ -329,7 +329,7 @@ def _of_build(branches: Branches, build: Build) -> Event:
 
 def _of_request(branches: Branches, request: BuildRequest) -> Event:
     branch = branches.owner(request.branch)
-    data = {**request_json(request), "branch_name": branch}
+    data = {**alone_json(request), "branch_name": branch}
     return Event(REQUEST, data, branch, request.revision)
 
 

@@ -24,6 +24,8 @@ from buildapi.web.tables import Cell, Column, Line, asked_of, table
 WAITING = ("branch", "builder", "revision", "submitted", "took")
 WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "master")
 
+WAITING_STATES = ("pending", "claimed")
+
 RECENT = (
     Column("slave", "Slave"),
     Column("builder", "Builder"),
@@ -56,7 +58,7 @@ class FarmPages:
 
     def pending(self, document: Document, call: Call) -> Page:
         """Show what waits."""
-        how = Listing(WAITING, _events(call), ("pending",), grows=_everything(call))
+        how = Listing(WAITING, _events(call), WAITING_STATES, grows=_everything(call))
         rows = _rows(document)
         return self._pages.listing("Pending requests", rows, how, call)
 
@@ -160,7 +162,7 @@ def _waiting(entry: PendingEntry, branch: str, place: str | None) -> Row:
     return Row(
         kind="request",
         id=entry.id,
-        state="pending",
+        state="pending" if entry.claimed_by_name is None else "claimed",
         builder=entry.buildername,
         branch=branch,
         revision=entry.revision or "",
@@ -169,7 +171,7 @@ def _waiting(entry: PendingEntry, branch: str, place: str | None) -> Row:
         ended=None,
         priority=entry.priority or 0,
         reason="",
-        master="",
+        master=entry.claimed_by_name or "",
         number=None,
         requests=[entry.id],
         place=place or "",
@@ -214,11 +216,14 @@ def _recent(build: Mapping[str, Any]) -> Line:
 
 def _state(entry: Mapping[str, Any]) -> str:
     """Word the state of a request, as one of its builds shows it."""
+    if entry["start_time"] is not None and entry["finish_time"] is None:
+        open_ = entry["claimed_at"] and entry["results"] is None
+        return "running" if open_ else "abandoned"
     if entry["results"] is not None:
         return result_word(entry["results"])
     if entry["start_time"] is None:
-        return "pending"
-    return "running" if entry["finish_time"] is None else "retry"
+        return "claimed" if entry["claimed_at"] else "pending"
+    return "retry"
 
 
 def _of_revision(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from buildapi.jobs.farmwide import UNKNOWN, branch_namer
+from buildapi.jobs.farmwide import UNKNOWN, branch_namer, waiting_entries
 from buildapi.model.farmwide import (
     PendingEntry,
     PushCounts,
@@ -47,16 +47,19 @@ def nested(
 
 
 def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> Nested:
-    """Shape pending requests."""
+    """Shape open requests without a build; ``claimed_by_name`` is where a master starts one."""
     return nested(names, found, _pending_entry)
 
 
 def _pending_entry(entry: PendingEntry) -> dict[str, Any]:
-    return {
+    shaped = {
         "id": entry.id,
         "buildername": entry.buildername,
         "submitted_at": entry.submitted_at,
     }
+    if entry.claimed_by_name is not None:
+        shaped["claimed_by_name"] = entry.claimed_by_name
+    return shaped
 
 
 def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> Nested:
@@ -79,12 +82,11 @@ def _running_entry(build: RunningBuild) -> dict[str, Any]:
 
 
 def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> dict[str, Nested]:
-    """Shape what a revision has; each pending request is there once, whatever it had before."""
+    """Shape what a revision has; each waiting request is there once, whatever it had before."""
     names = list(names)
-    waiting = {entry.id: entry.pending for entry in found if entry.is_pending}
     return {
         "all": nested(names, found, _revision_entry),
-        "pending": pending_json(names, waiting.values()),
+        "pending": pending_json(names, waiting_entries(found)),
     }
 
 

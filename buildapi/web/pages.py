@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -101,21 +101,14 @@ class Pages:
         title = f"{branch} on {chosen:%A}, {chosen}"
         return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
 
-    def revision(
-        self,
-        branch: str,
-        revision: str,
-        document: Document,
-        call: Call,
-        is_done: Callable[[], Awaitable[Document]],
-    ) -> Page:
-        """Show a revision, and whether it is done."""
+    def revision(self, branch: str, revision: str, document: Document, call: Call) -> Page:
+        """Show a revision, and whether it is done; both were read at one moment."""
         how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
 
-        async def context() -> Mapping[str, Any]:
-            known = (await is_done()).value or {"job_complete": False, "job_passed": False}
+        def context() -> Mapping[str, Any]:
+            known = document.value["done"]
             done = DONE[known["job_complete"], known["job_passed"]]
-            listed = self.listed(_rows(document, branch)(), how, call)
+            listed = self.listed(rows_of(document.value["items"], branch), how, call)
             return listed | {"branch": branch, "revision": revision, "done": done}
 
         return Page("listing.html", f"Revision {revision[:12]} on {branch}", context)
@@ -137,8 +130,9 @@ class Pages:
         def context() -> Mapping[str, Any]:
             item = document.value
             requests = item.get("requests", [item])
-            pending = "requests" not in item and not item["claimed_at"] and not item["complete"]
-            one = row(item, branch) if "requests" in item or pending else None
+            waits = "requests" not in item and not item["complete"]
+            waits = waits and (not item["claimed_at"] or "claimed_by_name" in item)
+            one = row(item, branch) if "requests" in item or waits else None
             return self.common() | {
                 "item": item,
                 "row": one,

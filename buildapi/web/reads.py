@@ -95,37 +95,40 @@ class Reads:
         return Reply(document, self._pages.day(branch.name, chosen, today, document, call))
 
     async def revision(self, call: Call) -> Reply:
-        """List what happened to a revision."""
+        """List what happened to a revision; the page also says whether it is done."""
         branch, revision = self._revision(call)
         prefix = revision[:REVISION_PREFIX]
-        key = ("rev", branch.name, prefix)
-        document = await self._hot(key, partial(self._builds.revision, branch, prefix), list_json)
+
+        def shape(found: BranchDay) -> Any:
+            items = list_json(found)
+            if not items or not call.html:
+                return items
+            return {"items": items, "done": self._done(found, STABLE_DELAY)}
+
+        key = ("rev", branch.name, prefix, call.html)
+        document = await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
         if document.body == b"[]":
             raise _no_revision(branch, revision)
-        asking = partial(self._is_done, branch, revision, STABLE_DELAY)
-        page = self._pages.revision(branch.name, revision, document, call, asking)
-        return Reply(document, page)
+        return Reply(document, self._pages.revision(branch.name, revision, document, call))
 
     async def is_done(self, call: Call) -> Reply:
-        """Tell whether a revision is complete, and whether it passed."""
+        """Return whether a revision is complete, and whether it passed."""
         branch, revision = self._revision(call)
         delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
-        document = await self._is_done(branch, revision, delay)
+        prefix = revision[:REVISION_PREFIX]
+
+        def shape(found: BranchDay) -> dict[str, Any] | None:
+            return self._done(found, delay) if found.builds or found.pending else None
+
+        key = ("is_done", branch.name, prefix, delay)
+        document = await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
         if document.body == b"null":
             raise _no_revision(branch, revision)
         return Reply.data(f"Is {revision} on {branch.name} done?", document)
 
-    async def _is_done(self, branch: Branch, revision: str, delay: int) -> Document:
-        prefix = revision[:REVISION_PREFIX]
-
-        def shape(found: BranchDay) -> dict[str, Any] | None:
-            if not found.builds and not found.pending:
-                return None
-            complete, passed = is_done(found, delay, int(self._now()))
-            return {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
-
-        key = ("is_done", branch.name, prefix, delay)
-        return await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
+    def _done(self, found: BranchDay, delay: int) -> dict[str, Any]:
+        complete, passed = is_done(found, delay, int(self._now()))
+        return {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
 
     def _revision(self, call: Call) -> tuple[Branch, str]:
         return self.branch(call.path["branch"]), call.path["revision"]

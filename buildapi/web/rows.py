@@ -14,7 +14,10 @@ from buildapi.web.segment import segment
 
 PAGE_ROWS = 250
 
-STATES = ("pending", "running", *RESULT_WORDS.values())
+STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
+"""Words of states.  ``claimed``: a master has the request, and its build is not there yet."""
+
+OPEN = ("pending", "claimed", "running")
 
 
 @attrs.frozen
@@ -54,7 +57,7 @@ class Row:
     @property
     def is_open(self) -> bool:
         """Tell whether it can be cancelled."""
-        return self.state in ("pending", "running")
+        return self.state in OPEN
 
 
 def row(item: Mapping[str, Any], place: str) -> Row:
@@ -76,6 +79,7 @@ def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
 
 def _beside(one: Row, newest: Mapping[int, int]) -> Row:
     newer = one.kind == "build" and any(newest[r] > one.id for r in one.requests)
+    newer = newer and one.state != "abandoned"
     return attrs.evolve(one, state="retry") if newer else one
 
 
@@ -87,10 +91,11 @@ def blank(kind: str, place: str) -> Row:
 
 
 def _request(item: Mapping[str, Any], place: str) -> Row:
+    claimed = bool(item["claimed_at"]) and not item["complete"]
     return Row(
         kind="request",
         id=item["request_id"],
-        state="pending",
+        state="claimed" if claimed else "pending",
         builder=item["buildername"],
         branch=item["branch"] or "",
         revision=item["revision"] or "",
@@ -99,7 +104,7 @@ def _request(item: Mapping[str, Any], place: str) -> Row:
         ended=None,
         priority=item["priority"],
         reason=item["reason"] or "",
-        master="",
+        master=item.get("claimed_by_name") or "",
         number=None,
         requests=[item["request_id"]],
         place=place,
@@ -130,6 +135,8 @@ def _build(item: Mapping[str, Any], place: str) -> Row:
 
 def state(build: Mapping[str, Any]) -> str:
     """Word the state of a build; one that has ended while its request is tried again is a retry."""
+    if build.get("abandoned"):
+        return "abandoned"
     if build["endtime"] is None and build["status"] is None:
         return "running"
     return RESULT_WORDS.get(build["status"], "retry")

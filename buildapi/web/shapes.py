@@ -12,6 +12,7 @@ from buildapi.model.records import (
     BuildRequest,
     JobRecord,
     RequestDetails,
+    Stage,
     UserBuilds,
 )
 from buildapi.model.wire import readable_items, readable_report
@@ -33,9 +34,24 @@ def request_json(request: BuildRequest) -> dict[str, Any]:
     }
 
 
+def alone_json(request: BuildRequest) -> dict[str, Any]:
+    """Shape a request that stands for itself in a list: open without a build, or dropped.
+
+    ``claimed_by_name`` is there where a master has claimed it and starts its build.
+    """
+    shaped = request_json(request)
+    if request.stage is Stage.CLAIMED:
+        shaped["claimed_by_name"] = request.claimed_by_name
+    return shaped
+
+
 def build_json(build: Build) -> dict[str, Any]:
-    """Shape a build; ``status`` is the result of its request, ``branch`` as stored."""
+    """Shape a build; ``status`` is the result of its request, ``branch`` as stored.
+
+    ``abandoned`` is there, and true, where it never got its end.
+    """
     first = build.requests[0]
+    abandoned = {"abandoned": True} if build.is_abandoned else {}
     return {
         "build_id": build.id,
         "buildnumber": build.number,
@@ -47,6 +63,7 @@ def build_json(build: Build) -> dict[str, Any]:
         "status": status(build),
         "claimed_by_name": first.claimed_by_name,
         "requests": [request_json(r) for r in build.requests],
+        **abandoned,
     }
 
 
@@ -60,16 +77,17 @@ def build_details_json(details: BuildDetails) -> dict[str, Any]:
 
 def request_details_json(details: RequestDetails) -> dict[str, Any]:
     """Shape a request with its properties and builds."""
+    shape = alone_json if details.starting else request_json
     return {
-        **request_json(details.request),
+        **shape(details.request),
         "properties": dict(details.properties),
         "build_ids": list(details.build_ids),
     }
 
 
 def list_json(found: BranchDay) -> list[dict[str, Any]]:
-    """Shape a flat list: builds, then pending requests."""
-    return [*map(build_json, found.builds), *map(request_json, found.pending)]
+    """Shape a flat list: builds, then open requests without a build."""
+    return [*map(build_json, found.builds), *map(alone_json, found.pending)]
 
 
 def user_json(found: UserBuilds) -> dict[str, Any]:
@@ -77,7 +95,7 @@ def user_json(found: UserBuilds) -> dict[str, Any]:
     return {
         "builds": [build_json(b) for b in found.builds],
         "running": [build_json(b) for b in found.running],
-        "pending": [request_json(r) for r in found.pending],
+        "pending": [alone_json(r) for r in found.pending],
     }
 
 

@@ -9,9 +9,10 @@ import pytest
 from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds, property_value
 from buildapi.errors import BadRequest
+from buildapi.jobs.completeness import is_done
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import BranchFilter
-from buildapi.model.records import BranchDay, UserBuilds
+from buildapi.model.records import BranchDay, Stage, UserBuilds
 from buildapi.web.shapes import list_json
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
@@ -157,13 +158,107 @@ class TestSQLBuilds:
         assert ids(await builds.day(odd, *DAY))[0] == [hit]
 
     @twisted_test()
-    async def test_completed_and_claimed_requests_are_not_pending(
-        self, seed: Seed, builds: SQLBuilds
-    ) -> None:
-        pending, claimed, cancelled = (seed.request() for _ in range(3))
-        seed.claim(claimed)
+    async def test_completed_requests_are_not_pending(self, seed: Seed, builds: SQLBuilds) -> None:
+        pending, cancelled = (seed.request() for _ in range(2))
         seed.complete(cancelled, results=2)
         assert ids(await builds.day(TRY, *DAY)) == ([], [pending])
+
+    # --- claimed, and no build yet
+
+    @twisted_test()
+    async def test_a_claimed_request_whose_build_has_no_row_yet_is_in_every_list(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        """A master claims, prepares the slave and only then inserts the row of the build."""
+        stamp = seed.stamp()
+        seed.change("zoe@example.org", [stamp])
+        claimed, running = (seed.request(buildset=seed.buildset(stamp)) for _ in range(2))
+        seed.claim(claimed)
+        build = seed.run(running)
+        user = await builds.user(TRY, "zoe@example.org")
+        details = await builds.request(TRY, claimed)
+        assert ids(await builds.day(TRY, *DAY)) == ([build], [claimed])
+        assert ids(await builds.revision(TRY, "abcdef012345")) == ([build], [claimed])
+        assert ids(await builds.of_requests([claimed, running])) == ([build], [claimed])
+        assert ([b.id for b in user.running], [r.id for r in user.pending]) == ([build], [claimed])
+        assert details is not None
+        assert details.starting
+        assert (details.request.claimed_by_name, details.request.claimed_at) == (MASTER_A, T0 + 10)
+        seed.start(claimed)
+        assert ids(await builds.day(TRY, *DAY))[1] == []
+        assert ids(await builds.revision(TRY, "abcdef012345"))[1] == []
+        assert (await builds.user(TRY, "zoe@example.org")).pending == []
+
+    @twisted_test()
+    async def test_a_request_claimed_anew_after_its_slave_was_lost_is_listed_until_it_builds(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request()
+        lost = seed.run(request)
+        seed.end(lost, at=T0 + 60)
+        seed.give_back(request)
+        seed.claim(request, master=MASTER_B, at=T0 + 70)
+        for found in (
+            await builds.day(TRY, *DAY),
+            await builds.revision(TRY, "abcdef012345"),
+            await builds.of_requests([request]),
+        ):
+            assert ids(found) == ([lost], [request])
+        again = seed.start(request, at=T0 + 71)
+        for found in (
+            await builds.day(TRY, *DAY),
+            await builds.revision(TRY, "abcdef012345"),
+            await builds.of_requests([request]),
+        ):
+            assert ids(found) == ([again, lost], [])
+
+    @twisted_test()
+    async def test_a_heartbeat_of_a_claim_does_not_make_a_running_build_start_anew(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        request = seed.request()
+        build = seed.run(request, at=T0 + 20)
+        seed.execute("UPDATE buildrequests SET claimed_at = %s WHERE id = %s", T0 + 620, request)
+        assert ids(await builds.day(TRY, *DAY)) == ([build], [])
+        assert ids(await builds.revision(TRY, "abcdef012345")) == ([build], [])
+        seed.end(build, at=T0 + 700)
+        assert ids(await builds.day(TRY, *DAY)) == ([build], [])
+        assert ids(await builds.revision(TRY, "abcdef012345")) == ([build], [])
+
+    @twisted_test()
+    async def test_a_push_with_a_claimed_request_is_not_done(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        """One green request with a finished build, and one claimed without a build."""
+        green, claimed = seed.request(), seed.request()
+        seed.end(seed.run(green))
+        seed.complete(green)
+        seed.claim(claimed)
+        found = await builds.revision(TRY, "abcdef012345")
+        assert is_done(found, 180, T0 + 9999) == (False, False)
+        seed.complete(claimed)
+        found = await builds.revision(TRY, "abcdef012345")
+        assert is_done(found, 180, T0 + 9999) == (True, True)
+
+    # --- what a dead master left
+
+    @twisted_test()
+    async def test_a_build_that_never_got_its_end_does_not_keep_a_push_open(
+        self, seed: Seed, builds: SQLBuilds
+    ) -> None:
+        """Another master took over and completed the request: the row is abandoned."""
+        request = seed.request()
+        left = seed.run(request)
+        seed.claim(request, master=MASTER_B, at=T0 + 3700)
+        taken = seed.start(request, at=T0 + 3702)
+        found = await builds.revision(TRY, "abcdef012345")
+        assert {b.id: b.is_abandoned for b in found.builds} == {left: True, taken: False}
+        assert is_done(found, 180, T0 + 9999) == (False, False)
+        seed.end(taken, at=T0 + 4000)
+        seed.complete(request, at=T0 + 4000)
+        for found in (await builds.revision(TRY, "abcdef012345"), await builds.day(TRY, *DAY)):
+            assert {b.id: b.is_abandoned for b in found.builds} == {left: True, taken: False}
+            assert is_done(found, 180, T0 + 9999) == (True, True)
 
     # --- coalesced, retried, left over
 
@@ -325,15 +420,20 @@ class TestSQLBuilds:
         assert await builds.request(TRY, request) is None
 
     @twisted_test()
-    async def test_a_request_never_to_be_claimed_is_listed_nowhere_but_found(
-        self, seed: Seed, builds: SQLBuilds
-    ) -> None:
-        request = seed.request()
+    async def test_no_time_of_a_claim_is_as_0(self, seed: Seed, builds: SQLBuilds) -> None:
+        """NULL in the row is a request that no master has: pending, everywhere."""
+        stamp = seed.stamp()
+        seed.change("zoe@example.org", [stamp])
+        request = seed.request(buildset=seed.buildset(stamp))
         seed.execute("UPDATE buildrequests SET claimed_at = NULL WHERE id = %s", request)
-        assert ids(await builds.day(TRY, *DAY)) == ([], [])
+        assert ids(await builds.day(TRY, *DAY)) == ([], [request])
+        assert ids(await builds.revision(TRY, "abcdef012345")) == ([], [request])
+        assert [r.id for r in (await builds.user(TRY, "zoe@example.org")).pending] == [request]
+        assert [(m.brid, m.claimed) for m in await builds.marks()] == [(request, False)]
         details = await builds.request(TRY, request)
         assert details is not None
-        assert details.request.claimed_at is None
+        assert (details.request.claimed_at, details.starting) == (0, False)
+        assert details.request.stage is Stage.PENDING
 
     # --- builders, users
 

@@ -160,8 +160,7 @@ def test_guards_look_at_the_row_itself() -> None:
         statements(write)[1]
         for write in (SetPriority(7, 1), DropRequest(7, 70), DropRequests([7], [70]))
     )
-    assert "complete = 0 AND claimed_at = 0" in priority.text
-    for statement in (drop, many):
+    for statement in (priority, drop, many):
         assert "complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)" in statement.text
 
 

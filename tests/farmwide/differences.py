@@ -21,6 +21,7 @@ NUMBER = "A number that is none, or out of range, is refused; it crashed."
 ALL = "Several branches mean all of these; only the first counted."
 SLAVES = "`slave` works in the query too; it crashed."
 PENDING = "`pending` is what waits of the revision; it was everything that waits on the branch."
+CLAIMED = "What a master has claimed, and whose build is not there yet, is listed; it was nowhere."
 QUERY = "Leaving a slash away keeps the query."
 
 MIDNIGHT = 1_434_610_800
@@ -87,6 +88,24 @@ def only_the_revision_waits(case: Case, now: Any) -> bool:
     return bool(in_order(now) == in_order(expected))
 
 
+def claimed_ones_wait_too(case: Case, now: Any) -> bool:
+    """Compare with what was recorded, without what masters have claimed, or NULL in the row."""
+    kept = {
+        branch: {
+            rev: [e for e in entries if "claimed_by_name" not in e and e["id"] not in NULL_CLAIMS]
+            for rev, entries in revisions.items()
+        }
+        for branch, revisions in now["pending"].items()
+    }
+    full = {b: {rev: entries for rev, entries in r.items() if entries} for b, r in kept.items()}
+    left = {"pending": {branch: revs for branch, revs in full.items() if revs}}
+    return bool(in_order(left) == in_order(owned(case)))
+
+
+NULL_CLAIMS = {105817}
+"""The request of the recorded farm whose row has no time of a claim, not even 0."""
+
+
 def both_branches(case: Case, now: Any) -> bool:
     """Look for what was recorded, and for one more branch."""
     ((part, recorded),) = owned({**case, "request": {"path": f"/{_page(case)}/try"}}).items()
@@ -148,6 +167,20 @@ DIFFERENCES: Sequence[Difference] = (
         is_empty,
     ),
     _other(["revision/percent"], PLAIN, nothing_of_the_revision),
+    _other(
+        [
+            "pending[?]format=json",
+            "pending[?]format=json&branch=mozilla-central",
+            "pending[?]format=json&branch=",
+            "pending/mozilla-central",
+            "pending/cedar",
+            "pending/moz",
+            "pending/mozilla-central[?]branch=try",
+            "pending/branch/platform",
+        ],
+        CLAIMED,
+        claimed_ones_wait_too,
+    ),
     _other(
         ["pending[?]format=json&branch=try&branch=cedar", "running[?]*&branch=try&branch=cedar"],
         ALL,

@@ -10,6 +10,7 @@ import attrs
 
 from buildapi.model.farmwide import (
     BranchFilter,
+    OpenWork,
     PendingEntry,
     Portion,
     PushCounts,
@@ -74,6 +75,9 @@ class MemoryFarmWide:
     async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
         found: Sequence[RunningBuild] = self._answer("running", names(branches), portion)
         return found
+
+    async def open(self) -> OpenWork:
+        return OpenWork(self._answer("pending"), self._answer("running"))
 
     async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
         found: Sequence[RevisionEntry] = self._answer("revision", names(branches), prefix)

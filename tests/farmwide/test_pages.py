@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from buildapi.errors import BadRequest, DatabaseUnavailable
+from buildapi.jobs.farmwide import waiting_entries
 from buildapi.model.farmwide import Portion, PushCounts
 from tests.farmwide.doubles import ENTRY, NOW, REVISION, RUNNING, UNCLAIMED, WAITING, a_site
 from tests.farmwide.serving import JSON
@@ -88,6 +89,35 @@ async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None
         "try": {REVISION: [{"id": 24, "buildername": "linux", "submitted_at": NOW - 400}]}
     }
     assert (given["branch"], given["revision"]) == ("try", "abcdef")
+
+
+@twisted_test()
+async def test_what_a_master_has_claimed_waits_and_names_it() -> None:
+    """Until its build is there: in JSON by ``claimed_by_name``, on the page in words."""
+    claimed = attrs.evolve(WAITING, id=25, claimed_by_name="bm1.example.org:/builds/m1")
+    async with a_site(pending=[WAITING, claimed]) as site:
+        given = json.loads((await site.get("/pending")).body)["pending"]["cedar"][REVISION]
+        page = (await site.get("/pending", {})).body.decode()
+    assert [(e["id"], e.get("claimed_by_name")) for e in given] == [
+        (21, None),
+        (25, "bm1.example.org:/builds/m1"),
+    ]
+    assert "claimed by bm1, starting" in page
+    assert 'data-states="pending claimed"' in page
+
+
+@twisted_test()
+async def test_all_of_a_revision_says_who_starts_and_what_was_abandoned() -> None:
+    starting = attrs.evolve(ENTRY, id=31, number=None, start_time=None)
+    left = attrs.evolve(ENTRY, id=32, complete=True, results=0)
+    async with a_site(revision=[ENTRY, starting, left]) as site:
+        given = json.loads((await site.get("/revision/try/abcdef")).body)
+        page = (await site.get("/revision/try/abcdef", {})).body.decode()
+    assert given["pending"]["try"][REVISION] == [
+        {"id": 31, "buildername": "linux", "submitted_at": NOW - 400, "claimed_by_name": "m1"}
+    ]
+    states = [state in page for state in ("state running", "state claimed", "state abandoned")]
+    assert states == [True, True, True]
 
 
 @twisted_test()
@@ -310,6 +340,10 @@ async def test_what_a_database_refuses_is_said_with_its_status(
         assert (answer.status, json.loads(answer.body)["msg"]) == (error.status, error.msg)
 
 
-def test_an_entry_of_a_running_build_is_not_pending() -> None:
-    assert not ENTRY.is_pending
-    assert not attrs.evolve(ENTRY, claimed_at=None).is_pending
+def test_an_open_request_waits_until_a_build_of_its_claim_has_begun() -> None:
+    """A request that a master has claimed and whose build has no row yet is known here, too."""
+    starting = attrs.evolve(ENTRY, id=31, number=None, start_time=None)
+    again = attrs.evolve(ENTRY, id=32, claimed_at=NOW - 10, finish_time=NOW - 200)
+    null = attrs.evolve(starting, id=33, claimed_at=0, claimed_by_name=None)
+    found = waiting_entries([ENTRY, starting, again, again, null])
+    assert [(e.id, e.claimed_by_name) for e in found] == [(31, "m1"), (32, "m1"), (33, None)]

@@ -8,6 +8,7 @@ import pytest
 
 from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.errors import BadRequest
+from buildapi.jobs.farmwide import waiting_entries
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import BranchFilter, Portion, PushCounts, RunningBuild
 from tests.buildbot.conftest import OpenScheduler, Scheduler
@@ -103,16 +104,24 @@ def push(
 
 
 @twisted_test()
-async def test_pending_is_what_no_master_has_claimed_the_latest_first(scheduler: Scheduler) -> None:
+async def test_pending_is_what_has_no_build_the_latest_first(scheduler: Scheduler) -> None:
+    """Also what a master has claimed, until its build is there; NULL is as 0."""
     seed = scheduler.seed
     old, new = seed.request(at=T0), seed.request(at=T0 + 9, builder="mac", revision=None)
     same = seed.request(at=T0)
-    claimed, done, odd = seed.request(), seed.request(), seed.request()
+    claimed, done, odd, runs = (seed.request() for _ in range(4))
     seed.claim(claimed)
     seed.complete(done)
+    seed.run(runs)
     seed.execute("UPDATE buildrequests SET claimed_at = NULL WHERE id = %s", odd)
     found = await SQLFarmWide(scheduler.db).pending(OPEN, ALL)
-    assert [e.id for e in found] == [new, same, old]
+    assert [(e.id, e.claimed_by_name) for e in found] == [
+        (new, None),
+        (odd, None),
+        (claimed, MASTER_A),
+        (same, None),
+        (old, None),
+    ]
     assert (found[0].buildername, found[0].submitted_at, found[0].revision) == (
         "mac",
         T0 + 9,
@@ -208,6 +217,33 @@ async def test_only_the_last_try_of_a_retried_request_runs(scheduler: Scheduler)
     ]
 
 
+@twisted_test()
+async def test_what_a_dead_master_left_of_a_request_taken_over_does_not_run(
+    scheduler: Scheduler,
+) -> None:
+    seed = scheduler.seed
+    request = seed.request()
+    seed.run(request)
+    seed.claim(request, master=MASTER_B, at=T0 + 3700)
+    taken = seed.start(request, at=T0 + 3702)
+    reads = SQLFarmWide(scheduler.db)
+    assert [b.id for b in await reads.running(OPEN, ALL)] == [taken]
+    seed.end(taken, at=T0 + 4000)
+    seed.complete(request, at=T0 + 4000)
+    assert await reads.running(OPEN, ALL) == []
+
+
+@twisted_test()
+async def test_all_that_is_open_is_either_waiting_or_running(scheduler: Scheduler) -> None:
+    seed = scheduler.seed
+    pending, claimed, running = (seed.request() for _ in range(3))
+    seed.claim(claimed)
+    build = seed.run(running)
+    work = await SQLFarmWide(scheduler.db).open()
+    assert [e.id for e in work.pending] == [claimed, pending]
+    assert [b.id for b in work.running] == [build]
+
+
 # --- a revision
 
 
@@ -232,7 +268,7 @@ async def test_a_revision_has_an_entry_for_each_build_and_for_requests_without(
         (0, None, None),
         (T0 + 10, MASTER_A, 2),
     ]
-    assert [e.is_pending for e in found] == [True, False, False]
+    assert [e.id for e in waiting_entries(found)] == [waits]
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,7 @@ def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     """Tell in which respects an answer to a read is not the recorded one."""
     found = _head(case["status"], case["content_type"], case.get("location"), answer)
     if case["kind"] == "json" and "type" not in found:
-        branch = case["request"]["path"].split("/")[2].partition("?")[0]
-        old = normal(_whole_names(_owned(case["body"], branch)))
+        old = normal(_whole_names(owned(case)))
         new = normal(_without_additions(json.loads(answer.body)))
         found |= unequal("body", old, new)
     return found
@@ -128,8 +127,12 @@ def belongs(stored: str, branch: str) -> bool:
     return bool(fitting) and max(fitting)[1] == branch
 
 
-def _owned(body: Any, branch: str) -> Any:
+def owned(case: Mapping[str, Any]) -> Any:
     """Leave out what does not belong to the branch, from lists the old program gave."""
+    return _owned(case["body"], case["request"]["path"].split("/")[2].partition("?")[0])
+
+
+def _owned(body: Any, branch: str) -> Any:
     if isinstance(body, list):
         return [item for item in body if not _foreign(item, branch)]
     if isinstance(body, dict) and "pending" in body:

@@ -23,6 +23,10 @@ BODY_METHOD = "`_method` counts in the body of a POST only, so that no link chan
 DIGITS = "Ids in paths are ASCII digits; the old database read `506453abc` as 506453."
 BRANCHES = 'What only ends with a branch\'s name, or looks like it, is not its: see "Branches".'
 ONCE = "A build lists each request once; it was repeated for every change of the author."
+CLAIMED = (
+    "A request that a master has claimed, and whose build is not there yet, is listed as pending;"
+    " it was nowhere. So is one with NULL for the time of its claim."
+)
 ASCII = "Masters fail on text that is not ASCII in revisions, builders and names of properties."
 BUILDSET = "Cancelling the last open request of a buildset completes the buildset as well."
 
@@ -207,6 +211,44 @@ THINGS = (
     ),
     Difference(
         [
+            "branch/mozilla-central/json",
+            "branch/try/json",
+            "branch/cedar/json",
+            "branch/accept-json",
+            "branch/accept-json-q",
+            "branch/format-json-beats-accept-html",
+            "branch/date-yesterday",
+            "branch/date-empty",
+            "branch/jsonp",
+            "rev/day-first",
+            "user/special@mozilla.com/json",
+        ],
+        CLAIMED,
+        {"body"},
+        agree=agreement.claimed_ones_are_listed,
+    ),
+    Difference(
+        ["request/claimed_no_build/json"],
+        "A request that a master has claimed names it, until its build is there.",
+        {"body"},
+        kind=ADDED,
+        agree=agreement.names_its_master,
+    ),
+    Difference(
+        ["request/claimed_null/json"],
+        "`claimed_at` is 0 where no master has claimed a request, also where the row has NULL.",
+        {"body"},
+        agree=agreement.null_is_0,
+    ),
+    Difference(
+        ["build/build_unclaimed/json"],
+        "A build without an end that no master works on says that it is abandoned.",
+        {"body"},
+        kind=ADDED,
+        agree=agreement.is_abandoned,
+    ),
+    Difference(
+        [
             "user/A & B <ab@example.com>/json",
             "user/J*zef Kowalski <jozef@example.com>/json",
             "user/Pat O'Hara <pat@example.ie>/json",
@@ -262,6 +304,13 @@ JOBS = (
         "A user's name that does not fit its column is refused; MySQL cut it.",
         "512 characters",
         "body",
+    ),
+    Difference(
+        ["reprioritize/claimed_null"],
+        "NULL for the time of a claim is as 0: the request is pending, and gets its priority.",
+        {"status", "body", "message", "row", "report", "final row", "scheduler"},
+        202,
+        agree=agreement.gets_its_priority,
     ),
     Difference(
         [

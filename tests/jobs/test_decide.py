@@ -96,7 +96,7 @@ TABLE: dict[str, Case] = {
     "reprioritize missing": (REPRIORITIZE, None, True, "No request with that id", (), ()),
     "reprioritize pending": (REPRIORITIZE, PENDING, False, "Ok", UP, ()),
     "reprioritize retried": (REPRIORITIZE, RETRIED, False, "Ok", UP, ()),
-    "reprioritize never claimed": (REPRIORITIZE, NEVER_CLAIMED, True, TAKEN, (), ()),
+    "reprioritize never claimed": (REPRIORITIZE, NEVER_CLAIMED, False, "Ok", UP, ()),
     "reprioritize claimed": (REPRIORITIZE, WAITING, True, TAKEN, (), ()),
     "reprioritize running": (REPRIORITIZE, BUILDING, True, TAKEN, (), ()),
     "reprioritize complete": (REPRIORITIZE, DONE, False, COMPLETE, (), ()),

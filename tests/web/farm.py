@@ -25,6 +25,7 @@ from buildapi.model.builders import Builder, Builders
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.farmwide import (
     BranchFilter,
+    OpenWork,
     PendingEntry,
     Portion,
     PushCounts,
@@ -157,8 +158,13 @@ class MemoryBuilds:
         return cls(requests, builds)
 
     def _all(self) -> BranchDay:
-        pending = [d.request for d in self.requests.values() if d.request.claimed_at == 0]
-        return BranchDay([d.build for d in self.builds.values()], pending)
+        ends: dict[int, list[int | None]] = {}
+        for build in (d.build for d in self.builds.values()):
+            for request in build.requests:
+                ends.setdefault(request.id, []).append(build.finish_time)
+        requests = [d.request for d in self.requests.values()]
+        waiting = [r for r in requests if r.awaits_build(ends.get(r.id, ()))]
+        return BranchDay([d.build for d in self.builds.values()], waiting)
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
         await self.failing.happen("day", branch.name, start, end)
@@ -213,7 +219,7 @@ class MemoryBuilds:
 
 def _mark(request: BuildRequest, build: Build | None) -> tuple[OpenMark, bool]:
     ended = build is not None and build.finish_time is not None
-    claimed = request.claimed_at != 0
+    claimed = bool(request.claimed_at)
     mark = OpenMark(request.id, request.priority, claimed, build.id if build else None, ended)
     return mark, request.complete
 
@@ -234,10 +240,14 @@ class MemoryFarm:
         of = "try", PENDING.revision
         return [RunningBuild(12, (22,), 8, "Linux try build", "m1", *times, *of)]
 
+    async def open(self) -> OpenWork:
+        everything = BranchFilter(), Portion()
+        return OpenWork(await self.pending(*everything), await self.running(*everything))
+
     async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
         await self.failing.happen("revision", prefix)
         revisions = [r for r in (PENDING.revision, "abcdffff" * 5) if r and r.startswith(prefix)]
-        none = None, None, False, None, None, None, None
+        none = 0, None, False, None, None, None, None
         return [RevisionEntry(1, 1, "linux", NOW, *none, "try", r) for r in revisions]
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:

@@ -12,17 +12,19 @@ import attrs
 
 from buildapi.buildbot.v08.queries import (
     BUILDS,
-    PENDING,
     REQUESTS,
+    WITHOUT_BUILD,
+    claim_seconds,
     maybe_seconds,
     seconds,
 )
 from buildapi.buildbot.v08.reads import bounded
-from buildapi.db.sql import Database, Query, like_prefix
+from buildapi.db.sql import Database, Query, Read, like_prefix
 from buildapi.jobs.farmwide import running_builds
 from buildapi.model.branches import Branch, begins
 from buildapi.model.farmwide import (
     BranchFilter,
+    OpenWork,
     PendingEntry,
     Portion,
     PushCounts,
@@ -44,7 +46,7 @@ class SQLFarmWide:
     _primary: Database | None = None
 
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
-        """List pending requests, the latest submitted first.
+        """List open requests without a build, the latest submitted first.
 
         :raises BadRequest: there are more than one read may take.
         """
@@ -67,6 +69,19 @@ class SQLFarmWide:
         builds = running_builds(await bounded(running(where).many(self._replica, **params)))
         end = None if portion.limit is None else portion.offset + portion.limit
         return builds[portion.offset : end]
+
+    async def open(self) -> OpenWork:
+        """Read all that waits and runs, as of one moment.
+
+        :raises BadRequest: there is more than one read may take.
+        """
+
+        def reading(read: Read) -> OpenWork:
+            # in this order nothing is missed where tables have no snapshots
+            waiting = pending("1 = 1").all_of(read)
+            return OpenWork(waiting, running_builds(running("1 = 1").all_of(read)))
+
+        return await bounded(self._replica.snapshot(reading))
 
     async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
         """List requests of revisions that begin with ``prefix``, for each build; newest first.
@@ -141,17 +156,19 @@ class _Spelling:
 
 
 def pending(where: str, part: str = "") -> Query[PendingEntry]:
-    """Pending requests, the latest submitted first; ``part`` is a LIMIT clause."""
+    """Open requests without a build, the latest submitted first; ``part`` is a LIMIT clause."""
     return Query(
-        "SELECT br.id, br.buildername, br.submitted_at, ss.branch, ss.revision, br.priority"  # noqa: S608  # constants and parameter names
-        f" FROM {REQUESTS} WHERE {PENDING} AND {where}"
+        "SELECT br.id, br.buildername, br.submitted_at, ss.branch, ss.revision, br.priority,"  # noqa: S608  # constants and parameter names
+        f" br.claimed_at, br.claimed_by_name FROM {REQUESTS} WHERE {WITHOUT_BUILD} AND {where}"
         f" ORDER BY br.submitted_at DESC, br.id DESC{part}",
         _pending_row,
     )
 
 
-def _pending_row(id_: int, builder: str, submitted_at: Any, *source: Any) -> PendingEntry:
-    return PendingEntry(id_, builder, seconds(submitted_at), *source)
+def _pending_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> PendingEntry:
+    branch, revision, priority, claimed_at, master = c
+    claimed_by = master if claimed_at else None
+    return PendingEntry(id_, builder, seconds(submitted_at), branch, revision, priority, claimed_by)
 
 
 def running(where: str) -> Query[RunningRow]:
@@ -198,7 +215,7 @@ def _revision_row(*c: Any) -> RevisionEntry:
         buildsetid=c[1],
         buildername=c[2],
         submitted_at=seconds(c[3]),
-        claimed_at=maybe_seconds(c[4]),
+        claimed_at=claim_seconds(c[4]),
         claimed_by_name=c[5],
         complete=bool(c[6]),
         results=known_result(c[7]),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from buildapi.buildbot.v08 import inserts
 from buildapi.buildbot.v08.markers import STARTED, WRITTEN, Markers
+from buildapi.buildbot.v08.queries import UNCLAIMED
 from buildapi.db.sql import Statement, any_of, chunks
 from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item
@@ -78,8 +79,8 @@ def _writes(writes: Sequence[Write], now: int) -> Iterable[Statement]:
 
 def _set_priority(step: SetPriority) -> Statement:
     return Statement(
-        "UPDATE buildrequests SET priority = :priority"
-        " WHERE id = :brid AND complete = 0 AND claimed_at = 0",
+        "UPDATE buildrequests SET priority = :priority"  # noqa: S608  # constants
+        f" WHERE id = :brid AND complete = 0 AND {UNCLAIMED}",
         {"brid": step.brid, "priority": step.priority},
         rows=1,
     )
@@ -87,8 +88,8 @@ def _set_priority(step: SetPriority) -> Statement:
 
 def _complete_request(step: DropRequest, now: int) -> Statement:
     return Statement(
-        "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"
-        " WHERE id = :brid AND complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)",
+        "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # constants
+        f" WHERE id = :brid AND complete = 0 AND {UNCLAIMED}",
         {"brid": step.brid, "results": FAILURE, "now": now},
         rows=1,
     )
@@ -99,7 +100,7 @@ def _complete_requests(brids: Sequence[int], now: int) -> Statement:
     ids, params = any_of("id", brids)
     return Statement(
         "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # numbered parameters
-        f" WHERE id IN ({ids}) AND complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)",
+        f" WHERE id IN ({ids}) AND complete = 0 AND {UNCLAIMED}",
         {**params, "results": FAILURE, "now": now},
     )
 

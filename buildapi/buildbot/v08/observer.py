@@ -13,7 +13,7 @@ import attrs
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.reads import bounded
-from buildapi.db.sql import Database, chunks, like_prefix
+from buildapi.db.sql import Database, Read, chunks, like_prefix
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -66,8 +66,7 @@ class Observer:
             case Reprioritize() | CancelRequest() | RebuildRequest():
                 return await self.request(action.brid)
             case CancelBuild() | RebuildBuild():
-                brid = await queries.BRID_OF_BUILD.maybe(self._db, bid=action.bid)
-                return None if brid is None else await self.request(brid)
+                return await self._of_build(action.bid)
             case CancelRevision():
                 branch = self._documents.branches().get(action.branch)
                 return None if branch is None else await self._revision(branch, action.revision)
@@ -78,43 +77,38 @@ class Observer:
 
     async def request(self, brid: int) -> RequestFacts | None:
         """Read what there is to know of a request."""
-        request = await queries.REQUEST_BY_ID.maybe(self._db, brid=brid)
-        if request is None:
-            return None
-        origin = await queries.ORIGIN.maybe(self._db, buildsetid=request.buildsetid)
-        sourcestampid, external = origin or (0, None)
-        return RequestFacts(
-            request=request,
-            sourcestampid=sourcestampid,
-            external_idstring=external,
-            properties=await queries.PROPERTIES.many(self._db, buildsetid=request.buildsetid),
-            tries=await queries.TRIES.many(self._db, brid=brid),
-        )
+        return await self._db.snapshot(lambda read: _request(read, brid))
 
     async def requests(self, brids: Sequence[int]) -> Sequence[RequestFacts]:
         """Read many requests with their tries, without their properties."""
-        found: list[BuildRequest] = []
-        for some in chunks(brids):
-            query, params = queries.requests_by_id(some)
-            found += await query.many(self._db, **params)
-        return await self._with_tries(found)
+
+        def reading(read: Read) -> Sequence[RequestFacts]:
+            found: list[BuildRequest] = []
+            for some in chunks(brids):
+                query, params = queries.requests_by_id(some)
+                found += query.all_of(read, **params)
+            return _with_tries(read, found)
+
+        return await self._db.snapshot(reading)
+
+    async def _of_build(self, build_id: int) -> RequestFacts | None:
+        def reading(read: Read) -> RequestFacts | None:
+            brid = queries.BRID_OF_BUILD.first_of(read, bid=build_id)
+            return None if brid is None else _request(read, brid)
+
+        return await self._db.snapshot(reading)
 
     async def _revision(self, branch: Branch, prefix: str) -> RevisionFacts:
         where, params = queries.of_branch(branch)
         params["revision"] = like_prefix(prefix)
-        unfinished = await bounded(queries.open_of_revision(where).many(self._db, **params))
-        unended = await bounded(queries.unended_of_revision(where).many(self._db, **params))
-        found = {r.id: r for r in (*unfinished, *unended) if branch.owns(r.branch)}
-        ordered = [found[brid] for brid in sorted(found)]
-        return RevisionFacts(await bounded(self._with_tries(ordered)))
 
-    async def _with_tries(self, requests: Sequence[BuildRequest]) -> Sequence[RequestFacts]:
-        tries: dict[int, list[Try]] = {r.id: [] for r in requests}
-        for some in chunks(list(tries)):
-            query, params = queries.tries_of(some)
-            for one in await query.many(self._db, **params):
-                tries[one.brid].append(one)
-        return [RequestFacts(r, 0, None, (), tries[r.id]) for r in requests]
+        def reading(read: Read) -> Sequence[RequestFacts]:
+            unfinished = queries.open_of_revision(where).all_of(read, **params)
+            unended = queries.unended_of_revision(where).all_of(read, **params)
+            found = {r.id: r for r in (*unfinished, *unended) if branch.owns(r.branch)}
+            return _with_tries(read, [found[brid] for brid in sorted(found)])
+
+        return RevisionFacts(await bounded(self._db.snapshot(reading)))
 
     def _branch(self, name: str) -> BranchFacts | None:
         branch = self._documents.branches().get(name)
@@ -139,3 +133,27 @@ class Observer:
             if fits and master.enabled:
                 return master.db_name
         return None
+
+
+def _request(read: Read, brid: int) -> RequestFacts | None:
+    request = queries.REQUEST_BY_ID.first_of(read, brid=brid)
+    if request is None:
+        return None
+    origin = queries.ORIGIN.first_of(read, buildsetid=request.buildsetid)
+    sourcestampid, external = origin or (0, None)
+    return RequestFacts(
+        request=request,
+        sourcestampid=sourcestampid,
+        external_idstring=external,
+        properties=queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid),
+        tries=queries.TRIES.all_of(read, brid=brid),
+    )
+
+
+def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[RequestFacts]:
+    tries: dict[int, list[Try]] = {r.id: [] for r in requests}
+    for some in chunks(list(tries)):
+        query, params = queries.tries_of(some)
+        for one in query.all_of(read, **params):
+            tries[one.brid].append(one)
+    return [RequestFacts(r, 0, None, (), tries[r.id]) for r in requests]

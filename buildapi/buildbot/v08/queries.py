@@ -23,7 +23,13 @@ _SOURCE = """JOIN buildsets bs ON bs.id = br.buildsetid
  JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
 REQUESTS = f"buildrequests br {_SOURCE}"
 BUILDS = f"builds b JOIN buildrequests br ON br.id = b.brid {_SOURCE}"
-PENDING = "br.complete = 0 AND br.claimed_at = 0"
+UNCLAIMED = "(claimed_at = 0 OR claimed_at IS NULL)"
+"""Of ``buildrequests``: no master has it.  Masters never take a request with NULL."""
+
+WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NULL OR NOT EXISTS
+ (SELECT 1 FROM builds own WHERE own.brid = br.id
+ AND (own.finish_time IS NULL OR own.finish_time > br.claimed_at)))"""
+"""What ``BuildRequest.awaits_build`` means, in SQL: open, and no build of this claim has begun."""
 
 
 @attrs.frozen
@@ -44,6 +50,11 @@ def maybe_seconds(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+def claim_seconds(value: Any) -> int:
+    """Cut the time of a claim to whole seconds; NULL is as 0, no claim."""
+    return int(value or 0)
+
+
 def request_row(*c: Any) -> BuildRequest:
     """Make a request of the columns :data:`REQUEST`."""
     return BuildRequest(
@@ -55,7 +66,7 @@ def request_row(*c: Any) -> BuildRequest:
         reason=c[5],
         priority=c[6],
         submitted_at=seconds(c[7]),
-        claimed_at=maybe_seconds(c[8]),
+        claimed_at=claim_seconds(c[8]),
         claimed_by_name=c[9],
         claimed_by_incarnation=c[10],
         complete=bool(c[11]),
@@ -109,33 +120,32 @@ def builds_started(where: str) -> Query[TryRow]:
     )
 
 
-def pending_submitted(where: str) -> Query[BuildRequest]:
-    """Pending requests submitted in ``[:start, :end)``, newest first."""
+def waiting_submitted(where: str) -> Query[BuildRequest]:
+    """Open requests without a build submitted in ``[:start, :end)``, newest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
-        f" WHERE {PENDING} AND br.submitted_at >= :start AND br.submitted_at < :end AND {where}"
+        f" WHERE {WITHOUT_BUILD} AND br.submitted_at >= :start AND br.submitted_at < :end"
+        f" AND {where}"
         " ORDER BY br.submitted_at DESC, br.id DESC",
         request_row,
     )
 
 
-def builds_of_revision(where: str) -> Query[TryRow]:
-    """Builds whose revision is ``LIKE :revision``, newest first."""
+def of_revision(where: str) -> Query[tuple[BuildRequest, Try | None]]:
+    """Requests whose revision is ``LIKE :revision``, open or with builds, for each build of theirs.
+
+    It is one statement, so that also tables without transactions are read as of one moment.
+    """
     return Query(
-        f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
-        f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where} ORDER BY b.id DESC",
-        build_row,
+        f"SELECT {TRY}, {REQUEST} FROM {REQUESTS} LEFT JOIN builds b ON b.brid = br.id"  # noqa: S608  # constants and parameter names
+        " WHERE (br.complete = 0 OR b.id IS NOT NULL)"
+        f" AND ss.revision LIKE :revision ESCAPE '|' AND {where}",
+        _maybe_built,
     )
 
 
-def pending_of_revision(where: str) -> Query[BuildRequest]:
-    """Pending requests whose revision is ``LIKE :revision``, newest first."""
-    return Query(
-        f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
-        f" WHERE {PENDING} AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
-        " ORDER BY br.submitted_at DESC, br.id DESC",
-        request_row,
-    )
+def _maybe_built(*c: Any) -> tuple[BuildRequest, Try | None]:
+    return request_row(*c[5:]), None if c[0] is None else try_row(*c[:5])
 
 
 def open_of_revision(where: str) -> Query[BuildRequest]:
@@ -202,11 +212,11 @@ def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
     )
 
 
-def pending_of_author(where: str) -> Query[BuildRequest]:
-    """The newest 200 pending requests with a change of ``:author``."""
+def waiting_of_author(where: str) -> Query[BuildRequest]:
+    """The newest 200 open requests without a build with a change of ``:author``."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
-        f" WHERE {AUTHORED} AND {PENDING} AND {where}"
+        f" WHERE {AUTHORED} AND {WITHOUT_BUILD} AND {where}"
         " ORDER BY br.submitted_at DESC, br.id DESC LIMIT 200",
         request_row,
     )
@@ -220,7 +230,7 @@ def builds_of(brids: Sequence[int]) -> tuple[Query[TryRow], dict[str, Any]]:
 
 
 def _mark(brid: int, priority: int, claimed_at: Any, build_id: Any, finish_time: Any) -> OpenMark:
-    return OpenMark(brid, priority, claimed_at != 0, build_id, finish_time is not None)
+    return OpenMark(brid, priority, bool(claimed_at), build_id, finish_time is not None)
 
 
 MARKS: Query[OpenMark] = Query(

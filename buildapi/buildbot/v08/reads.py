@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -12,7 +12,7 @@ from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.queries import TryRow, of_branch
 from buildapi.db.sql import (
     Database,
-    Query,
+    Read,
     RowLimitError,
     ValueRefusedError,
     chunks,
@@ -28,7 +28,9 @@ from buildapi.model.records import (
     OpenMark,
     RequestDetails,
     Stage,
+    Try,
     UserBuilds,
+    is_left_over,
 )
 
 T = TypeVar("T")
@@ -44,9 +46,11 @@ def merge(rows: Iterable[TryRow]) -> list[Build]:
     then that two of them shared a build.
     """
     groups: dict[object, list[TryRow]] = {}
+    tries: dict[int, list[Try]] = {}
     for row in rows:
         groups.setdefault(_shared(row), []).append(row)
-    return [_build(group) for group in groups.values()]
+        tries.setdefault(row.request.id, []).append(row.build)
+    return [_build(group, tries[group[0].request.id]) for group in groups.values()]
 
 
 def _shared(row: TryRow) -> object:
@@ -57,11 +61,16 @@ def _shared(row: TryRow) -> object:
     return (*who, r.buildername, row.build.number)
 
 
-def _build(group: Sequence[TryRow]) -> Build:
+def _build(group: Sequence[TryRow], tries: Sequence[Try]) -> Build:
     first = group[0].build
     requests = {row.request.id: row.request for row in group}
     return Build(
-        first.id, first.number, first.start_time, first.finish_time, tuple(requests.values())
+        first.id,
+        first.number,
+        first.start_time,
+        first.finish_time,
+        tuple(requests.values()),
+        is_left_over(first, [one for one in tries if one.id > first.id]),
     )
 
 
@@ -82,32 +91,27 @@ class SQLBuilds:
     _primary: Database | None = None
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
-        """List builds started and pending requests submitted in ``[start, end)``."""
+        """List builds started, and open requests without a build submitted, in ``[start, end)``."""
         where, params = of_branch(branch)
         span = {**params, "start": start, "end": end}
-        return await bounded(
-            _both(
-                self._replica,
-                branch,
-                queries.builds_started(where),
-                queries.pending_submitted(where),
-                span,
-            )
-        )
+
+        def reading(read: Read) -> BranchDay:
+            # in this order nothing is missed where tables have no snapshots
+            waiting = queries.waiting_submitted(where).all_of(read, **span)
+            rows = queries.builds_started(where).all_of(read, **span)
+            return BranchDay(merge(_owned(branch, rows)), _of_branch(branch, waiting))
+
+        return await bounded(self._replica.snapshot(reading))
 
     async def revision(self, branch: Branch, prefix: str) -> BranchDay:
-        """List builds and pending requests whose revision begins with ``prefix``."""
+        """List builds, and open requests without one, whose revision begins with ``prefix``."""
         where, params = of_branch(branch)
         params["revision"] = like_prefix(prefix)
+        query = queries.of_revision(where)
 
         async def read(db: Database) -> BranchDay | None:
-            found = await _both(
-                db,
-                branch,
-                queries.builds_of_revision(where),
-                queries.pending_of_revision(where),
-                params,
-            )
+            rows = await query.many(db, **params)
+            found = apart([row for row in rows if branch.owns(row[0].branch)])
             return found if found.builds or found.pending else None
 
         try:
@@ -118,29 +122,28 @@ class SQLBuilds:
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         """Find a build of the branch; its own request comes first, coalesced ones after it."""
 
-        async def read(db: Database) -> BuildDetails | None:
-            row = await queries.BUILD_BY_ID.maybe(db, bid=build_id)
+        def reading(read: Read) -> BuildDetails | None:
+            row = queries.BUILD_BY_ID.first_of(read, bid=build_id)
             if row is None or not branch.owns(row.request.branch):
                 return None
-            build = merge([row, *await _sharing(db, row)])[0]
-            return BuildDetails(
-                build, [await _properties(db, r.buildsetid) for r in build.requests]
-            )
+            build = merge([row, *_sharing(read, row)])[0]
+            return BuildDetails(build, [_properties(read, r.buildsetid) for r in build.requests])
 
-        return await self._somewhere(read)
+        return await self._somewhere(lambda db: db.snapshot(reading))
 
     async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
         """Find a request of the branch."""
 
-        async def read(db: Database) -> RequestDetails | None:
-            request = await queries.REQUEST_BY_ID.maybe(db, brid=request_id)
+        def reading(read: Read) -> RequestDetails | None:
+            request = queries.REQUEST_BY_ID.first_of(read, brid=request_id)
             if request is None or not branch.owns(request.branch):
                 return None
-            tries = await queries.TRIES.many(db, brid=request_id)
-            properties = await _properties(db, request.buildsetid)
-            return RequestDetails(request, properties, [t.id for t in tries])
+            tries = queries.TRIES.all_of(read, brid=request_id)
+            properties = _properties(read, request.buildsetid)
+            starting = request.stage is Stage.CLAIMED and request.awaits_build(_ends(tries))
+            return RequestDetails(request, properties, [t.id for t in tries], starting)
 
-        return await self._somewhere(read)
+        return await self._somewhere(lambda db: db.snapshot(reading))
 
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         """List names of builders with requests submitted since a time, sorted."""
@@ -161,16 +164,23 @@ class SQLBuilds:
         return await bounded(queries.MARKS.many(self._replica))
 
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
-        """List the builds of requests, and those of the requests that have none."""
-        rows: list[TryRow] = []
-        requests: list[BuildRequest] = []
-        for ids in chunks(request_ids):
-            builds, params = queries.builds_of(ids)
-            rows += await bounded(builds.many(self._replica, **params))
-            having, params = queries.requests_by_id(ids)
-            requests += await having.many(self._replica, **params)
-        with_builds = {row.request.id for row in rows}
-        return BranchDay(merge(rows), [r for r in requests if _is_bare(r, with_builds)])
+        """List the builds of requests, and those of the requests that have none of their claim."""
+
+        def reading(read: Read) -> BranchDay:
+            rows: list[TryRow] = []
+            requests: list[BuildRequest] = []
+            for ids in chunks(request_ids):
+                having, params = queries.requests_by_id(ids)
+                requests += having.all_of(read, **params)
+                builds, params = queries.builds_of(ids)
+                rows += builds.all_of(read, **params)
+            tries: dict[int, list[Try]] = {}
+            for row in rows:
+                tries.setdefault(row.request.id, []).append(row.build)
+            alone = [r for r in requests if _is_alone(r, tries.get(r.id, ()))]
+            return BranchDay(merge(rows), alone)
+
+        return await bounded(self._replica.snapshot(reading))
 
     async def branch_of(self, kind: str, id_: int) -> str | None:
         """Tell the stored branch of a ``build`` or a ``request``; None where there is none."""
@@ -190,15 +200,19 @@ class SQLBuilds:
     async def _user(self, branch: Branch, author: str) -> UserBuilds:
         where, params = of_branch(branch)
         params["author"] = author
-        db = self._replica
-        running = await queries.builds_of_author(where, complete=False).many(db, **params)
-        done = await queries.builds_of_author(where, complete=True).many(db, **params)
-        pending = await queries.pending_of_author(where).many(db, **params)
-        return UserBuilds(
-            builds=merge(_owned(branch, done)),
-            running=merge(_owned(branch, running)),
-            pending=[r for r in pending if branch.owns(r.branch)],
-        )
+
+        def reading(read: Read) -> UserBuilds:
+            # in this order nothing is missed where tables have no snapshots
+            waiting = queries.waiting_of_author(where).all_of(read, **params)
+            running = queries.builds_of_author(where, complete=False).all_of(read, **params)
+            done = queries.builds_of_author(where, complete=True).all_of(read, **params)
+            return UserBuilds(
+                builds=merge(_owned(branch, done)),
+                running=merge(_owned(branch, running)),
+                pending=_of_branch(branch, waiting),
+            )
+
+        return await self._replica.snapshot(reading)
 
     async def _somewhere(self, read: Callable[[Database], Awaitable[T | None]]) -> T | None:
         found = await read(self._replica)
@@ -215,31 +229,42 @@ async def bounded(reading: Awaitable[T]) -> T:
         raise BadRequest(f"Too many rows: {e}; ask for less at a time") from e
 
 
-async def _both(
-    db: Database,
-    branch: Branch,
-    builds: Query[TryRow],
-    pending: Query[BuildRequest],
-    params: Mapping[str, Any],
-) -> BranchDay:
-    rows = await builds.many(db, **params)
-    waiting = await pending.many(db, **params)
-    return BranchDay(merge(_owned(branch, rows)), [r for r in waiting if branch.owns(r.branch)])
+def apart(rows: Iterable[tuple[BuildRequest, Try | None]]) -> BranchDay:
+    """Part requests with each of their builds: builds, and open requests without one."""
+    requests: dict[int, BuildRequest] = {}
+    tries: dict[int, list[Try]] = {}
+    for request, build in rows:
+        requests[request.id] = request
+        tries.setdefault(request.id, []).extend([build] if build else [])
+    built = [TryRow(build, requests[brid]) for brid, builds in tries.items() for build in builds]
+    waiting = [r for r in requests.values() if r.awaits_build(_ends(tries[r.id]))]
+    return BranchDay(
+        merge(sorted(built, key=lambda row: row.build.id, reverse=True)),
+        sorted(waiting, key=lambda r: (r.submitted_at, r.id), reverse=True),
+    )
 
 
-def _is_bare(request: BuildRequest, with_builds: Set[int]) -> bool:
-    """Tell whether a request stands for itself: one given back by its master does, too."""
-    return request.id not in with_builds or request.stage is Stage.PENDING
+def _ends(tries: Iterable[Try]) -> list[int | None]:
+    return [one.finish_time for one in tries]
+
+
+def _is_alone(request: BuildRequest, tries: Sequence[Try]) -> bool:
+    """Return whether a request stands for itself: dropped ones without a build do, too."""
+    return request.awaits_build(_ends(tries)) or not tries
 
 
 def _owned(branch: Branch, rows: Iterable[TryRow]) -> list[TryRow]:
     return [row for row in rows if branch.owns(row.request.branch)]
 
 
-async def _sharing(db: Database, row: TryRow) -> list[TryRow]:
+def _of_branch(branch: Branch, requests: Iterable[BuildRequest]) -> list[BuildRequest]:
+    return [r for r in requests if branch.owns(r.branch)]
+
+
+def _sharing(read: Read, row: TryRow) -> list[TryRow]:
     r = row.request
-    return await queries.BUILDS_SHARED.many(
-        db,
+    return queries.BUILDS_SHARED.all_of(
+        read,
         number=row.build.number,
         buildername=r.buildername,
         master=r.claimed_by_name,
@@ -248,6 +273,6 @@ async def _sharing(db: Database, row: TryRow) -> list[TryRow]:
     )
 
 
-async def _properties(db: Database, buildsetid: int) -> Mapping[str, Any]:
-    pairs = await queries.PROPERTIES.many(db, buildsetid=buildsetid)
+def _properties(read: Read, buildsetid: int) -> Mapping[str, Any]:
+    pairs = queries.PROPERTIES.all_of(read, buildsetid=buildsetid)
     return {name: property_value(text) for name, text in pairs}

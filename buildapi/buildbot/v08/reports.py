@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from buildapi.buildbot.v08.farmwide import let_through
-from buildapi.buildbot.v08.queries import maybe_seconds, seconds
+from buildapi.buildbot.v08.queries import claim_seconds, maybe_seconds, seconds
 from buildapi.buildbot.v08.slices import Reading, likes, unlike
 from buildapi.db.sql import Database, Query, like_prefix
 from buildapi.model.reporting import (
@@ -197,7 +197,7 @@ def _attempt_row(builder: str, complete: Any, *c: Any) -> Attempt:
         complete_at=maybe_seconds(c[0]),
         finish_time=finish,
         start_time=start,
-        claimed_at=maybe_seconds(c[1]),
+        claimed_at=claim_seconds(c[1]),
     )
     return Attempt(builder, status, NO_RESULT if c[2] is None else c[2], start, finish)
 
@@ -238,7 +238,7 @@ def _request_row(*c: Any) -> RequestRow:
         branch=c[7],
         revision=c[8],
         submitted_at=seconds(c[9]),
-        claimed_at=maybe_seconds(c[10]),
+        claimed_at=claim_seconds(c[10]),
         claimed_by_name=c[11],
         start_time=maybe_seconds(c[12]),
         finish_time=maybe_seconds(c[13]),

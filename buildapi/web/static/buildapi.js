@@ -122,6 +122,7 @@
       if (item.complete) return RESULTS[item.status] || "gone";
       return item.claimed_at ? "claimed" : "pending";
     }
+    if (item.abandoned) return "abandoned";
     if (item.endtime === null && item.status === null) return "running";
     return RESULTS[item.status] || "retry";
   }
@@ -146,8 +147,15 @@
     return made;
   }
 
+  const hostOf = (master) => (master || "").split(":")[0].split(".")[0];
+
   function took(item, state) {
     if (item.endtime) return document.createTextNode(lasting(item.endtime - item.starttime));
+    if (state === "abandoned") return element("span", { class: "soft" }, "never ended");
+    if (state === "claimed") {
+      const master = hostOf(item.claimed_by_name) || "a master";
+      return element("span", { class: "soft" }, `claimed by ${master}, starting`);
+    }
     const since = item.starttime || item.submittime;
     const age = element("span", { "data-since": since }, lasting(now() - since));
     if (state !== "pending") return age;
@@ -193,12 +201,13 @@
     put(row, "submitted", timeOf(Math.min(...requests.map((r) => r.submittime))));
     put(row, "started", timeOf(item.starttime));
     put(row, "took", took(item, state));
-    put(row, "master", document.createTextNode((item.claimed_by_name || "").split(":")[0].split(".")[0]));
+    put(row, "master", document.createTextNode(hostOf(item.claimed_by_name)));
     put(row, "reason", document.createTextNode(requests[0].reason || ""));
     const priority = Math.max(...requests.map((r) => r.priority));
     for (const form of $$("form[data-go]", row)) {
       form.action = `${base}/${form.dataset.go.replace("ID", id)}`;
       if ("open" in form.dataset) form.hidden = state !== "running";
+      if ("pending" in form.dataset) form.hidden = state !== "pending";
     }
     for (const input of $$("input[name=build_id]", row)) input.value = id;
     for (const input of $$("input[name=priority]", row)) {
