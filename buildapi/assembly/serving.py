@@ -98,6 +98,7 @@ class Serving:
             self._of.admission.bearers,
             web.strict,
             answer_bytes=self._of.config.limits.unread_bytes,
+            reads_free=web.reads == "anyone",
         )
 
     def _answered(self, request: Any) -> None:

@@ -96,6 +96,7 @@ class Web:
     trusted_proxies: tuple[str, ...] = field(
         metadata=key(many(proxy), ["127.0.0.1", "::1", "unix"])
     )
+    reads: str = field(metadata=key(choice("anyone", "users"), "anyone"))
     user_header: str = field(metadata=key(_HEADER, "X-Remote-User"))
     development_user: str = field(metadata=key(text, ""))
     allowed_origins: tuple[str, ...] = field(metadata=key(many(origin), []))

@@ -73,6 +73,7 @@ class Policy:
 
     ``bearers`` knows tokens, None where none are accepted.  Where it is ``strict``, reads with
     unknown parameters are refused; else they are warned of.  ``answer_bytes`` bounds an answer.
+    Unless ``reads_free``, reads need a user as changes do.
     """
 
     auth: Authenticator
@@ -82,6 +83,7 @@ class Policy:
     bearers: Bearers | None = None
     strict: bool = False
     answer_bytes: int = 2**26
+    reads_free: bool = True
 
 
 @attrs.define
@@ -169,13 +171,16 @@ class WebApp:
     def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
         """Choose among the routes of a path, where that is needed by what the body says.
 
-        :raises AccessDenied: nobody asks for a change; what his body says is not looked at.
+        :raises AccessDenied: nobody asks for a change, or for a read that is not for anybody; what
+            his body says is not looked at.
         :raises MethodError: the path lacks the method.
         """
-        if request.method in (b"GET", b"HEAD"):
-            return routes["GET"]
-        if request.identity.who is None:
+        reads = request.method in (b"GET", b"HEAD")
+        free = reads and (self._policy.reads_free or routes["GET"].open)
+        if request.identity.who is None and not free:
             raise AccessDenied
+        if reads:
+            return routes["GET"]
         request.read_body()
         route = routes.get(request.method.decode())
         if route is None:

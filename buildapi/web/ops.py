@@ -34,10 +34,10 @@ class Ops:
     def routes(self) -> Sequence[Route]:
         """List the routes."""
         return (
-            Route("GET", "/healthz", self.health, HEALTH, (FORMAT,)),
-            Route("GET", "/readyz", self.ready, READY, (FORMAT,)),
-            Route("GET", "/status", self.status, STATUS, (FORMAT,)),
-            Route("GET", "/metrics", self.metrics, METRICS),
+            Route("GET", "/healthz", self.health, HEALTH, (FORMAT,), open=True),
+            Route("GET", "/readyz", self.ready, READY, (FORMAT,), open=True),
+            Route("GET", "/status", self.status, STATUS, (FORMAT,), open=True),
+            Route("GET", "/metrics", self.metrics, METRICS, open=True),
         )
 
     async def health(self, _call: Call) -> Reply:

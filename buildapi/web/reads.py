@@ -204,7 +204,7 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
 
 def files_routes() -> Sequence[Route]:
     """List the routes of style sheet and scripts."""
-    return [Route("GET", "/static/{name}", _file, FILES, (VERSION,))]
+    return [Route("GET", "/static/{name}", _file, FILES, (VERSION,), open=True)]
 
 
 async def _file(call: Call) -> Reply:

@@ -47,7 +47,7 @@ class Route:
 
     A ``job``, and any other ``change``, must have a user.  ``patience`` tells how many seconds
     longer than usual a call may take: those its client asked to wait.  ``formats`` are those that
-    ``format`` may ask for.
+    ``format`` may ask for.  One that is ``open`` is for anybody, even where reads are for users.
     """
 
     method: str
@@ -59,6 +59,7 @@ class Route:
     change: bool = False
     patience: Callable[[Call], float] | None = None
     formats: Sequence[str] = FORMATS
+    open: bool = False
 
     @property
     def acts(self) -> bool:

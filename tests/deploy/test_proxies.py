@@ -212,6 +212,31 @@ def test_a_token_passes_without_a_name(proxy: Proxy, backends: tuple[Upstream, U
     assert all(r.all("X-Remote-User") == [] for r in sent(backends))
 
 
+@pytest.mark.parametrize("path", ["/self-serve", "/self-serve/events"])
+@pytest.mark.parametrize(
+    "connection",
+    [
+        ("Authorization",),
+        ("authorization, X-Remote-User",),
+        ("close", "AUTHORIZATION"),
+        ("close, Authorization, Host, X-Request-Id",),
+    ],
+)
+def test_a_client_cannot_have_its_token_left_out_on_the_way(
+    proxy: Proxy, backends: tuple[Upstream, Upstream], path: str, connection: tuple[str, ...]
+) -> None:
+    """Connection: Authorization would have the proxy let it in and the service see nobody."""
+    for backend in backends:
+        backend.go_on.set()
+    named = [("Connection", value) for value in connection]
+    proxy.ask("GET", path, [TOKEN, *named])
+    assert [r.all("Authorization") for r in sent(backends)] == [[TOKEN[1]]]
+    for backend in backends:
+        backend.sent.clear()
+    proxy.ask("GET", path, [login(), *named])
+    assert [r.all("X-Remote-User") for r in sent(backends)] == [[ARLA]]
+
+
 @pytest.mark.parametrize("path", ["/self-serve", "/self-serve/events", "/metrics"])
 def test_nobody_names_himself(proxy: Proxy, backends: tuple[Upstream, Upstream], path: str) -> None:
     backends[0].go_on.set()
@@ -310,7 +335,8 @@ def test_a_job_is_recorded_in_the_name_of_who_logged_in(
         listen = [f"tcp:{port}:interface=127.0.0.1" for port in proxy.backends]
         file = service.folder / "buildapi.toml"
         lines = file.read_text().splitlines()
-        changed = [f"listen = {json.dumps(listen)}" if "listen" in li else li for li in lines]
+        safe = f'listen = {json.dumps(listen)}\nreads = "users"'
+        changed = [safe if "listen" in li else li for li in lines]
         file.write_text("\n".join(changed))
         stack.callback(service.kill)
         service.up()
@@ -328,3 +354,18 @@ def test_a_job_is_recorded_in_the_name_of_who_logged_in(
         assert json.loads(body)["who"] == ARLA
         answer, _ = proxy.ask("POST", path, [TOKEN, spoofed, as_json, kind_of], form)
         assert answer.status in (401, 403)
+        for slip in ([], [("Connection", "Authorization")]):
+            answer, body = proxy.ask("GET", "/self-serve/mozilla-central", [TOKEN, as_json, *slip])
+            assert (answer.status, json.loads(body)["code"]) == (401, "bad_token")
+        assert asked(proxy.backends[0], "/self-serve/mozilla-central") == 403
+        assert asked(proxy.backends[0], "/readyz") == 200
+
+
+def asked(port: int, path: str) -> int:
+    """Ask a process itself, as nobody, and give the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()

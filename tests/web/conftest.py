@@ -93,6 +93,7 @@ class Settings:
     tokens: bool = True
     strict: bool = False
     token_days: int = 90
+    reads_free: bool = True
     unread_bytes: int = 2**26
     unread_bytes_total: int = 2**28
 
@@ -232,6 +233,7 @@ def build(settings: Settings) -> Served:
                 bearers,
                 settings.strict,
                 answer_bytes=settings.unread_bytes,
+                reads_free=settings.reads_free,
             ),
         ),
         reactor=reactor,
