@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,11 @@ class Serving:
         )
         self._made.append((app, served))
         drain = of.config.service.drain_seconds
-        return Listener(of.reactor, served, endpoints, traffic, drain, of.let_go, linger, held)
+        name = web.socket_group
+        group = None if name is None else grp.getgrnam(name).gr_gid
+        return Listener(
+            of.reactor, served, endpoints, traffic, drain, of.let_go, linger, held, group
+        )
 
     def _policy(self) -> Policy:
         web = self._of.config.web

@@ -21,7 +21,10 @@ _REFUSED_TYPES = {"stdio"}
 
 
 def endpoint(value: object, place: Place) -> str:
-    """Take the description of a Twisted server endpoint, without opening it."""
+    """Take the description of a Twisted server endpoint, without opening it.
+
+    A UNIX socket that names no mode is for its owner and group: Twisted would let everybody in.
+    """
     description = text(value, place)
     try:
         _check_endpoint(description)
@@ -29,7 +32,31 @@ def endpoint(value: object, place: Place) -> str:
         reason = printable(" ".join(str(e).split())) or type(e).__name__
         allowed = 'a Twisted server endpoint such as "tcp:8010:interface=127.0.0.1"'
         raise BadValueError(f"{allowed} ({reason})") from e
+    if _socket_mode(description) == "":
+        return f"{description}:mode={SOCKET_MODE}"
     return description
+
+
+SOCKET_MODE = "660"
+
+
+def _socket_mode(description: str) -> str | None:
+    """Give the mode of a UNIX socket as it is written, None for another endpoint."""
+    kind, words, named = _endpoint_words(description)
+    if kind != "unix":
+        return None
+    return named.get("mode", words[1] if len(words) > 1 and "address" not in named else "")
+
+
+def wide_open(description: str) -> str | None:
+    """Say why everybody on this host may connect to a socket; None where that is not so."""
+    mode = _socket_mode(description)
+    if mode and int(mode, 8) & 0o002:
+        return f"mode {mode} lets everybody on this host connect"
+    kind, _, named = _endpoint_words(description)
+    if kind == "systemd" and named.get("domain") == "UNIX":
+        return "its mode is that of SocketMode in its unit, by default for everybody on this host"
+    return None
 
 
 def _check_endpoint(description: str) -> None:

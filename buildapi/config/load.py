@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.config.addresses import wide_open
 from buildapi.config.checks import CHECKS
 from buildapi.config.reader import Reader
 from buildapi.config.secret import one_line, printable, shown
@@ -111,6 +112,12 @@ def _completed(config: Config, reader: Reader) -> Config:
             f"[web] development_user = {shown(user)}: local requests that name no user are made"
             " in that name"
         )
+    for description in config.web.listen if "unix" in config.web.trusted_proxies else ():
+        if why := wide_open(description):
+            reader.warn(
+                f"[web] listen = {shown(description)}: {why}, and who connects may name any user"
+                ' ("unix" is one of trusted_proxies)'
+            )
     directory, dumps = config.directory, config.dumps
     if config.sample.enabled:
         directory = attrs.evolve(

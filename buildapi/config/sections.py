@@ -31,6 +31,7 @@ from buildapi.config.values import (
     file,
     flag,
     folder,
+    group,
     host_name,
     log_file,
     many,
@@ -92,6 +93,7 @@ class Web:
     listen: tuple[str, ...] = field(
         metadata=key(many(endpoint, least=1), ["tcp:8010:interface=127.0.0.1"])
     )
+    socket_group: str | None = field(metadata=key(optional(group), ""))
     prefix: str = field(metadata=key(_PREFIX, ""))
     trusted_proxies: tuple[str, ...] = field(
         metadata=key(many(proxy), ["127.0.0.1", "::1", "unix"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import ipaddress
 import os
 import platform
@@ -209,6 +210,16 @@ def optional(convert: Convert) -> Convert:
 def host_name(value: object, place: Place) -> str:
     """Take a name of this host; empty means the one the system gives."""
     return text(value, place) or platform.node() or "localhost"
+
+
+def group(value: object, place: Place) -> str:
+    """Take the name of a group of this system."""
+    name = text(value, place)
+    try:
+        grp.getgrnam(name)
+    except KeyError as e:
+        raise BadValueError("a group of this system") from e
+    return name
 
 
 def zone(value: object, place: Place) -> zoneinfo.ZoneInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +46,8 @@ class CannotListenError(SystemExit, Exception):
 class Listener(Service):
     """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
 
-    A held listener has its ports open, and lets who comes wait until ``admit``.
+    A held listener has its ports open, and lets who comes wait until ``admit``.  UNIX sockets are
+    given to the group of the number ``socket_group``.
 
     Stopping takes no more connections and waits up to ``drain_seconds`` for those; ``stopping``
     is called first, to end what only waits.  Idle connections are kept for ``linger_seconds``,
@@ -60,6 +62,7 @@ class Listener(Service):
     _stopping: Callable[[], None] = lambda: None
     _linger_seconds: float = 0.0
     _held: bool = False
+    _socket_group: int | None = None
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -79,10 +82,24 @@ class Listener(Service):
                 why = failed[0].getErrorMessage()
                 self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
                 raise CannotListenError(f"cannot listen on {text}: {why}")
+            self._hand_over(self.ports[-1], text)
             self._log.info("listening on {endpoint}", endpoint=text)
         if self._held:
             for port in self.ports:
                 port.stopReading()
+
+    def _hand_over(self, port: Any, text: str) -> None:
+        """Give a UNIX socket of ours to its group; :raises CannotListenError: that fails."""
+        address = port.getHost()
+        ours = isinstance(address, UNIXAddress) and not text.startswith(SHARED)
+        if self._socket_group is None or not ours:
+            return
+        try:
+            os.chown(address.name, -1, self._socket_group)
+        except OSError as e:
+            why = f"it cannot be given to the group of [web] socket_group: {e.strerror}"
+            self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
+            raise CannotListenError(f"cannot listen on {text}: {why}") from e
 
     def admit(self) -> None:
         """Let in who waits at a held port, and whoever comes; a second call does nothing."""

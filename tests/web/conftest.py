@@ -94,6 +94,7 @@ class Settings:
     strict: bool = False
     token_days: int = 90
     reads_free: bool = True
+    socket_group: int | None = None
     unread_bytes: int = 2**26
     unread_bytes_total: int = 2**28
 
@@ -259,6 +260,7 @@ def build(settings: Settings) -> Served:
         let_go,
         settings.linger_seconds,
         settings.held,
+        settings.socket_group,
     )
     return Served(
         listener,
