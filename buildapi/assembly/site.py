@@ -169,7 +169,8 @@ class Site:
     def requests(self) -> JobRequests:
         """What checks the job requests of builds and requests."""
         of, count = self._of, self._of.config.limits.count
-        return JobRequests(self._reads.branch, of.builds, count, self._part("looking"))
+        looking, listed = self._part("looking"), of.directory.is_listed
+        return JobRequests(self._reads.branch, of.builds, count, looking, listed)
 
     @cached_property
     def _taken(self) -> Sequence[JobRoute]:

@@ -343,3 +343,8 @@ class DirectoryService(Service):
             raise Unavailable("The builders are not known yet")
         good: Builders = self._builders.good
         return good
+
+    def is_listed(self, buildername: str) -> bool | None:
+        """Return whether the builders file lists a builder; None where none was ever read."""
+        good: Builders | None = None if self._builders is None else self._builders.good
+        return None if good is None else buildername in good

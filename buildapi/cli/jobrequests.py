@@ -17,6 +17,7 @@ from buildapi.cli.client import Client, address
 from buildapi.cli.connection import branch, connected
 from buildapi.cli.exits import Failure, of_status
 from buildapi.cli.output import Output, listed, odd, shaped, shown
+from buildapi.cli.text import printable
 from buildapi.cli.waiting import finished, waiting
 from buildapi.exits import DONE, FAILED
 
@@ -88,6 +89,7 @@ class Sender:
         """Say what an answer says; wait for its job where that is asked for."""
         if not self.out.as_json:
             self.out.line(shaped(lambda: document["msg"]))
+        _warn(document)
         if self.dry_run:
             return self._tell_plan(document)
         if self.wait is None:
@@ -99,6 +101,7 @@ class Sender:
             e.show()
             return e.exit_code
         job = document["job"]
+        _warn(job, said=shaped(shapes.warnings, document))
         if shaped(shapes.did_nothing, job):
             click.echo("there was nothing to do", err=True)
         if not self.out.as_json:
@@ -109,9 +112,17 @@ class Sender:
         return FAILED if shaped(lambda: job["state"]) == "failed" else 0
 
     def _tell_plan(self, document: Mapping[str, Any]) -> int:
+        _warn(shaped(lambda: document["plan"]))
         if not self.out.as_json:
             self.out.rows(("step", "type", "what"), shaped(shapes.plan, document))
         return FAILED if shaped(lambda: document["plan"]["errors"]) else 0
+
+
+def _warn(document: Mapping[str, Any], said: Sequence[str] = ()) -> None:
+    """Print the warnings of an answer, a plan or a job that were not printed before."""
+    for words in shaped(shapes.warnings, document):
+        if words not in said:
+            click.echo(f"Warning: {printable(words)}", err=True)
 
 
 def _job_id(document: Mapping[str, Any]) -> int:
@@ -234,6 +245,7 @@ def _confirm(sender: Sender, ask: Ask, what: str) -> None:
     if not dropped and not stopped:
         click.echo(f"Nothing of {what} is pending or running.", err=True)
         raise SystemExit(DONE)
+    _warn(shaped(lambda: planned["plan"]))
     text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
     click.confirm(text, abort=True, err=True)
 

@@ -72,4 +72,6 @@ def _tell(document: Any, job: Any, trace: bool, out: Output) -> None:
     rows = shaped(shapes.job_items, job)
     if rows:
         out.rows(shapes.JOB_ITEMS, rows)
+    for words in shaped(shapes.warnings, job):
+        out.line(f"Warning: {words}")
     out.line(shaped(shapes.outcome, job))

@@ -119,6 +119,11 @@ def outcome(job: Mapping[str, Any]) -> str:
     return f"job {job['id']} is {job['state']}" + (f": {msg}" if msg else "")
 
 
+def warnings(document: Mapping[str, Any]) -> Sequence[str]:
+    """List the warnings of an answer, a plan or a job; older services know none."""
+    return [str(words) for words in document.get("warnings", ())]
+
+
 def plan(document: Mapping[str, Any]) -> Sequence[Row]:
     """List what a job request would do: writes first, then pokes at masters."""
     wanted = document["plan"]

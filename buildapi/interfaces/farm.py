@@ -218,6 +218,9 @@ class Directory(Protocol):
         :raises Unavailable: none were ever read.
         """
 
+    def is_listed(self, buildername: str) -> bool | None:
+        """Return whether the builders file lists a builder; None where none was ever read."""
+
     def master_urls(self) -> Mapping[str, str | None]:
         """Give the root of the web interface of each master, by the name that claims carry."""
 

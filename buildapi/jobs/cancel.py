@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 import attrs
 import msgspec
 
 from buildapi.jobs.plans import OK, line, nothing, refused
+from buildapi.jobs.warnings import others, shared
 from buildapi.model.actions import CancelBuild, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
@@ -21,6 +22,7 @@ from buildapi.model.steps import (
     Line,
     Plan,
     Poke,
+    Sharer,
     StopBuild,
     WatchDropped,
 )
@@ -41,7 +43,8 @@ def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
     stops = _stops(facts, facts.running)
     if stops and request.claimed_at:
         pokes = _with_clobbers(stops, rules)
-        return Plan(Outcome(False, ""), pokes=pokes, lines=(line(request.id),))
+        outcome = Outcome(False, "", warnings=shared(stops))
+        return Plan(outcome, pokes=pokes, lines=(line(request.id),))
     if request.complete:
         msg = f"Request {request.id} is complete, nothing to do"
         return nothing(msg, "it is complete", brid=request.id)
@@ -65,7 +68,8 @@ def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) 
     if not stops:
         return refused(CANCEL_FAILED, NOT_CLAIMED, brid=request.id)
     pokes = _with_clobbers(stops, rules)
-    return Plan(Outcome(False, ""), pokes=pokes, lines=(Line(request.id, OK, CANCEL_FAILED),))
+    outcome = Outcome(False, "", warnings=shared(stops))
+    return Plan(outcome, pokes=pokes, lines=(Line(request.id, OK, CANCEL_FAILED),))
 
 
 def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: Rules) -> Plan:
@@ -83,7 +87,7 @@ def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: 
     watched = [f.request.id for f in (*parts.pending, *parts.claimed)]
     watch = WatchDropped(watched, action.only != "pending", action.reason)
     return Plan(
-        Outcome(False, "", parts.failed),
+        Outcome(False, "", parts.failed, shared(stops)),
         (_drop(parts.pending),) if parts.pending else (),
         (*_with_clobbers(stops, rules), *((watch,) if watched else ())),
         parts.lines,
@@ -102,13 +106,14 @@ class _Parts:
 
 
 def _parts(meant: Sequence[RequestFacts]) -> _Parts:
+    ids = {f.request.id for f in meant}
     pending = [f for f in meant if _is_pending(f.request)]
     rest = [f for f in meant if not _is_pending(f.request)]
     lost = [f.request.id for f in rest if f.request.claimed_by_name is None]
     return _Parts(
         pending,
         [f for f in rest if not f.running and f.request.claimed_by_name is not None],
-        [s for f in rest for s in _stops(f, f.running)],
+        [s for f in rest for s in _stops(f, f.running, ids)],
         [Item("failed", NOT_CLAIMED, request_id=brid) for brid in lost],
         [line(brid) for brid in sorted(f.request.id for f in meant)],
     )
@@ -141,15 +146,27 @@ def _drop(pending: Sequence[RequestFacts]) -> DropRequests:
     return DropRequests([f.request.id for f in pending], list(buildsets))
 
 
-def _stops(facts: RequestFacts, tries: Sequence[Try]) -> Sequence[StopBuild]:
-    request = facts.request
-    if request.claimed_by_name is None:
-        return ()
-    return tuple(stop(request, t, request.claimed_by_name) for t in tries)
+def _stops(
+    facts: RequestFacts, tries: Sequence[Try], meant: Collection[int] = ()
+) -> Sequence[StopBuild]:
+    """Stop builds of a request, one of those that are ``meant``."""
+    return () if facts.request.claimed_by_name is None else stops_of(facts, tries, meant=meant)
 
 
-def stop(request: BuildRequest, build: Try, master: str, note: str = "") -> StopBuild:
-    """Make the step that stops a try of a request."""
+def stops_of(
+    facts: RequestFacts, tries: Sequence[Try], note: str = "", *, meant: Collection[int] = ()
+) -> Sequence[StopBuild]:
+    """Make the steps that stop tries of a request, with those who lose them unasked."""
+    request, master = facts.request, facts.request.claimed_by_name or ""
+    ours = {request.id, *meant} if facts.sharers else ()
+    return tuple(
+        _stop(request, t, master, note, others(facts.sharers.get(t.id, ()), ours)) for t in tries
+    )
+
+
+def _stop(
+    request: BuildRequest, build: Try, master: str, note: str, sharers: Sequence[Sharer]
+) -> StopBuild:
     return StopBuild(
         build_id=build.id,
         brid=request.id,
@@ -159,6 +176,7 @@ def stop(request: BuildRequest, build: Try, master: str, note: str = "") -> Stop
         revision=request.revision,
         master=master,
         note=note,
+        sharers=sharers,
     )
 
 

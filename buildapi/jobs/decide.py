@@ -6,6 +6,7 @@ from buildapi.jobs.cancel import cancel_build, cancel_request, cancel_revision
 from buildapi.jobs.newbuilds import builder_build, chosen_builds, new_build
 from buildapi.jobs.plans import NOTHING_CREATED, OK, nothing, reason, refused
 from buildapi.jobs.poison import poison
+from buildapi.jobs.warnings import unlisted
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -93,4 +94,5 @@ def _rebuild(
         external_idstring=facts.external_idstring,
         properties=facts.properties,
     )
-    return Plan(Outcome(False, OK), (step,) * action.count)
+    warnings = unlisted(facts.request.buildername, facts.listed)
+    return Plan(Outcome(False, OK, warnings=warnings), (step,) * action.count)

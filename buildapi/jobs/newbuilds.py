@@ -23,7 +23,7 @@ def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
     if facts is None:
         return refused(f"Branch {action.branch} not found")
     if facts.change_master is None:
-        return refused(CHANGE_FAILED, "no enabled master that takes changes is known")
+        return refused(CHANGE_FAILED, "no master that takes changes is known")
     if not facts.path.isascii():
         return refused(CHANGE_FAILED, POISON)
     step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))

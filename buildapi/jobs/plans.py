@@ -25,11 +25,11 @@ def conclude(plan: Plan, made: Sequence[Item], did: Did) -> Outcome:
     count = [item for poke, items in did if not isinstance(poke, Clobber) for item in items]
     everything = (*plan.outcome.items, *made, *(item for _, items in did for item in items))
     if not plan.lines:
-        return Outcome(plan.outcome.errors, plan.outcome.msg, everything)
+        return Outcome(plan.outcome.errors, plan.outcome.msg, everything, plan.outcome.warnings)
     counted = (*plan.outcome.items, *count)
     failed, open_ = _with_state(counted, "failed"), _with_state(counted, "unconfirmed")
     words = [_words(line, failed, open_) for line in plan.lines]
-    return Outcome(bool(failed | open_), "\n".join(words), everything)
+    return Outcome(bool(failed | open_), "\n".join(words), everything, plan.outcome.warnings)
 
 
 def _with_state(items: Iterable[Item], state: str) -> set[int | None]:

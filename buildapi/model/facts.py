@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from buildapi.model.records import BuildRequest, Try, is_left_over
+from buildapi.model.steps import Sharer
 
 
 @attrs.frozen
 class RequestFacts:
     """A request, the buildset it belongs to, and every try at it, oldest first.
 
-    ``properties`` are pairs of name and stored text.
+    ``properties`` are pairs of name and stored text.  ``listed`` is whether the builders file has
+    its builder, None where there is no such file or it was never read.  ``sharers`` are all
+    requests of each running build that serves several, this one too, by the id of the build.
     """
 
     request: BuildRequest
@@ -21,6 +24,8 @@ class RequestFacts:
     external_idstring: str | None
     properties: Sequence[tuple[str, str]]
     tries: Sequence[Try]
+    listed: bool | None = None
+    sharers: Mapping[int, Sequence[Sharer]] = attrs.field(factory=dict)
 
     def try_of(self, build_id: int) -> Try | None:
         """Find a try by its build id."""

@@ -23,8 +23,12 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Answer a job request: the texts older clients read, and an item per thing touched."""
+    """Answer a job request: the texts older clients read, and an item per thing touched.
+
+    ``warnings`` are what was known beforehand and may surprise whoever asked.
+    """
 
     errors: bool
     msg: str
     items: Sequence[Item] = ()
+    warnings: Sequence[str] = ()

@@ -69,10 +69,20 @@ class DropRequests(msgspec.Struct, frozen=True, tag=True):
     buildsetids: Sequence[int]
 
 
+class Sharer(msgspec.Struct, frozen=True):
+    """Another request that a build is for, and its push; ``author`` is None where not known."""
+
+    request_id: int
+    branch: str | None
+    revision: str | None
+    author: str | None = None
+
+
 class StopBuild(msgspec.Struct, frozen=True, tag=True):
     """Stop one build on the master that runs it, after making sure that it is that build.
 
-    ``note`` is shown with the stopped build.
+    ``note`` is shown with the stopped build.  ``sharers`` lose it as well: requests that the
+    master made the same build of, and that nobody asked to stop.
     """
 
     build_id: int
@@ -83,6 +93,7 @@ class StopBuild(msgspec.Struct, frozen=True, tag=True):
     revision: str | None
     master: str
     note: str = ""
+    sharers: Sequence[Sharer] = ()
 
 
 class Clobber(msgspec.Struct, frozen=True, tag=True):

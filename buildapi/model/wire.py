@@ -150,6 +150,8 @@ def finished(
     }
     if outcome.items:
         message["items"] = [item_data(i) for i in outcome.items]
+    if outcome.warnings:
+        message["warnings"] = list(outcome.warnings)
     return message | ({"agent": agent} if agent else {}) | _traced(trace) | _identified(identity)
 
 

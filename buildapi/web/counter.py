@@ -53,15 +53,17 @@ class Receipt:
     route: JobRoute
     job_id: int
     words: str
+    warnings: Sequence[str] = ()
 
     def reply(self, job: dict[str, Any] | None = None) -> Reply:
         """Tell so, with what became of it if that was waited for."""
         msg = f"{self.words} is queued as job {self.job_id}"
         told = {"status": "OK", "request_id": self.job_id, "msg": msg}
-        document = Document.of(told | ({"job": job} if job else {}))
+        warned = {"warnings": list(self.warnings)} if self.warnings else {}
+        document = Document.of(told | warned | ({"job": job} if job else {}))
         shown = Reply.data("Accepted", document)
         if self.route.followed:
-            page = Page("accepted.html", "Accepted", {"msg": msg, "job_id": self.job_id})
+            page = Page("accepted.html", "Accepted", {"msg": msg, "job_id": self.job_id, **warned})
             where = f"/self-serve/jobs/{self.job_id}"
             shown = Reply(document, page, location=where)
         return attrs.evolve(shown, status=202, fresh=True)
@@ -204,7 +206,8 @@ class Counter:
                 label=ticket.token.label,
                 who=ticket.who,
             )
-        return Receipt(ticket.route, message.request_id, ticket.order.words)
+        order = ticket.order
+        return Receipt(ticket.route, message.request_id, order.words, order.warnings)
 
     async def _first(self, route: JobRoute, key: JobKey) -> Receipt | None:
         known = await self._keys.known(key.name, key.content)
@@ -265,6 +268,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "errors": outcome.errors,
         "msg": outcome.msg,
         "items": [item_data(item) for item in outcome.items],
+        "warnings": list(outcome.warnings),
         "writes": msgspec.to_builtins(list(plan.writes)),
         "pokes": msgspec.to_builtins(list(plan.pokes)),
     }

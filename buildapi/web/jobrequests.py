@@ -8,6 +8,7 @@ import attrs
 
 from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds
+from buildapi.jobs.warnings import unlisted
 from buildapi.model.actions import (
     CancelBuild,
     CancelRequest,
@@ -16,7 +17,7 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.branches import Branch
-from buildapi.model.records import BuildRequest, Stage
+from buildapi.model.records import BuildDetails, BuildRequest, Stage
 from buildapi.model.values import INT32_MAX, INT32_MIN
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
@@ -32,13 +33,15 @@ PRIORITY = Param("priority", "a whole number of 32 bits, higher runs earlier; de
 class JobRequests:
     """Check job requests; ``count_max`` bounds the rebuilds of one.
 
-    ``looking`` bounds how long it may take to find out whether a thing is there.
+    ``looking`` bounds how long it may take to find out whether a thing is there; ``is_listed``
+    returns whether the builders file lists a builder, None where that is not known.
     """
 
     _branch: Callable[[str], Branch]
     _builds: Builds
     _count_max: int
     _looking: Deadline
+    _is_listed: Callable[[str], bool | None] = lambda _: None
 
     def routes(self) -> Sequence[JobRoute]:
         """List the routes."""
@@ -69,18 +72,19 @@ class JobRequests:
         branch = self._whose(call)
         build_id = form_integer(call.form, "build_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
-        await self._build(branch, str(build_id))
+        found = await self._build(branch, str(build_id))
         action = RebuildBuild(build_id, priority, count)
-        return Order(action, f"Rebuild of build {build_id}")
+        warnings = self._warnings(found.build.requests[0])
+        return Order(action, f"Rebuild of build {build_id}", warnings)
 
     async def rebuild_request(self, call: Call) -> Order:
         """Rebuild a request."""
         branch = self._whose(call)
         request_id = form_integer(call.form, "request_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
-        await self._request(branch, str(request_id))
+        found = await self._request(branch, str(request_id))
         action = RebuildRequest(request_id, priority, count)
-        return Order(action, f"Rebuild of request {request_id}")
+        return Order(action, f"Rebuild of request {request_id}", self._warnings(found))
 
     async def cancel_build(self, call: Call) -> Order:
         """Cancel a build."""
@@ -112,10 +116,16 @@ class JobRequests:
     def _count(self, form: Form) -> int:
         return within("count", form_integer(form, "count", 1), 1, self._count_max)
 
-    async def _build(self, branch: Branch, text: str) -> None:
+    def _warnings(self, request: BuildRequest) -> Sequence[str]:
+        return unlisted(request.buildername, self._is_listed(request.buildername))
+
+    async def _build(self, branch: Branch, text: str) -> BuildDetails:
         build_id = id_of_path(text)
-        if build_id is None or not await self._looking.bound(self._builds.build(branch, build_id)):
+        read = None if build_id is None else self._builds.build(branch, build_id)
+        found = await self._looking.bound(read) if read else None
+        if found is None:
             raise NotFound(f"Build {text} not found on branch {branch.name}")
+        return found
 
     async def _request(self, branch: Branch, text: str) -> BuildRequest:
         request_id = id_of_path(text)

@@ -15,10 +15,14 @@ WAIT_MAX = 60
 
 @attrs.frozen
 class Order:
-    """A checked job request; ``words`` say what it is, as in "Rebuild of build 11"."""
+    """A checked job request; ``words`` say what it is, as in "Rebuild of build 11".
+
+    ``warnings`` are what is known already and may surprise whoever asks.
+    """
 
     action: Action
     words: str
+    warnings: Sequence[str] = ()
 
 
 Check = Callable[[Call], Awaitable[Order]]

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from buildapi.jobs.warnings import loses
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobState
+from buildapi.model.steps import Sharer
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.masters import MasterPages, masters
@@ -140,6 +142,7 @@ class Pages:
                 "branch": branch,
                 "events": _events(branch, call),
                 "on_master": self._on_master(one),
+                "shared": loses(_sharers(requests)) if len(requests) > 1 else "",
             }
 
         return Page("thing.html", title, context)
@@ -223,3 +226,8 @@ def link_of(asked: Asked, keep: Sequence[tuple[str, str]], **changes: Any) -> st
     """Spell a link of a list to itself, changed."""
     kept = urlencode(list(keep))
     return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)
+
+
+def _sharers(requests: Sequence[Mapping[str, Any]]) -> Sequence[Sharer]:
+    """List the requests that share the build of the first one."""
+    return [Sharer(r["request_id"], r["branch"], r["revision"]) for r in requests[1:]]

@@ -83,7 +83,7 @@ def warnings(plan: Plan) -> Sequence[str]:
         ASKED: any(isinstance(s, Requeue | NewBuildset | SendChange) for s in steps),
         MOVED: any(isinstance(s, SetPriority) for s in steps),
     }
-    return [words for words, holds in told.items() if holds]
+    return [*plan.outcome.warnings, *(words for words, holds in told.items() if holds)]
 
 
 def rows_of(step: Write | Poke) -> Sequence[Row]:

@@ -67,10 +67,17 @@ class Selection:
         dry_run = switch(call.query, call.form, "dry_run")
         sure = dry_run or switch({}, call.form, "confirm")
         if act == "cancel" and call.html and not sure:
-            return _question(items)
+            return _question(items, await self._warnings(call, items))
         entries = [make(item, call.form) for item in items]
         answers = await self._batch.run(call, entries, dry_run=dry_run)
         return _told(items, answers)
+
+    async def _warnings(self, call: Call, items: Sequence[Item]) -> Sequence[str]:
+        """List what is to be known before all of them are cancelled, each warning once."""
+        entries = [_cancel(item, call.form) for item in items]
+        answers = await self._batch.run(call, entries, dry_run=True)
+        plans = [answer.body.get("plan", {}) for answer in answers]
+        return list(dict.fromkeys(words for plan in plans for words in plan.get("warnings", ())))
 
 
 def selected(form: Form) -> Sequence[Item]:
@@ -104,10 +111,12 @@ def _prioritize(item: Item, form: Form) -> Mapping[str, Any]:
 ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
 
 
-def _question(items: Sequence[Item]) -> Reply:
+def _question(items: Sequence[Item], warnings: Sequence[str]) -> Reply:
     document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
     title = f"Cancel {len(items)} of them?" if len(items) > 1 else "Cancel it?"
-    return Reply(document, Page("confirm.html", title, {"items": items}), fresh=True)
+    return Reply(
+        document, Page("confirm.html", title, {"items": items, "warnings": warnings}), fresh=True
+    )
 
 
 def _told(items: Sequence[Item], answers: Sequence[Answered]) -> Reply:

@@ -100,7 +100,7 @@ def user_json(found: UserBuilds) -> dict[str, Any]:
 
 
 def job_json(job: JobRecord) -> dict[str, Any]:
-    """Shape a job request; ``id``, ``state``, ``items`` and ``progress`` are additions.
+    """Shape a job request; ``id``, ``state``, and what follows ``complete_data`` are additions.
 
     The items of a running job are those done so far.
     """
@@ -118,5 +118,11 @@ def job_json(job: JobRecord) -> dict[str, Any]:
         "what": dict(job.what),
         "complete_data": report,
         "items": list(items),
+        "warnings": _texts((report or {}).get("warnings")),
         "progress": None if total is None else {"done": len(items), "total": total},
     }
+
+
+def _texts(value: object) -> list[str]:
+    """Take the texts of a list that somebody else wrote."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

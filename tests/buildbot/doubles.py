@@ -208,6 +208,9 @@ class Papers:
     def builders(self) -> Builders | None:
         return self.builder_list
 
+    def is_listed(self, buildername: str) -> bool | None:
+        return None if self.builder_list is None else buildername in self.builder_list
+
     def masters(self) -> Mapping[str, Master]:
         return {m.db_name: m for m in self.master_list}
 

@@ -449,3 +449,11 @@ def test_a_master_that_the_file_disables_is_known_and_not_asked_how_it_is(desk: 
     assert desk.service.masters()["off:/b"].url == "http://a.example.org:8010/"
     assert "off:/b" in desk.service.master_urls()
     desk.service.stopService()
+
+
+def test_whether_a_builder_is_listed_is_not_known_before_the_file_was_read(desk: Desk) -> None:
+    assert desk.service.is_listed("Linux try build") is None
+    desk.service.startService()
+    assert desk.service.is_listed("Linux try build") is True
+    assert desk.service.is_listed("Linux") is False
+    desk.service.stopService()

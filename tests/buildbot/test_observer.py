@@ -27,6 +27,7 @@ from buildapi.model.actions import (
 )
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.facts import BranchFacts, RequestFacts, RevisionFacts
+from buildapi.model.steps import Sharer
 from tests.buildbot.acting import ZONE, make_observer
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.doubles import Counted, Papers
@@ -219,7 +220,7 @@ class TestRevisions:
         assert isinstance(facts, RevisionFacts)
         assert [f.request.id for f in facts.requests] == requests
         assert [bool(f.running) for f in facts.requests] == [True, False, False, False] * 500
-        assert len(counted.texts) == 2 + 4
+        assert len(counted.texts) == 2 + 4 + 2, "with those who share builds, and their authors"
 
     @pytest.mark.parametrize("running", [True, False])
     @twisted_test()
@@ -378,3 +379,66 @@ async def test_without_a_master_that_schedules_none_takes_changes() -> None:
 async def test_a_master_that_is_disabled_takes_no_changes(wanted: str, found: str | None) -> None:
     papers = Papers(DEFINITIONS, None, (attrs.evolve(FIRST, enabled=False), SECOND))
     assert (await branch_facts(papers=papers, change_master=wanted)).change_master == found
+
+
+class TestWhatAnActionTouches:
+    """Who shares the build of a request, and whether anybody has its builder."""
+
+    @twisted_test()
+    async def test_those_who_share_a_running_build_are_known_with_their_pushes(
+        self, scheduler: Scheduler, seed: Seed
+    ) -> None:
+        theirs = seed.stamp(revision="fedcba987654")
+        seed.change("joe@example.org", [theirs])
+        mine, other = seed.request(), seed.request(buildset=seed.buildset(theirs))
+        third = seed.request(branch="cedar", revision=None)
+        build = seed.run(mine, other, third)
+        seed.run(seed.request(), seed.request())
+        expected = [
+            Sharer(mine, "try", REVISION),
+            Sharer(other, "try", "fedcba987654", "joe@example.org"),
+            Sharer(third, "cedar", None),
+        ]
+        for action in (CancelBuild(build), CancelRequest(mine)):
+            facts = await make_observer(scheduler).read(action)
+            assert isinstance(facts, RequestFacts)
+            assert facts.sharers == {build: expected}
+        found = await make_observer(scheduler).read(CancelRevision("try", REVISION))
+        assert isinstance(found, RevisionFacts)
+        assert found.requests[0].sharers == {build: expected}
+
+    @twisted_test()
+    async def test_builds_of_the_same_number_are_not_taken_for_one(
+        self, scheduler: Scheduler, seed: Seed
+    ) -> None:
+        """Of another builder, master or claim, or ended, or with a request that is complete."""
+        mine, complete = seed.request(), seed.request()
+        seed.run(mine, complete)
+        seed.complete(complete)
+        number = seed.count
+        for builder, master, at in [
+            ("mac", MASTER_A, T0 + 10),
+            ("linux", "b:/b", T0 + 10),
+            ("linux", MASTER_A, T0 + 900),
+        ]:
+            other = seed.request(builder=builder)
+            seed.claim(other, master=master, at=at)
+            seed.start(other, number=number)
+        facts = await make_observer(scheduler).read(CancelRequest(mine))
+        assert isinstance(facts, RequestFacts)
+        assert len(facts.running) == 1
+        assert facts.sharers == {}
+
+    @pytest.mark.parametrize(
+        ("builders", "listed"),
+        [(None, None), (Builders({}), False), (Builders({"linux": Builder("linux")}), True)],
+    )
+    @twisted_test()
+    async def test_whether_the_builders_file_lists_the_builder_of_a_request_is_known(
+        self, scheduler: Scheduler, seed: Seed, builders: Builders | None, listed: bool | None
+    ) -> None:
+        request = seed.request()
+        observer = make_observer(scheduler, Papers(DEFINITIONS, builders))
+        facts = await observer.read(RebuildRequest(request))
+        assert isinstance(facts, RequestFacts)
+        assert facts.listed is listed

@@ -6,13 +6,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_twisted
 from twisted.internet import defer
 
 from buildapi.buildbot.v08.stopping import Login, Stopper
 from buildapi.model.outcome import Item
-from buildapi.model.steps import StopBuild
+from buildapi.model.steps import Sharer, StopBuild
 from tests.buildbot.acting import make_masters, make_stopper
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.doubles import (
@@ -387,3 +388,14 @@ async def test_masters_are_asked_a_bounded_number_of_things_at_a_time(
     assert {i.state for i in items} == {"done"}
     assert max(farm.masters[name].crowd.most for name in names) == 2
     assert farm.crowd.most == 5
+
+
+@twisted_test()
+async def test_what_was_done_says_who_else_lost_the_build(case: Case) -> None:
+    case.obedient()
+    sharers = [Sharer(8, "try", "fedcba987654", "joe@example.org")]
+    step = msgspec.structs.replace(case.step(), sharers=sharers)
+    item = await case.stopper().stop(step, "zoe@example.org")
+    assert item.detail == (
+        "stopped; stopping it also ends request 8 (try fedcba987654 by joe@example.org)"
+    )

@@ -394,3 +394,34 @@ def test_a_wait_that_swallows_a_name_says_what_to_write() -> None:
     done = buildapi("is-done", "--wait", "try", "abc")
     assert done.code == 2
     assert "'try' is no number of seconds: put --wait last, or write --wait=SECONDS" in done.err
+
+
+def test_warnings_of_a_plan_an_answer_and_a_job_are_printed_once() -> None:
+    shared = "build 12 is shared: stopping it also ends request 8 (try by \x1b[2Jjoe)"
+    plan = {
+        "errors": False,
+        "msg": "",
+        "items": [],
+        "writes": [],
+        "pokes": [],
+        "warnings": [shared],
+    }
+    rest = {"completed_at": 1, "complete_data": {"body": {"errors": False, "msg": "Ok"}}}
+    job = {"id": 7, "state": "done", "action": "cancel_build", "who": "a", "when": 1, "what": {}}
+    job |= {**rest, "items": [], "warnings": [shared], "progress": None}
+
+    def answer(asked: Asked) -> Reply:
+        if "dry_run" in (asked.body or {}):
+            return Reply(200, {"status": "OK", "msg": "would", "plan": plan})
+        if asked.path.endswith("/jobs/7"):
+            return Reply(200, job)
+        return Reply(202, {"status": "OK", "request_id": 7, "msg": "queued", "warnings": [shared]})
+
+    with fake(answer) as server:
+        url = ["--url", server.url]
+        planned = buildapi("cancel", "try", "--build", "12", "--dry-run", *url)
+        waited = buildapi("cancel", "try", "--build", "12", "--wait", "5", *url)
+        shown = buildapi("job", "7", *url)
+    for text in (planned.err, waited.err, shown.out.decode()):
+        assert text.count("Warning: build 12 is shared") == 1
+        assert "\x1b" not in text

@@ -18,11 +18,11 @@ from tests.golden.replay import Seen
 from tests.golden.scheduler import PB_PORT
 
 ADDITIVE = {
-    "job": ("id", "state", "items", "progress"),
+    "job": ("id", "state", "items", "warnings", "progress"),
     "error": ("code",),
-    "accepted": ("msg",),
+    "accepted": ("msg", "warnings"),
     "message": ("trace",),
-    "report": ("items", "agent", "trace"),
+    "report": ("items", "warnings", "agent", "trace"),
 }
 """Keys that we add: by what they are added to.  Nothing else may be there that was not."""
 

@@ -345,3 +345,10 @@ def test_an_odd_id_counts_as_none(odd: Any) -> None:
 @given(st.text(max_size=70))
 def test_what_fits_is_what_tracing_lets_through(text: str) -> None:
     assert trace_of({"trace": text}) == tracing.acceptable(text)
+
+
+def test_warnings_are_in_a_report_where_there_are_any() -> None:
+    assert finished(3, Outcome(False, "Ok", warnings=("it may wait",)))["warnings"] == [
+        "it may wait"
+    ]
+    assert "warnings" not in finished(3, Outcome(False, "Ok"))

@@ -200,7 +200,7 @@ def build(settings: Settings) -> Served:
         jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
     )
     counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short, quota)
-    requests = JobRequests(reads.branch, builds, settings.count_max, short)
+    requests = JobRequests(reads.branch, builds, settings.count_max, short, directory.is_listed)
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)

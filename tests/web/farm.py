@@ -53,6 +53,7 @@ from buildapi.model.records import (
     Try,
     UserBuilds,
 )
+from buildapi.model.steps import Sharer
 
 NOW = 1_700_000_000
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -124,6 +125,9 @@ class MemoryDirectory:
     def builders(self) -> Builders | None:
         self._read()
         return None if self.listed is None else Builders({n: Builder(n) for n in self.listed})
+
+    def is_listed(self, buildername: str) -> bool | None:
+        return None if self.listed is None else buildername in self.listed
 
     def master_urls(self) -> Mapping[str, str | None]:
         return {"m1": "http://m1.example.org:8101/", "m2": None}
@@ -257,9 +261,11 @@ class MemoryFarm:
 
 @attrs.define
 class MemoryObserver:
-    """The role Observer, over the same farm."""
+    """The role Observer, over the same farm; ``sharers`` share the running build."""
 
     builds: MemoryBuilds
+    listed: bool | None = None
+    sharers: Sequence[Sharer] = ()
     failing: Failing = attrs.field(factory=Failing)
 
     async def read(self, action: Action) -> Known:
@@ -267,7 +273,7 @@ class MemoryObserver:
         match action:
             case CancelBuild(bid) | RebuildBuild(bid):
                 found = self.builds.builds.get(bid)
-                return None if found is None else facts(found.build.requests[0], found.build)
+                return None if found is None else self._facts(found.build)
             case Reprioritize(brid) | CancelRequest(brid) | RebuildRequest(brid):
                 known = self.builds.requests.get(brid)
                 return None if known is None else facts(known.request)
@@ -276,6 +282,10 @@ class MemoryObserver:
             case _:
                 builders = ["Linux try build", "Linux try pgo-build", "Linux try nightly"]
                 return BranchFacts("try", None, builders, "20231114221320", "0" * 32, "master-a")
+
+    def _facts(self, build: Build) -> RequestFacts:
+        known = facts(build.requests[0], build)
+        return attrs.evolve(known, listed=self.listed, sharers={build.id: self.sharers})
 
 
 def facts(request: BuildRequest, build: Build | None = None) -> RequestFacts:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
+from buildapi.model.outcome import Outcome
+from buildapi.model.records import BuildDetails
+from buildapi.model.steps import Sharer
+from buildapi.model.wire import finished
 from tests.reactor import twisted_test
 from tests.web.client import JSON, Answer
 from tests.web.conftest import ZOE, Serve, Served
-from tests.web.farm import MemoryBuilds, database_down
+from tests.web.farm import NOW, MemoryBuilds, database_down
 from tests.web.forms import Forms
 from tests.web.jobcases import ALL, BUILD, BUILDER, REQUEST, REV, Case, each
 
@@ -156,3 +161,76 @@ async def test_without_facts_there_is_no_plan(serve: Serve, name: str) -> None:
     answer = await served.ask(method, f"{path}?dry_run=1", JSON | ZOE, fields)
     assert (answer.status, answer.json["code"]) == (503, "unavailable")
     check_nothing_done(served)
+
+
+SHARER = Sharer(77, "try", "fedcba9876543210", "joe@example.org")
+SHARED = "stopping it also ends request 77 (try fedcba987654 by joe@example.org)"
+
+
+@twisted_test()
+async def test_a_dry_run_says_whose_other_pushes_lose_a_shared_build(served: Served) -> None:
+    served.observer.sharers = [SHARER]
+    answer = await served.ask("DELETE", "/self-serve/try/build/12?dry_run=1", JSON | ZOE)
+    assert answer.json["plan"]["warnings"] == [f"build 12 is shared: {SHARED}"]
+    (stop,) = answer.json["plan"]["pokes"]
+    assert stop["sharers"] == [
+        {
+            "request_id": 77,
+            "branch": "try",
+            "revision": "fedcba9876543210",
+            "author": "joe@example.org",
+        }
+    ]
+    page = await served.ask("DELETE", "/self-serve/try/build/12?dry_run=1", ZOE)
+    assert SHARED in page.text
+
+
+@twisted_test()
+async def test_the_question_about_a_selection_says_whose_other_pushes_lose_a_shared_build(
+    served: Served,
+) -> None:
+    served.observer.sharers = [SHARER]
+    fields = b"act=cancel&item=try/build/12&item=try/request/21"
+    form = ZOE | {"Content-Type": "application/x-www-form-urlencoded"}
+    asked = await served.ask("POST", "/self-serve/selection", form, fields)
+    assert SHARED in asked.text
+    assert not served.jobs.jobs
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [("build", {"build_id": "11"}), ("request", {"request_id": "21"})],
+)
+@twisted_test()
+async def test_a_rebuild_for_a_builder_that_no_master_lists_is_accepted_with_a_warning(
+    served: Served, path: str, fields: dict[str, str]
+) -> None:
+    served.directory.listed = ["another"]
+    answer = await served.ask("POST", f"/self-serve/try/{path}", JSON | ZOE, fields)
+    (warning,) = answer.json["warnings"]
+    assert warning.endswith(": no master lists this builder; it may wait for ever")
+    assert answer.status == 202
+    served.directory.listed = None
+    answer = await served.ask("POST", f"/self-serve/try/{path}", JSON | ZOE, fields)
+    assert "warnings" not in answer.json
+
+
+@twisted_test()
+async def test_a_job_tells_its_warnings_on_its_page_and_in_json(served: Served) -> None:
+    await served.ask("DELETE", "/self-serve/try/build/12", JSON | ZOE)
+    report = finished(1, Outcome(False, "Ok", warnings=[SHARED]))
+    await served.jobs.finish(1, report, NOW)
+    assert (await served.ask("GET", "/self-serve/jobs/1", JSON)).json["warnings"] == [SHARED]
+    assert SHARED in (await served.ask("GET", "/self-serve/jobs/1", ZOE)).text
+
+
+@twisted_test()
+async def test_the_page_of_a_running_build_says_who_shares_it(served: Served) -> None:
+    details = served.builds.builds[12]
+    other = attrs.evolve(details.build.requests[0], id=77, revision="fedcba9876543210")
+    both = attrs.evolve(details.build, requests=[*details.build.requests, other])
+    served.builds.builds[12] = BuildDetails(both, [{}, {}])
+    page = (await served.ask("GET", "/self-serve/try/build/12", ZOE)).text
+    assert (
+        "This build is for 2 requests: stopping it also ends request 77 (try fedcba987654)" in page
+    )

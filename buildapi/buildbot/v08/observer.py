@@ -13,6 +13,7 @@ import attrs
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.reads import bounded
+from buildapi.buildbot.v08.sharing import with_sharers
 from buildapi.db.sql import Database, Read, chunks, like_prefix
 from buildapi.model.actions import (
     Action,
@@ -42,6 +43,8 @@ class Documents(Protocol):
     def branches(self) -> Branches: ...
 
     def builders(self) -> Builders | None: ...
+
+    def is_listed(self, buildername: str) -> bool | None: ...
 
     def masters(self) -> Mapping[str, Master]: ...
 
@@ -77,7 +80,13 @@ class Observer:
 
     async def request(self, brid: int) -> RequestFacts | None:
         """Read what there is to know of a request."""
-        return await self._db.snapshot(lambda read: _request(read, brid))
+        return self._listed(await self._db.snapshot(lambda read: _request(read, brid)))
+
+    def _listed(self, facts: RequestFacts | None) -> RequestFacts | None:
+        """Add whether the builders file lists the builder."""
+        if facts is None:
+            return None
+        return attrs.evolve(facts, listed=self._documents.is_listed(facts.request.buildername))
 
     async def requests(self, brids: Sequence[int]) -> Sequence[RequestFacts]:
         """Read many requests with their tries, without their properties."""
@@ -96,7 +105,7 @@ class Observer:
             brid = queries.BRID_OF_BUILD.first_of(read, bid=build_id)
             return None if brid is None else _request(read, brid)
 
-        return await self._db.snapshot(reading)
+        return self._listed(await self._db.snapshot(reading))
 
     async def _revision(self, branch: Branch, prefix: str) -> RevisionFacts:
         where, params = queries.of_branch(branch)
@@ -141,13 +150,14 @@ def _request(read: Read, brid: int) -> RequestFacts | None:
         return None
     origin = queries.ORIGIN.first_of(read, buildsetid=request.buildsetid)
     sourcestampid, external = origin or (0, None)
-    return RequestFacts(
+    facts = RequestFacts(
         request=request,
         sourcestampid=sourcestampid,
         external_idstring=external,
         properties=queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid),
         tries=queries.TRIES.all_of(read, brid=brid),
     )
+    return with_sharers(read, [facts])[0]
 
 
 def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[RequestFacts]:
@@ -156,4 +166,4 @@ def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[Reques
         query, params = queries.tries_of(some)
         for one in query.all_of(read, **params):
             tries[one.brid].append(one)
-    return [RequestFacts(r, 0, None, (), tries[r.id]) for r in requests]
+    return with_sharers(read, [RequestFacts(r, 0, None, (), tries[r.id]) for r in requests])

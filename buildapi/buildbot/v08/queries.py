@@ -40,6 +40,15 @@ class TryRow:
     request: BuildRequest
 
 
+def shared_key(row: TryRow) -> object:
+    """Return what the rows have in common that coalesced requests have of one build."""
+    r = row.request
+    if r.claimed_by_name is None:
+        return row.build.id
+    who = (r.claimed_by_name, r.claimed_by_incarnation, r.claimed_at)
+    return (*who, r.buildername, row.build.number)
+
+
 def seconds(value: Any) -> int:
     """Cut a stored time to whole seconds."""
     return int(value)
@@ -180,6 +189,30 @@ def tries_of(brids: Sequence[int]) -> tuple[Query[Try], dict[str, Any]]:
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY} FROM builds b WHERE b.brid IN ({ids}) ORDER BY b.id"  # noqa: S608  # constants and parameter names
     return Query(text, try_row), params
+
+
+def open_builds_of(
+    masters: Sequence[str], numbers: Sequence[int]
+) -> tuple[Query[TryRow], dict[str, Any]]:
+    """Builds of these numbers, of any builder, whose requests these masters have in hand."""
+    names, params = any_of("master", masters)
+    found, more = any_of("number", numbers)
+    return Query(
+        f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.complete = 0"  # noqa: S608  # constants and parameter names
+        f" AND br.claimed_by_name IN ({names}) AND b.number IN ({found}) ORDER BY br.id",
+        build_row,
+    ), {**params, **more}
+
+
+def authors_of(buildsetids: Sequence[int]) -> tuple[Query[tuple[int, str]], dict[str, Any]]:
+    """Pairs of a buildset and the author of a change in it, the last change last."""
+    ids, params = any_of("id", buildsetids)
+    return Query(
+        "SELECT bs.id, c.author FROM buildsets bs"  # noqa: S608  # parameter names
+        " JOIN sourcestamp_changes sc ON sc.sourcestampid = bs.sourcestampid"
+        f" JOIN changes c ON c.changeid = sc.changeid WHERE bs.id IN ({ids}) ORDER BY c.changeid",
+        lambda buildsetid, author: (buildsetid, author),
+    ), params
 
 
 def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, Any]]:

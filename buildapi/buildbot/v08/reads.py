@@ -48,17 +48,9 @@ def merge(rows: Iterable[TryRow]) -> list[Build]:
     groups: dict[object, list[TryRow]] = {}
     tries: dict[int, list[Try]] = {}
     for row in rows:
-        groups.setdefault(_shared(row), []).append(row)
+        groups.setdefault(queries.shared_key(row), []).append(row)
         tries.setdefault(row.request.id, []).append(row.build)
     return [_build(group, tries[group[0].request.id]) for group in groups.values()]
-
-
-def _shared(row: TryRow) -> object:
-    r = row.request
-    if r.claimed_by_name is None:
-        return row.build.id
-    who = (r.claimed_by_name, r.claimed_by_incarnation, r.claimed_at)
-    return (*who, r.buildername, row.build.number)
 
 
 def _build(group: Sequence[TryRow], tries: Sequence[Try]) -> Build:

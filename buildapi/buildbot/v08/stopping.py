@@ -15,6 +15,7 @@ from buildapi.buildbot.fetch import Answer
 from buildapi.buildbot.v08.identity import Identity, build_path, identify
 from buildapi.buildbot.v08.looks import Looks
 from buildapi.buildbot.v08.masters import MasterError, Masters
+from buildapi.jobs.warnings import loses
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
 
@@ -69,7 +70,8 @@ class Stopper:
     async def _seen(self, step: StopBuild, master: str, doubt: str) -> Item:
         """Wait for the effect; without it there is doubt."""
         if await self._ended(step):
-            return self._item(step, "done", "stopped", master)
+            lost = f"; {loses(step.sharers)}" if step.sharers else ""
+            return self._item(step, "done", f"stopped{lost}", master)
         detail = f"still running {self._verify_seconds:g} s later: {doubt}"
         return self._item(step, "unconfirmed", detail, master)
 

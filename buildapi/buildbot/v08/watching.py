@@ -9,7 +9,7 @@ import attrs
 from twisted.internet import defer, task
 
 from buildapi.buildbot.v08.stopping import LOOK_SECONDS, Stopper
-from buildapi.jobs.cancel import stop
+from buildapi.jobs.cancel import stops_of
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
 from buildapi.model.steps import WatchDropped
@@ -50,11 +50,8 @@ class Watcher:
         return [*items, *await self._stop(started, step.note, who)]
 
     async def _stop(self, started: Sequence[RequestFacts], note: str, who: str) -> Sequence[Item]:
-        steps = [
-            stop(f.request, build, f.request.claimed_by_name or "", note)
-            for f in started
-            for build in f.running
-        ]
+        meant = {f.request.id for f in started}
+        steps = [s for f in started for s in stops_of(f, f.running, note, meant=meant)]
         return await defer.gatherResults(
             [defer.ensureDeferred(self._stopper.stop(step, who)) for step in steps]
         )

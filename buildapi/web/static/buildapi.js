@@ -401,6 +401,39 @@
     return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
   }
 
+  /* Ask the server who else loses what is cancelled: only it knows all requests of a build. */
+  async function warnings(form, data) {
+    const body = new URLSearchParams(data);
+    body.set("dry_run", "1");
+    try {
+      const answer = await fetch(form.getAttribute("action"), {
+        method: "POST",
+        body,
+        headers: { Accept: "application/json" },
+        credentials: "same-origin",
+        signal: AbortSignal.timeout(2000),
+      });
+      const told = await answer.json();
+      const plans = (Array.isArray(told) ? told.map((one) => one.body) : [told]).map((one) => one.plan || {});
+      return [...new Set(plans.flatMap((plan) => plan.warnings || []))];
+    } catch {
+      return [];  // the question is asked all the same
+    }
+  }
+
+  let asking = false;
+
+  async function agreed(form, submitter, data) {
+    if (asking) return false;
+    asking = true;
+    try {
+      const more = await warnings(form, data);
+      return await sure([form.dataset.ask, ...more.map((words) => `${words}.`)].join(" "), named(form, submitter));
+    } finally {
+      asking = false;
+    }
+  }
+
   function named(form, submitter) {
     const row = form.closest("tr");
     const builder = row && $('[data-f="builder"]', row);
@@ -427,7 +460,7 @@
     const data = new FormData(form, submitter);
     const asks = form.dataset.ask && (form.id !== "selection" || data.get("act") === "cancel");
     const place = placeOf(submitter);
-    if (asks && !await sure(form.dataset.ask, named(form, submitter))) return back(submitter, place);
+    if (asks && !await agreed(form, submitter, data)) return back(submitter, place);
     if (form.id === "selection") data.set("confirm", "1");
     submitter.disabled = true;
     try {

@@ -1,0 +1,48 @@
+"""Warnings for whoever asks for a change: whom else it touches, what may never happen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from buildapi.model.steps import Sharer, StopBuild
+
+SHARERS_NAMED = 5
+"""Requests of others that a warning names one by one."""
+
+UNLISTED = "no master lists this builder; it may wait for ever"
+
+
+def unlisted(buildername: str, listed: bool | None) -> Sequence[str]:
+    """Warn of a request for a builder that the builders file does not list (None: not known)."""
+    return (f"{buildername}: {UNLISTED}",) if listed is False else ()
+
+
+def shared(stops: Iterable[StopBuild]) -> Sequence[str]:
+    """Warn of each build to be stopped that other pushes share, once for all requests of it.
+
+    Masters make one build of several requests (coalesced): stopping it completes all of them.
+    """
+    found: dict[tuple[str, str, int], StopBuild] = {}
+    for stop in stops:
+        if stop.sharers:
+            found.setdefault((stop.master, stop.buildername, stop.number), stop)
+    return tuple(f"build {s.build_id} is shared: {loses(s.sharers)}" for s in found.values())
+
+
+def loses(sharers: Sequence[Sharer]) -> str:
+    """Word who else loses a build that is stopped."""
+    named = [_named(sharer) for sharer in sharers[:SHARERS_NAMED]]
+    more = len(sharers) - SHARERS_NAMED
+    words = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    return f"stopping it also ends {words}"
+
+
+def _named(sharer: Sharer) -> str:
+    of = " ".join(filter(None, [sharer.branch, (sharer.revision or "")[:12]]))
+    by = f" by {sharer.author}" if sharer.author else ""
+    return f"request {sharer.request_id}" + (f" ({of}{by})" if of or by else "")
+
+
+def others(sharers: Iterable[Sharer], meant: Collection[int]) -> Sequence[Sharer]:
+    """List the sharers whose requests are not meant to be stopped themselves."""
+    return tuple(sharer for sharer in sharers if sharer.request_id not in meant)
