@@ -54,7 +54,18 @@ PROBE = ["master probe"]
 
 
 def test_a_process_with_both_roles(tmp_path: Path) -> None:
-    parts = ["trail", "broker", "directory", *WATCH, *PROBE, "finisher", "outbox", "agent", "http"]
+    parts = [
+        "trail",
+        "broker",
+        "directory",
+        *WATCH,
+        *PROBE,
+        "finisher",
+        "outbox",
+        "dead letters",
+        "agent",
+        "http",
+    ]
     assert names(built(real(tmp_path, "api", "agent"))) == [*FIRST, *POOLS, *REPORTS, *parts]
 
 
@@ -90,13 +101,13 @@ def test_an_agent_that_is_not_to_look_at_masters_does_not(tmp_path: Path) -> Non
 
 
 def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
-    parts = ["trail", "broker", "directory", *WATCH, "finisher", "outbox", "http"]
+    parts = ["trail", "broker", "directory", *WATCH, "finisher", "outbox", "dead letters", "http"]
     assert names(built(real(tmp_path, "api"))) == [*FIRST, *POOLS, *REPORTS, *parts]
 
 
 def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
-    acting = ["dumps", "finisher", "outbox", "agent", "http"]
+    acting = ["dumps", "finisher", "outbox", "dead letters", "agent", "http"]
     parts = ["trail", "broker", "sample farm", "directory", *WATCH, *PROBE, *acting]
     assert names(program) == [*FIRST, *POOLS, *REPORTS, *parts]
 
@@ -104,7 +115,17 @@ def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
 def test_dumps_are_a_part_where_a_folder_is_named(tmp_path: Path) -> None:
     config = real(tmp_path, "api")
     dumps = attrs.evolve(config.dumps, folder=tmp_path / "dumps")
-    parts = ["trail", "broker", "directory", *WATCH, "dumps", "finisher", "outbox", "http"]
+    parts = [
+        "trail",
+        "broker",
+        "directory",
+        *WATCH,
+        "dumps",
+        "finisher",
+        "outbox",
+        "dead letters",
+        "http",
+    ]
     assert names(built(attrs.evolve(config, dumps=dumps))) == [*FIRST, *POOLS, *REPORTS, *parts]
     agent = attrs.evolve(real(tmp_path, "agent"), dumps=dumps)
     assert "dumps" not in names(built(agent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from typing import Any
 
 import attrs
@@ -12,8 +12,8 @@ from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from buildapi import tracing
-from buildapi.errors import Unavailable
-from buildapi.interfaces import Broker, JobStore, Trail, TrailStore
+from buildapi.errors import BrokerUnavailable, Unavailable
+from buildapi.interfaces import Broker, JobStore, Roster, Trail, TrailStore
 from buildapi.model.ops import CLOCKS_APART, Part, first_trace
 from buildapi.model.outcome import Outcome
 from buildapi.model.records import KEY_SECONDS, JobRecord
@@ -25,8 +25,21 @@ GRACE = 60
 
 INTERVAL = 30.0
 """Seconds between two sweeps."""
-BATCH = 10_000
-"""Most jobs settled at a time."""
+PAGE = 500
+"""Jobs read at a time."""
+
+FULL_SECONDS = 0.5
+"""Between two attempts to send to a broker that has no room."""
+
+LOST_SECONDS = 600
+"""Seconds after which a job counts as lost that no agent has in hand and no message waits for."""
+
+TOO_OLD = 7 * 86_400
+"""Seconds after which an unfinished job is not carried out any more: nobody expects it, and the
+markers that keep it from being done twice are kept for 30 days only."""
+
+SILENT_SECONDS = 60
+"""Seconds after which a process that told nothing of itself is not counted on."""
 
 UNSENT = "Couldn't send message to broker"
 
@@ -56,10 +69,16 @@ class Outbox(Service):
     _now: Callable[[], float]
     _trail: Trail
     _trails: TrailStore
+    _roster: Roster | None = None
+    _queue: str = "buildapi-agent"
+    _tries: int = 3
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "outbox"
+        self._resent = 0
+        self._missing: set[int] = set()
+        self._driven: dict[int, int] = {}
         self.sweeps = 0
         self._running: defer.Deferred[None] | None = None
         self._owed: set[int] = set()
@@ -131,6 +150,7 @@ class Outbox(Service):
                 # Others may just be recording what they sent while the database was away.
                 if not back:
                     await self.refuse_unsent(int(self._now()) - GRACE)
+                await self._drive()
                 await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
                 self.sweeps, back = self.sweeps + 1, False
             except Unavailable as e:
@@ -142,18 +162,103 @@ class Outbox(Service):
                 self._log.failure("outbox: not swept")
             await task.deferLater(self._reactor, INTERVAL)
 
+    async def _unsettled(
+        self, *, sent: bool, before: int, after: int = 0
+    ) -> AsyncIterator[JobRecord]:
+        """Read all unfinished jobs by id, some at a time."""
+        while page := await self._store.unsettled(
+            sent=sent, before=before, limit=PAGE, after=after
+        ):
+            for job in page:
+                yield job
+            if len(page) < PAGE:
+                return
+            after = page[-1].id
+
     async def resend(self) -> None:
-        """Send every unfinished job again that was sent before."""
+        """Send every unfinished job again that was sent before, in their order.
+
+        Those beyond what the broker holds wait for room; after an error it goes on where it was.
+        """
         before = int(self._now()) + 1
-        for job in await self._store.unsettled(sent=True, before=before, limit=BATCH):
-            entries = await self._trails.of_job(job.id, job.when - CLOCKS_APART)
-            with tracing.about(first_trace(entries), job.id):
-                await self._send(job)
+        async for job in self._unsettled(sent=True, before=before, after=self._resent):
+            await self._send_again(job, "the broker keeps nothing over restarts", wait=True)
+            self._resent = job.id
+
+    async def _send_again(self, job: JobRecord, why: str, *, wait: bool = False) -> None:
+        entries = await self._trails.of_job(job.id, job.when - CLOCKS_APART)
+        with tracing.about(first_trace(entries), job.id):
+            while True:
+                try:
+                    return await self._send(job, why)
+                except BrokerUnavailable:
+                    if not wait:
+                        raise
+                await task.deferLater(self._reactor, FULL_SECONDS)
+
+    async def _drive(self) -> None:
+        """Drive what is lost, where the broker can be asked; the rest of a sweep needs none."""
+        try:
+            await self.drive_lost()
+        except BrokerUnavailable as e:
+            self._log.info("outbox: lost jobs not looked for: {msg}", msg=e.msg)
+
+    async def drive_lost(self) -> None:
+        """Send jobs again whose message is gone: purged, or deleted together with its queue.
+
+        One is lost if it is old, no message waits, no agent has it in hand, and all that was so
+        at the last sweep too.  The marker makes it safe: what was done is not done again.
+        """
+        missing = {job.id: job for job in await self._lost()}
+        again = [job for id_, job in missing.items() if id_ in self._missing]
+        self._missing = set(missing)
+        for job in again:
+            times = self._driven.get(job.id, 0)
+            if job.when < self._now() - TOO_OLD:
+                await self._fail(job, "It was not carried out within 7 days")
+            elif times >= self._tries:
+                await self._fail(job, f"It was sent again {times} times, and never ended")
+            else:
+                await self._send_again(job, "its message was lost")
+                self._driven[job.id] = times + 1
+                self._missing.discard(job.id)
+        self._driven = {id_: n for id_, n in self._driven.items() if id_ in missing}
+
+    async def _lost(self) -> Sequence[JobRecord]:
+        """List what no queue and no agent has, as far as that can be told."""
+        hand = await self._in_hand()
+        if hand is None:
+            return ()
+        before = int(self._now()) - LOST_SECONDS
+        page = await self._store.unsettled(sent=True, before=before, limit=PAGE)
+        return [job for job in page if job.id not in hand]
+
+    async def _in_hand(self) -> Set[int] | None:
+        """List what agents have in hand; None where a message may be anywhere else.
+
+        An agent of an older program tells nothing, and may have any job in hand.
+        """
+        if self._roster is None:
+            return None
+        depth = await self._broker.depth(self._queue)
+        since = self._now() - SILENT_SECONDS
+        beats = [b for b in await self._roster.processes() if b.beat_at >= since]
+        agents = [beat for beat in beats if "agent" in beat.roles]
+        told = all(beat.in_hand <= len(beat.jobs) for beat in agents)
+        if depth.ready or not agents or depth.consumers > len(agents) or not told:
+            return None
+        return {job for beat in agents for job in beat.jobs}
+
+    async def _fail(self, job: JobRecord, why: str) -> None:
+        outcome = Outcome(True, f"{why}: look at what is there before asking again")
+        if await self._store.finish(job.id, finished(job.id, outcome), int(self._now())):
+            self._log.warn("job {id} is finished as failed: {why}", id=job.id, why=why)
+            self._trail.note(job.id, Part.OUTBOX, "failed", why)
 
     async def refuse_unsent(self, before: int) -> None:
         """Finish as failed what was recorded before a time and is not known to be sent."""
         now = int(self._now())
-        for job in await self._store.unsettled(sent=False, before=before, limit=BATCH):
+        async for job in self._unsettled(sent=False, before=before):
             if job.id in self._owed:
                 continue
             if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):
@@ -161,7 +266,7 @@ class Outbox(Service):
                     self._log.warn("job {id} was never sent: finished as failed", id=job.id)
                     self._trail.note(job.id, Part.OUTBOX, "refused", "it was never sent")
 
-    async def _send(self, job: JobRecord) -> None:
+    async def _send(self, job: JobRecord, why: str) -> None:
         try:
             action = action_from(job.action, job.what)
         except (LookupError, InvalidValueError) as e:
@@ -178,7 +283,5 @@ class Outbox(Service):
             correlation_id=str(job.id),
         )
         await self._store.sent(job.id)
-        self._log.info("job {id} sent again", id=job.id)
-        self._trail.note(
-            job.id, Part.OUTBOX, "sent again", "the broker keeps nothing over restarts"
-        )
+        self._log.info("job {id} sent again: {why}", id=job.id, why=why)
+        self._trail.note(job.id, Part.OUTBOX, "sent again", why)

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from buildapi.agent.agent import Agent
 from buildapi.agent.finisher import Finisher
+from buildapi.agent.letters import DeadLetterReview
 from buildapi.agent.outbox import Outbox
 from buildapi.assembly.acting import Acting
 from buildapi.assembly.admission import Admission
@@ -41,6 +42,7 @@ from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
 from buildapi.model.health import Health
 from buildapi.model.ops import ProcessState
+from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.farm import SampleFarm
@@ -242,7 +244,7 @@ class Assembly:
     def _workers(self) -> list[Service]:
         """List them so that, the last one stopping first, reports outlive the agent."""
         written = [self.directory] if self.config.sample.enabled else []
-        reports = [self.finisher, self.outbox] if self.has("api") else []
+        reports = [self.finisher, self.outbox, self.letters] if self.has("api") else []
         dumps = [self.dumps] if self.has("api") and self.dumps is not None else []
         agent = [self.agent] if self.has("agent") else []
         return [*written, *self.watching.workers(), *dumps, *reports, *agent]
@@ -294,7 +296,31 @@ class Assembly:
     def outbox(self) -> Outbox:
         """What settles jobs that were never sent."""
         trail, trails = self.telling.trail, self.telling.trails
-        return Outbox(self.reactor, self.broker, self.store, self.now, trail, trails)
+        return Outbox(
+            self.reactor,
+            self.broker,
+            self.store,
+            self.now,
+            trail,
+            trails,
+            self.watching.roster,
+            self.config.broker.agent_queue,
+            self.config.agent.tries,
+        )
+
+    @cached_property
+    def letters(self) -> DeadLetterReview:
+        """What notices dead letters."""
+        broker, metrics = self.config.broker, self.watching.metrics
+        return DeadLetterReview(
+            self.reactor,
+            self.broker,
+            self.store,
+            {REQUESTS: broker.agent_queue, FINISHED: broker.web_queue},
+            self.now,
+            self.telling.trail,
+            lambda queue, end: metrics.count("buildapi_dead_letters", queue, end),
+        )
 
     # --- HTTP
 

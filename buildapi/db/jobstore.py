@@ -98,7 +98,8 @@ _WITH_BESIDE = """FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id =
 _PROGRESS = "LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"
 _WITH_PROGRESS = f"{_JOB}, l.branch, p.total, p.items {_WITH_BESIDE} {_PROGRESS}"
 _OURS = f"{_JOB} FROM buildapi_jobs s JOIN jobrequests r ON r.id = s.request_id"
-_OPEN = "r.completed_at IS NULL AND r.`when` < :before ORDER BY r.id LIMIT :limit"
+_OPEN = """r.completed_at IS NULL AND r.`when` < :before AND r.id > :after
+ ORDER BY r.id LIMIT :limit"""
 
 ONE = Query(f"{_WITH_PROGRESS} WHERE r.id = :id", _record_with_progress)
 MARKS = Query(
@@ -305,9 +306,16 @@ class SQLJobStore:
         """Tell how far the newest are, without reading what they hold."""
         return await MARKS.many(self._db, limit=limit)
 
-    async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
-        """List unfinished jobs recorded before a time, oldest first, without their progress."""
-        return await UNSETTLED.many(self._db, sent=int(sent), before=before, limit=limit)
+    async def unsettled(
+        self, *, sent: bool, before: int, limit: int, after: int = 0
+    ) -> Sequence[JobRecord]:
+        """List unfinished jobs recorded before a time, without their progress.
+
+        By id, and only those with a higher id than ``after``.
+        """
+        return await UNSETTLED.many(
+            self._db, sent=int(sent), before=before, limit=limit, after=after
+        )
 
     async def _guarded(self, request_id: int, statements: Sequence[Statement]) -> bool:
         """Apply statements that need the row beside; make it for jobs of old web processes."""

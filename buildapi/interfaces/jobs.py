@@ -144,8 +144,10 @@ class JobStore(Protocol):
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """Tell how far the newest are, without reading what they hold."""
 
-    async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
-        """List unfinished jobs recorded before a time, oldest first.
+    async def unsettled(
+        self, *, sent: bool, before: int, limit: int, after: int = 0
+    ) -> Sequence[JobRecord]:
+        """List unfinished jobs recorded before a time, by id, only those above ``after``.
 
         Those whose message was safe with the broker, or those of which that is not known; never
         those that only an older web process knows of.

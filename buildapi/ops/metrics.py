@@ -55,6 +55,7 @@ KINDS = (
     Kind(Gauge, "buildapi_http_connections", "Open connections"),
     Kind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),
     Kind(Histogram, "buildapi_job_seconds", "From its begin by the agent to its report", (), SLOW),
+    Kind(Counter, "buildapi_dead_letters", "Dead letters settled", ["queue", "end"]),
     Kind(Gauge, "buildapi_jobs_in_hand", "Messages the agent of this process has not settled"),
     Kind(Gauge, "buildapi_jobs_open", "Job requests of the last week that are not finished"),
     Kind(Gauge, "buildapi_oldest_open_job_seconds", "Age of the oldest of them; 0 for none"),

@@ -7,13 +7,24 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi import tracing
-from buildapi.agent.outbox import GRACE, INTERVAL, LAST_SECONDS, OWED_MAX, OWED_SECONDS, Outbox
+from buildapi.agent.outbox import (
+    FULL_SECONDS,
+    GRACE,
+    INTERVAL,
+    LAST_SECONDS,
+    LOST_SECONDS,
+    OWED_MAX,
+    OWED_SECONDS,
+    TOO_OLD,
+    Outbox,
+)
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
-from buildapi.model.ops import Part
+from buildapi.model.ops import Beat, Part, ProcessState
 from buildapi.model.records import JobState
 from tests.agent.doubles import NOW, Gate, Rig, msg
 from tests.reactor import twisted_test, until
@@ -343,7 +354,7 @@ async def test_a_database_that_is_back_leaves_others_time_to_record_what_they_se
     assert (await rig.get(job)).state is JobState.FAILED
 
 
-@twisted_test()
+@twisted_test(20)
 async def test_so_many_are_noted_later_and_stopping_ends_that(
     rig: Rig, sweeper: Sweeper, logged_errors: list[dict[str, Any]]
 ) -> None:
@@ -354,3 +365,150 @@ async def test_so_many_are_noted_later_and_stopping_ends_that(
     logged_errors.clear()
     await sweeper.outbox.stopService()
     assert not sweeper.clock.getDelayedCalls()
+
+
+# --- many, and lost ones --------------------------------------------------------------------
+
+
+@attrs.define
+class Agents:
+    """A roster of agents: what each has in hand."""
+
+    hands: list[list[int]] = attrs.field(factory=list)
+    at: float = NOW
+
+    async def processes(self) -> list[Beat]:
+        return [
+            Beat(
+                instance=str(n),
+                name="host",
+                pid=n,
+                version="1",
+                roles=("agent",),
+                state=ProcessState.RUNNING,
+                started_at=NOW,
+                beat_at=int(self.at),
+                in_hand=len(jobs),
+                jobs=jobs,
+            )
+            for n, jobs in enumerate(self.hands)
+        ]
+
+
+@twisted_test(30)
+async def test_a_start_with_more_unfinished_jobs_than_the_broker_holds_takes_all_up_in_order(
+    rig: Rig,
+) -> None:
+    jobs = [await rig.record(Reprioritize(7, n)) for n in range(40)]
+    for job in jobs:
+        await rig.store.inner.sent(job)
+    rig.broker.inner.max_messages = 5
+    sweeper = Sweeper(rig)
+    resending = ensureDeferred(sweeper.outbox.resend())
+    await until(lambda: bool(sweeper.clock.getDelayedCalls()))
+    assert (await rig.broker.depth("buildapi-agent")).ready == 5
+    rig.agent(prefetch=1)
+    rig.finisher()
+
+    async def taken_up() -> bool:
+        sweeper.clock.advance(FULL_SECONDS)
+        return resending.called
+
+    await until(taken_up, 20)
+    for job in jobs:
+        assert (await rig.finished(job)).state is JobState.DONE
+    assert [job for job, _ in rig.farm.effects] == jobs
+    assert not sweeper.clock.getDelayedCalls()
+
+
+@twisted_test()
+async def test_pages_of_unfinished_jobs_are_read_one_after_the_other(rig: Rig) -> None:
+    jobs = [await rig.record(UP) for _ in range(5)]
+    found, after = [], 0
+    while page := await rig.store.inner.unsettled(sent=False, before=NOW + 1, limit=2, after=after):
+        found += [job.id for job in page]
+        after = page[-1].id
+    assert found == jobs
+
+
+def driver(rig: Rig, agents: Agents) -> Sweeper:
+    """Make an outbox that knows who is there, long after the jobs were recorded."""
+    sweeper = Sweeper(rig)
+    sweeper.outbox._roster = agents
+    sweeper.clock.advance(LOST_SECONDS + 1)
+    agents.at = NOW + sweeper.clock.seconds()
+    return sweeper
+
+
+@twisted_test()
+async def test_a_job_whose_queue_was_deleted_is_driven_again_and_ends(rig: Rig) -> None:
+    job = await rig.submit(UP)
+    rig.broker.inner._queues["buildapi-agent"].waiting.clear()  # as a deletion does
+    sweeper = driver(rig, Agents([[]]))
+    await sweeper.outbox.drive_lost()
+    assert (await rig.broker.depth("buildapi-agent")).ready == 0, "not before it was so twice"
+    await sweeper.outbox.drive_lost()
+    rig.agent()
+    rig.finisher()
+    assert (await rig.finished(job)).state is JobState.DONE
+    assert len(rig.farm.effects) == 1
+
+
+@twisted_test()
+async def test_a_job_that_is_done_and_whose_report_was_lost_ends_without_another_effect(
+    rig: Rig,
+) -> None:
+    rig.agent()
+    job = await rig.submit(UP)
+
+    async def reported() -> bool:
+        return (await rig.broker.depth("buildapi-web")).ready == 1
+
+    await until(reported)
+    rig.broker.inner._queues["buildapi-web"].waiting.clear()
+    sweeper = driver(rig, Agents([[]]))
+    await sweeper.outbox.drive_lost()
+    await sweeper.outbox.drive_lost()
+    rig.finisher()
+    assert (await rig.finished(job)).state is JobState.DONE
+    assert len(rig.farm.effects) == 1
+
+
+@pytest.mark.parametrize("why", ["in hand", "waiting", "no agent", "old agent", "young"])
+@twisted_test()
+async def test_a_job_that_may_be_somewhere_is_not_driven_again(rig: Rig, why: str) -> None:
+    job = await rig.submit(UP)
+    queue = rig.broker.inner._queues["buildapi-agent"]
+    if why != "waiting":
+        queue.waiting.clear()
+    agents = {"in hand": [[job]], "no agent": []}.get(why, [[]])
+    sweeper = driver(rig, Agents(agents))
+    if why == "young":
+        sweeper.outbox._now = lambda: NOW + 5
+    if why == "old agent":
+        rig.farm.script.plan("read", Gate())
+        rig.agent()
+        rig.agent()
+        sweeper.outbox._roster = Agents([[]], at=NOW + sweeper.clock.seconds())
+    for _ in range(3):
+        await sweeper.outbox.drive_lost()
+    assert len(queue.waiting) == (1 if why == "waiting" else 0)
+
+
+@pytest.mark.parametrize("why", ["tries", "age"])
+@twisted_test()
+async def test_a_job_that_is_lost_again_and_again_or_too_old_ends_as_failed(
+    rig: Rig, why: str
+) -> None:
+    job = await rig.submit(UP)
+    sweeper = driver(rig, agents := Agents([[]]))
+    if why == "age":
+        sweeper.clock.advance(TOO_OLD)
+        agents.at = NOW + sweeper.clock.seconds()
+    for _ in range(9):
+        rig.broker.inner._queues["buildapi-agent"].waiting.clear()
+        await sweeper.outbox.drive_lost()
+    done = await rig.get(job)
+    assert done.state is JobState.FAILED
+    expected = "sent again 3 times" if why == "tries" else "within 7 days"
+    assert expected in msg(done)

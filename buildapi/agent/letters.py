@@ -1,0 +1,124 @@
+"""Notice what was dead-lettered: take open jobs up again, or finish them as failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi import tracing
+from buildapi.agent.outbox import TOO_OLD
+from buildapi.errors import Unavailable
+from buildapi.interfaces import Broker, JobStore, Trail
+from buildapi.jobs.deadletters import decide, job_of
+from buildapi.model.messages import Letter, LetterEnd
+from buildapi.model.ops import Part
+from buildapi.model.outcome import Outcome
+from buildapi.model.wire import finished
+
+INTERVAL = 5.0
+"""Seconds between two looks at the number of letters."""
+
+REVIEW_MOST = 1000
+"""Most letters that are reviewed at a time."""
+
+
+@attrs.define(slots=False)
+class DeadLetterReview(Service):
+    """Review the dead letters of queues, by routing key, whenever their number has changed.
+
+    ``now`` gives seconds since the epoch; ``count`` is told the queue and the end of each letter.
+    """
+
+    _reactor: Any
+    _broker: Broker
+    _store: JobStore
+    _queues: Mapping[str, str]
+    _now: Callable[[], float]
+    _trail: Trail
+    _count: Callable[[str, str], None]
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "dead letters"
+        self._running: defer.Deferred[None] | None = None
+        self._kept: dict[str, int] = {}
+
+    def startService(self) -> None:
+        """Begin to look."""
+        Service.startService(self)
+        self._running = defer.ensureDeferred(self._run())
+        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> None:
+        """Look no more; a letter under review goes back to where it was."""
+        Service.stopService(self)
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _run(self) -> None:
+        while self.running:
+            for routing_key in self._queues:
+                await self._look(routing_key)
+            await task.deferLater(self._reactor, INTERVAL)
+
+    async def _look(self, routing_key: str) -> None:
+        try:
+            await self.review(routing_key)
+        except Unavailable as e:
+            self._log.debug("dead letters not reviewed: {msg}", msg=e.msg)
+        except defer.CancelledError:
+            raise
+        except Exception:
+            self._log.failure("dead letters not reviewed")
+
+    async def review(self, routing_key: str) -> None:
+        """Review the letters of a queue, unless there are as many as were kept the last time.
+
+        :raises Unavailable: the broker or the jobs database is away.
+        """
+        queue = self._queues[routing_key]
+        dead = (await self._broker.depth(queue)).dead
+        if dead == self._kept.get(queue, 0):
+            return
+        self._kept.pop(queue, None)
+        kept: list[Letter] = []
+        judge = partial(self._judge, routing_key, queue, kept)
+        await self._broker.review(queue, judge, limit=REVIEW_MOST)
+        self._kept[queue] = len(kept)
+
+    async def _judge(
+        self, routing_key: str, queue: str, kept: list[Letter], letter: Letter
+    ) -> LetterEnd:
+        job_id = job_of(routing_key, letter.body)
+        job = None if job_id is None else await self._store.get(job_id)
+        old = job is not None and job.when < self._now() - TOO_OLD
+        decision = decide(routing_key, letter, job, too_old=old)
+        ended = decision.end.value
+        if job_id is not None and decision.failure is not None:
+            report = finished(job_id, Outcome(True, decision.failure))
+            if await self._store.finish(job_id, report, int(self._now())):
+                ended = "failed"
+        if decision.end is LetterEnd.KEEP:
+            kept.append(letter)
+        if decision.end is not LetterEnd.KEEP or ended == "failed":
+            self._tell(queue, job_id, letter, ended)
+        return decision.end
+
+    def _tell(self, queue: str, job_id: int | None, letter: Letter, ended: str) -> None:
+        self._count(queue, ended)
+        with tracing.about("", job_id):
+            self._log.warn(
+                "{queue}: the dead letter of job {id} ({reason}) is {ended}",
+                queue=queue,
+                id=job_id,
+                reason=letter.reason,
+                ended=ended,
+            )
+        if job_id is not None and ended != LetterEnd.DROP.value:
+            self._trail.note(job_id, Part.OUTBOX, ended, f"dead letter: {letter.reason}")
