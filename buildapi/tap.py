@@ -10,6 +10,7 @@ from typing import Any
 from twisted.python import usage
 
 from buildapi.assembly import Again, assemble
+from buildapi.assembly.locks import lock
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
 from buildapi.ops.ending import end_once, fail_at_exit
@@ -59,6 +60,12 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
 
 def _assembled(options: Any, reactor: Any) -> Program:
     use_monotonic_clock(reactor)
+    try:
+        locks = lock(options["loaded"])
+    except ConfigError as e:
+        sys.stderr.write(f"buildapi: {e}\n")
+        raise SystemExit(1) from None
+    reactor.callWhenRunning(locks.sign)  # twistd has become a daemon by then, with another pid
     end_once(reactor)
     again = Again(options["signals"], lambda: _configured(options))
     program = assemble(options["loaded"], reactor, again=again)
