@@ -25,7 +25,7 @@ from buildapi.assembly.ground import directory, pool, sample_farm
 from buildapi.assembly.reloading import Again, Reloading
 from buildapi.assembly.reporting import Reporting
 from buildapi.assembly.serving import Serving
-from buildapi.assembly.site import Site, of_broker, of_pool
+from buildapi.assembly.site import Site, away, of_broker, of_pool
 from buildapi.assembly.telling import Telling
 from buildapi.assembly.watching import Watching
 from buildapi.buildbot.directory import (
@@ -403,6 +403,11 @@ class Assembly:
         pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
         now = self.now()
         return [of_broker(self.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
+
+    def away(self) -> Sequence[str]:
+        """List what does not answer just now, as far as is known without asking."""
+        pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
+        return away(self.broker.status(), {p.name: p.status() for p in pools}, self.now())
 
     @property
     def primary(self) -> Database | None:

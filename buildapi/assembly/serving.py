@@ -104,6 +104,7 @@ class Serving:
             web.strict,
             answer_bytes=self._of.config.limits.unread_bytes,
             reads_free=web.reads == "anyone",
+            away=self._of.away,
         )
 
     def _answered(self, request: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ from buildapi.web.trail import JobTrail
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
 
-SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6}
+SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6, "home": 0.6}
 """Parts of the time to an answer; what is left is for the broker."""
 
 REPORTS_KEPT = 20
@@ -51,6 +51,9 @@ REPORTS_KEPT = 20
 
 REPORT_ROWS_KEPT = 200_000
 """Rows of their tables together."""
+
+SLOW_SECONDS = 1.0
+"""A database without an answer for so long is named where something takes too long."""
 
 RECENT_SECONDS = 60
 """How long ago the last error of a database makes it look ill."""
@@ -112,7 +115,8 @@ class Site:
     def _home(self) -> Home:
         of = self._of
         look = of.watching.farm.look
-        return Home(of.directory, look, of.store, of.answers, self.pages, of.health)
+        part = self._part("home")
+        return Home(of.directory, look, of.store, of.answers, self.pages, of.health, part)
 
     @cached_property
     def _farm_wide(self) -> FarmWide:
@@ -184,6 +188,21 @@ class Site:
         of = self._of
         seconds = of.config.web.answer_seconds * SHARES["batch"]
         return Batch(self._taken, self._counter, monotonic, seconds)
+
+
+def away(broker: BrokerStatus, pools: Mapping[str, PoolStatus], now: float) -> Sequence[str]:
+    """List what does not answer, with for how long that has been so, where it is known."""
+    found: list[str] = []
+    if not broker.connected or broker.blocked:
+        since = broker.last_error_at
+        known = f" (for {now - since:.0f} s)" if since is not None and since < now else ""
+        words = f"takes no messages: {broker.blocked}" if broker.blocked else "is not connected"
+        found.append(f"the broker {words}{known}")
+    for name, status in pools.items():
+        failed = status.last_error_at is not None and now - status.last_error_at < RECENT_SECONDS
+        if status.unanswered is not None and (failed or status.unanswered >= SLOW_SECONDS):
+            found.append(f"{name} does not answer (for {status.unanswered:.0f} s)")
+    return found
 
 
 def of_broker(status: BrokerStatus) -> Health:

@@ -54,12 +54,17 @@ Observed = Callable[[str, float, str], None]
 
 @attrs.frozen
 class PoolStatus:
-    """How a pool is; ``last_error_at`` is in seconds since the epoch."""
+    """How a pool is; ``last_error_at`` is in seconds since the epoch.
+
+    ``unanswered`` is for how many seconds it has been asked without one answer; None where its
+    last answer is newer than any question.
+    """
 
     in_flight: int
     waiting: int
     last_error: str | None
     last_error_at: float | None
+    unanswered: float | None = None
 
 
 @attrs.define(eq=False)
@@ -172,6 +177,7 @@ class PooledDatabase(Service):
     _stopping: bool = False
     _last_error: str | None = None
     _last_error_at: float | None = None
+    _asked_at: float | None = None
     _log = Logger()
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
@@ -249,6 +255,7 @@ class PooledDatabase(Service):
             sum(lane.waiting for lane in self._lanes()),
             self._last_error,
             self._last_error_at,
+            None if self._asked_at is None else self._reactor.seconds() - self._asked_at,
         )
 
     def stopService(self) -> Deferred[None]:
@@ -286,10 +293,12 @@ class PooledDatabase(Service):
 
     async def _run(self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float] = ()) -> T:
         began, result = self._reactor.seconds(), "refused"
+        self._asked_at = began if self._asked_at is None else self._asked_at
         try:
             job = partial(lane.connections.call, work)
             answer = await self._within_service(lane, job, pauses)
             result, lane.answered_at = "ok", self._reactor.seconds()
+            self._asked_at = lane.answered_at if self._calls else None
         except DatabaseUnavailable:
             result = "unavailable"
             raise

@@ -24,6 +24,7 @@ from buildapi.errors import (
     BuildAPIError,
     NotFound,
     TooLarge,
+    Unavailable,
     UnknownParameter,
 )
 from buildapi.web.auth import Authenticator, Identity
@@ -73,7 +74,7 @@ class Policy:
 
     ``bearers`` knows tokens, None where none are accepted.  Where it is ``strict``, reads with
     unknown parameters are refused; else they are warned of.  ``answer_bytes`` bounds an answer.
-    Unless ``reads_free``, reads need a user as changes do.
+    Unless ``reads_free``, reads need a user as changes do.  ``away`` lists what does not answer.
     """
 
     auth: Authenticator
@@ -84,6 +85,7 @@ class Policy:
     strict: bool = False
     answer_bytes: int = 2**26
     reads_free: bool = True
+    away: Callable[[], Sequence[str]] = list
 
 
 @attrs.define
@@ -296,7 +298,25 @@ class WebApp:
         form = format_of_error(request.uri, request.text_header("accept"))
         with_tokens = self._policy.bearers is not None
         frame = Frame(request.mount, self._who(request), with_tokens=with_tokens)
-        return write_error(request, error, form, frame)
+        more = self._unavailable(request, error) if error.status == Unavailable.status else None
+        return write_error(request, error, form, frame, more)
+
+    def _unavailable(self, request: Any, error: BuildAPIError) -> Mapping[str, Any]:
+        """Log that a request is refused for now, and tell what is away, and where more is said."""
+        cause = error.__cause__
+        away = list(self._policy.away())
+        if isinstance(cause, BuildAPIError) and cause.msg not in (*away, error.msg):
+            away.append(cause.msg)
+        with tracing.about(request.trace):
+            self._log.info(
+                "{method} {path} is refused for now: {msg}; away: {away}",
+                method=request.method.decode(errors="replace"),
+                path=request.path.decode(errors="replace"),
+                msg=error.msg,
+                away=", ".join(away) or "nothing known",
+            )
+        told = {"away": away, "trace": request.trace, "status_page": f"{request.mount}/status"}
+        return told if error.retry_after is None else told | {"retry_after": error.retry_after}
 
     def _who(self, request: Any) -> str | None:
         """Name who is refused, if that can be told."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
+from twisted.internet import defer
 
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.interfaces import Directory, JobStore
@@ -14,6 +15,7 @@ from buildapi.model.health import Health
 from buildapi.model.records import JobFilter, JobRecord, JobState
 from buildapi.web.answers import Answers
 from buildapi.web.call import Call
+from buildapi.web.deadline import Deadline
 from buildapi.web.pages import Pages
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import FORMAT, Route
@@ -27,7 +29,7 @@ FAILED_MAX, OPEN_MAX = 10, 100
 class Home:
     """Show the farm at a glance; ``health`` tells how the parts of this process are.
 
-    ``look`` reads what waits and runs.
+    ``look`` reads what waits and runs, in the time of ``deadline``, shorter than that of a request.
     """
 
     _directory: Directory
@@ -36,6 +38,7 @@ class Home:
     _answers: Answers
     _pages: Pages
     _health: Callable[[], Sequence[Health]]
+    _deadline: Deadline
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -53,18 +56,24 @@ class Home:
     async def _read(self) -> Any:
         now = int(self._pages.now())
         troubles: list[str] = []
-        farm = jobs = None
-        try:
-            farm = await self._look()
-        except (Unavailable, BadRequest) as e:
-            troubles.append(e.msg)
-        try:
-            jobs = await self._jobs(now)
-        except Unavailable as e:
-            troubles.append(e.msg)
+        asked = [
+            defer.ensureDeferred(self._or_trouble("the farm", self._look(), troubles)),
+            defer.ensureDeferred(self._or_trouble("job requests", self._jobs(now), troubles)),
+        ]
+        farm, jobs = [await answer for answer in asked]
         parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
         shaped = None if farm is None else attrs.asdict(farm)
         return {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
+
+    async def _or_trouble(
+        self, what: str, reading: Awaitable[Any], troubles: list[str]
+    ) -> Any | None:
+        """Read a part within its time; say what is the trouble where that fails."""
+        try:
+            return await self._deadline.bound(reading)
+        except (Unavailable, BadRequest) as e:
+            troubles.append(f"Nothing is known of {what}: {e.msg}")
+            return None
 
     def _masters(self, farm: Glance | None) -> Sequence[Health]:
         known, ages = len(self._directory.master_urls()), self._directory.ages()

@@ -164,8 +164,10 @@ def known(request: Any, etag: bytes) -> bool:
     return bool({b"*", etag.removeprefix(b"W/")} & tags)
 
 
-def write_error(request: Any, error: BuildAPIError, form: str, frame: Frame) -> bytes:
-    """Set status and headers of an error, and give its body."""
+def write_error(
+    request: Any, error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
+) -> bytes:
+    """Set status and headers of an error, and give its body; ``more`` tells what is away."""
     request.setResponseCode(error.status)
     request.setHeader("cache-control", "no-store")
     request.setHeader("vary", VARY)
@@ -173,7 +175,7 @@ def write_error(request: Any, error: BuildAPIError, form: str, frame: Frame) -> 
         request.setHeader("retry-after", str(error.retry_after))
     if error.challenge is not None:
         request.setHeader("www-authenticate", error.challenge)
-    kind, body = _error(error, form, frame)
+    kind, body = _error(error, form, frame, more)
     return _body(request, kind, body)
 
 
@@ -197,11 +199,13 @@ def cors(origin: str) -> dict[str, str]:
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
 
 
-def _error(error: BuildAPIError, form: str, frame: Frame) -> tuple[str, bytes]:
+def _error(
+    error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
+) -> tuple[str, bytes]:
     if form == JSON:
-        return JSON_TYPE, Document.of(error.document()).body
+        return JSON_TYPE, Document.of({**error.document(), **(more or {})}).body
     title = f"{error.status} {http.RESPONSES.get(error.status, b'').decode()}".strip()
-    return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg}))
+    return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg, "more": more}))
 
 
 def page(frame: Frame, shown: Page) -> bytes:

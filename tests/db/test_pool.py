@@ -449,3 +449,19 @@ async def test_a_read_only_pool_does_not_write(made: str, open_pool: OpenPool) -
 @twisted_test(10)
 async def test_tables_of_the_usual_engine_are_transactional(db: PooledDatabase) -> None:
     assert await db.transactional(["parent", "child"])
+
+
+@twisted_test()
+async def test_a_pool_tells_for_how_long_it_has_had_no_answer(db: PooledDatabase) -> None:
+    assert db.status().unanswered is None
+    await db.fetch("SELECT 1", {})
+    assert db.status().unanswered is None
+    await db.stopService()
+    with pytest.raises(DatabaseUnavailable):
+        await db.fetch("SELECT 1", {})
+    first = db.status().unanswered
+    assert first is not None
+    await sleep(0.05)
+    later = db.status().unanswered
+    assert later is not None
+    assert later > first

@@ -94,6 +94,7 @@ class Settings:
     strict: bool = False
     token_days: int = 90
     reads_free: bool = True
+    away: Sequence[str] = ()
     socket_group: int | None = None
     unread_bytes: int = 2**26
     unread_bytes_total: int = 2**28
@@ -192,7 +193,9 @@ def build(settings: Settings) -> Served:
     shares = Shares(settings.listeners, settings.listeners_per_user, settings.listeners_per_address)
     events = Events(reactor, directory, builds, jobs, shares)
     look = FarmLook(directory, farm, pages.now).look
-    shown = Home(directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")])
+    shown = Home(
+        directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")], short
+    )
     trail = MemoryTrail()
     desk = Desk(jobs, broker, lambda: NOW + 0.5, short, trail)
     keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
@@ -235,6 +238,7 @@ def build(settings: Settings) -> Served:
                 settings.strict,
                 answer_bytes=settings.unread_bytes,
                 reads_free=settings.reads_free,
+                away=lambda: settings.away,
             ),
         ),
         reactor=reactor,

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from buildapi.errors import TooLarge
 from tests.reactor import sleep, twisted_test, until
 from tests.web.client import JSON, request
 from tests.web.conftest import ORIGIN, ZOE, Serve, Served
-from tests.web.farm import database_down
+from tests.web.farm import broker_down, database_down
 
 PATH = "/self-serve/try"
 
@@ -158,3 +159,78 @@ async def test_stored_texts_that_are_no_unicode_do_not_break_a_page(served: Serv
     assert answer.status == 200
     assert answer.json["properties"]["odd"][1:] == [10**40, None]
     assert (await served.ask("GET", f"{PATH}/request/21")).status == 200
+
+
+# --- what is said of a refusal for now
+
+AWAY = ("scheduler_replica does not answer (for 7 s)",)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@twisted_test(4)
+async def test_a_503_names_what_is_away_the_request_and_where_more_is_said(
+    serve: Serve, method: str
+) -> None:
+    served = serve(answer_seconds=0.2, away=AWAY, prefix="/buildapi")
+    served.builds.failing.held = Deferred()
+    path = f"/buildapi{PATH}/build/12"
+    answer = await served.ask(method, path, JSON | ZOE)
+    assert answer.status == 503
+    assert answer.json["away"] == list(AWAY)
+    assert answer.json["trace"] == answer.headers["x-request-id"]
+    assert answer.json["retry_after"] == int(answer.headers["retry-after"])
+    assert answer.json["status_page"] == "/buildapi/status"
+    served.builds.failing.held = Deferred()
+    page = await served.ask(method, path, ZOE)
+    assert page.status == 503
+    assert AWAY[0] in page.text
+    assert page.headers["x-request-id"] in page.text
+    assert f"try again in {page.headers['retry-after']} s" in page.text
+    assert 'href="/buildapi/status"' in page.text
+
+
+@twisted_test()
+async def test_a_503_of_a_job_request_keeps_its_words_and_says_why_beside(
+    served: Served, logged_errors: list[dict[str, Any]]
+) -> None:
+    served.broker.failing.error = broker_down()
+    answer = await served.ask("DELETE", f"{PATH}/build/12", JSON | ZOE)
+    assert (answer.status, answer.json["msg"]) == (503, "Couldn't send message to broker")
+    assert answer.json["away"] == ["no connection to mq1"]
+    logged_errors.clear()
+
+
+@twisted_test(4)
+async def test_a_503_leaves_a_line_with_what_was_away_and_for_how_long(serve: Serve) -> None:
+    served = serve(answer_seconds=0.2, away=AWAY)
+    served.builds.failing.held = Deferred()
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        await served.ask("GET", PATH, JSON)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    lines = [formatEvent(e) for e in events if e["log_level"] is LogLevel.info]
+    words = "GET /self-serve/try is refused for now: This takes too long just now; away: "
+    assert words + AWAY[0] in lines
+
+
+@twisted_test(4)
+async def test_the_first_page_shows_what_it_can_while_a_database_hangs(serve: Serve) -> None:
+    served = serve(answer_seconds=1, cache_seconds=0)
+    served.farm.failing.held = Deferred()
+    answer = await served.ask("GET", "/", JSON)
+    assert answer.status == 200
+    assert answer.json["farm"] is None
+    assert answer.json["jobs"] == {"failed": [], "open": 0, "oldest_open": None}
+    (trouble,) = answer.json["troubles"]
+    assert trouble == "Nothing is known of the farm: This takes too long just now"
+    served.farm.failing.held = Deferred()
+    page = await served.ask("GET", "/")
+    assert page.status == 200
+    assert trouble in page.text
+    served.farm.failing.held = None
+    served.jobs.reading.held = Deferred()
+    answer = await served.ask("GET", "/", JSON)
+    assert answer.json["jobs"] is None
+    assert answer.json["farm"] is not None
