@@ -57,6 +57,12 @@ class BadToken(BuildAPIError):
     challenge = 'Bearer realm="BuildAPI", error="invalid_token"'
 
 
+class UnknownHost(BuildAPIError):
+    """Refuse a request that asks for another name than ours [RFC 9110 15.5.20]."""
+
+    status, code = 421, "unknown_host"
+
+
 class NotFound(BuildAPIError):
     """Say what is not there."""
 

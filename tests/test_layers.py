@@ -18,7 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "exits": set(),
     "tracing": set(),
-    "ops": {"model", "interfaces", "errors", "jobs", "tracing", "ops"},
+    "redaction": set(),
+    "ops": {"model", "interfaces", "errors", "jobs", "tracing", "redaction", "ops"},
     "cli": {"model", "interfaces", "errors", "exits", "jobs", "reports", "files", "cli"},
     "nagios": {"nagios"},  # and nothing of others but nagiosplugin, see tests/plugins
     "config": {"errors", "config"},
@@ -26,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "mq": {"tracing", "model", "errors", "mq"},
     "buildbot": {"tracing", "model", "jobs", "db.sql", "errors", "buildbot"},
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
-    "web": {"tracing", "model", "interfaces", "errors", "jobs", "reports", "web"},
+    "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"},
     "program": {"errors", "model"},
     "testing": {"model", "interfaces", "errors"},

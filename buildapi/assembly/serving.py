@@ -69,6 +69,7 @@ class Serving:
         endpoints: Sequence[str],
         traffic: Traffic,
         linger: float = 0.0,
+        hosts: Sequence[str] = (),
         *,
         held: bool = False,
     ) -> Listener:
@@ -84,6 +85,7 @@ class Serving:
             closing=self._close,
             traffic=traffic,
             budget=self._budget,
+            hosts=hosts,
         )
         self._made.append((app, served))
         drain = of.config.service.drain_seconds
@@ -105,6 +107,7 @@ class Serving:
             answer_bytes=self._of.config.limits.unread_bytes,
             reads_free=web.reads == "anyone",
             away=self._of.away,
+            ignores_foreign=web.foreign_bearer == "ignore",
         )
 
     def _answered(self, request: Any) -> None:

@@ -64,7 +64,8 @@ def create(
 ) -> None:
     """Make a token; it is shown this once. You sign in with Basic or the proxy's cookie."""
     client = client_of(context, token=None)  # a token makes no token
-    body = {"label": label} | ({} if days is None else {"days": days})
+    given = {"label": label} | ({} if days is None else {"days": days})
+    body = {**given, **_form_token(client)}
     made: dict[str, Any] = shaped(dict, client.send("POST", "self-serve", "tokens", body=body))
     secret = shaped(lambda: str(made["token"]))
     if save:
@@ -76,6 +77,13 @@ def create(
     expires = out.time(shaped(lambda: made["expires_at"])) or "never"
     click.echo(f"token {shaped(lambda: made['id'])} expires {expires}", err=True)
     return None if save else out.line(secret)
+
+
+def _form_token(client: Client) -> Mapping[str, str]:
+    """Give what a form of the service's own pages would send along; older services have none."""
+    known = client.get("self-serve", "whoami")
+    found = known.get("csrf_token") if isinstance(known, dict) else None
+    return {"csrf_token": found} if isinstance(found, str) else {}
 
 
 def saved(path: Path, secret: str, url: str) -> None:

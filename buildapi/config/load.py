@@ -20,6 +20,8 @@ from buildapi.config.values import Place
 from buildapi.errors import ConfigError
 
 SAMPLE_USER = "you@localhost"
+LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+"""How the sample farm is called: who asks from this host acts there without a password."""
 
 
 def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Config:
@@ -38,7 +40,8 @@ def sample_config(data: Path, listen: str | None) -> Config:
     """
     document: dict[str, Any] = {
         "service": {"data": os.path.abspath(data)},
-        "web": {"development_user": SAMPLE_USER} | ({"listen": [listen]} if listen else {}),
+        "web": {"development_user": SAMPLE_USER, "hosts": LOCAL_HOSTS}
+        | ({"listen": [listen]} if listen else {}),
         "sample": {"enabled": True},
     }
     return from_mapping(document, file=Path("sample configuration"), environ={})

@@ -32,6 +32,7 @@ from buildapi.config.values import (
     flag,
     folder,
     group,
+    host,
     host_name,
     log_file,
     many,
@@ -113,6 +114,8 @@ class Web:
     tokens: bool = field(metadata=key(flag, True))
     token_days: int = field(metadata=key(whole(1, 3650), 90))
     strict: bool = field(metadata=key(flag, False))
+    hosts: tuple[str, ...] = field(metadata=key(many(host), []))
+    foreign_bearer: str = field(metadata=key(choice("refuse", "ignore"), "refuse"))
     form_secret: Secret | None = field(metadata=secret())
 
 

@@ -222,6 +222,18 @@ def group(value: object, place: Place) -> str:
     return name
 
 
+_HOST = matching(
+    r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]",
+    'a name or an address as in URLs, without a port, such as "localhost" or "[::1]"',
+)
+
+
+def host(value: object, place: Place) -> str:
+    """Take the name or the address of a host, as URLs have it."""
+    found: str = _HOST(value, place)
+    return found.lower()
+
+
 def zone(value: object, place: Place) -> zoneinfo.ZoneInfo:
     """Take the IANA name of a time zone."""
     name = text(value, place)

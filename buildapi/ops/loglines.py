@@ -12,6 +12,7 @@ from typing import Any
 from twisted.logger import LogEvent, LogLevel, eventAsText, formatEvent
 
 from buildapi import tracing
+from buildapi.redaction import hidden
 
 MESSAGE_MAX = 8000
 TRACEBACK_MAX = 16_000
@@ -24,19 +25,7 @@ LEGACY = {"message", "time", "system", "isError", "format", "why", "failure", "p
 """Keys of events that say what others say better."""
 
 _HIDDEN = re.compile(r"password|secret|token|authorization|cookie", re.IGNORECASE)
-_SECRETS = (
-    (re.compile(r"bapi_[A-Za-z0-9_-]{4,}"), "bapi_***"),
-    (re.compile(r"(://[^/@:\s]*):[^/@\s]+@"), r"\1:***@"),
-    (re.compile(r"((?:Basic|Bearer) )[A-Za-z0-9+/=._~-]{4,}"), r"\1***"),
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
-def hidden(text: str) -> str:
-    """Leave out of a text what looks like a password or a token."""
-    for pattern, shown in _SECRETS:
-        text = pattern.sub(shown, text)
-    return text
 
 
 def level_of(event: LogEvent) -> Any:

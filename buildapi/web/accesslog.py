@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.redaction import hidden, hidden_in_url
 from buildapi.web.auth import Authenticator, Identity, address_of
 
 LONGEST = {"uri": 2000, "referer": 500, "agent": 500, "user": 512, "client": 100, "method": 20}
@@ -44,10 +45,10 @@ def facts_of(request: Any) -> Mapping[str, Any]:
         "client": request.client_address,
         "user": _who(request.identity),
         "method": request.method.decode("latin-1"),
-        "uri": request.uri.decode("latin-1"),
+        "uri": hidden_in_url(request.uri.decode("latin-1")),
         "protocol": request.clientproto.decode("latin-1"),
-        "referer": request.text_header("referer"),
-        "agent": request.text_header("user-agent"),
+        "referer": hidden_in_url(request.text_header("referer")),
+        "agent": hidden(request.text_header("user-agent")),
     }
     cut = {name: text[: LONGEST.get(name, 100)] for name, text in texts.items()}
     sent = request.sentLength

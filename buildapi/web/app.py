@@ -73,8 +73,10 @@ class Policy:
     """What holds for every route; ``deadline`` bounds the time to an answer.
 
     ``bearers`` knows tokens, None where none are accepted.  Where it is ``strict``, reads with
-    unknown parameters are refused; else they are warned of.  ``answer_bytes`` bounds an answer.
-    Unless ``reads_free``, reads need a user as changes do.  ``away`` lists what does not answer.
+    unknown parameters are refused; else they are warned of.  Where it ``ignores_foreign``, a bearer
+    token that is none of ours is passed over beside a user whom a trusted proxy names.
+    ``answer_bytes`` bounds an answer.  Unless ``reads_free``, reads need a user as
+    changes do.  ``away`` lists what does not answer.
     """
 
     auth: Authenticator
@@ -86,6 +88,7 @@ class Policy:
     answer_bytes: int = 2**26
     reads_free: bool = True
     away: Callable[[], Sequence[str]] = list
+    ignores_foreign: bool = False
 
 
 @attrs.define
@@ -147,7 +150,13 @@ class WebApp:
         request.identity = await self._identify(request)
         route = self._chosen(request, routes)
         call = call_of(
-            request, path, request.identity, policy.origins, policy.tokens, acts=route.acts
+            request,
+            path,
+            request.identity,
+            policy.origins if route.job else (),
+            policy.tokens,
+            acts=route.acts,
+            own_pages=route.own_pages,
         )
         self._check_names(request, route, call)
         form = requested(call.query, request.text_header("accept"), route.formats)
@@ -209,7 +218,7 @@ class WebApp:
 
     async def _streamed(self, request: Any, stream: Stream) -> bytes:
         """Give a stream to its end, or to that of the token that is shown."""
-        shown = bearer(request.requestHeaders.getRawHeaders(b"authorization", []))
+        shown = self._shown(request)
         bearers = self._policy.bearers
         if shown is None or bearers is None:
             return await stream(request)
@@ -224,12 +233,19 @@ class WebApp:
         :raises BadRequest: what the proxy says cannot be read.
         :raises Unavailable: it cannot be looked up just now whom the token stands for.
         """
-        shown = bearer(request.requestHeaders.getRawHeaders(b"authorization", []))
+        shown = self._shown(request)
         if shown is None:
             return self._named(request)
         if self._policy.bearers is None:
             raise BadToken("Tokens are not accepted here: they are switched off ([web] tokens)")
         return Identity.of(await self._policy.bearers.token(shown))
+
+    def _shown(self, request: Any) -> str | None:
+        """Give the token that a request shows; :raises BadToken: it cannot be one."""
+        policy, headers = self._policy, request.requestHeaders
+        named = any(v.strip() for v in headers.getRawHeaders(policy.auth.header.encode(), []))
+        passes = policy.ignores_foreign and named and policy.auth.trusts(request.peer)
+        return bearer(headers.getRawHeaders(b"authorization", []), foreign_passes=passes)
 
     def _named(self, request: Any) -> Identity:
         auth = self._policy.auth
@@ -237,6 +253,8 @@ class WebApp:
         return auth.identity(request.peer, values)
 
     def _options(self, request: Any, methods: Sequence[str]) -> bytes:
+        if request.refusal is not None:
+            return self._refuse(request, request.refusal)
         request.setResponseCode(204)
         request.setHeader("allow", ", ".join(methods))
         request.setHeader("vary", VARY)
@@ -323,7 +341,7 @@ class WebApp:
         if request.identity is not None:
             return str(request.identity.who) if request.identity.who else None
         try:
-            shown = bearer(request.requestHeaders.getRawHeaders(b"authorization", []))
+            shown = self._shown(request)
             return self._named(request).who if shown is None else None
         except (BadRequest, BadToken):
             return None
@@ -389,10 +407,12 @@ def site(
     closing: Callable[[], None] = lambda: None,
     traffic: Traffic,
     budget: SendBudget,
+    hosts: Sequence[str] = (),
 ) -> LoggingSite:
     """Make the site; ``traffic`` is kept to hold what is going on, ``budget`` what waits.
 
-    ``answered`` is told of each request that was answered, ``closing`` called after the last.
+    It answers to the names ``hosts``, or to any.  ``answered`` is told of each request that was
+    answered, ``closing`` called after the last.
     """
     policy = app.policy
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
@@ -402,6 +422,7 @@ def site(
             prefix=prefix,
             auth=policy.auth,
             origins=policy.origins,
+            hosts=hosts,
             reactor=reactor,
             in_flight=traffic.requests,
         ),

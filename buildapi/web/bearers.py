@@ -32,6 +32,7 @@ NOTES_MAX = 4
 
 _SCHEME = re.compile(rb"(?:^|[\s,])bearer", re.IGNORECASE)
 _BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43})[ \t]*")
+_OURS = b"bapi_"
 _FORM = "bapi_ and 43 letters, digits, - and _"
 
 UNKNOWN = "This token is unknown, or it was revoked"
@@ -51,15 +52,17 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def bearer(values: Sequence[bytes]) -> str | None:
+def bearer(values: Sequence[bytes], *, foreign_passes: bool = False) -> str | None:
     """Give the token that values of ``Authorization`` show; None where they show none.
 
     Any that a proxy might let through for a token counts as one.  Other ways to log in are a
-    matter of the proxy.
+    matter of the proxy; where ``foreign_passes``, bearer tokens that are none of ours are such.
 
     :raises BadToken: it cannot be one, or there is something besides it.
     """
     if not any(map(_SCHEME.search, values)):
+        return None
+    if foreign_passes and not any(_OURS in value for value in values):
         return None
     if len(values) > 1:
         raise BadToken(f"Authorization is given {len(values)} times, once is allowed")

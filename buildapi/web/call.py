@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
 from buildapi.web.auth import By, Identity
-from buildapi.web.csrf import FIELD, Tokens, is_cross_site
+from buildapi.web.csrf import FIELD, Tokens, is_cross_site, may_be_read_by_others
 from buildapi.web.form import Form
 from buildapi.web.params import Query
 from buildapi.web.segment import SLASH
@@ -86,22 +86,35 @@ def call_of(
     tokens: Tokens,
     *,
     acts: bool,
+    own_pages: bool = False,
 ) -> Call:
     """Read a call off a request; one that ``acts`` for a user must have one first of all.
+
+    ``origins`` are those of other sites whose pages may act; what is for ``own_pages`` needs the
+    token of a form.
 
     :raises AccessDenied: it has none.
     :raises BadRequest: something in it cannot be read.
     """
     call = Call(path, {}, request.body, identity, mount=request.mount, here=here_of(request))
     if acts:
-        call = attrs.evolve(call, refusal=_refusal(request, call, origins, tokens))
+        _ = call.user
+        refusal = _refusal(request, call, origins, tokens, own_pages=own_pages)
+        call = attrs.evolve(call, refusal=refusal)
         _ = call.user
     return attrs.evolve(
         call,
         query=query_of(request.uri),
         key=request.text_header("idempotency-key"),
-        token="" if call.who is None or by_token(call) else tokens.of(call.who),
+        token=_token(request, call, tokens),
     )
+
+
+def _token(request: Any, call: Call, tokens: Tokens) -> str:
+    """Make what forms of an answer carry: nothing where a page of another site can read it."""
+    if call.who is None or by_token(call) or may_be_read_by_others(request, request.origins):
+        return ""
+    return tokens.of(call.who)
 
 
 def by_token(call: Call) -> bool:
@@ -109,7 +122,9 @@ def by_token(call: Call) -> bool:
     return call.identity.by is By.TOKEN
 
 
-def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -> str:
+def _refusal(
+    request: Any, call: Call, origins: Sequence[str], tokens: Tokens, *, own_pages: bool
+) -> str:
     """Say why a change may not be taken; nothing where it may."""
     if by_token(call):
         return ""
@@ -117,10 +132,16 @@ def _refusal(request: Any, call: Call, origins: Sequence[str], tokens: Tokens) -
     token = form.get(FIELD) if isinstance(form, Form) else None
     if token is not None:  # a page of another site cannot know it
         return "" if tokens.fits(str(token), call.who or "") else OUT_OF_DATE
-    return CROSS_SITE if is_cross_site(request, origins) else ""
+    if is_cross_site(request, origins):
+        return CROSS_SITE
+    return NO_FORM if own_pages else ""
 
 
 CROSS_SITE = "A page of another site may not act for you"
+NO_FORM = (
+    "This is for our own pages, whose forms have a csrf_token;"
+    " a program that you are logged in to finds yours in /self-serve/whoami"
+)
 OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
 
 

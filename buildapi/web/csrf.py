@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from buildapi.errors import BadRequest
+
 FIELD = "csrf_token"
 """The name of the field that every form of ours has."""
 
@@ -71,15 +73,31 @@ def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
 
     Browsers leave Sec-Fetch-Site out on plain HTTP; then Origin, else Referer, must be the host
     asked.  Programs that are no browsers say nothing, and hold nobody's credentials.
+
+    :raises BadRequest: it has to be told by a Referer that is no URL.
     """
     origin, site = request.text_header("origin"), request.text_header("sec-fetch-site")
     if origin in origins:
         return False
     if site:
         return site not in ("same-origin", "none")
-    if not origin:
-        referer = urlsplit(request.text_header("referer"))
-        origin = f"{referer.scheme}://{referer.netloc}" if referer.netloc else ""
-    if not origin or origin in origins:
-        return False
-    return bool(origin.partition("://")[2] != request.text_header("host"))
+    origin = origin or _origin_of(request.text_header("referer"))
+    return bool(origin) and origin not in origins and not _is_own(origin, request)
+
+
+def may_be_read_by_others(request: Any, origins: Sequence[str]) -> bool:
+    """Tell whether a page of another, configured, site may read the answer [Fetch, CORS]."""
+    origin = request.text_header("origin")
+    return origin in origins and not _is_own(origin, request)
+
+
+def _is_own(origin: str, request: Any) -> bool:
+    return bool(origin.partition("://")[2] == request.text_header("host"))
+
+
+def _origin_of(referer: str) -> str:
+    try:
+        parts = urlsplit(referer)
+    except ValueError as e:
+        raise BadRequest("Header Referer is no URL") from e
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

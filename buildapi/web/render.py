@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from twisted.web import http
 
 from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.model.results import RESULT_WORDS
@@ -32,6 +32,9 @@ SAFE = {
     "referrer-policy": "same-origin",
 }
 """What keeps pages to what they were sent with: no script, frame or form of anybody else."""
+
+PRIVATE = "private, no-store"
+"""What shows a user's name is for nobody else, and not to be found by who sits there next."""
 
 FILE_CACHE = "public, max-age=31536000, immutable"
 """Files are asked for by what is in them, so they never change."""
@@ -120,7 +123,9 @@ async def prepared(reply: Reply, form: str) -> Reply:
 def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
     """Set status and headers of a reply, and give its body."""
     request.setHeader("vary", VARY)
-    if reply.fresh:
+    if is_private(frame, form) and reply.file is None and reply.attached is None:
+        request.setHeader("cache-control", PRIVATE)
+    elif reply.fresh:
         request.setHeader("cache-control", "no-store")
     if form != JSON and reply.location is not None:
         request.setResponseCode(302)
@@ -157,6 +162,16 @@ def _name(request: Any, file: File) -> None:
         request.setHeader("content-disposition", f'attachment; filename="{file.name}"')
 
 
+def is_private(frame: Frame, form: str) -> bool:
+    """Tell whether an answer is a page that shows who is looking at it."""
+    return form != JSON and frame.who is not None
+
+
+def phrase(status: int) -> str:
+    """Name a status: Twisted lacks those of RFC 6585 and 9110."""
+    return HTTPStatus(status).phrase
+
+
 def known(request: Any, etag: bytes) -> bool:
     """Tell whether the client has this already; tags are compared weakly, as RFC 9110 says."""
     given = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", []))
@@ -168,8 +183,8 @@ def write_error(
     request: Any, error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
 ) -> bytes:
     """Set status and headers of an error, and give its body; ``more`` tells what is away."""
-    request.setResponseCode(error.status)
-    request.setHeader("cache-control", "no-store")
+    request.setResponseCode(error.status, phrase(error.status).encode())
+    request.setHeader("cache-control", PRIVATE if is_private(frame, form) else "no-store")
     request.setHeader("vary", VARY)
     if error.retry_after is not None:
         request.setHeader("retry-after", str(error.retry_after))
@@ -204,7 +219,7 @@ def _error(
 ) -> tuple[str, bytes]:
     if form == JSON:
         return JSON_TYPE, Document.of({**error.document(), **(more or {})}).body
-    title = f"{error.status} {http.RESPONSES.get(error.status, b'').decode()}".strip()
+    title = f"{error.status} {phrase(error.status)}"
     return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg, "more": more}))
 
 

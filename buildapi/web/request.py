@@ -19,6 +19,7 @@ from buildapi.web.accesslog import client_of
 from buildapi.web.auth import Authenticator, Identity
 from buildapi.web.channel import GONE
 from buildapi.web.form import Form, parse_form
+from buildapi.web.hosts import check_host
 from buildapi.web.render import cors, early
 from buildapi.web.segment import SLASH
 
@@ -40,7 +41,7 @@ class BuildAPIRequest(Request):
     """A request with a deadline, a body limit, a mount prefix and ``_method``.
 
     ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
-    why its path cannot be routed, ``body`` its form or why that cannot be read, empty before
+    why it cannot be routed, ``body`` its form or why that cannot be read, empty before
     ``read_body``.  ``identity`` is
     who asks, None while that is not known, ``auth`` tells whose words about others are taken.
     ``route`` is the path of the route that took it, ``streams`` whether its answer may last.
@@ -50,6 +51,7 @@ class BuildAPIRequest(Request):
     auth: Authenticator
     prefix: str = ""
     origins: Sequence[str] = ()
+    hosts: Sequence[str] = ()
     reactor: Any = None
     in_flight: set[Any]
     channel: Any
@@ -61,7 +63,7 @@ class BuildAPIRequest(Request):
         self.identity: Identity | None = None
         self.route, self.streams = "-", False
         self._began = self.reactor.seconds()
-        self.refusal: BadRequest | None = None
+        self.refusal: BuildAPIError | None = None
         self.body: Form | BadRequest = Form({})
         self._received = 0
         self._refused = self._processing = False
@@ -186,11 +188,13 @@ class BuildAPIRequest(Request):
         self._processing = True
         try:
             self._settle()
-        except BadRequest as e:
+        except BuildAPIError as e:
             self.refusal, self.path = e, b"/"
         Request.process(self)
 
     def _settle(self) -> None:
+        hosts = self.requestHeaders.getRawHeaders(b"host", [])
+        check_host(hosts, self.hosts, needed=self.clientproto == b"HTTP/1.1")
         self.path = _ORIGIN.sub(b"", self.path, count=1) if self.path[:1] != b"/" else self.path
         self._strip_prefix()
         _check_path(self.path)
@@ -248,6 +252,7 @@ def request_class(
     prefix: str,
     auth: Authenticator,
     origins: Sequence[str],
+    hosts: Sequence[str],
     reactor: Any,
     in_flight: set[Any],
 ) -> type[BuildAPIRequest]:
@@ -260,6 +265,7 @@ def request_class(
         "prefix": prefix,
         "auth": auth,
         "origins": origins,
+        "hosts": hosts,
         "reactor": reactor,
         "in_flight": in_flight,
     }

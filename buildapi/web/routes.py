@@ -45,9 +45,11 @@ FORMAT = Param("format", "json or html; without it the Accept header decides, th
 class Route:
     """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.
 
-    A ``job``, and any other ``change``, must have a user.  ``patience`` tells how many seconds
-    longer than usual a call may take: those its client asked to wait.  ``formats`` are those that
-    ``format`` may ask for.  One that is ``open`` is for anybody, even where reads are for users.
+    A ``job``, and any other ``change``, must have a user; pages of other sites, if configured, may
+    send jobs alone.  One for ``own_pages`` needs the token of a form of ours.  ``patience``
+    tells how many seconds longer than usual a call may take: those its client asked to wait.
+    ``formats`` are those that ``format`` may ask for.  One that is ``open`` is for anybody, even
+    where reads are for users.
     """
 
     method: str
@@ -57,6 +59,7 @@ class Route:
     params: Sequence[Param] = ()
     job: bool = False
     change: bool = False
+    own_pages: bool = False
     patience: Callable[[Call], float] | None = None
     formats: Sequence[str] = FORMATS
     open: bool = False

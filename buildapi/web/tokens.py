@@ -60,7 +60,7 @@ class TokenDesk:
         return (
             Route("GET", "/self-serve/whoami", whoami, WHOAMI, (FORMAT,)),
             Route("GET", PATH, self.tokens, LIST, (FORMAT,)),
-            Route("POST", PATH, self.make, MAKE, (label, days), change=True),
+            Route("POST", PATH, self.make, MAKE, (label, days), change=True, own_pages=True),
             Route("DELETE", one, self.revoke, REVOKE, change=True),
         )
 
@@ -139,12 +139,13 @@ class TokenDesk:
 
 
 async def whoami(call: Call) -> Reply:
-    """Tell who asks, and what told it."""
+    """Tell who asks, and what told it; and what forms of theirs carry."""
     who, by, token = call.identity.who, call.identity.by, call.identity.token
     shown = None
     if token is not None:
         shown = {"id": token.id, "label": token.label, "expires_at": token.expires_at}
     told = {"who": who, "by": by.value if by else None, "token": shown}
+    told["csrf_token"] = call.token or None
     return attrs.evolve(Reply.data("Who you are", Document.of(told)), fresh=True)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.fake import Asked, Reply, fake
 from tests.cli.running import buildapi
 
-ANN = {"who": "ann@example.org", "by": "proxy", "token": None}
+ANN = {"who": "ann@example.org", "by": "proxy", "token": None, "csrf_token": "of-ann"}
 MADE = {"status": "OK", "id": 3, "token": "bapi_new", "label": "l", "expires_at": 10, "msg": "m"}
 TRACE = {
     "job": {
@@ -63,9 +63,11 @@ def test_a_token_is_made_with_a_password_saved_and_then_used(
         used = buildapi("whoami", *url)
     assert made.code == used.code == 0, (made, used)
     assert "bapi_new" not in made.out.decode() + made.err
-    assert server.asked[0].headers["Authorization"].startswith("Basic ")
-    assert server.asked[0].body == {"label": "l"}
-    assert server.asked[1].headers["Authorization"] == "Bearer bapi_new"
+    asked = [(one.method, one.path) for one in server.asked[:2]]
+    assert asked == [("GET", "/self-serve/whoami"), ("POST", "/self-serve/tokens")]
+    assert all(one.headers["Authorization"].startswith("Basic ") for one in server.asked[:2])
+    assert server.asked[1].body == {"label": "l", "csrf_token": "of-ann"}
+    assert server.asked[2].headers["Authorization"] == "Bearer bapi_new"
     saved = own_settings / "token"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert [p.name for p in own_settings.iterdir()] == ["token"]
@@ -75,6 +77,25 @@ def test_a_token_that_is_not_saved_is_all_of_the_output(tmp_path: Path) -> None:
     with fake(lambda _: Reply(201, MADE)) as server:
         done = buildapi("token", "create", "--label", "l", *password(tmp_path), "--url", server.url)
     assert done.out == b"bapi_new\n"
+
+
+def test_an_older_service_that_tells_no_form_token_is_sent_none(tmp_path: Path) -> None:
+    def answer(asked: Asked) -> Reply:
+        known = {name: value for name, value in ANN.items() if name != "csrf_token"}
+        return Reply(201, MADE) if asked.method == "POST" else Reply(200, known)
+
+    with fake(answer) as server:
+        buildapi("token", "create", "--label", "l", *password(tmp_path), "--url", server.url)
+    assert server.asked[1].body == {"label": "l"}
+
+
+def test_a_limit_of_an_hour_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    told = {"status": "FAILED", "msg": "too many builds", "code": "too_many_builds"}
+    with fake(lambda _: Reply(429, told, {"Retry-After": "3600"})) as server:
+        done = buildapi("rebuild", "try", "--build", "11", "--url", server.url)
+    assert done.code != 0
+    assert "too many builds" in done.err
+    assert len(server.asked) == 1
 
 
 def test_tokens_are_listed_and_revoked() -> None:

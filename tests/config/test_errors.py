@@ -154,7 +154,8 @@ WRONG_STRUCTURE = [
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
     (
         {"limits": {"q\n": 1}},
-        r"[limits] q\n: unknown key; known are count, jobs_page, list_rows, listeners",
+        r"[limits] q\n: unknown key; known are count, jobs_page, list_rows, listeners,"
+        " listeners_per_user, listeners_per_address, builds_per_request, builds_per_user_hour",
     ),
     (
         {"agent": {"pasword": PASSWORD}},

@@ -92,6 +92,8 @@ class Settings:
     builds_per_user_hour: int = 5000
     tokens: bool = True
     strict: bool = False
+    hosts: Sequence[str] = ()
+    ignores_foreign: bool = False
     token_days: int = 90
     reads_free: bool = True
     away: Sequence[str] = ()
@@ -239,6 +241,7 @@ def build(settings: Settings) -> Served:
                 answer_bytes=settings.unread_bytes,
                 reads_free=settings.reads_free,
                 away=lambda: settings.away,
+                ignores_foreign=settings.ignores_foreign,
             ),
         ),
         reactor=reactor,
@@ -248,6 +251,7 @@ def build(settings: Settings) -> Served:
         **settings.told(),
         traffic=traffic,
         budget=SendBudget(settings.unread_bytes, settings.unread_bytes_total),
+        hosts=settings.hosts,
     )
     drain = settings.drain_seconds
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buildapi.redaction import hidden_in_url
 from buildapi.web.accesslog import AccessLog, as_json, as_text, client_of
 from buildapi.web.auth import Authenticator
 from tests.reactor import twisted_test, until
@@ -178,3 +179,44 @@ class Asked:
 
     def text_header(self, _name: str) -> Any:
         return ""
+
+
+# --- secrets
+
+
+TOKEN = "bapi_" + "Ab-_9" * 8 + "xyz"
+PERCENT = "%62%61%70%69_" + TOKEN[5:]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"/self-serve/whoami?token={TOKEN}", "/self-serve/whoami?token=***"),
+        (f"/self-serve/{TOKEN}/build?x=1", "/self-serve/bapi_***/build?x=1"),
+        (f"/a?q={PERCENT}&page=2", "/a?q=***&page=2"),
+        (f"/a?q={PERCENT.replace('%', '%25')}", "/a?q=***"),
+        (f"/a?q=bapi%5F{TOKEN[5:]}#x", "/a?q=***#x"),
+        ("/a?access_token=x.y&api_key=k;csrf_token=c", "/a?access_token=***&api_key=***;csrf_token=***"),  # noqa: E501  # as it is sent
+        ("https://ann:pw@h/a", "https://ann:***@h/a"),
+        ("/self-serve/try/user/a%20b?q=token", "/self-serve/try/user/a%20b?q=token"),
+    ],
+)  # fmt: skip
+def test_a_token_in_a_url_is_left_out(url: str, shown: str) -> None:
+    assert hidden_in_url(url) == shown
+
+
+@given(st.text(), st.text())
+def test_nothing_of_a_token_is_left_whatever_stands_around_it(before: str, after: str) -> None:
+    for token in (TOKEN, PERCENT):
+        assert TOKEN[5:] not in hidden_in_url(f"{before}/{token}?{after}")
+
+
+@twisted_test()
+async def test_no_token_comes_into_the_access_log(serve: Serve, tmp_path: Path) -> None:
+    served = serve(access_log=tmp_path / "access.log")
+    for path in (f"/self-serve/whoami?token={TOKEN}", f"/self-serve/try/build/{PERCENT}"):
+        said = {"Referer": f"http://127.0.0.1{path}", "User-Agent": f"bot Bearer {TOKEN}"}
+        await served.ask("GET", path, said)
+    text = (tmp_path / "access.log").read_text()
+    assert text.count("***") >= 6
+    assert TOKEN[5:] not in text

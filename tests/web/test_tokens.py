@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.web.tokens import KEPT_DAYS, TOKENS_MAX
 from tests.reactor import twisted_test, until
 from tests.web.client import JSON, Answer, request
-from tests.web.conftest import TOKENS, ZOE, Serve, Served
+from tests.web.conftest import ORIGIN, TOKENS, ZOE, Serve, Served
 from tests.web.farm import HOSTILE, NOW
 from tests.web.forms import Forms
 
@@ -29,8 +30,14 @@ DAY = 86_400
 Headers = Mapping[str, str]
 
 
+def of_form(who: str = WHO) -> dict[str, str]:
+    """Give what the forms of our pages carry for a user."""
+    return {"csrf_token": TOKENS.of(who)}
+
+
 async def made(served: Served, who: Headers = ZOE, **fields: Any) -> dict[str, Any]:
-    answer = await served.ask("POST", PATH, {**JSON, **who}, {"label": "a bot", **fields})
+    form = of_form(who.get("X-Remote-User", "me"))
+    answer = await served.ask("POST", PATH, {**JSON, **who}, {"label": "a bot", **form, **fields})
     assert answer.status == 201, answer
     told: dict[str, Any] = answer.json
     return told
@@ -61,13 +68,18 @@ async def test_one_is_told_who_one_is(serve: Serve) -> None:
         (showing(told["token"]), {"who": WHO, "by": "token", "token": shown}),
     ):
         answer = await served.ask("GET", WHOAMI, {**JSON, **headers})
-        assert answer.json == wanted
+        found = answer.json
+        form = found.pop("csrf_token")
+        assert found == wanted
+        assert (form is None) == (wanted["by"] == "token")
+        assert form is None or TOKENS.fits(form, str(wanted["who"]))
         assert answer.headers["cache-control"] == "no-store"
 
 
 @twisted_test()
 async def test_nobody_is_told_so(served: Served) -> None:
-    assert (await served.ask("GET", WHOAMI, JSON)).json == {"who": None, "by": None, "token": None}
+    nobody = {"who": None, "by": None, "token": None, "csrf_token": None}
+    assert (await served.ask("GET", WHOAMI, JSON)).json == nobody
     assert (await served.ask("GET", WHOAMI, HTML)).status == 200
 
 
@@ -215,7 +227,7 @@ async def test_where_tokens_are_off_they_are_refused_and_none_are_made(serve: Se
     for headers in (showing(WRONG), {**showing(WRONG), **ZOE}):
         assert is_refused(await served.ask("GET", WHOAMI, {**JSON, **headers}), "switched off")
     for method, path in (("GET", PATH), ("POST", PATH), ("DELETE", f"{PATH}/1")):
-        fields = {"label": "x"} if method == "POST" else None
+        fields = {"label": "x", **of_form()} if method == "POST" else None
         answer = await served.ask(method, path, {**JSON, **ZOE}, fields)
         assert (answer.status, "switched off" in answer.json["msg"]) == (403, True)
     assert (await served.ask("GET", WHOAMI, {**JSON, **ZOE})).json["who"] == WHO
@@ -227,7 +239,9 @@ async def test_where_tokens_are_off_they_are_refused_and_none_are_made(serve: Se
 
 @twisted_test()
 async def test_a_token_is_told_once_and_listed_without_its_text(served: Served) -> None:
-    answer = await served.ask("POST", PATH, {**JSON, **ZOE}, {"label": " my bot ", "days": "7"})
+    answer = await served.ask(
+        "POST", PATH, {**JSON, **ZOE}, {"label": " my bot ", "days": "7", **of_form()}
+    )
     told = answer.json
     assert answer.headers["cache-control"] == "no-store"
     assert told == {
@@ -277,7 +291,7 @@ async def test_without_days_it_lives_a_month_or_as_long_as_it_may(
 async def test_what_cannot_be_a_token_is_refused_by_name(
     served: Served, fields: dict[str, str]
 ) -> None:
-    answer = await served.ask("POST", PATH, {**JSON, **ZOE}, fields)
+    answer = await served.ask("POST", PATH, {**JSON, **ZOE}, {**fields, **of_form()})
     assert answer.status == 400
     assert answer.json["msg"].startswith("Bad days" if "days" in fields else "Bad label")
     assert not served.tokens.tokens
@@ -286,10 +300,12 @@ async def test_what_cannot_be_a_token_is_refused_by_name(
 @twisted_test()
 async def test_json_bodies_make_tokens_too(served: Served) -> None:
     kind = {"Content-Type": "application/json"}
-    body = b'{"label": "\\ud83d\\ude00", "days": 90}'
-    assert (await served.ask("POST", PATH, {**JSON, **ZOE, **kind}, body)).status == 201
-    for wrong in (b'{"label": "\\ud800"}', b'{"label": 7}', b'{"label": ["x"]}', b"[]", b"{"):
-        assert (await served.ask("POST", PATH, {**JSON, **ZOE, **kind}, wrong)).status == 400
+    labels = {"\U0001f600": 201, "\ud800": 400, "": 400}
+    for label, status in [*labels.items(), (7, 400), (["x"], 400)]:
+        body = json.dumps({"label": label, "days": 90, **of_form()}).encode()
+        assert (await served.ask("POST", PATH, {**JSON, **ZOE, **kind}, body)).status == status
+    for wrong in (b"[]", b"{"):
+        assert (await served.ask("POST", PATH, {**JSON, **ZOE, **kind}, wrong)).status == 403
     assert [t.label for t in served.tokens.tokens.values()] == ["\U0001f600"]
 
 
@@ -362,7 +378,7 @@ async def test_what_is_not_ones_own_cannot_be_revoked(served: Served, id_: str) 
 async def test_one_has_a_bounded_number_of_tokens(served: Served) -> None:
     for _ in range(TOKENS_MAX):
         await made(served, days=1)
-    answer = await served.ask("POST", PATH, {**JSON, **ZOE}, {"label": "x"})
+    answer = await served.ask("POST", PATH, {**JSON, **ZOE}, {"label": "x", **of_form()})
     assert answer.status == 400
     assert str(TOKENS_MAX) in answer.json["msg"]
     await made(served, {"X-Remote-User": "ann"})
@@ -374,20 +390,24 @@ async def test_one_has_a_bounded_number_of_tokens(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "fields", "status"),
+    ("headers", "fields", "status", "revoked"),
     [
-        ({"Origin": "https://evil.example.org"}, {}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, {}, 403),
-        ({"Referer": "https://evil.example.org/page"}, {}, 403),
-        ({}, {"csrf_token": TOKENS.of("ann")}, 403),
-        ({"Sec-Fetch-Site": "same-origin"}, {"csrf_token": "00"}, 403),
-        ({"Origin": "https://builds.example.org"}, {"csrf_token": TOKENS.of(WHO)}, 201),
-        ({}, {}, 201),
+        ({"Origin": "https://evil.example.org"}, {}, 403, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, {}, 403, 403),
+        ({"Referer": "https://evil.example.org/page"}, {}, 403, 403),
+        ({}, {"csrf_token": TOKENS.of("ann")}, 403, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, {"csrf_token": "00"}, 403, 403),
+        ({"Origin": "https://builds.example.org"}, {"csrf_token": TOKENS.of(WHO)}, 201, 200),
+        # a site whose pages may send job requests has no say about tokens
+        ({"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"}, {}, 403, 403),
+        # to make one needs the token of a form, whoever asks
+        ({}, {}, 403, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, {}, 403, 200),
     ],
 )
 @twisted_test()
 async def test_only_pages_of_ours_make_and_revoke_tokens_for_who_looks_at_them(
-    served: Served, headers: Headers, fields: dict[str, str], status: int
+    served: Served, headers: Headers, fields: dict[str, str], status: int, revoked: int
 ) -> None:
     sent = {**JSON, **ZOE, **headers}
     answer = await served.ask("POST", PATH, sent, {"label": "x", **fields})
@@ -395,8 +415,36 @@ async def test_only_pages_of_ours_make_and_revoke_tokens_for_who_looks_at_them(
     assert len(served.tokens.tokens) == (status == 201)
     await made(served)
     id_ = served.tokens.last
-    revoked = await served.ask("POST", f"{PATH}/{id_}", sent, {"_method": "DELETE", **fields})
-    assert revoked.status == (403 if status == 403 else 200)
+    ended = await served.ask("POST", f"{PATH}/{id_}", sent, {"_method": "DELETE", **fields})
+    assert ended.status == revoked
+
+
+@twisted_test()
+async def test_a_program_that_its_user_is_logged_in_to_finds_the_token_of_forms(
+    served: Served,
+) -> None:
+    found = (await served.ask("GET", WHOAMI, {**JSON, **ZOE})).json["csrf_token"]
+    fields = {"label": "x", "csrf_token": found}
+    assert (await served.ask("POST", PATH, {**JSON, **ZOE}, fields)).status == 201
+    refused = await served.ask("POST", PATH, {**JSON, **ZOE}, {"label": "x"})
+    assert "/self-serve/whoami" in refused.json["msg"]
+
+
+@twisted_test()
+async def test_a_page_of_another_site_reads_no_form_token_though_it_may_send_jobs(
+    served: Served,
+) -> None:
+    other = {**ZOE, "Origin": ORIGIN, "Sec-Fetch-Site": "cross-site"}
+    told = await served.ask("GET", WHOAMI, {**JSON, **other})
+    assert told.headers["access-control-allow-origin"] == ORIGIN
+    assert (told.json["who"], told.json["csrf_token"]) == (WHO, None)
+    for path in (PATH, "/self-serve/try", "/self-serve/try/new"):
+        page = await served.ask("GET", path, {**HTML, **other})
+        assert page.status == 200
+        assert "csrf_token" not in page.text, path
+    plan = await served.ask("DELETE", f"{CANCEL}?dry_run=1", {**HTML, **other})
+    assert plan.status == 200
+    assert "csrf_token" not in plan.text
 
 
 @pytest.mark.parametrize("part", ["adding", "listing", "revoking"])
@@ -405,7 +453,7 @@ async def test_without_the_store_nothing_is_made_or_revoked(served: Served, part
     await made(served)
     getattr(served.tokens, part).error = DatabaseUnavailable("the jobs database is away")
     method, path = ("DELETE", f"{PATH}/1") if part == "revoking" else ("POST", PATH)
-    fields = {"label": "x"} if method == "POST" else {}
+    fields = {"label": "x", **of_form()} if method == "POST" else {}
     answer = await served.ask(method, path, {**JSON, **ZOE}, fields)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     assert len(served.tokens.tokens) == 1
@@ -442,7 +490,7 @@ async def test_the_page_makes_shows_and_revokes_tokens_by_forms_alone(serve: Ser
     assert action == page
     shown = await served.ask("POST", action, {**HTML, **ZOE}, {**fields, "label": HOSTILE})
     assert shown.status == 201
-    assert shown.headers["cache-control"] == "no-store"
+    assert shown.headers["cache-control"] == "private, no-store"
     assert HOSTILE not in shown.text
     (text,) = {
         part.split('"')[0] for part in shown.text.split('value="')[1:] if "bapi_" in part[:5]
@@ -459,7 +507,7 @@ async def test_the_page_makes_shows_and_revokes_tokens_by_forms_alone(serve: Ser
 
 @twisted_test()
 async def test_the_page_says_what_is_wrong_and_what_has_expired(served: Served) -> None:
-    answer = await served.ask("POST", PATH, {**HTML, **ZOE}, {"label": ""})
+    answer = await served.ask("POST", PATH, {**HTML, **ZOE}, {"label": "", **of_form()})
     assert answer.status == 400
     assert "Bad label" in answer.text
     assert (await served.ask("GET", PATH, HTML)).status == 403
