@@ -12,6 +12,7 @@ import attrs
 import pytest
 import pytest_twisted
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
 from twisted.logger import formatEvent, globalLogPublisher
 
 from buildapi.buildbot.directory import (
@@ -250,29 +251,41 @@ def large() -> bytes:
     return data.encode()
 
 
+@contextlib.contextmanager
+def turning() -> Iterator[list[None]]:
+    """Note each turn of the reactor, at most one in 5 ms."""
+    turns: list[None] = []
+    ticking = LoopingCall(turns.append, None)
+    ticking.start(0.005, now=False)
+    try:
+        yield turns
+    finally:
+        ticking.stop()
+
+
 @twisted_test(60)
 async def test_while_a_builders_file_of_18_mb_is_parsed_the_reactor_goes_on_turning(
     tmp_path: Path,
 ) -> None:
-    """A parser that keeps the interpreter to itself lets it turn once or twice, in a thread too."""
     data = large()
 
     async def read() -> bytes:
         return data
 
-    turns = 0
-
-    def turn() -> None:
-        nonlocal turns
-        turns += 1
-
     source = Source("builders", read, parse_builders, tmp_path / "b.json")
-    ticking = LoopingCall(turn)
-    ticking.start(0.005, now=False)
-    assert await source.refresh(5)
-    ticking.stop()
+    with turning() as turns:
+        assert await source.refresh(5)
     assert len(source.good.by_name) == 45_000
-    assert turns > 10
+    assert len(turns) > 10
+
+
+@twisted_test(60)
+async def test_a_thread_that_decodes_18_mb_lets_others_run() -> None:
+    """The C decoder alone keeps the interpreter to itself: the reactor turns once or twice."""
+    data = large()
+    with turning() as turns:
+        assert len((await deferToThread(decode, data))["builders"]) == 45_000
+    assert len(turns) > 10
 
 
 @twisted_test()
