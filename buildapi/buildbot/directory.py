@@ -194,7 +194,7 @@ def _master(entry: Mapping[str, Any], warnings: list[str]) -> Master:
         ("http_port", _port(entry, "http_port")),
         ("pb_port", _port(entry, "pb_port")),
     ):
-        if value is None and entry.get(key) is not None:
+        if value is None and entry.get(key) not in (None, 0):  # 0 is how files say "none"
             said = _shown(entry[key])
             warnings.append(f"master {name}: {key} {said} is not a port (1 to 65535): none is used")
     enabled = entry.get("enabled", True)

@@ -26,7 +26,7 @@ def shared(stops: Iterable[StopBuild]) -> Sequence[str]:
     for stop in stops:
         if stop.sharers:
             found.setdefault((stop.master, stop.buildername, stop.number), stop)
-    return tuple(f"build {s.build_id} is shared: {loses(s.sharers)}" for s in found.values())
+    return tuple(f"Build {s.build_id} is shared: {loses(s.sharers)}" for s in found.values())
 
 
 def loses(sharers: Sequence[Sharer]) -> str:

@@ -205,6 +205,11 @@ def test_a_bad_value_of_a_master_is_told_and_the_master_taken(
     assert list(found.warnings) == [warning]
 
 
+@pytest.mark.parametrize("port", [0, None])
+def test_a_master_without_a_port_is_nothing_to_warn_of(port: int | None) -> None:
+    assert list(parse_masters([MASTER | {"pb_port": port}]).warnings) == []
+
+
 def test_a_master_that_is_listed_twice_is_told() -> None:
     found = parse_masters([MASTER, MASTER | {"http_port": 8011}])
     assert found.value["a:/b"].http_port == 8011

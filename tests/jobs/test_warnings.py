@@ -28,7 +28,7 @@ from tests.model.values import claimed, request
 START = 1_700_000_101
 OTHER = Sharer(8, "try", "0123456789abcdef", "joe@example.org")
 WARNING = (
-    "build 41 is shared: stopping it also ends request 8 (try 0123456789ab by joe@example.org)"
+    "Build 41 is shared: stopping it also ends request 8 (try 0123456789ab by joe@example.org)"
 )
 UNLISTED = "linux: no master lists this builder; it may wait for ever"
 
@@ -91,7 +91,7 @@ def test_those_left_out_of_a_cancel_are_named() -> None:
     action = CancelRevision("try", "abcdef012345", builders=("linux",))
     plan = planned(action, RevisionFacts([one, kept]))
     assert list(plan.outcome.warnings) == [
-        "build 41 is shared: stopping it also ends request 9 (try abcdef012345)"
+        "Build 41 is shared: stopping it also ends request 9 (try abcdef012345)"
     ]
 
 

@@ -171,7 +171,7 @@ SHARED = "stopping it also ends request 77 (try fedcba987654 by joe@example.org)
 async def test_a_dry_run_says_whose_other_pushes_lose_a_shared_build(served: Served) -> None:
     served.observer.sharers = [SHARER]
     answer = await served.ask("DELETE", "/self-serve/try/build/12?dry_run=1", JSON | ZOE)
-    assert answer.json["plan"]["warnings"] == [f"build 12 is shared: {SHARED}"]
+    assert answer.json["plan"]["warnings"] == [f"Build 12 is shared: {SHARED}"]
     (stop,) = answer.json["plan"]["pokes"]
     assert stop["sharers"] == [
         {
