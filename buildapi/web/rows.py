@@ -69,18 +69,21 @@ def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
     """Make the rows of a list.
 
     A build has the result of its request: where that was tried again, the list has the newer
-    build too, and the older one is a retry.
+    build too, and the older one is a retry.  An abandoned one has no say in that.
     """
     made = [row(item, place) for item in items]
-    builds = sorted((r for r in made if r.kind == "build"), key=lambda r: r.id)
+    builds = sorted((r for r in made if _counts(r)), key=lambda r: r.id)
     newest = {request: build.id for build in builds for request in build.requests}
     return [_beside(r, newest) for r in made]
 
 
 def _beside(one: Row, newest: Mapping[int, int]) -> Row:
-    newer = one.kind == "build" and any(newest[r] > one.id for r in one.requests)
-    newer = newer and one.state != "abandoned"
+    newer = _counts(one) and any(newest[r] > one.id for r in one.requests)
     return attrs.evolve(one, state="retry") if newer else one
+
+
+def _counts(one: Row) -> bool:
+    return one.kind == "build" and one.state != "abandoned"
 
 
 def blank(kind: str, place: str) -> Row:

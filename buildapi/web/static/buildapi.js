@@ -170,8 +170,10 @@
 
   /* A build has the result of its request; where that was tried again, the older build is a retry. */
   function besideNewer(item, ids) {
+    if (item.abandoned) return stateOf(item);
     let newest = true;
-    for (const row of $$("tr[data-kind=build]").filter((one) => shares(one, ids))) {
+    const builds = $$("tr[data-kind=build]:not([data-state=abandoned])");
+    for (const row of builds.filter((one) => shares(one, ids))) {
       const id = Number(row.dataset.id);
       if (id > item.build_id) newest = false;
       if (id < item.build_id && row.dataset.state !== "retry") {
@@ -289,7 +291,8 @@
   }
 
   /* Tell whether a build has a request; one that is tried again waits once more. */
-  const covered = (ids) => $$("tr[data-kind=build]:not([data-state=retry])").some((row) => shares(row, ids));
+  const GOING = "tr[data-kind=build]:not([data-state=retry], [data-state=abandoned])";
+  const covered = (ids) => $$(GOING).some((row) => shares(row, ids));
 
   /* --- selecting ------------------------------------------------------------------------ */
 
