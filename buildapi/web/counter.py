@@ -10,12 +10,12 @@ import msgspec
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from buildapi.errors import BuildAPIError, InProgress, Unavailable
+from buildapi.errors import BuildAPIError, InProgress, OutcomeUnknownError, Unavailable
 from buildapi.interfaces import JobStore, Observer
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import builds_asked
 from buildapi.model.ops import Token
-from buildapi.model.records import JobKey
+from buildapi.model.records import JobKey, KeyedJob
 from buildapi.model.rules import Rules
 from buildapi.model.steps import Plan
 from buildapi.model.wire import JobMessage, item_data, what
@@ -23,7 +23,7 @@ from buildapi.web.answers import Document
 from buildapi.web.build_quota import BuildQuota
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
-from buildapi.web.desk import NOT_RECORDED, Desk, shielded
+from buildapi.web.desk import NOT_RECORDED, UNKNOWN, Desk, shielded
 from buildapi.web.keys import Keys, key_of
 from buildapi.web.orders import WAIT_MAX, JobRoute, Order
 from buildapi.web.params import duration, given_once, switch
@@ -211,11 +211,29 @@ class Counter:
 
     async def _first(self, route: JobRoute, key: JobKey) -> Receipt | None:
         known = await self._keys.known(key.name, key.content)
+        if known is not None and not known.accepted:
+            known = await self._taken_up(key, known.request_id)
         if known is None:
             return None
-        receipt = Receipt(route, *known)
+        receipt = Receipt(route, known.request_id, known.key.words)
         self._desk.repeated(receipt.job_id)
         return receipt
+
+    async def _taken_up(self, key: JobKey, job_id: int) -> KeyedJob | None:
+        """Send a job whose process died between its row and its message; None: it was refused.
+
+        :raises InProgress: this process is just accepting it.
+        """
+        if self._desk.is_accepting(job_id):
+            raise InProgress("A request with this Idempotency-Key is just being accepted")
+        await shielded(self._desk.take_up(job_id))
+        try:
+            known = await self._keys.known(key.name, key.content)
+        except Unavailable as e:  # a 503 would say that it is not accepted
+            raise OutcomeUnknownError(UNKNOWN.format(id=job_id), job_id) from e
+        if known is not None and not known.accepted:  # sent, and that could not be recorded
+            return attrs.evolve(known, accepted=True)
+        return known
 
     async def _second(self, ticket: Ticket, error: InProgress) -> Receipt:
         """Give the answer of the first of two that come at once."""

@@ -24,7 +24,14 @@ from buildapi.model.actions import Action
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.records import JobKey
-from buildapi.model.wire import REQUESTS, JobMessage, encode_request, finished, what
+from buildapi.model.wire import (
+    REQUESTS,
+    JobMessage,
+    action_from,
+    encode_request,
+    finished,
+    what,
+)
 from buildapi.web.deadline import Deadline
 
 T = TypeVar("T")
@@ -51,6 +58,7 @@ class Desk:
     _recording: Deadline
     _trail: Trail
     _owe: Callable[[int], None] = lambda _: None
+    _accepting: set[int] = attrs.field(factory=set, init=False)
 
     async def record(
         self, action: Action, who: str, key: JobKey | None = None, branch: str | None = None
@@ -74,11 +82,32 @@ class Desk:
         except Exception as e:  # nothing that was never sent is executed
             log.failure("job request not recorded")
             raise DatabaseUnavailable(NOT_RECORDED) from e
+        self._accepting.add(request_id)
         self._note(request_id, "recorded", f"{action.name} by {who}")
         return JobMessage(request_id, who, now, action, tracing.trace(), identity)
 
     def _note(self, request_id: int, event: str, detail: str = "") -> None:
         self._trail.note(request_id, Part.HTTP, event, detail)
+
+    def is_accepting(self, request_id: int) -> bool:
+        """Return whether this process is between the record of a job and its message."""
+        return request_id in self._accepting
+
+    async def take_up(self, request_id: int) -> None:
+        """Send a job that was recorded, and whose process died before it sent it.
+
+        Should it live and send it as well, an agent carries it out once.
+
+        :raises Unavailable: it is not executed, and never will be.
+        :raises OutcomeUnknownError: nobody knows yet.
+        """
+        job = await self._recording.bound(self._store.get(request_id))
+        if job is None or job.completed_at is not None:
+            return
+        action = action_from(job.action, job.what)
+        self._note(request_id, "taken up", "a request with the same Idempotency-Key")
+        trace = tracing.trace()
+        await self.send(JobMessage(job.id, job.who, job.when, action, trace, job.identity))
 
     def repeated(self, request_id: int) -> None:
         """Note that a request with the key of a job is answered as that was."""
@@ -91,7 +120,11 @@ class Desk:
         :raises OutcomeUnknownError: nobody knows yet.
         """
         with tracing.about(job=message.request_id):
-            if await self._send(message):
+            try:
+                sent = await self._send(message)
+            finally:
+                self._accepting.discard(message.request_id)
+            if sent:
                 log.info(
                     "job {id} {action} by {who} accepted",
                     id=message.request_id,

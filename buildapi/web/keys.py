@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 from twisted.internet import task
 
-from buildapi.errors import BadRequest, InProgress, KeyReused
+from buildapi.errors import BadRequest, KeyReused
 from buildapi.interfaces import JobStore
-from buildapi.model.records import KEY_SECONDS, JobKey
+from buildapi.model.records import KEY_SECONDS, JobKey, KeyedJob
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
 from buildapi.web.orders import JobRoute
@@ -35,13 +35,13 @@ class Keys:
     _now: Callable[[], float]
     _looking: Deadline
 
-    async def known(self, name: str, content: str) -> tuple[int, str] | None:
-        """Give the job id and the words of the first answer, None where there was none.
+    async def known(self, name: str, content: str) -> KeyedJob | None:
+        """Return the job that a key stands for, None where there is none.
 
-        One that is just being accepted is waited for.
+        One that is just being accepted is waited for; who accepts it may be dead, so it is returned
+        as not accepted after ``PATIENCE`` seconds.
 
         :raises KeyReused: the key stands for another request.
-        :raises InProgress: it is not known yet whether the first was accepted.
         """
         end = self._reactor.seconds() + PATIENCE
         while True:
@@ -51,10 +51,8 @@ class Keys:
                 return None
             if job.key.content != content:
                 raise KeyReused("This Idempotency-Key was used for another request")
-            if job.accepted:
-                return job.request_id, job.key.words
-            if self._reactor.seconds() >= end:
-                raise InProgress("A request with this Idempotency-Key is just being accepted")
+            if job.accepted or self._reactor.seconds() >= end:
+                return job
             await task.deferLater(self._reactor, PAUSE)
 
 

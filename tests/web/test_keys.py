@@ -13,7 +13,7 @@ from buildapi.model.records import KEY_SECONDS
 from tests.reactor import sleep, twisted_test, until
 from tests.web.client import JSON, Answer, request
 from tests.web.conftest import ZOE, Served
-from tests.web.farm import COMPLETE, NOW, broker_down, database_down
+from tests.web.farm import COMPLETE, NOW, Failing, broker_down, database_down
 from tests.web.jobcases import ALL, BUILD, REQUEST, REV, each, each_followed
 
 KEY = {"Idempotency-Key": "retry-1"}
@@ -257,6 +257,58 @@ async def test_while_the_first_is_undecided_the_others_are_told_to_come_again(
     await first.closed
     assert (await ask(served, "reprioritize")).body == (await first.answer("PUT")).body
     assert list(served.jobs.jobs) == [1]
+
+
+# --- after a death
+
+
+@twisted_test(8)
+async def test_a_job_whose_process_died_between_row_and_message_is_sent_by_who_asks_again(
+    served: Served,
+) -> None:
+    """Answered as the first would have been, within a client's usual 10 s, and not told 409."""
+    first = await ask(served, "reprioritize")
+    served.jobs.sent_ids.clear()
+    (message,) = served.broker.published
+    served.broker.published.clear()
+    second = await ask(served, "reprioritize")
+    assert (second.status, second.body) == (202, first.body)
+    assert list(served.jobs.jobs) == [1]
+    (again,) = served.broker.published
+    assert json.loads(again[1])["body"] == json.loads(message[1])["body"]
+    assert json.loads(again[1])["identity"] == served.jobs.jobs[1].identity
+    assert served.jobs.sent_ids == {1}
+
+
+@twisted_test(8)
+async def test_a_job_that_cannot_be_sent_by_who_asks_again_is_refused_and_its_key_free(
+    served: Served, logged_errors: list[Any]
+) -> None:
+    await ask(served, "reprioritize")
+    served.jobs.sent_ids.clear()
+    served.broker.failing.error = broker_down()
+    assert (await ask(served, "reprioritize")).status == 503
+    assert served.jobs.refused_ids == {1}
+    served.broker.failing.error = None
+    assert (await ask(served, "reprioritize")).json["request_id"] == 2
+    logged_errors.clear()
+
+
+@twisted_test(8)
+async def test_a_job_that_is_sent_and_cannot_be_read_afterwards_is_not_answered_503(
+    served: Served, logged_errors: list[Any]
+) -> None:
+    await ask(served, "reprioritize")
+    served.jobs.sent_ids.clear()
+
+    class Sent(Failing):
+        async def happen(self, *call: Any) -> None:
+            served.jobs.reading.error = database_down()
+
+    served.jobs.sending = Sent()
+    answer = await ask(served, "reprioritize")
+    assert (answer.status, answer.json["code"]) == (500, "outcome_unknown")
+    logged_errors.clear()
 
 
 # --- after a 503
