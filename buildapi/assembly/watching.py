@@ -15,7 +15,9 @@ from twisted.application.service import Service
 
 from buildapi import __version__
 from buildapi.buildbot.fetch import FetchError
+from buildapi.buildbot.v08.markers import Markers
 from buildapi.buildbot.v08.pulse import Pulse, lag
+from buildapi.db.numbering import highest_id, move_past
 from buildapi.db.roster import SQLRoster
 from buildapi.db.sql import MissingTableError
 from buildapi.errors import Unavailable
@@ -26,6 +28,7 @@ from buildapi.ops.lag import ReactorLag
 from buildapi.ops.look import FarmLook
 from buildapi.ops.metrics import Metrics
 from buildapi.ops.notify import Manager, manager
+from buildapi.ops.numbering import JobNumbering
 from buildapi.ops.probe import MasterProbe, Reached
 from buildapi.ops.status import Board, Readiness
 from buildapi.web.answers import Answers
@@ -95,9 +98,28 @@ class Watching:
         return Heart(of.reactor, self.roster, self.me, seconds, of.now, self._signs())
 
     def _signs(self) -> Sequence[Sign]:
-        if not self._of.has("agent"):
-            return ()
-        return [lambda now: self._pulse.renew(self._of.scheduler_db, now)]
+        """List what is done with each sign of life: the pulse, and a look at the ids of jobs."""
+        pulse: Sign = lambda now: self._pulse.renew(self._of.scheduler_db, now)  # noqa: E731  # two lines more as a function
+        numbers = [self.numbering.check] if self._of.has("api") else []
+        return [*([pulse] if self._of.has("agent") else []), *numbers]
+
+    @cached_property
+    def numbering(self) -> JobNumbering:
+        """What notices that ids of jobs begin again; API processes may insert jobs, agents not."""
+        of = self._of
+        markers = Markers(of.config.agent.marker_table)
+
+        async def highest_marker() -> int:
+            try:
+                return await markers.highest(of.scheduler_db)
+            except MissingTableError:  # no agent has made it yet
+                return 0
+
+        return JobNumbering(
+            highest_marker,
+            lambda: highest_id(of.jobs_db),
+            lambda past: move_past(of.jobs_db, past),
+        )
 
     @cached_property
     def _pulse(self) -> Pulse:
@@ -175,6 +197,7 @@ class Watching:
             dumps=self._dumps if of.has("api") and of.dumps is not None else None,
             traffic=lambda: (len(self.traffic.requests), len(self.traffic.channels)),
             reload=lambda: of.reloading.last,
+            renumbered=lambda: self.numbering.last,
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from buildapi.jobs.glance import Glance
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
 from buildapi.model.records import Backlog, JobRecord
+from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
 
 BEATS_MISSED = 3
@@ -71,6 +72,7 @@ class Seen:
     requests: int
     connections: int
     reload: Reload | None = None
+    renumbered: Renumbered | None = None
     masters_disabled: Sequence[str] = ()
 
 
@@ -282,6 +284,7 @@ def parts(seen: Seen, found: Mapping[str, Any]) -> list[dict[str, Any]]:
         _agents_part(seen, found["agents"]),
         _masters_part(seen, found["masters"]),
         *(_dump_part(d) for d in seen.dumps or ()),
+        *([] if seen.renumbered is None else [_numbers_part(seen.renumbered)]),
         *_unread_parts(seen),
     ]
 
@@ -290,6 +293,18 @@ def _part(
     name: str, ok: bool, detail: str, error: str | None = None, at: float | None = None
 ) -> dict[str, Any]:
     return {"name": name, "ok": ok, "detail": detail, "last_error": error, "last_error_at": at}
+
+
+def _numbers_part(found: Renumbered) -> dict[str, Any]:
+    """Warn that ids of jobs began again; all is well once the next ones are beyond."""
+    why = (
+        f"ids of job requests began again after {found.highest_job}, and a marker is of"
+        f" {found.highest_marker}: was the jobs database restored, or lost?"
+    )
+    then = (
+        f"ids go on after {found.highest_marker}" if found.moved else "they could not be moved on"
+    )
+    return _part("job numbers", found.moved, f"warning: {then}", why, found.at)
 
 
 def _broker_part(status: BrokerStatus) -> dict[str, Any]:

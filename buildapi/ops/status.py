@@ -16,6 +16,7 @@ from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState
 from buildapi.model.records import Backlog
 from buildapi.ops.document import Lag, Queue, Seen, Unread, document
+from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class Board:
     dumps: Callable[[], Sequence[DumpState]] | None
     traffic: Callable[[], tuple[int, int]]
     reload: Callable[[], Reload | None] = lambda: None
+    renumbered: Callable[[], Renumbered | None] = lambda: None
     _log = Logger()
 
     async def read(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class Board:
             requests=requests,
             connections=connections,
             reload=self.reload(),
+            renumbered=self.renumbered(),
         )
 
     async def _part(self, work: Awaitable[T]) -> T | Unread:

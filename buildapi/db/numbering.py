@@ -1,0 +1,46 @@
+"""The ids that job requests get next, moved on past those that were given out before."""
+
+from __future__ import annotations
+
+import contextlib
+
+from buildapi.db.schema import DialectDatabase
+from buildapi.db.sql import DuplicateError, GuardFailedError, Query, Statement
+
+TABLE = "jobrequests"
+HIGHEST = Query(f"SELECT MAX(id) FROM {TABLE}", lambda highest: int(highest or 0))  # noqa: S608  # a constant
+# SQLite keeps the last id given out in a table, which has no row before the first one.
+SEQUENCE = Query(
+    "SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'jobrequests'", lambda n: n or 0
+)
+RAISE = "UPDATE sqlite_sequence SET seq = :past WHERE name = 'jobrequests' AND seq < :past"
+BEGIN = """INSERT INTO sqlite_sequence (name, seq) SELECT 'jobrequests', :past
+ WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobrequests')"""
+# InnoDB moves its counter when a row with a higher id is inserted, and leaves it there when that is
+# rolled back.  So the right to insert is enough, where ALTER TABLE would need another.
+ROW = f"INSERT INTO {TABLE} (id, action, who, `when`, what) VALUES (:past, '', '', 0, '')"  # noqa: S608  # a constant
+ROLL_BACK = f"UPDATE {TABLE} SET what = what WHERE 1 = 0"  # noqa: S608  # a constant
+
+
+async def highest_id(db: DialectDatabase) -> int:
+    """Return the highest id of a job request that is known here; 0 for none."""
+    if db.dialect == "sqlite":
+        return max(await HIGHEST.maybe(db) or 0, await SEQUENCE.maybe(db) or 0)
+    return await HIGHEST.maybe(db) or 0
+
+
+async def move_past(db: DialectDatabase, past: int) -> bool:
+    """Have the next job request get a higher id than ``past``; no row is made.
+
+    Return False where that cannot be: tables without transactions would keep the row.
+    """
+    if db.dialect == "sqlite":
+        params = {"past": past}
+        await db.transact([Statement(RAISE, params), Statement(BEGIN, params)])
+        return True
+    if not await db.transactional([TABLE]):
+        return False
+    # rolled back as it must be, or a job has it already
+    with contextlib.suppress(GuardFailedError, DuplicateError):
+        await db.transact([Statement(ROW, {"past": past}, 1), Statement(ROLL_BACK, rows=1)])
+    return True

@@ -1,0 +1,71 @@
+"""Notice that ids of job requests begin again, as after a restore of the jobs database."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+from twisted.logger import Logger
+
+from buildapi.errors import Unavailable
+
+SECONDS = 300
+"""Between two comparisons."""
+
+ID_MAX = 2**31 - 1
+
+
+@attrs.frozen
+class Renumbered:
+    """Ids of jobs were behind those of markers; ``at`` is in seconds since the epoch.
+
+    ``moved`` is false where the next ids could not be moved past the highest marker.
+    """
+
+    at: int
+    highest_job: int
+    highest_marker: int
+    moved: bool
+
+
+@attrs.define
+class JobNumbering:
+    """Compare the highest id of a job with the highest of a marker, and move the jobs' on.
+
+    Jobs whose ids were used before are done all the same; but two trails, pages and markers of one
+    number confuse people.
+    """
+
+    _highest_marker: Callable[[], Awaitable[int]]
+    _highest_job: Callable[[], Awaitable[int]]
+    _move_past: Callable[[int], Awaitable[bool]]
+    last: Renumbered | None = attrs.field(default=None, init=False)
+    _compared_at: int | None = attrs.field(default=None, init=False)
+    _log = Logger()
+
+    async def check(self, now: int) -> None:
+        """Compare, at the start and then every five minutes; try again when a database is away."""
+        if self._compared_at is not None and 0 <= now - self._compared_at < SECONDS:
+            return
+        try:
+            await self._compare(now)
+        except Unavailable:  # the status of the database says so
+            return
+        self._compared_at = now
+
+    async def _compare(self, now: int) -> None:
+        marker, job = await self._highest_marker(), await self._highest_job()
+        if marker <= job:
+            return
+        moved = marker < ID_MAX and await self._move_past(marker)
+        found = Renumbered(now, job, marker, moved)
+        if self.last is not None and attrs.evolve(self.last, at=now) == found:
+            return  # no job was asked for since
+        self.last = found
+        self._log.warn(
+            "the highest job request is {job}, and a marker is of {marker}: was the jobs database"
+            " restored, or lost? {done}",
+            job=job,
+            marker=marker,
+            done=f"Ids go on after {marker}" if moved else "Ids could not be moved on",
+        )
