@@ -20,11 +20,12 @@ from buildapi.agent.performer import Performer
 from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.interfaces import Broker, Farm, JobStore, Trail
 from buildapi.jobs.matching import difference, is_of_job
-from buildapi.model.actions import REVISION_LEAST, CancelRevision, OfRevision
+from buildapi.model.actions import CancelRevision, OfRevision
 from buildapi.model.facts import RequestFacts
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Leave, Requeue
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
+from buildapi.model.revisions import PREFIX
 from buildapi.model.rules import Rules
 from buildapi.model.wire import (
     FINISHED,
@@ -267,11 +268,8 @@ class _NotOurs(Exception):
 
 
 def _revision(revision: str | None) -> Sequence[str]:
-    """Make the key of a revision: as many characters as the shortest prefix that names it.
-
-    Case is left out, as databases do when they compare.
-    """
-    return [revision[:REVISION_LEAST].lower()] if revision else []
+    """Make the key of a revision: as many characters as are compared, whatever their case."""
+    return [revision[:PREFIX].lower()] if revision else []
 
 
 def _times(delivery: Delivery) -> str:

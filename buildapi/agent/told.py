@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from buildapi.model.outcome import Item
+from buildapi.model.revisions import short_revision
 from buildapi.model.steps import Clobber, Plan, Poke, SendChange, StopBuild, WatchDropped
 
 ITEMS_MOST = 5
@@ -39,7 +40,7 @@ def asked_of(step: Poke) -> str:
         case Clobber():
             return f"clobberer: the slave of build {step.build.build_id}"
         case SendChange():
-            return f"{step.master}: change {step.revision[:12]} of {step.branch}"
+            return f"{step.master}: change {short_revision(step.revision)} of {step.branch}"
         case WatchDropped():
             return f"database: whether {_count(len(step.brids), 'dropped request')} stayed so"
 

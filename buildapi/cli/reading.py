@@ -22,6 +22,7 @@ from buildapi.cli.text import printable
 from buildapi.cli.waiting import until, waiting
 from buildapi.exits import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
+from buildapi.model.revisions import short_revision
 
 STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
 
@@ -146,7 +147,7 @@ def is_done(
                 _show_ended(client, where, show)
             return latest if done else None
 
-        with progress_on(sys.stderr, revision[: shapes.REVISION]) as show:
+        with progress_on(sys.stderr, short_revision(revision)) as show:
             until(client, time.monotonic() + (wait or 0), look, every)
         complete, passed = shaped(lambda: (latest["job_complete"], latest["job_passed"]))
         if out.as_json:

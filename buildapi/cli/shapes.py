@@ -7,10 +7,10 @@ from typing import Any
 
 from buildapi.cli.text import lasting
 from buildapi.model.results import result_word
+from buildapi.model.revisions import short_revision
 
 Row = Sequence[Any]
 Time = Callable[[Any], str]
-REVISION = 12
 
 BRANCHES = ("branch", "kind", "repository")
 ITEMS = ("what", "id", "builder", "revision", "state", "since", "took", "priority")
@@ -31,7 +31,7 @@ def items(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
 
 def _build(item: Mapping[str, Any], time: Time) -> Row:
     took = None if item["endtime"] is None else lasting(item["endtime"] - item["starttime"])
-    revision = (item["revision"] or "")[:REVISION]
+    revision = short_revision(item["revision"] or "")
     name = item["buildername"]
     return (
         "build",
@@ -46,7 +46,7 @@ def _build(item: Mapping[str, Any], time: Time) -> Row:
 
 
 def _request(item: Mapping[str, Any], time: Time) -> Row:
-    revision, since = (item["revision"] or "")[:REVISION], time(item["submittime"])
+    revision, since = short_revision(item["revision"] or ""), time(item["submittime"])
     name, rank = item["buildername"], item["priority"]
     return "request", item["request_id"], name, revision, state(item), since, None, rank
 
@@ -150,7 +150,7 @@ def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequ
     return [
         (
             branch,
-            revision[:REVISION],
+            short_revision(revision),
             thing["id"],
             thing["buildername"],
             time(thing[began]),

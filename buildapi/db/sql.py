@@ -131,10 +131,14 @@ def any_of(name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
     return ", ".join(f":{key}" for key in params) or "NULL", params
 
 
+def like_text(text: str) -> str:
+    """Return the pattern of ``LIKE ... ESCAPE '|'`` for this text alone, whatever its case."""
+    return text.replace("|", "||").replace("%", "|%").replace("_", "|_")
+
+
 def like_prefix(text: str) -> str:
     """Give the pattern of ``LIKE ... ESCAPE '|'`` for texts that begin with this one."""
-    escaped = text.replace("|", "||").replace("%", "|%").replace("_", "|_")
-    return escaped + "%"
+    return like_text(text) + "%"
 
 
 CHUNK = 500

@@ -36,6 +36,7 @@ from buildapi.model.reporting import (
     Waiting,
     WaitingFilter,
 )
+from buildapi.model.revisions import RevisionMatch
 from buildapi.model.steps import Plan, Poke, Recorded, Written
 
 
@@ -48,8 +49,11 @@ class Builds(Protocol):
         Every list of builds and requests is read as of one moment.
         """
 
-    async def revision(self, branch: Branch, prefix: str) -> BranchDay:
-        """List builds, and open requests without one, whose revision begins with ``prefix``."""
+    async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
+        """List builds, and open requests without one, of the revisions that may be meant."""
+
+    async def revisions(self, branch: Branch, wanted: RevisionMatch) -> Sequence[str]:
+        """List the different stored revisions of a branch that may be meant."""
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         """Find a build of the branch."""
@@ -91,8 +95,10 @@ class FarmWideReads(Protocol):
     async def open(self) -> OpenWork:
         """Read all that waits and runs on the farm, as of one moment."""
 
-    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
-        """List requests whose revision begins with ``prefix``, for each build of theirs."""
+    async def revision(
+        self, branches: BranchFilter, wanted: RevisionMatch
+    ) -> Sequence[RevisionEntry]:
+        """List requests of the revisions that may be meant, for each build of theirs."""
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
         """Count pushes from ``start`` to ``end``, both included; None is no end."""

@@ -14,6 +14,7 @@ from buildapi.model.actions import CancelBuild, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BuildRequest, Try
+from buildapi.model.revisions import ambiguity
 from buildapi.model.rules import Rules
 from buildapi.model.steps import (
     Clobber,
@@ -80,6 +81,8 @@ def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: 
     """
     if facts is None:
         return refused(f"Branch {action.branch} not found")
+    if facts.between:
+        return refused(ambiguity(action.wanted.text, facts.between))
     parts = _parts(_meant(action, facts.requests, rules))
     if not parts.lines:
         return nothing("", "there is nothing of it to cancel")

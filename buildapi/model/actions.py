@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import attrs
 
 from buildapi.model import values
+from buildapi.model.revisions import RevisionMatch, short_revision
 from buildapi.model.values import (
     INT32_MAX,
     INT32_MIN,
@@ -22,7 +23,10 @@ COUNT_MAX = 1000
 """No configuration allows more rebuilds at once than this."""
 
 REVISION_LEAST = 4
-"""Characters of the shortest revision that a cancel may name: less would name too many."""
+"""Characters of the shortest revision that a cancel may name.
+
+Agents of the old program cancel what begins so.
+"""
 
 SELF_SERVE = "-selfserve"
 """Ends the branch of a new build of one builder, and of the change made for it."""
@@ -91,11 +95,18 @@ def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         raise InvalidValueError(attribute.name, "true or false")
 
 
+def _longer(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    """Keep agents that do not know the whole revision from cancelling another one."""
+    if value and short_revision(value) != short_revision(instance.revision):
+        raise InvalidValueError(attribute.name, "the revision and more of it")
+
+
 @attrs.frozen
 class CancelRevision:
     """Drop all pending requests of a revision on a branch, and stop its running builds.
 
-    ``revision`` is compared as a prefix.  ``only`` leaves out what is running, or pending;
+    ``revision`` has no more of a hash than all agents compare; ``full_revision`` is what was asked
+    for where the rest of it decides.  ``only`` leaves out what is running, or pending;
     ``builders`` are patterns of the names to cancel (none: all); ``exclude_builds`` leaves out
     what compiles; ``reason`` is shown with the stopped builds.
     """
@@ -109,6 +120,14 @@ class CancelRevision:
     )
     exclude_builds: bool = attrs.field(default=False, validator=_flag, metadata=ADDED)
     reason: str = attrs.field(default="", validator=values.text(0, 200), metadata=ADDED)
+    full_revision: str = attrs.field(
+        default="", validator=[values.text(0, NAME_MAX), _longer], metadata=ADDED
+    )
+
+    @property
+    def wanted(self) -> RevisionMatch:
+        """Return which revisions it means."""
+        return RevisionMatch(self.full_revision or self.revision)
 
 
 @attrs.frozen

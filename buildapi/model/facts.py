@@ -50,10 +50,12 @@ class RequestFacts:
 class RevisionFacts:
     """The requests of a revision on its branch that are pending or may be running, oldest first.
 
-    Their properties are not read.
+    Their properties are not read.  ``between`` are the stored revisions of which it is not told
+    which one is meant; then there are no requests.
     """
 
     requests: Sequence[RequestFacts]
+    between: Sequence[str] = ()
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ All times are whole seconds since the epoch.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -189,6 +189,19 @@ class BranchDay:
     def is_open(self) -> bool:
         """Return whether any request of it is not complete."""
         return bool(self.pending) or any(build.is_open for build in self.builds)
+
+    @property
+    def revisions(self) -> Sequence[str | None]:
+        """List the stored revisions of all, in their order."""
+        return [b.requests[0].revision for b in self.builds] + [r.revision for r in self.pending]
+
+    def only(self, wanted: Callable[[str | None], bool]) -> BranchDay:
+        """Return what is of the wanted revisions."""
+        return attrs.evolve(
+            self,
+            builds=[b for b in self.builds if wanted(b.requests[0].revision)],
+            pending=[r for r in self.pending if wanted(r.revision)],
+        )
 
 
 class JobState(enum.Enum):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import attrs
 
 from buildapi.model.farmwide import BranchFilter
+from buildapi.model.revisions import RevisionMatch, short_revision
 
 
 class Status(enum.IntEnum):
@@ -126,8 +127,8 @@ class RequestRow:
 
     @property
     def short_revision(self) -> str | None:
-        """Give the first twelve characters of the revision."""
-        return None if self.revision is None else self.revision[:12]
+        """Return what tells the revision: the first digits of a hash, else all of it."""
+        return None if self.revision is None else short_revision(self.revision)
 
     @property
     def duration(self) -> int:
@@ -231,12 +232,12 @@ EVERY_BRANCH = BranchFilter()
 class RowFilter:
     """Which requests are wanted: submitted in a span (None: at any time), on some branches.
 
-    ``revision`` is how the revision begins, ``builder`` the whole name.
+    ``builder`` is the whole name.
     """
 
     span: Span | None = None
     branches: BranchFilter = EVERY_BRANCH
-    revision: str | None = None
+    revision: RevisionMatch | None = None
     builder: str | None = None
 
 

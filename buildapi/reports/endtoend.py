@@ -155,21 +155,24 @@ def _changes(changes: Sequence[PendingChange]) -> Grid:
 
 @attrs.frozen
 class BuildRun:
-    """The report of one build run."""
+    """The report of one build run; ``between`` are the revisions that it may be of."""
 
     branch: str
     run: Run
+    between: Sequence[str] = ()
 
     def document(self) -> Mapping[str, Any]:
         """Give the JSON document."""
         rows = [request_json(row, self.run.rules) for row in self.run.rows]
-        return {**self.run.document(), "build_requests": rows}
+        more = {"revisions": list(self.between)} if self.between else {}
+        return {**self.run.document(), "build_requests": rows, **more}
 
     def facts(self) -> Sequence[Fact]:
         """Tell what is known of the run."""
         run, shown = self.run, self.run.document()
         return [
             Fact("Branch", self.branch),
+            *(Fact("Fits the revision", name) for name in self.between),
             Fact("Complete", shown["is_complete"]),
             Fact("Worst result", result_word(run.worst)),
             Fact("Authors", ", ".join(people(run.authors))),

@@ -10,6 +10,7 @@ import attrs
 
 from buildapi.model.reporting import PendingChange, RequestRow, Status
 from buildapi.model.results import NO_RESULT, result_word
+from buildapi.model.revisions import short_revision
 from buildapi.reports.classification import Classification
 
 FAILED = (2, 3, 4, 5)
@@ -17,7 +18,7 @@ FAILED = (2, 3, 4, 5)
 
 @attrs.frozen
 class Run:
-    """All rows of a revision, given by its first twelve characters."""
+    """All rows of a revision, which is shortened if it is a hash."""
 
     revision: str | None
     rows: Sequence[RequestRow]
@@ -148,7 +149,7 @@ def _guessed(
 
 
 def _short(revision: str | None) -> str | None:
-    return None if revision is None else revision[:12]
+    return None if revision is None else short_revision(revision)
 
 
 def _kind(branch: str | None) -> str:

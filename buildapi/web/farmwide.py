@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from buildapi.model.farmwide import (
     BranchFilter,
     Portion,
 )
+from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.web.answers import Answers, Document
 from buildapi.web.call import Call
 from buildapi.web.farmwide_pages import FarmPages, waiting_rows, working_rows
@@ -97,16 +99,19 @@ class FarmWide:
     async def revision(self, call: Call) -> Reply:
         """List what a revision has."""
         branch, revision = call.path["branch"], call.path["revision"]
-        asked = {"branch": branch, "revision": revision}
+        asked, wanted = {"branch": branch, "revision": revision}, RevisionMatch(revision)
 
         async def compute() -> Any:
-            found = await self._reads.revision(self._filter((branch,)), revision)
-            return {**revision_json(self._names(), found), **asked} if found else None
+            found = await self._reads.revision(self._filter((branch,)), wanted)
+            meant, between = wanted.choose(found, attrgetter("revision"))
+            more = {"revisions": list(between)} if between else {}
+            return {**revision_json(self._names(), meant), **asked, **more} if meant else None
 
         document = await self._answers.get(("revision", branch, revision), compute)
         if document.body == b"null":  # so that nothing is not kept
             document = Document.of({**revision_json((), ()), **asked})
-        return Reply(document, self._shown.revision(document, call))
+        notice = ambiguity(revision, document.value.get("revisions", ()))
+        return Reply(document, self._shown.revision(document, call, notice), notice=notice)
 
     async def recent(self, call: Call) -> Reply:
         """List the builds that ran last, on all slaves or on some."""
@@ -228,6 +233,6 @@ TIMES = (
 )
 PENDING = "Pending requests by branch and revision, newest first; a platform is ignored."
 RUNNING = "Running builds by branch and revision, newest first; a platform is ignored."
-REVISION = "Requests and builds of a revision, given by its beginning, on a branch."
+REVISION = "Requests and builds of a revision on a branch; of a hash 12 digits are enough."
 RECENT = "The builds that ran last, newest first; of a slave those that have ended."
 PUSHES = "How many pushes each author made, and the total."

@@ -11,6 +11,7 @@ from buildapi.jobs.farmwide import UNKNOWN, branch_namer
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import PendingEntry, RunningBuild
 from buildapi.model.results import result_word
+from buildapi.model.revisions import short_revision
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.farmwide_shapes import TOTAL
@@ -75,7 +76,7 @@ class FarmPages:
             f"Recent builds{of}", RECENT, lambda: [_recent(b) for b in document.value], call
         )
 
-    def revision(self, document: Document, call: Call) -> Page:
+    def revision(self, document: Document, call: Call, notice: str) -> Page:
         """Show what a revision has."""
         asked = document.value
         title = f"Revision {asked['revision'][:40]} on {asked['branch']}"
@@ -85,7 +86,7 @@ class FarmPages:
             known = self._pages.masters()
             return [_of_revision(*one, known, now) for one in _entries(asked["all"])]
 
-        return self._table(title, OF_REVISION, lines, call, sort="builder")
+        return self._table(title, OF_REVISION, lines, call, sort="builder", note=notice)
 
     def pushes(self, document: Document, call: Call, branch: str | None) -> Page:
         """Show who pushed how often."""
@@ -241,7 +242,7 @@ def _of_revision(
         Cell((end or now) - (start or submitted)),
         Cell(branch),
         Cell(
-            revision[:12],
+            short_revision(revision),
             f"/self-serve/{segment(branch)}/rev/{segment(revision)}"
             if branch != UNKNOWN and revision
             else "",

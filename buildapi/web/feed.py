@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from buildapi.errors import BadRequest
+from buildapi.model.revisions import RevisionMatch
 from buildapi.web.answers import encode
 from buildapi.web.params import Query, id_of_path
 
-REVISION_PREFIX = 12
 VALUES_MAX = 100
 """How many values of one parameter count; any more are refused."""
 
@@ -39,7 +39,7 @@ class Wish:
     """What somebody wants to be told; with no wishes at all, everything."""
 
     branches: Set[str] = frozenset()
-    revisions: Sequence[str] = ()
+    revisions: Sequence[RevisionMatch] = ()
     jobs: Set[int] = frozenset()
     mine: str | None = None
     all_jobs: bool = False
@@ -58,8 +58,7 @@ class Wish:
             return self._grants_job(event)
         if self._names_jobs and not self.branches and not self.revisions:
             return False
-        revision = event.revision or ""
-        fits = not self.revisions or any(revision.startswith(r) for r in self.revisions)
+        fits = not self.revisions or any(r.fits(event.revision) for r in self.revisions)
         return fits and self._of_branch(event)
 
     def _grants_job(self, event: Event) -> bool:
@@ -85,7 +84,7 @@ def wish(query: Query, who: str | None) -> Wish:
         raise BadRequest("Bad job: mine needs a user")
     return Wish(
         branches=frozenset(text for text in query.get("branch", ()) if text),
-        revisions=tuple(text[:REVISION_PREFIX] for text in query.get("revision", ()) if text),
+        revisions=tuple(RevisionMatch(text) for text in query.get("revision", ()) if text),
         jobs=frozenset(id_ for id_ in map(id_of_path, jobs) if id_ is not None),
         mine=who if "mine" in jobs else None,
         all_jobs="all" in jobs,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import attrs
 
 from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds, Directory, FarmWideReads
 from buildapi.model.farmwide import BranchFilter
+from buildapi.model.revisions import RevisionMatch
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
 from buildapi.web.params import id_of_path, single
@@ -52,9 +54,14 @@ class Lookup:
     async def _revision(self, text: str) -> list[str]:
         if len(text) < SHORTEST:
             raise BadRequest(f"Bad q: a revision needs at least {SHORTEST} characters")
-        entries = await self._reads.revision(BranchFilter(), text[:12])
+        wanted = RevisionMatch(text)
+        if wanted.prefix is None:
+            wanted = RevisionMatch(text, search=True)
+        entries = await self._reads.revision(BranchFilter(), wanted)
+        exact = [e for e in entries if e.revision == text]
+        meant, _ = wanted.choose(exact or entries, attrgetter("revision"))
         branches = self._directory.branches()
-        places = {(branches.owner(e.branch), e.revision) for e in entries}
+        places = {(branches.owner(e.branch), e.revision) for e in meant}
         found = sorted((b, r) for b, r in places if b is not None and r)
         if not found:
             raise NotFound(f"No revision of a known branch begins with {text[:60]}")

@@ -13,6 +13,7 @@ import attrs
 from buildapi.jobs.warnings import loses
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobState
+from buildapi.model.revisions import ambiguity, short_revision
 from buildapi.model.steps import Sharer
 from buildapi.web.answers import Document
 from buildapi.web.call import Call
@@ -94,6 +95,7 @@ class Pages:
             "branch": "",
             "revision": "",
             "done": None,
+            "notice": "",
         }
 
     def day(self, branch: str, chosen: date, today: date, document: Document, call: Call) -> Page:
@@ -111,9 +113,11 @@ class Pages:
             known = document.value["done"]
             done = DONE[known["job_complete"], known["job_passed"]]
             listed = self.listed(rows_of(document.value["items"], branch), how, call)
-            return listed | {"branch": branch, "revision": revision, "done": done}
+            notice = ambiguity(revision, known.get("revisions", ()))
+            about = {"branch": branch, "revision": revision, "done": done, "notice": notice}
+            return listed | about
 
-        return Page("listing.html", f"Revision {revision[:12]} on {branch}", context)
+        return Page("listing.html", f"Revision {short_revision(revision)} on {branch}", context)
 
     def user(self, branch: str, user: str, document: Document, call: Call) -> Page:
         """Show what belongs to an author."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from buildapi.jobs.completeness import is_done
 from buildapi.jobs.days import day_of, day_window
 from buildapi.model.branches import Branch
 from buildapi.model.records import BranchDay
+from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.web.answers import Answers, Document
 from buildapi.web.assets import files
 from buildapi.web.call import Call
@@ -34,9 +36,6 @@ from buildapi.web.shapes import (
     request_details_json,
     user_json,
 )
-
-REVISION_PREFIX = 12
-"""Characters of a revision that count."""
 
 BUILDERS_DAYS = 60
 STABLE_DELAY = 180
@@ -97,38 +96,50 @@ class Reads:
     async def revision(self, call: Call) -> Reply:
         """List what happened to a revision; the page also says whether it is done."""
         branch, revision = self._revision(call)
-        prefix = revision[:REVISION_PREFIX]
+        wanted = RevisionMatch(revision)
 
         def shape(found: BranchDay) -> Any:
             items = list_json(found)
             if not items or not call.html:
                 return items
-            return {"items": items, "done": self._done(found, STABLE_DELAY)}
+            return {"items": items, "done": self._done(found, wanted, STABLE_DELAY)}
 
-        key = ("rev", branch.name, prefix, call.html)
-        document = await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
+        key = ("rev", branch.name, wanted, call.html)
+        document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
         if document.body == b"[]":
             raise _no_revision(branch, revision)
-        return Reply(document, self._pages.revision(branch.name, revision, document, call))
+        items = document.value["items"] if call.html else document.value
+        _, between = wanted.choose(items, itemgetter("revision"))
+        page = self._pages.revision(branch.name, revision, document, call)
+        return Reply(document, page, notice=ambiguity(revision, between))
+
+    async def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
+        found = await self._builds.revision(branch, wanted)
+        meant, _ = wanted.choose(found.revisions, lambda stored: stored)
+        return found.only(meant.__contains__)
 
     async def is_done(self, call: Call) -> Reply:
         """Return whether a revision is complete, and whether it passed."""
         branch, revision = self._revision(call)
         delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
-        prefix = revision[:REVISION_PREFIX]
+        wanted = RevisionMatch(revision)
 
         def shape(found: BranchDay) -> dict[str, Any] | None:
-            return self._done(found, delay) if found.builds or found.pending else None
+            return self._done(found, wanted, delay) if found.builds or found.pending else None
 
-        key = ("is_done", branch.name, prefix, delay)
-        document = await self._hot(key, partial(self._builds.revision, branch, prefix), shape)
+        key = ("is_done", branch.name, wanted, delay)
+        document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
         if document.body == b"null":
             raise _no_revision(branch, revision)
-        return Reply.data(f"Is {revision} on {branch.name} done?", document)
+        reply = Reply.data(f"Is {revision} on {branch.name} done?", document)
+        return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
 
-    def _done(self, found: BranchDay, delay: int) -> dict[str, Any]:
+    def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, Any]:
+        """Return whether it is done; with the revisions between which is not decided."""
         complete, passed = is_done(found, delay, int(self._now()))
-        return {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
+        _, between = wanted.choose(found.revisions, lambda stored: stored)
+        done = {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
+        return {**done, "revisions": list(between)} if between else done
 
     def _revision(self, call: Call) -> tuple[Branch, str]:
         return self.branch(call.path["branch"]), call.path["revision"]
@@ -231,7 +242,7 @@ BRANCHES = "The branches of the farm, as their file defines them."
 DAY = "Builds started on a day and pending requests submitted on it, newest first."
 BUILD = "One build, with the requests it serves and their properties."
 REQUEST = "One build request, with its properties and builds."
-REVISION = "Builds and pending requests of a revision; its first 12 characters count."
+REVISION = "Builds and pending requests of a revision; of a hash the first 12 digits count."
 DONE = "Whether everything of a revision has ended, and whether all of it passed."
 BUILDERS = "Names of builders with requests on the branch in the last 60 days."
 USER = "Builds, running builds and pending requests with changes of an author."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.model.results import RESULT_WORDS
+from buildapi.model.revisions import short_revision
 from buildapi.web import times
 from buildapi.web.answers import Document, entity_tag
 from buildapi.web.assets import File, assets
@@ -52,6 +54,7 @@ environment.filters |= {
     "in_zone": times.in_zone,
     "lasting": times.lasting,
     "segment": segment,
+    "short_revision": short_revision,
 }
 
 Context = Mapping[str, Any]
@@ -95,7 +98,8 @@ class Reply:
 
     ``location`` is a path below the mount that HTML clients are sent to instead.  A ``file`` is
     answered as it is, whatever the format, and so is what is ``attached``, which may change.  A
-    ``stream`` writes to the request for as long as it likes and gives the last bytes.
+    ``stream`` writes to the request for as long as it likes and gives the last bytes.  A
+    ``notice`` is what clients should know beside the document: a ``Warning`` header.
     """
 
     document: Document
@@ -106,6 +110,7 @@ class Reply:
     file: File | None = None
     attached: File | None = None
     stream: Stream | None = None
+    notice: str = ""
 
     @classmethod
     def data(cls, title: str, document: Document) -> Reply:
@@ -127,6 +132,8 @@ def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
         request.setHeader("cache-control", PRIVATE)
     elif reply.fresh:
         request.setHeader("cache-control", "no-store")
+    if reply.notice:
+        request.setHeader("warning", f"299 - {json.dumps(reply.notice)}")
     if form != JSON and reply.location is not None:
         request.setResponseCode(302)
         request.setHeader("location", request.mount + reply.location)

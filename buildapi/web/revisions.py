@@ -19,6 +19,7 @@ from buildapi.model.actions import (
     NewPGOBuild,
 )
 from buildapi.model.branches import Branch
+from buildapi.model.revisions import RevisionMatch, ambiguity, distinct, short_revision
 from buildapi.model.values import InvalidValueError
 from buildapi.web.call import Call
 from buildapi.web.deadline import Deadline
@@ -26,10 +27,13 @@ from buildapi.web.form import Form, once
 from buildapi.web.jobrequests import PRIORITY, priority_of
 from buildapi.web.orders import JobRoute, Order
 from buildapi.web.params import Query, given, given_once, switch
-from buildapi.web.reads import BUILDERS_DAYS, REVISION_PREFIX
+from buildapi.web.reads import BUILDERS_DAYS
 from buildapi.web.routes import Param
 
 T = TypeVar("T")
+
+WHOLE = 40
+"""Digits of a whole hash, of Mercurial and of Git."""
 
 
 @attrs.define
@@ -62,14 +66,16 @@ class Revisions:
         """Cancel what is open of a revision."""
         branch, revision = self._what(call)
         where = call.query, call.form
+        full = await self._full(branch, revision)
         action = _valid(
             lambda: CancelRevision(
                 branch.name,
-                revision[:REVISION_PREFIX],
+                short_revision(revision),
                 only=_text(*where, "only", None),
                 builders=tuple(given(*where, "builder")),
                 exclude_builds=switch(*where, "exclude_builds"),
                 reason=_text(*where, "reason", ""),
+                full_revision=full,
             )
         )
         return Order(action, f"Cancel of revision {revision} on {branch.name}")
@@ -78,6 +84,7 @@ class Revisions:
         """Ask for what the schedulers build of a revision."""
         branch, revision = self._what(call)
         action = _valid(lambda: NewBuild(branch.name, revision))
+        await self._decided(branch, revision)
         return Order(action, f"New build of revision {revision} on {branch.name}")
 
     async def pgo(self, call: Call) -> Order:
@@ -85,6 +92,7 @@ class Revisions:
         branch, revision = self._what(call)
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
+        await self._decided(branch, revision)
         return Order(action, f"PGO builds of revision {revision} on {branch.name}")
 
     async def nightly(self, call: Call) -> Order:
@@ -92,6 +100,7 @@ class Revisions:
         branch, revision = self._what(call)
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewNightly(branch.name, revision, priority))
+        await self._decided(branch, revision)
         return Order(action, f"Nightly builds of revision {revision} on {branch.name}")
 
     async def builder(self, call: Call) -> Order:
@@ -109,11 +118,36 @@ class Revisions:
             )
         )
         await self._know(name)
+        await self._decided(branch, revision)
         return Order(action, f"New build of {name} at revision {revision}")
 
     def _what(self, call: Call) -> tuple[Branch, str]:
         _ = call.user
         return self._branch(call.path["branch"]), call.path["revision"]
+
+    async def _decided(self, branch: Branch, revision: str) -> None:
+        """Refuse the beginning of a hash that fits two revisions; the whole of one never does."""
+        if len(revision) < WHOLE:
+            await self._full(branch, revision)
+
+    async def _full(self, branch: Branch, revision: str) -> str:
+        """Return the whole of a hash where that decides which revision is meant; else nothing.
+
+        While the database is away that is left to the agent, which decides by the same rule.
+
+        :raises BadRequest: it does not decide.
+        """
+        wanted = RevisionMatch(revision)
+        if wanted.prefix is None:
+            return ""
+        try:
+            stored = await self._looking.bound(self._builds.revisions(branch, wanted))
+        except Unavailable:
+            return ""
+        _, between = wanted.choose(stored, str)
+        if between:
+            raise BadRequest(f"{ambiguity(revision, between)}; more characters tell which one")
+        return revision if len(distinct(stored)) > 1 else ""
 
     async def _know(self, builder: str) -> None:
         """Refuse a builder nobody has: its request would wait for ever."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -10,6 +12,8 @@ import attrs
 from buildapi.errors import NotFound
 from buildapi.interfaces import SchedulerReports
 from buildapi.model.reporting import RowFilter, Span
+from buildapi.model.revisions import PREFIX, RevisionMatch
+from buildapi.model.values import NAME_MAX
 from buildapi.reports.endtoend import BuildRun, EndToEnd
 from buildapi.reports.grid import Report
 from buildapi.reports.requestrows import merged, quoted
@@ -23,8 +27,9 @@ from buildapi.web.reportdesk import BRANCH, ReportDesk, all_rows
 from buildapi.web.reportpages import Field, How, Shown
 from buildapi.web.routes import Param, Route
 
-SHORT, FULL = 12, 64
-"""Characters of a revision that tell a build run, and how many it may have."""
+_REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
+_TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
+"""The beginning of a hash that is not compared, and hardly the whole of a revision."""
 
 
 @attrs.frozen
@@ -90,31 +95,32 @@ class RunReports:
         if not revision:
             how = How("Build run", None, fields, action="revision")
             return await desk.reply(EMPTY, how, call)
-        if not (SHORT <= len(revision) <= FULL and revision.isascii() and revision.isalnum()):
-            raise refused("revision", revision, f"{SHORT} characters of a revision, or all of it")
+        if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
+            allowed = f"{PREFIX} characters of a hash, or the whole of a revision"
+            raise refused("revision", revision, allowed)
         if "revision" not in call.path:
             path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
             page = Page("document.html", "Build run")
             return Reply(EMPTY.document, page, location=path)
-        short = revision[:SHORT]
+        wanted = RevisionMatch(revision)
         shown = await desk.shown(
-            ("revision", branch, short), None, lambda: self._run(branch, short)
+            ("revision", branch, wanted), None, lambda: self._run(branch, wanted)
         )
-        how = How(f"Build run {short} on {branch}", None, fields, action="revision")
+        how = How(f"Build run {wanted.short} on {branch}", None, fields, action="revision")
         return await desk.reply(shown, how, call)
 
-    async def _run(self, branch: str, revision: str) -> Report:
+    async def _run(self, branch: str, revision: RevisionMatch) -> Report:
         wanted = RowFilter(None, self._desk.filter(branch), revision)
-        rows = merged(await all_rows(self._reads, wanted))
-        run = Run(revision, rows, self._desk.rules)
-        changes = [
-            change
-            for change in await self._reads.pending_changes(wanted)
-            if change.changeid not in run.change_ids
-        ]
+        every = merged(await all_rows(self._reads, wanted))
+        rows, between = revision.choose(every, attrgetter("revision"))
+        run = Run(revision.short, rows, self._desk.rules)
+        waiting, _ = revision.choose(
+            await self._reads.pending_changes(wanted), attrgetter("revision")
+        )
+        changes = [change for change in waiting if change.changeid not in run.change_ids]
         if not rows and not changes:
             raise NotFound("no such revision")
-        return BuildRun(branch, attrs.evolve(run, pending_changes=changes))
+        return BuildRun(branch, attrs.evolve(run, pending_changes=changes), between)
 
 
 @attrs.frozen

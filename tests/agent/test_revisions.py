@@ -216,7 +216,7 @@ async def test_the_order_of_a_revision_does_not_mind_case_or_length(desk: Rig) -
     gate = Gate()
     desk.farm.script.plan("write", gate)
     desk.agent()
-    cancel = await desk.submit(CancelRevision("try", REVISION[:4]))
+    cancel = await desk.submit(CancelRevision("try", REVISION[:12]))
     await until(lambda: "write" in desk.farm.script.calls)
     new = await desk.submit(NewNightly("try", REVISION.upper()))
     await sleep(0.1)

@@ -375,7 +375,7 @@ class FarmContract:
     async def test_what_is_open_of_a_revision_is_read(self, made: FarmUnderTest) -> None:
         pending, running = made.pending(), made.pending()
         build = made.run(running)
-        facts = await made.farm.read(CancelRevision(BRANCH, REVISION[:6]))
+        facts = await made.farm.read(CancelRevision(BRANCH, REVISION))
         assert isinstance(facts, RevisionFacts)
         assert [(f.request.id, [t.id for t in f.running]) for f in facts.requests] == [
             (pending, []),

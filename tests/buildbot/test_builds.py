@@ -13,6 +13,7 @@ from buildapi.jobs.completeness import is_done
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import BranchFilter
 from buildapi.model.records import BranchDay, Stage, UserBuilds
+from buildapi.model.revisions import RevisionMatch
 from buildapi.web.shapes import list_json
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
@@ -59,7 +60,7 @@ class TestSQLBuilds:
         (found,) = list_json(await builds.day(TRY, *DAY))
         assert (found["status"], found["endtime"]) == (None, None)
         farm = SQLFarmWide(scheduler.db)
-        (entry,) = await farm.revision(BranchFilter(), "abcdef012345")
+        (entry,) = await farm.revision(BranchFilter(), RevisionMatch("abcdef012345"))
         assert entry.results is None
 
     # --- a day
@@ -178,7 +179,10 @@ class TestSQLBuilds:
         user = await builds.user(TRY, "zoe@example.org")
         details = await builds.request(TRY, claimed)
         assert ids(await builds.day(TRY, *DAY)) == ([build], [claimed])
-        assert ids(await builds.revision(TRY, "abcdef012345")) == ([build], [claimed])
+        assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345"))) == (
+            [build],
+            [claimed],
+        )
         assert ids(await builds.of_requests([claimed, running])) == ([build], [claimed])
         assert ([b.id for b in user.running], [r.id for r in user.pending]) == ([build], [claimed])
         assert details is not None
@@ -186,7 +190,7 @@ class TestSQLBuilds:
         assert (details.request.claimed_by_name, details.request.claimed_at) == (MASTER_A, T0 + 10)
         seed.start(claimed)
         assert ids(await builds.day(TRY, *DAY))[1] == []
-        assert ids(await builds.revision(TRY, "abcdef012345"))[1] == []
+        assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345")))[1] == []
         assert (await builds.user(TRY, "zoe@example.org")).pending == []
 
     @twisted_test()
@@ -200,14 +204,14 @@ class TestSQLBuilds:
         seed.claim(request, master=MASTER_B, at=T0 + 70)
         for found in (
             await builds.day(TRY, *DAY),
-            await builds.revision(TRY, "abcdef012345"),
+            await builds.revision(TRY, RevisionMatch("abcdef012345")),
             await builds.of_requests([request]),
         ):
             assert ids(found) == ([lost], [request])
         again = seed.start(request, at=T0 + 71)
         for found in (
             await builds.day(TRY, *DAY),
-            await builds.revision(TRY, "abcdef012345"),
+            await builds.revision(TRY, RevisionMatch("abcdef012345")),
             await builds.of_requests([request]),
         ):
             assert ids(found) == ([again, lost], [])
@@ -220,10 +224,10 @@ class TestSQLBuilds:
         build = seed.run(request, at=T0 + 20)
         seed.execute("UPDATE buildrequests SET claimed_at = %s WHERE id = %s", T0 + 620, request)
         assert ids(await builds.day(TRY, *DAY)) == ([build], [])
-        assert ids(await builds.revision(TRY, "abcdef012345")) == ([build], [])
+        assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345"))) == ([build], [])
         seed.end(build, at=T0 + 700)
         assert ids(await builds.day(TRY, *DAY)) == ([build], [])
-        assert ids(await builds.revision(TRY, "abcdef012345")) == ([build], [])
+        assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345"))) == ([build], [])
 
     @twisted_test()
     async def test_a_push_with_a_claimed_request_is_not_done(
@@ -234,10 +238,10 @@ class TestSQLBuilds:
         seed.end(seed.run(green))
         seed.complete(green)
         seed.claim(claimed)
-        found = await builds.revision(TRY, "abcdef012345")
+        found = await builds.revision(TRY, RevisionMatch("abcdef012345"))
         assert is_done(found, 180, T0 + 9999) == (False, False)
         seed.complete(claimed)
-        found = await builds.revision(TRY, "abcdef012345")
+        found = await builds.revision(TRY, RevisionMatch("abcdef012345"))
         assert is_done(found, 180, T0 + 9999) == (True, True)
 
     # --- what a dead master left
@@ -251,12 +255,15 @@ class TestSQLBuilds:
         left = seed.run(request)
         seed.claim(request, master=MASTER_B, at=T0 + 3700)
         taken = seed.start(request, at=T0 + 3702)
-        found = await builds.revision(TRY, "abcdef012345")
+        found = await builds.revision(TRY, RevisionMatch("abcdef012345"))
         assert {b.id: b.is_abandoned for b in found.builds} == {left: True, taken: False}
         assert is_done(found, 180, T0 + 9999) == (False, False)
         seed.end(taken, at=T0 + 4000)
         seed.complete(request, at=T0 + 4000)
-        for found in (await builds.revision(TRY, "abcdef012345"), await builds.day(TRY, *DAY)):
+        for found in (
+            await builds.revision(TRY, RevisionMatch("abcdef012345")),
+            await builds.day(TRY, *DAY),
+        ):
             assert {b.id: b.is_abandoned for b in found.builds} == {left: True, taken: False}
             assert is_done(found, 180, T0 + 9999) == (True, True)
 
@@ -357,15 +364,15 @@ class TestSQLBuilds:
         for other in ("0abcdef012345", "abcdef012346", None):
             seed.run(seed.request(revision=other))
             seed.request(revision=other)
-        assert ids(await builds.revision(TRY, "abcdef012345")) == ([run], [pending])
-        assert ids(await builds.revision(CEDAR, "abcdef012345")) == ([], [])
+        assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345"))) == ([run], [pending])
+        assert ids(await builds.revision(CEDAR, RevisionMatch("abcdef012345"))) == ([], [])
 
     @twisted_test()
     async def test_a_character_the_database_cannot_hold_finds_nothing(
         self, seed: Seed, builds: SQLBuilds
     ) -> None:
         seed.request()
-        assert ids(await builds.revision(TRY, "abc\U0001f680")) == ([], [])
+        assert ids(await builds.revision(TRY, RevisionMatch("abc\U0001f680"))) == ([], [])
         assert await builds.user(TRY, "\U0001f680") == UserBuilds([], [], [])
 
     @twisted_test()
@@ -375,16 +382,15 @@ class TestSQLBuilds:
         hits = {r: seed.request(revision=r) for r in ("a%c", "a_c", "a|c", "a\\c", "a'c")}
         seed.request(revision="abc")
         for revision, request in hits.items():
-            assert ids(await builds.revision(TRY, revision))[1] == [request]
-        assert len((await builds.revision(TRY, "a")).pending) == 6
-        assert ids(await builds.revision(TRY, "%")) == ([], [])
+            assert ids(await builds.revision(TRY, RevisionMatch(revision)))[1] == [request]
+        assert ids(await builds.revision(TRY, RevisionMatch("%"))) == ([], [])
 
     @twisted_test()
     async def test_hexadecimal_digits_may_be_of_any_case(
         self, seed: Seed, builds: SQLBuilds
     ) -> None:
         request = seed.request(revision="abcdef012345")
-        assert ids(await builds.revision(TRY, "ABCDEF")) == ([], [request])
+        assert ids(await builds.revision(TRY, RevisionMatch("ABCDEF012345"))) == ([], [request])
 
     # --- one build, one request
 
@@ -427,7 +433,7 @@ class TestSQLBuilds:
         request = seed.request(buildset=seed.buildset(stamp))
         seed.execute("UPDATE buildrequests SET claimed_at = NULL WHERE id = %s", request)
         assert ids(await builds.day(TRY, *DAY)) == ([], [request])
-        assert ids(await builds.revision(TRY, "abcdef012345")) == ([], [request])
+        assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345"))) == ([], [request])
         assert [r.id for r in (await builds.user(TRY, "zoe@example.org")).pending] == [request]
         assert [(m.brid, m.claimed) for m in await builds.marks()] == [(request, False)]
         details = await builds.request(TRY, request)
@@ -575,7 +581,7 @@ class TestSQLBuilds:
         builds = SQLBuilds(replica.db, scheduler.db)
         assert (await builds.build(TRY, build)) is not None
         assert (await builds.request(TRY, request)) is not None
-        assert ids(await builds.revision(TRY, "fedcba")) == ([build], [])
+        assert ids(await builds.revision(TRY, RevisionMatch("fedcba"))) == ([build], [])
         assert ids(await builds.day(TRY, *DAY)) == ([], [])
         assert await SQLBuilds(replica.db).build(TRY, build) is None
 
@@ -599,7 +605,7 @@ class TestSQLBuilds:
         builds = SQLBuilds(small.db)
         for read in (
             builds.day(TRY, *DAY),
-            builds.revision(TRY, "abc"),
+            builds.revision(TRY, RevisionMatch("abcdef012345")),
             builds.builders(TRY, T0),
         ):
             with pytest.raises(BadRequest, match="Too many rows: more than 10 rows; ask for less"):

@@ -164,7 +164,7 @@ class TestRevisions:
     ) -> None:
         hits = {}
         for revision in ("ab%d", "ab_d", "ab|d", "ab\\d", "ab'd"):
-            hits[revision] = [seed.request(revision=revision + "x") for _ in range(2)]
+            hits[revision] = [seed.request(revision=revision) for _ in range(2)]
             seed.run(hits[revision][1])
         seed.request(revision="abcd")
         seed.run(seed.request(revision="abcd"))
@@ -172,6 +172,33 @@ class TestRevisions:
             assert await open_of(scheduler, revision=revision) == requests
         for pattern in ("%%%%", "____", "%bcd", "a_cd"):
             assert await open_of(scheduler, revision=pattern) == []
+
+    @twisted_test()
+    async def test_a_number_is_not_the_beginning_of_another_one(
+        self, scheduler: Scheduler, seed: Seed
+    ) -> None:
+        """A cancel of change 1234 leaves change 12345 alone, and what differs in case."""
+        seed.request(revision="12345")
+        hit = seed.request(revision="1234")
+        tag = seed.request(revision="Release")
+        seed.request(revision="release")
+        assert await open_of(scheduler, revision="1234") == [hit]
+        assert await open_of(scheduler, revision="Release") == [tag]
+
+    @twisted_test()
+    async def test_a_hash_that_fits_two_revisions_is_not_decided(
+        self, scheduler: Scheduler, seed: Seed
+    ) -> None:
+        """Also where one of them is done; more of it decides."""
+        one, other = REVISION + "1" * 28, REVISION + "2" * 28
+        request = seed.request(revision=one)
+        seed.complete(seed.request(revision=other))
+        observer = make_observer(scheduler, Papers(DEFINITIONS))
+        facts = await observer.read(CancelRevision("try", REVISION))
+        assert facts == RevisionFacts((), [one, other])
+        facts = await observer.read(CancelRevision("try", REVISION, full_revision=one))
+        assert isinstance(facts, RevisionFacts)
+        assert [f.request.id for f in facts.requests] == [request]
 
     @twisted_test()
     async def test_only_what_belongs_to_the_branch_is_found(
@@ -220,7 +247,7 @@ class TestRevisions:
         assert isinstance(facts, RevisionFacts)
         assert [f.request.id for f in facts.requests] == requests
         assert [bool(f.running) for f in facts.requests] == [True, False, False, False] * 500
-        assert len(counted.texts) == 2 + 4 + 2, "with those who share builds, and their authors"
+        assert len(counted.texts) == 3 + 4 + 2, "with those who share builds, and their authors"
 
     @pytest.mark.parametrize("running", [True, False])
     @twisted_test()

@@ -19,6 +19,7 @@ from buildapi.model.farmwide import (
     RunningBuild,
     RunningRow,
 )
+from buildapi.model.revisions import RevisionMatch
 from tests.farmwide.serving import JSON, get, serving
 from tests.golden.client import Answer
 from tests.web.farm import MemoryDirectory
@@ -79,8 +80,10 @@ class MemoryFarmWide:
     async def open(self) -> OpenWork:
         return OpenWork(self._answer("pending"), self._answer("running"))
 
-    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
-        found: Sequence[RevisionEntry] = self._answer("revision", names(branches), prefix)
+    async def revision(
+        self, branches: BranchFilter, wanted: RevisionMatch
+    ) -> Sequence[RevisionEntry]:
+        found: Sequence[RevisionEntry] = self._answer("revision", names(branches), wanted.text)
         return found
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:

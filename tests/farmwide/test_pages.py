@@ -78,7 +78,7 @@ async def test_running_builds_by_branch_and_revision(path: str) -> None:
 @twisted_test()
 async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None:
     async with a_site() as site:
-        given = json.loads((await site.get("/revision/try/abcdef")).body)
+        given = json.loads((await site.get(f"/revision/try/{REVISION}")).body)
     entries = given["all"]["try"][REVISION]
     assert entries[0] == OF_REVISION
     assert [(e["id"], e["number"], e["claimed_by_name"]) for e in entries[1:]] == [
@@ -88,7 +88,7 @@ async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None
     assert given["pending"] == {
         "try": {REVISION: [{"id": 24, "buildername": "linux", "submitted_at": NOW - 400}]}
     }
-    assert (given["branch"], given["revision"]) == ("try", "abcdef")
+    assert (given["branch"], given["revision"]) == ("try", REVISION)
 
 
 @twisted_test()
@@ -123,7 +123,7 @@ async def test_all_of_a_revision_says_who_starts_and_what_was_abandoned() -> Non
 @twisted_test()
 async def test_a_completed_request_that_was_never_claimed_is_not_pending() -> None:
     async with a_site(revision=[attrs.evolve(UNCLAIMED, complete=True)]) as site:
-        given = json.loads((await site.get("/revision/try/abcdef")).body)
+        given = json.loads((await site.get(f"/revision/try/{REVISION}")).body)
     assert given["pending"] == {}
     assert given["all"]["try"]
 
@@ -139,7 +139,7 @@ async def test_a_revision_nobody_knows_is_empty_and_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/pending", "/running", "/revision/try/abcdef", "/recent", "/pushes"]
+    "path", ["/pending", "/running", f"/revision/try/{REVISION}", "/recent", "/pushes"]
 )
 @twisted_test()
 async def test_the_same_read_again_is_answered_from_memory(path: str) -> None:
@@ -290,7 +290,7 @@ async def test_what_cannot_be_read_is_refused_with_what_is_allowed(query: str, m
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/pending", "/running", "/revision/try/abcdef", "/recent", "/pushes"]
+    "path", ["/pending", "/running", f"/revision/try/{REVISION}", "/recent", "/pushes"]
 )
 @twisted_test()
 async def test_every_page_is_there_in_both_formats(

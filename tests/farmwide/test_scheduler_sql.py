@@ -11,6 +11,7 @@ from buildapi.errors import BadRequest
 from buildapi.jobs.farmwide import waiting_entries
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import BranchFilter, Portion, PushCounts, RunningBuild
+from buildapi.model.revisions import RevisionMatch
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
 from tests.reactor import twisted_test
@@ -24,6 +25,7 @@ BRANCHES = Branches.from_definitions(
     },
     {"try": ["try-comm-central-old"]},
 )
+ANY = RevisionMatch("abcdef012345")
 OPEN, ALL = BranchFilter(), Portion()
 
 
@@ -84,7 +86,7 @@ async def test_a_branch_means_what_belongs_to_it_and_a_text_what_has_it_inside(
     names = sorted(map(str, expected))
     assert sorted(str(e.branch) for e in await reads.pending(chosen, ALL)) == names
     assert sorted(str(e.branch) for e in await reads.running(chosen, ALL)) == names
-    found = {str(e.branch) for e in await reads.revision(chosen, "abcd")}
+    found = {str(e.branch) for e in await reads.revision(chosen, ANY)}
     assert sorted(found) == names
     counted = (await reads.pushes(chosen, T0, None)).by_author
     pushed = [s for s in expected if s is not None and not s.endswith(("unittest", "talos"))]
@@ -166,7 +168,7 @@ async def test_more_rows_than_one_read_may_take_are_refused(
     refused: list[Callable[[], Awaitable[object]]] = [
         lambda: reads.pending(OPEN, ALL),
         lambda: reads.running(OPEN, ALL),
-        lambda: reads.revision(OPEN, "abcd"),
+        lambda: reads.revision(OPEN, ANY),
         lambda: reads.pushes(OPEN, T0, None),
     ]
     for read in refused:
@@ -258,7 +260,7 @@ async def test_a_revision_has_an_entry_for_each_build_and_for_requests_without(
     second = seed.start(retried, at=T0 + 100)
     seed.complete(retried, results=2)
     seed.request(revision="ffff")
-    found = await SQLFarmWide(scheduler.db).revision(OPEN, "abcdef")
+    found = await SQLFarmWide(scheduler.db).revision(OPEN, ANY)
     assert [(e.id, e.number, e.start_time, e.finish_time) for e in found] == [
         (waits, None, None, None),
         (retried, seed.row("builds", second)["number"], T0 + 100, None),
@@ -272,16 +274,24 @@ async def test_a_revision_has_an_entry_for_each_build_and_for_requests_without(
 
 
 @pytest.mark.parametrize(
-    ("prefix", "count"),
-    [("abcdef012345", 1), ("abc", 1), ("bcd", 0), ("%", 0), ("abc_ef", 0), ("\U0001f600", 0)],
+    ("text", "count"),
+    [
+        ("abcdef012345", 1),
+        ("ABCDEF0123456", 1),
+        ("abc", 0),
+        ("bcd", 0),
+        ("%", 0),
+        ("abc_ef", 0),
+        ("\U0001f600", 0),
+    ],
 )
 @twisted_test()
-async def test_a_revision_is_given_by_its_beginning(
-    scheduler: Scheduler, prefix: str, count: int
+async def test_a_revision_is_given_by_the_beginning_of_a_hash(
+    scheduler: Scheduler, text: str, count: int
 ) -> None:
     scheduler.seed.request()
     scheduler.seed.request(revision=None)
-    assert len(await SQLFarmWide(scheduler.db).revision(OPEN, prefix)) == count
+    assert len(await SQLFarmWide(scheduler.db).revision(OPEN, RevisionMatch(text))) == count
 
 
 @twisted_test()
@@ -289,8 +299,8 @@ async def test_a_revision_the_replica_lacks_is_asked_of_the_primary(
     scheduler: Scheduler, replica: Scheduler
 ) -> None:
     request = scheduler.seed.request()
-    assert await SQLFarmWide(replica.db).revision(OPEN, "abcd") == []
-    (found,) = await SQLFarmWide(replica.db, scheduler.db).revision(OPEN, "abcd")
+    assert await SQLFarmWide(replica.db).revision(OPEN, ANY) == []
+    (found,) = await SQLFarmWide(replica.db, scheduler.db).revision(OPEN, ANY)
     assert found.id == request
 
 

@@ -197,6 +197,13 @@ THINGS = (
         "body",
     ),
     refused(
+        ["rev/6", "rev/13"],
+        404,
+        "Only a hash is given by its beginning, 12 digits or more; any other text means itself.",
+        "not found",
+        "body",
+    ),
+    refused(
         ["rev/day-then-rev"],
         404,
         "A day is no revision; the cache confused the two.",

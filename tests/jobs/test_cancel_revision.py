@@ -274,3 +274,11 @@ def test_a_cancel_of_its_revision_does_to_a_request_what_its_own_cancel_does(
     dropped = [w.brid for w in alone.writes if isinstance(w, DropRequest)]
     stopped = [p.build_id for p in alone.pokes if isinstance(p, StopBuild)]
     assert cancelled(plan([known]))[::2] == (dropped, stopped)
+
+
+def test_a_hash_that_fits_two_revisions_cancels_nothing_and_names_both() -> None:
+    plan = decide(ALL, RevisionFacts((), ("abcdef0123451", "abcdef0123452")), "zoe", rules())
+    said = "Revision abcdef012345 fits 2 revisions: abcdef0123451, abcdef0123452"
+    assert (plan.outcome.errors, plan.outcome.msg) == (True, said)
+    assert not plan.writes
+    assert not plan.pokes

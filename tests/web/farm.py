@@ -53,6 +53,7 @@ from buildapi.model.records import (
     Try,
     UserBuilds,
 )
+from buildapi.model.revisions import RevisionMatch
 from buildapi.model.steps import Sharer
 
 NOW = 1_700_000_000
@@ -153,6 +154,7 @@ class MemoryBuilds:
     requests: dict[int, RequestDetails]
     builds: dict[int, BuildDetails]
     failing: Failing = attrs.field(factory=Failing)
+    stored: Sequence[str] = ()
 
     @classmethod
     def small(cls) -> MemoryBuilds:
@@ -174,9 +176,14 @@ class MemoryBuilds:
         await self.failing.happen("day", branch.name, start, end)
         return self._all() if start <= NOW < end else BranchDay([], [])
 
-    async def revision(self, branch: Branch, prefix: str) -> BranchDay:
-        await self.failing.happen("revision", branch.name, prefix)
-        return self._all() if "abcdef123456".startswith(prefix) else BranchDay([], [])
+    async def revisions(self, branch: Branch, wanted: RevisionMatch) -> Sequence[str]:
+        await self.failing.happen("revisions", branch.name, wanted.text)
+        known = {d.request.revision or "" for d in self.requests.values()} | {*self.stored}
+        return sorted(revision for revision in known if wanted.fits(revision))
+
+    async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
+        await self.failing.happen("revision", branch.name, wanted.short)
+        return self._all().only(wanted.fits)
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         await self.failing.happen("build", branch.name, build_id)
@@ -248,9 +255,11 @@ class MemoryFarm:
         everything = BranchFilter(), Portion()
         return OpenWork(await self.pending(*everything), await self.running(*everything))
 
-    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
-        await self.failing.happen("revision", prefix)
-        revisions = [r for r in (PENDING.revision, "abcdffff" * 5) if r and r.startswith(prefix)]
+    async def revision(
+        self, branches: BranchFilter, wanted: RevisionMatch
+    ) -> Sequence[RevisionEntry]:
+        await self.failing.happen("revision", wanted.text)
+        revisions = [r for r in (PENDING.revision, "abcdffff" * 5) if wanted.fits(r)]
         none = 0, None, False, None, None, None, None
         return [RevisionEntry(1, 1, "linux", NOW, *none, "try", r) for r in revisions]
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import attrs
 import pytest
 
+from buildapi.errors import Unavailable
+from buildapi.model.records import RequestDetails
 from tests.reactor import twisted_test
 from tests.web.client import FORM, JSON, Answer
 from tests.web.conftest import ZOE, Serve, Served
@@ -337,3 +340,84 @@ async def test_another_value_is_refused_with_what_is_allowed(
     served: Served, body: dict[str, Any], msg: str
 ) -> None:
     assert msg in refused(served, await cancel(served, "", body))
+
+
+# --- which revision is meant
+
+ONE, OTHER = "fedcba987654" + "1" * 28, "fedcba987654" + "2" * 28
+TWO = f"Revision {ONE[:12]} fits 2 revisions: {ONE}, {OTHER}; more characters tell which one"
+
+
+def of(revision: str, end: str = "") -> str:
+    return f"/self-serve/try/rev/{revision}{end}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", of(ONE[:12])),
+        ("POST", of(ONE[:12])),
+        ("POST", of(ONE[:12], "/pgo")),
+        ("POST", of(ONE[:12], "/nightly")),
+        ("POST", BUILDER.rpartition("/")[0] + "/" + ONE[:12]),
+    ],
+)
+@twisted_test()
+async def test_a_job_request_of_a_hash_that_fits_two_revisions_is_refused_and_names_both(
+    served: Served, method: str, path: str
+) -> None:
+    served.builds.stored = (ONE, OTHER)
+    assert refused(served, await served.ask(method, path, JSON | ZOE, {})) == TWO
+
+
+@twisted_test()
+async def test_more_of_a_hash_is_sent_where_twelve_digits_do_not_decide(served: Served) -> None:
+    served.builds.stored = (ONE, OTHER)
+    assert (await served.ask("DELETE", of(ONE), JSON | ZOE)).status == 202
+    asked = served.jobs.jobs[1].what
+    assert asked == {"branch": "try", "revision": ONE[:12], "full_revision": ONE}
+
+
+@pytest.mark.parametrize("revision", ["1234", "1234567890", "release-2010.1", "abcdefabcdef-x"])
+@twisted_test()
+async def test_what_is_no_hash_is_cancelled_as_it_is_given(served: Served, revision: str) -> None:
+    served.builds.stored = (revision + "5",)
+    assert (await served.ask("DELETE", of(revision), JSON | ZOE)).status == 202
+    assert served.jobs.jobs[1].what == {"branch": "try", "revision": revision}
+
+
+@twisted_test()
+async def test_a_cancel_is_accepted_while_nobody_can_tell_what_its_hash_fits(
+    served: Served,
+) -> None:
+    """The agent looks, too, before it does anything."""
+    served.builds.failing.error = Unavailable("the replica is away")
+    assert (await served.ask("DELETE", of(ONE[:12]), JSON | ZOE)).status == 202
+
+
+@twisted_test()
+async def test_a_read_of_a_hash_that_fits_two_revisions_says_so(served: Served) -> None:
+    """The list is that of both; a header, the page and ``is_done`` name them."""
+    request = served.builds.requests[21].request
+    for id_, revision in ((31, ONE), (32, OTHER)):
+        more = attrs.evolve(request, id=id_, revision=revision)
+        served.builds.requests[id_] = RequestDetails(more, {}, [])
+    said = f"Revision {ONE[:12]} fits 2 revisions: {ONE}, {OTHER}"
+    answer = await served.ask("GET", of(ONE[:12]), JSON)
+    assert [item["revision"] for item in answer.json] == [ONE, OTHER]
+    assert answer.headers["warning"] == f'299 - "{said}"'
+    assert said in (await served.ask("GET", of(ONE[:12]))).text
+    done = await served.ask("GET", of(ONE[:12], "/is_done"), JSON)
+    assert done.json["revisions"] == [ONE, OTHER]
+    alone = await served.ask("GET", of(ONE), JSON)
+    assert [item["revision"] for item in alone.json] == [ONE]
+    assert "warning" not in alone.headers
+
+
+@pytest.mark.parametrize("revision", ["abcdef", "abcdef12345", "ABCDEF12345-"])
+@twisted_test()
+async def test_a_short_word_is_not_the_beginning_of_a_revision(
+    served: Served, revision: str
+) -> None:
+    assert (await served.ask("GET", of(revision), JSON)).status == 404
+    assert (await served.ask("GET", of(revision, "/is_done"), JSON)).status == 404

@@ -16,6 +16,7 @@ from buildapi.buildbot.v08.queries import (
     WITHOUT_BUILD,
     claim_seconds,
     maybe_seconds,
+    revision_pattern,
     seconds,
 )
 from buildapi.buildbot.v08.reads import bounded
@@ -33,6 +34,7 @@ from buildapi.model.farmwide import (
     RunningRow,
 )
 from buildapi.model.results import known_result
+from buildapi.model.revisions import RevisionMatch
 
 FOREVER = 2**53
 """A time after all times, which every database can compare with."""
@@ -83,19 +85,19 @@ class SQLFarmWide:
 
         return await bounded(self._replica.snapshot(reading))
 
-    async def revision(self, branches: BranchFilter, prefix: str) -> Sequence[RevisionEntry]:
-        """List requests of revisions that begin with ``prefix``, for each build; newest first.
+    async def revision(
+        self, branches: BranchFilter, wanted: RevisionMatch
+    ) -> Sequence[RevisionEntry]:
+        """List requests of the revisions that may be meant, for each build; newest first.
 
         :raises BadRequest: there are more than one read may take.
         """
-        if not prefix.isascii():  # no revision is so, and MySQL may not compare it with one
-            return []
         where, params = let_through("ss.branch", branches)
-        query, params = of_revision(where), {**params, "revision": like_prefix(prefix)}
+        query, params = of_revision(where), {**params, "revision": revision_pattern(wanted)}
         entries = await bounded(query.many(self._replica, **params))
         if not entries and self._primary is not None:
-            return await bounded(query.many(self._primary, **params))
-        return entries
+            entries = await bounded(query.many(self._primary, **params))
+        return [entry for entry in entries if wanted.fits(entry.revision)]
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
         """Count pushes from ``start`` to ``end``, both included; None is no end."""

@@ -14,7 +14,7 @@ from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.reads import bounded
 from buildapi.buildbot.v08.sharing import with_sharers
-from buildapi.db.sql import Database, Read, chunks, like_prefix
+from buildapi.db.sql import Database, Read, chunks
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -32,6 +32,7 @@ from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.records import BuildRequest, Try
+from buildapi.model.revisions import RevisionMatch
 
 CHANGE_ROLE = "scheduler"
 """The role of masters that take changes."""
@@ -72,7 +73,7 @@ class Observer:
                 return await self._of_build(action.bid)
             case CancelRevision():
                 branch = self._documents.branches().get(action.branch)
-                return None if branch is None else await self._revision(branch, action.revision)
+                return None if branch is None else await self._revision(branch, action.wanted)
             case NewBuilderBuild():
                 return self._branch(action.short_branch)
             case NewBuild() | NewPGOBuild() | NewNightly():
@@ -107,17 +108,22 @@ class Observer:
 
         return self._listed(await self._db.snapshot(reading))
 
-    async def _revision(self, branch: Branch, prefix: str) -> RevisionFacts:
+    async def _revision(self, branch: Branch, wanted: RevisionMatch) -> RevisionFacts:
         where, params = queries.of_branch(branch)
-        params["revision"] = like_prefix(prefix)
+        params["revision"] = queries.revision_pattern(wanted)
 
-        def reading(read: Read) -> Sequence[RequestFacts]:
+        def reading(read: Read) -> RevisionFacts:
+            stored = queries.revisions(where).all_of(read, **params)
+            meant, between = wanted.choose([r for b, r in stored if branch.owns(b)], str)
+            if between:
+                return RevisionFacts((), between)
             unfinished = queries.open_of_revision(where).all_of(read, **params)
             unended = queries.unended_of_revision(where).all_of(read, **params)
-            found = {r.id: r for r in (*unfinished, *unended) if branch.owns(r.branch)}
-            return _with_tries(read, [found[brid] for brid in sorted(found)])
+            ours = [r for r in (*unfinished, *unended) if branch.owns(r.branch)]
+            found = {r.id: r for r in ours if r.revision in meant}
+            return RevisionFacts(_with_tries(read, [found[brid] for brid in sorted(found)]))
 
-        return RevisionFacts(await bounded(self._db.snapshot(reading)))
+        return await bounded(self._db.snapshot(reading))
 
     def _branch(self, name: str) -> BranchFacts | None:
         branch = self._documents.branches().get(name)

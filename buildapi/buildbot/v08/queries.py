@@ -10,10 +10,11 @@ from typing import Any
 
 import attrs
 
-from buildapi.db.sql import Query, any_of, like_prefix
+from buildapi.db.sql import Query, any_of, like_prefix, like_text
 from buildapi.model.branches import Branch
 from buildapi.model.records import BuildRequest, OpenMark, Try
 from buildapi.model.results import known_result
+from buildapi.model.revisions import RevisionMatch
 
 REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.reason, br.priority,
  br.submitted_at, br.claimed_at, br.claimed_by_name, br.claimed_by_incarnation, br.complete,
@@ -137,6 +138,23 @@ def waiting_submitted(where: str) -> Query[BuildRequest]:
         f" AND {where}"
         " ORDER BY br.submitted_at DESC, br.id DESC",
         request_row,
+    )
+
+
+def revision_pattern(wanted: RevisionMatch) -> str:
+    """Return what the revisions are like that a client may mean.
+
+    Databases compare without regard to case, so the rows still have to pass ``wanted.fits``.
+    """
+    return like_text(wanted.text) if wanted.prefix is None else like_prefix(wanted.prefix)
+
+
+def revisions(where: str) -> Query[tuple[str, str]]:
+    """Stored branches and revisions that are ``LIKE :revision``."""
+    return Query(
+        "SELECT DISTINCT ss.branch, ss.revision FROM sourcestamps ss"  # noqa: S608  # constants and parameter names
+        f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where}",
+        _pair,
     )
 
 

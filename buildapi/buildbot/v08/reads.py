@@ -16,7 +16,6 @@ from buildapi.db.sql import (
     RowLimitError,
     ValueRefusedError,
     chunks,
-    like_prefix,
 )
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branch
@@ -32,6 +31,7 @@ from buildapi.model.records import (
     UserBuilds,
     is_left_over,
 )
+from buildapi.model.revisions import RevisionMatch
 
 T = TypeVar("T")
 
@@ -95,15 +95,23 @@ class SQLBuilds:
 
         return await bounded(self._replica.snapshot(reading))
 
-    async def revision(self, branch: Branch, prefix: str) -> BranchDay:
-        """List builds, and open requests without one, whose revision begins with ``prefix``."""
+    async def revisions(self, branch: Branch, wanted: RevisionMatch) -> Sequence[str]:
+        """List the different stored revisions of a branch that may be meant."""
         where, params = of_branch(branch)
-        params["revision"] = like_prefix(prefix)
+        params["revision"] = queries.revision_pattern(wanted)
+        rows = await bounded(queries.revisions(where).many(self._replica, **params))
+        return sorted({r for stored, r in rows if branch.owns(stored) and wanted.fits(r)})
+
+    async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
+        """List builds, and open requests without one, of the revisions that may be meant."""
+        where, params = of_branch(branch)
+        params["revision"] = queries.revision_pattern(wanted)
         query = queries.of_revision(where)
 
         async def read(db: Database) -> BranchDay | None:
             rows = await query.many(db, **params)
-            found = apart([row for row in rows if branch.owns(row[0].branch)])
+            ours = [row for row in rows if branch.owns(row[0].branch)]
+            found = apart([row for row in ours if wanted.fits(row[0].revision)])
             return found if found.builds or found.pending else None
 
         try:

@@ -11,7 +11,12 @@ from typing import Any
 import attrs
 
 from buildapi.buildbot.v08.farmwide import let_through
-from buildapi.buildbot.v08.queries import claim_seconds, maybe_seconds, seconds
+from buildapi.buildbot.v08.queries import (
+    claim_seconds,
+    maybe_seconds,
+    revision_pattern,
+    seconds,
+)
 from buildapi.buildbot.v08.slices import Reading, likes, unlike
 from buildapi.db.sql import Database, Query, like_prefix
 from buildapi.model.reporting import (
@@ -75,7 +80,7 @@ class SQLSchedulerReports:
         where, params = _where(wanted)
         reading = Reading(self._replica, self._heavy)
         async for portion in _portions(reading, request_rows(where), wanted, params):
-            yield [r for r in portion if wanted.builder in (None, r.buildername)]
+            yield [row for row in portion if _is_wanted(row, wanted)]
 
     async def pending_changes(self, wanted: RowFilter) -> Sequence[PendingChange]:
         """List changes that are in no source stamp, newest first."""
@@ -85,8 +90,9 @@ class SQLSchedulerReports:
             params |= {"start": wanted.span.start, "end": wanted.span.end}
         if wanted.revision is not None:
             where += " AND c.revision LIKE :revision ESCAPE '|'"
-            params["revision"] = like_prefix(wanted.revision)
-        return await self._reading().once(unstamped(where), **params)
+            params["revision"] = revision_pattern(wanted.revision)
+        found = await self._reading().once(unstamped(where), **params)
+        return [c for c in found if wanted.revision is None or wanted.revision.fits(c.revision)]
 
     async def builders(self, span: Span) -> Sequence[str]:
         """List the names of builders with requests submitted in a span."""
@@ -174,11 +180,17 @@ def _where(wanted: RowFilter) -> tuple[str, dict[str, Any]]:
         where += f" AND {SUBMITTED}"
     if wanted.revision is not None:
         where += " AND ss.revision LIKE :revision ESCAPE '|'"
-        params["revision"] = like_prefix(wanted.revision)
+        params["revision"] = revision_pattern(wanted.revision)
     if wanted.builder is not None:
         where += " AND br.buildername = :builder"
         params["builder"] = wanted.builder
     return where, params
+
+
+def _is_wanted(row: RequestRow, wanted: RowFilter) -> bool:
+    """Compare exactly, as databases do not."""
+    is_revision = wanted.revision is None or wanted.revision.fits(row.revision)
+    return is_revision and wanted.builder in (None, row.buildername)
 
 
 def attempts(where: str) -> Query[Attempt]:

@@ -199,7 +199,7 @@
     const revision = item.revision || "";
     put(row, "revision", revision === "" ? [] : element("a", {
       class: "mono", href: `${base}/rev/${encodeURIComponent(revision)}`,
-    }, revision.slice(0, 12)));
+    }, /^[0-9a-f]{12,}$/i.test(revision) ? revision.slice(0, 12) : revision));
     put(row, "submitted", timeOf(Math.min(...requests.map((r) => r.submittime))));
     put(row, "started", timeOf(item.starttime));
     put(row, "took", took(item, state));
