@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from buildapi.cli.text import lasting
+from buildapi.model.durations import elapsed
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
 
@@ -30,7 +31,6 @@ def items(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
 
 
 def _build(item: Mapping[str, Any], time: Time) -> Row:
-    took = None if item["endtime"] is None else lasting(item["endtime"] - item["starttime"])
     revision = short_revision(item["revision"] or "")
     name = item["buildername"]
     return (
@@ -40,9 +40,16 @@ def _build(item: Mapping[str, Any], time: Time) -> Row:
         revision,
         state(item),
         time(item["starttime"]),
-        took,
+        _took(item),
         None,
     )
+
+
+def _took(item: Mapping[str, Any]) -> str | None:
+    if item["endtime"] is None:
+        return None
+    seconds = elapsed(item["starttime"], item["endtime"])
+    return "unknown" if seconds is None else lasting(seconds)
 
 
 def _request(item: Mapping[str, Any], time: Time) -> Row:

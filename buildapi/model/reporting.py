@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from buildapi.model.durations import elapsed
 from buildapi.model.farmwide import BranchFilter
 from buildapi.model.revisions import RevisionMatch, short_revision
 
@@ -72,10 +73,8 @@ class Attempt:
 
     @property
     def run_time(self) -> int | None:
-        """Give seconds from start to finish of the build; None where one is missing."""
-        if not self.start_time or not self.finish_time:
-            return None
-        return max(0, self.finish_time - self.start_time)
+        """Return seconds from start to finish of the build, None where they are not known."""
+        return elapsed(self.start_time, self.finish_time)
 
 
 @attrs.frozen
@@ -131,21 +130,19 @@ class RequestRow:
         return None if self.revision is None else short_revision(self.revision)
 
     @property
-    def duration(self) -> int:
-        """Give seconds from the change to the end; 0 where there is none."""
-        return self.complete_at - self.change_time if self.complete_at else 0
+    def duration(self) -> int | None:
+        """Return seconds from the change to the end; 0 without one, None where they contradict."""
+        return elapsed(self.change_time, self.complete_at) if self.complete_at else 0
 
     @property
-    def wait_time(self) -> int:
-        """Give seconds from the change to the start; 0 where there is none."""
-        return self.start_time - self.change_time if self.start_time else 0
+    def wait_time(self) -> int | None:
+        """Return seconds from the change to the start; 0 without, None where they contradict."""
+        return elapsed(self.change_time, self.start_time) if self.start_time else 0
 
     @property
     def run_time(self) -> int | None:
-        """Give seconds from start to finish of the build; None where one is missing."""
-        if not self.start_time or not self.finish_time:
-            return None
-        return max(0, self.finish_time - self.start_time)
+        """Return seconds from start to finish of the build, None where they are not known."""
+        return elapsed(self.start_time, self.finish_time)
 
 
 @attrs.frozen
@@ -179,9 +176,9 @@ class StatusBuild:
     result: int
 
     @property
-    def duration(self) -> int:
-        """Give seconds from start to end; 0 where one is missing, or the end is bogus."""
-        return max(0, self.end - self.start) if self.start and self.end else 0
+    def duration(self) -> int | None:
+        """Return seconds from start to end; 0 where one is missing, None where they contradict."""
+        return elapsed(self.start, self.end) if self.start and self.end else 0
 
 
 @attrs.frozen

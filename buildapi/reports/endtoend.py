@@ -43,8 +43,9 @@ class EndToEnd:
 
     @property
     def mean(self) -> int:
-        """Give the mean duration, rounded down; runs that have none count as 0."""
-        return sum(r.duration for r in self.runs.values()) // len(self.runs) if self.runs else 0
+        """Give the mean duration, rounded down; runs that have none yet count as 0."""
+        known = [r.duration for r in self.runs.values() if r.duration is not None]
+        return sum(known) // len(known) if known else 0
 
     def document(self) -> Mapping[str, Any]:
         """Give the JSON document."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.model.durations import elapsed
 from buildapi.model.reporting import PendingChange, RequestRow, Status
 from buildapi.model.results import NO_RESULT, result_word
 from buildapi.model.revisions import short_revision
@@ -51,11 +52,14 @@ class Run:
         return max((r.finish_time or 0 for r in self.rows), default=0)
 
     @property
-    def duration(self) -> int:
-        """Give seconds from the first change to the last completion; 0 where one is missing."""
+    def duration(self) -> int | None:
+        """Return seconds from the first change to the last completion.
+
+        0 where one is missing, None where they contradict each other.
+        """
         first = self.first_change
         last = max((r.complete_at or 0 for r in self.rows), default=0)
-        return last - first if first and last else 0
+        return elapsed(first, last) if first and last else 0
 
     @property
     def is_complete(self) -> bool:

@@ -77,10 +77,10 @@ class Slave:
     @property
     def mean(self) -> int:
         """Give how long its builds took in the window in the mean, in whole seconds."""
-        if not self.counted:
+        timed = [b for b in self.counted if b.duration is not None]
+        if not timed:
             return 0
-        window = self.window
-        return int(self.seconds_in(window.start, window.end, self.counted) // len(self.counted))
+        return int(self.seconds_in(self.window.start, self.window.end, timed) // len(timed))
 
     @property
     def is_busy_at_end(self) -> bool:

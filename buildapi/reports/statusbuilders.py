@@ -24,12 +24,15 @@ class NamedBuilder:
     window: Window
     results: Counter[int] = attrs.field(factory=Counter)
     seconds: int = 0
+    timed: int = 0
     slaves: set[int] = attrs.field(factory=set)
 
     def add(self, build: StatusBuild) -> None:
         """Count a build."""
         self.results[build.result] += 1
-        self.seconds += build.duration
+        if build.duration is not None:
+            self.seconds += build.duration
+            self.timed += 1
         self.slaves.add(build.slave_id)
 
     @property
@@ -39,8 +42,8 @@ class NamedBuilder:
 
     @property
     def mean(self) -> int:
-        """Give how long its builds took in the mean, in whole seconds."""
-        return self.seconds // self.total if self.total else 0
+        """Give how long its builds took in the mean, as far as that is known, in whole seconds."""
+        return self.seconds // self.timed if self.timed else 0
 
     def document(self) -> dict[str, Any]:
         """Write it."""

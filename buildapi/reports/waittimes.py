@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.model.durations import elapsed
 from buildapi.model.reporting import Waiting
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, percent
@@ -59,15 +60,14 @@ class Blocks:
     counts: dict[int, list[int]] = attrs.field(factory=dict)
     waits: array[float] = attrs.field(factory=lambda: array("d"))
 
-    def add(self, block: int, interval: int, minutes: float) -> None:
-        """Count a wait."""
-        self.counts.setdefault(block, [0] * self.window.intervals)[interval] += 1
-        self.waits.append(minutes)
+    total: int = 0
 
-    @property
-    def total(self) -> int:
-        """Count all."""
-        return len(self.waits)
+    def add(self, block: int, interval: int, minutes: float | None) -> None:
+        """Count a wait; one that is not known (None) is in no percentile."""
+        self.counts.setdefault(block, [0] * self.window.intervals)[interval] += 1
+        self.total += 1
+        if minutes is not None:
+            self.waits.append(minutes)
 
     def every(self, mpb: int) -> dict[int, list[int]]:
         """Give all blocks up to the highest one, also those that have none."""
@@ -104,6 +104,7 @@ class WaitTimes:
     total: Blocks = attrs.field(init=False)
     platforms: dict[str, Blocks] = attrs.field(factory=dict)
     no_changes: int = 0
+    contradictory: int = 0
     pending: list[str] = attrs.field(factory=list)
     waiting: list[StillWaiting] = attrs.field(factory=list)
     other: set[str] = attrs.field(factory=set)
@@ -126,7 +127,7 @@ class WaitTimes:
         self.pending.append(row.buildername)
         if not row.complete:
             since = row.change_time or row.submitted_at
-            waits = max(0, self.now - since)
+            waits = max(0, self.now - since)  # a clock that is ahead of ours
             self.waiting.append(StillWaiting(row.request_id, row.buildername, since, waits))
 
     def _count(self, row: Waiting, start: int, platform: str | None, fallback: str) -> None:
@@ -134,14 +135,16 @@ class WaitTimes:
             self.other.add(row.buildername)
         self.no_changes += not row.change_time
         begin = row.change_time or row.submitted_at
-        minutes = max(0, start - begin) / 60
-        where = self.asked.block(minutes), self.asked.window.index(begin), minutes
+        waited = elapsed(begin, start)
+        self.contradictory += waited is None
+        minutes = None if waited is None else waited / 60
+        where = self.asked.block(minutes or 0), self.asked.window.index(begin), minutes
         self.total.add(*where)
         key = platform or fallback
         self.platforms.setdefault(key, Blocks(self.asked.window)).add(*where)
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document; ``percentiles`` and ``waiting`` are new."""
+        """Give the JSON document; ``percentiles``, ``waiting`` and ``contradictory`` are new."""
         asked, window = self.asked, self.asked.window
         return {
             "pool": asked.pool,
@@ -167,6 +170,7 @@ class WaitTimes:
             },
             "percentiles": self.total.percentiles(),
             "waiting": [attrs.asdict(one) for one in self._longest()],
+            **({"contradictory": self.contradictory} if self.contradictory else {}),
         }
 
     def _longest(self) -> Sequence[StillWaiting]:
@@ -181,6 +185,7 @@ class WaitTimes:
             Fact("95 % of them waited at most", round(60 * found.get("95", 0)), "seconds"),
             Fact("Waiting now", len(self.waiting), "number"),
             Fact("Builds with no changes", self.no_changes, "number"),
+            Fact("Started before they were asked for", self.contradictory, "number"),
             Fact("Masters", len(self.masters), "number"),
         ]
 

@@ -9,6 +9,7 @@ import attrs
 
 from buildapi.jobs.farmwide import UNKNOWN, branch_namer
 from buildapi.model.branches import Branches
+from buildapi.model.durations import elapsed
 from buildapi.model.farmwide import PendingEntry, RunningBuild
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
@@ -201,7 +202,7 @@ def _working(build: RunningBuild, branch: str, place: str | None) -> Row:
 
 def _recent(build: Mapping[str, Any]) -> Line:
     start, end, result = build["starttime"], build["endtime"], build["result"]
-    lasted = end - start if start is not None and end is not None else None
+    lasted = elapsed(start, end)
     slave = build["slavename"] or ""
     return (
         Cell(slave, f"/recent/{segment(slave)}" if slave else ""),
@@ -239,7 +240,7 @@ def _of_revision(
         Cell(submitted),
         Cell(start),
         Cell(end),
-        Cell((end or now) - (start or submitted)),
+        Cell(elapsed(start or submitted, end or now)),
         Cell(branch),
         Cell(
             short_revision(revision),

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import attrs
 
+from buildapi.model.durations import elapsed
 from buildapi.model.results import RESULT_WORDS
 from buildapi.web.segment import segment
 
@@ -48,6 +49,11 @@ class Row:
     def key(self) -> str:
         """Give what tells it from all other rows, also as the id of its element."""
         return f"{self.kind}-{self.id}"
+
+    @property
+    def took(self) -> int | None:
+        """Return how many seconds it ran, None where that is not known."""
+        return elapsed(self.started, self.ended)
 
     @property
     def path(self) -> str:
@@ -154,7 +160,7 @@ SORTS: dict[str, Callable[[Row], Any]] = {
     "revision": lambda r: r.revision,
     "submitted": lambda r: r.submitted,
     "started": lambda r: r.started or 0,
-    "took": lambda r: (r.ended or 0) - (r.started or 0) if r.ended else -1,
+    "took": lambda r: -1 if r.took is None else r.took,
     "master": lambda r: r.master,
     "reason": lambda r: r.reason,
 }

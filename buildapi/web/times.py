@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+UNKNOWN = "unknown"
+"""How long something takes that ended before it began."""
+
 
 def in_zone(seconds: int | None, zone: ZoneInfo) -> str:
     """Write a time as people of the farm read it."""
@@ -24,8 +27,13 @@ def in_utc(seconds: int) -> str:
         return ""
 
 
-def lasting(seconds: int) -> str:
-    """Write how long something takes: ``4 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``."""
+def lasting(seconds: int | None) -> str:
+    """Write how long something takes: ``4 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``.
+
+    An age below zero is of a clock that is a little ahead: nothing has passed yet.
+    """
+    if seconds is None:
+        return UNKNOWN
     seconds = max(0, seconds)
     if seconds < 60:
         return f"{seconds} s"

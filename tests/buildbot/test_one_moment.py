@@ -89,7 +89,7 @@ async def none_done(scheduler: Scheduler) -> None:
     builds = SQLBuilds(scheduler.db)
 
     async def is_open() -> bool:
-        return not is_done(await builds.revision(TRY, REVISION), 0, T0 + 10**6)[0]
+        return not is_done(await builds.revision(TRY, RevisionMatch(REVISION)), 0, T0 + 10**6)[0]
 
     assert await missed(is_open) == 0
 

@@ -22,6 +22,7 @@ from tests.reports.recorded import recorded_site
 ADDED = {
     "percentiles",
     "waiting",
+    "contradictory",
     "hours",
     "authors_used",
     "authors_not_used",

@@ -44,7 +44,7 @@ def test_times_of_a_row() -> None:
     never = request_row(start_time=None, finish_time=None, complete_at=None, when_timestamp=None)
     assert (never.run_time, never.wait_time, never.duration) == (None, 0, 0)
     assert never.change_time == START + 10
-    assert request_row(finish_time=START).run_time == 0
+    assert request_row(finish_time=START).run_time is None
 
 
 def test_changes_are_merged_or_the_first_one_is_kept() -> None:

@@ -11,6 +11,7 @@ import attrs
 from buildapi.buildbot.v08.slices import Reading, likes, slices
 from buildapi.buildbot.v08.statusdb import utc_seconds
 from buildapi.db.sql import Database, Query, any_of, chunks
+from buildapi.model.durations import elapsed
 from buildapi.model.reporting import JobTime, JobTimeFilter, Span, StatusBuild
 from buildapi.model.results import NO_RESULT
 
@@ -51,13 +52,18 @@ class SQLStatusReports:
         query, params = timed_builds(wanted)
         for part in slices(wanted.span):
             rows = await reading.once(query, **stored(part), **params)
-            whole = {id_: (builder, took) for id_, builder, took in rows if _counts(took, wanted)}
+            whole = {
+                id_: (builder, took)
+                for id_, builder, took in rows
+                if took is not None and wanted.longer < took < wanted.shorter
+            }
             await builders.learn({builder for builder, _ in whole.values()})
             for ids in chunks(list(whole)):
                 steps, of_steps = steps_of(ids, wanted)
                 for build_id, tested in await reading.once(steps, **of_steps):
                     builder, took = whole[build_id]
-                    sums.add(builders.known.get(builder, str(builder)), build_id, took, tested)
+                    name = builders.known.get(builder, str(builder))
+                    sums.add(name, build_id, took, tested or 0)
         return sums.means()
 
     async def slaves(self, span: Span) -> Sequence[str]:
@@ -156,8 +162,10 @@ SLAVES = Query(
 )
 
 
-def timed_builds(wanted: JobTimeFilter) -> tuple[Query[tuple[int, int, int]], dict[str, Any]]:
-    """Spell builds that count: id, id of the builder, and seconds; -1 for one that goes on."""
+def timed_builds(
+    wanted: JobTimeFilter,
+) -> tuple[Query[tuple[int, int, int | None]], dict[str, Any]]:
+    """Spell builds that count: id, id of the builder, and seconds, where they are known."""
     results, params = any_of("result", wanted.results)
     categories, of_categories = any_of("category", wanted.categories)
     excluded, of_excluded = any_of("excluded", wanted.excluded)
@@ -174,23 +182,18 @@ def timed_builds(wanted: JobTimeFilter) -> tuple[Query[tuple[int, int, int]], di
     return Query(text, _timed_row), params | of_categories | of_excluded | latest
 
 
-def _timed_row(id_: int, builder_id: int, start: Any, end: Any) -> tuple[int, int, int]:
+def _timed_row(id_: int, builder_id: int, start: Any, end: Any) -> tuple[int, int, int | None]:
     return id_, builder_id, _seconds(start, end)
 
 
-def _seconds(start: Any, end: Any) -> int:
-    began, ended = utc_seconds(start), utc_seconds(end)
-    return -1 if began is None or ended is None else ended - began
-
-
-def _counts(took: int, wanted: JobTimeFilter) -> bool:
-    return wanted.longer < took < wanted.shorter
+def _seconds(start: Any, end: Any) -> int | None:
+    return elapsed(utc_seconds(start), utc_seconds(end))
 
 
 def steps_of(
     ids: Sequence[int], wanted: JobTimeFilter
-) -> tuple[Query[tuple[int, int]], dict[str, Any]]:
-    """Spell the test steps of builds: id of the build, and seconds."""
+) -> tuple[Query[tuple[int, int | None]], dict[str, Any]]:
+    """Spell the test steps of builds: id of the build, and seconds, where they are known."""
     marks, params = any_of("id", ids)
     names, of_names = any_of("step", wanted.steps)
     like, of_like = likes("st.name", "pattern", wanted.step_patterns)
@@ -201,8 +204,8 @@ def steps_of(
     return Query(text, _step_row), params | of_names | of_like
 
 
-def _step_row(build_id: int, start: Any, end: Any) -> tuple[int, int]:
-    return build_id, max(0, _seconds(start, end))
+def _step_row(build_id: int, start: Any, end: Any) -> tuple[int, int | None]:
+    return build_id, _seconds(start, end)
 
 
 @attrs.define

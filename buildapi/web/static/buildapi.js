@@ -150,7 +150,10 @@
   const hostOf = (master) => (master || "").split(":")[0].split(".")[0];
 
   function took(item, state) {
-    if (item.endtime) return document.createTextNode(lasting(item.endtime - item.starttime));
+    if (item.endtime) {
+      const seconds = item.endtime - item.starttime;
+      return document.createTextNode(seconds < 0 ? "unknown" : lasting(seconds));
+    }
     if (state === "abandoned") return element("span", { class: "soft" }, "never ended");
     if (state === "claimed") {
       const master = hostOf(item.claimed_by_name) || "a master";
