@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from buildapi.db.sql import like_prefix
+from buildapi.db.sql import exact
 from buildapi.model.actions import OLD_WIDTH, SELF_SERVE
 from buildapi.model.records import JobFilter, JobState
 
@@ -20,13 +20,12 @@ STATES = {
     JobState.FAILED: f"r.completed_at IS NOT NULL AND r.complete_data LIKE {FAILED}",
 }
 # Old web processes name the branch in what is asked, of some actions only.
-BRANCH = """(l.branch = :branch OR l.branch IS NULL
- AND (r.what LIKE :named ESCAPE '|' OR r.what LIKE :marked ESCAPE '|'))"""
+BRANCH = f"""(l.branch = :branch AND {exact("l.branch")} = :branch OR l.branch IS NULL
+ AND (INSTR({exact("r.what")}, :named) > 0 OR INSTR({exact("r.what")}, :marked) > 0))"""
 
 
 def _said(branch: str) -> str:
-    said = f'"branch": {json.dumps(branch)}'
-    return f"%{like_prefix(said)}"
+    return f'"branch": {json.dumps(branch)}'
 
 
 def wanted(sought: JobFilter) -> tuple[str, dict[str, Any]]:
@@ -34,7 +33,7 @@ def wanted(sought: JobFilter) -> tuple[str, dict[str, Any]]:
     conditions = ["1 = 1"]
     params: dict[str, Any] = {}
     if sought.who is not None:
-        conditions.append("r.who = :who")
+        conditions.append(f"r.who = :who AND {exact('r.who')} = :who")
         params["who"] = sought.who
     if sought.branch is not None:
         conditions.append(BRANCH)

@@ -19,7 +19,7 @@ from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 
 from buildapi.db.driver import Trouble, Verdict
-from buildapi.db.sql import Params, Row, RowLimitError
+from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
 PING_AFTER = 1.0
@@ -69,7 +69,7 @@ _BY_NUMBER: dict[int, Verdict | None] = {
         (DUPLICATE, (1062, 1586)),
         (MISSING, (1146,)),
         (TOO_LARGE, (ER.NET_PACKET_TOO_LARGE,)),
-        (VALUE, (1264, 1265, 1267, 1271, 1300, 1366, 1406, 3988)),
+        (VALUE, (1264, 1265, 1267, 1270, 1271, 1300, 1366, 1406, 3988)),
         (
             None,  # the statement's own fault: it can never work as it is
             (
@@ -164,15 +164,37 @@ _CONVERSIONS: dict[Any, Any] = {
 
 
 @functools.lru_cache(maxsize=2048)
-def translate(text: str) -> str:
+def translate(text: str, foreign: frozenset[str] = frozenset()) -> str:
     """Turn ``:name`` into PyMySQL's ``%(name)s``, leaving strings, names and comments alone.
 
-    Backslashes in string literals mean different things to MySQL and SQLite: avoid them.
+    What is compared with a ``foreign`` parameter is read as Unicode for that: it need not have
+    the characters.  Backslashes in string literals mean different things to MySQL and SQLite:
+    avoid them.
     """
-    return _TOKEN.sub(
-        lambda m: f"%({m[1]})s" if m[1] else m[0].replace("%", "%%"),
-        text,
-    )
+
+    def spelled(found: re.Match[str]) -> str:
+        name = found[1]
+        if not name:
+            return found[0].replace("%", "%%")
+        return f"(%({name})s{EXACTLY})" if name in foreign else f"%({name})s"
+
+    return _TOKEN.sub(spelled, text)
+
+
+_MIXED = {
+    ER.CANT_AGGREGATE_2COLLATIONS,
+    ER.CANT_AGGREGATE_3COLLATIONS,
+    ER.CANT_AGGREGATE_NCOLLATIONS,
+}
+_MIXED |= {3988}  # MySQL 8: ER_IMPOSSIBLE_STRING_CONVERSION
+
+
+def foreign_to(error: BaseException, params: Params) -> frozenset[str]:
+    """Return the parameters that a SELECT failed for because a column cannot hold them."""
+    if not isinstance(error, pymysql.MySQLError) or not _MIXED.intersection(error.args[:1]):
+        return frozenset()
+    texts = ((name, value) for name, value in params.items() if isinstance(value, str))
+    return frozenset(name for name, text in texts if not text.isascii())
 
 
 def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) -> dict[str, Any]:
@@ -368,17 +390,32 @@ class MySQLDriver:
         A server closes the connection on a packet it finds too large, mostly before it can say so:
         that would look like an outage, and be tried for ever.
         """
-        query = cursor.mogrify(translate(text), dict(params))
+        self._run(cursor, translate(text), params)
+
+    def _run(self, cursor: Any, text: str, params: Params) -> None:
+        query = cursor.mogrify(text, dict(params))
         size = len(query.encode(errors="surrogateescape")) + 1  # with the byte of the command
         if size >= cursor.connection.largest:
             raise pymysql.DataError(ER.NET_PACKET_TOO_LARGE, f"{size} bytes in one statement")
         cursor.execute(query)
 
     def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
-        """Run a SELECT, reading no more rows than allowed."""
+        """Run a SELECT, reading no more rows than allowed.
+
+        A text that a column cannot hold equals none of its rows.
+        """
+        try:
+            return self._select(connection, translate(text), params, max_rows)
+        except pymysql.MySQLError as e:
+            foreign = foreign_to(e, params)
+            if not foreign:
+                raise
+        return self._select(connection, translate(text, foreign), params, max_rows)
+
+    def _select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
         cursor = connection.cursor(SSCursor)
         try:
-            self.execute(cursor, text, params)
+            self._run(cursor, text, params)
             rows: Sequence[Row] = cursor.fetchmany(max_rows + 1)
             if len(rows) > max_rows:
                 raise RowLimitError(f"more than {max_rows} rows")

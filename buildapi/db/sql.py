@@ -141,6 +141,18 @@ def like_prefix(text: str) -> str:
     return like_text(text) + "%"
 
 
+EXACTLY = " COLLATE utf8mb4_bin"
+
+
+def exact(column: str) -> str:
+    """Spell a text so that it equals, and is grouped with, only what does not differ in case.
+
+    MySQL then compares it with any text, also with one that the column cannot hold.  No index
+    helps: where one is needed, a comparison of the bare column stands beside.
+    """
+    return f"CAST({column} AS CHAR){EXACTLY}"
+
+
 CHUNK = 500
 """Values in one list of ``IN``."""
 

@@ -16,6 +16,7 @@ from buildapi.jobs.completeness import is_done
 from buildapi.model.actions import CancelRevision
 from buildapi.model.branches import Branches
 from buildapi.model.facts import RevisionFacts
+from buildapi.model.revisions import RevisionMatch
 from tests.buildbot.acting import make_observer
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.doubles import Papers

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.queries import (
     BUILDS,
     REQUESTS,
@@ -20,9 +21,8 @@ from buildapi.buildbot.v08.queries import (
     seconds,
 )
 from buildapi.buildbot.v08.reads import bounded
-from buildapi.db.sql import Database, Query, Read, like_prefix
+from buildapi.db.sql import Database, Query, Read, exact
 from buildapi.jobs.farmwide import running_builds
-from buildapi.model.branches import Branch, begins
 from buildapi.model.farmwide import (
     BranchFilter,
     OpenWork,
@@ -110,53 +110,6 @@ class SQLFarmWide:
 # --- the queries
 
 
-def text_of(column: str) -> str:
-    """Spell a column so that MySQL compares any text with it, also one that it cannot store.
-
-    No index helps then.
-    """
-    return f"CAST({column} AS CHAR)"
-
-
-def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any]]:
-    """Spell "the filter lets this stored branch through" [docs/compatibility.md, "Branches"]."""
-    if branches.is_open:
-        return "1 = 1", {}
-    spelling = _Spelling(text_of(column))
-    parts = [spelling.belongs(b) for b in branches.branches]
-    parts += [spelling.like(f"%{like_prefix(text)}") for text in branches.texts]
-    return f"({' OR '.join(parts)})", spelling.params
-
-
-@attrs.define
-class _Spelling:
-    """Conditions on one column, and the parameters they need."""
-
-    column: str
-    params: dict[str, Any] = attrs.field(factory=dict)
-
-    def like(self, pattern: str) -> str:
-        return f"{self.column} LIKE :{self._named(pattern)} ESCAPE '|'"
-
-    def begins(self, text: str) -> str:
-        equal = f"{self.column} = :{self._named(text)}"
-        return f"({equal} OR {self.like(like_prefix(text + '-'))})"
-
-    def belongs(self, branch: Branch) -> str:
-        """Spell ``Branch.owns``: a name of ours fits, and no longer one of another branch does."""
-        return f"({' OR '.join(self._fits(branch, name) for name in branch.names)})"
-
-    def _fits(self, branch: Branch, name: str) -> str:
-        longer = [self.begins(rival) for rival in branch.rivals if begins(rival, name)]
-        ours = self.begins(name)
-        return f"({ours} AND NOT ({' OR '.join(longer)}))" if longer else ours
-
-    def _named(self, value: str) -> str:
-        name = f"branch{len(self.params)}"
-        self.params[name] = value
-        return name
-
-
 def pending(where: str, part: str = "") -> Query[PendingEntry]:
     """Open requests without a build, the latest submitted first; ``part`` is a LIMIT clause."""
     return Query(
@@ -236,7 +189,8 @@ FOLLOWING = {"tests": "%unittest", "performance": "%talos"}
 def pushes(where: str) -> Query[tuple[str, int]]:
     """Authors, and the different source stamps with a change of theirs in ``[:start, :end]``."""
     return Query(
-        "SELECT author, COUNT(*) FROM (SELECT DISTINCT ss.revision, ss.branch, c.author"  # noqa: S608  # constants and parameter names
+        f"SELECT author, COUNT(*) FROM (SELECT DISTINCT {exact('ss.revision')} AS revision,"  # noqa: S608  # constants and parameter names
+        f" {exact('ss.branch')} AS branch, {exact('c.author')} AS author"
         " FROM changes c JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"
         " JOIN sourcestamps ss ON ss.id = sc.sourcestampid"
         " WHERE c.when_timestamp >= :start AND c.when_timestamp <= :end"

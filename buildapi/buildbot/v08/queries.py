@@ -10,8 +10,10 @@ from typing import Any
 
 import attrs
 
-from buildapi.db.sql import Query, any_of, like_prefix, like_text
+from buildapi.buildbot.v08.branch_conditions import let_through
+from buildapi.db.sql import Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
+from buildapi.model.farmwide import BranchFilter
 from buildapi.model.records import BuildRequest, OpenMark, Try
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
@@ -100,25 +102,8 @@ def _pair(name: str, value: str) -> tuple[str, str]:
 
 
 def of_branch(branch: Branch) -> tuple[str, dict[str, Any]]:
-    """Spell "the stored branch belongs to this branch" [docs/compatibility.md, "Branches"].
-
-    MySQL compares without regard to case, so the rows still have to pass ``Branch.owns``.
-    """
-    ours, params = _begins("own", branch.names)
-    theirs, more = _begins("rival", [r for r in branch.rivals if not _reclaimed(branch, r)])
-    return (f"({ours})" + (f" AND NOT ({theirs})" if theirs else "")), {**params, **more}
-
-
-def _begins(key: str, names: Any) -> tuple[str, dict[str, Any]]:
-    equal, params = any_of(key, names)
-    likes = [f"ss.branch LIKE :{key}like{i} ESCAPE '|'" for i in range(len(names))]
-    params |= {f"{key}like{i}": like_prefix(f"{name}-") for i, name in enumerate(names)}
-    return " OR ".join([f"ss.branch IN ({equal})", *likes]) if names else "", params
-
-
-def _reclaimed(branch: Branch, rival: str) -> bool:
-    """Tell whether a longer name of ours begins with the rival's: then only Python can tell."""
-    return any(name.startswith(rival) for name in branch.names)
+    """Spell "the stored branch belongs to this branch"."""
+    return let_through("ss.branch", BranchFilter((branch,)))
 
 
 def builds_started(where: str) -> Query[TryRow]:
@@ -152,7 +137,7 @@ def revision_pattern(wanted: RevisionMatch) -> str:
 def revisions(where: str) -> Query[tuple[str, str]]:
     """Stored branches and revisions that are ``LIKE :revision``."""
     return Query(
-        "SELECT DISTINCT ss.branch, ss.revision FROM sourcestamps ss"  # noqa: S608  # constants and parameter names
+        f"SELECT DISTINCT {exact('ss.branch')}, {exact('ss.revision')} FROM sourcestamps ss"  # noqa: S608  # constants and parameter names
         f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where}",
         _pair,
     )
@@ -243,14 +228,15 @@ def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, Any]]:
 def builders(where: str) -> Query[tuple[str, str]]:
     """Names of builders with requests submitted since ``:since``, and the branches of those."""
     return Query(
-        f"SELECT DISTINCT br.buildername, ss.branch FROM {REQUESTS}"  # noqa: S608  # constants
+        f"SELECT DISTINCT {exact('br.buildername')}, {exact('ss.branch')} FROM {REQUESTS}"  # noqa: S608  # constants
         f" WHERE br.submitted_at >= :since AND {where}",
         _pair,
     )
 
 
-AUTHORED = """bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
- JOIN sourcestamp_changes sc ON sc.changeid = c.changeid WHERE c.author = :author)"""
+AUTHORED = f"""bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
+ JOIN sourcestamp_changes sc ON sc.changeid = c.changeid WHERE c.author = :author
+ AND {exact("c.author")} = :author)"""  # noqa: S608  # constants
 
 
 def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
@@ -310,6 +296,7 @@ BUILD_BY_ID: Query[TryRow] = Query(
 BUILDS_SHARED: Query[TryRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants
     " WHERE b.number = :number AND br.buildername = :buildername AND br.claimed_by_name = :master"
+    f" AND {exact('br.buildername')} = :buildername"
     " AND br.claimed_by_incarnation = :incarnation AND br.claimed_at >= :claimed_at"
     " AND br.claimed_at < :claimed_at + 1 ORDER BY b.id DESC",
     build_row,
@@ -320,8 +307,9 @@ TRIES: Query[Try] = Query(
 )
 BRID_OF_BUILD: Query[int] = Query("SELECT b.brid FROM builds b WHERE b.id = :bid", int)
 HAS_BUILDER: Query[int] = Query(
-    "SELECT br.id FROM buildrequests br"
-    " WHERE br.buildername = :name AND br.submitted_at >= :since LIMIT 1",
+    "SELECT br.id FROM buildrequests br"  # noqa: S608  # constants
+    f" WHERE br.buildername = :name AND {exact('br.buildername')} = :name"
+    " AND br.submitted_at >= :since LIMIT 1",
     int,
 )
 PROPERTIES: Query[tuple[str, str]] = Query(

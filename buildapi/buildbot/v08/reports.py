@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.v08.farmwide import let_through
+from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.queries import (
     claim_seconds,
     maybe_seconds,
@@ -18,7 +18,7 @@ from buildapi.buildbot.v08.queries import (
     seconds,
 )
 from buildapi.buildbot.v08.slices import Reading, likes, unlike
-from buildapi.db.sql import Database, Query, like_prefix
+from buildapi.db.sql import Database, Query, exact, like_prefix
 from buildapi.model.reporting import (
     Attempt,
     ChangeFilter,
@@ -131,14 +131,15 @@ def _waiting_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> Waiting:
 
 
 CLAIMS = Query(
-    "SELECT br.buildername, br.claimed_by_name, COUNT(*) FROM buildsets bs"  # noqa: S608  # constants
+    f"SELECT {exact('br.buildername')} AS builder, {exact('br.claimed_by_name')} AS master,"  # noqa: S608  # constants
+    " COUNT(*) FROM buildsets bs"
     f" JOIN buildrequests br ON br.buildsetid = bs.id WHERE {SUBMITTED}"
-    " AND br.claimed_by_name IS NOT NULL GROUP BY br.buildername, br.claimed_by_name",
+    " AND br.claimed_by_name IS NOT NULL GROUP BY builder, master",
     lambda builder, master, count: (str(builder), str(master), int(count)),
 )
 BUILDERS = Query(
-    "SELECT DISTINCT br.buildername FROM buildsets bs"  # noqa: S608  # constants
-    f" JOIN buildrequests br ON br.buildsetid = bs.id WHERE {SUBMITTED} ORDER BY br.buildername",
+    f"SELECT DISTINCT {exact('br.buildername')} AS builder FROM buildsets bs"  # noqa: S608  # constants
+    f" JOIN buildrequests br ON br.buildsetid = bs.id WHERE {SUBMITTED} ORDER BY builder",
     str,
 )
 
@@ -151,11 +152,11 @@ def pushes(wanted: ChangeFilter) -> tuple[Query[Push], dict[str, str]]:
     said, of_comments = likes_escaped("c.comments", "comment", links)
     where = f"({linked} OR {said})" if links else "1 = 1"
     text = (
-        "SELECT DISTINCT c.when_timestamp, ss.branch FROM changes c"  # noqa: S608  # constants and parameter names
+        f"SELECT DISTINCT c.when_timestamp, {exact('ss.branch')} AS branch FROM changes c"  # noqa: S608  # constants and parameter names
         " JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"
         " JOIN sourcestamps ss ON ss.id = sc.sourcestampid"
         f" WHERE c.when_timestamp >= :start AND c.when_timestamp < :end AND {branches} AND {where}"
-        " ORDER BY c.when_timestamp, ss.branch"
+        " ORDER BY c.when_timestamp, branch"
     )
     return Query(text, _push_row), params | of_links | of_comments
 
@@ -182,7 +183,7 @@ def _where(wanted: RowFilter) -> tuple[str, dict[str, Any]]:
         where += " AND ss.revision LIKE :revision ESCAPE '|'"
         params["revision"] = revision_pattern(wanted.revision)
     if wanted.builder is not None:
-        where += " AND br.buildername = :builder"
+        where += f" AND br.buildername = :builder AND {exact('br.buildername')} = :builder"
         params["builder"] = wanted.builder
     return where, params
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.v08.farmwide import text_of
-from buildapi.db.sql import Database, Query, any_of, like_prefix
+from buildapi.db.sql import Database, Query, any_of, exact, like_prefix
 from buildapi.model.farmwide import RecentBuild
 from buildapi.model.results import NO_RESULT, known_result
 
@@ -36,13 +35,12 @@ class SQLRecentBuilds:
 
 def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, Any]]:
     """Select the newest builds that ended on some slaves."""
-    stored = text_of("s.name")
     if greedy:
         params = {f"slave{i}": like_prefix(name) for i, name in enumerate(slaves)}
-        named = " OR ".join(f"{stored} LIKE :{key} ESCAPE '|'" for key in params)
+        named = " OR ".join(f"s.name LIKE :{key} ESCAPE '|'" for key in params)
     else:
         names, params = any_of("slave", slaves)
-        named = f"{stored} IN ({names})"
+        named = f"s.name IN ({names}) AND {exact('s.name')} IN ({names})"
     text = (
         "SELECT b.id FROM slaves s JOIN builds b ON b.slave_id = s.id"  # noqa: S608  # parameter names
         f" WHERE b.result <> {NO_RESULT} AND ({named}) ORDER BY b.id DESC LIMIT :limit"

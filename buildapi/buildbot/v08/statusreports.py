@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.buildbot.v08.slices import Reading, likes, slices
 from buildapi.buildbot.v08.statusdb import utc_seconds
-from buildapi.db.sql import Database, Query, any_of, chunks
+from buildapi.db.sql import Database, Query, any_of, chunks, exact
 from buildapi.model.durations import elapsed
 from buildapi.model.reporting import JobTime, JobTimeFilter, Span, StatusBuild
 from buildapi.model.results import NO_RESULT
@@ -156,8 +156,8 @@ def _pair(id_: int, name: str) -> tuple[int, str]:
 
 
 SLAVES = Query(
-    "SELECT DISTINCT s.name FROM builds b JOIN slaves s ON s.id = b.slave_id"  # noqa: S608  # constants
-    f" WHERE {STARTED} ORDER BY s.name",
+    f"SELECT DISTINCT {exact('s.name')} AS name FROM builds b JOIN slaves s ON s.id = b.slave_id"  # noqa: S608  # constants
+    f" WHERE {STARTED} ORDER BY name",
     str,
 )
 

@@ -1,0 +1,67 @@
+"""Conditions that let through what belongs to branches [docs/compatibility.md, "Branches"].
+
+Databases that compare without regard to case find too much with an index; beside it stands the
+exact comparison, which no index helps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from buildapi.db.sql import any_of, exact, like_prefix
+from buildapi.model.branches import Branch, begins
+from buildapi.model.farmwide import BranchFilter
+
+
+def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any]]:
+    """Return the condition "the filter lets this stored branch through", and its parameters."""
+    if branches.is_open:
+        return "1 = 1", {}
+    spelling = _Spelling(column)
+    parts = [spelling.belongs(b) for b in branches.branches]
+    parts += [spelling.contains(text) for text in branches.texts]
+    return f"({' OR '.join(parts)})", spelling.params
+
+
+@attrs.define
+class _Spelling:
+    """Conditions on one column, and the parameters they need."""
+
+    column: str
+    params: dict[str, Any] = attrs.field(factory=dict)
+
+    def belongs(self, branch: Branch) -> str:
+        """Spell ``Branch.owns``: a name of ours fits, and no longer one of another branch does."""
+        fits = " OR ".join(self._fits(branch, name) for name in branch.names)
+        return f"({self._indexed(branch.names)} AND ({fits}))"
+
+    def contains(self, text: str) -> str:
+        """Spell that a text, which is no branch, is anywhere in the column, whatever its case."""
+        return f"{self.column} LIKE :{self._named(f'%{like_prefix(text)}')} ESCAPE '|'"
+
+    def _indexed(self, names: tuple[str, ...]) -> str:
+        """Spell what an index can find: all that fits, and what differs in case."""
+        equal, params = any_of(f"branch{len(self.params)}_", names)
+        self.params |= params
+        likes = [
+            f"{self.column} LIKE :{self._named(like_prefix(f'{name}-'))} ESCAPE '|'"
+            for name in names
+        ]
+        return f"({' OR '.join([f'{self.column} IN ({equal})', *likes])})"
+
+    def _fits(self, branch: Branch, name: str) -> str:
+        longer = [self._begins(rival) for rival in branch.rivals if begins(rival, name)]
+        ours = self._begins(name)
+        return f"({ours} AND NOT ({' OR '.join(longer)}))" if longer else ours
+
+    def _begins(self, text: str) -> str:
+        """Spell ``begins``, to the letter."""
+        stored, equal, more = exact(self.column), self._named(text), self._named(f"{text}-")
+        return f"({stored} = :{equal} OR SUBSTR({stored}, 1, {len(text) + 1}) = :{more})"
+
+    def _named(self, value: str) -> str:
+        name = f"branch{len(self.params)}"
+        self.params[name] = value
+        return name
