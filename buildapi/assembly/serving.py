@@ -48,7 +48,8 @@ class Serving:
         """The HTTP side."""
         of, web = self._of, self._of.config.web
         traffic = of.watching.traffic
-        return self._listener(of.routes, web.listen, traffic, web.linger_seconds, held=True)
+        linger, hosts = web.linger_seconds, web.hosts
+        return self._listener(of.routes, web.listen, traffic, linger, hosts, held=True)
 
     @cached_property
     def ops_listener(self) -> Listener:

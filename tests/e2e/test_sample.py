@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,21 @@ def test_a_job_accepted_before_a_kill_is_carried_out_after_it(sample: Service) -
     sample.up()
     job = sample.client.wait_job(accepted.body["request_id"])
     assert job["complete_data"]["body"] == {"errors": False, "msg": "Ok"}
+
+
+def test_it_answers_to_names_of_this_host_alone(sample: Service) -> None:
+    """A page of another name that is bound to this address must not act as its reader."""
+    answers = {}
+    for host in (
+        "localhost",
+        f"127.0.0.1:{sample.port}",
+        f"[::1]:{sample.port}",
+        "evil.example.org",
+    ):
+        connection = HTTPConnection("127.0.0.1", sample.port, timeout=10)
+        headers = {"Host": host, "Accept": "application/json"}
+        connection.request("GET", "/self-serve/whoami", headers=headers)
+        answers[host] = connection.getresponse().status
+        connection.close()
+    assert answers.pop("evil.example.org") == 421
+    assert set(answers.values()) == {200}

@@ -108,3 +108,23 @@ async def test_the_style_sheet_is_kept_by_what_is_in_it(served: Served) -> None:
     assert "immutable" in answer.headers["cache-control"]
     assert (await served.ask("GET", "/static/nope.css")).status == 404
     assert "http" not in re.sub(r"<a [^>]*>", "", page), "nothing is fetched from elsewhere"
+
+
+@twisted_test()
+async def test_the_form_that_cancels_a_revision_previews_and_acts_without_dry_run(
+    served: Served,
+) -> None:
+    """A script that posts the fields it finds gets a preview, and drops one to act at once."""
+    page = await served.ask("GET", "/self-serve/try/rev/abcdef123456", ZOE)
+    forms = Forms(page.text).posting("/rev/abcdef123456")
+    ((action, fields),) = [f for f in forms if f[1].get("_method") == "DELETE"]
+    preview = await served.ask("POST", action, ZOE, fields)
+    assert preview.status == 200
+    assert not served.jobs.jobs
+    for dropped in (
+        {k: v for k, v in fields.items() if k != "dry_run"},
+        {**fields, "dry_run": "0"},
+    ):
+        before = len(served.jobs.jobs)
+        assert (await served.ask("POST", action, ZOE, dropped)).status == 302
+        assert len(served.jobs.jobs) == before + 1
