@@ -71,6 +71,7 @@ class Channel(HTTPChannel):
     _first_line: Any = None
     _leaving: Any = None
     _lingering: Any = None
+    _turn: Any = None
     _farewell: Farewell | None = None
     _closing = _refused = _held = _eof = _gone = _ended = False
     _log = Logger()
@@ -91,7 +92,7 @@ class Channel(HTTPChannel):
 
         So is one that closes: over TLS, only the other side's goodbye may be missing.
         """
-        return not (self.requests or self._first_line or self.unread)
+        return not (self.requests or self._first_line or self._held or self.unread)
 
     @property
     def unread(self) -> bool:
@@ -171,13 +172,30 @@ class Channel(HTTPChannel):
             self._networkProducer.pauseProducing()
 
     def setLineMode(self, extra: bytes = b"") -> None:
-        """Go on with the next request, which may have come, once the last answer is on its way."""
-        if self._outgoing.waits:
-            self._held = self._handlingRequest = True
-            self._dataBuffer = [extra]
-            self._networkProducer.pauseProducing()
+        """Go on with the next request; one that has come already waits for its turn.
+
+        That is when the last answer is on its way, and all other connections had a turn as well.
+        """
+        more = extra or self._buffer  # what has come: Twisted's two layers keep it apart
+        if not (more or self._outgoing.waits):
+            self._next_request(b"")
             return
-        HTTPChannel.setLineMode(self, extra)
+        self._held = self._handlingRequest = True
+        self._dataBuffer = [extra]
+        self._networkProducer.pauseProducing()
+        if not self._outgoing.waits:
+            self._turn = self.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._turn = None
+        if self._held and not self._outgoing.waits:
+            self._held = self._handlingRequest = False
+            data, self._dataBuffer = b"".join(self._dataBuffer), []
+            self._networkProducer.resumeProducing()
+            self._next_request(data)
+
+    def _next_request(self, data: bytes) -> None:
+        HTTPChannel.setLineMode(self, data)
         if self._eof and not self._handlingRequest:  # what came last is no whole request
             self.loseConnection()
 
@@ -207,12 +225,8 @@ class Channel(HTTPChannel):
         if self._closing:
             self.loseConnection()
             return
-        held, self._held = self._held, False
-        self._handlingRequest = self._handlingRequest and not held
         HTTPChannel.resumeProducing(self)
-        if held:
-            data, self._dataBuffer = b"".join(self._dataBuffer), []
-            self.setLineMode(data)
+        self._go_on()
 
     def timeoutConnection(self) -> None:
         """Close what is idle; one whose answer is being fetched has a clock of its own."""
@@ -281,7 +295,7 @@ class Channel(HTTPChannel):
         if self._farewell is not None:
             self._farewell.stop()
             self._gone |= not reason.check(ConnectionAborted, ConnectionDone)
-        for clock in (self._leaving, self._lingering):
+        for clock in (self._leaving, self._lingering, self._turn):
             if clock is not None and clock.active():
                 clock.cancel()
         self.traffic.channels.discard(self)

@@ -154,6 +154,21 @@ async def test_no_pipelined_request_is_begun_while_nobody_reads(serve: Serve) ->
     client.close()
 
 
+@twisted_test(12)
+async def test_who_pipelines_many_requests_does_not_keep_others_waiting(served: Served) -> None:
+    """Between two requests of one connection every other connection has a turn."""
+    many = 100
+    wire = await served.wire()
+    other = await served.wire()
+    sent = [request("GET", "/self-serve/jobs", JSON, last=n == many - 1) for n in range(many)]
+    wire.send(b"".join(sent))
+    other.send(request("GET", "/self-serve/jobs", JSON))
+    await other.closed
+    assert len(parse(wire.received, ["GET"] * many)) < many // 2
+    await wire.closed
+    assert len(parse(wire.received, ["GET"] * many)) == many
+
+
 @twisted_test(20)
 async def test_pipelined_requests_go_on_as_their_answers_are_read(served: Served) -> None:
     served.builds.requests[21].properties["large"] = "x" * 2**21
