@@ -17,6 +17,7 @@ from buildapi.db.sql import (
     DuplicateError,
     GuardFailedError,
     Query,
+    Read,
     Ref,
     Statement,
     ValueRefusedError,
@@ -288,15 +289,19 @@ class SQLJobStore:
             return []
 
     async def backlog(self, since: int, failed_since: int) -> Backlog:
-        """Count those not finished that were recorded at ``since`` or later.
+        """Count, as of one moment, those not finished that were recorded at ``since`` or later.
 
         The failed ones are those finished at ``failed_since`` or later.
         """
-        return Backlog(
-            open=await OPEN.maybe(self._db, since=since) or 0,
-            oldest=await OLDEST.maybe(self._db, since=since),
-            failed=await FAILED.maybe(self._db, since=failed_since) or 0,
-        )
+
+        def reading(read: Read) -> Backlog:
+            return Backlog(
+                open=OPEN.first_of(read, since=since) or 0,
+                oldest=OLDEST.first_of(read, since=since),
+                failed=FAILED.first_of(read, since=failed_since) or 0,
+            )
+
+        return await self._db.snapshot(reading)
 
     async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
         """List what a user's job requests after ``since`` asked for, refused ones left out."""

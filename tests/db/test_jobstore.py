@@ -485,6 +485,25 @@ async def test_progress_waits_for_a_finish_that_is_under_way(
 
 
 @attrs.frozen
+class SnapshotsOnly:
+    """A pool that is read as of one moment, or not at all."""
+
+    db: PooledDatabase
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        return await self.db.snapshot(reading)
+
+
+@twisted_test(10)
+async def test_the_backlog_is_read_as_of_one_moment(db: PooledDatabase, store: JobStore) -> None:
+    """A job that ends between two of its counts must not be in both, or in neither."""
+    job = await store.add("ann", 5, "cancel_build", {"bid": 1})
+    one: Any = SnapshotsOnly(db)
+    found = await SQLJobStore(one).backlog(0, 0)
+    assert (found.open, found.oldest and found.oldest.id, found.failed) == (1, job, 0)
+
+
+@attrs.frozen
 class ForgetfulDatabase:
     """A pool whose first commit is done but not heard of, so that it tries again."""
 
