@@ -7,7 +7,7 @@ import time
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.service import BRANCH, day_of_rows, days, quick_today, seed_of, submit
@@ -178,7 +178,7 @@ def test_a_cancel_that_is_not_confirmed_is_not_sent(visit: Visit, farm: Service,
     (request_id,) = submit(farm, 1, builder="not confirmed")
     page = watched(visit().open("/pending"))
     sent: list[str] = []
-    page.on("request", lambda r: sent.append(r.url) if r.method == "POST" else None)
+    page.on("request", lambda r: sent.append(r.post_data or "") if r.method == "POST" else None)
     button = page.locator(f"#request-{request_id} input[type=submit][value=cancel]")
     button.click()
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -191,8 +191,33 @@ def test_a_cancel_that_is_not_confirmed_is_not_sent(visit: Visit, farm: Service,
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(button).to_be_focused()
     expect(told(page)).to_have_count(0)
-    assert sent == []
+    assert [body for body in sent if "dry_run=1" not in body] == []
     stays(page)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_question_says_who_else_loses_the_build_as_far_as_that_can_be_known(
+    visit: Visit, farm: Service, known: bool
+) -> None:
+    """The answer to a dry run says it; the question is asked without one as well."""
+    shared = "Build 12 is shared: stopping it also ends request 8 (try by joe)"
+    (request_id,) = submit(farm, 1, builder="shared")
+    page = watched(visit().open("/pending"))
+
+    def plan(route: Route) -> None:
+        assert "dry_run=1" in (route.request.post_data or "")
+        if known:
+            route.fulfill(json={"status": "OK", "plan": {"warnings": [shared]}})
+        else:
+            route.fulfill(body="not JSON", content_type="text/plain")
+
+    page.route(f"**/request/{request_id}", plan)
+    page.locator(f"#request-{request_id} input[type=submit][value=cancel]").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_text("Build 12 is shared")).to_have_count(1 if known else 0)
+    expect(dialog.get_by_text("It can be asked for again")).to_have_count(1)
+    page.keyboard.press("Escape")
 
 
 def test_a_list_that_is_read_again_during_a_question_keeps_the_place(
