@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Clobber, Line, Plan, Poke
+from buildapi.model.steps import Clobber, Line, NewBuildset, Plan, Poke, Requeue
 
 REASON_MAX = 256
 """Characters of ``buildsets.reason``."""
@@ -48,6 +51,23 @@ def reason(verb: str, who: str) -> str:
     Masters do not coalesce requests with ``Self-serve`` in their reason.
     """
     return f"Self-serve: {verb} by {who}"[:REASON_MAX]
+
+
+def in_ascii(plan: Plan) -> Plan:
+    """Return a plan whose reasons, which are ours to word, any database can hold."""
+    writes = tuple(
+        msgspec.structs.replace(step, reason=_ascii(step.reason))
+        if isinstance(step, Requeue | NewBuildset)
+        else step
+        for step in plan.writes
+    )
+    return msgspec.structs.replace(plan, writes=writes)
+
+
+def _ascii(text: str) -> str:
+    """Leave accents out, and put a question mark for what has no letter of ASCII."""
+    bare = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "".join(bare).encode("ascii", "replace").decode()
 
 
 def refused(msg: str, detail: str | None = None, *, brid: int | None = None) -> Plan:

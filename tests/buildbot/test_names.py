@@ -10,13 +10,19 @@ from buildapi.buildbot.v08.farmwide import SQLFarmWide
 from buildapi.buildbot.v08.reads import SQLBuilds
 from buildapi.buildbot.v08.reports import SQLSchedulerReports
 from buildapi.db.sql import any_of
+from buildapi.jobs.decide import decide
+from buildapi.model.actions import RebuildRequest
 from buildapi.model.branches import Branches
 from buildapi.model.farmwide import BranchFilter, Portion
 from buildapi.model.records import UserBuilds
 from buildapi.model.reporting import ChangeFilter, RowFilter, Span
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.steps import Written
+from tests.buildbot.acting import make_farm
 from tests.buildbot.conftest import OpenScheduler, Scheduler, create
 from tests.buildbot.seed import T0
+from tests.model.defaults import rules
+from tests.model.values import job
 from tests.reactor import twisted_test
 
 REVISION = "abcdef012345"
@@ -140,3 +146,20 @@ async def test_what_is_there_is_found_beside_a_text_that_the_database_cannot_hol
     select = "SELECT id FROM buildrequests WHERE buildername"
     assert await farm.db.fetch(f"{select} IN ({marks})", params) == [(request,)]
     assert await farm.db.fetch(f"{select} NOT LIKE :text", {"text": f"%{text}%"}) == [(request,)]
+
+
+@pytest.mark.parametrize(
+    ("who", "stored"), [("\u0141uk\u00e1\u0161", "?ukas"), ("zo\u00eb", "zoe")]
+)
+@twisted_test(20)
+async def test_a_reason_is_written_without_what_the_database_cannot_hold(
+    farm: Scheduler, who: str, stored: str
+) -> None:
+    """A rebuild asked for by somebody whose name it cannot hold is done all the same."""
+    whole = make_farm(farm)
+    request = farm.seed.request()
+    action = RebuildRequest(request)
+    plan = decide(action, await whole.read(action), who, rules())
+    assert (await whole.write(job(1), plan))[0] is Written.APPLIED
+    (newest,) = farm.seed.rows("SELECT reason FROM buildsets ORDER BY id DESC LIMIT 1")
+    assert newest["reason"] in (f"Self-serve: Rebuilt by {who}", f"Self-serve: Rebuilt by {stored}")

@@ -19,6 +19,7 @@ from buildapi.db.sql import (
     ValueRefusedError,
 )
 from buildapi.errors import BadRequest
+from buildapi.jobs.plans import in_ascii
 from buildapi.model.actions import Action
 from buildapi.model.facts import Known
 from buildapi.model.identity import JobIdentity
@@ -70,8 +71,19 @@ class V08Farm:
     async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         """Do all writes of a plan and the marker row in one short transaction, or nothing.
 
+        A reason that the database cannot hold is written without accents.
+
         :raises BadRequest: a value cannot be stored; nothing was written.
         """
+        try:
+            return await self._write(job, plan)
+        except BadRequest:
+            plain = in_ascii(plan)
+            if plain == plan:
+                raise
+        return await self._write(job, plain)
+
+    async def _write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         whole = await self._has_transactions()
         try:
             statements = lower.lower(
