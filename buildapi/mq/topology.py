@@ -14,7 +14,7 @@ from buildapi.mq.txamqp.errors import ChannelClosed, describe, reply_code
 
 QueueType = Literal["quorum", "classic"]
 
-PRECONDITION_FAILED = 406
+PRECONDITION_FAILED, ACCESS_REFUSED = 406, 403
 
 DELIVERY_LIMIT = 100
 """Deliveries of one message that may end with their connection, before the broker dead-letters it.
@@ -50,7 +50,8 @@ async def on_channel(client: Client, act: Callable[[Any], Awaitable[Any]]) -> An
 class Topology:
     """A topic exchange with one durable queue per routing key, and a dead-letter queue for each.
 
-    What is there with other arguments, which cannot be changed, is used as it is.
+    What is there with other arguments, which cannot be changed, is used as it is, and so is what
+    the account has no right to make.
     """
 
     log = Logger()
@@ -71,7 +72,7 @@ class Topology:
             await self._have_queue(client, dead_letters(queue), {})
             wanted = self._quorum_arguments(queue) if quorum else {}
             await self._have_queue(client, queue, wanted)
-        await on_channel(client, self._bind)
+        await self._have_bindings(client)
 
     def _quorum_arguments(self, queue: str) -> dict[str, Any]:
         return {
@@ -109,14 +110,22 @@ class Topology:
         try:
             await on_channel(client, declare)
         except ChannelClosed as e:
-            if reply_code(e) != PRECONDITION_FAILED:
+            if reply_code(e) == PRECONDITION_FAILED:
+                self._report(what, describe(e))
+            elif reply_code(e) != ACCESS_REFUSED:
                 raise
-            self._report(what, describe(e))
+            # An account that may configure nothing looks, which needs no right.
             await on_channel(client, look)
 
-    async def _bind(self, channel: Any) -> None:
+    async def _have_bindings(self, client: Client) -> None:
+        """Bind each queue; an account that may not works with the bindings that are there."""
         for routing_key, queue in self.queues.items():
-            await channel.queue_bind(queue=queue, exchange=self.exchange, routing_key=routing_key)
+            binding = {"queue": queue, "exchange": self.exchange, "routing_key": routing_key}
+            try:
+                await on_channel(client, lambda ch, b=binding: ch.queue_bind(**b))  # type: ignore[misc]  # the default of b
+            except ChannelClosed as e:
+                if reply_code(e) != ACCESS_REFUSED:
+                    raise
 
     def _report(self, what: str, error: str) -> None:
         """Say it once, not at every connect."""

@@ -251,3 +251,56 @@ async def test_a_killed_broker_under_load_loses_nothing_that_was_confirmed(
     assert sorted(confirmed) == sorted(b"%d" % n for n in range(400))
     assert set(arrived) == set(confirmed)
     assert failures
+
+
+# --- permissions ----------------------------------------------------------------------------
+
+MAY = {
+    # role: what it may write to besides the default exchange, its topics, what it may read
+    "api": ("requests", r"^({web}|{web}\.dead|{agent}\.dead)$"),
+    "agent": ("finished", r"^{agent}$"),
+}
+"""As docs/amqp.md gives them, with the names of the test."""
+
+
+def grant(rabbitmq: RabbitMQ, names: Names, role: str) -> str:
+    """Make the account of a role; return its name, which is its password too."""
+    user, (topic, read) = f"{role}-{names.exchange}", MAY[role]
+    reads = read.format(agent=names.agent_queue, web=names.web_queue)
+    rabbitmq.ctl("add_user", user, user)
+    writes = rf"^({names.exchange}|amq\.default)$"
+    rabbitmq.ctl("set_permissions", user, "^$", writes, reads)
+    rabbitmq.ctl("set_topic_permissions", user, names.exchange, f"^{topic}$", "^$")
+    return user
+
+
+@twisted_test(90)
+async def test_each_role_works_with_the_least_permissions_and_can_do_no_more(
+    rabbitmq: RabbitMQ, make_amqp: MakeAMQP, names: Names
+) -> None:
+    """An account per role: nothing to configure, one routing key to publish with, its own queue."""
+    setup = make_amqp(names)
+    await connected(setup)
+    await setup.stopService()
+    users = [await deferToThread(grant, rabbitmq, names, role) for role in ("api", "agent")]
+    api, agent = (make_amqp(names, username=user, password=user) for user in users)
+    await gatherResults([ensureDeferred(connected(one)) for one in (api, agent)])
+    at_agent, at_api = Recorder(), Recorder()
+    await agent.consume(names.agent_queue, at_agent, prefetch=5)
+    await api.consume(names.web_queue, at_api, prefetch=5)
+    await api.publish("requests", b"job", message_id="1")
+    await agent.publish("finished", b"report", message_id="2")
+    await until(lambda: bool(at_agent.seen and at_api.seen), 10)
+    assert (await api.depth(names.agent_queue)).consumers == 1
+    assert (await agent.depth(names.web_queue)).consumers == 1
+    for one, key in ((api, "finished"), (agent, "requests")):
+        with pytest.raises(BrokerUnavailable):
+            await one.publish(key, b"forged", message_id="3")
+    stolen = Recorder()
+    await connected(api)
+    await ensureDeferred(api.consume(names.agent_queue, stolen, prefetch=5))
+    await sleep(0.5)
+    await api.publish("requests", b"another", message_id="4")
+    await until(lambda: len(at_agent.seen) == 2, 10)
+    assert [d.body for d in at_api.seen] == [b"report"]
+    assert stolen.seen == []
