@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from twisted.logger import Logger
 
 from buildapi.db.driver import Trouble, Verdict
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
@@ -25,6 +27,7 @@ STEPS = 10_000
 HELD_UP = Verdict(Trouble.UNAVAILABLE, "is held up by locks")
 TOO_SLOW = Verdict(Trouble.UNAVAILABLE, "took too long")
 UNREACHABLE = Verdict(Trouble.UNAVAILABLE, "cannot be opened or read")
+GONE = Verdict(Trouble.UNAVAILABLE, "has lost its file")
 READ_ONLY = Verdict(Trouble.UNAVAILABLE, "takes no writes now")
 DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
 DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
@@ -55,10 +58,22 @@ _UNIQUE = {
 }
 
 
+Identity = tuple[int, int]
+"""Which file it is, whatever it is called: device and inode."""
+
+
+class FileGoneError(sqlite3.OperationalError):
+    """The file of a connection was deleted or moved away: what is written there is lost."""
+
+
 class _Connection(sqlite3.Connection):
-    """A connection that gives up a statement past ``deadline``, in seconds of the steady clock."""
+    """A connection that gives up a statement past ``deadline``, in seconds of the steady clock.
+
+    ``file`` is the device and inode it was opened on.
+    """
 
     deadline = math.inf
+    file: Identity | None = None
 
     def late(self) -> bool:
         return time.monotonic() > self.deadline
@@ -75,6 +90,8 @@ class SQLiteDriver:
     module: str = "sqlite3"
     one_writer: bool = True
     foreign_engines: str | None = None
+    _opened: set[Identity] = attrs.field(factory=set, init=False, eq=False, repr=False)
+    _log = Logger()
 
     @classmethod
     def from_url(
@@ -115,16 +132,30 @@ class SQLiteDriver:
             timeout=min(BUSY_SECONDS, self.seconds),
         )
         try:
+            connection.file = self._identity()
             self._set_up(connection)
         except BaseException:
             connection.close()
             raise
+        if connection.file is not None:
+            self._opened.add(connection.file)
         return connection
+
+    def _identity(self) -> Identity | None:
+        """Tell which file is under our path now; None where there is none."""
+        if self.shared:
+            return None
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _file(self) -> str:
         if self.shared:
             return self.path
-        mode = "rw" if self.read_only else "rwc"
+        # made once: an empty one in the place of one that was deleted would hide the loss
+        mode = "rw" if self.read_only or self._opened else "rwc"
         return f"{Path(self.path).absolute().as_uri()}?mode={mode}"
 
     def _set_up(self, connection: _Connection) -> None:
@@ -140,10 +171,24 @@ class SQLiteDriver:
         connection.set_progress_handler(connection.late, STEPS)
         self.ready(connection, 0)
 
-    def ready(self, connection: Any, idle: float) -> bool:  # noqa: ARG002  # a file does not go stale
-        """Give the next work its time."""
+    def ready(self, connection: Any, idle: float) -> bool:  # noqa: ARG002  # looked at every time
+        """Give the next work its time; False where another file has taken the place of this one.
+
+        :raises FileGoneError: none has.
+        """
         connection.deadline = time.monotonic() + self.seconds
-        return True
+        now = self._identity()
+        if now == connection.file:
+            return True
+        if now is None:
+            self._log.error(
+                "{path} was deleted or moved away while this process uses it: nothing is recorded"
+                " until it is back",
+                path=self.path,
+            )
+            raise FileGoneError(f"{self.path} is gone")
+        self._log.warn("{path} was replaced while this process uses it", path=self.path)
+        return False
 
     def usable(self, connection: Any) -> bool:
         """Keep it unless a transaction could not be ended."""
@@ -188,6 +233,8 @@ class SQLiteDriver:
             return VALUE
         if not isinstance(error, sqlite3.Error):
             return None
+        if isinstance(error, FileGoneError):
+            return GONE
         if str(error).startswith("no such table"):  # has no code of its own
             return MISSING
         code: int | None = getattr(error, "sqlite_errorcode", None)

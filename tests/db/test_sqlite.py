@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.defer import ensureDeferred, gatherResults
@@ -146,3 +147,43 @@ async def test_texts_come_back_as_they_were(db: PooledDatabase, text: str) -> No
     table = "CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, s TEXT)"
     await db.transact([Statement(table)])
     await check_round_trip(db, text)
+
+
+@twisted_test(10)
+async def test_a_file_that_is_deleted_under_a_running_process_is_noticed_at_the_next_call(
+    tmp_path: Path, open_pool: OpenPool, logged_errors: list[Any]
+) -> None:
+    file = tmp_path / "jobs.sqlite"
+    db = open_pool(f"sqlite:{file}", name="jobs")
+    await db.transact([TABLE, ADD])
+    assert await COUNT.maybe(db) == 1
+    kept = file.rename(tmp_path / "moved.sqlite")
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable, match="the jobs database"):
+            await db.transact([ADD])
+        with pytest.raises(DatabaseUnavailable, match="the jobs database"):
+            await COUNT.maybe(db)
+    assert not file.exists(), "no empty one hides the loss"
+    assert any("was deleted or moved away" in event["log_format"] for event in logged_errors)
+    logged_errors.clear()
+    kept.rename(file)
+    await db.transact([ADD])
+    assert await COUNT.maybe(db) == 2
+
+
+@twisted_test(10)
+async def test_a_file_that_is_replaced_is_used_from_then_on(
+    tmp_path: Path, open_pool: OpenPool
+) -> None:
+    backup = open_pool(f"sqlite:{tmp_path / 'backup.sqlite'}")
+    await backup.transact([TABLE, ADD, ADD, ADD])
+    await backup.stopService()
+    db = open_pool(f"sqlite:{tmp_path / 'jobs.sqlite'}")
+    await db.transact([TABLE, ADD])
+    assert await COUNT.maybe(db) == 1
+    (tmp_path / "backup.sqlite").rename(tmp_path / "jobs.sqlite")
+    for leftover in ("-wal", "-shm"):
+        (tmp_path / f"jobs.sqlite{leftover}").unlink(missing_ok=True)
+    assert await COUNT.maybe(db) == 3
+    await db.transact([ADD])
+    assert await COUNT.maybe(db) == 4
