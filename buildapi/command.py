@@ -28,7 +28,7 @@ from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 from buildapi.config import Config
 from buildapi.model.dumps import Window
-from buildapi.operating import CONFIG, check_config, db
+from buildapi.operating import CONFIG, check_config, db, queue
 from buildapi.reports.dumps import DAY, HOUR, window
 
 ASKING = (reading.branches, reading.builds, reading.rev, reading.is_done, reading.pending)
@@ -56,7 +56,7 @@ def root() -> None:
     """
 
 
-for command in (*COMMANDS, db, check_config):
+for command in (*COMMANDS, db, queue, check_config):
     root.add_command(command)
 
 

@@ -151,3 +151,92 @@ def check_config(*, config: Config, connect: bool) -> None:
 
     sys.stdout.flush()
     _exit_with(trying)
+
+
+# --- queues
+
+
+@click.group()
+def queue() -> None:
+    """Look at the queues of the broker, and settle their dead letters."""
+
+
+def _on_amqp(config: Config) -> None:
+    if config.broker.scheme == "embedded":
+        error = "[broker] url = 'embedded:': its queues are in the process of the service; see"
+        refuse(ConfigError(f"{error} /status"), WRONG)
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JOBS = click.option(
+    "--job", "jobs", type=click.IntRange(1), multiple=True, help="Of this job; may be given again."
+)
+ALL = click.option("--all", "whole", is_flag=True, help="Of all jobs, and what is of none.")
+
+
+@queue.command("list")
+@CONFIG
+@JSON
+def list_queues(*, config: Config, as_json: bool) -> None:
+    """List the queues: messages that wait, consumers, dead letters.
+
+    Exit codes: 0 done, 2 wrong configuration, 6 the broker is unavailable.
+    """
+    from buildapi.assembly import queues
+
+    _on_amqp(config)
+    _exit_with(lambda reactor: queues.list_queues(config, reactor, click.echo, as_json=as_json))
+
+
+@queue.group()
+def dead() -> None:
+    """List, retry or drop dead letters: messages that were put aside.
+
+    The service itself takes up what it can; what stays here is for a person to look at.
+    """
+
+
+@dead.command("list")
+@CONFIG
+@JSON
+def list_dead(*, config: Config, as_json: bool) -> None:
+    """List the dead letters, oldest first, with their job and why they are there.
+
+    With --json their bodies as well. Exit codes as those of buildapi queue list.
+    """
+    from buildapi.assembly import queues
+
+    _on_amqp(config)
+    _exit_with(lambda reactor: queues.list_dead(config, reactor, click.echo, as_json=as_json))
+
+
+@dead.command()
+@CONFIG
+@JOBS
+@ALL
+def retry(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
+    """Put dead letters back into their queue, as if they were new.
+
+    What is done is not done twice, and a job that is finished is not begun. Exit codes: 0 done,
+    2 wrong command line or configuration, 5 there is no such letter, 6 the broker is unavailable.
+    """
+    _settle(config, jobs, whole=whole, again=True)
+
+
+@dead.command()
+@CONFIG
+@JOBS
+@ALL
+def drop(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
+    """Delete dead letters; their jobs stay as they are. Exit codes as those of retry."""
+    _settle(config, jobs, whole=whole, again=False)
+
+
+def _settle(config: Config, jobs: tuple[int, ...], *, whole: bool, again: bool) -> None:
+    from buildapi.assembly import queues
+
+    if bool(jobs) == whole:
+        raise click.UsageError("give either --job, once or more, or --all")
+    _on_amqp(config)
+    chosen = None if whole else jobs
+    _exit_with(lambda r: queues.settle_dead(config, r, click.echo, chosen, again=again))

@@ -15,11 +15,11 @@ from buildapi import tracing
 from buildapi.agent.outbox import TOO_OLD
 from buildapi.errors import Unavailable
 from buildapi.interfaces import Broker, JobStore, Trail
-from buildapi.jobs.deadletters import decide, job_of
+from buildapi.jobs.deadletters import decide
 from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
-from buildapi.model.wire import finished
+from buildapi.model.wire import finished, job_of
 
 INTERVAL = 5.0
 """Seconds between two looks at the number of letters."""

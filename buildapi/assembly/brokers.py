@@ -26,7 +26,8 @@ def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
     )
 
 
-def _amqp(config: Config, reactor: Any) -> AMQPBroker:
+def amqp(config: Config, reactor: Any) -> AMQPBroker:
+    """Make the AMQP broker; :raises ConfigError: the URL names none."""
     broker, address = config.broker, amqp_address(config)
     return AMQPBroker(
         reactor,
@@ -68,6 +69,6 @@ def _trust(ca: Path | None) -> Any:
 
 BROKERS: dict[str, Callable[[Config, Any], Any]] = {
     "embedded": _embedded,
-    "amqp": _amqp,
-    "amqps": _amqp,
+    "amqp": amqp,
+    "amqps": amqp,
 }

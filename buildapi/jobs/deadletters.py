@@ -6,7 +6,7 @@ import attrs
 
 from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.records import JobRecord, JobState
-from buildapi.model.wire import FINISHED, Malformed, decode_finished, decode_request, what
+from buildapi.model.wire import FINISHED, decode_request, what
 
 RETURNS_MOST = 100
 """How often a message is returned to its queue: each time it had been delivered several times."""
@@ -21,16 +21,6 @@ class Decision:
 
 
 KEPT = Decision(LetterEnd.KEEP)
-
-
-def job_of(routing_key: str, body: bytes) -> int | None:
-    """Read which job a letter is about; None where it cannot be read."""
-    try:
-        if routing_key == FINISHED:
-            return decode_finished(body)[0]
-        return decode_request(body).request_id
-    except Malformed:
-        return None
 
 
 def decide(routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: bool) -> Decision:

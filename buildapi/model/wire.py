@@ -215,6 +215,16 @@ def readable_report(report: Mapping[str, Any]) -> dict[str, Any]:
     return readable
 
 
+def job_of(routing_key: str, body: bytes) -> int | None:
+    """Read which job a message is about; None where it cannot be read."""
+    try:
+        if routing_key == FINISHED:
+            return decode_finished(body)[0]
+        return decode_request(body).request_id
+    except Malformed:
+        return None
+
+
 def _request_id(value: object, key: str) -> int:
     if type(value) is not int or not 0 < value <= ID_MAX:
         raise Malformed(f"no whole number as {key}")

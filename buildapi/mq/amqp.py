@@ -97,6 +97,17 @@ class AMQPBroker(MultiService):
         self._consumers.clear()
         await super().stopService()  # type: ignore[no-untyped-call]  # Twisted
 
+    async def connected(self, seconds: float) -> None:
+        """Wait until what must be there is declared.
+
+        :raises BrokerUnavailable: it is not within ``seconds``.
+        """
+        try:
+            await self._publishing.when_connected().addTimeout(seconds, self.reactor)
+        except (Closed, TimeoutError):
+            error = self.status().last_error or f"no answer within {seconds:g} s"
+            raise BrokerUnavailable(f"the broker cannot be used: {error}") from None
+
     async def publish(
         self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
     ) -> None:

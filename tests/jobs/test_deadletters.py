@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.jobs.deadletters import KEPT, RETURNS_MOST, Decision, decide, job_of
+from buildapi.jobs.deadletters import KEPT, RETURNS_MOST, Decision, decide
 from buildapi.model.actions import Reprioritize
 from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.outcome import Outcome
@@ -19,6 +19,7 @@ from buildapi.model.wire import (
     encode_finished,
     encode_request,
     finished,
+    job_of,
     what,
 )
 

@@ -1,0 +1,136 @@
+"""Look at the queues of a configured broker, and settle their dead letters by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from buildapi.assembly.brokers import amqp
+from buildapi.config import Config
+from buildapi.exits import DONE, MISSING
+from buildapi.model.messages import Letter, LetterEnd
+from buildapi.model.wire import FINISHED, REQUESTS, job_of
+from buildapi.mq.amqp import AMQPBroker
+
+CONNECT_SECONDS = 10.0
+LETTERS_MOST = 100_000
+"""Most letters of a queue that one command looks at."""
+
+Say = Callable[[str], None]
+
+
+async def _with_broker(
+    config: Config, reactor: Any, work: Callable[[AMQPBroker], Awaitable[int]]
+) -> int:
+    """Work with the broker; :raises BrokerUnavailable: it cannot be reached."""
+    broker = amqp(config, reactor)
+    broker.startService()  # type: ignore[no-untyped-call]  # Twisted
+    try:
+        await broker.connected(CONNECT_SECONDS)
+        return await work(broker)
+    finally:
+        await broker.stopService()
+
+
+def _queues(config: Config) -> Mapping[str, str]:
+    return {REQUESTS: config.broker.agent_queue, FINISHED: config.broker.web_queue}
+
+
+async def list_queues(config: Config, reactor: Any, say: Say, *, as_json: bool) -> int:
+    """Say how many messages wait in each queue, who takes them, and how many are dead."""
+
+    async def work(broker: AMQPBroker) -> int:
+        depths = {queue: await broker.depth(queue) for queue in _queues(config).values()}
+        shown = [
+            {"queue": q, "ready": d.ready, "consumers": d.consumers, "dead": d.dead}
+            for q, d in depths.items()
+        ]
+        _show(shown, say, as_json=as_json)
+        return DONE
+
+    return await _with_broker(config, reactor, work)
+
+
+async def list_dead(config: Config, reactor: Any, say: Say, *, as_json: bool) -> int:
+    """Say of each dead letter what it is and why it is there; all stay."""
+
+    async def work(broker: AMQPBroker) -> int:
+        shown: list[Mapping[str, Any]] = []
+        for key, queue in _queues(config).items():
+
+            async def keep(letter: Letter, key: str = key, queue: str = queue) -> LetterEnd:
+                shown.append(_shown(key, queue, letter, whole=as_json))
+                return LetterEnd.KEEP
+
+            await broker.review(queue, keep, limit=LETTERS_MOST)
+        _show(shown, say, as_json=as_json)
+        return DONE
+
+    return await _with_broker(config, reactor, work)
+
+
+async def settle_dead(
+    config: Config, reactor: Any, say: Say, jobs: Collection[int] | None, *, again: bool
+) -> int:
+    """Retry or drop the letters of jobs, or all; say which, and end with 5 where there is none."""
+    end = LetterEnd.RETRY if again else LetterEnd.DROP
+
+    async def work(broker: AMQPBroker) -> int:
+        settled = 0
+        for key, queue in _queues(config).items():
+
+            async def judge(letter: Letter, key: str = key, queue: str = queue) -> LetterEnd:
+                nonlocal settled
+                job = job_of(key, letter.body)
+                if jobs is not None and job not in jobs:
+                    return LetterEnd.KEEP
+                settled += 1
+                say(f"{queue}: letter of job {_or_none(job)} is {end.value} ({letter.reason})")
+                return end
+
+            # no more than there were: what is retried may be dead again at once
+            dead = (await broker.depth(queue)).dead
+            await broker.review(queue, judge, limit=min(dead, LETTERS_MOST))
+        if not settled:
+            say("no such dead letter")
+        return DONE if settled else MISSING
+
+    return await _with_broker(config, reactor, work)
+
+
+def _or_none(job: int | None) -> str:
+    return "that cannot be read" if job is None else str(job)
+
+
+def _shown(key: str, queue: str, letter: Letter, *, whole: bool) -> Mapping[str, Any]:
+    at = None if letter.at is None else datetime.fromtimestamp(letter.at, UTC)
+    shown = {
+        "queue": queue,
+        "job": job_of(key, letter.body),
+        "at": None if at is None else at.strftime("%Y-%m-%d %H:%M:%S"),
+        "by": "broker" if letter.by_broker else "buildapi",
+        "reason": letter.reason,
+    }
+    return shown | ({"body": letter.body.decode(errors="replace")} if whole else {})
+
+
+def _show(rows: list[Any], say: Say, *, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(rows))
+        return
+    if not rows:
+        say("no dead letters")
+        return
+    texts = [list(rows[0]), *([_text(v) for v in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for line in texts:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        say("  ".join(padded).rstrip())
+
+
+def _text(value: object) -> str:
+    """Show a value in one line; other programs may have put anything into it."""
+    text = "-" if value is None else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text)[:300]
