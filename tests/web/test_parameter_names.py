@@ -21,7 +21,7 @@ from buildapi.web.routes import Param, Route
 from tests.reactor import twisted_test
 from tests.web.batching import BATCH, answered, entry
 from tests.web.client import FORM, JSON, Answer
-from tests.web.conftest import ZOE, Serve, Served
+from tests.web.conftest import TOKENS, ZOE, Serve, Served
 from tests.web.jobcases import ALL, REV, each
 
 MULTIPART = "multipart/form-data; boundary=x"
@@ -185,11 +185,12 @@ async def test_each_entry_of_a_batch_knows_the_parameters_of_its_request(served:
     assert len(served.jobs.jobs) == 1
 
 
+FORM_TOKEN = TOKENS.of(ZOE["X-Remote-User"]).encode()
 OTHERS = {
     "batch": (f"{BATCH}?dryrun=1", "application/json", b"[]"),
     "selection": ("/self-serve/selection", FORM, b"item=try/build/12&act=cancel&confrim=1"),
     "new": ("/self-serve/try/new", FORM, b"kind=build&revision=abcdef&dry-run=1"),
-    "tokens": ("/self-serve/tokens", FORM, b"label=x&day=1"),
+    "tokens": ("/self-serve/tokens", FORM, b"label=x&day=1&csrf_token=" + FORM_TOKEN),
 }
 
 
