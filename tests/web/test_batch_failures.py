@@ -33,7 +33,7 @@ async def test_without_a_broker_each_entry_is_refused_for_good(
     answers = await answered(served, [CANCEL, entry("reprioritize"), entry("cancel_build")])
     failed = {"status": "FAILED", "code": "broker_unavailable"}
     body = failed | {"msg": "Couldn't send message to broker"}
-    assert answers == [{"status": 503, "body": body}] * 3
+    assert answers == [{"status": 503, "body": body | {"request_id": n}} for n in (1, 2, 3)]
     assert [job.completed_at is not None for job in served.jobs.jobs.values()] == [True] * 3
     logged_errors.clear()
 

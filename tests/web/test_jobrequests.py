@@ -269,6 +269,11 @@ async def test_a_job_that_cannot_be_sent_is_refused_for_good(
         "status": "FAILED",
         "msg": "Couldn't send message to broker",
         "code": "broker_unavailable",
+        "request_id": 1,
+        "away": ["no connection to mq1"],
+        "trace": answer.headers["x-request-id"],
+        "retry_after": int(answer.headers["retry-after"]),
+        "status_page": "/status",
     }
     assert int(answer.headers["retry-after"]) > 0
     assert answer.headers["cache-control"] == "no-store"
