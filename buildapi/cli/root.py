@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -47,10 +48,22 @@ class Root(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run a command line and exit."""
+        _write_any_character()
         plain: Any = super().main  # its overloads know no arguments that are passed on
         if not standalone_mode:
             return plain(*args, standalone_mode=False, **extra)
         sys.exit(_code(lambda: plain(*args, standalone_mode=False, **extra)))
+
+
+def _write_any_character() -> None:
+    r"""Have characters that the encoding of an output lacks written as \u0141, not fail.
+
+    Names of people and builders are anybody's; where there is no locale, or with
+    PYTHONIOENCODING, the encoding is narrow.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _code(work: Callable[[], Any]) -> int:
