@@ -245,6 +245,8 @@ def _confirm(sender: Sender, ask: Ask, what: str) -> None:
     if not dropped and not stopped:
         click.echo(f"Nothing of {what} is pending or running.", err=True)
         raise SystemExit(DONE)
+    for line in shaped(shapes.to_cancel, planned):
+        click.echo(f"  {printable(line)}", err=True)
     _warn(shaped(lambda: planned["plan"]))
     text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
     click.confirm(text, abort=True, err=True)

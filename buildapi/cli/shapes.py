@@ -150,6 +150,26 @@ def dropped_and_stopped(document: Mapping[str, Any]) -> tuple[int, int]:
     return len(dropped), len(stopped)
 
 
+LISTED = 10
+
+
+def to_cancel(document: Mapping[str, Any]) -> Sequence[str]:
+    """Name what a plan drops and stops, for the question before it: of each kind the first ten."""
+    wanted = document["plan"]
+    requests = [f"request {b}" for w in wanted["writes"] for b in w.get("brids", ())]
+    builds = [
+        f"build {p['build_id']} of {p['buildername']}"
+        for p in wanted["pokes"]
+        if p["type"] == "StopBuild"
+    ]
+    return [*_first(requests, "requests"), *_first(builds, "builds")]
+
+
+def _first(lines: Sequence[str], kind: str) -> Sequence[str]:
+    left = len(lines) - LISTED
+    return [*lines[:LISTED], *([f"and {left} more {kind}"] if left > 0 else [])]
+
+
 def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequence[Row]:
     """List what waits (``pending``) or runs (``running``) on the farm, oldest first."""
     began = {"pending": "submitted_at", "running": "start_time"}[name]

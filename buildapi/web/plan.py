@@ -60,8 +60,19 @@ def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> M
         "method": route.method,
         "fields": _fields(call),
         "cancels": route.method == "DELETE",
+        "act": act_of(rows, cancels=route.method == "DELETE"),
         "document": document,
     }
+
+
+def act_of(rows: Sequence[Row], *, cancels: bool) -> str:
+    """Name what the button of a plan does."""
+    dropped, stopped = (sum(row.what == what for row in rows) for what in ("drop", "stop"))
+    if not cancels:
+        return "Submit"
+    counts = [(dropped, "request"), (stopped, "build")]
+    told = [f"{n} {kind}{'s' if n > 1 else ''}" for n, kind in counts if n]
+    return f"Cancel {' and '.join(told)}" if told else "Cancel"
 
 
 def _fields(call: Call) -> Sequence[tuple[str, str]]:

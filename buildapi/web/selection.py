@@ -113,10 +113,20 @@ ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
 
 def _question(items: Sequence[Item], warnings: Sequence[str]) -> Reply:
     document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
-    title = f"Cancel {len(items)} of them?" if len(items) > 1 else "Cancel it?"
+    act = f"Cancel {counted(items)}"
     return Reply(
-        document, Page("confirm.html", title, {"items": items, "warnings": warnings}), fresh=True
+        document,
+        Page("confirm.html", f"{act}?", {"items": items, "act": act, "warnings": warnings}),
+        fresh=True,
     )
+
+
+def counted(items: Sequence[Item]) -> str:
+    """Name one thing, or say how many builds and requests there are."""
+    if len(items) == 1:
+        return f"{items[0].kind} {items[0].id}"
+    counts = [(kind, sum(item.kind == kind for item in items)) for kind in ("build", "request")]
+    return " and ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts if n)
 
 
 def _told(items: Sequence[Item], answers: Sequence[Answered]) -> Reply:

@@ -105,8 +105,9 @@ def test_several_are_selected_and_cancelled(open_plain: Open, farm: Service) -> 
 
     page.locator("#selection button[name=act][value=cancel]").click()
 
-    expect(page.get_by_role("heading", level=1)).to_have_text("Cancel 3 of them?")
-    page.locator("main input[type=submit][value=cancel]").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cancel 3 requests?")
+    expect(page.get_by_role("main").get_by_role("link", name="Keep them")).to_be_visible()
+    page.get_by_role("button", name="Cancel 3 requests").click()
     rows = page.locator("#jobs tbody tr")
     expect(rows).to_have_count(3)
     jobs = [row.get_by_role("link").nth(1).get_attribute("href") or "" for row in rows.all()]
@@ -195,8 +196,10 @@ def test_a_whole_revision_is_cancelled_after_a_look_at_the_plan(
     expect(page.get_by_role("main")).to_contain_text("Nothing is done yet")
     expect(page.get_by_role("main")).to_contain_text(f"request {request_id}")
     assert farm.client.get(own).body["complete"] == 0
+    keep = page.get_by_role("main").get_by_role("link", name="Keep it")
+    expect(keep).to_have_attribute("href", f"/self-serve/{BRANCH}/rev/{revision}")
 
-    page.locator("input[type=submit][value^='cancel all']").click()
+    page.get_by_role("button", name="Cancel 1 request").click()
 
     assert "Ok" in ended_of(page)
     assert farm.client.get(own).body["complete"] == 1
@@ -208,7 +211,7 @@ def test_new_builds_are_asked_for(open_plain: Open, client: Client) -> None:
     page.locator("input[name=kind][value=builder]").check()
     page.locator("#builder").fill(build["buildername"])
     page.locator("#properties").fill("answer=42")
-    page.get_by_role("button", name="ask for it").click()
+    page.get_by_role("button", name="Submit").click()
     page_text = ended_of(page)
     assert "done" in page_text
 

@@ -16,7 +16,8 @@ import pytest
 from tests.cli.fake import Asked, Reply, fake
 from tests.cli.running import COMMAND, buildapi
 
-PLAN = {"errors": False, "writes": [{"type": "DropRequests", "brids": [1, 2]}], "pokes": []}
+STOP = {"type": "StopBuild", "build_id": 41, "buildername": "Linux x86-64"}
+PLAN = {"errors": False, "writes": [{"type": "DropRequests", "brids": [1, 2]}], "pokes": [STOP]}
 QUEUED = {"status": "OK", "request_id": 7, "msg": "queued as job 7"}
 
 
@@ -71,9 +72,12 @@ def cancelling(asked: Asked) -> Reply:
 
 @pytest.mark.parametrize(("answer", "code", "sent"), [(b"y\n", 0, 2), (b"n\n", 1, 1)])
 def test_cancelling_a_revision_is_asked_first(answer: bytes, code: int, sent: int) -> None:
+    """Name the builds and requests that the question is about, with their ids."""
     with fake(cancelling) as server:
         terminal = on_terminal("cancel-rev", "try", "abc", "--url", server.url)
-        terminal.until("Drop 2 pending requests and stop 0 builds of abc on try? [y/N]")
+        terminal.until("Drop 2 pending requests and stop 1 builds of abc on try? [y/N]")
+        listed = [line.strip() for line in terminal.text.splitlines() if line.startswith("  ")]
+        assert listed == ["request 1", "request 2", "build 41 of Linux x86-64"]
         os.write(terminal.handle, answer)
         assert terminal.end() == code
     assert len(server.asked) == sent

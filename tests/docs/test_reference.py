@@ -117,7 +117,7 @@ def form(path: str) -> str:
     return re.sub(r"\{\w+\}", "{}", path.partition("?")[0]) or "/"
 
 
-def documented() -> Iterator[tuple[str | None, str]]:
+def documented(*, named: bool = False) -> Iterator[tuple[str | None, str]]:
     """List the paths of the tables of api.md and reports.md, with optional parts and without."""
     for page in (DOCS / "api.md", DOCS / "reports.md"):
         section = ""
@@ -127,7 +127,7 @@ def documented() -> Iterator[tuple[str | None, str]]:
                 for given, path in re.findall(r"`(?:([A-Z]+) )?([/.][^`]*)`", row[1]):
                     method = given or method
                     for each in variants(path, section):
-                        yield method, form(each)
+                        yield method, each.partition("?")[0] if named else form(each)
                         section = section if path.startswith(".") else each
 
 
@@ -148,6 +148,27 @@ def test_every_path_of_the_reference_is_served(routes: Mapping[str, set[str]]) -
         if path != "/reports/..." and (method or "GET") not in routes.get(path, set())
     ]
     assert not missing
+
+
+def short(path: str) -> str:
+    """Write {build_id} and the like as the pages do: {id}."""
+    return re.sub(r"\{\w+_id\}", "{id}", path)
+
+
+def test_segments_of_paths_have_the_names_of_the_routes(stage: Stage) -> None:
+    """Call the last segment of /pending/{branch}/{platform} what the program takes it for."""
+    with urllib.request.urlopen(f"{stage.url}/self-serve?format=json") as answer:
+        document = json.load(answer)
+    served = {short(r["path"]) for r in next(v for v in document.values() if isinstance(v, list))}
+    by_form: dict[str, set[str]] = {}
+    for path in served:
+        by_form.setdefault(form(path), set()).add(path)
+    wrong = [
+        path
+        for path in (short(path) for _, path in documented(named=True))
+        if "{" in path and path not in by_form.get(form(path), {path})
+    ]
+    assert not wrong
 
 
 def test_every_path_that_is_served_is_in_the_reference(routes: Mapping[str, set[str]]) -> None:

@@ -51,6 +51,7 @@
       const text = lasting(now() - Number(age.dataset.since));
       if (age.textContent !== text) age.textContent = text;
     }
+    settle();
   }
 
   /* --- getting a page again ------------------------------------------------------------- */
@@ -72,8 +73,40 @@
     const page = await fetched(url);
     const old = document.getElementById(id), fresh = page.getElementById(id);
     if (!fresh || !old) return;
-    swap(old, document.adoptNode(fresh));
+    update(old, document.adoptNode(fresh));
     if (id === "list") for (const [at, item] of heard) if (at > since) show(item);
+  }
+
+  /* Bring a section up to date; where somebody is at its rows these stay where they are. */
+  function update(old, into) {
+    if (!$("tbody tr[id]", old) || !held(old)) {
+      forget();
+      return swap(old, into);
+    }
+    dress(into);
+    const there = new Set($$("tbody tr[id]", into).map((row) => row.id));
+    const newest = [], all = !$("nav[aria-label='Pages of the list']", into);
+    for (const row of $$("tbody tr[id]", into)) {
+      const known = document.getElementById(row.id);
+      if (!known) newest.push(row);
+      else if (known.parentNode && looks(known) !== looks(row)) swap(known, row);
+    }
+    if (all) for (const row of $$("tbody tr[id]", old)) if (!there.has(row.id)) drop(row);
+    for (const row of newest.reverse()) arrive(row);
+    replaceCounts(into);
+  }
+
+  function forget() {
+    waiting.clear();
+    successors.clear();
+    announce();
+  }
+
+  /* Tell whether two rows show the same; ages grow by themselves. */
+  function looks(row) {
+    const copy = row.cloneNode(true);
+    for (const age of $$("[data-since]", copy)) age.textContent = "";
+    return `${copy.dataset.state} ${copy.innerHTML}`;
   }
 
   function swap(old, into) {
@@ -175,7 +208,7 @@
   function besideNewer(item, ids) {
     if (item.abandoned) return stateOf(item);
     let newest = true;
-    const builds = $$("tr[data-kind=build]:not([data-state=abandoned])");
+    const builds = rowsOf("tr[data-kind=build]:not([data-state=abandoned])");
     for (const row of builds.filter((one) => shares(one, ids))) {
       const id = Number(row.dataset.id);
       if (id > item.build_id) newest = false;
@@ -186,6 +219,8 @@
     }
     return newest ? stateOf(item) : "retry";
   }
+
+  const about = (builder, revision, branch) => `${builder}${revision ? ` at ${revision.slice(0, 12)}` : ""} on ${branch}`;
 
   /* Fill a row with what an event says. */
   function fill(row, item, state) {
@@ -210,6 +245,8 @@
     put(row, "reason", document.createTextNode(requests[0].reason || ""));
     const priority = Math.max(...requests.map((r) => r.priority));
     for (const form of $$("form[data-go]", row)) {
+      form.dataset.thing = `${kind} ${id}`;
+      form.dataset.about = about(item.buildername, revision, item.branch_name);
       form.action = `${base}/${form.dataset.go.replace("ID", id)}`;
       if ("open" in form.dataset) form.hidden = state !== "running";
       if ("pending" in form.dataset) form.hidden = state !== "pending";
@@ -222,7 +259,7 @@
     for (const step of $$("[data-step]", row)) step.value = priority + Number(step.dataset.step);
     for (const input of $$("input[name=item]", row)) input.value = `${place}/${kind}/${id}`;
     for (const named of $$("[data-label]", row)) {
-      named.setAttribute("aria-label", named.dataset.label.replace("{}", item.buildername));
+      named.setAttribute("aria-label", named.dataset.label.replace("{id}", id).replace("{}", item.buildername));
     }
     for (const field of $$("input[name=csrf_token]", row)) field.value = token;
   }
@@ -241,10 +278,160 @@
     setTimeout(() => row.classList.remove("changed"), 3000);
   }
 
-  /* Take a row away; whoever was in it goes to the next one. */
+  /* --- rows that come and go wait while somebody is at the list ------------------------- */
+
+  const FREE = 3;                  // seconds that a list is left alone before it moves by itself
+  const waiting = new Map();       // rows that are not in the list yet, by their ids
+  const acted = new Set();         // rows that this page asked to change: these may move at once
+  let free = 0;
+
+  /* Tell whether a row that comes or goes would move what somebody points at, is in, or reads. */
+  function held(section = list()) {
+    const table = section && $("tbody", section);
+    if (!table || !$("tr", table)) return false;
+    return $(".scroll", section).matches(":hover") || table.querySelector(":focus-visible") !== null ||
+      scrollY > 0 || $("input[name=item]:checked", table) !== null || document.getElementById("ask").open;
+  }
+
+  const rowOf = (id) => document.getElementById(id) || waiting.get(id);
+  const rowsOf = (selector) => [...$$(selector), ...[...waiting.values()].filter((row) => row.matches(selector))];
+
+  /* Put in a new row, or have it wait. */
+  function arrive(row) {
+    const section = watched(), rows = $("tbody", section);
+    if (rows.children.length + waiting.size >= ROWS_MAX) return more();
+    if (held(section)) {
+      waiting.set(row.id, row);
+      return announce();
+    }
+    rows.prepend(row);
+    if (row.dataset.kind) mark(row);
+    nothingThere(section);
+  }
+
+  function more() {
+    fresh += 1;
+    announce();
+  }
+
+  function announce() {
+    const news = $("#news"), button = $("#show-news"), text = $("#more-news");
+    if (!news) return;
+    const left = $$("tr.left").length, parts = [];
+    const arrived = waiting.size - successors.size;
+    if (arrived > 0) parts.push(`${arrived} new`);
+    if (left) parts.push(`${left} gone`);
+    button.hidden = !parts.length;
+    const words = `${parts.join(", ")}: show`;
+    if (button.textContent !== words) button.textContent = words;
+    text.textContent = fresh ? `${fresh} more since this page was loaded.` : "";
+  }
+
+  /* Show what waited, and let go what is gone. */
+  function release() {
+    const section = watched(), rows = section && $("tbody", section);
+    if (!rows) return;
+    const button = $("#show-news"), focused = document.activeElement === button;
+    for (const [old, row] of successors) {
+      if (!old.isConnected) continue;
+      replace(old, row);
+      waiting.delete(row.id);
+    }
+    successors.clear();
+    for (const row of waiting.values()) {
+      rows.prepend(row);
+      if (row.dataset.kind) mark(row);
+    }
+    const first = [...waiting.values()].pop();
+    waiting.clear();
+    for (const row of $$("tr.left")) remove(row);
+    announce();
+    nothingThere(section);
+    if (focused) (first && $("a, button, input:not([type=hidden])", first) || $("#main")).focus({ preventScroll: true });
+  }
+
+  function nothingThere(section) {
+    const empty = $("p.empty", section);
+    if (empty && $("tbody tr", section)) empty.remove();
+  }
+
+  /* Once nobody has been at the list for a while, it moves on. */
+  function settle() {
+    if (!waiting.size && !$("tr.left")) return;
+    free = held(watched()) ? 0 : free + 1;
+    if (free < FREE) return;
+    free = 0;
+    release();
+  }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.id === "show-news") release();
+  });
+
+  const successors = new Map();    // builds that take the place of the rows of their requests
+
+  /* A request is being built: its row becomes that of the build, at once or once it is left alone. */
+  function become(pending, item, state) {
+    const table = list(), known = rowOf(`build-${item.build_id}`);
+    if (known || !table.dataset.states.split(" ").includes(state) || !("grows" in table.dataset) || !item.branch_name) {
+      return drop(pending);
+    }
+    const row = $("tr", document.getElementById("new-build").content).cloneNode(true);
+    fill(row, item, state);
+    if (waiting.has(pending.id)) {
+      waiting.delete(pending.id);
+      waiting.set(row.id, row);
+    } else if (held()) {
+      successors.set(pending, row);
+      waiting.set(row.id, row);
+      pending.dataset.state = state;
+      say(pending, state);
+      mark(pending);
+    } else {
+      replace(pending, row);
+    }
+    announce();
+  }
+
+  function replace(old, row) {
+    const focused = old.contains(document.activeElement);
+    old.replaceWith(row);
+    mark(row);
+    if (focused) ($("a", row) || $("#main")).focus({ preventScroll: true });
+  }
+
+  /* Show the state of a build that waits for the place of its request there. */
+  function sayBefore(row, state) {
+    for (const [old, next] of successors) {
+      if (next !== row || !old.isConnected) continue;
+      old.dataset.state = state;
+      say(old, state);
+    }
+  }
+
+  function revive(row) {
+    row.classList.remove("left");
+    for (const control of $$("input, button, select", row)) control.disabled = false;
+  }
+
+  /* Take a row away, or mark it where somebody is at the list: then it goes with what arrives. */
   function drop(row) {
+    if (waiting.delete(row.id)) return announce();
+    const section = row.closest("section");
+    if (acted.has(row.id) || !held(section)) return remove(row);
+    if (row.classList.contains("left")) return;
+    row.classList.add("left");
+    for (const control of $$("input, button, select", row)) control.disabled = true;
+    for (const box of $$("input[name=item]", row)) box.checked = false;
+    put(row, $('[data-f="state"]', row) ? "state" : "took", element("span", { class: "state gone" }, "gone"));
+    count();
+    announce();
+  }
+
+  /* Take a row away; whoever was in it goes to the next one. */
+  function remove(row) {
     if (row.contains(document.activeElement)) {
-      const next = row.nextElementSibling || row.previousElementSibling;
+      const next = [row.nextElementSibling, row.previousElementSibling].find((one) => one && !one.classList.contains("left"));
       const target = next && $("a, button, input:not([type=hidden])", next);
       (target || $("#main")).focus({ preventScroll: true });
     }
@@ -260,49 +447,42 @@
     const states = table.dataset.states.split(" "), isBuild = "build_id" in item;
     const ids = (isBuild ? item.requests : [item]).map((request) => String(request.request_id));
     const state = isBuild ? besideNewer(item, ids) : stateOf(item);
-    const known = document.getElementById(isBuild ? `build-${item.build_id}` : `request-${item.request_id}`);
     if (isBuild) {
       for (const id of ids) {
-        const waiting = document.getElementById(`request-${id}`);
-        if (waiting) drop(waiting);
+        const pending = rowOf(`request-${id}`);
+        if (pending && (!rowOf(`build-${item.build_id}`) || !successors.has(pending))) become(pending, item, state);
       }
     }
+    const known = rowOf(isBuild ? `build-${item.build_id}` : `request-${item.request_id}`);
     if (known) {
       if (!states.includes(state)) return drop(known);
+      if (known.classList.contains("left")) revive(known);
       if (item.branch_name) fill(known, item, state);
       else say(known, state);
+      sayBefore(known, state);
       mark(known);
       return;
     }
     if (!states.includes(state) || !("grows" in table.dataset) || !item.branch_name) return;
     if (!isBuild && covered(ids)) return;
     if (!matches(item, state)) return;
-    const rows = $("tbody", table), template = document.getElementById(`new-${isBuild ? "build" : "request"}`);
-    if (/[?&]page=(?!1\b)/.test(location.search) || rows.children.length >= ROWS_MAX) {
-      fresh += 1;
-      const news = $("#news");
-      news.hidden = false;
-      news.textContent = `${fresh} more since this page was loaded.`;
-      return;
-    }
+    if (/[?&]page=(?!1\b)/.test(location.search)) return more();
+    const template = document.getElementById(`new-${isBuild ? "build" : "request"}`);
     const row = $("tr", template.content).cloneNode(true);
     fill(row, item, state);
-    rows.prepend(row);
-    mark(row);
-    const empty = $("#list > p:not(#counts):not(#news)");
-    if (empty && !empty.contains($("#done"))) empty.remove();
+    arrive(row);
   }
 
   /* Tell whether a build has a request; one that is tried again waits once more. */
   const GOING = "tr[data-kind=build]:not([data-state=retry], [data-state=abandoned])";
-  const covered = (ids) => $$(GOING).some((row) => shares(row, ids));
+  const covered = (ids) => rowsOf(GOING).some((row) => shares(row, ids));
 
   /* --- selecting ------------------------------------------------------------------------ */
 
   function count() {
     const form = document.getElementById("selection");
     if (!form) return;
-    const boxes = $$("input[name=item]"), chosen = boxes.filter((box) => box.checked).length;
+    const boxes = $$("input[name=item]:enabled"), chosen = boxes.filter((box) => box.checked).length;
     $("#selected").textContent = `${chosen} selected:`;
     form.hidden = !chosen;
     const all = document.getElementById("all");
@@ -319,7 +499,7 @@
 
   document.addEventListener("change", (event) => {
     const target = event.target;
-    if (target.id === "all") for (const box of $$("input[name=item]")) box.checked = target.checked;
+    if (target.id === "all") for (const box of $$("input[name=item]:enabled")) box.checked = target.checked;
     if (target.id === "all" || target.name === "item") count();
   });
 
@@ -336,9 +516,10 @@
       if (number !== asked) return;                       // somebody typed on meanwhile
       const old = list(), next = page.getElementById("list");
       if (!old || !next) return;
+      fresh = 0;
+      forget();
       swap(old, document.adoptNode(next));
       history.replaceState(null, "", url);
-      fresh = 0;
     }).catch((error) => tell(`This could not be looked for: ${error.message}`));
   }
 
@@ -364,10 +545,10 @@
     return line;
   }
 
-  function tellJob(id, msg) {
+  function tellJob(id, msg, of) {
     const state = element("span", { class: "state queued" }, "queued");
     const link = element("a", { href: `${mount}/self-serve/jobs/${id}` }, `job ${id}`);
-    tell(state, " ", link, ` ${msg.replace(/ is queued as job \d+$/, "")}`);
+    tell(state, " ", link, ` ${msg.replace(/ is queued as job \d+$/, "")}${of ? ` (${of})` : ""}`);
     jobs.set(id, state);
     if (early.has(id)) follow(early.get(id));
     if (!stream.alive) wait(id);
@@ -398,10 +579,16 @@
     }
   }
 
-  function sure(text, what) {
+  const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+  /* Ask about an act: the question, what it is about, what follows, and buttons that say the act. */
+  function sure({ act, of, text, keep }) {
     const dialog = document.getElementById("ask");
-    $("#ask-title").textContent = what;
+    $("#ask-title").textContent = `${act}?`;
+    $("#ask-of").replaceChildren(...of.map((line) => element("li", {}, line)));
     $("#ask-text").textContent = text;
+    $("button[value=yes]", dialog).textContent = act;
+    $("button[value=no]", dialog).textContent = keep;
     dialog.returnValue = "no";
     dialog.showModal();
     return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
@@ -429,23 +616,40 @@
 
   let asking = false;
 
-  async function agreed(form, submitter, data) {
+  async function agreed(form, submitter, data, things) {
     if (asking) return false;
     asking = true;
     try {
       const more = await warnings(form, data);
-      return await sure([form.dataset.ask, ...more.map((words) => `${words}.`)].join(" "), named(form, submitter));
+      const asked = question(form, submitter, things);
+      asked.text = [asked.text, ...more.map((words) => `${words}.`)].join(" ");
+      return await sure(asked);
     } finally {
       asking = false;
     }
   }
 
-  function named(form, submitter) {
-    const row = form.closest("tr");
-    const builder = row && $('[data-f="builder"]', row);
-    const verb = submitter.value || submitter.textContent;
-    if (builder) return `${verb}: ${builder.textContent.trim()}`;
-    return form.id === "selection" ? `${verb} ${$$("input[name=item]:checked").length} selected?` : `${verb}?`;
+  const LINES = 8;                 // things that a question lists
+  const several = (count, word) => count ? [`${count} ${word}${count === 1 ? "" : "s"}`] : [];
+
+  function question(form, submitter, things) {
+    const verb = capital(submitter.value || submitter.textContent), text = form.dataset.ask;
+    if (form.id !== "selection") {
+      return { act: `${verb} ${form.dataset.thing}`, of: [form.dataset.about].filter(Boolean), text, keep: "Keep it" };
+    }
+    const of = things.slice(0, LINES).map(({ thing, about }) => about ? `${thing}: ${about}` : thing);
+    if (things.length > LINES) of.push(`and ${things.length - LINES} more`);
+    const kinds = ["build", "request"].map((kind) => several(things.filter((one) => one.thing.startsWith(kind)).length, kind));
+    const act = `${verb} ${things.length === 1 ? things[0].thing : kinds.flat().join(" and ")}`;
+    return { act, of, text, keep: things.length === 1 ? "Keep it" : "Keep them" };
+  }
+
+  /* Name what a box selects. */
+  function thingOf(box) {
+    const form = $("form[data-thing]", box.closest("tr"));
+    if (form) return { thing: form.dataset.thing, about: form.dataset.about };
+    const [kind, id] = box.value.split("/").slice(-2);
+    return { thing: `${kind} ${id}`, about: "" };
   }
 
   /* Say where a control is in its row: the list may be read again while a question is open. */
@@ -466,7 +670,9 @@
     const data = new FormData(form, submitter);
     const asks = form.dataset.ask && (form.id !== "selection" || data.get("act") === "cancel");
     const place = placeOf(submitter);
-    if (asks && !await agreed(form, submitter, data)) return back(submitter, place);
+    const verb = form.id === "selection" ? data.get("act") : submitter.name === "priority" ? "priority" : submitter.value;
+    const things = form.id === "selection" ? $$("input[name=item]:checked").map(thingOf) : [{ ...form.dataset }];
+    if (asks && !await agreed(form, submitter, data, things)) return back(submitter, place);
     if (form.id === "selection") data.set("confirm", "1");
     submitter.disabled = true;
     try {
@@ -476,9 +682,10 @@
         headers: { Accept: "application/json" },
         credentials: "same-origin",
       });
-      took_answer(await answer.json());
+      took_answer(await answer.json(), verb, things);
     } catch (error) {
-      tell(element("span", { class: "state failed" }, "not sent"), ` ${error.message}`);
+      const what = things.length === 1 ? things[0].thing || "" : `of ${things.length}`;
+      tell(element("span", { class: "state failed" }, "not sent"), ` ${verb} ${what}: ${error.message}`);
     } finally {
       submitter.disabled = false;
       if (form.hidden || !submitter.isConnected) ($("#told a") || $("#main")).focus({ preventScroll: true });
@@ -486,22 +693,35 @@
     }
   }
 
-  function took_answer(answer) {
-    if (!Array.isArray(answer)) return took_one(answer);
-    for (const one of [...answer].reverse()) took_one(one.body);
+  function took_answer(answer, verb, things) {
+    if (!Array.isArray(answer)) return took_one(answer, verb, things.length === 1 ? things[0] : {});
+    for (const [at, one] of [...answer.entries()].reverse()) took_one(one.body, verb, things[at] || {});
     for (const box of $$("input[name=item]:checked")) box.checked = false;
     count();
   }
 
-  function took_one(answer) {
-    if (answer.request_id) return tellJob(answer.request_id, answer.msg);
-    tell(element("span", { class: "state failed" }, "refused"), ` ${answer.msg}`);
+  function took_one(answer, verb, { thing = "", about = "" }) {
+    if (answer.request_id) {
+      if (thing) acted.add(thing.replace(" ", "-"));
+      if (acted.size > 1000) acted.delete(acted.values().next().value);
+      return tellJob(answer.request_id, answer.msg, about);
+    }
+    tell(element("span", { class: "state failed" }, "refused"), ` ${verb} ${thing}${about ? ` (${about})` : ""}: ${answer.msg}`);
+  }
+
+  /* A form that leads to another page asks before, too. */
+  async function askThenGo(form, submitter) {
+    const place = placeOf(submitter);
+    if (!await sure(question(form, submitter))) return back(submitter, place);
+    delete form.dataset.ask;
+    form.requestSubmit(submitter);
   }
 
   document.addEventListener("submit", (event) => {
     const form = event.target, submitter = event.submitter;
-    if (form.method !== "post" || "plain" in form.dataset || !submitter) return;
+    if (form.method !== "post" || !submitter || ("plain" in form.dataset && !form.dataset.ask)) return;
     event.preventDefault();
+    if ("plain" in form.dataset) return askThenGo(form, submitter);
     send(form, submitter);
   });
 
@@ -551,12 +771,25 @@
       const query = new URLSearchParams(location.search);
       query.set("rows", "0");
       const page = await fetched(`${location.pathname}?${query}`).catch(() => null);
+      if (page) replaceCounts(page);
+    }, document.getElementById("done") ? 1500 : 5000);
+  }
+
+  function replaceCounts(page) {
+    still(() => {
       for (const id of ["done", "ended", "ended-of", "counts", "caption"]) {
-        const old = document.getElementById(id), next = page && page.getElementById(id);
+        const old = document.getElementById(id), next = $(`#${id}`, page);
         if (old && next) old.replaceWith(document.adoptNode(next));
       }
       dress(document);
-    }, document.getElementById("done") ? 1500 : 5000);
+    });
+  }
+
+  /* Change what is above the rows; where somebody is at these they stay where they are. */
+  function still(change) {
+    const table = $("#list tbody"), before = table && table.getBoundingClientRect().top;
+    change();
+    if (table && held()) scrollBy(0, table.getBoundingClientRect().top - before);
   }
 
   function again() {
