@@ -83,7 +83,7 @@ class Site:
             *self._counter.routes(taken),
             *self._batch.routes(),
             *of.admission.desk(self.pages).routes(),
-            *Selection(self._batch).routes(),
+            *Selection(self._batch, self._reads.about).routes(),
             *NewBuilds(
                 self._reads.branch, self._reads.builders_of, self._batch, self._counter
             ).routes(),

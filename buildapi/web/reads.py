@@ -164,6 +164,23 @@ class Reads:
         document = Document.of(request_details_json(found))
         return Reply(document, self._pages.thing(f"Request {text}", document, call, branch.name))
 
+    async def about(self, branch_name: str, kind: str, id_: int) -> str:
+        """Name builder and revision of a build or request; empty where there is none.
+
+        :raises BuildAPIError: there is no such branch, or the database does not answer.
+        """
+        branch = self.branch(branch_name)
+        if kind == "build":
+            build = await self._builds.build(branch, id_)
+            shape = build and build_details_json(build)
+        else:
+            request = await self._builds.request(branch, id_)
+            shape = request and request_details_json(request)
+        if not shape:
+            return ""
+        revision = f" at {shape['revision'][:12]}" if shape["revision"] else ""
+        return f"{shape['buildername']}{revision}"
+
     async def builders(self, call: Call) -> Reply:
         """List the builders of a branch."""
         branch = self.branch(call.path["branch"])

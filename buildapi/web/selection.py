@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
 import attrs
 
-from buildapi.errors import BadRequest
+from buildapi.errors import BadRequest, NotFound, Unavailable
 from buildapi.web.answers import Document
 from buildapi.web.batch import ENTRIES_MAX, Answered, Batch
 from buildapi.web.call import Call
 from buildapi.web.form import Form
-from buildapi.web.params import switch
+from buildapi.web.params import id_of_path, switch
 from buildapi.web.render import Page, Reply
 from buildapi.web.routes import Param, Route
 
@@ -45,7 +46,19 @@ class Item:
     @property
     def words(self) -> str:
         """Name it."""
-        return f"{self.kind} {self.id} on {unquote(self.branch, errors='replace')}"
+        return f"{self.kind} {self.id} on {self.branch_name}"
+
+    @property
+    def branch_name(self) -> str:
+        """Return the name of the branch."""
+        return unquote(self.branch, errors="replace")
+
+
+About = Callable[[str, str, int], Awaitable[str]]
+"""Names builder and revision, by branch, kind and id."""
+
+NAMED = 30
+"""How many things a question names with their builders; the others by their ids alone."""
 
 
 @attrs.frozen
@@ -53,6 +66,7 @@ class Selection:
     """Take what is selected, and what is to be done with it."""
 
     _batch: Batch
+    _about: About
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -67,10 +81,31 @@ class Selection:
         dry_run = switch(call.query, call.form, "dry_run")
         sure = dry_run or switch({}, call.form, "confirm")
         if act == "cancel" and call.html and not sure:
-            return _question(items, await self._warnings(call, items))
+            return await self._question(call, items)
         entries = [make(item, call.form) for item in items]
         answers = await self._batch.run(call, entries, dry_run=dry_run)
         return _told(items, answers)
+
+    async def _question(self, call: Call, items: Sequence[Item]) -> Reply:
+        document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
+        act = f"Cancel {counted(items)}"
+        context = {
+            "items": items,
+            "warnings": await self._warnings(call, items),
+            "about": await self._named(items[:NAMED]),
+            "act": act if len(items) == 1 else "Cancel those ticked",
+        }
+        return Reply(document, Page("confirm.html", f"{act}?", context), fresh=True)
+
+    async def _named(self, items: Sequence[Item]) -> Mapping[Item, str]:
+        """Name builders and revisions as far as they are found: the question is asked anyway."""
+        found = {}
+        with contextlib.suppress(Unavailable):
+            for item in items:
+                id_ = id_of_path(item.id)
+                with contextlib.suppress(NotFound, BadRequest):
+                    found[item] = await self._about(item.branch_name, item.kind, id_ or 0)
+        return found
 
     async def _warnings(self, call: Call, items: Sequence[Item]) -> Sequence[str]:
         """List what is to be known before all of them are cancelled, each warning once."""
@@ -109,16 +144,6 @@ def _prioritize(item: Item, form: Form) -> Mapping[str, Any]:
 
 
 ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
-
-
-def _question(items: Sequence[Item], warnings: Sequence[str]) -> Reply:
-    document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
-    act = f"Cancel {counted(items)}"
-    return Reply(
-        document,
-        Page("confirm.html", f"{act}?", {"items": items, "act": act, "warnings": warnings}),
-        fresh=True,
-    )
 
 
 def counted(items: Sequence[Item]) -> str:

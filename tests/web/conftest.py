@@ -220,7 +220,7 @@ def build(settings: Settings) -> Served:
         *events.routes(),
         *counter.routes(taken),
         *batch.routes(),
-        *Selection(batch).routes(),
+        *Selection(batch, reads.about).routes(),
         *NewBuilds(reads.branch, reads.builders_of, batch, counter).routes(),
         *TokenDesk(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,

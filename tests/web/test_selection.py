@@ -57,6 +57,24 @@ async def test_a_page_asks_before_it_cancels_and_then_tells(served: Served) -> N
 
 
 @twisted_test()
+async def test_a_question_names_builder_and_revision_of_each_thing(served: Served) -> None:
+    """Name build or request id, builder and revision, and say the act on the button."""
+    unknown = "try/build/999"
+    asked = await served.ask("POST", PATH, FORM, body(BUILD, REQUEST, unknown, act="cancel"))
+    for name, path in (("build 12", BUILD), ("request 21", REQUEST)):
+        found = (await served.ask("GET", f"/self-serve/{path}", JSON)).json
+        about = f"{found['buildername']} at {found['revision'][:12]}"
+        assert f"{name} on try: {about}" in asked.text
+    assert "build 999 on try<" in asked.text
+    assert "Cancel 2 builds and 1 request?" in asked.text
+    assert 'value="Cancel those ticked"' in asked.text
+    one = await served.ask("POST", PATH, FORM, body(REQUEST, act="cancel"))
+    assert "Cancel request 21?" in one.text
+    assert 'value="Cancel request 21"' in one.text
+    assert "Keep it" in one.text
+
+
+@twisted_test()
 async def test_what_is_refused_says_so_and_the_rest_is_done(served: Served) -> None:
     data = body("try/build/999", "nope/build/12", REQUEST, act="cancel")
     answer = await served.ask("POST", PATH, FORM | JSON, data)

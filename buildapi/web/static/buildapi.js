@@ -284,14 +284,24 @@
   const waiting = new Map();       // rows that are not in the list yet, by their ids
   const acted = new Set();         // rows that this page asked to change: these may move at once
   let free = 0;
+  let keyboard = false;            // whether keys were used last
 
   /* Tell whether a row that comes or goes would move what somebody points at, is in, or reads. */
   function held(section = list()) {
     const table = section && $("tbody", section);
     if (!table || !$("tr", table)) return false;
-    return $(".scroll", section).matches(":hover") || table.querySelector(":focus-visible") !== null ||
+    return $(".scroll", section).matches(":hover") || focusIn(table) ||
       scrollY > 0 || $("input[name=item]:checked", table) !== null || document.getElementById("ask").open;
   }
+
+  /* Focus that a click of the mouse left on a button is no sign that somebody is there. */
+  function focusIn(table) {
+    const at = document.activeElement;
+    return table.contains(at) && (keyboard || at.matches(TYPED));
+  }
+
+  addEventListener("keydown", () => { keyboard = true; }, true);
+  addEventListener("pointerdown", () => { keyboard = false; }, true);
 
   const rowOf = (id) => document.getElementById(id) || waiting.get(id);
   const rowsOf = (selector) => [...$$(selector), ...[...waiting.values()].filter((row) => row.matches(selector))];
