@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
@@ -170,12 +170,11 @@ class Reads:
         :raises BuildAPIError: there is no such branch, or the database does not answer.
         """
         branch = self.branch(branch_name)
-        if kind == "build":
-            build = await self._builds.build(branch, id_)
-            shape = build and build_details_json(build)
-        else:
-            request = await self._builds.request(branch, id_)
-            shape = request and request_details_json(request)
+        shape: Mapping[str, Any] | None = None
+        if kind == "build" and (build := await self._builds.build(branch, id_)) is not None:
+            shape = build_details_json(build)
+        if kind == "request" and (request := await self._builds.request(branch, id_)) is not None:
+            shape = request_details_json(request)
         if not shape:
             return ""
         revision = f" at {shape['revision'][:12]}" if shape["revision"] else ""

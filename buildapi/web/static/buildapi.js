@@ -91,8 +91,19 @@
       if (!known) newest.push(row);
       else if (known.parentNode && looks(known) !== looks(row)) swap(known, row);
     }
+    for (const row of newest.filter((one) => one.dataset.kind === "build")) {
+      for (const id of row.dataset.requests.split(" ")) {
+        const pending = document.getElementById(`request-${id}`);
+        if (pending && !there.has(pending.id)) {
+          there.add(pending.id);
+          succeed(pending, row);
+        }
+      }
+    }
     if (all) for (const row of $$("tbody tr[id]", old)) if (!there.has(row.id)) drop(row);
-    for (const row of newest.reverse()) arrive(row);
+    announce();
+    const taken = new Set(successors.values());
+    for (const row of newest.reverse()) if (!taken.has(row)) arrive(row);
     replaceCounts(into);
   }
 
@@ -328,7 +339,7 @@
     const news = $("#news"), button = $("#show-news"), text = $("#more-news");
     if (!news) return;
     const left = $$("tr.left").length, parts = [];
-    const arrived = waiting.size - successors.size;
+    const arrived = waiting.size - new Set(successors.values()).size;
     if (arrived > 0) parts.push(`${arrived} new`);
     if (left) parts.push(`${left} gone`);
     button.hidden = !parts.length;
@@ -382,25 +393,29 @@
 
   /* A request is being built: its row becomes that of the build, at once or once it is left alone. */
   function become(pending, item, state) {
-    const table = list(), known = rowOf(`build-${item.build_id}`);
-    if (known || !table.dataset.states.split(" ").includes(state) || !("grows" in table.dataset) || !item.branch_name) {
-      return drop(pending);
+    const table = list();
+    let row = rowOf(`build-${item.build_id}`);
+    if (!row) {
+      if (!table.dataset.states.split(" ").includes(state) || !("grows" in table.dataset) || !item.branch_name) {
+        return drop(pending);
+      }
+      row = $("tr", document.getElementById("new-build").content).cloneNode(true);
+      fill(row, item, state);
     }
-    const row = $("tr", document.getElementById("new-build").content).cloneNode(true);
-    fill(row, item, state);
-    if (waiting.has(pending.id)) {
-      waiting.delete(pending.id);
-      waiting.set(row.id, row);
-    } else if (held()) {
-      successors.set(pending, row);
-      waiting.set(row.id, row);
-      pending.dataset.state = state;
-      say(pending, state);
-      mark(pending);
-    } else {
-      replace(pending, row);
-    }
+    if (row.isConnected) return drop(pending);
+    if (waiting.delete(pending.id)) waiting.set(row.id, row);
+    else if (held()) succeed(pending, row);
+    else replace(pending, row);
     announce();
+  }
+
+  /* Show in the row of a request the state of its build, which takes its place later. */
+  function succeed(pending, row) {
+    successors.set(pending, row);
+    waiting.set(row.id, row);
+    pending.dataset.state = row.dataset.state;
+    say(pending, row.dataset.state);
+    mark(pending);
   }
 
   function replace(old, row) {
