@@ -155,7 +155,8 @@ WRONG_STRUCTURE = [
     (
         {"limits": {"q\n": 1}},
         r"[limits] q\n: unknown key; known are count, jobs_page, list_rows, listeners,"
-        " listeners_per_user, listeners_per_address, builds_per_request, builds_per_user_hour",
+        " listeners_per_user, listeners_per_address, builds_per_request, builds_per_user_hour,"
+        " unread_bytes, unread_bytes_total",
     ),
     (
         {"agent": {"pasword": PASSWORD}},
