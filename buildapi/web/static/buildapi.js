@@ -698,6 +698,8 @@
     const verb = form.id === "selection" ? data.get("act") : submitter.name === "priority" ? "priority" : submitter.value;
     const things = form.id === "selection" ? $$("input[name=item]:checked").map(thingOf) : [{ ...form.dataset }];
     if (asks && !await agreed(form, submitter, data, things)) return back(submitter, place);
+    for (const { thing } of things) if (thing) acted.add(thing.replace(" ", "-"));   // events may come before the answer
+    while (acted.size > 1000) acted.delete(acted.values().next().value);
     if (form.id === "selection") data.set("confirm", "1");
     submitter.disabled = true;
     try {
@@ -727,10 +729,9 @@
 
   function took_one(answer, verb, { thing = "", about = "" }) {
     if (answer.request_id) {
-      if (thing) acted.add(thing.replace(" ", "-"));
-      if (acted.size > 1000) acted.delete(acted.values().next().value);
       return tellJob(answer.request_id, answer.msg, about);
     }
+    acted.delete(thing.replace(" ", "-"));
     tell(element("span", { class: "state failed" }, "refused"), ` ${verb} ${thing}${about ? ` (${about})` : ""}: ${answer.msg}`);
   }
 
