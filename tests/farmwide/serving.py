@@ -19,6 +19,7 @@ from buildapi.web.listener import Listener
 from buildapi.web.pages import Pages
 from buildapi.web.request import Limits
 from buildapi.web.routes import Route
+from buildapi.web.sending import SendBudget
 from tests.golden.client import Answer, ask
 
 JSON = {"Accept": "application/json"}
@@ -56,6 +57,7 @@ async def on_port(routes: Sequence[Route]) -> AsyncIterator[int]:
         idle_seconds=5,
         answered=lambda _: None,
         traffic=traffic,
+        budget=SendBudget(2**20, 2**22),
     )
     listener = Listener(reactor, http, ["tcp:0:interface=127.0.0.1"], traffic, 1, lambda: None)
     listener.startService()

@@ -111,8 +111,8 @@ async def test_all_of_a_revision_says_who_starts_and_what_was_abandoned() -> Non
     starting = attrs.evolve(ENTRY, id=31, number=None, start_time=None)
     left = attrs.evolve(ENTRY, id=32, complete=True, results=0)
     async with a_site(revision=[ENTRY, starting, left]) as site:
-        given = json.loads((await site.get("/revision/try/abcdef")).body)
-        page = (await site.get("/revision/try/abcdef", {})).body.decode()
+        given = json.loads((await site.get("/revision/try/abcdef123456")).body)
+        page = (await site.get("/revision/try/abcdef123456", {})).body.decode()
     assert given["pending"]["try"][REVISION] == [
         {"id": 31, "buildername": "linux", "submitted_at": NOW - 400, "claimed_by_name": "m1"}
     ]
