@@ -26,7 +26,9 @@ from buildapi.model.actions import (
     CancelRevision,
     NewBuild,
     NewBuilderBuild,
+    NewNightly,
     NewPGOBuild,
+    RebuildBuild,
     RebuildRequest,
     Reprioritize,
 )
@@ -355,18 +357,42 @@ async def test_a_message_of_an_older_web_process_without_identity_is_carried_out
     assert (await desk.finished(job)).state is JobState.DONE
 
 
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "interrupted"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        UP,
+        RebuildRequest(7, 1, 3),
+        RebuildBuild(41),
+        CancelRequest(7),
+        CancelBuild(41),
+        CancelRevision("try", "abcdef"),
+        NewBuild("try", "abcdef"),
+        NewPGOBuild("try", "abcdef"),
+        NewNightly("try", "abcdef"),
+        NewBuilderBuild("try-selfserve", "abcdef", "Linux try build", files=["x"]),
+    ],
+    ids=lambda a: a.name,
+)
 @twisted_test()
-async def test_a_job_whose_id_was_used_before_is_done_and_not_called_done(desk: Rig) -> None:
+async def test_a_job_whose_id_was_used_before_is_done_and_not_called_done(
+    desk: Rig, action: Any, settled: bool
+) -> None:
     """The marker of another job with the same id, of before a restore, is no success."""
-    earlier = decide(UP, pending(7), "zoe", rules())
-    job = await desk.record(UP)
-    settled = Outcome(False, "Ok of another job")
-    desk.farm.markers[job], desk.farm.owners[job] = Recorded(earlier, settled), "f" * 32
+    if isinstance(action, CancelBuild | RebuildBuild):
+        desk.farm.add(attrs.evolve(RUNNING, tries=[ONE]))
+    planned = decide(action, await desk.farm.read(action), "zoe", rules())
+    job = await desk.record(action)
+    outcome = Outcome(False, "Ok of another job") if settled else None
+    desk.farm.markers[job] = Recorded(decide(UP, pending(7), "zoe", rules()), outcome)
+    desk.farm.owners[job] = "f" * 32
     desk.agent()
-    await desk.send(job, UP)
+    await desk.send(job, action)
     done = await desk.finished(job)
-    assert (done.state, msg(done)) == (JobState.DONE, "Ok")
-    assert desk.farm.effects == [(job, SetPriority(7, 5))]
+    assert done.state is JobState.DONE
+    assert "another job" not in msg(done)
+    assert [str(w) for _, w in desk.farm.effects] == [str(w) for w in planned.writes]
+    assert [str(step) for _, step in desk.farm.poked] == [str(step) for step in planned.pokes]
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b'{"body": {}}', b"[" * 100_000])

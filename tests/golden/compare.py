@@ -21,8 +21,8 @@ ADDITIVE = {
     "job": ("id", "state", "items", "warnings", "progress"),
     "error": ("code",),
     "accepted": ("msg", "warnings"),
-    "message": ("trace",),
-    "report": ("items", "warnings", "agent", "trace"),
+    "message": ("trace", "identity"),
+    "report": ("items", "warnings", "agent", "trace", "identity"),
 }
 """Keys that we add: by what they are added to.  Nothing else may be there that was not."""
 
