@@ -14,6 +14,7 @@ from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
 from buildapi.model.records import Backlog, JobRecord, JobState
 from buildapi.ops.document import Lag, Queue, Seen, Unread, document
+from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
 
 NOW = 1_700_000_000
@@ -315,3 +316,13 @@ def test_dumps() -> None:
         "error": "b.js: no space left",
     }
     assert [part(found, f"dump {n}.js")["ok"] for n in "ab"] == [True, False]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_ids_of_jobs_that_began_again_are_warned_about(moved: bool) -> None:
+    """A jobs database that was restored: ids that could not be moved on are a fault."""
+    seen = attrs.evolve(WELL, renumbered=Renumbered(WELL.now, 30, 50, moved))
+    (part,) = [p for p in document(seen)["parts"] if p["name"] == "job numbers"]
+    assert (part["ok"], part["last_error_at"]) == (moved, WELL.now)
+    assert "began again after 30" in part["last_error"]
+    assert "job numbers" not in str(document(WELL)["parts"])
