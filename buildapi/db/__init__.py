@@ -1,1 +1,1 @@
-"""SQL over adbapi: pools, typed statements, the job store."""
+"""Access the jobs and scheduler databases: connection pools, typed statements, the job store."""

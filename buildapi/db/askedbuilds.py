@@ -1,7 +1,7 @@
-"""How many builds a user has asked for lately, in SQL.
+"""Count, in SQL, the builds that a user asked for recently.
 
-The table of job requests, which old web processes share, has no index on users or times.  Its ids
-grow with time, so only the newest are read.
+The table of job requests, which old web processes share, has no index on users or times. Its ids
+grow with time, so only the newest rows are read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from buildapi.model.actions import ASKING, OLD_WIDTH, builds_asked, full_name
 from buildapi.model.records import AskedBuilds
 
 NEWEST = (500, 5_000, 50_000)
-"""How many of the newest job requests are looked at: more only where those are all of the time."""
+"""Numbers of the newest job requests to read, tried in this order until the period is covered."""
 
 _NAMES = sorted({name[:width] for name in ASKING for width in (None, OLD_WIDTH)})
 _ACTIONS = ", ".join(f"'{name}'" for name in _NAMES)
@@ -48,7 +48,7 @@ EARLIER = Query(
 
 
 async def asked_builds(db: Database, who: str, since: int) -> Sequence[AskedBuilds]:
-    """List what a user has asked for since then, refused job requests left out."""
+    """List the builds a user's job requests asked for since that time, without refused ones."""
     found: Sequence[tuple[str, AskedBuilds]] = ()
     for most in NEWEST:
         found = await ASKED.many(db, most=most, who=who, since=since)

@@ -1,4 +1,4 @@
-"""The thread side of a pool: adbapi's threads, a connection for each, transactions in them."""
+"""Run transactions in adbapi's threads, with one connection for each thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Transaction(adbapi.Transaction):
-    """adbapi's cursor with ``:name`` parameters: a mapping means those, a sequence the driver's."""
+    """Extend adbapi's cursor: a mapping holds ``:name`` parameters, a sequence the driver's own."""
 
     _cursor: Any
 
@@ -31,7 +31,7 @@ class Transaction(adbapi.Transaction):
 
 
 class Connections(adbapi.ConnectionPool):
-    """adbapi's pool of threads with connections that are tried before use and dropped when bad."""
+    """Extend adbapi's pool: check connections before use, and drop those that are broken."""
 
     def __init__(self, driver: Driver, reactor: Any, size: int) -> None:
         super().__init__(driver.module, cp_reactor=reactor, cp_min=0, cp_max=size)  # type: ignore[no-untyped-call]  # adbapi is not typed
@@ -39,7 +39,7 @@ class Connections(adbapi.ConnectionPool):
         self._used: dict[int, float] = {}
 
     def connect(self) -> Any:
-        """Give this thread's connection, a new one if the old one is dead."""
+        """Return this thread's connection, a new one if the old one is dead."""
         thread = threading.get_ident()
         connection = self.connections.get(thread)
         if connection is not None:
@@ -59,7 +59,7 @@ class Connections(adbapi.ConnectionPool):
         return ready
 
     def call(self, work: Callable[[Any], T]) -> T:
-        """Do work with this thread's connection."""
+        """Call a function with this thread's connection."""
         connection = self.connect()
         try:
             return work(connection)
@@ -71,9 +71,10 @@ class Connections(adbapi.ConnectionPool):
             self._used[threading.get_ident()] = time.monotonic()
 
     def connecting(self) -> float:
-        """Open this thread's connection anew; give the seconds that took.
+        """Open a new connection for this thread; return the seconds that took.
 
-        The old one is kept until then: a server without room for more must not take it from us.
+        The old one stays open until then: a server at its connection limit must not take it from
+        us.
         """
         thread, began = threading.get_ident(), time.monotonic()
         old = self.connections.get(thread)
@@ -94,20 +95,20 @@ class Connections(adbapi.ConnectionPool):
             self.driver.close(self.connections.popitem()[1])
 
     def cut(self) -> None:
-        """Let what threads do with their connections fail soon."""
+        """Make running statements fail soon, in every thread."""
         for connection in list(self.connections.values()):
             self.driver.cut(connection)
 
     def select(self, text: str, params: Params, max_rows: int) -> Callable[[Any], Sequence[Row]]:
-        """Make work of a SELECT."""
+        """Return a function that runs a SELECT on a connection."""
         return lambda connection: self.driver.select(connection, text, params, max_rows)
 
     def snapshot(
         self, reading: Callable[[Read], T], max_rows: int, seconds: float, late: str
     ) -> Callable[[Any], T]:
-        """Make work of SELECTs that see one moment; after ``seconds`` none more of them begins.
+        """Return a function that runs SELECTs in one snapshot.
 
-        ``late`` is what the error says then.
+        After ``seconds`` no further SELECT begins; ``late`` is the text of the error raised then.
         """
 
         def read_all(connection: Any) -> T:
@@ -123,11 +124,11 @@ class Connections(adbapi.ConnectionPool):
         return self._whole(read_all, self.driver.begin_snapshot)
 
     def transact(self, statements: Sequence[Statement]) -> Callable[[Any], list[int]]:
-        """Make work of the statements of one transaction."""
+        """Return a function that runs the statements in one transaction."""
         return self._whole(lambda connection: _execute_all(self.driver, connection, statements))
 
     def interact(self, function: Callable[..., T], *args: Any, **kw: Any) -> Callable[[Any], T]:
-        """Make work of a function that gets a :class:`Transaction`."""
+        """Return a function that calls another with a :class:`Transaction`."""
 
         def interaction(connection: Any) -> T:
             transaction = Transaction(self, connection)  # type: ignore[no-untyped-call]  # adbapi is not typed
@@ -140,7 +141,7 @@ class Connections(adbapi.ConnectionPool):
     def _whole(
         self, work: Callable[[Any], T], begin: Callable[[Any], None] | None = None
     ) -> Callable[[Any], T]:
-        """Do work in a transaction, or nothing of it."""
+        """Wrap a function in a transaction that is rolled back if it raises."""
 
         def transaction(connection: Any) -> T:
             (begin or self.driver.begin)(connection)

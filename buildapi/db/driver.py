@@ -1,4 +1,4 @@
-"""What the pool asks of a database engine's driver."""
+"""Define the interface that the pool needs from the driver of a database engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from buildapi.db.sql import Params, Row
 
 
 class Trouble(enum.Enum):
-    """What an error of a driver means for the caller."""
+    """Classify an error of a driver by what it means for the caller."""
 
     LOST = "the connection ended; what it was doing may be done or not"
     CONFLICT = "other transactions were in the way; nothing was done"
@@ -25,18 +25,18 @@ class Trouble(enum.Enum):
 
 @attrs.frozen
 class Verdict:
-    """A judgement on an error; ``text`` completes "the jobs database ..."."""
+    """Carry the class of an error; ``text`` completes "the jobs database ..."."""
 
     trouble: Trouble
     text: str
 
 
 class Driver(Protocol):
-    """One engine.  Everything but ``verdict`` and ``cut`` runs in the threads of the pool.
+    """Drive one database engine. Everything but ``verdict`` and ``cut`` runs in the pool's threads.
 
-    ``module`` is the DB-API module, ``one_writer`` tells that two connections cannot write at the
-    same time, ``shared`` that only one connection sees the data.  ``foreign_engines`` is a SELECT
-    with one ``{tables}``, counting the tables without transactions (None: there are none).
+    ``module`` is the DB-API module. ``one_writer`` is true where only one connection can write at a
+    time, ``shared`` where the data are visible to one connection only. ``foreign_engines`` is a
+    SELECT with one ``{tables}`` that counts the tables without transactions (None: there are none).
     """
 
     @property
@@ -51,37 +51,37 @@ class Driver(Protocol):
     def foreign_engines(self) -> str | None: ...
 
     def connect(self) -> Any:
-        """Open a connection in autocommit mode, ready for work."""
+        """Open a connection in autocommit mode, ready for use."""
 
     def ready(self, connection: Any, idle: float) -> bool:
-        """Prepare a kept connection for more work; False: it is dead.
+        """Prepare a kept connection for more work; return False if it is dead.
 
-        ``idle`` is how long it was unused, in seconds.
+        ``idle`` is the time it was unused, in seconds.
         """
 
     def usable(self, connection: Any) -> bool:
-        """Tell after an error whether the connection can be kept."""
+        """Return, after an error, whether the connection can be kept."""
 
     def close(self, connection: Any) -> None:
-        """Close a connection, whatever state it is in."""
+        """Close a connection in whatever state it is."""
 
     def cut(self, connection: Any) -> None:
-        """Let what a thread does with a connection fail soon; returns at once."""
+        """Make the running statement of a connection fail soon; return at once."""
 
     def begin(self, connection: Any) -> None:
         """Start a transaction."""
 
     def begin_snapshot(self, connection: Any) -> None:
-        """Start a transaction that only reads, and sees everything as of one moment."""
+        """Start a read-only transaction that sees everything as of one moment."""
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
-        """Execute a text with ``:name`` parameters."""
+        """Execute a statement with ``:name`` parameters."""
 
     def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
-        """Run a SELECT; :raises RowLimitError: past ``max_rows``."""
+        """Run a SELECT; :raises RowLimitError: more than ``max_rows`` rows."""
 
     def verdict(self, error: BaseException) -> Verdict | None:
-        """Judge an error; None: it is the statement's own fault, or not the database's error.
+        """Classify an error; return None if the statement or something else is at fault.
 
-        An error nobody knows is UNKNOWN, never None: a message is kept for it, not lost.
+        An unknown error is UNKNOWN, never None: the message of its job is then kept, not lost.
         """

@@ -1,4 +1,4 @@
-"""Spell the accounts of a MySQL or MariaDB server, and what each may do, as SQL."""
+"""Generate the SQL that creates MySQL or MariaDB accounts and grants their privileges."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import attrs
 from buildapi.errors import ConfigError
 
 ROLES = ("upgrade", "api", "agent", "read")
-"""Whose accounts there are: ``read`` is for dumps and reports by hand."""
+"""Roles that get an account; ``read`` is for dumps and manual reports."""
 
 READ = "SELECT"
 _ALL = "SELECT, INSERT, UPDATE, DELETE"
 _MAKE = "SELECT, INSERT, CREATE, ALTER, INDEX"  # INSERT: MySQL wants it for ALTER TABLE
 
 Rights = Mapping[str, str]
-"""What may be done to each table."""
+"""Privileges by table."""
 
 JOBS: Mapping[str, Rights] = {
     "upgrade": {
@@ -52,7 +52,7 @@ JOBS: Mapping[str, Rights] = {
     },
     "read": {},
 }
-"""Of the jobs database."""
+"""Privileges in the jobs database, by role."""
 
 MARKER: Mapping[str, str] = {
     "upgrade": "SELECT, INSERT, CREATE, ALTER, INDEX",
@@ -60,14 +60,14 @@ MARKER: Mapping[str, str] = {
     "agent": _ALL,
     "read": "",
 }
-"""Of the table of markers in the scheduler database."""
+"""Privileges on the marker table in the scheduler database, by role."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _HOST = re.compile(r"[A-Za-z0-9_.:%/-]{1,255}")
 
 
 def account(user: str, host: str) -> str:
-    """Spell an account; :raises ConfigError: a part of it is not allowed."""
+    """Return an account as SQL; :raises ConfigError: a part has characters not allowed."""
     if not _ACCOUNT.fullmatch(user):
         raise ConfigError(f"{user!r} is no name for an account; allowed: {_ACCOUNT.pattern}")
     if not _HOST.fullmatch(host):
@@ -77,14 +77,14 @@ def account(user: str, host: str) -> str:
 
 @attrs.frozen
 class Grant:
-    """What one account may do to one table."""
+    """Hold the privileges of one account on one table."""
 
     database: str
     table: str
     rights: str
 
     def sql(self, account: str) -> str:
-        """Spell it."""
+        """Return the GRANT statement."""
         where = f"{_quoted(self.database)}.{_quoted(self.table)}"
         return f"GRANT {self.rights} ON {where} TO {account};"
 
@@ -94,11 +94,11 @@ def _quoted(name: str) -> str:
 
 
 def together(rights: Iterable[Grant]) -> list[Grant]:
-    """Leave out what is there twice, keeping the order."""
+    """Remove duplicates and grants without privileges, keeping the order."""
     return list(dict.fromkeys(grant for grant in rights if grant.rights))
 
 
 def spelled(account: str, password: str, grants: Iterable[Grant]) -> list[str]:
-    """Give the statements for one account; one that exists keeps its password."""
+    """Return the statements for one account; an existing account keeps its password."""
     made = f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{password}';"
     return [made, *(grant.sql(account) for grant in together(grants))]

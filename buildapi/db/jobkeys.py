@@ -1,4 +1,4 @@
-"""What clients call their job requests by: rows that live a day, in SQL."""
+"""Store the idempotency keys of job requests in SQL, for a day each."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ TAKE = """INSERT INTO buildapi_keys (name, content, words, request_id, created_a
 
 
 async def taken(db: Database, name: str, when: int) -> bool:
-    """Tell whether a key stands for a job still."""
+    """Return whether a key still belongs to a job."""
     return await TAKEN.maybe(db, name=name, since=when - KEY_SECONDS) is not None
 
 
 def expire(name: str, when: int) -> Statement:
-    """Delete a key that stands for its job no longer."""
+    """Return the statement that deletes a key if it has expired."""
     return Statement(EXPIRE, {"name": name, "since": when - KEY_SECONDS})
 
 
 def take(key: JobKey, job: Ref, when: int) -> Statement:
-    """Give a key to a job; a duplicate where another job has it."""
+    """Return the statement that assigns a key to a job; a duplicate if another job has it."""
     row = {"name": key.name, "content": key.content, "words": key.words, "id": job, "when": when}
     return Statement(TAKE, row, 1)
 
 
 def free(job: int | Ref) -> Statement:
-    """Take its key from a job, if it has one."""
+    """Return the statement that removes a job's key, if it has one."""
     return Statement(FREE, {"id": job})

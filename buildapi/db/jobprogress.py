@@ -1,4 +1,4 @@
-"""How far unfinished jobs are: one row each, gone when the job is finished, in SQL."""
+"""Store the progress of unfinished jobs in SQL, one row each, deleted when the job finishes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ CLEAR = "DELETE FROM buildapi_progress WHERE request_id = :id"
 
 
 def note(request_id: int, progress: Progress, now: int) -> Statement:
-    """Put this in the place of what was noted before."""
+    """Return the statement that replaces the recorded progress of a job."""
     items = json.dumps([dict(item) for item in progress.items])
     row = {"id": request_id, "total": progress.total, "items": items, "now": now}
     return Statement(NOTE, row)
 
 
 def clear(job: int | Ref) -> Statement:
-    """Forget how far a job is."""
+    """Return the statement that deletes the progress of a job."""
     return Statement(CLEAR, {"id": job})
 
 
 def noted(total: int | None, items: str | None) -> Progress | None:
-    """Read the columns of a row, NULL where there is none."""
+    """Decode the columns of a progress row; they are NULL if there is none."""
     return None if total is None else Progress(total, readable_items(json.loads(items or "[]")))

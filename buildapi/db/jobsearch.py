@@ -1,4 +1,4 @@
-"""Find job requests by who sent them, their branch, action, state and time, in SQL."""
+"""Find job requests by user, branch, action, state and time, in SQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from buildapi.model.actions import OLD_WIDTH, SELF_SERVE
 from buildapi.model.records import JobFilter, JobState
 
 FAILED = """'%"errors": true%'"""
-"""How every program that reports writes it; within a text the quotes would be escaped."""
+"""Pattern of a failed report, as all programs write it; inside a text the quotes are escaped."""
 
 STATES = {
     JobState.QUEUED: "r.completed_at IS NULL AND (s.state IS NULL OR s.state <> 'running')",
@@ -19,7 +19,7 @@ STATES = {
     f" AND (r.complete_data IS NULL OR r.complete_data NOT LIKE {FAILED})",
     JobState.FAILED: f"r.completed_at IS NOT NULL AND r.complete_data LIKE {FAILED}",
 }
-# Old web processes name the branch in what is asked, of some actions only.
+# Old web processes record the branch only inside ``what``, and only for some actions.
 BRANCH = f"""(l.branch = :branch AND {exact("l.branch")} = :branch OR l.branch IS NULL
  AND (INSTR({exact("r.what")}, :named) > 0 OR INSTR({exact("r.what")}, :marked) > 0))"""
 
@@ -29,7 +29,7 @@ def _said(branch: str) -> str:
 
 
 def wanted(sought: JobFilter) -> tuple[str, dict[str, Any]]:
-    """Spell a filter as a condition on job requests ``r``, rows beside ``s`` and branches ``l``."""
+    """Return a filter as a condition on job requests ``r``, their rows ``s`` and branches ``l``."""
     conditions = ["1 = 1"]
     params: dict[str, Any] = {}
     if sought.who is not None:

@@ -1,4 +1,4 @@
-"""Job requests in SQL: the table old web processes share, and those beside it for the rest."""
+"""Store job requests in SQL: in the table shared with old web processes, and in our own."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from buildapi.model.records import (
 )
 
 MSG_MAX = 4000
-"""Characters kept of a report's message where the whole report does not fit."""
+"""Characters kept of a report's message if the whole report does not fit."""
 
 NOT_STORED = "What was done could not be stored: look at what is there"
 
 IDS_AT_ONCE = 500
-"""Most ids in one query."""
+"""Maximum number of ids in one query."""
 
 
 def _object(text: str | bytes | None) -> dict[str, Any] | None:
-    """Decode a JSON object; None for whatever else somebody stored."""
+    """Decode a JSON object; return None for anything else."""
     try:
         value = json.loads(text or "null")
     except (ValueError, RecursionError):
@@ -122,13 +122,13 @@ FAILED = Query(
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
-# Whoever begins, refuses or finishes a job, or notes its progress, locks the row beside it first:
-# no two can succeed where only one may, and none waits for the other crosswise.
+# Every transaction that begins, refuses or finishes a job, or records its progress, locks its row
+# in buildapi_jobs first: only one of them succeeds, and none deadlocks with another.
 COLUMNS = ("action", "who", "when", "what")
 INSERT = """INSERT INTO jobrequests (action, who, `when`, what)
  VALUES (:action, :who, :when, :what)"""
-# An id may be given out again, as InnoDB does after rows were deleted and a restart: what was
-# kept beside the earlier job of that id is none of the new one's.
+# InnoDB may give out an id again after rows were deleted and the server restarted (until MySQL 8.0
+# the counter is in memory only): rows of the earlier job must not count for the new one.
 CLEAR_BESIDE = "DELETE FROM buildapi_jobs WHERE request_id = :id"
 INSERT_BRANCH = "INSERT INTO buildapi_branches (request_id, branch) VALUES (:id, :branch)"
 CLEAR_BRANCH = "DELETE FROM buildapi_branches WHERE request_id = :id"
@@ -138,7 +138,7 @@ ADOPT = """INSERT INTO buildapi_jobs (request_id, state, sent, created_at)
  SELECT r.id, 'queued', 1, r.`when` FROM jobrequests r WHERE r.id = :id
  AND NOT EXISTS (SELECT 1 FROM buildapi_jobs s WHERE s.request_id = :id)"""
 SENT = "UPDATE buildapi_jobs SET sent = 1 WHERE request_id = :id"
-# Rows of old web processes, which have no token, count as sent, for nobody knows.
+# Rows of old web processes have no token. They count as sent, since nobody can know.
 REFUSE = """UPDATE buildapi_jobs SET state = 'refused'
  WHERE request_id = :id AND state = 'queued' AND (sent = 0 OR token IS NULL)"""
 BEGIN = """UPDATE buildapi_jobs SET state = 'running', sent = 1, agent = :agent, begun_at = :now
@@ -153,7 +153,7 @@ COMPLETE = """UPDATE jobrequests SET completed_at = :now, complete_data = :repor
 
 @attrs.frozen
 class SQLJobStore:
-    """The role ``JobStore`` over a jobs database."""
+    """Implement ``JobStore`` on a jobs database."""
 
     _db: Database
     _log = Logger()
@@ -171,8 +171,7 @@ class SQLJobStore:
     ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
-        A key is free again a day after it was given to a job.  ``identity`` is minted where none is
-        given.
+        A key can be used again a day after it was assigned. Without ``identity`` a new one is made.
 
         :raises BadRequest: the database cannot store it.
         :raises InProgress: a job has this key already; nothing was recorded.
@@ -185,7 +184,7 @@ class SQLJobStore:
             raise BadRequest("the name or the request cannot be stored") from e
 
     async def _add_cut(self, job: Mapping[str, Any], token: str, key: JobKey | None) -> int:
-        """Add a job; where an old table does not hold the name of its action, what it holds."""
+        """Add a job; if an old table is too narrow for the action's name, with the name cut."""
         try:
             return await self._add_once(job, token, key)
         except ValueRefusedError:
@@ -195,8 +194,8 @@ class SQLJobStore:
             return await self._add_once({**job, "action": cut}, token, key)
 
     async def _add_once(self, job: Mapping[str, Any], token: str, key: JobKey | None) -> int:
-        # Deleting what is not there locks a gap at servers that log statements, and two that do so
-        # cannot both insert: only what turned out to be in the way is deleted.
+        # With statement-based logging, deleting a missing row locks a gap, and two transactions
+        # that do so cannot both insert: delete only what turned out to be in the way.
         for statements in (_insertion(job, token, key), _insertion(job, token, key, clear=True)):
             try:
                 ids = await self._db.transact(statements)
@@ -211,22 +210,22 @@ class SQLJobStore:
         raise InProgress("a job request with this key is there already")
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:
-        """Find the job of a key, recorded at ``since`` or later and not refused."""
+        """Find the job of a key that was recorded at ``since`` or later and not refused."""
         return await jobkeys.KEYED.maybe(self._db, name=name, since=since)
 
     async def forget_keys(self, before: int) -> None:
-        """Forget the keys of jobs recorded before a time."""
+        """Delete the keys of jobs recorded before a time."""
         await self._db.transact([Statement(jobkeys.FORGET, {"before": before})])
 
     async def sent(self, request_id: int) -> None:
-        """Note that the message is safe with the broker."""
+        """Record that the broker has confirmed the message of a job."""
         await self._db.transact([Statement(SENT, {"id": request_id})])
 
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        """Finish a job nobody has begun as failed, so that it is never executed, and free its key.
+        """Finish a job that no agent has begun as failed, which prevents it, and free its key.
 
-        Return False where it is known to be sent or an agent was faster, True where it was refused
-        before.
+        Return False if it is known to be sent or an agent was faster, True if it was refused
+        already.
         """
         refuse = Statement(REFUSE, {"id": request_id}, 1)
         rest = [*_completion(request_id, report, now), jobkeys.free(request_id)]
@@ -235,9 +234,9 @@ class SQLJobStore:
         return await STATE.maybe(self._db, id=request_id) == "refused"
 
     async def begin(self, request_id: int, agent: str, now: int) -> bool:
-        """Let an agent start, or start again after a redelivery, on a job that is not finished.
+        """Record that an agent begins an unfinished job, or begins it again after a redelivery.
 
-        Return False where it is finished, refused or unknown.
+        Return False if the job is finished, refused or unknown.
         """
         begin = {"id": request_id, "agent": agent, "now": now}
         return await self._guarded(
@@ -245,7 +244,7 @@ class SQLJobStore:
         )
 
     async def progress(self, request_id: int, progress: Progress, now: int) -> None:
-        """Note how far a job is that is not finished; what cannot be stored is left out."""
+        """Record the progress of an unfinished job; ignore progress that cannot be stored."""
         id_ = {"id": request_id}
         unfinished = [Statement(HOLD, id_, 1), Statement(STILL_OPEN, id_, 1)]
         try:
@@ -254,7 +253,7 @@ class SQLJobStore:
             self._log.debug("job {id}: progress not stored: {error}", id=request_id, error=e)
 
     async def finished(self, request_ids: Sequence[int]) -> Set[int]:
-        """Tell which of these jobs are finished, or not there."""
+        """Return the ids of those jobs that are finished or do not exist."""
         left = set(request_ids)
         for ids, params in _portions(sorted(left)):
             text = f"SELECT id FROM jobrequests WHERE id IN ({ids}) AND completed_at IS NULL"  # noqa: S608  # names of parameters
@@ -262,7 +261,7 @@ class SQLJobStore:
         return left
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        """Store the report of an unfinished job; return False where it was finished already."""
+        """Store the report of an unfinished job; return False if it was finished already."""
         for length in (None, MSG_MAX):
             try:
                 return await self._finish(request_id, _shortened(report, length), now)
@@ -275,13 +274,13 @@ class SQLJobStore:
         return await self._applied([end, *_completion(request_id, report, now)])
 
     async def get(self, request_id: int) -> JobRecord | None:
-        """Find one, with its progress."""
+        """Return a job request with its progress, or None."""
         return await ONE.maybe(self._db, id=request_id)
 
     async def latest(
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
     ) -> Sequence[JobRecord]:
-        """List the newest first, without their progress, which may be long."""
+        """List the newest job requests first, without their progress, which may be long."""
         where, params = jobsearch.wanted(wanted)
         try:
             return await latest(where).many(self._db, limit=limit, offset=offset, **params)
@@ -289,9 +288,9 @@ class SQLJobStore:
             return []
 
     async def backlog(self, since: int, failed_since: int) -> Backlog:
-        """Count, as of one moment, those not finished that were recorded at ``since`` or later.
+        """Count, as of one moment, the unfinished jobs recorded at ``since`` or later.
 
-        The failed ones are those finished at ``failed_since`` or later.
+        The failed jobs counted are those finished at ``failed_since`` or later.
         """
 
         def reading(read: Read) -> Backlog:
@@ -304,11 +303,11 @@ class SQLJobStore:
         return await self._db.snapshot(reading)
 
     async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
-        """List what a user's job requests after ``since`` asked for, refused ones left out."""
+        """List the builds a user's job requests asked for after ``since``, without refused ones."""
         return await askedbuilds.asked_builds(self._db, who, since)
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
-        """Tell how far the newest are, without reading what they hold."""
+        """List the states of the newest job requests, without their contents."""
         return await MARKS.many(self._db, limit=limit)
 
     async def unsettled(
@@ -316,14 +315,14 @@ class SQLJobStore:
     ) -> Sequence[JobRecord]:
         """List unfinished jobs recorded before a time, without their progress.
 
-        By id, and only those with a higher id than ``after``.
+        They come in the order of their ids, which are higher than ``after``.
         """
         return await UNSETTLED.many(
             self._db, sent=int(sent), before=before, limit=limit, after=after
         )
 
     async def _guarded(self, request_id: int, statements: Sequence[Statement]) -> bool:
-        """Apply statements that need the row beside; make it for jobs of old web processes."""
+        """Apply statements that need a row in buildapi_jobs; create it for old web processes."""
         if await self._applied(statements):
             return True
         with contextlib.suppress(DuplicateError):  # somebody else does in the same moment
@@ -339,12 +338,12 @@ class SQLJobStore:
 
 
 def new_identity() -> str:
-    """Mint the identity of a job request."""
+    """Generate the identity of a job request."""
     return secrets.token_hex(16)
 
 
 def latest(where: str) -> Query[JobRecord]:
-    """Make the query of the newest job requests that meet a condition."""
+    """Return the query of the newest job requests that meet a condition."""
     return Query(
         f"{_JOB}, l.branch {_WITH_BESIDE} WHERE {where}"
         " ORDER BY r.id DESC LIMIT :limit OFFSET :offset",
@@ -355,13 +354,16 @@ def latest(where: str) -> Query[JobRecord]:
 def _insertion(
     job: Mapping[str, Any], token: str, key: JobKey | None, *, clear: bool = False
 ) -> list[Statement]:
-    """Record a job; ``clear`` what an expired key and an earlier job of its id have left."""
+    """Return the statements that record a job.
+
+    ``clear`` deletes first what an expired key and an earlier job of the same id have left.
+    """
     id_, when = Ref("job"), job["when"]
     branch = job["branch"]
     left = [Statement(CLEAR_BESIDE, {"id": id_}), Statement(CLEAR_BRANCH, {"id": id_})]
     left += [jobprogress.clear(id_), jobkeys.free(id_)]
     return [
-        # first, so that those who want this key wait here, where they hold nothing else
+        # first, so that others who want this key wait here, where they hold no other lock
         *([jobkeys.expire(key.name, when)] if key and clear else ()),
         Statement(INSERT, {k: job[k] for k in COLUMNS}, 1, binds="job"),
         *(left if clear else ()),
@@ -382,7 +384,10 @@ def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 def _shortened(report: Mapping[str, Any], length: int | None) -> Mapping[str, Any]:
-    """Leave the message, cut to a length; 0 says that it could not be stored, None is the whole."""
+    """Reduce a report to its message, cut to a length (0: a notice that it could not be stored).
+
+    None leaves the report as it is.
+    """
     if length is None:
         return report
     body = report.get("body")

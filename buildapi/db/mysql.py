@@ -1,4 +1,4 @@
-"""MySQL and MariaDB through PyMySQL: sessions, time limits, error numbers, parameters."""
+"""Connect to MySQL and MariaDB through PyMySQL: sessions, time limits, errors, parameters."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
 PING_AFTER = 1.0
-"""Seconds without use after which a connection is tried before it gets work."""
+"""Idle seconds after which a connection is pinged before use."""
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 5
-"""Seconds of silence in a transaction after which the server ends it and lets its locks go.
+"""Idle seconds in a transaction after which the server ends it and releases its locks.
 
-Ours run in one thread, with milliseconds between two statements.
+Our transactions run in one thread, with milliseconds between two statements.
 """
 SILENT_SECONDS = 15
-"""The same for any connection, on servers (MySQL) that do not tell transactions apart."""
+"""Idle seconds for any connection, on servers (MySQL) without a limit for transactions alone."""
 
 READ_GRACE = 1.0
-"""Seconds the server gets to say itself that a statement took too long."""
+"""Seconds left to the server to report a statement timeout itself before the socket times out."""
 
 LOST = Verdict(Trouble.LOST, "does not answer")
 UNREACHABLE = Verdict(Trouble.UNAVAILABLE, "cannot be reached")
@@ -49,8 +49,8 @@ VALUE = Verdict(Trouble.VALUE, "cannot store a value")
 MISSING = Verdict(Trouble.MISSING, "lacks a table")
 TOO_LARGE = Verdict(Trouble.VALUE, "takes no statement of this size")
 
-# Servers know thousands of errors, and each version and fork adds some.  What is in neither table
-# is taken for a condition of the server, which passes: a Galera node that is not ready (1047), a
+# Servers have thousands of errors, and each version and fork adds some. One that is in neither
+# table is taken for a temporary condition of the server: a Galera node that is not ready (1047), a
 # disk error (1026, 1030), a commit that failed (1180), FLUSH TABLES WITH READ LOCK (1223).
 _BY_NUMBER: dict[int, Verdict | None] = {
     number: verdict
@@ -119,7 +119,7 @@ _BY_NUMBER: dict[int, Verdict | None] = {
     )
     for number in numbers
 }
-"""What is known of error numbers [pymysql.constants.ER; those from 2000 are the client's]."""
+"""Meanings of error numbers [pymysql.constants.ER; those from 2000 on are the client's]."""
 
 _VARIABLES = (
     "version",
@@ -139,7 +139,7 @@ _VARIABLES = (
     "net_write_timeout",
 )
 
-# Strings, quoted names and comments are skipped; a percent sign is PyMySQL's own.
+# Skip strings, quoted names and comments; escape percent signs, which PyMySQL formats with.
 _TOKEN = re.compile(
     r"""'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `[^`]*` | --[^\n]* | /\*.*?\*/
     | (?<![:\w]):([A-Za-z_]\w*) | %""",
@@ -160,16 +160,16 @@ _CONVERSIONS: dict[Any, Any] = {
     FIELD_TYPE.DECIMAL: _number,
     FIELD_TYPE.NEWDECIMAL: _number,
 }
-"""As SQLite gives them: sums are plain numbers, dates are texts ``YYYY-MM-DD HH:MM:SS``."""
+"""Conversions to what SQLite returns: sums as numbers, dates as ``YYYY-MM-DD HH:MM:SS``."""
 
 
 @functools.lru_cache(maxsize=2048)
 def translate(text: str, foreign: frozenset[str] = frozenset()) -> str:
-    """Turn ``:name`` into PyMySQL's ``%(name)s``, leaving strings, names and comments alone.
+    """Turn ``:name`` into PyMySQL's ``%(name)s``, except in strings, names and comments.
 
-    What is compared with a ``foreign`` parameter is read as Unicode for that: it need not have
-    the characters.  Backslashes in string literals mean different things to MySQL and SQLite:
-    avoid them.
+    A column compared with a ``foreign`` parameter is read as Unicode, since its character set may
+    lack the parameter's characters. Avoid backslashes in string literals: MySQL and SQLite read
+    them differently.
     """
 
     def spelled(found: re.Match[str]) -> str:
@@ -190,7 +190,7 @@ _MIXED |= {3988}  # MySQL 8: ER_IMPOSSIBLE_STRING_CONVERSION
 
 
 def foreign_to(error: BaseException, params: Params) -> frozenset[str]:
-    """Return the parameters that a SELECT failed for because a column cannot hold them."""
+    """Return the parameters with characters that a column cannot hold, which made a SELECT fail."""
     if not isinstance(error, pymysql.MySQLError) or not _MIXED.intersection(error.args[:1]):
         return frozenset()
     texts = ((name, value) for name, value in params.items() if isinstance(value, str))
@@ -198,9 +198,10 @@ def foreign_to(error: BaseException, params: Params) -> frozenset[str]:
 
 
 def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) -> dict[str, Any]:
-    """Choose the settings of a session by the variables the server knows.
+    """Return the session settings for a server that has these variables.
 
-    READ COMMITTED is not for a server that logs statements: InnoDB then refuses to write (1665).
+    READ COMMITTED is not for a server that logs statements: InnoDB then refuses to write (1665,
+    ER_BINLOG_STMT_MODE_AND_ROW_ENGINE).
     """
     chosen: dict[str, Any] = {
         "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
@@ -210,21 +211,21 @@ def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) ->
         chosen |= _first(variables, "READ-COMMITTED", "transaction_isolation", "tx_isolation")
     if read_only:
         chosen |= _first(variables, 1, "transaction_read_only", "tx_read_only")
-    # Percona 5.6 has max_statement_time too, in milliseconds
+    # Percona 5.6 has max_statement_time too, in milliseconds.
     if "MariaDB" in variables.get("version", ""):
         chosen |= _first(variables, seconds, "max_statement_time")
     chosen |= _first(variables, int(seconds * 1000), "max_execution_time")
-    # a third, so that there is time to try again
+    # A third of the time, so that a retry fits in.
     chosen |= _first(variables, max(1, int(seconds / 3)), "innodb_lock_wait_timeout")
     return chosen | _silence(variables)
 
 
 def _silence(variables: Mapping[str, str]) -> dict[str, Any]:
-    """Choose after how many seconds of silence the server lets a session go, locks and all.
+    """Return the settings that make a server end a silent session and release its locks.
 
-    MariaDB 10.3 and later tell a session within a transaction from one that waits for work.  MySQL
-    does not: there ``wait_timeout`` ends both, and a pool opens a new connection when it has work.
-    A client that falls silent within a statement is left by the ``net_`` timeouts.
+    MariaDB 10.3 and later distinguish a session within a transaction from an idle one. MySQL does
+    not: there ``wait_timeout`` ends both, and the pool opens a new connection when needed. The
+    ``net_`` timeouts end a session whose client falls silent within a statement.
     """
     if "idle_transaction_timeout" in variables:
         chosen: dict[str, Any] = {"idle_transaction_timeout": IDLE_SECONDS}
@@ -239,14 +240,14 @@ def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, A
 
 
 class _Connection(pymysql.connections.Connection):
-    """A connection that knows how large a statement its server takes, in bytes."""
+    """Add the largest statement that the server accepts, in bytes (``max_allowed_packet``)."""
 
     largest = math.inf
 
 
 @attrs.frozen
 class MySQLDriver:
-    """A server and how we log in; the options hold the password and are never shown."""
+    """Connect to a server; ``options`` holds the password and is never shown."""
 
     options: Mapping[str, Any] = attrs.field(repr=False)
     seconds: float
@@ -271,12 +272,13 @@ class MySQLDriver:
         password: str | None,
         tls_ca: str | None,
     ) -> MySQLDriver:
-        """Read ``mysql://user@host:port/dbname?unix_socket=...``.
+        """Create a driver from ``mysql://user@host:port/dbname?unix_socket=...``.
 
-        With ``tls_ca`` the connection is encrypted and the server must prove who it is; without,
-        it is plain: encryption "if possible" would fail at old servers and prove nothing.
+        With ``tls_ca`` the connection is encrypted and the server's certificate is verified;
+        without it the connection is plain: "encrypt if possible" would fail at old servers and
+        prove nothing.
 
-        :raises ConfigError: naming the database, never its password.
+        :raises ConfigError: the URL is wrong; the message names the database, never the password.
         """
         try:
             parts = urlsplit(url)
@@ -307,7 +309,7 @@ class MySQLDriver:
         )
 
     def connect(self) -> Any:
-        """Open a connection: the session has our time limits, UTC, strict mode, matched rows."""
+        """Open a connection with our time limits, UTC, strict mode and matched row counts."""
         connection = _Connection(
             charset="utf8mb4",
             autocommit=True,
@@ -328,7 +330,7 @@ class MySQLDriver:
 
     @property
     def _greeting_seconds(self) -> float:
-        """Tell how long a server may take for what a good one does at once."""
+        """Return the seconds allowed for what a healthy server does at once."""
         return min(self.seconds + READ_GRACE, CONNECT_SECONDS)
 
     def _set_up(self, connection: Any) -> None:
@@ -341,7 +343,7 @@ class MySQLDriver:
             cursor.execute(f"SET {settings}", chosen)
 
     def ready(self, connection: Any, idle: float) -> bool:
-        """Ping a connection that was idle, so that a restart of the server fails no request."""
+        """Ping a connection that was idle, so that a server restart fails no request."""
         if idle < PING_AFTER:
             return True
         started = time.monotonic()
@@ -357,16 +359,16 @@ class MySQLDriver:
         return True
 
     def usable(self, connection: Any) -> bool:
-        """Tell whether PyMySQL has not closed it."""
+        """Return whether PyMySQL considers the connection open."""
         return bool(connection.open)
 
     def close(self, connection: Any) -> None:
-        """Say goodbye and close the socket."""
+        """Send COM_QUIT and close the socket."""
         with contextlib.suppress(Exception):
             connection.close()
 
     def cut(self, connection: Any) -> None:
-        """End both directions of its socket, at which a thread that reads there wakes up."""
+        """Shut down the socket in both directions, which wakes up a thread that reads from it."""
         with contextlib.suppress(OSError, ValueError, AttributeError):  # the thread may close it
             connection._sock.shutdown(socket.SHUT_RDWR)
 
@@ -375,20 +377,20 @@ class MySQLDriver:
         connection.begin()
 
     def begin_snapshot(self, connection: Any) -> None:
-        """Start a transaction that only reads, and sees everything as of one moment.
+        """Start a read-only transaction that sees everything as of one moment.
 
-        A consistent snapshot needs REPEATABLE READ, for this transaction only [MySQL manual,
-        "START TRANSACTION"]; READ ONLY is known from MySQL 5.6.5 and MariaDB 10.0 on.
+        A consistent snapshot needs REPEATABLE READ, for this transaction only [MySQL manual, "START
+        TRANSACTION"]; READ ONLY exists from MySQL 5.6.5 and MariaDB 10.0 on.
         """
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT /*!50605 , READ ONLY */")
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
-        """Execute a text with ``:name`` parameters.
+        """Execute a statement with ``:name`` parameters.
 
-        A server closes the connection on a packet it finds too large, mostly before it can say so:
-        that would look like an outage, and be tried for ever.
+        Refuse statements larger than ``max_allowed_packet``: the server would close the connection,
+        mostly before it can report why, which looks like an outage and would be retried for ever.
         """
         self._run(cursor, translate(text), params)
 
@@ -428,7 +430,7 @@ class MySQLDriver:
         return rows
 
     def verdict(self, error: BaseException) -> Verdict | None:
-        """Judge by the error number; one of no table is UNKNOWN."""
+        """Classify by the error number; a number in neither table is UNKNOWN."""
         if isinstance(error, UnicodeEncodeError):
             return VALUE
         if not isinstance(error, pymysql.MySQLError):
@@ -442,14 +444,14 @@ class MySQLDriver:
 
 
 def _give(connection: Any, seconds: float) -> None:
-    """Let each reading and writing take so long; PyMySQL looks there before every one."""
+    """Set the timeout of each read and write; PyMySQL reads these attributes every time."""
     connection._read_timeout = connection._write_timeout = seconds
 
 
 def _abandon(cursor: Any) -> None:
-    """Keep a cursor from reading the rest of its rows when it is closed or collected.
+    """Keep a cursor from reading its remaining rows when it is closed or collected.
 
-    PyMySQL reads on to the end, on a lost connection too, where it raises within ``__del__``.
+    PyMySQL would read to the end, even on a lost connection, where it raises within ``__del__``.
     """
     result = getattr(cursor, "_result", None)
     if result is not None:

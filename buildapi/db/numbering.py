@@ -1,4 +1,4 @@
-"""The ids that job requests get next, moved on past those that were given out before."""
+"""Move the next id of job requests past the ids given out earlier."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from buildapi.db.sql import DuplicateError, GuardFailedError, Query, Statement
 
 TABLE = "jobrequests"
 HIGHEST = Query(f"SELECT MAX(id) FROM {TABLE}", lambda highest: int(highest or 0))  # noqa: S608  # a constant
-# SQLite keeps the last id given out in a table, which has no row before the first one.
+# SQLite keeps the last id it gave out in sqlite_sequence, where a table has no row before its first
+# insert.
 SEQUENCE = Query(
     "SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'jobrequests'", lambda n: n or 0
 )
 RAISE = "UPDATE sqlite_sequence SET seq = :past WHERE name = 'jobrequests' AND seq < :past"
 BEGIN = """INSERT INTO sqlite_sequence (name, seq) SELECT 'jobrequests', :past
  WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobrequests')"""
-# InnoDB moves its counter when a row with a higher id is inserted, and leaves it there when that is
-# rolled back.  So the right to insert is enough, where ALTER TABLE would need another.
+# InnoDB raises its counter when a row with a higher id is inserted, and leaves it there after a
+# rollback. So the privilege to insert is enough; ALTER TABLE would need another.
 ROW = f"INSERT INTO {TABLE} (id, action, who, `when`, what) VALUES (:past, '', '', 0, '')"  # noqa: S608  # a constant
 ROLL_BACK = f"UPDATE {TABLE} SET what = what WHERE 1 = 0"  # noqa: S608  # a constant
 
 
 async def highest_id(db: DialectDatabase) -> int:
-    """Return the highest id of a job request that is known here; 0 for none."""
+    """Return the highest known id of a job request; 0 if there is none."""
     if db.dialect == "sqlite":
         return max(await HIGHEST.maybe(db) or 0, await SEQUENCE.maybe(db) or 0)
     return await HIGHEST.maybe(db) or 0
 
 
 async def move_past(db: DialectDatabase, past: int) -> bool:
-    """Have the next job request get a higher id than ``past``; no row is made.
+    """Make the next job request get a higher id than ``past``, without keeping a row.
 
-    Return False where that cannot be: tables without transactions would keep the row.
+    Return False if that is impossible: tables without transactions would keep the row.
     """
     if db.dialect == "sqlite":
         params = {"past": past}
@@ -40,7 +41,7 @@ async def move_past(db: DialectDatabase, past: int) -> bool:
         return True
     if not await db.transactional([TABLE]):
         return False
-    # rolled back as it must be, or a job has it already
+    # Expected: either the row was rolled back, or a job has that id already.
     with contextlib.suppress(GuardFailedError, DuplicateError):
         await db.transact([Statement(ROW, {"past": past}, 1), Statement(ROLL_BACK, rows=1)])
     return True

@@ -1,4 +1,4 @@
-"""Pools of database connections: bounded, with deadlines, and never in the reactor's way."""
+"""Pool database connections, with bounds and deadlines, without blocking the reactor."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ DRIVERS: dict[str, Callable[..., Driver]] = {
     "mysql": MySQLDriver.from_url,
     "mysql+pymysql": MySQLDriver.from_url,
 }
-"""Which driver a URL scheme means: the one place that asks."""
+"""Driver for each URL scheme."""
 
 PAUSES = (0.05, 0.1, 0.2)
-"""Seconds before each further try of a transaction, give or take a half."""
+"""Seconds before each retry of a transaction, varied at random by up to half."""
 AGAIN = {Trouble.LOST, Trouble.CONFLICT, Trouble.UNKNOWN}
 
 
 CUT_SECONDS = 1.0
-"""Time within which a thread should notice that its connection was cut off."""
+"""Seconds for a thread to notice that its connection was cut off."""
 
 Observed = Callable[[str, float, str], None]
-"""Is told of each call: the name of the pool, its seconds, and ok, unavailable or refused."""
+"""Called after each call with the pool's name, the seconds, and ok, unavailable or refused."""
 
 
 @attrs.frozen
 class PoolStatus:
-    """How a pool is; ``last_error_at`` is in seconds since the epoch.
+    """Describe the state of a pool; ``last_error_at`` is in epoch seconds.
 
-    ``unanswered`` is for how many seconds it has been asked without one answer; None where its
+    ``unanswered`` is the number of seconds since the first question without an answer; None if the
     last answer is newer than any question.
     """
 
@@ -69,9 +69,9 @@ class PoolStatus:
 
 @attrs.define(eq=False)
 class Lane:
-    """Threads with a connection each, and the bounded queue before them.
+    """Run work in threads with one connection each, behind a bounded queue.
 
-    ``answered_at`` is when one of them had an answer last, in seconds of the reactor.
+    ``answered_at`` is the time of the last answer, in seconds of the reactor.
     """
 
     label: str
@@ -86,24 +86,24 @@ class Lane:
 
     @property
     def in_flight(self) -> int:
-        """Tell how many threads are at work, for callers that gave up too."""
+        """Return the number of busy threads, including those whose callers gave up."""
         return self._slots.limit - self._slots.tokens
 
     @property
     def waiting(self) -> int:
-        """Tell how many callers wait for a thread."""
+        """Return the number of callers that wait for a thread."""
         return len(self._slots.waiting)
 
     @property
     def full(self) -> bool:
-        """Tell whether every thread is at work."""
+        """Return whether every thread is busy."""
         return self._slots.tokens == 0
 
     async def call(self, work: Callable[[], T]) -> T:
-        """Do work in a thread.
+        """Call a function in a thread.
 
-        A caller that is cancelled while waiting leaves the queue; later the work goes on without
-        it, and its thread is free again when that ends.
+        A caller cancelled while waiting leaves the queue; one cancelled later does not stop the
+        work, and its thread is free only when the work ends.
         """
         await self._slot()
         if self._closed:
@@ -144,23 +144,23 @@ class Lane:
         self.connections.close()  # type: ignore[no-untyped-call]  # adbapi is not typed
 
     def refuse(self) -> None:
-        """Let nothing new begin."""
+        """Accept no new work."""
         self._closed = True
 
     def cut(self) -> None:
-        """Let nothing new begin, and what runs fail soon."""
+        """Accept no new work, and make running work fail soon."""
         self.refuse()
         self.connections.cut()
 
 
 @attrs.define(eq=False)
 class PooledDatabase(Service):
-    """A database for the reactor; open from the start, closed for good by ``stopService``.
+    """Provide a database to the reactor, open from the start until ``stopService``.
 
-    The methods of :class:`buildapi.db.sql.Database` try again after lost connections and
-    deadlocks; those with adbapi's names do not, since only their callers know what is safe.
-    Cancelling a Deferred ends the waiting, not the query.  Large answers of a pure Python driver
-    hold up the reactor through the interpreter lock: ``sys.setswitchinterval`` softens that.
+    The methods of :class:`buildapi.db.sql.Database` retry after lost connections and deadlocks;
+    those with adbapi's names do not, since only their callers know whether that is safe. Cancelling
+    a Deferred ends the waiting, not the query. Large results of a pure Python driver block the
+    reactor through the interpreter lock; ``sys.setswitchinterval`` softens that.
     """
 
     name: str
@@ -181,14 +181,14 @@ class PooledDatabase(Service):
     _log = Logger()
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
-        """Run one SELECT; :raises RowLimitError: past the pool's row bound."""
+        """Run one SELECT; :raises RowLimitError: more rows than the pool allows."""
         work = self._reads.connections.select(text, params, self._max_rows)
         return await self._run(self._reads, work, PAUSES)
 
     async def snapshot(self, reading: Callable[[Read], T]) -> T:
         """Run several SELECTs that all see the database as it is at the first of them.
 
-        :raises RowLimitError: a SELECT gave more rows than the pool allows.
+        :raises RowLimitError: a SELECT returned more rows than the pool allows.
         """
         late = f"the {self.name} database took too long"
         seconds, rows = self._statement_seconds, self._max_rows
@@ -196,7 +196,7 @@ class PooledDatabase(Service):
         return await self._run(self._reads, work, PAUSES)
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
-        """Run all statements in one transaction; give the last inserted id of each.
+        """Run all statements in one transaction; return the last inserted id of each.
 
         :raises GuardFailedError: nothing was written.
         :raises DuplicateError: nothing was written.
@@ -206,7 +206,7 @@ class PooledDatabase(Service):
         return await self._run(self._writes, work, PAUSES)
 
     async def transactional(self, tables: Iterable[str]) -> bool:
-        """Tell whether none of these tables has an engine without transactions."""
+        """Return whether the engines of all these tables have transactions."""
         if self._driver.foreign_engines is None:
             return True
         names, params = any_of("table", list(tables))
@@ -214,12 +214,12 @@ class PooledDatabase(Service):
         return bool(rows[0][0] == 0)
 
     def runQuery(self, text: str, params: Params | None = None) -> Deferred[Sequence[Row]]:
-        """Run one SELECT without trying again."""
+        """Run one SELECT without retrying."""
         work = self._reads.connections.select(text, params or {}, self._max_rows)
         return ensureDeferred(self._run(self._reads, work))
 
     def runOperation(self, text: str, params: Params | Sequence[Any] = ()) -> Deferred[None]:
-        """Run one statement in a transaction of its own."""
+        """Run one statement in a transaction of its own, without retrying."""
         return self.runInteraction(lambda transaction: transaction.execute(text, params))
 
     def runInteraction(self, function: Callable[..., T], *args: Any, **kw: Any) -> Deferred[T]:
@@ -228,13 +228,13 @@ class PooledDatabase(Service):
         return ensureDeferred(self._run(self._writes, work))
 
     async def connecting(self, seconds: float) -> float | None:
-        """Open a connection anew, ask it for nothing; give the seconds it took.
+        """Open a new connection without a query; return the seconds that took.
 
-        It takes the turn of a query, whose connection it replaces: there is one more than allowed
-        for that moment.  None where all are at work for so long, and one of them had an answer
-        within the time of a statement.
+        It takes the place of a query, whose connection it replaces: for a moment there is one more
+        than allowed. Return None if all threads stay busy, and one of them had an answer within the
+        time of a statement.
 
-        :raises DatabaseUnavailable: there is none in ``seconds``.
+        :raises DatabaseUnavailable: no connection within ``seconds``.
         """
         began, lane = self._reactor.seconds(), self._reads
         trying = ensureDeferred(self._within_service(lane, lane.connections.connecting, ()))
@@ -249,7 +249,7 @@ class PooledDatabase(Service):
             raise DatabaseUnavailable(late) from e
 
     def status(self) -> PoolStatus:
-        """Tell how the pool is, without asking the database."""
+        """Return the state of the pool, without a query."""
         return PoolStatus(
             sum(lane.in_flight for lane in self._lanes()),
             sum(lane.waiting for lane in self._lanes()),
@@ -259,11 +259,11 @@ class PooledDatabase(Service):
         )
 
     def stopService(self) -> Deferred[None]:
-        """Take no more work, let what was taken end, then close; the reactor runs on meanwhile.
+        """Stop accepting work, let accepted work end, then close; the reactor runs on meanwhile.
 
-        What waits after ``drain_seconds`` is refused, and what runs is cut off, or the process
-        would wait for its threads.  A thread that does not even notice that is left to itself; a
-        later call closes then.
+        After ``drain_seconds`` waiting calls are refused and running ones are cut off; otherwise
+        the process would wait for its threads. A thread that does not notice is abandoned; a later
+        call then closes the pool.
         """
         super().stopService()  # type: ignore[no-untyped-call]  # Service is not typed
         self._stopping = True
@@ -280,7 +280,7 @@ class PooledDatabase(Service):
             await lane.close()
 
     async def _idle(self, seconds: float) -> bool:
-        """Wait until nothing runs; tell whether that is so in time."""
+        """Wait until nothing runs; return whether that was so in time."""
         end = self._reactor.seconds() + seconds
         while self._calls or self.status().in_flight:
             if self._reactor.seconds() > end:
@@ -367,13 +367,13 @@ def open_database(
     drain_seconds: float = 10.0,
     observed: Observed = lambda _name, _seconds, _result: None,
 ) -> PooledDatabase:
-    """Make the pool for ``sqlite:PATH`` or ``mysql://user@host:port/dbname?unix_socket=...``.
+    """Create the pool for ``sqlite:PATH`` or ``mysql://user@host:port/dbname?unix_socket=...``.
 
-    Nothing is connected before the first query.  ``size`` bounds the connections (of SQLite's
+    Nothing connects before the first query. ``size`` bounds the connections (for SQLite the
     readers; it has one writer), ``max_waiting`` the callers that wait for one,
-    ``statement_seconds`` that wait and each statement, ``max_rows`` the answer of a SELECT.
-    Whatever the engine, row counts are of
-    rows matched, sums are plain numbers, and dates come as texts ``YYYY-MM-DD HH:MM:SS``.
+    ``statement_seconds`` that wait and each statement, ``max_rows`` the result of a SELECT. With
+    every engine, row counts are of rows matched, sums are plain numbers, and dates are texts
+    ``YYYY-MM-DD HH:MM:SS``.
 
     :raises ConfigError: the URL is wrong.
     """

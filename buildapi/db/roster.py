@@ -1,4 +1,4 @@
-"""Which processes there are, in SQL: a row for each, written anew every few seconds."""
+"""Register the running processes in SQL: one row each, renewed every few seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildapi.model.ops import Beat, ProcessState
 
 STATES = {state.value for state in ProcessState}
 MOST = 1000
-"""Most processes that are told of, those heard of last."""
+"""Maximum number of processes listed, the most recently heard of."""
 
 COLUMNS = ("name", "pid", "version", "roles", "state", "started_at", "beat_at", "detail")
 RENEW = f"""UPDATE buildapi_processes SET {", ".join(f"{c} = :{c}" for c in COLUMNS)}
@@ -59,12 +59,12 @@ ALL = Query(
 
 @attrs.frozen
 class SQLRoster:
-    """The role ``Roster`` over a jobs database."""
+    """Implement ``Roster`` on a jobs database."""
 
     _db: Database
 
     async def beat(self, beat: Beat) -> None:
-        """Note what a process says of itself, in place of what it said before."""
+        """Record the heartbeat of a process, replacing the one before."""
         row = _row(beat)
         try:
             await self._db.transact([Statement(RENEW, row, 1)])
@@ -78,16 +78,16 @@ class SQLRoster:
             await self._db.transact([Statement(RENEW, row)])
 
     async def leave(self, instance: str) -> None:
-        """Forget a process that ends in order."""
+        """Delete a process that shuts down properly."""
         await self._db.transact([Statement(LEAVE, {"instance": instance})])
 
     async def processes(self) -> Sequence[Beat]:
-        """List what processes said last, by name; those that fell silent, too."""
+        """List the last heartbeats by name, including those of processes that fell silent."""
         found = await ALL.many(self._db)
         return sorted(found, key=lambda beat: (beat.name, beat.instance))
 
     async def forget(self, before: int) -> None:
-        """Forget processes that have said nothing since a time."""
+        """Delete processes without a heartbeat since a time."""
         await self._db.transact([Statement(FORGET, {"before": before})])
 
 

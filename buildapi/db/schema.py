@@ -1,4 +1,4 @@
-"""The tables of our own, as SQL files for administrators and as calls for the program."""
+"""Provide the schema of our own tables, as SQL files for administrators and as functions."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class DialectDatabase(Database, Protocol):
-    """A database that tells which dialect its schema is written in."""
+    """Add to a database the dialect that its schema is written in."""
 
     @property
     def dialect(self) -> str: ...
 
 
 def table_name(name: str) -> str:
-    """Give the name back if it can stand in SQL as it is; :raises ConfigError: it cannot."""
+    """Return a table name that is safe in SQL; :raises ConfigError: it is not."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a table; allowed: {_NAME.pattern}")
     return name
 
 
 def schema_sql(dialect: str, part: str, *, markers: str = MARKERS) -> str:
-    """Give the SQL of ``jobs``, ``markers`` or ``jobs-widen`` (``mysql`` only) for a dialect.
+    """Return the SQL of ``jobs``, ``markers`` or ``jobs-widen`` (``mysql`` only) for a dialect.
 
     :raises ConfigError: there is no such part, or the table name is not allowed.
     """
@@ -51,23 +51,23 @@ def schema_sql(dialect: str, part: str, *, markers: str = MARKERS) -> str:
 
 
 def statements(text: str) -> list[Statement]:
-    """Split the text of a schema file; comments begin a line, a semicolon ends one."""
+    """Split a schema file into statements; a comment begins a line, a semicolon ends one."""
     lines = [line for line in text.splitlines() if not line.startswith("--")]
     parts = "\n".join(lines).split(";\n")
     return [Statement(part.strip().rstrip(";")) for part in parts if part.strip()]
 
 
 async def create_jobs_schema(db: DialectDatabase) -> None:
-    """Create the tables of the jobs database that do not exist; those that do stay as they are.
+    """Create the missing tables of the jobs database; leave existing ones as they are.
 
-    Where all do, the account needs no right to create any.
+    If all exist, the account needs no privilege to create tables.
     """
     if not await _exist(db, *JOBS):
         await db.transact(statements(schema_sql(db.dialect, "jobs")))
 
 
 async def create_marker_table(db: DialectDatabase, name: str = MARKERS) -> None:
-    """Create the table of markers in a scheduler database where it does not exist."""
+    """Create the marker table in a scheduler database if it does not exist."""
     if not await _exist(db, table_name(name)):
         await db.transact(statements(schema_sql(db.dialect, "markers", markers=name)))
 

@@ -1,4 +1,4 @@
-"""SQLite through the standard library: one file, WAL, one writer, interruptible statements."""
+"""Open SQLite through the standard library: one file, WAL, one writer, interruptible statements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from buildapi.errors import ConfigError
 MEMORY = ":memory:"
 BUSY_SECONDS = 5.0
 STEPS = 10_000
-"""After so many steps of SQLite's machine, about a millisecond, the time is looked at."""
+"""SQLite virtual machine steps, about a millisecond, between two checks of the deadline."""
 
 HELD_UP = Verdict(Trouble.UNAVAILABLE, "is held up by locks")
 TOO_SLOW = Verdict(Trouble.UNAVAILABLE, "took too long")
@@ -59,17 +59,17 @@ _UNIQUE = {
 
 
 Identity = tuple[int, int]
-"""Which file it is, whatever it is called: device and inode."""
+"""Device and inode: identify a file whatever its path."""
 
 
 class FileGoneError(sqlite3.OperationalError):
-    """The file of a connection was deleted or moved away: what is written there is lost."""
+    """The file of a connection was deleted or moved away: writes to it would be lost."""
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that gives up a statement past ``deadline``, in seconds of the steady clock.
+    """Interrupt statements past ``deadline``, in seconds of the monotonic clock.
 
-    ``file`` is the device and inode it was opened on.
+    ``file`` is the device and inode of the file that was opened.
     """
 
     deadline = math.inf
@@ -81,7 +81,7 @@ class _Connection(sqlite3.Connection):
 
 @attrs.frozen
 class SQLiteDriver:
-    """A database file; its folder is made when it is opened for writing."""
+    """Open a database file; create its folder when opened for writing."""
 
     path: str
     seconds: float
@@ -104,7 +104,7 @@ class SQLiteDriver:
         password: str | None,  # noqa: ARG003  # one signature for all drivers
         tls_ca: str | None,  # noqa: ARG003  # one signature for all drivers
     ) -> SQLiteDriver:
-        """Read ``sqlite:PATH`` or ``sqlite:///PATH`` (so four slashes begin an absolute path).
+        """Create a driver from ``sqlite:PATH`` or ``sqlite:///PATH`` (four slashes: absolute path).
 
         :raises ConfigError: there is no path.
         """
@@ -115,7 +115,7 @@ class SQLiteDriver:
 
     @property
     def shared(self) -> bool:
-        """A database in memory belongs to one connection."""
+        """Return whether the database is in memory, where it belongs to one connection."""
         return self.path == MEMORY
 
     def connect(self) -> Any:
@@ -142,7 +142,7 @@ class SQLiteDriver:
         return connection
 
     def _identity(self) -> Identity | None:
-        """Tell which file is under our path now; None where there is none."""
+        """Return the identity of the file that is at our path now; None if there is none."""
         if self.shared:
             return None
         try:
@@ -154,7 +154,7 @@ class SQLiteDriver:
     def _file(self) -> str:
         if self.shared:
             return self.path
-        # made once: an empty one in the place of one that was deleted would hide the loss
+        # Create the file once only: an empty one in place of a deleted one would hide the loss.
         mode = "rw" if self.read_only or self._opened else "rwc"
         return f"{Path(self.path).absolute().as_uri()}?mode={mode}"
 
@@ -165,16 +165,16 @@ class SQLiteDriver:
         if self.read_only:
             connection.execute("PRAGMA query_only = ON")
         else:
-            # refused while another connection reads in the old mode: that mode works too
+            # Refused while another connection reads in the old mode, which works too.
             with contextlib.suppress(sqlite3.OperationalError):
                 connection.execute("PRAGMA journal_mode = WAL")
         connection.set_progress_handler(connection.late, STEPS)
         self.ready(connection, 0)
 
     def ready(self, connection: Any, idle: float) -> bool:  # noqa: ARG002  # looked at every time
-        """Give the next work its time; False where another file has taken the place of this one.
+        """Set the deadline of the next work; return False if another file has replaced this one.
 
-        :raises FileGoneError: none has.
+        :raises FileGoneError: the file is gone and none has replaced it.
         """
         connection.deadline = time.monotonic() + self.seconds
         now = self._identity()
@@ -191,7 +191,7 @@ class SQLiteDriver:
         return False
 
     def usable(self, connection: Any) -> bool:
-        """Keep it unless a transaction could not be ended."""
+        """Return whether no transaction is left open."""
         try:
             return not connection.in_transaction
         except sqlite3.ProgrammingError:  # closed
@@ -203,19 +203,19 @@ class SQLiteDriver:
             connection.close()
 
     def cut(self, connection: Any) -> None:
-        """Take its time from the statement that runs."""
+        """Expire the deadline of the running statement."""
         connection.deadline = 0.0
 
     def begin(self, connection: Any) -> None:
-        """Start a transaction as the writer, since a reader cannot always become one."""
+        """Start a transaction as the writer, since a reader cannot always be upgraded to one."""
         connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
 
     def begin_snapshot(self, connection: Any) -> None:
-        """Start a transaction that only reads, and sees everything as of its first SELECT."""
+        """Start a read-only transaction that sees everything as of its first SELECT."""
         connection.execute("BEGIN DEFERRED")
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
-        """Execute a text with ``:name`` parameters."""
+        """Execute a statement with ``:name`` parameters."""
         cursor.execute(text.replace(EXACTLY, ""), dict(params))  # as it compares anyway
 
     def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
@@ -228,7 +228,7 @@ class SQLiteDriver:
         return rows
 
     def verdict(self, error: BaseException) -> Verdict | None:
-        """Judge by the extended result code; one of no table is UNKNOWN."""
+        """Classify by the extended result code; a code in no table is UNKNOWN."""
         if isinstance(error, UnicodeEncodeError | OverflowError | sqlite3.DataError):
             return VALUE
         if not isinstance(error, sqlite3.Error):

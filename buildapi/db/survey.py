@@ -1,4 +1,4 @@
-"""See which of our tables a database has, and what an old table of job requests lacks."""
+"""Compare the tables of a database with our schema files, and find what an old table lacks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = re.compile(r"version (\d+)")
 
 @attrs.frozen
 class Table:
-    """A table that is there; ``engine`` is None where a database has but one kind."""
+    """Describe an existing table; ``engine`` is None where a database has only one engine."""
 
     name: str
     engine: str | None = None
@@ -33,7 +33,7 @@ class Table:
 
 @attrs.frozen
 class Change:
-    """One thing that an upgrade does, in words and in SQL."""
+    """Describe one change of an upgrade, in words and in SQL."""
 
     what: str
     statement: str
@@ -41,7 +41,7 @@ class Change:
 
 @attrs.frozen
 class Survey:
-    """What is there, and the changes that bring it to this program's version of the tables.
+    """List what exists, and the changes that bring it to this program's version of the tables.
 
     ``server`` is the version of the engine, ``version`` that of the tables it should have.
     """
@@ -60,7 +60,7 @@ class Survey:
 
 @attrs.frozen
 class Seen:
-    """What a look at a database shows."""
+    """Hold what was found in a database."""
 
     server: str
     tables: Sequence[Table]
@@ -69,7 +69,7 @@ class Seen:
 
 @attrs.frozen
 class Object:
-    """A table or an index that a schema file makes."""
+    """Describe a table or an index that a schema file creates."""
 
     kind: str
     name: str
@@ -78,7 +78,7 @@ class Object:
 
 
 def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[Object]:
-    """List what the schema file of ``jobs`` or ``markers`` makes, in its order."""
+    """List what the schema file of ``jobs`` or ``markers`` creates, in its order."""
     found = []
     for statement in statements(schema_sql(dialect, part, markers=markers)):
         match = _MADE.match(statement.text)
@@ -90,7 +90,7 @@ def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[Object]
 
 
 def version(dialect: str, part: str) -> int:
-    """Tell the version of the tables in a schema file, which its first line says."""
+    """Return the version of the tables in a schema file, from its first line."""
     match = _VERSION.search(schema_sql(dialect, part))
     if match is None:
         raise ValueError(f"the schema {part} says no version")
@@ -98,12 +98,12 @@ def version(dialect: str, part: str) -> int:
 
 
 def absent(dialect: str, part: str, markers: str = MARKERS) -> Survey:
-    """Tell what a database lacks that is not there itself."""
+    """Return the survey of a database that does not exist."""
     return _compared(dialect, part, markers, Seen("not there", []))
 
 
 async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> Survey:
-    """See what is there of ``jobs`` or ``markers``; nothing is written.
+    """Survey the tables of ``jobs`` or ``markers``; nothing is written.
 
     :raises ConfigError: the table name is not allowed.
     """
@@ -152,7 +152,7 @@ async def _look_mysql(db: DialectDatabase, wanted: set[str]) -> Seen:
 
 
 OLD = "jobrequests"
-"""The table that the program shares with old web processes and agents."""
+"""Table shared with old web processes and agents."""
 
 CHARSET = "utf8mb4"
 INDEX = "jobrequests_completed_at"
@@ -162,7 +162,7 @@ NUMBERS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
 
 @attrs.frozen
 class Wide:
-    """What a column must hold at least: characters, or bytes of a number."""
+    """Describe what a column must hold at least: characters, or bytes of a number."""
 
     column: str
     kind: str
@@ -187,7 +187,7 @@ _INDEXES = f"""SELECT COLUMN_NAME FROM information_schema.STATISTICS
 
 
 async def _widening(db: DialectDatabase) -> Sequence[Change]:
-    """Tell how an old table of job requests is widened: only what is narrow still."""
+    """Return the change that widens an old table of job requests where it is too narrow."""
     columns = {row[0]: row for row in await db.fetch(_COLUMNS, {})}
     indexed = {column for (column,) in await db.fetch(_INDEXES, {})}
     clauses, words = [], []
@@ -214,9 +214,9 @@ def _size(column: Row) -> int:
 
 
 def _null(column: Row) -> str:
-    """Leave a column that may hold NULL as it is: rows may do so."""
+    """Keep a column nullable that may hold NULL: rows may have it."""
     return "" if column[4] == "YES" else " NOT NULL"
 
 
 LOCK_WAIT = Statement("SET SESSION lock_wait_timeout = 20")
-"""Seconds that a change of a table waits for its turn: whoever came later waits behind it."""
+"""Limit the seconds an ALTER TABLE waits for its lock: all later statements queue behind it."""

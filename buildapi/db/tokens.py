@@ -1,4 +1,4 @@
-"""Tokens in SQL: who they stand for and until when, by their digests."""
+"""Store tokens in SQL by their digests, with their users and expiry times."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from buildapi.errors import BadRequest
 from buildapi.model.ops import USED_SECONDS, Token
 
 _TOKENS = "SELECT id, who, label, created_at, expires_at, used_at FROM buildapi_tokens"
-# MySQL takes texts for equal that differ in blanks at their ends; the codes of the characters do
-# not lie, and the name beside them finds the index.
+# MySQL ignores trailing blanks when it compares texts. Compare the bytes in hexadecimal as well;
+# the plain comparison beside it uses the index.
 _WHOSE = "who = :who AND HEX(who) = :code"
 
 FIND = Query(f"{_TOKENS} WHERE digest = :digest", Token)
@@ -36,12 +36,12 @@ REVOKE = f"DELETE FROM buildapi_tokens WHERE id = :id AND {_WHOSE}"  # noqa: S60
 
 @attrs.frozen
 class SQLTokenStore:
-    """The role ``TokenStore`` over a jobs database."""
+    """Implement ``TokenStore`` on a jobs database."""
 
     _db: Database
 
     async def add(self, who: str, label: str, digest: str, now: int, expires_at: int) -> Token:
-        """Keep a new one; :raises BadRequest: the name or label cannot be stored."""
+        """Store a new token; :raises BadRequest: the name or label cannot be stored."""
         row = {"digest": digest, "who": who, "label": label, "now": now, "expires_at": expires_at}
         try:
             (id_,) = await self._db.transact([Statement(INSERT, row, 1)])
@@ -55,23 +55,23 @@ class SQLTokenStore:
         return Token(id_, who, label, now, expires_at)
 
     async def find(self, digest: str) -> Token | None:
-        """Find one by its digest, expired or not."""
+        """Find a token by its digest, expired or not."""
         return await FIND.maybe(self._db, digest=digest)
 
     async def of_user(self, who: str) -> Sequence[Token]:
-        """List those of a user, newest first."""
+        """List the tokens of a user, newest first."""
         try:
             return await OF_USER.many(self._db, **_whose(who))
         except ValueRefusedError:  # nothing in the database can be equal to that
             return []
 
     async def used(self, token_id: int, now: int) -> None:
-        """Note that one was used, unless it was in the minute before."""
+        """Record the use of a token, unless it was used in the minute before."""
         use = {"id": token_id, "now": now, "before": now - USED_SECONDS}
         await self._db.transact([Statement(USED, use)])
 
     async def revoke(self, token_id: int, who: str) -> bool:
-        """Delete one of a user's; return False where the user has no such token."""
+        """Delete a token of a user; return False if the user has no such token."""
         try:
             await self._db.transact([Statement(REVOKE, {"id": token_id} | _whose(who), 1)])
         except (GuardFailedError, ValueRefusedError):
@@ -79,9 +79,10 @@ class SQLTokenStore:
         return True
 
     async def forget(self, before: int) -> None:
-        """Delete those that expired before a time, some hundreds at a time.
+        """Delete the tokens that expired before a time, some hundreds at a time.
 
-        They are looked for first: a delete by anything but the key would lock what it passes.
+        Select their ids first: InnoDB locks every row that a DELETE scans, unless it goes by the
+        primary key.
         """
         while ids := await ENDED.many(self._db, before=before, limit=CHUNK):
             marks, params = any_of("id", ids)

@@ -1,4 +1,4 @@
-"""What happened to job requests, in SQL."""
+"""Store the audit trails of job requests in SQL."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Part, TrailEntry
 
 AT_ONCE = 100
-"""Most entries in one statement, and in one answer: no pool lets fewer rows through."""
+"""Maximum number of entries in one statement and in one result: no pool allows fewer rows."""
 
 MOST = 1000
-"""Most entries of a job that are read."""
+"""Maximum number of entries read of one job."""
 
 FORGET = 5000
-"""Most entries deleted in one call."""
+"""Maximum number of entries deleted in one call."""
 
 DETAIL_MAX = 2000
 WIDTHS = {"host": 1000, "event": 40, "trace": 64, "detail": DETAIL_MAX}
-"""Characters of what is kept; the rest is cut off."""
+"""Maximum length of each column in characters; longer texts are cut."""
 
 PARTS = {part.value for part in Part}
 COLUMNS = ("request_id", "at", "host", "part", "event", "trace", "detail")
 
 
 def _part(word: str) -> Part:
-    """Read a part; a newer version of the program may have more of them."""
+    """Decode a part; a newer version of the program may have more of them."""
     return Part(word) if word in PARTS else Part.OTHER
 
 
@@ -51,12 +51,12 @@ OLD = Query(
 
 @attrs.frozen
 class SQLTrailStore:
-    """The role ``TrailStore`` over a jobs database."""
+    """Implement ``TrailStore`` on a jobs database."""
 
     _db: Database
 
     async def add(self, entries: Sequence[TrailEntry]) -> None:
-        """Keep entries, all or none; what is too long is cut off."""
+        """Store entries, all or none; texts that are too long are cut."""
         statements = [
             _insertion(entries[start : start + AT_ONCE])
             for start in range(0, len(entries), AT_ONCE)
@@ -64,9 +64,9 @@ class SQLTrailStore:
         await self._transact(statements)
 
     async def of_job(self, job_id: int, since: float) -> Sequence[TrailEntry]:
-        """List what happened to a job at ``since`` or later, in order, at most 1000 entries.
+        """List the trail of a job from ``since`` on, in order, at most 1000 entries.
 
-        An entry that was written twice, because the answer to the first time was lost, counts once.
+        An entry that was written twice, because the first answer was lost, counts once.
         """
         found: list[TrailEntry] = []
         after, at = 0, int(since * 1000)
@@ -79,9 +79,10 @@ class SQLTrailStore:
         return sorted(dict.fromkeys(found), key=lambda entry: entry.at)
 
     async def forget(self, before: float) -> None:
-        """Forget what happened before a time, at most some thousand entries in one call.
+        """Delete entries older than a time, at most some thousand in one call.
 
-        They are looked for first: a delete by anything but the key would lock what it passes.
+        Select their ids first: InnoDB locks every row that a DELETE scans, unless it goes by the
+        primary key.
         """
         for _ in range(0, FORGET, AT_ONCE):
             ids = await self._old(before)
@@ -106,7 +107,7 @@ class SQLTrailStore:
 
 
 def _no_table() -> DatabaseUnavailable:
-    """Say what it is like before the first start has made the tables."""
+    """Return the error for a database whose tables the first start has not created yet."""
     return DatabaseUnavailable("the jobs database has no table of trails yet")
 
 
@@ -128,5 +129,5 @@ def _values(entry: TrailEntry) -> dict[str, Any]:
 
 
 def _storable(text: str, width: int) -> str:
-    """Cut a text, and leave out what no database takes."""
+    """Cut a text, and replace characters that no database accepts."""
     return text[:width].encode(errors="replace").decode().replace("\0", "?")

@@ -1,4 +1,4 @@
-"""Bring the tables of a database to this program's version; safe to run again, and by two."""
+"""Upgrade the tables of a database to this program's version; safe to repeat, and concurrently."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DRIVER_ERRORS = (pymysql.MySQLError, sqlite3.Error)
 
 
 class UpgradeError(Exception):
-    """Say which change was not made, and why."""
+    """A change could not be made; the message says which, and why."""
 
 
 @attrs.frozen
 class Upgraded:
-    """What there was before, and what was done to it."""
+    """Hold the survey before an upgrade, and the changes made."""
 
     before: Survey
     done: Sequence[Change]
 
 
 async def upgrade(db: DialectDatabase, part: str, markers: str = MARKERS) -> Upgraded:
-    """Make what is missing of ``jobs`` or ``markers``, and widen what is narrow.
+    """Create what is missing of ``jobs`` or ``markers``, and widen columns that are too narrow.
 
-    What another run does in the same moment counts as done.
+    What a concurrent run does counts as done.
 
     :raises UpgradeError: a change could not be made; those before it stay.
     """
@@ -55,7 +55,7 @@ async def _made(db: DialectDatabase, change: Change, look: Callable[[], Awaitabl
 
 
 def told(error: BaseException) -> str:
-    """Say what a database said, behind our own words for it; neither holds a password."""
+    """Return the database's message behind our own words for it; neither holds a password."""
     words = str(error)
     cause = error.__cause__
     return f"{words} ({cause.args[-1]})" if isinstance(cause, DRIVER_ERRORS) else words
