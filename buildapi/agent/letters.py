@@ -16,7 +16,7 @@ from buildapi.agent.outbox import TOO_OLD
 from buildapi.errors import Unavailable
 from buildapi.interfaces import Broker, JobStore, Trail
 from buildapi.jobs.deadletters import decide
-from buildapi.model.messages import Letter, LetterEnd
+from buildapi.model.messages import Letter, LetterEnd, SettledAs, SettledLetter
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.wire import finished, job_of
@@ -32,7 +32,8 @@ REVIEW_MOST = 1000
 class DeadLetterReview(Service):
     """Review the dead letters of queues, by routing key, whenever their number has changed.
 
-    ``now`` gives seconds since the epoch; ``count`` is told the queue and the end of each letter.
+    ``now`` gives seconds since the epoch; ``settled`` is told of each letter that does not stay as
+    it was.
     """
 
     _reactor: Any
@@ -41,7 +42,7 @@ class DeadLetterReview(Service):
     _queues: Mapping[str, str]
     _now: Callable[[], float]
     _trail: Trail
-    _count: Callable[[str, str], None]
+    _settled: Callable[[SettledLetter], None]
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -99,26 +100,26 @@ class DeadLetterReview(Service):
         job = None if job_id is None else await self._store.get(job_id)
         old = job is not None and job.when < self._now() - TOO_OLD
         decision = decide(routing_key, letter, job, too_old=old)
-        ended = decision.end.value
         if job_id is not None and decision.failure is not None:
             report = finished(job_id, Outcome(True, decision.failure))
-            if await self._store.finish(job_id, report, int(self._now())):
-                ended = "failed"
+            if not await self._store.finish(job_id, report, int(self._now())):
+                return LetterEnd.KEEP  # the job has ended meanwhile: the next look decides anew
+            self._tell(queue, job_id, letter, SettledAs.FAILED)
+        elif decision.end is not LetterEnd.KEEP:
+            self._tell(queue, job_id, letter, SettledAs(decision.end.value))
         if decision.end is LetterEnd.KEEP:
             kept.append(letter)
-        if decision.end is not LetterEnd.KEEP or ended == "failed":
-            self._tell(queue, job_id, letter, ended)
         return decision.end
 
-    def _tell(self, queue: str, job_id: int | None, letter: Letter, ended: str) -> None:
-        self._count(queue, ended)
+    def _tell(self, queue: str, job_id: int | None, letter: Letter, end: SettledAs) -> None:
+        self._settled(SettledLetter(queue, end, job_id, letter.reason, self._now()))
         with tracing.about("", job_id):
             self._log.warn(
                 "{queue}: the dead letter of job {id} ({reason}) is {ended}",
                 queue=queue,
                 id=job_id,
                 reason=letter.reason,
-                ended=ended,
+                ended=end.value,
             )
-        if job_id is not None and ended != LetterEnd.DROP.value:
-            self._trail.note(job_id, Part.OUTBOX, ended, f"dead letter: {letter.reason}")
+        if job_id is not None and end is not SettledAs.DROPPED:
+            self._trail.note(job_id, Part.OUTBOX, end.value, f"dead letter: {letter.reason}")

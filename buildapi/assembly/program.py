@@ -311,7 +311,7 @@ class Assembly:
     @cached_property
     def letters(self) -> DeadLetterReview:
         """What notices dead letters."""
-        broker, metrics = self.config.broker, self.watching.metrics
+        broker = self.config.broker
         return DeadLetterReview(
             self.reactor,
             self.broker,
@@ -319,7 +319,7 @@ class Assembly:
             {REQUESTS: broker.agent_queue, FINISHED: broker.web_queue},
             self.now,
             self.telling.trail,
-            lambda queue, end: metrics.count("buildapi_dead_letters", queue, end),
+            self.watching.settled,
         )
 
     # --- HTTP

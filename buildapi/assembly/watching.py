@@ -21,7 +21,9 @@ from buildapi.db.numbering import highest_id, move_past
 from buildapi.db.roster import SQLRoster
 from buildapi.db.sql import MissingTableError
 from buildapi.errors import Unavailable
+from buildapi.model.messages import SettledLetter
 from buildapi.model.ops import Beat, DumpState, ProcessState
+from buildapi.ops.deadletters import DeadLetterTally
 from buildapi.ops.gauges import set_gauges
 from buildapi.ops.heart import Heart, Sign
 from buildapi.ops.lag import ReactorLag
@@ -122,6 +124,16 @@ class Watching:
         )
 
     @cached_property
+    def letters(self) -> DeadLetterTally:
+        """What counts the dead letters that are settled here."""
+        return DeadLetterTally(self._of.now)
+
+    def settled(self, letter: SettledLetter) -> None:
+        """Count a dead letter for the status and the metrics."""
+        self.letters.note(letter)
+        self.metrics.count("buildapi_dead_letters", letter.queue, letter.end.value)
+
+    @cached_property
     def _pulse(self) -> Pulse:
         return Pulse(self._of.config.agent.marker_table)
 
@@ -198,6 +210,7 @@ class Watching:
             traffic=lambda: (len(self.traffic.requests), len(self.traffic.channels)),
             reload=lambda: of.reloading.last,
             renumbered=lambda: self.numbering.last,
+            letters=self.letters.read if of.has("api") else lambda: None,
         )
 
     @cached_property

@@ -104,6 +104,28 @@ class LetterEnd(enum.Enum):
 Review = Callable[[Letter], Awaitable[LetterEnd]]
 
 
+class SettledAs(enum.Enum):
+    """How a dead letter was settled without a person."""
+
+    RETURNED = "returned"
+    """It is in its queue again."""
+    FAILED = "failed"
+    """Its job was finished as failed."""
+    DROPPED = "dropped"
+    """Its job had ended."""
+
+
+@attrs.frozen
+class SettledLetter:
+    """A dead letter of ``queue`` that was settled; ``at`` is in seconds since the epoch."""
+
+    queue: str
+    end: SettledAs
+    job_id: int | None
+    reason: str
+    at: float
+
+
 @attrs.frozen
 class QueueDepth:
     """How many messages wait and are in hand, who takes them, and how many were put aside.

@@ -108,7 +108,7 @@ KINDS: Sequence[Kind] = (
     Kind(
         "queue",
         "messages, consumers and dead letters of the broker's queues",
-        [parts.READY, parts.UNACKED, parts.DEAD, parts.CONSUMERS],
+        [parts.READY, parts.UNACKED, parts.DEAD, parts.SETTLED, parts.CONSUMERS],
         of_status(parts.queue),
         _queue_options,
     ),

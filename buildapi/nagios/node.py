@@ -29,6 +29,11 @@ class Node:
             raise CheckError(f"{self.path} lacks {key!r}")
         return Node(self.value[key], f"{self.path}.{key}")
 
+    def optional(self, key: str) -> Node:
+        """Give a member that services of older versions lack: one that is not there is null."""
+        lacks = isinstance(self.value, dict) and key not in self.value
+        return Node(None, f"{self.path}.{key}") if lacks else self[key]
+
     @property
     def missing(self) -> bool:
         """Tell whether it is null."""

@@ -17,6 +17,12 @@ AGENTS = Limit("", "live agents", "2:", "1:")
 READY = Limit("ready", "messages that wait in one queue", "50", "500")
 UNACKED = Limit("unacked", "messages of one queue that are in hand")
 DEAD = Limit("dead", "dead letters of one queue", "0", "100")
+SETTLED = Limit(
+    "settled",
+    "dead letters that the service took up again, or ended a job for, in the last hour",
+    "0",
+    "100",
+)
 CONSUMERS = Limit("consumers", "consumers of one queue", "1:", "1:")
 MASTERS = Limit("", "reachable masters in percent", "90:", "50:")
 DIRECTORY = Limit("age", "seconds since a document of the directory was read", "1800", "86400")
@@ -82,9 +88,10 @@ def queue(status: Node, asked: Namespace) -> Finding:
     roles = [asked.queue] if asked.queue else ROLES
     found = [_queue(_of_role(broker["queues"].each(), role), role, asked) for role in roles]
     blocked = _blocked(broker["blocked"])
+    settled = _settled(status.optional("dead_letters"), asked)
     return Finding(
         "; ".join(text for text, _ in found),
-        [measure for _, measures in found for measure in measures],
+        [measure for _, measures in [*found, ("", settled)] for measure in measures],
         ((Critical, blocked),) if blocked else (),
     )
 
@@ -122,6 +129,26 @@ def _queue(node: Node, role: str, asked: Namespace) -> tuple[str, Sequence[Measu
         measures.append(Measure(f"{role}_{limit.name}", count, "", limit, f"{name} has {text}"))
         words.append(text)
     return f"{name}: {', '.join(words)}", measures
+
+
+def _settled(letters: Node, asked: Namespace) -> Sequence[Measure]:
+    """Count what the service settled lately of the dead letters of both queues."""
+    if letters.missing:
+        needed(None, SETTLED, asked, f"the number of {SETTLED.what}")
+        return ()
+    returned, failed = (letters[end]["recent"].count() for end in ("returned", "failed"))
+    within = duration(letters["recent_seconds"].number())
+    words = [f"{number_of(returned, 'dead letter')} taken up again"] if returned else []
+    words += [f"{number_of(failed, 'job')} ended as failed by a dead letter"] if failed else []
+    last = "" if letters["last"].missing else _last_letter(letters["last"])
+    text = f"in the last {within}: {', '.join(words)}{last}"
+    return [Measure("settled", returned + failed, "", SETTLED, text)]
+
+
+def _last_letter(letter: Node) -> str:
+    job = letter["job_id"].count_or_none()
+    of = "of no job" if job is None else f"of job {job}"
+    return f" (the last {of} in {letter['queue'].text()}: {letter['reason'].text()})"
 
 
 def masters(status: Node, asked: Namespace) -> Finding:

@@ -8,9 +8,11 @@ from typing import Any
 import attrs
 
 from buildapi.jobs.glance import Glance
-from buildapi.model.messages import BrokerStatus, QueueDepth
+from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
 from buildapi.model.records import Backlog, JobRecord
+from buildapi.ops.deadletters import RECENT_SECONDS as LETTERS_RECENT
+from buildapi.ops.deadletters import DeadLettersSettled
 from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
 
@@ -74,6 +76,7 @@ class Seen:
     reload: Reload | None = None
     renumbered: Renumbered | None = None
     masters_disabled: Sequence[str] = ()
+    letters: DeadLettersSettled | None = None
 
 
 def document(seen: Seen) -> dict[str, Any]:
@@ -88,6 +91,7 @@ def document(seen: Seen) -> dict[str, Any]:
         "process": _me(seen),
         "versions": dict(seen.versions),
         "broker": _broker(seen, agents),
+        "dead_letters": _letters(seen.letters),
         "databases": [_database(pool) for pool in seen.pools],
         "replica": _replica(seen.lag),
         "directory": [_document(d) for d in seen.documents],
@@ -205,6 +209,16 @@ def _queue(queue: Queue, in_hand: int | None) -> dict[str, Any]:
     return {**head, **depth, "error": None}
 
 
+def _letters(settled: DeadLettersSettled | None) -> dict[str, Any] | None:
+    """Shape what was settled of dead letters; None where this process does not look at them."""
+    if settled is None:
+        return None
+    ends = {end.value: attrs.asdict(settled.ends[end]) for end in SettledAs}
+    last = settled.last
+    shaped = None if last is None else attrs.asdict(last) | {"end": last.end.value}
+    return {"recent_seconds": LETTERS_RECENT, **ends, "last": shaped}
+
+
 def _database(pool: PoolState) -> dict[str, Any]:
     return {"ok": pool.error is None, **attrs.asdict(pool)}
 
@@ -279,6 +293,7 @@ def parts(seen: Seen, found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Judge each part: whether it works as far as is known, and its last error."""
     return [
         _broker_part(seen.broker),
+        *([] if seen.letters is None else [_letters_part(seen.letters)]),
         *(_database_part(pool, seen.now) for pool in seen.pools),
         *(_document_part(d) for d in seen.documents),
         _agents_part(seen, found["agents"]),
@@ -311,6 +326,28 @@ def _broker_part(status: BrokerStatus) -> dict[str, Any]:
     ok = status.connected and not status.blocked
     detail = "connected" if ok else status.blocked or status.last_error or "no connection yet"
     return _part("broker", ok, detail, status.last_error, status.last_error_at)
+
+
+_SETTLED = {
+    SettledAs.RETURNED: "taken up again",
+    SettledAs.FAILED: "ended with the job as failed",
+    SettledAs.DROPPED: "dropped after the end of the job",
+}
+
+
+def _letters_part(settled: DeadLettersSettled) -> dict[str, Any]:
+    """Warn of dead letters; a job that ended as failed by one lately is a fault."""
+    told = [
+        f"{ends.count} {_SETTLED[end]} ({ends.recent} in the last hour)"
+        for end in SettledAs
+        if (ends := settled.ends[end]).count
+    ]
+    detail = ", ".join(told) or "none settled since this process began"
+    ok, last = not settled.ends[SettledAs.FAILED].recent, settled.last
+    if last is None:
+        return _part("dead letters", ok, detail)
+    why = f"{last.queue}: the letter of job {last.job_id} ({last.reason}), {_SETTLED[last.end]}"
+    return _part("dead letters", ok, detail, why, last.at)
 
 
 def _database_part(pool: PoolState, now: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from buildapi.jobs.glance import Glance
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState
 from buildapi.model.records import Backlog
+from buildapi.ops.deadletters import DeadLettersSettled
 from buildapi.ops.document import Lag, Queue, Seen, Unread, document
 from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
@@ -71,6 +72,7 @@ class Board:
     traffic: Callable[[], tuple[int, int]]
     reload: Callable[[], Reload | None] = lambda: None
     renumbered: Callable[[], Renumbered | None] = lambda: None
+    letters: Callable[[], DeadLettersSettled | None] = lambda: None
     _log = Logger()
 
     async def read(self) -> dict[str, Any]:
@@ -117,6 +119,7 @@ class Board:
             connections=connections,
             reload=self.reload(),
             renumbered=self.renumbered(),
+            letters=self.letters(),
         )
 
     async def _part(self, work: Awaitable[T]) -> T | Unread:

@@ -41,7 +41,7 @@ class Reviewer:
             QUEUES,
             lambda: NOW + self.later,
             self.rig.trail,
-            lambda queue, end: self.counted.append((queue, end)),
+            lambda letter: self.counted.append((letter.queue, letter.end.value)),
         )
         self.rig.services.append(self.service)
 

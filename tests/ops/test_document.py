@@ -10,9 +10,10 @@ import pytest
 
 from buildapi.jobs.glance import Glance, Load
 from buildapi.model.farmwide import PendingEntry
-from buildapi.model.messages import BrokerStatus, QueueDepth
+from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs, SettledLetter
 from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
 from buildapi.model.records import Backlog, JobRecord, JobState
+from buildapi.ops.deadletters import RECENT_SECONDS, DeadLetterTally
 from buildapi.ops.document import Lag, Queue, Seen, Unread, document
 from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
@@ -326,3 +327,55 @@ def test_ids_of_jobs_that_began_again_are_warned_about(moved: bool) -> None:
     assert (part["ok"], part["last_error_at"]) == (moved, WELL.now)
     assert "began again after 30" in part["last_error"]
     assert "job numbers" not in str(document(WELL)["parts"])
+
+
+def settled(*letters: tuple[SettledAs, float], now: float = NOW) -> Any:
+    """Count letters that were settled some seconds ago."""
+    tally = DeadLetterTally(lambda: now)
+    for end, ago in letters:
+        tally.note(SettledLetter("buildapi-agent", end, 7, "delivery_limit", NOW - ago))
+    return tally.read()
+
+
+def test_dead_letters_that_were_settled_are_told_with_the_last_of_them() -> None:
+    """What the broker dead-letters is noticed: counts since the start, and of the last hour."""
+    letters = settled((SettledAs.RETURNED, 4000), (SettledAs.RETURNED, 9), (SettledAs.DROPPED, 8))
+    found = told(letters=letters)
+    assert found["dead_letters"] == {
+        "recent_seconds": 3600,
+        "returned": {"count": 2, "recent": 1, "last_at": NOW - 9},
+        "failed": {"count": 0, "recent": 0, "last_at": None},
+        "dropped": {"count": 1, "recent": 1, "last_at": NOW - 8},
+        "last": {
+            "queue": "buildapi-agent",
+            "end": "dropped",
+            "job_id": 7,
+            "reason": "delivery_limit",
+            "at": NOW - 8,
+        },
+    }
+    assert part(found, "dead letters") == {
+        "name": "dead letters",
+        "ok": True,
+        "detail": "2 taken up again (1 in the last hour), 1 dropped after the end of the job"
+        " (1 in the last hour)",
+        "last_error": "buildapi-agent: the letter of job 7 (delivery_limit),"
+        " dropped after the end of the job",
+        "last_error_at": NOW - 8,
+    }
+
+
+def test_a_job_that_a_dead_letter_ended_as_failed_is_a_fault_for_an_hour() -> None:
+    found = told(letters=settled((SettledAs.FAILED, RECENT_SECONDS - 1)))
+    assert (part(found, "dead letters")["ok"], found["status"]) == (False, "DEGRADED")
+    later = told(letters=settled((SettledAs.FAILED, RECENT_SECONDS)))
+    assert (part(later, "dead letters")["ok"], later["status"]) == (True, "OK")
+    assert later["dead_letters"]["failed"]["count"] == 1
+
+
+def test_a_process_that_settled_none_says_so_and_one_that_does_not_look_nothing() -> None:
+    assert part(told(letters=settled()), "dead letters")["detail"] == (
+        "none settled since this process began"
+    )
+    assert told()["dead_letters"] is None
+    assert "dead letters" not in str(told()["parts"])

@@ -65,6 +65,18 @@ ALONE = (
     ("queue", "broker.queues.0.consumers", 0, 2, "buildapi-agent has 0 consumers"),
     ("queue", "broker.queues.0.error", "no such queue", 3, "buildapi-agent: no such queue"),
     ("queue", "broker.queues", [], 3, "names no queues of the role requests"),
+    (
+        "queue",
+        "dead_letters.returned.recent",
+        2,
+        1,
+        "in the last 1 h: 2 dead letters taken up again",
+    ),
+    ("queue", "dead_letters.failed.recent", 1, 1, "1 job ended as failed by a dead letter (the"),
+    ("queue", "dead_letters.failed.recent", 101, 2, "last of job 4700 in buildapi-agent: delive"),
+    ("queue", "dead_letters.dropped.recent", 7, 0, "buildapi-agent: 3 ready"),
+    ("queue", "dead_letters.failed", {}, 3, "status.dead_letters.failed lacks 'recent'"),
+    ("queue", "dead_letters", None, 0, "buildapi-agent: 3 ready"),
     ("masters", "masters.share", 0.89, 1, "89 % of 40 masters answer, not bm07:/builds/tests1"),
     ("masters", "masters.share", 0.4, 2, "40 % of 40 masters"),
     ("masters", "masters.share", None, 3, "no live agent has asked whether the 40 masters"),
@@ -104,6 +116,21 @@ def test_only_what_is_not_well_is_told_the_worst_first(service: Answering) -> No
     assert (
         done.line == "QUEUE CRITICAL - buildapi-web has 0 consumers; buildapi-agent has 100 ready"
     )
+
+
+def test_a_service_that_does_not_look_at_dead_letters_is_asked_for_no_more(
+    service: Answering,
+) -> None:
+    """An older service says nothing of it, and an agent's process null."""
+
+    def older(document: Any) -> None:
+        del document["dead_letters"]
+
+    assert found(service, "queue", older).code == 0
+    for change in (older, put("dead_letters", None)):
+        done = found(service, "queue", change, "--settled-warning", "5")
+        assert done.code == 3
+        assert "is not known, and a threshold was given" in done.line
 
 
 def test_a_pool_can_be_chosen(service: Answering) -> None:
