@@ -1,1 +1,1 @@
-"""Message brokers behind one contract."""
+"""Provide message brokers behind one interface: RabbitMQ, or one embedded in the process."""

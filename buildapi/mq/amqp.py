@@ -1,4 +1,4 @@
-"""RabbitMQ as the broker."""
+"""Publish and consume messages through RabbitMQ."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from buildapi.mq.txamqp.service import AMQPService, Setup
 class AMQPBroker(MultiService):
     """Publish and consume over RabbitMQ.
 
-    Publishing and consuming have a connection each: a broker low on memory reads nothing from
-    connections that publish, and acknowledgements must still get through.  The second one is
-    made for the first consumer.
+    Publishing and consuming have a connection each: a broker under a memory alarm stops reading
+    from connections that publish [RabbitMQ, "Memory and Disk Alarms"], and acknowledgements must
+    still get through. The second connection is opened for the first consumer.
 
     ``endpoint`` is an IStreamClientEndpoint, with TLS or without; ``heartbeat`` and
-    ``publish_seconds`` are in seconds; more than ``max_unconfirmed`` publishes at a time fail.
-    ``now`` returns seconds since the epoch, for the timestamps of messages.
+    ``publish_seconds`` are in seconds; more than ``max_unconfirmed`` concurrent publishes fail.
+    ``now`` returns epoch seconds, for the timestamps of messages.
     """
 
     keeps_messages = True
@@ -61,7 +61,7 @@ class AMQPBroker(MultiService):
     _consumers: list[AMQPConsumer] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Build the two connections."""
+        """Create the services of the two connections."""
         MultiService.__init__(self)
         queues = {REQUESTS: self.agent_queue, FINISHED: self.web_queue}
         self._topology = Topology(self.exchange, queues, self.queue_type)
@@ -88,7 +88,7 @@ class AMQPBroker(MultiService):
         await self._publisher.prepare(client)
 
     def stopService(self) -> Deferred[None]:
-        """Return what is in hand to its queues and take leave of the broker."""
+        """Return unsettled messages to their queues and close the connections."""
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
@@ -98,9 +98,9 @@ class AMQPBroker(MultiService):
         await super().stopService()  # type: ignore[no-untyped-call]  # Twisted
 
     async def connected(self, seconds: float) -> None:
-        """Wait until what must be there is declared.
+        """Wait until the exchange, queues and bindings are declared.
 
-        :raises BrokerUnavailable: it is not within ``seconds``.
+        :raises BrokerUnavailable: they are not within ``seconds``.
         """
         try:
             await self._publishing.when_connected().addTimeout(seconds, self.reactor)
@@ -111,9 +111,10 @@ class AMQPBroker(MultiService):
     async def publish(
         self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
     ) -> None:
-        """Return when the broker confirmed the message.
+        """Publish a message; return when the broker has confirmed it.
 
-        :raises BrokerUnavailable: within ``publish_seconds``; it may arrive nevertheless.
+        :raises BrokerUnavailable: no confirm within ``publish_seconds``; the message may still
+            arrive.
         """
         properties = {
             "content-type": "application/json",
@@ -136,7 +137,7 @@ class AMQPBroker(MultiService):
         return consumer
 
     def status(self) -> BrokerStatus:
-        """Tell how the connections are; the last error stays known after a recovery."""
+        """Return the state of the connections; the last error is kept after a recovery."""
         services = [self._publishing]
         if self._consuming.parent is not None:
             services.append(self._consuming)
@@ -149,7 +150,7 @@ class AMQPBroker(MultiService):
         )
 
     async def depth(self, queue: str) -> QueueDepth:
-        """Ask for the depth of a queue and of its dead-letter queue.
+        """Return the depth of a queue and of its dead-letter queue.
 
         :raises BrokerUnavailable: no connection, no such queue, or no answer in time.
         """
@@ -164,7 +165,7 @@ class AMQPBroker(MultiService):
             raise BrokerUnavailable(f"depth of {queue}: {describe(e)}") from None
 
     async def review(self, queue: str, judge: Review, *, limit: int) -> None:
-        """Show the dead letters of a queue, oldest first; those that are kept stay in their order.
+        """Pass the dead letters of a queue to ``judge``, oldest first; kept ones stay in order.
 
         :raises BrokerUnavailable: no connection, no such queue, or no answer in time.
         """

@@ -1,4 +1,4 @@
-"""Consume a RabbitMQ queue over reconnects, cancellations and closed channels."""
+"""Consume a RabbitMQ queue across reconnects, consumer cancellations and closed channels."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from buildapi.mq.txamqp.errors import Closed, DeadlineError, describe
 from buildapi.mq.txamqp.service import AMQPService, backoff
 
 DELIVERY_COUNT = "x-delivery-count"
-"""Quorum queues write here how often a message was delivered before, lost connections included."""
+"""Header of quorum queues: count of earlier deliveries, including those lost with a connection."""
 
 ATTEMPT, REASON, ROUTING_KEY = "x-buildapi-attempt", "x-buildapi-reason", "x-buildapi-routing-key"
-"""Ours: handlings of a message that failed, why it was put aside, where it was published to.
+"""Our headers: failed attempts at a message, the reason it was dead-lettered, its routing key.
 
 The count travels with the message, so that it holds for all agents and both queue types.
 """
 
 RETURNS = "x-buildapi-returns"
-"""Ours: how often it was returned from the dead letters."""
+"""Our header: how often a message was returned from the dead letters."""
 
 DEATHS = {"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"}
 DROPPED_HEADERS = {DELIVERY_COUNT, "CC", "BCC"}
 DROPPED_PROPERTIES = {"user-id", "expiration"}
-"""A copy must go to its queue alone, stay there, and be ours to publish."""
+"""Left out of copies: a copy must reach its queue only, not expire there, and be allowed to us."""
 
 HEADERS_LENGTH = 32768
 REASON_LENGTH = 1000
@@ -69,7 +69,7 @@ def copied(message: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def kept_headers(message: Any) -> dict[str, Any]:
-    """Give the headers for a copy; none where they are too odd or too long to be sent again."""
+    """Return the headers for a copy; empty if they cannot be encoded or are too long."""
     kept = {k: v for k, v in headers_of(message).items() if k not in DROPPED_HEADERS}
     try:
         return kept if len(codec.table(kept)) <= HEADERS_LENGTH else {}
@@ -78,7 +78,7 @@ def kept_headers(message: Any) -> dict[str, Any]:
 
 
 def delivery_of(message: Any) -> Delivery:
-    """Read a delivery; what other programs put into properties may be anything."""
+    """Convert a message to a Delivery; other programs may have set its properties to anything."""
     properties, headers = message.content.properties, headers_of(message)
     failed = count_of(headers, ATTEMPT)
     came = failed or count_of(headers, DELIVERY_COUNT) or count_of(headers, RETURNS)
@@ -94,7 +94,7 @@ def delivery_of(message: Any) -> Delivery:
 
 @attrs.frozen
 class ChannelSettlement:
-    """The end of a delivery that came over a channel."""
+    """Settle a delivery that came over a channel."""
 
     channel: Any
     message: Any
@@ -103,15 +103,18 @@ class ChannelSettlement:
     publisher: Publisher
 
     def ack(self) -> None:
-        """Acknowledge."""
+        """Acknowledge the message."""
         self._open_channel().basic_ack(delivery_tag=self.message.delivery_tag)
 
     def give_back(self) -> None:
-        """Return it; not basic.reject, which RabbitMQ 4.3 counts towards the delivery limit."""
+        """Requeue the message.
+
+        RabbitMQ 4.3 counts basic.reject, but not basic.nack, towards the delivery limit.
+        """
         self._open_channel().basic_nack(delivery_tag=self.message.delivery_tag, requeue=True)
 
     async def requeue(self, *, failed: bool) -> None:
-        """Publish a copy that carries the count: what the broker counts are lost connections."""
+        """Publish a copy with our count of attempts; the broker counts only lost connections."""
         await self._move(self.queue, {ATTEMPT: self.delivery.attempt - 1 + int(failed)})
 
     async def dead_letter(self, reason: str) -> None:
@@ -120,7 +123,7 @@ class ChannelSettlement:
         await self._move(dead_letters(self.queue), ours)
 
     async def _move(self, queue: str, headers: dict[str, Any]) -> None:
-        """Publish a copy, confirmed, and acknowledge the original."""
+        """Publish a copy, wait for its confirm, then acknowledge the original."""
         self._open_channel()
         ours = {ROUTING_KEY: self.delivery.routing_key} | headers
         properties = copied(self.message, kept_headers(self.message) | ours)
@@ -135,7 +138,7 @@ class ChannelSettlement:
 
 @attrs.define(eq=False)
 class AMQPConsumer:
-    """A consumer that comes back until it is stopped."""
+    """Consume a queue, and resume after every failure until stopped."""
 
     log = Logger()
 
@@ -148,13 +151,16 @@ class AMQPConsumer:
     _tag: str = attrs.field(default="", init=False)
 
     def start(self) -> None:
-        """Begin to consume as soon as there is a connection."""
+        """Start consuming as soon as there is a connection."""
         self._loop = ensureDeferred(self._run())
         self._loop.addErrback(lambda f: None if f.check(CancelledError) else f)
         self._loop.addErrback(lambda f: self.log.failure("AMQP consumer ended", failure=f))
 
     async def stop(self, seconds: float) -> bool:
-        """Take no more, wait for what is in hand, return the rest to the queue."""
+        """Stop consuming, wait for deliveries in hand, and return the rest to the queue.
+
+        Return whether all of them ended within ``seconds``.
+        """
         clock = self.hand.clock
         end = clock.seconds() + seconds
         self.hand.refuse()
@@ -193,7 +199,7 @@ class AMQPConsumer:
                 await self._wait(error, failures)
 
     async def _consume(self, client: Client) -> Exception:
-        """Consume on a channel until it or the consumer ends; give the reason."""
+        """Consume on a channel until it or the consumer ends; return the reason."""
         ended: Deferred[Exception] = Deferred()
         channel = await client.open_channel(prefetch=self.hand.prefetch)
         try:

@@ -28,14 +28,14 @@ from buildapi.mq.txamqp.client import Client
 
 
 def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Find what the broker wrote of the last time it dead-lettered a message [x-death]."""
+    """Return what the broker recorded when it last dead-lettered a message [x-death]."""
     deaths = headers.get("x-death")
     last = deaths[0] if isinstance(deaths, list) and deaths else None
     return last if isinstance(last, Mapping) else {}
 
 
 def _key(headers: Mapping[str, Any], death: Mapping[str, Any]) -> str | None:
-    """Find the key under which it was published first: ours, where we returned it before."""
+    """Return the original routing key: our header if we moved the message, else the broker's."""
     keys = death.get("routing-keys")
     value = headers.get(ROUTING_KEY) or (keys[0] if isinstance(keys, list) and keys else None)
     return value if isinstance(value, str) else None
@@ -48,7 +48,7 @@ def _epoch(value: object) -> float | None:
 
 
 def letter_of(message: Any) -> Letter:
-    """Read a dead letter; other programs may have put anything into it."""
+    """Convert a message to a dead letter; other programs may have put anything into it."""
     delivery, headers = delivery_of(message), headers_of(message)
     death, ours = _death(headers), headers.get(REASON)
     by_broker = not isinstance(ours, str)
@@ -67,7 +67,7 @@ def letter_of(message: Any) -> Letter:
 
 @attrs.define
 class Reviewing:
-    """One review; each step of the broker's has ``seconds``."""
+    """Run one review; each operation of the broker may take ``seconds``."""
 
     reactor: Any
     publisher: Publisher
@@ -75,10 +75,10 @@ class Reviewing:
     seconds: float
 
     async def run(self, client: Client, judge: Review, limit: int) -> None:
-        """Take letters until there are no more, and let go of those that are kept.
+        """Fetch letters until there are none, and release those that are kept.
 
-        They are fetched, not consumed: what is kept is unacknowledged until the channel is closed,
-        and then stands where it stood.
+        Letters are fetched with basic.get, not consumed: a kept letter stays unacknowledged until
+        the channel is closed, and then returns to its place in the queue.
 
         :raises Closed: the broker refuses, or the connection is lost.
         """
@@ -101,7 +101,7 @@ class Reviewing:
         channel.basic_ack(delivery_tag=message.delivery_tag)
 
     async def _publish(self, message: Any, *, again: bool) -> None:
-        """Publish a copy to the queue; ``again``: with no tries behind it."""
+        """Publish a copy to the queue; ``again`` resets its count of attempts."""
         gone = {*DEATHS, REASON, *({ATTEMPT, RETURNS} if again else ())}
         headers = {k: v for k, v in kept_headers(message).items() if k not in gone}
         headers[ROUTING_KEY] = letter_of(message).routing_key

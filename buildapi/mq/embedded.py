@@ -1,4 +1,4 @@
-"""The broker inside this process: for one host, samples and tests."""
+"""Implement the broker inside this process, for a single host, samples and tests."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.handling import Gone, InHand
 
 TURN = 100
-"""So many messages of a queue go out in one turn of the reactor."""
+"""Maximum number of messages of a queue delivered in one iteration of the reactor."""
 
 
 @attrs.frozen
 class PutAside:
-    """A dead letter: the last delivery of a message and why it was the last."""
+    """Keep a dead letter: the last delivery of a message, and why it was the last."""
 
     delivery: Delivery
     reason: str
 
     def letter(self) -> Letter:
-        """Return it as a dead letter."""
+        """Return it in the form that all brokers share."""
         d = self.delivery
         return Letter(d.body, d.routing_key, d.message_id, d.correlation_id, self.reason)
 
 
 @attrs.define(eq=False)
 class _Queue:
-    """Deliveries that wait, those in hand, and who takes them, each in turn."""
+    """Keep waiting deliveries, the number in hand, and the consumers in round-robin order."""
 
     waiting: deque[Delivery] = attrs.field(factory=deque)
     in_hand: int = 0
@@ -53,7 +53,7 @@ class _Queue:
         return len(self.waiting) + self.in_hand
 
     def again(self, delivery: Delivery, *, first: bool, failed: bool) -> None:
-        """Put a delivery back to the front or the end."""
+        """Requeue a delivery at the front or the end."""
         attempt = delivery.attempt + int(failed)
         again = attrs.evolve(delivery, redelivered=True, attempt=attempt)
         if first:
@@ -62,7 +62,7 @@ class _Queue:
             self.waiting.append(again)
 
     def next_consumer(self) -> EmbeddedConsumer | None:
-        """Find a consumer with room, beginning after the last one served."""
+        """Return the next consumer with room in round-robin order, or None."""
         for _ in range(len(self.consumers)):
             consumer = self.consumers[0]
             self.consumers.rotate(-1)
@@ -73,7 +73,7 @@ class _Queue:
 
 @attrs.define(eq=False)
 class _Settlement:
-    """The end of one delivery; void once its consumer was stopped."""
+    """Settle one delivery; raise Gone once its consumer was stopped."""
 
     broker: EmbeddedBroker
     consumer: EmbeddedConsumer
@@ -104,7 +104,7 @@ class _Settlement:
 
 @attrs.define(eq=False)
 class EmbeddedConsumer:
-    """A consumer of one queue."""
+    """Consume one queue."""
 
     broker: EmbeddedBroker
     queue: _Queue
@@ -113,18 +113,21 @@ class EmbeddedConsumer:
 
     @property
     def has_room(self) -> bool:
-        """Tell whether another message may be handed over: unsettled ones count."""
+        """Return whether the consumer can take another message: unsettled ones count."""
         return not self.hand.stopping and len(self.open) < self.hand.prefetch
 
     def deliver(self, delivery: Delivery) -> None:
-        """Hand a message over."""
+        """Deliver a message to the handler."""
         settlement = _Settlement(self.broker, self, delivery)
         self.open.append(settlement)
         self.queue.in_hand += 1
         self.hand.take(delivery, settlement)
 
     async def stop(self, seconds: float) -> bool:
-        """Take no more, wait for what is in hand, return the rest to the queue."""
+        """Stop consuming, wait for deliveries in hand, and return the rest to the queue.
+
+        Return whether all of them ended within ``seconds``.
+        """
         self.hand.refuse()
         done = await self.hand.drain(seconds)
         if self in self.queue.consumers:
@@ -139,9 +142,9 @@ class EmbeddedConsumer:
 
 @attrs.define(slots=False, eq=False)
 class EmbeddedBroker(Service):
-    """Keep messages in memory, at most ``max_messages`` in a queue and as many put aside.
+    """Keep messages in memory, at most ``max_messages`` in a queue and as many dead letters.
 
-    ``reactor`` is an IReactorTime.  A restart empties the queues.
+    ``reactor`` is an IReactorTime. A restart empties the queues.
     """
 
     keeps_messages = False
@@ -157,17 +160,17 @@ class EmbeddedBroker(Service):
     _pumping: Any = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Make the two queues."""
+        """Create the two queues."""
         self._routes = {REQUESTS: self.agent_queue, FINISHED: self.web_queue}
         self._queues = {name: _Queue() for name in self._routes.values()}
 
     def startService(self) -> None:
-        """Deliver what waits."""
+        """Start delivering."""
         super().startService()  # type: ignore[no-untyped-call]  # Twisted
         self.pump()
 
     def stopService(self) -> Deferred[None]:
-        """Return what is in hand to the queues and deliver no more."""
+        """Return unsettled messages to the queues and stop delivering."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted
         return ensureDeferred(self._stop())
 
@@ -184,7 +187,7 @@ class EmbeddedBroker(Service):
     ) -> None:
         """Queue a message.
 
-        :raises BrokerUnavailable: stopped, full, or nowhere to go.
+        :raises BrokerUnavailable: stopped, full, or without a queue for the routing key.
         """
         if not self.running:
             raise BrokerUnavailable("the embedded broker is stopped")
@@ -208,11 +211,11 @@ class EmbeddedBroker(Service):
         return consumer
 
     def status(self) -> BrokerStatus:
-        """Tell whether it runs."""
+        """Return whether the broker runs."""
         return BrokerStatus(connected=bool(self.running))
 
     async def depth(self, queue: str) -> QueueDepth:
-        """Count a queue.
+        """Return the depth of a queue.
 
         :raises BrokerUnavailable: there is no such queue, or the broker is stopped.
         """
@@ -222,7 +225,7 @@ class EmbeddedBroker(Service):
         return QueueDepth(len(q.waiting), q.in_hand, len(q.consumers), len(q.dead))
 
     async def review(self, queue: str, judge: Review, *, limit: int) -> None:
-        """Show the dead letters of a queue, oldest first.
+        """Pass the dead letters of a queue to ``judge``, oldest first.
 
         :raises BrokerUnavailable: there is no such queue, or the broker is stopped.
         """
@@ -247,16 +250,16 @@ class EmbeddedBroker(Service):
             self.pump()
 
     def dead_letters(self, queue: str) -> list[PutAside]:
-        """List what was put aside, oldest first."""
+        """List the dead letters of a queue, oldest first."""
         return list(self._queue(queue).dead)
 
     def pump(self) -> None:
-        """Deliver in a later turn of the reactor what can be delivered."""
+        """Schedule the delivery of waiting messages for a later iteration of the reactor."""
         if self.running and self._pumping is None:
             self._pumping = self.reactor.callLater(0, self._deliver)
 
     def put_aside(self, queue: _Queue, letter: PutAside) -> None:
-        """Keep a dead letter; past the bound the oldest is dropped, and logged."""
+        """Add a dead letter; beyond the limit drop the oldest, with a warning."""
         queue.dead.append(letter)
         if len(queue.dead) > self.max_messages:
             dropped = queue.dead.popleft()

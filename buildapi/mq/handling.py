@@ -1,4 +1,4 @@
-"""What a consumer has in hand: run its handler, then settle each delivery as the handler says."""
+"""Run a consumer's handler for each delivery, and settle the delivery as the handler decides."""
 
 from __future__ import annotations
 
@@ -29,44 +29,44 @@ from buildapi.model.messages import (
 )
 
 FAILED_PAUSE = 1.0
-"""Seconds before a message comes again whose handler raised."""
+"""Seconds before a message is delivered again if its handler raised."""
 
 LONGEST_PAUSE = 600.0
-"""Seconds a message may be held for its delay: RabbitMQ closes the channel after 30 minutes."""
+"""Maximum seconds to hold a message: RabbitMQ closes its channel after 30 minutes."""
 
 RETRY_PAUSE = 2.0
-"""Seconds between attempts to put a message aside while the broker takes none."""
+"""Seconds between attempts to dead-letter or requeue a message while the broker takes none."""
 
 
 class Gone(Exception):
-    """The delivery belongs to a channel that is no more; the broker delivers it again."""
+    """The channel of the delivery is gone; the broker delivers the message again."""
 
 
 class Settlement(Protocol):
-    """How one delivery can end.
+    """Settle one delivery.
 
-    All raise Gone; ``requeue`` and ``dead_letter`` raise BrokerUnavailable where they publish.
+    All methods raise Gone; ``requeue`` and ``dead_letter`` raise BrokerUnavailable if they publish.
     """
 
     def ack(self) -> None:
-        """Forget the message."""
+        """Acknowledge the message, which deletes it."""
 
     def give_back(self) -> None:
-        """Return a message that nobody looked at."""
+        """Requeue a message that was not handled."""
 
     async def requeue(self, *, failed: bool) -> None:
-        """Have it delivered again, with one more try on its count where this one failed."""
+        """Requeue a message at the end; ``failed`` adds one to its count of attempts."""
 
     async def dead_letter(self, reason: str) -> None:
-        """Put it aside, and only then forget it."""
+        """Move the message to the dead letters, and acknowledge it only then."""
 
 
 @attrs.define(eq=False)
 class InHand:
-    """Deliveries of one consumer, at most ``prefetch`` at a time.
+    """Handle the deliveries of one consumer, at most ``prefetch`` at a time.
 
-    Deliveries with the same message id run one after the other: when a connection is lost, a
-    message may come again before its handler has ended.
+    Deliveries with the same message id run one after the other: after a lost connection a message
+    may be redelivered before its handler has ended.
     """
 
     log = Logger()
@@ -84,28 +84,28 @@ class InHand:
     _idle: list[Deferred[None]] = attrs.field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Make as many slots as messages are allowed at a time."""
+        """Create one slot for each concurrent message."""
         self._slots = DeferredSemaphore(self.prefetch)
 
     def __len__(self) -> int:
-        """Count the deliveries whose end is open."""
+        """Return the number of unsettled deliveries."""
         return len(self._running)
 
     def take(self, delivery: Delivery, settlement: Settlement) -> None:
-        """Start on a delivery, or give it back when stopping."""
+        """Start handling a delivery, or requeue it when stopping."""
         running = ensureDeferred(self._in_turn(delivery, settlement))
         self._running.add(running)
         running.addErrback(lambda f: self.log.failure("cannot settle a message", failure=f))
         running.addBoth(lambda _: self._ended(running))
 
     def refuse(self) -> None:
-        """Take no more, and end pauses early."""
+        """Accept no more deliveries, and end pauses early."""
         self.stopping = True
         for pause in list(self._pauses):
             pause.cancel()
 
     async def drain(self, seconds: float) -> bool:
-        """Take no more and wait for the rest; tell whether all of it ended in time."""
+        """Accept no more deliveries and wait for the rest; return whether all ended in time."""
         self.refuse()
         if not self._running:
             return True
@@ -184,7 +184,7 @@ class InHand:
                 await self._insist(lambda: settlement.requeue(failed=failed))
 
     async def _insist(self, act: Callable[[], Awaitable[None]]) -> None:
-        """Try until the broker takes it; when stopping once, for then the message comes again."""
+        """Retry until the broker accepts; when stopping try once: the message is redelivered."""
         while True:
             try:
                 return await act()

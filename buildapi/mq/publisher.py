@@ -1,4 +1,4 @@
-"""Publish with confirms over a connection that comes and goes."""
+"""Publish with confirms over a connection that may be lost and replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from buildapi.mq.txamqp.service import AMQPService
 class Publisher:
     """Publish on one confirm channel; ``service`` must call ``prepare`` at every connect.
 
-    A publish ends within ``seconds``; more than ``bound`` at a time are refused.
+    A publish ends within ``seconds``; more than ``bound`` concurrent ones are refused.
     """
 
     log = Logger()
@@ -30,16 +30,16 @@ class Publisher:
     _channel: Any = attrs.field(default=None, init=False)
 
     async def prepare(self, client: Client) -> None:
-        """Open the channel of a new connection."""
+        """Open the confirm channel of a new connection."""
         channel = self._channel = await client.open_channel(confirm=True)
         channel.when_closed().addCallback(self._channel_closed, client)
 
     async def send(
         self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
     ) -> None:
-        """Return when the broker has the message.
+        """Publish a message; return when the broker has confirmed it.
 
-        :raises BrokerUnavailable: it is not known to; the text says why.
+        :raises BrokerUnavailable: there was no confirm; the text says why.
         """
         if self.blocked is not None:
             raise BrokerUnavailable(self._blocked_text())
@@ -60,7 +60,7 @@ class Publisher:
 
     @property
     def blocked(self) -> str | None:
-        """Give the broker's reason for taking no messages."""
+        """Return the broker's reason for blocking our connection, or None."""
         client = self.service.client
         return client.blocked if client is not None else None
 
@@ -86,7 +86,7 @@ class Publisher:
         return f"the broker takes no messages: {self.blocked}"
 
     def _channel_closed(self, error: Exception, client: Client) -> None:
-        """Connect anew where the channel alone was closed: that declares everything again."""
+        """Reconnect if only the channel was closed: that declares everything again."""
         if not client.closed:
             self.log.warn("the publishing channel was closed: {error}", error=describe(error))
             client.abort(error)

@@ -1,4 +1,4 @@
-"""The exchange, queues and bindings that must be there, whatever is there already."""
+"""Declare the exchange, queues and bindings, and accept those that exist already."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ QueueType = Literal["quorum", "classic"]
 PRECONDITION_FAILED, ACCESS_REFUSED = 406, 403
 
 DELIVERY_LIMIT = 100
-"""Deliveries of one message that may end with their connection, before the broker dead-letters it.
+"""Deliveries of one message that may end with their connection before it is dead-lettered.
 
-Tries are counted by us.  This one is only there for a message that ends every process that takes
-it, and it is named because RabbitMQ 4 has 20 where it is left out (before, there was no limit).
+We count failed attempts ourselves. This limit only stops a message that crashes every process that
+takes it. It is set because the default of RabbitMQ 4 is 20 (before 4.0 there was no limit).
 """
 
 
 def dead_letters(queue: str) -> str:
-    """Name the queue that keeps what was put aside."""
+    """Return the name of a queue's dead-letter queue."""
     return f"{queue}.dead"
 
 
 def has_quorum_queues(server: Mapping[Any, Any]) -> bool:
-    """Tell by its properties whether a broker has them: others ignore the queue type asked for."""
+    """Return whether a broker has quorum queues; older ones ignore ``x-queue-type``."""
     version = re.match(r"(\d+)\.(\d+)", str(server.get("version")))
     if version is None or server.get("product") != "RabbitMQ":
         return False
@@ -38,7 +38,7 @@ def has_quorum_queues(server: Mapping[Any, Any]) -> bool:
 
 
 async def on_channel(client: Client, act: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Do something on a channel of its own, which an error of the broker closes."""
+    """Run a function on its own channel: a broker closes the channel on error [AMQP 0-9-1]."""
     channel = await client.open_channel()
     try:
         return await act(channel)
@@ -48,10 +48,10 @@ async def on_channel(client: Client, act: Callable[[Any], Awaitable[Any]]) -> An
 
 @attrs.define
 class Topology:
-    """A topic exchange with one durable queue per routing key, and a dead-letter queue for each.
+    """Declare a topic exchange, and a durable queue and dead-letter queue for each routing key.
 
-    What is there with other arguments, which cannot be changed, is used as it is, and so is what
-    the account has no right to make.
+    Objects that exist with other arguments cannot be changed and are used as they are; so are those
+    that the account may not declare.
     """
 
     log = Logger()
@@ -62,7 +62,7 @@ class Topology:
     _reported: set[str] = attrs.field(factory=set, init=False)
 
     async def declare(self, client: Client) -> None:
-        """Make everything be there.
+        """Declare the exchange, queues and bindings.
 
         :raises Closed: the broker refuses, or the connection is lost.
         """
@@ -106,7 +106,7 @@ class Topology:
         declare: Callable[[Any], Awaitable[Any]],
         look: Callable[[Any], Awaitable[Any]],
     ) -> None:
-        """Declare it; something else of that name is used as it is."""
+        """Declare an object; if one exists with other arguments, use it as it is."""
         try:
             await on_channel(client, declare)
         except ChannelClosed as e:
@@ -114,11 +114,11 @@ class Topology:
                 self._report(what, describe(e))
             elif reply_code(e) != ACCESS_REFUSED:
                 raise
-            # An account that may configure nothing looks, which needs no right.
+            # A passive declare needs no privilege: it serves an account that may configure nothing.
             await on_channel(client, look)
 
     async def _have_bindings(self, client: Client) -> None:
-        """Bind each queue; an account that may not works with the bindings that are there."""
+        """Bind each queue; an account without the privilege works with existing bindings."""
         for routing_key, queue in self.queues.items():
             binding = {"queue": queue, "exchange": self.exchange, "routing_key": routing_key}
             try:
@@ -128,7 +128,7 @@ class Topology:
                     raise
 
     def _report(self, what: str, error: str) -> None:
-        """Say it once, not at every connect."""
+        """Log the difference once, not at every connect."""
         if what not in self._reported:
             self._reported.add(what)
             self.log.warn(

@@ -1,1 +1,1 @@
-"""A repaired AMQP 0-9-1 client layer over txAMQP."""
+"""Provide a repaired AMQP 0-9-1 client on top of txAMQP."""

@@ -1,4 +1,8 @@
-"""A channel: replies in order, publisher confirms, consumers, and an end that nobody misses."""
+"""Implement an AMQP channel: ordered replies, publisher confirms, consumers, notice of its end.
+
+A channel is a numbered conversation within a connection. AMQP numbers no replies, so they match
+calls by order only; any error closes the whole channel.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,12 @@ OnEnd = Callable[[Exception], None]
 
 
 def _stays_in_line(_: Deferred[Any]) -> None:
-    """Cancel only the waiting: the late reply still belongs to this call and nobody else."""
+    """Keep a cancelled call queued: its late reply still belongs to it and to no other call."""
 
 
 @attrs.define
 class _Incoming:
-    """A message with content, on its way in frame by frame."""
+    """Collect a message with content from its method, header and body frames."""
 
     method: Any
     args: tuple[Any, ...]
@@ -38,7 +42,7 @@ class _Incoming:
 
 
 class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
-    """One channel; the client mixes the methods of the specification in.
+    """Represent one channel; the client adds the methods of the specification.
 
     A call that the broker refuses fails with ChannelClosed or ConnectionClosed, and so does
     everything else in flight.
@@ -59,10 +63,10 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
     # --- outgoing
 
     def invoke(self, method: Any, args: tuple[Any, ...], content: Any = None) -> Deferred[Any]:
-        """Send a method; fire with its reply, or at once where there is none.
+        """Send a method; fire with its reply, or at once if it has none.
 
-        Everything is encoded before the first byte is written, so that what cannot be encoded
-        fails here and harms nobody else.
+        Everything is encoded before the first byte is written, so that an encoding error fails this
+        call only.
         """
         try:
             self._send(method, args, content)
@@ -96,21 +100,21 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
     # --- incoming
 
     def on_method(self, method: Any, args: tuple[Any, ...]) -> None:
-        """Take a method frame."""
+        """Receive a method frame."""
         if method.content:
             self._incoming = _Incoming(method, args)
         else:
             self._complete(Message(method, args, None))
 
     def on_header(self, size: int, properties: dict[str, Any]) -> None:
-        """Take a header frame."""
+        """Receive a header frame."""
         incoming = self._expect_content()
         incoming.size, incoming.properties = size, properties
         if not size:
             self._complete_content(incoming)
 
     def on_body(self, data: bytes) -> None:
-        """Take a body frame."""
+        """Receive a body frame."""
         incoming = self._expect_content()
         incoming.chunks.append(data)
         incoming.received += len(data)
@@ -140,7 +144,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
     # --- the end
 
     def do_close(self, reason: Any) -> None:
-        """Fail everything in flight and tell consumers; the number may be used again."""
+        """Fail everything in flight and notify consumers; the channel number becomes free."""
         if self.closed:
             return
         self.closed, self.reason = True, reason
@@ -163,7 +167,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
             on_end(error)
 
     def when_closed(self) -> Deferred[Exception]:
-        """Fire with the error it ended with."""
+        """Fire with the error that closed the channel."""
         if self.closed:
             return succeed(closed_error(self.reason))
         end: Deferred[Exception] = Deferred(self._ended.remove)
@@ -171,33 +175,33 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         return end
 
     async def close_channel(self) -> None:
-        """Close it; what was not acknowledged goes back to its queue."""
+        """Close the channel; unacknowledged messages return to their queues."""
         if not self.closed:
             await self.channel_close(reply_code=200, reply_text="")
             self.do_close(ConnectionDone())
 
     def release(self) -> None:
-        """Close it without waiting."""
+        """Close the channel without waiting."""
         ensureDeferred(self.close_channel()).addErrback(lambda f: f.trap(Closed))
 
     # --- publishing
 
     @property
     def unconfirmed(self) -> int:
-        """Count messages sent and neither confirmed nor refused."""
+        """Return the number of messages sent but neither confirmed nor refused."""
         return len(self._unconfirmed)
 
     async def publish(
         self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
     ) -> None:
-        """Return when the broker took responsibility; the channel must be in confirm mode.
+        """Publish a message; return when the broker has confirmed it. Needs confirm mode.
 
-        ``properties`` must have a ``message-id``, different from those of other messages in
-        flight: it is how a returned message is recognized.
+        ``properties`` must have a ``message-id``, unique among messages in flight: a returned
+        message is recognized by it.
 
         :raises Nacked: the broker refused it.
         :raises Unroutable: no queue is bound for it.
-        :raises Closed: the end came first; the message may have arrived.
+        :raises Closed: the channel ended first; the message may have arrived.
         """
         sent = self.basic_publish(
             exchange=exchange,
@@ -212,7 +216,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         await confirm
 
     def on_return(self, message: Any) -> None:
-        """Take a message that came back; its confirm follows."""
+        """Receive a returned message; its confirm follows [RabbitMQ, "Publisher Confirms"]."""
         self._returned[message.content.properties.get("message-id")] = message
 
     def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
@@ -238,9 +242,10 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
     # --- consuming
 
     async def consume(self, queue: str, on_message: OnMessage, on_end: OnEnd) -> str:
-        """Take messages of a queue; give the consumer tag.
+        """Consume a queue; return the consumer tag.
 
-        ``on_end`` is called at most once: with ConsumerCancelled, or what closed the channel.
+        ``on_end`` is called at most once, with ConsumerCancelled or the error that closed the
+        channel.
         """
         tag = f"buildapi-{uuid.uuid4().hex}"
         self._consumers[tag] = (on_message, on_end)  # before the reply: deliveries may be faster
@@ -252,17 +257,17 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         return tag
 
     async def cancel(self, tag: str) -> None:
-        """Take no more; what was delivered can still be acknowledged."""
+        """Cancel a consumer; delivered messages can still be acknowledged."""
         await self.basic_cancel(consumer_tag=tag)
         self._consumers.pop(tag, None)
 
     def on_deliver(self, message: Any) -> None:
-        """Hand a message to its consumer, if it is still there."""
+        """Pass a message to its consumer, if that still exists."""
         if consumer := self._consumers.get(message.consumer_tag):
             consumer[0](message)
 
     def on_cancel(self, tag: str) -> None:
-        """Tell a consumer that the broker ended it."""
+        """Notify a consumer that the broker cancelled it."""
         if consumer := self._consumers.pop(tag, None):
             consumer[1](ConsumerCancelled("the broker cancelled the consumer"))
 

@@ -1,4 +1,4 @@
-"""One AMQP connection: handshake, frames, heartbeat, channels."""
+"""Implement one AMQP connection: handshake, frames, heartbeat, channels."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from buildapi.mq.txamqp.errors import Closed, ProtocolError, closed_error
 from buildapi.mq.txamqp.spec import SPEC
 
 FRAME_MAX = 131072
-"""Bytes of the frames we ask for; RabbitMQ's default."""
+"""Requested maximum size of a frame, in bytes; RabbitMQ's default."""
 
 FRAME_LIMIT = 2**20
-"""A longer frame was never AMQP."""
+"""Size in bytes above which a frame cannot be AMQP."""
 
 CAPABILITIES = {
     "publisher_confirms": True,
@@ -40,18 +40,18 @@ CAPABILITIES = {
 
 @attrs.frozen
 class Credentials:
-    """Who logs in; the password stays out of every representation."""
+    """Hold user name and password; the password stays out of every repr."""
 
     username: str
     password: str = attrs.field(repr=False)
 
     def plain(self) -> str:
-        """Give the response of SASL PLAIN."""
+        """Return the response of SASL PLAIN."""
         return f"\0{self.username}\0{self.password}"
 
 
 class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
-    """What to do when the broker calls; named after the methods of the specification."""
+    """Handle the methods that the broker sends; named after the methods of the specification."""
 
     client: Any
 
@@ -70,44 +70,44 @@ class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
         )
 
     def connection_tune(self, ch: Any, msg: Any) -> None:
-        """Agree on limits; then the connection can be opened."""
+        """Negotiate the limits; then the connection can be opened."""
         heartbeat = self.client.tune(msg.channel_max, msg.frame_max, msg.heartbeat)
         ch.connection_tune_ok(self.client.channel_max, self.client.MAX_LENGTH, heartbeat)
         self.client.started.fire()
 
     def connection_blocked(self, _: Any, msg: Any) -> None:
-        """Note that the broker reads nothing from us for now."""
+        """Record that the broker has stopped reading from this connection."""
         self.client.blocked = msg.reason
 
     def connection_unblocked(self, *_: Any) -> None:
-        """Note that it does again."""
+        """Record that the broker reads again."""
         self.client.blocked = None
 
     def basic_deliver(self, ch: Any, msg: Any) -> None:
-        """Pass a delivery on."""
+        """Pass on a delivery."""
         ch.on_deliver(msg)
 
     def basic_return_(self, ch: Any, msg: Any) -> None:
-        """Pass a returned message on."""
+        """Pass on a returned message."""
         ch.on_return(msg)
 
     def basic_ack(self, ch: Any, msg: Any) -> None:
-        """Pass a confirm on."""
+        """Pass on a confirm."""
         ch.on_confirm(msg.delivery_tag, msg.multiple, True)
 
     def basic_nack(self, ch: Any, msg: Any) -> None:
-        """Pass a refusal on."""
+        """Pass on a negative confirm."""
         ch.on_confirm(msg.delivery_tag, msg.multiple, False)
 
     def basic_cancel(self, ch: Any, msg: Any) -> None:
-        """Pass the end of a consumer on."""
+        """Pass on the cancellation of a consumer."""
         ch.on_cancel(msg.consumer_tag)
 
 
 class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
-    """One connection, from the protocol header to its end; never used again after that.
+    """Speak AMQP over one connection, which is never reused after its end.
 
-    ``blocked`` is the broker's reason for reading nothing from us, such as a memory alarm.
+    ``blocked`` is the broker's reason for not reading from us, such as a memory alarm.
     """
 
     channelClass = Channel
@@ -133,12 +133,12 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
     # --- handshake and end
 
     def connectionMade(self) -> None:
-        """Greet the broker."""
+        """Send the protocol header."""
         self.channels[0] = self.channelFactory(0, None, self)
         self.transport.write(b"AMQP\x00\x00\x09\x01")
 
     def tune(self, channel_max: int, frame_max: int, heartbeat: int) -> int:
-        """Settle on limits both sides can live with; give the heartbeat in seconds (0: none)."""
+        """Negotiate limits that both sides accept; return the heartbeat in seconds (0: none)."""
         self.MAX_LENGTH = min(frame_max or FRAME_MAX, FRAME_MAX)
         self.channel_max = channel_max or 65535
         if self.heartbeat and heartbeat:
@@ -149,7 +149,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         return self.heartbeat
 
     async def open(self) -> None:
-        """Wait for the login and enter the vhost.
+        """Wait for the login and open the vhost.
 
         :raises Closed: with the broker's reason.
         """
@@ -174,7 +174,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         return channel
 
     async def shutdown(self, seconds: float) -> None:
-        """Take leave of the broker; at the latest after so many seconds the connection is gone."""
+        """Close the connection; after ``seconds`` abort it."""
         try:
             await ensureDeferred(self._leave()).addTimeout(seconds, self.clock)
         except (DeadlineError, Closed):
@@ -212,7 +212,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         self.disconnected.fire()
 
     def _free_number(self) -> int:
-        """Go round, so that a late frame of a closed channel does not meet a new one."""
+        """Return the next free number in turn: late frames of a closed channel miss new ones."""
         for _ in range(self.channel_max):
             self._last_number = self._last_number % self.channel_max + 1
             if self._last_number not in self.channels:
@@ -222,12 +222,12 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
     # --- frames
 
     def write(self, data: bytes) -> None:
-        """Send whole frames."""
+        """Send complete frames."""
         self._sent_at = self.clock.seconds()
         self.transport.write(data)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take bytes; anything that is not AMQP ends the connection."""
+        """Receive bytes; anything that is not AMQP ends the connection."""
         self._received_at = self.clock.seconds()
         self._buffer += data
         try:
@@ -293,6 +293,6 @@ class ClientFactory(Factory):
     label: str = "buildapi"
 
     def buildProtocol(self, addr: IAddress | None) -> Client:
-        """Build one."""
+        """Build a client."""
         del addr
         return Client(self.credentials, self.vhost, self.heartbeat, self.label, self.reactor)

@@ -1,4 +1,4 @@
-"""AMQP frames, methods, content headers and tables to bytes and back."""
+"""Encode and decode AMQP frames, methods, content headers and tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBERS = {
     "longlong": ">Q",
     "timestamp": ">Q",
 }
-"""Field types of methods and headers that are plain numbers."""
+"""Struct formats of numeric fields in methods and headers."""
 
 TABLE_NUMBERS = {
     b"b": ">b",
@@ -37,14 +37,14 @@ TABLE_NUMBERS = {
     b"d": ">d",
     b"T": ">Q",
 }
-"""Tags of numbers in tables, as RabbitMQ writes them."""
+"""Struct formats of numbers in tables by their tags, as RabbitMQ writes them."""
 
 
 # --- encoding -------------------------------------------------------------------------------
 
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:
-    """Wrap a payload."""
+    """Return a frame with a payload."""
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
 
 
@@ -119,7 +119,7 @@ def _field(kind: str, value: Any) -> bytes:
 
 
 def method(m: Any, args: Iterable[Any]) -> bytes:
-    """Encode a method of the specification with its arguments; neighbouring bits share octets."""
+    """Encode a method of the specification with its arguments; adjacent bits share octets."""
     out = [struct.pack(">HH", m.klass.id, m.id)]
     bits = count = 0
     for field, value in zip(m.fields, args, strict=True):
@@ -138,9 +138,9 @@ def method(m: Any, args: Iterable[Any]) -> bytes:
 
 
 def header(klass: Any, size: int, properties: Mapping[str, Any]) -> bytes:
-    """Encode a content header; properties that are None are left out.
+    """Encode a content header without the properties that are None.
 
-    :raises ValueError: a property that AMQP does not know.
+    :raises ValueError: a property that AMQP does not define.
     """
     unknown = set(properties) - set(klass.fields.byname)
     if unknown:
@@ -157,7 +157,7 @@ def header(klass: Any, size: int, properties: Mapping[str, Any]) -> bytes:
 
 
 def text(data: bytes) -> str | bytes:
-    """Decode UTF-8; what is something else stays bytes."""
+    """Decode UTF-8; return other data as bytes."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -165,7 +165,7 @@ def text(data: bytes) -> str | bytes:
 
 
 class Reader:
-    """Read values one after the other; :raises ValueError: past the end."""
+    """Read values in sequence; :raises ValueError: past the end."""
 
     __slots__ = ("_bits", "_bits_left", "_data", "_position")
 
@@ -174,7 +174,7 @@ class Reader:
         self._bits = self._bits_left = 0
 
     def take(self, count: int) -> bytes:
-        """Take that many bytes."""
+        """Return the next bytes."""
         start = self._position
         self._position = start + count
         if self._position > len(self._data):
@@ -182,11 +182,11 @@ class Reader:
         return self._data[start : self._position]
 
     def number(self, form: str) -> Any:
-        """Take a number by its struct format."""
+        """Read a number with a struct format."""
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def field(self, kind: str) -> Any:
-        """Take a field of a method or header."""
+        """Read a field of a method or header."""
         if kind == "bit":
             return self._bit()
         self._bits_left = 0
@@ -199,7 +199,7 @@ class Reader:
         return self.number(NUMBERS[kind])
 
     def table(self) -> dict[str | bytes, Any]:
-        """Take a field table."""
+        """Read a field table."""
         end = self.number(">I") + self._position
         found = {}
         while self._position < end:

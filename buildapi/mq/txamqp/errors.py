@@ -1,4 +1,4 @@
-"""What can go wrong with a broker, and how to say it in words."""
+"""Define the errors of brokers, and describe them in words."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Nacked(Exception):
 
 
 class Unroutable(Exception):
-    """A mandatory message came back: no queue is bound for it."""
+    """A mandatory message was returned: no queue is bound for it."""
 
 
 class ConsumerCancelled(Exception):
-    """The broker ended a consumer, because its queue was deleted or moved."""
+    """The broker cancelled a consumer, because its queue was deleted or moved."""
 
 
 class ProtocolError(Closed):  # type: ignore[misc]  # txAMQP has no types
@@ -42,7 +42,7 @@ class ProtocolError(Closed):  # type: ignore[misc]  # txAMQP has no types
 
 
 def closed_error(reason: Any) -> Exception:
-    """Give the error for everything in flight on a channel or connection closed for a reason."""
+    """Return the error for everything in flight on a channel or connection that was closed."""
     if isinstance(reason, Exception) and isinstance(reason, Closed):
         return reason
     kind: type[Exception] = Closed
@@ -53,13 +53,13 @@ def closed_error(reason: Any) -> Exception:
 
 
 def reply_code(error: BaseException) -> int | None:
-    """Give the broker's code, such as 406, where it closed a channel or the connection."""
+    """Return the broker's reply code, such as 406, if it closed a channel or the connection."""
     reason = error.args[0] if error.args else None
     return reason.reply_code if isinstance(reason, Message) else None
 
 
 def describe(error: object) -> str:
-    """Say in one line what went wrong; never contains credentials."""
+    """Describe an error in one line, without credentials."""
     error = _cause(error)
     if isinstance(error, Message):
         return f"{error.reply_code} {error.reply_text}"
@@ -75,7 +75,7 @@ def describe(error: object) -> str:
 
 
 def _cause(error: object) -> object:
-    """Find what a connection or channel was closed with."""
+    """Return the innermost reason of a closed connection or channel."""
     if isinstance(error, Failure):
         return _cause(error.value)
     if isinstance(error, Closed) and error.args:

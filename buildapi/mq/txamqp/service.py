@@ -1,4 +1,4 @@
-"""Keep one AMQP connection up, with growing pauses between attempts."""
+"""Keep one AMQP connection open, with growing pauses between attempts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildapi.mq.txamqp.client import Client, ClientFactory
 from buildapi.mq.txamqp.errors import Closed, describe
 
 CONNECT_SECONDS = 30.0
-"""Connecting, login and set-up together may take so long."""
+"""Maximum seconds for connecting, login and set-up together."""
 
 GOODBYE_SECONDS = 5.0
 
@@ -25,9 +25,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 
 def backoff(attempt: int) -> float:
-    """Give the pause in seconds before the attempt after the ``attempt``-th failure in a row.
+    """Return the pause in seconds after the ``attempt``-th failure in a row.
 
-    Up to half of it is random, so that many clients do not come back at the same moment.
+    A random part, up to half, keeps many clients from reconnecting at the same moment.
     """
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt - 1, 10))
     return min(LONGEST_PAUSE, pause * (1 + random.random() / 2))
@@ -38,12 +38,12 @@ Setup = Callable[[Client], Awaitable[None]]
 
 @attrs.define(slots=False, eq=False)
 class AMQPService(Service):
-    """A connection that comes back.
+    """Maintain a connection, reconnecting after every loss.
 
-    ``endpoint`` is an IStreamClientEndpoint, ``reactor`` an IReactorTime; ``now`` returns seconds
-    since the epoch, which ``last_error_at`` is in.
-    ``setup`` runs at every connect, and only then the connection counts as there.  A plain loop
-    because ClientService cannot bear a connection that is lost during its preparation.
+    ``endpoint`` is an IStreamClientEndpoint, ``reactor`` an IReactorTime; ``now`` returns epoch
+    seconds, the unit of ``last_error_at``. ``setup`` runs at every connect; the connection is
+    available only after it. A plain loop is used because ClientService cannot handle a connection
+    that is lost during its preparation.
     """
 
     log = Logger()
@@ -63,16 +63,16 @@ class AMQPService(Service):
 
     @property
     def client(self) -> Client | None:
-        """Give the connection, if it is there."""
+        """Return the connection if there is one."""
         return None if self._client is None or self._client.closed else self._client
 
     @property
     def waiting(self) -> int:
-        """Count those who wait for the connection."""
+        """Return the number of callers that wait for the connection."""
         return len(self._waiting)
 
     def startService(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._stopped = False
         super().startService()  # type: ignore[no-untyped-call]  # Twisted
         self._loop = ensureDeferred(self._run())
@@ -80,13 +80,13 @@ class AMQPService(Service):
         self._loop.addErrback(lambda f: self.log.failure("AMQP service ended", failure=f))
 
     def stopService(self) -> Deferred[None]:
-        """Take leave of the broker; fire when the connection is gone."""
+        """Close the connection; fire when it is closed."""
         self._stopped = True
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted
         return ensureDeferred(self._stop())
 
     def when_connected(self) -> Deferred[Client]:
-        """Fire with the connection as soon as it is there; fails with Closed once stopped."""
+        """Fire with the connection as soon as there is one; fail with Closed once stopped."""
         if self._stopped:
             return fail(Closed("stopped"))
         if (client := self.client) is not None:

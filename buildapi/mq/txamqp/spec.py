@@ -1,4 +1,4 @@
-"""AMQP 0-9-1 with RabbitMQ's extensions as txAMQP wants it: txAMQP ships no specification."""
+"""Define AMQP 0-9-1 with RabbitMQ's extensions for txAMQP, which ships no specification."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ class 90 tx
  30 rollback ->rollback-ok:
  31 rollback-ok:
 """  # noqa: E501  # one method a line reads like the specification
-"""``class``, then per method: id, name, -> replies, C where it carries content, fields.
+"""``class``, then per method: id, name, -> replies, C if it carries content, fields.
 
-``nowait`` is spelled so because txAMQP looks for exactly that name.
+``nowait`` has this spelling because txAMQP looks for exactly that name.
 """
 
 CONSTANTS = {
@@ -106,7 +106,7 @@ def _method(words: list[str], fields: str) -> str:
     content = ' content="1"' if "C" in flags else ""
     replies = [r for flag in flags if flag.startswith("->") for r in flag[2:].split(",")]
     responses = "".join(f'<response name="{r}"/>' for r in replies)
-    # the line break is a text node, without which the loader fails
+    # The line break becomes a text node, without which txAMQP's loader fails.
     inside = responses + _fields(fields)
     return f'<method name="{name}" index="{number}"{content}>\n{inside}</method>'
 
