@@ -1,1 +1,1 @@
-"""Consume job requests, act, report back."""
+"""Consume job requests, execute them, and report their outcomes."""

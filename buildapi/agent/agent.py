@@ -1,4 +1,4 @@
-"""Take job requests from the queue, carry each out exactly once, and report back."""
+"""Consume job requests from the queue, execute each exactly once, and report its outcome."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ T = TypeVar("T")
 
 @attrs.define(slots=False)
 class Agent(Service):
-    """Consume ``queue``; ``now`` gives seconds since the epoch, ``reactor`` IReactorTime.
+    """Consume ``queue``; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime.
 
-    A job that failed ``tries`` times for no known reason is finished as failed.
+    A job that failed ``tries`` times for an unknown reason is finished as failed.
     """
 
     _reactor: Any
@@ -72,17 +72,17 @@ class Agent(Service):
 
     @property
     def in_hand(self) -> Sequence[Delivery]:
-        """List the messages that are not settled, oldest first."""
+        """List the unsettled messages, oldest first."""
         return tuple(self._in_hand)
 
     def startService(self) -> None:
-        """Begin to consume."""
+        """Start consuming."""
         Service.startService(self)
         self._patience.begin()
         self._intake.open(self._hold)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Take no more jobs and end those begun, within the drain time."""
+        """Stop accepting jobs and end those begun, within the drain time."""
         Service.stopService(self)
         self._patience.stop()
         return defer.ensureDeferred(self._intake.close())
@@ -95,7 +95,7 @@ class Agent(Service):
             self._in_hand.remove(delivery)
 
     async def handle(self, delivery: Delivery) -> Disposition:
-        """Carry out one message, and say what is to become of it."""
+        """Execute the job of one message; return how to settle the message."""
         try:
             job = decode_request(delivery.body)
         except Malformed as e:
@@ -128,7 +128,7 @@ class Agent(Service):
             self._note(job_id, "waits", why)
 
     def _note_end(self, job_id: int, disposition: Disposition) -> None:
-        """Note the end of a message that is not simply done."""
+        """Record in the trail how a message ended, unless it was acknowledged."""
         match disposition:
             case DeadLetter(reason):
                 self._note(job_id, "put aside", reason)
@@ -140,10 +140,10 @@ class Agent(Service):
                 pass
 
     async def _in_order(self, job: JobMessage, delivery: Delivery) -> Disposition:
-        """Carry a job out in its turn, which it keeps while something is away.
+        """Execute a job in its turn, which it keeps while a database or broker is unavailable.
 
-        What is known to be away is waited for however long it takes; an error of a database that
-        nobody classified, which may be this job's own, for as many times as a job is tried.
+        A service known to be unavailable is waited for however long it takes; an unclassified error
+        of a database, which may be this job's own fault, only as many times as a job is tried.
         """
         what, end = f"job {job.request_id}", self._patience.end()
 
@@ -168,7 +168,7 @@ class Agent(Service):
             return DeadLetter(e.reason)
 
     async def _verified(self, job: JobMessage) -> JobMessage:
-        """Return the message with what its row says; :raises _NotOurs: it is not of that job.
+        """Return the message completed from its row; :raises _NotOurs: it is not of that job.
 
         The row is left as it is: its own message may still come.
         """
@@ -208,16 +208,16 @@ class Agent(Service):
         return await self._finish(error.request_id, outcome, error.reason)
 
     async def _finish(self, request_id: int, outcome: Outcome, reason: str) -> Disposition:
-        """Finish the job of a message that is put aside."""
+        """Finish the job of a message that is dead-lettered."""
         report = finished(request_id, outcome, self._agent_name, tracing.trace())
         await self._store.finish(request_id, report, int(self._now()))
         return DeadLetter(reason)
 
     async def _keys(self, job: JobMessage) -> Keys:
-        """Tell what a job keeps its turn on: its request, and its revision until it is written.
+        """Return the lock keys of a job: its request, and its revision until it has written.
 
-        So a build asked for after the cancel of a revision is not cancelled, and one asked for
-        before it is; those that cancel no revision do not wait for each other's.
+        So the cancel of a revision cancels builds asked for before it and none asked for after it;
+        jobs that cancel no revision do not wait for each other's revisions.
         """
         if isinstance(job.action, CancelRevision):
             return Keys(writing=_revision(job.action.revision))
@@ -260,7 +260,7 @@ class Agent(Service):
 
 
 class _NotOurs(Exception):
-    """Put a message aside that is not of the job it names."""
+    """Dead-letter a message that is not of the job it names."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -268,18 +268,18 @@ class _NotOurs(Exception):
 
 
 def _revision(revision: str | None) -> Sequence[str]:
-    """Make the key of a revision: as many characters as are compared, whatever their case."""
+    """Return the key of a revision: as many characters as are compared, in lower case."""
     return [revision[:PREFIX].lower()] if revision else []
 
 
 def _times(delivery: Delivery) -> str:
-    """Word how often a message has come."""
+    """Describe how often a message was delivered."""
     again = ", it came before" if delivery.redelivered else ""
     return f"attempt {delivery.attempt}{again}"
 
 
 def _in_short(outcome: Outcome) -> str:
-    """Word an outcome in one line."""
+    """Describe an outcome in one line."""
     lines = outcome.msg.splitlines()
     if len(lines) < 2:
         return outcome.msg

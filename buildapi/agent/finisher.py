@@ -1,4 +1,4 @@
-"""Take the reports of the agents and store what became of each job."""
+"""Consume the reports of agents and store the outcome of each job."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PREFETCH = 20
 
 @attrs.define(slots=False)
 class Finisher(Service):
-    """Consume ``queue``; ``now`` gives seconds since the epoch, ``reactor`` IReactorTime.
+    """Consume ``queue``; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime.
 
-    ``changed`` is called for every report: what was read before may be out of date.
+    ``changed`` is called for every report, since cached reads may be out of date.
     """
 
     _reactor: Any
@@ -47,19 +47,19 @@ class Finisher(Service):
         self._intake = Intake(self._broker, self._queue, PREFETCH, self._drain_seconds)
 
     def startService(self) -> None:
-        """Begin to consume."""
+        """Start consuming."""
         Service.startService(self)
         self._patience.begin()
         self._intake.open(self.handle)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Take no more reports and store those in hand."""
+        """Stop accepting reports and store those in hand."""
         Service.stopService(self)
         self._patience.stop()
         return defer.ensureDeferred(self._intake.close())
 
     async def handle(self, delivery: Delivery) -> Disposition:
-        """Store one report, and say what is to become of its message."""
+        """Store one report; return how to settle its message."""
         try:
             request_id, report = decode_finished(delivery.body)
         except Malformed as e:
@@ -100,6 +100,6 @@ class Finisher(Service):
         return Ack()
 
     def _refused(self, request_id: int, refusal: str) -> Disposition:
-        """Put a report aside that does not say what became of the job; the job stays as it is."""
+        """Dead-letter a report that is not of the job it names; the job stays as it is."""
         self._log.error("report of job {id} put aside: {why}", id=request_id, why=refusal)
         return DeadLetter(f"not the report of job {request_id}: {refusal}")

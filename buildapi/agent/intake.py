@@ -15,7 +15,7 @@ log = Logger()
 
 @attrs.define
 class Intake:
-    """Take messages of ``queue``, at most ``prefetch`` at a time."""
+    """Consume ``queue``, at most ``prefetch`` messages at a time."""
 
     _broker: Broker
     _queue: str
@@ -24,7 +24,7 @@ class Intake:
     _starting: defer.Deferred[Consumer | None] | None = attrs.field(default=None, init=False)
 
     def open(self, handler: Handler) -> None:
-        """Begin to consume; a failure to is logged."""
+        """Start consuming; log a failure to do so."""
         consuming = self._broker.consume(self._queue, handler, prefetch=self._prefetch)
         self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
 
@@ -32,7 +32,7 @@ class Intake:
         log.failure("nothing is taken from {queue}", failure=failure, queue=self._queue)
 
     async def close(self) -> None:
-        """Take no more, and wait up to the drain time for what is in hand."""
+        """Stop consuming, and wait up to the drain time for messages in hand."""
         consumer = await self._starting if self._starting is not None else None
         if consumer is not None and not await consumer.stop(self._drain_seconds):
             log.warn("messages of {queue} still in hand are left to others", queue=self._queue)

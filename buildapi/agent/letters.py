@@ -1,4 +1,4 @@
-"""Notice what was dead-lettered: take open jobs up again, or finish them as failed."""
+"""Review dead letters: retry open jobs, or finish them as failed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from buildapi.model.outcome import Outcome
 from buildapi.model.wire import finished, job_of
 
 INTERVAL = 5.0
-"""Seconds between two looks at the number of letters."""
+"""Seconds between two checks of the number of dead letters."""
 
 REVIEW_MOST = 1000
-"""Most letters that are reviewed at a time."""
+"""Maximum number of dead letters in one review."""
 
 
 @attrs.define(slots=False)
 class DeadLetterReview(Service):
     """Review the dead letters of queues, by routing key, whenever their number has changed.
 
-    ``now`` gives seconds since the epoch; ``settled`` is told of each letter that does not stay as
-    it was.
+    ``now`` returns epoch seconds; ``settled`` is called with each letter that is retried, dropped
+    or failed.
     """
 
     _reactor: Any
@@ -51,13 +51,13 @@ class DeadLetterReview(Service):
         self._kept: dict[str, int] = {}
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Start checking."""
         Service.startService(self)
         self._running = defer.ensureDeferred(self._run())
         self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
     def stopService(self) -> None:
-        """Look no more; a letter under review goes back to where it was."""
+        """Stop checking; a letter under review returns to its place."""
         Service.stopService(self)
         if self._running is not None:
             self._running.cancel()
@@ -79,9 +79,9 @@ class DeadLetterReview(Service):
             self._log.failure("dead letters not reviewed")
 
     async def review(self, routing_key: str) -> None:
-        """Review the letters of a queue, unless there are as many as were kept the last time.
+        """Review the dead letters of a queue, unless their number is that of the last review.
 
-        :raises Unavailable: the broker or the jobs database is away.
+        :raises Unavailable: the broker or the jobs database is unavailable.
         """
         queue = self._queues[routing_key]
         dead = (await self._broker.depth(queue)).dead

@@ -1,4 +1,4 @@
-"""Keep the order of jobs on the same things, and let all others run at once."""
+"""Run jobs on the same objects in order, and all others concurrently."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from twisted.internet import defer
 
 @attrs.frozen
 class Keys:
-    """What a job keeps its turn on: to its end, or until it has ``written``.
+    """Name the locks of a job: ``whole`` until its end, ``writing`` until it has written.
 
-    Jobs with a key ``beside`` do not wait for each other, only for one that has it in ``writing``;
-    and that one waits for them.
+    Jobs that share a key in ``beside`` do not wait for each other, only for one that has it in
+    ``writing``; and that one waits for them.
     """
 
     whole: Sequence[Hashable] = ()
@@ -24,13 +24,13 @@ class Keys:
 
 @attrs.define
 class Line:
-    """Who must be waited for at a key: the last one alone, and those that came beside since."""
+    """Queue the holders of a lock: the last exclusive one, and the shared ones since."""
 
     alone: defer.Deferred[None] | None = None
     beside: list[defer.Deferred[None]] = attrs.field(factory=list)
 
     def join(self, mine: defer.Deferred[None], *, alone: bool) -> Sequence[defer.Deferred[None]]:
-        """Come last; list whom to wait for."""
+        """Append a holder; list the ones to wait for."""
         before = [] if self.alone is None else [self.alone]
         if not alone:
             self.beside.append(mine)
@@ -39,7 +39,7 @@ class Line:
         return before
 
     def leave(self, mine: defer.Deferred[None]) -> None:
-        """Need not be waited for any more."""
+        """Remove a holder."""
         if self.alone is mine:
             self.alone = None
         elif mine in self.beside:
@@ -47,7 +47,7 @@ class Line:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether nobody need be waited for."""
+        """Return whether there is no holder."""
         return self.alone is None and not self.beside
 
 
@@ -56,14 +56,14 @@ Lines = dict[Hashable, Line]
 
 @attrs.define
 class Turn:
-    """The turn of one job; those after it wait for the keys they share."""
+    """Hold the locks of one job; later jobs wait for the keys they share."""
 
     _lines: Lines
     _keys: Keys
     _held: dict[Hashable, defer.Deferred[None]] = attrs.field(factory=dict, init=False)
 
     def take(self) -> Sequence[defer.Deferred[None]]:
-        """Queue up; list whom to wait for."""
+        """Queue at all keys; list the holders to wait for."""
         keys = self._keys
         before: list[defer.Deferred[None]] = []
         for key in dict.fromkeys((*keys.whole, *keys.writing, *keys.beside)):
@@ -73,11 +73,11 @@ class Turn:
         return before
 
     def written(self) -> None:
-        """Let those go on that wait for the writes; harmless to repeat."""
+        """Release the locks of the writing phase; harmless to repeat."""
         self._let_go([*self._keys.writing, *self._keys.beside])
 
     def end(self) -> None:
-        """Let all go on."""
+        """Release all locks."""
         self._let_go(list(self._held))
 
     def _let_go(self, keys: Sequence[Hashable]) -> None:
@@ -94,14 +94,14 @@ class Turn:
 
 @attrs.define
 class InOrder:
-    """Let jobs with a key in common in one at a time, in the order in which they came."""
+    """Run jobs that share a key one at a time, in the order of their arrival."""
 
     _lines: Lines = attrs.field(factory=dict, init=False)
     _door: defer.DeferredLock = attrs.field(factory=defer.DeferredLock, init=False)
 
     @asynccontextmanager
     async def turn(self, keys: Callable[[], Awaitable[Keys]]) -> AsyncIterator[Turn]:
-        """Find the keys out (jobs do so one after the other, keeping their order) and wait."""
+        """Determine the keys, job by job to keep their order, and wait for the locks."""
         async with self._door:
             turn = Turn(self._lines, await keys())
             before = turn.take()
@@ -114,7 +114,7 @@ class InOrder:
 
 
 def _ended(before: defer.Deferred[None]) -> defer.Deferred[None]:
-    """Wait for a predecessor without taking its result from others."""
+    """Wait for a predecessor without consuming its result."""
     waiting = defer.Deferred[None]()
 
     def go_on(result: None) -> None:

@@ -1,4 +1,4 @@
-"""Settle job requests whose message may never have reached the broker."""
+"""Reconcile job requests with the broker: some messages may never have reached it, or are lost."""
 
 from __future__ import annotations
 
@@ -21,46 +21,48 @@ from buildapi.model.values import InvalidValueError
 from buildapi.model.wire import REQUESTS, JobMessage, action_from, encode_request, finished
 
 GRACE = 60
-"""Seconds during which a job recorded but not sent is somebody's in hand."""
+"""Seconds during which a recorded but unsent job still belongs to the process that records it."""
 
 INTERVAL = 30.0
 """Seconds between two sweeps."""
 PAGE = 500
-"""Jobs read at a time."""
+"""Number of jobs read at a time."""
 
 FULL_SECONDS = 0.5
-"""Between two attempts to send to a broker that has no room."""
+"""Seconds between two attempts to send to a broker that is full."""
 
 LOST_SECONDS = 600
-"""Seconds after which a job counts as lost that no agent has in hand and no message waits for."""
+"""Seconds after which a job is lost that no agent has in hand and no message waits for."""
 
 TOO_OLD = 7 * 86_400
-"""Seconds after which an unfinished job is not carried out any more: nobody expects it, and the
-markers that keep it from being done twice are kept for 30 days only."""
+"""Seconds after which an unfinished job is failed, not executed: nobody expects it any more.
+
+The markers that prevent a second execution are kept for 30 days only.
+"""
 
 SILENT_SECONDS = 60
-"""Seconds after which a process that told nothing of itself is not counted on."""
+"""Seconds without a heartbeat after which a process does not count."""
 
 UNSENT = "Couldn't send message to broker"
 
 OWED_SECONDS = 1.0
-"""Between two attempts to record that a job is sent."""
+"""Seconds between two attempts to record that a job is sent."""
 
 LAST_SECONDS = 2.0
-"""What the last attempt is given when the process ends."""
+"""Seconds for the last attempt at shutdown."""
 
 OWED_MAX = 10_000
-"""Jobs for which that is attempted at a time."""
+"""Maximum number of jobs that are still to be recorded as sent."""
 
 
 @attrs.define(slots=False)
 class Outbox(Service):
-    """Look for such jobs at the start and then regularly, and forget old idempotency keys.
+    """Sweep for such jobs at the start and then regularly, and delete old idempotency keys.
 
-    One not known to be sent is finished as failed, guarded against an agent that has begun:
-    nobody was told 202 for it.  Where the broker forgets its messages when it restarts, all
-    unfinished ones are sent again at the start, which is safe: an agent does a job once.
-    ``sweeps`` counts those that were made to the end.
+    A job not known to be sent is finished as failed, guarded against an agent that has begun: no
+    client got 202 for it. If the broker loses its messages when it restarts, all unfinished jobs
+    are sent again at the start, which is safe: an agent executes a job once. ``sweeps`` counts the
+    complete sweeps.
     """
 
     _reactor: Any
@@ -85,13 +87,13 @@ class Outbox(Service):
         self._owing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Begin to sweep."""
+        """Start sweeping."""
         Service.startService(self)
         self._running = defer.ensureDeferred(self._run())
         self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Stop sweeping, and try a last time to record what is sent."""
+        """Stop sweeping, and try a last time to record jobs as sent."""
         Service.stopService(self)
         for going in (self._running, self._owing):
             if going is not None:
@@ -99,7 +101,7 @@ class Outbox(Service):
         return defer.ensureDeferred(self._pay_last())
 
     def owe(self, request_id: int) -> None:
-        """Record that a job is sent as soon as the database takes it: its sender was told 202."""
+        """Record that a job is sent as soon as the database accepts it: its client got 202."""
         if len(self._owed) >= OWED_MAX:
             self._log.error("job {id}: that it is sent will not be recorded", id=request_id)
             return
@@ -147,7 +149,7 @@ class Outbox(Service):
                     await self.refuse_unsent(started)
                     await self.resend()
                 forgotten = False
-                # Others may just be recording what they sent while the database was away.
+                # Other processes may still be recording what they sent during the database outage.
                 if not back:
                     await self.refuse_unsent(int(self._now()) - GRACE)
                 await self._drive()
@@ -165,7 +167,7 @@ class Outbox(Service):
     async def _unsettled(
         self, *, sent: bool, before: int, after: int = 0
     ) -> AsyncIterator[JobRecord]:
-        """Read all unfinished jobs by id, some at a time."""
+        """Iterate over unfinished jobs by id, a page at a time."""
         while page := await self._store.unsettled(
             sent=sent, before=before, limit=PAGE, after=after
         ):
@@ -176,9 +178,10 @@ class Outbox(Service):
             after = page[-1].id
 
     async def resend(self) -> None:
-        """Send every unfinished job again that was sent before, in their order.
+        """Send every unfinished job that was sent before again, in order.
 
-        Those beyond what the broker holds wait for room; after an error it goes on where it was.
+        Jobs beyond the broker's limit wait for room; after an error the next call goes on from
+        there.
         """
         before = int(self._now()) + 1
         async for job in self._unsettled(sent=True, before=before, after=self._resent):
@@ -197,7 +200,7 @@ class Outbox(Service):
                 await task.deferLater(self._reactor, FULL_SECONDS)
 
     async def _drive(self) -> None:
-        """Drive what is lost, where the broker can be asked; the rest of a sweep needs none."""
+        """Send lost jobs again if the broker answers; the rest of a sweep does not need it."""
         try:
             await self.drive_lost()
         except BrokerUnavailable as e:
@@ -206,8 +209,8 @@ class Outbox(Service):
     async def drive_lost(self) -> None:
         """Send jobs again whose message is gone: purged, or deleted together with its queue.
 
-        One is lost if it is old, no message waits, no agent has it in hand, and all that was so
-        at the last sweep too.  The marker makes it safe: what was done is not done again.
+        A job is lost if it is old, no message waits, and no agent has it in hand, both now and at
+        the last sweep. The marker makes this safe: nothing is executed twice.
         """
         missing = {job.id: job for job in await self._lost()}
         again = [job for id_, job in missing.items() if id_ in self._missing]
@@ -225,7 +228,7 @@ class Outbox(Service):
         self._driven = {id_: n for id_, n in self._driven.items() if id_ in missing}
 
     async def _lost(self) -> Sequence[JobRecord]:
-        """List what no queue and no agent has, as far as that can be told."""
+        """List the jobs that no queue and no agent has, as far as that is known."""
         hand = await self._in_hand()
         if hand is None:
             return ()
@@ -234,9 +237,9 @@ class Outbox(Service):
         return [job for job in page if job.id not in hand]
 
     async def _in_hand(self) -> Set[int] | None:
-        """List what agents have in hand; None where a message may be anywhere else.
+        """List the jobs that agents have in hand; None if a message may be anywhere else.
 
-        An agent of an older program tells nothing, and may have any job in hand.
+        An agent of an older program reports nothing, and may have any job in hand.
         """
         if self._roster is None:
             return None
@@ -256,7 +259,7 @@ class Outbox(Service):
             self._trail.note(job.id, Part.OUTBOX, "failed", why)
 
     async def refuse_unsent(self, before: int) -> None:
-        """Finish as failed what was recorded before a time and is not known to be sent."""
+        """Finish jobs as failed that were recorded before a time and are not known to be sent."""
         now = int(self._now())
         async for job in self._unsettled(sent=False, before=before):
             if job.id in self._owed:

@@ -1,4 +1,4 @@
-"""Wait for a database or broker that is away instead of giving a message up."""
+"""Retry while a database or broker is unavailable, instead of giving a message up."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two attempts."""
 
 PATIENCE = 1200.0
-"""Seconds after which a message is given back: brokers close channels that hold one longer."""
+"""Seconds after which a held message is requeued, below RabbitMQ's consumer_timeout (1800)."""
 
 log = Logger()
 
 
 @attrs.define
 class Patience:
-    """Repeat what is unavailable, until it works or we stop; ``reactor`` is an IReactorTime.
+    """Retry unavailable operations until they work or we stop; ``reactor`` is an IReactorTime.
 
-    ``waiting`` is told why something waits, once for each reason.
+    ``waiting`` is called once with each reason for waiting.
     """
 
     _reactor: Any
@@ -36,21 +36,21 @@ class Patience:
     _pauses: set[defer.Deferred[None]] = attrs.field(factory=set, init=False)
 
     def begin(self) -> None:
-        """Be patient, again after a stop."""
+        """Allow retries, again after a stop."""
         self._stopping = False
 
     def stop(self) -> None:
-        """End all pauses, attempt nothing any more."""
+        """End all pauses and make no further attempt."""
         self._stopping = True
         for pause in list(self._pauses):
             pause.cancel()
 
     def end(self) -> float:
-        """Tell until when a message that came now may be held, in seconds of the reactor."""
+        """Return until when a message that came now may be held, in seconds of the reactor."""
         return float(self._reactor.seconds()) + PATIENCE
 
     async def attempt(self, what: str, do: Callable[[], Awaitable[Disposition]]) -> Disposition:
-        """Do it until it works; then, or in the end, say what becomes of the message."""
+        """Retry an operation until it works; return how to settle the message in any case."""
         try:
             return await self.insist(what, do, self.end())
         except Unavailable as e:
@@ -58,13 +58,13 @@ class Patience:
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing is attempted any more."""
+        """Return whether no further attempt is made."""
         return self._stopping
 
     def given_up(self, error: Unavailable) -> Disposition:
-        """Say what becomes of a message that could not be dealt with.
+        """Return how to settle a message that could not be handled.
 
-        To have waited for what is away is no try that failed: no outage is too long.
+        Waiting for an unavailable service is no failed attempt: no outage is too long.
         """
         if self._stopping:
             return Leave()
@@ -72,7 +72,7 @@ class Patience:
         return Requeue(f"not possible now: {error.msg}", LONGEST_PAUSE, failed)
 
     async def insist(self, what: str, do: Callable[[], Awaitable[T]], end: float) -> T:
-        """Do it until it works; :raises Unavailable: not until ``end``, or we are stopping."""
+        """Retry an operation until it works; :raises Unavailable: not until ``end``, or we stop."""
         pause, told = FIRST_PAUSE, set[str]()
         while not self._stopping:
             try:

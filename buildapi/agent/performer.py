@@ -1,4 +1,4 @@
-"""Carry one job out: decide, write once, poke, conclude."""
+"""Execute one job: decide, write once, call the masters, conclude."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from buildapi.model.steps import (
 from buildapi.model.wire import JobMessage
 
 DECISIONS = 3
-"""How often a job is decided anew when what it is about changes in between."""
+"""How often a job is decided again if its objects change meanwhile."""
 
 
 @attrs.define
 class Performer:
-    """Perform jobs; ``now`` gives seconds since the epoch, ``reactor`` is an IReactorTime."""
+    """Execute jobs; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime."""
 
     _reactor: Any
     _farm: Farm
@@ -47,7 +47,7 @@ class Performer:
     _log = Logger()
 
     async def perform(self, job: JobMessage, written: Callable[[], None]) -> Outcome:
-        """Carry a job out, or give what came of it before; ``written`` tells of its writes."""
+        """Execute a job, or return its earlier outcome; ``written`` is called after its writes."""
         recorded = await self._farm.recall(job.of)
         if recorded is None:
             plan, made = await self._write(job)
@@ -66,9 +66,9 @@ class Performer:
         return outcome
 
     async def _settle(self, job: JobMessage, outcome: Outcome) -> None:
-        """Record an outcome; one that cannot be recorded is what was done all the same.
+        """Record an outcome; one that cannot be recorded stands all the same.
 
-        :raises Unavailable: not now.
+        :raises Unavailable: the database is unavailable.
         """
         try:
             await self._farm.settle(job.of, outcome)
@@ -78,7 +78,7 @@ class Performer:
             self._log.failure("job {id}: its outcome is not in its marker", id=job.request_id)
 
     async def _write(self, job: JobMessage) -> tuple[Plan, Sequence[Item]]:
-        """Decide and write, again where what was decided about has changed in between."""
+        """Decide and write, again if what the decision relies on has changed meanwhile."""
         for _ in range(DECISIONS):
             try:
                 facts = await self._farm.read(job.action)
@@ -118,7 +118,7 @@ class Performer:
     async def _poke(
         self, step: Poke, job: JobMessage, notes: Notes, asked: Asked
     ) -> Sequence[Item] | Unavailable:
-        """Do one step; give Unavailable back, so that the others still end."""
+        """Execute one step; return Unavailable instead of raising it: the others must still end."""
         try:
             items = await self._farm.poke(job.of, step, job.who)
         except Unconfirmed as e:
@@ -149,7 +149,7 @@ class Performer:
 
 
 def touched(step: Poke) -> Sequence[int | None]:
-    """List the requests that a step is about; None where it is about none."""
+    """List the requests that a step touches; None if it touches none."""
     match step:
         case StopBuild():
             return [step.brid]

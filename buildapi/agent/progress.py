@@ -1,4 +1,4 @@
-"""Tell how far a long job is, while it runs."""
+"""Record the progress of a long job while it runs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from buildapi.model.records import Progress
 from buildapi.model.wire import item_data
 
 SECONDS = 0.5
-"""Between two notes."""
+"""Seconds between two records."""
 
 log = Logger()
 
 
 class Notes:
-    """Note the items of a job; ``reactor`` provides IReactorTime, ``now`` epoch seconds."""
+    """Record the items of a job; ``reactor`` provides IReactorTime, ``now`` epoch seconds."""
 
     def __init__(
         self, reactor: Any, store: JobStore, now: Callable[[], float], job: int, total: int
@@ -33,16 +33,16 @@ class Notes:
         self._noted = -1
 
     def add(self, items: Sequence[Item]) -> None:
-        """Take what was done."""
+        """Add finished items."""
         self._items += items
 
     async def open(self, item: Item) -> None:
-        """Note, until the job goes on, what was asked for and cannot be confirmed yet."""
+        """Record, until the job goes on, an item that was asked for and cannot be confirmed yet."""
         await self._noted_now([*self._items, item])
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Note until the block ends; a job of one item has no progress."""
+        """Record progress until the block ends; a job of one item has none."""
         if self._total < 2:
             yield
             return

@@ -1,4 +1,4 @@
-"""Say in a few words what an agent decided, wrote and asked for."""
+"""Describe briefly what an agent decided, wrote and asked for."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from buildapi.model.revisions import short_revision
 from buildapi.model.steps import Clobber, Plan, Poke, SendChange, StopBuild, WatchDropped
 
 ITEMS_MOST = 5
-"""Items that are named one by one."""
+"""Maximum number of items named one by one."""
 
 ASKED_MOST = 50
-"""What was asked of masters that is told one by one for a job; the rest is counted."""
+"""Maximum number of calls to masters recorded one by one for a job; the rest is counted."""
 
 
 def decided(plan: Plan) -> str:
-    """Word a plan; one without effect is its own reason."""
+    """Describe a plan; one without effect by its reason."""
     if not plan.writes and not plan.pokes:
         return plan.outcome.msg
     return f"{_count(len(plan.writes), 'write')}, {_count(len(plan.pokes), 'request')} to masters"
 
 
 def made_words(made: Sequence[Item]) -> str:
-    """Word what writes have made."""
+    """Describe what the writes have created."""
     named = [_item(item) for item in made[:ITEMS_MOST]]
     more = [f"and {len(made) - ITEMS_MOST} more"] if len(made) > ITEMS_MOST else []
     return "; ".join(named + more)
 
 
 def asked_of(step: Poke) -> str:
-    """Word what is asked of whom."""
+    """Describe what a step asks of whom."""
     match step:
         case StopBuild():
             return f"{step.master}: stop build {step.build_id} of {step.buildername}"
@@ -57,14 +57,14 @@ def _count(number: int, what: str) -> str:
 
 @attrs.define
 class Asked:
-    """Tell what came of what was asked for, at most some of it one by one."""
+    """Record the results of calls to masters, a limited number of them one by one."""
 
     _tell: Callable[[str, str], None]
     _told: int = 0
     _rest: Counter[str] = attrs.field(factory=Counter)
 
     def of(self, step: Poke, items: Sequence[Item]) -> None:
-        """Tell what came of a step."""
+        """Record the result of a step."""
         states = Counter(item.state for item in items)
         if self._told >= ASKED_MOST:
             self._rest += states
@@ -73,14 +73,14 @@ class Asked:
         self._one(f"{asked_of(step)}: {came or 'nothing to do'}")
 
     def waits(self, step: Poke, why: str) -> None:
-        """Tell that a step could not be done now."""
+        """Record that a step cannot be done now."""
         if self._told < ASKED_MOST:
             self._one(f"{asked_of(step)}: not now, {why}")
         else:
             self._rest["not now"] += 1
 
     def end(self) -> None:
-        """Tell how many there were beyond."""
+        """Record the totals of the rest."""
         if self._rest:
             self._tell("asked", f"and more: {_counts(self._rest)}")
 
