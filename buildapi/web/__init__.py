@@ -1,1 +1,1 @@
-"""The HTTP side: routes, parameters, authentication, rendering."""
+"""The HTTP interface: routes, parameters, authentication and rendering."""

@@ -1,4 +1,4 @@
-"""A line for each request that was answered; whatever a client sent, it is one line."""
+"""Write the access log: one line for each answered request, whatever the client sent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from buildapi.redaction import hidden, hidden_in_url
 from buildapi.web.auth import Authenticator, Identity, address_of
 
 LONGEST = {"uri": 2000, "referer": 500, "agent": 500, "user": 512, "client": 100, "method": 20}
-"""Characters that are kept of what a client may choose."""
+"""Maximum lengths, in characters, of values that a client chooses."""
 
 PLAIN = {chr(c) for c in range(0x20, 0x7F)} - {'"', "\\"}
 
 
 @attrs.define
 class AccessLog:
-    """Write lines, JSON objects with ``json``, to a file, with ``write`` and ``close``.
+    """Write access log lines to ``file`` (anything with ``write`` and ``close``), as JSON or text.
 
-    ``now`` gives seconds since the epoch.
+    ``now`` returns seconds since the epoch.
     """
 
     file: Any
@@ -30,7 +30,7 @@ class AccessLog:
     json: bool = False
 
     def __call__(self, request: Any) -> None:
-        """Note a request that was answered."""
+        """Log an answered request."""
         facts, at = facts_of(request), datetime.fromtimestamp(self._now(), UTC)
         self.file.write((as_json if self.json else as_text)(facts, at) + "\n")
 
@@ -40,7 +40,7 @@ class AccessLog:
 
 
 def facts_of(request: Any) -> Mapping[str, Any]:
-    """Gather what is told of a request."""
+    """Collect the values of a log line from a request; tokens in URLs and headers are masked."""
     texts = {
         "client": request.client_address,
         "user": _who(request.identity),
@@ -65,7 +65,7 @@ def _who(identity: Identity | None) -> str:
 
 
 def as_text(facts: Mapping[str, Any], at: datetime) -> str:
-    """Give the line in the combined format, with id and seconds of the request after it."""
+    """Format a line in the combined log format, followed by the request id and the seconds."""
     quoted = {n: quote(v) if isinstance(v, str) else v for n, v in facts.items()}
     user = quoted["user"].replace(" ", "\\x20") or "-"
     client = quoted["client"].replace(" ", "\\x20") or "-"
@@ -79,14 +79,14 @@ def as_text(facts: Mapping[str, Any], at: datetime) -> str:
 
 
 def as_json(facts: Mapping[str, Any], at: datetime) -> str:
-    """Give the line as a JSON object, in plain ASCII."""
+    """Format a line as a JSON object in plain ASCII; empty values are left out."""
     head = {"ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", "level": "info"}
     told = {n: v for n, v in facts.items() if v != ""}
     return json.dumps(head | {"ns": "access"} | told)
 
 
 def quote(text: str) -> str:
-    """Spell what is not plain ASCII, a quotation mark or a backslash, as ``\\xNN``."""
+    """Escape what is not plain ASCII, quotation marks and backslashes as ``\\xNN``."""
     return "".join(c if c in PLAIN else _escaped(c) for c in text)
 
 
@@ -95,7 +95,7 @@ def _escaped(character: str) -> str:
 
 
 def client_of(peer: str, forwarded: Sequence[str], auth: Authenticator) -> str:
-    """Tell who asks: the last one that a trusted proxy names and that is none itself."""
+    """Return the client's address: the last forwarded one that is not a trusted proxy itself."""
     client = peer
     for name in reversed(forwarded):
         if not auth.trusts(client) or address_of(name) is None:

@@ -1,4 +1,4 @@
-"""Hot answers: identical concurrent reads share one query, and live for a moment."""
+"""Cache JSON answers for a moment; identical concurrent reads share one query."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ BYTES_MAX = 64 * 2**20
 
 @attrs.frozen
 class Document:
-    """A JSON document, encoded, with its entity tag."""
+    """An encoded JSON document and its entity tag."""
 
     body: bytes
     etag: bytes
 
     @classmethod
     def of(cls, value: Any) -> Document:
-        """Encode a value."""
+        """Encode a value as a document."""
         body = encode(value)
         return cls(body, entity_tag(body))
 
     @property
     def value(self) -> Any:
-        """Decode it."""
+        """Decode the document."""
         return json.loads(self.body)
 
     @property
     def pretty(self) -> str:
-        """Give it for people to read."""
+        """Return the document indented, for people to read."""
         value = self.value
         try:
             return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
@@ -45,19 +45,19 @@ class Document:
 
 
 def _says_something(value: Any) -> bool:
-    """Tell what is worth keeping: a replica may lack now what it has in a second."""
+    """Return whether a value is worth caching: a lagging replica may have rows a second later."""
     return any(value.values()) if isinstance(value, dict) else bool(value)
 
 
 def entity_tag(body: bytes) -> bytes:
-    """Make the tag of a body; it is weak, as compression changes the bytes."""
+    """Return the entity tag of a body; it is weak, since compression changes the bytes."""
     return b'W/"%s"' % hashlib.blake2b(body, digest_size=12).hexdigest().encode()
 
 
 def encode(value: Any) -> bytes:
-    """Encode as JSON, also what stored properties may hold: huge numbers, lone surrogates.
+    """Encode a value as JSON, including huge numbers and lone surrogates of stored properties.
 
-    Infinity and NaN are null: JSON has no such numbers.
+    Infinity and NaN become null, since JSON has no such numbers.
     """
     try:
         return orjson.dumps(value)
@@ -68,9 +68,9 @@ def encode(value: Any) -> bytes:
 
 @attrs.define
 class Answers:
-    """Keep documents for ``seconds``; empty ones are never kept.
+    """Cache documents for ``seconds``; empty ones are never kept.
 
-    ``clock`` gives seconds on any scale that does not go back.
+    ``clock`` returns seconds of a monotonic clock.
     """
 
     _clock: Callable[[], float]
@@ -85,7 +85,7 @@ class Answers:
     )
 
     async def get(self, key: Hashable, compute: Callable[[], Awaitable[Any]]) -> Document:
-        """Give the document of a key, computing its value where none is fresh."""
+        """Return the document of a key; compute it unless a fresh one is cached."""
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept[0] < self._seconds:
             return kept[1]
@@ -99,12 +99,12 @@ class Answers:
         return await waiting
 
     def forget(self) -> None:
-        """Drop everything, also what is being computed: something has changed."""
+        """Drop all documents, and do not keep those still being computed (after a change)."""
         self._kept.clear()
         self._size, self._age = 0, self._age + 1
 
     async def _fly(self, key: Hashable, compute: Callable[[], Awaitable[Any]]) -> None:
-        """Compute once for all who wait; one of them going away does not disturb the others."""
+        """Compute once for all waiters; cancelling one of them does not disturb the others."""
         age = self._age
         try:
             value = await compute()

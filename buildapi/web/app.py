@@ -1,4 +1,4 @@
-"""The root of the HTTP side: routing, format, errors, CORS; the handlers know none of it."""
+"""The root of the HTTP interface: routing, formats, errors and CORS, unseen by the handlers."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ PREFLIGHT_SECONDS = 600
 
 
 class MethodError(BuildAPIError):
-    """Refuse a method a path does not have."""
+    """The path does not have the request's method."""
 
     status, code = 405, "method_not_allowed"
 
 
 @attrs.frozen
 class Policy:
-    """What holds for every route; ``deadline`` bounds the time to an answer.
+    """Settings that apply to every route; ``deadline`` bounds the time to an answer.
 
-    ``bearers`` knows tokens, None where none are accepted.  Where it is ``strict``, reads with
-    unknown parameters are refused; else they are warned of.  Where it ``ignores_foreign``, a bearer
-    token that is none of ours is passed over beside a user whom a trusted proxy names.
-    ``answer_bytes`` bounds an answer.  Unless ``reads_free``, reads need a user as
-    changes do.  ``away`` lists what does not answer.
+    ``bearers`` authenticates bearer tokens; None if none are accepted.  ``strict`` refuses reads
+    with unknown parameters, which otherwise get a ``Warning`` header.  ``ignores_foreign`` ignores
+    a foreign bearer token if a trusted proxy names the user.  ``answer_bytes`` is the maximum
+    size of an answer.  Without ``reads_free``, reads need a user as changes do.  ``away`` lists
+    the services that do not respond.
     """
 
     auth: Authenticator
@@ -93,7 +93,7 @@ class Policy:
 
 @attrs.define
 class WebApp:
-    """Serve routes."""
+    """Serve the routes under one policy."""
 
     _routes: Sequence[Route]
     _policy: Policy
@@ -101,15 +101,15 @@ class WebApp:
 
     @property
     def policy(self) -> Policy:
-        """Give what holds for every route."""
+        """Return the current policy."""
         return self._policy
 
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
-        """Believe others from now on."""
+        """Replace the authenticator and the allowed origins (after a reload)."""
         self._policy = attrs.evolve(self._policy, auth=auth, origins=origins)
 
     def klein(self) -> Klein:
-        """Build the router."""
+        """Build the Klein router of all routes."""
         app = Klein()
         app.url_map.converters["seg"] = Segment
         app.url_map.merge_slashes = False
@@ -122,7 +122,7 @@ class WebApp:
         return app
 
     def _add(self, app: Klein, rule: str, routes: Mapping[str, Route]) -> None:
-        """Serve the routes of one path; a POST may turn out to stand for PUT or DELETE."""
+        """Serve the routes of one path; a POST may turn into a PUT or DELETE by ``_method``."""
 
         async def endpoint(request: Any, **path: str) -> bytes:
             request.route = next(iter(routes.values())).path
@@ -172,7 +172,7 @@ class WebApp:
         return self._bounded(request, write(request, reply, form, frame))
 
     def _bounded(self, request: Any, body: bytes) -> bytes:
-        """Refuse an answer that may not wait to be read; its connection would be cut."""
+        """Return a body; raise TooLarge for one so long that its connection would be cut."""
         most = self._policy.answer_bytes
         if len(body) > most:
             request.responseHeaders.removeHeader(b"etag")
@@ -180,11 +180,11 @@ class WebApp:
         return body
 
     def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
-        """Choose among the routes of a path, where that is needed by what the body says.
+        """Return the route for the request's method, reading the body where ``_method`` may be.
 
-        :raises AccessDenied: nobody asks for a change, or for a read that is not for anybody; what
-            his body says is not looked at.
-        :raises MethodError: the path lacks the method.
+        :raises AccessDenied: the request has no user, and changes something or reads what is not
+            public; its body is not parsed then.
+        :raises MethodError: the path does not have the method.
         """
         reads = request.method in (b"GET", b"HEAD")
         free = reads and (self._policy.reads_free or routes["GET"].open)
@@ -195,18 +195,19 @@ class WebApp:
         request.read_body()
         route = routes.get(request.method.decode())
         if route is None:
-            if isinstance(request.body, BadRequest):  # it may say _method
+            if isinstance(request.body, BadRequest):  # it may contain _method
                 raise request.body
             raise self._wrong_method(request)
         return route
 
     def _check_names(self, request: Any, route: Route, call: Call) -> None:
-        """Look at the names of the parameters before anything is looked up with them.
+        """Check the parameter names before a handler reads anything with them.
 
-        :raises BadRequest: one is unknown, and that matters, or may not stand so.
+        :raises UnknownParameter: one is unknown, in a change or where reads are ``strict``.
+        :raises BadRequest: a parameter of a change is repeated, or in the query and not the body.
         """
         if route.acts:
-            body = call.body  # one that cannot be read is its handler's to refuse
+            body = call.body  # an unreadable one is refused by its handler
             check(route.params, call.query, body if isinstance(body, Form) else Form({}))
             return
         known = known_of(route.params, call.path)
@@ -217,7 +218,7 @@ class WebApp:
             request.responseHeaders.setRawHeaders(b"warning", warnings(unknown))
 
     async def _streamed(self, request: Any, stream: Stream) -> bytes:
-        """Give a stream to its end, or to that of the token that is shown."""
+        """Write a stream to its end, or until the token of the request is revoked or expires."""
         shown = self._shown(request)
         bearers = self._policy.bearers
         if shown is None or bearers is None:
@@ -225,13 +226,14 @@ class WebApp:
         return await while_valid(stream(request), lambda: bearers.token(shown), request.reactor)
 
     async def _identify(self, request: Any) -> Identity:
-        """Tell who asks: a token comes before what a proxy says, which is not even read then.
+        """Authenticate a request: by its token if it has one, else by the proxy's header.
 
-        A proxy that lets tokens through has not looked who sends them.
+        With a token, the user in the header is ignored: a proxy that lets tokens through has not
+        authenticated their senders.
 
-        :raises BadToken: a token is shown that stands for nobody.
-        :raises BadRequest: what the proxy says cannot be read.
-        :raises Unavailable: it cannot be looked up just now whom the token stands for.
+        :raises BadToken: the token is malformed, unknown, revoked or expired, or tokens are off.
+        :raises BadRequest: the proxy's header is malformed.
+        :raises Unavailable: the token cannot be looked up at the moment.
         """
         shown = self._shown(request)
         if shown is None:
@@ -241,7 +243,7 @@ class WebApp:
         return Identity.of(await self._policy.bearers.token(shown))
 
     def _shown(self, request: Any) -> str | None:
-        """Give the token that a request shows; :raises BadToken: it cannot be one."""
+        """Return a request's bearer token, None without one; :raises BadToken: it is invalid."""
         policy, headers = self._policy, request.requestHeaders
         named = any(v.strip() for v in headers.getRawHeaders(policy.auth.header.encode(), []))
         passes = policy.ignores_foreign and named and policy.auth.trusts(request.peer)
@@ -274,7 +276,7 @@ class WebApp:
         return True
 
     def _not_routed(self, request: Any, failure: Failure) -> bytes:
-        """Answer what no route takes: a refusal, a slash too many, a wrong method, nothing."""
+        """Answer a request without a route: an earlier refusal, a redirect, 405 or 404."""
         self._cors(request)
         if request.refusal is not None:
             return self._refuse(request, request.refusal)
@@ -286,7 +288,7 @@ class WebApp:
         return self._refuse(request, NotFound(f"There is nothing at {path}"))
 
     def _wrong_method(self, request: Any) -> MethodError:
-        """Refuse a method, and name those that the path has; that POST is one, a route must say."""
+        """Return the 405 error and set ``Allow``; POST is listed only if a route declares it."""
         mapper = IKleinRequest(request).mapper
         allowed = set(mapper.allowed_methods())
         if "POST" in allowed:
@@ -298,7 +300,7 @@ class WebApp:
         return MethodError(f"Allowed methods are {words}")
 
     def _failed(self, request: Any, failure: Failure) -> bytes:
-        """Answer an expected refusal with its own words, anything else with an incident id."""
+        """Answer an expected error with its message, any other with an incident id."""
         if isinstance(failure.value, BuildAPIError):
             return self._refuse(request, failure.value)
         incident = uuid.uuid4().hex[:8]
@@ -320,7 +322,7 @@ class WebApp:
         return write_error(request, error, form, frame, more)
 
     def _unavailable(self, request: Any, error: BuildAPIError) -> Mapping[str, Any]:
-        """Log that a request is refused for now, and tell what is away, and where more is said."""
+        """Log a 503 and return its details: what is away, the request id and the status page."""
         cause = error.__cause__
         away = list(self._policy.away())
         if isinstance(cause, BuildAPIError) and cause.msg not in (*away, error.msg):
@@ -337,7 +339,7 @@ class WebApp:
         return told if error.retry_after is None else told | {"retry_after": error.retry_after}
 
     def _who(self, request: Any) -> str | None:
-        """Name who is refused, if that can be told."""
+        """Return the user of a refused request; None if unknown."""
         if request.identity is not None:
             return str(request.identity.who) if request.identity.who else None
         try:
@@ -357,7 +359,7 @@ def _methods(routes: Mapping[str, Route]) -> set[str]:
 
 
 def _without_slash(request: Any) -> bytes:
-    """Send to the path without its slash, on this host and with the query."""
+    """Redirect to the path without its trailing slash, on this host and with the query."""
     path = "/" + request.path.decode(errors="replace").strip("/").replace(SLASH, "%2F")
     _, mark, query = request.uri.partition(b"?")
     target = request.mount + quote(path, safe="/%") + (mark + query).decode("ascii", "replace")
@@ -368,30 +370,33 @@ def _without_slash(request: Any) -> bytes:
 
 
 class LoggingSite(Site):
-    """A site that tells ``answered`` of requests: Twisted's access log would be the program's."""
+    """A site that reports each answered request to ``answered``, in place of Twisted's access log.
+
+    ``closing`` is called when the last port is closed.
+    """
 
     protocol: Any
     answered: Callable[[Any], None]
     closing: Callable[[], None]
 
     def acceptableProtocols(self) -> list[bytes]:
-        """Offer to TLS clients what our connections speak."""
+        """Return the ALPN protocols for TLS: HTTP/1.1 alone, which our channel speaks."""
         return [b"http/1.1"]
 
     def log(self, request: Any) -> None:
-        """Note a request that was answered."""
+        """Report an answered request, through its channel while it has one."""
         if request.channel is None:
             self.answered(request)
         else:
             request.channel.answered(request)
 
     def stopFactory(self) -> None:
-        """End what was told of requests with the last port."""
+        """Close the access log with the last port."""
         Site.stopFactory(self)
         self.closing()
 
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
-        """Believe others from now on, for requests that begin."""
+        """Replace the authenticator and the allowed origins of new requests (after a reload)."""
         requests: Any = self.requestFactory
         requests.auth, requests.origins = auth, origins
 
@@ -409,10 +414,10 @@ def site(
     budget: SendBudget,
     hosts: Sequence[str] = (),
 ) -> LoggingSite:
-    """Make the site; ``traffic`` is kept to hold what is going on, ``budget`` what waits.
+    """Make the site; ``traffic`` tracks open requests, ``budget`` the bytes waiting to be sent.
 
-    It answers to the names ``hosts``, or to any.  ``answered`` is told of each request that was
-    answered, ``closing`` called after the last.
+    It accepts the host names ``hosts``, or any if empty.  ``answered`` is called with each
+    answered request, ``closing`` after the last.
     """
     policy = app.policy
     made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types

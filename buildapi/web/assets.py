@@ -1,4 +1,4 @@
-"""Style sheet and scripts of the pages, shipped with the program."""
+"""Serve the style sheet and the scripts of the pages, which are part of the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8
 
 @attrs.frozen
 class File:
-    """A file as it is sent."""
+    """A file to send: its name, media type and content."""
 
     name: str
     type: str
@@ -23,23 +23,23 @@ class File:
 
     @property
     def etag(self) -> bytes:
-        """Give its entity tag."""
+        """Return the entity tag of the file."""
         return entity_tag(self.body)
 
     @property
     def version(self) -> str:
-        """Give what tells it from earlier ones of the same name."""
+        """Return 8 characters that change with the content, for the URL of the file."""
         return self.etag.decode().strip('W/"')[:8]
 
 
 @cache
 def files() -> Mapping[str, File]:
-    """Read all files, by name."""
+    """Read all files of the package once; return them by name."""
     folder = resources.files("buildapi.web") / "static"
     found = [f for f in folder.iterdir() if f.name.rpartition(".")[2] in TYPES]
     return {f.name: File(f.name, TYPES[f.name.rpartition(".")[2]], f.read_bytes()) for f in found}
 
 
 def assets() -> Mapping[str, str]:
-    """Give the path of each file below the mount, by its name."""
+    """Return the versioned path of each file below the mount prefix, by file name."""
     return {name: f"/static/{name}?v={file.version}" for name, file in files().items()}

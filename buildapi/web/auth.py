@@ -1,4 +1,4 @@
-"""Who asks: whom a token stands for, or a name set by a trusted proxy, and by nobody else."""
+"""Identify the user of a request: the owner of a token, or the name set by a trusted proxy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from buildapi.errors import BadRequest
 from buildapi.model.ops import Token
 
 WHO_MAX = 512
-"""Characters of ``jobrequests.who``."""
+"""Length of the column ``jobrequests.who``, in characters."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class By(enum.Enum):
-    """What told who somebody is."""
+    """How a user was authenticated."""
 
     PROXY = "proxy"
     TOKEN = "token"  # noqa: S105  # a word, not a secret
@@ -27,7 +27,7 @@ class By(enum.Enum):
 
 @attrs.frozen
 class Identity:
-    """Who asks, and what told it; ``token`` is the one that was shown."""
+    """A user (None for nobody), how they were authenticated, and the token of the request."""
 
     who: str | None = None
     by: By | None = None
@@ -35,7 +35,7 @@ class Identity:
 
     @classmethod
     def of(cls, token: Token) -> Identity:
-        """Give whom a token stands for."""
+        """Return the identity of a token's owner."""
         return cls(token.who, By.TOKEN, token)
 
 
@@ -46,7 +46,7 @@ NOBODY = Identity()
 class Authenticator:
     """Read the user from ``header`` if the peer is trusted.
 
-    ``development_user`` is who a loopback peer without the header is; empty for nobody.
+    ``development_user`` is the user of loopback peers without the header; empty for nobody.
     """
 
     header: str
@@ -56,19 +56,19 @@ class Authenticator:
 
     @classmethod
     def of(cls, header: str, trusted: Sequence[str], development_user: str = "") -> Authenticator:
-        """Build it from configured addresses, networks and the word ``unix``."""
+        """Build an authenticator from configured addresses, networks and the word ``unix``."""
         networks = [ipaddress.ip_network(t, strict=False) for t in trusted if t != "unix"]
         return cls(header, networks, "unix" in trusted, development_user)
 
     def user(self, peer: str, values: Sequence[bytes]) -> str | None:
-        """Name the user by the header's values as they came; None for nobody.
+        """Return the user named by the header's raw values; None for nobody.
 
         :raises BadRequest: the header is repeated, not UTF-8, or cannot be a name.
         """
         return self.identity(peer, values).who
 
     def identity(self, peer: str, values: Sequence[bytes]) -> Identity:
-        """Tell who the user is by the header's values as they came.
+        """Return the identity given by the header's raw values, or ``NOBODY``.
 
         :raises BadRequest: the header is repeated, not UTF-8, or cannot be a name.
         """
@@ -80,7 +80,7 @@ class Authenticator:
         return NOBODY
 
     def trusts(self, peer: str) -> bool:
-        """Tell whether a peer may say who somebody is."""
+        """Return whether a peer is a trusted proxy."""
         if peer == "unix":
             return self.unix
         address = address_of(peer)
@@ -101,7 +101,7 @@ class Authenticator:
 
 
 def address_of(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Read an address; None where it is none."""
+    """Parse an IP address; None if it is not one.  IPv4 mapped into IPv6 becomes IPv4."""
     try:
         address = ipaddress.ip_address(peer)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Many job requests in one call, each answered as if it had come alone."""
+"""Accept many job requests in one call, each answered as if it had been sent alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 ENTRIES_MAX = 500
 AT_ONCE = 16
-"""Entries that are looked at at the same time."""
+"""Entries that are checked concurrently."""
 
 ENTRY_KEYS = ("body", "idempotency_key", "method", "path")
 METHODS = ("POST", "PUT", "DELETE")
@@ -35,19 +35,22 @@ METHODS = ("POST", "PUT", "DELETE")
 
 @attrs.frozen
 class Answered:
-    """The answer to one entry."""
+    """The status and body for one entry of a batch."""
 
     status: int
     body: Any
 
     @classmethod
     def of_error(cls, error: BuildAPIError) -> Answered:
-        """Answer as the error would have been."""
+        """Return the answer that the error would have been."""
         return cls(error.status, error.document())
 
 
 class Batch:
-    """Take lists of job requests; ``recording_seconds`` bounds how long new ones are recorded."""
+    """Accept lists of job requests.
+
+    New ones are recorded for ``recording_seconds`` at most; later entries are refused.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class Batch:
         return [Route("POST", "/self-serve/batch", self.batch, BATCH, (DRY_RUN, ENTRIES), job=True)]
 
     async def batch(self, call: Call) -> Reply:
-        """Check all entries, then record and send them in their order."""
+        """Check all entries, then record and send them in order."""
         entries = call.entries
         if len(entries) > ENTRIES_MAX:
             raise BadRequest(f"A batch has at most {ENTRIES_MAX} job requests, not {len(entries)}")
@@ -74,7 +77,7 @@ class Batch:
         return attrs.evolve(Reply.data("Batch", Document.of(told)), fresh=True)
 
     async def run(self, call: Call, entries: Sequence[Any], *, dry_run: bool) -> Sequence[Answered]:
-        """Answer each entry of a call."""
+        """Return the answer to each entry, in order; record nothing in a ``dry_run``."""
         began = self._clock()
 
         async def prepare(number: int) -> Prepared | BuildAPIError:
@@ -102,7 +105,7 @@ class Batch:
             return e
 
     def call(self, call: Call, entry: Any, *, dry_run: bool = False) -> tuple[JobRoute, Call]:
-        """Make the call that an entry stands for; its key is that of ``call`` or its own."""
+        """Return the route and call of an entry; its key, if any, replaces that of ``call``."""
         method, path, body, key = _read(entry)
         inside = path.startswith(call.mount + "/")
         route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
@@ -155,7 +158,7 @@ def _answered(answer: Reply | BuildAPIError) -> Answered:
 async def each(
     at_once: int, values: Sequence[int], do: Callable[[int], Awaitable[T]]
 ) -> Sequence[T]:
-    """Do something with each value, a bounded number at a time; give the results in order."""
+    """Call ``do`` with each value, at most ``at_once`` at a time; return the results in order."""
     left, results = iter(values), dict[int, T]()
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""Tokens that requests show, and whom they stand for, known for a few seconds without asking."""
+"""Authenticate bearer tokens, with a cache of a few seconds."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from buildapi.model.ops import USED_SECONDS, Token
 from buildapi.web.deadline import Deadline
 
 FRESH_SECONDS = 5.0
-"""How long what was found is believed: the time after which a revoked token ends everywhere."""
+"""How long a lookup is cached: a revoked token is refused everywhere after that."""
 
 KNOWN_MAX = STRANGERS_MAX = 1000
-"""Tokens that are remembered, and wrong ones apart from them: a flood of these hurts none."""
+"""Cached valid tokens, and unknown ones apart: a flood of unknown ones evicts no valid one."""
 
 LOOKUPS_MAX = 16
-"""Tokens never seen that are looked up at a time."""
+"""Concurrent lookups beyond which tokens that are not cached as valid are refused."""
 
 NOTES_MAX = 4
-"""Uses that are noted at a time."""
+"""Concurrent writes of the time of last use."""
 
 _SCHEME = re.compile(rb"(?:^|[\s,])bearer", re.IGNORECASE)
 _BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43})[ \t]*")
@@ -43,22 +43,22 @@ log = Logger()
 
 
 def new_token() -> str:
-    """Make the text of a token: nobody can guess it, and it tells what it is where it turns up."""
+    """Return a new random token; its prefix tells what it is wherever it turns up."""
     return f"bapi_{secrets.token_urlsafe(32)}"
 
 
 def digest_of(token: str) -> str:
-    """Give what is kept of a token; it needs no salt, for nobody can try all tokens."""
+    """Return the stored digest of a token; 256 random bits cannot be guessed and need no salt."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def bearer(values: Sequence[bytes], *, foreign_passes: bool = False) -> str | None:
-    """Give the token that values of ``Authorization`` show; None where they show none.
+    """Return the bearer token in the values of ``Authorization``; None if there is none.
 
-    Any that a proxy might let through for a token counts as one.  Other ways to log in are a
-    matter of the proxy; where ``foreign_passes``, bearer tokens that are none of ours are such.
+    Anything that a proxy might let through as a token counts as one.  Other schemes are the
+    proxy's business; with ``foreign_passes``, so are bearer tokens without our prefix.
 
-    :raises BadToken: it cannot be one, or there is something besides it.
+    :raises BadToken: the token is malformed, or ``Authorization`` is repeated.
     """
     if not any(map(_SCHEME.search, values)):
         return None
@@ -77,9 +77,9 @@ Waiting = list[defer.Deferred[Token | None]]
 
 @attrs.define(eq=False)
 class Bearers:
-    """Find whom tokens stand for; ``looking`` bounds how long that may take.
+    """Look up tokens; ``looking`` bounds the time of one lookup.
 
-    ``clock`` gives seconds that do not go back, ``now`` those since the epoch.
+    ``clock`` returns seconds of a monotonic clock, ``now`` seconds since the epoch.
     """
 
     _store: TokenStore
@@ -93,10 +93,10 @@ class Bearers:
     _notes: int = attrs.field(default=0, init=False)
 
     async def token(self, text: str) -> Token:
-        """Find a token by its text, and note that it is used.
+        """Return a token by its text, and record its use.
 
-        :raises BadToken: it is unknown, was revoked, or has expired.
-        :raises Unavailable: that cannot be told just now.
+        :raises BadToken: it is unknown, revoked or expired.
+        :raises Unavailable: the database does not respond, or too many unknown tokens arrive.
         """
         digest = digest_of(text)
         token = await self._find(digest)
@@ -108,15 +108,15 @@ class Bearers:
         return token
 
     def forget(self, token_id: int) -> None:
-        """Believe a token no longer: it was revoked."""
-        self._age += 1  # what is being looked up may have been read before that
+        """Drop a revoked token from the cache."""
+        self._age += 1  # a running lookup may have read the row before
         for digest in [d for d, (_, token) in self._known.items() if token.id == token_id]:
             del self._known[digest]
 
     # --- looking up
 
     async def _find(self, digest: str) -> Token | None:
-        """Give a token from memory, or look it up once for all who wait for it."""
+        """Return a token from the cache, or look it up once for all waiters; None if unknown."""
         at, token = self._known.get(digest) or (self._strangers.get(digest, 0.0), None)
         if (token or digest in self._strangers) and self._clock() - at < FRESH_SECONDS:
             return token
@@ -132,7 +132,7 @@ class Bearers:
         return await waiting
 
     async def _fly(self, digest: str) -> None:
-        """Look one up; one of those who wait going away does not disturb the others."""
+        """Look up a token; cancelling one waiter does not disturb the others."""
         age = self._age
         try:
             token = await self._looking.bound(self._store.find(digest))
@@ -149,7 +149,7 @@ class Bearers:
         return [w for w in self._flying.pop((age, digest)) if not w.called]
 
     def _keep(self, digest: str, token: Token | None) -> Token | None:
-        """Remember what was found; a use may be noted here and not yet there."""
+        """Cache a result, keeping a time of last use that is newer here than in the database."""
         _, before = self._known.pop(digest, (0.0, None))
         self._strangers.pop(digest, None)
         if token is None:
@@ -162,10 +162,10 @@ class Bearers:
         _cut(self._known, KNOWN_MAX)
         return token
 
-    # --- when they were used
+    # --- recording uses
 
     def _note(self, digest: str) -> None:
-        """Note a use where the last one is long ago; the request does not wait for that."""
+        """Record a use unless the last one is recent; the request does not wait for the write."""
         at, token = self._known.get(digest, (0.0, None))
         if token is None or self._notes >= NOTES_MAX:
             return

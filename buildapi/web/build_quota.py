@@ -1,7 +1,7 @@
-"""How many builds may be asked for: by one request, and by one user within an hour.
+"""Limit the builds that one HTTP request and one user within an hour may ask for.
 
-Bounds on a single job request say little where one call carries hundreds of them.  What counts
-is recorded in the table of job requests, which all processes share.
+A limit per job request is not enough, since one call may carry hundreds of them.  The count
+is read from ``jobrequests``, which all processes share.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ PER_HOUR = (
 
 @attrs.define(eq=False)
 class BuildQuota:
-    """Bound the builds that are asked for; ``now`` gives seconds since the epoch.
+    """Limit the builds asked for; ``now`` returns seconds since the epoch.
 
-    ``looking`` bounds how long it may take to count what a user has asked for.
+    ``looking`` bounds the time to count the builds of a user.
     """
 
     _store: JobStore
@@ -44,21 +44,21 @@ class BuildQuota:
     _going: Counter[str] = attrs.field(factory=Counter, init=False)
 
     def bound(self, per_request: int, per_hour: int) -> None:
-        """Replace the bounds."""
+        """Replace the limits (after a reload)."""
         self._per_request, self._per_hour = per_request, per_hour
 
     @asynccontextmanager
     async def recording(self, who: str, builds: int, not_counted: str) -> AsyncIterator[None]:
-        """Let job requests be recorded that ask for so many builds.
+        """Reserve ``builds`` for a user while their job requests are recorded.
 
-        Those that are recorded at the same time by this process count, too.
+        Reservations of this process that are not recorded yet count as well.
 
-        :raises TooManyBuilds: they may not be asked for, or not now.
-        :raises DatabaseUnavailable: that cannot be told; the text is ``not_counted``.
+        :raises TooManyBuilds: a limit would be exceeded.
+        :raises DatabaseUnavailable: the builds cannot be counted; its message is ``not_counted``.
         """
         if builds > self._per_request:
             told = PER_REQUEST.format(asked=builds, most=self._per_request)
-            raise TooManyBuilds(told, HOUR)  # as it is; in parts it may come at once
+            raise TooManyBuilds(told, HOUR)  # unchanged it never fits; its parts may at once
         if not builds:
             yield
             return
@@ -86,7 +86,7 @@ class BuildQuota:
 
 
 def seconds_until_free(asked: Sequence[AskedBuilds], builds: int, most: int, now: int) -> int:
-    """Tell in how many seconds so many builds more may be asked for within an hour; 0 is now."""
+    """Return the seconds until ``builds`` more fit into the last hour; 0 for now."""
     too_many = sum(one.builds for one in asked) + builds - most
     if too_many <= 0:
         return 0

@@ -1,4 +1,4 @@
-"""One call of the API: what was asked, by whom, in which format."""
+"""Build API calls from HTTP requests, and check that a change may be made for its user."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from buildapi.web.segment import SLASH
 
 @attrs.frozen
 class Call:
-    """What a handler gets: path values, query, body and who asks.
+    """The input of a handler: path values, query, body and user.
 
-    ``key`` is what the client calls the request by, to repeat it safely; ``mount`` goes before
-    the paths it uses, ``here`` is its own path after that.  ``refusal`` is why it may not change
-    anything, ``token`` what forms of its user carry; ``html`` tells a reader from a program.
+    ``key`` is the client's idempotency key.  ``mount`` is the prefix of all paths, ``here`` the
+    path below it.  ``refusal`` says why the call may not change anything; empty if it may.
+    ``token`` is the CSRF token for forms in the answer.  ``html`` is whether a page is wanted.
     """
 
     path: Mapping[str, str]
@@ -38,14 +38,14 @@ class Call:
 
     @property
     def who(self) -> str | None:
-        """Name the user, if there is one."""
+        """Return the user, None without one."""
         return self.identity.who
 
     @property
     def form(self) -> Form:
-        """Give the body.
+        """Return the body as a form.
 
-        :raises BadRequest: it cannot be read, or is a JSON list.
+        :raises BadRequest: it cannot be parsed, or is a JSON list.
         """
         form = self._read()
         if form.entries is not None:
@@ -54,7 +54,7 @@ class Call:
 
     @property
     def entries(self) -> Sequence[Any]:
-        """Give the body, a JSON list; :raises BadRequest: it is none."""
+        """Return the entries of a JSON list; :raises BadRequest: the body is not one."""
         entries = self._read().entries
         if entries is None:
             raise BadRequest("The body is not a JSON list")
@@ -67,9 +67,9 @@ class Call:
 
     @property
     def user(self) -> str:
-        """Name the user of a job request; :raises AccessDenied: there is none.
+        """Return the user of a change; :raises AccessDenied: there is none, or it is refused.
 
-        A page of another site may not act with the credentials of who looks at it.
+        A page of another site must not act with the credentials of the person who views it.
         """
         if self.who is None:
             raise AccessDenied
@@ -88,13 +88,13 @@ def call_of(
     acts: bool,
     own_pages: bool = False,
 ) -> Call:
-    """Read a call off a request; one that ``acts`` for a user must have one first of all.
+    """Build the call of a request; check the user first if it ``acts``.
 
-    ``origins`` are those of other sites whose pages may act; what is for ``own_pages`` needs the
+    ``origins`` are the other sites whose pages may act.  A call for ``own_pages`` needs the CSRF
     token of a form.
 
-    :raises AccessDenied: it has none.
-    :raises BadRequest: something in it cannot be read.
+    :raises AccessDenied: a call that ``acts`` has no user, or may not act for that user.
+    :raises BadRequest: the query, or the ``Referer`` that is needed, cannot be parsed.
     """
     call = Call(path, {}, request.body, identity, mount=request.mount, here=here_of(request))
     if acts:
@@ -111,21 +111,21 @@ def call_of(
 
 
 def _token(request: Any, call: Call, tokens: Tokens) -> str:
-    """Make what forms of an answer carry: nothing where a page of another site can read it."""
+    """Return a CSRF token for forms; empty if a page of another site can read the answer."""
     if call.who is None or by_token(call) or may_be_read_by_others(request, request.origins):
         return ""
     return tokens.of(call.who)
 
 
 def by_token(call: Call) -> bool:
-    """Tell whether a program showed a token: browsers never do so by themselves."""
+    """Return whether a call is authenticated by a bearer token, which browsers never add."""
     return call.identity.by is By.TOKEN
 
 
 def _refusal(
     request: Any, call: Call, origins: Sequence[str], tokens: Tokens, *, own_pages: bool
 ) -> str:
-    """Say why a change may not be taken; nothing where it may."""
+    """Return why a change is refused; empty if it is allowed."""
     if by_token(call):
         return ""
     form = call.body
@@ -146,13 +146,13 @@ OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
 
 
 def here_of(request: Any) -> str:
-    """Give the path of a request after its mount, as it was sent."""
+    """Return the path of a request below the mount prefix, percent-encoded."""
     path: bytes = request.path.replace(SLASH.encode(), b"%2F")
     return quote(path.decode(errors="replace"), safe="/%")
 
 
 def query_of(uri: bytes) -> Query:
-    """Decode the query; :raises BadRequest: it is not UTF-8."""
+    """Parse the query; :raises BadRequest: it is not percent-encoded UTF-8."""
     _, _, text = uri.partition(b"?")
     try:
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict")

@@ -1,4 +1,4 @@
-"""An HTTP connection: bounds on what trickles in and on what waits to be sent, and its end."""
+"""HTTP connections with bounds on slow requests and unread answers, and an orderly close."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from buildapi.web.farewell import Farewell
 from buildapi.web.sending import Outgoing, SendBudget
 
 LINGER_SECONDS = 1.0
-"""How long what a refused client still sends is dropped, so that it reads why [RFC 9112 9.6]."""
+"""How long to discard the input of a refused client, so that it reads why [RFC 9112 9.6]."""
 
 LINE_KEPT = 4096
-"""Bytes of an endless first line that are looked at."""
+"""Bytes of an endless request line that are parsed."""
 
 GONE = 499
-"""Noted where the client left before it had its answer, as nginx has it."""
+"""Status logged for a client that left before its answer, as in nginx."""
 
 
 class URITooLong(BuildAPIError):
-    """Refuse a request line past its bound."""
+    """The request line is too long."""
 
     status, code = 414, "uri_too_long"
 
 
 class HeadersTooLarge(BuildAPIError):
-    """Refuse headers past their bounds."""
+    """The headers are too many or too long."""
 
     status, code = 431, "headers_too_large"
 
 
 @attrs.define
 class Traffic:
-    """What is going on: requests begun and not yet answered, and open connections.
+    """Unanswered requests and open connections of a site.
 
-    Once it is ``ending``, every answer is the last one of its connection.
+    Once ``ending`` is set, every answer is the last one of its connection.
     """
 
     requests: set[Any] = attrs.field(factory=set)
@@ -54,11 +54,11 @@ class Traffic:
 
 @implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
-    """Give the first line of a request a deadline; the rest is up to the request itself.
+    """An HTTP connection; the request line has a deadline here, the rest has one in the request.
 
-    Twisted's own limit is on silence only, one byte a minute would do.  It would also hand whole
-    answers to the transport, begin the next pipelined request while nobody reads those before,
-    and take a client that closed its sending half for one that is gone.
+    Twisted's own timeout is on silence only: one byte a minute would do.  It would also hand whole
+    answers to the transport, begin the next pipelined request before the last answer is read,
+    and treat a half-closed connection as lost.
     """
 
     request_seconds: float
@@ -88,39 +88,39 @@ class Channel(HTTPChannel):
 
     @property
     def idle(self) -> bool:
-        """Tell whether nothing of a request has come, and no answer waits to be fetched.
+        """Return whether no part of a request has arrived, and no answer waits to be read.
 
-        So is one that closes: over TLS, only the other side's goodbye may be missing.
+        A closing connection is idle, too: over TLS, only the peer's close_notify may be missing.
         """
         return not (self.requests or self._first_line or self._held or self.unread)
 
     @property
     def unread(self) -> bool:
-        """Tell whether the other side has to read before more is written or begun."""
+        """Return whether the peer must read before more is written or begun."""
         return self._outgoing.waits
 
     def leave(self, seconds: float) -> None:
-        """Close, and do not wait longer than this for the other side to agree."""
+        """Close the connection; abort it after ``seconds`` if the peer does not agree."""
         if self._leaving is None:
             self._leaving = self.callLater(seconds, self.transport.abortConnection)
             self.loseConnection()
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Tell whether another request may follow: not when we are stopping."""
+        """Return whether another request may follow; False during shutdown."""
         persistent = bool(HTTPChannel.checkPersistence(self, request, version))
         if self.traffic.ending:
             request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         return persistent and not self.traffic.ending
 
-    # --- what comes in
+    # --- input
 
     def connectionMade(self) -> None:
-        """Count as open."""
+        """Register the open connection."""
         self.traffic.channels.add(self)
         HTTPChannel.connectionMade(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Start the clock with the first byte of a request; drop what follows a refusal."""
+        """Start the deadline with the first byte of a request; discard input after a refusal."""
         if self._refused:
             return
         if not self.requests and self._first_line is None:
@@ -128,7 +128,7 @@ class Channel(HTTPChannel):
         HTTPChannel.dataReceived(self, data)
 
     def lineReceived(self, line: bytes) -> None:
-        """Stop the clock: a request begins, with a clock of its own."""
+        """Stop the deadline: the request that begins here has its own."""
         if self._refused:
             return
         self._stop_clock()
@@ -138,18 +138,18 @@ class Channel(HTTPChannel):
         HTTPChannel.lineReceived(self, line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """Refuse a line that is too long, or whose end does not come; ``line`` may hold more."""
+        """Refuse a line that is too long or has no end; ``line`` may hold more than that line."""
         self._stop_clock()
         bound = f"more than {self.totalHeadersSize} bytes"
         if self.requests:
-            last = getattr(self, "_HTTPChannel__header", b"")  # which Twisted keeps to itself
+            last = getattr(self, "_HTTPChannel__header", b"")  # private in Twisted
             if not last or self.headerReceived(last):
                 self._refuse(HeadersTooLarge(f"The request's headers are {bound}"), line)
         else:
             self._refuse(URITooLong(f"The request's first line is {bound}"), line)
 
     def headerReceived(self, line: bytes) -> bool:
-        """Take a header; refuse one too many."""
+        """Accept a header; refuse the request if there are too many."""
         if self._refused:
             return False
         if self._receivedHeaderCount >= self.maxHeaders:
@@ -158,9 +158,9 @@ class Channel(HTTPChannel):
         return bool(HTTPChannel.headerReceived(self, line))
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Keep what follows the request that is being answered, up to a bound.
+        """Buffer what follows the current request, up to a bound.
 
-        Twisted takes a connection whose other side does not read for paused already.
+        Twisted believes that a connection whose peer does not read is paused already.
         """
         if self._refused:
             return
@@ -172,11 +172,11 @@ class Channel(HTTPChannel):
             self._networkProducer.pauseProducing()
 
     def setLineMode(self, extra: bytes = b"") -> None:
-        """Go on with the next request; one that has come already waits for its turn.
+        """Begin the next request; delay one that has already arrived.
 
-        That is when the last answer is on its way, and all other connections had a turn as well.
+        It begins when the last answer is written and all other connections had a turn.
         """
-        more = extra or self._buffer  # what has come: Twisted's two layers keep it apart
+        more = extra or self._buffer  # input that has arrived: Twisted's two layers buffer it apart
         if not (more or self._outgoing.waits):
             self._next_request(b"")
             return
@@ -196,10 +196,10 @@ class Channel(HTTPChannel):
 
     def _next_request(self, data: bytes) -> None:
         HTTPChannel.setLineMode(self, data)
-        if self._eof and not self._handlingRequest:  # what came last is no whole request
+        if self._eof and not self._handlingRequest:  # the rest is not a whole request
             self.loseConnection()
 
-    # --- what goes out
+    # --- output
 
     def write(self, data: bytes) -> None:
         """Send, as fast as the other side reads."""
@@ -213,12 +213,12 @@ class Channel(HTTPChannel):
         self.transport.write(data)
 
     def pauseProducing(self) -> None:
-        """Write no more: the other side does not fetch as fast as we write."""
+        """Stop writing: the peer reads more slowly than we write."""
         self._outgoing.pause()
         HTTPChannel.pauseProducing(self)
 
     def resumeProducing(self) -> None:
-        """Write on: the other side has fetched what was written."""
+        """Continue writing: the peer has read what was written."""
         self._outgoing.resume()
         if self._outgoing.waits:
             return
@@ -229,14 +229,14 @@ class Channel(HTTPChannel):
         self._go_on()
 
     def timeoutConnection(self) -> None:
-        """Close what is idle; one whose answer is being fetched has a clock of its own."""
+        """Close an idle connection; while an answer is being read, restart the timeout instead."""
         if self._outgoing.waits:
             self.setTimeout(self.timeOut)  # type: ignore[no-untyped-call]  # Twisted
         else:
             HTTPChannel.timeoutConnection(self)
 
     def loseConnection(self) -> None:
-        """Close after all that is to be sent."""
+        """Close the connection after everything queued is sent."""
         if self._outgoing.queued:
             self._closing = True
         elif self._eof and not self._refused:
@@ -245,18 +245,18 @@ class Channel(HTTPChannel):
             HTTPChannel.loseConnection(self)
 
     def _cut(self, why: str) -> None:
-        """Cut a connection whose other side does not read."""
+        """Abort a connection whose peer does not read."""
         peer = getattr(self.transport.getPeer(), "host", "a UNIX socket")
         self._log.info("the connection of {peer} is cut: {why}", peer=peer, why=why)
         self._gone = True
         self.transport.abortConnection()
 
-    # --- its end
+    # --- closing
 
     def readConnectionLost(self) -> None:
-        """Answer what was asked, then close: the other side sends no more, but may well read.
+        """Answer pending requests, then close: the peer sends no more, but may still read.
 
-        The transport tells it again each time it goes on reading.
+        The transport calls this again each time it resumes reading.
         """
         self._eof = True
         if self._farewell is not None:
@@ -266,12 +266,12 @@ class Channel(HTTPChannel):
             HTTPChannel.loseConnection(self)
 
     def writeConnectionLost(self) -> None:
-        """Look what the other side says to the last answer."""
+        """Begin to watch how the peer takes the last answer."""
         if self._farewell is not None:
             self._farewell.sent()
 
     def _part(self) -> None:
-        """Close our half as well, and see whether the other side is there to take the answer."""
+        """Close our half, too, and find out whether the peer is there to read the answer."""
         if self._farewell is None:
             self._networkProducer.unregisterProducer()
             self._farewell = Farewell(self.transport, self.callLater, self._parted)
@@ -282,14 +282,14 @@ class Channel(HTTPChannel):
         self.transport.abortConnection()
 
     def answered(self, request: Any) -> None:
-        """Tell of an answer; one to who sends no more, when it is known whether he is there."""
+        """Report an answered request; after a half-close, once it is known if the peer is there."""
         if self._eof and not self._ended:
             self._untold.append(request)
         else:
             self.factory.answered(request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Stop the clocks, and count no more."""
+        """Stop all timers, unregister the connection and report what was held back."""
         self._stop_clock()
         self._outgoing.end()
         if self._farewell is not None:
@@ -302,20 +302,20 @@ class Channel(HTTPChannel):
         HTTPChannel.connectionLost(self, reason)
         self._ended = True
         for request in self._untold:
-            request.channel = self  # which Twisted takes from what is answered
+            request.channel = self  # Twisted removes it from answered requests
             request.code = GONE if self._gone else request.code
             self.factory.answered(request)
 
-    # --- refusals of what is no whole request
+    # --- refusals of incomplete requests
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """Refuse what is no HTTP: Twisted would say 400 and nothing else."""
+        """Refuse input that is not HTTP with a message; Twisted would send a bare 400."""
         self._refuse(BadRequest("This is no HTTP/1.1 request"))
 
     def _refuse(self, error: BuildAPIError, line: bytes = b"") -> None:
-        """Answer before the request is whole, drop what still comes of it, and close.
+        """Answer an incomplete request, discard the rest of it, and close.
 
-        ``line`` is what there is of it beside, a first line if none has come yet.
+        ``line`` is its input that is not parsed yet: the request line if none is complete.
         """
         if self._refused:
             return
@@ -328,7 +328,7 @@ class Channel(HTTPChannel):
         self._refused, self.persistent = True, False
         self.requests[-1].refuse_early(error)
         self.traffic.requests.discard(self.requests[-1])
-        # To close while others are still sending would take the answer from them.
+        # Closing while the client still sends resets the connection, and the answer is lost.
         self._lingering = self.callLater(LINGER_SECONDS, self.transport.abortConnection)
         if ISSLTransport.providedBy(self.transport):
             self.loseConnection()
@@ -349,9 +349,9 @@ class Channel(HTTPChannel):
 def channel_class(
     request_seconds: float, stalled_seconds: float, traffic: Traffic, budget: SendBudget
 ) -> type[Channel]:
-    """Make the class of a site's connections, which are noted in ``traffic``.
+    """Return the connection class of a site, registering connections in ``traffic``.
 
-    One whose client reads nothing of an answer for ``stalled_seconds`` is cut.
+    A connection whose client reads nothing of an answer for ``stalled_seconds`` is cut.
     """
     attributes = {
         "request_seconds": request_seconds,

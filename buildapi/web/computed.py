@@ -1,4 +1,4 @@
-"""Reports that were computed: asked for at once they are computed once, and kept for a while."""
+"""Cache computed reports; concurrent requests for one share its computation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 @attrs.define
 class Computed(Generic[T]):
-    """Keep at most ``most`` values that weigh ``heaviest`` together.
+    """Cache at most ``most`` values with a total weight of ``heaviest``.
 
-    ``clock`` gives seconds on a scale that does not go back.
+    ``clock`` returns seconds of a monotonic clock.
     """
 
     _clock: Callable[[], float]
@@ -27,9 +27,9 @@ class Computed(Generic[T]):
     _flying: dict[Hashable, list[defer.Deferred[T]]] = attrs.field(factory=dict, init=False)
 
     async def get(self, key: Hashable, seconds: float, compute: Callable[[], Awaitable[T]]) -> T:
-        """Give the value of a key, computed less than ``seconds`` ago, or now.
+        """Return a value computed less than ``seconds`` ago, or compute it.
 
-        Who waits and goes away disturbs nobody else who waits.
+        Cancelling one waiter does not disturb the others.
         """
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept[0] < seconds:
@@ -43,7 +43,7 @@ class Computed(Generic[T]):
         return await waiting
 
     def forget(self) -> None:
-        """Compute all anew from now on."""
+        """Drop all cached values; one still being computed is kept when it is done."""
         self._kept.clear()
 
     async def _fly(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> None:

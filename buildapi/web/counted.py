@@ -1,4 +1,4 @@
-"""Numbers of what was answered, by names that no client can make up."""
+"""Count answers for the metrics, under labels that no client can make up."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import attrs
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
-"""The others are ``other``."""
+"""Methods with a label of their own; the others are ``other``."""
 
 
 @attrs.frozen
 class Counted:
-    """Count answers by method, route and status; note how long those took that are no streams.
+    """Count answers by method, route and status; observe the duration of those that are no streams.
 
-    ``count`` takes the name of a number and its labels, ``observe`` the seconds in between.
+    ``count`` takes a metric name and labels; ``observe`` takes the seconds after the name.
     """
 
     _count: Callable[..., None]
     _observe: Callable[..., None]
 
     def __call__(self, request: Any) -> None:
-        """Note a request that was answered."""
+        """Count an answered request."""
         method = request.method.decode("latin-1")
         known = method if method in METHODS else "other"
         self._count("buildapi_http_requests", known, request.route, str(int(request.code)))

@@ -1,4 +1,4 @@
-"""Take checked job requests: do them, show what they would do, or give the first answer again."""
+"""Process job requests: accept them, preview them, or repeat the first answer of a key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from buildapi.web.watch import JobWatch
 
 @attrs.frozen
 class Ticket:
-    """A job request that is checked, and not yet recorded."""
+    """A checked job request that is not yet recorded."""
 
     route: JobRoute
     order: Order
@@ -48,7 +48,7 @@ class Ticket:
 
 @attrs.frozen
 class Receipt:
-    """A job request that is accepted."""
+    """An accepted job request."""
 
     route: JobRoute
     job_id: int
@@ -56,7 +56,7 @@ class Receipt:
     warnings: Sequence[str] = ()
 
     def reply(self, job: dict[str, Any] | None = None) -> Reply:
-        """Tell so, with what became of it if that was waited for."""
+        """Return the 202 answer, with the ``job`` as it is if the client waited for it."""
         msg = f"{self.words} is queued as job {self.job_id}"
         told = {"status": "OK", "request_id": self.job_id, "msg": msg}
         warned = {"warnings": list(self.warnings)} if self.warnings else {}
@@ -74,14 +74,14 @@ log = Logger()
 LATE = "Not accepted: the batch takes too long just now"
 
 Prepared = Ticket | Receipt | Reply
-"""A call so far: to be recorded, accepted before, or answered with its plan."""
+"""A checked call: still to be recorded, accepted before, or answered with its plan."""
 
 
 @attrs.frozen
 class Counter:
-    """Serve job requests; ``looking`` bounds how long reading for a plan may take.
+    """Serve job requests; ``looking`` bounds the reads for a plan and of a job waited for.
 
-    ``branch`` raises NotFound for a name that is no branch.
+    ``branch`` raises NotFound for an unknown branch name.
     """
 
     _branch: Callable[[str], object]
@@ -95,7 +95,7 @@ class Counter:
     _quota: BuildQuota
 
     def routes(self, routes: Sequence[JobRoute]) -> Sequence[Route]:
-        """Give the routes that serve job requests."""
+        """Return the served routes of job requests."""
         return [route.served(self._handler(route)) for route in routes]
 
     def _handler(self, route: JobRoute) -> Handler:
@@ -105,7 +105,7 @@ class Counter:
         return handler
 
     async def serve(self, route: JobRoute, call: Call) -> Reply:
-        """Answer one call."""
+        """Accept one job request, or return its plan for ``dry_run``."""
         self._admit(call)
         seconds = duration(given_once(call.query, call.form, "wait"), "wait", WAIT_MAX)
         match await self.prepare(route, call):
@@ -117,7 +117,7 @@ class Counter:
                 return await self._answer(await shielded(self._accept(ticket)), seconds)
 
     async def prepare(self, route: JobRoute, call: Call) -> Prepared:
-        """Check a call, and do what needs no recording."""
+        """Check a call; return its plan, its earlier acceptance, or what to record."""
         self._admit(call)
         if switch(call.query, call.form, "dry_run"):
             return await self._plan(await route.check(call), call, route)
@@ -130,18 +130,18 @@ class Counter:
         return Ticket(route, order, call.user, known, call.path["branch"], token)
 
     def _admit(self, call: Call) -> None:
-        """Refuse nobody, then what is of no branch, before anything else is looked at."""
+        """Require a user, then a known branch, before anything else is checked."""
         _ = call.user
         self._branch(call.path["branch"])
 
     async def take(
         self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
     ) -> Sequence[Reply | BuildAPIError]:
-        """Record and send many in their order, none any more once it is late.
+        """Record and send job requests in order; refuse the rest once ``is_late`` returns true.
 
-        Goes on to the end even where the client goes away.
+        The work goes on to its end even if the client disconnects.
 
-        :raises TooManyBuilds: together they ask for more than they may; none is recorded.
+        :raises TooManyBuilds: together they exceed a limit; none is recorded.
         """
         return await shielded(self._take(prepared, is_late))
 
@@ -170,7 +170,7 @@ class Counter:
         return await defer.gatherResults(going)
 
     async def _begin(self, ticket: Ticket, *, late: bool) -> defer.Deferred[Reply | BuildAPIError]:
-        """Record one; give what comes of it once it is sent."""
+        """Record a job request; return a Deferred of its answer, which fires once it is sent."""
         if late:
             return defer.succeed(Unavailable(LATE))
         try:
@@ -220,23 +220,23 @@ class Counter:
         return receipt
 
     async def _taken_up(self, key: JobKey, job_id: int) -> KeyedJob | None:
-        """Send a job whose process died between its row and its message; None: it was refused.
+        """Send a job whose process died between recording and sending it; None if it was refused.
 
-        :raises InProgress: this process is just accepting it.
+        :raises InProgress: this process is accepting it at the moment.
         """
         if self._desk.is_accepting(job_id):
             raise InProgress("A request with this Idempotency-Key is just being accepted")
         await shielded(self._desk.take_up(job_id))
         try:
             known = await self._keys.known(key.name, key.content)
-        except Unavailable as e:  # a 503 would say that it is not accepted
+        except Unavailable as e:  # a 503 would deny that it is accepted
             raise OutcomeUnknownError(UNKNOWN.format(id=job_id), job_id) from e
-        if known is not None and not known.accepted:  # sent, and that could not be recorded
+        if known is not None and not known.accepted:  # sent, but recording that failed
             return attrs.evolve(known, accepted=True)
         return known
 
     async def _second(self, ticket: Ticket, error: InProgress) -> Receipt:
-        """Give the answer of the first of two that come at once."""
+        """Return the answer of the other of two concurrent requests with the same key."""
         first = None if ticket.key is None else await self._first(ticket.route, ticket.key)
         if first is None:
             raise error
@@ -248,15 +248,15 @@ class Counter:
         await self._watch.finished(receipt.job_id, seconds)
         try:
             job = await self._looking.bound(self._store.get(receipt.job_id))
-        except Unavailable:  # a 503 would say that it is not accepted
+        except Unavailable:  # the job is accepted, which a 503 would deny
             job = None
-        except Exception:  # and an incident nothing of the job
+        except Exception:  # nor would an incident name the job
             log.failure("job {id} is accepted, and could not be read", id=receipt.job_id)
             job = None
         return receipt.reply(None if job is None else job_json(job))
 
     async def _plan(self, order: Order, call: Call, route: JobRoute) -> Reply:
-        """Tell what a job request would do just now; nothing is recorded or sent."""
+        """Return what a job request would do now; record and send nothing."""
         facts = await self._looking.bound(self._observer.read(order.action))
         plan = decide(order.action, facts, call.user, self._rules)
         words = f"{order.words} would do this; nothing was done"
@@ -267,7 +267,7 @@ class Counter:
 
 
 def builds_of(ticket: Ticket) -> int:
-    """Count the builds that a job request asks for."""
+    """Return the number of builds that a job request asks for."""
     action = ticket.order.action
     return builds_asked(action.name, what(action))
 
@@ -280,7 +280,7 @@ async def _caught(work: Awaitable[Receipt]) -> Reply | BuildAPIError:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """Shape a plan: what would be written, whom it would be asked of, and what is known now."""
+    """Return a plan as JSON: its writes, its requests to masters, and the expected outcome."""
     outcome = plan.outcome
     return {
         "errors": outcome.errors,

@@ -1,4 +1,4 @@
-"""Job requests of our own pages only: what browsers say of a page, and a token in its forms."""
+"""Protect job requests from pages of other sites, by browser headers and a token in forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import attrs
 from buildapi.errors import BadRequest
 
 FIELD = "csrf_token"
-"""The name of the field that every form of ours has."""
+"""The name of the hidden field in every form of ours."""
 
 SECRET_BYTES = 32
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -24,17 +24,17 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 @attrs.frozen
 class Tokens:
-    """Make and check the tokens of forms; all processes behind one address share the secret."""
+    """Make and check CSRF tokens; all processes behind one address share the secret."""
 
     _secret: bytes = attrs.field(repr=False)
 
     def of(self, who: str) -> str:
-        """Make a token for a user: different each time, so that compression tells nothing of it."""
+        """Return a token for a user, masked at random so that compression does not leak it."""
         pad = os.urandom(DIGEST_BYTES)
         return (pad + _mixed(pad, self._digest(who))).hex()
 
     def fits(self, token: str, who: str) -> bool:
-        """Tell whether a token was made for this user."""
+        """Return whether a token was made for this user."""
         try:
             given = bytes.fromhex(token)
         except ValueError:
@@ -53,7 +53,7 @@ def _mixed(pad: bytes, text: bytes) -> bytes:
 
 
 def kept_secret(path: Path) -> bytes:
-    """Give the secret of this host, made when there is none yet; only its owner may read it."""
+    """Return the secret of this host; create the file, readable by its owner only, if missing."""
     try:
         return bytes.fromhex(path.read_text("ascii"))
     except (FileNotFoundError, ValueError):
@@ -69,12 +69,12 @@ def kept_secret(path: Path) -> bytes:
 
 
 def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
-    """Tell whether a browser says that a page of another, not configured, site asks.
+    """Return whether the request comes from a page of another site that is not configured.
 
-    Browsers leave Sec-Fetch-Site out on plain HTTP; then Origin, else Referer, must be the host
-    asked.  Programs that are no browsers say nothing, and hold nobody's credentials.
+    Browsers omit Sec-Fetch-Site over plain HTTP; then Origin, or else Referer, must match Host.
+    Programs other than browsers send none of these, and carry nobody else's credentials.
 
-    :raises BadRequest: it has to be told by a Referer that is no URL.
+    :raises BadRequest: the Referer is needed, and is not a URL.
     """
     origin, site = request.text_header("origin"), request.text_header("sec-fetch-site")
     if origin in origins:
@@ -86,7 +86,7 @@ def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
 
 
 def may_be_read_by_others(request: Any, origins: Sequence[str]) -> bool:
-    """Tell whether a page of another, configured, site may read the answer [Fetch, CORS]."""
+    """Return whether a page of another, configured, site may read the answer [Fetch, CORS]."""
     origin = request.text_header("origin")
     return origin in origins and not _is_own(origin, request)
 

@@ -1,4 +1,4 @@
-"""Bound the time something may take, and say so in an answer."""
+"""Limit the time of an operation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Deadline:
-    """Give work ``seconds``; ``reactor`` provides IReactorTime."""
+    """A time limit of ``seconds``; ``reactor`` provides IReactorTime."""
 
     _reactor: Any
     _seconds: float
 
     async def bound(self, work: Awaitable[T], more: float = 0.0) -> T:
-        """Wait for work, ``more`` seconds longer than usual.
+        """Return the result of ``work``; allow it ``more`` seconds beyond the limit.
 
-        :raises Unavailable: it takes too long, and has been cancelled.
+        :raises Unavailable: the limit has passed, and the work was cancelled.
         """
         running = defer.ensureDeferred(_started(work))
         try:

@@ -1,4 +1,4 @@
-"""Accept job requests: recorded, safe with the broker, or refused for good."""
+"""Accept job requests: record them, send them to the broker, or refuse them for good."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ log = Logger()
 
 @attrs.define
 class Desk:
-    """Take job requests; ``recording`` bounds how long recording one may take.
+    """Record and send job requests; ``recording`` bounds the time of one database operation.
 
-    Recording and sending must go on to the end even where the client goes away, so that no job
-    is left halfway.  ``now`` gives seconds since the epoch.  ``owe`` is told of a job that is sent
-    where that could not be recorded.
+    Recording and sending must not be cancelled when the client disconnects, or a job would be left
+    halfway.  ``now`` returns seconds since the epoch.  ``owe`` is called with the id of a job that
+    was sent when recording that failed.
     """
 
     _store: JobStore
@@ -63,10 +63,10 @@ class Desk:
     async def record(
         self, action: Action, who: str, key: JobKey | None = None, branch: str | None = None
     ) -> JobMessage:
-        """Record a job request, sent to the path of a branch, which is then to be sent.
+        """Record a job request; return the message to send.
 
-        :raises Unavailable: it is not executed, and never will be.
-        :raises InProgress: a job has this key already.
+        :raises Unavailable: the job is not executed, and never will be.
+        :raises InProgress: another job has this key.
         """
         now, identity = int(self._now()), secrets.token_hex(16)
         try:
@@ -79,7 +79,7 @@ class Desk:
             raise DatabaseUnavailable(NOT_RECORDED) from e
         except BuildAPIError:
             raise
-        except Exception as e:  # nothing that was never sent is executed
+        except Exception as e:  # whatever was recorded: only sent jobs are executed
             log.failure("job request not recorded")
             raise DatabaseUnavailable(NOT_RECORDED) from e
         self._accepting.add(request_id)
@@ -94,12 +94,12 @@ class Desk:
         return request_id in self._accepting
 
     async def take_up(self, request_id: int) -> None:
-        """Send a job that was recorded, and whose process died before it sent it.
+        """Send a recorded job whose process died before sending it; a finished one is left alone.
 
-        Should it live and send it as well, an agent carries it out once.
+        If that process is alive and sends it, too, an agent executes it once.
 
-        :raises Unavailable: it is not executed, and never will be.
-        :raises OutcomeUnknownError: nobody knows yet.
+        :raises Unavailable: the job is not executed, and never will be.
+        :raises OutcomeUnknownError: whether it will be executed is not known yet.
         """
         job = await self._recording.bound(self._store.get(request_id))
         if job is None or job.completed_at is not None:
@@ -110,14 +110,14 @@ class Desk:
         await self.send(JobMessage(job.id, job.who, job.when, action, trace, job.identity))
 
     def repeated(self, request_id: int) -> None:
-        """Note that a request with the key of a job is answered as that was."""
+        """Record in the audit trail that a repeated request got the answer of this job."""
         self._note(request_id, "answered again", "a request with the same Idempotency-Key")
 
     async def send(self, message: JobMessage) -> None:
-        """Send what is recorded; any error that is raised carries the id of the job.
+        """Send a recorded job; errors carry its id.
 
-        :raises Unavailable: it is not executed, and never will be.
-        :raises OutcomeUnknownError: nobody knows yet.
+        :raises Unavailable: the job is not executed, and never will be.
+        :raises OutcomeUnknownError: whether it will be executed is not known yet.
         """
         with tracing.about(job=message.request_id):
             try:
@@ -157,21 +157,22 @@ class Desk:
         return True
 
     def _not_noted(self, request_id: int, why: str) -> None:
-        """Have it recorded later that a job is sent: it is accepted."""
+        """Request that the "sent" mark of an accepted job is recorded later."""
         log.warn("job {id} is sent, but that is not recorded yet: {why}", id=request_id, why=why)
         self._owe(request_id)
 
     async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:
-        """Finish a job as failed, unless an agent has begun it: a failed publish may arrive.
+        """Finish a job as failed, unless an agent has begun it; return True if one has.
 
-        503 promises that a job is never executed, so it cannot be said before that is recorded.
+        A message without RabbitMQ's publisher confirm may still reach the queue, and a 503 promises
+        that the job is never executed: it may be answered only once the refusal is recorded.
         """
         self._note(request_id, "not sent", error.msg)
         report = finished(request_id, Outcome(True, NOT_SENT))
         try:
             refusing = self._store.refuse(request_id, report, int(self._now()))
             refused = await self._recording.bound(refusing)
-        except Exception as e:  # the outbox refuses it later, if no agent is faster
+        except Exception as e:  # the outbox refuses it later, unless an agent begins it
             if not isinstance(e, Unavailable):
                 log.failure("job {id} not refused", id=request_id)
             raise OutcomeUnknownError(UNKNOWN.format(id=request_id), request_id) from e
@@ -182,7 +183,7 @@ class Desk:
 
 
 async def shielded(work: Awaitable[T]) -> T:
-    """Wait for work that goes on when the waiting is cancelled."""
+    """Return the result of ``work``, which goes on if the waiting is cancelled."""
     running = defer.ensureDeferred(_await(work))
     waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
 

@@ -1,4 +1,4 @@
-"""Serve the files of the folder of dumps: as they are, or as what a compressed one holds."""
+"""Serve the dump files of builds, compressed ones as gzip-coded JSON where accepted."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from buildapi.web.render import JSON_TYPE, SAFE, Page, Reply, known
 from buildapi.web.routes import FORMAT, Param, Route
 
 TYPES = {"js": JSON_TYPE, "json": JSON_TYPE, "gz": "application/gzip"}
-"""Media types by the end of a name."""
+"""Media types by file name extension."""
 
 COMPRESSED_JSON = (".js.gz", ".json.gz")
 """Files that have two representations of the same bytes [RFC 9110, 8.4 and 12.5.3].
 
-To a client that accepts the coding gzip it is JSON in that coding, as web servers sent these
-files of old.  To any other it is the compressed file: who saves it is to get a .gz.
+To a client that accepts the coding gzip it is JSON in that coding, as web servers have always
+sent these files.  To any other it is the compressed file, which is saved as a .gz.
 """
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.(js|json|gz)")
 
 CHUNK = 2**16
 SILENT_SECONDS = 60.0
-"""How long a client may take nothing of what is sent before its connection is cut."""
+"""How long a client may read nothing before its connection is cut."""
 
 
 @attrs.frozen
 class Dump:
-    """A file that is open to be sent."""
+    """An open file to send."""
 
     type: str
     size: int
@@ -60,7 +60,7 @@ class Dump:
 
 @attrs.frozen
 class DumpFiles:
-    """Answer with files of a folder: only regular ones that are in it, and no links."""
+    """Serve the regular files of a folder; symbolic links are not followed."""
 
     _folder: Path
     _reactor: Any
@@ -74,13 +74,13 @@ class DumpFiles:
         ]
 
     async def listed(self, _call: Call) -> Reply:
-        """List the files."""
+        """List the dumps."""
         return Reply.data("Dumps", Document.of({"dumps": list(self._files())}))
 
     def _files(self) -> Iterator[dict[str, Any]]:
         try:
             found = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
-        except OSError:  # not made yet
+        except OSError:  # the folder does not exist yet
             return
         for entry in found:
             if NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -88,7 +88,7 @@ class DumpFiles:
                 yield {"name": entry.name, "size": is_.st_size, "modified": int(is_.st_mtime)}
 
     async def file(self, call: Call) -> Reply:
-        """Send a file, or say that the client has it."""
+        """Send a file, or 304 if the client has it."""
         dump = opened(self._folder, call.path["name"])
 
         async def stream(request: Any) -> bytes:
@@ -116,7 +116,7 @@ class DumpFiles:
 
 @attrs.define(eq=False)
 class Sending:
-    """Give pieces of a file when the connection has room; a silent client is cut off."""
+    """A pull producer that sends a file; a client that reads nothing is cut off."""
 
     _request: Any
     _dump: Dump
@@ -130,12 +130,12 @@ class Sending:
         self._watch = self._reactor.callLater(SILENT_SECONDS, self._cut)
 
     def resumeProducing(self) -> None:
-        """Send the next piece."""
+        """Send the next chunk."""
         if self.ended.called:
             return
         self._watch.reset(SILENT_SECONDS)
         piece = self._dump.content.read(min(CHUNK, self._left))
-        if not piece:  # somebody made it shorter: it cannot be what was promised
+        if not piece:  # truncated meanwhile: shorter than Content-Length
             self._cut()
             return
         self._left -= len(piece)
@@ -162,7 +162,7 @@ class Sending:
 
 
 def opened(folder: Path, name: str) -> Dump:
-    """Open a file; :raises NotFound: it is no dump."""
+    """Open a dump by name; :raises NotFound: there is none."""
     fits = NAME.fullmatch(name)
     content = _regular(folder / name) if fits else None
     if fits is None or content is None:
@@ -174,7 +174,7 @@ def opened(folder: Path, name: str) -> Dump:
 
 
 def _regular(path: Path) -> BinaryIO | None:
-    """Open what is a regular file itself; a pipe is not waited for."""
+    """Open a regular file, without following a link or blocking on a FIFO; None for others."""
     try:
         content = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     except OSError:
@@ -192,11 +192,11 @@ def _headers(request: Any, dump: Dump) -> None:
     request.setHeader("last-modified", formatdate(dump.modified, usegmt=True))
     request.setHeader("cache-control", "no-cache")
     request.setHeader("vary", "Accept-Encoding, Origin" if dump.negotiated else "Origin")
-    request.setHeader("accept-ranges", "none")  # a file that is replaced is not sent in parts
+    request.setHeader("accept-ranges", "none")  # parts of a replaced file would not fit together
 
 
 def _unchanged(request: Any, dump: Dump) -> bool:
-    """Tell whether the client has this; its tags are more exact than its time."""
+    """Return whether the client has this file; its tags are more exact than its date."""
     if request.requestHeaders.hasHeader(b"if-none-match"):
         return known(request, dump.etag)
     since = request.requestHeaders.getRawHeaders(b"if-modified-since", [b""])[0]

@@ -1,4 +1,4 @@
-"""Tell listeners what happens, with one stream of queries for all of them."""
+"""Stream changes of builds, requests and jobs to clients, polling once for all of them."""
 
 from __future__ import annotations
 
@@ -34,43 +34,43 @@ from buildapi.web.shapes import alone_json, build_json, job_json
 
 LOOK_SECONDS = 2.0
 REST = 10
-"""How many times as long as a look took to wait before the next."""
+"""Minimum wait before the next poll, as a multiple of the duration of the last one."""
 
 HEARTBEAT_SECONDS = 15.0
 GRACE_SECONDS = 60.0
-"""How long to go on looking for nobody, so that who comes back has missed nothing."""
+"""How long to poll on without clients, so that one that reconnects misses nothing."""
 
 REMEMBERED = 2000
 JOBS_MAX = 500
-"""Newest jobs that are looked at."""
+"""Newest jobs that are polled."""
 
 AT_ONCE = 1000
-"""Requests read for one look; where more have changed, listeners are told to read anew."""
+"""Changed requests read in one poll; if there are more, clients are told to reload."""
 
 log = Logger()
 
 
 @attrs.frozen
 class Seen:
-    """What one look saw."""
+    """The state of requests and jobs in one poll."""
 
     open: frozenset[OpenMark]
     jobs: frozenset[JobMark]
 
 
 Owner = tuple[str | None, str]
-"""Whose a stream is: a user's, or of an address where there is no user."""
+"""The owner of a stream: a user and "", or None and an address if there is no user."""
 
 
 def owner_of(request: Any) -> Owner:
-    """Tell whose a stream is."""
+    """Return the owner of a stream."""
     who = request.identity.who
     return (who, "") if who is not None else (None, request.client_address)
 
 
 @attrs.define(eq=False)
 class Listening:
-    """One who listens: where in the memory it is, and whether it can take more just now.
+    """A subscribed client: its position in the event buffer, and whether it is paused.
 
     It is the push producer of its request.
     """
@@ -83,15 +83,15 @@ class Listening:
     paused: bool = False
 
     def pauseProducing(self) -> None:
-        """Write no more until the client has read some."""
+        """Stop writing until the client has read some."""
         self.paused = True
 
     def resumeProducing(self) -> None:
-        """Write again; what was missed comes with the next event or heartbeat."""
+        """Resume; events missed while paused are sent with the next event or heartbeat."""
         self.paused = False
 
     def stopProducing(self) -> None:
-        """End: the client is gone."""
+        """End the stream: the client has disconnected."""
         self.end()
 
     def end(self) -> None:
@@ -100,7 +100,7 @@ class Listening:
             self.ended.callback(None)
 
     def tell(self, memory: Memory) -> None:
-        """Write what it wished for and does not know yet."""
+        """Write the events since the last position that the client subscribed to."""
         if self.paused or self.ended.called:
             return
         news = memory.after(self.position)
@@ -114,7 +114,7 @@ class Listening:
 
 @attrs.frozen
 class Shares:
-    """How many may listen at a time: in all, of one user, and of one address without a user."""
+    """Maximum numbers of streams: in all, per user, and per address without a user."""
 
     all: int
     of_user: int
@@ -123,7 +123,7 @@ class Shares:
 
 @attrs.define(eq=False)
 class Events:
-    """Watch the farm while somebody listens; ``reactor`` provides IReactorTime."""
+    """Poll the farm while clients listen; ``reactor`` provides IReactorTime."""
 
     _reactor: Any
     _directory: Directory
@@ -148,7 +148,7 @@ class Events:
         return [Route("GET", "/self-serve/events", self.events, EVENTS, PARAMS)]
 
     async def events(self, call: Call) -> Reply:
-        """Listen."""
+        """Stream the events that the query subscribes to."""
         if self._closed or len(self._listeners) >= self._shares.all:
             raise Unavailable("Too many listen already")
         wanted = wish(call.query, call.who)
@@ -167,7 +167,7 @@ class Events:
         self._share(owner)
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
         request.setHeader("cache-control", "no-store")
-        request.setHeader("x-accel-buffering", "no")  # nginx would keep events back
+        request.setHeader("x-accel-buffering", "no")  # nginx would buffer the events
         if request.method == b"HEAD":
             return b""
         listening = self._welcome(request, wanted, owner)
@@ -181,7 +181,7 @@ class Events:
         return b""
 
     def _share(self, owner: Owner) -> None:
-        """Leave streams to others; :raises TooManyStreams: one client has its share already."""
+        """Check the share of one owner; :raises TooManyStreams: it has its maximum already."""
         who, address = owner
         most = self._shares.of_address if who is None else self._shares.of_user
         if sum(listening.owner == owner for listening in self._listeners) >= most:
@@ -189,7 +189,7 @@ class Events:
             raise TooManyStreams(f"{name} listens to {most} streams of events already")
 
     def _welcome(self, request: Any, wanted: Wish, owner: Owner) -> Listening:
-        """Take a listener on: where it left off, if that is known, else from now on."""
+        """Add a client, from its Last-Event-ID on if that is still buffered, else from now on."""
         last = request.text_header("last-event-id")
         known = self._memory.number_of(last) if last else None
         missed = None if known is None else self._memory.after(known)
@@ -221,16 +221,16 @@ class Events:
                 listening.tell(self._memory)
 
     def close(self) -> None:
-        """Let everybody go: we are stopping."""
+        """End all streams, and accept no more (at shutdown)."""
         self._closed = True
         self._cancel()
         for listening in list(self._listeners):
             listening.end()
 
-    # --- looking
+    # --- polling
 
     def look(self) -> None:
-        """Look now: something may have changed."""
+        """Poll now, or again after the running poll: something may have changed."""
         self._cancel()
         if self._closed or not self._wanted():
             return
@@ -246,7 +246,7 @@ class Events:
         self._next = None
 
     def _wanted(self) -> bool:
-        """Tell whether anybody listens, or may come back; if not, forget what was seen."""
+        """Return whether a client listens or may reconnect; drop the buffer if not."""
         if self._listeners:
             return True
         if self._reactor.seconds() - self._alone_since < GRACE_SECONDS:
@@ -279,7 +279,7 @@ class Events:
         self._next = self._reactor.callLater(0 if again else pause, self.look)
 
     async def _read(self) -> Sequence[Event]:
-        """Compare what is there now with what was seen before."""
+        """Return the events between the last poll and now; none for the first poll."""
         now = Seen(
             frozenset(await self._builds.marks()), frozenset(await self._jobs.marks(JOBS_MAX))
         )
@@ -295,15 +295,15 @@ class Events:
             jobs = [await self._jobs.get(id_) for id_ in changed_jobs(before.jobs, now.jobs)]
             branches = self._directory.branches()
         except Exception:
-            self._seen = before  # or nobody would ever be told
+            self._seen = before  # or these changes would never be sent
             raise
         made = [_of_job(job) for job in jobs if job is not None]
         made += [_of_build(branches, b) for b in reversed(found.builds)]
-        # Last, for one may wait again whose build has just ended.
+        # Pending requests last: one may wait again whose build has just ended.
         return [*made, *(_of_request(branches, r) for r in found.pending)]
 
     def _restart(self) -> None:
-        """Begin a new memory, which nobody knows anything of."""
+        """Start an empty event buffer, and make every client reload."""
         seen = self._seen
         self._forget()
         self._seen = seen
@@ -312,9 +312,9 @@ class Events:
 
 
 def changed_jobs(before: frozenset[JobMark], now: frozenset[JobMark]) -> Sequence[int]:
-    """List the jobs that are worth reading again, oldest first.
+    """List the ids of changed jobs, oldest first.
 
-    One that was not among the newest before is new only if it is newer than they were.
+    A job that was not among the newest before is new only if it is newer than all of them.
     """
     oldest = min((mark.id for mark in before), default=0)
     return sorted(mark.id for mark in now - before if mark.id >= oldest)

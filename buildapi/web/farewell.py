@@ -1,7 +1,7 @@
-"""The end of a connection whose client has closed its sending half, and may be gone altogether.
+"""Close a connection whose client has closed its sending half, and may have left altogether.
 
-Both look the same until something is sent: a client that is there acknowledges the answer, the
-kernel of one that is gone resets the connection [tcp(7)].
+The two look the same until something is sent: a client that is there acknowledges the answer,
+the kernel of one that has left resets the connection [tcp(7)].
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import attrs
 
 LOOK_SECONDS = 0.02
 WAIT_SECONDS = 2.0
-"""How long to wait for the other side's word."""
+"""How long to wait for the peer's acknowledgement or reset."""
 
 TCP_CLOSE = 7
-"""State of a connection that both sides have ended [linux/tcp_states.h]."""
+"""TCP state of a connection that both sides have closed [linux/tcp_states.h]."""
 
 
 @attrs.define
 class Farewell:
-    """End our half, and call ``ended`` with whether the other side took what was sent."""
+    """Close our half, and call ``ended`` with whether the peer took what was sent."""
 
     _transport: Any
     _later: Callable[..., Any]
@@ -31,11 +31,11 @@ class Farewell:
     _next: Any = attrs.field(default=None, init=False)
 
     def begin(self) -> None:
-        """Close our half after all that is to be sent; the transport tells ``sent``."""
+        """Close our half after all queued bytes; the transport then calls ``sent``."""
         self._transport.loseWriteConnection()
 
     def sent(self) -> None:
-        """Look what the other side says, until it is known or too much time has passed."""
+        """Poll the socket until the outcome is known or ``WAIT_SECONDS`` have passed."""
         self._next = None
         taken = answer_taken(self._transport.getHandle())
         if taken is None and self._waited < WAIT_SECONDS:
@@ -45,17 +45,17 @@ class Farewell:
             self._ended(taken is not False)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
 
 
 def answer_taken(connection: socket.socket) -> bool | None:
-    """Tell whether the other side has taken all that was sent; None while that is not known."""
+    """Return whether the peer took all that was sent; None while unknown."""
     if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         return False
     if connection.family == socket.AF_UNIX:
-        return True  # a write to who is gone fails at once
+        return True  # a write to a closed peer fails at once
     state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return True if state == TCP_CLOSE else None

@@ -1,4 +1,4 @@
-"""The pages about the whole farm: what waits, runs and ran, a revision, who pushed."""
+"""Farm-wide pages: pending, running and recent builds, a revision, and pushes by author."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from buildapi.web.render import Reply
 from buildapi.web.routes import FORMAT, Handler, Param, Route
 
 VALUES_MAX = 20
-"""How often a parameter that may be repeated may be."""
+"""Maximum values of a repeated parameter."""
 
 LIMIT_MAX, OFFSET_MAX = 50_000, 10_000_000
 NUMBUILDS, NUMBUILDS_MAX = 25, 1000
 TIME_MAX = 2**53
 
 HISTORY_START = {"": 1_274_972_998, "mobile": 1_277_417_599}
-"""Since when pushes are counted, by what the branch asked for begins with: none is older."""
+"""First second that pushes are counted from, by the beginning of the branch asked for."""
 
 
 @attrs.define
 class FarmWide:
-    """Answer reads of the whole farm."""
+    """Serve the farm-wide reads."""
 
     _directory: Directory
     _reads: FarmWideReads
@@ -97,7 +97,7 @@ class FarmWide:
         return Reply(document, self._shown.running(document, call))
 
     async def revision(self, call: Call) -> Reply:
-        """List what a revision has."""
+        """List the requests and builds of a revision."""
         branch, revision = call.path["branch"], call.path["revision"]
         asked, wanted = {"branch": branch, "revision": revision}, RevisionMatch(revision)
 
@@ -108,13 +108,13 @@ class FarmWide:
             return {**revision_json(self._names(), meant), **asked, **more} if meant else None
 
         document = await self._answers.get(("revision", branch, revision), compute)
-        if document.body == b"null":  # so that nothing is not kept
+        if document.body == b"null":  # null, so that an empty answer is not cached
             document = Document.of({**revision_json((), ()), **asked})
         notice = ambiguity(revision, document.value.get("revisions", ()))
         return Reply(document, self._shown.revision(document, call, notice), notice=notice)
 
     async def recent(self, call: Call) -> Reply:
-        """List the builds that ran last, on all slaves or on some."""
+        """List recent builds, newest first, of all slaves or of some."""
         path = call.path.get("slave")
         slaves = _texts(call, "slave") or ((path,) if path else ())
         greedy = single(call.query, "greedy") not in NOT_GREEDY
@@ -128,7 +128,7 @@ class FarmWide:
         return Reply(document, self._shown.recent(document, call, slaves))
 
     async def pushes(self, call: Call) -> Reply:
-        """Count the pushes of each author."""
+        """Count the pushes by author."""
         branch = call.path.get("branch")
         start = max(_history_start(branch), self._time(call, "fromtime", today=True) or 0)
         end = self._time(call, "totime")
@@ -145,7 +145,7 @@ class FarmWide:
         return list(self._directory.branches().by_name)
 
     def _filter(self, asked: Sequence[str]) -> BranchFilter:
-        """Take names of branches for these branches, other texts for parts of stored names."""
+        """Build a filter: known names select their branch, other texts parts of stored names."""
         known = self._directory.branches()
         branches = {text: known.get(text) for text in asked}
         return BranchFilter(
@@ -170,12 +170,12 @@ class FarmWide:
 def _same(
     path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[Param]
 ) -> Sequence[Route]:
-    """Make the routes of one page: the path with each of these behind it."""
+    """Return the routes of one page: the path followed by each of ``rests``."""
     return [Route("GET", path + rest, handler, summary, params) for rest in rests]
 
 
 def _branches(call: Call) -> tuple[str, ...]:
-    """Tell which branches are asked for: that of the path before those of the query."""
+    """Return the branches asked for: that of the path, else those of the query."""
     path = call.path.get("branch")
     return _texts(call, "branch", keep_empty=True) if path is None else (path,)
 
@@ -193,9 +193,9 @@ def _portion(call: Call) -> Portion:
 
 
 def _number(call: Call, name: str, default: int, low: int, high: int) -> int:
-    """Read a number of the query; missing or empty means the default.
+    """Return a whole number of the query; the default if it is missing or empty.
 
-    :raises BadRequest: it is none, or out of range.
+    :raises BadRequest: it is not a number from ``low`` to ``high``.
     """
     text = single(call.query, name)
     if not text:

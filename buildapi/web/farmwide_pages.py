@@ -1,4 +1,4 @@
-"""The pages about the whole farm, made of what JSON clients get."""
+"""HTML of the farm-wide pages, made of the documents that JSON clients get."""
 
 from __future__ import annotations
 
@@ -54,31 +54,31 @@ PUSHES = (Column("author", "Author"), Column("pushes", "Pushes", "number"))
 
 @attrs.frozen
 class FarmPages:
-    """Make pages about the whole farm."""
+    """Build the farm-wide pages."""
 
     _pages: Pages
 
     def pending(self, document: Document, call: Call) -> Page:
-        """Show what waits."""
+        """Return the page of pending requests."""
         how = Listing(WAITING, _events(call), WAITING_STATES, grows=_everything(call))
         rows = _rows(document)
         return self._pages.listing("Pending requests", rows, how, call)
 
     def running(self, document: Document, call: Call) -> Page:
-        """Show what runs."""
+        """Return the page of running builds."""
         how = Listing(WORKING, _events(call), ("running",), grows=_everything(call))
         rows = _rows(document)
         return self._pages.listing("Running builds", rows, how, call)
 
     def recent(self, document: Document, call: Call, slaves: Sequence[str]) -> Page:
-        """Show what ran last."""
+        """Return the page of recent builds."""
         of = f" on {', '.join(slaves)}" if slaves else ""
         return self._table(
             f"Recent builds{of}", RECENT, lambda: [_recent(b) for b in document.value], call
         )
 
     def revision(self, document: Document, call: Call, notice: str) -> Page:
-        """Show what a revision has."""
+        """Return the page of the requests and builds of a revision."""
         asked = document.value
         title = f"Revision {asked['revision'][:40]} on {asked['branch']}"
         now = int(self._pages.now())
@@ -90,7 +90,7 @@ class FarmPages:
         return self._table(title, OF_REVISION, lines, call, sort="builder", note=notice)
 
     def pushes(self, document: Document, call: Call, branch: str | None) -> Page:
-        """Show who pushed how often."""
+        """Return the page of pushes by author."""
         counts = dict(document.value)
         total = counts.pop(TOTAL)
         of = f" on branches like {branch}" if branch else ""
@@ -127,7 +127,7 @@ ASKED = ("q", "sort", "page", "format")
 
 
 def _everything(call: Call) -> bool:
-    """Tell whether the whole farm is shown, from its beginning."""
+    """Return whether the list shows the whole farm, from its first row."""
     return not call.path.get("branch") and not call.query.keys() & {"branch", "limit", "offset"}
 
 
@@ -147,14 +147,14 @@ def _entries(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 
 
 def waiting_rows(branches: Branches, found: Iterable[PendingEntry]) -> list[dict[str, Any]]:
-    """Shape rows of pending requests; a branch of their own has the pages of each."""
+    """Return rows of pending requests as JSON; ``place`` is the branch whose pages have them."""
     name = branch_namer(branches.by_name)
     rows = (_waiting(entry, name(entry.branch), branches.owner(entry.branch)) for entry in found)
     return [attrs.asdict(row) for row in rows]
 
 
 def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict[str, Any]]:
-    """Shape rows of running builds."""
+    """Return rows of running builds as JSON."""
     name = branch_namer(branches.by_name)
     rows = (_working(build, name(build.branch), branches.owner(build.branch)) for build in found)
     return [attrs.asdict(row) for row in rows]
@@ -217,7 +217,11 @@ def _recent(build: Mapping[str, Any]) -> Line:
 
 
 def _state(entry: Mapping[str, Any]) -> str:
-    """Word the state of a request, as one of its builds shows it."""
+    """Return the word for the state of a request, as seen by one of its builds.
+
+    A build of Buildbot 0.8 has no result of its own: one that has ended while its request has none
+    is being retried.  A master that was killed leaves its builds without an end for ever.
+    """
     if entry["start_time"] is not None and entry["finish_time"] is None:
         open_ = entry["claimed_at"] and entry["results"] is None
         return "running" if open_ else "abandoned"

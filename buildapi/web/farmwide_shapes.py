@@ -1,4 +1,4 @@
-"""The JSON of the pages about the whole farm [docs/api.md]."""
+"""JSON of the farm-wide pages [docs/api.md]."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TOTAL = "TOTAL"
 
 
 class Sourced(Protocol):
-    """Something of a branch and a revision."""
+    """An object with a branch and a revision."""
 
     @property
     def branch(self) -> str | None:
-        """Give the stored branch."""
+        """Return the branch as stored."""
 
     @property
     def revision(self) -> str | None:
-        """Give the stored revision."""
+        """Return the revision as stored."""
 
 
 S = TypeVar("S", bound=Sourced)
@@ -38,7 +38,7 @@ Nested = dict[str, dict[str, list[dict[str, Any]]]]
 def nested(
     names: Iterable[str], items: Iterable[S], shape: Callable[[S], dict[str, Any]]
 ) -> Nested:
-    """Sort items by branch and revision, keeping their order within; ``names`` are the branches."""
+    """Group items by branch and revision, sorted by both; ``names`` are the known branches."""
     name, found = branch_namer(names), Nested()
     for item in items:
         revisions = found.setdefault(name(item.branch), {})
@@ -47,7 +47,7 @@ def nested(
 
 
 def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> Nested:
-    """Shape open requests without a build; ``claimed_by_name`` is where a master starts one."""
+    """Return open requests without a build as JSON; claimed ones have ``claimed_by_name``."""
     return nested(names, found, _pending_entry)
 
 
@@ -63,7 +63,7 @@ def _pending_entry(entry: PendingEntry) -> dict[str, Any]:
 
 
 def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> Nested:
-    """Shape running builds; ``revision`` within is null where the key above is ``Unknown``."""
+    """Return running builds as JSON; ``revision`` is null where the key above is ``Unknown``."""
     return nested(names, found, _running_entry)
 
 
@@ -82,7 +82,7 @@ def _running_entry(build: RunningBuild) -> dict[str, Any]:
 
 
 def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> dict[str, Nested]:
-    """Shape what a revision has; each waiting request is there once, whatever it had before."""
+    """Return a revision as JSON; each waiting request is in ``pending`` once, even if retried."""
     names = list(names)
     return {
         "all": nested(names, found, _revision_entry),
@@ -106,10 +106,10 @@ def _revision_entry(entry: RevisionEntry) -> dict[str, Any]:
 
 
 def recent_json(found: Iterable[RecentBuild]) -> list[dict[str, Any]]:
-    """Shape recent builds."""
+    """Return recent builds as JSON."""
     return [attrs.asdict(build) for build in found]
 
 
 def pushes_json(found: PushCounts) -> Mapping[str, int]:
-    """Shape counts; the sum takes the place of an author of its name."""
+    """Return push counts by author as JSON; the total replaces an author named ``TOTAL``."""
     return {**dict(sorted(found.by_author.items())), TOTAL: found.total}

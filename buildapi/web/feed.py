@@ -1,4 +1,4 @@
-"""What is told to those who listen, who is told what, and how much is remembered for them."""
+"""Events of the event stream, subscriptions to them, and the buffer for reconnecting clients."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from buildapi.web.answers import encode
 from buildapi.web.params import Query, id_of_path
 
 VALUES_MAX = 100
-"""How many values of one parameter count; any more are refused."""
+"""Maximum values of one parameter; more are refused."""
 
 BUILD, REQUEST, JOB, HELLO, RESET = "build", "request", "job", "hello", "reset"
 
 
 @attrs.frozen
 class Event:
-    """Something that happened: ``kind`` is a build, a request or a job, ``data`` tells it.
+    """A change; ``kind`` is build, request or job, ``data`` its JSON.
 
-    ``branch`` is the name of the branch it belongs to, ``who`` the user of a job.
+    ``branch`` is the name of the branch that it belongs to, ``who`` the user of a job.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Event:
 
 @attrs.frozen
 class Wish:
-    """What somebody wants to be told; with no wishes at all, everything."""
+    """A subscription; an empty one grants every event."""
 
     branches: Set[str] = frozenset()
     revisions: Sequence[RevisionMatch] = ()
@@ -49,10 +49,10 @@ class Wish:
         return bool(self.jobs or self.mine is not None or self.all_jobs)
 
     def grants(self, event: Event) -> bool:
-        """Tell whether an event is wished for.
+        """Return whether an event is subscribed to.
 
-        Branch and revision narrow down builds and requests; jobs are those that are named, else
-        those of the branch.
+        Branches and revisions filter builds and requests.  Jobs are those that are named, or else
+        those of the branches.
         """
         if event.kind == JOB:
             return self._grants_job(event)
@@ -72,7 +72,7 @@ class Wish:
 
 
 def wish(query: Query, who: str | None) -> Wish:
-    """Read a wish; :raises BadRequest: it cannot be one."""
+    """Parse a subscription; :raises BadRequest: it is invalid, or ``mine`` without a user."""
     for name in ("branch", "revision", "job"):
         if len(query.get(name, ())) > VALUES_MAX:
             raise BadRequest(f"Parameter {name} is given more than {VALUES_MAX} times")
@@ -93,7 +93,7 @@ def wish(query: Query, who: str | None) -> Wish:
 
 @attrs.define
 class Memory:
-    """The last ``size`` events; ``name`` tells one memory from those of other processes."""
+    """A buffer of the last ``size`` events; ``name`` tells it from those of other processes."""
 
     name: str
     _size: int
@@ -101,7 +101,7 @@ class Memory:
     last: int = attrs.field(default=0, init=False)
 
     def add(self, events: Iterable[Event]) -> None:
-        """Remember events."""
+        """Append events, dropping the oldest beyond ``size``."""
         for event in events:
             self._events.append(event)
             self.last += 1
@@ -109,7 +109,7 @@ class Memory:
                 self._events.popleft()
 
     def after(self, number: int) -> Sequence[tuple[int, Event]] | None:
-        """List the events after one, with their numbers; None where some are forgotten."""
+        """List the events after a number, with their numbers; None if some were dropped."""
         first = self.last - len(self._events) + 1
         if number + 1 < first or number > self.last:
             return None
@@ -117,15 +117,15 @@ class Memory:
         return [(first + i, e) for i, e in enumerate(self._events) if i >= skipped]
 
     def id_of(self, number: int) -> str:
-        """Spell where in this memory somebody is."""
+        """Return the event id of a number in this buffer."""
         return f"{self.name}-{number}"
 
     def number_of(self, id_: str) -> int | None:
-        """Read where somebody was; None where that was not in this memory."""
+        """Return the number of an event id; None if it is of another buffer."""
         name, _, text = id_.rpartition("-")
         return id_of_path(text) if name == self.name else None
 
 
 def written(kind: str, id_: str, data: Mapping[str, Any]) -> bytes:
-    """Write an event as a stream has it [HTML Living Standard, "Server-sent events"]."""
+    """Encode an event for the stream [HTML Living Standard, "Server-sent events"]."""
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), encode(data))

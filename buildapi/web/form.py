@@ -1,4 +1,4 @@
-"""Bodies of job requests: urlencoded, multipart, or a JSON object, all with the same names."""
+"""Parse request bodies: urlencoded, multipart or JSON, with the same parameter names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from buildapi.errors import BadRequest
 
 FIELDS_MAX = 1000
 IN_MEMORY = {"spool_limit": 2**26, "memory_limit": 2**26}
-"""No parts in files: the limit of the body bounds them all."""
+"""Limits that keep multipart parts out of files: the body limit bounds all of them."""
 
 CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
-"""Charsets that a part of a form may name; all are read as UTF-8.
+"""Charsets that a multipart part may name; all are read as UTF-8.
 
-Codecs are never looked up by a client's word: some of Python's, such as punycode, take quadratic
-time.
+A client's charset is never passed to ``codecs``: some of Python's codecs, such as punycode, take
+quadratic time.
 """
 
 
 @attrs.frozen
 class Form:
-    """Values by name, in the order in which they came; JSON values other than texts as they are.
+    """Parameter values by name, in order; JSON values other than strings as they are.
 
-    ``entries`` is what a JSON list holds, None for any other body.  ``nulls`` are names whose value
-    is null in JSON, which stands for none.
+    ``entries`` holds the items of a JSON list, None for any other body.  ``nulls`` are the names
+    with a JSON null, which counts as missing.
     """
 
     values: Mapping[str, Sequence[Any]]
@@ -37,20 +37,20 @@ class Form:
     nulls: Sequence[str] = ()
 
     def get(self, name: str) -> Any:
-        """Give the last value of a name, or None."""
+        """Return the last value of a name, None without one."""
         values = self.values.get(name)
         return values[-1] if values else None
 
     def text(self, name: str) -> str | None:
-        """Give the last value of a name if it is a text."""
+        """Return the last value of a name if it is a string, else None."""
         value = self.get(name)
         return value if isinstance(value, str) else None
 
 
 def parse_form(content_type: str, body: IO[bytes]) -> Form:
-    """Read a body; one of another type, or of none, has no values.
+    """Parse a body; one of another content type, or without one, has no values.
 
-    :raises BadRequest: it is not what its content type says.
+    :raises BadRequest: it does not parse as its content type.
     """
     kind, options = parse_options_header(content_type)
     match kind:
@@ -91,7 +91,7 @@ def _multipart(body: IO[bytes], boundary: str | None) -> Sequence[tuple[str, str
 
 
 def _decoded(part: MultipartPart) -> str:
-    """Decode the value of a part; :raises BadRequest: it names another charset than UTF-8."""
+    """Decode a part; :raises BadRequest: its charset is not one of ``CHARSETS``."""
     if part.charset.lower() not in CHARSETS:
         raise BadRequest(
             f"The form's part {part.name[:40]!r} is in charset {part.charset[:40]!r};"
@@ -116,13 +116,13 @@ def _json(data: bytes) -> Form:
 
 
 def form_of(document: Mapping[str, Any]) -> Form:
-    """Make a form of a JSON object; null stands for a value that is not there."""
+    """Return a JSON object as a form; null counts as missing."""
     values = {name: [value] for name, value in document.items() if value is not None}
     return Form(values, nulls=tuple(name for name in document if name not in values))
 
 
 def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Make the object of a JSON text; :raises BadRequest: it has a name twice."""
+    """Return pairs of a JSON object as a dict; :raises BadRequest: a name is there twice."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

@@ -1,4 +1,4 @@
-"""Parameters of reports: the path before the query, the last of several; each with its error."""
+"""Parse the parameters of reports: the path before the query, the last of repeated values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIME_MAX = 253_402_300_799
 """The last second of the year 9999."""
 
 INTERVALS_MAX = 5000
-"""Intervals of one report: more cannot be seen."""
+"""Maximum intervals of one report: more cannot be told apart."""
 
 HOURS_MAX = 24 * 400
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
@@ -26,28 +26,28 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 
 @attrs.frozen
 class Given:
-    """What was given with a call; what is empty was not given."""
+    """The parameters of a call; an empty one counts as missing."""
 
     call: Call
 
     def text(self, name: str, default: str = "") -> str:
-        """Give a text."""
+        """Return a parameter of the path or the query."""
         return self.call.path.get(name) or self.call.query.get(name, ("",))[-1] or default
 
     def maybe(self, name: str) -> str | None:
-        """Give a text, None where the parameter is not there at all; it may be empty."""
+        """Return a parameter of the query, which may be empty; None if it is missing."""
         values = self.call.query.get(name)
         return values[-1] if values else None
 
     def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
-        """Give one of some words; :raises BadRequest: it is another."""
+        """Return one of the allowed words; :raises BadRequest: it is not allowed."""
         value = self.text(name, default)
         if value not in allowed:
             raise refused(name, value, ", ".join(allowed))
         return value
 
     def many(self, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
-        """Give a comma list of some words; :raises BadRequest: one is another."""
+        """Return a comma-separated list, each word once; :raises BadRequest: one is not allowed."""
         found = tuple(filter(None, (w.strip() for w in self.text(name).split(","))))
         for word in found:
             if word not in allowed:
@@ -55,7 +55,7 @@ class Given:
         return tuple(dict.fromkeys(found))
 
     def whole(self, name: str, default: int, low: int = 0, high: int = 10**9) -> int:
-        """Give a whole number; :raises BadRequest: it is none, or out of range."""
+        """Return a whole number; :raises BadRequest: it is none, or out of range."""
         text = self.text(name)
         if not text:
             return default
@@ -65,7 +65,7 @@ class Given:
         return number
 
     def time(self, name: str) -> float | None:
-        """Give seconds since the epoch, None for 0; :raises BadRequest: it is something else."""
+        """Return seconds since the epoch; None for 0 or missing; :raises BadRequest: invalid."""
         text = self.text(name)
         if not text:
             return None
@@ -75,7 +75,10 @@ class Given:
         return (int(number) if number.is_integer() else number) or None
 
     def day(self, name: str, zone: ZoneInfo) -> float | None:
-        """Read a date, with or without a time, in the farm's zone; :raises BadRequest: else."""
+        """Return a date or time of the zone as seconds since the epoch, None if missing.
+
+        :raises BadRequest: it is not in ISO format.
+        """
         text = self.text(name)
         if not text:
             return None
@@ -87,9 +90,12 @@ class Given:
             raise refused(name, text, "dates as 2026-11-24 or 2026-11-24T13:00") from e
 
     def window(self, now: float, zone: ZoneInfo, parts: int = 0) -> Window:
-        """Read the window; ``parts`` is how many intervals one has by default, 0 for none at all.
+        """Return the time window; ``parts`` is its default number of intervals, 0 for none.
 
-        ``hours`` before now or before the end, ``from`` and ``to`` are other words for the times.
+        ``from`` and ``to`` stand for ``starttime`` and ``endtime`` if these are missing; ``hours``
+        counts back from the end if there is no start.
+
+        :raises BadRequest: a parameter is invalid, or the start is after the end.
         """
         start = self.time("starttime") or self.day("from", zone)
         end = self.time("endtime") or self.day("to", zone)
@@ -102,7 +108,7 @@ class Given:
         return self.divided(window, parts) if parts else window
 
     def divided(self, window: Window, parts: int) -> Window:
-        """Give a window intervals: those asked for, or so many."""
+        """Return the window in intervals of ``int_size`` seconds, or in ``parts`` of them."""
         found = attrs.evolve(window, int_size=self.whole("int_size", 0)).divided(parts)
         if found.intervals > INTERVALS_MAX:
             raise refused("int_size", str(found.int_size), f"at most {INTERVALS_MAX} intervals")
@@ -110,5 +116,5 @@ class Given:
 
 
 def refused(name: str, value: str, allowed: str) -> BadRequest:
-    """Say what is wrong with a parameter."""
+    """Return the error for a parameter whose value is not allowed."""
     return BadRequest(f"{name}: {value[:60]!r} is not allowed; allowed are {allowed[:1000]}")

@@ -1,4 +1,4 @@
-"""The first page: where everything is, and how the farm and the program are just now."""
+"""The home page: links, and a summary of the farm and of this program."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ FAILED_MAX, OPEN_MAX = 10, 100
 
 @attrs.frozen
 class Home:
-    """Show the farm at a glance; ``health`` tells how the parts of this process are.
+    """Serve the home page; ``health`` returns the health of the services of this process.
 
-    ``look`` reads what waits and runs, in the time of ``deadline``, shorter than that of a request.
+    ``look`` reads the summary of pending and running builds; ``deadline`` bounds each read and is
+    shorter than that of a request.
     """
 
     _directory: Directory
@@ -45,7 +46,7 @@ class Home:
         return [Route("GET", "/", self.home, HOME, (FORMAT,))]
 
     async def home(self, _call: Call) -> Reply:
-        """Show it; what cannot be read just now is said, and takes nothing else away."""
+        """Show the home page; a part that cannot be read is named, and the others are shown."""
         document = await self._answers.get(("home",), self._read)
 
         async def context() -> Mapping[str, Any]:
@@ -68,7 +69,7 @@ class Home:
     async def _or_trouble(
         self, what: str, reading: Awaitable[Any], troubles: list[str]
     ) -> Any | None:
-        """Read a part within its time; say what is the trouble where that fails."""
+        """Read a part within the deadline; if that fails, add to ``troubles`` and return None."""
         try:
             return await self._deadline.bound(reading)
         except (Unavailable, BadRequest) as e:

@@ -1,7 +1,7 @@
-"""Which names of hosts are answered to: a page of another name must not reach us by rebinding.
+"""Check the Host header, against DNS rebinding by pages of other sites.
 
-A browser believes that a page and we are one site where the page's name suddenly has our address.
-Only the ``Host`` header tells then that it is not ours [RFC 9112 3.2].
+If the name of a page's host suddenly resolves to our address, its browser takes both for one
+site.  Only the ``Host`` header then tells that the name is not ours [RFC 9112 3.2].
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _HOST = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\
 
 
 def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool) -> None:
-    """Accept the values of ``Host``; with no ``allowed`` names any is.
+    """Check the values of ``Host``; any name is accepted if ``allowed`` is empty.
 
-    One that is not ``needed``, in HTTP/1.0, may be missing.
+    The header may be missing unless it is ``needed`` (it is not in HTTP/1.0).
 
-    :raises BadRequest: it is missing, repeated, or no name of a host.
-    :raises UnknownHost: it is none of the allowed names.
+    :raises BadRequest: it is missing, repeated, or not a host name.
+    :raises UnknownHost: it is not an allowed name.
     """
     if len(values) > 1:
         raise BadRequest(f"Header Host is given {len(values)} times, once is allowed")

@@ -1,4 +1,4 @@
-"""The job requests of builds and requests that are there."""
+"""Job requests for existing builds and build requests: rebuild, cancel, reprioritize."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ PRIORITY = Param("priority", "a whole number of 32 bits, higher runs earlier; de
 
 @attrs.define
 class JobRequests:
-    """Check job requests; ``count_max`` bounds the rebuilds of one.
+    """Check these job requests; ``count_max`` bounds the rebuilds of one.
 
-    ``looking`` bounds how long it may take to find out whether a thing is there; ``is_listed``
-    returns whether the builders file lists a builder, None where that is not known.
+    ``looking`` bounds the time to look up a build or request.  ``is_listed`` returns whether the
+    builders file lists a builder, None if that is unknown.
     """
 
     _branch: Callable[[str], Branch]
@@ -64,11 +64,11 @@ class JobRequests:
         )
 
     def bound(self, count: int) -> None:
-        """Let one ask for so many rebuilds from now on."""
+        """Replace the maximum count of rebuilds (after a reload)."""
         self._count_max = count
 
     async def rebuild_build(self, call: Call) -> Order:
-        """Rebuild a build."""
+        """Check a rebuild of a build."""
         branch = self._whose(call)
         build_id = form_integer(call.form, "build_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
@@ -78,7 +78,7 @@ class JobRequests:
         return Order(action, f"Rebuild of build {build_id}", warnings)
 
     async def rebuild_request(self, call: Call) -> Order:
-        """Rebuild a request."""
+        """Check a rebuild of a build request."""
         branch = self._whose(call)
         request_id = form_integer(call.form, "request_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
@@ -87,21 +87,21 @@ class JobRequests:
         return Order(action, f"Rebuild of request {request_id}", self._warnings(found))
 
     async def cancel_build(self, call: Call) -> Order:
-        """Cancel a build."""
+        """Check the cancel of a build."""
         branch = self._whose(call)
         text = _digits(call.path["build_id"], "build_id")
         await self._build(branch, text)
         return Order(CancelBuild(int(text)), f"Cancel of build {text}")
 
     async def cancel_request(self, call: Call) -> Order:
-        """Cancel a request."""
+        """Check the cancel of a build request."""
         branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         await self._request(branch, text)
         return Order(CancelRequest(int(text)), f"Cancel of request {text}")
 
     async def reprioritize(self, call: Call) -> Order:
-        """Give a pending request another priority."""
+        """Check a new priority of a pending build request."""
         branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         priority = priority_of(call.form)
@@ -137,7 +137,7 @@ class JobRequests:
 
 
 def priority_of(form: Form, default: int | None = None) -> int:
-    """Read a priority; :raises BadRequest: it is none."""
+    """Return the priority, within a signed MySQL INT; :raises BadRequest: it is invalid."""
     return within("priority", form_integer(form, "priority", default), INT32_MIN, INT32_MAX)
 
 
@@ -148,7 +148,7 @@ def _digits(text: str, name: str) -> str:
 
 
 def _must_be_pending(request: BuildRequest) -> None:
-    """Refuse what is decided already; the agent looks again before it writes."""
+    """Refuse a complete or claimed request; the agent checks again, as a master may claim it."""
     if request.stage is Stage.COMPLETE:
         raise BadRequest("Request already complete")
     if request.stage is Stage.CLAIMED:

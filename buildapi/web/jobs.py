@@ -1,4 +1,4 @@
-"""Job requests: who asked for what, and what became of it."""
+"""Serve job requests: who submitted what, and its outcome."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIME_MAX = 2**53
 
 @attrs.define
 class Jobs:
-    """Answer reads of job requests; ``page`` bounds ``num``, ``zone`` is the farm's."""
+    """Serve reads of job requests; ``page`` is the maximum of ``num``, ``zone`` the farm's."""
 
     _store: JobStore
     _watch: JobWatch
@@ -47,7 +47,7 @@ class Jobs:
         )
 
     def bound(self, page: int) -> None:
-        """Let a page hold so many from now on."""
+        """Replace the maximum of ``num`` (after a reload)."""
         self._page = page
 
     async def jobs(self, call: Call) -> Reply:
@@ -61,7 +61,7 @@ class Jobs:
         return Reply(document, self._pages.jobs(document, call, num, offset, branches))
 
     async def job(self, call: Call) -> Reply:
-        """Show one job request, at once or when it is finished."""
+        """Show one job request, at once or as soon as it is finished (``wait``)."""
         text = call.path["job_id"]
         job_id = id_of_path(text)
         if job_id is not None:
@@ -74,12 +74,12 @@ class Jobs:
 
 
 def waiting(call: Call) -> float:
-    """Tell how many seconds a call asks to wait; :raises BadRequest: that is none."""
+    """Return the seconds that a call asks to wait; :raises BadRequest: they are invalid."""
     return duration(single(call.query, "wait"), "wait", WAIT_MAX)
 
 
 def job_filter(query: Query, zone: ZoneInfo) -> JobFilter:
-    """Read which job requests are looked for; :raises BadRequest: that cannot be told."""
+    """Parse the filter of a job list; :raises BadRequest: a parameter is invalid."""
     state = _choice(query, "state", [s.value for s in JobState])
     return JobFilter(
         who=single(query, "who") or None,
@@ -101,7 +101,7 @@ def _choice(query: Query, name: str, allowed: Sequence[str]) -> str | None:
 
 
 def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo) -> int | None:
-    """Read a day or a time of the farm's zone, or seconds since the epoch."""
+    """Return a day or time of the farm's zone, or seconds since the epoch, as the latter."""
     text = (single(query, name) or "").strip()
     if not text:
         return None

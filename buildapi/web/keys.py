@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request again gives the first answer again."""
+"""Idempotency keys: a repeated request gets the answer of the first one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from buildapi.web.parameter_names import is_content
 
 KEY_MAX = 255
 PAUSE, PATIENCE = 0.1, 2.0
-"""Seconds between two looks at a request that is just being accepted, and of all of them."""
+"""Seconds between two reads of a job that is being accepted, and of all of them together."""
 
 NOT_CONTENT = {"dry_run", "wait"}
-"""Parameters that say how to answer, not what to do, besides those of any request."""
+"""Parameters that say how to answer, not what to do, beside those of any request."""
 
 
 @attrs.frozen
 class Keys:
-    """Find what keys stand for; ``now`` gives seconds since the epoch."""
+    """Look up idempotency keys; ``now`` returns seconds since the epoch."""
 
     _reactor: Any
     _store: JobStore
@@ -36,12 +36,12 @@ class Keys:
     _looking: Deadline
 
     async def known(self, name: str, content: str) -> KeyedJob | None:
-        """Return the job that a key stands for, None where there is none.
+        """Return the job of a key, None without one.
 
-        One that is just being accepted is waited for; who accepts it may be dead, so it is returned
-        as not accepted after ``PATIENCE`` seconds.
+        Wait up to ``PATIENCE`` seconds for a job that is being accepted; after that, return it as
+        not accepted, since its process may have died.
 
-        :raises KeyReused: the key stands for another request.
+        :raises KeyReused: the key was used for another request.
         """
         end = self._reactor.seconds() + PATIENCE
         while True:
@@ -57,9 +57,9 @@ class Keys:
 
 
 def key_of(call: Call, route: JobRoute, words: str = "") -> JobKey | None:
-    """Make the key of a call; None where the client gives none.
+    """Return the key of a call, bound to its user and content; None without one.
 
-    :raises BadRequest: it cannot be one.
+    :raises BadRequest: it is not a valid key.
     """
     if not call.key:
         return None

@@ -1,4 +1,4 @@
-"""Let an answer that lasts end with the token it is given for."""
+"""End a streaming response when its bearer token is revoked."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from buildapi.errors import BadToken, Unavailable
 log = Logger()
 
 LOOK_SECONDS = 15.0
-"""Between two looks whether the token is still one."""
+"""Seconds between two checks of the token."""
 
 
 async def while_valid(
     answering: Coroutine[Any, Any, bytes], check: Callable[[], Awaitable[object]], reactor: Any
 ) -> bytes:
-    """Wait for an answer, and end it early where ``check`` raises BadToken.
+    """Return the last bytes of a stream; cancel it once ``check`` raises BadToken.
 
-    Where that cannot be told just now, it goes on.  ``reactor`` provides IReactorTime.
+    The stream goes on while the token cannot be checked.  ``reactor`` provides IReactorTime.
     """
     going, refused = defer.ensureDeferred(answering), False
 

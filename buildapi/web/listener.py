@@ -1,4 +1,4 @@
-"""Listen where the configuration says, and stop without cutting anybody off."""
+"""Listen on the configured endpoints, and drain the connections at shutdown."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from buildapi.web.channel import Traffic
 
 LOOK_SECONDS = 0.05
 CLOSE_SECONDS = 1.0
-"""How long a client may take to agree to the end of its connection before that is cut."""
+"""How long a client may take to close its side before the connection is aborted."""
 
 WAITING_MOST = 4096
-"""More connections than that do not wait at a port to be accepted [net.core.somaxconn]."""
+"""Upper bound on the connections in a port's accept queue [net.core.somaxconn]."""
 
 SHARED = "systemd:"
-"""Begins an endpoint whose socket others hold, too: what waits at it is lost to nobody."""
+"""Prefix of endpoints whose socket systemd holds as well: no waiting connection is lost."""
 
 
 class CannotListenError(SystemExit, Exception):
-    """End the program with 1 and no traceback.
+    """Exit with status 1 and without a traceback.
 
-    twistd as a daemon tells only of an ``Exception`` whoever waits for it, who else waits for ever.
+    It is an ``Exception``, too, since twistd as a daemon reports only those to its waiting parent,
+    which would wait for ever.
     """
 
     def __init__(self, text: str) -> None:
@@ -46,12 +47,12 @@ class CannotListenError(SystemExit, Exception):
 class Listener(Service):
     """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
 
-    A held listener has its ports open, and lets who comes wait until ``admit``.  UNIX sockets are
-    given to the group of the number ``socket_group``.
+    A ``held`` listener opens its ports, and accepts no connection before ``admit``.  UNIX sockets
+    get the group id ``socket_group``.
 
-    Stopping takes no more connections and waits up to ``drain_seconds`` for those; ``stopping``
-    is called first, to end what only waits.  Idle connections are kept for ``linger_seconds``,
-    for their clients may be sending just now: the answer says that the connection ends.
+    Stopping closes the ports and waits up to ``drain_seconds`` for open requests; ``stopping`` is
+    called first, to end streams and waiting clients.  Idle connections stay for ``linger_seconds``,
+    since a client may just be sending: its answer then says that the connection closes.
     """
 
     _reactor: Any
@@ -73,7 +74,7 @@ class Listener(Service):
     def startService(self) -> None:
         """Open all endpoints; :raises CannotListenError: one cannot be opened, which is logged."""
         Service.startService(self)
-        self._site.doStart()  # its access log is to outlive the ports
+        self._site.doStart()  # the access log must outlive the ports
         for text in self._endpoints:
             failed: list[Failure] = []
             opening = serverFromString(self._reactor, text).listen(self._site)
@@ -89,7 +90,7 @@ class Listener(Service):
                 port.stopReading()
 
     def _hand_over(self, port: Any, text: str) -> None:
-        """Give a UNIX socket of ours to its group; :raises CannotListenError: that fails."""
+        """Set the group of a UNIX socket that we made; :raises CannotListenError: that fails."""
         address = port.getHost()
         ours = isinstance(address, UNIXAddress) and not text.startswith(SHARED)
         if self._socket_group is None or not ours:
@@ -102,20 +103,20 @@ class Listener(Service):
             raise CannotListenError(f"cannot listen on {text}: {why}") from e
 
     def admit(self) -> None:
-        """Let in who waits at a held port, and whoever comes; a second call does nothing."""
+        """Accept connections on held ports, first those that wait; a second call does nothing."""
         if self._held and self.running:
             self._held = False
             for port in self.ports:
                 port.startReading()
 
     def announce(self, path: str) -> None:
-        """Log the address of a page for each port."""
+        """Log the URL of a page on each port."""
         for endpoint, port in zip(self._endpoints, self.ports, strict=True):
             scheme = "https" if endpoint.startswith("ssl:") else "http"
             self._log.info("self-serve is at {url}", url=_url(scheme, port.getHost()) + path)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Take no more, and wait for what is being answered."""
+        """Stop accepting connections; return a Deferred that fires after the drain."""
         Service.stopService(self)
         self._traffic.ending = True
         for request in self._traffic.requests:
@@ -136,7 +137,7 @@ class Listener(Service):
         self._site.doStop()
 
     async def _drained(self, linger: float, end: float) -> None:
-        """Wait until all connections are closed; close what is idle at ``linger`` or later."""
+        """Wait until all connections are closed or ``end``; close idle ones from ``linger`` on."""
         while self._traffic.channels and (now := self._reactor.seconds()) < end:
             if now >= linger:
                 for channel in [c for c in self._traffic.channels if c.idle]:
@@ -144,7 +145,7 @@ class Listener(Service):
             await task.deferLater(self._reactor, LOOK_SECONDS)
 
     def _give_up(self) -> None:
-        """Cut what has not ended in time, and say what that is."""
+        """Close the connections that are left; log how many have not ended in time."""
         late = [channel for channel in self._traffic.channels if not channel.idle]
         if late:
             self._log.warn(
@@ -157,10 +158,10 @@ class Listener(Service):
 
 
 def _accept_before_closing(port: Any, *, shared: bool) -> None:
-    """Have a port that stops take in, in the moment it closes, whom the kernel has connected.
+    """Make a stopping port accept, as it closes, the connections that the kernel has established.
 
-    Closing would reset those.  Twisted closes in the turn after ``stopListening``, too late to
-    do it before that; where descriptors run out it closes them itself, one by one.
+    Closing would reset them.  Twisted closes in the reactor turn after ``stopListening``, so that
+    accepting before it is too early; if descriptors run out, Twisted closes them one by one.
     """
     closed = port.connectionLost
 

@@ -1,4 +1,4 @@
-"""Find the page of a revision, a build, a request or a job without knowing its branch."""
+"""Find the page of a revision, build, build request or job without knowing its branch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from buildapi.web.routes import FORMAT, Param, Route
 from buildapi.web.segment import segment
 
 SHORTEST = 4
-"""Characters of a revision without which too much would be found."""
+"""Minimum characters of a revision: fewer would match too many."""
 
 KINDS = ("revision", "build", "request", "job")
 
 
 @attrs.frozen
 class Lookup:
-    """Send people to what they look for."""
+    """Redirect people to the page that they look for."""
 
     _directory: Directory
     _builds: Builds
@@ -37,7 +37,7 @@ class Lookup:
         return [Route("GET", "/self-serve/lookup", self.lookup, LOOKUP, (KIND, TEXT, FORMAT))]
 
     async def lookup(self, call: Call) -> Reply:
-        """Find something."""
+        """Find pages by kind and text; redirect if there is exactly one."""
         kind, text = single(call.query, "kind") or "revision", (single(call.query, "q") or "")
         text = text.strip()
         if kind not in KINDS:

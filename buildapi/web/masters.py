@@ -1,4 +1,4 @@
-"""Where masters show their builds, and how they are called in little space."""
+"""URLs of build pages on the masters, and short labels of masters."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ import attrs
 
 @attrs.frozen
 class MasterPages:
-    """The pages of a master, below ``url``."""
+    """The web pages of a master; ``url`` is their root and ends with a slash."""
 
     url: str
 
     @property
     def label(self) -> str:
-        """Name it: the first label of its host, and its port."""
+        """Return a short name: the first label of the host, and the port."""
         parts = urlsplit(self.url)
         host = parts.hostname or ""
         is_name = host.rpartition(".")[2].isalpha()
         return f"{host.partition('.')[0] if is_name else host}:{parts.port}"
 
     def build(self, builder: str, number: int) -> str:
-        """Give the page of a build."""
+        """Return the URL of a build's page.
+
+        Slashes and blanks are percent-encoded: Buildbot's WebStatus answers 404 to ``/`` and ``+``.
+        """
         return f"{self.url}builders/{quote(builder, safe='', errors='replace')}/builds/{number}"
 
 
 def masters(urls: Mapping[str, str | None]) -> Mapping[str, MasterPages]:
-    """Give the pages of each master that has any, by the name that claims carry."""
+    """Return the pages of each master that has any, by ``claimed_by_name``."""
     return {name: MasterPages(url) for name, url in urls.items() if url}

@@ -1,4 +1,4 @@
-"""In which format to answer: ``format`` wins, then ``Accept``, else HTML."""
+"""Choose the format of an answer: ``format`` wins, then ``Accept``, else HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMATS = (HTML, JSON)
 
 
 def requested(query: Query, accept: str, formats: Sequence[str] = FORMATS) -> str:
-    """Choose the format; :raises BadRequest: ``format`` is unknown or repeated."""
+    """Return the format to use; :raises BadRequest: ``format`` is unknown or repeated."""
     wanted = single(query, "format")
     if not wanted:
         return accepted(accept)
@@ -22,7 +22,7 @@ def requested(query: Query, accept: str, formats: Sequence[str] = FORMATS) -> st
 
 
 def lenient(query: Query, accept: str) -> str:
-    """Choose the format of an error, which must not fail itself."""
+    """Return the format for an error; a bad ``format`` falls back to ``Accept``."""
     try:
         return requested(query, accept)
     except BadRequest:
@@ -30,12 +30,12 @@ def lenient(query: Query, accept: str) -> str:
 
 
 def accepted(accept: str) -> str:
-    """Choose by an ``Accept`` header: JSON where it is named and not refused with ``q=0``."""
+    """Return the format of an ``Accept`` header: JSON if it is named without ``q=0``, else HTML."""
     return JSON if names(accept, "application/json") else HTML
 
 
 def names(header: str, kind: str) -> bool:
-    """Tell whether a list such as ``Accept`` names a kind, and not with ``q=0``."""
+    """Return whether a list such as ``Accept`` names a value, and not with ``q=0``."""
     return any(_names(part, kind) for part in header.split(","))
 
 

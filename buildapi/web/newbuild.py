@@ -1,4 +1,4 @@
-"""The page that asks for new builds, where people type what paths say to programs."""
+"""Serve the form for new builds, where people fill in what programs put into paths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = {
 
 @attrs.frozen
 class NewBuilds:
-    """Show the form, and take what was filled in; ``builders`` lists those of a branch."""
+    """Serve the form and accept it; ``builders`` returns the builder names of a branch."""
 
     _branch: Callable[[str], Branch]
     _builders: Callable[[Branch], Awaitable[Document]]
@@ -46,7 +46,7 @@ class NewBuilds:
         ]
 
     async def form(self, call: Call) -> Reply:
-        """Show the form."""
+        """Show the form, filled in from the query."""
         branch = self._branch(call.path["branch"])
         filled = {n: single(call.query, n) or "" for n in ("revision", "builder")}
 
@@ -58,7 +58,7 @@ class NewBuilds:
         return Reply(Document.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
 
     async def take(self, call: Call) -> Reply:
-        """Send the job request that the form stands for."""
+        """Submit the job request of a filled form."""
         entry = entry_of(self._branch(call.path["branch"]), call.form, call.query)
         reply = await self._counter.serve(*self._batch.call(call, entry))
         if reply.status != 202:
@@ -69,7 +69,7 @@ class NewBuilds:
 
 
 def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
-    """Make the job request of a filled form; :raises BadRequest: something is missing."""
+    """Return a filled form as an entry of a batch; :raises BadRequest: a field is missing."""
     kind, revision = form.text("kind") or "", (form.text("revision") or "").strip()
     if kind not in KINDS:
         raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
@@ -88,7 +88,7 @@ def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
 
 
 def _properties(form: Form) -> Any:
-    """Read properties: a JSON object, or a line ``name=value`` for each."""
+    """Return the properties: JSON as it is, or the ``name=value`` lines as a dict."""
     text = (form.text("properties") or "").strip()
     if not text or text.startswith("{"):
         return text
@@ -100,7 +100,7 @@ def _properties(form: Form) -> Any:
 
 
 def _files(form: Form) -> Any:
-    """Read files: a JSON list, or a line for each."""
+    """Return the files: JSON as it is, or the lines as a list."""
     text = (form.text("files") or "").strip()
     if not text or text.startswith("["):
         return text

@@ -1,4 +1,4 @@
-"""How the program is, for load balancers, monitoring and people."""
+"""Serve health, readiness, status and metrics for load balancers, monitoring and people."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @attrs.frozen
 class Ops:
-    """Answer what watches; ``answers`` keeps a look for a moment, so that many are as one.
+    """Serve health, readiness, status and metrics; ``answers`` caches them for many monitors.
 
-    ``look`` gathers the document of /status, ``reasons`` tells why this process is not ready,
-    and ``numbers`` gives the metrics as Prometheus reads them, with that document in them.
+    ``look`` collects the document of /status, ``reasons`` lists why this process is not ready, and
+    ``numbers`` formats that document and the counters as Prometheus text.
     """
 
     _look: Callable[[], Awaitable[Mapping[str, Any]]]
@@ -41,11 +41,11 @@ class Ops:
         )
 
     async def health(self, _call: Call) -> Reply:
-        """Answer as long as the process does."""
+        """Answer OK as long as the process responds."""
         return attrs.evolve(Reply.data("Health", Document.of({"status": "OK"})), fresh=True)
 
     async def ready(self, _call: Call) -> Reply:
-        """Tell whether to send requests here."""
+        """Return whether requests should be sent here: 200, or 503 with the reasons."""
         document = await self._answers.get(("ready",), self._readiness)
         status = 200 if document.value["ready"] else 503
         return attrs.evolve(Reply.data("Readiness", document), status=status, fresh=True)
@@ -58,7 +58,7 @@ class Ops:
         return {"ready": False, "reasons": reasons, **failed}
 
     async def status(self, _call: Call) -> Reply:
-        """Show how every part is."""
+        """Show the status of every service."""
         document = await self._document()
 
         async def context() -> Mapping[str, Any]:
@@ -67,7 +67,7 @@ class Ops:
         return Reply(document, Page("status.html", "Status", context), fresh=True)
 
     async def metrics(self, _call: Call) -> Reply:
-        """Give the numbers."""
+        """Return the metrics as Prometheus text."""
         text = self._numbers((await self._document()).value)
         reply = Reply.data("Metrics", Document.of({}))
         return attrs.evolve(reply, attached=File("", METRICS_TYPE, text), fresh=True)

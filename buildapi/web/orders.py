@@ -1,4 +1,4 @@
-"""What a job request comes to once it is checked, and the routes that take them."""
+"""Checked job requests, and the routes that check and accept them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WAIT_MAX = 60
 
 @attrs.frozen
 class Order:
-    """A checked job request; ``words`` say what it is, as in "Rebuild of build 11".
+    """A checked job request; ``words`` name it, as in "Rebuild of build 11".
 
-    ``warnings`` are what is known already and may surprise whoever asks.
+    ``warnings`` tell the client what is known already and may surprise it.
     """
 
     action: Action
@@ -26,15 +26,14 @@ class Order:
 
 
 Check = Callable[[Call], Awaitable[Order]]
-"""Checks a call; raises BadRequest, NotFound or Unavailable."""
+"""Check a call; raise BadRequest, NotFound or Unavailable."""
 
 
 @attrs.frozen
 class JobRoute:
-    """A job request: where it is sent, and what checks it.
+    """The route of a job request, and the function that checks it.
 
-    HTML clients of one that is ``followed`` are sent to the page of the job; the others read the
-    answer itself.
+    HTML clients are redirected to the job's page if it is ``followed``; else they get the answer.
     """
 
     method: str
@@ -46,11 +45,11 @@ class JobRoute:
 
     @property
     def known(self) -> Sequence[Param]:
-        """List the parameters that it knows."""
+        """List the known parameters."""
         return (*self.params, *COMMON)
 
     def served(self, handler: Handler) -> Route:
-        """Give the route that serves it."""
+        """Return the route that serves it with a handler."""
         return Route(self.method, self.path, handler, self.summary, self.known, job=True)
 
 

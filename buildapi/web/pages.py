@@ -1,4 +1,4 @@
-"""The pages of self-serve: what a template needs, made of what JSON clients get."""
+"""HTML of the self-serve pages, made of the documents that JSON clients get."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from buildapi.web.rows import STATES, Asked, Row, asked, blank, row, rows_of, sh
 
 @attrs.frozen
 class Listing:
-    """How a list is shown: the columns, and what scripts do as things change.
+    """How a list is shown: its columns, and how scripts update it.
 
-    ``events`` is the query of the events to listen to.  Rows in another of the ``states`` than
-    these are taken away; new ones are put in only where ``grows``.
+    ``events`` is the query of the event stream to follow.  Scripts remove rows whose state is not
+    one of ``states``, and insert new rows only if ``grows``.
     """
 
     columns: Sequence[str]
@@ -57,9 +57,9 @@ DONE = {
 
 @attrs.frozen
 class Pages:
-    """Make pages; ``now`` gives seconds since the epoch, ``zone`` is the farm's.
+    """Build pages; ``now`` returns seconds since the epoch, ``zone`` is the farm's.
 
-    ``master_urls`` gives the root of each master's web interface.
+    ``master_urls`` returns the root URL of each master's web pages, None without one.
     """
 
     zone: ZoneInfo
@@ -74,7 +74,7 @@ class Pages:
         call: Call,
         **more: Any,
     ) -> Page:
-        """Show builds and pending requests, a page of them at a time."""
+        """Return a page of a list of builds and pending requests."""
 
         def context() -> Mapping[str, Any]:
             return self.listed(rows(), how, call) | more
@@ -82,7 +82,7 @@ class Pages:
         return Page("listing.html", title, context)
 
     def listed(self, rows: Sequence[Row], how: Listing, call: Call) -> dict[str, Any]:
-        """Give what the template of a list needs."""
+        """Return the template context of a list."""
         return self.common() | {
             "list": shown(rows, asked(call.query)),
             "how": how,
@@ -99,14 +99,14 @@ class Pages:
         }
 
     def day(self, branch: str, chosen: date, today: date, document: Document, call: Call) -> Page:
-        """Show a day of a branch, with ways to the days around it."""
+        """Return the page of a day of a branch, with links to the days around it."""
         days = {"earlier": chosen - timedelta(days=1), "later": chosen + timedelta(days=1)}
         how = Listing(OF_BRANCH, _events(branch, call), grows=chosen == today)
         title = f"{branch} on {chosen:%A}, {chosen}"
         return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
 
     def revision(self, branch: str, revision: str, document: Document, call: Call) -> Page:
-        """Show a revision, and whether it is done; both were read at one moment."""
+        """Return the page of a revision; its builds and ``is_done`` come from one read."""
         how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
 
         def context() -> Mapping[str, Any]:
@@ -120,7 +120,7 @@ class Pages:
         return Page("listing.html", f"Revision {short_revision(revision)} on {branch}", context)
 
     def user(self, branch: str, user: str, document: Document, call: Call) -> Page:
-        """Show what belongs to an author."""
+        """Return the page of an author's builds and pending requests."""
 
         def rows() -> Sequence[Row]:
             found = document.value
@@ -131,7 +131,7 @@ class Pages:
         return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
 
     def thing(self, title: str, document: Document, call: Call, branch: str) -> Page:
-        """Show one build or one request, with its properties."""
+        """Return the page of one build or build request, with its properties."""
 
         def context() -> Mapping[str, Any]:
             item = document.value
@@ -152,13 +152,13 @@ class Pages:
         return Page("thing.html", title, context)
 
     def _on_master(self, one: Row | None) -> str | None:
-        """Give the page of a build on its master; None where the master has none."""
+        """Return the URL of a build on its master; None if the master has no web pages."""
         if one is None or one.number is None or one.master not in (known := self.masters()):
             return None
         return known[one.master].build(one.builder, one.number)
 
     def masters(self) -> Mapping[str, MasterPages]:
-        """Give the pages of the masters."""
+        """Return the pages of the masters by ``claimed_by_name``."""
         return masters(self.master_urls())
 
     def jobs(
@@ -169,7 +169,7 @@ class Pages:
         offset: int,
         branches: Mapping[int, str | None],
     ) -> Page:
-        """Show job requests, and what to look for among them."""
+        """Return the page of job requests, with its search form."""
 
         def context() -> Mapping[str, Any]:
             sought = {n: call.query.get(n, ("",))[-1] for n in SOUGHT}
@@ -188,13 +188,13 @@ class Pages:
         return Page("jobs.html", "Job requests", context)
 
     def job(self, title: str, document: Document, _call: Call, branch: str | None) -> Page:
-        """Show one job request."""
+        """Return the page of one job request."""
         return Page(
             "job.html", title, lambda: self.common() | {"job": document.value, "branch": branch}
         )
 
     def builders(self, branch: str, document: Document, _call: Call) -> Page:
-        """Show the builders of a branch."""
+        """Return the page of a branch's builders."""
 
         def context() -> Mapping[str, Any]:
             return self.common() | {"names": document.value, "branch": branch}
@@ -202,7 +202,7 @@ class Pages:
         return Page("builders.html", f"Builders of {branch}", context)
 
     def common(self) -> dict[str, Any]:
-        """Give what pages with times need."""
+        """Return the context of every page with times."""
         return {"now": int(self.now()), "zone": self.zone}
 
 
@@ -222,16 +222,16 @@ KEPT = ("date", "branch", "limit", "offset")
 
 
 def _kept(call: Call) -> Sequence[tuple[str, str]]:
-    """List what a form of the list must send along to stay where it is."""
+    """List the query parameters that forms and links of a list keep."""
     return [(n, v) for n, values in call.query.items() if n in KEPT for v in values if v]
 
 
 def link_of(asked: Asked, keep: Sequence[tuple[str, str]], **changes: Any) -> str:
-    """Spell a link of a list to itself, changed."""
+    """Return the link of a list to itself, with some parameters changed."""
     kept = urlencode(list(keep))
     return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)
 
 
 def _sharers(requests: Sequence[Mapping[str, Any]]) -> Sequence[Sharer]:
-    """List the requests that share the build of the first one."""
+    """List the requests that share the build of the first one (coalesced by the master)."""
     return [Sharer(r["request_id"], r["branch"], r["revision"]) for r in requests[1:]]

@@ -1,7 +1,6 @@
-"""Which names of parameters a request knows: the others are refused, or warned about.
+"""Check parameter names: a change refuses unknown ones, a read warns of them.
 
-A misspelled narrowing parameter would otherwise be passed over, and a job request do more than
-its sender meant.
+If a misspelled filter were ignored, a job request could do more than its sender meant.
 """
 
 from __future__ import annotations
@@ -16,29 +15,29 @@ from buildapi.web.form import Form
 from buildapi.web.routes import WHOLE_BODY, Param
 
 SENT_ALONG = ("format", "_method")
-"""What any client may add; these may be given once, as others."""
+"""Names that any client may add, each once."""
 
 NOISE = re.compile(r"_(?!method$)|csrf", re.IGNORECASE)
-"""How names begin that libraries add by themselves, such as the ``_`` of jQuery."""
+"""Names that libraries add by themselves, such as the ``_`` of jQuery."""
 
 BUTTONS = ("submit", "rebuild", "cancel", "reprioritize")
-"""Submit buttons of the old pages, which were named by their value."""
+"""Submit buttons of the old pages, named by their value."""
 
 VIEW = ("q", "state", "sort", "page", "rows")
-"""What pages of any list take, to search, sort and page it."""
+"""Parameters that search, filter, sort and page any list."""
 
 NAME_SHOWN = 60
 NAMED_MOST = 5
-"""How many unknown names one answer tells."""
+"""Maximum unknown names reported in one answer."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
 def check(params: Sequence[Param], query: Mapping[str, Sequence[str]], form: Form) -> None:
-    """Accept the parameters of a request that changes something, or say what is wrong with them.
+    """Check the parameters of a request that changes something.
 
-    :raises UnknownParameter: it knows no such parameter.
-    :raises BadRequest: one is given several times, or in the query though it is read from the body.
+    :raises UnknownParameter: one is unknown.
+    :raises BadRequest: one is repeated, or is in the query but read from the body.
     """
     known = {p.name: p for p in params}
     body = Form({}) if WHOLE_BODY in known else form
@@ -52,7 +51,7 @@ def check(params: Sequence[Param], query: Mapping[str, Sequence[str]], form: For
 
 
 def _check_places(param: Param, in_query: int, in_body: int) -> None:
-    """Refuse a parameter that stands where it is not read, or more often than it may."""
+    """Raise BadRequest for a parameter that is repeated, or in the query but read from the body."""
     times = in_query + in_body
     if not param.repeats and in_query and in_body:
         raise BadRequest(f"Parameter {param.name} is given in the query and in the body")
@@ -63,18 +62,18 @@ def _check_places(param: Param, in_query: int, in_body: int) -> None:
 
 
 def unknown_names(given: Iterable[str], known: Iterable[str]) -> Sequence[str]:
-    """List the names that are neither known nor sent along by clients of old."""
+    """List the names that are neither known nor sent along by existing clients."""
     names = {*known}
     return [name for name in given if name not in names and is_content(name)]
 
 
 def is_content(name: str) -> bool:
-    """Tell whether a parameter says what to do: those that clients send along do not."""
+    """Return whether a parameter says what to do, and is not just sent along by clients."""
     return name not in (*SENT_ALONG, *BUTTONS) and not NOISE.match(name)
 
 
 def told(name: str, known: Iterable[str]) -> str:
-    """Say that a parameter is unknown, with the nearest one that is known."""
+    """Return the message for an unknown parameter, with the nearest known name."""
     allowed = [n for n in known if n.isidentifier()]
     shown = repr(name[:NAME_SHOWN])
     near = nearest(name, allowed)
@@ -85,7 +84,7 @@ def told(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
-    """Find the known name that is nearest to a misspelled one, None where none is near."""
+    """Return the allowed name nearest to a misspelled one, None if none is near."""
     plain = {_plain(n): n for n in allowed}
     found = difflib.get_close_matches(_plain(name[:NAME_SHOWN]), plain, n=1)
     return plain[found[0]] if found else None
@@ -96,11 +95,11 @@ def _plain(name: str) -> str:
 
 
 def warnings(names: Sequence[str]) -> Sequence[str]:
-    """Write a ``Warning`` header for each of the first unknown names [RFC 7234 5.5]."""
+    """Return a ``Warning`` header value for each of the first unknown names [RFC 7234 5.5]."""
     shown = [_UNSAFE.sub("?", name[:NAME_SHOWN]) for name in names[:NAMED_MOST]]
     return [f'299 buildapi "unknown parameter {name}"' for name in shown]
 
 
 def known_of(params: Sequence[Param], path: Mapping[str, Any]) -> Sequence[str]:
-    """List the names that a read knows: its own, those of its path, and those of list pages."""
+    """List the known names of a read: its own, those of its path, and those of lists."""
     return (*(p.name for p in params), *path, *VIEW)

@@ -1,4 +1,4 @@
-"""Read parameters; what cannot be read is said in the words clients know."""
+"""Parse parameters; errors have the texts that existing clients know."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Query = Mapping[str, Sequence[str]]
 
 
 def integer(text: str) -> int | None:
-    """Read an optional sign and ASCII digits with blanks around; None for anything else."""
+    """Parse an optional sign and ASCII digits with blanks around; None for anything else."""
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
 def id_of_path(text: str) -> int | None:
-    """Read an id of ASCII digits; None where it cannot be one that exists."""
+    """Parse an id of ASCII digits; None for anything else, or beyond a MySQL INT (``ID_MAX``)."""
     if not _DIGITS.fullmatch(text):
         return None
     value = int(text)
@@ -32,21 +32,21 @@ def id_of_path(text: str) -> int | None:
 
 
 def is_digits(text: str) -> bool:
-    """Tell whether a text is ASCII digits alone."""
+    """Return whether a text is 1 to 30 ASCII digits."""
     return bool(_DIGITS.fullmatch(text))
 
 
 def form_integer(form: Form, name: str, default: int | None = None) -> int:
-    """Read a whole number of a body; missing or empty means the default, where there is one.
+    """Return a whole number of a body; the default, if there is one, for missing or empty.
 
-    :raises BadRequest: ``Bad NAME``.
+    :raises BadRequest: ``Bad NAME`` for anything else.
     """
     value: Any = form.get(name)
     if value is None or value == "":
         if default is None:
             raise BadRequest(f"Bad {name}")
         return default
-    if type(value) is int:
+    if type(value) is int:  # not isinstance: JSON's true is an int in Python
         return value
     number = integer(value) if isinstance(value, str) else None
     if number is None:
@@ -55,14 +55,14 @@ def form_integer(form: Form, name: str, default: int | None = None) -> int:
 
 
 def within(name: str, value: int, low: int, high: int) -> int:
-    """Give a number back that is in range; :raises BadRequest: ``Bad NAME`` else."""
+    """Return ``value``; :raises BadRequest: ``Bad NAME`` if it is out of range."""
     if not low <= value <= high:
         raise BadRequest(f"Bad {name}")
     return value
 
 
 def single(query: Query, name: str) -> str | None:
-    """Give a parameter of the query that may be there once; :raises BadRequest: it is repeated."""
+    """Return a parameter of the query, None without it; :raises BadRequest: it is repeated."""
     values = query.get(name, ())
     if len(values) > 1:
         raise BadRequest(f"Parameter {name} is given {len(values)} times, once is allowed")
@@ -70,27 +70,27 @@ def single(query: Query, name: str) -> str | None:
 
 
 def tolerant_integer(query: Query, name: str, default: int) -> int:
-    """Read a whole number of the query, or fall back, as some reads always did."""
+    """Return a whole number of the query; the default for missing and bad values."""
     value = integer(query.get(name, ("",))[-1])
     return default if value is None else value
 
 
 def bounded(query: Query, name: str, default: int, high: int) -> int:
-    """Read a number from 0 to ``high``; negatives and bad values fall back, larger ones are cut."""
+    """Return a number from 0 to ``high``; the default for bad or negative ones, else cut."""
     value = tolerant_integer(query, name, default)
     return min(default if value < 0 else value, high)
 
 
 def readable(query: Query, *names: str) -> Query:
-    """Give a query back where all these are whole numbers or missing, and an empty one else."""
+    """Return the query if all named parameters in it are whole numbers, else an empty one."""
     texts = (query[name][-1] for name in names if name in query)
     return {} if any(integer(text) is None for text in texts) else query
 
 
 def day(query: Query, name: str) -> date | None:
-    """Read ``YYYY-MM-DD``; None where it is missing or empty.
+    """Return the date of ``YYYY-MM-DD``; None if missing or empty.
 
-    :raises BadRequest: it is neither.
+    :raises BadRequest: it is anything else, or repeated.
     """
     text = single(query, name)
     if not text:
@@ -103,13 +103,13 @@ def day(query: Query, name: str) -> date | None:
     raise BadRequest(f"Bad {name}: {text[:40]!r} is no date, YYYY-MM-DD is needed")
 
 
-# --- parameters that may stand in the query or in the body of a job request -------------------
+# --- parameters of a job request in its query or its body ---------------------------------------
 
 
 def given(query: Query, form: Form, name: str) -> Sequence[Any]:
-    """List the values of a parameter; a JSON list counts as its values.
+    """List the values of a parameter; the items of a JSON list count as values.
 
-    :raises BadRequest: query and body both have it.
+    :raises BadRequest: it is both in the query and in the body.
     """
     in_body: list[Any] = []
     for value in form.values.get(name, ()):
@@ -120,7 +120,7 @@ def given(query: Query, form: Form, name: str) -> Sequence[Any]:
 
 
 def given_once(query: Query, form: Form, name: str) -> Any:
-    """Give the value of a parameter, None without one; :raises BadRequest: it has several."""
+    """Return the value of a parameter, None without one; :raises BadRequest: it has several."""
     values = given(query, form, name)
     if len(values) > 1:
         raise BadRequest(f"Parameter {name} is given {len(values)} times, once is allowed")
@@ -128,7 +128,7 @@ def given_once(query: Query, form: Form, name: str) -> Any:
 
 
 def switch(query: Query, form: Form, name: str) -> bool:
-    """Read a parameter that is on or off; :raises BadRequest: it is something else."""
+    """Return an on/off parameter, False if missing; :raises BadRequest: it is anything else."""
     value = given_once(query, form, name)
     if value is None or value == "":
         return False
@@ -142,9 +142,9 @@ SWITCH = {"1": True, "true": True, "0": False, "false": False}
 
 
 def duration(value: Any, name: str, high: float) -> float:
-    """Read a number of seconds from 0 to ``high``; nothing means 0.
+    """Return a number of seconds from 0 to ``high``; 0 if missing or empty.
 
-    :raises BadRequest: it is something else.
+    :raises BadRequest: it is anything else.
     """
     if value is None or value == "":
         return 0.0

@@ -1,4 +1,4 @@
-"""The page of a plan: what a job request would do, and the form that has it done."""
+"""The page that previews a job request: its plan, and the form that confirms it."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
 
 @attrs.frozen
 class Row:
-    """One thing that would be done."""
+    """One row of the plan: a verb and its object."""
 
     what: str
     detail: str
 
 
 def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> Mapping[str, Any]:
-    """Give what the template of a plan needs."""
+    """Return the template context of a plan."""
     rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step)]
     counts = Counter(row.what for row in rows)
     return {
@@ -66,7 +66,7 @@ def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> M
 
 
 def act_of(rows: Sequence[Row], *, cancels: bool) -> str:
-    """Name what the button of a plan does."""
+    """Return the label of the confirm button."""
     dropped, stopped = (sum(row.what == what for row in rows) for what in ("drop", "stop"))
     if not cancels:
         return "Submit"
@@ -76,7 +76,7 @@ def act_of(rows: Sequence[Row], *, cancels: bool) -> str:
 
 
 def _fields(call: Call) -> Sequence[tuple[str, str]]:
-    """List what the form must send that has the plan done."""
+    """List the hidden fields that submit the previewed job request."""
     values = {**call.query, **call.form.values}
     return [(n, _text(v)) for n, vs in values.items() if n not in NOT_SENT for v in vs]
 
@@ -86,7 +86,7 @@ def _text(value: Any) -> str:
 
 
 def warnings(plan: Plan) -> Sequence[str]:
-    """Say honestly what can be undone and what cannot."""
+    """List the warnings of a plan, and what of it can and cannot be undone."""
     steps = (*plan.writes, *plan.pokes)
     told = {
         LOST: any(isinstance(s, StopBuild) for s in steps),
@@ -98,7 +98,7 @@ def warnings(plan: Plan) -> Sequence[str]:
 
 
 def rows_of(step: Write | Poke) -> Sequence[Row]:
-    """Say in words what a step does."""
+    """Describe a step as rows."""
     rows: Sequence[tuple[str, str]] = ()
     match step:
         case StopBuild():
@@ -119,5 +119,5 @@ def rows_of(step: Write | Poke) -> Sequence[Row]:
             change = f"{step.revision} on {step.branch} to {step.master}"
             rows = [("send the change", change)]
         case WatchDropped():
-            pass  # to look again at what is dropped needs no word
+            pass  # a check for Buildbot 0.8's claim race, not an action
     return [Row(*row) for row in rows]

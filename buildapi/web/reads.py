@@ -1,4 +1,4 @@
-"""The reads of self-serve."""
+"""Serve the self-serve reads: branches, days, revisions, builds, build requests and users."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STABLE_DELAY = 180
 
 @attrs.define
 class Reads:
-    """Answer reads; ``now`` gives seconds since the epoch."""
+    """Serve self-serve reads; ``now`` returns seconds since the epoch."""
 
     _directory: Directory
     _builds: Builds
@@ -67,25 +67,25 @@ class Reads:
         )
 
     def branch(self, name: str) -> Branch:
-        """Find a branch; :raises NotFound: it is not in the branches file."""
+        """Return a branch; :raises NotFound: it is not in the branches file."""
         branch = self._directory.branches().get(name)
         if branch is None:
             raise NotFound(f"Branch {name} not found")
         return branch
 
     async def branches(self, _call: Call) -> Reply:
-        """Give the branches file as it is."""
+        """Return the branches file as it is."""
         definitions = self._directory.branches().definitions()
         return Reply.data("Branches", Document.of(definitions))
 
     async def day(self, call: Call) -> Reply:
-        """List what happened on a branch on one day."""
+        """List the builds started and the pending requests submitted on one day of a branch."""
         branch = self.branch(call.path["branch"])
         today = day_of(self._now(), self._zone)
         chosen = day(call.query, "date") or today
         try:
             start, end = day_window(chosen, self._zone)
-            day_window(chosen - timedelta(days=1), self._zone)  # its page leads there
+            day_window(chosen - timedelta(days=1), self._zone)  # the page links to the day before
         except (OverflowError, ValueError) as e:
             raise BadRequest(f"Bad date: {chosen} is out of range") from e
         document = await self._hot(
@@ -94,7 +94,7 @@ class Reads:
         return Reply(document, self._pages.day(branch.name, chosen, today, document, call))
 
     async def revision(self, call: Call) -> Reply:
-        """List what happened to a revision; the page also says whether it is done."""
+        """List the builds and pending requests of a revision; the page also shows ``is_done``."""
         branch, revision = self._revision(call)
         wanted = RevisionMatch(revision)
 
@@ -135,7 +135,7 @@ class Reads:
         return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
 
     def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, Any]:
-        """Return whether it is done; with the revisions between which is not decided."""
+        """Return the ``is_done`` document; with ``revisions`` if the hash fits several of them."""
         complete, passed = is_done(found, delay, int(self._now()))
         _, between = wanted.choose(found.revisions, lambda stored: stored)
         done = {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
@@ -155,7 +155,7 @@ class Reads:
         return Reply(document, self._pages.thing(f"Build {text}", document, call, branch.name))
 
     async def request(self, call: Call) -> Reply:
-        """Show one request."""
+        """Show one build request."""
         branch, text = self.branch(call.path["branch"]), call.path["request_id"]
         request_id = id_of_path(text)
         found = None if request_id is None else await self._builds.request(branch, request_id)
@@ -165,9 +165,9 @@ class Reads:
         return Reply(document, self._pages.thing(f"Request {text}", document, call, branch.name))
 
     async def about(self, branch_name: str, kind: str, id_: int) -> str:
-        """Name builder and revision of a build or request; empty where there is none.
+        """Return builder and revision of a build or build request as text; empty without one.
 
-        :raises BuildAPIError: there is no such branch, or the database does not answer.
+        :raises BuildAPIError: the branch is unknown, or the database does not respond.
         """
         branch = self.branch(branch_name)
         shape: Mapping[str, Any] | None = None
@@ -187,13 +187,13 @@ class Reads:
         return Reply(document, self._pages.builders(branch.name, document, call))
 
     async def builders_of(self, branch: Branch) -> Document:
-        """Give the names of the builders of a branch."""
+        """Return the builders with requests on a branch in the last ``BUILDERS_DAYS`` days."""
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
         return await self._hot(("builders", branch.name), read, list)
 
     async def user(self, call: Call) -> Reply:
-        """List what belongs to the changes of an author."""
+        """List the builds and pending requests with changes of an author."""
         branch, user = self.branch(call.path["branch"]), call.path["user"]
         read = partial(self._builds.user, branch, user)
         document = await self._hot(("user", branch.name, user), read, user_json)
@@ -209,13 +209,13 @@ class Reads:
 
 
 def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
-    """Make the routes of the documentation, generated from the routes."""
+    """Return the routes of the API documentation, which is generated from ``routes``."""
     described = [r.described() for r in routes]
 
     async def show(_call: Call) -> Reply:
         try:
             names, reason = sorted(directory.branches().by_name), ""
-        except Unavailable as e:  # must not take the documentation away
+        except Unavailable as e:  # the documentation itself can be shown all the same
             names, reason = [], e.msg
         ages = {name: _whole(age) for name, age in directory.ages().items()}
         document = Document.of(
@@ -230,7 +230,7 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
 
 
 def files_routes() -> Sequence[Route]:
-    """List the routes of style sheet and scripts."""
+    """List the routes of the style sheet and scripts."""
     return [Route("GET", "/static/{name}", _file, FILES, (VERSION,), open=True)]
 
 

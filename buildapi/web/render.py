@@ -1,4 +1,4 @@
-"""Turn answers and errors into bytes and headers, in the format that was asked for."""
+"""Render replies and errors as bytes and headers, in the requested format."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SAFE = {
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
 }
-"""What keeps pages to what they were sent with: no script, frame or form of anybody else."""
+"""Headers that keep foreign scripts, frames and forms off the pages."""
 
 PRIVATE = "private, no-store"
-"""What shows a user's name is for nobody else, and not to be found by who sits there next."""
+"""Pages with a user's name are kept neither by shared caches nor by the browser."""
 
 FILE_CACHE = "public, max-age=31536000, immutable"
-"""Files are asked for by what is in them, so they never change."""
+"""The URL of a file has a version of its content, so a cached file never changes."""
 
 
 environment = Environment(
@@ -62,10 +62,10 @@ Context = Mapping[str, Any]
 
 @attrs.frozen
 class Frame:
-    """What every page may use: ``mount`` goes before its paths, ``here`` is its own after that.
+    """Context of every page: ``mount`` is the prefix of all paths, ``here`` the path below it.
 
-    ``token`` is for the forms of the user ``who``; both are empty for nobody.  ``with_tokens`` is
-    where users can make tokens for their programs.
+    ``token`` is the CSRF token of the user ``who``; it is empty for nobody.  ``with_tokens`` is
+    whether users can create bearer tokens.
     """
 
     mount: str
@@ -77,14 +77,14 @@ class Frame:
 
 @attrs.frozen
 class Page:
-    """An HTML page: the template and what it shows, or what gives that when it is needed."""
+    """An HTML page: its template, and the context or a function that returns it when needed."""
 
     template: str
     title: str
     context: Context | Callable[[], Context | Awaitable[Context]] = attrs.field(factory=dict)
 
     async def shown(self) -> Context:
-        """Give what it shows."""
+        """Return the context."""
         context = self.context() if callable(self.context) else self.context
         return await context if isinstance(context, Awaitable) else context
 
@@ -94,12 +94,12 @@ Stream = Callable[[Any], Coroutine[Any, Any, bytes]]
 
 @attrs.frozen
 class Reply:
-    """An answer in both formats: a document, and the page that shows it.
+    """An answer in both formats: a JSON document, and the page that shows it.
 
-    ``location`` is a path below the mount that HTML clients are sent to instead.  A ``file`` is
-    answered as it is, whatever the format, and so is what is ``attached``, which may change.  A
-    ``stream`` writes to the request for as long as it likes and gives the last bytes.  A
-    ``notice`` is what clients should know beside the document: a ``Warning`` header.
+    ``location`` is a path below the mount prefix to redirect HTML clients to.  ``fresh`` forbids
+    caching.  A ``file`` is sent as it is in any format, and so is ``attached``, which may change.
+    A ``stream`` writes to the request and returns the last bytes.  A ``notice`` is sent as a
+    ``Warning`` header.
     """
 
     document: Document
@@ -114,19 +114,19 @@ class Reply:
 
     @classmethod
     def data(cls, title: str, document: Document) -> Reply:
-        """Answer with a document that has no page of its own."""
+        """Return a reply whose page just shows the document."""
         return cls(document, Page("document.html", title, {"document": document}))
 
 
 async def prepared(reply: Reply, form: str) -> Reply:
-    """Gather what the page of a reply shows, where it will be shown."""
+    """Return the reply with the context of its page computed, if the page will be rendered."""
     if form == JSON or reply.location is not None or not callable(reply.page.context):
         return reply
     return attrs.evolve(reply, page=attrs.evolve(reply.page, context=await reply.page.shown()))
 
 
 def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
-    """Set status and headers of a reply, and give its body."""
+    """Set status and headers of a reply; return its body."""
     request.setHeader("vary", VARY)
     if is_private(frame, form) and reply.file is None and reply.attached is None:
         request.setHeader("cache-control", PRIVATE)
@@ -160,27 +160,27 @@ def _shown(request: Any, reply: Reply, form: str, frame: Frame) -> tuple[str, by
         return JSON_TYPE, reply.document.body, reply.document.etag
     body = page(frame, reply.page)
     bare = body.replace(frame.token.encode(), b"") if frame.token else body
-    return HTML_TYPE, body, entity_tag(bare)  # of two tokens one is as good as the other
+    return HTML_TYPE, body, entity_tag(bare)  # without the token, which differs each time
 
 
 def _name(request: Any, file: File) -> None:
-    """Say what to call a file where it is kept."""
+    """Set the name under which browsers save a file."""
     if file.name:
         request.setHeader("content-disposition", f'attachment; filename="{file.name}"')
 
 
 def is_private(frame: Frame, form: str) -> bool:
-    """Tell whether an answer is a page that shows who is looking at it."""
+    """Return whether an answer is a page that shows its user's name."""
     return form != JSON and frame.who is not None
 
 
 def phrase(status: int) -> str:
-    """Name a status: Twisted lacks those of RFC 6585 and 9110."""
+    """Return the reason phrase of a status; Twisted lacks those of RFC 6585 and 9110."""
     return HTTPStatus(status).phrase
 
 
 def known(request: Any, etag: bytes) -> bool:
-    """Tell whether the client has this already; tags are compared weakly, as RFC 9110 says."""
+    """Return whether the client has this version; tags compare weakly [RFC 9110 13.1.2]."""
     given = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", []))
     tags = {tag.strip().removeprefix(b"W/") for tag in given.split(b",")}
     return bool({b"*", etag.removeprefix(b"W/")} & tags)
@@ -189,7 +189,7 @@ def known(request: Any, etag: bytes) -> bool:
 def write_error(
     request: Any, error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
 ) -> bytes:
-    """Set status and headers of an error, and give its body; ``more`` tells what is away."""
+    """Set status and headers of an error; return its body, with the details in ``more``."""
     request.setResponseCode(error.status, phrase(error.status).encode())
     request.setHeader("cache-control", PRIVATE if is_private(frame, form) else "no-store")
     request.setHeader("vary", VARY)
@@ -202,14 +202,14 @@ def write_error(
 
 
 def early(error: BuildAPIError, uri: bytes, accept: str) -> tuple[dict[str, str], bytes]:
-    """Give headers and body of an error that comes before the request is whole."""
+    """Return headers and body of an error sent before the request is complete."""
     kind, body = _error(error, format_of_error(uri, accept), Frame(""))
     head = {"Content-Type": kind, "Content-Length": str(len(body))}
     return head | {"Cache-Control": "no-store", "Vary": VARY}, body
 
 
 def format_of_error(uri: bytes, accept: str) -> str:
-    """Choose the format of an error, also where the query cannot be read."""
+    """Return the format for an error, even if the query cannot be parsed."""
     try:
         return lenient(query_of(uri), accept)
     except BadRequest:
@@ -217,7 +217,7 @@ def format_of_error(uri: bytes, accept: str) -> str:
 
 
 def cors(origin: str) -> dict[str, str]:
-    """Give the headers that let a page of another site read an answer."""
+    """Return the CORS headers that let a page of ``origin`` read an answer."""
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
 
 
@@ -231,7 +231,7 @@ def _error(
 
 
 def page(frame: Frame, shown: Page) -> bytes:
-    """Render a page whose context is gathered."""
+    """Render a page; :raises TypeError: its context is still a function, see ``prepared``."""
     template = environment.get_template(shown.template)
     context = shown.context
     if callable(context):
@@ -247,7 +247,10 @@ def page(frame: Frame, shown: Page) -> bytes:
 
 
 def _body(request: Any, kind: str, body: bytes) -> bytes:
-    """Compress here: Twisted's encoder would write its trailer after a 304 and a HEAD, too."""
+    """Set the headers of a body and compress it if accepted.
+
+    Twisted's gzip encoder would write its trailer after a 304 and a HEAD as well.
+    """
     request.setHeader("content-type", kind)
     for name, value in SAFE.items():
         request.setHeader(name, value)

@@ -1,4 +1,4 @@
-"""What all reports need: what names mean, the cache, pages, and the parameters of all."""
+"""Shared services of all reports: classification rules, cache, pages and parameters."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from buildapi.web.reportpages import FORMATS, How, ReportPages, Shown
 from buildapi.web.routes import Handler, Param, Route
 
 FRESH_SECONDS, PAST_SECONDS = 60, 600
-"""How long a report is kept: of a window that may still change, and of one that does not."""
+"""Seconds that a report is cached: of a window that may still change, and of a past one."""
 
 SETTLED = 86_400
-"""Seconds after which nothing of a window is expected to change."""
+"""Seconds after its end when a window is not expected to change any more."""
 
 
 @attrs.define
 class ReportDesk:
-    """What all reports need: names, the cache, pages; ``seconds`` may one of them take."""
+    """Shared services of all reports; ``seconds`` is the extra time that one may take."""
 
     rules: Classification
     directory: Directory
@@ -39,14 +39,14 @@ class ReportDesk:
     seconds: float
 
     def adopt(self, rules: Classification) -> None:
-        """Let names mean something else from now on."""
+        """Replace the classification rules (after a reload), and drop the cached reports."""
         self.rules = rules
         self.computed.forget()
 
     async def shown(
         self, key: Hashable, window: Window | None, compute: Callable[[], Awaitable[Report]]
     ) -> Shown:
-        """Compute a report, or give it as it was a moment ago; the work is not the reactor's."""
+        """Return a report from the cache, or compute it and render its tables in a thread."""
 
         async def work() -> Shown:
             report = await compute()
@@ -57,30 +57,30 @@ class ReportDesk:
         return await self.computed.get(key, PAST_SECONDS if past else FRESH_SECONDS, work)
 
     async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
-        """Answer with it."""
+        """Return the reply that shows a report."""
         return await ReportPages(self.pages).reply(shown, how, call)
 
     def branches(self) -> Sequence[str]:
-        """List the branches there are reports of."""
+        """List the branches of the directory and of the classification rules."""
         return tuple(
             dict.fromkeys([*self.directory.branches().by_name, *self.rules.groups["branch"].names])
         )
 
     def branch(self, given: Given) -> str:
-        """Read ``branch_name``; :raises BadRequest: there is no such branch."""
+        """Return the branch of ``branch_name``; :raises BadRequest: it is unknown."""
         known = self.branches()
         default = DEFAULT_BRANCH if DEFAULT_BRANCH in known else known[0]
         return given.choice("branch_name", known, default)
 
     def filter(self, name: str) -> BranchFilter:
-        """Let through what belongs to a branch."""
+        """Return the filter of a branch; a name that is unknown matches as a text."""
         found = self.directory.branches().get(name)
         return BranchFilter(texts=(name,)) if found is None else BranchFilter((found,))
 
     def routes(
         self, path: str, rests: Sequence[str], handler: Handler, summary: str, *params: Param
     ) -> Sequence[Route]:
-        """Make the routes of a report: the path with each of these behind it."""
+        """Return the routes of a report: the path followed by each of ``rests``."""
         return [
             Route(
                 "GET",
@@ -99,7 +99,7 @@ DEFAULT_BRANCH = "mozilla-central"
 
 
 async def all_rows(reads: SchedulerReports, wanted: RowFilter) -> list[RequestRow]:
-    """Read all rows, as they come."""
+    """Read all rows into memory, in the order of the database."""
     rows: list[RequestRow] = []
     async for portion in reads.rows(wanted):
         rows += portion

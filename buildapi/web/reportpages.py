@@ -1,4 +1,4 @@
-"""Pages of reports: what a report shows of itself, with its form, as HTML, CSV or a chart."""
+"""Render reports with their forms, as HTML, JSON, CSV or chart data."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from buildapi.web.render import Page, Reply
 from buildapi.web.tables import Cell, Column, Line, asked_of, table
 
 ROWS_MAX = 100
-"""Rows of the tables that are not the main one; all of them are in the CSV."""
+"""Rows shown of tables after the first one; the CSV has all of them."""
 
 POINTS_MAX = 2000
-"""Labels of a chart that is drawn."""
+"""Maximum points of a drawn chart."""
 
 FORMATS = ("html", "json", "csv", "chart")
 MENU = (
@@ -49,7 +49,7 @@ WHEN = ("starttime", "endtime", "hours", "from", "to")
 
 @attrs.frozen
 class Field:
-    """A field of the form of a report; with ``options`` one of these."""
+    """A field of a report's form; a choice if it has ``options``."""
 
     name: str
     label: str
@@ -60,9 +60,9 @@ class Field:
 
 @attrs.frozen
 class Shown:
-    """All that a report shows, worked out, without what it was worked out from.
+    """The computed contents of a report, without the rows it was computed from.
 
-    ``chart`` is why there is none where there is none.
+    ``chart`` is the error of a report that has no chart.
     """
 
     document: Document
@@ -73,16 +73,16 @@ class Shown:
 
     @classmethod
     def of(cls, report: Report) -> Shown:
-        """Work it out, which may take a while."""
+        """Compute the contents of a report; it may take long, so call it in a thread."""
         document = Document.of(report.document())
         return cls(document, report.facts(), report.grids(), report.pictures(), _chart(report))
 
     def weight(self) -> int:
-        """Count the rows it keeps."""
+        """Return the number of table rows, which the cache limits."""
         return sum(len(g.rows) for g in self.grids)
 
     def grid(self, name: str) -> Grid:
-        """Find a table, the first one without a name; :raises BadRequest: there is none."""
+        """Return a table by name, the first one for ``""``; :raises BadRequest: there is none."""
         every = [*self.grids, *(picture.grid for picture in self.pictures)]
         found = next((g for g in every if not name or g.name == name), None)
         if found is None:
@@ -92,7 +92,7 @@ class Shown:
 
 @attrs.frozen
 class How:
-    """How a report is asked for, and what it is about."""
+    """Title, window and form of a report's page."""
 
     title: str
     window: Window | None = None
@@ -103,12 +103,12 @@ class How:
 
 @attrs.frozen
 class ReportPages:
-    """Answer with reports."""
+    """Build the replies of reports."""
 
     _pages: Pages
 
     async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
-        """Answer in the format that is asked for; long tables are not the reactor's work."""
+        """Return a report in the requested format, rendered in a thread: tables may be long."""
         reply: Reply = await threads.deferToThread(self._reply, shown, how, call)
         return reply
 
@@ -180,7 +180,7 @@ def _chart(report: Report) -> GvizTable | str | BadRequest:
 
 
 def _local(seconds: float, zone: ZoneInfo) -> str:
-    """Write a time as fields for it have it."""
+    """Format a time for an ``<input type=datetime-local>``."""
     return datetime.fromtimestamp(int(seconds), zone).strftime("%Y-%m-%dT%H:%M")
 
 
@@ -191,7 +191,7 @@ def _attached(name: str, kind: str, text: str) -> Reply:
 
 
 def _with(call: Call, *, keep_times: bool = False, **more: Any) -> str:
-    """Give the query of this report with other values."""
+    """Return the query of this report with other values."""
     without = (*TABLE, *more, *(() if keep_times else WHEN))
     kept = [(n, v) for n, vs in call.query.items() if n not in without for v in vs]
     return "?" + urlencode([*kept, *((n, str(v)) for n, v in more.items())], errors="replace")
@@ -202,7 +202,7 @@ def _line(row: Sequence[Any]) -> Line:
 
 
 def picture_json(picture: Picture) -> dict[str, Any]:
-    """Give what scripts draw a chart of, and its table."""
+    """Return the data from which scripts draw a chart, and its table."""
     grid = picture.grid
     head, *series = grid.columns
     rows = _thinned(grid.rows)
@@ -224,5 +224,5 @@ def picture_json(picture: Picture) -> dict[str, Any]:
 
 
 def _thinned(rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-    """Leave out so many points evenly that a chart can be drawn of the rest."""
+    """Drop rows evenly until a chart has at most ``POINTS_MAX`` points."""
     return rows[:: -(-len(rows) // POINTS_MAX)] if len(rows) > POINTS_MAX else rows

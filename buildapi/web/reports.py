@@ -1,4 +1,4 @@
-"""The reports of the scheduler database: wait times, pushes, times of builders and of pushes."""
+"""Reports of the scheduler database: wait times, pushes, build times and end-to-end times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DIVISIONS = 12
 
 @attrs.frozen
 class Reports:
-    """Answer with reports of the scheduler database."""
+    """Serve the reports of the scheduler database."""
 
     _desk: ReportDesk
     _reads: SchedulerReports
@@ -58,7 +58,7 @@ class Reports:
     # --- wait times
 
     async def waittimes(self, call: Call) -> Reply:
-        """Tell how long jobs of a pool waited."""
+        """Report how long the builds of a pool of masters waited."""
         desk, given, pools = self._desk, Given(call), self._desk.rules.pools
         asked = Asked(
             given.choice("pool", pools.names, pools.default),
@@ -97,7 +97,7 @@ class Reports:
         return report
 
     def _pools(self) -> Mapping[str, str | None]:
-        """Tell the pool of each master; :raises Unavailable: no master is known."""
+        """Return the pool of each master; :raises Unavailable: no master is known."""
         roles = self._desk.directory.master_roles()
         if not roles:
             raise Unavailable("The masters are not known yet: nothing tells one pool from another")
@@ -107,10 +107,10 @@ class Reports:
     async def _pending_pools(
         self, span: Span, pools: Mapping[str, str | None]
     ) -> Callable[[str], str]:
-        """Tell the pool a builder's waiting requests are for.
+        """Return a function from a builder to the pool of its pending requests.
 
-        That which took others of its requests in the span; that which took most requests of
-        builders with the same slaves; else by its name.
+        It is the pool that claimed other requests of the builder in the span; else the one that
+        claimed most requests of builders with the same slaves; else the one of the builder's name.
         """
         claims = await self._reads.claims(span)
         slaves, rules = self._slave_pools(), self._desk.rules.pools
@@ -137,7 +137,7 @@ class Reports:
     # --- pushes
 
     async def pushes(self, call: Call) -> Reply:
-        """Count pushes by branch and time."""
+        """Report the pushes by branch and time."""
         desk, given = self._desk, Given(call)
         window = given.window(desk.pages.now(), desk.pages.zone, DIVISIONS)
         branches = given.many("branches", desk.branches())
@@ -163,7 +163,7 @@ class Reports:
     # --- builders
 
     async def builders(self, call: Call) -> Reply:
-        """Tell how long builds of a branch take."""
+        """Report how long the builds of a branch take."""
         desk, given = self._desk, Given(call)
         branch = desk.branch(given)
         window = given.window(desk.pages.now(), desk.pages.zone)
@@ -195,7 +195,7 @@ class Reports:
         return await desk.reply(shown, how, call)
 
     async def builder(self, call: Call) -> Reply:
-        """Tell how long the builds of one builder took."""
+        """Report how long the builds of one builder took."""
         desk, given = self._desk, Given(call)
         window = given.window(desk.pages.now(), desk.pages.zone)
         name = call.path["buildername"]

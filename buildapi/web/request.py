@@ -1,4 +1,4 @@
-"""The HTTP request before routing: limits, mount prefix, slashes, and the method it stands for."""
+"""Handle an HTTP request before routing: limits, mount prefix, slashes and ``_method``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
 @attrs.frozen
 class Limits:
-    """Bounds on a request; ``request_seconds`` is for all of it to arrive."""
+    """Limits of a request; all of it must arrive within ``request_seconds``."""
 
     max_body: int
     request_seconds: float
@@ -40,11 +40,11 @@ class Limits:
 class BuildAPIRequest(Request):
     """A request with a deadline, a body limit, a mount prefix and ``_method``.
 
-    ``mount`` is the prefix it came in under, to be put before paths in answers.  ``refusal`` is
-    why it cannot be routed, ``body`` its form or why that cannot be read, empty before
-    ``read_body``.  ``identity`` is
-    who asks, None while that is not known, ``auth`` tells whose words about others are taken.
-    ``route`` is the path of the route that took it, ``streams`` whether its answer may last.
+    ``mount`` is the prefix it came with, which goes before paths in the answer.  ``refusal`` is
+    the error of a request that cannot be routed.  ``body`` is its form or the error of parsing it,
+    and empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
+    knows the trusted proxies.  ``route`` is the path of its route, ``streams`` whether its answer
+    is a stream.
     """
 
     limits: Limits
@@ -71,36 +71,36 @@ class BuildAPIRequest(Request):
         self.in_flight.add(self)
 
     def text_header(self, name: str) -> str:
-        """Give a header as text, repeated ones joined; empty where it is missing.
+        """Return a header as text, repeated ones joined; empty if missing.
 
-        Twisted's own way takes the last one only, and fails on bytes that are not UTF-8.
+        Twisted's ``getHeader`` returns the last one only, and fails on bytes that are not UTF-8.
         """
         values = self.requestHeaders.getRawHeaders(name.encode(), [])
         return b", ".join(values).decode(errors="replace")
 
     @cached_property
     def trace(self) -> str:
-        """Give the id of the request: that of a trusted proxy, or a new one."""
+        """Return the request id: that of a trusted proxy, or a new one."""
         named = self.text_header("x-request-id") if self.auth.trusts(self.peer) else ""
         return tracing.acceptable(named) or tracing.new_trace()
 
     @property
     def seconds(self) -> float:
-        """Tell for how long it has been there."""
+        """Return the seconds since the request began."""
         return float(self.reactor.seconds() - self._began)
 
     @property
     def client_address(self) -> str:
-        """Give the address of who asks, as far as trusted proxies tell it."""
+        """Return the client's address, as forwarded by trusted proxies."""
         forwarded = [part.strip() for part in self.text_header("x-forwarded-for").split(",")]
         return client_of(self.peer, forwarded, self.auth)
 
     def getRequestHostname(self) -> bytes:
-        """Hide the Host header from the router, which fails on names it cannot encode."""
+        """Return a constant: the router fails on host names that it cannot encode."""
         return b"localhost"
 
     def close_after(self) -> None:
-        """Let this be the last request of its connection."""
+        """Close the connection after this request."""
         self.channel.persistent = False
         if not self.startedWriting:
             self.responseHeaders.setRawHeaders(b"connection", [b"close"])
@@ -113,7 +113,7 @@ class BuildAPIRequest(Request):
             self._deadline.cancel()
 
     def connectionLost(self, reason: Any) -> None:
-        """Forget the request with its connection; one whose answer was under way is told of."""
+        """Unregister the request; log one whose answer was not complete."""
         self._arrived()
         if self._processing and self in self.in_flight:
             self._note(self.code if self.startedWriting else GONE, self.sentLength)
@@ -121,13 +121,13 @@ class BuildAPIRequest(Request):
         Request.connectionLost(self, reason)
 
     def gotLength(self, length: int | None) -> None:
-        """Refuse a body announced too large."""
+        """Refuse a body whose Content-Length is too large."""
         if length is not None and length > self.limits.max_body:
             self._refuse_body()
         Request.gotLength(self, 0 if self._refused else length)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Keep what arrives of a body, up to the limit."""
+        """Buffer a chunk of the body, up to the limit."""
         self._received += len(data)
         if self._received > self.limits.max_body:
             self._refuse_body()
@@ -135,31 +135,31 @@ class BuildAPIRequest(Request):
             Request.handleContentChunk(self, data)
 
     def _refuse_body(self) -> None:
-        """Answer 413 before the rest has come: the sender may have gigabytes to go."""
+        """Answer 413 before the rest has arrived: the sender may have gigabytes to go."""
         if self._refused:
             return
         waits = bool(self.text_header("expect"))
         self.requestHeaders.removeHeader(b"expect")  # or Twisted would add 100 Continue
         self.refuse_early(TooLarge(f"The body is larger than {self.limits.max_body} bytes"))
-        if waits:  # others are still sending: to close now would take the answer from them
+        if waits:  # others still send their body: closing now would lose the answer
             self.channel.loseConnection()
 
     def begins(self, method: bytes, uri: bytes) -> None:
-        """Note what is known of a request whose first line has no end."""
+        """Set the method and URI of a request whose request line has no end."""
         self.method, self.uri, self.clientproto = method, uri, b"HTTP/1.1"
 
     def look_ahead(self, text: bytes) -> None:
-        """Take Accept from headers that are not read otherwise, to refuse in that format."""
+        """Find Accept in headers that are not parsed, for the format of the refusal."""
         accept = _ACCEPT.search(text)
         if accept is not None:
             self.requestHeaders.addRawHeader(b"accept", accept[1])
 
     def refuse_early(self, error: BuildAPIError) -> None:
-        """Answer a request that is not whole, and will never be."""
+        """Answer a request that is incomplete, and stays so."""
         if self._refused:
             return
         self._refused = True
-        # Twisted tells these when the body is complete, which this one never is
+        # Twisted sets these when the body is complete, which it never is here
         self.uri = getattr(self.channel, "_path", self.uri)
         self.method = getattr(self.channel, "_command", self.method)
         self.clientproto = getattr(self.channel, "_version", self.clientproto)
@@ -174,12 +174,12 @@ class BuildAPIRequest(Request):
         self._note(error.status, len(body))
 
     def _note(self, status: int, length: int) -> None:
-        """Tell of an answer that Twisted knows nothing of."""
+        """Log an answer that was written without Twisted's Request."""
         self.code, self.sentLength = status, length
         self.channel.factory.log(self)
 
     def process(self) -> None:
-        """Settle path and method, then route; what cannot be settled is kept as the refusal."""
+        """Normalize the path, then route; an error is kept in ``refusal``."""
         self._arrived()
         self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
         if self._refused:
@@ -203,13 +203,13 @@ class BuildAPIRequest(Request):
         self.path = self.path.replace(b"%2F", mark).replace(b"%2f", mark)
 
     def read_body(self) -> None:
-        """Parse the body, and become what it stands for; only for a user, on a route that takes it.
+        """Parse the body and obey its ``_method``; called only for users who may send one.
 
-        Parsing costs time on the reactor, which is not for everybody to spend.
+        Parsing takes time on the reactor, which strangers must not spend.
         """
         try:
             form = parse_form(self.text_header("content-type"), self.content)
-        except BadRequest as e:  # raised where a value of it is wanted
+        except BadRequest as e:  # raised when the body is used
             self.body = e
             return
         self.body = form
@@ -222,19 +222,19 @@ class BuildAPIRequest(Request):
             self.mount, self.path = self.prefix, rest or b"/"
 
     def _override_method(self, form: Form) -> None:
-        """Obey ``_method`` in the body of a POST only: a GET must not change things."""
+        """Obey ``_method`` in the body of a POST only: a GET must not change anything."""
         method = form.text("_method")
         if self.method == b"POST" and method and method.upper() in OVERRIDES:
             self.method = method.upper().encode()
 
     def finish(self) -> None:
-        """End the answer."""
+        """Unregister the request and end its answer."""
         self.in_flight.discard(self)
         Request.finish(self)
 
     @property
     def peer(self) -> str:
-        """Give the address of who is connected, ``unix`` for a UNIX socket."""
+        """Return the address of the peer, ``unix`` for a UNIX socket."""
         address = self.channel.getPeer() if self.channel is not None else self.client
         return "unix" if isinstance(address, UNIXAddress) else str(getattr(address, "host", ""))
 
@@ -256,9 +256,9 @@ def request_class(
     reactor: Any,
     in_flight: set[Any],
 ) -> type[BuildAPIRequest]:
-    """Make the class of a site's requests; ``reactor`` provides IReactorTime.
+    """Return the request class of a site; ``reactor`` provides IReactorTime.
 
-    ``in_flight`` is kept to hold the requests begun and not yet answered.
+    ``in_flight`` tracks the requests begun and not yet answered.
     """
     attributes = {
         "limits": limits,

@@ -1,4 +1,4 @@
-"""The job requests of revisions: new builds, and the cancel of all that is open."""
+"""Job requests for revisions: new builds, and the cancel of everything open."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from buildapi.web.routes import Param
 T = TypeVar("T")
 
 WHOLE = 40
-"""Digits of a whole hash, of Mercurial and of Git."""
+"""Digits of a full hash in Mercurial and Git."""
 
 
 @attrs.define
 class Revisions:
-    """Check job requests of revisions; ``now`` gives seconds since the epoch.
+    """Check these job requests; ``now`` returns seconds since the epoch.
 
-    ``looking`` bounds how long it may take to find out whether a builder is known.
+    ``looking`` bounds the time to look up a builder or a revision.
     """
 
     _branch: Callable[[str], Branch]
@@ -63,7 +63,7 @@ class Revisions:
         )
 
     async def cancel(self, call: Call) -> Order:
-        """Cancel what is open of a revision."""
+        """Check the cancel of everything open of a revision."""
         branch, revision = self._what(call)
         where = call.query, call.form
         full = await self._full(branch, revision)
@@ -81,14 +81,14 @@ class Revisions:
         return Order(action, f"Cancel of revision {revision} on {branch.name}")
 
     async def build(self, call: Call) -> Order:
-        """Ask for what the schedulers build of a revision."""
+        """Check a new build of everything that is scheduled for a revision."""
         branch, revision = self._what(call)
         action = _valid(lambda: NewBuild(branch.name, revision))
         await self._decided(branch, revision)
         return Order(action, f"New build of revision {revision} on {branch.name}")
 
     async def pgo(self, call: Call) -> Order:
-        """Ask for PGO builds."""
+        """Check new PGO builds of a revision."""
         branch, revision = self._what(call)
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
@@ -96,7 +96,7 @@ class Revisions:
         return Order(action, f"PGO builds of revision {revision} on {branch.name}")
 
     async def nightly(self, call: Call) -> Order:
-        """Ask for nightly builds."""
+        """Check new nightly builds of a revision."""
         branch, revision = self._what(call)
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewNightly(branch.name, revision, priority))
@@ -104,7 +104,7 @@ class Revisions:
         return Order(action, f"Nightly builds of revision {revision} on {branch.name}")
 
     async def builder(self, call: Call) -> Order:
-        """Ask for a build of one builder."""
+        """Check a new build of one builder."""
         branch, revision = self._what(call)
         name = call.path["builder"]
         action = _valid(
@@ -126,16 +126,16 @@ class Revisions:
         return self._branch(call.path["branch"]), call.path["revision"]
 
     async def _decided(self, branch: Branch, revision: str) -> None:
-        """Refuse the beginning of a hash that fits two revisions; the whole of one never does."""
+        """Refuse the beginning of a hash that fits two revisions; a full hash never does."""
         if len(revision) < WHOLE:
             await self._full(branch, revision)
 
     async def _full(self, branch: Branch, revision: str) -> str:
-        """Return the whole of a hash where that decides which revision is meant; else nothing.
+        """Return the full hash if it decides which revision is meant, else "".
 
-        While the database is away that is left to the agent, which decides by the same rule.
+        If the database does not respond, the agent decides later by the same rule.
 
-        :raises BadRequest: it does not decide.
+        :raises BadRequest: it fits several revisions.
         """
         wanted = RevisionMatch(revision)
         if wanted.prefix is None:
@@ -150,7 +150,7 @@ class Revisions:
         return revision if len(distinct(stored)) > 1 else ""
 
     async def _know(self, builder: str) -> None:
-        """Refuse a builder nobody has: its request would wait for ever."""
+        """Refuse an unknown builder: Buildbot leaves its request pending for ever."""
         if self._is_listed(builder):
             return
         since = int(self._now()) - BUILDERS_DAYS * 86400
@@ -163,13 +163,13 @@ class Revisions:
     def _is_listed(self, builder: str) -> bool:
         try:
             builders = self._directory.builders()
-        except Unavailable:  # not read yet: those with requests are known all the same
+        except Unavailable:  # not read yet; builders with requests are still found
             return False
         return builders is not None and builder in builders
 
 
 def _text(query: Query, form: Form, name: str, default: Any) -> Any:
-    """Give a parameter as it is; missing or empty means the default."""
+    """Return a parameter as it is; the default if missing or empty."""
     value = given_once(query, form, name)
     return default if value is None or value == "" else value
 
@@ -178,16 +178,18 @@ def _valid(make: Callable[[], T]) -> T:
     try:
         return make()
     except InvalidValueError as e:
+        # A non-ASCII branch, revision or property name in the database stops a whole builder of
+        # Buildbot 0.8, on every master: such a job is refused before it is recorded.
         name = e.field if e.field.isidentifier() else "properties"
         raise BadRequest(f"Bad {PARAMETERS.get(name, name)}: {e}") from e
 
 
 PARAMETERS = {"builders": "builder"}
-"""The name of a parameter that differs from that of the field it fills."""
+"""Parameter names that differ from the field they fill."""
 
 
 def _json(value: Any, name: str, kind: type) -> Any:
-    """Read a field that is JSON in a form, or the value itself in a JSON body."""
+    """Return a field that is JSON text in a form, or the value itself in a JSON body."""
     if value is None or value == "":
         return kind()
     try:

@@ -1,4 +1,4 @@
-"""The routes as data: what the router serves is what the documentation shows."""
+"""Routes as data, for the router and for the API documentation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 def rule_of(path: str) -> str:
-    """Write a path as the router does."""
+    """Return a path in the router's syntax."""
     return path.replace("{", "<seg:").replace("}", ">")
 
 
 WHOLE_BODY = "(the body)"
-"""Stands in the place of a name where the body is something else than parameters."""
+"""Placeholder name of a body that does not consist of parameters."""
 
 
 @attrs.frozen
 class Param:
     """A parameter of the query or, for job requests, of the body.
 
-    One that ``repeats`` may be given several times, one that is ``needed`` has no default.
-    ``in_query`` is what a request that changes something reads from its query as well.
+    It may be repeated if it ``repeats``, and has no default if it is ``needed``.  A change reads it
+    from its query as well if it is ``in_query``.
     """
 
     name: str
@@ -45,11 +45,10 @@ FORMAT = Param("format", "json or html; without it the Accept header decides, th
 class Route:
     """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.
 
-    A ``job``, and any other ``change``, must have a user; pages of other sites, if configured, may
-    send jobs alone.  One for ``own_pages`` needs the token of a form of ours.  ``patience``
-    tells how many seconds longer than usual a call may take: those its client asked to wait.
-    ``formats`` are those that ``format`` may ask for.  One that is ``open`` is for anybody, even
-    where reads are for users.
+    A ``job``, and any other ``change``, needs a user; pages of other configured sites may send jobs
+    only.  A route for ``own_pages`` needs the CSRF token of a form of ours.  ``patience`` returns
+    the extra seconds that a call may take because its client asked to wait.  ``formats`` are the
+    values of ``format``.  An ``open`` route needs no user even where other reads do.
     """
 
     method: str
@@ -66,16 +65,16 @@ class Route:
 
     @property
     def acts(self) -> bool:
-        """Tell whether it changes something for a user."""
+        """Return whether it changes something for a user."""
         return self.job or self.change
 
     @property
     def rule(self) -> str:
-        """Give the path as the router writes it."""
+        """Return the path in the router's syntax."""
         return rule_of(self.path)
 
     def described(self) -> dict[str, Any]:
-        """Describe it for the documentation."""
+        """Return the route's entry in the API documentation."""
         return {
             "method": self.method,
             "path": self.path,

@@ -1,4 +1,4 @@
-"""Rows of the pages, made of the items that JSON clients get."""
+"""Rows of list pages, made of the JSON items; searched, sorted and paged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildapi.web.segment import segment
 PAGE_ROWS = 250
 
 STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
-"""Words of states.  ``claimed``: a master has the request, and its build is not there yet."""
+"""Words for states.  ``claimed``: a master has the request, but its ``builds`` row is missing."""
 
 OPEN = ("pending", "claimed", "running")
 
@@ -26,7 +26,7 @@ class Row:
     """One line of a list of builds and pending requests.
 
     ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
-    ``branch`` is as stored, ``place`` the name of the branch whose pages have it, if any.
+    ``branch`` is as stored; ``place`` is the branch whose pages have the row, empty without one.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def key(self) -> str:
-        """Give what tells it from all other rows, also as the id of its element."""
+        """Return a key that is unique in a list; it is also the id of the row's element."""
         return f"{self.kind}-{self.id}"
 
     @property
@@ -57,25 +57,25 @@ class Row:
 
     @property
     def path(self) -> str:
-        """Give the path of its page below self-serve."""
+        """Return the path of its page below ``/self-serve/``."""
         return f"{segment(self.place)}/{self.kind}/{self.id}"
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it can be cancelled."""
+        """Return whether it can be cancelled."""
         return self.state in OPEN
 
 
 def row(item: Mapping[str, Any], place: str) -> Row:
-    """Make a row of a build, or of a pending request, of a branch."""
+    """Return the row of a build or of a pending request."""
     return _build(item, place) if "requests" in item else _request(item, place)
 
 
 def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
-    """Make the rows of a list.
+    """Return the rows of a list.
 
-    A build has the result of its request: where that was tried again, the list has the newer
-    build too, and the older one is a retry.  An abandoned one has no say in that.
+    Buildbot 0.8 stores the result per request, not per build: if a request was retried, only its
+    newest build has that result, and the older ones are retries.  Abandoned builds do not count.
     """
     made = [row(item, place) for item in items]
     builds = sorted((r for r in made if _counts(r)), key=lambda r: r.id)
@@ -93,7 +93,7 @@ def _counts(one: Row) -> bool:
 
 
 def blank(kind: str, place: str) -> Row:
-    """Make a row for scripts to fill."""
+    """Return an empty row as a template for scripts."""
     started = 0 if kind == "build" else None
     state = "running" if kind == "build" else "pending"
     return Row(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
@@ -133,7 +133,7 @@ def _build(item: Mapping[str, Any], place: str) -> Row:
         submitted=min(r["submittime"] for r in requests),
         started=item["starttime"],
         ended=item["endtime"],
-        priority=max(r["priority"] for r in requests),
+        priority=max(r["priority"] for r in requests),  # Buildbot 0.8 coalesces different ones
         reason=first["reason"] or "",
         master=item["claimed_by_name"] or "",
         number=item["buildnumber"],
@@ -143,7 +143,7 @@ def _build(item: Mapping[str, Any], place: str) -> Row:
 
 
 def state(build: Mapping[str, Any]) -> str:
-    """Word the state of a build; one that has ended while its request is tried again is a retry."""
+    """Return the word for a build's state; one that has ended without a result is a retry."""
     if build.get("abandoned"):
         return "abandoned"
     if build["endtime"] is None and build["status"] is None:
@@ -164,14 +164,14 @@ SORTS: dict[str, Callable[[Row], Any]] = {
     "master": lambda r: r.master,
     "reason": lambda r: r.reason,
 }
-"""What rows can be sorted by; a minus before the name turns the order round."""
+"""Sort keys of rows; a minus before the name reverses the order."""
 
 
 @attrs.frozen
 class Asked:
-    """What is asked of a list: words to look for, a state, the order, and which page of it.
+    """The query of a list: search words, a state, the order and the page.
 
-    A ``bare`` list has its counts alone, for scripts that keep the rows themselves.
+    A ``bare`` list has counts but no rows, for scripts that keep the rows themselves.
     """
 
     words: str = ""
@@ -181,23 +181,23 @@ class Asked:
     bare: bool = False
 
     def link(self, **changes: Any) -> str:
-        """Spell the query of the same list, changed."""
+        """Return the query of the same list, with some values changed."""
         named = {"q": self.words, "state": self.state, "sort": self.sort, "page": self.page}
         values = {**named, **changes}
         return urlencode({k: v for k, v in values.items() if v and (k, v) != ("page", 1)})
 
     def sorted_by(self, name: str) -> str:
-        """Tell how a column is sorted, in the words of ARIA."""
+        """Return how a column is sorted, as a value of ``aria-sort``."""
         return {name: "ascending", f"-{name}": "descending"}.get(self.sort, "none")
 
     def turned(self, name: str) -> str:
-        """Give the order that a click on a column asks for."""
+        """Return the order that a click on a column requests."""
         return f"-{name}" if self.sort == name else name
 
 
 @attrs.frozen
 class Shown:
-    """A page of rows, of ``matched`` that match of ``total``."""
+    """A page of rows; ``matched`` of ``total`` rows match the query."""
 
     rows: Sequence[Row]
     total: int
@@ -208,7 +208,7 @@ class Shown:
 
 
 def asked(query: Mapping[str, Sequence[str]]) -> Asked:
-    """Read what is asked; what cannot be read is as if it were not there."""
+    """Parse the query of a list; invalid values count as missing."""
     words, state, sort, page = (query.get(n, ("",))[-1] for n in ("q", "state", "sort", "page"))
     return Asked(
         words=words.strip()[:200],
@@ -220,7 +220,7 @@ def asked(query: Mapping[str, Sequence[str]]) -> Asked:
 
 
 def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
-    """Choose the rows of a page; a page past the last one is the last one."""
+    """Return a page of the matching rows; a page past the last one is the last one."""
     words = wanted.words.lower().split()
     found = [r for r in rows if wanted.state in ("", r.state) and _matches(r, words)]
     if wanted.sort:

@@ -1,4 +1,4 @@
-"""The reports of build runs: what was built of revisions, and how long it took."""
+"""Reports of build runs: all builds of a revision, and how long they took."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from buildapi.web.routes import Param, Route
 
 _REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
 _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
-"""The beginning of a hash that is not compared, and hardly the whole of a revision."""
+"""Beginnings of hashes too short to compare, and unlikely to be full revisions."""
 
 
 @attrs.frozen
 class RunReports:
-    """Answer with reports of build runs."""
+    """Serve the reports of build runs."""
 
     _desk: ReportDesk
     _reads: SchedulerReports
@@ -49,7 +49,7 @@ class RunReports:
         )
 
     async def endtoend(self, call: Call) -> Reply:
-        """Tell how long pushes took to their last result."""
+        """Report the time from each push to its last result."""
         desk, given = self._desk, Given(call)
         branch = desk.branch(given)
         window = given.window(desk.pages.now(), desk.pages.zone)
@@ -63,7 +63,7 @@ class RunReports:
         return await desk.reply(shown, how, call)
 
     async def trychooser(self, call: Call) -> Reply:
-        """Tell who says what to build."""
+        """Report who uses the try syntax."""
         desk, given = self._desk, Given(call)
         branch = desk.branch(given)
         window = given.window(desk.pages.now(), desk.pages.zone)
@@ -85,7 +85,7 @@ class RunReports:
         return EndToEnd(window.start, window.end, branch, runs, waiting)
 
     async def revision(self, call: Call) -> Reply:
-        """Tell all of one build run, or ask for which."""
+        """Report one build run; show the form alone without a revision."""
         desk, given = self._desk, Given(call)
         branch, revision = desk.branch(given), given.text("revision")
         fields = [
@@ -125,7 +125,7 @@ class RunReports:
 
 @attrs.frozen
 class _Nothing:
-    """A report of nothing, beside its form."""
+    """An empty report, shown with its form."""
 
     def document(self) -> Mapping[str, Any]:
         return {}

@@ -1,4 +1,4 @@
-"""A segment of a path, as routes are written with it."""
+"""Path segments that may hold an encoded slash."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from urllib.parse import quote
 from werkzeug.routing import BaseConverter
 
 SLASH = "\ue000"
-"""Stands for an encoded slash between Twisted, which decodes segments, and the router."""
+"""Placeholder for ``%2F`` between Twisted, which decodes segments, and the router."""
 
 
 def segment(text: str) -> str:
-    """Write a text as one segment of a path."""
+    """Percent-encode a text as one path segment."""
     return quote(text, safe="", errors="replace")
 
 
@@ -19,5 +19,5 @@ class Segment(BaseConverter):
     """One path segment, which may hold an encoded slash."""
 
     def to_python(self, value: str) -> str:
-        """Put the slash back."""
+        """Replace the placeholder by the slash."""
         return value.replace(SLASH, "/")

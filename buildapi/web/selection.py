@@ -1,4 +1,4 @@
-"""Act once on many builds and requests that were selected on a page."""
+"""Cancel, rebuild or reprioritize builds and build requests selected on a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ITEM = re.compile(r"([^/]+)/(build|request)/([0-9]{1,30})", re.ASCII)
 
 @attrs.frozen
 class Item:
-    """Something selected: ``branch`` as its path has it, ``kind`` build or request."""
+    """A selected build or request; ``branch`` is percent-encoded, as in its path."""
 
     branch: str
     kind: str
@@ -32,7 +32,7 @@ class Item:
 
     @classmethod
     def of(cls, text: Any) -> Item:
-        """Read one; :raises BadRequest: it is none."""
+        """Parse ``BRANCH/build/ID`` or ``BRANCH/request/ID``; :raises BadRequest: it is neither."""
         match = _ITEM.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise BadRequest(f"Bad item: {str(text)[:60]!r}; allowed is BRANCH/build/ID or .../ID")
@@ -40,12 +40,12 @@ class Item:
 
     @property
     def path(self) -> str:
-        """Give the path of its page."""
+        """Return the path of its page."""
         return f"/self-serve/{self.branch}/{self.kind}/{self.id}"
 
     @property
     def words(self) -> str:
-        """Name it."""
+        """Return its name in messages."""
         return f"{self.kind} {self.id} on {self.branch_name}"
 
     @property
@@ -55,15 +55,15 @@ class Item:
 
 
 About = Callable[[str, str, int], Awaitable[str]]
-"""Names builder and revision, by branch, kind and id."""
+"""Return builder and revision as text, given branch, kind and id."""
 
 NAMED = 30
-"""How many things a question names with their builders; the others by their ids alone."""
+"""Items that a confirmation names with their builders; it names the others by id alone."""
 
 
 @attrs.frozen
 class Selection:
-    """Take what is selected, and what is to be done with it."""
+    """Run one action on all selected items."""
 
     _batch: Batch
     _about: About
@@ -73,7 +73,7 @@ class Selection:
         return [Route("POST", "/self-serve/selection", self.act, ACT, PARAMS, job=True)]
 
     async def act(self, call: Call) -> Reply:
-        """Do it; on pages what cannot be undone is asked about first."""
+        """Run the action; HTML clients confirm a cancel first, since it cannot be undone."""
         items, act = selected(call.form), call.form.text("act") or ""
         make = ACTS.get(act)
         if make is None:
@@ -98,7 +98,7 @@ class Selection:
         return Reply(document, Page("confirm.html", f"{act}?", context), fresh=True)
 
     async def _named(self, items: Sequence[Item]) -> Mapping[Item, str]:
-        """Name builders and revisions as far as they are found: the question is asked anyway."""
+        """Return builder and revision of the items that are found; the question is asked anyway."""
         found = {}
         with contextlib.suppress(Unavailable):
             for item in items:
@@ -108,7 +108,7 @@ class Selection:
         return found
 
     async def _warnings(self, call: Call, items: Sequence[Item]) -> Sequence[str]:
-        """List what is to be known before all of them are cancelled, each warning once."""
+        """List the warnings of cancelling the items, each once."""
         entries = [_cancel(item, call.form) for item in items]
         answers = await self._batch.run(call, entries, dry_run=True)
         plans = [answer.body.get("plan", {}) for answer in answers]
@@ -116,7 +116,7 @@ class Selection:
 
 
 def selected(form: Form) -> Sequence[Item]:
-    """Read what is selected, each thing once; :raises BadRequest: nothing is, or too much."""
+    """Return the selected items, each once; :raises BadRequest: there are none, or too many."""
     texts: list[Any] = []
     for value in form.values.get("item", ()):
         texts += value if isinstance(value, list) else [value]
@@ -147,7 +147,7 @@ ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
 
 
 def counted(items: Sequence[Item]) -> str:
-    """Name one thing, or say how many builds and requests there are."""
+    """Return the name of a single item, or the numbers of builds and requests."""
     if len(items) == 1:
         return f"{items[0].kind} {items[0].id}"
     counts = [(kind, sum(item.kind == kind for item in items)) for kind in ("build", "request")]

@@ -1,4 +1,4 @@
-"""What waits to be read by clients: handed on as fast as they read, and bounded."""
+"""Bound the bytes that wait for slow clients, and send them as fast as they read."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 import attrs
 
 CHUNK = 2**16
-"""Bytes that are handed to the transport at a time; it says that it is full above as many."""
+"""Bytes handed to the transport at once; it pauses us when it holds as many."""
 
 
 @attrs.define
 class SendBudget:
-    """Bound the bytes that wait for one client, and for all of them together.
+    """Bound the bytes queued for each client and for all of them together.
 
-    ``waiting`` is how many there are, beside up to two chunks in the transport of each connection.
+    ``waiting`` is their sum; each transport holds up to two chunks more.
     """
 
     each: int
     total: int
     waiting: int = attrs.field(default=0, init=False)
     _sizes: dict[Outgoing, int] = attrs.field(factory=dict, init=False)
-    """By connection; the one that has read nothing for the longest comes first."""
+    """Queued bytes by connection, first the one that has read nothing for longest."""
 
     def note(self, outgoing: Outgoing, *, progress: bool) -> None:
-        """Count what waits on a connection now, and cut off whoever makes it too much."""
+        """Update the count of a connection; cut connections that exceed a bound."""
         self.waiting += outgoing.queued - self._sizes.get(outgoing, 0)
         if progress or not outgoing.queued:
             self._sizes.pop(outgoing, None)
@@ -41,11 +41,10 @@ class SendBudget:
 
 @attrs.define(eq=False)
 class Outgoing:
-    """The bytes for one client that its transport has no room for yet.
+    """The bytes queued for one client while its transport is full.
 
-    ``write`` hands bytes to the transport, which says by ``pause`` and ``resume`` whether it has
-    room.  ``later`` sets a clock to call a function where nothing is read for too long.  ``cut``
-    ends the connection, for a reason.
+    ``write`` hands bytes to the transport, which calls ``pause`` and ``resume``.  ``later`` starts
+    the timer of a client that reads nothing; ``cut`` ends the connection, with a reason.
     """
 
     _budget: SendBudget
@@ -60,11 +59,11 @@ class Outgoing:
 
     @property
     def waits(self) -> bool:
-        """Tell whether the other side has to read before more is begun."""
+        """Return whether the client must read before the next request begins."""
         return self.full or self.queued > 0
 
     def add(self, data: bytes) -> None:
-        """Send this after what waits."""
+        """Send bytes after those that are queued."""
         if self._ended or not data:
             return
         self._parts.append(memoryview(data))
@@ -73,25 +72,25 @@ class Outgoing:
         self._budget.note(self, progress=False)
 
     def pause(self) -> None:
-        """Hand nothing on: the transport is full."""
+        """Stop writing: the transport is full."""
         self.full = True
         if self._clock is None and not self._ended:
             self._clock = self._later(self._stalled)
 
     def resume(self) -> None:
-        """Hand on what waits: the other side has read."""
+        """Write queued bytes: the client has read some."""
         self._stop_clock()
         self.full = False
         self._send()
         self._budget.note(self, progress=True)
 
     def give_up(self, why: str) -> None:
-        """Drop what waits, and the connection."""
+        """Drop the queued bytes and cut the connection."""
         self.end()
         self._cut(why)
 
     def end(self) -> None:
-        """Drop what waits: the connection is closed."""
+        """Drop the queued bytes: the connection is closed."""
         self._ended, self.queued = True, 0
         self._parts.clear()
         self._stop_clock()

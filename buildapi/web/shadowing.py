@@ -1,4 +1,4 @@
-"""Which branches cannot be reached under their name, as other routes have it."""
+"""Find branches whose names clash with other routes, and so cannot be reached."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from buildapi.web.segment import SLASH, Segment
 
 BRANCH = "{branch}"
 SAMPLE = "1"
-"""What stands for each other part of a path: a number fits wherever an id is needed."""
+"""Value for the other parts of a path: a number fits wherever an id is needed."""
 
 _OTHER = re.compile(r"\{(?!branch\})[^}]*\}")
 
 
 class Shadows:
-    """Find the branches that a table of routes hides, by the router that serves the table."""
+    """Find the branches that a table of routes hides, with the router that serves it."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._of_branch = [route for route in routes if BRANCH in route.path]
@@ -27,7 +27,7 @@ class Shadows:
         self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
 
     def warnings(self, names: Iterable[str]) -> Sequence[str]:
-        """Word for each branch that is hidden by which route."""
+        """Return a warning for each hidden branch, naming the route that hides it."""
         router = self._map.bind("localhost")
         found = []
         for name in names:

@@ -1,4 +1,4 @@
-"""The JSON that clients know, made of builds, requests and jobs [docs/api.md]."""
+"""JSON of builds, build requests and jobs, as existing clients know it [docs/api.md]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from buildapi.model.wire import readable_items, readable_report
 
 
 def request_json(request: BuildRequest) -> dict[str, Any]:
-    """Shape a request; a pending one in a list is told by having no ``status``."""
+    """Return a build request as JSON; clients tell a pending one by its missing ``status``."""
     return {
         "request_id": request.id,
         "buildername": request.buildername,
@@ -35,9 +35,9 @@ def request_json(request: BuildRequest) -> dict[str, Any]:
 
 
 def alone_json(request: BuildRequest) -> dict[str, Any]:
-    """Shape a request that stands for itself in a list: open without a build, or dropped.
+    """Return a request that is an item of its own: open without a build, or dropped.
 
-    ``claimed_by_name`` is there where a master has claimed it and starts its build.
+    It has ``claimed_by_name`` if a master has claimed it and is starting its build.
     """
     shaped = request_json(request)
     if request.stage is Stage.CLAIMED:
@@ -46,9 +46,10 @@ def alone_json(request: BuildRequest) -> dict[str, Any]:
 
 
 def build_json(build: Build) -> dict[str, Any]:
-    """Shape a build; ``status`` is the result of its request, ``branch`` as stored.
+    """Return a build as JSON; ``status`` is the result of its request, ``branch`` as stored.
 
-    ``abandoned`` is there, and true, where it never got its end.
+    Several ``requests`` were coalesced by the master.  ``abandoned`` is true, or missing: a
+    Buildbot 0.8 master that is killed leaves the builds row without an end for ever.
     """
     first = build.requests[0]
     abandoned = {"abandoned": True} if build.is_abandoned else {}
@@ -68,7 +69,7 @@ def build_json(build: Build) -> dict[str, Any]:
 
 
 def build_details_json(details: BuildDetails) -> dict[str, Any]:
-    """Shape a build whose requests carry their properties."""
+    """Return a build as JSON, its requests with their properties."""
     shaped = build_json(details.build)
     for request, properties in zip(shaped["requests"], details.properties, strict=True):
         request["properties"] = dict(properties)
@@ -76,7 +77,7 @@ def build_details_json(details: BuildDetails) -> dict[str, Any]:
 
 
 def request_details_json(details: RequestDetails) -> dict[str, Any]:
-    """Shape a request with its properties and builds."""
+    """Return a build request as JSON, with its properties and builds."""
     shape = alone_json if details.starting else request_json
     return {
         **shape(details.request),
@@ -86,12 +87,12 @@ def request_details_json(details: RequestDetails) -> dict[str, Any]:
 
 
 def list_json(found: BranchDay) -> list[dict[str, Any]]:
-    """Shape a flat list: builds, then open requests without a build."""
+    """Return a flat list as JSON: builds, then open requests without a build."""
     return [*map(build_json, found.builds), *map(alone_json, found.pending)]
 
 
 def user_json(found: UserBuilds) -> dict[str, Any]:
-    """Shape what belongs to a user."""
+    """Return the builds and pending requests of a user as JSON."""
     return {
         "builds": [build_json(b) for b in found.builds],
         "running": [build_json(b) for b in found.running],
@@ -100,9 +101,9 @@ def user_json(found: UserBuilds) -> dict[str, Any]:
 
 
 def job_json(job: JobRecord) -> dict[str, Any]:
-    """Shape a job request; ``id``, ``state``, and what follows ``complete_data`` are additions.
+    """Return a job request as JSON; ``id``, ``state`` and what follows ``complete_data`` are new.
 
-    The items of a running job are those done so far.
+    The items of a running job are those settled so far.
     """
     report = None if job.complete_data is None else readable_report(job.complete_data)
     noted = job.progress.items if job.progress else ()
@@ -124,5 +125,5 @@ def job_json(job: JobRecord) -> dict[str, Any]:
 
 
 def _texts(value: object) -> list[str]:
-    """Take the texts of a list that somebody else wrote."""
+    """Return the strings of a list, which any agent may have written; empty for anything else."""
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""The reports of the status database: slaves, builders, test runs, idle jobs; and names."""
+"""Reports of the status database: slaves, builders, test runs, idle jobs and unmatched names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from buildapi.web.reportpages import Field, How
 from buildapi.web.routes import Param, Route
 
 BEFORE = 86_400
-"""How long before a window a build may have begun that goes on in it, in seconds."""
+"""Seconds before a window in which a build may have begun that still runs in the window."""
 
 SLAVES_DIVISIONS, SLAVE_DIVISIONS, LAST_DIVISIONS = 2000, 24, 24
 ID_MAX = 2**31 - 1
@@ -32,7 +32,7 @@ ID_MAX = 2**31 - 1
 
 @attrs.frozen
 class StatusReporting:
-    """Answer with reports of the status database."""
+    """Serve the reports of the status database."""
 
     _desk: ReportDesk
     _reads: StatusReports
@@ -56,7 +56,7 @@ class StatusReporting:
         return given.window(pages.now(), pages.zone, parts)
 
     async def _builds(self, window: Window, before: int = 0, **of: Any) -> list[StatusBuild]:
-        """Read builds that ran in a window; those that began before end in it, or later."""
+        """Read the builds of a window, and those up to ``before`` seconds earlier that reach it."""
         found: list[StatusBuild] = []
         span = Span(max(0, window.start - before), window.end)
         async for portion in self._reads.builds(span, **of):
@@ -66,7 +66,7 @@ class StatusReporting:
     # --- slaves
 
     async def slaves(self, call: Call) -> Reply:
-        """Tell how busy all slaves are."""
+        """Report how busy all slaves are."""
         desk, given = self._desk, Given(call)
         window = self._window(given, SLAVES_DIVISIONS)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
@@ -81,7 +81,7 @@ class StatusReporting:
         return await desk.reply(shown, How("Slaves", window, fields), call)
 
     async def slave(self, call: Call) -> Reply:
-        """Tell how busy one slave is."""
+        """Report how busy one slave is."""
         desk, given = self._desk, Given(call)
         window = self._window(given, SLAVE_DIVISIONS)
         slave_id = given.whole("slave_id", 0, 0, ID_MAX)
@@ -101,7 +101,7 @@ class StatusReporting:
     # --- builders
 
     async def builders(self, call: Call) -> Reply:
-        """Tell how the builds of all builders ended."""
+        """Report the results of all builders."""
         window = self._window(Given(call))
 
         async def compute() -> Report:
@@ -114,7 +114,7 @@ class StatusReporting:
         return await self._desk.reply(shown, How("Builders", window), call)
 
     async def builder(self, call: Call) -> Reply:
-        """Tell how the builds of one builder ended, by slave."""
+        """Report the results of one builder, by slave."""
         window, name = self._window(Given(call)), call.path["builder_name"]
 
         async def compute() -> Report:
@@ -130,7 +130,7 @@ class StatusReporting:
     # --- test runs, idle jobs
 
     async def testruns(self, call: Call) -> Reply:
-        """Tell how much of test jobs is testing."""
+        """Report how much of the time of test jobs is testing."""
         desk, given = self._desk, Given(call)
         window, tests = self._window(given), desk.rules.testruns
         wanted = Wanted(
@@ -168,7 +168,7 @@ class StatusReporting:
         return (*rules.groups["testruns_platform"].names, rules.testruns.platform_fallback)
 
     async def idlejobs(self, call: Call) -> Reply:
-        """Tell what idle slaves did."""
+        """Report the jobs that idle slaves ran."""
         desk, given = self._desk, Given(call)
         window = given.divided(self._window(given), 1)
         if not given.text("int_size"):
@@ -188,7 +188,7 @@ class StatusReporting:
     # --- names
 
     async def names(self, call: Call) -> Reply:
-        """List the names that no rule of the classification matches."""
+        """Report the names that no rule of the classification matches."""
         window = self._window(Given(call))
 
         async def compute() -> Report:
@@ -205,18 +205,18 @@ class StatusReporting:
 
 @attrs.frozen
 class Names:
-    """The report of names without a rule, by group."""
+    """The report of unmatched names, by group of rules."""
 
     unmatched: Mapping[str, Sequence[str]]
     builders: int
     slaves: int
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {"builders": self.builders, "slaves": self.slaves, "unmatched": self.unmatched}
 
     def facts(self) -> Sequence[Fact]:
-        """Tell how many there are."""
+        """Return the numbers of names, and of unmatched ones by group."""
         return [
             Fact("Builders", self.builders, "number"),
             Fact("Slaves", self.slaves, "number"),
@@ -227,7 +227,7 @@ class Names:
         return list(self.unmatched.items())
 
     def grids(self) -> Sequence[Grid]:
-        """Give all names."""
+        """Return the table of unmatched names."""
         rows = [
             (group.replace("_", " "), name) for group, names in self._groups() for name in names
         ]
@@ -235,16 +235,16 @@ class Names:
         return [Grid("names", "Names that no rule matches", columns, rows)]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw nothing."""
+        """Return no pictures."""
         return ()
 
     def chart(self) -> GvizTable | str:
-        """Refuse: there is nothing to draw."""
+        """Raise BadRequest: there is no chart."""
         return no_chart()
 
 
 def _reaches(build: StatusBuild, window: Window) -> bool:
-    """Tell whether a build that began before a window goes on in it."""
+    """Return whether a build that began before a window still runs in it."""
     return build.end is None or build.end > window.start
 
 

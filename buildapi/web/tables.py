@@ -1,4 +1,4 @@
-"""Tables of anything, searched, sorted and paged by the server."""
+"""Tables of any content, searched, sorted and paged by the server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ KINDS = ("text", "state", "time", "seconds", "number")
 
 @attrs.frozen
 class Column:
-    """A column: what it is called, and what its cells hold.
+    """A column: its name, its heading and the kind of its cells.
 
-    ``time`` is in seconds since the epoch, ``seconds`` a duration.
+    The kind ``time`` is in seconds since the epoch, ``seconds`` a duration.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Column:
 
 @attrs.frozen
 class Cell:
-    """A value, and where it leads, if anywhere: a path below the mount, or a whole URL."""
+    """A value, with an optional link: a path below the mount prefix, or a URL."""
 
     value: Any
     path: str = ""
@@ -34,7 +34,7 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """Give what a search looks at."""
+        """Return the text that a search matches."""
         return "" if self.value is None else str(self.value)
 
 
@@ -43,7 +43,7 @@ Line = Sequence[Cell]
 
 @attrs.frozen
 class Table:
-    """A page of lines, of ``matched`` that match of ``total``."""
+    """A page of lines; ``matched`` of ``total`` lines match the search."""
 
     columns: Sequence[Column]
     lines: Sequence[Line]
@@ -54,7 +54,7 @@ class Table:
 
 
 def asked_of(query: Mapping[str, Sequence[str]], columns: Sequence[Column], sort: str) -> Asked:
-    """Read what is asked of a table; what cannot be read is as if it were not there."""
+    """Parse the query of a table; invalid values count as missing."""
     words, wanted, page = (query.get(n, ("",))[-1] for n in ("q", "sort", "page"))
     known = wanted.removeprefix("-") in [c.name for c in columns]
     number = int(page[:9]) if page.isascii() and page.isdigit() else 1
@@ -62,7 +62,7 @@ def asked_of(query: Mapping[str, Sequence[str]], columns: Sequence[Column], sort
 
 
 def table(columns: Sequence[Column], lines: Sequence[Line], wanted: Asked) -> Table:
-    """Choose the lines of a page; a page past the last one is the last one."""
+    """Return a page of the matching lines; a page past the last one is the last one."""
     words = wanted.words.lower().split()
     found = [line for line in lines if _matches(line, words)]
     if wanted.sort:
@@ -76,7 +76,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line], wanted: Asked) -> Ta
 
 
 def _by(index: int) -> Callable[[Line], tuple[bool, Any]]:
-    """Sort by a column; what is missing comes first, texts without regard to case."""
+    """Return the sort key of a column: missing values first, texts without regard to case."""
 
     def key(line: Line) -> tuple[bool, Any]:
         value = line[index].value

@@ -1,4 +1,4 @@
-"""How times are written on pages."""
+"""Template filters that format times and durations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 UNKNOWN = "unknown"
-"""How long something takes that ended before it began."""
+"""The duration of something that ended before it began."""
 
 
 def in_zone(seconds: int | None, zone: ZoneInfo) -> str:
-    """Write a time as people of the farm read it."""
+    """Format a time in the farm's zone, for people."""
     if seconds is None:
         return ""
     try:
@@ -20,7 +20,7 @@ def in_zone(seconds: int | None, zone: ZoneInfo) -> str:
 
 
 def in_utc(seconds: int) -> str:
-    """Write a time as programs read it."""
+    """Format a time in UTC as ISO 8601, for scripts."""
     try:
         return f"{datetime.fromtimestamp(seconds, ZoneInfo('UTC')):%Y-%m-%dT%H:%M:%SZ}"
     except (OverflowError, ValueError, OSError):
@@ -28,9 +28,9 @@ def in_utc(seconds: int) -> str:
 
 
 def lasting(seconds: int | None) -> str:
-    """Write how long something takes: ``4 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``.
+    """Format a duration: ``4 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``.
 
-    An age below zero is of a clock that is a little ahead: nothing has passed yet.
+    A negative one counts as 0: another host's clock is a little ahead.
     """
     if seconds is None:
         return UNKNOWN

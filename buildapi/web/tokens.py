@@ -1,4 +1,4 @@
-"""Who one is, and the tokens that one's programs show."""
+"""Serve the user's identity and their bearer tokens."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from buildapi.web.render import Page, Reply
 from buildapi.web.routes import FORMAT, Param, Route
 
 TOKENS_MAX = 50
-"""Tokens of one user that have not expired."""
+"""Maximum unexpired tokens of one user."""
 
 LABEL_MAX = 100
 DAYS = 30
 DAY_SECONDS = 86_400
 KEPT_DAYS = 30
-"""How long an expired token is still listed, so that its owner sees why a program is refused."""
+"""Days that an expired token stays listed, so that its owner sees why a program is refused."""
 
 PATH = "/self-serve/tokens"
 
@@ -38,10 +38,10 @@ log = Logger()
 
 @attrs.frozen
 class TokenDesk:
-    """Make, list and revoke tokens; ``days_max`` bounds how long one may live.
+    """Create, list and revoke tokens; ``days_max`` is the maximum lifetime.
 
-    ``bearers`` is what accepts them, None where nothing does.  ``now`` gives seconds since the
-    epoch, ``working`` bounds how long the store may take.
+    ``bearers`` authenticates them, None if tokens are switched off.  ``now`` returns seconds since
+    the epoch, ``working`` bounds the time of a write.
     """
 
     _store: TokenStore
@@ -69,13 +69,13 @@ class TokenDesk:
         return min(DAYS, self._days_max)
 
     async def tokens(self, call: Call) -> Reply:
-        """List the tokens of who asks, newest first."""
+        """List the user's tokens, newest first."""
         who = self._owner(call)
         found = await self._store.of_user(who)
         return self._shown(found, [token_json(token) for token in found])
 
     async def make(self, call: Call) -> Reply:
-        """Make a token; its text is told now and never again."""
+        """Create a token; only this answer has its text."""
         who = self._owner(call)
         if by_token(call):
             raise AccessDenied("A token makes no tokens: log in yourself to make one")
@@ -100,7 +100,7 @@ class TokenDesk:
         return days
 
     async def _add(self, who: str, label: str, text: str, days: int) -> Token:
-        """Keep a token, one at a time: or those that come at once would be counted wrong."""
+        """Store a token, after the count of the user's tokens; the caller serializes the calls."""
         now = int(self._now())
         await self._store.forget(now - KEPT_DAYS * DAY_SECONDS)
         found = await self._store.of_user(who)
@@ -109,7 +109,7 @@ class TokenDesk:
         return await self._store.add(who, label, digest_of(text), now, now + days * DAY_SECONDS)
 
     async def revoke(self, call: Call) -> Reply:
-        """End a token of who asks."""
+        """Revoke a token of the user."""
         who, text = self._owner(call), call.path["token_id"]
         token_id = id_of_path(text)
         if token_id is None or not await self._working.bound(self._store.revoke(token_id, who)):
@@ -121,7 +121,7 @@ class TokenDesk:
         return attrs.evolve(Reply.data("Revoked", Document.of(told)), location=PATH, fresh=True)
 
     def _owner(self, call: Call) -> str:
-        """Name whose tokens they are; :raises AccessDenied: nobody's, or there are none."""
+        """Return the owner; :raises AccessDenied: there is no user, or tokens are switched off."""
         who = call.user
         if self._bearers is None:
             raise AccessDenied("There are no tokens here: they are switched off ([web] tokens)")
@@ -139,7 +139,7 @@ class TokenDesk:
 
 
 async def whoami(call: Call) -> Reply:
-    """Tell who asks, and what told it; and what forms of theirs carry."""
+    """Return the user, how they were authenticated, and their CSRF token."""
     who, by, token = call.identity.who, call.identity.by, call.identity.token
     shown = None
     if token is not None:
@@ -150,13 +150,13 @@ async def whoami(call: Call) -> Reply:
 
 
 def token_json(token: Token) -> dict[str, Any]:
-    """Shape a token for its owner."""
+    """Return a token as JSON for its owner, without its text."""
     names = ("id", "label", "created_at", "expires_at", "used_at")
     return {name: getattr(token, name) for name in names}
 
 
 def label_of(form: Form) -> str:
-    """Read a label; :raises BadRequest: it is none."""
+    """Return the label; :raises BadRequest: it is empty, too long or not printable."""
     label = (form.text("label") or "").strip()
     if not 1 <= len(label) <= LABEL_MAX or not label.isprintable():
         raise BadRequest(f"Bad label: allowed are 1 to {LABEL_MAX} printable characters")

@@ -1,4 +1,4 @@
-"""What happened to a job request on its way."""
+"""Serve the audit trail of a job request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from buildapi.web.shapes import job_json
 
 @attrs.frozen
 class JobTrail:
-    """Answer what happened to a job."""
+    """Serve the audit trail of a job."""
 
     _store: JobStore
     _trail: TrailStore
@@ -33,7 +33,7 @@ class JobTrail:
         return (Route("GET", "/self-serve/jobs/{job_id}/trace", self.trace, TRACE, (FORMAT,)),)
 
     async def trace(self, call: Call) -> Reply:
-        """Show what happened to a job, in order."""
+        """Show the events of a job, in order."""
         text = call.path["job_id"]
         job_id = id_of_path(text)
         job = None if job_id is None else await self._store.get(job_id)
@@ -47,7 +47,7 @@ class JobTrail:
 
 
 def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, Any]:
-    """Shape a job and its events; of one nobody noted anything about, what its record tells."""
+    """Return a job and its events as JSON; without events, those that its row implies."""
     events = [event_json(entry) for entry in entries] or recorded_events(job)
     report: Mapping[str, Any] = job.complete_data or {}
     told = report.get("trace")
@@ -56,7 +56,7 @@ def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, Any]:
 
 
 def event_json(entry: TrailEntry) -> dict[str, Any]:
-    """Shape an event."""
+    """Return an event as JSON."""
     return {
         "at": entry.at,
         "host": entry.host,
@@ -68,7 +68,7 @@ def event_json(entry: TrailEntry) -> dict[str, Any]:
 
 
 def recorded_events(job: JobRecord) -> list[dict[str, Any]]:
-    """Make events of what the record of a job tells; who did it is not always known."""
+    """Return the events that a job's row implies; the host is known of ``begun`` alone."""
     found = [_event(job.when, "http", "recorded", f"{job.action} by {job.who}")]
     if job.completed_at is not None:
         body = (job.complete_data or {}).get("body")

@@ -1,4 +1,4 @@
-"""Wait for jobs to be finished, all of them with one query at a time."""
+"""Wait for jobs to finish, with one query at a time for all of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from buildapi.errors import Unavailable
 from buildapi.interfaces import JobStore
 
 SECONDS = 0.5
-"""Between two looks; reports that arrive in this process are seen at once."""
+"""Seconds between two polls; outcomes that arrive in this process are seen at once."""
 
 WAITING_MAX = 1000
-"""Most who may wait; any more are answered at once."""
+"""Maximum waiting clients; any more are answered at once."""
 
 log = Logger()
 
 
 @attrs.define
 class JobWatch:
-    """Watch jobs that somebody waits for; ``reactor`` provides IReactorTime."""
+    """Poll the jobs that clients wait for; ``reactor`` provides IReactorTime."""
 
     _reactor: Any
     _store: JobStore
@@ -32,7 +32,7 @@ class JobWatch:
     _closed: bool = attrs.field(default=False, init=False)
 
     async def finished(self, job_id: int, seconds: float) -> None:
-        """Wait until a job is finished, but no longer than ``seconds``."""
+        """Wait up to ``seconds`` until a job is finished; not at all beyond ``WAITING_MAX``."""
         if self._closed or seconds <= 0 or sum(map(len, self._waiting.values())) >= WAITING_MAX:
             return
         waiting: defer.Deferred[None] = defer.Deferred()
@@ -47,12 +47,12 @@ class JobWatch:
             self._forget(job_id, waiting)
 
     def close(self) -> None:
-        """Let nobody wait any more: we are stopping."""
+        """Release all waiting clients (at shutdown)."""
         self._closed = True
         self._release(list(self._waiting))
 
     def look(self) -> None:
-        """Look now: something may have changed."""
+        """Poll now: something may have changed."""
         if self._waiting and not self._looking:
             self._looking = True
             defer.ensureDeferred(self._look())
