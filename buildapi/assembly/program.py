@@ -426,6 +426,8 @@ class Assembly:
         if self.has("agent"):
             await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
             await self.acting.farm.forget(MARKER_DAYS)
+        if self.has("api"):  # before the first job request is taken
+            await self.watching.numbering.check(int(self.now()))
         await self.directory.refresh()
 
     def _ready(self) -> None:

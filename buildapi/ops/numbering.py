@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import attrs
 from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
-
-SECONDS = 300
-"""Between two comparisons."""
 
 ID_MAX = 2**31 - 1
 
@@ -40,18 +38,16 @@ class JobNumbering:
     _highest_job: Callable[[], Awaitable[int]]
     _move_past: Callable[[int], Awaitable[bool]]
     last: Renumbered | None = attrs.field(default=None, init=False)
-    _compared_at: int | None = attrs.field(default=None, init=False)
     _log = Logger()
 
     async def check(self, now: int) -> None:
-        """Compare, at the start and then every five minutes; try again when a database is away."""
-        if self._compared_at is not None and 0 <= now - self._compared_at < SECONDS:
-            return
-        try:
+        """Compare, and try again the next time when a database is away.
+
+        Before the first job request is taken and with each sign of life: two looks at a primary
+        key, and a failover can be at any time.
+        """
+        with contextlib.suppress(Unavailable):  # the status of the database says so
             await self._compare(now)
-        except Unavailable:  # the status of the database says so
-            return
-        self._compared_at = now
 
     async def _compare(self, now: int) -> None:
         marker, job = await self._highest_marker(), await self._highest_job()

@@ -136,11 +136,15 @@ class Service(Daemon):
         text = (self.folder / "run.out").read_text(errors="replace")
         return text.rpartition(MARK)[2]
 
-    def up(self) -> None:
-        """Start it and wait until it is ready."""
+    def begin(self) -> None:
+        """Start it; it may not be ready yet."""
         with (self.folder / "run.out").open("a") as out:
             out.write(MARK)
         self.start()
+
+    def up(self) -> None:
+        """Start it and wait until it is ready."""
+        self.begin()
         self.wait_ready()
 
 

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from buildapi.errors import DatabaseUnavailable
-from buildapi.ops.numbering import SECONDS, JobNumbering, Renumbered
+from buildapi.ops.numbering import JobNumbering, Renumbered
 from tests.reactor import twisted_test
 
 
@@ -44,13 +44,13 @@ async def test_ids_behind_the_markers_are_moved_on_and_told_once(can_move: bool)
     numbers = Numbers(50, 30, can_move)
     numbering = numbers.numbering()
     for turn in range(4):
-        await numbering.check(1000 + turn * SECONDS)
+        await numbering.check(1000 + turn * 10)
     assert set(numbers.moved) == {50}
     assert numbering.last == Renumbered(1000, 30, 50, can_move)
     numbers.marker, numbers.job = 80, 20  # and once more, after another restore
-    await numbering.check(1000 + 4 * SECONDS)
+    await numbering.check(1000 + 40)
     assert numbers.moved[-1] == 80
-    assert numbering.last == Renumbered(1000 + 4 * SECONDS, 20, 80, can_move)
+    assert numbering.last == Renumbered(1000 + 40, 20, 80, can_move)
 
 
 @pytest.mark.parametrize(("marker", "job"), [(0, 0), (30, 30), (30, 50)])
