@@ -1,1 +1,1 @@
-"""Nouns: frozen values of the farm and of job requests."""
+"""The domain as frozen values: builds, build requests, branches, job requests, plans, outcomes."""

@@ -1,4 +1,4 @@
-"""Job requests: one class per action, valid by construction."""
+"""The actions that a job request can ask for: one class each, valid by construction."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from buildapi.model.values import (
 
 ID_MAX = INT32_MAX
 COUNT_MAX = 1000
-"""No configuration allows more rebuilds at once than this."""
+"""Upper bound of ``[limits] count``: rebuilds that one job request may ask for."""
 
 REVISION_LEAST = 4
 """Characters of the shortest revision that a cancel may name.
 
-Agents of the old program cancel what begins so.
+Agents of the Pylons program cancel every revision that begins with it.
 """
 
 SELF_SERVE = "-selfserve"
-"""Ends the branch of a new build of one builder, and of the change made for it."""
+"""Suffix of the branch of a new build of one builder, and of the change made for it."""
 
 ONLY = ("pending", "running")
 
@@ -37,12 +37,12 @@ _id = whole(1, ID_MAX)
 _priority = whole(INT32_MIN, INT32_MAX)
 _count = whole(1, COUNT_MAX)
 ADDED = {"added": True}
-"""Marks fields older programs do not know: left out of messages where they say nothing."""
+"""Metadata of fields that older programs do not know: empty ones are left out of messages."""
 
 
 @attrs.frozen
 class Reprioritize:
-    """Give a pending request another priority; higher runs earlier."""
+    """Change the priority of a pending build request; higher runs earlier."""
 
     name: ClassVar[str] = "reprioritize"
     brid: int = attrs.field(validator=_id)
@@ -51,7 +51,7 @@ class Reprioritize:
 
 @attrs.frozen
 class CancelRequest:
-    """Drop a pending request, or stop the builds of a claimed one."""
+    """Cancel a pending build request, or stop the builds of a claimed one."""
 
     name: ClassVar[str] = "cancel_request"
     brid: int = attrs.field(validator=_id)
@@ -67,7 +67,7 @@ class CancelBuild:
 
 @attrs.frozen
 class RebuildBuild:
-    """Ask for what a build built once more, ``count`` times."""
+    """Submit ``count`` copies of the build request that a build was for."""
 
     name: ClassVar[str] = "rebuild_build"
     bid: int = attrs.field(validator=_id)
@@ -77,7 +77,7 @@ class RebuildBuild:
 
 @attrs.frozen
 class RebuildRequest:
-    """Ask for what a request asked for once more, ``count`` times."""
+    """Submit ``count`` copies of a build request."""
 
     name: ClassVar[str] = "rebuild_request"
     brid: int = attrs.field(validator=_id)
@@ -96,19 +96,22 @@ def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def _longer(instance: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    """Keep agents that do not know the whole revision from cancelling another one."""
+    """Require a whole revision with the same short form.
+
+    Agents that do not know ``full_revision`` would cancel another revision otherwise.
+    """
     if value and short_revision(value) != short_revision(instance.revision):
         raise InvalidValueError(attribute.name, "the revision and more of it")
 
 
 @attrs.frozen
 class CancelRevision:
-    """Drop all pending requests of a revision on a branch, and stop its running builds.
+    """Cancel the pending requests of a revision on a branch, and stop its running builds.
 
-    ``revision`` has no more of a hash than all agents compare; ``full_revision`` is what was asked
-    for where the rest of it decides.  ``only`` leaves out what is running, or pending;
-    ``builders`` are patterns of the names to cancel (none: all); ``exclude_builds`` leaves out
-    what compiles; ``reason`` is shown with the stopped builds.
+    ``revision`` has no more digits of a hash than all agents compare; ``full_revision`` is what the
+    client sent, where the other digits decide.  ``only`` restricts the cancel to pending requests
+    or to running builds; ``builders`` are glob patterns of builder names (none: all);
+    ``exclude_builds`` spares compile builders; ``reason`` is shown with the stopped builds.
     """
 
     name: ClassVar[str] = "cancel_revision"
@@ -126,13 +129,13 @@ class CancelRevision:
 
     @property
     def wanted(self) -> RevisionMatch:
-        """Return which revisions it means."""
+        """Return the match of the stored revisions that the cancel is for."""
         return RevisionMatch(self.full_revision or self.revision)
 
 
 @attrs.frozen
 class NewBuild:
-    """Tell the schedulers of a change with this revision."""
+    """Send a master a change of this revision; its schedulers decide what to build."""
 
     name: ClassVar[str] = "new_build_at_revision"
     branch: str = attrs.field(validator=ascii_name)
@@ -141,7 +144,7 @@ class NewBuild:
 
 @attrs.frozen
 class NewPGOBuild:
-    """Ask for the PGO builds of a revision."""
+    """Submit build requests for the PGO builders of a branch, at a revision."""
 
     name: ClassVar[str] = "new_pgobuild_at_revision"
     branch: str = attrs.field(validator=ascii_name)
@@ -151,7 +154,7 @@ class NewPGOBuild:
 
 @attrs.frozen
 class NewNightly:
-    """Ask for the nightly builds of a revision."""
+    """Submit build requests for the nightly builders of a branch, at a revision."""
 
     name: ClassVar[str] = "new_nightly_at_revision"
     branch: str = attrs.field(validator=ascii_name)
@@ -160,16 +163,16 @@ class NewNightly:
 
 
 def _self_serve(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
-    """Keep changes made for one builder away from the schedulers of its branch."""
+    """Require the suffix that keeps the change away from the schedulers of the branch."""
     if not value.removesuffix(SELF_SERVE) or not value.endswith(SELF_SERVE):
         raise InvalidValueError(attribute.name, f"the name of a branch followed by {SELF_SERVE}")
 
 
 @attrs.frozen
 class NewBuilderBuild:
-    """Ask for a build of one builder; ``branch`` ends with :data:`SELF_SERVE`.
+    """Submit a build request for one builder; ``branch`` ends with :data:`SELF_SERVE`.
 
-    ``files`` become the files of a change, where tests find what to install.
+    ``files`` become the files of the change; test builders read there what to install.
     """
 
     name: ClassVar[str] = "new_build_for_builder"
@@ -184,7 +187,7 @@ class NewBuilderBuild:
 
     @property
     def short_branch(self) -> str:
-        """Give the name of the branch itself."""
+        """Return the branch without :data:`SELF_SERVE`."""
         return self.branch.removesuffix(SELF_SERVE)
 
 
@@ -215,15 +218,15 @@ _CUT = {name[:OLD_WIDTH]: name for name in ACTIONS}
 
 
 def full_name(stored: str) -> str:
-    """Give the whole name of an action that an old table may have cut."""
+    """Return the whole name of an action that an old table may have cut."""
     return _CUT.get(stored, stored)
 
 
 def builds_asked(name: str, what: Mapping[str, Any]) -> int:
-    """Count the builds that a job request asks for, by its action and what is stored of it.
+    """Count the builds that a job request asks for; ``what`` is the stored body of the action.
 
-    What asks for all builds of some kind of a revision counts as one, for how many these are is
-    decided later.
+    A new build, PGO or nightly build of a revision counts as one: the agent decides later how many
+    builders it means.  Actions that ask for no build count as 0.
     """
     if name not in ASKING:
         return 0
@@ -242,4 +245,4 @@ ASKING = frozenset(
         NewBuilderBuild,
     )
 )
-"""The actions that ask for builds."""
+"""Names of the actions that ask for builds."""

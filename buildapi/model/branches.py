@@ -1,4 +1,4 @@
-"""Which stored branch belongs to which configured branch [docs/compatibility.md, "Branches"]."""
+"""Map stored branch names to configured branches [docs/compatibility.md, "Branches"]."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import attrs
 
 @attrs.frozen
 class Branch:
-    """A key of the branches file.
+    """A branch of the branches file.
 
-    ``names`` are the texts its stored branches equal or begin with: the key, the repository
-    path, and what the configuration adds.  ``rivals`` are such texts of other branches that
-    begin with one of ours.  ``definition`` is its entry in the file, unchanged.
+    ``names`` are the names its stored branches equal or begin with: the key, the repository path,
+    and those the configuration adds.  ``rivals`` are names of other branches that begin with one
+    of ``names``.  ``definition`` is the entry in the file, unchanged.
     """
 
     name: str
@@ -25,17 +25,17 @@ class Branch:
 
     @property
     def repository(self) -> str | None:
-        """Give the URL of its repository, without a slash at the end; None where there is none."""
+        """Return the repository URL without a trailing slash; None if the file has no URL."""
         repo = self.definition.get("repo")
         return repo.rstrip("/") if isinstance(repo, str) and "://" in repo else None
 
     @property
     def path(self) -> str:
-        """Give the path of its repository, which new source stamps carry; else its name."""
+        """Return the repository path, which new source stamps carry; else the name."""
         return repository_path(self.definition) or self.name
 
     def owns(self, stored: str | None) -> bool:
-        """Tell whether a stored value belongs to this branch: the longest match wins.
+        """Return whether a stored branch belongs to this branch: the longest match wins.
 
         ``mozilla-central-linux`` belongs to ``mozilla-central``; ``try-comm-central`` does not
         belong to ``try`` where ``try-comm-central`` is a branch of its own.
@@ -48,14 +48,14 @@ class Branch:
 
 
 def begins(stored: str, text: str) -> bool:
-    """Tell whether a stored branch is this text, or this text, a hyphen and more."""
+    """Return whether a stored branch equals a name, or begins with the name and a hyphen."""
     return stored == text or stored.startswith(text + "-")
 
 
 def repository_path(definition: Mapping[str, Any]) -> str | None:
-    """Give ``projects/cedar`` for a ``repo`` of ``https://hg.example.org/projects/cedar``.
+    """Return ``projects/cedar`` for a ``repo`` of ``https://hg.example.org/projects/cedar``.
 
-    Older files give the path itself, as ``repo_path`` or as ``repo``.
+    Older branches files hold the path itself, as ``repo_path`` or as ``repo``.
     """
     repo = definition.get("repo", definition.get("repo_path"))
     if not isinstance(repo, str):
@@ -64,12 +64,12 @@ def repository_path(definition: Mapping[str, Any]) -> str | None:
 
 
 STORED_MAX = 10_000
-"""Stored branches whose owners are remembered."""
+"""Maximum number of stored branches whose owner is cached."""
 
 
 @attrs.frozen
 class Branches:
-    """The branches file and what it says about stored names."""
+    """The branches file, and the owner of each stored branch."""
 
     by_name: Mapping[str, Branch]
     _owners: dict[str | None, str | None] = attrs.field(
@@ -82,7 +82,7 @@ class Branches:
         definitions: Mapping[str, Mapping[str, Any]],
         stored: Mapping[str, Sequence[str]] | None = None,
     ) -> Branches:
-        """Build the table; ``stored`` adds stored names per branch."""
+        """Build the branches from the file; ``stored`` adds names per branch."""
         names = {
             name: _names(name, definition, (stored or {}).get(name, ()))
             for name, definition in definitions.items()
@@ -95,11 +95,11 @@ class Branches:
         )
 
     def get(self, name: str) -> Branch | None:
-        """Find a branch by its exact key."""
+        """Return the branch of this exact name; None if there is none."""
         return self.by_name.get(name)
 
     def owner(self, stored: str | None) -> str | None:
-        """Name the branch a stored value belongs to, None where it belongs to none."""
+        """Return the name of the branch that a stored branch belongs to; None if there is none."""
         found = self._owners.get(stored, "")
         if found == "":
             found = next((b.name for b in self.by_name.values() if b.owns(stored)), None)
@@ -108,7 +108,7 @@ class Branches:
         return found
 
     def definitions(self) -> dict[str, Any]:
-        """Give the branches file back as it is."""
+        """Return the branches file as it was read."""
         return {name: dict(b.definition) for name, b in self.by_name.items()}
 
 

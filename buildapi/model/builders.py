@@ -1,4 +1,4 @@
-"""The builders of the farm, by name."""
+"""The builders file: branch, repository path and pool of each builder of the farm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildapi.model.branches import Branch
 
 @attrs.frozen
 class Builder:
-    """An entry of the builders file; None where it does not say."""
+    """An entry of the builders file; None for what the entry leaves out."""
 
     name: str
     branch: str | None = None
@@ -19,7 +19,7 @@ class Builder:
     pool: str | None = None
 
     def serves(self, branch: Branch) -> bool:
-        """Tell whether it builds a branch: by what the file says, else by its name."""
+        """Return whether it builds a branch: by the builders file, else by a word of its name."""
         if self.branch is not None:
             return self.branch == branch.name
         if self.path is not None:
@@ -29,7 +29,7 @@ class Builder:
 
 @attrs.frozen
 class Builders:
-    """The builders file."""
+    """The builders file, in its order."""
 
     by_name: Mapping[str, Builder]
 
@@ -37,5 +37,5 @@ class Builders:
         return name in self.by_name
 
     def of(self, branch: Branch) -> Sequence[str]:
-        """List the names of the builders of a branch, in the order of the file."""
+        """List the builder names of a branch, in the order of the file."""
         return [b.name for b in self.by_name.values() if b.serves(branch)]

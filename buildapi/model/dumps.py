@@ -1,4 +1,4 @@
-"""What a dump of ended builds is made of, as frozen values; times are seconds since the epoch."""
+"""The values that a dump of ended builds is made of; times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 DAY_SECONDS = 86_400
 
 TIME_MAX = 253_402_300_000
-"""The last seconds of the year 9999: what databases can still compare with."""
+"""Near the end of the year 9999, the last one that databases can compare with."""
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class Window:
 
 @attrs.frozen
 class EndedBuild:
-    """A build by the status database; ``properties`` are names and values as stored."""
+    """A row of ``builds`` in the status database; ``properties`` are stored names and values."""
 
     id: int
     buildnumber: int
@@ -42,7 +42,7 @@ class EndedBuild:
 
 @attrs.frozen
 class StartedRequest:
-    """A request with one of its builds, by the scheduler database."""
+    """A build request with one of its builds, from the scheduler database."""
 
     request_id: int
     buildername: str
@@ -53,9 +53,9 @@ class StartedRequest:
 
 @attrs.frozen
 class DumpStatus:
-    """When a dump was last written; times are seconds since the epoch.
+    """When a dump was last written, and the last failure; times are seconds since the epoch.
 
-    ``good_at`` is when the last good one was written, also by an earlier process.
+    ``good_at`` may be the time of an earlier process.
     """
 
     name: str
@@ -64,5 +64,5 @@ class DumpStatus:
     last_error_at: float | None = None
 
     def age(self, now: float) -> float | None:
-        """Return how many seconds ago the last good one was written; None: never."""
+        """Return the seconds since the last successful write; None if there was none."""
         return None if self.good_at is None else max(0.0, now - self.good_at)

@@ -1,4 +1,4 @@
-"""How long something took, by two times that need not be of one clock."""
+"""Durations between two times that may come from different clocks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Seconds = TypeVar("Seconds", int, float)
 def elapsed(start: Seconds | None, end: Seconds | None) -> Seconds | None:
     """Return the seconds from start to end.
 
-    None where they are not known: a time is missing (0 is none), or the end is before the start,
-    as where a master's clock is behind, or a change is dated later than its build.
+    None if a time is missing (0 counts as missing) or the end is before the start: the clock of
+    a master can be behind, and a change can be dated later than its build.
     """
     if not start or not end or end < start:
         return None

@@ -1,4 +1,4 @@
-"""What must be known to decide about a job request."""
+"""The facts read from the farm before a job request is decided."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from buildapi.model.steps import Sharer
 
 @attrs.frozen
 class RequestFacts:
-    """A request, the buildset it belongs to, and every try at it, oldest first.
+    """A build request, values of its buildset, and all its builds (``tries``), oldest first.
 
-    ``properties`` are pairs of name and stored text.  ``listed`` is whether the builders file has
-    its builder, None where there is no such file or it was never read.  ``sharers`` are all
-    requests of each running build that serves several, this one too, by the id of the build.
+    ``properties`` are pairs of name and stored text.  ``listed`` is whether the builders file
+    lists the builder; None if there is no such file or it was never read.  ``sharers`` maps the id
+    of each running build that serves several requests to all of them, this one included.
     """
 
     request: BuildRequest
@@ -28,16 +28,16 @@ class RequestFacts:
     sharers: Mapping[int, Sequence[Sharer]] = attrs.field(factory=dict)
 
     def try_of(self, build_id: int) -> Try | None:
-        """Find a try by its build id."""
+        """Return the build of the request with this id; None if there is none."""
         return next((t for t in self.tries if t.id == build_id), None)
 
     @property
     def running(self) -> Sequence[Try]:
-        """List the tries that may be running.
+        """List the builds that may be running: normally the last one at most.
 
-        Normally the last one.  A row without end is left over from a master that was killed
-        where a later one has the same number, or began so much later that the claim had lapsed;
-        one beside it with another number is a double claim.
+        Buildbot 0.8 never ends the row of a build whose master was killed: it is left over if a
+        later build has the same number, or began after the claim had lapsed.  Two masters of
+        Buildbot 0.8.2 can claim one request; then both builds are running.
         """
         return [
             t
@@ -48,10 +48,10 @@ class RequestFacts:
 
 @attrs.frozen
 class RevisionFacts:
-    """The requests of a revision on its branch that are pending or may be running, oldest first.
+    """The requests of a revision on a branch that are pending or may be running, oldest first.
 
-    Their properties are not read.  ``between`` are the stored revisions of which it is not told
-    which one is meant; then there are no requests.
+    Their properties are not read.  ``between`` lists the stored revisions if several match; then
+    ``requests`` is empty.
     """
 
     requests: Sequence[RequestFacts]
@@ -60,11 +60,11 @@ class RevisionFacts:
 
 @attrs.frozen
 class BranchFacts:
-    """What new builds of a branch are made of.
+    """What new builds of a branch need to know.
 
-    ``path`` is the path of its repository, ``repository`` its URL where it has one, ``builders``
-    are the names of all its builders.  ``buildid`` and ``builduid`` are for builds made now.
-    ``change_master`` is the ``db_name`` of the master that takes changes.
+    ``path`` is the repository path, ``repository`` the repository URL, ``builders`` are the names
+    of all builders of the branch.  ``buildid`` and ``builduid`` are the properties of a build
+    submitted now.  ``change_master`` is the ``db_name`` of the master that accepts changes.
     """
 
     path: str
@@ -76,4 +76,4 @@ class BranchFacts:
 
 
 Known = RequestFacts | RevisionFacts | BranchFacts | None
-"""What an action needs to know; None: there is no such request, build or branch."""
+"""The facts an action needs; None if there is no such request, build or branch."""

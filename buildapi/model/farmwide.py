@@ -1,4 +1,4 @@
-"""What pages about the whole farm show, as frozen values.
+"""The values behind the pages of the whole farm.
 
 All times are whole seconds since the epoch; ``branch`` and ``revision`` are the stored values.
 """
@@ -14,9 +14,9 @@ from buildapi.model.branches import Branch
 
 @attrs.frozen
 class BranchFilter:
-    """Let through what belongs to one of ``branches`` or has one of ``texts`` in its stored branch.
+    """Accept stored branches that belong to one of ``branches`` or contain one of ``texts``.
 
-    Empty it lets everything through; otherwise nothing that has no branch.
+    An empty filter accepts everything; any other rejects rows without a branch.
     """
 
     branches: tuple[Branch, ...] = ()
@@ -24,7 +24,7 @@ class BranchFilter:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether everything is let through."""
+        """Return whether the filter accepts everything."""
         return not self.branches and not self.texts
 
 
@@ -38,9 +38,9 @@ class Portion:
 
 @attrs.frozen
 class PendingEntry:
-    """An open build request without a build.
+    """An incomplete build request without a build.
 
-    ``claimed_by_name`` is the master that has claimed it and is about to start its build.
+    ``claimed_by_name`` is the master that has claimed it and has not inserted its build yet.
     """
 
     id: int
@@ -54,7 +54,7 @@ class PendingEntry:
 
 @attrs.frozen
 class RunningRow:
-    """A row of ``builds`` that has not ended, with the request that a master works on."""
+    """A row of ``builds`` without a finish time, with its claimed request."""
 
     build_id: int
     number: int
@@ -71,7 +71,7 @@ class RunningRow:
 
 @attrs.frozen
 class RunningBuild:
-    """A build that has not ended; ``request_ids`` are all requests it serves, oldest first."""
+    """A running build; ``request_ids`` are all requests it serves, oldest first."""
 
     id: int
     request_ids: Sequence[int]
@@ -87,7 +87,7 @@ class RunningBuild:
 
 @attrs.frozen
 class OpenWork:
-    """All that waits and runs on the farm at one moment."""
+    """All pending requests and running builds of the farm at one moment."""
 
     pending: Sequence[PendingEntry]
     running: Sequence[RunningBuild]
@@ -95,7 +95,7 @@ class OpenWork:
 
 @attrs.frozen
 class RevisionEntry:
-    """A build request with one of its builds, or without any: then the build's values are None."""
+    """A build request with one of its builds; without any, ``number`` and the times are None."""
 
     id: int
     buildsetid: int
@@ -113,7 +113,7 @@ class RevisionEntry:
 
     @property
     def pending(self) -> PendingEntry:
-        """Return the request alone."""
+        """Return the request as an entry of the pending list."""
         return PendingEntry(
             self.id,
             self.buildername,
@@ -126,9 +126,9 @@ class RevisionEntry:
 
 @attrs.frozen
 class RecentBuild:
-    """A build by the status database: ``buildname`` is its builder there.
+    """A build from the status database; ``buildname`` is its builder there.
 
-    ``buildername`` is what the build's own property says, empty where there is none.
+    ``buildername`` is the property of the build, empty if it has none.
     """
 
     id: int
@@ -144,11 +144,11 @@ class RecentBuild:
 
 @attrs.frozen
 class PushCounts:
-    """How many pushes each author made."""
+    """Number of pushes by author."""
 
     by_author: Mapping[str, int]
 
     @property
     def total(self) -> int:
-        """Add all up."""
+        """Return the number of pushes of all authors."""
         return sum(self.by_author.values())

@@ -1,4 +1,4 @@
-"""How the parts of the program are."""
+"""The health of the services of this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class Health:
-    """One part: whether it works as far as is known, and what there is to say of it."""
+    """The health of one service; ``detail`` is a sentence for people."""
 
     name: str
     ok: bool

@@ -1,8 +1,8 @@
-"""Which job request a message, a marker or a change is of, also where its id is given out again.
+"""Identities that tell a job request from an earlier one with the same id.
 
-Ids begin again at an older one when the jobs database is restored from a backup, or fails over to
-a copy that lacks the newest rows.  So a job also has an identity that is its own among all jobs
-that ever were: random, and recorded together with its row.
+Ids are assigned again when the jobs database is restored from a backup, or fails over to a copy
+that lacks the newest rows.  So a job also has a random identity, recorded in its row and unique
+among all jobs there ever were.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 @attrs.frozen
 class JobIdentity:
-    """A job request; ``identity`` is 32 hex digits, ``when`` seconds since the epoch."""
+    """The id and identity of a job; ``identity`` is 32 hex digits, ``when`` in epoch seconds."""
 
     id: int
     identity: str
@@ -35,6 +35,6 @@ def is_identity(value: object) -> bool:
 
 
 def derived_identity(request_id: int, who: str, when: int, action: str) -> str:
-    """Make the identity of a job that an older web process recorded, which minted none."""
+    """Return the identity of a job recorded by an older web process, which generates none."""
     known = json.dumps([request_id, who, when, action]).encode()
     return hashlib.sha256(known).hexdigest()[:32]

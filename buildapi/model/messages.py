@@ -1,4 +1,4 @@
-"""Messages of a broker, and what a handler says should become of each."""
+"""AMQP deliveries, the dispositions a handler returns, and dead letters."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import attrs
 
 @attrs.frozen
 class Ack:
-    """The message is dealt with."""
+    """Acknowledge the message: it is handled."""
 
 
 @attrs.frozen
 class Requeue:
-    """Deliver the message again, after ``delay`` seconds; ``reason`` is logged.
+    """Requeue the message after ``delay`` seconds; ``reason`` is logged.
 
-    ``failed``: this was a try that failed.  Waiting for what is away is none.
+    ``failed`` counts the attempt; it is false while the handler only waits for a service that is
+    away.
     """
 
     reason: str
@@ -28,14 +29,14 @@ class Requeue:
 
 @attrs.frozen
 class DeadLetter:
-    """Put the message aside, with the reason in a header."""
+    """Dead-letter the message, with the reason in a header."""
 
     reason: str
 
 
 @attrs.frozen
 class Leave:
-    """Keep it unacknowledged until the connection ends, for the next consumer."""
+    """Leave the message unacknowledged: it is redelivered when its consumer or connection ends."""
 
 
 Disposition = Ack | Requeue | DeadLetter | Leave
@@ -43,9 +44,9 @@ Disposition = Ack | Requeue | DeadLetter | Leave
 
 @attrs.frozen
 class Delivery:
-    """A message; ``attempt`` is 1 plus the number of its handlings that failed.
+    """A delivered message; ``attempt`` is 1 plus the number of attempts that failed.
 
-    A delivery that ended with its connection is no handling that failed.
+    A delivery that ended with its connection did not fail.
     """
 
     body: bytes
@@ -62,7 +63,7 @@ _EXHAUSTED = re.compile(r"(tried|delivered) \d+ times\b")
 
 
 def exhausted(tries: int, reason: str) -> DeadLetter:
-    """Dead-letter what failed as often as it may; ``reason`` is that of the last time."""
+    """Return the dead-lettering after the last attempt; ``reason`` is why that one failed."""
     return DeadLetter(f"tried {tries} times; the last time: {reason}")
 
 
@@ -70,9 +71,9 @@ def exhausted(tries: int, reason: str) -> DeadLetter:
 class Letter:
     """A message in a dead-letter queue.
 
-    ``by_broker``: the broker dead-lettered it (``delivery_limit``, ``expired``, ``maxlen``), not a
-    program of ours.  ``returns`` counts how often we returned it to its queue before, ``at`` is
-    when it was dead-lettered, in seconds since the epoch, where that is known.
+    ``by_broker``: RabbitMQ dead-lettered it (``delivery_limit``, ``expired``, ``maxlen``), not this
+    program.  ``returns`` counts how often a review returned it to its queue; ``at`` is when it was
+    dead-lettered, in seconds since the epoch, None if unknown.
     """
 
     body: bytes
@@ -86,19 +87,19 @@ class Letter:
 
     @property
     def exhausted(self) -> bool:
-        """Whether it was tried as often as it may be, rather than refused as what it is."""
+        """Return whether its attempts were used up, rather than the message refused."""
         return not self.by_broker and _EXHAUSTED.match(self.reason) is not None
 
 
 class LetterEnd(enum.Enum):
-    """What becomes of a dead letter."""
+    """What a review decides about a dead letter."""
 
     KEEP = "kept"
     DROP = "dropped"
     RETURN = "returned"
-    """To its queue, with the tries it has had."""
+    """Returned to its queue; its failed attempts still count."""
     RETRY = "retried"
-    """To its queue, as if it were new."""
+    """Returned to its queue as a new message, at its first attempt."""
 
 
 Review = Callable[[Letter], Awaitable[LetterEnd]]
@@ -128,9 +129,9 @@ class SettledLetter:
 
 @attrs.frozen
 class QueueDepth:
-    """How many messages wait and are in hand, who takes them, and how many were put aside.
+    """The numbers of ready, unacknowledged and dead-lettered messages, and of consumers.
 
-    ``unacked`` is None where the broker does not tell.
+    ``unacked`` is None if the broker does not report it.
     """
 
     ready: int
@@ -141,7 +142,7 @@ class QueueDepth:
 
 @attrs.frozen
 class BrokerStatus:
-    """How the connection is; ``blocked`` is the broker's reason for taking no messages.
+    """The state of the connection; ``blocked`` is the broker's reason to block publishers.
 
     ``last_error_at`` is in seconds since the epoch.
     """

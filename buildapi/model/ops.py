@@ -1,4 +1,4 @@
-"""What the program knows of itself: its processes, what became of jobs on their way, tokens."""
+"""Values of operation: heartbeats of processes, the audit trail, API tokens, states of services."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 
 
 class ProcessState(enum.Enum):
-    """Where a process is in its life; unknown where a newer version has another word for it."""
+    """The state of a process; unknown if a newer version wrote another word."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -19,11 +19,11 @@ class ProcessState(enum.Enum):
 
 @attrs.frozen
 class Beat:
-    """What a process says of itself regularly; times are seconds since the epoch.
+    """The heartbeat of a process; times are seconds since the epoch.
 
-    ``instance`` is its own among all that ever were.  ``in_hand`` counts the messages it has not
-    settled, ``jobs`` are ids of job requests among them, not necessarily all.  ``unreachable``
-    are masters that do not answer it, of ``masters`` it asked; both are None where it asks none.
+    ``instance`` is unique among all processes there ever were.  ``in_hand`` counts its unsettled
+    messages, ``jobs`` are ids of job requests among them, not necessarily all.  ``unreachable``
+    lists the masters that did not answer, of ``masters`` probed; both are None if it probes none.
     """
 
     instance: str
@@ -41,9 +41,9 @@ class Beat:
 
 
 class Part(enum.Enum):
-    """Which part of the program noted something of a job request.
+    """The service that recorded an event of a job request.
 
-    The other one is of a version that has more of them than this.
+    ``OTHER`` is a service that only a newer version has.
     """
 
     HTTP = "http"
@@ -55,9 +55,9 @@ class Part(enum.Enum):
 
 @attrs.frozen
 class TrailEntry:
-    """Something that happened to a job request; ``at`` is in seconds since the epoch, with parts.
+    """An event of the audit trail; ``at`` is in seconds since the epoch, with a fraction.
 
-    ``trace`` is the id of the HTTP request it began with, empty where that is not known.
+    ``trace`` is the id of the HTTP request that submitted the job, empty if unknown.
     """
 
     job_id: int
@@ -70,24 +70,26 @@ class TrailEntry:
 
 
 CLOCKS_APART = 60
-"""Seconds by which clocks may differ; an id of a job may be given out again, much later."""
+"""Seconds by which the clocks of hosts may differ.
+
+Events and markers older than a job by more are of an earlier job with the same id.
+"""
 
 
 def first_trace(entries: Iterable[TrailEntry]) -> str:
-    """Give the id of the HTTP request that a job began with, as its trail tells; empty for none."""
+    """Return the id of the HTTP request in the first entry that has one; empty if none has."""
     return next((entry.trace for entry in entries if entry.trace), "")
 
 
 USED_SECONDS = 60
-"""How exact it is when a token was used last."""
+"""Seconds within which the last use of a token is not recorded again."""
 
 
 @attrs.frozen
 class Token:
-    """A token that stands for its user until ``expires_at``; only its digest is kept.
+    """An API token of a user, valid until ``expires_at``; only its digest is stored.
 
-    Times are seconds since the epoch; ``used_at`` is exact to the minute,
-    None before the first use.
+    Times are seconds since the epoch; ``used_at`` is exact to the minute, None before first use.
     """
 
     id: int
@@ -100,9 +102,9 @@ class Token:
 
 @attrs.frozen
 class DocumentState:
-    """How a document of the directory is; ``age`` is in seconds, None where it was never good.
+    """The state of a directory document; ``age`` is in seconds, None if it was never read.
 
-    ``warnings`` name the entries of it that are not used as they are, and why.
+    ``warnings`` name the entries that are not used as they are, and why.
     """
 
     name: str
@@ -114,7 +116,7 @@ class DocumentState:
 
 @attrs.frozen
 class DumpState:
-    """How a dump is; ``age`` is in seconds, None where none was ever written."""
+    """The state of a dump; ``age`` is in seconds, None if it was never written."""
 
     name: str
     age: float | None
@@ -124,9 +126,9 @@ class DumpState:
 
 @attrs.frozen
 class PoolState:
-    """How a pool of connections is, and how long opening another one took just now.
+    """The state of a connection pool; ``connect_seconds`` is how long a new connection took.
 
-    ``error`` is why none could be opened; ``last_error_at`` is in seconds since the epoch.
+    ``error`` is why it could not be opened; ``last_error_at`` is in seconds since the epoch.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What became of a job request: one entry per thing it touched."""
+"""The outcome of a job request: one item per object it touched."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was done to one thing and what was seen afterwards.
+    """What the job did to one object, with the effect observed afterwards.
 
     ``state`` is one of ``done``, ``nothing`` (there was nothing to do), ``unconfirmed`` (asked
-    for, not seen to happen), ``failed``.  The ids say which thing; ``detail`` says it in words.
+    for, effect not observed), ``failed``.  The ids name the object; ``detail`` is a sentence.
     """
 
     state: str
@@ -23,9 +23,9 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Answer a job request: the texts older clients read, and an item per thing touched.
+    """The outcome: ``errors`` and ``msg``, which older clients read, and an item per object.
 
-    ``warnings`` are what was known beforehand and may surprise whoever asked.
+    ``warnings`` are known before the job is executed and may surprise its user.
     """
 
     errors: bool

@@ -1,4 +1,4 @@
-"""What the databases say about builds, requests and job requests, as frozen values.
+"""Builds, build requests and job requests as the databases record them.
 
 All times are whole seconds since the epoch.
 """
@@ -13,7 +13,7 @@ import attrs
 
 
 class Stage(enum.Enum):
-    """Where a build request is in its life."""
+    """The life stage of a build request."""
 
     PENDING = "pending"
     CLAIMED = "claimed"
@@ -22,9 +22,9 @@ class Stage(enum.Enum):
 
 @attrs.frozen
 class BuildRequest:
-    """One row of ``buildrequests`` with the branch, revision and reason it stands for.
+    """A row of ``buildrequests`` with branch and revision of its source stamp and its reason.
 
-    ``claimed_at`` is 0 where no master has claimed it, also where the row has NULL.
+    ``claimed_at`` is 0 if no master has claimed it, also if the row has NULL.
     """
 
     id: int
@@ -44,21 +44,21 @@ class BuildRequest:
 
     @property
     def stage(self) -> Stage:
-        """Return the stage; a NULL ``claimed_at`` is as 0."""
+        """Return the stage; a ``claimed_at`` of NULL counts as 0."""
         if self.complete:
             return Stage.COMPLETE
         return Stage.CLAIMED if self.claimed_at else Stage.PENDING
 
     def awaits_build(self, ends: Iterable[int | None]) -> bool:
-        """Return whether it is open without a build, given the ends of the builds it had."""
+        """Return whether it is incomplete without a build, given the ends of its builds."""
         return awaits_build(self.complete, self.claimed_at, ends)
 
 
 def awaits_build(complete: bool, claimed_at: int, ends: Iterable[int | None]) -> bool:
-    """Return whether a request is open and no build of its present claim has begun.
+    """Return whether a request is incomplete and its present claim has no build yet.
 
-    A master of Buildbot 0.8 claims, prepares the slave and only then inserts the row of the build.
-    ``ends`` are the ends of the builds that the request had: those of earlier claims ended before
+    A master of Buildbot 0.8 claims, pings the slave and only then inserts the row of the build.
+    ``ends`` are the finish times of the request's builds: those of earlier claims ended before
     this one, or in the same second; a build without an end is of this claim, or left over.
     """
     if complete or not claimed_at:
@@ -68,7 +68,7 @@ def awaits_build(complete: bool, claimed_at: int, ends: Iterable[int | None]) ->
 
 @attrs.frozen
 class Try:
-    """One row of ``builds``: an attempt of a master to fulfil a request.
+    """A row of ``builds``: one build of a request; a retried request has several.
 
     ``number`` is unique only per master and builder.
     """
@@ -81,11 +81,14 @@ class Try:
 
 
 CLAIM_LAPSES = 3000
-"""Seconds after which no two builds are a double claim: masters take claims over after 3600."""
+"""Seconds between the starts of two builds beyond which they are no double claim.
+
+A master of Buildbot 0.8 takes a claim over once ``claimed_at`` is 3600 seconds old.
+"""
 
 
 class Numbered(Protocol):
-    """What tells builds of one request apart."""
+    """The values that tell the builds of one request apart."""
 
     @property
     def number(self) -> int: ...
@@ -94,10 +97,10 @@ class Numbered(Protocol):
 
 
 def is_left_over(old: Numbered, later: Iterable[Numbered]) -> bool:
-    """Return whether a build without an end is a dead master's, by later ones of its request.
+    """Return whether a build without an end is left over from a master that died.
 
-    The later one has its number (a restarted master), or began after the claim had lapsed
-    (another master).
+    Then a later build of the request has its number (the restarted master assigns it
+    again), or began after the claim had lapsed (another master took over).
     """
     return any(
         one.number == old.number or one.start_time - old.start_time > CLAIM_LAPSES for one in later
@@ -108,8 +111,8 @@ def is_left_over(old: Numbered, later: Iterable[Numbered]) -> bool:
 class Build:
     """A build and the requests it serves; coalesced requests share one build.
 
-    The first request is the one of the row whose id the build carries.  ``left_over``: a later
-    build of it shows that the master of this one died.
+    ``id`` is that of the row of the first request.  ``left_over``: a later build of that request
+    shows that the master of this one died.
     """
 
     id: int
@@ -126,9 +129,9 @@ class Build:
 
     @property
     def is_abandoned(self) -> bool:
-        """Return whether it never got its end and nobody works on what it serves.
+        """Return whether it has no end and no master works on its requests.
 
-        Its master died, and the requests were completed or built otherwise, or wait once more.
+        Its master died; the requests are complete, pending again, or have a later build.
         """
         working = any(request.stage is Stage.CLAIMED for request in self.requests)
         return self.finish_time is None and (self.left_over or not working)
@@ -138,7 +141,7 @@ class Build:
 class RequestDetails:
     """A request with its properties (decoded values by name) and the ids of its builds.
 
-    ``starting``: a master has claimed it, and its build is not there yet.
+    ``starting``: a master has claimed it and has not inserted its build yet.
     """
 
     request: BuildRequest
@@ -157,7 +160,7 @@ class BuildDetails:
 
 @attrs.frozen
 class UserBuilds:
-    """What belongs to the changes of one author; ``pending`` also has what is starting."""
+    """Builds and requests of one author's changes; ``pending`` includes requests being started."""
 
     builds: Sequence[Build]
     running: Sequence[Build]
@@ -166,7 +169,7 @@ class UserBuilds:
 
 @attrs.frozen
 class OpenMark:
-    """What changes with a request that is not complete, once for each of its builds."""
+    """The values of an incomplete request that change, once for each of its builds."""
 
     brid: int
     priority: int
@@ -177,9 +180,9 @@ class OpenMark:
 
 @attrs.frozen
 class BranchDay:
-    """What happened on a branch: builds, and open requests without a build; newest first.
+    """Builds of a branch, and incomplete requests without a build; newest first.
 
-    ``pending`` has requests that no master has claimed, and those whose build is starting.
+    ``pending`` has unclaimed requests, and claimed ones whose build is not inserted yet.
     """
 
     builds: Sequence[Build]
@@ -187,16 +190,16 @@ class BranchDay:
 
     @property
     def is_open(self) -> bool:
-        """Return whether any request of it is not complete."""
+        """Return whether any request in it is not complete."""
         return bool(self.pending) or any(build.is_open for build in self.builds)
 
     @property
     def revisions(self) -> Sequence[str | None]:
-        """List the stored revisions of all, in their order."""
+        """List the stored revisions of the builds, then of the pending requests."""
         return [b.requests[0].revision for b in self.builds] + [r.revision for r in self.pending]
 
     def only(self, wanted: Callable[[str | None], bool]) -> BranchDay:
-        """Return what is of the wanted revisions."""
+        """Return the builds and requests whose stored revision is ``wanted``."""
         return attrs.evolve(
             self,
             builds=[b for b in self.builds if wanted(b.requests[0].revision)],
@@ -205,7 +208,7 @@ class BranchDay:
 
 
 class JobState(enum.Enum):
-    """Where a job request is in its life."""
+    """The state of a job request."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -215,22 +218,22 @@ class JobState(enum.Enum):
 
 @attrs.frozen
 class Progress:
-    """How far a running job is: its items so far (plain data), of ``total`` in the end."""
+    """The progress of a running job: items so far (plain data), and ``total`` at the end."""
 
     total: int
     items: Sequence[Mapping[str, Any]]
 
 
 KEY_SECONDS = 86_400
-"""How long a key stands for its request."""
+"""Seconds for which an idempotency key stands for its job request."""
 
 
 @attrs.frozen
 class JobKey:
-    """What a client calls its request by, so that repeating it does nothing again.
+    """The idempotency key of a job request: repeating the request submits no second job.
 
-    ``name`` is of user and key, ``content`` of what was asked (64 hex digits each); ``words``
-    are those of the first answer.
+    ``name`` is a digest of user and key, ``content`` one of the request (64 hex digits each);
+    ``words`` is the message of the first response.
     """
 
     name: str
@@ -240,7 +243,7 @@ class JobKey:
 
 @attrs.frozen
 class KeyedJob:
-    """The job that a key stands for; ``accepted`` is false while that is not known yet."""
+    """The job that an idempotency key stands for; ``accepted`` is false until that is known."""
 
     key: JobKey
     request_id: int
@@ -249,7 +252,7 @@ class KeyedJob:
 
 @attrs.frozen
 class AskedBuilds:
-    """How many builds a job request asked for, and when, in seconds since the epoch."""
+    """The number of builds a job request asked for; ``when`` is in seconds since the epoch."""
 
     when: int
     builds: int
@@ -257,11 +260,11 @@ class AskedBuilds:
 
 @attrs.frozen
 class JobRecord:
-    """One row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects.
+    """A row of ``jobrequests``; ``what`` and ``complete_data`` are decoded JSON objects.
 
-    ``action`` is the whole name, also where an old table cut it.  ``branch`` is that of the path
-    it was sent to; None where an old web process took it and it does not say.  ``identity`` tells
-    it from an earlier job of the same id [see model.identity]; it is not shown to clients.
+    ``action`` is the whole name, also if an old table cut it.  ``branch`` is that of the request
+    path; None if an older web process recorded the job without one.  ``identity`` tells it from an
+    earlier job of the same id [see model.identity]; clients never see it.
     """
 
     id: int
@@ -280,9 +283,9 @@ class JobRecord:
 
 @attrs.frozen
 class JobFilter:
-    """Which job requests are looked for; None lets all through.
+    """Select job requests; None selects all.
 
-    ``since`` counts, ``until`` does not.
+    The time range is ``[since, until)``, in seconds since the epoch.
     """
 
     who: str | None = None
@@ -298,7 +301,7 @@ EVERY_JOB = JobFilter()
 
 @attrs.frozen
 class Backlog:
-    """How many job requests are not finished, the oldest of them, and how many failed lately."""
+    """The number of unfinished jobs, the oldest of them, and the number of recent failures."""
 
     open: int
     oldest: JobRecord | None
@@ -307,7 +310,7 @@ class Backlog:
 
 @attrs.frozen
 class JobMark:
-    """What changes with a job: when any of it does, the job is worth reading again."""
+    """The values of a job that change; if one does, the job has to be read again."""
 
     id: int
     completed_at: int | None

@@ -1,4 +1,4 @@
-"""What reports are computed from: rows of the two databases, as frozen values.
+"""The rows that reports are computed from, of the scheduler and the status database.
 
 All times are whole seconds since the epoch; ``branch`` and ``revision`` are the stored values.
 """
@@ -16,7 +16,7 @@ from buildapi.model.revisions import RevisionMatch, short_revision
 
 
 class Status(enum.IntEnum):
-    """How far a build request is, by the times its rows have [contract 6.1]."""
+    """The status of a build request, derived from the times in its rows."""
 
     PENDING = 0
     RUNNING = 1
@@ -34,7 +34,10 @@ def status_of(
     start_time: int | None,
     claimed_at: int | None,
 ) -> Status:
-    """Tell the status; a time of zero is none."""
+    """Return the status; a time of 0 counts as missing.
+
+    ``MISC`` is every other combination, such as a build of a request that is being retried.
+    """
     times = (bool(complete_at), bool(finish_time), bool(start_time), bool(claimed_at))
     return _STATUS.get((complete, *times), Status.MISC)
 
@@ -50,7 +53,7 @@ _STATUS = {
 
 @attrs.frozen
 class Waiting:
-    """A build request, when its first build started, and when its first change was made."""
+    """A build request with the start of its first build and the time of its first change."""
 
     request_id: int
     buildername: str
@@ -63,7 +66,7 @@ class Waiting:
 
 @attrs.frozen
 class Attempt:
-    """A build request with one of its builds, or none: what its builder's times need."""
+    """A build request with one of its builds, or none, for the run times of its builder."""
 
     buildername: str
     status: Status
@@ -73,13 +76,16 @@ class Attempt:
 
     @property
     def run_time(self) -> int | None:
-        """Return seconds from start to finish of the build, None where they are not known."""
+        """Return the seconds from start to finish of the build; None if unknown."""
         return elapsed(self.start_time, self.finish_time)
 
 
 @attrs.frozen
 class RequestRow:
-    """A build request with one of its builds and its changes; ``change`` values are the first's."""
+    """A build request with one of its builds and its changes.
+
+    ``when_timestamp`` to ``project`` are those of the first change.
+    """
 
     request_id: int
     build_id: int | None
@@ -110,7 +116,7 @@ class RequestRow:
 
     @property
     def status(self) -> Status:
-        """Tell how far it is."""
+        """Return the status, derived from its times."""
         return status_of(
             complete=self.complete,
             complete_at=self.complete_at,
@@ -121,33 +127,33 @@ class RequestRow:
 
     @property
     def change_time(self) -> int:
-        """Give when its change was made; without one, when it was submitted."""
+        """Return the time of the change; of the submission if there is no change."""
         return self.when_timestamp or self.submitted_at
 
     @property
     def short_revision(self) -> str | None:
-        """Return what tells the revision: the first digits of a hash, else all of it."""
+        """Return the first digits of a hash; any other revision whole."""
         return None if self.revision is None else short_revision(self.revision)
 
     @property
     def duration(self) -> int | None:
-        """Return seconds from the change to the end; 0 without one, None where they contradict."""
+        """Return the seconds from change to completion; 0 if incomplete, None if negative."""
         return elapsed(self.change_time, self.complete_at) if self.complete_at else 0
 
     @property
     def wait_time(self) -> int | None:
-        """Return seconds from the change to the start; 0 without, None where they contradict."""
+        """Return the seconds from change to start; 0 if not started, None if negative."""
         return elapsed(self.change_time, self.start_time) if self.start_time else 0
 
     @property
     def run_time(self) -> int | None:
-        """Return seconds from start to finish of the build, None where they are not known."""
+        """Return the seconds from start to finish of the build; None if unknown."""
         return elapsed(self.start_time, self.finish_time)
 
 
 @attrs.frozen
 class PendingChange:
-    """A change that is in no source stamp yet."""
+    """A change that no source stamp has yet."""
 
     changeid: int
     revision: str | None
@@ -157,7 +163,7 @@ class PendingChange:
 
 @attrs.frozen
 class Push:
-    """What was pushed to a stored branch at one time."""
+    """The changes of one time on one stored branch, counted as one push."""
 
     when_timestamp: int
     branch: str | None
@@ -165,7 +171,7 @@ class Push:
 
 @attrs.frozen
 class StatusBuild:
-    """A build by the status database; ``result`` is -1 without one."""
+    """A build from the status database; ``result`` is -1 if it has none."""
 
     slave_id: int
     slave: str
@@ -177,13 +183,13 @@ class StatusBuild:
 
     @property
     def duration(self) -> int | None:
-        """Return seconds from start to end; 0 where one is missing, None where they contradict."""
+        """Return the seconds from start to end; 0 if one is missing, None if negative."""
         return elapsed(self.start, self.end) if self.start and self.end else 0
 
 
 @attrs.frozen
 class JobTime:
-    """What a builder's builds took in the mean, and the tests in them, in whole seconds."""
+    """Mean seconds of the builds of a builder (``total``), and of the tests in them."""
 
     builder: str
     builds: int
@@ -193,7 +199,7 @@ class JobTime:
 
 @attrs.frozen
 class Span:
-    """Times from ``start`` up to ``end``, in seconds since the epoch."""
+    """The time range ``[start, end)``, in seconds since the epoch."""
 
     start: float
     end: float
@@ -201,9 +207,9 @@ class Span:
 
 @attrs.frozen
 class WaitingFilter:
-    """Whose waits are wanted: claimed by masters whose names begin so, or by none.
+    """Select requests claimed by masters with one of these name prefixes, or unclaimed.
 
-    All else are SQL patterns of what is left out.
+    The other fields are SQL LIKE patterns of rows to leave out.
     """
 
     span: Span
@@ -215,7 +221,11 @@ class WaitingFilter:
 
 @attrs.frozen
 class ChangeFilter:
-    """Which changes are pushes: stored branches unlike these, links or comments that begin so."""
+    """Select the changes that count as pushes.
+
+    Their stored branch matches none of ``branches_unlike`` (SQL LIKE patterns); their link or
+    comment begins with one of ``links``.
+    """
 
     span: Span
     branches_unlike: Sequence[str] = ()
@@ -227,7 +237,7 @@ EVERY_BRANCH = BranchFilter()
 
 @attrs.frozen
 class RowFilter:
-    """Which requests are wanted: submitted in a span (None: at any time), on some branches.
+    """Select requests submitted in a span (None: at any time); None selects all.
 
     ``builder`` is the whole name.
     """
@@ -240,9 +250,9 @@ class RowFilter:
 
 @attrs.frozen
 class JobTimeFilter:
-    """Which builds count for test times: all of it in the span, longer and shorter than bounds.
+    """Select builds for test times: wholly in the span, within bounds of seconds.
 
-    ``categories`` are exact, none for all; ``step_patterns`` are SQL patterns.
+    ``categories`` are exact, none for all; ``step_patterns`` are SQL LIKE patterns.
     """
 
     span: Span

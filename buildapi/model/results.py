@@ -1,4 +1,4 @@
-"""The results of builds: Buildbot's numbers, and the one word that each has everywhere."""
+"""The result codes of Buildbot, and the word for each."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ RESULT_WORDS: Mapping[int, str] = {
 }
 
 NO_RESULT = -1
-"""What Buildbot 0.8.4 stores, and reports count, for a build that has no result yet."""
+"""What Buildbot stores from 0.8.4 on, and reports count, for a build without a result yet."""
 
 
 def known_result(stored: int | None) -> int | None:
-    """Return a stored result; None where there is none yet, NULL or :data:`NO_RESULT`."""
+    """Return a stored result; None if it is NULL or :data:`NO_RESULT`."""
     return None if stored == NO_RESULT else stored
 
 
 def result_word(result: int | None, none: str = "-") -> str:
-    """Return the word of a result: ``none`` where there is none yet, ``-`` for a foreign number."""
+    """Return the word of a result: ``none`` if there is no result yet, ``-`` if it is unknown."""
     known = known_result(result)
     return none if known is None else RESULT_WORDS.get(known, "-")

@@ -1,7 +1,7 @@
-"""Which stored revisions a client means by a revision [docs/compatibility.md, "Revisions"].
+"""Match the revision that a client sent with stored ones [docs/compatibility.md, "Revisions"].
 
-Hashes are given by their beginning, everything else (numbers of Perforce and Subversion, tags)
-means only itself: change 1234 is not the beginning of 12345.
+A hash matches by its first digits; anything else (a number of Perforce or Subversion, a tag)
+matches only itself: change 1234 is not the beginning of 12345.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import attrs
 T = TypeVar("T")
 
 PREFIX = 12
-"""Hexadecimal digits of a hash that are compared; fewer are no hash."""
+"""Hexadecimal digits of a hash that are compared; a shorter text is not a hash."""
 
 _HASH = re.compile(rf"[0-9A-Fa-f]{{{PREFIX},}}")
 
 
 def short_revision(revision: str) -> str:
-    """Return the shortest text that means this revision: a hash is cut, all else is whole."""
+    """Return the first digits of a hash; any other revision whole."""
     return revision[:PREFIX] if _HASH.fullmatch(revision) else revision
 
 
 @attrs.frozen
 class RevisionMatch:
-    """What a client calls a revision.
+    """The revision that a client sent.
 
-    ``prefix`` is how the revisions that it may mean begin, in lower case; None where it means only
-    itself.  With ``search`` any text is the beginning of what it means.
+    ``prefix`` is the beginning of the revisions it may match, in lower case; None if it matches
+    only itself.  With ``search`` any text matches as a beginning.
     """
 
     text: str
@@ -46,11 +46,11 @@ class RevisionMatch:
 
     @property
     def short(self) -> str:
-        """Return the text that means the same without what only tells two hashes apart."""
+        """Return the text without the digits of a hash beyond those compared."""
         return short_revision(self.text)
 
     def fits(self, stored: str | None) -> bool:
-        """Return whether it may mean a stored revision."""
+        """Return whether it may match a stored revision."""
         if stored is None or self.prefix is None:
             return stored == self.text
         return stored.lower().startswith(self.prefix)
@@ -58,9 +58,9 @@ class RevisionMatch:
     def choose(
         self, items: Iterable[T], revision: Callable[[T], str | None]
     ) -> tuple[list[T], Sequence[str]]:
-        """Return the items that it means, and the revisions between which it does not decide.
+        """Return the items that match, and the revisions among them if they are several.
 
-        More than the compared digits decide only where these fit two revisions.  A shorter hash
+        Digits beyond those compared decide only if two revisions have the same first ones.  A hash
         and a longer one that begins with it are one revision.
         """
         found = [item for item in items if self.fits(revision(item))]
@@ -73,24 +73,24 @@ class RevisionMatch:
         return found, names if len(names) > 1 else ()
 
     def _agrees(self, stored: str | None) -> bool:
-        """Return whether not only the compared digits are equal, as far as both go."""
+        """Return whether a stored revision begins with the text, or the text with it."""
         one, other = (stored or "").lower(), self.text.lower()
         return one.startswith(other) or other.startswith(one)
 
 
 def distinct(stored: Iterable[str | None]) -> Sequence[str]:
-    """Return different revisions, sorted; beginnings of others are left out."""
+    """Return the different revisions, sorted, without those another one begins with."""
     found = sorted({(text or "").lower(): text or "" for text in stored}.items())
     kept = [text for (key, text), (after, _) in pairwise(found) if not after.startswith(key)]
     return [*kept, *(text for _, text in found[-1:])]
 
 
 def ambiguity(text: str, names: Sequence[str]) -> str:
-    """Return the words that tell between which revisions a text does not decide; else none."""
+    """Return a message that names the revisions a text fits; empty if there are none."""
     if not names:
         return ""
     return f"Revision {text} fits {len(names)} revisions: {', '.join(names[:NAMED])}"
 
 
 NAMED = 10
-"""Revisions that are named at most."""
+"""Maximum number of revisions that the message names."""

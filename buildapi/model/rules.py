@@ -1,4 +1,4 @@
-"""Which builders the words of the farm mean: PGO, nightly, what compiles, what is clobbered."""
+"""Choose PGO, nightly, compile and clobbered builders by their names."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import attrs
 
 @attrs.frozen
 class Choice:
-    """Builder names that match an expression as a whole and do not match another."""
+    """Accept builder names that match ``pattern`` as a whole and do not match ``exclude``."""
 
     pattern: re.Pattern[str]
     exclude: re.Pattern[str] | None = None
 
     def takes(self, name: str) -> bool:
-        """Tell whether a builder is one of these."""
+        """Return whether a builder is chosen."""
         return bool(self.pattern.fullmatch(name)) and not self.excludes(name)
 
     def excludes(self, name: str) -> bool:
-        """Tell whether a builder is left out."""
+        """Return whether ``exclude`` matches a builder name as a whole."""
         return self.exclude is not None and bool(self.exclude.fullmatch(name))
 
 
 @attrs.frozen
 class Rules:
-    """How this farm names its builders; ``clobber`` is None where nothing is clobbered."""
+    """How this farm names its builders; ``clobber`` is None if nothing is clobbered."""
 
     pgo: Choice
     nightly: Choice

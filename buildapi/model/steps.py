@@ -1,4 +1,4 @@
-"""What a job request makes happen, as printable data before any of it happens."""
+"""The plan of a job request and its steps, as data that can be shown before it is executed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildapi.model.outcome import Outcome
 
 
 class Requeue(msgspec.Struct, frozen=True, tag=True):
-    """Submit a copy of a buildset with one request.
+    """Submit a copy of a buildset with one build request.
 
     ``properties`` are pairs of name and stored text, copied as they are.
     """
@@ -25,7 +25,7 @@ class Requeue(msgspec.Struct, frozen=True, tag=True):
 
 
 class NewChange(msgspec.Struct, frozen=True):
-    """The change that a new build is for."""
+    """The change that a new build request is for."""
 
     author: str
     branch: str
@@ -34,7 +34,7 @@ class NewChange(msgspec.Struct, frozen=True):
 
 
 class NewBuildset(msgspec.Struct, frozen=True, tag=True):
-    """Submit a buildset for a new source stamp, with one request for each builder.
+    """Submit a buildset for a new source stamp, with one build request per builder.
 
     ``properties`` are pairs of name and stored text.
     """
@@ -49,28 +49,31 @@ class NewBuildset(msgspec.Struct, frozen=True, tag=True):
 
 
 class SetPriority(msgspec.Struct, frozen=True, tag=True):
-    """Give a request, still pending, a priority."""
+    """Set the priority of a request that is still pending."""
 
     brid: int
     priority: int
 
 
 class DropRequest(msgspec.Struct, frozen=True, tag=True):
-    """Complete a request, still pending, as failed; complete its buildset with its last request."""
+    """Complete a request that is still pending as failed, and its buildset with the last one.
+
+    A master of Buildbot 0.8 never completes the buildset of a request that it did not build.
+    """
 
     brid: int
     buildsetid: int
 
 
 class DropRequests(msgspec.Struct, frozen=True, tag=True):
-    """Complete those of many requests that are still pending, as :class:`DropRequest` does."""
+    """Complete the requests that are still pending, as :class:`DropRequest` does."""
 
     brids: Sequence[int]
     buildsetids: Sequence[int]
 
 
 class Sharer(msgspec.Struct, frozen=True):
-    """Another request that a build is for, and its push; ``author`` is None where not known."""
+    """Another request that a build serves, and its push; ``author`` is None if unknown."""
 
     request_id: int
     branch: str | None
@@ -79,10 +82,11 @@ class Sharer(msgspec.Struct, frozen=True):
 
 
 class StopBuild(msgspec.Struct, frozen=True, tag=True):
-    """Stop one build on the master that runs it, after making sure that it is that build.
+    """Stop one build on the master that runs it, after checking that it is this build.
 
-    ``note`` is shown with the stopped build.  ``sharers`` lose it as well: requests that the
-    master made the same build of, and that nobody asked to stop.
+    Two masters of Buildbot 0.8.2 can claim one request; ``claimed_by_name`` then names only the
+    last, where the build number may belong to another build.  ``note`` is shown with the stopped
+    build.  ``sharers`` lose it as well: requests coalesced into it that nobody asked to cancel.
     """
 
     build_id: int
@@ -97,15 +101,17 @@ class StopBuild(msgspec.Struct, frozen=True, tag=True):
 
 
 class Clobber(msgspec.Struct, frozen=True, tag=True):
-    """Have the slave of a build remove what it has of its builder."""
+    """Ask the clobber service to remove the builder's files from the slave of a build."""
 
     build: StopBuild
 
 
 class WatchDropped(msgspec.Struct, frozen=True, tag=True):
-    """Look at dropped requests again: a master may have claimed them in the same moment.
+    """Check cancelled requests again: a master may have claimed them in the same moment.
 
-    Those it claimed before that, and so were not dropped, are stopped if ``claimed`` says so.
+    A master of Buildbot 0.8.2 claims by a SELECT and an unconditional UPDATE, so it may build a
+    request that was completed between the two.  ``claimed``: also stop requests that a master
+    claimed before they could be cancelled.
     """
 
     brids: Sequence[int]
@@ -114,7 +120,7 @@ class WatchDropped(msgspec.Struct, frozen=True, tag=True):
 
 
 class SendChange(msgspec.Struct, frozen=True, tag=True):
-    """Tell a master of a change; ``master`` is its ``db_name``."""
+    """Send a change to a master; ``master`` is its ``db_name``."""
 
     master: str
     branch: str
@@ -127,9 +133,9 @@ Poke = StopBuild | Clobber | WatchDropped | SendChange
 
 
 class Line(msgspec.Struct, frozen=True):
-    """What is said of one request, by how the steps for it ended (None: those for none).
+    """The message for one request (None: for steps of no request), by how its steps ended.
 
-    ``open`` is said where no step failed and some are unconfirmed; empty: ``failure`` is.
+    ``open`` is used if no step failed and some are unconfirmed; if it is empty, ``failure`` is.
     """
 
     brid: int | None
@@ -139,10 +145,10 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Say what to write in one transaction, what to do afterwards, and how it ends.
+    """The writes of one transaction, the pokes after it, and the outcome.
 
-    ``outcome`` has no items for ``pokes``: each poke adds its own.  Where there are ``lines``,
-    they and the items make its message.
+    ``outcome`` has no items for ``pokes``: each poke adds its own.  If there are ``lines``, they
+    and the items make its message.
     """
 
     outcome: Outcome
@@ -152,7 +158,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Written(enum.Enum):
-    """What became of the transaction of a plan.
+    """The result of the transaction of a plan.
 
     ``STALE``: a guard failed, nothing was written; read and decide again.
     ``BEFORE``: this job has a marker row already, nothing was written.
@@ -166,8 +172,8 @@ class Written(enum.Enum):
 class Recorded(msgspec.Struct, frozen=True):
     """The marker row of a job: its plan as applied, and its outcome once settled.
 
-    ``whole`` is false where the writes may not all have happened (an engine without
-    transactions, and an agent that died in between).
+    ``whole`` is false if writes may be missing: the agent died between them on a storage engine
+    without transactions (MyISAM).
     """
 
     plan: Plan

@@ -1,4 +1,4 @@
-"""What the fields of job requests may hold, and why not more."""
+"""Validators for the fields of actions: what the scheduler database and masters can hold."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ from typing import Any
 
 import attrs
 
+# Ids and priorities of build requests are INTEGER columns: 32 bits in MySQL.
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 NAME_MAX = 256
-"""Characters of branches, revisions and names in the scheduler database."""
+"""Characters of branches, revisions and builder names.
+
+Buildbot 0.8 declares them VARCHAR(256); strict MySQL refuses more (1406, DATA_TOO_LONG).
+"""
 
 PROPERTY_MAX = 1024
-"""Characters of a stored property, its source included."""
+"""Characters of a stored property, its source included.
+
+``buildset_properties.property_value`` of Buildbot 0.8 is VARCHAR(1024).
+"""
 
 FILE_MAX = 1024
 PROPERTIES_MAX, FILES_MAX, GLOBS_MAX = 100, 1000, 50
 SOURCE = "self-serve"
-"""Where our properties come from, as masters show it."""
+"""Source of the properties that we add, as masters show it."""
 
 
 class InvalidValueError(ValueError):
-    """Name the field of an action that cannot have the value given, and what is allowed."""
+    """Name the field of an action with a bad value, and the allowed values."""
 
     def __init__(self, field: str, allowed: str) -> None:
         super().__init__(f"{field} must be {allowed}")
@@ -30,7 +37,7 @@ class InvalidValueError(ValueError):
 
 
 def whole(low: int, high: int) -> Any:
-    """Check a whole number."""
+    """Return a validator of integers within bounds, both included."""
     allowed = f"a whole number from {low} to {high}"
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -41,7 +48,7 @@ def whole(low: int, high: int) -> Any:
 
 
 def text(least: int, most: int) -> Any:
-    """Check a text of printable characters."""
+    """Return a validator of printable texts, bounded by their number of characters."""
     allowed = f"a text of {least} to {most} printable characters"
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -57,10 +64,10 @@ ASCII_ALLOWED = f"1 to {NAME_MAX} printable ASCII characters: masters fail on an
 
 
 def ascii_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Check what masters of Buildbot 0.8 read as ASCII.
+    """Check a name that masters of Buildbot 0.8 read as ASCII.
 
-    One other character in a pending request keeps every master from starting anything on its
-    builder; in a change it stops the schedulers.
+    One non-ASCII character in a pending request keeps every master from starting any build of its
+    builder; in a change it stops the schedulers of the other masters.
     """
     if not _is_ascii_name(value):
         raise InvalidValueError(attribute.name, ASCII_ALLOWED)
@@ -76,7 +83,7 @@ def _is_ascii_name(value: object) -> bool:
 
 
 def properties(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Check properties: JSON values by names that masters can read."""
+    """Check properties: JSON values by ASCII names, which masters of Buildbot 0.8 can read."""
     if not isinstance(value, Mapping) or len(value) > PROPERTIES_MAX:
         allowed = f"a JSON object of at most {PROPERTIES_MAX} properties"
         raise InvalidValueError(attribute.name, allowed)
@@ -98,12 +105,12 @@ def _property(name: str, value: object) -> None:
 
 
 def stored_property(value: object) -> str:
-    """Encode a property as masters store it, in plain ASCII: its value and where it is from."""
+    """Encode a property as Buildbot stores it, a JSON pair of value and source, in ASCII."""
     return json.dumps([value, SOURCE], allow_nan=False)
 
 
 def files(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Check names of files."""
+    """Check the names of the files of a change."""
     if not isinstance(value, tuple) or len(value) > FILES_MAX:
         allowed = f"a JSON list of at most {FILES_MAX} texts"
         raise InvalidValueError(attribute.name, allowed)
@@ -114,7 +121,7 @@ def files(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def globs(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Check patterns of builder names."""
+    """Check glob patterns of builder names."""
     allowed = f"at most {GLOBS_MAX} patterns of 1 to {NAME_MAX} characters, such as *pgo*"
     if not isinstance(value, tuple) or len(value) > GLOBS_MAX:
         raise InvalidValueError(attribute.name, allowed)
@@ -123,5 +130,5 @@ def globs(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def listed(value: object) -> object:
-    """Make a tuple of a list; leave anything else to the check."""
+    """Convert a list to a tuple; return anything else unchanged, for the validator."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The AMQP messages, and the values they stand for [docs/amqp.md]."""
+"""Encode and decode the AMQP messages of job requests and their outcomes [docs/amqp.md]."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from buildapi.model.outcome import Item, Outcome
 from buildapi.model.values import InvalidValueError
 
 _TRACE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,64}")
-"""As buildapi.tracing has it, which this layer does not know."""
+"""The same pattern as in buildapi.tracing, which this layer may not import."""
 
 REQUESTS, FINISHED = "requests", "finished"
-"""Routing keys: to the agents, and back to the web processes."""
+"""Routing keys: from web processes to agents, and back."""
 
 
 @attrs.frozen
 class JobMessage:
-    """A job request on its way to an agent; ``when`` is when it was accepted.
+    """A job request as sent to agents; ``when`` is the time it was accepted.
 
-    ``trace`` is the id of the HTTP request it began with, ``identity`` that of the job [see
-    model.identity]; each is empty where it is not known.
+    ``trace`` is the id of the HTTP request that submitted it, ``identity`` that of the job [see
+    model.identity]; each is empty if unknown.
     """
 
     request_id: int
@@ -39,14 +39,14 @@ class JobMessage:
 
     @property
     def of(self) -> JobIdentity:
-        """Return which job it is of; :raises ValueError: its identity is not known."""
+        """Return the identity of the job; :raises ValueError: the message has none."""
         return JobIdentity(self.request_id, self.identity, self.when)
 
 
 class Malformed(Exception):
-    """Say why a message is not a job request; ``request_id`` is set where one could be read.
+    """Report why a message is malformed; ``request_id`` is set if it could be read.
 
-    ``message`` is what could be read.
+    ``message`` is what could be read of it, else empty.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Malformed(Exception):
 
 
 def what(action: Action) -> dict[str, Any]:
-    """Give the body of an action, as ``jobrequests.what`` stores it.
+    """Return the body of an action, as ``jobrequests.what`` stores it.
 
-    What older programs do not know is left out where it says nothing.
+    Empty fields that older programs do not know are left out.
     """
     fields = ((f, getattr(action, f.name)) for f in attrs.fields(type(action)))
     return {f.name: _plain(v) for f, v in fields if v or not f.metadata.get("added")}
@@ -73,14 +73,14 @@ def _plain(value: Any) -> Any:
 
 
 def encode_request(message: JobMessage) -> bytes:
-    """Encode for routing key ``requests``."""
+    """Encode a message of routing key ``requests``."""
     body = {"request_id": message.request_id, "when": message.when, **what(message.action)}
     whole = {"action": message.action.name, "who": message.who, "body": body}
     return _dump(whole | _traced(message.trace) | _identified(message.identity))
 
 
 def decode_request(data: bytes) -> JobMessage:
-    """Decode a message of routing key ``requests``; keys nobody knows are ignored.
+    """Decode a message of routing key ``requests``; unknown keys are ignored.
 
     :raises Malformed: with the reason and, where it can be read, the request id.
     """
@@ -101,7 +101,7 @@ def decode_request(data: bytes) -> JobMessage:
 
 
 def action_from(name: object, body: Mapping[str, Any]) -> Action:
-    """Build the action a name and a body stand for.
+    """Build an action from its name and body.
 
     :raises LookupError: the name is unknown, or a value without default is missing.
     :raises InvalidValueError: a value is not allowed.
@@ -117,7 +117,7 @@ def action_from(name: object, body: Mapping[str, Any]) -> Action:
 
 
 def trace_of(message: Mapping[str, Any]) -> str:
-    """Give the id of the HTTP request that a message began with; empty where it names none."""
+    """Return the id of the HTTP request in a message; empty if it has none."""
     trace = message.get("trace")
     return trace if isinstance(trace, str) and _TRACE.fullmatch(trace) else ""
 
@@ -127,7 +127,7 @@ def _traced(trace: str) -> dict[str, str]:
 
 
 def identity_of(message: Mapping[str, Any]) -> str:
-    """Return the identity of the job that a message is of; empty where it names none."""
+    """Return the job's identity in a message; empty if it has none."""
     identity = message.get("identity")
     return identity if isinstance(identity, str) and is_identity(identity) else ""
 
@@ -143,7 +143,7 @@ def finished(
     trace: str = "",
     identity: str = "",
 ) -> dict[str, Any]:
-    """Build the report of an agent; without its identity it is stored as ``complete_data``."""
+    """Return the message of a finished job; without ``identity`` it becomes ``complete_data``."""
     message: dict[str, Any] = {
         "body": {"errors": outcome.errors, "msg": outcome.msg},
         "request_id": request_id,
@@ -156,17 +156,17 @@ def finished(
 
 
 def item_data(item: Item) -> dict[str, Any]:
-    """Give an item as plain data without its empty fields."""
+    """Return an item as plain data without the fields that are None."""
     return {k: v for k in item.__struct_fields__ if (v := getattr(item, k)) is not None}
 
 
 def encode_finished(message: Mapping[str, Any]) -> bytes:
-    """Encode for routing key ``finished``."""
+    """Encode a message of routing key ``finished``."""
     return _dump(message)
 
 
 def decode_finished(data: bytes) -> tuple[int, dict[str, Any]]:
-    """Decode a message of routing key ``finished`` into the request id and the whole report.
+    """Decode a message of routing key ``finished``: the job id and the whole message.
 
     :raises Malformed: with the reason.
     """
@@ -179,7 +179,7 @@ def decode_finished(data: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def _unlike_report(message: Mapping[str, Any]) -> str | None:
-    """Say what of a report has another shape than pages and programs read."""
+    """Return what is wrong with the shape of a finished message; None if nothing is."""
     body, items = message.get("body"), message.get("items", [])
     if not isinstance(body, dict):
         return "no body"
@@ -193,7 +193,7 @@ def _unlike_report(message: Mapping[str, Any]) -> str | None:
 
 
 def readable_items(items: object) -> list[Mapping[str, Any]]:
-    """List those of stored items that are objects, whoever stored them."""
+    """List the stored items that are JSON objects; another program may have stored others."""
     return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
 
@@ -206,7 +206,7 @@ def _is_item(value: object) -> bool:
 
 
 def readable_report(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored report with a body that pages can read, whoever stored it."""
+    """Return stored ``complete_data`` with a body and ``msg`` of the types that pages read."""
     body, readable = report.get("body"), dict(report)
     if "body" in report and not isinstance(body, dict):
         readable["body"] = {}
@@ -216,7 +216,7 @@ def readable_report(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def job_of(routing_key: str, body: bytes) -> int | None:
-    """Read which job a message is about; None where it cannot be read."""
+    """Return the job id of a message; None if the message is malformed."""
     try:
         if routing_key == FINISHED:
             return decode_finished(body)[0]
