@@ -1,4 +1,4 @@
-"""The configuration: one TOML file becomes a frozen ``Config``, or every error in it is named."""
+"""The configuration: read one TOML file into a frozen ``Config``, or name every error in it."""
 
 from buildapi.config.addresses import AMQPAddress
 from buildapi.config.load import from_mapping, load, sample_config

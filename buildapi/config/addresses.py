@@ -1,4 +1,4 @@
-"""Addresses in the configuration: listening endpoints, databases, the broker, documents."""
+"""Check the addresses in the configuration: endpoints, databases, the broker, documents."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _REFUSED_TYPES = {"stdio"}
 
 
 def endpoint(value: object, place: Place) -> str:
-    """Take the description of a Twisted server endpoint, without opening it.
+    """Accept the description of a Twisted server endpoint, without opening it.
 
-    A UNIX socket that names no mode is for its owner and group: Twisted would let everybody in.
+    A UNIX socket without a mode gets 660: the default of Twisted is 666, open to everybody.
     """
     description = text(value, place)
     try:
@@ -41,7 +41,7 @@ SOCKET_MODE = "660"
 
 
 def _socket_mode(description: str) -> str | None:
-    """Give the mode of a UNIX socket as it is written, None for another endpoint."""
+    """Return the mode of a UNIX socket as written, empty if missing; None for other endpoints."""
     kind, words, named = _endpoint_words(description)
     if kind != "unix":
         return None
@@ -49,7 +49,7 @@ def _socket_mode(description: str) -> str | None:
 
 
 def wide_open(description: str) -> str | None:
-    """Say why everybody on this host may connect to a socket; None where that is not so."""
+    """Return why every user of this host may connect to a UNIX socket; None if they may not."""
     mode = _socket_mode(description)
     if mode and int(mode, 8) & 0o002:
         return f"mode {mode} lets everybody on this host connect"
@@ -64,11 +64,11 @@ def _check_endpoint(description: str) -> None:
     if kind in _REFUSED_TYPES:
         raise ValueError("HTTP is not served there")
     if kind == "systemd":
-        # Its descriptors are there only in the process that systemd starts.
+        # Its file descriptors exist only in the process that systemd starts.
         if "domain" not in named or ("name" in named) == ("index" in named):
             raise ValueError("systemd needs domain and either name or index")
         return
-    serverFromString(None, description)  # keeps the reactor for listen(), which nobody calls
+    serverFromString(None, description)  # needs a reactor only in listen(), never called here
     if kind in _PORT_TYPES and not 0 <= int(named.get("port", [*words, "0"][0])) < 65536:
         raise ValueError("a port is below 65536")
 
@@ -86,7 +86,7 @@ def _unescaped(part: str) -> str:
 
 
 def is_local(description: str) -> bool:
-    """Tell whether only this host can connect to an endpoint."""
+    """Return whether only clients on this host can connect to an endpoint."""
     kind, words, named = _endpoint_words(description)
     if kind == "unix":
         return True
@@ -104,7 +104,7 @@ _DATABASE = 'a database such as "sqlite:FILE" or "mysql://USER@HOST:PORT/NAME"'
 
 
 def database_url(value: object, place: Place) -> str:
-    """Take the URL of a database; give it without its password, an SQLite path absolute."""
+    """Accept the URL of a database; return it without its password, an SQLite path absolute."""
     url, _ = split_password(text(value, place))
     scheme, _, rest = url.partition(":")
     known = _DATABASES.get(scheme.lower())
@@ -144,7 +144,7 @@ _DATABASES: dict[str, Callable[[str, Place], str]] = {
 
 
 def sqlite_file(url: str) -> str | None:
-    """Give the file of a database, if it is one."""
+    """Return the file of an SQLite database; None for other databases."""
     scheme, _, name = url.partition(":")
     return name if scheme == "sqlite" else None
 
@@ -157,7 +157,7 @@ _AMQP_PORTS = {"amqp": 5672, "amqps": 5671}
 
 @attrs.frozen
 class AMQPAddress:
-    """Where a broker is, and as whom to enter it."""
+    """The address of an AMQP broker, and the user and virtual host to open."""
 
     host: str
     port: int
@@ -167,7 +167,7 @@ class AMQPAddress:
 
 
 def broker_url(value: object, place: Place) -> str:
-    """Take the URL of a broker; give it without its password."""
+    """Accept the URL of a broker; return it without its password."""
     url, _ = split_password(text(value, place))
     if url != "embedded:":
         amqp_address(url)
@@ -175,7 +175,7 @@ def broker_url(value: object, place: Place) -> str:
 
 
 def amqp_address(url: str) -> AMQPAddress:
-    """Read a broker URL; the virtual host is ``/`` where none is named."""
+    """Parse a broker URL; the virtual host is ``/`` if the URL names none."""
     parts = _split(url, _BROKER)
     if parts.scheme not in _AMQP_PORTS or not parts.hostname or not parts.username:
         raise BadValueError(_BROKER)
@@ -194,7 +194,7 @@ def amqp_address(url: str) -> AMQPAddress:
 
 
 def document(value: object, place: Place) -> str:
-    """Take an http(s) URL, or the path of a file; give the path absolute."""
+    """Accept an http(s) URL, or the path of a readable file; return a path absolute."""
     location = text(value, place)
     if "://" not in location:
         return str(file(location, place))
@@ -202,7 +202,7 @@ def document(value: object, place: Place) -> str:
 
 
 def http_url(value: object, place: Place) -> str:
-    """Take an http(s) URL."""
+    """Accept an http(s) URL."""
     return _http(text(value, place), "an http(s) URL without user name and password")
 
 

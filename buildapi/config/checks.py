@@ -1,4 +1,4 @@
-"""What must hold between keys of the configuration."""
+"""Check keys of the configuration against each other."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Check = Callable[[Config], Iterator[str]]
 
 
 def _databases(config: Config) -> Iterator[tuple[str, Database]]:
-    """Go through the databases, but not twice through one without a table of its own."""
+    """Yield each database once: a replica without a table of its own is the scheduler database."""
     for name, database in attrs.asdict(config.databases, recurse=False).items():
         if name != "scheduler_replica" or database is not config.databases.scheduler:
             yield f"databases.{name}", database
 
 
 def sample_stays_off_real_farms(config: Config) -> Iterator[str]:
-    """Let the sample farm write to SQLite files only."""
+    """Require SQLite for every database of the sample farm, which writes to all of them."""
     for where, database in _databases(config):
         if config.sample.enabled and sqlite_file(database.url) is None:
             yield f"[{where}] url = {shown(database.url)}: must be SQLite with [sample] enabled"
 
 
 def farm_is_known(config: Config) -> Iterator[str]:
-    """Need the documents of a real farm."""
+    """Require the branches file of a real farm, and the masters file for an agent."""
     needed = {"branches": True, "masters": "agent" in config.service.roles}
     for name, wanted in needed.items():
         if wanted and not config.sample.enabled and not getattr(config.directory, name):
@@ -37,7 +37,7 @@ def farm_is_known(config: Config) -> Iterator[str]:
 
 
 def sqlite_files_serve(config: Config) -> Iterator[str]:
-    """Look for the files of SQLite databases; what is ours may be made at start."""
+    """Require the scheduler's SQLite file to exist, and the files that we write to be writable."""
     for where, database in _databases(config):
         found = sqlite_file(database.url)
         if found is None:
@@ -53,7 +53,7 @@ _WRITTEN = {"databases.jobs", "databases.scheduler"}
 
 
 def passwords_have_a_use(config: Config) -> Iterator[str]:
-    """Refuse passwords and certificates that would be passed over silently, or are lacking."""
+    """Refuse passwords and certificates that would be ignored; require one for AMQP."""
     for where, database in _databases(config):
         if sqlite_file(database.url) is not None:
             yield from _unused(where, "an SQLite file", password=database.password)
@@ -75,19 +75,19 @@ def _unused(where: str, what: str, **given: object) -> Iterator[str]:
 
 
 def master_login_is_whole(config: Config) -> Iterator[str]:
-    """Need a user name beside the masters' password."""
+    """Require a user name with the masters' password."""
     if config.agent.master_password is not None and not config.agent.master_username:
         yield '[agent] master_username = "": must be given with master_password'
 
 
 def clobberer_has_a_place(config: Config) -> Iterator[str]:
-    """Need an address beside the clobberer's token."""
+    """Require a URL with the clobber service's token."""
     if config.clobber.token is not None and config.clobber.url is None:
         yield '[clobber] url = "": must be given with token'
 
 
 def embedded_broker_has_both_ends(config: Config) -> Iterator[str]:
-    """Refuse a broker inside this process without both roles in it."""
+    """Refuse the embedded broker unless this process has both roles."""
     if config.broker.scheme == "embedded" and len(config.service.roles) < 2:
         yield (
             '[broker] url = "embedded:": must be AMQP'
@@ -96,13 +96,13 @@ def embedded_broker_has_both_ends(config: Config) -> Iterator[str]:
 
 
 def queues_differ(config: Config) -> Iterator[str]:
-    """Keep requests and reports apart."""
+    """Require different queues for job requests and finished messages."""
     if config.broker.agent_queue == config.broker.web_queue:
         yield f"[broker] web_queue = {shown(config.broker.web_queue)}: must differ from agent_queue"
 
 
 def development_user_stays_local(config: Config) -> Iterator[str]:
-    """Refuse to make the whole network one user."""
+    """Refuse a development user unless every listener is on a loopback interface."""
     for description in config.web.listen if config.web.development_user else ():
         if not is_local(description):
             yield (
@@ -112,7 +112,7 @@ def development_user_stays_local(config: Config) -> Iterator[str]:
 
 
 def numbers_agree(config: Config) -> Iterator[str]:
-    """Compare numbers that bound each other."""
+    """Require each number to be at most the one that bounds it."""
     pairs = (
         ("broker", "publish_seconds", "web", "answer_seconds"),
         ("agent", "pokes_per_master", "agent", "pokes"),

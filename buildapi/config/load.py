@@ -1,4 +1,4 @@
-"""Read the configuration file, before any port is opened."""
+"""Load and check the configuration file, before any port is opened."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from buildapi.errors import ConfigError
 
 SAMPLE_USER = "you@localhost"
 LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-"""How the sample farm is called: who asks from this host acts there without a password."""
+"""Hosts under which the sample farm may be requested.
+
+Requests from this host need no password there, so other names (DNS rebinding) are refused.
+"""
 
 
 def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read a TOML file.
+    """Read and check a TOML file.
 
     :raises ConfigError: with one line for each error in it.
     """
@@ -34,9 +37,9 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def sample_config(data: Path, listen: str | None) -> Config:
-    """Give the configuration of the sample farm: all in this process and one data folder.
+    """Return the configuration of the sample farm: all in this process and one data folder.
 
-    :raises ConfigError: ``listen`` is no endpoint, or ``data`` no folder.
+    :raises ConfigError: ``listen`` is not an endpoint, or ``data`` not a folder.
     """
     document: dict[str, Any] = {
         "service": {"data": os.path.abspath(data)},
@@ -50,7 +53,7 @@ def sample_config(data: Path, listen: str | None) -> Config:
 def from_mapping(
     mapping: Mapping[str, Any], *, file: Path, environ: Mapping[str, str] = os.environ
 ) -> Config:
-    """Read what a TOML file would hold; relative paths are relative to the folder of ``file``.
+    """Read and check a parsed TOML file; paths are relative to the folder of ``file``.
 
     :raises ConfigError: with one line for each error in it.
     """
@@ -63,7 +66,7 @@ def from_mapping(
     databases = _databases(mapping.get("databases", {}), data, reader)
     _stop_at_errors(reader)
     config = Config(**found, databases=databases, file=file)  # type: ignore[arg-type]  # no error
-    # Relations are looked at between good values only: others would give misleading errors.
+    # Keys are compared only if each is valid: other errors would be misleading.
     for check in CHECKS:
         for what in check(config):
             reader.refuse(what)
@@ -72,7 +75,7 @@ def from_mapping(
 
 
 def _databases(table: object, data: Path, reader: Reader) -> Databases | None:
-    """Read the four tables; without a URL each is an SQLite file in the data folder."""
+    """Read the four database tables; the default URL is an SQLite file in the data folder."""
     if not isinstance(table, Mapping):
         reader.refuse(f"[databases] is {shown(table)}: must be a table")
         return None
@@ -97,7 +100,7 @@ def _with_url(table: object, url: str) -> object:
 
 
 def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: Reader) -> Config:
-    """Take what stands under the name it had in older versions, where the new one is not given."""
+    """Apply ``[broker] max_deliveries``, the older name of ``[agent] tries``, with a warning."""
     old = config.broker.max_deliveries
     if old is None:
         return config
@@ -109,7 +112,7 @@ def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: Reader) 
 
 
 def _completed(config: Config, reader: Reader) -> Config:
-    """Add what a sample farm will write, and what is to be logged."""
+    """Add the files that a sample farm writes, and the warnings to log."""
     if user := config.web.development_user:
         reader.warn(
             f"[web] development_user = {shown(user)}: local requests that name no user are made"
@@ -140,7 +143,7 @@ def _stop_at_errors(reader: Reader) -> None:
 
 
 def _document(file: Path) -> dict[str, Any]:
-    """Parse TOML; its errors hold no text of the file, so a password cannot slip out."""
+    """Parse TOML; errors contain no text of the file, which may hold passwords."""
     named = one_line(str(file))
     try:
         text = file.read_bytes().decode()
@@ -156,7 +159,7 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def _syntax_error(message: str, text: str) -> str:
-    """Name the line first, also where the parser says "at end of document"."""
+    """Return the parser's message after its line number, also for "at end of document"."""
     match = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
     if match is None:  # a limit of the interpreter: nesting, digits of a number
         return f"not TOML: {printable(message)}"

@@ -1,4 +1,4 @@
-"""Turn tables of the file into sections, and collect everything that is wrong on the way."""
+"""Convert tables of the file to sections, and collect all errors and warnings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from buildapi.config.values import BadValueError, Convert, Place, path, text
 T = TypeVar("T")
 
 SECRET_FILE_SIZE = 64 * 1024
-"""Bytes of the largest password file read."""
+"""Size limit of a password file, in bytes."""
 
 
 @attrs.define
 class Reader:
-    """Read sections of one file."""
+    """Read the sections of one file, and collect its errors and warnings."""
 
     file: Path
     place: Place
@@ -31,15 +31,15 @@ class Reader:
     warnings: list[str] = attrs.field(factory=list)
 
     def refuse(self, what: str) -> None:
-        """Note an error."""
+        """Record an error."""
         self.errors.append(f"{one_line(str(self.file))}: {what}")
 
     def warn(self, what: str) -> None:
-        """Note what is allowed, but not wise."""
+        """Record a warning: a value that is allowed but unwise."""
         self.warnings.append(f"{one_line(str(self.file))}: {what}")
 
     def section(self, name: str, section: type[T], table: object) -> T | None:
-        """Read a table as a section; give None, and note why, where it is not one."""
+        """Read a table as a section; record its errors and return None if it has any."""
         before = len(self.errors)
         if not isinstance(table, Mapping):
             self.refuse(f"[{name}] is {shown(table)}: must be a table")
@@ -52,7 +52,7 @@ class Reader:
     def unknown(
         self, table: Iterable[object], known: Iterable[str], what: str, section: str = ""
     ) -> None:
-        """Note every key or section that is none, with the nearest that is one."""
+        """Record an error for each unknown key or section, with the nearest known name."""
         allowed = list(known)
         where = f"[{section}] " if section else ""
         for name in map(str, table):
@@ -64,17 +64,17 @@ class Reader:
 
 @attrs.frozen
 class Key:
-    """A key of a section: how its value is read, and what holds where it is left out."""
+    """A key of a section: the converter of its value, and its default."""
 
     convert: Convert
     default: Any
 
     def names(self, name: str) -> tuple[str, ...]:
-        """List the names under which it may stand in the file."""
+        """Return the names the key may have in the file."""
         return (name,)
 
     def read(self, section: str, name: str, table: Mapping[str, Any], reader: Reader) -> Any:
-        """Give the value, or note what is wrong with it."""
+        """Return the value; record an error and return None if it is bad."""
         value = table.get(name, self.default)
         try:
             return self.convert(value, reader.place)
@@ -88,20 +88,20 @@ class Key:
 class SecretKey:
     """A password: in the file, in a file of its own, in the environment, or in a URL.
 
-    Empty means not given.
+    An empty one counts as missing.
     """
 
     url: str | None = None
     default: str = ""
 
     def names(self, name: str) -> tuple[str, ...]:
-        """List the names under which it may stand in the file."""
+        """Return the names the key may have in the file."""
         return tuple(f"{name}{suffix}" for suffix in _SOURCES)
 
     def read(
         self, section: str, name: str, table: Mapping[str, Any], reader: Reader
     ) -> Secret | None:
-        """Give the password, or note what is wrong without showing it."""
+        """Return the password, None if missing; record errors without showing it."""
         given = [n for n in self.names(name) if table.get(n, "") != ""]
         url = table.get(self.url or "")
         in_url = split_password(url)[1] if isinstance(url, str) else ""
@@ -148,7 +148,7 @@ def _from_file(value: object, where: str, reader: Reader) -> str:
 
 
 def _content(found: Path, value: object) -> str:
-    if not os.path.isfile(found):  # nor a pipe, which would be waited for
+    if not os.path.isfile(found):  # reading a pipe would block
         raise BadValueError("a file that is there and can be read", value)
     try:
         with found.open("rb") as source:
@@ -157,7 +157,7 @@ def _content(found: Path, value: object) -> str:
     except OSError as e:
         raise BadValueError(f"a file that can be read ({e.strerror})", value) from e
     except UnicodeDecodeError:
-        content = ""  # the error holds the password: it is not chained
+        content = ""  # not chained: the error contains the password
     if not content or len(data) > SECRET_FILE_SIZE:
         raise BadValueError("a file that holds a password as UTF-8 text", value)
     return content
@@ -167,7 +167,7 @@ def _from_environ(value: object, _: str, reader: Reader) -> str:
     name = text(value, reader.place) if isinstance(value, str) else ""
     if content := reader.place.environ.get(name):
         return content
-    # Whoever wrote the password itself here must not find it in a log.
+    # The value may be the password itself, written here by mistake: keep it out of logs.
     shows = re.fullmatch(r"[A-Z_][A-Z0-9_]*", name)
     allowed = "the name of an environment variable that is set"
     if shows:
@@ -188,15 +188,15 @@ def _warn_if_exposed(reader: Reader, holder: Path, what: str) -> None:
 
 
 def key(convert: Convert, default: Any) -> Mapping[str, Key]:
-    """Give the metadata that declare an attribute as a key of its section."""
+    """Return the attrs metadata that make an attribute a key of its section."""
     return {"key": Key(convert, default)}
 
 
 def secret(url: str | None = None) -> Mapping[str, SecretKey]:
-    """Give the metadata of a password, which may also stand in the section's key ``url``."""
+    """Return the metadata of a password, which the URL in the key ``url`` may also contain."""
     return {"key": SecretKey(url)}
 
 
 def keys_of(section: type) -> dict[str, Key | SecretKey]:
-    """Give the declared keys of a section, in order."""
+    """Return the declared keys of a section, in order."""
     return {field.name: field.metadata["key"] for field in attrs.fields(section)}

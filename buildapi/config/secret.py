@@ -1,4 +1,4 @@
-"""Passwords, and texts for people that show none."""
+"""Passwords, and texts for errors and logs that show none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 SHOWN_LENGTH = 80
-"""Characters of a wrong value that an error shows."""
+"""Maximum characters of a wrong value that an error shows."""
 
 _PASSWORD_IN_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^:/@?#]*):(.*)@([^@]*)")
 _USER_ONLY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?[^:/@?#]*")
@@ -17,16 +17,16 @@ _NO_PORT = re.compile(r"((?:://|@)[^/:\[]*):(?!\d+(?:[/?#]|$))[^/?#]*")
 
 
 class Secret:
-    """Hold a password; only ``reveal`` gives it away."""
+    """A password; only ``reveal`` returns its text."""
 
-    # No attrs class: attrs.asdict() of a configuration would open one.
+    # Not an attrs class: attrs.asdict() of a configuration would reveal it.
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the password itself."""
+        """Return the password."""
         return self._text
 
     def __repr__(self) -> str:
@@ -40,10 +40,10 @@ class Secret:
 
 
 def split_password(url: str) -> tuple[str, str]:
-    """Take the password out of a URL; it is empty where there is none.
+    """Split a URL into itself without a password, and the password, empty if it has none.
 
-    Everything from the first colon after the user name to the last ``@`` is the password, so that
-    one which should have been percent-encoded does not end up in a host or database name.
+    The password reaches from the first colon after the user name to the last ``@``, so that one
+    that should have been percent-encoded does not end up in a host or database name.
     """
     match = _PASSWORD_IN_URL.fullmatch(url)
     if match is None:
@@ -53,7 +53,7 @@ def split_password(url: str) -> tuple[str, str]:
 
 
 def shown(value: object) -> str:
-    """Spell a wrong value for an error: one short line, without what may be a password."""
+    """Format a wrong value for an error: one short line, with possible passwords hidden."""
     match value:
         case bool():
             spelt = str(value).lower()
@@ -71,17 +71,17 @@ def shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Spell a text on one line, and cut it."""
+    """Format a text on one line, cut to :data:`SHOWN_LENGTH` characters."""
     return one_line(text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "...")
 
 
 def one_line(text: str) -> str:
-    """Spell a text on one line."""
+    """Escape control characters and line breaks of a text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _redacted(text: str) -> str:
-    """Hide whatever in a URL, also a broken one, may be a password."""
+    """Hide every part of a URL, also of a malformed one, that may be a password."""
     if "@" in text:
         user, _, rest = text.rpartition("@")
         scheme = user[: user.find("://") + 3] if "://" in user else ""

@@ -1,6 +1,6 @@
 """The sections of the configuration and their keys, with bounds and defaults.
 
-What each key means is told in docs/configuration.md.
+docs/configuration.md says what each key means.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _IDENTIFIER = matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL identifier of let
 
 @frozen
 class Service:
-    """What this process does."""
+    """Roles and lifecycle of this process."""
 
     roles: tuple[str, ...] = field(
         metadata=key(many(choice("api", "agent"), least=1), ["api", "agent"])
@@ -71,7 +71,7 @@ class Service:
 
 @frozen
 class Log:
-    """What is logged, where and how."""
+    """Level, format and destination of the log."""
 
     level: str = field(metadata=key(choice("debug", "info", "warn", "error"), "info"))
     format: str = field(metadata=key(choice("text", "json"), "text"))
@@ -80,7 +80,7 @@ class Log:
 
 @frozen
 class Ops:
-    """How the program is watched."""
+    """Monitoring: its listeners, probes of masters, and the audit trail."""
 
     listen: tuple[str, ...] = field(metadata=key(many(endpoint), []))
     probe_seconds: float = field(metadata=key(seconds(0, 86_400), 60))
@@ -89,7 +89,7 @@ class Ops:
 
 @frozen
 class Web:
-    """How HTTP is served."""
+    """The HTTP server: listeners, trusted proxies, users, time limits and tokens."""
 
     listen: tuple[str, ...] = field(
         metadata=key(many(endpoint, least=1), ["tcp:8010:interface=127.0.0.1"])
@@ -121,7 +121,7 @@ class Web:
 
 @frozen
 class Limits:
-    """How much one request may ask for."""
+    """Upper bounds of one request, one user and one client."""
 
     count: int = field(metadata=key(whole(1, 1000), 100))
     jobs_page: int = field(metadata=key(whole(1, 10_000), 1000))
@@ -137,7 +137,7 @@ class Limits:
 
 @frozen
 class Database:
-    """One database and its pool; ``url`` holds no password."""
+    """One database and its connection pool; ``url`` contains no password."""
 
     url: str = field(metadata=key(database_url, ""))
     password: Secret | None = field(metadata=secret(url="url"))
@@ -149,7 +149,7 @@ class Database:
 
 @frozen
 class Databases:
-    """The four databases; without a table of its own the replica is the scheduler's."""
+    """The four databases; a replica without a table of its own is the scheduler database."""
 
     jobs: Database
     scheduler: Database
@@ -159,7 +159,7 @@ class Databases:
 
 @frozen
 class Broker:
-    """The broker; ``url`` holds no password."""
+    """The AMQP broker, its exchange and queues; ``url`` contains no password."""
 
     url: str = field(metadata=key(broker_url, "embedded:"))
     password: Secret | None = field(metadata=secret(url="url"))
@@ -176,18 +176,18 @@ class Broker:
 
     @property
     def scheme(self) -> str:
-        """Give ``embedded``, ``amqp`` or ``amqps``."""
+        """Return ``embedded``, ``amqp`` or ``amqps``."""
         return self.url.partition(":")[0]
 
     @property
     def address(self) -> AMQPAddress | None:
-        """Give where the broker is; None for the embedded one."""
+        """Return the address of the broker; None for the embedded one."""
         return None if self.scheme == "embedded" else amqp_address(self.url)
 
 
 @frozen
 class Directory:
-    """Where the farm's branches, masters and builders are listed: URLs or absolute paths."""
+    """The files of the farm's branches, masters and builders: URLs or absolute paths."""
 
     branches: str = field(metadata=key(optional(document), ""))
     masters: str | None = field(metadata=key(optional(document), ""))
@@ -207,7 +207,7 @@ _BUILDS = ".*[ -](build|nightly)"
 
 @frozen
 class Builders:
-    """How builders are named: expressions that match a whole name."""
+    """The names of PGO, nightly and compile builders: expressions that match whole names."""
 
     pgo: re.Pattern[str] = field(metadata=key(expression, ".* pgo-build"))
     pgo_exclude: re.Pattern[str] | None = field(metadata=key(optional(expression), ""))
@@ -220,7 +220,7 @@ class Builders:
 
 @frozen
 class Changes:
-    """Where changes are sent, by Perspective Broker, for new builds of a revision."""
+    """The master that new builds send changes to, over Perspective Broker."""
 
     master: str = field(metadata=key(text, ""))
     username: str = field(metadata=key(text, "change"))
@@ -230,7 +230,7 @@ class Changes:
 
 @frozen
 class Clobber:
-    """The service that cleans slaves of cancelled builds."""
+    """The clobber service, which removes builders' files from slaves of cancelled builds."""
 
     url: str | None = field(metadata=key(optional(http_url), ""))
     token: Secret | None = field(metadata=secret())
@@ -240,7 +240,7 @@ class Clobber:
 
 @frozen
 class Agent:
-    """How job requests are carried out."""
+    """Execution of job requests: prefetch, attempts, pokes at masters and their time limits."""
 
     prefetch: int = field(metadata=key(whole(1, 10_000), 100))
     tries: int = field(metadata=key(whole(1, 100), 3))
@@ -257,7 +257,7 @@ class Agent:
 
 @frozen
 class Reports:
-    """How reports are computed, from connections of their own."""
+    """Computation of reports, on database connections of their own."""
 
     classification: Path | None = field(metadata=key(optional(file), ""))
     pool: int = field(metadata=key(whole(1, 16), 2))
@@ -268,7 +268,7 @@ class Reports:
 
 @frozen
 class Dumps:
-    """What is written regularly as files of JSON."""
+    """The JSON dumps of ended builds that are written regularly."""
 
     folder: Path | None = field(metadata=key(optional(folder), ""))
     seconds: float = field(metadata=key(seconds(1, 86_400), 300))
@@ -279,7 +279,7 @@ class Dumps:
 
 @frozen
 class Sample:
-    """The sample farm, which takes the place of a real one."""
+    """The sample farm, used in place of a real one."""
 
     enabled: bool = field(metadata=key(flag, False))
     seed: int = field(metadata=key(whole(0, 2**31 - 1), 1))
@@ -290,7 +290,7 @@ class Sample:
 
 @frozen
 class Config:
-    """Everything the file says; ``warnings`` are lines to log at start."""
+    """The whole configuration; ``warnings`` are lines to log at start."""
 
     service: Service
     log: Log
@@ -327,6 +327,6 @@ SECTIONS: dict[str, type] = {
     "dumps": Dumps,
     "sample": Sample,
 }
-"""The sections that stand alone; ``databases`` holds four of one class."""
+"""The sections by name, except ``databases``, which contains four of one class."""
 
 DATABASES = tuple(f.name for f in fields(Databases))

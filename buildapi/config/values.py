@@ -1,4 +1,4 @@
-"""What a value of the configuration may be: small converters that check and refuse."""
+"""Converters that check values of the configuration."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ import attrs
 from buildapi.config.secret import printable
 
 TEXT_LENGTH = 1000
-"""Characters of the longest text, name or URL taken."""
+"""Maximum characters of a text, name or URL."""
 
 _WHOLE: Any = object()
 
 
 class BadValueError(ValueError):
-    """Say what is allowed; ``value`` is the wrong part of a value that is a list or a table."""
+    """Report which values are allowed; ``value`` is the wrong part of a list or table."""
 
     def __init__(self, allowed: str, value: object = _WHOLE) -> None:
         super().__init__(allowed)
         self.allowed, self._value = allowed, value
 
     def wrong(self, whole: object) -> object:
-        """Give the part that is wrong, which may be the whole."""
+        """Return the wrong part of a value, which may be the whole."""
         return whole if self._value is _WHOLE else self._value
 
 
 @attrs.frozen
 class Place:
-    """Where the configuration is read: ``folder`` is what relative paths are relative to."""
+    """The context of a configuration file: relative paths are relative to ``folder``."""
 
     folder: Path
     environ: Mapping[str, str] = attrs.field(repr=False)
@@ -47,7 +47,7 @@ Convert = Callable[[object, Place], Any]
 
 
 def text(value: object, _: Place) -> str:
-    """Take text, also the empty one."""
+    """Accept printable text, also empty."""
     if not isinstance(value, str):
         raise BadValueError("text in quotes")
     if not value.isprintable() or len(value) > TEXT_LENGTH:
@@ -56,7 +56,7 @@ def text(value: object, _: Place) -> str:
 
 
 def matching(pattern: str, allowed: str) -> Convert:
-    """Take text that a regular expression matches as a whole."""
+    """Return a converter of texts that a regular expression matches as a whole."""
     compiled = re.compile(pattern)
 
     def convert(value: object, _: Place) -> str:
@@ -68,7 +68,7 @@ def matching(pattern: str, allowed: str) -> Convert:
 
 
 def expression(value: object, place: Place) -> re.Pattern[str]:
-    """Take a regular expression."""
+    """Accept a regular expression."""
     name = text(value, place)
     try:
         return re.compile(name)
@@ -77,13 +77,13 @@ def expression(value: object, place: Place) -> re.Pattern[str]:
 
 
 def choice(*words: str) -> Convert:
-    """Take one of a few words."""
+    """Return a converter that accepts one of these words."""
     listed = " or ".join(f'"{word}"' for word in words)
     return matching("|".join(map(re.escape, words)), listed)
 
 
 def whole(low: int, high: int) -> Convert:
-    """Take a whole number within bounds."""
+    """Return a converter of integers within bounds, both included."""
 
     def convert(value: object, _: Place) -> int:
         if type(value) is not int or not low <= value <= high:
@@ -94,7 +94,7 @@ def whole(low: int, high: int) -> Convert:
 
 
 def seconds(low: float, high: float) -> Convert:
-    """Take a duration in seconds within bounds."""
+    """Return a converter of durations in seconds within bounds, both included."""
 
     def convert(value: object, _: Place) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -106,14 +106,14 @@ def seconds(low: float, high: float) -> Convert:
 
 
 def flag(value: object, _: Place) -> bool:
-    """Take true or false."""
+    """Accept a boolean."""
     if not isinstance(value, bool):
         raise BadValueError("true or false")
     return value
 
 
 def many(convert: Convert, *, least: int = 0) -> Convert:
-    """Take a list of at least so many different values."""
+    """Return a converter of lists of different values, ``least`` of them or more."""
 
     def convert_all(value: object, place: Place) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
@@ -131,7 +131,7 @@ def many(convert: Convert, *, least: int = 0) -> Convert:
 
 
 def table_of(convert: Convert) -> Convert:
-    """Take a table with any keys."""
+    """Return a converter of tables with any keys."""
 
     def convert_all(value: object, place: Place) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
@@ -159,14 +159,14 @@ def _named_part(convert: Convert, name: str, item: object, place: Place) -> Any:
 
 
 def path(value: object, place: Place) -> Path:
-    """Take a path, relative to the configuration file's folder."""
+    """Accept a path, relative to the folder of the configuration file."""
     if not (name := text(value, place)):
         raise BadValueError("a path")
     return Path(os.path.abspath(place.folder / name))
 
 
 def folder(value: object, place: Place) -> Path:
-    """Take the path of a folder that is there or can be made."""
+    """Accept the path of a folder that exists or can be created."""
     found = path(value, place)
     if os.path.exists(found) and not os.path.isdir(found):
         raise BadValueError("a folder; a file of that name is there")
@@ -174,7 +174,7 @@ def folder(value: object, place: Place) -> Path:
 
 
 def file(value: object, place: Place) -> Path:
-    """Take the path of a regular file that can be read."""
+    """Accept the path of a readable regular file."""
     found = path(value, place)
     if not (os.path.isfile(found) and os.access(found, os.R_OK)):
         raise BadValueError("a file that is there and can be read")
@@ -182,7 +182,7 @@ def file(value: object, place: Place) -> Path:
 
 
 def certificates(value: object, place: Place) -> Path:
-    """Take the path of a file with certificates in PEM form."""
+    """Accept the path of a file of CA certificates in PEM format."""
     found = file(value, place)
     try:
         ssl.create_default_context(cafile=found)
@@ -192,7 +192,7 @@ def certificates(value: object, place: Place) -> Path:
 
 
 def log_file(value: object, place: Place) -> Path:
-    """Take the path of a file that can be made in a folder that is there."""
+    """Accept the path of a file in an existing folder."""
     found = path(value, place)
     if os.path.isdir(found) or not os.path.isdir(found.parent):
         raise BadValueError("a file in a folder that is there")
@@ -200,7 +200,7 @@ def log_file(value: object, place: Place) -> Path:
 
 
 def optional(convert: Convert) -> Convert:
-    """Let the empty text mean that there is none."""
+    """Return a converter that reads an empty text as None."""
     return lambda value, place: None if value == "" else convert(value, place)
 
 
@@ -208,12 +208,12 @@ def optional(convert: Convert) -> Convert:
 
 
 def host_name(value: object, place: Place) -> str:
-    """Take a name of this host; empty means the one the system gives."""
+    """Accept a name for this host; empty means the host name of the system."""
     return text(value, place) or platform.node() or "localhost"
 
 
 def group(value: object, place: Place) -> str:
-    """Take the name of a group of this system."""
+    """Accept the name of a group of this system."""
     name = text(value, place)
     try:
         grp.getgrnam(name)
@@ -229,13 +229,13 @@ _HOST = matching(
 
 
 def host(value: object, place: Place) -> str:
-    """Take the name or the address of a host, as URLs have it."""
+    """Accept a host name or address as written in URLs; return it in lower case."""
     found: str = _HOST(value, place)
     return found.lower()
 
 
 def zone(value: object, place: Place) -> zoneinfo.ZoneInfo:
-    """Take the IANA name of a time zone."""
+    """Accept the IANA name of a time zone."""
     name = text(value, place)
     try:
         return zoneinfo.ZoneInfo(name)
@@ -244,7 +244,7 @@ def zone(value: object, place: Place) -> zoneinfo.ZoneInfo:
 
 
 def proxy(value: object, place: Place) -> str:
-    """Take an IP address, a network, or "unix" for UNIX sockets."""
+    """Accept an IP address, a network, or "unix" for UNIX sockets."""
     name = text(value, place)
     if name == "unix":
         return name
@@ -263,6 +263,6 @@ _ORIGIN = matching(
 
 
 def origin(value: object, place: Place) -> str:
-    """Take the origin of a web page, as browsers spell it."""
+    """Accept the origin of a web page; return it in lower case, as browsers send it."""
     found: str = _ORIGIN(value, place)
     return found.lower()
