@@ -1,4 +1,4 @@
-"""The roles of the program: what its parts may ask of each other."""
+"""The interfaces between packages, as protocols."""
 
 from buildapi.interfaces.farm import (
     Builds,

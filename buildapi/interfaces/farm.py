@@ -1,4 +1,4 @@
-"""The roles of what is read of the farm and done to it."""
+"""Interfaces to the farm: reads of builds and reports, actions on it, and its directory."""
 
 from __future__ import annotations
 
@@ -41,113 +41,113 @@ from buildapi.model.steps import Plan, Poke, Recorded, Written
 
 
 class Builds(Protocol):
-    """Read builds and requests of a branch."""
+    """Read builds and build requests of a branch."""
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
-        """List builds started, and open requests without a build submitted, in ``[start, end)``.
+        """List builds started, and incomplete requests without a build submitted, in a time range.
 
-        Every list of builds and requests is read as of one moment.
+        The range is ``[start, end)``.  Every list of builds and requests is one consistent read.
         """
 
     async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
-        """List builds, and open requests without one, of the revisions that may be meant."""
+        """List builds, and incomplete requests without one, of the revisions that match."""
 
     async def revisions(self, branch: Branch, wanted: RevisionMatch) -> Sequence[str]:
-        """List the different stored revisions of a branch that may be meant."""
+        """List the different stored revisions of a branch that match."""
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
-        """Find a build of the branch."""
+        """Return a build of the branch; None if it has no such build."""
 
     async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
-        """Find a request of the branch."""
+        """Return a request of the branch; None if it has no such request."""
 
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
-        """List names of builders with requests submitted since a time, sorted."""
+        """List the names of builders with requests submitted since a time, sorted."""
 
     async def has_builder(self, name: str, since: int) -> bool:
-        """Tell whether a builder of this name had a request since a time."""
+        """Return whether a builder of this name had a request since a time."""
 
     async def marks(self) -> Sequence[OpenMark]:
-        """Tell how far all requests are that are not complete, on all branches.
+        """List the changing values of all incomplete requests, on all branches.
 
-        :raises BadRequest: there are more than one read may take.
+        :raises BadRequest: there are more rows than one read may return.
         """
 
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
-        """List the builds of requests, and those of the requests that have none, pending or not."""
+        """List the builds of requests; those without a build are ``pending``, complete or not."""
 
     async def branch_of(self, kind: str, id_: int) -> str | None:
-        """Tell the stored branch of a ``build`` or a ``request``; None where there is none."""
+        """Return the stored branch of a ``build`` or a ``request``; None if there is none."""
 
     async def user(self, branch: Branch, author: str) -> UserBuilds:
-        """List what belongs to the changes of an author, at most 200 rows of each kind."""
+        """List builds and requests of the changes of an author, at most 200 rows of each kind."""
 
 
 class FarmWideReads(Protocol):
-    """Read what is on all branches."""
+    """Read builds and requests of all branches."""
 
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
-        """List open requests without a build, the latest submitted first."""
+        """List incomplete requests without a build, the latest submitted first."""
 
     async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
         """List running builds, the latest started first."""
 
     async def open(self) -> OpenWork:
-        """Read all that waits and runs on the farm, as of one moment."""
+        """List all pending requests and running builds of the farm, in one consistent read."""
 
     async def revision(
         self, branches: BranchFilter, wanted: RevisionMatch
     ) -> Sequence[RevisionEntry]:
-        """List requests of the revisions that may be meant, for each build of theirs."""
+        """List the requests of the revisions that match, once for each of their builds."""
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
-        """Count pushes from ``start`` to ``end``, both included; None is no end."""
+        """Count pushes from ``start`` to ``end``, both included; None means no end."""
 
 
 class RecentBuilds(Protocol):
-    """Read which builds ran last."""
+    """Read the latest builds from the status database."""
 
     async def recent(
         self, slaves: Sequence[str], *, greedy: bool, limit: int
     ) -> Sequence[RecentBuild]:
-        """List at most ``limit`` builds, newest first; without ``slaves`` running ones too.
+        """List at most ``limit`` builds, newest first; without ``slaves`` also running ones.
 
-        With ``greedy`` the names of slaves begin with one of ``slaves``, else they equal one.
+        With ``greedy``, ``slaves`` are prefixes of slave names, else whole names.
         """
 
 
 class SchedulerReports(Protocol):
-    """Read what reports are computed from, portion by portion, from the scheduler database.
+    """Read the rows of reports from the scheduler database, in portions.
 
-    Every read raises BadRequest where there are more rows than a report may take.
+    Every read raises BadRequest if there are more rows than a report may read.
     """
 
     def waiting(self, wanted: WaitingFilter) -> AsyncIterator[Sequence[Waiting]]:
-        """Give requests submitted in a span that a pool has taken, or that none has."""
+        """Yield requests submitted in a span that a pool of masters claimed, or none did."""
 
     async def claims(self, span: Span) -> Sequence[tuple[str, str, int]]:
-        """Count requests submitted in a span: (builder, who claimed them, how many)."""
+        """Count requests submitted in a span: (builder, claiming master, count)."""
 
     def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[Push]]:
-        """Give pushes in a span, one for each time and stored branch."""
+        """Yield pushes in a span, one for each time and stored branch."""
 
     def attempts(self, wanted: RowFilter) -> AsyncIterator[Sequence[Attempt]]:
-        """Give requests with each of their builds."""
+        """Yield requests, once for each of their builds."""
 
     def rows(self, wanted: RowFilter) -> AsyncIterator[Sequence[RequestRow]]:
-        """Give requests with each of their builds and each of their changes, in that order."""
+        """Yield requests, once for each of their builds and changes, ordered by these."""
 
     async def pending_changes(self, wanted: RowFilter) -> Sequence[PendingChange]:
-        """List changes that are in no source stamp, newest first."""
+        """List changes without a source stamp, newest first."""
 
     async def builders(self, span: Span) -> Sequence[str]:
         """List the names of builders with requests submitted in a span."""
 
 
 class StatusReports(Protocol):
-    """Read what reports are computed from, portion by portion, from the status database.
+    """Read the rows of reports from the status database, in portions.
 
-    Every read raises BadRequest where there are more rows than a report may take.
+    Every read raises BadRequest if there are more rows than a report may read.
     """
 
     def builds(
@@ -158,51 +158,52 @@ class StatusReports(Protocol):
         builder: str | None = None,
         categories: Sequence[str] = (),
     ) -> AsyncIterator[Sequence[StatusBuild]]:
-        """Give builds that started in a span; ``categories`` are SQL patterns, none for all."""
+        """Yield builds started in a span; ``categories`` are SQL LIKE patterns, none for all."""
 
     async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
-        """Give mean times of builders whose builds have test steps."""
+        """Return the mean times of builders whose builds have test steps."""
 
     async def slaves(self, span: Span) -> Sequence[str]:
-        """List the names of slaves with builds that started in a span."""
+        """List the names of slaves with builds started in a span."""
 
 
 class Observer(Protocol):
-    """Read what an action is about."""
+    """Read the facts an action needs."""
 
     async def read(self, action: Action) -> Known:
-        """Read what is to be known before an action is decided.
+        """Read the facts needed to decide an action.
 
-        :raises Unavailable: it cannot be read now.
-        :raises BadRequest: it is more than can be handled at once.
+        :raises Unavailable: they cannot be read now.
+        :raises BadRequest: there are more rows than one job can handle.
         """
 
 
 class Farm(Observer, Protocol):
     """Act on the farm: one transaction in the scheduler database, then pokes at masters.
 
-    What is read comes from the scheduler database itself, not from a replica.
+    Facts are read from the scheduler database itself: a replica may lag behind.
     """
 
     async def recall(self, job: JobIdentity) -> Recorded | None:
-        """Tell how far a job got before, by its marker row in the scheduler database.
+        """Read the marker row of a job from the scheduler database; None if there is none.
 
-        The marker of another job, which had the same id, is none of this one's.
+        The marker of an earlier job with the same id does not count.
         """
 
     async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
-        """Do all writes of a plan and the marker row in one short transaction, or nothing.
+        """Execute the writes of a plan and insert its marker in one short transaction.
 
-        Where they were applied, list what they made.  A marker that another job of the same id left
-        is moved aside.
+        Return an item per write if they were applied.  The marker of an earlier job with the same
+        id is moved aside.  The transaction is short because masters of Buildbot 0.8 query in their
+        reactor: a row lock that we hold stops all their work.
 
         :raises BadRequest: a value cannot be stored; nothing was written.
         """
 
     async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
-        """Carry out one step outside the database and look for its effect; safe to repeat.
+        """Execute one step at a master or service and verify its effect; safe to repeat.
 
-        ``job`` tells its effect from the same one of another job.
+        ``job`` tells its effect from the same effect of another job.
         """
 
     async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
@@ -210,31 +211,31 @@ class Farm(Observer, Protocol):
 
 
 class Directory(Protocol):
-    """Know the farm's branches and builders."""
+    """Provide the branches, masters and builders of the farm, as last read."""
 
     def branches(self) -> Branches:
-        """Give the last good branches.
+        """Return the last good branches.
 
         :raises Unavailable: none were ever read.
         """
 
     def builders(self) -> Builders | None:
-        """Give the last good builders; None where the farm lists none.
+        """Return the last good builders; None if the farm has no builders file.
 
         :raises Unavailable: none were ever read.
         """
 
     def is_listed(self, buildername: str) -> bool | None:
-        """Return whether the builders file lists a builder; None where none was ever read."""
+        """Return whether the builders file lists a builder; None if none was ever read."""
 
     def master_urls(self) -> Mapping[str, str | None]:
-        """Give the root of the web interface of each master, by the name that claims carry."""
+        """Return the root URL of each master's web interface, by ``claimed_by_name``."""
 
     def disabled_masters(self) -> Sequence[str]:
-        """List the masters that are not enabled, by the name that claims carry."""
+        """List the masters that are not enabled, by ``claimed_by_name``."""
 
     def master_roles(self) -> Mapping[str, str | None]:
-        """Give the role of each master, by the name that claims carry; nothing if none is known."""
+        """Return the role of each master, by ``claimed_by_name``; empty if none is known."""
 
     def ages(self) -> Mapping[str, float | None]:
-        """Tell by name of each document how many seconds ago it was good; None: never."""
+        """Return by document the seconds since it was last good; None if it never was."""

@@ -1,4 +1,4 @@
-"""The roles of those that record, pass on and take job requests."""
+"""Interfaces to the AMQP broker and to the store of job requests."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from buildapi.model.records import (
 
 
 class Consumer(Protocol):
-    """A running consumer."""
+    """A running consumer of a queue."""
 
     async def stop(self, seconds: float) -> bool:
-        """Take no more, wait up to ``seconds`` for what is in hand; tell whether all of it ended.
+        """Cancel the consumer and wait up to ``seconds`` for its handlers.
 
-        What is still in hand then stays unacknowledged and is delivered again.
+        Return whether all of them ended; the messages of the others stay unacknowledged and are
+        redelivered.
         """
 
 
 class Broker(Protocol):
-    """Pass messages on, at least once.
+    """Deliver messages at least once.
 
-    ``keeps_messages`` is false where a restart of this process empties the queues.
+    ``keeps_messages`` is false if a restart of this process empties the queues.
     """
 
     keeps_messages: bool
@@ -40,38 +41,38 @@ class Broker(Protocol):
     async def publish(
         self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
     ) -> None:
-        """Return when the message is safe with the broker.
+        """Publish a message and return when the broker has confirmed it.
 
-        :raises BrokerUnavailable: it is not known to be; it may arrive nevertheless.
+        :raises BrokerUnavailable: it was not confirmed; it may be delivered nevertheless.
         """
 
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> Consumer:
         """Call ``handler`` for each message of ``queue``, at most ``prefetch`` at a time.
 
-        Goes on over reconnects until stopped.  A handler that raises has its message redelivered;
-        after the configured number of tries it goes to the dead-letter queue.
+        The consumer survives reconnects until it is stopped.  If a handler raises, its message is
+        redelivered, and dead-lettered after the configured number of attempts.
         """
 
     async def review(self, queue: str, judge: Review, *, limit: int) -> None:
-        """Show ``judge`` the dead letters of ``queue``, oldest first, and do as it says.
+        """Pass dead letters of ``queue`` to ``judge``, oldest first, and do what it returns.
 
-        At most ``limit`` of them; others who review meanwhile do not see them.
+        At most ``limit`` of them; concurrent reviews do not see them.
 
-        :raises BrokerUnavailable: there is no connection, or no longer.
+        :raises BrokerUnavailable: there is no connection, or it was lost.
         """
 
     def status(self) -> BrokerStatus:
-        """Tell how the connection is, without asking the broker."""
+        """Return the state of the connection, without a request to the broker."""
 
     async def depth(self, queue: str) -> QueueDepth:
-        """Ask for the depth of a queue.
+        """Ask the broker for the depth of a queue.
 
         :raises BrokerUnavailable: there is no connection.
         """
 
 
 class JobStore(Protocol):
-    """Keep job requests: the ``jobrequests`` table and what became of each."""
+    """Store job requests and their outcomes: the ``jobrequests`` table."""
 
     async def add(
         self,
@@ -86,69 +87,69 @@ class JobStore(Protocol):
     ) -> int:
         """Record a job request as queued and not yet sent; return its id.
 
-        ``identity`` is its own among all that ever were; None has one minted.
+        ``identity`` is unique among all jobs there ever were; None generates one.
 
         :raises DatabaseUnavailable: nothing was recorded.
-        :raises BadRequest: it cannot be stored, and why.
+        :raises BadRequest: a value cannot be stored; the message says why.
         :raises InProgress: a job has this key already; nothing was recorded.
         """
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:
-        """Find the job of a key, recorded at ``since`` or later and not refused."""
+        """Return the job of an idempotency key, recorded at ``since`` or later and not refused."""
 
     async def forget_keys(self, before: int) -> None:
-        """Forget the keys of jobs recorded before a time."""
+        """Delete the idempotency keys of jobs recorded before a time."""
 
     async def sent(self, request_id: int) -> None:
-        """Note that the message is safe with the broker."""
+        """Record that the broker has confirmed the message of a job."""
 
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        """Finish a job nobody has begun as failed, so that it is never executed, and free its key.
+        """Finish a job that no agent has begun as failed, and free its key.
 
-        Return False where it is known to be sent or an agent was faster: then it counts as
-        accepted.
+        It is never executed then.  Return False if it is known to be sent or an agent was faster:
+        then it counts as accepted.
         """
 
     async def begin(self, request_id: int, agent: str, now: int) -> bool:
-        """Let an agent start, or start again after a redelivery, on a job that is not finished.
+        """Record that an agent begins an unfinished job, or begins it again after redelivery.
 
-        Return False where it is finished, or unknown: then it must not be executed.
+        Return False if the job is finished or unknown: then it must not be executed.
         """
 
     async def progress(self, request_id: int, progress: Progress, now: int) -> None:
-        """Note how far a job is that is not finished."""
+        """Record the progress of an unfinished job."""
 
     async def finished(self, request_ids: Sequence[int]) -> Set[int]:
-        """Tell which of these jobs are finished, or not there."""
+        """Return the ids of those jobs that are finished or unknown."""
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        """Store the report of an unfinished job; return False where it was finished already."""
+        """Store the outcome of an unfinished job; return False if it was finished already."""
 
     async def get(self, request_id: int) -> JobRecord | None:
-        """Find one."""
+        """Return a job; None if there is none."""
 
     async def latest(
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
     ) -> Sequence[JobRecord]:
-        """List the newest first, of those that are wanted."""
+        """List the jobs that a filter selects, newest first."""
 
     async def backlog(self, since: int, failed_since: int) -> Backlog:
-        """Count those not finished that were recorded at ``since`` or later.
+        """Count the unfinished jobs recorded at ``since`` or later.
 
-        The failed ones are those finished at ``failed_since`` or later.
+        ``failed`` counts those that finished as failed at ``failed_since`` or later.
         """
 
     async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
-        """List what a user's job requests after ``since`` asked for, refused ones left out."""
+        """List the builds a user's jobs asked for after ``since``, without refused jobs."""
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
-        """Tell how far the newest are, without reading what they hold."""
+        """List the changing values of the newest jobs, without their bodies."""
 
     async def unsettled(
         self, *, sent: bool, before: int, limit: int, after: int = 0
     ) -> Sequence[JobRecord]:
-        """List unfinished jobs recorded before a time, by id, only those above ``after``.
+        """List unfinished jobs recorded before a time, by id, above the id ``after``.
 
-        Those whose message was safe with the broker, or those of which that is not known; never
-        those that only an older web process knows of.
+        ``sent`` selects those whose message the broker confirmed, or those for which that is
+        unknown; never jobs that only an older web process knows.
         """

@@ -1,4 +1,4 @@
-"""The roles of what watches the program itself, and of what tells who somebody is."""
+"""Interfaces to the registry of processes, the audit trail and the store of API tokens."""
 
 from __future__ import annotations
 
@@ -9,70 +9,71 @@ from buildapi.model.ops import Beat, Part, Token, TrailEntry
 
 
 class Roster(Protocol):
-    """Know which processes there are, on all hosts.
+    """Register the processes of all hosts by their heartbeats.
 
-    Every method raises DatabaseUnavailable where that cannot be told or noted.
+    Every method raises DatabaseUnavailable.
     """
 
     async def beat(self, beat: Beat) -> None:
-        """Note what a process says of itself, in place of what it said before."""
+        """Record a heartbeat, in place of the last one of its process."""
 
     async def leave(self, instance: str) -> None:
-        """Forget a process that ends in order."""
+        """Remove a process that shuts down cleanly."""
 
     async def processes(self) -> Sequence[Beat]:
-        """List what processes said last, by name; those that fell silent, too."""
+        """List the last heartbeat of each process, by name, silent processes included."""
 
     async def forget(self, before: int) -> None:
-        """Forget processes that have said nothing since a time."""
+        """Remove processes without a heartbeat since a time."""
 
 
 class Trail(Protocol):
-    """Note what happens to job requests, for those who ask later."""
+    """Record the events of job requests in the audit trail."""
 
     def note(self, job_id: int, part: Part, event: str, detail: str = "") -> None:
-        """Note an event, a short word, now; the trace is that of the running context.
+        """Record an event, a short word, with the trace of the running context.
 
-        Returns at once and never fails: what cannot be kept in time is dropped, and logged.
+        Return at once and never fail: entries that cannot be stored in time are dropped and
+        logged.
         """
 
 
 class TrailStore(Protocol):
-    """Keep what happened to job requests.
+    """Store the audit trail of job requests.
 
     Every method raises DatabaseUnavailable.
     """
 
     async def add(self, entries: Sequence[TrailEntry]) -> None:
-        """Keep entries, all or none."""
+        """Store entries, all or none."""
 
     async def of_job(self, job_id: int, since: float) -> Sequence[TrailEntry]:
-        """List what happened to a job at ``since`` or later, in order, at most 1000 entries."""
+        """List the events of a job at ``since`` or later, in order, at most 1000."""
 
     async def forget(self, before: float) -> None:
-        """Forget what happened before a time, at most some thousand entries in one call."""
+        """Delete entries older than a time, at most some thousand in one call."""
 
 
 class TokenStore(Protocol):
-    """Keep the digests of tokens (64 hex digits each).
+    """Store API tokens by their digests (64 hex digits each).
 
     Every method raises DatabaseUnavailable.
     """
 
     async def add(self, who: str, label: str, digest: str, now: int, expires_at: int) -> Token:
-        """Keep a new one; :raises BadRequest: the name or label cannot be stored."""
+        """Store a new token; :raises BadRequest: the name or label cannot be stored."""
 
     async def find(self, digest: str) -> Token | None:
-        """Find one by its digest, expired or not."""
+        """Return the token of a digest, expired or not; None if there is none."""
 
     async def of_user(self, who: str) -> Sequence[Token]:
-        """List those of a user, newest first."""
+        """List the tokens of a user, newest first."""
 
     async def used(self, token_id: int, now: int) -> None:
-        """Note that one was used."""
+        """Record that a token was used."""
 
     async def revoke(self, token_id: int, who: str) -> bool:
-        """Delete one of a user's; return False where the user has no such token."""
+        """Delete a token of a user; return False if the user has no such token."""
 
     async def forget(self, before: int) -> None:
-        """Delete those that expired before a time."""
+        """Delete the tokens that expired before a time."""
