@@ -1,1 +1,1 @@
-"""Verbs: pure functions that decide what a job request means."""
+"""Pure functions that decide job requests, and that derive views of the farm from its rows."""

@@ -1,4 +1,4 @@
-"""What a cancel means for a request, a build, and all requests of a revision."""
+"""Plan the cancel of a build request, a build, or all requests of a revision."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_CLAIMED = "no master has claimed it"
 
 
 def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
-    """Drop a pending request, or stop the builds of a claimed one."""
+    """Plan to cancel a pending request, or to stop the builds of a claimed one."""
     if facts is None:
         return refused("No request with that id")
     request = facts.request
@@ -57,7 +57,7 @@ def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
 
 
 def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) -> Plan:
-    """Stop a running build."""
+    """Plan to stop a running build."""
     build = facts.try_of(action.bid) if facts else None
     if facts is None or build is None:
         return refused("No build with that id", f"there is no build {action.bid}")
@@ -74,10 +74,10 @@ def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) 
 
 
 def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: Rules) -> Plan:
-    """Drop what is pending of a revision, and stop what is running.
+    """Plan to cancel the pending requests of a revision, and to stop its running builds.
 
-    All pending requests are dropped at once, those excepted that a master claims in between:
-    they are looked at afterwards, with those claimed of which no build is seen yet.
+    All pending requests are cancelled in one transaction, except those that a master claims
+    first: these are watched afterwards, with claimed requests that have no build yet.
     """
     if facts is None:
         return refused(f"Branch {action.branch} not found")
@@ -99,7 +99,7 @@ def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: 
 
 @attrs.frozen
 class _Parts:
-    """The requests of a revision by what is to be done with each."""
+    """The requests of a revision, by what the plan does with each."""
 
     pending: Sequence[RequestFacts]
     claimed: Sequence[RequestFacts]
@@ -125,7 +125,10 @@ def _parts(meant: Sequence[RequestFacts]) -> _Parts:
 def _meant(
     action: CancelRevision, found: Iterable[RequestFacts], rules: Rules
 ) -> Sequence[RequestFacts]:
-    """Choose among what is open: a request that is complete counts where a build of it runs."""
+    """Select the requests to cancel; a complete request counts while a build of it runs.
+
+    A master of Buildbot 0.8 that claimed a request just as it was completed builds it nevertheless.
+    """
     return [
         f
         for f in found
@@ -152,14 +155,17 @@ def _drop(pending: Sequence[RequestFacts]) -> DropRequests:
 def _stops(
     facts: RequestFacts, tries: Sequence[Try], meant: Collection[int] = ()
 ) -> Sequence[StopBuild]:
-    """Stop builds of a request, one of those that are ``meant``."""
+    """Return the steps that stop builds of a request; none if no master has claimed it."""
     return () if facts.request.claimed_by_name is None else stops_of(facts, tries, meant=meant)
 
 
 def stops_of(
     facts: RequestFacts, tries: Sequence[Try], note: str = "", *, meant: Collection[int] = ()
 ) -> Sequence[StopBuild]:
-    """Make the steps that stop tries of a request, with those who lose them unasked."""
+    """Return the steps that stop builds of a request, each with the other requests that lose it.
+
+    Requests of the job itself (``meant``) are not among these.
+    """
     request, master = facts.request, facts.request.claimed_by_name or ""
     ours = {request.id, *meant} if facts.sharers else ()
     return tuple(

@@ -1,4 +1,4 @@
-"""Is this push done, and did it pass?"""
+"""Decide whether all builds of a revision are complete, and whether they passed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PASSED = {SUCCESS, RETRY}
 def is_done(found: BranchDay, stable_delay: int, now: int) -> tuple[bool, bool]:
     """Return whether a revision is complete, and whether it passed.
 
-    Complete: there is a build, no request is open, and every build ended at least
-    ``stable_delay`` seconds ago; an abandoned one never will.  Passed: complete, and every status
-    is success or retry.
+    Complete: there is a build, no request is incomplete, and no build ended within the last
+    ``stable_delay`` seconds; an abandoned build, which never ends, does not count.  Passed:
+    complete, and every status is success or retry.
     """
     recent = any(_ended_lately(b, stable_delay, now) for b in found.builds)
     complete = bool(found.builds) and not found.is_open and not recent
@@ -25,5 +25,5 @@ def _ended_lately(build: Build, stable_delay: int, now: int) -> bool:
 
 
 def status(build: Build) -> int | None:
-    """Give the result of the request a build is for; None while it is tried (again)."""
+    """Return the result of the request a build is for; None while it is incomplete."""
     return build.requests[0].results

@@ -1,4 +1,4 @@
-"""Days as people on the farm count them."""
+"""Local days in the time zone of the farm."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 
 def day_window(day: date, zone: ZoneInfo) -> tuple[int, int]:
-    """Give a local day as ``[midnight, next midnight)`` in seconds since the epoch.
+    """Return a local day as ``[midnight, next midnight)`` in seconds since the epoch.
 
-    It is 23 or 25 hours long where clocks change.
+    It is 23 or 25 hours long when daylight saving time begins or ends.
 
-    :raises OverflowError: the day has no next one.
+    :raises OverflowError: it is the last day that Python can represent.
     """
     return _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
 
@@ -21,5 +21,5 @@ def _midnight(day: date, zone: ZoneInfo) -> int:
 
 
 def day_of(seconds: float, zone: ZoneInfo) -> date:
-    """Give the local day of a time in seconds since the epoch."""
+    """Return the local day of a time in seconds since the epoch."""
     return datetime.fromtimestamp(seconds, zone).date()

@@ -1,4 +1,4 @@
-"""Decide what becomes of the dead letters of the two queues."""
+"""Decide whether to keep, drop or return the dead letters of the two queues."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from buildapi.model.records import JobRecord, JobState
 from buildapi.model.wire import FINISHED, decode_finished, decode_request, job_of, readable_report
 
 RETURNS_MOST = 100
-"""How often a message is returned to its queue: each time it had been delivered several times."""
+"""Maximum number of times a message is returned to its queue, each after several deliveries."""
 
 
 @attrs.frozen
 class Decision:
-    """What becomes of a letter; ``failure`` says why its job, still open, is finished as failed.
+    """The decision about a dead letter; ``failure`` is the error its unfinished job ends with.
 
-    ``end`` is for when that is recorded; where the job has ended meanwhile, it is decided anew.
+    ``end`` applies once the failure is recorded; if the job has ended meanwhile, decide again.
     """
 
     end: LetterEnd
@@ -31,10 +31,10 @@ KEPT = Decision(LetterEnd.KEEP)
 
 
 def decide(routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: bool) -> Decision:
-    """Decide about a letter of a queue by the job it names.
+    """Decide about a dead letter by the job it names.
 
-    A letter that is of no job, or of another than it says, is kept for a person and touches none.
-    One that says nothing which is not in its job is not left behind, whatever the job came to.
+    A letter of no job, or that does not match its job, is kept for an operator and finishes no
+    job.  A letter of a finished job is dropped if the row of the job contains all it says.
     """
     if job is None or job.id != job_of(routing_key, letter.body):
         return KEPT
@@ -52,16 +52,16 @@ def decide(routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: 
 
 
 def _is_of(letter: Letter, report: Mapping[str, Any] | None, job: JobRecord) -> bool:
-    """Return whether a letter is a message of the job that is recorded under its id."""
+    """Return whether a letter matches the job recorded under its id."""
     if report is not None:
         return report_refusal(report, job) is None
     return difference(decode_request(letter.body), job) is None
 
 
 def _is_recorded(letter: Letter, report: Mapping[str, Any] | None, job: JobRecord) -> bool:
-    """Return whether the row of a job that has ended tells all that a letter does.
+    """Return whether the row of a finished job contains all that a letter says.
 
-    A report says what was done to each thing, which is nowhere else if it could not be stored.
+    A finished message has the items of the job, which exist nowhere else until they are stored.
     """
     if job.state is JobState.DONE:
         return True

@@ -1,4 +1,4 @@
-"""Decide what a job request means for what it names."""
+"""Plan each action of a job request from the facts read about it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from buildapi.model.steps import Plan, Requeue, SetPriority
 def decide(  # noqa: PLR0911  # one for each action
     action: Action, facts: Known, who: str, rules: Rules
 ) -> Plan:
-    """Plan an action against what is known; None stands for "no such request, build or branch".
+    """Return the plan of an action; facts of None mean "no such request, build or branch".
 
-    The texts are read by other programs [docs/compatibility.md, "Texts"].
+    Other programs read the messages of the outcome [docs/compatibility.md, "Texts"].
     """
     match action, facts:
         case Reprioritize(), RequestFacts() | None:

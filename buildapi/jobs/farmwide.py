@@ -1,4 +1,4 @@
-"""What rows of the whole farm mean: the branch they are shown under, which share a build."""
+"""Derive branches, pending requests and running builds from rows of the whole farm."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from buildapi.model.farmwide import PendingEntry, RevisionEntry, RunningBuild, R
 from buildapi.model.records import CLAIM_LAPSES, awaits_build
 
 UNKNOWN = "Unknown"
-"""What a missing branch or revision is shown as."""
+"""Shown in place of a missing branch or revision."""
 
 STORED_MAX = 10_000
-"""Stored branches whose names are remembered while one list is made."""
+"""Maximum number of stored branches whose names are cached for one list."""
 
 
 def branch_namer(names: Iterable[str]) -> Callable[[str | None], str]:
-    """Make what names a stored branch: by the longest name its last part begins with.
+    """Return a function that names stored branches: the longest name the last part begins with.
 
-    Of ``releases/mozilla-beta-linux-unittest`` the last part is after the slash.
+    The last part of ``releases/mozilla-beta-linux-unittest`` is what follows the slash.
     """
     longest_first = sorted(names, key=len, reverse=True)
 
@@ -31,7 +31,7 @@ def branch_namer(names: Iterable[str]) -> Callable[[str | None], str]:
 
 
 def waiting_entries(rows: Iterable[RevisionEntry]) -> list[PendingEntry]:
-    """List the open requests without a build, each once, of rows for each of their builds."""
+    """List incomplete requests without a build, each once, from a row for each of their builds."""
     groups: dict[int, list[RevisionEntry]] = {}
     for row in rows:
         groups.setdefault(row.id, []).append(row)
@@ -44,10 +44,11 @@ def _awaits_build(rows: Sequence[RevisionEntry]) -> bool:
 
 
 def running_builds(rows: Iterable[RunningRow]) -> list[RunningBuild]:
-    """Make one build of the rows of coalesced requests, the latest started first.
+    """List running builds, the latest started first; coalesced requests share one build.
 
-    A master that was killed may have left a row with the same number: the later one counts.  What
-    a dead master left of a request that another has taken over does not run.
+    A master of Buildbot 0.8 inserts a row of ``builds`` per coalesced request, with one number.  A
+    killed master leaves a row without an end: after a restart a new one has the same number, and
+    the later counts; if another master took the request over, the old one does not run.
     """
     of_request: dict[int, list[RunningRow]] = {}
     for row in (rows := list(rows)):
@@ -68,7 +69,7 @@ def _shared(row: RunningRow) -> object:
 
 
 def _build(rows: Sequence[RunningRow]) -> RunningBuild:
-    """Take values from the newest request, how long it waited from the oldest."""
+    """Combine rows: the values of the newest request, the submission time of the oldest."""
     newest = max(rows, key=lambda r: (r.request_id, r.build_id))
     oldest = min(rows, key=lambda r: r.request_id)
     return RunningBuild(

@@ -1,4 +1,4 @@
-"""The farm at a glance: what waits and runs, where, and for how long."""
+"""Summarise pending requests and running builds of the farm, by branch and pool."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import attrs
 from buildapi.model.farmwide import PendingEntry, RunningBuild
 
 STALE_SECONDS = 1800
-"""Masters of Buildbot 0.8 say every ten minutes that they still work on a request."""
+"""Seconds without a refreshed claim after which a master counts as silent.
+
+A master of Buildbot 0.8 refreshes ``claimed_at`` of its requests every 600 seconds.
+"""
 
 
 @attrs.frozen
 class Load:
-    """What waits and runs of one branch or pool; ``oldest`` is when the first was submitted."""
+    """Numbers of one branch or pool; ``oldest`` is the submission time of the oldest request."""
 
     name: str
     pending: int
@@ -25,9 +28,9 @@ class Load:
 
 @attrs.frozen
 class Glance:
-    """All that waits and runs; ``silent`` are masters that should work and say nothing.
+    """The summary of the farm; ``silent`` are masters that no longer refresh their claims.
 
-    ``known_pools`` are all that there are, None where that is not known.
+    ``known_pools`` are all pools, None if unknown.
     """
 
     pending: int
@@ -46,7 +49,7 @@ def glance(
     pool_of: Callable[[str], str],
     now: int,
 ) -> Glance:
-    """Sum up; ``branch_of`` names a stored branch, ``pool_of`` the pool of a builder."""
+    """Summarise; ``branch_of`` names a stored branch, ``pool_of`` the pool of a builder."""
     return Glance(
         pending=len(pending),
         running=len(running),
@@ -64,7 +67,7 @@ def glance(
 
 
 def _loads(pending: Iterable[tuple[str, int]], running: Iterable[str]) -> Sequence[Load]:
-    """Count by name, the longest queue first."""
+    """Count pending requests and running builds by name, the longest queue first."""
     waiting, oldest = Counter[str](), dict[str, int]()
     for name, submitted_at in pending:
         waiting[name] += 1

@@ -1,8 +1,8 @@
-"""Whether what came from the broker is of the job it names.
+"""Check that a message from the broker belongs to the job it names.
 
-Whoever may publish can name any job, and after a restore of the jobs database an old message names
-a new job.  So a message has to agree with the row of its job, and a report has to come from who has
-the job in hand [docs/amqp.md, "Whose a message is"].
+Every publisher can name any job, and after a restore of the jobs database an old message names a
+new job.  So a message has to agree with the row of its job, and a finished message has to come
+from the agent that has the job in hand [docs/amqp.md, "Whose a message is"].
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from buildapi.model.values import InvalidValueError
 from buildapi.model.wire import JobMessage, action_from, identity_of, what
 
 WHEN_APART = 1
-"""Seconds: older web processes round the time of the row and that of the message by themselves."""
+"""Seconds by which the times may differ: older web processes round each on its own."""
 
 
 def difference(message: JobMessage, job: JobRecord) -> str | None:
-    """Name what of a message differs from the row of its job; None where nothing does.
+    """Return the name of the first field that differs from the row; None if none does.
 
-    Messages of older web processes carry no identity; their time stands for it.
+    Messages of older web processes have no identity; their time is compared instead.
     """
     if message.identity and message.identity != job.identity:
         return "identity"
@@ -35,7 +35,7 @@ def difference(message: JobMessage, job: JobRecord) -> str | None:
 
 
 def _is_same_action(message: JobMessage, job: JobRecord) -> bool:
-    if not job.what:  # an old table cut it, so it cannot be read
+    if not job.what:  # cut by an old table, so it cannot be read
         return True
     try:
         return action_from(job.action, job.what) == message.action
@@ -44,12 +44,12 @@ def _is_same_action(message: JobMessage, job: JobRecord) -> bool:
 
 
 def _is_apart(said: object, stored: int) -> bool:
-    """Return whether a message names another time; 0 or no number is no time."""
+    """Return whether a message has another time; 0, or not a number, counts as none."""
     return isinstance(said, int | float) and bool(said) and abs(said - stored) > WHEN_APART
 
 
 def _is_stored_as(said: str, stored: str) -> bool:
-    """Compare, where an old table of another character set has ``?`` for what it cannot hold."""
+    """Compare with a stored text, in which lax MySQL has ``?`` for what its charset lacks."""
     return len(said) == len(stored) and all(
         one == other or (other == "?" and not one.isascii())
         for one, other in zip(said, stored, strict=True)
@@ -57,9 +57,9 @@ def _is_stored_as(said: str, stored: str) -> bool:
 
 
 def is_of_job(unreadable: Mapping[str, Any], job: JobRecord) -> bool:
-    """Return whether a message that is no job request is that of a job nobody has begun.
+    """Return whether a malformed message belongs to a job that no agent has begun.
 
-    Of what can be read nothing may differ from the row, and something must agree with it.
+    No field that can be read may differ from the row, and at least one must agree.
     """
     identity, who, body = identity_of(unreadable), unreadable.get("who"), unreadable.get("body")
     said = body if isinstance(body, Mapping) else {}
@@ -76,10 +76,10 @@ def is_of_job(unreadable: Mapping[str, Any], job: JobRecord) -> bool:
 
 
 def report_refusal(report: Mapping[str, Any], job: JobRecord) -> str | None:
-    """Say why a report is not taken for the outcome of an unfinished job; None where it is.
+    """Return why a finished message is refused for an unfinished job; None if it is accepted.
 
-    Agents of the Pylons program neither begin jobs in our tables nor give their name: such a report
-    is taken only while no agent of ours has begun the job.
+    Agents of the Pylons program neither begin jobs in our tables nor send their name: their
+    message is accepted only while no agent of ours has begun the job.
     """
     identity, agent = identity_of(report), report.get("agent")
     if identity:

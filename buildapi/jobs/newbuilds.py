@@ -1,4 +1,4 @@
-"""What asking for builds that were never asked for before means."""
+"""Plan new builds of a revision: by a change, for chosen builders, or for one builder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POISON = "masters fail on the path of its repository, which is not ASCII"
 
 
 def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
-    """Tell the schedulers of the revision: they know what is to be built of it."""
+    """Plan to send a change; the schedulers of its master decide what to build."""
     if facts is None:
         return refused(f"Branch {action.branch} not found")
     if facts.change_master is None:
@@ -40,7 +40,7 @@ def _link(action: NewBuild, facts: BranchFacts) -> str | None:
 def chosen_builds(
     action: NewPGOBuild | NewNightly, facts: BranchFacts | None, who: str, choice: Choice
 ) -> Plan:
-    """Ask for those of a branch's builders that a rule of the farm chooses."""
+    """Plan build requests for the builders of a branch that a rule of the farm chooses."""
     if facts is None:
         return refused(f"Branch {action.branch} not found")
     builders = [name for name in facts.builders if choice.takes(name)]
@@ -61,7 +61,7 @@ def chosen_builds(
 
 
 def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) -> Plan:
-    """Ask for a build of one builder, for a change that says which files to take."""
+    """Plan a build request for one builder, with a change that names the files to install."""
     if facts is None:
         return refused(f"Branch {action.short_branch} not found")
     step = NewBuildset(
@@ -77,6 +77,6 @@ def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) 
 
 
 def _properties(facts: BranchFacts, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    """List the stored properties; what is given replaces the ids of the build."""
+    """List properties as stored; those of the client replace ``buildid`` and ``builduid``."""
     ids = {"buildid": facts.buildid, "builduid": facts.builduid}
     return [(name, stored_property(value)) for name, value in {**ids, **given}.items()]

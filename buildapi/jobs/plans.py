@@ -1,4 +1,4 @@
-"""Plans that do nothing, how a plan ends, and the words of both."""
+"""Plans without steps, the outcome of a plan, and the messages of both."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Clobber, Line, NewBuildset, Plan, Poke, Requeue
 
 REASON_MAX = 256
-"""Characters of ``buildsets.reason``."""
+"""Characters of ``buildsets.reason``, VARCHAR(256) in Buildbot 0.8."""
 
 OK = "Ok"
 NOTHING_CREATED = "No builds to create"
 
 Did = Sequence[tuple[Poke, Sequence[Item]]]
-"""The pokes of a plan, each with what came of it."""
+"""The executed pokes of a plan, each with its items."""
 
 
 def conclude(plan: Plan, made: Sequence[Item], did: Did) -> Outcome:
-    """Tell how a plan ended: what was asked for must have happened.
+    """Return the outcome of an executed plan: an error if an item failed or is unconfirmed.
 
-    A clobber is something more: one that fails is an item and nothing else.
+    A clobber is an extra: if it fails, it adds its item but no error.
     """
     count = [item for poke, items in did if not isinstance(poke, Clobber) for item in items]
     everything = (*plan.outcome.items, *made, *(item for _, items in did for item in items))
@@ -46,15 +46,15 @@ def _words(line: Line, failed: set[int | None], open_: set[int | None]) -> str:
 
 
 def reason(verb: str, who: str) -> str:
-    """Word the reason of what we create.
+    """Return the reason of a buildset we submit, cut to :data:`REASON_MAX` characters.
 
-    Masters do not coalesce requests with ``Self-serve`` in their reason.
+    The masters of the farm do not coalesce requests with ``Self-serve`` in their reason.
     """
     return f"Self-serve: {verb} by {who}"[:REASON_MAX]
 
 
 def in_ascii(plan: Plan) -> Plan:
-    """Return a plan whose reasons, which are ours to word, any database can hold."""
+    """Return a plan with its reasons in ASCII, which a database of any character set can store."""
     writes = tuple(
         msgspec.structs.replace(step, reason=_ascii(step.reason))
         if isinstance(step, Requeue | NewBuildset)
@@ -65,21 +65,21 @@ def in_ascii(plan: Plan) -> Plan:
 
 
 def _ascii(text: str) -> str:
-    """Leave accents out, and put a question mark for what has no letter of ASCII."""
+    """Remove accents, and replace characters without an ASCII letter by question marks."""
     bare = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return "".join(bare).encode("ascii", "replace").decode()
 
 
 def refused(msg: str, detail: str | None = None, *, brid: int | None = None) -> Plan:
-    """Plan nothing and report an error."""
+    """Return a plan without steps whose outcome is an error."""
     return Plan(Outcome(True, msg, (Item("failed", detail or msg, request_id=brid),)))
 
 
 def nothing(msg: str, detail: str, *, brid: int | None = None, bid: int | None = None) -> Plan:
-    """Plan nothing and report that there is nothing to do."""
+    """Return a plan without steps whose outcome is that there is nothing to do."""
     return Plan(Outcome(False, msg, (Item("nothing", detail, request_id=brid, build_id=bid),)))
 
 
 def line(brid: int) -> Line:
-    """Word how the cancel of one request ended."""
+    """Return the messages for the cancel of one request."""
     return Line(brid, f"{brid}: {OK}", f"Error cancelling build (request {brid})")

@@ -1,4 +1,4 @@
-"""Find what in a request keeps every master from starting anything on its builder."""
+"""Find values of a build request that stop its builder on every master of Buildbot 0.8."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from buildapi.model.facts import RequestFacts
 
 
 def poison(facts: RequestFacts) -> str | None:
-    """Say what in a copy of this request would block its builder; None: nothing.
+    """Return why a copy of this request would block its builder; None if it would not.
 
-    Masters of Buildbot 0.8 read all pending requests of a builder at once and fail on branches,
-    revisions and property names beyond ASCII, and on properties that are no JSON pairs.
+    Masters of Buildbot 0.8 read all pending requests of a builder at once and fail on non-ASCII
+    branches, revisions and property names, and on properties that are not JSON pairs: no build of
+    the builder starts until the request is completed or removed.
     """
     return next(_findings(facts), None)
 

@@ -1,4 +1,4 @@
-"""Warnings for whoever asks for a change: whom else it touches, what may never happen."""
+"""Warnings about a job request: builds shared with other pushes, unlisted builders."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Collection, Iterable, Sequence
 from buildapi.model.steps import Sharer, StopBuild
 
 SHARERS_NAMED = 5
-"""Requests of others that a warning names one by one."""
+"""Maximum number of requests that a warning names one by one."""
 
 UNLISTED = "no master lists this builder; it may wait for ever"
 
 
 def unlisted(buildername: str, listed: bool | None) -> Sequence[str]:
-    """Warn of a request for a builder that the builders file does not list (None: not known)."""
+    """Warn if the builders file does not list a builder; no warning if that is unknown (None)."""
     return (f"{buildername}: {UNLISTED}",) if listed is False else ()
 
 
 def shared(stops: Iterable[StopBuild]) -> Sequence[str]:
-    """Warn of each build to be stopped that other pushes share, once for all requests of it.
+    """Warn of each build to stop that other pushes share, once per build.
 
-    Masters make one build of several requests (coalesced): stopping it completes all of them.
+    Masters coalesce several requests into one build: stopping it completes all of them.
     """
     found: dict[tuple[str, str, int], StopBuild] = {}
     for stop in stops:
@@ -30,7 +30,7 @@ def shared(stops: Iterable[StopBuild]) -> Sequence[str]:
 
 
 def loses(sharers: Sequence[Sharer]) -> str:
-    """Word who else loses a build that is stopped."""
+    """Return the words of a warning: which other requests lose a stopped build."""
     named = [_named(sharer) for sharer in sharers[:SHARERS_NAMED]]
     more = len(sharers) - SHARERS_NAMED
     words = ", ".join(named) + (f" and {more} more" if more > 0 else "")
@@ -44,5 +44,5 @@ def _named(sharer: Sharer) -> str:
 
 
 def others(sharers: Iterable[Sharer], meant: Collection[int]) -> Sequence[Sharer]:
-    """List the sharers whose requests are not meant to be stopped themselves."""
+    """List the sharers whose requests are not to be cancelled themselves."""
     return tuple(sharer for sharer in sharers if sharer.request_id not in meant)
