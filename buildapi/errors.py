@@ -1,14 +1,14 @@
-"""Errors that know which HTTP status they deserve."""
+"""Errors with the HTTP status and code that clients receive."""
 
 from buildapi.model.outcome import Item
 
 
 class BuildAPIError(Exception):
-    """Refuse a request with a text meant for its sender.
+    """Refuse a request with a message for its client.
 
     ``status`` is the HTTP status, ``code`` a short stable word for programs.  ``retry_after`` is
-    in seconds, None where asking again would not help.  ``challenge`` says how to show who one is.
-    ``job_id`` is that of the job request that was recorded, once one is.
+    in seconds, None if a retry would not help.  ``challenge`` is the WWW-Authenticate header.
+    ``job_id`` is set once the job request is recorded.
     """
 
     status = 500
@@ -24,25 +24,25 @@ class BuildAPIError(Exception):
             self.job_id = job_id
 
     def document(self) -> dict[str, str | int]:
-        """Return what JSON says of it."""
+        """Return the body of a JSON response."""
         said: dict[str, str | int] = {"status": "FAILED", "msg": self.msg, "code": self.code}
         return said if self.job_id is None else said | {"request_id": self.job_id}
 
 
 class BadRequest(BuildAPIError):
-    """Say what is wrong with the input."""
+    """Refuse bad input."""
 
     status, code = 400, "bad_request"
 
 
 class UnknownParameter(BadRequest):
-    """Refuse a parameter that the request does not know, rather than pass it over."""
+    """Refuse an unknown parameter instead of ignoring it: a typo could cancel a whole push."""
 
     code = "unknown_parameter"
 
 
 class AccessDenied(BuildAPIError):
-    """Refuse somebody who is nobody, or may not."""
+    """Refuse a client without a user, or a user without the permission."""
 
     status, code = 403, "access_denied"
 
@@ -51,45 +51,45 @@ class AccessDenied(BuildAPIError):
 
 
 class BadToken(BuildAPIError):
-    """Refuse a token that stands for nobody."""
+    """Refuse a bearer token that is malformed, unknown, expired or not accepted here."""
 
     status, code = 401, "bad_token"
     challenge = 'Bearer realm="BuildAPI", error="invalid_token"'
 
 
 class UnknownHost(BuildAPIError):
-    """Refuse a request that asks for another name than ours [RFC 9110 15.5.20]."""
+    """Refuse a request for another host name than ours [RFC 9110 15.5.20]."""
 
     status, code = 421, "unknown_host"
 
 
 class NotFound(BuildAPIError):
-    """Say what is not there."""
+    """Report that the named object does not exist."""
 
     status, code = 404, "not_found"
 
 
 class TooLarge(BuildAPIError):
-    """Refuse a body or an answer past its bound."""
+    """Refuse a request body or a response above its size limit."""
 
     status, code = 413, "too_large"
 
 
 class InProgress(BuildAPIError):
-    """Refuse for now what is being decided in this moment; ask again in a second."""
+    """Refuse a request while an earlier one with the same idempotency key is being handled."""
 
     status, code = 409, "in_progress"
     retry_after = 1
 
 
 class KeyReused(BuildAPIError):
-    """Refuse a key that stands for another request."""
+    """Refuse an idempotency key that an earlier, different request used."""
 
     status, code = 422, "idempotency_key_reused"
 
 
 class TooManyBuilds(BuildAPIError):
-    """Refuse a request that asks for more builds than one request, or one user, may."""
+    """Refuse more builds than one job request, or one user in an hour, may ask for."""
 
     status, code = 429, "too_many_builds"
 
@@ -99,21 +99,21 @@ class TooManyBuilds(BuildAPIError):
 
 
 class TooManyStreams(BuildAPIError):
-    """Refuse another stream of events to a client that has many."""
+    """Refuse another event stream to a client that has too many."""
 
     status, code = 429, "too_many_streams"
     retry_after = 30
 
 
 class Unavailable(BuildAPIError):
-    """Refuse for now: nothing was done, asking again later is safe."""
+    """Refuse a request for now: nothing was done, a retry is safe."""
 
     status, code = 503, "unavailable"
     retry_after = 5
 
 
 class Unconfirmed(Unavailable):
-    """Report that something was asked for, and that nobody can tell yet what came of it.
+    """Report that the effect of a step cannot be observed yet.
 
     ``item`` says so in the progress of the job.
     """
@@ -124,26 +124,26 @@ class Unconfirmed(Unavailable):
 
 
 class BrokerUnavailable(Unavailable):
-    """Report that a message is not safe with the broker."""
+    """Report that the broker did not confirm a message, or is not connected."""
 
     code = "broker_unavailable"
 
 
 class DatabaseUnavailable(Unavailable):
-    """Report that a database did not answer in time, or has no room for another query."""
+    """Report that a database did not answer in time, or its queue of queries is full."""
 
     code = "database_unavailable"
 
 
 class UnclassifiedError(DatabaseUnavailable):
-    """Report an error of a database that nobody classified: it is waited for, but not for ever."""
+    """Report an unclassified database error: it is retried, but not for ever."""
 
 
 class OutcomeUnknownError(BuildAPIError):
-    """Admit that a job request may or may not be carried out."""
+    """Report that a job request may or may not be executed."""
 
     code = "outcome_unknown"
 
 
 class ConfigError(Exception):
-    """Name the file, section, key and value that stop the program, and what is allowed."""
+    """Report bad configuration: file, section, key and value, and the allowed values."""

@@ -1,4 +1,4 @@
-"""Write a file so that its readers see the old one or the whole new one, never a part."""
+"""Write files atomically: readers see the old file or the whole new one, never a part."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ import attrs
 STDOUT = "-"
 GZIP_LEVEL, GZIP = 6, 31
 STALE_SECONDS = 3600
-"""Age of a temporary file that nobody can still be writing."""
+"""Age in seconds at which a temporary file counts as abandoned."""
 
 
 @attrs.define(eq=False)
 class WholeFile:
-    """A file that takes its name when it is whole; until then the old one keeps it.
+    """A file that replaces the old one of its name once it is whole.
 
-    ``-`` is the standard output; that and whatever is no regular file (a pipe, /dev/null) is
-    written directly.  As a context manager it is kept, or dropped after an exception.  The
+    ``-`` is the standard output; that and anything but a regular file (a pipe, /dev/null) is
+    written directly.  A context manager: it keeps the file, or drops it after an exception.  The
     methods may be called from different threads.
     """
 
@@ -54,17 +54,17 @@ class WholeFile:
 
     @property
     def _path(self) -> Path:
-        return Path(os.path.realpath(self._name))  # of a link what it points to is replaced
+        return Path(os.path.realpath(self._name))  # replace the target of a link, not the link
 
     def write(self, data: bytes) -> None:
-        """Append; :raises ValueError: it was kept or dropped already."""
+        """Append data; :raises ValueError: the file was kept or dropped already."""
         with self._lock:
             if self._out is None:
                 raise ValueError(f"{self._name} is closed")
             self._out.write(self._packer.compress(data) if self._packer else data)
 
     def keep(self) -> None:
-        """Put everything on disk and give it its name."""
+        """Flush the file to disk and rename it to its name."""
         with self._lock:
             self._finish()
             if self._temporary is not None:
@@ -86,11 +86,11 @@ class WholeFile:
             out.close()
 
     def drop(self) -> None:
-        """Leave the old file as it is; what was written goes away."""
+        """Remove what was written; the old file stays.  Do nothing after :meth:`keep`."""
         with self._lock:
             try:
                 self._close()
-            except OSError:  # it holds what the disk had no room for
+            except OSError:  # closing flushes data that the full disk has no room for
                 pass
             finally:
                 if self._temporary is not None:
@@ -114,7 +114,7 @@ class WholeFile:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the new name survive a power cut, where the system can do that for folders."""
+    """Sync the folder, so that the new name survives a power cut; ignore systems that cannot."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -124,7 +124,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_stale(folder: Path, name: str) -> None:
-    """Remove what killed processes left of a file of this name."""
+    """Remove temporary files of this name that killed processes left behind."""
     for left in _temporary_files(folder, name):
         with contextlib.suppress(OSError):
             if time.time() - left.lstat().st_mtime > STALE_SECONDS:

@@ -1,4 +1,4 @@
-"""Say in every log line, and to every part, which HTTP request and which job it is about."""
+"""Context variables with the HTTP request and the job that log lines and messages belong to."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 TRACE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,64}")
-"""What the id of a request may look like, where somebody else gave it."""
+"""Accepted form of a request id that a client or a message supplies."""
 
 _trace: ContextVar[str] = ContextVar("trace", default="")
 _job: ContextVar[int | None] = ContextVar("job", default=None)
 
 
 def new_trace() -> str:
-    """Make an id for an HTTP request."""
+    """Return a new id for an HTTP request: 16 hex digits."""
     return uuid.uuid4().hex[:16]
 
 
 def acceptable(trace: object) -> str:
-    """Give the id that somebody else named; empty where it is none."""
+    """Return a supplied request id; empty if its form is not accepted."""
     return trace if isinstance(trace, str) and TRACE.fullmatch(trace) else ""
 
 
 def trace() -> str:
-    """Give the id of the HTTP request that the running context is about; empty for none."""
+    """Return the id of the HTTP request of the running context; empty if there is none."""
     return _trace.get()
 
 
 def job() -> int | None:
-    """Give the job request that the running context is about."""
+    """Return the id of the job of the running context; None if there is none."""
     return _job.get()
 
 
 @contextmanager
 def about(trace: str | None = None, job: int | None = None) -> Iterator[None]:
-    """Let the context be about a request or a job; None leaves what it is about already."""
+    """Set the request or the job of the context; None leaves the current one."""
     tokens = []
     if trace is not None:
         tokens.append((_trace, _trace.set(trace)))
