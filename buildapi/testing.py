@@ -1,4 +1,4 @@
-"""Contract tests: what every implementation of a role must do."""
+"""Contract tests that every implementation of an interface must pass."""
 
 # ruff: noqa: S101  # tests assert
 
@@ -31,7 +31,7 @@ from buildapi.model.messages import (
 
 
 def limited(seconds: float) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Any]:
-    """Let an ``async def`` test fail after so many seconds; for runners that wait for Deferreds."""
+    """Fail an ``async def`` test after a time limit; for runners that wait for Deferreds."""
 
     def decorate(test: Callable[..., Coroutine[Any, Any, None]]) -> Any:
         @functools.wraps(test)
@@ -50,12 +50,12 @@ def _reactor() -> Any:
 
 
 async def pause(seconds: float) -> None:
-    """Let the reactor run."""
+    """Wait while the reactor runs."""
     await deferLater(_reactor(), seconds)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; the limit is that of the test."""
+    """Wait for a condition, up to the time limit of the test."""
     while not condition():
         await pause(0.01)
 
@@ -66,28 +66,28 @@ KEY = "requests"
 
 
 class BrokerUnderTest(Protocol):
-    """A started broker with nothing in its queues; ``queue`` takes routing key ``requests``."""
+    """A started broker with empty queues; ``queue`` is bound to routing key ``requests``."""
 
     broker: Broker
     queue: str
 
     async def dead_reasons(self) -> Sequence[str]:
-        """Read why messages of ``queue`` were put aside, oldest first."""
+        """List why messages of ``queue`` were dead-lettered, oldest first."""
 
     async def stop(self) -> None:
-        """Stop the broker as its service would be stopped."""
+        """Stop the broker as its service would."""
 
     async def start(self) -> None:
-        """Start it again."""
+        """Start the broker again."""
 
 
 MakeBroker = Callable[..., Awaitable[BrokerUnderTest]]
-"""Takes ``tries``; stops what it made after the test."""
+"""Makes a broker, which is stopped after the test; ``tries`` is its number of attempts."""
 
 
 @attrs.define
 class Recorder:
-    """A handler that notes what comes and answers from a list, or when it is told to."""
+    """A handler that records deliveries; it returns from ``answers``, or once released."""
 
     answers: list[Disposition] = attrs.field(factory=list)
     hold: bool = False
@@ -96,7 +96,7 @@ class Recorder:
     most: int = attrs.field(default=0, init=False)
 
     async def __call__(self, delivery: Delivery) -> Disposition:
-        """Handle."""
+        """Record a delivery; return the next answer, by default an Ack, or wait to be released."""
         self.seen.append(delivery)
         if not self.hold:
             return self.answers.pop(0) if self.answers else Ack()
@@ -108,23 +108,23 @@ class Recorder:
             del self.held[delivery.body]
 
     def release(self, body: bytes, answer: Disposition | None = None) -> None:
-        """Let one that is held end."""
+        """End the held handling of a message."""
         self.held[body].callback(answer or Ack())
 
     @property
     def bodies(self) -> list[bytes]:
-        """List the bodies in the order they came."""
+        """List the bodies in the order of their deliveries."""
         return [d.body for d in self.seen]
 
 
 async def send(broker: Broker, *bodies: bytes) -> None:
-    """Publish messages; each body is its message id too."""
+    """Publish messages; the first 20 bytes of each body are its message id."""
     for body in bodies:
         await broker.publish(KEY, body, message_id=body[:20].decode("latin-1").strip())
 
 
 async def refusal(attempt: Awaitable[Any]) -> str:
-    """Give the text of the BrokerUnavailable that an attempt must raise."""
+    """Return the message of the BrokerUnavailable that an attempt must raise."""
     try:
         await attempt
     except BrokerUnavailable as e:
@@ -133,7 +133,7 @@ async def refusal(attempt: Awaitable[Any]) -> str:
 
 
 class BrokerContract:
-    """Tests of a Broker; a subclass gives the fixture ``make_broker`` (see MakeBroker).
+    """Tests of a Broker; a subclass defines the fixture ``make_broker`` (see MakeBroker).
 
     The fixture ``logged_errors`` is the list of errors logged during the test.
     """
@@ -304,7 +304,7 @@ class BrokerContract:
         await made.broker.consume(made.queue, got, prefetch=3)
         while len(got.seen) < 8 or got.held:
             await until(lambda: len(got.held) == min(3, 8 - len(got.seen) + len(got.held)))
-            await pause(0.05)  # for one too many to come
+            await pause(0.05)  # time for one too many to arrive
             assert len(got.held) <= 3
             got.release(next(iter(got.held)))
             await pause(0)
