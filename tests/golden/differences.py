@@ -128,6 +128,7 @@ METHODS = (
         [
             "method/P*-branches",
             "method/PUT-build",
+            "method/PATCH-build",
             "method/DELETE-branches",
             "method/post-unknown-_method",
             "reprioritize/x-http-method-override",

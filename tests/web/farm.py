@@ -435,8 +435,10 @@ class MemoryJobs:
             for j, n in zip(newest, done, strict=True)
         ]
 
-    async def unsettled(self, *, sent: bool, before: int, limit: int) -> Sequence[JobRecord]:
-        oldest = sorted(self.jobs.values(), key=lambda j: j.id)
+    async def unsettled(
+        self, *, sent: bool, before: int, limit: int, after: int = 0
+    ) -> Sequence[JobRecord]:
+        oldest = sorted((j for j in self.jobs.values() if j.id > after), key=lambda j: j.id)
         open_ = [j for j in oldest if j.completed_at is None and j.when < before]
         return [j for j in open_ if (j.id in self.sent_ids) == sent][:limit]
 

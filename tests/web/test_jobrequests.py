@@ -48,7 +48,9 @@ async def test_an_accepted_job_is_recorded_sent_and_answered(served: Served, nam
         "who": "zoë@example.org",
         "body": {"request_id": 1, "when": NOW, **WHAT[name]},
         "trace": answer.headers["x-request-id"],
+        "identity": job.identity,
     }
+    assert len(job.identity) == 32
     assert served.jobs.sent_ids == {1}
 
 
@@ -63,7 +65,7 @@ async def test_html_clients_are_sent_to_the_job(serve: Serve, name: str) -> None
         where = f"{mount}/self-serve/jobs/{len(served.jobs.jobs)}"
         assert answer.headers["location"] == where
         assert f'href="{where}"' in answer.text
-        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["cache-control"] == "private, no-store"
         assert (await served.ask("GET", where)).status == 200
 
 
@@ -78,7 +80,7 @@ async def test_html_clients_of_a_new_build_read_the_answer(served: Served, name:
     told = json.loads(unescape(shown))
     assert (told["status"], told["request_id"]) == ("OK", 1)
     assert told["msg"].endswith("is queued as job 1")
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-store"
 
 
 @each
@@ -249,7 +251,8 @@ async def test_a_job_that_cannot_be_recorded_is_refused(
     answer = await served.ask(method, path, headers | ZOE, fields)
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert answer.headers["cache-control"] == "no-store"
+    names_user = "" if headers else "private, "  # a page does, for whoever has a name
+    assert answer.headers["cache-control"] == f"{names_user}no-store"
     assert "Couldn&#39;t create JobRequest row" in answer.text or answer.json["msg"] == (
         "Couldn't create JobRequest row"
     )

@@ -143,11 +143,18 @@ async def test_a_target_may_name_the_host_as_proxies_do(served: Served) -> None:
 
 
 @twisted_test(10)
-async def test_the_host_header_does_not_matter(served: Served) -> None:
-    hosts: list[str | bytes] = ["", "..", "x" * 70, "é", b"\xff\xfe", "a b", "[::1]:8010", "a:b:c"]
-    for host in hosts:
+async def test_any_name_of_a_host_is_answered_to_where_none_are_configured(served: Served) -> None:
+    for host in ["", "..", "x" * 70, "[::1]:8010", "a.example.org:80"]:
         answer = await served.ask("GET", "/self-serve/jobs", JSON | {"Host": host})
         assert answer.json == []
+
+
+@twisted_test(10)
+async def test_what_is_no_name_of_a_host_is_refused(served: Served) -> None:
+    hosts: list[str | bytes] = ["é", b"\xff\xfe", "a b", "a:b:c", "a@b", "a/b"]
+    for host in hosts:
+        answer = await served.ask("GET", "/self-serve/jobs", JSON | {"Host": host})
+        assert (answer.status, answer.json["msg"]) == (400, "Header Host is no name of a host")
 
 
 @twisted_test(10)
