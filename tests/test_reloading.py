@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 
 from buildapi.assembly import Again, Assembly
 from buildapi.config import Config
+from buildapi.model.messages import LetterEnd
 from buildapi.ops.reload import Reload
 from buildapi.ops.signals import CAUGHT, Signals
 from buildapi.web.auth import Authenticator
@@ -170,6 +171,7 @@ def test_the_page_explains_every_event_of_a_trail() -> None:
             r"(?:_note|\.note|_tell)\(\s*(?:[\w.]+, )*\"([a-z ]+)\"", path.read_text("utf-8")
         )
     }
+    noted.add(LetterEnd.RETURN.value)  # noted by its value
     assert noted >= {"recorded", "taken", "asked", "sent again", "stored"}
     assert noted <= set(rows)
     assert set(rows) <= noted

@@ -25,6 +25,7 @@ class Computed(Generic[T]):
     _weigh: Callable[[T], int]
     _kept: OrderedDict[Hashable, tuple[float, T]] = attrs.field(factory=OrderedDict, init=False)
     _flying: dict[Hashable, list[defer.Deferred[T]]] = attrs.field(factory=dict, init=False)
+    _age: int = attrs.field(default=0, init=False)
 
     async def get(self, key: Hashable, seconds: float, compute: Callable[[], Awaitable[T]]) -> T:
         """Return a value computed less than ``seconds`` ago, or compute it.
@@ -36,25 +37,27 @@ class Computed(Generic[T]):
             self._kept.move_to_end(key)
             return kept[1]
         waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
-        flight = self._flying.setdefault(key, [])
+        flight = self._flying.setdefault((self._age, key), [])
         flight.append(waiting)
         if len(flight) == 1:
-            defer.ensureDeferred(self._fly(key, compute))
+            defer.ensureDeferred(self._fly(self._age, key, compute))
         return await waiting
 
     def forget(self) -> None:
-        """Drop all cached values; one still being computed is kept when it is done."""
+        """Drop all cached values; one still being computed goes only to who waits for it."""
         self._kept.clear()
+        self._age += 1
 
-    async def _fly(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> None:
+    async def _fly(self, age: int, key: Hashable, compute: Callable[[], Awaitable[T]]) -> None:
         try:
             value = await compute()
         except Exception as e:
-            for waiting in self._landed(key):
+            for waiting in self._landed((age, key)):
                 waiting.errback(e)
             return
-        self._keep(key, value)
-        for waiting in self._landed(key):
+        if age == self._age:
+            self._keep(key, value)
+        for waiting in self._landed((age, key)):
             waiting.callback(value)
 
     def _landed(self, key: Hashable) -> list[defer.Deferred[T]]:

@@ -102,6 +102,15 @@ def test_who_asks_at_once_shares_one_computation() -> None:
     assert (result(work.get()), work.calls) == ("x", 1)
 
 
+def test_what_is_still_computed_when_all_is_forgotten_is_not_kept() -> None:
+    work = Work()
+    before = work.get()
+    work.computed.forget()
+    after = work.get()
+    work.done.callback("x")
+    assert (result(before), result(after), work.calls) == ("x", "x", 2)
+
+
 def test_it_is_kept_for_as_long_as_was_said() -> None:
     work = Work()
     work.done.callback("x")
