@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import attrs
@@ -24,8 +23,8 @@ from buildapi.model.wire import finished, job_of
 INTERVAL = 5.0
 """Seconds between two checks of the number of dead letters."""
 
-REVIEW_MOST = 1000
-"""Maximum number of dead letters in one review."""
+REVIEW_MOST = 100_000
+"""Maximum number of dead letters in one review: those that stay come first in every review."""
 
 
 @attrs.define(slots=False)
@@ -88,14 +87,22 @@ class DeadLetterReview(Service):
         if dead == self._kept.get(queue, 0):
             return
         self._kept.pop(queue, None)
-        kept: list[Letter] = []
-        judge = partial(self._judge, routing_key, queue, kept)
-        await self._broker.review(queue, judge, limit=REVIEW_MOST)
-        self._kept[queue] = len(kept)
+        kept = 0
 
-    async def _judge(
-        self, routing_key: str, queue: str, kept: list[Letter], letter: Letter
-    ) -> LetterEnd:
+        async def judge(letter: Letter) -> LetterEnd:
+            nonlocal kept
+            end, is_final = await self._judge(routing_key, queue, letter)
+            kept += end is LetterEnd.KEEP and is_final
+            return end
+
+        await self._broker.review(queue, judge, limit=REVIEW_MOST)
+        if kept >= REVIEW_MOST:
+            self._log.error("{queue}: too many dead letters to look at all", queue=queue)
+            kept = dead
+        self._kept[queue] = kept
+
+    async def _judge(self, routing_key: str, queue: str, letter: Letter) -> tuple[LetterEnd, bool]:
+        """Return what becomes of a letter, and whether the next look need not decide anew."""
         job_id = job_of(routing_key, letter.body)
         job = None if job_id is None else await self._store.get(job_id)
         old = job is not None and job.when < self._now() - TOO_OLD
@@ -103,13 +110,11 @@ class DeadLetterReview(Service):
         if job_id is not None and decision.failure is not None:
             report = finished(job_id, Outcome(True, decision.failure))
             if not await self._store.finish(job_id, report, int(self._now())):
-                return LetterEnd.KEEP  # the job has ended meanwhile: the next look decides anew
+                return LetterEnd.KEEP, False  # the job has ended meanwhile
             self._tell(queue, job_id, letter, SettledAs.FAILED)
         elif decision.end is not LetterEnd.KEEP:
             self._tell(queue, job_id, letter, SettledAs(decision.end.value))
-        if decision.end is LetterEnd.KEEP:
-            kept.append(letter)
-        return decision.end
+        return decision.end, True
 
     def _tell(self, queue: str, job_id: int | None, letter: Letter, end: SettledAs) -> None:
         self._settled(SettledLetter(queue, end, job_id, letter.reason, self._now()))

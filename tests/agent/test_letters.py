@@ -13,7 +13,8 @@ from buildapi.agent.outbox import TOO_OLD
 from buildapi.model.actions import Reprioritize
 from buildapi.model.messages import DeadLetter, Delivery, Disposition
 from buildapi.model.records import JobState
-from buildapi.model.wire import FINISHED, REQUESTS
+from buildapi.model.wire import FINISHED, REQUESTS, JobMessage, encode_request
+from buildapi.mq.embedded import PutAside
 from tests.agent.doubles import NOW, Rig, msg
 from tests.reactor import twisted_test, until
 
@@ -114,6 +115,23 @@ async def test_one_of_a_job_that_is_too_old_is_not_carried_out(
     assert (await rig.get(job)).state is JobState.FAILED
 
 
+@twisted_test()
+async def test_letters_that_stay_do_not_hide_those_behind_them(
+    rig: Rig, reviewer: Reviewer
+) -> None:
+    """A bug, or whoever may publish, can leave thousands that nobody can read."""
+    letters = rig.broker.inner._queues["buildapi-agent"].dead
+    unreadable = Delivery(b"no JSON", REQUESTS, "m", None, redelivered=False, attempt=1)
+    letters.extend(PutAside(unreadable, "not JSON") for _ in range(1500))
+    job = await rig.record(UP)
+    tried = encode_request(JobMessage(job, "zoe", NOW, UP))
+    reason = "tried 3 times; the last time: KeyError"
+    letters.append(PutAside(attrs.evolve(unreadable, body=tried), reason))
+    await reviewer.service.review(REQUESTS)
+    assert (await rig.get(job)).state is JobState.FAILED
+    assert len(rig.dead()) == 1500
+
+
 class BrokersOwn:
     """A letter as RabbitMQ makes it by itself."""
 
@@ -121,8 +139,6 @@ class BrokersOwn:
         self.delivery, self.reason = delivery, reason
 
     def letter(self) -> Any:
-        from buildapi.mq.embedded import PutAside
-
         return attrs.evolve(PutAside(self.delivery, self.reason).letter(), by_broker=True)
 
 
