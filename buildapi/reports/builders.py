@@ -1,4 +1,4 @@
-"""How long builds take in the mean, by platform, types and builder [contract 8.3, 8.4]."""
+"""Reports of run times: by platform, build type, job type or builder, and of one builder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LEVELS = ("branch", "platform", "build_type", "job_type", "builder")
 UNCOUNTED = (Status.PENDING, Status.RUNNING)
 FAILED = (2, 3, 4, 5)
 SLICES = 15
-"""Slices of a pie: the rest is one more."""
+"""Slices of the pie chart; all others are one more."""
 
 Path = tuple[str, ...]
 
 
 @attrs.define
 class Node:
-    """What the builds below a path of the tree took, in seconds."""
+    """Run times in seconds, and results, of the builds below a path of the tree."""
 
     path: Path
     count: int = 0
@@ -33,7 +33,7 @@ class Node:
     results: Counter[int] = attrs.field(factory=Counter)
 
     def add(self, run_time: int | None, result: int) -> None:
-        """Count a build; one that has no run time counts among the results alone."""
+        """Count a build; without a run time it counts for its result only."""
         self.count += 1
         self.results[result] += 1
         if run_time is not None:
@@ -41,25 +41,25 @@ class Node:
 
     @property
     def sum(self) -> int:
-        """Add all run times up."""
+        """Return the sum of the run times, in seconds."""
         return sum(self.times)
 
     @property
     def mean(self) -> int:
-        """Give the mean run time, rounded down."""
+        """Return the mean run time in seconds, rounded down; 0 if there is none."""
         return self.sum // len(self.times) if self.times else 0
 
     def percentile(self, share: int) -> int:
-        """Give how long so many percent took at most (nearest rank)."""
+        """Return the percentile of the run times in seconds (nearest rank); 0 if there is none."""
         ordered = sorted(self.times)
         return ordered[max(0, -(-len(ordered) * share // 100) - 1)] if ordered else 0
 
     def share(self, *codes: int) -> float:
-        """Give how many percent had one of these results."""
+        """Return the percentage of builds with one of these results."""
         return percent(sum(self.results[c] for c in codes), self.count)
 
     def document(self) -> dict[str, Any]:
-        """Write its values; the percentiles are new."""
+        """Return its entry in the JSON document; the Pylons program had no percentiles."""
         platform, build_type, job_type, builder = (*self.path, "", "", "", "")[:4]
         return {
             "buildername": builder,
@@ -78,21 +78,21 @@ class Node:
 
 @attrs.frozen
 class Filters:
-    """Which platforms, build types and job types are wanted; empty means all."""
+    """The platforms, build types and job types to include; empty includes all."""
 
     platform: tuple[str, ...] = ()
     build_type: tuple[str, ...] = ()
     job_type: tuple[str, ...] = ()
 
     def wants(self, path: Path) -> bool:
-        """Tell whether a path is wanted, as far as it goes."""
+        """Return whether the filters include a path, as far as it goes."""
         lists = (self.platform, self.build_type, self.job_type)
         return all(not wanted or name in wanted for wanted, name in zip(lists, path, strict=False))
 
 
 @attrs.define
 class Builders:
-    """The report: nodes at the level asked for, counted from 1 for the branch as a whole."""
+    """The report of a branch: its nodes at one level; level 1 is the whole branch."""
 
     start: float
     end: float
@@ -103,7 +103,7 @@ class Builders:
     nodes: dict[Path, Node] = attrs.field(factory=dict)
 
     def add(self, attempts: Iterable[Attempt], rules: Classification) -> None:
-        """Count attempts that are over; those that are not have their place all the same."""
+        """Count ended builds; pending and running ones only add their node."""
         for one in attempts:
             path = path_of(one.buildername, rules)
             if self.filters.wants(path):
@@ -113,7 +113,7 @@ class Builders:
                     each.add(one.run_time, one.results)
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {
             "starttime": self.start,
             "endtime": self.end,
@@ -134,7 +134,7 @@ class Builders:
         return percent(node.sum, self.root.sum)
 
     def facts(self) -> Sequence[Fact]:
-        """Tell the sums."""
+        """List the totals of the branch."""
         return [
             Fact("Branch", self.branch),
             Fact("Builds", self.root.count, "number"),
@@ -144,7 +144,7 @@ class Builders:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give all nodes."""
+        """Return the table of all nodes."""
         rows = [self._row(node) for _, node in sorted(self.nodes.items())]
         return [Grid("builders", "By " + LEVELS[self.level - 1], COLUMNS, rows, "-share")]
 
@@ -169,7 +169,7 @@ class Builders:
         ]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw shares of the run time, the smallest ones together."""
+        """Return the chart of shares of the run time; the smallest are one slice."""
         ordered = sorted(self.nodes.values(), key=lambda n: (-n.sum, n.path))
         shares = [(n.path[-1] if n.path else self.branch, self._share(n)) for n in ordered[:SLICES]]
         rest = sum(n.sum for n in ordered[SLICES:])
@@ -178,14 +178,14 @@ class Builders:
         return [Picture(Grid("share", "Shares of the run time", columns, rows), "rows", "%")]
 
     def chart(self) -> GvizTable | str:
-        """Give shares of the run time, ascending."""
+        """Return the shares of the run time, ascending."""
         rows = sorted(([_title(n), self._share(n)] for n in self.nodes.values()), key=_by_share)
         head = [("builder", "Builder", "string"), ("run_time", "Run Time", "number")]
         return GvizTable(head, rows)
 
 
 def path_of(builder: str, rules: Classification) -> Path:
-    """Tell where a builder is in the tree; empty texts for what is not known."""
+    """Return the path of a builder in the tree; empty texts for unknown levels."""
     names = rules.platform(builder), rules.build_type(builder), rules.job_type(builder)
     return (*(name or "" for name in names), builder)
 
@@ -200,7 +200,7 @@ def _by_share(row: Sequence[Any]) -> tuple[float, str]:
 
 @attrs.frozen
 class OneBuilder:
-    """The report of one builder: its builds that are over."""
+    """The report of one builder: its ended builds."""
 
     start: float
     end: float
@@ -210,25 +210,25 @@ class OneBuilder:
 
     @property
     def over(self) -> Sequence[RequestRow]:
-        """List those that count."""
+        """List the rows that are neither pending nor running."""
         return [row for row in self.rows if row.status not in UNCOUNTED]
 
     @property
     def node(self) -> Node:
-        """Sum them up."""
+        """Return the sums of these rows."""
         node = Node(path_of(self.name, self.rules))
         for row in self.over:
             node.add(row.run_time, row.results)
         return node
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         requests = [request_json(row, self.rules) for row in self.over]
         times = {"starttime": self.start, "endtime": self.end}
         return {**times, **self.node.document(), "build_requests": requests}
 
     def facts(self) -> Sequence[Fact]:
-        """Tell what its builds took and how they ended."""
+        """List run times and results of its builds."""
         node = self.node
         platform, build_type, job_type, _ = node.path
         return [
@@ -245,18 +245,18 @@ class OneBuilder:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """List its build requests."""
+        """Return the table of its build requests."""
         return [request_grid(self.over, self.rules, "-when")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw how long each build took."""
+        """Return the chart of run times, in minutes, by start."""
         ran = sorted((r.start_time or 0, r.run_time) for r in self.over if r.run_time is not None)
         columns = (Column("start", "Started", "time"), Column("minutes", "Minutes", "number"))
         rows = [(start, round(seconds / 60, 1)) for start, seconds in ran]
         return [Picture(Grid("runs", "Minutes each build took", columns, rows), "line")]
 
     def chart(self) -> GvizTable | str:
-        """Give how long each build took."""
+        """Return the run time of each build, in seconds, by start."""
         head = [("start", "Started", "datetime"), ("run_time", "Run Time", "number")]
         ran = sorted((r.start_time or 0, r.run_time) for r in self.over if r.run_time is not None)
         return GvizTable(head, ran)

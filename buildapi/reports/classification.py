@@ -1,7 +1,7 @@
-"""What names mean: ordered rules of a TOML document, the first one that matches wins.
+"""Classify names by the ordered rules of a TOML document: the first match wins.
 
-Patterns are regular expressions anchored at the start only; ``*_like`` are SQL patterns.  The
-groups and what they are for are told in docs/classification.md.
+Patterns are regular expressions anchored at the start only; ``*_like`` are SQL LIKE patterns.
+docs/classification.md describes the groups of rules.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from buildapi.errors import ConfigError
 
 RULES = ("platform", "build_type", "job_type", "branch", "slave_silo", "testruns_platform")
 NAME_MAX = 2000
-"""How much of a name patterns look at: a hostile one must not take long."""
+"""Characters of a name that patterns look at: bounds the time for a hostile name."""
 
 
 @attrs.frozen
 class Rule:
-    """A name, and the patterns of what is called so."""
+    """A class name, and the patterns of the names that belong to it."""
 
     name: str
     patterns: tuple[re.Pattern[str], ...]
 
     def fits(self, text: str) -> bool:
-        """Tell whether a pattern matches the beginning of a text."""
+        """Return whether a pattern matches the beginning of a text."""
         return any(p.match(text[:NAME_MAX]) for p in self.patterns)
 
 
 @attrs.frozen
 class Group:
-    """Rules in their order; what was asked for is remembered, up to ``KEPT`` texts."""
+    """Ordered rules; the classes of up to ``KEPT`` texts are cached."""
 
     rules: tuple[Rule, ...] = ()
     _known: dict[str, str | None] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     def name(self, text: str) -> str | None:
-        """Name the first rule that fits; None where none does."""
+        """Return the name of the first rule that fits; None if none does."""
         if text in self._known:
             return self._known[text]
         found = next((rule.name for rule in self.rules if rule.fits(text)), None)
@@ -49,7 +49,7 @@ class Group:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """List the names there are."""
+        """List the class names in order."""
         return tuple(rule.name for rule in self.rules)
 
 
@@ -58,13 +58,13 @@ KEPT = 20_000
 
 @attrs.frozen
 class Like:
-    """Which builders a pool's pending requests have, by SQL patterns: the old rule."""
+    """The builders whose pending requests belong to a pool, by SQL LIKE patterns."""
 
     like: tuple[re.Pattern[str], ...] = ()
     not_like: tuple[re.Pattern[str], ...] = ()
 
     def fits(self, text: str) -> bool:
-        """Tell whether all of ``like`` and none of ``not_like`` match the whole text."""
+        """Return whether all of ``like`` and none of ``not_like`` match the whole text."""
         return all(p.fullmatch(text) for p in self.like) and not any(
             p.fullmatch(text) for p in self.not_like
         )
@@ -72,7 +72,7 @@ class Like:
 
 @attrs.frozen
 class Pools:
-    """Pools of masters: the names, the default one, by the masters' roles, of waiting builders."""
+    """Pools of masters: their names, the default, by role of a master, and of pending requests."""
 
     names: tuple[str, ...]
     default: str
@@ -80,13 +80,13 @@ class Pools:
     pending: Sequence[tuple[str, Like]]
 
     def of_builder(self, name: str) -> str | None:
-        """Guess the pool of a builder by its name; None where no rule fits."""
+        """Return the pool of a builder by its name; None if no rule fits."""
         return next((pool for pool, like in self.pending if like.fits(name)), None)
 
 
 @attrs.frozen
 class TestRuns:
-    """What the report of test runs looks at."""
+    """Builds, steps and names that the report of test runs selects."""
 
     categories: tuple[str, ...] = ()
     step_names: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class TestRuns:
 
 @attrs.frozen
 class Exclusions:
-    """What reports leave out."""
+    """Rows that reports leave out."""
 
     builders_like: tuple[str, ...] = ()
     reasons_like: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Exclusions:
 
 @attrs.frozen
 class Classification:
-    """All there is to know of names."""
+    """All rules about names."""
 
     groups: Mapping[str, Group]
     pools: Pools
@@ -128,7 +128,7 @@ class Classification:
     fallback: str = "other"
 
     def platform(self, builder: str) -> str | None:
-        """Name the platform of a builder; None for a name that is empty."""
+        """Return the platform of a builder, else ``fallback``; None for an empty name."""
         if not builder:
             return None
         return self.groups["platform"].name(builder.removeprefix(self.strip_prefix)) or (
@@ -136,42 +136,42 @@ class Classification:
         )
 
     def build_type(self, builder: str) -> str | None:
-        """Tell how a builder's builds are optimised, None where no rule says."""
+        """Return the build type of a builder, such as ``opt``; None if no rule fits."""
         return self.groups["build_type"].name(builder) if builder else None
 
     def job_type(self, builder: str) -> str | None:
-        """Tell what a builder does, None where no rule says."""
+        """Return the job type of a builder; None if no rule fits."""
         return self.groups["job_type"].name(builder) if builder else None
 
     def branch(self, stored: str | None) -> str | None:
-        """Shorten a stored branch; what no rule fits is itself, in lower case."""
+        """Return the short name of a stored branch; if no rule fits, itself in lower case."""
         if not stored:
             return None
         return self.groups["branch"].name(stored.lower()) or stored.lower()
 
     def silo(self, slave: str) -> str | None:
-        """Name the class of machines of a slave, None where no rule says."""
+        """Return the silo (class of machines) of a slave; None if no rule fits."""
         return self.groups["slave_silo"].name(slave) if slave else None
 
     def test_platform(self, builder: str) -> str:
-        """Name the platform of a builder of the status database."""
+        """Return the platform of a builder of the status database, or the fallback."""
         found = self.groups["testruns_platform"].name(builder)
         return found or self.testruns.platform_fallback
 
     def test_build_type(self, builder: str) -> str:
-        """Find the first build type that is in a name."""
+        """Return the first build type that a builder name contains, else ``other``."""
         low = builder.lower()
         return next((t for t in self.testruns.build_types if t in low), "other")
 
     def reason(self, text: str | None) -> str | None:
-        """Name the kind of a buildset's reason, None for all others."""
+        """Return the kind of a buildset's reason; None if no rule fits."""
         if text is None:
             return None
         return next((name for name, p in self.reasons if p.match(text)), None)
 
 
 def from_document(document: Mapping[str, Any], where: str) -> Classification:
-    """Read a classification; ``where`` names it in errors.
+    """Read a classification; errors begin with ``where``.
 
     :raises ConfigError: with one line for each error.
     """
@@ -183,7 +183,7 @@ def from_document(document: Mapping[str, Any], where: str) -> Classification:
 
 
 def like_pattern(pattern: str) -> re.Pattern[str]:
-    """Write an SQL pattern as an expression that matches the whole text, in any case."""
+    """Compile an SQL LIKE pattern, case-insensitive; use it with ``fullmatch``."""
     parts = (_WILD.get(c) or re.escape(c) for c in pattern)
     return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
 
@@ -344,7 +344,7 @@ _OTHERS = ("trychooser_report", "idlejobs_report")
 def unmatched(
     rules: Classification, builders: Iterable[str], slaves: Iterable[str]
 ) -> Mapping[str, Sequence[str]]:
-    """List by group the names that no rule matches, sorted."""
+    """List by group the builders and slaves that no rule matches, sorted."""
     of_builders: dict[str, Callable[[str], str | None]] = {
         "platform": lambda n: rules.groups["platform"].name(n.removeprefix(rules.strip_prefix)),
         "build_type": rules.build_type,

@@ -1,4 +1,4 @@
-"""The files of whole days: how they are named, when each is written, when it is removed."""
+"""Name the dumps of whole days, and choose those to write and to remove."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from datetime import UTC, date, datetime, timedelta
 from buildapi.model.dumps import DAY_SECONDS, Window
 
 TODAY_SECONDS = 600
-"""How old the file of today may become before it is written again."""
+"""Age in seconds at which the file of today is written again."""
 
 LATE_SECONDS = 900
-"""How long after a day's end builds of it may still be recorded: then its file is final."""
+"""Seconds after a day's end until its file is final: builds of it may be recorded late."""
 
 _NAME = re.compile(r"builds-(\d{4}-\d\d-\d\d)\.js\.gz")
 
 
 def day_name(day: date) -> str:
-    """Name the file of the builds that ended on a day."""
+    """Return the file name for the builds that ended on a day."""
     return f"builds-{day.isoformat()}.js.gz"
 
 
 def day_of(name: str) -> date | None:
-    """Return the day that a file is named after; None where it is named otherwise."""
+    """Return the day in a file name; None if it is the name of no such file."""
     match = _NAME.fullmatch(name)
     try:
         return date.fromisoformat(match[1]) if match else None
@@ -32,12 +32,12 @@ def day_of(name: str) -> date | None:
 
 
 def day_at(moment: float) -> date:
-    """Return the day of a time in seconds since the epoch: days are those of UTC."""
+    """Return the UTC day of a time in seconds since the epoch."""
     return datetime.fromtimestamp(moment, UTC).date()
 
 
 def day_window(day: date) -> Window:
-    """Return the time of a day, both midnights included."""
+    """Return the window of a UTC day, both midnights included."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     return Window(start, start + DAY_SECONDS)
 
@@ -51,10 +51,10 @@ def due_days(
 ) -> Sequence[date]:
     """List the days whose files are to be written in this round, at most two.
 
-    Today's is written again as it grows; of the ``kept`` - 1 days before it one at a time, so
-    that a start with none does not read weeks at once.  ``written`` and ``tried`` say when each
-    was; one that cannot be written does not keep the others from their turn.  ``pause`` is the
-    time between two rounds, in seconds.
+    Today's file is rewritten as the day goes on; of the ``kept`` - 1 days before, one per round,
+    so that a first start does not read weeks at once.  ``written`` and ``tried`` are the times of
+    the last success and attempt; a day that fails goes behind the others.  ``pause`` is the time
+    between two rounds, in seconds.
     """
     today = day_at(now)
     past = [today - timedelta(days=n) for n in range(1, kept)]
@@ -66,12 +66,12 @@ def due_days(
 
 
 def _final(day: date, now: float, written: float | None) -> bool:
-    """Return whether the file of a past day needs no writing now."""
+    """Return whether the file of a past day need not be written now."""
     settled = day_window(day).end + LATE_SECONDS
     return written is not None and (written >= settled or now < settled)
 
 
 def expired_days(now: float, kept: int, days: Collection[date]) -> Sequence[date]:
-    """List those of ``days`` that are not among the ``kept`` newest that there can be."""
+    """List those of ``days`` that are older than the last ``kept`` days, today included."""
     first = day_at(now) - timedelta(days=kept - 1)
     return sorted(day for day in days if day < first)

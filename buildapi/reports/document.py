@@ -1,4 +1,4 @@
-"""Spell JSON for files: keys sorted, indented or compact, long lists piece by piece."""
+"""Encode JSON for files: keys sorted, indented or compact, long lists piece by piece."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 
 
 def encoded(value: Any, *, compact: bool) -> bytes:
-    """Encode, also what stored properties may hold: huge numbers, lone surrogates."""
+    """Encode a value, also huge integers and lone surrogates, which orjson refuses."""
     options = orjson.OPT_SORT_KEYS | (0 if compact else orjson.OPT_INDENT_2)
     try:
         return orjson.dumps(value, option=options)
@@ -24,10 +24,10 @@ def encoded(value: Any, *, compact: bool) -> bytes:
 
 @attrs.define
 class ListDocument:
-    """A document with one long list, spelled without ever having all of it.
+    """A document with one long list, encoded without having all of it in memory.
 
-    The pieces together are what ``encoded`` gives for the whole; what follows the list must
-    have names that sort behind its own.
+    The pieces together equal what ``encoded`` returns for the whole; the keys that follow the
+    list must sort after its own.
     """
 
     _name: str
@@ -35,12 +35,12 @@ class ListDocument:
     _empty: bool = attrs.field(default=True, init=False)
 
     def head(self) -> bytes:
-        """Begin."""
+        """Return the beginning of the document, up to the list."""
         name = encoded(self._name, compact=True)
         return b"{%s:[" % name if self._compact else b"{\n  %s: [" % name
 
     def items(self, values: Iterable[Any]) -> bytes:
-        """Spell more of the list."""
+        """Encode the next values of the list."""
         return b"".join(map(self._item, values))
 
     def _item(self, value: Any) -> bytes:
@@ -49,12 +49,12 @@ class ListDocument:
         return comma + text if self._compact else comma + b"\n    " + _deeper(text, b"    ")
 
     def tail(self, rest: Mapping[str, Any]) -> bytes:
-        """End the list and spell what follows it."""
+        """Return the end of the list and the keys that follow it."""
         text = encoded(dict(rest), compact=self._compact)
         end = b"]" if self._compact or self._empty else b"\n  ]"
         return end + (b"," + text[1:] if rest else text[1:] if self._compact else b"\n}")
 
 
 def _deeper(text: bytes, indent: bytes) -> bytes:
-    """Indent further lines; within texts JSON has no line feeds."""
+    """Indent all lines after the first; JSON strings contain no line feeds."""
     return text.replace(b"\n", b"\n" + indent)

@@ -1,4 +1,4 @@
-"""The document of ended builds: what it says of each build [docs/commands.md]."""
+"""Build the entries of a dump of ended builds [docs/commands.md]."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from buildapi.model.dumps import EndedBuild, StartedRequest, Window
 
 HOUR, DAY = 3600, 86_400
 NEAR_SECONDS = 2
-"""How much less than this two databases differ about the start of one build."""
+"""Seconds within which the starts of one build agree in the two databases."""
 
 
 def window(now: float, length: int | None = None, start: int | None = None) -> Window:
-    """Give the time that a dump is about: a day unless a ``length`` is given, up to now.
+    """Return the window of a dump: ``length`` seconds (default: a day) up to now.
 
     With ``start`` it begins there instead.
 
-    :raises ValueError: there is no such time.
+    :raises ValueError: the window is before 1970 or after the year 9999, or ends before it begins.
     """
     seconds = DAY if length is None else length
     first = int(now) - seconds if start is None else start
@@ -30,7 +30,7 @@ def window(now: float, length: int | None = None, start: int | None = None) -> W
 
 @attrs.frozen
 class Requests:
-    """The requests that a build served, and when the first of them was made."""
+    """The requests that a build served, and the submission time of the first."""
 
     ids: Sequence[Any] = ()
     time: float | None = None
@@ -38,9 +38,9 @@ class Requests:
 
 @attrs.frozen
 class ReadBuild:
-    """A build with its properties decoded; ``bad`` names those that could not be.
+    """A build with its decoded properties; ``bad`` names those that are not JSON.
 
-    ``requests`` is None where only the scheduler database can tell them.
+    ``requests`` is None if they have to be read from the scheduler database.
     """
 
     build: EndedBuild
@@ -50,7 +50,7 @@ class ReadBuild:
 
 
 def read_build(build: EndedBuild) -> ReadBuild:
-    """Decode the properties of a build; of those with the same name the first counts."""
+    """Decode the properties of a build; the first of each name counts."""
     properties: dict[str, Any] = {}
     bad: list[str] = []
     for name, text in build.properties:
@@ -64,9 +64,9 @@ def read_build(build: EndedBuild) -> ReadBuild:
 
 
 def decoded(text: str | None) -> Any:
-    """Decode a stored value; numbers that JSON does not have become None.
+    """Decode a stored JSON value; NaN and infinities become None.
 
-    :raises ValueError: it is no JSON.
+    :raises ValueError: it is NULL or not JSON.
     """
     if text is None:
         raise ValueError("NULL")
@@ -79,7 +79,10 @@ def _finite(text: str) -> float | None:
 
 
 def requests_told(properties: Mapping[str, Any]) -> Requests | None:
-    """Give the requests that properties tell; None where they do not."""
+    """Return the requests named by properties; None if properties do not name them.
+
+    Without a ``buildername`` there are none.
+    """
     if not properties.get("buildername"):
         return Requests()
     ids, times = properties.get("request_ids"), properties.get("request_times")
@@ -92,7 +95,10 @@ def requests_told(properties: Mapping[str, Any]) -> Requests | None:
 
 
 def matched(read: ReadBuild, started: Iterable[StartedRequest]) -> Requests:
-    """Find the requests of a build among those that the scheduler database knows."""
+    """Find the requests of a build among rows of the scheduler database.
+
+    Builder, number and start must agree: a number is unique only per master and builder.
+    """
     build, name = read.build, read.properties.get("buildername")
     if build.starttime is None:
         return Requests()
@@ -109,7 +115,7 @@ def matched(read: ReadBuild, started: Iterable[StartedRequest]) -> Requests:
 def entries(
     reads: Sequence[ReadBuild], started: Iterable[StartedRequest]
 ) -> Sequence[Mapping[str, Any]]:
-    """Shape builds, with the requests that their properties or the scheduler database tell."""
+    """Return the entries of builds, with requests from properties or the scheduler database."""
     by_number: dict[int, list[StartedRequest]] = {}
     for s in started:
         by_number.setdefault(s.number, []).append(s)

@@ -1,4 +1,4 @@
-"""How long pushes take from the change to the last result [contract 8.5, 8.6]."""
+"""Reports of build runs: times from the change to the last result, and one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from buildapi.reports.runs import Run
 
 @attrs.frozen
 class EndToEnd:
-    """The report: all build runs of a branch."""
+    """The report of all build runs of a branch."""
 
     start: float
     end: float
@@ -33,22 +33,22 @@ class EndToEnd:
 
     @property
     def total(self) -> int:
-        """Count pairs of request and build."""
+        """Return the number of pairs of request and build."""
         return sum(len(run.rows) for run in self.runs.values())
 
     @property
     def unique(self) -> int:
-        """Count requests."""
+        """Return the number of requests."""
         return len({row.request_id for run in self.runs.values() for row in run.rows})
 
     @property
     def mean(self) -> int:
-        """Give the mean duration, rounded down; runs that have none yet count as 0."""
+        """Return the mean duration in seconds, rounded down; runs without one yet count as 0."""
         known = [r.duration for r in self.runs.values() if r.duration is not None]
         return sum(known) // len(known) if known else 0
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {
             "starttime": self.start,
             "endtime": self.end,
@@ -64,7 +64,7 @@ class EndToEnd:
         }
 
     def facts(self) -> Sequence[Fact]:
-        """Tell the totals."""
+        """List the totals of the branch."""
         return [
             Fact("Branch", self.branch),
             Fact("Build runs", len(self.runs), "number"),
@@ -75,17 +75,17 @@ class EndToEnd:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give the runs, and changes that no build has."""
+        """Return the tables of runs and of changes without a build."""
         rows = [run_cells(self.branch, run) for run in self.runs.values()]
         runs = Grid("runs", "Build runs", RUN_COLUMNS, rows, "-changed")
         return [runs, *([_changes(self.changes)] if self.changes else [])]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw how long each run took."""
+        """Return the chart of durations, in hours, by change."""
         return [Picture(_durations(self.runs.values()), "line", "hours")]
 
     def chart(self) -> GvizTable | str:
-        """Give how long each run took."""
+        """Return the duration of each run, in hours, by change."""
         head = [("changed", "Changed", "datetime"), ("duration", "Hours", "number")]
         return GvizTable(head, _durations(self.runs.values()).rows)
 
@@ -101,7 +101,7 @@ def _durations(runs: Any) -> Grid:
 
 
 def run_cells(branch: str, run: Run) -> list[Any]:
-    """Show a run as a row of ``RUN_COLUMNS``."""
+    """Return the cells of a run, in the order of ``RUN_COLUMNS``."""
     shown = run.document()
     revision = run.revision or ""
     return [
@@ -156,20 +156,20 @@ def _changes(changes: Sequence[PendingChange]) -> Grid:
 
 @attrs.frozen
 class BuildRun:
-    """The report of one build run; ``between`` are the revisions that it may be of."""
+    """The report of one build run; ``between`` lists the revisions if several match."""
 
     branch: str
     run: Run
     between: Sequence[str] = ()
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         rows = [request_json(row, self.run.rules) for row in self.run.rows]
         more = {"revisions": list(self.between)} if self.between else {}
         return {**self.run.document(), "build_requests": rows, **more}
 
     def facts(self) -> Sequence[Fact]:
-        """Tell what is known of the run."""
+        """List the values of the run."""
         run, shown = self.run, self.run.document()
         return [
             Fact("Branch", self.branch),
@@ -186,15 +186,15 @@ class BuildRun:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give the build requests, and changes that are still to come."""
+        """Return the tables of build requests and of changes without a build."""
         requests = request_grid(self.run.rows, self.run.rules, "started")
         changes = self.run.pending_changes
         return [requests, *([_changes(changes)] if changes else [])]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw results."""
+        """Return the chart of results."""
         return [results_picture(self.run.results)]
 
     def chart(self) -> GvizTable | str:
-        """Refuse: it never had one."""
+        """Raise BadRequest: this report has no chart."""
         raise BadRequest("format: chart is not there; allowed are html, json, csv")

@@ -1,4 +1,4 @@
-"""What every report can show of itself: facts, tables, pictures, and CSV of each."""
+"""The views of a report: facts, tables, charts, and CSV of a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shape = Literal["line", "area", "bar", "rows", "pie"]
 
 @attrs.frozen
 class Column:
-    """A column; ``time`` is in seconds since the epoch, ``seconds`` a duration."""
+    """A column; kind ``time`` is in seconds since the epoch, ``seconds`` a duration."""
 
     name: str
     label: str
@@ -25,7 +25,7 @@ class Column:
 
 @attrs.frozen
 class Link:
-    """A value that leads somewhere: a path below the mount."""
+    """A cell with a link to a path below the mount prefix."""
 
     value: Any
     path: str
@@ -33,7 +33,7 @@ class Link:
 
 @attrs.frozen
 class Grid:
-    """A table; ``sort`` is the column it is ordered by at first, after ``-`` downwards."""
+    """A table; ``sort`` is the column of the initial order, descending after ``-``."""
 
     name: str
     title: str
@@ -44,9 +44,9 @@ class Grid:
 
 @attrs.frozen
 class Picture:
-    """A chart of a grid: its first column has the labels, each other one is a series.
+    """A chart of a grid: the first column contains the labels, each other one is a series.
 
-    ``rows`` are bars that lie, for long labels.
+    The shape ``rows`` is horizontal bars, for long labels.
     """
 
     grid: Grid
@@ -57,7 +57,7 @@ class Picture:
 
 @attrs.frozen
 class Fact:
-    """A value of the whole report."""
+    """A single value about the whole report."""
 
     label: str
     value: Any
@@ -66,7 +66,7 @@ class Fact:
 
 @attrs.frozen
 class GvizTable:
-    """A table of the chart protocol: columns are (id, label, type)."""
+    """A Google Visualization table; columns are (id, label, type)."""
 
     columns: Sequence[tuple[str, str, str]]
     rows: Sequence[Sequence[Any]]
@@ -76,28 +76,28 @@ class Report(Protocol):
     """A computed report."""
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
 
     def facts(self) -> Sequence[Fact]:
-        """Give what holds for all of it."""
+        """List the values about the whole report."""
 
     def grids(self) -> Sequence[Grid]:
-        """Give the tables, the one to be searched and paged first."""
+        """Return the tables; the first one can be searched and paged."""
 
     def pictures(self) -> Sequence[Picture]:
-        """Give the charts."""
+        """Return the charts."""
 
     def chart(self) -> GvizTable | str:
-        """Give what ``format=chart`` answers: a table, or a text of CSV.
+        """Return the response to ``format=chart``: a table, or CSV text.
 
         :raises BadRequest: the report has no chart.
         """
 
 
 def csv_text(grid: Grid) -> str:
-    """Write a grid as CSV [RFC 4180]; times are ISO 8601 in UTC.
+    """Return a grid as CSV [RFC 4180]; times are ISO 8601 in UTC.
 
-    A text that spreadsheets would take for a formula gets an apostrophe before it.
+    A text that a spreadsheet would evaluate as a formula gets an apostrophe before it.
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -117,9 +117,9 @@ def _plain(cell: Any, kind: Kind) -> Any:
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How texts begin that spreadsheets compute."""
+"""First characters of texts that spreadsheets evaluate as formulas."""
 
 
 def percent(part: float, whole: float) -> float:
-    """Give a share in percent with two decimals; of nothing it is 0."""
+    """Return a percentage with two decimals; 0 if the whole is 0."""
     return round(100 * part / whole, 2) if whole else 0.0

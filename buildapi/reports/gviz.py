@@ -1,4 +1,4 @@
-"""The chart protocol that existing consumers read [contract 6.4]."""
+"""The Google Visualization query protocol, version 0.6, for existing consumers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from buildapi.reports.grid import GvizTable
 
 
 def request_id(tqx: str) -> str:
-    """Find ``reqId`` in ``key:value`` pairs joined by ``;``, "0" without one.
+    """Return ``reqId`` from ``key:value`` pairs joined by ``;``; "0" if it is missing.
 
     :raises BadRequest: a pair has no colon, or two.
     """
@@ -26,7 +26,10 @@ def request_id(tqx: str) -> str:
 
 
 def response(table: GvizTable, reqid: str, zone: tzinfo) -> str:
-    """Answer a query with a table; date-times are written in ``zone``."""
+    """Return the response to a query; date-times are local times of ``zone``.
+
+    ``<`` and ``&`` are escaped: the request id comes from the client, and browsers sniff HTML.
+    """
     kinds = [kind for _, _, kind in table.columns]
     answer = {
         "version": "0.6",
@@ -54,7 +57,7 @@ def _same(value: Any, _zone: tzinfo) -> Any:
 
 
 def _date(seconds: int, zone: tzinfo) -> str:
-    """Write a time as JavaScript does: months count from 0."""
+    """Format a time as the arguments of a JavaScript ``Date``: months count from 0."""
     t = datetime.fromtimestamp(seconds, zone)
     return f"Date({t.year},{t.month - 1},{t.day},{t.hour},{t.minute},{t.second})"
 

@@ -1,4 +1,4 @@
-"""What idle slaves did [contract 8.7]."""
+"""Report of the jobs that slaves run when idle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildapi.reports.window import Window, label
 
 @attrs.define
 class IdleJobs:
-    """The report: seconds and intervals of each builder."""
+    """The report: run times in seconds, and jobs per interval, of each builder."""
 
     window: Window
     zone: tzinfo
@@ -24,7 +24,7 @@ class IdleJobs:
     intervals: dict[str, list[int]] = attrs.field(factory=dict)
 
     def add(self, builds: Iterable[StatusBuild]) -> None:
-        """Count builds that ran in the window from start to end."""
+        """Count builds that have a start and a later end."""
         for b in builds:
             if b.start and b.end and b.end > b.start:
                 self._count(b.builder, b.start, b.end)
@@ -37,7 +37,7 @@ class IdleJobs:
             counts[index] += 1
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {
             "starttime": self.window.start,
             "endtime": self.window.end,
@@ -50,21 +50,21 @@ class IdleJobs:
         }
 
     def facts(self) -> Sequence[Fact]:
-        """Tell the totals."""
+        """List the totals."""
         return [
             Fact("Jobs", self.total, "number"),
             Fact("They ran", sum(self.seconds.values()), "seconds"),
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give all builders."""
+        """Return the table of all builders."""
         begins = enumerate(self.window.begins())
         columns = [Column(f"i{i}", label(b, self.zone), "number") for i, b in begins]
         rows = [(n, s, *self.intervals[n]) for n, s in sorted(self.seconds.items())]
         return [Grid("builders", "By builder", (*HEAD, *columns), rows, "-ran")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw jobs over time."""
+        """Return the chart of running jobs over time."""
         table = self._over_time()
         columns = [Column("at", "Interval"), *(Column(n, n, "number") for n in self.intervals)]
         grid = Grid("utilization", "Jobs that ran, over time", columns, table)
@@ -78,7 +78,7 @@ class IdleJobs:
         ]
 
     def chart(self) -> GvizTable | str:
-        """Give jobs by interval."""
+        """Return the number of jobs by interval."""
         head = [("intervals", "Interval", "string")]
         names = sorted(self.intervals)
         return GvizTable([*head, *((n, n, "number") for n in names)], self._over_time())

@@ -1,4 +1,4 @@
-"""The report of localised builds that went wrong, out of dumps of ended builds."""
+"""Report failed localised (l10n) builds from dumps of ended builds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSED_OVER = ("android",)
 """Platforms whose localised builds are not reported."""
 
 WORDS = {code: word.upper() for code, word in RESULT_WORDS.items()} | {SUCCESS: "OK"}
-"""As readers of this report know them."""
+"""The words for results in this report."""
 
 NO_PACKAGE = "no package"
 NEEDED = ("branch", "platform", "locale", "log_url")
@@ -22,20 +22,20 @@ NEEDED = ("branch", "platform", "locale", "log_url")
 
 @attrs.frozen
 class Entry:
-    """What the report says of a build: four lines."""
+    """The four lines of the report about a build."""
 
     text: str
 
 
 @attrs.frozen
 class Lack:
-    """Why nothing is said of a build that should be in the report."""
+    """Why a build that belongs into the report is left out."""
 
     text: str
 
 
 def report(builds: Iterable[Any]) -> Iterator[Entry | Lack]:
-    """Go through the builds of a dump; those the report is not about are passed over."""
+    """Yield an entry, or what is lacking, for each build that belongs into the report."""
     for build in builds:
         properties = build.get("properties") if isinstance(build, dict) else None
         if not isinstance(properties, dict):
@@ -71,6 +71,6 @@ def _line(value: Any) -> str:
 
 
 def result_word(code: Any) -> str:
-    """Name a result code, also one that nobody knows."""
+    """Return the word of a result code, ``UNKNOWN (code)`` for others."""
     known = type(code) is int and code in RESULT_WORDS
     return WORDS[code] if known else f"UNKNOWN ({_line(code)})"

@@ -1,4 +1,4 @@
-"""How often people pushed [contract 8.2]."""
+"""Report of pushes: by branch, over time and by hour of the day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOURS = 24
 
 @attrs.define
 class Pushes:
-    """The report; ``branches`` are those asked for, none for all."""
+    """The report; ``branches`` are the selected ones, none for all."""
 
     window: Window
     branches: Sequence[str]
@@ -37,7 +37,7 @@ class Pushes:
         return [0] * self.window.intervals
 
     def add(self, pushes: Iterable[Push], rules: Classification) -> None:
-        """Count pushes of the branches asked for."""
+        """Count pushes to the selected branches."""
         for push in pushes:
             name = rules.branch(push.branch) or ""
             if not self.branches or name in self.by_branch:
@@ -51,11 +51,11 @@ class Pushes:
 
     @property
     def days(self) -> int:
-        """Count the days of the window, begun ones too."""
+        """Return the number of days in the window, rounded up."""
         return max(1, -int(-(self.window.seconds - 1) // DAY))
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document; ``hours`` is new."""
+        """Return the JSON document; the Pylons program had no ``hours``."""
         return {
             "starttime": self.window.start,
             "endtime": self.window.end,
@@ -70,7 +70,7 @@ class Pushes:
         }
 
     def facts(self) -> Sequence[Fact]:
-        """Tell how many there were."""
+        """List the totals."""
         whole = sum(self.total)
         return [
             Fact("Pushes", whole, "number"),
@@ -79,7 +79,7 @@ class Pushes:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give all branches, by interval."""
+        """Return the table of all branches, by interval."""
         begins = self.window.begins()
         columns = [Column(f"i{i}", label(b, self.zone), "number") for i, b in enumerate(begins)]
         rows = [
@@ -90,7 +90,7 @@ class Pushes:
         return [Grid("branches", "By branch", (*head, *columns), rows, "-total")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw pushes over time, by hour of the day, and by branch."""
+        """Return the charts of pushes over time, by hour of the day, and by branch."""
         names = sorted(self.by_branch)
         over_time = [
             (label(begin, self.zone), *(self.by_branch[n][i] for n in names))
@@ -110,7 +110,7 @@ class Pushes:
         ]
 
     def chart(self) -> GvizTable | str:
-        """Give what ``type`` asks for."""
+        """Return the table that the parameter ``type`` selects."""
         return {"int": self._by_interval, "hourly": self._by_hour, "all": self._by_branch}[
             self.kind
         ]()

@@ -1,4 +1,4 @@
-"""Build requests as reports list them [contract 6.1]."""
+"""JSON and tables of the build requests that reports list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENDERS = ("sendchange", "sendchange-unittest")
 
 
 def merged(rows: Iterable[RequestRow]) -> list[RequestRow]:
-    """Merge the changes of each pair of request and build; the first row gives all else."""
+    """Merge the changes of each pair of request and build into its first row."""
     found: dict[tuple[int, int | None], RequestRow] = {}
     for row in rows:
         key = (row.request_id, row.build_id)
@@ -27,7 +27,7 @@ def merged(rows: Iterable[RequestRow]) -> list[RequestRow]:
 
 
 def first_changes(rows: Iterable[RequestRow]) -> list[RequestRow]:
-    """Keep of each pair of request and build the row of its first change."""
+    """Return the row of the first change of each pair of request and build."""
     return list({(r.request_id, r.build_id): r for r in reversed(list(rows))}.values())[::-1]
 
 
@@ -44,7 +44,7 @@ def _with_change(first: RequestRow, row: RequestRow) -> RequestRow:
 
 
 def results_picture(results: Mapping[int, int]) -> Picture:
-    """Draw how many builds had each result."""
+    """Return the chart of the number of builds by result."""
     named: Counter[str] = Counter()
     for code, count in results.items():
         named[result_word(code, none="no result")] += count
@@ -53,7 +53,7 @@ def results_picture(results: Mapping[int, int]) -> Picture:
 
 
 def request_json(row: RequestRow, rules: Classification) -> dict[str, Any]:
-    """Write one; ``platform`` and types are those of its builder and not in it."""
+    """Return the JSON of a row; it has no platform and types, which follow from the builder."""
     return {
         "number": row.number,
         "brid": row.request_id,
@@ -107,7 +107,7 @@ COLUMNS = (
 
 
 def request_grid(rows: Sequence[RequestRow], rules: Classification, sort: str) -> Grid:
-    """Show build requests as a table."""
+    """Return the table of build requests."""
     return Grid("requests", "Build requests", COLUMNS, [_cells(r, rules) for r in rows], sort)
 
 
@@ -134,17 +134,17 @@ def _cells(row: RequestRow, rules: Classification) -> Sequence[Any]:
 
 
 def people(authors: Iterable[str], senders: Sequence[str] = SENDERS) -> list[str]:
-    """Leave out authors that are programs."""
+    """List the authors that are people, not programs."""
     return [a for a in authors if a not in senders]
 
 
 def run_path(branch: str, revision: str) -> str:
-    """Give the path of the report of a build run; segments are encoded where it is shown."""
+    """Return the path of the report of a build run, its segments percent-encoded."""
     return f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
 
 
 def quoted(text: str) -> str:
-    """Encode a segment of a path."""
+    """Percent-encode a path segment."""
     return "".join(c if c in _PLAIN else "".join(f"%{b:02X}" for b in c.encode()) for c in text)
 
 

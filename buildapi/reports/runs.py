@@ -1,4 +1,4 @@
-"""Build runs: all that was built of a revision [contract 8.5, 8.6]."""
+"""Build runs: all build requests of a revision, with their builds and changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAILED = (2, 3, 4, 5)
 
 @attrs.frozen
 class Run:
-    """All rows of a revision, which is shortened if it is a hash."""
+    """All rows of a revision; a hash is cut to its first digits."""
 
     revision: str | None
     rows: Sequence[RequestRow]
@@ -28,34 +28,34 @@ class Run:
 
     @property
     def statuses(self) -> Counter[Status]:
-        """Count rows by status."""
+        """Return the number of rows by status."""
         return Counter(row.status for row in self.rows)
 
     @property
     def results(self) -> Counter[int]:
-        """Count rows by result."""
+        """Return the number of rows by result."""
         return Counter(row.results for row in self.rows)
 
     @property
     def worst(self) -> int:
-        """Give the highest result there is."""
+        """Return the highest result code; -1 if there are no rows."""
         return max((row.results for row in self.rows), default=NO_RESULT)
 
     @property
     def first_change(self) -> int:
-        """Give when the first of its changes was made; 0 where no row has one."""
+        """Return the time of the first change; 0 if no row has one."""
         return min((r.when_timestamp for r in self.rows if r.when_timestamp), default=0)
 
     @property
     def last_finish(self) -> int:
-        """Give when the last build finished; 0 where none did."""
+        """Return the time the last build finished; 0 if none did."""
         return max((r.finish_time or 0 for r in self.rows), default=0)
 
     @property
     def duration(self) -> int | None:
-        """Return seconds from the first change to the last completion.
+        """Return the seconds from the first change to the last completion.
 
-        0 where one is missing, None where they contradict each other.
+        0 if one is missing, None if the completion is earlier.
         """
         first = self.first_change
         last = max((r.complete_at or 0 for r in self.rows), default=0)
@@ -63,36 +63,36 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether nothing waits, runs, or is still to come."""
+        """Return whether no request is pending or running, and no change waits for its builds."""
         found = self.statuses
         return not (self.pending_changes or found[Status.RUNNING] or found[Status.PENDING])
 
     @property
     def authors(self) -> list[str]:
-        """List who made its changes."""
+        """List the authors of its changes."""
         return sorted({author for row in self.rows for author in row.authors})
 
     @property
     def change_revisions(self) -> list[str]:
-        """List the revisions of its changes, ``None`` for one that has none."""
+        """List the revisions of its changes; a change without one is listed as "None"."""
         found = {_short(r) for row in self.rows for r in row.change_revisions}
         return sorted("None" if r is None else r for r in found)
 
     @property
     def change_ids(self) -> set[int | None]:
-        """Give the ids of its changes."""
+        """Return the ids of its changes."""
         return {id_ for row in self.rows for id_ in row.change_ids}
 
     def reasons(self, name: str) -> int:
-        """Count rows with a kind of reason."""
+        """Return the number of rows whose reason is of a kind."""
         return sum(self.rules.reason(row.reason) == name for row in self.rows)
 
     def kinds(self) -> Counter[str]:
-        """Count rows with a change as builds, unit tests and talos runs, by their branch."""
+        """Count rows with a change as builds, unit tests or talos runs, by their stored branch."""
         return Counter(_kind(row.branch) for row in self.rows if row.when_timestamp)
 
     def document(self) -> dict[str, Any]:
-        """Write it."""
+        """Return the JSON object of the run."""
         statuses, kinds = self.statuses, self.kinds()
         return {
             "revision": self.revision,
@@ -127,7 +127,7 @@ COUNTED = (
 def runs_of(
     rows: Iterable[RequestRow], rules: Classification, changes: Sequence[PendingChange] = ()
 ) -> Mapping[str | None, Run]:
-    """Gather rows by revision; changes that are in no source stamp go to the run they fit."""
+    """Group rows by revision; changes without a source stamp go to the run they match."""
     groups: dict[str | None, list[RequestRow]] = {}
     for row in rows:
         groups.setdefault(row.short_revision, []).append(row)
@@ -157,7 +157,7 @@ def _short(revision: str | None) -> str | None:
 
 
 def _kind(branch: str | None) -> str:
-    """Tell what a stored branch says its rows are."""
+    """Return the kind of the rows of a stored branch, by its suffix."""
     text = branch or ""
     if text.endswith("unittest"):
         return "unittests"

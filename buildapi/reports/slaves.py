@@ -1,4 +1,4 @@
-"""How busy slaves are, and how their builds end [contract 8.8, 8.9, 8.11]."""
+"""Reports of slaves: how busy they are, and how their builds end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNKNOWN_SILO = "unknown"
 
 @attrs.define(slots=False)
 class Slave:
-    """A slave and its builds in a window; those that began before count for being busy alone."""
+    """A slave and its builds in a window; earlier starts count for its busy time only."""
 
     slave_id: int
     name: str | None
@@ -36,21 +36,21 @@ class Slave:
 
     @cached_property
     def counted(self) -> Sequence[StatusBuild]:
-        """List the builds that began in the window."""
+        """List the builds that started in the window."""
         return [b for b in self.builds if b.start and self.window.has(b.start)]
 
     @cached_property
     def results(self) -> Counter[int]:
-        """Count builds by result."""
+        """Return the number of builds by result."""
         return Counter(b.result for b in self.counted)
 
     @property
     def failures(self) -> int:
-        """Count failures of all kinds, and builds without a result."""
+        """Return the number of builds that failed in any way, or have no result."""
         return sum(self.results[code] for code in ALL_FAILURES)
 
     def seconds_in(self, start: float, end: float, builds: Iterable[StatusBuild]) -> float:
-        """Add up how long builds ran in ``[start, end)``."""
+        """Return the seconds that builds ran in ``[start, end)``."""
         cut = (
             min(b.end, end) - max(b.start, start)
             for b in builds
@@ -60,7 +60,7 @@ class Slave:
 
     @cached_property
     def busy(self) -> float:
-        """Give how many percent of the window it was busy, -1 for an empty window."""
+        """Return the percentage of the window it was busy; -1 for an empty window."""
         if self.window.seconds <= 0:
             return -1
         ran = self.seconds_in(self.window.start, self.window.end, self.builds)
@@ -68,7 +68,7 @@ class Slave:
 
     @property
     def busy_last(self) -> float:
-        """Give how many percent of the last interval it was busy."""
+        """Return the percentage of the last interval it was busy; 0 without such an interval."""
         if not self.last:
             return 0
         start = self.window.end - self.last
@@ -76,7 +76,7 @@ class Slave:
 
     @property
     def mean(self) -> int:
-        """Give how long its builds took in the window in the mean, in whole seconds."""
+        """Return the mean time of its builds within the window, in whole seconds."""
         timed = [b for b in self.counted if b.duration is not None]
         if not timed:
             return 0
@@ -84,18 +84,18 @@ class Slave:
 
     @property
     def is_busy_at_end(self) -> bool:
-        """Tell whether its latest build goes on at the end of the window."""
+        """Return whether its latest build is still running at the end of the window."""
         latest = max(self.builds, key=lambda b: b.start or 0, default=None)
         return latest is not None and (not latest.end or latest.end > self.window.end)
 
     @property
     def recent_failures(self) -> float:
-        """Give the share of failures in the last interval, in percent."""
+        """Return the percentage of failures among builds started in the last interval."""
         recent = [b for b in self.counted if (b.start or 0) >= self.window.end - self.last]
         return percent(sum(b.result in ALL_FAILURES for b in recent), len(recent))
 
     def document(self, int_size: int = 0) -> dict[str, Any]:
-        """Write it."""
+        """Return its JSON object."""
         return {
             "slave_id": self.slave_id,
             "name": self.name,
@@ -111,7 +111,7 @@ class Slave:
         }
 
     def intervals(self, window: Window) -> set[int]:
-        """Tell in which intervals of a window it was busy."""
+        """Return the intervals of a window in which it was busy."""
         found: set[int] = set()
         ordered = sorted(self.builds, key=lambda b: b.start or 0)
         nexts = [b.start or 0 for b in ordered[1:]]
@@ -121,7 +121,7 @@ class Slave:
 
 
 def _touched(build: StatusBuild, following: float, window: Window) -> set[int]:
-    """Tell which intervals a build is in; without a sensible end, until the following one."""
+    """Return the intervals of a build; without a valid end it ends before the next build."""
     sensible = build.end and build.start and build.end >= build.start
     end = min(build.end or 0 if sensible else following - 1, window.end - 1)
     if not build.start or end < window.start:
@@ -130,7 +130,7 @@ def _touched(build: StatusBuild, following: float, window: Window) -> set[int]:
 
 
 def results_json(results: Mapping[int, int]) -> dict[str, int]:
-    """Write counts of results."""
+    """Return the JSON keys for counts of results."""
     return {
         "results_success": results.get(0, 0),
         "results_warnings": results.get(1, 0),
@@ -143,7 +143,7 @@ def results_json(results: Mapping[int, int]) -> dict[str, int]:
 
 
 def slaves_of(builds: Iterable[StatusBuild], window: Window, last: int) -> Sequence[Slave]:
-    """Gather builds by slave, in the order of their ids."""
+    """Group builds by slave, in the order of slave ids."""
     found: dict[int, Slave] = {}
     for b in builds:
         found.setdefault(b.slave_id, Slave(b.slave_id, b.slave, window, last)).builds.append(b)
@@ -162,7 +162,7 @@ class Slaves:
     zone: tzinfo
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {
             "starttime": self.window.start,
             "endtime": self.window.end,
@@ -172,7 +172,7 @@ class Slaves:
 
     @cached_property
     def silos(self) -> Mapping[str, int]:
-        """Count slaves by silo; those in none are in one of their own."""
+        """Return the number of slaves by silo, ``unknown`` for those that no rule fits."""
         return Counter(self._silo(slave) for slave in self.slaves)
 
     def _silo(self, slave: Slave) -> str:
@@ -180,7 +180,7 @@ class Slaves:
 
     @cached_property
     def busy(self) -> tuple[list[int], dict[str, list[int]]]:
-        """Count busy slaves by interval, of all and of each silo."""
+        """Return the number of busy slaves by interval: of all slaves, and by silo."""
         intervals = self.window.intervals
         total, by_silo = [0] * intervals, {name: [0] * intervals for name in sorted(self.silos)}
         for slave in self.slaves:
@@ -190,7 +190,7 @@ class Slaves:
         return total, by_silo
 
     def facts(self) -> Sequence[Fact]:
-        """Tell how busy they are."""
+        """List the totals."""
         whole = len(self.slaves)
         at_end = sum(slave.is_busy_at_end for slave in self.slaves)
         busy = sum(slave.busy for slave in self.slaves)
@@ -203,12 +203,12 @@ class Slaves:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give all slaves."""
+        """Return the table of all slaves."""
         rows = [slave_cells(s, self._silo(s)) for s in self.slaves]
         return [Grid("slaves", "Slaves", SLAVE_COLUMNS, rows, "-failed")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw how many are busy, and the share of each silo."""
+        """Return the charts of busy slaves over time, and of the busy share of each silo."""
         coarse = attrs.evolve(self, window=attrs.evolve(self.window, int_size=0).divided(96))
         total, by_silo = coarse.busy
         labels = [label(begin, self.zone) for begin in coarse.window.begins()]
@@ -222,7 +222,7 @@ class Slaves:
         return [Picture(count, "area"), Picture(shares, "line", "%")]
 
     def chart(self) -> GvizTable | str:
-        """Give busy slaves by interval; of silos as CSV."""
+        """Return the busy slaves by interval; with ``type=silos``, shares by silo as CSV."""
         if self.kind == "silos":
             return self._silos_csv()
         total, _ = self.busy
@@ -255,7 +255,7 @@ class OneSlave:
     zone: tzinfo
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         builds = [
             {
                 "slave_id": b.slave_id,
@@ -271,7 +271,7 @@ class OneSlave:
         return self.slave.document(self.slave.window.int_size) | {"builds": builds}
 
     def facts(self) -> Sequence[Fact]:
-        """Tell how it does."""
+        """List the values of the slave."""
         slave = self.slave
         return [
             Fact("Name", slave.name or "-"),
@@ -286,7 +286,7 @@ class OneSlave:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give its builds."""
+        """Return the table of its builds."""
         rows = [
             (
                 Link(b.builder, f"/reports/status_builders/{quoted(b.builder)}"),
@@ -300,7 +300,7 @@ class OneSlave:
         return [Grid("builds", "Builds", BUILD_COLUMNS, rows, "-start")]
 
     def shares(self) -> Sequence[tuple[int, float, float, float]]:
-        """Give by interval what part of its builds succeeded, warned and failed, in percent."""
+        """List (begin, success, warnings, failed) for each interval, in percent of its builds."""
         window = self.slave.window
         counts = [[0, 0, 0] for _ in range(window.intervals)]
         for b in self.slave.counted:
@@ -311,7 +311,7 @@ class OneSlave:
         ]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw how its builds end."""
+        """Return the chart of results over time."""
         rows = [
             (label(begin, self.zone), *(round(n, 2) for n in parts))
             for begin, *parts in self.shares()
@@ -320,7 +320,7 @@ class OneSlave:
         return [Picture(shares, "bar", "%", stacked=True)]
 
     def chart(self) -> GvizTable | str:
-        """Give how its builds ended by interval, or when it was busy."""
+        """Return results by interval; with ``type=busy``, when it was busy."""
         if self.kind == "busy":
             names = ("success", "warnings", "failure")
             columns = [(n, f"Busy {n.capitalize()}", "number") for n in names]
@@ -330,7 +330,7 @@ class OneSlave:
         return GvizTable([("datetime", "Date", "datetime"), *columns], self.shares())
 
     def _steps(self) -> list[list[int]]:
-        """Draw a step up at each start and down at each end, in the column of the result."""
+        """List points of a step function: up at each start, down at each end, by result."""
         rows = []
         for b in self.slave.counted:
             up = [int(b.result == 0), int(b.result == 1), int(b.result not in (0, 1))]
@@ -342,7 +342,7 @@ class OneSlave:
 
 
 def slave_cells(s: Slave, silo: str) -> Sequence[Any]:
-    """Show a slave as a row of ``SLAVE_COLUMNS``."""
+    """Return the cells of a slave, in the order of ``SLAVE_COLUMNS``."""
     total = len(s.counted)
     return [
         Link(s.name, f"/reports/slaves/{s.slave_id}"),
@@ -360,7 +360,7 @@ def slave_cells(s: Slave, silo: str) -> Sequence[Any]:
 
 
 def no_chart() -> GvizTable:
-    """Refuse a chart; :raises BadRequest: always."""
+    """Refuse a chart for a report that has none; :raises BadRequest: always."""
     raise BadRequest("format: chart is not there; allowed are html, json, csv")
 
 

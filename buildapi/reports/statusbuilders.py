@@ -1,4 +1,4 @@
-"""Builders by the status database [contract 8.10, 8.11]."""
+"""Reports of builders from the status database: all builders, and one builder by slave."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from buildapi.reports.window import Window
 
 @attrs.define
 class NamedBuilder:
-    """A builder by its name, on all masters, and sums of its builds that began in the window."""
+    """A builder on all masters, by name, with sums of its builds started in the window."""
 
     name: str
     window: Window
@@ -28,7 +28,7 @@ class NamedBuilder:
     slaves: set[int] = attrs.field(factory=set)
 
     def add(self, build: StatusBuild) -> None:
-        """Count a build."""
+        """Count a build; without a duration it is left out of the mean."""
         self.results[build.result] += 1
         if build.duration is not None:
             self.seconds += build.duration
@@ -37,16 +37,16 @@ class NamedBuilder:
 
     @property
     def total(self) -> int:
-        """Count its builds."""
+        """Return the number of its builds."""
         return self.results.total()
 
     @property
     def mean(self) -> int:
-        """Give how long its builds took in the mean, as far as that is known, in whole seconds."""
+        """Return the mean duration in whole seconds; 0 if none is known."""
         return self.seconds // self.timed if self.timed else 0
 
     def document(self) -> dict[str, Any]:
-        """Write it."""
+        """Return its JSON object."""
         return {
             "name": self.name,
             "starttime": self.window.start,
@@ -65,7 +65,7 @@ class StatusBuilders:
     builders: Sequence[NamedBuilder]
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {
             "starttime": self.window.start,
             "endtime": self.window.end,
@@ -73,7 +73,7 @@ class StatusBuilders:
         }
 
     def facts(self) -> Sequence[Fact]:
-        """Tell the totals."""
+        """List the totals."""
         return [
             Fact("Builders", len(self.builders), "number"),
             Fact("Builds", sum(b.total for b in self.builders), "number"),
@@ -81,7 +81,7 @@ class StatusBuilders:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give all builders."""
+        """Return the table of all builders."""
         rows = [
             (
                 Link(b.name, f"/reports/status_builders/{quoted(b.name)}"),
@@ -95,12 +95,12 @@ class StatusBuilders:
         return [Grid("builders", "Builders", (*HEAD, *SHARES), rows, "builder")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw results of all."""
+        """Return the chart of the results of all builders."""
         whole = sum((b.results for b in self.builders), Counter())
         return [results_picture(whole)]
 
     def chart(self) -> GvizTable | str:
-        """Refuse: it never had one."""
+        """Raise BadRequest: this report has no chart."""
         return no_chart()
 
 
@@ -112,11 +112,11 @@ class StatusBuilder:
     slaves: Sequence[Slave]
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {**self.builder.document(), "slaves": [s.document() for s in self.slaves]}
 
     def facts(self) -> Sequence[Fact]:
-        """Tell what its builds took and how they ended."""
+        """List the mean duration and the results of its builds."""
         b = self.builder
         values = zip(SHARES, shares(b.results, b.total), strict=True)
         return [
@@ -127,7 +127,7 @@ class StatusBuilder:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give its slaves."""
+        """Return the table of its slaves."""
         rows = [
             (
                 Link(s.name, f"/reports/slaves/{s.slave_id}"),
@@ -140,35 +140,35 @@ class StatusBuilder:
         return [Grid("slaves", "By slave", (*SLAVES, *SHARES), rows, "-mean")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw results."""
+        """Return the chart of results."""
         return [results_picture(self.builder.results)]
 
     def chart(self) -> GvizTable | str:
-        """Refuse: it never had one."""
+        """Raise BadRequest: this report has no chart."""
         return no_chart()
 
 
 @attrs.frozen
 class Named:
-    """Builders by their names, and builds that are added to them."""
+    """Group builds by the name of their builder."""
 
     window: Window
     _found: dict[str, NamedBuilder] = attrs.field(factory=dict)
 
     def add(self, builds: Iterable[StatusBuild]) -> None:
-        """Count builds that began in the window."""
+        """Count builds that started in the window."""
         for b in builds:
             if b.start and self.window.has(b.start):
                 self._found.setdefault(b.builder, NamedBuilder(b.builder, self.window)).add(b)
 
     @property
     def builders(self) -> Sequence[NamedBuilder]:
-        """List them, sorted."""
+        """List the builders, sorted by name."""
         return [builder for _, builder in sorted(self._found.items())]
 
 
 def shares(results: Mapping[int, int], total: int) -> Sequence[float]:
-    """Give results in percent, as ``SHARES`` has them."""
+    """Return percentages of results, in the order of ``SHARES``."""
     every = sum(results.get(code, 0) for code in ALL_FAILURES)
     codes = (0, 1, None, 2, 3, 4, 5, NO_RESULT)
     return [percent(every if c is None else results.get(c, 0), total) for c in codes]

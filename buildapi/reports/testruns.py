@@ -1,4 +1,4 @@
-"""How much of a test job is testing [contract 8.13]."""
+"""Report of test jobs: the share of their time spent in test steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 
 @attrs.frozen
 class Wanted:
-    """What is asked for; None means all.  ``group`` is by suite, None where it was not said."""
+    """The parameters of the report; None includes all.
+
+    ``group`` is whether to group by suite, None if the parameter is missing.
+    """
 
     category: str | None = None
     platform: str | None = None
@@ -24,7 +27,7 @@ class Wanted:
 
 @attrs.frozen
 class Entry:
-    """A builder, or a suite on all its builders: mean seconds of the whole and of the tests."""
+    """A builder, or a suite over its builders: mean seconds of the build and of its tests."""
 
     name: str
     total: float
@@ -33,11 +36,11 @@ class Entry:
 
     @property
     def ratio(self) -> float:
-        """Give the part that is testing."""
+        """Return the fraction of the time spent in tests; 0 if there was none."""
         return self.test / self.total if self.total else 0.0
 
     def document(self) -> dict[str, Any]:
-        """Write it."""
+        """Return its JSON object."""
         return {
             "total": _whole(self.total),
             "test": _whole(self.test),
@@ -52,7 +55,7 @@ def _whole(seconds: float) -> int:
 
 @attrs.frozen
 class TestRuns:
-    """The report."""
+    """The report of test runs: a row per builder, or per suite."""
 
     start: float
     end: float
@@ -60,7 +63,7 @@ class TestRuns:
     entries: Sequence[Entry]
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document."""
+        """Return the JSON document."""
         return {
             "starttime": self.start,
             "endtime": self.end,
@@ -72,7 +75,7 @@ class TestRuns:
         }
 
     def facts(self) -> Sequence[Fact]:
-        """Tell what was asked for."""
+        """List the parameters and the number of entries."""
         asked = self.wanted
         return [
             Fact("Category", asked.category or "all"),
@@ -82,7 +85,7 @@ class TestRuns:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give all entries."""
+        """Return the table of all entries."""
         rows = [
             (e.name, e.platform, _whole(e.total), _whole(e.test), round(e.ratio, 3))
             for e in self.entries
@@ -90,14 +93,14 @@ class TestRuns:
         return [Grid("builders", "Test runs", COLUMNS, rows, "-total")]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw the longest ones."""
+        """Return the chart of the :data:`LONGEST` longest entries."""
         longest = sorted(self.entries, key=lambda e: -e.total)[:LONGEST]
         rows = [(e.name, *(round(s / 60, 1) for s in (e.total - e.test, e.test))) for e in longest]
         grid = Grid("parts", f"Minutes of the {len(longest)} longest", PARTS, rows)
         return [Picture(grid, "rows", "minutes", stacked=True)]
 
     def chart(self) -> GvizTable | str:
-        """Give what setting up takes, and testing."""
+        """Return setup and test seconds of each entry."""
         head = [
             ("builders", "Builder", "string"),
             ("setup", "Setup/Teardown Time", "number"),
@@ -123,7 +126,7 @@ PARTS = (
 
 
 def entries_of(times: Sequence[JobTime], wanted: Wanted, rules: Classification) -> list[Entry]:
-    """Choose what is wanted, and gather it by suite where that is."""
+    """Return the entries of the wanted builders, or of suites if grouped."""
     chosen = [t for t in sorted(times, key=lambda t: t.builder) if _fits(t, wanted, rules)]
     if wanted.group:
         return [e for suite in rules.testruns.suites for e in _suite(suite, chosen, wanted)]
@@ -138,7 +141,7 @@ def _fits(time: JobTime, wanted: Wanted, rules: Classification) -> bool:
 
 
 def _suite(suite: str, times: Sequence[JobTime], wanted: Wanted) -> list[Entry]:
-    """Give the mean of the means of the builders with a suite in their name, if there are any."""
+    """Return the unweighted mean over the builders with a suite in their name, if any."""
     of = [t for t in times if suite in t.builder]
     if not of:
         return []

@@ -1,4 +1,4 @@
-"""Who says what to build, in the words of their change [contract 8.12]."""
+"""Report of the use of try syntax, which names the wanted builds in a change's comment."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from buildapi.reports.runs import Run
 
 @attrs.frozen
 class TryChooser:
-    """The report."""
+    """The report: build runs of a branch, and which authors used try syntax."""
 
     whole: EndToEnd
     excluded: Exclusions
 
     def uses(self, run: Run) -> dict[str, bool]:
-        """Tell of each author of a run whether a change of theirs used the syntax."""
+        """Return by author of a run whether one of their changes used try syntax."""
         found: dict[str, bool] = {}
         for row in run.rows:
             for author in people(row.authors, self.excluded.authors):
@@ -37,7 +37,10 @@ class TryChooser:
         return any(map(self._marked, run.rows))
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document; ``authors_used`` and ``authors_not_used`` are new."""
+        """Return the JSON document.
+
+        The Pylons program had no ``authors_used`` and ``authors_not_used``.
+        """
         document = dict(self.whole.document())
         used, unused = self._authors()
         return document | {
@@ -53,12 +56,12 @@ class TryChooser:
         }
 
     def _authors(self) -> tuple[set[str], set[str]]:
-        """Give who used it in some run, and who did not in some."""
+        """Return the authors who used it in some run, and those who did not in some run."""
         noted = [one for run in self.whole.runs.values() for one in self.uses(run).items()]
         return {a for a, used in noted if used}, {a for a, used in noted if not used}
 
     def facts(self) -> Sequence[Fact]:
-        """Tell how many used it."""
+        """List the totals of runs and authors."""
         used, unused = self._authors()
         runs = sum(map(self._used, self.whole.runs.values()))
         return [
@@ -71,7 +74,7 @@ class TryChooser:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give the runs, and the authors."""
+        """Return the tables of runs and authors."""
         rows = [
             [*run_cells(self.whole.branch, run), "yes" if self._used(run) else "no"]
             for run in self.whole.runs.values()
@@ -82,7 +85,7 @@ class TryChooser:
         return [runs, Grid("authors", "Authors", AUTHORS, people_)]
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw who used it, and how many runs did."""
+        """Return the charts of authors and of runs that used it."""
         used, unused = self._authors()
         runs = sum(map(self._used, self.whole.runs.values()))
         of_people = [("used it", len(used)), ("never did", len(unused - used))]
@@ -93,7 +96,7 @@ class TryChooser:
         ]
 
     def chart(self) -> GvizTable | str:
-        """Give how many runs used it."""
+        """Return the numbers of runs with and without try syntax."""
         runs = sum(map(self._used, self.whole.runs.values()))
         rows = [["Yes", runs], ["No", len(self.whole.runs) - runs]]
         return GvizTable([("used", "Used", "string"), ("runs", "Runs", "number")], rows)

@@ -1,4 +1,4 @@
-"""The wait-time report as a mail: its subject, its text and its page [docs/commands.md]."""
+"""Render the wait-time report as a mail: subject, text and HTML [docs/commands.md]."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 PENDING_MAX = 20
-"""Waiting jobs that are named."""
+"""Maximum number of waiting jobs that the mail names."""
 
 ROUNDED = "The number on the left is how many minutes a build waited to start, rounded down."
 NO_REBUILDS = "Rebuilds and forced builds are not counted."
@@ -28,12 +28,15 @@ _environment = Environment(
 
 
 class NoReportError(ValueError):
-    """Say why a document is not a wait-time report."""
+    """Report why a document is not a wait-time report."""
 
 
 @attrs.frozen
 class Block:
-    """Jobs that waited ``minutes`` or, if it is the ``last``, longer; ``percent`` of all."""
+    """Jobs that waited from ``minutes`` on, up to the next block or, in the last, any time.
+
+    ``percent`` is their share of all jobs, None if there are none.
+    """
 
     minutes: int
     count: int
@@ -42,18 +45,18 @@ class Block:
 
     @property
     def label(self) -> str:
-        """Give the minutes as people read them."""
+        """Return the minutes, with ``+`` for the last block."""
         return f"{self.minutes}{'+' if self.last else ''}"
 
     @property
     def share(self) -> str:
-        """Give the percentage as people read it; nothing where there is none."""
+        """Return the percentage with two decimals; empty if there is none."""
         return "" if self.percent is None else f"{self.percent:.2f}%"
 
 
 @attrs.frozen
 class Waits:
-    """How long the jobs of one platform, or of all, waited."""
+    """Waits of the jobs of one platform, or of all."""
 
     name: str
     total: int
@@ -62,7 +65,7 @@ class Waits:
 
 @attrs.frozen
 class WaitTimes:
-    """What a report says; times are seconds since the epoch."""
+    """The values of a wait-time report; times are seconds since the epoch."""
 
     pool: str
     starttime: float
@@ -76,14 +79,14 @@ class WaitTimes:
 
     @property
     def at_once(self) -> float:
-        """Give the percentage of jobs in the first block."""
+        """Return the percentage of jobs in the first block; 0 if there is none."""
         first = [b.percent or 0.0 for b in self.overall.blocks if b.minutes == 0]
         return first[0] if first else 0.0
 
 
 @attrs.frozen
 class Mail:
-    """A mail without its addresses."""
+    """Subject and bodies of a mail."""
 
     subject: str
     text: str
@@ -94,9 +97,9 @@ class Mail:
 
 
 def read_report(document: Any) -> WaitTimes:
-    """Read the JSON of a report; keys that are not known are passed over.
+    """Read the JSON document of a report; unknown keys are ignored.
 
-    :raises NoReportError: it is none.
+    :raises NoReportError: it is not a wait-time report.
     """
     try:
         maxb = int(document.get("maxb") or 0)
@@ -132,7 +135,7 @@ def _lines(document: Mapping[str, Any], key: str) -> Sequence[str]:
 
 
 def _line(value: Any) -> str:
-    """Have a text in one line: it may go into a header."""
+    """Join the lines of a text: it may go into a mail header."""
     return " ".join(str(value).split())
 
 
@@ -140,7 +143,7 @@ def _line(value: Any) -> str:
 
 
 def mail_of(times: WaitTimes, zone: tzinfo, *, pending_page: str, now: float) -> Mail:
-    """Write the mail about a report, with times as they are in a zone."""
+    """Render the mail about a report, with times in a zone."""
     subject = f"Wait: {times.overall.total}/{times.at_once:.2f}% ({times.pool})"
     facts = {
         "times": times,
@@ -179,7 +182,7 @@ def _rows(waits: Waits) -> Iterator[str]:
 
 
 def _listed(times: WaitTimes) -> Iterator[tuple[str, Sequence[str]]]:
-    """Name what the figures leave out, each list only where there is something in it."""
+    """Yield title and names of each list that is not empty."""
     pending = times.pending
     if pending:
         more = ["..."] if len(pending) > PENDING_MAX else []
@@ -191,7 +194,7 @@ def _listed(times: WaitTimes) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def shown(moment: float, zone: tzinfo) -> str:
-    """Write a time as mails do, with the abbreviation of its zone, in English everywhere."""
+    """Format a time as in mail headers, with its zone; in English in every locale."""
     try:
         at = datetime.fromtimestamp(int(moment), UTC).astimezone(zone)
     except (ValueError, OverflowError, OSError):

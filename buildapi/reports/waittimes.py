@@ -1,4 +1,4 @@
-"""How long jobs waited for a slave [contract 8.1]."""
+"""Report of wait times: from the change, or the submission, to the start of the build."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from buildapi.reports.window import Window, label
 
 PERCENTILES = (50, 75, 90, 95, 99, 100)
 WAITING_MAX = 5000
-"""How many of those that wait are listed, the longest waiting first."""
+"""Maximum number of waiting requests that are listed, the longest waiting first."""
 
 
 @attrs.frozen
 class Asked:
-    """What is asked for: the window, and minutes per block up to ``maxb``, 0 for no limit."""
+    """The parameters of the report: ``mpb`` minutes per block, up to ``maxb`` (0: no limit)."""
 
     pool: str
     window: Window
@@ -33,18 +33,18 @@ class Asked:
 
     @property
     def limit(self) -> int:
-        """Give the last block: ``maxb`` rounded down to whole blocks."""
+        """Return the last block: ``maxb`` rounded down to whole blocks."""
         return self.maxb - self.maxb % self.mpb
 
     def block(self, minutes: float) -> int:
-        """Tell which block a wait is in."""
+        """Return the block of a wait, named by its first minute."""
         block = int(minutes // self.mpb) * self.mpb
         return min(block, self.limit) if self.limit else block
 
 
 @attrs.frozen
 class StillWaiting:
-    """A request that no build was started for, and since when it waits."""
+    """An incomplete request without a started build; it has waited for ``seconds``."""
 
     request_id: int
     buildername: str
@@ -54,7 +54,7 @@ class StillWaiting:
 
 @attrs.define
 class Blocks:
-    """Counts by block and interval, and all waits, in minutes."""
+    """Counts by block and interval, and all known waits in minutes."""
 
     window: Window
     counts: dict[int, list[int]] = attrs.field(factory=dict)
@@ -63,25 +63,25 @@ class Blocks:
     total: int = 0
 
     def add(self, block: int, interval: int, minutes: float | None) -> None:
-        """Count a wait; one that is not known (None) is in no percentile."""
+        """Count a wait; an unknown one (None) is left out of the percentiles."""
         self.counts.setdefault(block, [0] * self.window.intervals)[interval] += 1
         self.total += 1
         if minutes is not None:
             self.waits.append(minutes)
 
     def every(self, mpb: int) -> dict[int, list[int]]:
-        """Give all blocks up to the highest one, also those that have none."""
+        """Return all blocks up to the highest, empty ones included."""
         none = [0] * self.window.intervals
         highest = max(self.counts, default=-mpb)
         return {b: self.counts.get(b, none) for b in range(0, highest + mpb, mpb)}
 
     def percentiles(self) -> dict[str, float]:
-        """Give how many minutes so many percent waited at most; nothing where nobody did."""
+        """Return the percentiles of the waits in minutes; empty if no wait is known."""
         ordered = sorted(self.waits)
         return {str(p): round(_rank(ordered, p), 2) for p in PERCENTILES} if ordered else {}
 
     def document(self, mpb: int) -> dict[str, Any]:
-        """Write the blocks."""
+        """Return the JSON object of the blocks."""
         return {
             str(block): {"total": sum(counts), "intervals": counts}
             for block, counts in self.every(mpb).items()
@@ -89,13 +89,13 @@ class Blocks:
 
 
 def _rank(ordered: Sequence[float], share: int) -> float:
-    """Give the smallest value that ``share`` percent are not above (nearest rank)."""
+    """Return the smallest value that ``share`` percent do not exceed (nearest rank)."""
     return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
 
 
 @attrs.define
 class WaitTimes:
-    """The report, and how it comes to be: rows are added one by one."""
+    """The report; rows are added portion by portion."""
 
     asked: Asked
     masters: Sequence[str]
@@ -114,7 +114,7 @@ class WaitTimes:
         self.total = Blocks(self.asked.window)
 
     def add(self, rows: Iterable[Waiting], rules: Classification) -> None:
-        """Count rows; repacks and what has not started are listed apart."""
+        """Count rows; repacks and requests without a start are listed, not counted."""
         for row in rows:
             if any(p.match(row.buildername) for p in rules.excluded.repacks):
                 self.unknown.add(row.buildername)
@@ -127,7 +127,7 @@ class WaitTimes:
         self.pending.append(row.buildername)
         if not row.complete:
             since = row.change_time or row.submitted_at
-            waits = max(0, self.now - since)  # a clock that is ahead of ours
+            waits = max(0, self.now - since)  # its clock may be ahead of ours
             self.waiting.append(StillWaiting(row.request_id, row.buildername, since, waits))
 
     def _count(self, row: Waiting, start: int, platform: str | None, fallback: str) -> None:
@@ -144,7 +144,10 @@ class WaitTimes:
         self.platforms.setdefault(key, Blocks(self.asked.window)).add(*where)
 
     def document(self) -> Mapping[str, Any]:
-        """Give the JSON document; ``percentiles``, ``waiting`` and ``contradictory`` are new."""
+        """Return the JSON document.
+
+        The Pylons program had no ``percentiles``, ``waiting`` and ``contradictory``.
+        """
         asked, window = self.asked, self.asked.window
         return {
             "pool": asked.pool,
@@ -177,7 +180,7 @@ class WaitTimes:
         return sorted(self.waiting, key=lambda w: (w.since, w.request_id))[:WAITING_MAX]
 
     def facts(self) -> Sequence[Fact]:
-        """Tell the totals, and what was left out."""
+        """List the totals, and the numbers left out."""
         found = self.total.percentiles()
         return [
             Fact("Jobs that started", self.total.total, "number"),
@@ -190,7 +193,7 @@ class WaitTimes:
         ]
 
     def grids(self) -> Sequence[Grid]:
-        """Give waits by platform, jobs that still wait, names without a platform."""
+        """Return the tables of waits by platform, waiting requests, and leftover names."""
         names = [(self.asked.pool, self.total), *sorted(self.platforms.items())]
         platforms = Grid(
             "platforms", "By platform", self._columns(), [self._row(*n) for n in names]
@@ -225,7 +228,7 @@ class WaitTimes:
         return f"{block}+" if limited else f"{block}-{block + self.asked.mpb}"
 
     def pictures(self) -> Sequence[Picture]:
-        """Draw the blocks: of all jobs, over time, and the shares over time."""
+        """Return the charts of blocks: of all jobs, over time, and as shares over time."""
         blocks = self.total.every(self.asked.mpb)
         whole = Grid(
             "blocks",
@@ -252,7 +255,7 @@ class WaitTimes:
         return Grid(name, title, (Column("interval", "Interval"), *columns), rows)
 
     def chart(self) -> GvizTable | str:
-        """Give the blocks by interval: counts, or percent."""
+        """Return the blocks by interval: counts, or with ``num=ptg`` percentages."""
         blocks = self.total.every(self.asked.mpb)
         columns = [(str(b), self._label(b), "number") for b in blocks]
         value = _count if self.asked.num == "full" else _exact_percent
@@ -277,10 +280,9 @@ def pool_of(
     claims: Iterable[tuple[str, str, int]],
     pool_of_master: Callable[[str], str | None],
 ) -> Mapping[str, str]:
-    """Tell which pool of masters works for each pool of slaves: the one that took most of it.
+    """Return the pool of masters that claimed most requests of each pool of slaves.
 
-    ``builders`` gives the slave pool of each builder; ``claims`` are (builder, master's name, how
-    many requests it took).
+    ``builders`` maps builders to slave pools; ``claims`` are (builder, master, number of requests).
     """
     taken: dict[str, Counter[str]] = {}
     for builder, master, count in claims:

@@ -1,4 +1,4 @@
-"""The window of a report and its intervals: half-open, in seconds since the epoch."""
+"""The time window of a report and its intervals: half-open, in seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Seconds = int | float
 
 @attrs.frozen
 class Window:
-    """Times from ``start`` up to ``end``, in intervals of ``int_size`` seconds; 0 is one of all."""
+    """The time ``[start, end)`` in intervals of ``int_size`` seconds; 0 means one interval."""
 
     start: Seconds
     end: Seconds
@@ -23,43 +23,44 @@ class Window:
 
     @property
     def seconds(self) -> Seconds:
-        """Tell how long it is."""
+        """Return the length in seconds."""
         return self.end - self.start
 
     @property
     def intervals(self) -> int:
-        """Count the intervals; the last one may be shorter."""
+        """Return the number of intervals; the last one may be shorter."""
         if not self.int_size:
             return 1
         return max(1, int((self.seconds - 1) // self.int_size) + 1)
 
     def index(self, time: Seconds) -> int:
-        """Tell which interval a time is in: the first or last one for those outside."""
+        """Return the interval of a time; times outside belong to the first or last one."""
         if not self.int_size:
             return 0
         return min(max(0, int((time - self.start) // self.int_size)), self.intervals - 1)
 
     def begin(self, index: int) -> int:
-        """Tell when an interval begins."""
+        """Return the begin of an interval, cut to whole seconds."""
         return int(self.start + index * self.int_size)
 
     def begins(self) -> Sequence[int]:
-        """Tell when each interval begins."""
+        """List the begin of each interval."""
         return [self.begin(i) for i in range(self.intervals)]
 
     def has(self, time: Seconds) -> bool:
-        """Tell whether a time is inside."""
+        """Return whether a time is in the window."""
         return self.start <= time < self.end
 
     def divided(self, parts: int) -> Window:
-        """Give it intervals where it has none: a whole part of the window each."""
+        """Return the window with an interval size, if it has none: a ``parts``-th, rounded down."""
         return self if self.int_size else attrs.evolve(self, int_size=int(self.seconds // parts))
 
 
 def window_of(start: Seconds | None, end: Seconds | None, now: float) -> Window:
-    """Fill in what was not asked for: a day, at most until now, which is the last whole minute.
+    """Return the window of a report; by default a day that ends at the last whole minute.
 
-    A start of 0 is none.
+    A start or end of 0 counts as missing.  A missing end is a day after the start, but not in the
+    future.
     """
     latest = int(now) // MINUTE * MINUTE
     if not end:
@@ -69,5 +70,5 @@ def window_of(start: Seconds | None, end: Seconds | None, now: float) -> Window:
 
 
 def label(time: int, zone: tzinfo) -> str:
-    """Write a time as charts do, ``MM/DD HH:MM``."""
+    """Format a time as ``MM/DD HH:MM``, for charts."""
     return datetime.fromtimestamp(time, zone).strftime("%m/%d %H:%M")
