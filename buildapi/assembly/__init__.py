@@ -1,4 +1,4 @@
-"""Put the program together: the one place that chooses implementations."""
+"""Assemble the program: the only package that chooses implementations."""
 
 from buildapi.assembly.program import Assembly, assemble
 from buildapi.assembly.reloading import Again

@@ -1,4 +1,4 @@
-"""The accounts that the databases of a configuration need, and what each may do there."""
+"""List the accounts that the configured databases need, with their privileges."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ PREFIX = "buildapi_"
 
 @attrs.frozen
 class Wanted:
-    """Which accounts: one for each of ``roles``, or one named ``user`` for all of these."""
+    """Specify the accounts: one for each of ``roles``, or one named ``user`` for all of them."""
 
     roles: Sequence[str]
     host: str
     user: str | None = None
 
     def accounts(self) -> Mapping[str, Sequence[str]]:
-        """Give each account's name and its roles."""
+        """Return the roles of each account by its name."""
         if self.user is not None:
             return {self.user: self.roles}
         return {PREFIX + role: [role] for role in self.roles}
 
 
 def _server(url: str) -> str:
-    """Tell servers apart."""
+    """Return an identifier of the server in a URL."""
     parts = urlsplit(url)
     path = dict(parse_qsl(parts.query)).get("unix_socket")
     return path or f"{parts.hostname or '127.0.0.1'}:{parts.port or 3306}"
 
 
 def grants(config: Config, role: str) -> Iterator[tuple[str, Grant]]:
-    """List what a role needs, each with the server where it is needed."""
+    """List the privileges of a role, each with its server."""
     databases = config.databases
     for name, rights in _rights(role, config.agent.marker_table):
         url = getattr(databases, name).url
@@ -66,7 +66,7 @@ def _rights(role: str, marker: str) -> Iterable[tuple[str, Mapping[str, str]]]:
 def statements(
     config: Config, wanted: Wanted, password: Callable[[], str] = lambda: secrets.token_urlsafe(24)
 ) -> Iterator[str]:
-    """Give the lines of SQL, server by server; ``password`` makes one for each account.
+    """Return the SQL lines, server by server; ``password`` generates one for each account.
 
     :raises ConfigError: a name is not allowed.
     """
@@ -83,7 +83,7 @@ def statements(
 
 
 def together_on(pairs: Iterable[tuple[str, Grant]]) -> Mapping[str, Sequence[Grant]]:
-    """Sort grants by their servers."""
+    """Group grants by server."""
     found: dict[str, list[Grant]] = {}
     for server, grant in pairs:
         found.setdefault(server, []).append(grant)

@@ -1,4 +1,4 @@
-"""What acts on a farm of Buildbot 0.8."""
+"""Create the services that act on a farm of Buildbot 0.8."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DEFAULT_PASSWORD = "changepw"  # noqa: S105  # what change sources of Buildbot 0
 
 @attrs.define(slots=False)
 class Acting:
-    """The parts that act, each made once, when first asked for.
+    """Create the services that act, each once, on first use.
 
-    ``clobberer`` tells where the clobberer is and its token; None where there is none.
+    ``clobberer`` returns the URL of the clobberer and its token; None if there is none.
     """
 
     _config: Config
@@ -44,7 +44,7 @@ class Acting:
 
     @cached_property
     def rules(self) -> Rules:
-        """How the farm names its builders."""
+        """Naming rules of the farm's builders."""
         names, clobber = self._config.builders, self._config.clobber
         return Rules(
             pgo=Choice(names.pgo, names.pgo_exclude),
@@ -55,7 +55,7 @@ class Acting:
 
     @cached_property
     def farm(self) -> V08Farm:
-        """The farm, to act on."""
+        """Farm to act on."""
         observer = self.observer(self._scheduler)
         return V08Farm(
             self._scheduler,
@@ -66,7 +66,7 @@ class Acting:
         )
 
     def observer(self, db: Database) -> Observer:
-        """What reads from a database what actions are about."""
+        """Create the reader of the facts that actions are about."""
         return Observer(
             db,
             self._directory,
@@ -77,7 +77,7 @@ class Acting:
 
     @cached_property
     def masters(self) -> Masters:
-        """The masters' web interfaces."""
+        """Client of the masters' web interfaces."""
         agent = self._config.agent
         return Masters(
             self._reactor,

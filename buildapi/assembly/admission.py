@@ -1,4 +1,4 @@
-"""What makes tokens, and what lets in who shows one."""
+"""Create the services that issue tokens and authenticate requests by token."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from buildapi.web.pages import Pages
 from buildapi.web.tokens import TokenDesk
 
 SHARES = {"looking": 0.4, "working": 0.8}
-"""Parts of the time to an answer."""
+"""Shares of the time limit of a response."""
 
 
 @attrs.define(slots=False)
 class Admission:
-    """The parts that know tokens, each made once."""
+    """Create the services for tokens, each once."""
 
     _web: Web
     _reactor: Any
@@ -36,13 +36,13 @@ class Admission:
 
     @cached_property
     def bearers(self) -> Bearers | None:
-        """What finds whom tokens stand for; None where none are accepted."""
+        """Token authenticator; None if the configuration accepts no tokens."""
         if not self._web.tokens:
             return None
         return Bearers(self._store, monotonic, self._now, self._part("looking"))
 
     def desk(self, pages: Pages) -> TokenDesk:
-        """Give what makes and revokes them."""
+        """Create the routes that issue and revoke tokens."""
         days, working = self._web.token_days, self._part("working")
         return TokenDesk(self._store, self.bearers, pages, self._now, days, working)
 

@@ -1,4 +1,4 @@
-"""The broker that its URL asks for."""
+"""Create the broker for the scheme of its URL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
 
 
 def amqp(config: Config, reactor: Any) -> AMQPBroker:
-    """Make the AMQP broker; :raises ConfigError: the URL names none."""
+    """Create the AMQP broker; :raises ConfigError: the URL has no host."""
     broker, address = config.broker, amqp_address(config)
     return AMQPBroker(
         reactor,
@@ -46,7 +46,7 @@ def amqp(config: Config, reactor: Any) -> AMQPBroker:
 
 
 def amqp_address(config: Config) -> AMQPAddress:
-    """Give where the AMQP broker is; :raises ConfigError: the URL names none."""
+    """Return the address of the AMQP broker; :raises ConfigError: the URL has no host."""
     address = config.broker.address
     if address is None:
         raise ConfigError("[broker] url names no host")
@@ -54,7 +54,7 @@ def amqp_address(config: Config) -> AMQPAddress:
 
 
 def amqp_endpoint(config: Config, reactor: Any) -> Any:
-    """Give the endpoint of the AMQP broker, with TLS where its URL asks for it."""
+    """Return the endpoint of the AMQP broker, with TLS if its URL asks for it."""
     address = amqp_address(config)
     endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
     if not address.tls:

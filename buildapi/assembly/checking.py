@@ -1,4 +1,4 @@
-"""Try what a configuration names, before the service is started with it."""
+"""Check everything that a configuration names before the service is started with it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ Say = Callable[[str], None]
 
 
 class TrialError(Exception):
-    """Say in words what is wrong."""
+    """A check failed; the message says why."""
 
 
 def check(config: Config) -> None:
-    """Read what the service reads before it opens a port; :raises ConfigError: it would end."""
+    """Check the files that the service reads at its start; :raises ConfigError: one is wrong."""
     classification(config.reports.classification)
 
 
 def warnings_of_files(config: Config) -> Iterable[str]:
-    """List warnings about those documents of the directory that are files."""
+    """List warnings about the directory documents that are local files."""
     if config.sample.enabled:
         return
     for document in documents(config):
@@ -63,7 +63,7 @@ def _of_file(document: Document, config: Config) -> Sequence[str]:
 
 @attrs.frozen
 class Document:
-    """A document of the directory that a configuration names."""
+    """Describe a document of the directory that a configuration names."""
 
     name: str
     location: str
@@ -76,7 +76,7 @@ class Document:
 
 
 def documents(config: Config) -> Sequence[Document]:
-    """List the documents that a configuration names."""
+    """List the directory documents that a configuration names."""
     where = config.directory
     named = (
         ("branches", where.branches, parse_branches),
@@ -87,7 +87,7 @@ def documents(config: Config) -> Sequence[Document]:
 
 
 def remarks(name: str, value: Any, config: Config) -> Sequence[str]:
-    """List what else is to be said of a document: what its entries mean for this configuration."""
+    """List what the entries of a document mean for this configuration, where it needs attention."""
     if name == "branches" and "api" in config.service.roles:
         from twisted.internet import reactor
 
@@ -102,7 +102,7 @@ def remarks(name: str, value: Any, config: Config) -> Sequence[str]:
 
 
 async def try_all(config: Config, reactor: Any, say: Say) -> bool:
-    """Try all, side by side; say a line about each and tell whether all are well."""
+    """Run all checks concurrently; print a line about each and return whether all succeeded."""
     if config.sample.enabled:
         say("ok: the sample farm needs nothing else")
         return True
@@ -114,7 +114,7 @@ async def try_all(config: Config, reactor: Any, say: Say) -> bool:
 
 @attrs.define
 class Trial:
-    """One look at everything; each part has a deadline of its own."""
+    """Check everything once; each check has its own deadline."""
 
     _config: Config
     _reactor: Any
@@ -127,7 +127,7 @@ class Trial:
         self._slots = defer.DeferredSemaphore(MASTERS_AT_ONCE)
 
     async def told(self, name: str, work: Callable[[], Awaitable[str]]) -> bool:
-        """Try one thing and say how it is."""
+        """Run one check and print its result."""
         try:
             self._say(f"ok: {name}: {await work()}")
         except defer.CancelledError:
@@ -140,7 +140,7 @@ class Trial:
     # --- databases
 
     def databases(self) -> Mapping[str, Callable[[], Awaitable[str]]]:
-        """List what to try of each database that the roles of the process use."""
+        """Return the checks of each database that the roles of the process use."""
         databases = self._config.databases
         read: dict[str, Mapping[str, str]] = {"scheduler": SCHEDULER_READ}
         if "api" in self._config.service.roles:
@@ -171,7 +171,7 @@ class Trial:
     # --- the broker
 
     async def broker(self) -> str:
-        """Log in and look for the queues; none is made."""
+        """Log in to the broker and look for the queues; nothing is declared."""
         if self._config.broker.scheme == "embedded":
             return "embedded"
         return await defer.ensureDeferred(self._amqp()).addTimeout(BROKER_SECONDS, self._reactor)
@@ -198,7 +198,7 @@ class Trial:
     # --- the directory and its masters
 
     async def directory(self) -> bool:
-        """Read the documents; an agent's masters are asked as well."""
+        """Check the documents, and for an agent the masters they list."""
         found: dict[str, Any] = {}
         tried = [
             await self.told(document.name, partial(self._document, document, found))
@@ -216,7 +216,7 @@ class Trial:
         return f"{document.location}, {parsed.usable} of them"
 
     async def _ask(self, masters: Mapping[str, Master]) -> bool:
-        """Ask the masters that are enabled."""
+        """Send a request to each enabled master."""
         if "agent" not in self._config.service.roles:
             return True
         return await _all_well(
@@ -233,7 +233,7 @@ class Trial:
 
 
 async def _all_well(tried: Iterable[Coroutine[Any, Any, bool]]) -> bool:
-    """Do all side by side."""
+    """Run all checks concurrently; return whether all succeeded."""
     running = [defer.ensureDeferred(one) for one in tried]
     return all([await one for one in running])
 

@@ -1,4 +1,4 @@
-"""Run one task of the configured program from the command line, and end."""
+"""Run one task of the configured program from the command line, and exit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[[Dumper], Awaitable[None]]
 
 
 def run_dump(config: Config, work: Work) -> NoReturn:
-    """Do work with the databases of a configuration; exit with 0, or how it failed."""
+    """Run a function with the databases of a configuration; exit with 0 or an error code."""
 
     async def main(reactor: Any) -> None:
         assembly = Assembly(config, reactor, time.time)
@@ -35,7 +35,7 @@ def run_dump(config: Config, work: Work) -> NoReturn:
 
 
 def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
-    """Run a task in the reactor, which it is handed; exit with 0, or how it failed."""
+    """Run an asynchronous function in the reactor; exit with 0 or an error code."""
     _log_to(sys.stderr)
 
     async def whole(reactor: Any) -> None:
@@ -53,7 +53,7 @@ def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
 
 
 async def _branches(assembly: Assembly) -> Sequence[str]:
-    """Read the branches, or what the service kept of them; the rest of the directory is not used.
+    """Read the branches, or the service's kept copy; the rest of the directory is not needed.
 
     :raises Unavailable: neither can be read.
     """
@@ -65,7 +65,7 @@ async def _branches(assembly: Assembly) -> Sequence[str]:
 
 
 def _interruptible(reactor: Any, main: Any) -> defer.Deferred[None]:
-    """Cancel what is being done when the process is told to end, and wait for that."""
+    """Cancel the running task when the process is told to end, and wait for it."""
     running = defer.ensureDeferred(main)
 
     def end() -> defer.Deferred[None]:
@@ -84,7 +84,7 @@ def _interruptible(reactor: Any, main: Any) -> defer.Deferred[None]:
 
 
 def _log_to(stream: TextIO) -> None:
-    """Log warnings and errors there, and nowhere else."""
+    """Log warnings and errors to a stream, and nowhere else."""
 
     def observe(event: LogEvent) -> None:
         if event.get("log_level", LogLevel.info) >= LogLevel.warn:

@@ -1,4 +1,4 @@
-"""Write the files of whole days, and remove those that are too old."""
+"""Dump the builds of whole days, and remove dumps that are too old."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from buildapi.model.dumps import DumpStatus
 from buildapi.reports.daydumps import day_at, day_name, day_of, day_window, due_days, expired_days
 
 LEDGER = ".days.json"
-"""The days whose files this program wrote: only those does it remove again."""
+"""Ledger of the days whose files this program wrote: it removes only those."""
 
 
 @attrs.define
 class DayDumps:
-    """The files of days in the folder of dumps.
+    """Manage the files of days in the folder of dumps.
 
-    A file that somebody else put there is never removed, nor written again once its day is over.
+    A file written by somebody else is never removed, nor rewritten once its day is over.
     """
 
     _dumper: Dumper
@@ -36,7 +36,7 @@ class DayDumps:
     _error: tuple[date, str, float] | None = attrs.field(default=None, init=False)
 
     async def prepare(self) -> None:
-        """Look at what an earlier process left in the folder."""
+        """Read which files an earlier process left in the folder."""
         self._written.update(await self._dumper.in_thread(self._found))
 
     def _found(self) -> dict[date, float]:
@@ -60,7 +60,7 @@ class DayDumps:
         await self._dumper.builds(day_window(day), Target(path, self._settings.compact, True))
 
     def note(self, day: date, error: str | None) -> None:
-        """Note that a file was written, or why it was not."""
+        """Record that a file was written, or why it was not."""
         now = self._tried[day] = self._now()
         if error is None:
             self._written[day] = now
@@ -70,7 +70,7 @@ class DayDumps:
             self._error = (day, error, now)
 
     def status(self) -> DumpStatus | None:
-        """Return how the newest one is, and why one could not be written; None: none is due."""
+        """Return the state of the newest file and of the last failure; None if no days are kept."""
         if not self._settings.days:
             return None
         newest = max(self._written, default=None)
@@ -82,7 +82,7 @@ class DayDumps:
         return DumpStatus(name, good_at, f"{day_name(day)}: {text}", at)
 
     async def remove_expired(self) -> None:
-        """Remove the files of days that are no longer kept, of those that were written here."""
+        """Remove files of expired days that this program wrote."""
         if self._settings.days:
             for day in await self._dumper.in_thread(self._remove):
                 self._written.pop(day, None)
@@ -103,7 +103,7 @@ class DayDumps:
             self._keep(owned | {day})
 
     def _owned(self) -> set[date]:
-        """Read the ledger; one that is lost or damaged means that nothing is removed."""
+        """Read the ledger; if it is lost or damaged, nothing is removed."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             days = json.loads((self._folder / LEDGER).read_text())
             return {date.fromisoformat(day) for day in days}

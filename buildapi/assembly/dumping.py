@@ -1,4 +1,4 @@
-"""Dumps of the farm: what its databases tell, written to files as JSON."""
+"""Dump the builds and requests of the farm to JSON files."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from buildapi.web.farmwide_shapes import pending_json, running_json
 T = TypeVar("T")
 
 BUILDS_AT_ONCE = 100
-"""Builds in memory at a time, with their properties."""
+"""Number of builds kept in memory at a time, with their properties."""
 
 EXPECTED = (BuildAPIError, MissingTableError, RowLimitError, OSError)
-"""Why a dump may fail: what is told in one line."""
+"""Errors that end a dump with a one-line message."""
 
 EVERYTHING = BranchFilter(), Portion()
 
 Progress = Callable[[int, int], None]
-"""Is told how many builds of how many are written."""
+"""Called with the number of builds written and their total."""
 
 log = Logger()
 
 
 def untold(_done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Ignore the progress."""
 
 
 @attrs.frozen
 class Target:
-    """Where a dump goes and how: ``name`` is a file, or - for the standard output."""
+    """Describe where and how to write a dump; ``name`` is a file, or - for standard output."""
 
     name: str
     compact: bool = False
@@ -51,9 +51,9 @@ class Target:
 
 @attrs.define
 class Dumper:
-    """Write dumps; ``branches`` gives the names of the branches.
+    """Write dumps; ``branches`` returns the names of the branches.
 
-    Encoding and writing are done in threads of the reactor's own pool.
+    Encoding and writing run in threads of the reactor's own pool.
     """
 
     _reactor: Any
@@ -63,7 +63,7 @@ class Dumper:
     _branches: Callable[[], Awaitable[Sequence[str]]]
 
     async def builds(self, window: Window, target: Target, progress: Progress = untold) -> int:
-        """Write the builds that ended in a window; give their number."""
+        """Write the builds that ended in a window; return their number."""
         ids = await self._ended.ids(window)
 
         async def write(file: WholeFile) -> int:
@@ -89,7 +89,7 @@ class Dumper:
         return len(reads)
 
     async def _started_of(self, reads: Sequence[ReadBuild]) -> Sequence[StartedRequest]:
-        """Ask the scheduler database for the requests that the properties do not tell."""
+        """Read from the scheduler database the requests that the properties do not name."""
         asked = [r.build for r in reads if r.requests is None]
         times = [b.starttime for b in asked if b.starttime is not None]
         if not times:
@@ -100,13 +100,13 @@ class Dumper:
         )
 
     async def pending(self, target: Target) -> None:
-        """Write the requests that wait."""
+        """Write the pending requests."""
         found = await self._farm_wide.pending(*EVERYTHING)
         names = await self._branches()
         await self._whole(target, lambda: {"pending": pending_json(names, found)})
 
     async def running(self, target: Target) -> None:
-        """Write the builds that run."""
+        """Write the running builds."""
         found = await self._farm_wide.running(*EVERYTHING)
         names = await self._branches()
         await self._whole(target, lambda: {"running": running_json(names, found)})
@@ -120,7 +120,7 @@ class Dumper:
         await self._written(target, write)
 
     async def _written(self, target: Target, write: Callable[[WholeFile], Awaitable[T]]) -> T:
-        """Give a file its name once all of it is written."""
+        """Write a file under a temporary name, and rename it once it is complete."""
         file = WholeFile(target.name, target.gzipped)
         try:
             result = await write(file)

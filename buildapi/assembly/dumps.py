@@ -1,4 +1,4 @@
-"""Write dumps regularly, for as long as the service runs."""
+"""Write dumps periodically while the service runs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ PENDING, RUNNING = "builds-pending.js", "builds-running.js"
 
 
 def builds_name(hours: int) -> str:
-    """Name the dump of the builds that ended in so many hours."""
+    """Return the file name of the dump of the builds that ended in the last hours."""
     return f"builds-{hours}hr.js.gz"
 
 
 @attrs.define(slots=False)
 class Dumps(Service):
-    """Dump into a folder; one that fails is logged, and its last good file stays.
+    """Write dumps into a folder; after a failure, which is logged, the last good file stays.
 
-    ``rounds`` counts how often all were tried.
+    ``rounds`` counts how often all dumps were attempted.
     """
 
     _reactor: Any
@@ -51,18 +51,18 @@ class Dumps(Service):
         self._running: defer.Deferred[None] | None = None
 
     def statuses(self) -> Sequence[DumpStatus]:
-        """Tell how each dump is."""
+        """Return the state of each dump."""
         newest_day = self._days.status()
         return [*self._statuses.values(), *([newest_day] if newest_day else [])]
 
     def startService(self) -> None:
-        """Begin to dump."""
+        """Start dumping."""
         Service.startService(self)
         self._running = defer.ensureDeferred(self._run())
         self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
     def stopService(self) -> None:
-        """Stop; what is half written goes away."""
+        """Stop dumping; an incomplete file is removed."""
         Service.stopService(self)
         if self._running is not None:
             self._running.cancel()
@@ -90,7 +90,7 @@ class Dumps(Service):
             await task.deferLater(self._reactor, self._settings.seconds)
 
     async def _prepare(self) -> None:
-        """Make the folder, and look at what an earlier process left there."""
+        """Create the folder, and read what an earlier process left there."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name in self._writers:
             remove_stale(self._folder, name)
@@ -107,14 +107,14 @@ class Dumps(Service):
             self._statuses[name] = attrs.evolve(before, last_error=error, last_error_at=now)
 
     async def _dump_days(self) -> None:
-        """Write the files of days that are due, and remove those that are too old."""
+        """Write the files of days that are due, and remove expired ones."""
         for day in self._days.due():
             error = await self._safely(day_name(day), partial(self._days.write, day))
             self._days.note(day, error)
         await self._safely("old day files", self._days.remove_expired)
 
     async def _safely(self, name: str, work: Callable[[], Awaitable[object]]) -> str | None:
-        """Do a part of the work; give why it failed, which is logged."""
+        """Run a part of the work; log a failure and return its reason."""
         try:
             await work()
         except defer.CancelledError:

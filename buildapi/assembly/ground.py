@@ -1,4 +1,4 @@
-"""Make what the other parts stand on: pools of connections, the directory, the sample farm."""
+"""Create what all services depend on: connection pools, the directory, the sample farm."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from buildapi.sample.generate import Size
 from buildapi.sample.masters import Settings
 
 SAMPLE_SLAVES = 12
-"""Slaves of a sample master: so many that what people ask for starts within seconds."""
+"""Slaves of a sample master: enough to start requested builds within seconds."""
 
 
 def pool(
     config: Config, reactor: Any, name: str, observed: Observed, *, read_only: bool
 ) -> PooledDatabase:
-    """Make the pool of a database by its name in the configuration."""
+    """Create the pool of a database by its name in the configuration."""
     database = getattr(config.databases, name)
     return open_database(
         database.url,
@@ -50,7 +50,7 @@ def directory(
     fetcher: Fetcher,
     hidden: Callable[[Iterable[str]], Sequence[str]] = lambda _: (),
 ) -> DirectoryService:
-    """Make what knows branches, masters and builders; ``hidden`` warns of names of branches."""
+    """Create the directory service; ``hidden`` returns warnings about branch names."""
     where = config.directory
 
     def source(name: str, location: str | None, parse: Parse) -> Source:
@@ -71,14 +71,14 @@ def directory(
 
 
 def may_be_empty(config: Config, name: str, location: str | None) -> bool:
-    """Return whether a document may be without entries: it is named, or there is no such one."""
+    """Return whether a document may be empty: it is allowed to be, or there is none."""
     return location is None or name in config.directory.allow_empty
 
 
 def sample_farm(
     config: Config, reactor: Any, scheduler: PooledDatabase, status: PooledDatabase
 ) -> SampleFarm:
-    """Make the sample farm over its two databases."""
+    """Create the sample farm on its two databases."""
     sample = config.sample
     return SampleFarm(
         reactor,

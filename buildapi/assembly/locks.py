@@ -1,8 +1,8 @@
-"""Keep a second process off the data folder and the SQLite files of this one.
+"""Lock the data folder and the SQLite files of this process against a second process.
 
-Two processes on one SQLite jobs database would each send and refuse the jobs of the other, and each
-take the other's documents for its own.  Commands of operators that only look, and `buildapi db
-upgrade`, which SQLite itself keeps apart from the writes of others, need no lock.
+Two processes on one SQLite jobs database would each resend and refuse the jobs of the other, and
+each would take the other's documents for its own. Operators' commands that only read need no lock,
+nor does `buildapi db upgrade`, whose writes SQLite itself serializes.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ HOLDER_BYTES = 300
 
 @attrs.define
 class Locks:
-    """Locks that are held until the process ends, however it ends."""
+    """Hold locks until the process ends, however it ends."""
 
     _files: list[int] = attrs.field(factory=list)
 
     def sign(self) -> None:
-        """Write into each which process holds it; again after a daemon has left its parent."""
+        """Write the holding process into each file; repeat it after a daemon has forked."""
         text = f"process {os.getpid()} on {platform.node()}\n".encode()
         for file in self._files:
             os.ftruncate(file, 0)
             os.pwrite(file, text, 0)
 
     def release(self) -> None:
-        """Let another process have them."""
+        """Release all locks."""
         while self._files:
             os.close(self._files.pop())
 
     def take(self, what: str, path: Path) -> None:
-        """Lock a file; :raises ConfigError: another process has it, or it cannot be made."""
+        """Lock a file; :raises ConfigError: another process holds it, or it cannot be created."""
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
@@ -62,7 +62,7 @@ class Locks:
 
 
 def lock(config: Config) -> Locks:
-    """Make the data folder, and lock it and the SQLite files that the process writes.
+    """Create the data folder, and lock it and the SQLite files that the process writes.
 
     :raises ConfigError: one of them is in use, or cannot be used.
     """
@@ -89,7 +89,7 @@ def _usable(folder: Path) -> None:
 
 
 def _places(config: Config) -> Iterator[tuple[str, Path]]:
-    """List what is locked: files beside databases, since SQLite locks these for itself."""
+    """List the lock files: beside the databases, since SQLite locks the databases themselves."""
     data, databases = config.service.data, config.databases
     yield f"the data folder {data}", data / NAME
     names = ["jobs", "scheduler"] if "agent" in config.service.roles else ["jobs"]

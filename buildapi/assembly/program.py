@@ -1,4 +1,4 @@
-"""Put the program together."""
+"""Assemble the program from its services."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ from buildapi.web.shadowing import Shadows
 from buildapi.web.watch import JobWatch
 
 SWITCH_SECONDS = 0.0005
-"""How long a database thread may keep the interpreter: the reactor's lag is made of it."""
+"""Seconds for which a database thread may keep the interpreter lock: they add to reactor lag."""
 
 MARKER_DAYS = 30
-"""How long the marker of a settled job is kept; no message lives that long."""
+"""Days to keep the marker of a settled job; no message lives that long."""
 
 log = Logger()
 
@@ -69,9 +69,9 @@ def assemble(
     *,
     again: Again | None = None,
 ) -> Program:
-    """Build the program; ``now`` gives seconds since the epoch.
+    """Assemble the program; ``now`` returns epoch seconds.
 
-    ``again`` tells how the configuration is read again, and brings the signals that ask for it.
+    ``again`` reads the configuration again, and holds the signals that ask for it.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     assembly = Assembly(config, reactor, now)
@@ -84,7 +84,7 @@ def assemble(
 
 @attrs.define(slots=False)
 class Assembly:
-    """The parts of one program, each made once, when first asked for."""
+    """Create the services of one program, each once, on first use."""
 
     config: Config
     reactor: Any
@@ -92,7 +92,7 @@ class Assembly:
     _made: Program = attrs.field(init=False)
 
     def program(self) -> Program:
-        """Put the parts together."""
+        """Assemble the services into stages."""
         stages = Stages(
             doors=self.serving.doors(),
             ground=self._ground(),
@@ -110,16 +110,16 @@ class Assembly:
         return self._made
 
     def state(self) -> ProcessState:
-        """Tell where the program is in its life."""
+        """Return the state of the program."""
         return self._made.state
 
     @property
     def serves(self) -> str:
-        """Tell the service manager what it does."""
+        """Status text for the service manager."""
         return f"serving, roles {', '.join(self.config.service.roles)}"
 
     def has(self, role: str) -> bool:
-        """Tell whether this process has a role."""
+        """Return whether this process has a role."""
         return role in self.config.service.roles
 
     def _takers(self) -> list[Service]:
@@ -137,7 +137,7 @@ class Assembly:
         return [*self.watching.first(), *self.pools(), self.telling.trail, self.broker, last]
 
     def pools(self) -> Sequence[PooledDatabase]:
-        """List the pools of connections that its roles use, those of reports last."""
+        """List the connection pools that its roles use, those of reports last."""
         pools = [self.jobs_db, self.scheduler_db]
         if self.has("api"):
             pools += [self.replica_db, self.status_db, *self.reporting.pools]
@@ -149,78 +149,78 @@ class Assembly:
 
     @cached_property
     def watching(self) -> Watching:
-        """What watches the program."""
+        """Monitoring services."""
         return Watching(self)
 
     @cached_property
     def jobs_db(self) -> PooledDatabase:
-        """Our own database."""
+        """Jobs database, which is our own."""
         return self._pool("jobs")
 
     @cached_property
     def scheduler_db(self) -> PooledDatabase:
-        """The scheduler database of the masters, to write to."""
+        """Scheduler database of the masters, for writes."""
         return self._pool("scheduler")
 
     @cached_property
     def replica_db(self) -> PooledDatabase:
-        """What interactive reads are made from: never the pool of the writes."""
+        """Replica for interactive reads, in a pool apart from the writes."""
         return self._pool("scheduler_replica", read_only=True)
 
     @cached_property
     def status_db(self) -> PooledDatabase:
-        """The status database; the sample farm writes to its own."""
+        """Status database; the sample farm writes to its own."""
         return self._pool("status", read_only=not self.config.sample.enabled)
 
     @cached_property
     def reporting(self) -> Reporting:
-        """What reports are made from."""
+        """Services of reports."""
         return Reporting(self.config, self.reactor, self.watching.metrics.query)
 
     @cached_property
     def broker(self) -> Any:
-        """The broker its URL asks for."""
+        """Broker for the scheme of its URL."""
         broker = BROKERS[self.config.broker.scheme](self.config, self.reactor)
         broker.name = "broker"
         return broker
 
     @cached_property
     def fetcher(self) -> Fetcher:
-        """What fetches from masters and for the directory."""
+        """HTTP client for masters and directory documents."""
         return Fetcher(self.reactor)
 
     @cached_property
     def sample(self) -> SampleFarm:
-        """The sample farm."""
+        """Sample farm."""
         return sample_farm(self.config, self.reactor, self.scheduler_db, self.status_db)
 
     @cached_property
     def directory(self) -> DirectoryService:
-        """Branches and masters."""
+        """Directory of branches, masters and builders."""
         return directory(self.config, self.reactor, self.fetcher, self._hidden)
 
     @cached_property
     def store(self) -> SQLJobStore:
-        """The job requests."""
+        """Store of job requests."""
         return SQLJobStore(self.jobs_db)
 
     # --- what is told of it
 
     @cached_property
     def telling(self) -> Telling:
-        """The log, and the trails."""
+        """Log and audit trails."""
         return Telling(self)
 
     @cached_property
     def reloading(self) -> Reloading:
-        """What obeys signals: other settings, renamed files."""
+        """Signal handlers: reload settings, reopen log files."""
         return Reloading(self)
 
     # --- the agent
 
     @cached_property
     def acting(self) -> Acting:
-        """What acts on the farm."""
+        """Services that act on the farm."""
         return Acting(
             self.config,
             self.reactor,
@@ -232,7 +232,7 @@ class Assembly:
         )
 
     def _clobber_at(self) -> Callable[[], tuple[str, str | None]] | None:
-        """Tell where the clobberer is; where that of the sample farm is, is known once it runs."""
+        """Return where the clobberer is; the sample farm's URL is known only once it runs."""
         clobber = self.config.clobber
         url, token = clobber.url, clobber.token.reveal() if clobber.token else None
         if url is not None:
@@ -242,7 +242,7 @@ class Assembly:
         return None
 
     def _workers(self) -> list[Service]:
-        """List them so that, the last one stopping first, reports outlive the agent."""
+        """List the workers in starting order; they stop in reverse: reports outlive the agent."""
         written = [self.directory] if self.config.sample.enabled else []
         reports = [self.finisher, self.outbox, self.letters] if self.has("api") else []
         dumps = [self.dumps] if self.has("api") and self.dumps is not None else []
@@ -251,7 +251,7 @@ class Assembly:
 
     @cached_property
     def agent(self) -> Agent:
-        """The agent."""
+        """Consumer of job requests."""
         return Agent(
             self.reactor,
             self.broker,
@@ -269,7 +269,7 @@ class Assembly:
 
     @cached_property
     def finisher(self) -> Finisher:
-        """What stores the agents' reports."""
+        """Consumer of the agents' reports."""
         return Finisher(
             self.reactor,
             self.broker,
@@ -282,19 +282,19 @@ class Assembly:
         )
 
     def _changed(self) -> None:
-        """Note that a report has come: what was read before may be out of date."""
+        """Invalidate cached reads when a report has come."""
         self.answers.forget()
         self.watch.look()
         self.events.look()
 
     @cached_property
     def watch(self) -> JobWatch:
-        """What waits for jobs to be finished."""
+        """Waiter for jobs to finish."""
         return JobWatch(self.reactor, self.store)
 
     @cached_property
     def outbox(self) -> Outbox:
-        """What settles jobs that were never sent."""
+        """Reconciler of jobs that were never sent or are lost."""
         trail, trails = self.telling.trail, self.telling.trails
         return Outbox(
             self.reactor,
@@ -310,7 +310,7 @@ class Assembly:
 
     @cached_property
     def letters(self) -> DeadLetterReview:
-        """What notices dead letters."""
+        """Reviewer of dead letters."""
         broker = self.config.broker
         return DeadLetterReview(
             self.reactor,
@@ -326,62 +326,62 @@ class Assembly:
 
     @cached_property
     def serving(self) -> Serving:
-        """The HTTP side."""
+        """HTTP services."""
         return Serving(self)
 
     def let_go(self) -> None:
-        """End what only waits: we are stopping."""
+        """End waiting requests and event streams at shutdown."""
         self.watch.close()
         self.events.close()
 
     @cached_property
     def admission(self) -> Admission:
-        """The tokens of users."""
+        """Token services."""
         return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
 
     @cached_property
     def answers(self) -> Answers:
-        """The hot answers."""
+        """Cache of responses."""
         return Answers(time.monotonic, self.config.web.cache_seconds)
 
     @cached_property
     def site(self) -> Site:
-        """What answers."""
+        """Routes and their services."""
         return Site(self)
 
     @property
     def pages(self) -> Pages:
-        """What makes pages."""
+        """Renderer of pages."""
         return self.site.pages
 
     @cached_property
     def routes(self) -> Sequence[Any]:
-        """List all routes, the documentation made from them first."""
+        """Return all routes, the documentation generated from them first."""
         routes = self.site.routes()
         return [*documentation(routes, self.directory), *routes]
 
     def _hidden(self, branches: Iterable[str]) -> Sequence[str]:
-        """Warn of branches that the routes hide; a process that has none hides nothing."""
+        """Warn of branches that the routes hide; a process without routes hides none."""
         return Shadows(self.routes).warnings(branches) if self.has("api") else ()
 
     @cached_property
     def builds(self) -> SQLBuilds:
-        """What is read from the replica, and from the primary what it lacks."""
+        """Reads of builds, from the replica, and from the primary what the replica lacks."""
         return SQLBuilds(self.replica_db, self.primary)
 
     @cached_property
     def farm_wide(self) -> SQLFarmWide:
-        """What is read of the whole farm."""
+        """Reads of the whole farm."""
         return SQLFarmWide(self.replica_db, self.primary)
 
     def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
-        """Make what writes dumps; ``branches`` gives the names of the branches."""
+        """Create the writer of dumps; ``branches`` returns the names of the branches."""
         ended, started = SQLEndedBuilds(self.status_db), SQLStarted(self.replica_db)
         return Dumper(self.reactor, ended, started, self.farm_wide, branches)
 
     @cached_property
     def dumps(self) -> Dumps | None:
-        """What writes dumps regularly; None where the configuration names no folder for them."""
+        """Periodic dumps; None if the configuration names no folder for them."""
         wanted = self.config.dumps
         if wanted.folder is None:
             return None
@@ -393,25 +393,25 @@ class Assembly:
 
     @cached_property
     def events(self) -> Events:
-        """What tells listeners of changes."""
+        """Event streams."""
         limits = self.config.limits
         shares = Shares(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
         return Events(self.reactor, self.directory, self.builds, self.store, shares)
 
     def health(self) -> Sequence[Health]:
-        """Tell how the broker and the databases are, as far as is known without asking."""
+        """Return the health of the broker and the databases, as known without a request."""
         pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
         now = self.now()
         return [of_broker(self.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
 
     def away(self) -> Sequence[str]:
-        """List what does not answer just now, as far as is known without asking."""
+        """List the services that do not respond, as known without a request."""
         pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
         return away(self.broker.status(), {p.name: p.status() for p in pools}, self.now())
 
     @property
     def primary(self) -> Database | None:
-        """Give the primary where the replica is another database."""
+        """Primary database, if the replica is another one."""
         databases = self.config.databases
         apart = databases.scheduler.url != databases.scheduler_replica.url
         return self.scheduler_db if apart else None
@@ -419,7 +419,7 @@ class Assembly:
     # --- starting
 
     async def _prepare(self) -> None:
-        """Wait for the sample farm, make the tables that are missing, read the directory."""
+        """Wait for the sample farm, create missing tables, read the directory."""
         if self.config.sample.enabled:
             await self.sample.when_ready()
         await create_jobs_schema(self.jobs_db)

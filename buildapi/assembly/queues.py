@@ -1,4 +1,4 @@
-"""Look at the queues of a configured broker, and settle their dead letters by hand."""
+"""Inspect the queues of a configured broker, and retry or drop their dead letters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildapi.mq.amqp import AMQPBroker
 
 CONNECT_SECONDS = 10.0
 LETTERS_MOST = 100_000
-"""Most letters of a queue that one command looks at."""
+"""Maximum number of dead letters of a queue that one command reads."""
 
 Say = Callable[[str], None]
 
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 async def _with_broker(
     config: Config, reactor: Any, work: Callable[[AMQPBroker], Awaitable[int]]
 ) -> int:
-    """Work with the broker; :raises BrokerUnavailable: it cannot be reached."""
+    """Run a function with the broker; :raises BrokerUnavailable: it cannot be reached."""
     broker = amqp(config, reactor)
     broker.startService()  # type: ignore[no-untyped-call]  # Twisted
     try:
@@ -39,7 +39,7 @@ def _queues(config: Config) -> Mapping[str, str]:
 
 
 async def list_queues(config: Config, reactor: Any, say: Say, *, as_json: bool) -> int:
-    """Say how many messages wait in each queue, who takes them, and how many are dead."""
+    """Print the depth, consumers and dead letters of each queue."""
 
     async def work(broker: AMQPBroker) -> int:
         depths = {queue: await broker.depth(queue) for queue in _queues(config).values()}
@@ -54,7 +54,7 @@ async def list_queues(config: Config, reactor: Any, say: Say, *, as_json: bool) 
 
 
 async def list_dead(config: Config, reactor: Any, say: Say, *, as_json: bool) -> int:
-    """Say of each dead letter what it is and why it is there; all stay."""
+    """Print each dead letter with its reason; all stay."""
 
     async def work(broker: AMQPBroker) -> int:
         shown: list[Mapping[str, Any]] = []
@@ -74,7 +74,7 @@ async def list_dead(config: Config, reactor: Any, say: Say, *, as_json: bool) ->
 async def settle_dead(
     config: Config, reactor: Any, say: Say, jobs: Collection[int] | None, *, again: bool
 ) -> int:
-    """Retry or drop the letters of jobs, or all; say which, and end with 5 where there is none."""
+    """Retry or drop the dead letters of jobs, or all; print each, and return 5 if there is none."""
     end = LetterEnd.RETRY if again else LetterEnd.DROP
 
     async def work(broker: AMQPBroker) -> int:
@@ -90,7 +90,8 @@ async def settle_dead(
                 say(f"{queue}: letter of job {_or_none(job)} is {end.value} ({letter.reason})")
                 return end
 
-            # no more than there were: what is retried may be dead again at once
+            # Review no more letters than there were: a retried one may be dead-lettered again at
+            # once.
             dead = (await broker.depth(queue)).dead
             await broker.review(queue, judge, limit=min(dead, LETTERS_MOST))
         if not settled:
@@ -131,6 +132,6 @@ def _show(rows: list[Any], say: Say, *, as_json: bool) -> None:
 
 
 def _text(value: object) -> str:
-    """Show a value in one line; other programs may have put anything into it."""
+    """Return a value as one printable line; other programs may have put anything into it."""
     text = "-" if value is None else str(value)
     return "".join(c if c.isprintable() else "?" for c in text)[:300]

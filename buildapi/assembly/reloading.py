@@ -1,4 +1,4 @@
-"""Which settings can change while the program runs, and the signals that ask for it."""
+"""Reload settings that may change at run time, on the signals that ask for it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = Logger()
 
 @attrs.frozen
 class Again:
-    """How the configuration is read again, and the signals that were caught so far."""
+    """Hold the reader of the configuration, and the signals caught so far."""
 
     signals: Signals
     read: Callable[[], Config]
@@ -39,13 +39,13 @@ class Again:
 
 @attrs.define(slots=False)
 class Reloading:
-    """Obey SIGHUP (read the configuration again) and SIGUSR1 (go on in new log files)."""
+    """Handle SIGHUP (reload the configuration) and SIGUSR1 (reopen log files)."""
 
     _of: Assembly
     reloader: Reloader | None = attrs.field(default=None, init=False)
 
     def obey(self, again: Again) -> None:
-        """Do from now on what signals ask for."""
+        """Start handling the signals."""
         of = self._of
         self.reloader = reloader = Reloader(
             again.read, of.config, lambda: self.reloadables, of.now, self._refresh
@@ -68,7 +68,7 @@ class Reloading:
 
     @property
     def last(self) -> Reload | None:
-        """Tell what came of the last time."""
+        """Return the result of the last reload, or None."""
         return None if self.reloader is None else self.reloader.last
 
     @property
@@ -77,7 +77,7 @@ class Reloading:
         return of.serving.access_log
 
     def reopen(self) -> None:
-        """Go on in new files after the old ones were renamed."""
+        """Reopen log files after they were renamed."""
         of = self._of
         of.telling.logs.reopen()
         if (access := self._access) is not None:
@@ -85,7 +85,7 @@ class Reloading:
         log.info("log files are opened again")
 
     def _refresh(self) -> None:
-        """Open log files again, and read the documents that the configuration names."""
+        """Reopen log files, and read the documents that the configuration names."""
         self.reopen()
         refreshing = defer.ensureDeferred(self._of.directory.refresh())
 
@@ -99,7 +99,7 @@ class Reloading:
 
     @cached_property
     def reloadables(self) -> Sequence[Reloadable]:
-        """List what can change; docs/logging.md has the same table."""
+        """Return the settings that can change; docs/logging.md has the same table."""
         everywhere = (
             Reloadable("log", self._of.telling.logs.adaptable, self._log),
             Reloadable("ops", ("trail_days",), self._trail),

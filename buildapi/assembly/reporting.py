@@ -1,4 +1,4 @@
-"""What reports are made from: connections of their own, and what names mean."""
+"""Create the services of reports: their own connection pools, and the classification of names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from buildapi.errors import ConfigError
 from buildapi.reports.classification import Classification, from_document
 
 HEAVY = 4
-"""Rows that count as one with all of its texts."""
+"""Rows that count as much as one row with all of its texts."""
 
 
 @attrs.define(slots=False)
 class Reporting:
-    """The parts of reports, each made once."""
+    """Create the services of reports, each once."""
 
     _config: Config
     _reactor: Any
@@ -37,7 +37,7 @@ class Reporting:
 
     @property
     def pools(self) -> Sequence[PooledDatabase]:
-        """List the pools."""
+        """List the connection pools."""
         return [self._scheduler_db, self._status_db]
 
     @cached_property
@@ -66,18 +66,18 @@ class Reporting:
 
     @cached_property
     def scheduler(self) -> SQLSchedulerReports:
-        """What is read of the scheduler database."""
+        """Reports on the scheduler database."""
         rows = self._config.reports.rows
         return SQLSchedulerReports(self._scheduler_db, rows, max(1, rows // HEAVY))
 
     @cached_property
     def status(self) -> SQLStatusReports:
-        """What is read of the status database."""
+        """Reports on the status database."""
         return SQLStatusReports(self._status_db, self._config.reports.rows)
 
 
 def classification(path: Path | None) -> Classification:
-    """Read a classification, the default one without a path.
+    """Read a classification; without a path, the default one.
 
     :raises ConfigError: with one line for each error.
     """

@@ -1,4 +1,4 @@
-"""What is served over HTTP, to whom, and what is told of it."""
+"""Create the HTTP listeners, their policy and their access log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @attrs.define(slots=False)
 class Serving:
-    """The parts that serve, each made once; ``access_log`` may become another one."""
+    """Create the HTTP services, each once; ``access_log`` may be replaced."""
 
     _of: Assembly
     access_log: AccessLog | None = attrs.field(default=None, init=False)
@@ -45,7 +45,7 @@ class Serving:
 
     @cached_property
     def listener(self) -> Listener:
-        """The HTTP side."""
+        """Listener of the public routes."""
         of, web = self._of, self._of.config.web
         traffic = of.watching.traffic
         linger, hosts = web.linger_seconds, web.hosts
@@ -53,14 +53,14 @@ class Serving:
 
     @cached_property
     def ops_listener(self) -> Listener:
-        """The HTTP side for those who watch, which has nothing else."""
+        """Listener for monitoring, without other routes."""
         routes = [*self._of.watching.routes(), *files_routes()]
         made = self._listener(routes, self._of.config.ops.listen, Traffic())
         made.name = "ops http"
         return made
 
     def doors(self) -> Sequence[Listener]:
-        """List what listens in this process."""
+        """List the listeners of this process."""
         ops = [self.ops_listener] if self._of.config.ops.listen else []
         return [*ops, *([self.listener] if self._of.has("api") else [])]
 
@@ -112,7 +112,7 @@ class Serving:
         )
 
     def _answered(self, request: Any) -> None:
-        """Tell of a request that was answered."""
+        """Count and log a request that was answered."""
         self._counted(request)
         if self.access_log is not None:
             self.access_log(request)
@@ -122,18 +122,18 @@ class Serving:
             self.access_log.close()
 
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
-        """Believe others from now on."""
+        """Replace the authenticator and the allowed origins, after a reload."""
         for app, served in self._made:
             app.trust(auth, origins)
             served.trust(auth, origins)
 
     def write_to(self, access_log: AccessLog | None) -> None:
-        """Go on in another access log."""
+        """Switch to another access log."""
         self._close()
         self.access_log = access_log
 
     def new_access_log(self, config: Config) -> AccessLog | None:
-        """Make the access log that a configuration asks for."""
+        """Create the access log of a configuration, or None."""
         path = config.web.access_log
         if path is None:
             return None

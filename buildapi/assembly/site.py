@@ -1,4 +1,4 @@
-"""The parts that answer HTTP requests, and the routes they have."""
+"""Create the services that respond to HTTP requests, and their routes."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
 
 SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6, "home": 0.6}
-"""Parts of the time to an answer; what is left is for the broker."""
+"""Shares of the time limit of a response; the rest is for the broker."""
 
 REPORTS_KEPT = 20
-"""Reports that are kept for who asks again."""
+"""Maximum number of reports in the cache."""
 
 REPORT_ROWS_KEPT = 200_000
-"""Rows of their tables together."""
+"""Maximum number of rows of all cached reports."""
 
 SLOW_SECONDS = 1.0
-"""A database without an answer for so long is named where something takes too long."""
+"""Seconds without an answer after which a database is named in a timeout error."""
 
 RECENT_SECONDS = 60
-"""How long ago the last error of a database makes it look ill."""
+"""Seconds for which the last error of a database makes it unhealthy."""
 
 
 @attrs.define(slots=False)
 class Site:
-    """The parts that answer, over those of the program."""
+    """Create the services behind the routes."""
 
     _of: Assembly
 
@@ -91,7 +91,7 @@ class Site:
 
     @cached_property
     def jobs(self) -> Jobs:
-        """What shows job requests."""
+        """Pages and JSON of job requests."""
         of, limits = self._of, self._of.config.limits
         return Jobs(of.store, of.watch, self.pages, of.config.web.timezone, limits.jobs_page)
 
@@ -100,7 +100,7 @@ class Site:
 
     @cached_property
     def pages(self) -> Pages:
-        """What makes pages."""
+        """Renderer of pages."""
         of = self._of
         return Pages(of.config.web.timezone, of.now, of.directory.master_urls)
 
@@ -127,7 +127,7 @@ class Site:
 
     @cached_property
     def report_desk(self) -> ReportDesk:
-        """What all reports need."""
+        """Shared services of all reports."""
         of = self._of
         return ReportDesk(
             of.reporting.rules,
@@ -164,14 +164,14 @@ class Site:
 
     @cached_property
     def quota(self) -> BuildQuota:
-        """What bounds the builds that are asked for."""
+        """Limit of the builds that users ask for."""
         of, limits = self._of, self._of.config.limits
         most = limits.builds_per_request, limits.builds_per_user_hour
         return BuildQuota(of.store, of.now, self._part("recording"), *most)
 
     @cached_property
     def requests(self) -> JobRequests:
-        """What checks the job requests of builds and requests."""
+        """Validator of job requests about builds and build requests."""
         of, count = self._of, self._of.config.limits.count
         looking, listed = self._part("looking"), of.directory.is_listed
         return JobRequests(self._reads.branch, of.builds, count, looking, listed)
@@ -191,7 +191,7 @@ class Site:
 
 
 def away(broker: BrokerStatus, pools: Mapping[str, PoolStatus], now: float) -> Sequence[str]:
-    """List what does not answer, with for how long that has been so, where it is known."""
+    """List the services that do not respond, and since when if that is known."""
     found: list[str] = []
     if not broker.connected or broker.blocked:
         since = broker.last_error_at
@@ -206,7 +206,7 @@ def away(broker: BrokerStatus, pools: Mapping[str, PoolStatus], now: float) -> S
 
 
 def of_broker(status: BrokerStatus) -> Health:
-    """Tell how the broker is."""
+    """Return the health of the broker."""
     if status.connected and not status.blocked:
         return Health("broker", ok=True, detail="connected")
     why = status.blocked or status.last_error or "no connection yet"
@@ -214,7 +214,7 @@ def of_broker(status: BrokerStatus) -> Health:
 
 
 def of_pool(name: str, status: PoolStatus, now: float) -> Health:
-    """Tell how a database is, by its last error."""
+    """Return the health of a database, from its last error."""
     at = status.last_error_at
     if at is None or now - at > RECENT_SECONDS:
         return Health(f"database {name}", ok=True, detail=f"{status.in_flight} queries in flight")

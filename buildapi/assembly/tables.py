@@ -1,4 +1,4 @@
-"""Our tables in the databases of a configuration: what is there, what an upgrade does."""
+"""Inspect and upgrade our tables in the configured databases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from buildapi.errors import BuildAPIError, Unavailable
 from buildapi.exits import DONE, FAILED, UNAVAILABLE
 
 UPGRADE_SECONDS = 3600.0
-"""How long one change may take: a long table is written anew when it is widened."""
+"""Maximum seconds of one change: widening a column rewrites a long table."""
 
 LOOK_SECONDS = 20.0
 
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 @attrs.frozen
 class Place:
-    """One of our two sets of tables: ``part`` names its schema, ``name`` the database."""
+    """Locate one of our two sets of tables: ``part`` names the schema, ``name`` the database."""
 
     name: str
     part: str
@@ -39,11 +39,11 @@ class Place:
 
     @property
     def dialect(self) -> str:
-        """Give the dialect of its schema."""
+        """Return the dialect of its schema."""
         return "sqlite" if self.database.url.startswith("sqlite:") else "mysql"
 
     def open(self, reactor: Any, seconds: float, *, read_only: bool) -> PooledDatabase:
-        """Open a single connection."""
+        """Open a pool of a single connection."""
         database = self.database
         return open_database(
             database.url,
@@ -59,13 +59,13 @@ class Place:
         )
 
     def exists(self) -> bool:
-        """Tell whether it may be opened for reading: a file that is not there cannot."""
+        """Return whether it can be opened for reading: a missing SQLite file cannot."""
         path = self.database.url.partition(":")[2].removeprefix("///")
         return self.dialect != "sqlite" or Path(path).exists()
 
 
 def places(config: Config) -> Sequence[Place]:
-    """List where the process keeps tables: the markers only if it is an agent."""
+    """List the places where the process keeps tables: markers only if it is an agent."""
     databases, markers = config.databases, config.agent.marker_table
     found = [Place("jobs", "jobs", databases.jobs, markers)]
     if "agent" in config.service.roles:
@@ -74,7 +74,7 @@ def places(config: Config) -> Sequence[Place]:
 
 
 async def look(place: Place, reactor: Any) -> Survey:
-    """See what is there, and write nothing; :raises BuildAPIError: nothing can be seen."""
+    """Survey a place without writing; :raises BuildAPIError: it cannot be read."""
     if not place.exists():
         return absent(place.dialect, place.part, place.markers)
     db = place.open(reactor, LOOK_SECONDS, read_only=True)
@@ -85,7 +85,7 @@ async def look(place: Place, reactor: Any) -> Survey:
 
 
 async def each(config: Config, work: Callable[[Place], Awaitable[None]]) -> int:
-    """Work on each place, also after one failed; give the exit code of the worst."""
+    """Call a function for each place, even after a failure; return the highest exit code."""
     codes = [DONE]
     for place in places(config):
         try:
@@ -99,7 +99,7 @@ async def each(config: Config, work: Callable[[Place], Awaitable[None]]) -> int:
 
 
 async def upgrade_all(config: Config, reactor: Any, say: Say) -> int:
-    """Upgrade all places, and say what was done to each; give the exit code."""
+    """Upgrade all places and print the changes; return the exit code."""
 
     async def one(place: Place) -> None:
         db = place.open(reactor, UPGRADE_SECONDS, read_only=False)
@@ -119,7 +119,7 @@ async def upgrade_all(config: Config, reactor: Any, say: Say) -> int:
 
 
 async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> int:
-    """Say the SQL that an upgrade would run, or the ``whole`` schema; give the exit code."""
+    """Print the SQL that an upgrade would run, or the ``whole`` schema; return the exit code."""
 
     async def one(place: Place) -> None:
         say(f"-- database {place.name}: {place.database.url}")
@@ -138,7 +138,7 @@ async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> in
 
 
 async def show_status(config: Config, reactor: Any, say: Say) -> int:
-    """Say what is there and what is missing; give the exit code."""
+    """Print the existing and the missing tables; return the exit code."""
     needed: list[Change] = []
 
     async def one(place: Place) -> None:
@@ -165,5 +165,5 @@ def _warn(place: Place, found: Survey, say: Say) -> None:
 
 
 def database_name(url: str) -> str:
-    """Give the name of the database in a MySQL URL."""
+    """Return the name of the database in a MySQL URL."""
     return unquote(urlsplit(url).path.strip("/"))

@@ -1,4 +1,4 @@
-"""What tells people what happens: the log, and the trail of each job request."""
+"""Create the log, and the audit trail of job requests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @attrs.define(slots=False)
 class Telling:
-    """The parts that tell, each made once."""
+    """Create the services for log and trail, each once."""
 
     _of: Assembly
 
     @cached_property
     def logs(self) -> Logs:
-        """The log of the process."""
+        """Log of the process."""
         wanted = self._of.config.log
         metrics = self._of.watching.metrics
         return Logs(
@@ -37,12 +37,12 @@ class Telling:
 
     @cached_property
     def trails(self) -> SQLTrailStore:
-        """What happened to job requests."""
+        """Store of audit trails."""
         return SQLTrailStore(self._of.jobs_db)
 
     @cached_property
     def trail(self) -> BufferedTrail:
-        """What notes that; processes that serve HTTP forget what is too old."""
+        """Writer of audit trails; processes that serve HTTP also delete expired entries."""
         of, wanted = self._of, self._of.config.service
         days = of.config.ops.trail_days if "api" in wanted.roles else 0
         metrics = of.watching.metrics

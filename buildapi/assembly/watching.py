@@ -1,4 +1,4 @@
-"""The parts that watch the program itself."""
+"""Create the services that monitor the program itself."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("Twisted", "klein", "txAMQP", "PyMySQL")
 KEPT_SECONDS = 2.0
-"""How long a look at the program is kept: many who watch ask no more often than one."""
+"""Seconds for which a status is cached: many monitors cost no more than one."""
 
 JOBS_TOLD = 100
-"""Ids of jobs in hand that a sign of life holds at most."""
+"""Maximum number of job ids in a heartbeat."""
 
 
 @attrs.define(slots=False)
 class Watching:
-    """What watches, over the parts of the program."""
+    """Create the monitoring services."""
 
     _of: Assembly
     metrics: Metrics = attrs.field(factory=Metrics, init=False)
@@ -66,11 +66,11 @@ class Watching:
     # --- services
 
     def first(self) -> Sequence[Service]:
-        """List what must live as long as anything does."""
+        """List the services that must run as long as any other."""
         return [self.manager]
 
     def workers(self) -> Sequence[Service]:
-        """List what begins to watch once the tables are there."""
+        """List the services that start once the tables exist."""
         late = ReactorLag(
             self._of.reactor, lambda s: self.metrics.observe("buildapi_reactor_lag_seconds", s)
         )
@@ -78,19 +78,19 @@ class Watching:
         return [self._heart, late, *probe]
 
     def turned(self, state: ProcessState) -> None:
-        """Tell the service manager and the other processes that this one ends."""
+        """Notify the service manager and the other processes when this one drains."""
         if state is ProcessState.DRAINING:
             self.manager.stopping()
             self._heart.soon()
 
     @cached_property
     def manager(self) -> Manager:
-        """What tells the service manager."""
+        """Notifier of the service manager."""
         return manager(self._of.reactor, monotonic)
 
     @cached_property
     def roster(self) -> SQLRoster:
-        """Who is there."""
+        """Registry of running processes."""
         return SQLRoster(self._of.jobs_db)
 
     @cached_property
@@ -100,14 +100,14 @@ class Watching:
         return Heart(of.reactor, self.roster, self.me, seconds, of.now, self._signs())
 
     def _signs(self) -> Sequence[Sign]:
-        """List what is done with each sign of life: the pulse, and a look at the ids of jobs."""
+        """List what runs with each heartbeat: the replication pulse, the check of job ids."""
         pulse: Sign = lambda now: self._pulse.renew(self._of.scheduler_db, now)  # noqa: E731  # two lines more as a function
         numbers = [self.numbering.check] if self._of.has("api") else []
         return [*([pulse] if self._of.has("agent") else []), *numbers]
 
     @cached_property
     def numbering(self) -> JobNumbering:
-        """What notices that ids of jobs begin again; API processes may insert jobs, agents not."""
+        """Check that job ids did not start over; API processes may insert jobs, agents may not."""
         of = self._of
         markers = Markers(of.config.agent.marker_table)
 
@@ -125,7 +125,7 @@ class Watching:
 
     @cached_property
     def letters(self) -> DeadLetterTally:
-        """What counts the dead letters that are settled here."""
+        """Counter of the dead letters that this process settles."""
         return DeadLetterTally(self._of.now)
 
     def settled(self, letter: SettledLetter) -> None:
@@ -147,7 +147,7 @@ class Watching:
         )
 
     async def _ask(self, url: str) -> str | None:
-        """Ask a master for its smallest page; any answer will do."""
+        """Request the smallest page of a master; any response will do."""
         seconds = self._of.config.agent.poke_seconds
         try:
             await self._of.fetcher.request("GET", f"{url}json/project", seconds=seconds)
@@ -156,7 +156,7 @@ class Watching:
         return None
 
     def me(self) -> Beat:
-        """Tell of this process."""
+        """Return the heartbeat of this process."""
         of = self._of
         hand = of.agent.in_hand if of.has("agent") else ()
         seen: Reached | None = self._probe.seen if self._probe is not None else None
@@ -181,12 +181,12 @@ class Watching:
 
     @cached_property
     def farm(self) -> FarmLook:
-        """What reads the farm at a glance."""
+        """Summary of the farm."""
         return FarmLook(self._of.directory, self._of.farm_wide, self._of.now)
 
     @cached_property
     def board(self) -> Board:
-        """What gathers the document of /status."""
+        """Collector of the /status document."""
         of = self._of
         broker = of.config.broker
         return Board(
@@ -215,7 +215,7 @@ class Watching:
 
     @cached_property
     def readiness(self) -> Readiness:
-        """What tells whether this process is ready."""
+        """Readiness of this process."""
         of = self._of
         pools = [of.jobs_db, of.replica_db if of.has("api") else of.scheduler_db]
         return Readiness(
@@ -223,7 +223,7 @@ class Watching:
         )
 
     async def _lag(self) -> int | None:
-        """Tell how far the replica is behind; :raises Unavailable: that cannot be told."""
+        """Return the replication lag in seconds; :raises Unavailable: it is unknown."""
         primary = self._of.primary
         if primary is None:
             raise AssertionError("there is no replica")
@@ -242,7 +242,7 @@ class Watching:
         ]
 
     def routes(self) -> Sequence[Route]:
-        """List the routes that tell of it."""
+        """List the monitoring routes."""
         of = self._of
         answers = Answers(monotonic, KEPT_SECONDS)
         ops = Ops(self.board.read, self.readiness.reasons, self._numbers, answers, of.pages)
@@ -256,13 +256,13 @@ class Watching:
 
 
 def _still(error: str | None, dump: Any) -> str | None:
-    """Give the last error of a dump that has not been written since."""
+    """Return the last error of a dump, unless it has been written since."""
     later = dump.good_at is not None and dump.last_error_at is not None
     return None if later and dump.good_at >= dump.last_error_at else error
 
 
 def versions() -> Mapping[str, str]:
-    """Tell which versions run here."""
+    """Return the versions of the program, Python and the main libraries."""
     found = {"buildapi": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
