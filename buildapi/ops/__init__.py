@@ -1,1 +1,1 @@
-"""What watches the program itself: signs of life, status, metrics, logs, trails of jobs."""
+"""Monitor the program itself: heartbeats, status, metrics, logs, audit trails."""

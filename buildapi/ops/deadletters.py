@@ -10,17 +10,17 @@ import attrs
 from buildapi.model.messages import SettledAs, SettledLetter
 
 RECENT_SECONDS = 3600
-"""What is counted as recent; check_buildapi warns for as long."""
+"""Seconds for which a letter counts as recent; check_buildapi warns for as long."""
 
 RECENT_MOST = 10_000
-"""Of each end: more in that time are not counted as recent."""
+"""Maximum number of recent letters counted of each end."""
 
 
 @attrs.frozen
 class Settlements:
-    """How many letters came to one end since the process began, and of them lately.
+    """Count the letters that came to one end, since the process began and recently.
 
-    ``last_at`` is in seconds since the epoch, None where there was none.
+    ``last_at`` is in epoch seconds, None if there was none.
     """
 
     count: int = 0
@@ -30,7 +30,7 @@ class Settlements:
 
 @attrs.frozen
 class DeadLettersSettled:
-    """The settlements of each end, and the last letter of all."""
+    """Hold the settlements of each end, and the last letter of all."""
 
     ends: Mapping[SettledAs, Settlements]
     last: SettledLetter | None = None
@@ -38,7 +38,7 @@ class DeadLettersSettled:
 
 @attrs.define
 class DeadLetterTally:
-    """Count letters by their end; ``now`` gives seconds since the epoch."""
+    """Count letters by their end; ``now`` returns epoch seconds."""
 
     _now: Callable[[], float]
     _counts: dict[SettledAs, int] = attrs.field(factory=dict, init=False)
@@ -52,7 +52,7 @@ class DeadLetterTally:
         self._last = letter
 
     def read(self) -> DeadLettersSettled:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         return DeadLettersSettled({end: self._of(end) for end in SettledAs}, self._last)
 
     def _of(self, end: SettledAs) -> Settlements:

@@ -1,4 +1,7 @@
-"""The document of /status: what is known of the program, shaped and judged [docs/api.md]."""
+"""Build the /status document: the known state of the program, with a verdict on each part.
+
+Its format is described in docs/api.md.
+"""
 
 from __future__ import annotations
 
@@ -17,27 +20,27 @@ from buildapi.ops.numbering import Renumbered
 from buildapi.ops.reload import Reload
 
 BEATS_MISSED = 3
-"""Signs of life after which a process that gave none counts as gone."""
+"""Heartbeats a process may miss before it counts as gone."""
 
 RECENT_SECONDS = 60
-"""How long ago the last error of a part makes it look ill."""
+"""Seconds for which the last error of a part makes it unhealthy."""
 
 JOBS_SHOWN = 20
 
 WARNINGS_TOLD, WARNINGS_LISTED = 3, 100
-"""Warnings of a document: in the words of its part, and in its list."""
+"""Warnings of a document: in the details of its part, and in its list."""
 
 
 @attrs.frozen
 class Unread:
-    """Stands for what could not be read, and why."""
+    """Stand for a value that could not be read, and the reason."""
 
     error: str
 
 
 @attrs.frozen
 class Queue:
-    """A queue by its name and what it is for: ``requests`` or ``finished``."""
+    """Describe a queue by its name and role: ``requests`` or ``finished``."""
 
     name: str
     role: str
@@ -46,14 +49,14 @@ class Queue:
 
 @attrs.frozen
 class Lag:
-    """How far the replica is behind, in seconds; None where that is not known yet."""
+    """Hold the replication lag in seconds; None if it is not known yet."""
 
     seconds: int | None
 
 
 @attrs.frozen
 class Seen:
-    """Everything that one look at the program gives; None stands for what it does not have."""
+    """Hold a snapshot of the program's state; None stands for what the process does not have."""
 
     now: int
     me: Beat
@@ -80,7 +83,7 @@ class Seen:
 
 
 def document(seen: Seen) -> dict[str, Any]:
-    """Shape the whole document."""
+    """Return the whole document."""
     processes = _processes(seen)
     agents = [p for p in processes if "agent" in p["roles"]]
     masters = _masters(seen, agents)
@@ -148,7 +151,7 @@ def _me(seen: Seen) -> dict[str, Any]:
 
 
 def live(beat: Beat, now: int, beat_seconds: float) -> bool:
-    """Tell whether a process gave a sign of life lately."""
+    """Return whether a process sent a heartbeat recently."""
     return now - beat.beat_at <= BEATS_MISSED * beat_seconds + 1
 
 
@@ -171,9 +174,9 @@ def _process(beat: Beat, seen: Seen) -> dict[str, Any]:
 
 
 def _masters(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Join what live agents say: a master that one of them does not reach is unreachable.
+    """Combine the reports of live agents: a master that one of them cannot reach is unreachable.
 
-    One that is disabled is not: an agent may have asked it before the masters file said so.
+    Except a disabled master: an agent may have asked it before the masters file disabled it.
     """
     known, disabled = seen.masters_known, sorted(seen.masters_disabled)
     asking = [a for a in agents if a["live"] and a["masters"] is not None]
@@ -198,7 +201,7 @@ def _broker(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _queue(queue: Queue, in_hand: int | None) -> dict[str, Any]:
-    """Shape a queue; where the broker does not count what is in hand, agents do."""
+    """Return a queue as JSON; agents count unacknowledged messages if the broker does not."""
     head = {"name": queue.name, "role": queue.role}
     if isinstance(queue.depth, Unread):
         numbers = dict.fromkeys(("ready", "unacked", "consumers", "dead"))
@@ -210,7 +213,7 @@ def _queue(queue: Queue, in_hand: int | None) -> dict[str, Any]:
 
 
 def _letters(settled: DeadLettersSettled | None) -> dict[str, Any] | None:
-    """Shape what was settled of dead letters; None where this process does not look at them."""
+    """Return the settled dead letters as JSON; None if this process does not review them."""
     if settled is None:
         return None
     ends = {end.value: attrs.asdict(settled.ends[end]) for end in SettledAs}
@@ -290,7 +293,7 @@ def _dumps(dumps: Sequence[DumpState] | None) -> dict[str, Any] | None:
 
 
 def parts(seen: Seen, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Judge each part: whether it works as far as is known, and its last error."""
+    """Return a verdict on each part: whether it works as far as is known, and its last error."""
     return [
         _broker_part(seen.broker),
         *([] if seen.letters is None else [_letters_part(seen.letters)]),
@@ -311,7 +314,7 @@ def _part(
 
 
 def _numbers_part(found: Renumbered) -> dict[str, Any]:
-    """Warn that ids of jobs began again; all is well once the next ones are beyond."""
+    """Warn that job ids started over; this is fine once the next ids are beyond."""
     why = (
         f"ids of job requests began again after {found.highest_job}, and a marker is of"
         f" {found.highest_marker}: was the jobs database restored, or lost?"
@@ -336,7 +339,7 @@ _SETTLED = {
 
 
 def _letters_part(settled: DeadLettersSettled) -> dict[str, Any]:
-    """Warn of dead letters; a job that ended as failed by one lately is a fault."""
+    """Warn of dead letters; a job that recently failed because of one is an error."""
     told = [
         f"{ends.count} {_SETTLED[end]} ({ends.recent} in the last hour)"
         for end in SettledAs

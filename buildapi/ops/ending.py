@@ -1,4 +1,4 @@
-"""Let the signals that end the process do so once: what is in hand gets its time."""
+"""Handle the first signal that ends the process, and only log further ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = Logger()
 
 
 def end_once(reactor: Any) -> None:
-    """Have further signals logged once the first has come; ``reactor`` provides IReactorCore.
+    """Log further signals once the first has come; ``reactor`` provides IReactorCore.
 
-    Twisted would log a failure for each.  Supervisors and shells may well send two, and the second
+    Twisted would log a failure for each. Supervisors and shells may well send two, and the second
     may come before the reactor has begun to stop.
     """
     come: list[int] = []
@@ -35,7 +35,7 @@ def end_once(reactor: Any) -> None:
             reactor.callFromThread(log.info, "{name} again: ending already", name=name)
 
     def take_over() -> None:
-        """Come between the system and the handlers that the reactor has just installed."""
+        """Wrap the handlers that the reactor has just installed."""
         handlers = {n: h for n in ENDING if callable(h := signal.getsignal(n))}
         for number in handlers:
             signal.signal(number, lambda n, frame: heed(handlers, n, frame))
@@ -44,7 +44,7 @@ def end_once(reactor: Any) -> None:
 
 
 def fail_at_exit() -> None:
-    """Let the process end with 1, however well it ends: twistd knows no other way to say so."""
+    """Make the process exit with 1 however it ends: twistd offers no other way."""
 
     def end() -> None:
         for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""The numbers of /status as gauges."""
+"""Export the numbers of the /status document as gauges."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ UNKNOWN = -1.0
 
 
 def set_gauges(metrics: Metrics, found: Mapping[str, Any]) -> None:
-    """Set the gauges from the document of /status; what is not known there is told by none.
+    """Set the gauges from the /status document; leave out those whose value is unknown.
 
-    A lag and an age that nobody knows are -1, so that an alert can tell them from none.
+    An unknown lag or age is -1, so that an alert can tell it from a missing one.
     """
     _process(metrics, found)
     _broker(metrics, found["broker"])

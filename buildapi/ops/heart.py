@@ -1,4 +1,4 @@
-"""Give signs of life that other processes see, for as long as this one lives."""
+"""Send heartbeats that other processes can see, while this process lives."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from buildapi.interfaces import Roster
 from buildapi.model.ops import Beat
 
 SILENT_DAY = 86_400
-"""Seconds after which a process that ended without a word is forgotten."""
+"""Seconds without a heartbeat after which a process is deleted from the registry."""
 
 FORGET_SECONDS = 600.0
-"""Between two looks for such."""
+"""Seconds between two deletions of such processes."""
 
 Sign = Callable[[int], Awaitable[None]]
-"""Something else to be written at each beat; it is given the time in seconds since the epoch."""
+"""Writer of something else with each heartbeat; called with epoch seconds."""
 
 
 @attrs.define(slots=False)
 class Heart(Service):
-    """Tell ``roster`` every ``seconds`` what ``say`` says; ``now`` gives seconds since the epoch.
+    """Send the heartbeat that ``say`` returns to ``roster`` every ``seconds``.
 
-    ``signs`` are written as well.  What cannot be written is logged once, until it can again.
+    ``now`` returns epoch seconds. ``signs`` are called with each heartbeat. A failure is logged
+    when it begins and when it ends.
     """
 
     _reactor: Any
@@ -48,13 +49,13 @@ class Heart(Service):
         self._pausing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Begin to beat."""
+        """Start the heartbeat."""
         Service.startService(self)
         running = defer.ensureDeferred(self._run())
         running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Beat no more, and leave the roster."""
+        """Stop the heartbeat, and leave the registry."""
         Service.stopService(self)
         pausing, self._pausing = self._pausing, None
         if pausing is not None:
@@ -62,12 +63,12 @@ class Heart(Service):
         return defer.ensureDeferred(self._leave())
 
     def soon(self) -> None:
-        """Give a sign of life out of turn: there is something new to say."""
+        """Send a heartbeat at once, since the state has changed."""
         if self.running:
             defer.ensureDeferred(self.beat())
 
     async def beat(self) -> None:
-        """Give one sign of life; a failure is logged."""
+        """Send one heartbeat; log a failure."""
         async with self._turn:
             if self.running:  # what was told to leave must not come back
                 await self._beat()
@@ -98,7 +99,7 @@ class Heart(Service):
             await self._try("leaving", lambda: self._roster.leave(self._say().instance))
 
     async def _try(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
-        """Do it; say when it begins to fail, and when it works again."""
+        """Run a write; log when it begins to fail, and when it works again."""
         try:
             await do()
         except Unavailable as e:

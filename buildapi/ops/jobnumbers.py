@@ -1,4 +1,4 @@
-"""Numbers of what happens to job requests."""
+"""Count the events of job requests, and measure their durations."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import attrs
 from buildapi.model.ops import Part
 
 MOST_BEGUN = 1000
-"""Jobs whose begin is kept; the first of more is forgotten, and its time with it."""
+"""Maximum number of begun jobs kept; beyond it the oldest is dropped without a duration."""
 
 
 @attrs.define
 class JobNumbers:
-    """Count events by part and word, and note how long the agent had a job in hand.
+    """Count events by part and word, and measure how long the agent had a job in hand.
 
-    ``count`` takes the name of a number and its labels, ``observe`` the seconds after the name;
-    ``seconds`` is a clock that only goes forward.
+    ``count`` is called with the name of a metric and its labels, ``observe`` with the name and the
+    seconds; ``seconds`` is a monotonic clock.
     """
 
     _count: Callable[..., None]
@@ -27,7 +27,7 @@ class JobNumbers:
     _begun: dict[int, Any] = attrs.field(factory=dict, init=False)
 
     def __call__(self, job_id: int, part: Part, event: str) -> None:
-        """Note an event."""
+        """Record an event."""
         self._count("buildapi_job_events", part.value, event)
         if (part, event) == (Part.AGENT, "begun"):
             self._begin(job_id)

@@ -1,4 +1,4 @@
-"""Measure how late the reactor is: whatever blocks it shows there."""
+"""Measure the reactor's lag, which shows anything that blocks it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import attrs
 from twisted.application.service import Service
 
 SECONDS = 0.5
-"""Between two looks."""
+"""Seconds between two measurements."""
 
 
 @attrs.define(slots=False)
 class ReactorLag(Service):
-    """Tell ``late`` how many seconds after its time each look came; ``reactor`` has the time."""
+    """Call ``late`` with each timer's delay in seconds; ``reactor`` is an IReactorTime."""
 
     _reactor: Any
     _late: Callable[[float], None]
@@ -24,12 +24,12 @@ class ReactorLag(Service):
         self._call: Any = None
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Start measuring."""
         Service.startService(self)
         self._plan()
 
     def stopService(self) -> None:
-        """Look no more."""
+        """Stop measuring."""
         Service.stopService(self)
         if self._call is not None and self._call.active():
             self._call.cancel()

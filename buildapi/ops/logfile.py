@@ -1,4 +1,4 @@
-"""A file of lines that may be renamed, and whose disk may be full, while it is written to."""
+"""Write log lines to a file that may be renamed, and whose disk may be full."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from twisted.python.logfile import LogFile as RotatedFile
 
 
 class Sink(Protocol):
-    """Where lines of a log go."""
+    """Accept the lines of a log."""
 
     def write(self, text: str) -> None:
-        """Write whole lines; never raises."""
+        """Write whole lines; never raise."""
 
     def reopen(self) -> None:
-        """Go on in a new file, where the sink is one."""
+        """Reopen the file of the sink, if it has one."""
 
     def close(self) -> None:
-        """Let go of the file; a later line opens it again."""
+        """Close the file; a later line opens it again."""
 
 
 @attrs.define
 class Complaints:
-    """Say on standard error what is wrong with a log, once until it is well again."""
+    """Report a failing log on standard error, once until it works again."""
 
     _stream: TextIO | None = attrs.field(factory=lambda: sys.__stderr__)
     _said: bool = attrs.field(default=False, init=False)
 
     def say(self, what: str) -> None:
-        """Say it, unless something was said already."""
+        """Write a message, unless one was written since the log last worked."""
         if self._said or self._stream is None:
             return
         self._said = True
@@ -44,7 +44,7 @@ class Complaints:
             pass  # nobody listens there either
 
     def well(self) -> None:
-        """Note that all is well."""
+        """Record that the log works."""
         self._said = False
 
 
@@ -52,7 +52,7 @@ class Complaints:
 class LogFile:
     """Append to the file of a path, opened with the first line.
 
-    Threads may write, too: each text goes out in one call, so that lines stay whole.
+    Threads may write, too: each text is written in one call, so that lines stay whole.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class LogFile:
     _lock: Any = attrs.field(factory=threading.Lock, init=False)
 
     def write(self, text: str) -> None:
-        """Write whole lines; what cannot be written is lost, and that is said once."""
+        """Write whole lines; lines that cannot be written are lost, which is reported once."""
         with self._lock:
             try:
                 if self._file is None:
@@ -73,7 +73,7 @@ class LogFile:
                 self._complaints.well()
 
     def reopen(self) -> None:
-        """Go on in what has the path now; in the old file where that cannot be opened."""
+        """Open the file that now has the path; keep the old one if that fails."""
         with self._lock:
             try:
                 opened = self._opened()
@@ -84,7 +84,7 @@ class LogFile:
             self._file = opened
 
     def close(self) -> None:
-        """Close it; a later line opens it again."""
+        """Close the file; a later line opens it again."""
         with self._lock:
             self._close()
 
@@ -99,13 +99,13 @@ class LogFile:
 
 @attrs.define
 class StreamSink:
-    """Write to a stream that is there, such as standard output."""
+    """Write to an open stream, such as standard output."""
 
     _stream: TextIO
     _lock: Any = attrs.field(factory=threading.Lock, init=False)
 
     def write(self, text: str) -> None:
-        """Write whole lines; a reader that went away is nobody's fault."""
+        """Write whole lines; ignore a reader that went away."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         shown = text.encode(encoding, "backslashreplace").decode(encoding)
         with self._lock:
@@ -116,15 +116,15 @@ class StreamSink:
                 pass
 
     def reopen(self) -> None:
-        """Stay: whoever started us has the other end."""
+        """Do nothing: the process that started us owns the stream."""
 
     def close(self) -> None:
-        """Stay, too."""
+        """Do nothing, for the same reason."""
 
 
 @attrs.define
 class TwistdFile:
-    """The file that twistd itself would log to: it is renamed by size, and by its signal."""
+    """Write to the file that twistd itself would use, rotated by size and by signal."""
 
     _path: str
     _file: Any = attrs.field(default=None, init=False)
@@ -134,7 +134,7 @@ class TwistdFile:
         self._path = os.path.abspath(self._path)
 
     def write(self, text: str) -> None:
-        """Write whole lines; what cannot be written is lost, and that is said once."""
+        """Write whole lines; lines that cannot be written are lost, which is reported once."""
         try:
             if self._file is None:
                 self._file = RotatedFile.fromFullPath(self._path)
@@ -145,12 +145,12 @@ class TwistdFile:
             self._complaints.well()
 
     def reopen(self) -> None:
-        """Rename it to a name with a number, and begin a new one."""
+        """Rotate: rename the file to a name with a number, and begin a new one."""
         if self._file is not None:
             self._file.rotate()
 
     def close(self) -> None:
-        """Let go of the file; a later line opens it again."""
+        """Close the file; a later line opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None

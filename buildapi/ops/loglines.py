@@ -1,4 +1,4 @@
-"""Events of the log as lines: text for people, JSON objects for programs."""
+"""Format log events as lines: text for people, JSON objects for programs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ INTEGER_MAX = 2**63
 
 OURS = ("ts", "level", "ns", "msg", "trace", "job", "incident", "traceback")
 LEGACY = {"message", "time", "system", "isError", "format", "why", "failure", "printed", "log"}
-"""Keys of events that say what others say better."""
+"""Keys of legacy events that repeat others."""
 
 _HIDDEN = re.compile(r"password|secret|token|authorization|cookie", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def level_of(event: LogEvent) -> Any:
-    """Give the level of an event, info where it has none."""
+    """Return the level of an event; info if it has none."""
     level = event.get("log_level")
     if level in tuple(LogLevel.iterconstants()):
         return level
@@ -37,7 +37,7 @@ def level_of(event: LogEvent) -> Any:
 
 
 def as_text(event: LogEvent) -> str:
-    """Give a line as twistd has it, and what it is about; lines after the first are indented."""
+    """Return a line in twistd's format, with trace and job; lines after the first are indented."""
     try:
         text = _as_text(event)
     except Exception as e:
@@ -69,7 +69,7 @@ def _about() -> str:
 
 
 def as_json(event: LogEvent) -> str:
-    """Give one JSON object in plain ASCII on one line, whatever the event holds."""
+    """Return one JSON object in plain ASCII on one line, whatever the event holds."""
     try:
         return json.dumps(_object(event), allow_nan=False) + "\n"
     except Exception as e:
@@ -104,7 +104,7 @@ def _fields(event: LogEvent) -> dict[str, Any]:
 
 
 def _simple(value: Any) -> str | int | float | bool | None:
-    """Give a value that JSON knows, as it is or cut; None for any other."""
+    """Return a value that JSON can hold, cut if it is long; None for any other."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int):

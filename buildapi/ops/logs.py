@@ -1,4 +1,4 @@
-"""The log of the process: what is told of it, in which form, and where it goes."""
+"""Choose which log events are written, in which format, and where to."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FORMATS: Mapping[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_
 @implementer(ILogObserver)
 @attrs.define(eq=False)
 class Logs:
-    """Write events of at least a level; ``counted`` is told the level of each event there is.
+    """Write events of at least a level; ``counted`` is called with the level of every event.
 
-    ``file`` of the configuration gives way to what the command line of twistd names.
+    The command line of twistd overrules the configured ``file``.
     """
 
     level: str
@@ -46,19 +46,19 @@ class Logs:
             self._sink.write(FORMATS[self.format](event))
 
     def count(self, event: LogEvent) -> None:
-        """Count an event, whatever its level."""
+        """Count an event of any level."""
         self._counted(level_of(event).name)
 
     def join(self, parent: Any) -> None:
-        """Be the log of an application that our service is put under."""
+        """Become the log of the application that our service is a child of."""
         if hasattr(parent, "setComponent"):
             self.install(parent)
 
     def install(self, application: Any, arguments: Sequence[str] | None = None) -> None:
-        """Let twistd log to us, unless its command line says that another does.
+        """Make twistd log to us, unless its command line names another logger.
 
-        It takes the observer that an application has over its own, even one that the command
-        line names a file for; hence this looks at the command line.
+        twistd prefers the observer of an application to its own, even to a file on its command
+        line; so the command line is read here.
         """
         counter: Any = self.count  # its type does not know that functions may observe
         globalLogPublisher.addObserver(counter)
@@ -83,13 +83,13 @@ class Logs:
 
     @property
     def adaptable(self) -> Sequence[str]:
-        """List the settings that :meth:`adapt` can change: a command line may overrule them."""
+        """List the settings that :meth:`adapt` can change; the command line may overrule them."""
         if self._foreign:
             return ()
         return ("level", "format") if self._named else ("level", "format", "file")
 
     def adapt(self, level: str, format: str, file: Path | None) -> None:
-        """Go on with another level and form, and in another file."""
+        """Switch to another level, format and file."""
         self.level, self.format = level, format
         before, self.file = self.file, file
         if self._sink is not None and not self._named and file != before:
@@ -97,12 +97,12 @@ class Logs:
             self._sink = self._default if file is None else LogFile(file)
 
     def reopen(self) -> None:
-        """Go on in a new file after the old one was renamed."""
+        """Reopen the file after it was renamed."""
         if self._sink is not None:
             self._sink.reopen()
 
     def close(self) -> None:
-        """Let go of the file; a later line opens it again."""
+        """Close the file; a later line opens it again."""
         if self._sink is not None:
             self._sink.close()
 
@@ -111,9 +111,9 @@ SHORT = {"-n": "--nodaemon", "-l": "--logfile", "-b": "--debug"}
 
 
 def told_to_twistd(arguments: Sequence[str]) -> Mapping[str, str]:
-    """Read the options of twistd off its command line, whatever started it.
+    """Return the options of twistd on its command line, whatever started it.
 
-    A command line of another kind counts as one that stays in the foreground.
+    The command line of another program counts as one that stays in the foreground.
     """
     from twisted.scripts import twistd
 

@@ -1,4 +1,4 @@
-"""Look at the whole farm: what waits and runs, by branch and pool."""
+"""Summarize the farm: pending requests and running builds by branch and pool."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from buildapi.jobs.glance import Glance, glance
 
 @attrs.frozen
 class FarmLook:
-    """Read the farm at a glance; ``now`` gives seconds since the epoch."""
+    """Read a summary of the farm; ``now`` returns epoch seconds."""
 
     _directory: Directory
     _reads: FarmWideReads
     _now: Callable[[], float]
 
     async def look(self) -> Glance:
-        """Look.
+        """Return the summary.
 
-        :raises Unavailable: a database or the directory is away.
-        :raises BadRequest: more waits than one read may take.
+        :raises Unavailable: a database or the directory is unavailable.
+        :raises BadRequest: more requests are pending than one read may return.
         """
         branches = self._directory.branches()
         work = await self._reads.open()
@@ -42,7 +42,7 @@ class FarmLook:
         return attrs.evolve(found, known_pools=known, silent=silent)
 
     def _pools(self) -> Mapping[str, str | None] | None:
-        """Give the pool of each builder; None where the directory does not tell."""
+        """Return the pool of each builder; None if the directory does not have it."""
         try:
             builders = self._directory.builders()
         except Unavailable:

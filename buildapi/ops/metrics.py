@@ -1,4 +1,4 @@
-"""The numbers of this process for Prometheus [docs/metrics.md]."""
+"""Export the metrics of this process to Prometheus [docs/metrics.md]."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from twisted.logger import LogLevel
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Bounds in seconds of what answers at once."""
+"""Histogram buckets in seconds of fast operations."""
 
 SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0)
-"""Bounds in seconds of what may wait for masters."""
+"""Histogram buckets in seconds of operations that may wait for masters."""
 
 
 @attrs.frozen
 class Kind:
-    """A metric as it is declared; ``labels`` take few values each, which the page lists."""
+    """Declare a metric; its ``labels`` take few values each, which docs/metrics.md lists."""
 
     make: Callable[..., Any]
     name: str
@@ -39,7 +39,7 @@ class Kind:
     buckets: Sequence[float] | None = None
 
     def declared(self, registry: CollectorRegistry) -> Any:
-        """Make it."""
+        """Create the metric in a registry."""
         more = {} if self.buckets is None else {"buckets": self.buckets}
         return self.make(self.name, self.meaning, self.labels, registry=registry, **more)
 
@@ -92,7 +92,7 @@ KINDS = (
 
 
 class Metrics:
-    """All numbers, in a registry of their own."""
+    """Hold all metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # else each has a series more
@@ -105,11 +105,11 @@ class Metrics:
             self._one("buildapi_log_events", [level.name])
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
-        """Add to a counter; ``labels`` are in the order in which they are declared."""
+        """Increment a counter; ``labels`` are in the order of their declaration."""
         self._one(name, labels).inc(by)
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
-        """Note a duration."""
+        """Record a duration."""
         self._one(name, labels).observe(seconds)
 
     def set(self, name: str, value: float, *labels: str) -> None:
@@ -120,30 +120,30 @@ class Metrics:
         self._one(name, labels).set(value)
 
     def leave_out(self, *names: str) -> None:
-        """Tell nothing of gauges without labels until they are set again."""
+        """Export no value of gauges without labels until they are set again."""
         for name in names:
             if name not in self._left_out:
                 self._left_out.add(name)
                 self.registry.unregister(self._all[name])
 
     def replace(self, name: str, values: Mapping[str, float]) -> None:
-        """Set a gauge for these values of its label, and for no others."""
+        """Set a gauge for these values of its label, and remove all others."""
         gauge = self._all[name]
         gauge.clear()
         for label, value in values.items():
             gauge.labels(label).set(value)
 
     def query(self, database: str, seconds: float, result: str) -> None:
-        """Note a call of a pool."""
+        """Record a call of a connection pool."""
         self.count("buildapi_db_calls", database, result)
         self.observe("buildapi_db_call_seconds", seconds, database)
 
     def text(self) -> bytes:
-        """Give all of them as Prometheus reads them."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def families(self) -> Iterable[Metric]:
-        """Give all of them, for who wants to look at them here."""
+        """Return all metrics, for use within the program."""
         return self.registry.collect()
 
     def _one(self, name: str, labels: Sequence[str]) -> Any:

@@ -1,8 +1,8 @@
-"""Run the reactor's timers on a clock that nobody can set.
+"""Run the reactor's timers on the monotonic clock.
 
-Twisted's ``reactor.seconds()`` is the wall clock (``twisted.python.runtime``).  Set back by an
-hour, it would stop heartbeats, sweeps and deadlines for an hour; set forward, it would end them
-all at once.
+Twisted's ``reactor.seconds()`` is the wall clock (``twisted.python.runtime``). Set back by an hour,
+it would stop heartbeats, sweeps and deadlines for an hour; set forward, it would end them all at
+once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 def use_monotonic_clock(reactor: Any) -> None:
     """Replace the clock of ``reactor``, which provides IReactorTime.
 
-    From then on ``reactor.seconds()`` is good for delays only; what is shown or stored takes
-    ``time.time()``.
+    From then on use ``reactor.seconds()`` for delays only, and ``time.time()`` for what is shown or
+    stored.
 
-    :raises RuntimeError: something is scheduled, at a time of the clock of before.
+    :raises RuntimeError: a call is scheduled already, at a time of the old clock.
     """
     if reactor.seconds is time.monotonic:
         return

@@ -1,4 +1,4 @@
-"""Tell the service manager how the process is: systemd's notification protocol [sd_notify(3)]."""
+"""Notify the service manager with systemd's protocol [sd_notify(3)]."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from twisted.logger import Logger
 
 ADDRESS, WATCHDOG, WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 SIGNS_PER_LIMIT = 3
-"""Signs of life within the time after which the manager would kill us."""
+"""Watchdog messages within the manager's limit."""
 
 log = Logger()
 
 
 @attrs.frozen
 class Notifier:
-    """Send to the socket that the environment names; where it names none, nothing is sent."""
+    """Send to the socket that the environment names; without one, send nothing."""
 
     _address: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Notifier:
-        """Read the address."""
+        """Create a notifier from the environment."""
         return cls(environ.get(ADDRESS, ""))
 
     def tell(self, *lines: str) -> None:
-        """Send one message; a manager that does not listen is no reason to stop."""
+        """Send one message; log a failure only."""
         if not self._address:
             return
         address = f"\0{self._address[1:]}" if self._address[0] == "@" else self._address
@@ -43,7 +43,7 @@ class Notifier:
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float:
-    """Give the time after which the manager misses us; 0 where it does not watch."""
+    """Return the manager's watchdog limit; 0 if it has none for this process."""
     text, whose = environ.get(WATCHDOG, ""), environ.get(WATCHDOG_PID, "")
     if not text.isdecimal() or (whose and whose != str(pid)):
         return 0.0
@@ -52,9 +52,9 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float:
 
 @attrs.define(slots=False)
 class Manager(Service):
-    """Say READY when told so, then give signs of life from the reactor; say STOPPING at the end.
+    """Send READY, then watchdog messages from the reactor, and STOPPING at the end.
 
-    ``seconds`` is the manager's limit, 0 for none; ``clock`` gives seconds that never go back.
+    ``seconds`` is the manager's limit, 0 for none; ``clock`` returns monotonic seconds.
     """
 
     _reactor: Any
@@ -67,7 +67,7 @@ class Manager(Service):
         self._loop: task.LoopingCall | None = None
 
     def startService(self) -> None:
-        """Begin with signs of life: the start may take longer than the limit."""
+        """Start the watchdog messages: the start of the program may exceed the limit."""
         Service.startService(self)
         if self._seconds > 0:
             self._loop = task.LoopingCall(self._notifier.tell, "WATCHDOG=1")
@@ -75,19 +75,19 @@ class Manager(Service):
             self._loop.start(self._seconds / SIGNS_PER_LIMIT)
 
     def ready(self, status: str) -> None:
-        """Tell that what was started serves."""
+        """Notify that the program has started."""
         self._notifier.tell("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Tell that the configuration is read again; ``ready`` ends that."""
+        """Notify that the configuration is being reloaded; ``ready`` ends that."""
         self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={int(self._clock() * 1e6)}")
 
     def stopping(self) -> None:
-        """Tell that the process ends; signs of life go on until it has."""
+        """Notify that the process ends; watchdog messages go on until it has."""
         self._notifier.tell("STOPPING=1", "STATUS=ending what is in hand")
 
     def stopService(self) -> None:
-        """Give no more signs."""
+        """Stop the watchdog messages."""
         Service.stopService(self)
         if self._loop is not None:
             self._loop.stop()
@@ -95,6 +95,6 @@ class Manager(Service):
 
 
 def manager(reactor: Any, clock: Callable[[], float]) -> Manager:
-    """Make the one that the environment of this process asks for."""
+    """Create the notifier for the environment of this process."""
     seconds = watchdog_seconds(os.environ, os.getpid())
     return Manager(reactor, Notifier.of(os.environ), seconds, clock)

@@ -1,4 +1,4 @@
-"""Notice that ids of job requests begin again, as after a restore of the jobs database."""
+"""Detect that ids of job requests started over, as after a restore of the jobs database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ID_MAX = 2**31 - 1
 
 @attrs.frozen
 class Renumbered:
-    """Ids of jobs were behind those of markers; ``at`` is in seconds since the epoch.
+    """Record that ids of jobs were behind those of markers; ``at`` is in epoch seconds.
 
-    ``moved`` is false where the next ids could not be moved past the highest marker.
+    ``moved`` is false if the next ids could not be moved past the highest marker.
     """
 
     at: int
@@ -28,10 +28,10 @@ class Renumbered:
 
 @attrs.define
 class JobNumbering:
-    """Compare the highest id of a job with the highest of a marker, and move the jobs' on.
+    """Compare the highest job id with the highest id in a marker, and move the job ids past it.
 
-    Jobs whose ids were used before are done all the same; but two trails, pages and markers of one
-    number confuse people.
+    Jobs with reused ids are executed all the same; but two trails, pages and markers with one id
+    confuse people.
     """
 
     _highest_marker: Callable[[], Awaitable[int]]
@@ -41,10 +41,10 @@ class JobNumbering:
     _log = Logger()
 
     async def check(self, now: int) -> None:
-        """Compare, and try again the next time when a database is away.
+        """Compare, and retry at the next call if a database is unavailable.
 
-        Before the first job request is taken and with each sign of life: two looks at a primary
-        key, and a failover can be at any time.
+        Called before the first job request is accepted and with each heartbeat: it costs two
+        queries of a primary key, and a failover can happen at any time.
         """
         with contextlib.suppress(Unavailable):  # the status of the database says so
             await self._compare(now)

@@ -1,4 +1,4 @@
-"""Look regularly which masters answer at all."""
+"""Probe regularly which masters respond."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from twisted.internet import defer, task
 from twisted.logger import Logger
 
 AT_ONCE = 10
-"""Masters that are asked at the same time."""
+"""Maximum number of concurrent probes."""
 
 FIRST_SECONDS = 1.0
-"""After which the first look is taken: the directory is read by then."""
+"""Seconds before the first round: the directory is read by then."""
 
 
 @attrs.frozen
 class Reached:
-    """Which of the masters that were asked gave no answer, by why."""
+    """Hold the number of probed masters, and the reasons of those that did not respond."""
 
     asked: int
     silent: Mapping[str, str]
@@ -27,11 +27,11 @@ class Reached:
 
 @attrs.define(slots=False)
 class MasterProbe(Service):
-    """Ask all masters every ``seconds``; any HTTP answer counts.
+    """Probe all masters every ``seconds``; any HTTP response counts.
 
-    ``urls`` gives the root of each master's web interface by its name; ``ask`` gives why a URL
-    does not answer, or None, within a deadline of its own.  ``changed`` is called when a look gives
-    another result than the one before.
+    ``urls`` returns the root URL of each master's web interface by name; ``ask`` returns why a URL
+    does not respond, or None, within its own deadline. ``changed`` is called when the result
+    differs from the one before.
     """
 
     _reactor: Any
@@ -47,13 +47,13 @@ class MasterProbe(Service):
         self._running: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Start probing."""
         Service.startService(self)
         self._running = defer.ensureDeferred(self._run())
         self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
     def stopService(self) -> None:
-        """Look no more."""
+        """Stop probing."""
         Service.stopService(self)
         if self._running is not None:
             self._running.cancel()
@@ -70,7 +70,7 @@ class MasterProbe(Service):
             await task.deferLater(self._reactor, self._seconds)
 
     async def look(self) -> Reached:
-        """Ask every master that has a web interface once."""
+        """Probe every master that has a web interface once."""
         urls = {name: url for name, url in self._urls().items() if url is not None}
         left, silent = iter(urls.items()), dict[str, str]()
 
@@ -91,7 +91,7 @@ class MasterProbe(Service):
         return Reached(len(urls), dict(sorted(silent.items())))
 
     def _note(self, seen: Reached) -> None:
-        """Keep what was seen, and log what has changed."""
+        """Keep the result, and log what has changed."""
         earlier, self.seen = self.seen, seen
         before = earlier.silent if earlier else {}
         for name in seen.silent.keys() - before.keys():

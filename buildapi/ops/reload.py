@@ -1,4 +1,4 @@
-"""Read the configuration again while the program runs, and obey what needs no restart."""
+"""Reload the configuration at run time, and apply what needs no restart."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NOT_SETTINGS = ("file", "warnings")
 
 @attrs.frozen
 class Reloadable:
-    """Keys of a section that can change while the program runs.
+    """Declare keys of a section that can change at run time.
 
-    ``prepare`` is given the new configuration, checks what it says, and gives what puts it in
-    force, which cannot fail; :raises ConfigError: nothing is put in force, of no section.
-    With ``always`` that is done where no key changed, too: what it names may have.
+    ``prepare`` is called with the new configuration, validates it, and returns a function that
+    applies it and cannot fail; :raises ConfigError: nothing of any section is applied. With
+    ``always`` it is called even if no key changed, since a file it names may have.
     """
 
     section: str
@@ -29,15 +29,15 @@ class Reloadable:
 
     @property
     def names(self) -> Sequence[str]:
-        """Name the keys as errors do."""
+        """Return the names of the keys as errors show them."""
         return [f"[{self.section}] {key}" for key in self.keys]
 
 
 @attrs.frozen
 class Reload:
-    """What came of reading the configuration again at ``at``, seconds since the epoch.
+    """Hold the result of reloading the configuration at ``at``, in epoch seconds.
 
-    ``needs_restart`` are keys that say something else than what is in force.
+    ``needs_restart`` lists keys that differ from what is in force.
     """
 
     at: float
@@ -49,9 +49,9 @@ class Reload:
 
 @attrs.define
 class Reloader:
-    """Read again with ``read``, which raises ConfigError; ``last`` tells what came of it.
+    """Reload with ``read``, which raises ConfigError; ``last`` is the last result.
 
-    ``refresh`` is called after each good one: to read again what the configuration only names.
+    ``refresh`` is called after each success, to read the files that the configuration names.
     """
 
     _read: Callable[[], Any]
@@ -67,7 +67,7 @@ class Reloader:
         self._in_force = settings_of(self._config)
 
     def reload(self) -> Reload:
-        """Obey the configuration as it is now, or keep all as it is."""
+        """Apply the current configuration, or leave everything as it is."""
         try:
             self.last = self._obeyed(self._read())
         except ConfigError as e:
@@ -110,7 +110,7 @@ class Reloader:
 
 
 def settings_of(config: Any) -> dict[str, Any]:
-    """Give all settings by their names, such as ``[web] listen`` and ``[databases.jobs] url``."""
+    """Return all settings by name, such as ``[web] listen`` and ``[databases.jobs] url``."""
     found: dict[str, Any] = {}
     for field in attrs.fields(type(config)):
         if field.name not in NOT_SETTINGS:

@@ -1,4 +1,4 @@
-"""Signals that are requests, caught before anything could end the process for them."""
+"""Catch signals that carry requests before their default action could end the process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CAUGHT = (signal.SIGHUP, signal.SIGUSR1)
 
 @attrs.define
 class Signals:
-    """Catch signals from the first moment on; do what they ask once that is known.
+    """Catch signals from the start, and handle them once their handlers are known.
 
-    What is asked for is done by the reactor, never in the middle of something else.
+    Handlers run in the reactor, never in the middle of something else.
     """
 
     _wanted: Mapping[int, Callable[[], None]] = attrs.field(factory=dict, init=False)
@@ -24,14 +24,14 @@ class Signals:
     _early: list[int] = attrs.field(factory=list, init=False)
 
     def catch(self) -> None:
-        """Begin; in another thread than the main one nothing can be caught."""
+        """Start catching; outside the main thread Python cannot catch signals."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in CAUGHT:
             signal.signal(number, self._came)
 
     def bind(self, reactor: Any, wanted: Mapping[int, Callable[[], None]]) -> None:
-        """Say what is to be done; that was asked for already, too."""
+        """Set the handlers, and handle signals that came before."""
         self._reactor, self._wanted = reactor, wanted
         early, self._early = self._early, []
         for number in dict.fromkeys(early):

@@ -1,4 +1,4 @@
-"""Look at every part of the program at once, within a bounded time, whatever is away."""
+"""Collect the state of every part of the program concurrently, within a bounded time."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from buildapi.ops.reload import Reload
 T = TypeVar("T")
 
 PART_SECONDS = 3.0
-"""What one part is given to tell how it is."""
+"""Maximum seconds to read the state of one part."""
 
 PROBE_SECONDS = 2.5
-"""What a database is given of that for a connection."""
+"""Maximum seconds of that for a connection to a database."""
 
 WEEK, HOUR = 7 * 86_400, 3600
-"""What old programs left unfinished longer ago than a week is nobody's backlog."""
+"""Seconds: unfinished jobs older than a week, left by old programs, do not count as backlog."""
 
 
 class Pool(Protocol):
-    """A pool of connections to a database."""
+    """Provide the state of a connection pool."""
 
     @property
     def name(self) -> str: ...
@@ -45,11 +45,11 @@ class Pool(Protocol):
 
 @attrs.define
 class Board:
-    """Gather the document of /status; ``now`` gives seconds since the epoch.
+    """Collect the /status document; ``now`` returns epoch seconds.
 
-    ``me`` tells of this process, ``reasons`` why it is not ready.  ``pools`` are those it uses.
-    ``lag`` is None where the replica is the primary or is not used, ``farm`` where nobody here
-    reads the farm, ``dumps`` where none are written.
+    ``me`` returns this process's heartbeat, ``reasons`` why it is not ready. ``pools`` are those it
+    uses. ``lag`` is None if the replica is the primary or is not used, ``farm`` if this process
+    does not read the farm, ``dumps`` if none are written.
     """
 
     reactor: Any
@@ -76,11 +76,11 @@ class Board:
     _log = Logger()
 
     async def read(self) -> dict[str, Any]:
-        """Look at everything."""
+        """Return the document."""
         return document(await self.seen())
 
     async def seen(self) -> Seen:
-        """Ask all parts side by side."""
+        """Query all parts concurrently."""
         queues = [self._queue(role, name) for role, name in self.queues.items()]
         pools = [self._pool(pool) for pool in self.pools]
         rest = (
@@ -123,7 +123,7 @@ class Board:
         )
 
     async def _part(self, work: Awaitable[T]) -> T | Unread:
-        """Wait for a part, but not for ever; give why it does not answer."""
+        """Wait for a part within a time limit; return the reason if it does not answer."""
         running = defer.ensureDeferred(_started(work))
         try:
             return await running.addTimeout(PART_SECONDS, self.reactor)
@@ -176,9 +176,9 @@ async def _started(work: Awaitable[T]) -> T:
 
 @attrs.frozen
 class Readiness:
-    """Tell why this process should get no requests just now.
+    """Determine why this process should get no requests at present.
 
-    ``state`` is the word of its state; ``pools`` are those without which nothing is answered.
+    ``state`` returns the word of its state; ``pools`` are those without which no request succeeds.
     """
 
     reactor: Any
@@ -189,7 +189,7 @@ class Readiness:
     _log = Logger()
 
     async def reasons(self) -> Sequence[str]:
-        """List the reasons; none where it is ready."""
+        """List the reasons; empty if it is ready."""
         state = self.state()
         if state != "running":
             return [state]

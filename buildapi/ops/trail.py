@@ -1,4 +1,4 @@
-"""Note what happens to job requests without keeping anybody waiting."""
+"""Record the events of job requests without delaying them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from buildapi.interfaces import TrailStore
 from buildapi.model.ops import Part, TrailEntry
 
 FLUSH_SECONDS = 0.3
-"""Between an event and its row."""
+"""Seconds between an event and its row."""
 
 LONGEST_PAUSE = 10.0
-"""Seconds between two attempts while the database is away."""
+"""Seconds between two attempts while the database is unavailable."""
 
 BATCH = 200
 MOST_WAITING = 10_000
-"""Entries that wait for the database; what comes then is dropped, and counted."""
+"""Maximum number of entries that wait for the database; further ones are dropped and counted."""
 
 STOP_SECONDS = 3.0
-"""What the last flush is given."""
+"""Seconds for the last flush."""
 
 FORGET_SECONDS = 60.0
-"""Between two looks for what is too old."""
+"""Seconds between two deletions of expired entries."""
 
 DAY = 86_400
 DETAIL_MAX = 1000
@@ -38,10 +38,10 @@ DETAIL_MAX = 1000
 
 @attrs.define(slots=False)
 class BufferedTrail(Service):
-    """The role ``Trail`` over a store, written to in batches.
+    """Implement ``Trail`` on a store, written to in batches.
 
-    ``reactor`` provides IReactorTime, ``now`` gives seconds since the epoch.  Entries older than
-    ``days`` are forgotten; 0 leaves that to others.  ``counted`` is told of each event.
+    ``reactor`` provides IReactorTime, ``now`` returns epoch seconds. Entries older than ``days``
+    are deleted; 0 leaves that to others. ``counted`` is called for each event.
     """
 
     _reactor: Any
@@ -61,7 +61,7 @@ class BufferedTrail(Service):
         self._forgot_at = float("-inf")
 
     def note(self, job_id: int, part: Part, event: str, detail: str = "") -> None:
-        """Note an event, a short word, now; the trace is that of the running context."""
+        """Record an event, a short word, now; the trace is that of the running context."""
         self._counted(job_id, part, event)
         if len(self._waiting) >= MOST_WAITING:
             self._drop()
@@ -79,18 +79,18 @@ class BufferedTrail(Service):
             )
 
     def keep(self, days: int) -> None:
-        """Forget what is older than so many days from now on, where we forget at all."""
+        """Set after how many days entries are deleted, if this process deletes any."""
         if self._days:
             self._days = days
 
     def startService(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         Service.startService(self)
         self._running = defer.ensureDeferred(self._run())
         self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Write what waits, within a few seconds."""
+        """Write waiting entries, within a few seconds."""
         Service.stopService(self)
         if self._running is not None:
             self._running.cancel()
@@ -117,7 +117,7 @@ class BufferedTrail(Service):
                 pause = FLUSH_SECONDS
 
     async def flush(self) -> None:
-        """Write what waits; :raises Unavailable: it still waits."""
+        """Write waiting entries; :raises Unavailable: some still wait."""
         while self._waiting:
             batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
             try:
