@@ -1,1 +1,1 @@
-"""Dialects of real Buildbot masters and their databases."""
+"""Talk to real Buildbot masters and their databases, in the dialects of their versions."""

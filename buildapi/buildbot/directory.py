@@ -1,4 +1,4 @@
-"""Know the farm's masters and branches: fetched regularly, last good kept, age known."""
+"""Fetch the farm's masters, branches and builders regularly, and keep the last good ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from buildapi.model.builders import Builder, Builders
 from buildapi.model.ops import DocumentState
 
 FIRST_RETRY = 5.0
-"""Seconds after which a failed refresh is tried again, doubling up to the refresh interval."""
+"""Seconds before the first retry of a failed refresh, doubling up to the refresh interval."""
 
 
 @attrs.frozen
 class Master:
-    """An entry of the masters file; a port is None where nothing listens.
+    """Describe an entry of the masters file; a port is None if nothing listens.
 
-    ``pb_port`` is where it takes changes and slaves.  One that is not ``enabled`` is sent nothing
-    new and nobody expects it to answer; a build that it has claimed is stopped there all the same.
+    ``pb_port`` accepts changes and slaves. A master that is not ``enabled`` gets nothing new and is
+    not expected to respond; a build that it has claimed is still stopped there.
     """
 
     db_name: str
@@ -40,15 +40,15 @@ class Master:
 
     @property
     def url(self) -> str | None:
-        """Give the root of its web interface, with a slash at the end."""
+        """Return the root of its web interface, with a trailing slash."""
         return f"http://{self.hostname}:{self.http_port}/" if self.http_port else None
 
 
 def parse_branches(document: Any) -> Parsed[Mapping[str, Mapping[str, Any]]]:
-    """Check the branches file: an object of objects with sensible repositories.
+    """Validate the branches file: an object of objects with usable repositories.
 
-    A list of objects that name themselves is taken as well.  An entry that is none is left out,
-    with a warning that names it.
+    A list of objects with names is accepted as well. An invalid entry is skipped with a warning
+    that names it.
 
     :raises NotADirectoryFile: it is something else.
     """
@@ -80,7 +80,7 @@ def _by_name(entries: Sequence[Any], warnings: list[str]) -> Mapping[str, Any]:
 
 
 def _no_branch(definition: Any) -> str | None:
-    """Return why a definition is none of a branch."""
+    """Return why a branch definition is invalid, or None."""
     if not isinstance(definition, dict):
         return "a JSON object is needed"
     for key in ("repo", "repo_path"):
@@ -94,7 +94,7 @@ def _no_branch(definition: Any) -> str | None:
 
 
 def _no_name(name: str) -> str | None:
-    """Return why a text can be no name: it must be one segment of a path, in UTF-8."""
+    """Return why a text is no name: a name is one path segment in UTF-8."""
     if not name.strip() or name in (".", ".."):
         return "this cannot be a name in a path"
     try:
@@ -105,15 +105,15 @@ def _no_name(name: str) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    """Quote a name or value for a warning: escaped where it cannot be written, and cut."""
+    """Quote a name or value for a warning: escaped if it cannot be encoded, and cut."""
     text = json.dumps(value, ensure_ascii=False)
     return text.encode(errors="backslashreplace").decode()[:80]
 
 
 def parse_builders(document: Any) -> Parsed[Builders]:
-    """Check the builders file: an object whose ``builders`` is an object of objects.
+    """Validate the builders file: an object whose ``builders`` is an object of objects.
 
-    An entry that says nothing is known by its name alone, but is no usable one.
+    An empty entry is known by its name alone, and does not count as usable.
 
     :raises NotADirectoryFile: it is something else.
     """
@@ -147,10 +147,12 @@ def _builder(name: str, entry: Any) -> Builder:
 
 
 def parse_masters(document: Any) -> Parsed[Mapping[str, Master]]:
-    """Check the masters file and key it by ``db_name``; :raises NotADirectoryFile: else.
+    """Validate the masters file, and key it by ``db_name``.
 
-    Entries without ``db_name`` or ``hostname`` are left out: nothing can be asked of them.  One
-    is usable where it has a port as well.
+    Entries without ``db_name`` or ``hostname`` are skipped: no request can reach them. An entry is
+    usable if it has a port as well.
+
+    :raises NotADirectoryFile: it is something else.
     """
     if not isinstance(document, list):
         raise NotADirectoryFile("a JSON list of masters is needed")
@@ -167,13 +169,13 @@ def parse_masters(document: Any) -> Parsed[Mapping[str, Master]]:
 
 
 def _which(number: int, entry: Any) -> str:
-    """Name a master as well as it can be named."""
+    """Return the best available name of a master."""
     names = [entry.get(key) for key in ("db_name", "name")] if isinstance(entry, dict) else []
     return next((_shown(name) for name in names if name and isinstance(name, str)), f"{number}")
 
 
 def _no_master(entry: Any) -> str | None:
-    """Return why an entry is no master."""
+    """Return why an entry is no master, or None."""
     if not isinstance(entry, dict):
         return "a JSON object is needed"
     for key in ("db_name", "hostname"):
@@ -185,7 +187,7 @@ def _no_master(entry: Any) -> str | None:
 
 
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
-"""Names and addresses of hosts; what else would be in a URL is none of them."""
+"""Names and addresses of hosts, without anything else that a URL may contain."""
 
 
 def _master(entry: Mapping[str, Any], warnings: list[str]) -> Master:
@@ -224,10 +226,10 @@ def _port(entry: Mapping[str, Any], key: str) -> int | None:
 
 
 class DirectoryService(Service):
-    """Refresh branches, masters and builders, ``refresh_seconds`` apart, sooner after a failure.
+    """Refresh branches, masters and builders every ``refresh_seconds``, sooner after a failure.
 
-    ``reactor`` provides IReactorTime, ``now`` seconds since the epoch; ``builders`` is None where
-    the farm lists none.
+    ``reactor`` provides IReactorTime, ``now`` returns epoch seconds; ``builders`` is None if the
+    farm lists none.
     """
 
     def __init__(
@@ -257,16 +259,16 @@ class DirectoryService(Service):
         return tuple(source for source in all_of_them if source is not None)
 
     def ages(self) -> Mapping[str, float | None]:
-        """Tell by name of each document how many seconds ago it was good; None: never."""
+        """Return for each document the seconds since it was last good; None: never."""
         return {document.name: document.age for document in self.documents()}
 
     def documents(self) -> Sequence[DocumentState]:
-        """Tell how each document is."""
+        """Return the state of each document."""
         now = self._now()
         return [source.state(now) for source in self.sources]
 
     def startService(self) -> None:
-        """Recall what was kept, then refresh for as long as the service runs."""
+        """Load the kept copies, then refresh while the service runs."""
         Service.startService(self)
         self._loop = defer.ensureDeferred(self._run())
         self._loop.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
@@ -281,7 +283,7 @@ class DirectoryService(Service):
     async def refresh(self) -> bool:
         """Read all documents now; return whether all of them are good.
 
-        One that is asked for meanwhile waits, and reads again.
+        A concurrent call waits, and then reads again.
         """
         async with self._refreshing:
             if not self._is_recalled:
@@ -301,7 +303,7 @@ class DirectoryService(Service):
             await task.deferLater(self._reactor, wait)
 
     def branches(self) -> Branches:
-        """Give the last good branches.
+        """Return the last good branches.
 
         :raises Unavailable: none were ever read.
         """
@@ -313,27 +315,27 @@ class DirectoryService(Service):
         return self._table[1]
 
     def masters(self) -> Mapping[str, Master]:
-        """Give the last good masters by ``db_name``; none where none were ever read."""
+        """Return the last good masters by ``db_name``; empty if none were ever read."""
         return self._masters.good or {}
 
     def disabled_masters(self) -> Sequence[str]:
-        """List the masters that are not enabled, by the name that claims carry."""
+        """List the masters that are not enabled, by the name in claims."""
         return [name for name, master in self.masters().items() if not master.enabled]
 
     def probed_urls(self) -> Mapping[str, str | None]:
-        """Return the root of the web interface of each master that is expected to answer."""
+        """Return the root URL of each master that is expected to respond, by the name in claims."""
         return {name: master.url for name, master in self.masters().items() if master.enabled}
 
     def master_urls(self) -> Mapping[str, str | None]:
-        """Give the root of the web interface of each master, by the name that claims carry."""
+        """Return the root URL of each master's web interface, by the name in claims."""
         return {name: master.url for name, master in self.masters().items()}
 
     def master_roles(self) -> Mapping[str, str | None]:
-        """Give the role of each master, by the name that claims carry; nothing if none is known."""
+        """Return the role of each master, by the name in claims; empty if none is known."""
         return {name: master.role for name, master in self.masters().items()}
 
     def builders(self) -> Builders | None:
-        """Give the last good builders; None where the farm lists none.
+        """Return the last good builders; None if the farm lists none.
 
         :raises Unavailable: none were ever read.
         """
@@ -345,6 +347,6 @@ class DirectoryService(Service):
         return good
 
     def is_listed(self, buildername: str) -> bool | None:
-        """Return whether the builders file lists a builder; None where none was ever read."""
+        """Return whether the builders file lists a builder; None if none was ever read."""
         good: Builders | None = None if self._builders is None else self._builders.good
         return None if good is None else buildername in good

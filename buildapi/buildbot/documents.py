@@ -1,4 +1,4 @@
-"""One document of the directory: read, parsed off the reactor, the last good one kept."""
+"""Read one document of the directory, parse it off the reactor thread, keep the last good one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ log = Logger()
 
 
 class NotADirectoryFile(Exception):
-    """Say why a document is not a branches, masters or builders file."""
+    """A document is no branches, masters or builders file; the message says why."""
 
 
 @attrs.frozen
 class Parsed(Generic[T]):
-    """The value of a document, the number of its usable entries, and warnings about the others."""
+    """Hold the value of a document, the number of usable entries, and warnings about others."""
 
     value: T
     usable: int
@@ -39,15 +39,15 @@ Read = Callable[[], Awaitable[bytes]]
 
 
 InThread = Callable[..., Awaitable[Any]]
-"""Calls a function with arguments in a thread."""
+"""Call a function with arguments in a thread."""
 
 
 def decode(data: bytes) -> Any:
-    """Decode JSON so that other threads run meanwhile; :raises ValueError: it is none.
+    """Decode JSON without blocking other threads; :raises ValueError: it is not JSON.
 
-    The decoder of the standard library is one call into C that keeps the interpreter to itself
-    until it is done: 0.4 s for 18 MB, in whatever thread.  A hook in Python lets others in at
-    each object, as the interpreter changes threads only between instructions of its own.
+    The decoder of the standard library is one call into C that holds the interpreter lock until it
+    is done: 0.4 s for 18 MB, in any thread. With a hook in Python other threads run at each object,
+    since the interpreter switches threads only between its own instructions.
     """
     return json.loads(data, object_pairs_hook=_object)
 
@@ -59,7 +59,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> Parsed[Any]:
     """Decode and parse a document.
 
-    :raises NotADirectoryFile: it is something else, or nothing in it can be used.
+    :raises NotADirectoryFile: it is something else, or has no usable entry.
     """
     found = parse(decode(data))
     if not found.usable and not allow_empty:
@@ -68,7 +68,7 @@ def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> Parsed
 
 
 WORDED_MOST = 3
-"""Warnings that the error of an empty document repeats."""
+"""Maximum number of warnings repeated in the error of an empty document."""
 
 
 def _empty(name: str) -> str:
@@ -77,7 +77,7 @@ def _empty(name: str) -> str:
 
 @attrs.frozen
 class _Taken:
-    """What a thread made of the bytes of a document; ``found`` is None where they are as before."""
+    """Hold what a thread parsed; ``found`` is None if the bytes are as before."""
 
     digest: bytes
     found: Parsed[Any] | None
@@ -86,10 +86,10 @@ class _Taken:
 
 @attrs.define
 class Source:
-    """One document: where it comes from, what it was when last good, and when that was.
+    """Refresh one document, and keep its last good value with the time of that.
 
-    A document without usable entries never replaces a good one, unless ``allow_empty``.
-    ``remarks`` lists what else is to be said of a value; ``in_thread`` calls what takes long.
+    A document without usable entries never replaces a good one, unless ``allow_empty``. ``remarks``
+    returns further warnings about a value; ``in_thread`` runs slow calls.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Source:
     _digest: bytes = b""
 
     async def refresh(self, now: float) -> bool:
-        """Read it anew; on failure keep what is there, log why and return False."""
+        """Read the document again; on failure keep the old one, log the reason and return False."""
         try:
             taken = await self.in_thread(self._take, await self.read())
         except defer.CancelledError:
@@ -135,7 +135,7 @@ class Source:
         )
 
     async def recall(self) -> None:
-        """Start with what an earlier process kept, if anything."""
+        """Load the copy that an earlier process kept, if there is one."""
         try:
             stored = self.kept.stat()
             found, digest = await self.in_thread(self._recalled)
@@ -150,7 +150,7 @@ class Source:
         self.good_at = stored.st_mtime
 
     def _adopt(self, found: Parsed[Any], digest: bytes) -> None:
-        """Use a value from now on; log warnings that are new."""
+        """Replace the value; log new warnings."""
         before = set(self.warnings)
         self.good, self._digest = found.value, digest
         self.warnings = (*found.warnings, *self.remarks(found.value))
@@ -161,7 +161,7 @@ class Source:
     # --- in a thread
 
     def _take(self, data: bytes) -> _Taken:
-        """Parse and keep what is new; the age of the kept file is that of the last good read."""
+        """Parse and keep new bytes; the kept file's age is that of the last good read."""
         digest = _digest_of(data)
         if digest == self._digest:
             return _Taken(digest, None, self._kept_again())
@@ -181,7 +181,7 @@ class Source:
         return None
 
     def _keep(self, data: bytes) -> str | None:
-        """Keep the bytes for the next process; return why that fails."""
+        """Keep the bytes for the next process; return why that fails, or None."""
         new = self.kept.with_name(self.kept.name + ".new")
         try:
             new.parent.mkdir(parents=True, exist_ok=True)

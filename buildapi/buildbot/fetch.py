@@ -1,4 +1,4 @@
-"""HTTP requests with one deadline for connect, headers and body, limits of size, no redirects."""
+"""Send HTTP requests with one deadline for all phases, size limits and no redirects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CONNECT_SECONDS = 3.0
 
 PIECE = 2**12
 HEAD_MAX = 2**16
-"""Most bytes before the body of a response: its status line, headers, and interim responses."""
+"""Maximum bytes before the body: status line, headers, and interim responses."""
 
 
 class FetchError(Exception):
-    """Say in words why there is no answer.
+    """There is no complete response; the message says why.
 
-    ``timed_out`` where the peer kept silent; ``sent`` where the request may have reached it.
+    ``timed_out`` is true if the peer was silent, ``sent`` if the request may have reached it.
     """
 
     def __init__(self, msg: str, *, timed_out: bool = False, sent: bool = True) -> None:
@@ -36,7 +36,7 @@ class FetchError(Exception):
 
 @attrs.frozen
 class Answer:
-    """An HTTP response, whole."""
+    """Hold a complete HTTP response."""
 
     code: int
     body: bytes
@@ -73,10 +73,10 @@ class _Collect(protocol.Protocol):
 
 
 class Fetcher:
-    """Fetch; every connection is used once, so that nothing outlives its request."""
+    """Send HTTP requests; each has its own connection, so that nothing outlives it."""
 
     def __init__(self, reactor: Any) -> None:
-        """``reactor`` provides IReactorTCP and IReactorTime."""
+        """Create a client; ``reactor`` provides IReactorTCP and IReactorTime."""
         self._reactor = reactor
         self._client = HTTPClient(_agent(reactor))
 
@@ -91,11 +91,11 @@ class Fetcher:
         document: Any = None,
         token: str | None = None,
     ) -> Answer:
-        """Fetch within ``seconds``; ``limit`` is the most bytes of a body.
+        """Send a request and wait up to ``seconds``; ``limit`` bounds the bytes of the body.
 
-        ``data`` is sent as a form, ``document`` as JSON; ``token`` is a bearer's.
+        ``data`` is sent as a form, ``document`` as JSON, ``token`` as a bearer token.
 
-        :raises FetchError: there is no whole answer.
+        :raises FetchError: there is no complete response.
         """
         end = self._reactor.seconds() + seconds
         sent = {"data": data, "headers": _authorization(token)}
@@ -127,10 +127,10 @@ def _authorization(token: str | None) -> dict[str, str]:
 
 
 class _Bounded(HTTP11ClientProtocol):
-    """Twisted bounds the lines of a response's head, but not how many there are.
+    """Limit the number of header lines; Twisted limits their length only.
 
-    Bytes are handed on in small pieces, so that what is packed grows a little before it is looked
-    at: gzip makes a thousand of one.
+    Bytes are passed on in small pieces, so that compressed data grow only a little before they are
+    checked: gzip expands up to a thousandfold.
     """
 
     transport: Any
@@ -171,7 +171,7 @@ class _Quiet(_HTTP11ClientFactory):
 @implementer(IAgent)
 @attrs.frozen
 class _OneCoding:
-    """Refuse what is packed more than once, which could grow a million times."""
+    """Refuse bodies that are compressed more than once, which could grow a millionfold."""
 
     _agent: Agent
 
@@ -195,7 +195,7 @@ def _agent(reactor: Any) -> Any:
 
 
 def _cancellable(running: defer.Deferred[Answer]) -> defer.Deferred[Answer]:
-    """Let a cancelled caller see CancelledError, whatever the innards make of it."""
+    """Deliver CancelledError to a cancelled caller, whatever the inner Deferreds make of it."""
     cancelled: list[bool] = []
 
     def cancel(_: object) -> None:
@@ -228,7 +228,7 @@ def _in_words(error: Exception) -> FetchError:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Unwrap what Twisted's client gathers as reasons (``ResponseFailed`` and its kin)."""
+    """Unwrap the reasons that Twisted's client collects (``ResponseFailed`` and similar)."""
     reasons = getattr(error, "reasons", None)
     if not reasons or reasons[0].value is None:
         return error

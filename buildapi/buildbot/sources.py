@@ -1,4 +1,4 @@
-"""Where the documents of the directory come from: files and URLs."""
+"""Read the documents of the directory from files and URLs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 from buildapi.buildbot.fetch import Fetcher, FetchError
 
 LIMIT = 64 * 2**20
-"""Bytes of the largest document taken."""
+"""Maximum bytes of a document."""
 
 REDIRECTS_MOST = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -21,9 +21,9 @@ REDIRECTS = (301, 302, 303, 307, 308)
 def reader(
     location: str | None, fetcher: Fetcher, seconds: float
 ) -> Callable[[], Awaitable[bytes]]:
-    """Give a function that reads a file path or an http(s) URL within ``seconds``.
+    """Return a function that reads a file path or an http(s) URL within ``seconds``.
 
-    No location stands for an empty list.
+    Without a location it returns an empty list.
     """
     if location is None:
         return _nothing
@@ -37,7 +37,7 @@ async def _nothing() -> bytes:
 
 
 async def _from_url(url: str, fetcher: Fetcher, seconds: float) -> bytes:
-    """Read a URL, following redirects; ``seconds`` are for all of it."""
+    """Read a URL, following redirects, within ``seconds`` in all."""
     end, at, left = monotonic() + seconds, url, seconds
     for _ in range(1 + REDIRECTS_MOST):
         answer = await fetcher.request("GET", at, seconds=left, limit=LIMIT)
@@ -52,11 +52,11 @@ async def _from_url(url: str, fetcher: Fetcher, seconds: float) -> bytes:
 
 
 def redirected(url: str, location: str | None) -> str:
-    """Return where a redirect of a URL leads: to the same scheme, or to https.
+    """Return the target of a redirect: the same scheme, or https.
 
-    Requests carry no credentials, here as there, so none can reach another host.
+    Requests carry no credentials, before or after, so none can reach another host.
 
-    :raises FetchError: it leads nowhere, or where nobody should be led.
+    :raises FetchError: there is no target, or one that is not allowed.
     """
     if not location:
         raise FetchError("a redirect without Location")

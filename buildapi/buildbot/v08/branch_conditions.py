@@ -1,7 +1,7 @@
-"""Conditions that let through what belongs to branches [docs/compatibility.md, "Branches"].
+"""Generate SQL conditions that select rows of branches [docs/compatibility.md, "Branches"].
 
-Databases that compare without regard to case find too much with an index; beside it stands the
-exact comparison, which no index helps.
+Case-insensitive databases find too many rows through an index; beside it stands the exact
+comparison, which uses no index.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from buildapi.model.farmwide import BranchFilter
 
 
 def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any]]:
-    """Return the condition "the filter lets this stored branch through", and its parameters."""
+    """Return the condition "the filter includes this stored branch", and its parameters."""
     if branches.is_open:
         return "1 = 1", {}
     spelling = _Spelling(column)
@@ -27,22 +27,22 @@ def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any
 
 @attrs.define
 class _Spelling:
-    """Conditions on one column, and the parameters they need."""
+    """Build conditions on one column, and collect their parameters."""
 
     column: str
     params: dict[str, Any] = attrs.field(factory=dict)
 
     def belongs(self, branch: Branch) -> str:
-        """Spell ``Branch.owns``: a name of ours fits, and no longer one of another branch does."""
+        """Return ``Branch.owns`` in SQL: our name fits, and no longer one of another branch."""
         fits = " OR ".join(self._fits(branch, name) for name in branch.names)
         return f"({self._indexed(branch.names)} AND ({fits}))"
 
     def contains(self, text: str) -> str:
-        """Spell that a text, which is no branch, is anywhere in the column, whatever its case."""
+        """Return the condition that the column contains a text, in any case."""
         return f"{self.column} LIKE :{self._named(f'%{like_prefix(text)}')} ESCAPE '|'"
 
     def _indexed(self, names: tuple[str, ...]) -> str:
-        """Spell what an index can find: all that fits, and what differs in case."""
+        """Return a condition that an index serves: all that fits, and what differs in case."""
         equal, params = any_of(f"branch{len(self.params)}_", names)
         self.params |= params
         likes = [
@@ -57,7 +57,7 @@ class _Spelling:
         return f"({ours} AND NOT ({' OR '.join(longer)}))" if longer else ours
 
     def _begins(self, text: str) -> str:
-        """Spell ``begins``, to the letter."""
+        """Return ``begins`` in SQL, case-sensitively."""
         stored, equal, more = exact(self.column), self._named(text), self._named(f"{text}-")
         return f"({stored} = :{equal} OR SUBSTR({stored}, 1, {len(text) + 1}) = :{more})"
 

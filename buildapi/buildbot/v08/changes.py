@@ -1,8 +1,8 @@
-"""Tell 0.8 masters of the changes that job requests ask for, each once, and see them stored.
+"""Send the changes of job requests to 0.8 masters, each once, and verify that they are stored.
 
-A master that hangs reads a change from its socket minutes later, so a change whose answer is lost
-may be stored at any time.  That sending was begun is therefore noted in the marker of the job
-before the change leaves, and what was begun is never sent again: the database tells the rest.
+A master that hangs reads a change from its socket minutes later, so a change without an answer may
+be stored at any time. The marker of the job therefore records that sending has begun before the
+change leaves, and what was begun is never sent again: the database shows the rest.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from buildapi.model.steps import SendChange
 
 COMMENTS = "Submitted via self-serve"
 FILES = ("dummy",)
-"""A master drops a change without files."""
+"""Files of a change; Buildbot 0.8.2 drops a change without files."""
 
 JOB_PROPERTY = "selfserve_job"
-"""The property of a change that tells the id of the job request it is for, for people."""
+"""Property of a change with the id of its job request, for people."""
 
 IDENTITY_PROPERTY = "selfserve_identity"
-"""The property of a change that tells the identity of that job [model.identity]."""
+"""Property of a change with the identity of that job [model.identity]."""
 
 LOOK_SECONDS = 0.25
-"""Pause between two looks at the database for the change."""
+"""Seconds between two queries for the change."""
 
 LATER = "the master may store the change later"
 BEGUN = f"the change was being sent when an agent was interrupted; {LATER}"
 
-# Few changes have the same revision, which is indexed, as is the change of a property.
-# Those that older versions sent have no identity: another job had the id before it was accepted.
+# Few changes have the same revision, which is indexed, as is the change of a property. Changes of
+# older versions have no identity: with the id of this job, but stored before it was accepted, they
+# belong to another job.
 CHANGE_OF_JOB: Query[int] = Query(
     """SELECT c.changeid FROM changes c JOIN change_properties p ON p.changeid = c.changeid
  WHERE c.revision = :revision AND (
@@ -54,27 +55,27 @@ CHANGE_OF_JOB: Query[int] = Query(
 
 @attrs.frozen
 class ChangeLogin:
-    """The user that masters take changes from."""
+    """Hold the user from whom masters accept changes."""
 
     username: str
     password: str = attrs.field(repr=False)
 
 
 class Sent(Protocol):
-    """Note durably that the change of a job is being sent."""
+    """Record durably that the change of a job is being sent."""
 
     async def begun(self, job: JobIdentity) -> bool:
         """Return whether sending was begun before."""
 
     async def begin(self, job: JobIdentity) -> None:
-        """Note that sending begins; :raises Unavailable: that is not noted."""
+        """Record that sending begins; :raises Unavailable: it could not be recorded."""
 
 
 @attrs.define
 class ChangeSender:
-    """Send changes, each within ``seconds``; ``verify_seconds`` is how long one is looked for.
+    """Send changes, each within ``seconds``; wait ``verify_seconds`` for each to be stored.
 
-    ``db`` is the scheduler database of the masters, ``sent`` notes there what is being sent.
+    ``db`` is the scheduler database of the masters; ``sent`` records there what is being sent.
     """
 
     _reactor: Any
@@ -86,9 +87,9 @@ class ChangeSender:
     _verify_seconds: float
 
     async def send(self, job: JobIdentity, step: SendChange, who: str) -> Item:
-        """Send one change for a job request, unless it was sent before; look for the effect.
+        """Send one change for a job request unless it was sent before; verify the effect.
 
-        :raises Unconfirmed: it is sent, and the database cannot tell what came of it.
+        :raises Unconfirmed: it is sent, and the database cannot be read for the effect.
         """
         before = await self._find(job, step)
         if before is not None:
@@ -133,21 +134,21 @@ class ChangeSender:
     async def _after_error(self, job: JobIdentity, step: SendChange, error: ChangeError) -> Item:
         if error.sent:
             return await self._result(job, step, f"{error}; {LATER}")
-        # One look even after a refusal: a master may fail when it has stored the change already.
+        # Query even after a refusal: a master may fail after it has stored the change.
         change = await self._find(job, step)
         if change is not None:
             return _stored(step, change)
         return _item(step, "failed", f"not sent: {error}")
 
     async def _result(self, job: JobIdentity, step: SendChange, otherwise: str) -> Item:
-        """Say what the database shows of a change that has left, or may have."""
+        """Return the outcome of a change that has left, or may have, from the database."""
         change = await self._seen(job, step)
         if change is not None:
             return _stored(step, change)
         return _item(step, "unconfirmed", otherwise)
 
     async def _seen(self, job: JobIdentity, step: SendChange) -> int | None:
-        """Wait for a change that may have left; return its id."""
+        """Wait for a change that may have left; return its id, or None."""
         end = self._reactor.seconds() + self._verify_seconds
         try:
             while (change := await self._find(job, step)) is None:

@@ -1,4 +1,4 @@
-"""Have slaves of cancelled builds cleaned by the clobberer, a service of the farm."""
+"""Request clobbers of the slaves of cancelled builds from the farm's clobberer service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from buildapi.model.steps import Clobber, StopBuild
 
 @attrs.frozen
 class Clobberer:
-    """Ask the clobberer, within ``seconds``.
+    """Send requests to the clobberer, each within ``seconds``.
 
-    ``where`` tells its URL and the bearer token it asks for, None for none.
+    ``where`` returns its URL and the bearer token it needs, None for no token.
     """
 
     _fetcher: Fetcher
@@ -28,7 +28,7 @@ class Clobberer:
     _seconds: float
 
     async def clobber(self, step: Clobber) -> Item:
-        """Have the builder's folder on the slave of a build removed before its next build."""
+        """Request that a slave removes the builder's folder before its next build."""
         build = step.build
         try:
             slave = await self._slave(build)
@@ -62,7 +62,7 @@ class Clobberer:
 
 
 def slave_of(answer: bytes) -> str | None:
-    """Read the slave off a master's ``/json/builders/B/builds/N``."""
+    """Return the slave in a master's ``/json/builders/B/builds/N``, or None."""
     try:
         build: Any = json.loads(answer)
     except (ValueError, RecursionError):

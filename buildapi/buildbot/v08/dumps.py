@@ -1,6 +1,6 @@
-"""Read ended builds for dumps: from the status database, with requests of the scheduler's.
+"""Read ended builds for dumps, from the status database, with requests of the scheduler's.
 
-No answer is larger than a pool allows: what would be is read in halves.
+No result exceeds the row limit of a pool: reads that would are split in halves.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class SQLEndedBuilds:
     _status: Database
 
     async def ids(self, window: Window) -> Sequence[int]:
-        """List the builds that ended then, by their start; those without one come first.
+        """List the builds that ended in a window, by start time; those without one come first.
 
-        :raises RowLimitError: in one second more builds ended than one read may take.
+        :raises RowLimitError: more builds ended in one second than one read may return.
         """
         found = await self._ended(window.start, window.end + 1)
         found.sort()
@@ -50,9 +50,9 @@ class SQLEndedBuilds:
         return [*await self._ended(start, middle), *await self._ended(middle, after)]
 
     async def builds(self, ids: Sequence[int]) -> Sequence[EndedBuild]:
-        """Read builds, in the order of their ids here; those that are gone are left out.
+        """Read builds in the order of these ids, skipping those that are gone.
 
-        :raises RowLimitError: a build has more properties than one read may take.
+        :raises RowLimitError: a build has more properties than one read may return.
         """
         rows = await in_halves(ids, self._rows)
         properties: dict[int, list[tuple[str | None, str | None]]] = {}
@@ -79,7 +79,7 @@ class SQLStarted:
     async def started(self, numbers: Sequence[int], low: int, high: int) -> list[StartedRequest]:
         """List requests with builds of these numbers that started in ``[low, high]``.
 
-        :raises RowLimitError: builds of one number are more than one read may take.
+        :raises RowLimitError: one number has more builds than one read may return.
         """
 
         async def read(part: Sequence[int]) -> Sequence[StartedRequest]:
@@ -92,9 +92,9 @@ class SQLStarted:
 async def in_halves(
     values: Sequence[V], read: Callable[[Sequence[V]], Awaitable[Sequence[T]]]
 ) -> list[T]:
-    """Read something of values, of fewer at a time where that is too much.
+    """Read rows for values, splitting the values where there are too many rows.
 
-    :raises RowLimitError: one value alone is too much.
+    :raises RowLimitError: one value alone has too many.
     """
     found: list[T] = []
     for part in chunks(values):
@@ -115,7 +115,7 @@ async def _halved(
 
 
 def stored_time(moment: int) -> str:
-    """Write a time as the status database does."""
+    """Format a time as the status database does."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -133,7 +133,7 @@ ENDED: Query[tuple[int, int]] = Query(
 
 
 def builds_by_id(ids: Sequence[int]) -> tuple[Query[EndedBuild], dict[str, Any]]:
-    """Builds without their properties."""
+    """Select builds without their properties."""
     listed, params = any_of("id", ids)
     text = (
         "SELECT id, buildnumber, builder_id, slave_id, master_id, starttime, endtime, result,"  # noqa: S608  # parameter names
@@ -157,7 +157,7 @@ def _ended_row(*c: Any) -> EndedBuild:
 
 
 def properties_of(ids: Sequence[int]) -> tuple[Query[Property], dict[str, Any]]:
-    """Build, name and stored value of properties."""
+    """Select build, name and stored value of properties."""
     listed, params = any_of("id", ids)
     text = (
         "SELECT bp.build_id, p.name, p.value FROM build_properties bp"  # noqa: S608  # parameter names
@@ -168,7 +168,7 @@ def properties_of(ids: Sequence[int]) -> tuple[Query[Property], dict[str, Any]]:
 
 
 def started(numbers: Sequence[int]) -> tuple[Query[StartedRequest], dict[str, Any]]:
-    """Requests with builds of these numbers that started in ``[:low, :high]``."""
+    """Select requests with builds of these numbers that started in ``[:low, :high]``."""
     listed, params = any_of("number", numbers)
     text = (
         "SELECT br.id, br.buildername, b.number, b.start_time, br.submitted_at FROM builds b"  # noqa: S608  # parameter names

@@ -1,4 +1,8 @@
-"""Act on a 0.8 farm: one guarded transaction in the scheduler database, then its masters."""
+"""Act on a 0.8 farm: one guarded transaction in the scheduler database, then its masters.
+
+The transaction is short: masters query the database in their reactor thread, and a row lock held by
+another process stops all their web pages.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +39,15 @@ TABLES = (
     "buildset_properties",
     "buildrequests",
 )
-"""What the writes of a plan go to."""
+"""Tables that the writes of a plan touch."""
 
 MSG_MAX = 4000
-"""Characters kept of an outcome's message where the whole outcome does not fit."""
+"""Characters kept of an outcome's message if the whole outcome does not fit."""
 
 
 @attrs.define
 class V08Farm:
-    """Write to the scheduler database and poke masters; ``now`` gives seconds since the epoch.
+    """Write to the scheduler database and call masters; ``now`` returns epoch seconds.
 
     ``observer`` must read from the same database.
     """
@@ -61,15 +65,15 @@ class V08Farm:
         return Markers(self._marker)
 
     async def recall(self, job: JobIdentity) -> Recorded | None:
-        """Tell how far a job got before, by its marker row."""
+        """Return how far a job got before, from its marker row."""
         return await self._markers.find(self._db, job)
 
     async def read(self, action: Action) -> Known:
-        """Read what is to be known before an action is decided."""
+        """Read the facts that an action is decided on."""
         return await self._observer.read(action)
 
     async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
-        """Do all writes of a plan and the marker row in one short transaction, or nothing.
+        """Write a plan and its marker row in one short transaction, or nothing.
 
         A reason that the database cannot hold is written without accents.
 
@@ -101,7 +105,7 @@ class V08Farm:
         return Written.APPLIED, lower.made(statements, ids)
 
     async def _transact(self, job: JobIdentity, statements: Sequence[Statement]) -> Sequence[int]:
-        """Write; move the marker of another job aside where that job had this one's id.
+        """Write; move the marker of another job aside if that job had this one's id.
 
         :raises DuplicateError: this job has a marker already.
         """
@@ -120,16 +124,16 @@ class V08Farm:
         return ids
 
     async def _unmark(self, job: JobIdentity, *, whole: bool) -> None:
-        """Take the marker back where no transaction did."""
+        """Remove the marker if no transaction rolled it back."""
         if not whole:
             await self._db.transact([self._markers.unmark(job)])
 
     async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
-        """Carry out one step outside the database and look for its effect; safe to repeat."""
+        """Execute one step outside the database and verify its effect; safe to repeat."""
         return await self._poker.poke(job, step, who)
 
     async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
-        """Record the final outcome in the marker row, without its items where it is too large."""
+        """Record the final outcome in the marker row, without its items if it is too large."""
         try:
             await self._db.transact([self._markers.settle(job, outcome)])
         except ValueRefusedError as e:
@@ -138,7 +142,7 @@ class V08Farm:
             await self._db.transact([self._markers.settle(job, short)])
 
     async def forget(self, days: int) -> None:
-        """Remove the markers of jobs settled so long ago that no message of theirs is left."""
+        """Delete the markers of jobs settled so long ago that no message of theirs is left."""
         before = int(self._now()) - days * 86400
         await self._db.transact([self._markers.forget(before)])
 

@@ -1,6 +1,6 @@
 """Read what pages about the whole farm show from the scheduler database of a 0.8 farm.
 
-No query is without a bound: a list ends at the pool's rows, counts have a first second.
+Every query is bounded: a list by the pool's row limit, counts by a start time.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
 
 FOREVER = 2**53
-"""A time after all times, which every database can compare with."""
+"""Later than any time, and within the numbers that every database can compare."""
 
 
 @attrs.define
 class SQLFarmWide:
-    """Read from a replica, and from the primary a revision the replica does not have (yet)."""
+    """Read from a replica, and from the primary a revision that the replica lacks."""
 
     _replica: Database
     _primary: Database | None = None
@@ -50,7 +50,7 @@ class SQLFarmWide:
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
         """List open requests without a build, the latest submitted first.
 
-        :raises BadRequest: there are more than one read may take.
+        :raises BadRequest: there are more than one read may return.
         """
         where, params = let_through("ss.branch", branches)
         if portion.limit is None:
@@ -65,7 +65,7 @@ class SQLFarmWide:
     async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
         """List running builds, the latest started first.
 
-        :raises BadRequest: there are more than one read may take.
+        :raises BadRequest: there are more than one read may return.
         """
         where, params = let_through("ss.branch", branches)
         builds = running_builds(await bounded(running(where).many(self._replica, **params)))
@@ -73,13 +73,13 @@ class SQLFarmWide:
         return builds[portion.offset : end]
 
     async def open(self) -> OpenWork:
-        """Read all that waits and runs, as of one moment.
+        """Return all pending requests and running builds, as of one moment.
 
-        :raises BadRequest: there is more than one read may take.
+        :raises BadRequest: there are more than one read may return.
         """
 
         def reading(read: Read) -> OpenWork:
-            # in this order nothing is missed where tables have no snapshots
+            # In this order nothing is missed on tables without snapshots (MyISAM).
             waiting = pending("1 = 1").all_of(read)
             return OpenWork(waiting, running_builds(running("1 = 1").all_of(read)))
 
@@ -88,9 +88,9 @@ class SQLFarmWide:
     async def revision(
         self, branches: BranchFilter, wanted: RevisionMatch
     ) -> Sequence[RevisionEntry]:
-        """List requests of the revisions that may be meant, for each build; newest first.
+        """List requests of the matching revisions, for each build; newest first.
 
-        :raises BadRequest: there are more than one read may take.
+        :raises BadRequest: there are more than one read may return.
         """
         where, params = let_through("ss.branch", branches)
         query, params = of_revision(where), {**params, "revision": revision_pattern(wanted)}
@@ -100,7 +100,7 @@ class SQLFarmWide:
         return [entry for entry in entries if wanted.fits(entry.revision)]
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
-        """Count pushes from ``start`` to ``end``, both included; None is no end."""
+        """Count pushes from ``start`` to ``end``, both included; None means no end."""
         where, params = let_through("c.branch", branches)
         span = {"start": start, "end": FOREVER if end is None else end}
         counting = pushes(where).many(self._replica, **FOLLOWING, **span, **params)
@@ -111,7 +111,7 @@ class SQLFarmWide:
 
 
 def pending(where: str, part: str = "") -> Query[PendingEntry]:
-    """Open requests without a build, the latest submitted first; ``part`` is a LIMIT clause."""
+    """Select open requests without a build, latest submitted first; ``part`` is a LIMIT clause."""
     return Query(
         "SELECT br.id, br.buildername, br.submitted_at, ss.branch, ss.revision, br.priority,"  # noqa: S608  # constants and parameter names
         f" br.claimed_at, br.claimed_by_name FROM {REQUESTS} WHERE {WITHOUT_BUILD} AND {where}"
@@ -127,7 +127,7 @@ def _pending_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> PendingE
 
 
 def running(where: str) -> Query[RunningRow]:
-    """Builds that have not ended, of requests that a master works on; newest first."""
+    """Select unended builds of requests that a master has claimed; newest first."""
     return Query(
         "SELECT b.id, b.number, b.start_time, br.id, br.buildername, br.claimed_by_name,"  # noqa: S608  # constants and parameter names
         " br.claimed_by_incarnation, br.claimed_at, br.submitted_at, ss.branch, ss.revision"
@@ -154,7 +154,7 @@ def _running_row(*c: Any) -> RunningRow:
 
 
 def of_revision(where: str) -> Query[RevisionEntry]:
-    """Requests whose revision is ``LIKE :revision``, for each build of theirs; newest first."""
+    """Select requests whose revision is ``LIKE :revision``, for each build; newest first."""
     return Query(
         "SELECT br.id, br.buildsetid, br.buildername, br.submitted_at, br.claimed_at,"  # noqa: S608  # constants and parameter names
         " br.claimed_by_name, br.complete, br.results, b.number, b.start_time, b.finish_time,"
@@ -183,11 +183,11 @@ def _revision_row(*c: Any) -> RevisionEntry:
 
 
 FOLLOWING = {"tests": "%unittest", "performance": "%talos"}
-"""Branches of builds that follow others: what is there was pushed before."""
+"""Branches of builds that follow others: their revisions were pushed to another branch before."""
 
 
 def pushes(where: str) -> Query[tuple[str, int]]:
-    """Authors, and the different source stamps with a change of theirs in ``[:start, :end]``."""
+    """Select authors, and their number of source stamps with a change in ``[:start, :end]``."""
     return Query(
         f"SELECT author, COUNT(*) FROM (SELECT DISTINCT {exact('ss.revision')} AS revision,"  # noqa: S608  # constants and parameter names
         f" {exact('ss.branch')} AS branch, {exact('c.author')} AS author"

@@ -1,4 +1,4 @@
-"""Tell whether what a 0.8 master calls build N of a builder is the build we mean."""
+"""Check whether build N of a builder on a 0.8 master is the build we mean."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from buildapi.model.results import known_result
 from buildapi.model.steps import StopBuild
 
 CLOCK_TOLERANCE = 3.0
-"""Seconds by which the start a master tells may differ from ``builds.start_time``.
+"""Maximum seconds between the start a master shows and ``builds.start_time``.
 
-Both are of the master's own clock, in the same turn; MySQL stores whole seconds.
+Both come from the master's own clock in the same reactor iteration; MySQL stores whole seconds.
 """
 
 
 class Identity(enum.Enum):
-    """What a master says of a build number."""
+    """Name what a master shows under a build number."""
 
     SAME = "same"
     ENDED = "ended"
@@ -26,14 +26,15 @@ class Identity(enum.Enum):
 
 
 def build_path(step: StopBuild) -> str:
-    """Give the path of a build below a master's root; a slash in the name is %2F there."""
+    """Return the path of a build below a master's root; a slash in the name must be %2F there."""
     return f"builders/{quote(step.buildername, safe='')}/builds/{step.number}"
 
 
 def identify(step: StopBuild, answer: bytes) -> Identity:
     """Compare a master's ``/json/builders/B/builds/N`` with the build to stop.
 
-    The number alone proves nothing: after a double claim it may be another build's.
+    The number alone proves nothing: two 0.8 masters can both claim a request, and the claim names
+    only the last of them, on which the number may be another build's.
     """
     try:
         build = json.loads(answer)
@@ -57,7 +58,7 @@ def _matches(step: StopBuild, build: dict[str, Any]) -> bool:
 
 
 def _revisions(source: Any) -> set[str]:
-    """List what a build is of: coalesced requests with changes may be of several revisions."""
+    """List the revisions of a build: coalesced requests with changes may have several."""
     if not isinstance(source, dict):
         return set()
     changes = source.get("changes")

@@ -1,4 +1,4 @@
-"""Inserts of buildsets with all that belongs to them."""
+"""Generate the inserts of buildsets with all that belongs to them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from buildapi.db.sql import Ref, Statement
 from buildapi.model.steps import NewBuildset, NewChange, Requeue
 
 REQUEST = "-request"
-"""Ends the name that an inserted build request is bound to."""
+"""Suffix of the name that an inserted build request is bound to."""
 
 
 def requeue(step: Requeue, name: str, now: int) -> Iterable[Statement]:
-    """Insert a copy of a buildset, but for its request; ``name`` is what it is bound to."""
+    """Insert a copy of a buildset without its request, bound to ``name``."""
     yield _buildset(step.sourcestampid, step.external_idstring, step.reason, name, now)
     if step.properties:
         yield _properties(step.properties, name)
 
 
 def new_buildset(step: NewBuildset, name: str, now: int) -> Iterable[Statement]:
-    """Insert a buildset with its source stamp and change, but for its requests."""
+    """Insert a buildset with its source stamp and change, without its requests."""
     stamp, change = f"{name}-stamp", f"{name}-change"
     yield Statement(
         "INSERT INTO sourcestamps (branch, revision, repository, project)"
@@ -41,6 +41,7 @@ def new_buildset(step: NewBuildset, name: str, now: int) -> Iterable[Statement]:
 
 def request(name: str, number: int, buildername: str, priority: int, now: int) -> Statement:
     """Insert request ``number`` of the buildset bound to ``name``."""
+    # claimed_at must be 0: masters never claim a request where it is NULL.
     return Statement(
         "INSERT INTO buildrequests (buildsetid, buildername, priority, claimed_at, complete,"
         " submitted_at) VALUES (:buildsetid, :buildername, :priority, 0, 0, :now)",
@@ -55,7 +56,7 @@ def request(name: str, number: int, buildername: str, priority: int, now: int) -
 
 
 def buildset_of(bound: str) -> str | None:
-    """Give the name that the buildset of a bound request is bound to; None for other rows."""
+    """Return the name that the buildset of a bound request is bound to; None for other rows."""
     return bound.partition("#")[0] if bound.endswith(REQUEST) else None
 
 

@@ -1,4 +1,4 @@
-"""Look at many builds with one query, whoever asks for them."""
+"""Query the state of many builds at once, for several callers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from buildapi.db.sql import Database, chunks
 
 @attrs.define
 class Looks:
-    """Gather what is asked in one turn of ``reactor`` (IReactorTime) into one query."""
+    """Collect the questions of one iteration of ``reactor`` (IReactorTime) into one query."""
 
     _reactor: Any
     _db: Database
     _asked: dict[int, list[defer.Deferred[bool]]] = attrs.field(factory=dict, init=False)
 
     async def is_over(self, build_id: int) -> bool:
-        """Tell whether a build has ended; one that is not there has."""
+        """Return whether a build has ended; a missing one has."""
         waiting: defer.Deferred[bool] = defer.Deferred(lambda _: None)
         if not self._asked:
             self._reactor.callLater(0, self._look)

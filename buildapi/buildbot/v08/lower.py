@@ -1,4 +1,4 @@
-"""Turn a plan into guarded SQL statements on the scheduler database of Buildbot 0.8."""
+"""Translate a plan to guarded SQL statements on the scheduler database of Buildbot 0.8."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from buildapi.model.steps import (
 def lower(
     plan: Plan, job: JobIdentity, *, marker: str, now: int, transactional: bool = True
 ) -> Sequence[Statement]:
-    """List all writes of a plan, in the order in which a crash between two does no harm.
+    """List all writes of a plan, in an order in which a crash between two does no harm.
 
-    The marker comes first, so that a second delivery fails before it changes anything; build
-    requests come last, because a buildset without requests is inert.
+    The marker comes first, so that a redelivery fails before it changes anything; build requests
+    come last, because a buildset without requests is inert.
     """
     markers, state = Markers(marker), WRITTEN if transactional else STARTED
     statements = [markers.mark(job, plan, state, now), *_writes(plan.writes, now)]
@@ -38,7 +38,7 @@ def lower(
 
 
 def made(statements: Sequence[Statement], ids: Sequence[int]) -> Sequence[Item]:
-    """List the requests that statements made; ``ids`` are the last inserted ids of each."""
+    """List the requests that were inserted; ``ids`` are the last inserted ids of each statement."""
     bound = {s.binds: (s, i) for s, i in zip(statements, ids, strict=True) if s.binds}
     return [
         Item(
@@ -96,7 +96,7 @@ def _complete_request(step: DropRequest, now: int) -> Statement:
 
 
 def _complete_requests(brids: Sequence[int], now: int) -> Statement:
-    """Complete those still pending: what a master has claimed meanwhile is looked at later."""
+    """Complete requests that are still pending; those claimed meanwhile are checked later."""
     ids, params = any_of("id", brids)
     return Statement(
         "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # numbered parameters
@@ -106,6 +106,7 @@ def _complete_requests(brids: Sequence[int], now: int) -> Statement:
 
 
 def _complete_buildsets(buildsetids: Sequence[int], now: int) -> Statement:
+    # A 0.8 master does not complete the buildset of a request that another program completed.
     ids, params = any_of("id", buildsetids)
     return Statement(
         "UPDATE buildsets SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # numbered parameters

@@ -1,9 +1,9 @@
-"""The marker row of a job, in the same transaction as its writes.
+"""Store the marker row of a job, in the same transaction as its writes.
 
-A row is found by the id of its job, and says in ``plan`` whose it is: the JSON begins with the
-identity of the job, so that a table made by an older version needs no new column.  After a restore
-of the jobs database an id is given out again; the marker of the earlier job is then moved aside, to
-a negative id made of its own identity, where that job still finds it.
+A row is found by the id of its job. Its ``plan`` is JSON that begins with the identity of the job,
+so that a table made by an older version needs no new column. After a restore of the jobs database
+an id is given out again; the marker of the earlier job is then moved aside, to a negative id
+derived from its own identity, where that job still finds it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from buildapi.model.outcome import Outcome
 from buildapi.model.steps import Plan, Recorded
 
 STARTED, WRITTEN, SENDING, SETTLED = "started", "written", "sending", "settled"
-"""States of a marker row; ``started`` is only ever seen on engines without transactions.
+"""States of a marker row; ``started`` occurs only on engines without transactions.
 
-``sending``: a master is being told of a change, or was, and what came of that is not settled.
+``sending``: a change is being sent, or was, and the outcome is not settled.
 """
 
 ASIDE_MAX = 2**31 - 1
@@ -31,7 +31,7 @@ _NAMED = '{"identity":"'
 
 
 def encoded(identity: str, plan: Plan) -> str:
-    """Encode a plan and whose it is; readers of older versions skip the identity."""
+    """Encode a plan with the identity of its job; older versions skip the identity."""
     return f'{_NAMED}{identity}",{msgspec.json.encode(plan).decode()[1:]}'
 
 
@@ -40,8 +40,8 @@ def aside(identity: str) -> int:
     return -1 - int(hashlib.sha256(identity.encode()).hexdigest()[:12], 16) % ASIDE_MAX
 
 
-# A marker without identity is of a version that knew none.  It was written after its job was
-# accepted; a job accepted later, with the same id, is another one.
+# A marker without identity is from a version that had none. It was written after its job was
+# accepted; a job with the same id that was accepted later is another one.
 _OWN = """request_id IN (:request_id, :aside)
  AND (plan LIKE :own OR (plan NOT LIKE :named AND state <> 'pulse' AND created_at >= :since))"""
 
@@ -70,27 +70,27 @@ def _recorded(state: str, plan: str, outcome: str | None) -> Recorded:
 
 @attrs.frozen
 class Markers:
-    """The table of markers; ``table`` is a checked name."""
+    """Read and write the marker table; ``table`` is a checked name."""
 
     table: str
 
     async def find(self, db: Database, job: JobIdentity) -> Recorded | None:
-        """Return what the marker of a job records; None where it has none."""
+        """Return what the marker of a job records; None if it has none."""
         text = f"SELECT state, plan, outcome FROM {self.table} WHERE {_OWN}"  # noqa: S608  # a checked name
         return await Query(text, _recorded).maybe(db, **_owner(job))
 
     async def foreign(self, db: Database, job: JobIdentity) -> str | None:
-        """Return the plan, as stored, of another job that has this one's id; None: of none."""
+        """Return the stored plan of another job that has this one's id; None if there is none."""
         text = f"SELECT plan FROM {self.table} WHERE request_id = :request_id AND NOT ({_OWN})"  # noqa: S608  # a checked name
         return await Query(text, str).maybe(db, **_owner(job))
 
     async def is_sending(self, db: Database, job: JobIdentity) -> bool:
-        """Return whether a master was being told of the change of a job when it was left."""
+        """Return whether the change of a job was being sent when the job was left."""
         text = f"SELECT state FROM {self.table} WHERE {_OWN}"  # noqa: S608  # a checked name
         return await Query(text, str).maybe(db, **_owner(job)) == SENDING
 
     def mark(self, job: JobIdentity, plan: Plan, state: str, now: int) -> Statement:
-        """Insert the marker of a job; a second one is refused."""
+        """Insert the marker of a job; a second one fails as a duplicate."""
         return Statement(
             f"INSERT INTO {self.table} (request_id, state, plan, created_at)"  # noqa: S608  # a checked name
             " VALUES (:request_id, :state, :plan, :now)",
@@ -103,7 +103,7 @@ class Markers:
         )
 
     def move_aside(self, job: JobIdentity, foreign: str) -> Statement:
-        """Move the marker of another job out of the way, if its plan is still ``foreign``."""
+        """Move the marker of another job aside, if its plan is still ``foreign``."""
         try:
             identity = msgspec.json.decode(foreign, type=_Named).identity
         except msgspec.DecodeError:
@@ -115,7 +115,7 @@ class Markers:
         )
 
     def set_state(self, job: JobIdentity, state: str, rows: int | None = None) -> Statement:
-        """Move the marker of a job on."""
+        """Set the state of a job's marker."""
         return Statement(
             f"UPDATE {self.table} SET state = :state WHERE {_OWN}",  # noqa: S608  # a checked name
             {**_owner(job), "state": state},
@@ -134,20 +134,20 @@ class Markers:
         )
 
     def unmark(self, job: JobIdentity) -> Statement:
-        """Remove the marker of a job that wrote nothing."""
+        """Delete the marker of a job that wrote nothing."""
         return Statement(f"DELETE FROM {self.table} WHERE {_OWN}", _owner(job))  # noqa: S608  # a checked name
 
     def forget(self, before: int) -> Statement:
-        """Remove markers of jobs that can no longer be delivered again."""
+        """Delete markers of jobs that can no longer be redelivered."""
         return Statement(
             f"DELETE FROM {self.table} WHERE state = :state AND created_at < :before",  # noqa: S608  # a checked name
             {"state": SETTLED, "before": before},
         )
 
     async def highest(self, db: Database) -> int:
-        """Return the highest id of a job that has a marker; 0 where none has.
+        """Return the highest id of a job that has a marker; 0 if none has.
 
-        :raises MissingTableError: no agent has made the table yet.
+        :raises MissingTableError: no agent has created the table yet.
         """
         text = f"SELECT MAX(request_id) FROM {self.table}"  # noqa: S608  # a checked name
         return max(0, await Query(text, lambda highest: highest or 0).maybe(db) or 0)
@@ -155,15 +155,15 @@ class Markers:
 
 @attrs.frozen
 class Sending:
-    """Note durably that a change is being sent, so that it is sent at most once."""
+    """Record durably that a change is being sent, so that it is sent at most once."""
 
     _db: Database
     _markers: Markers
 
     async def begun(self, job: JobIdentity) -> bool:
-        """Return whether sending was begun before, by whatever agent."""
+        """Return whether any agent has begun sending before."""
         return await self._markers.is_sending(self._db, job)
 
     async def begin(self, job: JobIdentity) -> None:
-        """Note that the change is sent now; raise GuardFailedError if the job has no marker."""
+        """Record that the change is sent now; raise GuardFailedError if the job has no marker."""
         await self._db.transact([self._markers.set_state(job, SENDING, rows=1)])

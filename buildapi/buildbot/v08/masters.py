@@ -1,4 +1,4 @@
-"""Ask things of 0.8 masters through their web interface, a bounded number at a time."""
+"""Send requests to the web interfaces of 0.8 masters, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildapi.buildbot.fetch import Answer, Fetcher, FetchError
 
 
 class MasterError(Exception):
-    """Say in words why a master gave no answer; ``asked`` where the request may have reached it."""
+    """A master gave no answer; ``asked`` is true if the request may have reached it."""
 
     def __init__(self, msg: str, *, asked: bool = False) -> None:
         super().__init__(msg)
@@ -24,7 +24,7 @@ class MasterError(Exception):
 
 @attrs.define
 class _Lane:
-    """The slots of one master, and when it last kept silent."""
+    """Hold the slots of one master, and when it last timed out."""
 
     slots: defer.DeferredSemaphore
     silent_at: float | None = None
@@ -32,11 +32,11 @@ class _Lane:
 
 @attrs.define
 class Masters:
-    """Ask masters: at most ``per_master`` things of one at a time, ``total`` of all.
+    """Send requests to masters: at most ``per_master`` concurrently to one, ``total`` to all.
 
-    A master that keeps silent holds only slots of its own: a thing waits for a slot of its
-    master before it takes one of the total, never longer than ``wait_seconds`` for both, and not
-    at all once the master has kept silent to one that came before it.
+    A silent master occupies only its own slots: a request waits for a slot of its master before it
+    takes one of the total. It waits at most ``wait_seconds`` for both, and fails at once if the
+    master was silent to a request before it.
     """
 
     _reactor: Any
@@ -51,7 +51,7 @@ class Masters:
 
     @property
     def seconds(self) -> float:
-        """Tell the deadline of one thing."""
+        """Seconds allowed for one request."""
         return self._seconds
 
     def others(self, db_name: str) -> list[str]:
@@ -98,7 +98,7 @@ class Masters:
             self._give_back(slots)
 
     def _give_back(self, slots: defer.DeferredSemaphore) -> None:
-        """Release a slot, one at a time: each of many refused would else call the next."""
+        """Release slots one at a time: many refused waiters would otherwise recurse deeply."""
         self._given_back.append(slots)
         if len(self._given_back) > 1:
             return

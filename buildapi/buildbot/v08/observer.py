@@ -1,4 +1,4 @@
-"""Read from a 0.8 scheduler database and the directory what actions are about."""
+"""Read the facts of actions from a 0.8 scheduler database and the directory."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from buildapi.model.records import BuildRequest, Try
 from buildapi.model.revisions import RevisionMatch
 
 CHANGE_ROLE = "scheduler"
-"""The role of masters that take changes."""
+"""Role of masters that accept changes."""
 
 
 class Documents(Protocol):
-    """What the directory knows."""
+    """Provide the documents of the directory."""
 
     def branches(self) -> Branches: ...
 
@@ -52,10 +52,10 @@ class Documents(Protocol):
 
 @attrs.define
 class Observer:
-    """Read; ``now`` gives seconds since the epoch, ``zone`` is the farm's.
+    """Read facts; ``now`` returns epoch seconds, ``zone`` is the farm's time zone.
 
-    ``change_master`` names the master that takes changes; without a name it is the first one
-    whose role is to schedule.
+    ``change_master`` names the master that accepts changes; without a name it is the first one with
+    the scheduler role.
     """
 
     _db: Database
@@ -65,7 +65,7 @@ class Observer:
     _change_master: str = ""
 
     async def read(self, action: Action) -> Known:
-        """Read what is to be known before an action is decided."""
+        """Read the facts that an action is decided on."""
         match action:
             case Reprioritize() | CancelRequest() | RebuildRequest():
                 return await self.request(action.brid)
@@ -80,7 +80,7 @@ class Observer:
                 return self._branch(action.branch)
 
     async def request(self, brid: int) -> RequestFacts | None:
-        """Read what there is to know of a request."""
+        """Read the facts of a request."""
         return self._listed(await self._db.snapshot(lambda read: _request(read, brid)))
 
     def _listed(self, facts: RequestFacts | None) -> RequestFacts | None:
@@ -90,7 +90,7 @@ class Observer:
         return attrs.evolve(facts, listed=self._documents.is_listed(facts.request.buildername))
 
     async def requests(self, brids: Sequence[int]) -> Sequence[RequestFacts]:
-        """Read many requests with their tries, without their properties."""
+        """Read many requests with their builds, without their properties."""
 
         def reading(read: Read) -> Sequence[RequestFacts]:
             found: list[BuildRequest] = []
@@ -140,7 +140,7 @@ class Observer:
         )
 
     def _taker_of_changes(self) -> str | None:
-        """Name the master that takes changes; one that is disabled takes none."""
+        """Return the name of the enabled master that accepts changes, or None."""
         wanted = self._change_master
         for master in self._documents.masters().values():
             named = wanted in (master.name, master.db_name) if wanted else False

@@ -1,4 +1,4 @@
-"""Carry out the steps of a plan that are no writes."""
+"""Execute the steps of a plan that are not database writes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from buildapi.model.steps import Clobber, Poke, SendChange, StopBuild, WatchDrop
 
 
 class Changes(Protocol):
-    """Tell masters of changes."""
+    """Send changes to masters."""
 
     def send(self, job: JobIdentity, step: SendChange, who: str) -> Awaitable[Item]: ...
 
 
 @attrs.frozen
 class Poker:
-    """Do what a step says; ``clobberer`` is None where the farm has none."""
+    """Execute steps; ``clobberer`` is None if the farm has none."""
 
     _stopper: Stopper
     _watcher: Watcher
@@ -31,7 +31,7 @@ class Poker:
     _clobberer: Clobberer | None
 
     async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
-        """Carry out one step and look for its effect."""
+        """Execute one step and verify its effect."""
         match step:
             case StopBuild():
                 return [await self._stopper.stop(step, who)]

@@ -1,6 +1,7 @@
-"""A row that agents renew in the scheduler database: how far a replica is behind shows in it.
+"""Renew a heartbeat row in the scheduler database, which shows the lag of a replica.
 
-It is a marker with the id 0, which no job has, so that it needs no table and no right of its own.
+It is a marker with the id 0, which no job has, so that it needs no table and no privilege of its
+own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Pulse:
     _marker: str
 
     async def renew(self, db: Database, now: int) -> None:
-        """Write the time, seconds since the epoch."""
+        """Write the time, in epoch seconds."""
         row = {"id": PULSE, "now": now, "state": STATE}
         update = f"UPDATE {self._marker} SET created_at = :now WHERE request_id = :id"  # noqa: S608  # a checked name
         try:
@@ -36,18 +37,18 @@ class Pulse:
                 return
 
     async def read(self, db: Database) -> int | None:
-        """Give the time that was written last; None where none was.
+        """Return the time that was written last; None if there is none.
 
-        :raises MissingTableError: no agent has made the table yet.
+        :raises MissingTableError: no agent has created the table yet.
         """
         text = f"SELECT created_at FROM {self._marker} WHERE request_id = :id"  # noqa: S608  # a checked name
         return await Query(text, int).maybe(db, id=PULSE)
 
 
 async def lag(pulse: Pulse, primary: Database, replica: Database) -> int | None:
-    """Tell how many seconds a replica is behind, as exactly as agents beat.
+    """Return the lag of a replica in seconds, as exact as the heartbeat interval.
 
-    None where no agent has written a pulse yet.
+    None if no agent has written a heartbeat yet.
     """
     written = await pulse.read(primary)
     if written is None:

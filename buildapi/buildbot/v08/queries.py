@@ -1,6 +1,6 @@
-"""Every SELECT on the scheduler database of Buildbot 0.8.0 to 0.8.4 (schema version 6).
+"""Define every SELECT on the scheduler database of Buildbot 0.8.0 to 0.8.4 (schema version 6).
 
-Times are integers on MySQL and floats on SQLite; the row makers cut them to whole seconds.
+Times are integers on MySQL and floats on SQLite; the row functions truncate them to seconds.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _SOURCE = """JOIN buildsets bs ON bs.id = br.buildsetid
 REQUESTS = f"buildrequests br {_SOURCE}"
 BUILDS = f"builds b JOIN buildrequests br ON br.id = b.brid {_SOURCE}"
 UNCLAIMED = "(claimed_at = 0 OR claimed_at IS NULL)"
-"""Of ``buildrequests``: no master has it.  Masters never take a request with NULL."""
+"""Condition on ``buildrequests``: unclaimed. Masters never claim a request with NULL."""
 
 WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NULL OR NOT EXISTS
  (SELECT 1 FROM builds own WHERE own.brid = br.id
  AND (own.finish_time IS NULL OR own.finish_time > br.claimed_at)))"""
-"""What ``BuildRequest.awaits_build`` means, in SQL: open, and no build of this claim has begun."""
+"""``BuildRequest.awaits_build`` in SQL: open, and no build of this claim has begun."""
 
 
 @attrs.frozen
 class TryRow:
-    """A row of ``builds`` with the request it is for."""
+    """Hold a row of ``builds`` with its request."""
 
     build: Try
     request: BuildRequest
 
 
 def shared_key(row: TryRow) -> object:
-    """Return what the rows have in common that coalesced requests have of one build."""
+    """Return the key that rows of coalesced requests of one build share."""
     r = row.request
     if r.claimed_by_name is None:
         return row.build.id
@@ -53,22 +53,22 @@ def shared_key(row: TryRow) -> object:
 
 
 def seconds(value: Any) -> int:
-    """Cut a stored time to whole seconds."""
+    """Truncate a stored time to whole seconds."""
     return int(value)
 
 
 def maybe_seconds(value: Any) -> int | None:
-    """Cut a stored time to whole seconds, leaving NULL alone."""
+    """Truncate a stored time to whole seconds, keeping NULL."""
     return None if value is None else int(value)
 
 
 def claim_seconds(value: Any) -> int:
-    """Cut the time of a claim to whole seconds; NULL is as 0, no claim."""
+    """Truncate the time of a claim to whole seconds; NULL becomes 0, no claim."""
     return int(value or 0)
 
 
 def request_row(*c: Any) -> BuildRequest:
-    """Make a request of the columns :data:`REQUEST`."""
+    """Create a request from the columns :data:`REQUEST`."""
     return BuildRequest(
         id=c[0],
         buildsetid=c[1],
@@ -88,12 +88,12 @@ def request_row(*c: Any) -> BuildRequest:
 
 
 def try_row(*c: Any) -> Try:
-    """Make a try of the columns :data:`TRY`."""
+    """Create a build from the columns :data:`TRY`."""
     return Try(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
 
 
 def build_row(*c: Any) -> TryRow:
-    """Make a try with its request of the columns :data:`TRY` and :data:`REQUEST`."""
+    """Create a build with its request from the columns :data:`TRY` and :data:`REQUEST`."""
     return TryRow(try_row(*c[:5]), request_row(*c[5:]))
 
 
@@ -102,12 +102,12 @@ def _pair(name: str, value: str) -> tuple[str, str]:
 
 
 def of_branch(branch: Branch) -> tuple[str, dict[str, Any]]:
-    """Spell "the stored branch belongs to this branch"."""
+    """Return the condition "the stored branch belongs to this branch"."""
     return let_through("ss.branch", BranchFilter((branch,)))
 
 
 def builds_started(where: str) -> Query[TryRow]:
-    """Builds started in ``[:start, :end)``, newest first."""
+    """Select builds started in ``[:start, :end)``, newest first."""
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
         f" WHERE b.start_time >= :start AND b.start_time < :end AND {where} ORDER BY b.id DESC",
@@ -116,7 +116,7 @@ def builds_started(where: str) -> Query[TryRow]:
 
 
 def waiting_submitted(where: str) -> Query[BuildRequest]:
-    """Open requests without a build submitted in ``[:start, :end)``, newest first."""
+    """Select open requests without a build submitted in ``[:start, :end)``, newest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
         f" WHERE {WITHOUT_BUILD} AND br.submitted_at >= :start AND br.submitted_at < :end"
@@ -127,15 +127,15 @@ def waiting_submitted(where: str) -> Query[BuildRequest]:
 
 
 def revision_pattern(wanted: RevisionMatch) -> str:
-    """Return what the revisions are like that a client may mean.
+    """Return the LIKE pattern of the revisions that a client may mean.
 
-    Databases compare without regard to case, so the rows still have to pass ``wanted.fits``.
+    Databases compare case-insensitively, so rows must still be checked with ``wanted.fits``.
     """
     return like_text(wanted.text) if wanted.prefix is None else like_prefix(wanted.prefix)
 
 
 def revisions(where: str) -> Query[tuple[str, str]]:
-    """Stored branches and revisions that are ``LIKE :revision``."""
+    """Select stored branches and revisions that are ``LIKE :revision``."""
     return Query(
         f"SELECT DISTINCT {exact('ss.branch')}, {exact('ss.revision')} FROM sourcestamps ss"  # noqa: S608  # constants and parameter names
         f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where}",
@@ -144,9 +144,9 @@ def revisions(where: str) -> Query[tuple[str, str]]:
 
 
 def of_revision(where: str) -> Query[tuple[BuildRequest, Try | None]]:
-    """Requests whose revision is ``LIKE :revision``, open or with builds, for each build of theirs.
+    """Select requests whose revision is ``LIKE :revision``, open or built, for each build.
 
-    It is one statement, so that also tables without transactions are read as of one moment.
+    It is one statement, so that tables without transactions are read as of one moment, too.
     """
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {REQUESTS} LEFT JOIN builds b ON b.brid = br.id"  # noqa: S608  # constants and parameter names
@@ -161,7 +161,7 @@ def _maybe_built(*c: Any) -> tuple[BuildRequest, Try | None]:
 
 
 def open_of_revision(where: str) -> Query[BuildRequest]:
-    """Requests whose revision is ``LIKE :revision`` that are not complete, oldest first."""
+    """Select incomplete requests whose revision is ``LIKE :revision``, oldest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
         f" WHERE br.complete = 0 AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
@@ -171,7 +171,7 @@ def open_of_revision(where: str) -> Query[BuildRequest]:
 
 
 def unended_of_revision(where: str) -> Query[BuildRequest]:
-    """Requests, complete ones too, that have a build without end, oldest first."""
+    """Select requests, complete ones too, that have an unended build, oldest first."""
     return Query(
         f"SELECT DISTINCT {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
         f" WHERE b.finish_time IS NULL AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
@@ -181,14 +181,14 @@ def unended_of_revision(where: str) -> Query[BuildRequest]:
 
 
 def requests_by_id(brids: Sequence[int]) -> tuple[Query[BuildRequest], dict[str, Any]]:
-    """Requests by their ids."""
+    """Select requests by their ids."""
     ids, params = any_of("id", brids)
     text = f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id IN ({ids}) ORDER BY br.id"  # noqa: S608  # constants and parameter names
     return Query(text, request_row), params
 
 
 def tries_of(brids: Sequence[int]) -> tuple[Query[Try], dict[str, Any]]:
-    """Every try at these requests, oldest first."""
+    """Select every build of these requests, oldest first."""
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY} FROM builds b WHERE b.brid IN ({ids}) ORDER BY b.id"  # noqa: S608  # constants and parameter names
     return Query(text, try_row), params
@@ -197,7 +197,7 @@ def tries_of(brids: Sequence[int]) -> tuple[Query[Try], dict[str, Any]]:
 def open_builds_of(
     masters: Sequence[str], numbers: Sequence[int]
 ) -> tuple[Query[TryRow], dict[str, Any]]:
-    """Builds of these numbers, of any builder, whose requests these masters have in hand."""
+    """Select builds of these numbers, of any builder, whose open requests these masters claimed."""
     names, params = any_of("master", masters)
     found, more = any_of("number", numbers)
     return Query(
@@ -208,7 +208,7 @@ def open_builds_of(
 
 
 def authors_of(buildsetids: Sequence[int]) -> tuple[Query[tuple[int, str]], dict[str, Any]]:
-    """Pairs of a buildset and the author of a change in it, the last change last."""
+    """Select pairs of a buildset and the author of a change in it, the last change last."""
     ids, params = any_of("id", buildsetids)
     return Query(
         "SELECT bs.id, c.author FROM buildsets bs"  # noqa: S608  # parameter names
@@ -219,14 +219,14 @@ def authors_of(buildsetids: Sequence[int]) -> tuple[Query[tuple[int, str]], dict
 
 
 def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, Any]]:
-    """Those of these builds that have not ended."""
+    """Select those of these builds that have not ended."""
     ids, params = any_of("id", build_ids)
     text = f"SELECT b.id FROM builds b WHERE b.id IN ({ids}) AND b.finish_time IS NULL"  # noqa: S608  # parameter names
     return Query(text, int), params
 
 
 def builders(where: str) -> Query[tuple[str, str]]:
-    """Names of builders with requests submitted since ``:since``, and the branches of those."""
+    """Select builders with requests submitted since ``:since``, and the branches of those."""
     return Query(
         f"SELECT DISTINCT {exact('br.buildername')}, {exact('ss.branch')} FROM {REQUESTS}"  # noqa: S608  # constants
         f" WHERE br.submitted_at >= :since AND {where}",
@@ -240,7 +240,7 @@ AUTHORED = f"""bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
 
 
 def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
-    """The newest 200 builds with a change of ``:author``."""
+    """Select the newest 200 builds with a change of ``:author``."""
     op = "<>" if complete else "="
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
@@ -250,7 +250,7 @@ def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
 
 
 def waiting_of_author(where: str) -> Query[BuildRequest]:
-    """The newest 200 open requests without a build with a change of ``:author``."""
+    """Select the newest 200 open requests without a build with a change of ``:author``."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
         f" WHERE {AUTHORED} AND {WITHOUT_BUILD} AND {where}"
@@ -260,7 +260,7 @@ def waiting_of_author(where: str) -> Query[BuildRequest]:
 
 
 def builds_of(brids: Sequence[int]) -> tuple[Query[TryRow], dict[str, Any]]:
-    """Every build of these requests, newest first."""
+    """Select every build of these requests, newest first."""
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.id IN ({ids}) ORDER BY b.id DESC"  # noqa: S608  # constants and parameter names
     return Query(text, build_row), params

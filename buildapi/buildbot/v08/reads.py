@@ -1,4 +1,4 @@
-"""Read builds and requests of a 0.8 farm, asking the primary for what the replica lacks."""
+"""Read builds and requests of a 0.8 farm; ask the primary for what the replica lacks."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ NOTHING = BranchDay((), ())
 
 
 def merge(rows: Iterable[TryRow]) -> list[Build]:
-    """Make one build of the rows that coalesced requests have of it.
+    """Merge the rows of coalesced requests into one build each.
 
-    The first row gives its values.  Each request is listed once, though a killed master may
-    have left two rows of it.  Requests given back by their master name none: nothing tells
-    then that two of them shared a build.
+    A 0.8 master inserts one row of ``builds`` per coalesced request, with the same number. The
+    first row provides the values. Each request is listed once, though a killed master may have left
+    two rows of it. Released requests have no claim: nothing shows that two of them shared a build.
     """
     groups: dict[object, list[TryRow]] = {}
     tries: dict[int, list[Try]] = {}
@@ -67,7 +67,7 @@ def _build(group: Sequence[TryRow], tries: Sequence[Try]) -> Build:
 
 
 def property_value(text: str) -> Any:
-    """Decode a stored property, a JSON pair of value and source; give anything else as it is."""
+    """Decode a stored property, a JSON pair of value and source; return other texts unchanged."""
     try:
         pair = json.loads(text)
     except (ValueError, RecursionError):
@@ -77,7 +77,7 @@ def property_value(text: str) -> Any:
 
 @attrs.define
 class SQLBuilds:
-    """Read from a replica, and from the primary what the replica does not have (yet)."""
+    """Read from a replica, and from the primary what the replica lacks."""
 
     _replica: Database
     _primary: Database | None = None
@@ -88,7 +88,7 @@ class SQLBuilds:
         span = {**params, "start": start, "end": end}
 
         def reading(read: Read) -> BranchDay:
-            # in this order nothing is missed where tables have no snapshots
+            # In this order nothing is missed on tables without snapshots (MyISAM).
             waiting = queries.waiting_submitted(where).all_of(read, **span)
             rows = queries.builds_started(where).all_of(read, **span)
             return BranchDay(merge(_owned(branch, rows)), _of_branch(branch, waiting))
@@ -96,14 +96,14 @@ class SQLBuilds:
         return await bounded(self._replica.snapshot(reading))
 
     async def revisions(self, branch: Branch, wanted: RevisionMatch) -> Sequence[str]:
-        """List the different stored revisions of a branch that may be meant."""
+        """List the matching stored revisions of a branch."""
         where, params = of_branch(branch)
         params["revision"] = queries.revision_pattern(wanted)
         rows = await bounded(queries.revisions(where).many(self._replica, **params))
         return sorted({r for stored, r in rows if branch.owns(stored) and wanted.fits(r)})
 
     async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
-        """List builds, and open requests without one, of the revisions that may be meant."""
+        """List builds, and open requests without one, of the matching revisions."""
         where, params = of_branch(branch)
         params["revision"] = queries.revision_pattern(wanted)
         query = queries.of_revision(where)
@@ -120,7 +120,7 @@ class SQLBuilds:
             return NOTHING
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
-        """Find a build of the branch; its own request comes first, coalesced ones after it."""
+        """Return a build of the branch; its own request comes first, coalesced ones after it."""
 
         def reading(read: Read) -> BuildDetails | None:
             row = queries.BUILD_BY_ID.first_of(read, bid=build_id)
@@ -132,7 +132,7 @@ class SQLBuilds:
         return await self._somewhere(lambda db: db.snapshot(reading))
 
     async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
-        """Find a request of the branch."""
+        """Return a request of the branch."""
 
         def reading(read: Read) -> RequestDetails | None:
             request = queries.REQUEST_BY_ID.first_of(read, brid=request_id)
@@ -152,7 +152,7 @@ class SQLBuilds:
         return sorted({name for name, stored in rows if branch.owns(stored)})
 
     async def has_builder(self, name: str, since: int) -> bool:
-        """Tell whether a builder of this name had a request since a time."""
+        """Return whether a builder of this name had a request since a time."""
 
         async def read(db: Database) -> int | None:
             return await queries.HAS_BUILDER.maybe(db, name=name, since=since)
@@ -160,11 +160,11 @@ class SQLBuilds:
         return await self._somewhere(read) is not None
 
     async def marks(self) -> Sequence[OpenMark]:
-        """Tell how far all requests are that are not complete, on all branches."""
+        """List the states of all incomplete requests, on all branches."""
         return await bounded(queries.MARKS.many(self._replica))
 
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
-        """List the builds of requests, and those of the requests that have none of their claim."""
+        """List the builds of requests, and those requests that have no build of their claim."""
 
         def reading(read: Read) -> BranchDay:
             rows: list[TryRow] = []
@@ -183,7 +183,7 @@ class SQLBuilds:
         return await bounded(self._replica.snapshot(reading))
 
     async def branch_of(self, kind: str, id_: int) -> str | None:
-        """Tell the stored branch of a ``build`` or a ``request``; None where there is none."""
+        """Return the stored branch of a ``build`` or a ``request``; None if it does not exist."""
 
         async def read(db: Database) -> str | None:
             return await queries.STORED_BRANCH[kind].maybe(db, id=id_)
@@ -191,7 +191,7 @@ class SQLBuilds:
         return await self._somewhere(read)
 
     async def user(self, branch: Branch, author: str) -> UserBuilds:
-        """List what belongs to the changes of an author, at most 200 rows of each kind."""
+        """List the builds and requests with changes of an author, at most 200 rows of each kind."""
         try:
             return await bounded(self._user(branch, author))
         except ValueRefusedError:
@@ -202,7 +202,7 @@ class SQLBuilds:
         params["author"] = author
 
         def reading(read: Read) -> UserBuilds:
-            # in this order nothing is missed where tables have no snapshots
+            # In this order nothing is missed on tables without snapshots (MyISAM).
             waiting = queries.waiting_of_author(where).all_of(read, **params)
             running = queries.builds_of_author(where, complete=False).all_of(read, **params)
             done = queries.builds_of_author(where, complete=True).all_of(read, **params)
@@ -222,7 +222,7 @@ class SQLBuilds:
 
 
 async def bounded(reading: Awaitable[T]) -> T:
-    """Answer a read past the row bound with words; :raises BadRequest: those words."""
+    """Convert the error of a read past the row limit; :raises BadRequest: too many rows."""
     try:
         return await reading
     except RowLimitError as e:
@@ -230,7 +230,7 @@ async def bounded(reading: Awaitable[T]) -> T:
 
 
 def apart(rows: Iterable[tuple[BuildRequest, Try | None]]) -> BranchDay:
-    """Part requests with each of their builds: builds, and open requests without one."""
+    """Separate requests joined with their builds into builds, and open requests without one."""
     requests: dict[int, BuildRequest] = {}
     tries: dict[int, list[Try]] = {}
     for request, build in rows:
@@ -249,7 +249,7 @@ def _ends(tries: Iterable[Try]) -> list[int | None]:
 
 
 def _is_alone(request: BuildRequest, tries: Sequence[Try]) -> bool:
-    """Return whether a request stands for itself: dropped ones without a build do, too."""
+    """Return whether a request stands for itself: completed ones without a build do, too."""
     return request.awaits_build(_ends(tries)) or not tries
 
 

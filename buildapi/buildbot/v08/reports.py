@@ -1,6 +1,6 @@
-"""Read what reports are computed from off the scheduler database of a 0.8 farm.
+"""Read the data of reports from the scheduler database of a 0.8 farm.
 
-Requests are found by when their buildset was submitted: that column has an index.
+Requests are found by the submission time of their buildset, which has an index.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CHANGES = (
 
 @attrs.frozen
 class SQLSchedulerReports:
-    """Read from a replica; one report may take ``rows`` rows, ``heavy`` with all their texts."""
+    """Read from a replica; one report may read ``rows`` rows, or ``heavy`` rows with all texts."""
 
     _replica: Database
     _rows: int
@@ -56,27 +56,27 @@ class SQLSchedulerReports:
         return Reading(self._replica, self._rows)
 
     def waiting(self, wanted: WaitingFilter) -> AsyncIterator[Sequence[Waiting]]:
-        """Give requests submitted in a span that a pool has taken, or that none has."""
+        """Yield requests submitted in a span that a pool's masters claimed, or nobody."""
         query, params = waiting(wanted)
         return self._reading().each(query, wanted.span, **params)
 
     async def claims(self, span: Span) -> Sequence[tuple[str, str, int]]:
-        """Count requests submitted in a span: (builder, who claimed them, how many)."""
+        """Count requests submitted in a span by (builder, claiming master)."""
         return await self._reading().once(CLAIMS, start=span.start, end=span.end)
 
     async def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[Push]]:
-        """Give pushes in a span, one for each time and stored branch."""
+        """Yield pushes in a span, one for each time and stored branch."""
         query, params = pushes(wanted)
         async for portion in self._reading().each(query, wanted.span, **params):
             yield portion
 
     def attempts(self, wanted: RowFilter) -> AsyncIterator[Sequence[Attempt]]:
-        """Give requests with each of their builds."""
+        """Yield requests with each of their builds."""
         where, params = _where(wanted)
         return _portions(self._reading(), attempts(where), wanted, params)
 
     async def rows(self, wanted: RowFilter) -> AsyncIterator[Sequence[RequestRow]]:
-        """Give requests with each of their builds and each of their changes."""
+        """Yield requests with each of their builds and each of their changes."""
         where, params = _where(wanted)
         reading = Reading(self._replica, self._heavy)
         async for portion in _portions(reading, request_rows(where), wanted, params):
@@ -100,9 +100,9 @@ class SQLSchedulerReports:
 
 
 def waiting(wanted: WaitingFilter) -> tuple[Query[Waiting], dict[str, str]]:
-    """Spell requests with their first start and their first change, unless it is left out.
+    """Return the query of requests with their first start and first change, unless excluded.
 
-    What has no change, or no reason, is not left out for that.
+    A request without a change, or without a reason, is not excluded for that.
     """
     masters = [like_prefix(name) for name in wanted.masters]
     claimed, params = likes_escaped("br.claimed_by_name", "master", masters)
@@ -120,7 +120,7 @@ def waiting(wanted: WaitingFilter) -> tuple[Query[Waiting], dict[str, str]]:
 
 
 def likes_escaped(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Spell "the column is like one of these", which are escaped already."""
+    """Return the condition "the column is like one of these", which are escaped already."""
     text, params = likes(column, key, patterns)
     return text, dict(zip(params, patterns, strict=True))
 
@@ -145,7 +145,7 @@ BUILDERS = Query(
 
 
 def pushes(wanted: ChangeFilter) -> tuple[Query[Push], dict[str, str]]:
-    """Spell the different times and branches of changes that were pushed."""
+    """Return the query of the distinct times and branches of pushed changes."""
     branches, params = unlike("ss.branch", "branch", wanted.branches_unlike)
     links = [like_prefix(link) for link in wanted.links]
     linked, of_links = likes_escaped("c.revlink", "link", links)
@@ -189,13 +189,13 @@ def _where(wanted: RowFilter) -> tuple[str, dict[str, Any]]:
 
 
 def _is_wanted(row: RequestRow, wanted: RowFilter) -> bool:
-    """Compare exactly, as databases do not."""
+    """Compare case-sensitively, which databases do not."""
     is_revision = wanted.revision is None or wanted.revision.fits(row.revision)
     return is_revision and wanted.builder in (None, row.buildername)
 
 
 def attempts(where: str) -> Query[Attempt]:
-    """Requests with each of their builds."""
+    """Select requests with each of their builds."""
     return Query(
         "SELECT br.buildername, br.complete, br.complete_at, br.claimed_at, br.results,"  # noqa: S608  # constants and parameter names
         f" b.start_time, b.finish_time FROM {REQUESTS} WHERE {where}",
@@ -216,7 +216,7 @@ def _attempt_row(builder: str, complete: Any, *c: Any) -> Attempt:
 
 
 def request_rows(where: str) -> Query[RequestRow]:
-    """Requests with each of their builds and each of their changes."""
+    """Select requests with each of their builds and each of their changes."""
     return Query(
         "SELECT br.id, b.id, b.number, br.buildsetid, ss.id, br.buildername, bs.reason,"  # noqa: S608  # constants and parameter names
         " ss.branch, ss.revision, br.submitted_at, br.claimed_at, br.claimed_by_name,"
@@ -230,7 +230,7 @@ def request_rows(where: str) -> Query[RequestRow]:
 
 @attrs.frozen
 class _Rows:
-    """Make rows; texts that many of them have are there once."""
+    """Create rows that share equal texts, to save memory."""
 
     _texts: dict[Any, Any] = attrs.field(factory=dict)
 
@@ -271,7 +271,7 @@ def _request_row(*c: Any) -> RequestRow:
 
 
 def unstamped(where: str) -> Query[PendingChange]:
-    """Changes in no source stamp, newest first."""
+    """Select changes in no source stamp, newest first."""
     return Query(
         "SELECT c.changeid, c.revision, c.branch, c.when_timestamp FROM changes c"  # noqa: S608  # constants and parameter names
         " LEFT JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"

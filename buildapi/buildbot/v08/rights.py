@@ -1,4 +1,4 @@
-"""Which tables of the scheduler and status databases the program reads and writes."""
+"""List which tables of the scheduler and status databases the program reads and writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEDULER_READ: Mapping[str, str] = {
     "changes": READ,
     "change_properties": READ,
 }
-"""What is read of the scheduler database."""
+"""Privileges to read the scheduler database."""
 
 SCHEDULER_WRITTEN: Mapping[str, str] = {
     "buildrequests": "INSERT, UPDATE",
@@ -27,7 +27,7 @@ SCHEDULER_WRITTEN: Mapping[str, str] = {
     "changes": "INSERT",
     "change_files": "INSERT",
 }
-"""What an agent writes there besides its markers."""
+"""Privileges that an agent needs there to write, besides its markers."""
 
 STATUS_READ: Mapping[str, str] = {
     "builds": READ,
@@ -38,4 +38,4 @@ STATUS_READ: Mapping[str, str] = {
     "properties": READ,
     "build_properties": READ,
 }
-"""What is read of the status database."""
+"""Privileges to read the status database."""

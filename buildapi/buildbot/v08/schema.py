@@ -1,4 +1,4 @@
-"""The tables of the 0.8 scheduler and status databases, for sample farms and tests."""
+"""Provide the schemas of the 0.8 scheduler and status databases, for sample farms and tests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Tell a Buildbot 0.8 master of a change, over Perspective Broker.
+"""Send a change to a Buildbot 0.8 master over Perspective Broker.
 
-A master on Python 2 is talked to from Python 3 here; what it may be, and what it may send, is not
-relied on.
+The master runs on Python 2, and this is Python 3; neither its identity nor its data are trusted.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from twisted.spread import banana, jelly, pb
 from buildapi.errors import BuildAPIError
 
 COMMENTS_LENGTH = 1024
-"""Characters of comments that a master's database takes."""
+"""Maximum characters of comments that a master's database accepts (VARCHAR(1024))."""
 
 ANSWER_BYTES = 2**14
-"""Most bytes that a master may send; its errors are one or two thousand."""
+"""Maximum bytes that a master may send; its errors have one or two thousand."""
 
 TEXT_LENGTH = 300
-"""Most characters of a master's words that are passed on."""
+"""Maximum characters of a master's error text that are passed on."""
 
 REFUSED_LOGINS = ("UnauthorizedLogin", "LoginFailed", "LoginDenied")
 NO_SOURCE = "no PBChangeSource installed"
 ANSWERS = (b"version", b"answer", b"error")
-"""All that a master has to say to somebody who only asks."""
+"""Messages that a master may send to a client."""
 
 
 @attrs.frozen
 class PBChange:
-    """What is told of a change; all of ``properties`` must have JSON values."""
+    """Describe a change; all values of ``properties`` must be JSON."""
 
     who: str
     branch: str
@@ -47,7 +46,7 @@ class PBChange:
     properties: Mapping[str, Any]
 
     def message(self) -> dict[str, Any]:
-        """Give what masters read; an empty link is left out, long comments are cut."""
+        """Return the argument of ``addChange``, without an empty link and with comments cut."""
         fields = {
             "who": self.who,
             "branch": self.branch,
@@ -60,7 +59,7 @@ class PBChange:
 
 
 class ChangeError(Exception):
-    """Say in words why a change is not known to be stored; ``sent`` where it may be."""
+    """A change is not known to be stored; ``sent`` is true if it may be."""
 
     def __init__(self, msg: str, *, sent: bool = False) -> None:
         super().__init__(msg)
@@ -68,10 +67,10 @@ class ChangeError(Exception):
 
 
 class MasterFailure(pb.CopiedFailure):
-    """A failure that a master on Python 2 tells of; its texts are bytes there."""
+    """Represent a failure on a Python 2 master, whose texts are bytes."""
 
     def setCopyableState(self, state: Any) -> None:
-        """Take over what says why; the rest is of no use here."""
+        """Copy type, value and parents; the rest is not used here."""
         said = {_text(k): v for k, v in state.items()} if isinstance(state, dict) else {}
         parents = said.get("parents")
         taken: dict[str, Any] = {key: _text(said.get(key)) for key in ("type", "value")}
@@ -80,12 +79,13 @@ class MasterFailure(pb.CopiedFailure):
         super().setCopyableState({**empty, **taken})  # type: ignore[no-untyped-call]  # Twisted
 
     def raiseException(self) -> NoReturn:
-        """Raise what can be raised: the value is a text."""
+        """Raise RemoteError: the value is a text, which cannot be raised."""
         raise pb.RemoteError(self.type, self.value, "")
 
 
-# Without this, current Twisted fails inside the protocol and the caller is never answered.  It
-# holds for the whole process; failures of peers on Python 3 are read as well.
+# A Python 2 master names the fields of a failure in bytes. Twisted on Python 3 then fails with
+# KeyError('parents') inside the protocol, and the caller's Deferred never fires. This setting holds
+# for the whole process; failures of peers on Python 3 are read as well.
 pb.setUnjellyableForClass(pb.CopyableFailure, MasterFailure)
 
 
@@ -96,7 +96,7 @@ def _text(value: object) -> str:
 
 
 class _Broker(pb.Broker):
-    """Speak with whatever is there: so much and no more, and nonsense ends the connection."""
+    """Limit what an untrusted peer may send: excess bytes or invalid data end the connection."""
 
     transport: Any
     factory: Any
@@ -125,8 +125,8 @@ class _Broker(pb.Broker):
             raise pb.ProtocolError("not an answer")
         super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # Twisted
 
-    # Unlike Twisted's, these two read what came before they forget who waits for it: so whoever
-    # waits hears of the connection's end at least.
+    # Unlike Twisted's, these two decode the answer before they remove its waiter, so that after a
+    # decoding error the waiter still learns of the lost connection.
 
     def proto_answer(self, requestID: Any, netResult: Any) -> None:
         told = self.unserialize(netResult)  # type: ignore[no-untyped-call]  # Twisted
@@ -140,7 +140,7 @@ class _Broker(pb.Broker):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted
-        # Nobody else tells the factory, whose login would wait for ever.
+        # Nothing else notifies the factory, whose login would wait for ever.
         self.factory.clientConnectionLost(None, reason)
         self.lost.callback(None)
 
@@ -149,7 +149,7 @@ class _Broker(pb.Broker):
         self.transport.abortConnection()
 
     async def hang_up(self) -> None:
-        """End the connection, whatever its state, and wait until it has ended."""
+        """Abort the connection in any state, and wait until it has ended."""
         self.transport.abortConnection()
         await self.lost
 
@@ -161,7 +161,7 @@ class _Factory(pb.PBClientFactory):
 
 @attrs.define
 class _Sending:
-    """One conversation with a master, and how far it got."""
+    """Hold one conversation with a master, and its progress."""
 
     change: dict[str, Any]
     credentials: UsernamePassword
@@ -182,7 +182,7 @@ class _Sending:
             await self.broker.hang_up()
 
     def in_words(self, problem: Exception) -> ChangeError:
-        """Say why it failed."""
+        """Convert an exception to a ChangeError that says why sending failed."""
         if isinstance(problem, pb.RemoteError):
             return ChangeError(_refusal(problem))
         return ChangeError(self._trouble(problem), sent=self.sent)
@@ -215,10 +215,10 @@ async def send_change(
     seconds: float,
     leaving: Callable[[], Awaitable[None]] = _unnoted,
 ) -> None:
-    """Log in, tell a master of a change and hang up, all within ``seconds``.
+    """Log in, send a change to a master and disconnect, all within ``seconds``.
 
-    ``reactor`` provides IReactorTCP and IReactorTime.  Returns once the master has stored it.
-    ``leaving`` is waited for right before the change leaves, which it does not if that raises.
+    ``reactor`` provides IReactorTCP and IReactorTime. Returns once the master has stored it.
+    ``leaving`` is awaited right before the change leaves; if it raises, the change is not sent.
 
     :raises ChangeError: it is not known to have been stored.
     """
@@ -240,10 +240,13 @@ async def send_change(
 
 
 def _check(change: PBChange) -> None:
-    """Refuse what a master stores and then stumbles over, or takes and does not store."""
+    """Refuse what a master stores and later fails on, or accepts without storing."""
+    # A 0.8 master accepts a non-ASCII branch or revision, but then the schedulers of all other
+    # masters fail to read changes.
     for name, value in (("branch", change.branch), ("revision", change.revision)):
         if not value.isascii():
             raise ChangeError(f"the {name} has characters beyond ASCII")
+    # A change with an empty list of files is answered with None, and not stored (0.8.2).
     if not change.files:
         raise ChangeError("a change needs a file")
     try:
@@ -266,7 +269,7 @@ def _brief(text: str) -> str:
 
 
 def _cancellable(connecting: defer.Deferred[Any]) -> defer.Deferred[Any]:
-    """Let who is cancelled see CancelledError, whatever the endpoint makes of it."""
+    """Deliver CancelledError to a cancelled caller, whatever the endpoint makes of it."""
 
     def cancel(waiting: defer.Deferred[Any]) -> None:
         waiting.errback(defer.CancelledError())

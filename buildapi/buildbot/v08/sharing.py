@@ -1,4 +1,4 @@
-"""Read which other requests a 0.8 master made the same build of (coalesced), and whose they are."""
+"""Read which requests share a build of a 0.8 master (coalesced), and whose they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildapi.model.steps import Sharer
 
 
 def with_sharers(read: Read, found: Sequence[RequestFacts]) -> Sequence[RequestFacts]:
-    """Add to each request who else loses its running builds when they are stopped."""
+    """Add to each request the others that lose its running builds when those are stopped."""
     running = [TryRow(t, f.request) for f in found for t in f.running if f.request.claimed_by_name]
     if not running:
         return found
@@ -45,7 +45,7 @@ def _groups(read: Read, running: Sequence[TryRow]) -> Mapping[object, Sequence[B
 
 
 def _authors(read: Read, requests: Sequence[BuildRequest]) -> Mapping[int, str]:
-    """Name the author of the last change of each buildset that has changes."""
+    """Return the author of the last change of each buildset that has changes."""
     authors: dict[int, str] = {}
     for some in chunks(sorted({r.buildsetid for r in requests})):
         query, params = queries.authors_of(some)

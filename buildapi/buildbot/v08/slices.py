@@ -1,4 +1,4 @@
-"""Read a long span in portions, so that neither memory nor the reactor is taken by one query."""
+"""Read a long span in slices, so that no single query exhausts memory or blocks the reactor."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SLICE = 7200
 """Seconds of a span that one query reads."""
 
 SLICES_MAX = 500
-"""Queries for one span: those of longer ones read more each."""
+"""Maximum number of queries for one span; longer spans have longer slices."""
 
 
 def slices(span: Span) -> Iterator[Span]:
-    """Cut a span into pieces that follow each other."""
+    """Split a span into consecutive slices."""
     size = max(SLICE, (span.end - span.start) / SLICES_MAX)
     start = span.start
     while start < span.end:
@@ -32,14 +32,14 @@ def slices(span: Span) -> Iterator[Span]:
 
 @attrs.define
 class Reading:
-    """Run queries of one report, which may take ``rows`` rows in all."""
+    """Run the queries of one report, which may return ``rows`` rows in all."""
 
     db: Database
     rows: int
     taken: int = attrs.field(default=0, init=False)
 
     async def each(self, query: Query[T], span: Span, **params: Any) -> AsyncIterator[Sequence[T]]:
-        """Give the rows of every slice; the query has ``:start`` and ``:end``.
+        """Yield the rows of every slice; the query has ``:start`` and ``:end``.
 
         :raises BadRequest: there are too many.
         """
@@ -47,7 +47,7 @@ class Reading:
             yield await self.once(query, start=part.start, end=part.end, **params)
 
     async def once(self, query: Query[T], **params: Any) -> Sequence[T]:
-        """Give the rows of one query; :raises BadRequest: there are too many."""
+        """Return the rows of one query; :raises BadRequest: there are too many."""
         try:
             found = await query.many(self.db, **params)
         except RowLimitError as e:
@@ -65,13 +65,13 @@ class Reading:
 
 
 def likes(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Spell "the column is like one of these SQL patterns"; without any, nothing is."""
+    """Return the condition "the column is like one of these SQL patterns"; false without any."""
     params = {f"{key}{i}": p.replace("|", "||") for i, p in enumerate(patterns)}
     text = " OR ".join(f"{column} LIKE :{name} ESCAPE '|'" for name in params)
     return (f"({text})" if text else "1 = 0"), params
 
 
 def unlike(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Spell "the column is like none of these"; NULL is like nothing."""
+    """Return the condition "the column is like none of these"; true for NULL."""
     text, params = likes(column, key, patterns)
     return (f"({column} IS NULL OR NOT {text})" if params else "1 = 1"), params

@@ -1,4 +1,4 @@
-"""Read recent builds from the status database, where masters note each build they start."""
+"""Read recent builds from the status database, where masters record each build they start."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class SQLRecentBuilds:
     ) -> Sequence[RecentBuild]:
         """List at most ``limit`` builds, newest first.
 
-        With ``slaves`` those that ended on slaves of these names, with ``greedy`` on slaves whose
-        names begin with one of these; without ``slaves`` running ones too.
+        With ``slaves``, those that ended on slaves of these names; with ``greedy``, on slaves whose
+        names begin with one of these. Without ``slaves``, running ones too.
         """
         newest, params = _on(slaves, greedy=greedy) if slaves else (NEWEST, {})
         return await recent(newest).many(self._status, limit=limit, **params)
 
 
 def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, Any]]:
-    """Select the newest builds that ended on some slaves."""
+    """Return the SELECT of the newest builds that ended on some slaves."""
     if greedy:
         params = {f"slave{i}": like_prefix(name) for i, name in enumerate(slaves)}
         named = " OR ".join(f"s.name LIKE :{key} ESCAPE '|'" for key in params)
@@ -49,7 +49,7 @@ def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, Any]]:
 
 
 def recent(newest: str) -> Query[RecentBuild]:
-    """Builds by a SELECT of their ids, which comes first: the rest is read for these alone."""
+    """Select builds by a SELECT of their ids, which runs first: the rest is read only for these."""
     return Query(
         "SELECT b.id, bu.name, (SELECT p.value FROM build_properties bp"  # noqa: S608  # constants and parameter names
         " JOIN properties p ON p.id = bp.property_id WHERE bp.build_id = b.id"
@@ -81,7 +81,7 @@ def _unquoted(stored: str) -> str:
 
 
 def utc_seconds(text: str | None) -> int | None:
-    """Read a stored time, which is UTC; None for what is none, such as MySQL's day zero."""
+    """Return epoch seconds of a stored UTC time; None for no time, such as MySQL's zero date."""
     try:
         return int(datetime.fromisoformat(text or "").replace(tzinfo=UTC).timestamp())
     except ValueError:

@@ -1,4 +1,4 @@
-"""Read what reports are computed from off the status database; its times are UTC."""
+"""Read the data of reports from the status database; its times are UTC."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUILDS = "builds b JOIN builders bu ON bu.id = b.builder_id"
 
 @attrs.frozen
 class SQLStatusReports:
-    """Read from the status database; one report may take ``rows`` rows."""
+    """Read from the status database; one report may read ``rows`` rows."""
 
     _status: Database
     _rows: int
@@ -34,7 +34,7 @@ class SQLStatusReports:
         builder: str | None = None,
         categories: Sequence[str] = (),
     ) -> AsyncIterator[Sequence[StatusBuild]]:
-        """Give builds that started in a span; ``categories`` are SQL patterns, none for all."""
+        """Yield builds that started in a span; ``categories`` are SQL patterns, none for all."""
         where, params = _of(slave_id, builder, categories)
         reading, query = Reading(self._status, self._rows), builds(where)
         builders, slaves = _Names(self._status, "builders"), _Names(self._status, "slaves")
@@ -46,7 +46,7 @@ class SQLStatusReports:
             yield [b for b in named if builder in (None, b.builder)]
 
     async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
-        """Give mean times of builders whose builds have test steps."""
+        """Return average times of builders whose builds have test steps."""
         reading, sums = Reading(self._status, self._rows), _Sums()
         builders = _Names(self._status, "builders")
         query, params = timed_builds(wanted)
@@ -72,7 +72,7 @@ class SQLStatusReports:
 
 
 def stored(span: Span) -> Mapping[str, str]:
-    """Write a span as the database does; what is stored has no fractions of seconds."""
+    """Format a span as the database does, which stores whole seconds."""
     return {"start": _text(-int(-span.start // 1)), "end": _text(-int(-span.end // 1))}
 
 
@@ -82,13 +82,13 @@ def _text(seconds: int) -> str:
 
 
 LAST = 253_402_300_799
-"""The last second of the year 9999."""
+"""Last second of the year 9999."""
 
 
 def _of(
     slave_id: int | None, builder: str | None, categories: Sequence[str]
 ) -> tuple[str, dict[str, Any]]:
-    """Spell which builds are wanted, without a join: the time is what they are found by."""
+    """Return a condition on builds without a join, so that they are found by their time."""
     wanted, params = ["1 = 1"], dict[str, Any]()
     if slave_id is not None:
         wanted.append("b.slave_id = :slave")
@@ -105,7 +105,7 @@ def _of(
 
 @attrs.frozen
 class _Row:
-    """A build by the ids of its slave and its builder."""
+    """Hold a build with the ids of its slave and its builder."""
 
     slave_id: int
     builder_id: int
@@ -115,7 +115,7 @@ class _Row:
 
 
 def builds(where: str) -> Query[_Row]:
-    """Builds that started in ``[:start, :end)``."""
+    """Select builds that started in ``[:start, :end)``."""
     return Query(
         "SELECT b.slave_id, b.builder_id, b.starttime, b.endtime, b.result FROM builds b"  # noqa: S608  # constants and parameter names
         f" WHERE {STARTED} AND {where} ORDER BY b.starttime, b.id",
@@ -129,7 +129,7 @@ def _row(slave_id: int, builder_id: int, start: Any, end: Any, result: int | Non
 
 
 def _named(row: _Row, slaves: Mapping[int, str], builders: Mapping[int, str]) -> StatusBuild:
-    """Name the slave and the builder of a build; what has no name has its id."""
+    """Add the names of slave and builder to a build; a missing name is replaced by the id."""
     slave = slaves.get(row.slave_id, f"slave {row.slave_id}")
     builder = builders.get(row.builder_id, f"builder {row.builder_id}")
     return StatusBuild(row.slave_id, slave, row.builder_id, builder, row.start, row.end, row.result)
@@ -137,14 +137,14 @@ def _named(row: _Row, slaves: Mapping[int, str], builders: Mapping[int, str]) ->
 
 @attrs.frozen
 class _Names:
-    """Names of a table by id, each asked for once."""
+    """Cache the names of a table by id."""
 
     _db: Database
     _table: str
     known: dict[int, str] = attrs.field(factory=dict)
 
     async def learn(self, ids: Iterable[int]) -> None:
-        """Ask for those that are not known."""
+        """Query the names that are not known yet."""
         for part in chunks(sorted(set(ids) - self.known.keys())):
             marks, params = any_of("id", part)
             text = f"SELECT id, name FROM {self._table} WHERE id IN ({marks})"  # noqa: S608  # constants
@@ -165,7 +165,7 @@ SLAVES = Query(
 def timed_builds(
     wanted: JobTimeFilter,
 ) -> tuple[Query[tuple[int, int, int | None]], dict[str, Any]]:
-    """Spell builds that count: id, id of the builder, and seconds, where they are known."""
+    """Select the counted builds: id, id of the builder, and seconds if they are known."""
     results, params = any_of("result", wanted.results)
     categories, of_categories = any_of("category", wanted.categories)
     excluded, of_excluded = any_of("excluded", wanted.excluded)
@@ -193,7 +193,7 @@ def _seconds(start: Any, end: Any) -> int | None:
 def steps_of(
     ids: Sequence[int], wanted: JobTimeFilter
 ) -> tuple[Query[tuple[int, int | None]], dict[str, Any]]:
-    """Spell the test steps of builds: id of the build, and seconds, where they are known."""
+    """Select the test steps of builds: id of the build, and seconds if they are known."""
     marks, params = any_of("id", ids)
     names, of_names = any_of("step", wanted.steps)
     like, of_like = likes("st.name", "pattern", wanted.step_patterns)
@@ -210,7 +210,7 @@ def _step_row(build_id: int, start: Any, end: Any) -> tuple[int, int | None]:
 
 @attrs.define
 class _Sums:
-    """Add up the builds of each builder: the whole of each, and its test steps."""
+    """Sum up the builds of each builder: their total and their test steps."""
 
     wholes: dict[str, dict[int, int]] = attrs.field(factory=dict)
     tests: dict[str, int] = attrs.field(factory=dict)

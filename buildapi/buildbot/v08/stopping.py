@@ -1,7 +1,7 @@
-"""Stop builds on 0.8 masters: the right build, and seen to have stopped.
+"""Stop builds on 0.8 masters: identify the build before, and verify the effect afterwards.
 
-A master answers 302 after a second whatever happened, so its answer proves nothing: the build's
-identity is checked before, and the database looked at afterwards.
+A 0.8.2 master answers a stop with 302 after one second whatever happened, so its answer proves
+nothing: the identity of the build is checked before, and the database is queried afterwards.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
 
 LOOK_SECONDS = 0.25
-"""Pause between two looks at the database for the effect."""
+"""Seconds between two queries for the effect."""
 
 COMMENT = "Cancelled via self-serve"
 
 
 @attrs.frozen
 class Login:
-    """The web user of masters that ask for one; without it, the name of who cancels is sent."""
+    """Hold the web user of masters that require one, in place of the cancelling user's name."""
 
     username: str
     password: str = attrs.field(repr=False)
@@ -35,7 +35,7 @@ class Login:
 
 @attrs.define
 class Stopper:
-    """Stop builds; ``verify_seconds`` is how long the effect is waited for."""
+    """Stop builds; ``verify_seconds`` is the time to wait for the effect."""
 
     _reactor: Any
     _looks: Looks
@@ -44,7 +44,7 @@ class Stopper:
     _login: Login | None = None
 
     async def stop(self, step: StopBuild, who: str) -> Item:
-        """Stop one build where it runs, and look for the effect."""
+        """Stop one build where it runs, and verify the effect."""
         item = await self._stop(step, who)
         if item.state == "failed" and await self._is_over(step):
             return self._item(step, "nothing", "it has ended")
@@ -68,7 +68,7 @@ class Stopper:
         return await self._seen(step, master, "the master accepted the stop (slave silent?)")
 
     async def _seen(self, step: StopBuild, master: str, doubt: str) -> Item:
-        """Wait for the effect; without it there is doubt."""
+        """Wait for the effect; without it the outcome is unconfirmed."""
         if await self._ended(step):
             lost = f"; {loses(step.sharers)}" if step.sharers else ""
             return self._item(step, "done", f"stopped{lost}", master)
@@ -76,7 +76,7 @@ class Stopper:
         return self._item(step, "unconfirmed", detail, master)
 
     async def _find(self, step: StopBuild) -> str | None:
-        """Find the master that runs the build: the claiming one, else any other (double claim)."""
+        """Return the master that runs the build: the claiming one, else another (double claim)."""
         if await self._identify(step, step.master) is not Identity.OTHER:
             return step.master
         others = self._masters.others(step.master)
@@ -126,7 +126,7 @@ class Stopper:
 
 
 def _refusal(answer: Answer) -> str | None:
-    """Read the answer to a stop; a redirect to the page ``authfail`` is a refusal."""
+    """Return why a stop was refused, or None; a redirect to ``authfail`` is a refusal."""
     if answer.code == 302:
         *folder, page = (answer.location or "").rstrip("/").split("/")
         refused = page in REFUSALS and folder[-1:] != ["builders"]

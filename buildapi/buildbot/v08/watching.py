@@ -1,4 +1,8 @@
-"""Look after dropped requests: a master may claim one in the moment in which it is dropped."""
+"""Watch dropped requests: a 0.8 master may claim one at the moment in which it is dropped.
+
+Its claim is an unconditional UPDATE after a SELECT: a request completed in between is built all the
+same.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,9 @@ ReadRequests = Callable[[Sequence[int]], Awaitable[Sequence[RequestFacts]]]
 
 @attrs.define
 class Watcher:
-    """Look at dropped requests ``recheck_seconds`` later.
+    """Check dropped requests ``recheck_seconds`` later.
 
-    A build of one that a master has claimed is waited for up to ``verify_seconds``, and stopped.
+    A build of a request that a master has claimed is awaited up to ``verify_seconds``, and stopped.
     ``reactor`` provides IReactorTime.
     """
 
@@ -32,7 +36,7 @@ class Watcher:
     _verify_seconds: float
 
     async def watch(self, step: WatchDropped, who: str) -> Sequence[Item]:
-        """Look until what became of each request is known, and stop what was started."""
+        """Poll until the end of each request is known, and stop the builds that were started."""
         await task.deferLater(self._reactor, self._recheck_seconds)
         end = self._reactor.seconds() + self._verify_seconds
         left, items, started = list(step.brids), list[Item](), list[RequestFacts]()
@@ -58,7 +62,7 @@ class Watcher:
 
 
 def _settled(step: WatchDropped, brid: int, facts: RequestFacts | None) -> Item | None:
-    """Tell what became of a request; None where a build of it is running or may begin."""
+    """Return the outcome of a request; None while a build of it runs or may begin."""
     if facts is None:
         return Item("done", "it is gone", request_id=brid)
     request = facts.request
