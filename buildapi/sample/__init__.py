@@ -1,1 +1,1 @@
-"""The sample farm: seeded data and a small simulated master."""
+"""Generate and run the sample farm: seeded data and small simulated masters."""

@@ -1,4 +1,4 @@
-"""Fill databases with an invented farm: ``python -m buildapi.sample --help``."""
+"""Fill databases with a generated farm: ``python -m buildapi.sample --help``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILED, REFUSED = 1, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; give the exit code."""
+    """Run the command; return the exit code."""
     options = _parser().parse_args(arguments)
     size = Size(
         builds=options.builds,

@@ -1,4 +1,4 @@
-"""What a sample master tells of its builds, as JSON and as a page."""
+"""Render the builds of a sample master, as JSON and as HTML."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildapi.sample.queue import Request
 
 @attrs.frozen
 class View:
-    """A build as a master shows it; ``properties`` are name, value and source."""
+    """Show a build as a master does; ``properties`` are name, value and source."""
 
     request: Request
     number: int
@@ -29,7 +29,7 @@ class View:
     properties: Sequence[tuple[str, Any, str]]
 
     def as_json(self) -> dict[str, Any]:
-        """Give what ``/json/builders/B/builds/N`` holds."""
+        """Return the content of ``/json/builders/B/builds/N``."""
         step = self._step()
         return {
             "blame": [],
@@ -63,7 +63,7 @@ class View:
         }
 
     def as_html(self) -> str:
-        """Give the page of the build."""
+        """Return the HTML page of the build."""
         r = self.request
         state = "Build In Progress:" if self.finish is None else "Results:"
         return _PAGE.format(
@@ -99,7 +99,7 @@ _PAGE = """<!DOCTYPE html>
 
 
 def source_stamp(request: Request) -> dict[str, Any]:
-    """Give what a master shows of a source."""
+    """Return a source stamp as a master shows it."""
     return {
         "branch": request.branch,
         "changes": [],
@@ -111,7 +111,7 @@ def source_stamp(request: Request) -> dict[str, Any]:
 
 
 async def find(db: Database, master: SimulatedMaster, builder: str, number: int) -> View | None:
-    """Find a build of a master, running or not; None where it never had such a build."""
+    """Return a running or finished build of a master; None if it never had such a build."""
     build = master.building.get((builder, number))
     if build is not None:
         properties = await _properties(db, build.requests, number, build.slave)

@@ -1,4 +1,4 @@
-"""What the sample farm consists of: branches, platforms, builders and masters."""
+"""Define the sample farm: branches, platforms, builders and masters."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ REPOSITORY = "https://hg.example.org/"
 
 @attrs.frozen
 class SampleBranch:
-    """A branch; ``path`` is where its repository is below :data:`REPOSITORY`."""
+    """Describe a branch; ``path`` is its repository's path below :data:`REPOSITORY`."""
 
     name: str
     path: str
 
     @property
     def tries(self) -> bool:
-        """Tell whether anybody may push anything to it."""
+        """Return whether it is a try branch, where anybody may push."""
         return self.name.startswith("try")
 
     @property
     def definition(self) -> dict[str, Any]:
-        """Give its entry of the branches file."""
+        """Return its entry of the branches file."""
         return {
             "graph_branches": [self.name.title()],
             "repo": REPOSITORY + self.path,
@@ -50,7 +50,7 @@ DEFAULT_BRANCHES = ("mozilla-central", "mozilla-inbound", "try")
 
 
 class Kind(enum.Enum):
-    """How a build is optimised."""
+    """Name the optimisation of a build."""
 
     OPT = "opt"
     DEBUG = "debug"
@@ -59,7 +59,7 @@ class Kind(enum.Enum):
 
 @attrs.frozen
 class Tester:
-    """A system that runs tests; ``pool`` is the beginning of its slaves' names."""
+    """Describe a test system; ``pool`` begins the names of its slaves."""
 
     label: str
     key: str
@@ -68,7 +68,7 @@ class Tester:
 
 @attrs.frozen
 class Platform:
-    """A system that builds; ``minutes`` is how long an optimised build takes, in the mean."""
+    """Describe a build system; ``minutes`` is the average time of an optimised build."""
 
     label: str
     key: str
@@ -138,17 +138,17 @@ SUITES = {
     "cppunit": 3,
     "marionette": 7,
 }
-"""Test suites and how many minutes they take, in the mean."""
+"""Test suites and their average minutes."""
 
 TALOS = {"chromez": 9, "dromaeojs": 11, "tp5o": 17}
 
 
 @attrs.frozen
 class Builder:
-    """A builder; ``suite`` is None for one that compiles.
+    """Describe a builder; ``suite`` is None for one that compiles.
 
     ``platform`` and ``kind`` are those of the build that is made or tested, ``category`` and
-    ``branch`` are texts of the databases: the branch its source stamps carry is ``stored``.
+    ``branch`` are texts of the databases; ``stored`` is the branch of its source stamps.
     """
 
     name: str
@@ -228,12 +228,12 @@ IDLE = tuple(
     )
     for key, pool in (("linux64", "bld-linux64-ec2"), ("win64", "b-2008-ix"))
 )
-"""Builders that run when there is nothing else to do; their branch belongs to nobody."""
+"""Builders that run when there is nothing else to do; their branch belongs to no project."""
 
 
 @attrs.frozen
 class Line:
-    """What is built of one branch on one platform and in one kind, and what tests it."""
+    """Pair a build of one branch, platform and kind with its tests."""
 
     build: Builder
     tests: tuple[Builder, ...]
@@ -267,7 +267,7 @@ def builders(branches: Sequence[str]) -> list[Builder]:
 
 @attrs.frozen
 class SampleMaster:
-    """A master; ``host`` is the one its claims name, while its web interface is on loopback."""
+    """Describe a master; claims name ``host``, while its web interface is on loopback."""
 
     name: str
     role: str
@@ -276,17 +276,17 @@ class SampleMaster:
 
     @property
     def db_name(self) -> str:
-        """Give the name it claims requests by."""
+        """Return the name by which it claims requests."""
         return f"{self.host}:{self.basedir}/master"
 
     def url(self) -> str:
-        """Give the address the status database knows it by."""
+        """Return its address in the status database."""
         return f"http://{self.host}:8010"
 
     def definition(self, http_port: int, pb_port: int = 0) -> dict[str, Any]:
-        """Give its entry of the masters file, listening on these ports of loopback.
+        """Return its entry of the masters file, with these ports of loopback.
 
-        A ``pb_port`` of 0 stands for none.
+        A ``pb_port`` of 0 means none.
         """
         return {
             "basedir": self.basedir,
@@ -305,7 +305,7 @@ class SampleMaster:
 
 
 SCHEDULER_ROLE = "scheduler"
-"""The role of the master that takes changes and builds nothing."""
+"""Role of the master that accepts changes and builds nothing."""
 
 MASTERS = (
     SampleMaster(

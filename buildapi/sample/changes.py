@@ -1,4 +1,4 @@
-"""Changes that others tell the sample farm of: what they may hold, and what becomes of them."""
+"""Validate the changes that are sent to the sample farm, and store them with their builds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from buildapi.sample.catalog import BRANCHES
 from buildapi.sample.pushes import builds_of, insert_change
 
 TEXT_MAX, NAME_MAX = 1024, 256
-"""Characters of the columns, which SQLite does not hold anybody to."""
+"""Maximum characters of the columns, which SQLite does not enforce."""
 FILES_MAX, PROPERTIES_MAX = 1000, 100
 SOURCE = "Change"
-"""Where the properties of changes come from."""
+"""Source of the properties of changes."""
 
 
 class BadChangeError(ValueError):
-    """Say why a change is not taken."""
+    """A change is refused; the message says why."""
 
 
 @attrs.frozen
 class Change:
-    """A change; ``properties`` are pairs of name and stored text.
+    """Describe a change; ``properties`` are pairs of name and stored text.
 
-    ``when`` is in seconds since the epoch, None for now.
+    ``when`` is in epoch seconds, None for now.
     """
 
     author: str
@@ -44,7 +44,7 @@ class Change:
 
 
 def read_change(told: object) -> Change | None:
-    """Read what ``addChange`` is called with; None where it names no files.
+    """Validate the argument of ``addChange``; return None if it names no files.
 
     :raises BadChangeError: something is missing, of another type or too long.
     """
@@ -72,10 +72,10 @@ def read_change(told: object) -> Change | None:
 
 
 def take(change: Change, branches: Sequence[str], now: int) -> list[Statement]:
-    """Store a change and the builds that follow from it.
+    """Return the statements that store a change and the builds that follow from it.
 
     Schedulers know these ``branches`` by the paths of their repositories; a change of another
-    branch is stored and nothing more.
+    branch is only stored.
     """
     ref = Ref("change")
     when = now if change.when is None else min(change.when, now)
@@ -89,7 +89,7 @@ def take(change: Change, branches: Sequence[str], now: int) -> list[Statement]:
 
 
 def _plain(what: str, value: object) -> str:
-    """Give a text; old clients send bytes."""
+    """Return a text; old clients send bytes."""
     if isinstance(value, bytes):
         try:
             return value.decode("ascii")
@@ -120,7 +120,7 @@ def _needed(given: Mapping[str, Any], name: str) -> str:
 
 
 def _ascii(given: Mapping[str, Any], name: str) -> str | None:
-    """Give a branch or revision: other characters would stop the schedulers of a real farm."""
+    """Validate a branch or revision; other than ASCII would stop the schedulers of a real farm."""
     value = given.get(name)
     text = _text({name: str(value) if type(value) is int else value}, name, NAME_MAX)
     if text is not None and not text.isascii():

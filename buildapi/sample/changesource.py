@@ -1,4 +1,4 @@
-"""Take changes over Perspective Broker, as a master of Buildbot 0.8.2 does."""
+"""Accept changes over Perspective Broker, as a master of Buildbot 0.8.2 does."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from buildapi.sample.listening import Listening
 
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000
-"""Bytes of one message."""
+"""Maximum bytes of one message."""
 IDLE_SECONDS = 60
 AT_ONCE = 50
-"""Changes being stored; more are refused."""
+"""Maximum number of changes being stored; more are refused."""
 
 Take = Callable[[Any], defer.Deferred[None]]
 
 
 class ChangeRefusedError(pb.Error):
-    """Tell the sender why a change was not stored."""
+    """A change was not stored; the sender gets the reason."""
 
 
 class _Broker(pb.Broker, TimeoutMixin):
-    """A connection that neither grows without bound nor stays for ever."""
+    """Limit the bytes of a message and the idle time of a connection."""
 
     log = Logger()
     _taken = 0
@@ -57,7 +57,7 @@ class _Broker(pb.Broker, TimeoutMixin):
             self._give_up(repr(e)[:200])
 
     def expressionReceived(self, sexp: Any) -> None:
-        """Take one whole message."""
+        """Receive one complete message."""
         self._taken = 0
         super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # as above
 
@@ -72,13 +72,13 @@ class _Broker(pb.Broker, TimeoutMixin):
 
 
 class _Sender(pb.Avatar):
-    """Who has logged in to send changes."""
+    """Represent a user who has logged in to send changes."""
 
     def __init__(self, take: Take) -> None:
         self._take = take
 
     def perspective_addChange(self, changedict: Any) -> defer.Deferred[None]:
-        """Store a change; answer when it is there."""
+        """Store a change; fire when it is stored."""
         return self._take(changedict)
 
 
@@ -92,9 +92,9 @@ class _Realm:
 
 
 class ChangeSource(Listening):
-    """Store the changes that are sent, and ask for the builds of ``branches`` they bring.
+    """Store the changes that are sent, and request the builds of ``branches`` they cause.
 
-    ``endpoint`` provides IStreamServerEndpoint, ``now`` seconds since the epoch.
+    ``endpoint`` provides IStreamServerEndpoint, ``now`` returns epoch seconds.
     """
 
     log = Logger()

@@ -1,4 +1,4 @@
-"""A clobberer for the sample farm: asked to clean slaves, it remembers that it was."""
+"""Serve a clobberer for the sample farm that only remembers which slaves it should clean."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from buildapi.sample.listening import Listening, QuietSite
 CLOBBER_TOKEN = "sample-token"  # noqa: S105  # of a farm that is not there
 REMEMBERED, ORDERS_MAX, NAME_MAX = 100, 100, 256
 BODY_MAX = 100_000
-"""Bytes."""
+"""Maximum bytes of a request body."""
 
 _PATH = [b"clobber"]
 Order = dict[str, str]
 
 
 class _Bounded(Request):
-    """A request that keeps no more of its body than it may have."""
+    """Limit how much of a request's body is kept."""
 
     too_large = False
     _taken = 0
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Take a piece of the body."""
+        """Receive a chunk of the body."""
         self._taken += len(data)
         self.too_large = self._taken > BODY_MAX
         if not self.too_large:
@@ -38,7 +38,7 @@ class _Bounded(Request):
 
 
 class Clobberings(Resource):
-    """Take orders to clean the folders of builders on slaves, and list the last of them."""
+    """Accept orders to clean builders' folders on slaves, and list the last of them."""
 
     isLeaf = True
     log = Logger()
@@ -48,7 +48,7 @@ class Clobberings(Resource):
         self.done: deque[Order] = deque(maxlen=REMEMBERED)
 
     def render(self, request: _Bounded) -> bytes:
-        """Answer in JSON, whatever the method."""
+        """Respond in JSON to any method."""
         code, document = self._answer(request)
         request.setResponseCode(code)
         headers = request.responseHeaders
@@ -89,7 +89,7 @@ def _has_token(request: Request) -> bool:
 
 
 def read_orders(body: bytes) -> Sequence[Order]:
-    """Read a JSON list of slaves and builder names; :raises ValueError: it is something else."""
+    """Decode a JSON list of slaves and builder names; :raises ValueError: it is something else."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as e:

@@ -1,4 +1,4 @@
-"""What the sample farm says of itself: its files of branches, masters and builders."""
+"""Generate the sample farm's files of branches, masters and builders."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SLAVES_OF_A_POOL = 50
 
 
 def branches_document(names: Sequence[str]) -> Any:
-    """Give the branches file."""
+    """Return the branches file."""
     return {name: BRANCHES[name].definition for name in names}
 
 
 def masters_document(ports: Sequence[int], pb_port: int) -> Any:
-    """Give the masters file, with a web port for each; the scheduler's listens on ``pb_port``."""
+    """Return the masters file, with a web port for each; the scheduler's listens on ``pb_port``."""
     return [
         m.definition(port, pb_port if m.role == SCHEDULER_ROLE else 0)
         for m, port in zip(MASTERS, ports, strict=True)
@@ -26,7 +26,7 @@ def masters_document(ports: Sequence[int], pb_port: int) -> Any:
 
 
 def builders_document(names: Sequence[str]) -> Any:
-    """Give the builders file: all builders of these branches, and where they run."""
+    """Return the builders file: all builders of these branches, and where they run."""
     listed = [b for b in builders(names) if b.branch in BRANCHES]
     return {
         "builders": {b.name: _builder(b) for b in listed},

@@ -1,4 +1,4 @@
-"""The sample farm of one data folder: filled on the first start, with masters that go on."""
+"""Run the sample farm of a data folder: fill it at the first start, then simulate its masters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from buildapi.sample.tables import Batch, Table
 from buildapi.sample.write import fill, is_filled, status_target
 
 PORTS = (8200, 8201, 8202, 8203)
-"""Where :func:`prepare` says the masters listen."""
+"""Ports of the masters in the file that :func:`prepare` writes."""
 PUSH_SECONDS = 75.0
 
 BRANCHES_FILE, MASTERS_FILE, BUILDERS_FILE = "branches.json", "masters.json", "builders.json"
@@ -38,7 +38,7 @@ SCHEDULER_FILE, STATUS_FILE = "scheduler.sqlite", "status.sqlite"
 
 
 class StoppedError(Exception):
-    """Filling was given up; nothing was written."""
+    """Filling was stopped; nothing was written."""
 
 
 def prepare(
@@ -50,10 +50,9 @@ def prepare(
     ports: Sequence[int] = PORTS,
     pb_port: int = 0,
 ) -> None:
-    """Write the files of branches, builders and masters and, where there are none, both databases.
+    """Write the files of branches, builders and masters, and both databases if there are none.
 
-    ``now`` is in seconds since the epoch; a ``pb_port`` of 0 stands for none.  Blocks until all
-    is written.
+    ``now`` is in epoch seconds; a ``pb_port`` of 0 means none. Blocks until all is written.
     """
     size = size or Size()
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -87,7 +86,7 @@ def fill_databases(
     size: Size,
     progress: Callable[[Batch], None] | None = None,
 ) -> bool:
-    """Create and fill both databases; return False where they were filled before."""
+    """Create and fill both databases; return False if they were filled before."""
     scheduler, status = (f"sqlite:{data_dir / f}" for f in (SCHEDULER_FILE, STATUS_FILE))
     if is_filled(scheduler):
         with status_target(status) as target:
@@ -97,19 +96,19 @@ def fill_databases(
     def batches(ids: Any) -> Iterable[Batch]:
         return generate(seed=seed, now=now, size=size, ids=ids)
 
-    # Forced: a crash between two commits leaves the status database filled and the other empty.
+    # Forced: a crash between the two commits leaves the status database filled and the other empty.
     fill(scheduler, status, batches, force=True, progress=progress)
     return True
 
 
 class SampleFarm(MultiService):
-    """Fill the databases of a data folder once, then let masters and people work on them.
+    """Fill the databases of a data folder once, then simulate masters and pushes.
 
     ``scheduler`` and ``status`` are pools on :data:`SCHEDULER_FILE` and :data:`STATUS_FILE` of
-    ``data_dir``; without ``status`` finished builds are not recorded there.  ``endpoints`` are
-    where the masters listen, ``change_endpoint`` is where changes are taken and
-    ``clobber_endpoint`` where the clobberer listens, by default free ports of loopback.
-    ``push_seconds`` of 0 lets nobody push.  ``clobber_url`` is set once it is ready.
+    ``data_dir``; without ``status`` finished builds are not recorded there. The masters listen on
+    ``endpoints``, the change source on ``change_endpoint`` and the clobberer on
+    ``clobber_endpoint``, by default free ports of loopback. ``push_seconds`` of 0 means no pushes.
+    ``clobber_url`` is set once the farm is ready.
     """
 
     log = Logger()
@@ -146,13 +145,13 @@ class SampleFarm(MultiService):
         self._waiting: list[defer.Deferred[None]] = []
 
     def startService(self) -> None:
-        """Begin to fill the databases; the masters follow."""
+        """Start to fill the databases; the masters follow."""
         super().startService()  # type: ignore[no-untyped-call]  # as above
         self._stopped.clear()
         self._starting = defer.ensureDeferred(self._start())
 
     def when_ready(self) -> defer.Deferred[None]:
-        """Wait for filled databases, written files and masters that listen."""
+        """Fire when the databases are filled, the files are written and the masters listen."""
         if self._ready:
             return defer.succeed(None)
         waiting: defer.Deferred[None] = defer.Deferred()
@@ -160,7 +159,7 @@ class SampleFarm(MultiService):
         return waiting
 
     def stopService(self) -> defer.Deferred[None]:
-        """Give up filling, stop the masters, close their ports."""
+        """Stop filling, stop the masters, close their ports."""
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Invent the history of a farm: the same rows for the same seed, sizes and time."""
+"""Generate the history of a farm: the same rows for the same seed, sizes and time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from buildapi.sample.tables import Batch, Ids, Rows
 
 JOBS_OF_A_PUSH = 16
 HORIZON = 3 * HOUR
-"""Seconds in which everything that follows from a push is over."""
+"""Seconds within which everything that follows from a push has ended."""
 RECENT = 5400
 CURRENT_JOBS_OF_A_PUSH = 9
 _PUSHES_TO = {"try": 45, "mozilla-inbound": 35, "mozilla-central": 20}
@@ -36,10 +36,10 @@ _PUSHES_TO = {"try": 45, "mozilla-inbound": 35, "mozilla-central": 20}
 
 @attrs.frozen
 class Size:
-    """How much to invent.
+    """Specify how much to generate.
 
-    ``builds`` counts the rows of finished builds; ``running`` and ``pending`` are those at the
-    end.  Branches are keys of the catalogue.
+    ``builds`` is the number of rows of finished builds; ``running`` and ``pending`` are those at
+    the end. Branches are keys of the catalogue.
     """
 
     builds: int = 3000
@@ -51,7 +51,7 @@ class Size:
 
 @attrs.frozen
 class _Push:
-    """A push: ``rows`` finished builds follow from it, and what runs or waits now."""
+    """Describe a push: ``rows`` finished builds follow from it, and what runs or waits now."""
 
     when: int
     branch: SampleBranch
@@ -62,9 +62,9 @@ class _Push:
 def generate(
     *, seed: int, now: int, size: Size | None = None, ids: Ids | None = None
 ) -> Iterator[Batch]:
-    """Yield all rows in the order things happened, some thousands at a time.
+    """Yield all rows in chronological order, some thousands at a time.
 
-    ``now`` is in seconds since the epoch; nothing is later.
+    ``now`` is in epoch seconds; nothing is later.
     """
     rng, rows = Random(seed), Rows(ids or Ids())
     history = _History(rng, now, size or Size(), rows)
@@ -75,7 +75,7 @@ def generate(
 
 
 class _History:
-    """Play what happens on the farm, event after event."""
+    """Simulate the events of the farm one by one."""
 
     def __init__(self, rng: Random, now: int, size: Size, rows: Rows) -> None:
         self._rng, self._now, self._size = rng, now, size
@@ -87,7 +87,7 @@ class _History:
         self._order = itertools.count()
 
     def events(self) -> Iterator[int]:
-        """Let everything happen; yield the time after each event."""
+        """Run all events; yield the time after each."""
         self._plan()
         while self._events:
             when, _, happen = heapq.heappop(self._events)
@@ -173,7 +173,7 @@ class _History:
             self._leave_going(push, tip, source, chosen)
 
     def _compile(self, push: _Push, tip: Commit, source: Source) -> list[Line]:
-        """Submit the builds of a push; give what is built."""
+        """Submit the builds of a push; return what is built."""
         if not push.rows:
             return []
         offered = lines(push.branch.name)
@@ -197,7 +197,7 @@ class _History:
         return [total // parts + (i < total % parts) for i in range(parts)]
 
     def _test(self, line: Line, rows: int, tip: Commit, pace: float, when: int) -> None:
-        """Submit tests of a finished build that make ``rows`` rows; repeat some if need be."""
+        """Submit tests of a finished build that produce ``rows`` rows; repeat some if needed."""
         self._submit_tests(line, self._test_jobs(line, rows), tip, pace, when)
 
     def _test_jobs(self, line: Line, rows: int) -> list[Job]:
@@ -218,7 +218,7 @@ class _History:
             group = [job for job in jobs if job.builder.stored == stored]
             change = self._record.sendchange(group[0].builder, tip, when, path)
             source = self._record.source(stored, tip.revision, when, [change])
-            # A builder asked for again is somebody's rebuild, a request of its own.
+            # A builder that is requested again stands for a rebuild, in a buildset of its own.
             once = list({job.builder.name: job for job in reversed(group)}.values())[::-1]
             self._submit(source, "scheduler", once, pace, when)
             for job in group:

@@ -1,4 +1,4 @@
-"""Ports of loopback that the sample farm listens on, and that a stop closes for good."""
+"""Listen on ports of loopback for the sample farm, and close them with their connections."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 
 CONNECTIONS = 500
-"""Connections to one port at once; more are closed."""
+"""Maximum number of connections to one port; more are closed."""
 
 
 class QuietSite(Site):
-    """A site whose requests come from this process: they are not worth log lines."""
+    """Serve requests that come from this process without logging them."""
 
     noisy = False
 
@@ -26,7 +26,7 @@ class QuietSite(Site):
 
 
 class _Connection(ProtocolWrapper):
-    """A connection that tells of its end when all else that belongs to it is done."""
+    """Report the end of a connection after its protocol has handled it."""
 
     factory: Connections
 
@@ -36,7 +36,7 @@ class _Connection(ProtocolWrapper):
 
 
 class Connections(WrappingFactory):
-    """Know the open connections, so that there are not too many and a stop can end them."""
+    """Track open connections, to limit their number and to end them at a stop."""
 
     noisy = False
     protocol = _Connection
@@ -46,13 +46,13 @@ class Connections(WrappingFactory):
         self._none_left: list[defer.Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Take a connection, or close it where there are too many."""
+        """Accept a connection, or close it if there are too many."""
         if len(self.protocols) >= CONNECTIONS:
             return None
         return super().buildProtocol(addr)
 
     def has_ended(self) -> None:
-        """Note that the protocol of a connection knows of its end."""
+        """Record that the protocol of a connection has handled its end."""
         if not self.protocols:
             waiting, self._none_left = self._none_left, []
             for d in waiting:
@@ -70,7 +70,7 @@ class Connections(WrappingFactory):
 
 
 class Listening(Service):
-    """Serve connections: ``endpoint`` provides IStreamServerEndpoint, ``factory`` their side."""
+    """Serve connections: ``endpoint`` provides IStreamServerEndpoint, ``factory`` the protocols."""
 
     def __init__(self, name: str, endpoint: Any, factory: Any) -> None:
         self.name = name
@@ -78,7 +78,7 @@ class Listening(Service):
         self._port: Any = None
 
     async def listen(self) -> int:
-        """Begin to listen; give the port number."""
+        """Start listening; return the port number."""
         self._port = await self._endpoint.listen(self._connections)
         return int(self._port.getHost().port)
 
@@ -95,4 +95,4 @@ class Listening(Service):
         await self._connections.end()
 
     async def _settle(self) -> None:
-        """Give up, or wait for, what is under way."""
+        """Cancel work in progress, or wait for it."""

@@ -1,4 +1,4 @@
-"""How busy the sample farm is: the shape of its days and weeks, and how long jobs take."""
+"""Model the load of the sample farm over days and weeks, and the durations of jobs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from buildapi.sample.catalog import Builder
 
 HOUR, DAY = 3600, 86_400
 _BUSIEST_HOUR = 19
-"""In UTC."""
+"""Hour in UTC."""
 
 
 def load(when: float) -> float:
-    """Tell how busy the farm is, from 0.1 to 1."""
+    """Return the load of the farm at a time, from 0.1 to 1."""
     at = time.gmtime(when)
     distance = min((at.tm_hour - _BUSIEST_HOUR) % 24, (_BUSIEST_HOUR - at.tm_hour) % 24)
     return max(0.1, 1 - distance / 11) * (0.35 if at.tm_wday >= 5 else 1.0)
 
 
 def busy_times(rng: Random, start: int, end: int, count: int) -> list[int]:
-    """Draw ``count`` moments in ``[start, end)``, more of them when the farm is busy; sorted."""
+    """Draw ``count`` times in ``[start, end)``, more of them under high load; sorted."""
     hours = range(start, end, HOUR)
     drawn = rng.choices(hours, [load(h) for h in hours], k=count) if count else []
     return sorted(hour + rng.randrange(min(HOUR, end - hour)) for hour in drawn)
@@ -32,6 +32,6 @@ def waiting(rng: Random, when: float) -> float:
 
 
 def duration(rng: Random, builder: Builder) -> float:
-    """Draw the seconds a build takes that runs to its end."""
+    """Draw the seconds of a build that runs to its end."""
     mean = builder.minutes * 60
     return min(1.3 * mean, max(0.6 * mean, rng.gauss(mean, 0.12 * mean)))

@@ -1,4 +1,4 @@
-"""Simulated Buildbot 0.8.2 masters: they take requests, build for a while, can be stopped."""
+"""Simulate Buildbot 0.8.2 masters: they claim requests, build for a while, and can be stopped."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _WEIGHTS = (82, 8, 6, 1, 3)
 
 @attrs.frozen
 class Settings:
-    """How the masters behave; all times are in seconds.
+    """Specify how the masters behave; all times are in seconds.
 
-    A build takes from ``shortest`` to ``longest``.  A master builds ``slaves`` things at once.
+    A build takes from ``shortest`` to ``longest``. A master runs up to ``slaves`` builds at once.
     With ``refuses`` nobody may stop a build.
     """
 
@@ -50,7 +50,7 @@ class Settings:
 
 @attrs.define(eq=False)
 class RunningBuild:
-    """A build on its way; ``rows`` are its ids in ``builds``, one for each request.
+    """Describe a running build; ``rows`` are its ids in ``builds``, one for each request.
 
     ``ends`` is the delayed call that ends it.
     """
@@ -64,20 +64,20 @@ class RunningBuild:
 
     @property
     def builder(self) -> str:
-        """Name its builder."""
+        """Return the name of its builder."""
         return self.requests[0].builder
 
     @property
     def reason(self) -> str:
-        """Give the reasons of all its requests."""
+        """Return the reasons of all its requests."""
         return ", ".join(r.reason for r in self.requests)
 
 
 class SimulatedMaster(Service):
-    """Work through the requests of its builders; what an earlier process left is begun again.
+    """Build the requests of its builders; restart what an earlier process left unfinished.
 
-    ``clock`` provides IReactorTime, ``now`` returns seconds since the epoch.  ``builders`` are
-    those it has, by name.
+    ``clock`` provides IReactorTime, ``now`` returns epoch seconds. ``builders`` are those it has,
+    by name.
     """
 
     log = Logger()
@@ -107,7 +107,7 @@ class SimulatedMaster(Service):
         self._looping: defer.Deferred[Any] | None = None
 
     def startService(self) -> None:
-        """Begin to poll."""
+        """Start polling."""
         Service.startService(self)
         boot = int(self._now())
         self._self = Claimer(self.master.db_name, f"pid{boot % 30000}-boot{boot}")
@@ -115,7 +115,7 @@ class SimulatedMaster(Service):
         self._looping = self._loop.start(self.settings.poll)
 
     async def _stop(self) -> None:
-        """Stop as if killed: what runs stays claimed, for the next process to begin again."""
+        """Stop as if killed: running builds stay claimed, for the next process to restart."""
         if self._loop.running:
             self._loop.stop()
         if self._looping is not None:
@@ -161,7 +161,7 @@ class SimulatedMaster(Service):
             await self._start(group, await self._next_number(group[0].builder), queue.claim)
 
     async def _resume(self) -> None:
-        """Begin again what an earlier process of this master left unfinished."""
+        """Restart what an earlier process of this master left unfinished."""
         left = await queue.LEFT.many(self._db, master=self.master.db_name)
         for group in queue.groups(left, _unfinished):
             number = group[0].number
@@ -211,7 +211,7 @@ class SimulatedMaster(Service):
         return seconds, dice.choices(_RESULTS, _WEIGHTS)[0]
 
     def stop(self, builder: str, number: int) -> bool:
-        """Let a running build fail in a moment; tell whether it runs."""
+        """Make a running build fail shortly; return whether it runs."""
         build = self.building.get((builder, number))
         if build is None or build.ends is None or not build.ends.active():
             return False
@@ -285,11 +285,11 @@ class SimulatedMaster(Service):
 
 
 REMEMBERED = 1000
-"""Finished builds whose slave a master still knows."""
+"""Number of finished builds whose slave a master remembers."""
 
 
 def _unfinished(request: Request) -> object:
-    """Give what requests of one unfinished build have in common."""
+    """Return the key that the requests of one unfinished build share."""
     alone = request.id if request.number is None else None
     return request.builder, request.number, alone
 

@@ -1,4 +1,4 @@
-"""The web interface of a sample master, as far as farms use it: look at builds and stop them."""
+"""Serve the web interface of a sample master, as far as farms use it: show and stop builds."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from buildapi.sample.listening import Listening, QuietSite
 from buildapi.sample.masters import SimulatedMaster
 
 TO_ROOT = "../../../../"
-"""From the page that stops a build to the root."""
+"""Relative path to the root from the page that stops a build."""
 
 
 @attrs.frozen
 class Answer:
-    """What to send; ``location`` is for redirects."""
+    """Describe a response; ``location`` is for redirects."""
 
     code: int
     body: str = ""
@@ -37,7 +37,7 @@ NOT_FOUND = Answer(404, "<html><body><h1>No Such Resource</h1></body></html>")
 
 
 class MasterPages(Resource):
-    """Answer for one master; a path segment is a whole name, with a slash as %2F."""
+    """Serve one master; a path segment is a complete name, with a slash as %2F."""
 
     isLeaf = True
     log = Logger()
@@ -48,7 +48,7 @@ class MasterPages(Resource):
         self.answering: set[defer.Deferred[None]] = set()
 
     def render(self, request: Request) -> int:
-        """Answer whatever the method: a master stops builds on GET and HEAD too."""
+        """Respond to any method: a 0.8.2 master stops builds on GET and HEAD too."""
         answering = defer.ensureDeferred(self._respond(request))
         self.answering.add(answering)
         request.notifyFinish().addErrback(lambda _: answering.cancel())

@@ -1,4 +1,4 @@
-"""Invented people, their pushes and the files they touch."""
+"""Generate people, their commits and the files they change."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _WHAT = (
     "update the bundled time zones",
 )
 MACHINE = "sendchange-unittest"
-"""Who sends the changes that ask for tests."""
+"""Author of the changes that request tests."""
 
 
 @attrs.frozen
 class Commit:
-    """A change somebody made."""
+    """Describe a commit."""
 
     author: str
     comments: str
@@ -47,7 +47,7 @@ class Commit:
 
 
 def commits(rng: Random, tries: bool) -> list[Commit]:
-    """Invent what one person pushes at once; the last one is the tip."""
+    """Generate the commits of one push; the last one is the tip."""
     author = f"{rng.choice(_NAMES)}.{rng.choice(_FAMILIES)}@example.org"
     made = [
         Commit(author, _comment(rng), revision(rng), _files(rng))
@@ -59,7 +59,7 @@ def commits(rng: Random, tries: bool) -> list[Commit]:
 
 
 def revision(rng: Random) -> str:
-    """Invent 40 hexadecimal digits."""
+    """Generate a revision of 40 hexadecimal digits."""
     return f"{rng.getrandbits(160):040x}"
 
 

@@ -1,4 +1,4 @@
-"""Show how far a long run is: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of a long run: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Protocol, TextIO
 import attrs
 
 LINES = 10
-"""Plain lines for a whole run."""
+"""Number of plain lines for a whole run."""
 
 
 class Progress(Protocol):
-    """Something that is told how many more are done."""
+    """Receive the progress of a run."""
 
     def advance(self, count: int) -> None:
-        """Count more as done."""
+        """Add to the number of finished items."""
 
 
 @attrs.define
@@ -28,7 +28,7 @@ class PlainProgress:
     _done: int = 0
 
     def advance(self, count: int) -> None:
-        """Count more as done; write a line where a tenth is full."""
+        """Add to the number of finished items; write a line if a tenth is complete."""
         before, self._done = self._done, self._done + count
         if LINES * before // max(1, self._total) < LINES * self._done // max(1, self._total):
             self._stream.write(f"{self._done} of {self._total} builds\n")
@@ -37,19 +37,19 @@ class PlainProgress:
 
 @attrs.define
 class BarProgress:
-    """Move a bar of rich."""
+    """Advance a progress bar of rich."""
 
     _bar: Any
     _task: Any
 
     def advance(self, count: int) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         self._bar.advance(self._task, count)
 
 
 @contextmanager
 def progress_on(stream: TextIO, total: int) -> Iterator[Progress]:
-    """Show a bar where ``stream`` is a terminal and rich is installed, plain lines elsewhere."""
+    """Show a bar if ``stream`` is a terminal and rich is installed, plain lines otherwise."""
     bar = _bar(stream) if stream.isatty() else None
     if bar is None:
         yield PlainProgress(stream, total)

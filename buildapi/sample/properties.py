@@ -1,4 +1,4 @@
-"""The properties that builds of the sample farm have: those that readers of dumps look for."""
+"""Generate the properties of sample builds that readers of dumps look for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildapi.sample.queue import Request
 from buildapi.sample.runs import WARNINGS
 
 ARCHIVE = "https://archive.example.org/pub/"
-"""Where builds would leave logs and packages."""
+"""Root URL of logs and packages, which do not exist."""
 
 OF_MANY = frozenset(
     (
@@ -24,15 +24,15 @@ OF_MANY = frozenset(
         *("repository", "scheduler", "slavename", "stage_platform"),
     )
 )
-"""Properties with so few values that one row of each is kept for all builds."""
+"""Properties with so few values that one row for each is shared by all builds."""
 
 Property = tuple[Any, str]
-"""A value and its source."""
+"""Value and source."""
 
 
 @attrs.frozen
 class BuildOf:
-    """A build of a builder of the catalogue; ``requests`` are ids and times of submission."""
+    """Describe a build of a catalogue builder; ``requests`` maps ids to submission times."""
 
     builder: Builder
     master: SampleMaster
@@ -79,12 +79,12 @@ def build_properties(build: BuildOf) -> Mapping[str, Property]:
 
 
 def product_of(platform: str) -> str:
-    """Name the product that is built on a platform."""
+    """Return the product that is built on a platform."""
     return "mobile" if platform.startswith("android") else "firefox"
 
 
 def log_url(build: BuildOf) -> str:
-    """Return where the log of a build would be."""
+    """Return the URL of a build's log."""
     return f"{_folder(build)}/{_short(build.builder.name)}-build{build.number}.txt.gz"
 
 
@@ -110,10 +110,10 @@ def _scheduler(builder: Builder) -> str:
 
 
 async def submitted_properties(db: Database, requests: Sequence[Request]) -> dict[str, Property]:
-    """Read the properties that a build has from its requests and their changes."""
+    """Return the properties that a build gets from its requests and their changes."""
     found: dict[str, Property] = {}
     sets = dict.fromkeys(r.buildset for r in requests)
-    # As a master does it: those of changes first, those of requests replace them.
+    # As a master does: those of requests replace those of changes.
     for query in (queue.CHANGE_PROPERTIES, queue.PROPERTIES):
         for buildset in sets:
             for name, text in await query.many(db, buildset=buildset):

@@ -1,4 +1,4 @@
-"""Keep the sample farm alive: somebody pushes every now and then."""
+"""Push to the sample farm at regular intervals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from buildapi.sample.people import MACHINE, Commit, commits
 BUILDS, TESTED, TESTS = 4, 2, 10
 """Builds of a push, how many of them are tested, and tests of each: a minute's work."""
 FIRST = 0.1
-"""Part of the usual pause before the first push."""
+"""Fraction of the usual pause before the first push."""
 
 _CHANGE = (
     "INSERT INTO changes (author, comments, is_dir, branch, revision, revlink, when_timestamp,"
@@ -56,7 +56,7 @@ _REQUEST = (
 
 
 def push(rng: Random, branch_name: str, now: int) -> list[Statement]:
-    """Give what a push writes: its changes, some builds, and some tests of two of them."""
+    """Return the statements of a push: its changes, some builds, and some tests of two of them."""
     branch = BRANCHES[branch_name]
     made = commits(rng, branch.tries)
     built = rng.sample(lines(branch_name), BUILDS)
@@ -85,7 +85,7 @@ def _asked(
 
 
 def builds_of(branch_name: str, change: Ref, tip: str | None, now: int) -> Iterator[Statement]:
-    """Give what schedulers write for a change: opt and debug builds of its branch."""
+    """Return what schedulers write for a change: opt and debug builds of its branch."""
     builders = [line.build for line in lines(branch_name) if line.build.kind is not Kind.PGO]
     source = Ref("source")
     stored = BRANCHES[branch_name].path
@@ -145,9 +145,9 @@ def _properties(builder: Builder, tip: str | None, now: int) -> dict[str, str | 
 
 
 class Pushes(Service):
-    """Push about every ``seconds``, give or take a fifth.
+    """Push about every ``seconds``, varied by up to a fifth.
 
-    ``clock`` provides IReactorTime, ``now`` seconds since the epoch.
+    ``clock`` provides IReactorTime, ``now`` returns epoch seconds.
     """
 
     name = "sample pushes"
@@ -169,7 +169,7 @@ class Pushes(Service):
         self._writing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Begin; the first push comes early, for those who look at a farm left idle."""
+        """Start pushing; the first push comes early, for people who look at an idle farm."""
         Service.startService(self)
         self._rng = Random(f"{self._seed} {self._now()}")
         self._pause(FIRST)

@@ -1,4 +1,4 @@
-"""What a sample master asks of the scheduler database and writes to it: its SQL, and no more."""
+"""Query and update the scheduler database as a sample master does, in plain SQL."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import attrs
 from buildapi.db.sql import Query, Statement
 
 SELF_SERVE = "Self-serve"
-"""Masters do not merge requests with this in their reason."""
+"""Marks a reason; masters do not merge requests that have it."""
 
 _FAILURE = 2
 
 
 @attrs.frozen
 class Request:
-    """A request with the reason and source it stands for.
+    """Describe a request with its reason and source.
 
-    ``number`` is that of the build of it that was left unfinished, if there is one.
+    ``number`` is that of its unfinished build, if there is one.
     """
 
     id: int
@@ -34,7 +34,7 @@ class Request:
 
     @property
     def merges_with(self) -> tuple[object, ...]:
-        """Give what requests have in common that become one build."""
+        """Return the key that requests share which become one build."""
         if SELF_SERVE in self.reason:
             return (self.builder, self.id)
         return (self.builder, self.branch, self.revision, self.repository, self.project)
@@ -42,7 +42,7 @@ class Request:
 
 @attrs.frozen
 class Claimer:
-    """A master and its present process."""
+    """Name a master and its present process."""
 
     name: str
     incarnation: str
@@ -58,7 +58,7 @@ PENDING = Query(
     " ORDER BY br.priority DESC, bs.submitted_at, br.id LIMIT 2000",
     Request,
 )
-"""In the order masters take them."""
+"""Pending requests in the order in which masters claim them: highest priority, then oldest."""
 
 LEFT = Query(
     f"SELECT {_COLUMNS}, (SELECT MAX(b.number) FROM builds b"  # noqa: S608  # constants
@@ -67,7 +67,7 @@ LEFT = Query(
     " ORDER BY br.id LIMIT 2000",
     Request,
 )
-"""Claimed by a master and never completed."""
+"""Requests claimed by a master and not completed."""
 
 HIGHEST_NUMBER = Query[int](
     "SELECT COALESCE(MAX(b.number), -1) FROM buildrequests br JOIN builds b ON b.brid = br.id"
@@ -78,7 +78,7 @@ HIGHEST_NUMBER = Query[int](
 
 @attrs.frozen
 class StoredBuild:
-    """A row of ``builds`` with what a master would tell of it."""
+    """Describe a row of ``builds`` with what a master would show of it."""
 
     request: Request
     start_time: float
@@ -117,7 +117,7 @@ CHANGE_PROPERTIES = Query(
 
 
 def groups(requests: Sequence[Request], key: Callable[[Request], object]) -> list[list[Request]]:
-    """Put together what has the same key, in the order of the first of each."""
+    """Group items by a key, in the order of the first of each group."""
     found: dict[object, list[Request]] = {}
     for request in requests:
         found.setdefault(key(request), []).append(request)
@@ -125,12 +125,12 @@ def groups(requests: Sequence[Request], key: Callable[[Request], object]) -> lis
 
 
 def claim(requests: Sequence[Request], by: Claimer, now: int) -> list[Statement]:
-    """Claim pending requests: all of them, or none where somebody else was faster."""
+    """Claim pending requests: all of them, or none if another master was faster."""
     return _claims(requests, by, now, "claimed_at = 0")
 
 
 def reclaim(requests: Sequence[Request], by: Claimer, now: int) -> list[Statement]:
-    """Take over what an earlier process of the same master left."""
+    """Reclaim requests that an earlier process of the same master left."""
     return _claims(requests, by, now, "claimed_by_name = :name")
 
 
@@ -150,7 +150,7 @@ def begin(requests: Sequence[Request], number: int, now: int) -> list[Statement]
 
 
 def end(builds: Sequence[int], now: int) -> list[Statement]:
-    """Note that builds have ended."""
+    """Record that builds have ended."""
     text = "UPDATE builds SET finish_time = :now WHERE id = :id"
     return [Statement(text, {"now": now, "id": build}) for build in builds]
 
@@ -177,7 +177,7 @@ def complete(requests: Sequence[Request], results: int, now: int) -> list[Statem
 
 
 def release(requests: Sequence[Request]) -> list[Statement]:
-    """Give requests back, so that somebody tries again."""
+    """Release requests, so that a master tries them again."""
     text = (
         "UPDATE buildrequests SET claimed_at = 0, claimed_by_name = NULL,"
         " claimed_by_incarnation = NULL WHERE id = :id AND complete = 0"

@@ -1,4 +1,4 @@
-"""Turn the sample history into rows of the scheduler and status databases."""
+"""Convert the sample history to rows of the scheduler and status databases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from buildapi.sample.tables import Rows, Table
 
 MASTER_OF = {master.role: master for master in MASTERS}
 HEARTBEAT = 600
-"""Seconds after which a master renews its claims, counted from its own start."""
+"""Seconds between renewals of a master's claims, counted from its own start as in 0.8.2."""
 
 
 @attrs.define
 class Source:
-    """A source stamp; ``status_id`` is its id in the status database once a build used it."""
+    """Describe a source stamp; ``status_id`` is its id in the status database, None if unused."""
 
     id: int
     branch: str
@@ -34,12 +34,12 @@ class Source:
 
 @attrs.define
 class Slaves:
-    """Give each build a machine of its own; a pool has as many as were ever busy at once."""
+    """Assign a slave to each build; a pool grows to the most builds that ran at once."""
 
     _free: dict[str, list[tuple[float, int]]] = attrs.field(factory=dict)
 
     def take(self, pool: str, start: int, finish: int | None) -> str:
-        """Name the machine that was idle for longest, or one more."""
+        """Return the slave that was idle longest, or a new one."""
         free = self._free.setdefault(pool, [])
         idle = bool(free) and free[0][0] <= start
         index = heapq.heappop(free)[1] if idle else len(free) + 1
@@ -49,7 +49,7 @@ class Slaves:
 
 @attrs.define
 class Recorder:
-    """Write down what happens, in the order it happens."""
+    """Record events in chronological order."""
 
     rows: Rows
     rng: Random
@@ -59,14 +59,14 @@ class Recorder:
     _numbers: dict[str, int] = attrs.field(factory=dict)
 
     def commit(self, commit: Commit, when: int, branch: str, path: str) -> int:
-        """Record a change somebody pushed; give its id."""
+        """Record a pushed change; return its id."""
         change = self._change(commit, when, branch, path)
         for name in commit.files:
             self.rows.add(Table.CHANGE_FILES, change, name)
         return change
 
     def sendchange(self, builder: Builder, commit: Commit, when: int, path: str) -> int:
-        """Record the change by which a finished build asks for its tests; give its id."""
+        """Record the change by which a finished build requests its tests; return its id."""
         sent = attrs.evolve(commit, author=MACHINE, files=())
         return self._change(sent, when, builder.stored, path)
 
@@ -95,7 +95,7 @@ class Recorder:
         return Source(found, branch, revision, time.strftime("%Y%m%d%H%M%S", time.gmtime(when)))
 
     def buildset(self, source: Source, when: int, reason: str, runs: Sequence[Run]) -> int:
-        """Record a buildset with one request for each run; give its id."""
+        """Record a buildset with one request for each run; return its id."""
         ended = [r.complete_at for r in runs if r.complete_at is not None]
         complete = len(ended) == len(runs)
         worst = max((r.results or 0 for r in runs), default=0)
@@ -146,7 +146,7 @@ class Recorder:
         return found
 
     def build(self, run: Run, attempt: Attempt, source: Source, reason: str, _: int) -> None:
-        """Record the start, and the end if there is one, of a build for all its requests."""
+        """Record a build for all its requests: its start, and its end if there is one."""
         name = run.builder.name
         number = self._numbers.get(name, self.rows.ids.number)
         self._numbers[name] = number + 1
@@ -214,17 +214,17 @@ class Recorder:
 
 
 def step_name(suite: str) -> str:
-    """Name the step that runs a suite: all chunks of one suite have the same."""
+    """Return the name of the step that runs a suite: all chunks of a suite share it."""
     if suite.startswith("talos"):
         return "Run performance tests"
     return "mochitest-plain" if suite.removeprefix("mochitest-").isdigit() else suite
 
 
 def utc(when: float | None) -> str | None:
-    """Spell a time as the status database stores it."""
+    """Format a time as the status database stores it."""
     return None if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when))
 
 
 def incarnation(master: SampleMaster, boot: int) -> str:
-    """Name the process of a master that was started at ``boot``."""
+    """Return the incarnation of a master's process that was started at ``boot``."""
     return f"pid{1000 + MASTERS.index(master)}-boot{boot}"

@@ -1,4 +1,4 @@
-"""What becomes of one job of the sample history: when it waits, runs and ends, and how."""
+"""Draw the course of one job of the sample history: when it waits, runs and ends, and how."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRIORITIES = (0, 0, 0, 0, 0, 0, 0, 1, 3, -1)
 
 
 class Fate(enum.Enum):
-    """What becomes of a job."""
+    """Name the course of a job."""
 
     DONE = "done"
     RETRIED = "retried"
@@ -29,9 +29,9 @@ class Fate(enum.Enum):
 
 @attrs.frozen
 class Job:
-    """One builder asked for ``width`` times at once, which masters make one build of.
+    """Describe a builder requested ``width`` times at once, which masters merge into one build.
 
-    ``passes`` keeps it from failing; ``after`` is called with the time when it has ended.
+    ``passes`` keeps it from failing; ``after`` is called with the time of its end.
     """
 
     builder: Builder
@@ -42,13 +42,13 @@ class Job:
 
     @property
     def rows(self) -> int:
-        """Tell how many rows of ``builds`` it makes."""
+        """Return the number of rows of ``builds`` it produces."""
         return {Fate.RETRIED: 2, Fate.CANCELLED: 0, Fate.PENDING: 0}.get(self.fate, self.width)
 
 
 @attrs.frozen
 class Attempt:
-    """One run on a machine."""
+    """Describe one run on a machine."""
 
     start: int
     finish: int | None
@@ -57,9 +57,9 @@ class Attempt:
 
 @attrs.define
 class Run:
-    """A job with its times.
+    """Hold a job with its times.
 
-    ``requests`` are the ids of the requests it serves, ``submitted`` is when each was.
+    ``requests`` are the ids of the requests it serves, ``submitted`` their submission times.
     """
 
     builder: Builder
@@ -73,19 +73,19 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Tell whether nothing more will happen."""
+        """Return whether the job has ended."""
         return self.complete_at is not None
 
 
 @attrs.frozen
 class Dice:
-    """Draw what becomes of jobs; everything that has ended has done so before ``now``."""
+    """Draw the course of jobs; everything that has ended did so before ``now``."""
 
     rng: Random
     now: int
 
     def fate(self, room: int) -> tuple[Fate, int]:
-        """Draw fate and width of a job that may make ``room`` rows of ``builds``."""
+        """Draw fate and width of a job that may produce ``room`` rows of ``builds``."""
         drawn = self.rng.random()
         if drawn < 0.02 and room >= 2:
             return Fate.RETRIED, 1

@@ -16,9 +16,10 @@ from buildapi.sample.recorder import utc
 
 @attrs.frozen
 class Finished:
-    """A finished build; ``links`` are pairs of request and build of the scheduler database.
+    """Describe a finished build.
 
-    ``properties`` are values and their sources, by name.
+    ``links`` are pairs of request and build of the scheduler database, ``properties`` are values
+    and their sources, by name.
     """
 
     builder: str
@@ -37,7 +38,7 @@ class Finished:
 
 @attrs.frozen
 class _Named:
-    """A table whose rows are there once: how to find one and how to add one."""
+    """Hold the SQL that finds or adds a row of a table without duplicates."""
 
     find: str
     add: str
@@ -74,7 +75,7 @@ _LINK = (
 
 @attrs.define
 class StatusLog:
-    """Write what one master finishes; ids of names are asked for once."""
+    """Record the finished builds of one master; ids of names are cached."""
 
     _db: Database
     _master: SampleMaster

@@ -1,4 +1,4 @@
-"""Rows of the sample farm on their way into its two databases, and the ids they get."""
+"""Collect rows for the two databases of the sample farm, and allocate their ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = tuple[Any, ...]
 
 
 class Table(enum.Enum):
-    """A table that sample data is written to: database, name, columns."""
+    """Name a table that sample data is written to: database, name, columns."""
 
     CHANGES = (
         "scheduler",
@@ -70,7 +70,7 @@ class Table(enum.Enum):
 
 @attrs.frozen
 class Batch:
-    """Rows of one table."""
+    """Hold rows of one table."""
 
     table: Table
     rows: list[Row]
@@ -78,10 +78,10 @@ class Batch:
 
 @attrs.define
 class Ids:
-    """Give out ids above those in use.
+    """Allocate ids above those in use.
 
-    ``names`` holds the ids of masters, slaves, builders and properties by what tells them apart;
-    ``number`` is where build numbers begin.
+    ``names`` holds the ids of masters, slaves, builders and properties by their keys; ``number`` is
+    the first build number.
     """
 
     used: dict[Table, int] = attrs.field(factory=dict)
@@ -89,7 +89,7 @@ class Ids:
     number: int = 0
 
     def next(self, table: Table) -> int:
-        """Take the next id of a table."""
+        """Return the next id of a table."""
         found = self.used[table] = self.used.get(table, 0) + 1
         return found
 
@@ -104,7 +104,7 @@ class Rows:
 
     @property
     def full(self) -> bool:
-        """Tell whether they should be written now."""
+        """Return whether it is time to write the rows."""
         return self._count >= BATCH_ROWS
 
     def add(self, table: Table, *row: Any) -> None:
@@ -113,20 +113,20 @@ class Rows:
         self._count += 1
 
     def insert(self, table: Table, *row: Any) -> int:
-        """Add a row under the next id of its table; give the id."""
+        """Add a row with the next id of its table; return the id."""
         found = self.ids.next(table)
         self.add(table, found, *row)
         return found
 
     def named(self, table: Table, *row: Any) -> int:
-        """Give the id of a row that is there once, whoever asks for it."""
+        """Return the id of a row without duplicates, adding it if it is new."""
         key = (table, *row)
         if key not in self.ids.names:
             self.ids.names[key] = self.insert(table, *row)
         return self.ids.names[key]
 
     def drain(self) -> Iterator[Batch]:
-        """Hand over what was collected."""
+        """Yield the collected rows and forget them."""
         tables, self._tables, self._count = self._tables, {}, 0
         for table, rows in tables.items():
             yield Batch(table, rows)

@@ -1,4 +1,4 @@
-"""Write sample data into databases: plain blocking connections, one transaction each."""
+"""Write sample data to databases: blocking connections, one transaction each."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
 
 
 class NotEmptyError(Exception):
-    """Refuse to add to a database that holds builds already."""
+    """A database holds builds already, and adding to it was not forced."""
 
 
 class BadURLError(ValueError):
-    """Say that a text is not the URL of a database."""
+    """A text is not the URL of a database."""
 
 
 @attrs.define
 class Target:
-    """A database to fill; ``schema`` creates its tables, ``main`` is the table that tells."""
+    """Write to a database; ``schema`` creates its tables, ``main`` is the table that is checked."""
 
     connection: Any
     mark: str
@@ -36,7 +36,7 @@ class Target:
     main: Table
 
     def run(self, statement: str) -> Sequence[Row]:
-        """Run one statement without parameters; give its rows."""
+        """Run one statement without parameters; return its rows."""
         with closing(self.connection.cursor()) as cursor:
             cursor.execute(statement)
             return list(cursor.fetchall()) if cursor.description else []
@@ -51,7 +51,7 @@ class Target:
 
     @property
     def empty(self) -> bool:
-        """Tell whether nothing was written yet."""
+        """Return whether nothing was written yet."""
         return not self.run(f"SELECT 1 FROM {self.main.title} LIMIT 1")  # noqa: S608  # a constant
 
     def insert(self, batch: Batch) -> None:
@@ -66,12 +66,12 @@ class Target:
 
 
 def scheduler_target(url: str) -> AbstractContextManager[Target]:
-    """Open a scheduler database; what is written is kept if the block ends well."""
+    """Open a scheduler database; commit if the block succeeds."""
     return _target(url, scheduler_schema, Table.REQUESTS)
 
 
 def status_target(url: str) -> AbstractContextManager[Target]:
-    """Open a status database; what is written is kept if the block ends well."""
+    """Open a status database; commit if the block succeeds."""
     return _target(url, status_schema, Table.STATUS_BUILDS)
 
 
@@ -104,14 +104,14 @@ def fill(
 
 
 def is_filled(scheduler_url: str) -> bool:
-    """Tell whether a scheduler database holds requests."""
+    """Return whether a scheduler database holds requests."""
     with scheduler_target(scheduler_url) as target:
         target.prepare()
         return not target.empty
 
 
 def ids_in_use(targets: Mapping[str, Target]) -> Ids:
-    """Ask databases which ids, names and build numbers are taken."""
+    """Read from databases which ids, names and build numbers are taken."""
     ids = Ids()
     for table in Table:
         target, key = targets.get(table.database), table.columns[0]
