@@ -1,4 +1,4 @@
-"""Start the parts of the program in order, and stop them in the opposite one."""
+"""Start the services of the program in stages, and stop them in reverse."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from buildapi.errors import Unavailable
 from buildapi.model.ops import ProcessState
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two attempts to get ready."""
+"""Seconds between two attempts to prepare."""
 
 ADMIT_SECONDS = 10.0
-"""A start that takes longer lets people in, who are then told what is missing."""
+"""Seconds after which an unfinished start admits requests, which are told what is missing."""
 
 GRACE_SECONDS, LEAST_SECONDS = 5.0, 1.0
-"""What all parts together are given to stop beyond the drain time, and each part at least."""
+"""Shutdown grace after the drain time: total, and minimum per service, in seconds."""
 
 
 def _nothing(*_: Any) -> None:
@@ -29,16 +29,16 @@ def _nothing(*_: Any) -> None:
 
 @attrs.frozen
 class Stages:
-    """What is started when, and stopped.
+    """List the services of each stage, and the callbacks between the stages.
 
-    ``doors`` come first and open the ports, so that a port in use stops the program before
-    anything else.  ``ground`` is what the rest stands on; ``prepare`` is repeated until what it
-    needs is available; only then do the ``workers`` start.  ``admit`` is called as soon as there
-    is somebody to answer, or somebody has to be told that there is not.
+    ``doors`` start first and open the ports, so that a port in use stops the program before
+    anything else. ``ground`` holds what the others depend on; ``prepare`` is retried until it
+    succeeds; only then do the ``workers`` start. ``admit`` is called once requests can be served,
+    or must be told that they cannot.
 
-    ``takers`` are the doors and workers that take work from outside.  They stop first, all at
-    once, so that each has all of ``drain_seconds``; the rest stops in the opposite order.
-    ``turned`` is told every state.
+    ``takers`` are the doors and workers that accept work from outside. They stop first and
+    concurrently, so that each has all of ``drain_seconds``; the rest stops in reverse order.
+    ``turned`` is called with every state.
     """
 
     doors: Sequence[Service]
@@ -53,9 +53,9 @@ class Stages:
 
 
 class Program(MultiService):
-    """The service tree; ``reactor`` provides IReactorTime.
+    """Run the service tree; ``reactor`` provides IReactorTime.
 
-    ``failing`` is called where the start fails, before the reactor is stopped.
+    ``failing`` is called if the start fails, before the reactor is stopped.
     """
 
     _log = Logger()
@@ -74,7 +74,7 @@ class Program(MultiService):
             service.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
-        """Join a parent; ``joining`` is told of it before, while nothing is logged yet."""
+        """Join a parent; call ``joining`` with it first, while nothing is logged yet."""
         self.joining(parent)
         MultiService.setServiceParent(self, parent)
 
@@ -130,7 +130,7 @@ class Program(MultiService):
             self._reactor.callLater(0, self._reactor.stop)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Stop what takes work, then one part after the other, the last one first."""
+        """Stop the services that accept work, then the others one by one, the last one first."""
         self._turn(ProcessState.DRAINING)
         Service.stopService(self)
         self._cancel_admitting()
