@@ -104,11 +104,14 @@ def test_who_asks_at_once_shares_one_computation() -> None:
 
 def test_what_is_still_computed_when_all_is_forgotten_is_not_kept() -> None:
     work = Work()
-    before = work.get()
+    before, old = work.get(), work.done
     work.computed.forget()
-    after = work.get()
-    work.done.callback("x")
-    assert (result(before), result(after), work.calls) == ("x", "x", 2)
+    work.done = defer.Deferred()
+    after, new = work.get(), work.done
+    old.callback("old")
+    assert (result(before), result(work.get()), work.calls) == ("old", None, 2)
+    new.callback("new")
+    assert (result(after), result(work.get()), work.calls) == ("new", "new", 2)
 
 
 def test_it_is_kept_for_as_long_as_was_said() -> None:
