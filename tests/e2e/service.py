@@ -44,6 +44,7 @@ class Client:
     """Ask for JSON as an authenticated user would, through the proxy."""
 
     url: str
+    user: str = USER
 
     def get(self, path: str) -> Answer:
         """Read."""
@@ -80,7 +81,7 @@ class Client:
         if key is not None:
             request.add_header("Idempotency-Key", key)
         request.add_header("Accept", "application/json")
-        request.add_header("X-Remote-User", USER)
+        request.add_header("X-Remote-User", self.user.encode().decode("latin-1"))
         began = time.monotonic()
         try:
             with _opener.open(request, timeout=20) as answer:
