@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from buildapi.buildbot.v08.statusdb import SQLRecentBuilds
+from buildapi.buildbot.v08.texts import SQLTextLimits
 from buildapi.db.pool import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
@@ -43,7 +44,7 @@ from buildapi.web.trail import JobTrail
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
 
-SHARES = {"looking": 0.4, "recording": 0.2, "batch": 0.6, "home": 0.6}
+SHARES = {"looking": 0.4, "checking": 0.1, "recording": 0.2, "batch": 0.6, "home": 0.6}
 """Shares of the time limit of a response; the rest is for the broker."""
 
 REPORTS_KEPT = 20
@@ -160,6 +161,8 @@ class Site:
             of.watch,
             looking,
             self.quota,
+            SQLTextLimits(of.replica_db),
+            self._part("checking"),
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from buildapi.interfaces.farm import (
     RecentBuilds,
     SchedulerReports,
     StatusReports,
+    TextLimits,
 )
 from buildapi.interfaces.jobs import Broker, Consumer, JobStore
 from buildapi.interfaces.ops import Roster, TokenStore, Trail, TrailStore
@@ -26,6 +27,7 @@ __all__ = [
     "Roster",
     "SchedulerReports",
     "StatusReports",
+    "TextLimits",
     "TokenStore",
     "Trail",
     "TrailStore",

@@ -178,6 +178,19 @@ class Observer(Protocol):
         """
 
 
+class TextLimits(Protocol):
+    """Know which texts the farm cannot store."""
+
+    async def check(self, action: Action, who: str) -> Sequence[str]:
+        """Check the texts of a job request before it is accepted; warn of a name spelled anew.
+
+        The name of who asks, which nobody can change for one request, is never refused.
+
+        :raises BadRequest: a text cannot be stored; it names the parameter and why.
+        :raises Unavailable: that is not known now.
+        """
+
+
 class Farm(Observer, Protocol):
     """Act on the farm: one transaction in the scheduler database, then pokes at masters.
 

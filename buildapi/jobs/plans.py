@@ -7,8 +7,18 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from buildapi.model.charsets import escaped
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Clobber, Line, NewBuildset, Plan, Poke, Requeue
+from buildapi.model.steps import (
+    Clobber,
+    Line,
+    NewBuildset,
+    NewChange,
+    Plan,
+    Poke,
+    Requeue,
+    Write,
+)
 
 REASON_MAX = 256
 """Characters of ``buildsets.reason``, VARCHAR(256) in Buildbot 0.8."""
@@ -54,14 +64,23 @@ def reason(verb: str, who: str) -> str:
 
 
 def in_ascii(plan: Plan) -> Plan:
-    """Return a plan with its reasons in ASCII, which a database of any character set can store."""
-    writes = tuple(
-        msgspec.structs.replace(step, reason=_ascii(step.reason))
-        if isinstance(step, Requeue | NewBuildset)
-        else step
-        for step in plan.writes
-    )
-    return msgspec.structs.replace(plan, writes=writes)
+    """Return a plan with its reasons and authors in ASCII, which any database can store.
+
+    A reason is ours to word, and loses its accents.  An author is somebody's name: without its
+    accents it would be somebody else's, so it is escaped.
+    """
+    return msgspec.structs.replace(plan, writes=tuple(map(_plain, plan.writes)))
+
+
+def _plain(step: Write) -> Write:
+    match step:
+        case NewBuildset(change=NewChange() as change):
+            named = msgspec.structs.replace(change, author=escaped(change.author))
+            return msgspec.structs.replace(step, reason=_ascii(step.reason), change=named)
+        case Requeue() | NewBuildset():
+            return msgspec.structs.replace(step, reason=_ascii(step.reason))
+        case _:
+            return step
 
 
 def _ascii(text: str) -> str:

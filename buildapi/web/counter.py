@@ -11,7 +11,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError, InProgress, OutcomeUnknownError, Unavailable
-from buildapi.interfaces import JobStore, Observer
+from buildapi.interfaces import JobStore, Observer, TextLimits
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import builds_asked
 from buildapi.model.ops import Token
@@ -81,7 +81,8 @@ Prepared = Ticket | Receipt | Reply
 class Counter:
     """Serve job requests; ``looking`` bounds the reads for a plan and of a job waited for.
 
-    ``branch`` raises NotFound for an unknown branch name.
+    ``checking`` bounds how long it may take to learn what the farm can store.  ``branch`` raises
+    NotFound for an unknown branch name.
     """
 
     _branch: Callable[[str], object]
@@ -93,6 +94,8 @@ class Counter:
     _watch: JobWatch
     _looking: Deadline
     _quota: BuildQuota
+    _limits: TextLimits
+    _checking: Deadline
 
     def routes(self, routes: Sequence[JobRoute]) -> Sequence[Route]:
         """Return the served routes of job requests."""
@@ -120,14 +123,26 @@ class Counter:
         """Check a call; return its plan, its earlier acceptance, or what to record."""
         self._admit(call)
         if switch(call.query, call.form, "dry_run"):
-            return await self._plan(await route.check(call), call, route)
+            return await self._plan(await self._checked(route, call), call, route)
         key = key_of(call, route)
         if key is not None and (first := await self._first(route, key)):
             return first
-        order = await route.check(call)
+        order = await self._checked(route, call)
         known = None if key is None else attrs.evolve(key, words=order.words)
         token = call.identity.token
         return Ticket(route, order, call.user, known, call.path["branch"], token)
+
+    async def _checked(self, route: JobRoute, call: Call) -> Order:
+        """Check a call, and that the farm can store its texts.
+
+        Where that is not known now, the agent finds out.
+        """
+        order = await route.check(call)
+        try:
+            warnings = await self._checking.bound(self._limits.check(order.action, call.user))
+        except Unavailable:
+            return order
+        return attrs.evolve(order, warnings=(*order.warnings, *warnings))
 
     def _admit(self, call: Call) -> None:
         """Require a user, then a known branch, before anything else is checked."""
@@ -258,12 +273,19 @@ class Counter:
     async def _plan(self, order: Order, call: Call, route: JobRoute) -> Reply:
         """Return what a job request would do now; record and send nothing."""
         facts = await self._looking.bound(self._observer.read(order.action))
-        plan = decide(order.action, facts, call.user, self._rules)
+        plan = _warned(decide(order.action, facts, call.user, self._rules), order.warnings)
         words = f"{order.words} would do this; nothing was done"
         told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
         document = Document.of(told)
         page = Page("plan.html", order.words, lambda: shown_plan(plan, call, route, document))
         return Reply(document, page, fresh=True)
+
+
+def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
+    """Return a plan with these warnings as well, each once."""
+    both = tuple(dict.fromkeys((*plan.outcome.warnings, *warnings)))
+    outcome = msgspec.structs.replace(plan.outcome, warnings=both)
+    return msgspec.structs.replace(plan, outcome=outcome)
 
 
 def builds_of(ticket: Ticket) -> int:

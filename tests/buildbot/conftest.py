@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,19 @@ class Scheduler:
     db: PooledDatabase
 
 
-def create(url: str, dialect: str) -> None:
-    """Make the tables of masters and of ours."""
+def create(url: str, dialect: str, charset: str = "utf8") -> None:
+    """Make the tables of masters, in a character set, and of ours."""
     connection = connect(url)
     cursor = connection.cursor()
     ours = statements(schema_sql(dialect, "markers"))
-    for text in [*scheduler_schema(dialect), *(s.text for s in ours)]:
+    for text in [*in_charset(scheduler_schema(dialect), charset), *(s.text for s in ours)]:
         cursor.execute(text)
     connection.close()
+
+
+def in_charset(schema: Sequence[str], charset: str) -> Sequence[str]:
+    """Have the tables of a schema hold texts of another character set."""
+    return [re.sub(r"DEFAULT CHARSET = \w+", f"DEFAULT CHARSET = {charset}", s) for s in schema]
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,12 @@ from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Plan, SendChange
 from tests.buildbot.acting import NOW
-from tests.buildbot.conftest import MARKERS, Scheduler
+from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create
 from tests.buildbot.pbmaster import PBMaster, Python2Error, stores
 from tests.buildbot.seed import MASTER_A
 from tests.model.values import job
 from tests.reactor import twisted_test
+from tests.services.mariadb import MariaDB
 
 STEP = SendChange(MASTER_A, "try", "abcdef012345", "https://hg.example.org/try/rev/abcdef012345")
 WHO = "zoë@example.org"
@@ -253,6 +254,37 @@ async def test_what_would_poison_masters_is_not_sent(case: Case) -> None:
     assert case.master.connected == 0
 
 
+@pytest.mark.mariadb
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("latin1", "zo\u00eb@example.org", "zo\u00eb@example.org"),
+        ("latin1", "\u0141uk@example.org", "\\u0141uk@example.org"),
+        ("utf8mb3", "\u0141uk@example.org", "\u0141uk@example.org"),
+        ("utf8mb3", "z\U0001f680@example.org", "z\\U0001f680@example.org"),
+    ],
+)
+@twisted_test()
+async def test_a_name_that_the_database_cannot_hold_is_sent_escaped(
+    case: Case, mariadb: MariaDB, open_scheduler: OpenScheduler, named: tuple[str, str, str]
+) -> None:
+    """The master stores it, and would refuse the change for ever."""
+    charset, who, stored = named
+    url = mariadb.database("changes", charset)
+    create(url, "mysql", charset)
+    case.scheduler = open_scheduler(url)
+    case.master.hook = stores(case.scheduler.seed)
+    case.sent = Sending(case.scheduler.db, Markers(MARKERS))
+    plan = Plan(Outcome(False, ""), pokes=(STEP,))
+    mark = Markers(MARKERS).mark(job(7), plan, "written", int(NOW))
+    await case.scheduler.db.transact([mark])
+    item = await case.sender().send(job(7), STEP, who)
+    assert item.state == "done"
+    assert [row["author"] for row in case.scheduler.seed.rows("SELECT author FROM changes")] == [
+        stored
+    ]
+
+
 def test_the_password_is_not_shown(case: Case) -> None:
     assert "s3cret" not in repr(case.sender(ChangeLogin("change", "s3cret")))
 
@@ -262,13 +294,15 @@ def test_the_password_is_not_shown(case: Case) -> None:
 
 @attrs.define
 class Flaky:
-    """A database that is away for its reads ``first`` to ``last``, counted from 0."""
+    """A database that is away for some looks for changes, counted from 0."""
 
     inner: Any
     away: range
     reads: int = 0
 
     async def fetch(self, text: str, params: Any) -> Any:
+        if "FROM changes" not in text:
+            return await self.inner.fetch(text, params)
         self.reads += 1
         if self.reads - 1 in self.away:
             raise DatabaseUnavailable("the scheduler database is away")

@@ -45,7 +45,7 @@ def farm(request: pytest.FixtureRequest, open_scheduler: OpenScheduler) -> Sched
     if request.param == "sqlite":
         return open_scheduler(request.getfixturevalue("sqlite_url"))
     url = request.getfixturevalue("mariadb").database("names", request.param)
-    create(url, "mysql")
+    create(url, "mysql", request.param)
     return open_scheduler(url)
 
 

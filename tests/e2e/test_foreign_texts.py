@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from buildapi.buildbot.v08.schema import status_schema
-from tests.buildbot.conftest import create
+from tests.buildbot.conftest import create, in_charset
 from tests.buildbot.seed import Seed
 from tests.e2e.service import Client, Service, configured
 from tests.services.mariadb import MariaDB
@@ -19,6 +19,7 @@ from tests.services.mariadb import MariaDB
 TEXTS = ("\u0141", "\u6f22", "\u2075", "\U0001f680")
 REVISION = "abcdef012345" + "0" * 28
 BUILDER = "Linux try pgo-build"
+BUILD = f"/self-serve/try/builders/{quote(BUILDER)}/{REVISION}"
 DIRECTORY: dict[str, Any] = {
     "branches": {"try": {}, **{text: {} for text in TEXTS}},
     "masters": [],
@@ -77,8 +78,9 @@ def world(
     """Run one process on databases of one character set."""
     charset, foreign = request.param
     urls = {name: mariadb.database(name, charset) for name in ("scheduler", "status")}
-    create(urls["scheduler"], "mysql")
-    mariadb.execute(*status_schema("mysql"), database=urls["status"].rpartition("/")[2])
+    create(urls["scheduler"], "mysql", charset)
+    status = in_charset(status_schema("mysql"), charset)
+    mariadb.execute(*status, database=urls["status"].rpartition("/")[2])
     seed = Seed(urls["scheduler"])
     seed.run(seed.request())
     folder = tmp_path_factory.mktemp("foreign")
@@ -105,3 +107,31 @@ def test_a_read_of_a_text_that_the_database_cannot_hold_is_empty_or_not_found(
 ) -> None:
     answer = world.service.client.get(path.format(quote(text, safe="")))
     assert answer.status in (200, 404), answer
+
+
+def test_a_file_that_cannot_be_stored_is_refused_before_202(world: World) -> None:
+    """With its name and its character; nothing is recorded."""
+    client = world.service.client
+    before = len(client.get("/self-serve/jobs").body)
+    for query in ("", "?dry_run=1"):
+        answer = client.post(f"{BUILD}{query}", files=json.dumps(["a", f"b{world.foreign}"]))
+        assert answer.status == 400
+        assert answer.body["msg"].startswith("Bad files: ")
+        assert f"U+{ord(world.foreign):04X}" in answer.body["msg"]
+    assert len(client.get("/self-serve/jobs").body) == before
+
+
+def test_a_user_whose_name_cannot_be_stored_is_served(world: World) -> None:
+    """Beside texts that are stored as ASCII, or can be stored."""
+    user = f"z{world.foreign}@example.org"
+    escaped = user.encode("ascii", "backslashreplace").decode()
+    properties = json.dumps({"note": TEXTS})
+    answer = world.as_(user).post(BUILD, files=json.dumps(["zo\u00eb"]), properties=properties)
+    (warning,) = answer.body["warnings"]
+    assert warning.startswith(f"Your name is stored as {escaped}: ")
+    job = world.service.client.done(answer)
+    assert (job["who"], job["complete_data"]["body"]["errors"]) == (user, False)
+    (change,) = world.seed.rows("SELECT author FROM changes")
+    assert change["author"] == escaped
+    (file,) = world.seed.rows("SELECT filename FROM change_files")
+    assert file["filename"] == "zo\u00eb"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.jobs.plans import REASON_MAX, conclude, line, nothing, reason, refused
+from buildapi.jobs.plans import REASON_MAX, conclude, in_ascii, line, nothing, reason, refused
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import (
     Clobber,
     Line,
+    NewBuildset,
+    NewChange,
     Plan,
     Poke,
+    Requeue,
     SendChange,
     SetPriority,
     StopBuild,
@@ -94,3 +97,20 @@ def test_a_refusal_without_detail_repeats_its_message() -> None:
 def test_reasons_fit_their_column_and_are_told_from_those_of_others() -> None:
     assert reason("Rebuilt", "zoe@example.org") == "Self-serve: Rebuilt by zoe@example.org"
     assert len(reason("Rebuilt", "z" * 1000)) == REASON_MAX == 256
+
+
+def test_a_plan_for_any_database_escapes_names_and_rewords_reasons() -> None:
+    """A name without its accents would be the name of somebody else."""
+    change = NewChange("zo\u00eb", "try-selfserve", "abcdef", ["f\u0141"])
+    build = NewBuildset("try", "abcdef", "by zo\u00eb", 0, [], ["linux"], change)
+    requeue = Requeue("linux", 0, "by \u0141uk\u00e1\u0161", 1, None, [])
+    plan = Plan(Outcome(False, ""), (build, requeue, SetPriority(7, 1)))
+    first, second, third = in_ascii(plan).writes
+    assert isinstance(first, NewBuildset)
+    assert (first.reason, first.change) == (
+        "by zoe",
+        NewChange("zo\\xeb", "try-selfserve", "abcdef", ["f\u0141"]),
+    )
+    assert isinstance(second, Requeue)
+    assert second.reason == "by ?ukas"
+    assert third == SetPriority(7, 1)

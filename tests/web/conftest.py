@@ -55,6 +55,7 @@ from tests.web.farm import (
     MemoryFarm,
     MemoryJobs,
     MemoryObserver,
+    MemoryTextLimits,
 )
 from tests.web.memorytokens import MemoryTokens, Time
 
@@ -119,6 +120,7 @@ class Served:
     directory: MemoryDirectory
     builds: MemoryBuilds
     observer: MemoryObserver
+    limits: MemoryTextLimits
     watch: JobWatch
     jobs: MemoryJobs
     broker: MemoryBroker
@@ -204,7 +206,9 @@ def build(settings: Settings) -> Served:
     quota = BuildQuota(
         jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
     )
-    counter = Counter(reads.branch, desk, jobs, observer, rules(), keys, watch, short, quota)
+    limits = MemoryTextLimits()
+    acting = observer, rules(), keys, watch, short, quota, limits, short
+    counter = Counter(reads.branch, desk, jobs, *acting)
     requests = JobRequests(reads.branch, builds, settings.count_max, short, directory.is_listed)
     revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
@@ -277,6 +281,7 @@ def build(settings: Settings) -> Served:
         directory,
         builds,
         observer,
+        limits,
         watch,
         jobs,
         broker,

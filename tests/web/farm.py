@@ -8,13 +8,21 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-from buildapi.errors import BrokerUnavailable, DatabaseUnavailable, InProgress, Unavailable
+from buildapi.errors import (
+    BadRequest,
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    InProgress,
+    Unavailable,
+)
 from buildapi.model.actions import (
     SELF_SERVE,
     Action,
     CancelBuild,
     CancelRequest,
     CancelRevision,
+    NewBuild,
+    NewBuilderBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
@@ -22,6 +30,7 @@ from buildapi.model.actions import (
 )
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
+from buildapi.model.charsets import escaped
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.farmwide import (
     BranchFilter,
@@ -300,6 +309,25 @@ class MemoryObserver:
 def facts(request: BuildRequest, build: Build | None = None) -> RequestFacts:
     tries = [Try(b.id, b.number, request.id, b.start_time, b.finish_time) for b in [build] if b]
     return RequestFacts(request, 1, None, [], tries)
+
+
+@attrs.define
+class MemoryTextLimits:
+    """The role TextLimits: some characters cannot be stored in names of files and users."""
+
+    foreign: str = ""
+    failing: Failing = attrs.field(factory=Failing)
+
+    async def check(self, action: Action, who: str) -> Sequence[str]:
+        await self.failing.happen(action.name, who)
+        files = action.files if isinstance(action, NewBuilderBuild) else ()
+        for char in self.foreign:
+            if any(char in file for file in files):
+                raise BadRequest(f"Bad files: {char!r} cannot be stored")
+        named = isinstance(action, NewBuild | NewBuilderBuild)
+        if named and any(char in who for char in self.foreign):
+            return [f"Your name is stored as {escaped(who)}"]
+        return []
 
 
 @attrs.define

@@ -15,6 +15,7 @@ from twisted.internet import task
 
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
+from buildapi.buildbot.v08.texts import SQLTextLimits
 from buildapi.db.sql import Database, Query
 from buildapi.errors import Unavailable, Unconfirmed
 from buildapi.model.identity import JobIdentity
@@ -85,6 +86,11 @@ class ChangeSender:
     _login: ChangeLogin
     _seconds: float
     _verify_seconds: float
+    _limits: SQLTextLimits = attrs.field(init=False)
+
+    @_limits.default
+    def _limits_of_database(self) -> SQLTextLimits:
+        return SQLTextLimits(self._db)
 
     async def send(self, job: JobIdentity, step: SendChange, who: str) -> Item:
         """Send one change for a job request unless it was sent before; verify the effect.
@@ -112,7 +118,8 @@ class ChangeSender:
         if master.pb_port is None:
             raise ChangeError(f"master {step.master} takes no changes: it has no pb_port")
         change = PBChange(
-            who=who,
+            # The master stores it, and would refuse what its database cannot hold.
+            who=await self._limits.author(who),
             branch=step.branch,
             revision=step.revision,
             revlink=step.revlink,

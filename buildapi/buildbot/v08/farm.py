@@ -75,7 +75,7 @@ class V08Farm:
     async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         """Write a plan and its marker row in one short transaction, or nothing.
 
-        A reason that the database cannot hold is written without accents.
+        A reason that the database cannot hold is written without accents, an author escaped.
 
         :raises BadRequest: a value cannot be stored; nothing was written.
         """
