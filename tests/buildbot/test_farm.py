@@ -23,7 +23,7 @@ from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.facts import BranchFacts
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
-from buildapi.model.steps import NewChange, Recorded, Written
+from buildapi.model.steps import NewChange, Recorded, Requeue, Written
 from buildapi.model.wire import decode_request
 from tests.buildbot.acting import NOW, make_farm, the_reactor
 from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create, empty
@@ -232,9 +232,12 @@ class TestRows:
     async def test_a_text_that_cannot_be_stored_is_refused_and_nothing_written(
         self, made: Made
     ) -> None:
-        request = made.pending()
+        plan = await plan_for(made.farm, RebuildRequest(made.pending()))
+        (step,) = plan.writes
+        assert isinstance(step, Requeue)
+        odd = msgspec.structs.replace(step, properties=[("note", "no \ud800 character")])
+        plan = msgspec.structs.replace(plan, writes=(odd,))
         before = made.writes()
-        plan = await plan_for(made.farm, RebuildRequest(request), "no \ud800 character")
         with pytest.raises(BadRequest, match="cannot store"):
             await made.farm.write(job(1), plan)
         assert made.writes() == before
