@@ -1,4 +1,8 @@
-"""Publish and consume messages through RabbitMQ."""
+"""Publish and consume messages through RabbitMQ.
+
+Job requests and their outcomes are published to one topic exchange, each with its own routing key,
+which leads to one durable queue: the agents consume job requests, the web processes outcomes.
+"""
 
 from __future__ import annotations
 

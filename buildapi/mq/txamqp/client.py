@@ -1,4 +1,8 @@
-"""Implement one AMQP connection: handshake, frames, heartbeat, channels."""
+"""Implement one AMQP connection: handshake, frames, heartbeat, channels.
+
+The client sends a protocol header, logs in, agrees on limits (tune) and opens a vhost. After that
+the frames of all channels share the connection, and heartbeat frames show that the peer is alive.
+"""
 
 from __future__ import annotations
 
