@@ -31,7 +31,7 @@ from buildapi.model.steps import (
 from buildapi.model.wire import JobMessage
 
 DECISIONS = 3
-"""How often a job is decided again if its objects change meanwhile."""
+"""Maximum number of decisions on a job whose objects change before they are written."""
 
 
 @attrs.define
