@@ -10,7 +10,7 @@ from typing import Any
 from twisted.python import usage
 
 from buildapi.assembly import Again, assemble
-from buildapi.assembly.locks import lock
+from buildapi.assembly.locks import lock, watch
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
 from buildapi.ops.ending import end_once, fail_at_exit
@@ -66,6 +66,7 @@ def _assembled(options: Any, reactor: Any) -> Program:
         sys.stderr.write(f"buildapi: {e}\n")
         raise SystemExit(1) from None
     reactor.callWhenRunning(locks.sign)  # twistd has become a daemon by then, with another pid
+    watch(locks, reactor, fail_at_exit)
     end_once(reactor)
     again = Again(options["signals"], lambda: _configured(options))
     program = assemble(options["loaded"], reactor, again=again)

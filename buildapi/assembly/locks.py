@@ -7,14 +7,19 @@ nor does `buildapi db upgrade`, whose writes SQLite itself serializes.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
+from twisted.internet import task
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
 
 from buildapi.config import Config
 from buildapi.config.addresses import sqlite_file
@@ -23,27 +28,56 @@ from buildapi.errors import ConfigError
 NAME = "buildapi.lock"
 HOLDER_BYTES = 300
 
+LOOK_SECONDS = 2.0
+"""Seconds between two checks that the locked files are still those that others would lock."""
+
+log = Logger()
+
+
+class InUseError(ConfigError):
+    """Raised for a lock that another process holds."""
+
+
+@attrs.frozen
+class Held:
+    """A lock that this process holds; ``file`` is its descriptor."""
+
+    what: str
+    path: Path
+    file: int
+
+    def is_there(self) -> bool:
+        """Return whether whoever opens the path finds this lock."""
+        try:
+            return os.path.samestat(os.fstat(self.file), self.path.stat())
+        except OSError:
+            return False
+
 
 @attrs.define
 class Locks:
     """Hold locks until the process ends, however it ends."""
 
-    _files: list[int] = attrs.field(factory=list)
+    _held: list[Held] = attrs.field(factory=list)
 
     def sign(self) -> None:
         """Write the holding process into each file; repeat it after a daemon has forked."""
         text = f"process {os.getpid()} on {platform.node()}\n".encode()
-        for file in self._files:
-            os.ftruncate(file, 0)
-            os.pwrite(file, text, 0)
+        for held in self._held:
+            os.pwrite(held.file, text, 0)  # first, so that whoever reads in between finds a name
+            os.ftruncate(held.file, len(text))
 
     def release(self) -> None:
         """Release all locks."""
-        while self._files:
-            os.close(self._files.pop())
+        while self._held:
+            os.close(self._held.pop().file)
 
     def take(self, what: str, path: Path) -> None:
-        """Lock a file; :raises ConfigError: another process holds it, or it cannot be created."""
+        """Lock a file.
+
+        :raises InUseError: another process holds it.
+        :raises ConfigError: it cannot be created.
+        """
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
@@ -53,12 +87,52 @@ class Locks:
         except BlockingIOError:
             holder = os.pread(file, HOLDER_BYTES, 0).decode(errors="replace").strip()
             os.close(file)
-            raise ConfigError(f"{what} is in use by {holder or 'another process'}") from None
+            raise InUseError(f"{what} is in use by {holder or 'another process'}") from None
         except OSError as e:  # some network file systems have no locks
             os.close(file)
             sys.stderr.write(f"buildapi: warning: {what} cannot be locked: {e.strerror}\n")
         else:
-            self._files.append(file)
+            self._held.append(Held(what, path, file))
+            self.sign()
+
+    def renew(self) -> None:
+        """Lock again what was deleted or replaced.
+
+        Where its folder is missing, nobody can use what is in it; the next call tries again.
+
+        :raises InUseError: another process holds it now.
+        """
+        for held in [held for held in self._held if not held.is_there()]:
+            try:
+                self.take(held.what, held.path)
+            except InUseError:
+                raise
+            except ConfigError:
+                continue
+            self._held.remove(held)
+            os.close(held.file)
+
+
+def watch(locks: Locks, reactor: Any, failing: Callable[[], None]) -> None:
+    """Renew the locks while the reactor runs; stop it where another process holds one.
+
+    A data folder that is deleted under a process takes its lock along, and the next process that is
+    started makes another one.  ``failing`` is called before the reactor is stopped.
+    """
+
+    def look() -> None:
+        try:
+            locks.renew()
+        except InUseError as e:
+            log.critical("{msg}: its lock was deleted under this process, which ends", msg=str(e))
+            looking.stop()
+            failing()
+            with contextlib.suppress(ReactorNotRunning):
+                reactor.stop()
+
+    looking = task.LoopingCall(look)
+    looking.clock = reactor
+    reactor.callWhenRunning(looking.start, LOOK_SECONDS, now=False)
 
 
 def lock(config: Config) -> Locks:
@@ -74,7 +148,6 @@ def lock(config: Config) -> Locks:
     except ConfigError:
         locks.release()
         raise
-    locks.sign()
     return locks
 
 
@@ -90,9 +163,13 @@ def _usable(folder: Path) -> None:
 
 def _places(config: Config) -> Iterator[tuple[str, Path]]:
     """List the lock files: beside the databases, since SQLite locks the databases themselves."""
-    data, databases = config.service.data, config.databases
+    data, databases, sample = config.service.data, config.databases, config.sample.enabled
     yield f"the data folder {data}", data / NAME
-    names = ["jobs", "scheduler"] if "agent" in config.service.roles else ["jobs"]
+    names = [
+        "jobs",
+        *(["scheduler"] if sample or "agent" in config.service.roles else []),
+        *(["status"] if sample else []),  # masters of a sample farm write to both
+    ]
     found = [sqlite_file(getattr(databases, name).url) for name in names]
     for file in dict.fromkeys(os.path.realpath(file) for file in found if file):
         yield f"the database {file}", Path(f"{file}.lock")

@@ -90,6 +90,11 @@ class Daemon:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
 
+    def ended(self, seconds: float = STOP_SECONDS) -> int:
+        """Wait until it has ended by itself; give its exit code."""
+        assert self._process is not None, f"{self.folder.name} was never started"
+        return self._process.wait(seconds)
+
     def suspend(self) -> None:
         """Let it hang: its ports accept connections and nothing answers."""
         self._signal(signal.SIGSTOP)

@@ -58,7 +58,7 @@ def test_a_second_process_on_the_data_folder_is_refused_and_told_who_has_it(
     lock(sample).release()
 
 
-@pytest.mark.parametrize("name", ["jobs", "scheduler"])
+@pytest.mark.parametrize("name", ["jobs", "scheduler", "status"])
 @pytest.mark.usefixtures("held")
 def test_a_second_process_on_the_same_sqlite_file_is_refused_whatever_its_data_folder(
     sample: Config, tmp_path: Path, name: str
