@@ -127,7 +127,7 @@ class Limits:
     jobs_page: int = field(metadata=key(whole(1, 10_000), 1000))
     list_rows: int = field(metadata=key(whole(100, 1_000_000), 50_000))
     listeners: int = field(metadata=key(whole(1, 10_000), 500))
-    listeners_per_user: int = field(metadata=key(whole(1, 10_000), 20))
+    listeners_per_user: int = field(metadata=key(whole(1, 10_000), 50))
     listeners_per_address: int = field(metadata=key(whole(1, 10_000), 100))
     builds_per_request: int = field(metadata=key(whole(1, 1_000_000), 1000))
     builds_per_user_hour: int = field(metadata=key(whole(1, 10_000_000), 5000))

@@ -258,6 +258,9 @@ class Channel(HTTPChannel):
 
         The transport calls this again each time it resumes reading.
         """
+        if not self._eof:
+            for request in self.requests:
+                request.half_closed()
         self._eof = True
         if self._farewell is not None:
             return

@@ -37,6 +37,7 @@ REST = 10
 """Minimum wait before the next poll, as a multiple of the duration of the last one."""
 
 HEARTBEAT_SECONDS = 15.0
+COMMENT = b": still here\n\n"
 GRACE_SECONDS = 60.0
 """How long to poll on without clients, so that one that reconnects misses nothing."""
 
@@ -81,6 +82,7 @@ class Listening:
     owner: Owner
     ended: defer.Deferred[None] = attrs.field(factory=defer.Deferred)
     paused: bool = False
+    half_closed: bool = False
 
     def pauseProducing(self) -> None:
         """Stop writing until the client has read some."""
@@ -98,6 +100,16 @@ class Listening:
         """End the stream."""
         if not self.ended.called:
             self.ended.callback(None)
+
+    def probe(self) -> None:
+        """Write a comment that means nothing, once the client has closed its sending half.
+
+        One that has left altogether looks the same until something is sent: its kernel resets the
+        connection at the first bytes, and the next ones notice [tcp(7)].
+        """
+        self.half_closed = True
+        if not self.paused:
+            self.request.write(COMMENT)
 
     def tell(self, memory: Memory) -> None:
         """Write the events since the last position that the client subscribed to."""
@@ -195,6 +207,7 @@ class Events:
         missed = None if known is None else self._memory.after(known)
         position = self._memory.last if missed is None else known or 0
         listening = Listening(request, wanted, position, owner)
+        request.half_closed = listening.probe
         kind = RESET if last and missed is None else HELLO
         request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
         self._listeners.add(listening)
@@ -217,7 +230,7 @@ class Events:
     def _beat(self) -> None:
         for listening in list(self._listeners):
             if not listening.paused:
-                listening.request.write(b": still here\n\n")
+                listening.request.write(COMMENT)
                 listening.tell(self._memory)
 
     def close(self) -> None:
@@ -272,6 +285,8 @@ class Events:
         self._memory.add(events)
         for listening in list(self._listeners):
             listening.tell(self._memory)
+            if listening.half_closed:
+                listening.probe()
         if self._closed:
             return
         pause = max(LOOK_SECONDS, REST * (self._reactor.seconds() - began))

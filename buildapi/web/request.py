@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -44,7 +44,7 @@ class BuildAPIRequest(Request):
     the error of a request that cannot be routed.  ``body`` is its form or the error of parsing it,
     and empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
     knows the trusted proxies.  ``route`` is the path of its route, ``streams`` whether its answer
-    is a stream.
+    is a stream.  ``half_closed`` is called when the client has closed its sending half.
     """
 
     limits: Limits
@@ -62,6 +62,7 @@ class BuildAPIRequest(Request):
         self.mount = ""
         self.identity: Identity | None = None
         self.route, self.streams = "-", False
+        self.half_closed: Callable[[], None] = lambda: None
         self._began = self.reactor.seconds()
         self.refusal: BuildAPIError | None = None
         self.body: Form | BadRequest = Form({})

@@ -87,7 +87,7 @@ class Settings:
     more_routes: Sequence[Route] = ()
     batch_seconds: float = 2
     listeners: int = 20
-    listeners_per_user: int = 20
+    listeners_per_user: int = 50
     listeners_per_address: int = 20
     builds_per_request: int = 1000
     builds_per_user_hour: int = 5000

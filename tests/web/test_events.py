@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.model.records import JobRecord
@@ -380,3 +382,33 @@ async def test_one_user_or_address_has_its_share_of_streams(
     for wire in (wires[1], other, again):
         wire.close()
     await until(lambda: not served.in_flight)
+
+
+@twisted_test(10)
+async def test_who_leaves_a_stream_makes_room_at_once(served: Served) -> None:
+    """Reading page after page must not use up what one user may listen to."""
+    port = served.listener.ports[0].getHost().port
+
+    def listen_and_leave() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(spelled("GET", "/self-serve/events", ZOE, last=False))
+            received = b""
+            while b"event: hello" not in received:
+                received += client.recv(4096)
+
+    await deferToThread(listen_and_leave)
+    await until(lambda: not served.events._listeners)
+
+
+@twisted_test(10)
+async def test_who_closes_only_the_sending_half_of_a_stream_goes_on_listening(
+    served: Served,
+) -> None:
+    wire = await served.wire()
+    wire.send(spelled("GET", "/self-serve/events", ZOE, last=False))
+    await wire.until(lambda: b"event: hello" in wire.received)
+    wire.transport.loseWriteConnection()
+    await wire.until(lambda: wire.received.count(b": still here") == 2)
+    assert len(served.events._listeners) == 1
+    wire.close()
+    await until(lambda: not served.events._listeners)
