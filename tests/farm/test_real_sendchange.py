@@ -16,17 +16,21 @@ from twisted.internet.threads import deferToThread
 
 from buildapi.buildbot.directory import parse_masters
 from buildapi.buildbot.v08.changes import JOB_PROPERTY, ChangeLogin, ChangeSender
+from buildapi.buildbot.v08.markers import WRITTEN, Markers, Sending
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
 from buildapi.db.pool import PooledDatabase, open_database
-from buildapi.model.outcome import Item
-from buildapi.model.steps import SendChange
+from buildapi.db.schema import create_marker_table
+from buildapi.model.outcome import Item, Outcome
+from buildapi.model.steps import Plan, SendChange
 from tests.farm.farm import Farm, Master
 from tests.farm.fixtures import MakeFarm
+from tests.model.values import job
 from tests.reactor import twisted_test
 from tests.services.mariadb import MariaDB
 
 pytestmark = pytest.mark.buildbot
 
+MARKERS = "buildapi_markers"
 WHO = "Zoë Ωmega <zoë@example.org>"
 REVISION = "abcdef012345"
 CHANGE = PBChange(
@@ -117,14 +121,14 @@ async def test_a_change_starts_a_build_and_tells_who(farm: Farm, master: Master)
 
 @twisted_test(20)
 async def test_a_job_is_stored_as_the_property_of_its_change(farm: Farm, master: Master) -> None:
-    for job in (7, 2**40):
-        change = attrs.evolve(CHANGE, revision=f"prop{job}", properties={JOB_PROPERTY: job})
+    for number in (7, 2**40):
+        change = attrs.evolve(CHANGE, revision=f"prop{number}", properties={JOB_PROPERTY: number})
         await send(master, change)
         ((id_, *_),) = changes_of(farm, change.revision)
         stored = farm.rows.select(
             "SELECT property_name, property_value FROM change_properties WHERE changeid = %s", id_
         )
-        assert stored == [(JOB_PROPERTY, f'[{job}, "Change"]')]
+        assert stored == [(JOB_PROPERTY, f'[{number}, "Change"]')]
 
 
 @twisted_test(20)
@@ -288,18 +292,22 @@ async def test_a_change_is_sent_once_for_a_job(
 
     masters = parse_masters(json.loads(farm.masters_json())).value
     login = ChangeLogin("change", "changepw")
-    sender = ChangeSender(reactor, db, lambda: masters, login, 5, 5)
+    await create_marker_table(db, MARKERS)
+    markers, jobs = Markers(MARKERS), [job(11), job(1), job(111)]
     step = SendChange(master.claimed_by_name, "try", "once", None)
-    first = await sender.send(11, step, WHO)
+    plan, now = Plan(Outcome(False, "Ok"), pokes=(step,)), int(time.time())
+    await db.transact([markers.mark(of, plan, WRITTEN, now) for of in jobs])
+    sender = ChangeSender(reactor, db, Sending(db, markers), lambda: masters, login, 5, 5)
+    first = await sender.send(jobs[0], step, WHO)
     ((id_, author, *_),) = changes_of(farm, "once")
     assert author == WHO
     where = master.claimed_by_name
     assert first == Item("done", f"change {id_} sent to {where}", master=where)
-    again = await sender.send(11, step, WHO)
+    again = await sender.send(jobs[0], step, WHO)
     assert again == Item("done", f"change {id_} was sent before", master=where)
     assert len(changes_of(farm, "once")) == 1
-    await sender.send(1, step, WHO)
-    await sender.send(111, step, WHO)
+    await sender.send(jobs[1], step, WHO)
+    await sender.send(jobs[2], step, WHO)
     assert len(changes_of(farm, "once")) == 3
     assert await deferToThread(wait_first_built, farm, "once") == 0
 

@@ -68,7 +68,7 @@ def test_a_try_is_found_by_its_build_id() -> None:
     [
         (False, 0, Stage.PENDING),
         (False, 17, Stage.CLAIMED),
-        (False, None, Stage.CLAIMED),
+        (False, None, Stage.PENDING),
         (True, 0, Stage.COMPLETE),
         (True, 17, Stage.COMPLETE),
     ],
