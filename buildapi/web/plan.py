@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -49,7 +49,7 @@ class Row:
 
 def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> Mapping[str, Any]:
     """Return the template context of a plan."""
-    rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step)]
+    rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step, _dropped(plan))]
     counts = Counter(row.what for row in rows)
     return {
         "rows": rows,
@@ -97,8 +97,22 @@ def warnings(plan: Plan) -> Sequence[str]:
     return [*plan.outcome.warnings, *(words for words, holds in told.items() if holds)]
 
 
-def rows_of(step: Write | Poke) -> Sequence[Row]:
-    """Describe a step as rows."""
+def _dropped(plan: Plan) -> set[int]:
+    """Return the requests that a plan cancels in the database."""
+    found: set[int] = set()
+    for step in plan.writes:
+        match step:
+            case DropRequest():
+                found.add(step.brid)
+            case DropRequests():
+                found.update(step.brids)
+            case SetPriority() | Requeue() | NewBuildset():
+                pass
+    return found
+
+
+def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[Row]:
+    """Describe a step as rows; ``dropped`` are the requests that the plan cancels."""
     rows: Sequence[tuple[str, str]] = ()
     match step:
         case StopBuild():
@@ -119,5 +133,7 @@ def rows_of(step: Write | Poke) -> Sequence[Row]:
             change = f"{step.revision} on {step.branch} to {step.master}"
             rows = [("send the change", change)]
         case WatchDropped():
-            pass  # a check for Buildbot 0.8's claim race, not an action
+            # Of a dropped request it is a check for Buildbot 0.8's claim race, not an action.
+            claimed = [brid for brid in step.brids if brid not in dropped]
+            rows = [("stop", f"the build of request {brid}, once it has begun") for brid in claimed]
     return [Row(*row) for row in rows]

@@ -105,7 +105,7 @@ TABLE: dict[str, Case] = {
     "cancel pending": (CancelRequest(7), PENDING, False, "7: Ok", DROP, WATCH),
     "cancel retried": (CancelRequest(7), RETRIED, False, "7: Ok", DROP, WATCH),
     "cancel never claimed": (CancelRequest(7), NEVER_CLAIMED, False, "7: Ok", DROP, WATCH),
-    "cancel claimed, no build": (CancelRequest(7), WAITING, True, FAILED_7, (), ()),
+    "cancel claimed, no build": (CancelRequest(7), WAITING, False, "7: Ok", (), WATCH),
     "cancel running": (CancelRequest(7), BUILDING, False, "7: Ok", (), (stop(RUNNING),)),
     "cancel double claim": (
         CancelRequest(7),
