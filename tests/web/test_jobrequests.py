@@ -76,7 +76,7 @@ async def test_html_clients_of_a_new_build_read_the_answer(served: Served, name:
     answer = await served.ask(method, path, ZOE, fields)
     assert (answer.status, answer.headers["content-type"]) == (202, "text/html; charset=utf-8")
     assert "location" not in answer.headers
-    (shown,) = re.findall("<pre>(.*?)</pre>", answer.text, re.DOTALL)
+    (shown,) = re.findall("<pre[^>]*>(.*?)</pre>", answer.text, re.DOTALL)
     told = json.loads(unescape(shown))
     assert (told["status"], told["request_id"]) == ("OK", 1)
     assert told["msg"].endswith("is queued as job 1")
