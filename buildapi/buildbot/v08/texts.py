@@ -73,7 +73,7 @@ def _of_builder_build(action: NewBuilderBuild) -> Sequence[Text]:
 
 
 def refusals(texts: Sequence[Text], columns: Mapping[str, Column]) -> Mapping[Text, str]:
-    """Say of each text that a column of it cannot hold why."""
+    """Return, for each text that a column of it cannot hold, the reason."""
     found = {}
     for text in texts:
         for name in text.columns:
@@ -124,7 +124,10 @@ class SQLTextLimits:
         return escaped(who) if await self._refusals(_author(who)) else who
 
     async def _refusals(self, texts: Sequence[Text]) -> Mapping[Text, str]:
-        """Say of each text that cannot be stored why; :raises Unavailable: that is not known."""
+        """Return the reason for each text that cannot be stored.
+
+        :raises Unavailable: it is not known.
+        """
         is_asked = not self._columns and not all(text.is_ordinary for text in texts)
         if self._has_limits and (is_asked or refusals(texts, self._columns)):
             self._columns = await self._read()
