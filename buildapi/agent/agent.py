@@ -103,14 +103,18 @@ class Agent(Service):
             with tracing.about("", e.request_id):
                 return await self._patience.attempt("a malformed message", malformed)
         with tracing.about(job.trace, job.request_id):
-            self._note(job.request_id, "taken", _times(delivery))
-            disposition = await self._carry_out(job, delivery)
+            try:
+                disposition = await self._carry_out(job, delivery)
+            except _NotOurs as e:
+                return DeadLetter(e.reason)
             self._note_end(job.request_id, disposition)
             return disposition
 
     async def _carry_out(self, job: JobMessage, delivery: Delivery) -> Disposition:
         try:
             return await self._in_order(job, delivery)
+        except _NotOurs:
+            raise
         except Exception as e:
             self._note(
                 job.request_id, "failed", f"{type(e).__name__} at attempt {delivery.attempt}"
@@ -144,6 +148,8 @@ class Agent(Service):
 
         A service known to be unavailable is waited for however long it takes; an unclassified error
         of a database, which may be this job's own fault, only as many times as a job is tried.
+
+        :raises _NotOurs: the message is not of the job it names.
         """
         what, end = f"job {job.request_id}", self._patience.end()
 
@@ -152,7 +158,9 @@ class Agent(Service):
 
         async def keys() -> Keys:
             nonlocal job
-            job = await insist(partial(self._verified, job))
+            with tracing.about(""):  # nothing that a foreign message says belongs in the trail
+                job = await insist(partial(self._verified, job))
+            self._note(job.request_id, "taken", _times(delivery))
             return await insist(partial(self._keys, job))
 
         try:
@@ -164,8 +172,6 @@ class Agent(Service):
             raise
         except Unavailable as e:
             return self._patience.given_up(e)
-        except _NotOurs as e:
-            return DeadLetter(e.reason)
 
     async def _verified(self, job: JobMessage) -> JobMessage:
         """Return the message completed from its row; :raises _NotOurs: it is not of that job.

@@ -120,6 +120,25 @@ async def test_what_cannot_be_read_is_noted_as_put_aside(
 
 
 @twisted_test()
+async def test_a_message_of_another_farm_leaves_no_word_in_the_trail_of_a_job(
+    rig: Rig, logged_errors: list[Any]
+) -> None:
+    """Its job may have the same id, and its HTTP request another one."""
+    rig.agent()
+    foreign = encode_request(JobMessage(1, "mallory", NOW - 50, UP, "rid-of-another"))
+    await rig.broker.inner.publish(REQUESTS, foreign, message_id="job-1")
+    await until(lambda: bool(rig.dead()))
+    job = await submitted(rig, UP)
+    assert job == 1
+    await until(lambda: "reported" in rig.trail.events(job))
+    await rig.broker.inner.publish(REQUESTS, foreign, message_id="job-1")
+    await until(lambda: len(rig.dead()) == 2)
+    logged_errors.clear()
+    assert {e.trace for e in rig.trail.noted} == {RID}
+    assert "put aside" not in rig.trail.events(job)
+
+
+@twisted_test()
 async def test_a_failure_is_noted_with_its_incident(rig: Rig, logged_errors: list[Any]) -> None:
     rig.finisher()
     rig.farm.script.plan("read", *[ZeroDivisionError()] * 9)
