@@ -21,8 +21,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from buildapi.sample.catalog import MASTERS
-from buildapi.sample.farm import write_branches, write_masters
-from buildapi.sample.generate import Size
+from buildapi.sample.history import Size
+from buildapi.sample.sample_farm import write_branches, write_masters
 from tests.e2e.service import Service, environment, twistd
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
 

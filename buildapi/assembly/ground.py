@@ -16,9 +16,9 @@ from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
 from buildapi.config import Config
 from buildapi.db.pool import Observed, PooledDatabase, open_database
-from buildapi.sample.farm import SampleFarm
-from buildapi.sample.generate import Size
-from buildapi.sample.masters import Settings
+from buildapi.sample.history import Size
+from buildapi.sample.sample_farm import SampleFarm
+from buildapi.sample.simulated_master import Settings
 
 SAMPLE_SLAVES = 12
 """Slaves of a sample master: enough to start requested builds within seconds."""

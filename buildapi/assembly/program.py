@@ -45,7 +45,7 @@ from buildapi.model.ops import ProcessState
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
-from buildapi.sample.farm import SampleFarm
+from buildapi.sample.sample_farm import SampleFarm
 from buildapi.web.answers import Answers
 from buildapi.web.events import Events, Shares
 from buildapi.web.pages import Pages

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pymysql
 
+from buildapi.sample.bulk_writer import BadURLError, NotEmptyError, fill
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES
-from buildapi.sample.generate import Size, generate
+from buildapi.sample.farm_rows import Batch, Table
+from buildapi.sample.history import Size, generate
 from buildapi.sample.progress import Progress, progress_on
-from buildapi.sample.tables import Batch, Table
-from buildapi.sample.write import BadURLError, NotEmptyError, fill
 
 FAILED, REFUSED = 1, 3
 """Exit codes; 2 is a wrong command line."""

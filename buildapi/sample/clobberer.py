@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from buildapi.sample.listening import Listening, QuietSite
+from buildapi.sample.loopback_ports import Listening, QuietSite
 
 CLOBBER_TOKEN = "sample-token"  # noqa: S105  # of a farm that is not there
 REMEMBERED, ORDERS_MAX, NAME_MAX = 100, 100, 256

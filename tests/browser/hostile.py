@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from buildapi.sample.farm import prepare
-from buildapi.sample.generate import Size
+from buildapi.sample.history import Size
+from buildapi.sample.sample_farm import prepare
 from tests.browser.service import ZONE, served
 from tests.buildbot.seed import Seed, connect
 from tests.e2e.service import Service

@@ -8,7 +8,7 @@ from twisted.cred.credentials import UsernamePassword
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.spread import pb
 
-from buildapi.sample.changesource import CHANGE_PASSWORD, CHANGE_USER
+from buildapi.sample.change_source import CHANGE_PASSWORD, CHANGE_USER
 
 USER, PASSWORD = CHANGE_USER.encode(), CHANGE_PASSWORD.encode()
 REVISION = "0123456789abcdef" * 2 + "01234567"

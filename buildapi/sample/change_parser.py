@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.db.sql import Ref, Statement
 from buildapi.sample.catalog import BRANCHES
-from buildapi.sample.pushes import builds_of, insert_change
+from buildapi.sample.push_generator import builds_of, insert_change
 
 TEXT_MAX, NAME_MAX = 1024, 256
 """Maximum characters of the columns, which SQLite does not enforce."""

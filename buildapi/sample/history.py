@@ -20,11 +20,11 @@ from buildapi.sample.catalog import (
     lines,
     nightlies,
 )
-from buildapi.sample.load import DAY, HOUR, busy_times
-from buildapi.sample.people import Commit, commits, revision
-from buildapi.sample.recorder import Recorder, Source
-from buildapi.sample.runs import Dice, Fate, Job
-from buildapi.sample.tables import Batch, Ids, Rows
+from buildapi.sample.commits import Commit, commits, revision
+from buildapi.sample.durations import DAY, HOUR, busy_times
+from buildapi.sample.farm_rows import Batch, Ids, Rows
+from buildapi.sample.history_recorder import Recorder, Source
+from buildapi.sample.outcomes import Dice, Fate, Job
 
 JOBS_OF_A_PUSH = 16
 HORIZON = 3 * HOUR

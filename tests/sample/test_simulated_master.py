@@ -10,12 +10,12 @@ import attrs
 import pytest
 from twisted.internet import defer, task
 
+from buildapi.sample.build_properties import OF_MANY
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders
-from buildapi.sample.directory import builders_document
-from buildapi.sample.masters import Settings, SimulatedMaster
-from buildapi.sample.properties import OF_MANY
-from buildapi.sample.pushes import Pushes
-from buildapi.sample.statuslog import StatusLog
+from buildapi.sample.directory_documents import builders_document
+from buildapi.sample.push_generator import Pushes
+from buildapi.sample.simulated_master import Settings, SimulatedMaster
+from buildapi.sample.status_recorder import StatusLog
 from tests.sample.direct import (
     DirectDatabase,
     scheduler_database,

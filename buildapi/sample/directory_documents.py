@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from buildapi.sample.build_properties import product_of
 from buildapi.sample.catalog import BRANCHES, MASTERS, SCHEDULER_ROLE, Builder, builders
-from buildapi.sample.properties import product_of
 
 SLAVES_OF_A_POOL = 50
 

@@ -15,10 +15,7 @@ import pytest
 
 from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
 from buildapi.sample.__main__ import main
-from buildapi.sample.generate import Size, generate
-from buildapi.sample.progress import PlainProgress, progress_on
-from buildapi.sample.tables import Batch, Table
-from buildapi.sample.write import (
+from buildapi.sample.bulk_writer import (
     BadURLError,
     NotEmptyError,
     fill,
@@ -27,6 +24,9 @@ from buildapi.sample.write import (
     scheduler_target,
     status_target,
 )
+from buildapi.sample.farm_rows import Batch, Table
+from buildapi.sample.history import Size, generate
+from buildapi.sample.progress import PlainProgress, progress_on
 from tests.services.mariadb import MariaDB
 
 NOW = 1_700_000_000

@@ -12,7 +12,7 @@ import attrs
 import pymysql
 
 from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
-from buildapi.sample.tables import Batch, Ids, Row, Table
+from buildapi.sample.farm_rows import Batch, Ids, Row, Table
 
 MYSQL_PORT = 3306
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 300

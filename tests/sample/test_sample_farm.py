@@ -18,14 +18,14 @@ from twisted.web.client import Agent
 
 from buildapi.buildbot.directory import parse_branches, parse_builders, parse_masters
 from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.sample.bulk_writer import fill
 from buildapi.sample.catalog import MASTERS, builders
-from buildapi.sample.changes import read_change, take
-from buildapi.sample.farm import SampleFarm, StoppedError, prepare
-from buildapi.sample.generate import Size, generate
-from buildapi.sample.masters import Settings, SimulatedMaster
-from buildapi.sample.pushes import Pushes
-from buildapi.sample.statuslog import StatusLog
-from buildapi.sample.write import fill
+from buildapi.sample.change_parser import read_change, take
+from buildapi.sample.history import Size, generate
+from buildapi.sample.push_generator import Pushes
+from buildapi.sample.sample_farm import SampleFarm, StoppedError, prepare
+from buildapi.sample.simulated_master import Settings, SimulatedMaster
+from buildapi.sample.status_recorder import StatusLog
 from tests.reactor import sleep, twisted_test, until
 from tests.sample.sending import change, send
 

@@ -14,17 +14,17 @@ from twisted.logger import Logger
 
 from buildapi.db.sql import Database, GuardFailedError
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample import queue
-from buildapi.sample.catalog import Builder, SampleMaster
-from buildapi.sample.properties import (
+from buildapi.sample import request_queue
+from buildapi.sample.build_properties import (
     BuildOf,
     Property,
     build_properties,
     submitted_properties,
 )
-from buildapi.sample.queue import Claimer, Request
-from buildapi.sample.runs import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
-from buildapi.sample.statuslog import Finished, StatusLog
+from buildapi.sample.catalog import Builder, SampleMaster
+from buildapi.sample.outcomes import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
+from buildapi.sample.request_queue import Claimer, Request
+from buildapi.sample.status_recorder import Finished, StatusLog
 
 _RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY)
 _WEIGHTS = (82, 8, 6, 1, 3)
@@ -154,25 +154,29 @@ class SimulatedMaster(Service):
             await self._take_pending()
 
     async def _take_pending(self) -> None:
-        pending = [r for r in await queue.PENDING.many(self._db) if r.builder in self.builders]
-        for group in queue.groups(pending, lambda r: r.merges_with):
+        pending = [
+            r for r in await request_queue.PENDING.many(self._db) if r.builder in self.builders
+        ]
+        for group in request_queue.groups(pending, lambda r: r.merges_with):
             if len(self.building) >= self.settings.slaves or not self.running:
                 return
-            await self._start(group, await self._next_number(group[0].builder), queue.claim)
+            await self._start(group, await self._next_number(group[0].builder), request_queue.claim)
 
     async def _resume(self) -> None:
         """Restart what an earlier process of this master left unfinished."""
-        left = await queue.LEFT.many(self._db, master=self.master.db_name)
-        for group in queue.groups(left, _unfinished):
+        left = await request_queue.LEFT.many(self._db, master=self.master.db_name)
+        for group in request_queue.groups(left, _unfinished):
             number = group[0].number
             if number is None:
                 number = await self._next_number(group[0].builder)
-            await self._start(group, number, queue.reclaim)
+            await self._start(group, number, request_queue.reclaim)
 
     async def _next_number(self, builder: str) -> int:
         if builder not in self._numbers:
             name = self.master.db_name
-            highest = await queue.HIGHEST_NUMBER.maybe(self._db, builder=builder, master=name)
+            highest = await request_queue.HIGHEST_NUMBER.maybe(
+                self._db, builder=builder, master=name
+            )
             self._numbers.setdefault(builder, -1 if highest is None else highest)
         self._numbers[builder] += 1
         return self._numbers[builder]
@@ -183,7 +187,7 @@ class SimulatedMaster(Service):
         now = int(self._now())
         claims = claim(requests, self._self, now)
         try:
-            ids = await self._db.transact([*claims, *queue.begin(requests, number, now)])
+            ids = await self._db.transact([*claims, *request_queue.begin(requests, number, now)])
         except GuardFailedError:
             return  # cancelled, or another master's; what is left comes with the next poll
         slave = self._idle_slave(requests[0].builder)
@@ -226,9 +230,9 @@ class SimulatedMaster(Service):
 
     async def _finish(self, build: RunningBuild, result: int) -> None:
         now = int(self._now())
-        then = queue.release if result == RETRY else _completing(result, now)
+        then = request_queue.release if result == RETRY else _completing(result, now)
         try:
-            await self._db.transact([*queue.end(build.rows, now), *then(build.requests)])
+            await self._db.transact([*request_queue.end(build.rows, now), *then(build.requests)])
         except DatabaseUnavailable:
             if self.running:
                 again = self._clock.callLater(self.settings.poll, self._end, build, result)
@@ -295,4 +299,4 @@ def _unfinished(request: Request) -> object:
 
 
 def _completing(result: int, now: int) -> Callable[[Sequence[Request]], list[Any]]:
-    return lambda requests: queue.complete(requests, result, now)
+    return lambda requests: request_queue.complete(requests, result, now)

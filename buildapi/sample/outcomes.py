@@ -9,7 +9,7 @@ from random import Random
 import attrs
 
 from buildapi.sample.catalog import Builder
-from buildapi.sample.load import duration, waiting
+from buildapi.sample.durations import duration, waiting
 
 SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY = 0, 1, 2, 4, 5
 _RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION)

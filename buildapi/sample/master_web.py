@@ -15,9 +15,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from buildapi.db.sql import Database
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample import builds, queue
-from buildapi.sample.listening import Listening, QuietSite
-from buildapi.sample.masters import SimulatedMaster
+from buildapi.sample import build_pages, request_queue
+from buildapi.sample.loopback_ports import Listening, QuietSite
+from buildapi.sample.simulated_master import SimulatedMaster
 
 TO_ROOT = "../../../../"
 """Relative path to the root from the page that stops a build."""
@@ -111,10 +111,10 @@ class MasterPages(Resource):
             case _:
                 return NOT_FOUND
 
-    async def _find(self, builder: str, number: str) -> builds.View | None:
+    async def _find(self, builder: str, number: str) -> build_pages.View | None:
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             return None
-        return await builds.find(self._db, self._master, builder, int(number))
+        return await build_pages.find(self._db, self._master, builder, int(number))
 
     async def _stop(self, builder: str, number: str) -> Answer:
         view = await self._find(builder, number)
@@ -127,20 +127,20 @@ class MasterPages(Resource):
         return _redirect(f"builders/{quote(builder, safe='')}")
 
     async def _build(
-        self, builder: str, number: str, show: Callable[[builds.View], Answer]
+        self, builder: str, number: str, show: Callable[[build_pages.View], Answer]
     ) -> Answer:
         view = await self._find(builder, number)
         return NOT_FOUND if view is None else show(view)
 
     async def _builder(self, name: str) -> dict[str, Any]:
-        pending = [r for r in await queue.PENDING.many(self._db) if r.builder == name]
+        pending = [r for r in await request_queue.PENDING.many(self._db) if r.builder == name]
         current = [number for builder, number in self._master.building if builder == name]
         return {
             "basedir": name,
             "cachedBuilds": [n for builder, n in self._master.recent if builder == name],
             "category": self._master.builders[name].category,
             "currentBuilds": current,
-            "pendingBuilds": [builds.source_stamp(r) for r in pending],
+            "pendingBuilds": [build_pages.source_stamp(r) for r in pending],
             "slaves": sorted(self._slaves_at_work()),
             "state": "building" if current else "idle",
         }
@@ -155,7 +155,7 @@ class MasterPages(Resource):
             for name in sorted(self._slaves_at_work())
         }
         for builder, number in list(self._master.building):
-            view = await builds.find(self._db, self._master, builder, number)
+            view = await build_pages.find(self._db, self._master, builder, number)
             if view is not None and view.slave in found:
                 found[view.slave]["runningBuilds"].append(view.as_json())
         return found
@@ -168,7 +168,7 @@ class MasterPages(Resource):
         }
 
 
-def _html_page(view: builds.View) -> Answer:
+def _html_page(view: build_pages.View) -> Answer:
     return Answer(200, view.as_html())
 
 

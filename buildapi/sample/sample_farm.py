@@ -17,17 +17,21 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from buildapi.db.sql import Database
+from buildapi.sample.bulk_writer import fill, is_filled, status_target
 from buildapi.sample.catalog import MASTERS, Builder, SampleMaster, builders
-from buildapi.sample.changesource import ChangeSource
+from buildapi.sample.change_source import ChangeSource
 from buildapi.sample.clobberer import ClobberWeb
-from buildapi.sample.directory import branches_document, builders_document, masters_document
-from buildapi.sample.generate import Size, generate
-from buildapi.sample.masters import Settings, SimulatedMaster
-from buildapi.sample.pages import MasterWeb
-from buildapi.sample.pushes import Pushes
-from buildapi.sample.statuslog import StatusLog
-from buildapi.sample.tables import Batch, Table
-from buildapi.sample.write import fill, is_filled, status_target
+from buildapi.sample.directory_documents import (
+    branches_document,
+    builders_document,
+    masters_document,
+)
+from buildapi.sample.farm_rows import Batch, Table
+from buildapi.sample.history import Size, generate
+from buildapi.sample.master_web import MasterWeb
+from buildapi.sample.push_generator import Pushes
+from buildapi.sample.simulated_master import Settings, SimulatedMaster
+from buildapi.sample.status_recorder import StatusLog
 
 PORTS = (8200, 8201, 8202, 8203)
 """Ports of the masters in the file that :func:`prepare` writes."""

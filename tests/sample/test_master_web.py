@@ -17,8 +17,8 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.web.client import Agent, ResponseNeverReceived
 
 from buildapi.sample.catalog import MASTERS, builders
-from buildapi.sample.masters import Settings, SimulatedMaster
-from buildapi.sample.pages import MasterWeb
+from buildapi.sample.master_web import MasterWeb
+from buildapi.sample.simulated_master import Settings, SimulatedMaster
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database, submit
 

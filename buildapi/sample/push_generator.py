@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from buildapi.db.sql import Database, Ref, Statement
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.catalog import BRANCHES, REPOSITORY, Builder, Kind, lines
-from buildapi.sample.people import MACHINE, Commit, commits
+from buildapi.sample.commits import MACHINE, Commit, commits
 
 BUILDS, TESTED, TESTS = 4, 2, 10
 """Builds of a push, how many of them are tested, and tests of each: a minute's work."""

@@ -14,10 +14,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, c
 from twisted.internet.protocol import Protocol
 from twisted.spread import pb
 
-from buildapi.sample import changesource, listening
+from buildapi.sample import change_source, loopback_ports
 from buildapi.sample.catalog import DEFAULT_BRANCHES
-from buildapi.sample.changes import BadChangeError, Change, read_change, take
-from buildapi.sample.changesource import ChangeSource
+from buildapi.sample.change_parser import BadChangeError, Change, read_change, take
+from buildapi.sample.change_source import ChangeSource
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database
 from tests.sample.sending import REVISION, change, send
@@ -263,7 +263,7 @@ async def raw(port: int) -> Any:
 async def test_a_message_without_end_is_cut_off(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changesource, "MESSAGE_MAX", 1000)
+    monkeypatch.setattr(change_source, "MESSAGE_MAX", 1000)
     with pytest.raises(pb.PBConnectionLost):
         await send(taker.port, change(files=["x" * 100] * 20))
     await send(taker.port, *(change(files=["x"]) for _ in range(20)))
@@ -279,7 +279,7 @@ async def test_a_peer_that_speaks_something_else_is_cut_off(taker: Taker) -> Non
 
 @twisted_test()
 async def test_a_silent_peer_is_cut_off(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changesource, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(change_source, "IDLE_SECONDS", 0.1)
     peer = await raw(taker.port)
     await until(lambda: peer.ended)
 
@@ -288,7 +288,7 @@ async def test_a_silent_peer_is_cut_off(taker: Taker, monkeypatch: pytest.Monkey
 async def test_there_is_a_bound_to_the_connections(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "CONNECTIONS", 1)
+    monkeypatch.setattr(loopback_ports, "CONNECTIONS", 1)
     first = await raw(taker.port)
     await until(lambda: len(taker.source._connections.protocols) == 1)
     second = await raw(taker.port)
@@ -302,7 +302,7 @@ async def test_there_is_a_bound_to_the_connections(
 async def test_there_is_a_bound_to_what_is_being_stored(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changesource, "AT_ONCE", 0)
+    monkeypatch.setattr(change_source, "AT_ONCE", 0)
     with pytest.raises(pb.RemoteError, match="busy"):
         await send(taker.port, change())
 

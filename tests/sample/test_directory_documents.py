@@ -5,7 +5,11 @@ from __future__ import annotations
 from buildapi.buildbot.directory import parse_branches, parse_builders, parse_masters
 from buildapi.model.branches import Branches
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, IDLE, MASTERS, builders
-from buildapi.sample.directory import branches_document, builders_document, masters_document
+from buildapi.sample.directory_documents import (
+    branches_document,
+    builders_document,
+    masters_document,
+)
 
 DOCUMENT = builders_document(DEFAULT_BRANCHES)
 

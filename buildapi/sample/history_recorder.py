@@ -10,11 +10,11 @@ from random import Random
 
 import attrs
 
+from buildapi.sample.build_properties import OF_MANY, BuildOf, build_properties
 from buildapi.sample.catalog import MASTERS, REPOSITORY, Builder, SampleMaster
-from buildapi.sample.people import MACHINE, Commit
-from buildapi.sample.properties import OF_MANY, BuildOf, build_properties
-from buildapi.sample.runs import FAILURE, WARNINGS, Attempt, Run
-from buildapi.sample.tables import Rows, Table
+from buildapi.sample.commits import MACHINE, Commit
+from buildapi.sample.farm_rows import Rows, Table
+from buildapi.sample.outcomes import FAILURE, WARNINGS, Attempt, Run
 
 MASTER_OF = {master.role: master for master in MASTERS}
 HEARTBEAT = 600

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from buildapi.model.branches import Branches
+from buildapi.sample.bulk_writer import fill
 from buildapi.sample.catalog import (
     BRANCHES,
     DEFAULT_BRANCHES,
@@ -16,10 +17,9 @@ from buildapi.sample.catalog import (
     SCHEDULER_ROLE,
     builders,
 )
-from buildapi.sample.generate import Size, generate
-from buildapi.sample.load import load
-from buildapi.sample.tables import BATCH_ROWS
-from buildapi.sample.write import fill
+from buildapi.sample.durations import load
+from buildapi.sample.farm_rows import BATCH_ROWS
+from buildapi.sample.history import Size, generate
 
 NOW = 1_700_000_000
 SIZE = Size(builds=1200, days=3, pending=40, running=25)

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from buildapi.db.sql import Database, DuplicateError, Query, Ref, Statement
+from buildapi.sample.build_properties import OF_MANY, Property
 from buildapi.sample.catalog import SampleMaster
-from buildapi.sample.properties import OF_MANY, Property
-from buildapi.sample.recorder import utc
+from buildapi.sample.history_recorder import utc
 
 
 @attrs.frozen

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import attrs
 
 from buildapi.db.sql import Database
-from buildapi.sample import queue
+from buildapi.sample import request_queue
 from buildapi.sample.catalog import BRANCHES, Builder, Kind, SampleMaster
-from buildapi.sample.queue import Request
-from buildapi.sample.runs import WARNINGS
+from buildapi.sample.outcomes import WARNINGS
+from buildapi.sample.request_queue import Request
 
 ARCHIVE = "https://archive.example.org/pub/"
 """Root URL of logs and packages, which do not exist."""
@@ -114,7 +114,7 @@ async def submitted_properties(db: Database, requests: Sequence[Request]) -> dic
     found: dict[str, Property] = {}
     sets = dict.fromkeys(r.buildset for r in requests)
     # As a master does: those of requests replace those of changes.
-    for query in (queue.CHANGE_PROPERTIES, queue.PROPERTIES):
+    for query in (request_queue.CHANGE_PROPERTIES, request_queue.PROPERTIES):
         for buildset in sets:
             for name, text in await query.many(db, buildset=buildset):
                 value, source = json.loads(text)

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from buildapi.db.sql import Database
-from buildapi.sample import queue
-from buildapi.sample.masters import SimulatedMaster
-from buildapi.sample.properties import submitted_properties
-from buildapi.sample.queue import Request
+from buildapi.sample import request_queue
+from buildapi.sample.build_properties import submitted_properties
+from buildapi.sample.request_queue import Request
+from buildapi.sample.simulated_master import SimulatedMaster
 
 
 @attrs.frozen
@@ -126,7 +126,7 @@ async def find(db: Database, master: SimulatedMaster, builder: str, number: int)
             properties,
         )
     name = master.master.db_name
-    stored = await queue.STORED.maybe(db, number=number, builder=builder, master=name)
+    stored = await request_queue.STORED.maybe(db, number=number, builder=builder, master=name)
     if stored is None:
         return None
     ended = master.recent.get((builder, number))

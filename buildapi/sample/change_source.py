@@ -18,8 +18,8 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it shi
 
 from buildapi.db.sql import Database, ValueRefusedError
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample.changes import BadChangeError, read_change, take
-from buildapi.sample.listening import Listening
+from buildapi.sample.change_parser import BadChangeError, read_change, take
+from buildapi.sample.loopback_ports import Listening
 
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000
