@@ -21,7 +21,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from buildapi.sample.catalog import MASTERS
-from buildapi.sample.history import Size
+from buildapi.sample.history import FarmSize
 from buildapi.sample.sample_farm import write_branches, write_masters
 from tests.e2e.service import Service, environment, twistd
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
@@ -54,7 +54,7 @@ def fill(server: MariaDB, builds: int, days: int) -> tuple[str, str]:
 
 def service(folder: Path, scheduler: str, status: str) -> Service:
     """Prepare our program over these databases."""
-    write_branches(folder, Size())
+    write_branches(folder, FarmSize())
     write_masters(folder, [free_port() for _ in MASTERS])
     port, config = free_port(), folder / "buildapi.toml"
     config.write_text(

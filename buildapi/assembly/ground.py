@@ -16,9 +16,9 @@ from buildapi.buildbot.fetch import Fetcher
 from buildapi.buildbot.sources import reader
 from buildapi.config import Config
 from buildapi.db.pool import Observed, PooledDatabase, open_database
-from buildapi.sample.history import Size
+from buildapi.sample.history import FarmSize
 from buildapi.sample.sample_farm import SampleFarm
-from buildapi.sample.simulated_master import Settings
+from buildapi.sample.simulated_master import MasterSettings
 
 SAMPLE_SLAVES = 12
 """Slaves of a sample master: enough to start requested builds within seconds."""
@@ -86,7 +86,7 @@ def sample_farm(
         scheduler=scheduler,
         status=status,
         seed=sample.seed,
-        size=Size(builds=sample.builds, days=sample.days),
-        settings=Settings(seed=sample.seed, slaves=SAMPLE_SLAVES),
+        size=FarmSize(builds=sample.builds, days=sample.days),
+        settings=MasterSettings(seed=sample.seed, slaves=SAMPLE_SLAVES),
         push_seconds=sample.push_seconds,
     )

@@ -13,8 +13,8 @@ import pymysql
 
 from buildapi.sample.bulk_writer import BadURLError, NotEmptyError, fill
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES
-from buildapi.sample.farm_rows import Batch, Table
-from buildapi.sample.history import Size, generate
+from buildapi.sample.farm_rows import FarmTable, RowBatch
+from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.progress import Progress, progress_on
 
 FAILED, REFUSED = 1, 3
@@ -24,7 +24,7 @@ FAILED, REFUSED = 1, 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
     options = _parser().parse_args(arguments)
-    size = Size(
+    size = FarmSize(
         builds=options.builds,
         days=options.days,
         pending=options.pending,
@@ -44,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _fill(options: argparse.Namespace, size: Size) -> None:
+def _fill(options: argparse.Namespace, size: FarmSize) -> None:
     quiet: AbstractContextManager[Progress | None] = nullcontext()
     total = size.builds + size.running
     with quiet if options.quiet else progress_on(sys.stderr, total) as bar:
 
-        def written(batch: Batch) -> None:
-            if bar is not None and batch.table is Table.BUILDS:
+        def written(batch: RowBatch) -> None:
+            if bar is not None and batch.table is FarmTable.BUILDS:
                 bar.advance(len(batch.rows))
 
         fill(
@@ -68,7 +68,7 @@ def _complain(text: str, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    size = Size()
+    size = FarmSize()
     parser = argparse.ArgumentParser(
         prog="python -m buildapi.sample",
         description="Fill a scheduler database, and a status database, with an invented farm.",

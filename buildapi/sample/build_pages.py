@@ -11,15 +11,15 @@ import attrs
 from buildapi.db.sql import Database
 from buildapi.sample import request_queue
 from buildapi.sample.build_properties import submitted_properties
-from buildapi.sample.request_queue import Request
+from buildapi.sample.request_queue import SampleRequest
 from buildapi.sample.simulated_master import SimulatedMaster
 
 
 @attrs.frozen
-class View:
+class BuildPage:
     """Show a build as a master does; ``properties`` are name, value and source."""
 
-    request: Request
+    request: SampleRequest
     number: int
     slave: str
     start: float
@@ -98,7 +98,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def source_stamp(request: Request) -> dict[str, Any]:
+def source_stamp(request: SampleRequest) -> dict[str, Any]:
     """Return a source stamp as a master shows it."""
     return {
         "branch": request.branch,
@@ -110,12 +110,14 @@ def source_stamp(request: Request) -> dict[str, Any]:
     }
 
 
-async def find(db: Database, master: SimulatedMaster, builder: str, number: int) -> View | None:
+async def find_build(
+    db: Database, master: SimulatedMaster, builder: str, number: int
+) -> BuildPage | None:
     """Return a running or finished build of a master; None if it never had such a build."""
     build = master.building.get((builder, number))
     if build is not None:
         properties = await _properties(db, build.requests, number, build.slave)
-        return View(
+        return BuildPage(
             build.requests[0],
             number,
             build.slave,
@@ -126,13 +128,13 @@ async def find(db: Database, master: SimulatedMaster, builder: str, number: int)
             properties,
         )
     name = master.master.db_name
-    stored = await request_queue.STORED.maybe(db, number=number, builder=builder, master=name)
+    stored = await request_queue.STORED_BUILD.maybe(db, number=number, builder=builder, master=name)
     if stored is None:
         return None
     ended = master.recent.get((builder, number))
     slave = ended.slave if ended is not None else f"slave-{number % 100:03d}"
     properties = await _properties(db, [stored.request], number, slave)
-    return View(
+    return BuildPage(
         stored.request,
         number,
         slave,
@@ -145,7 +147,7 @@ async def find(db: Database, master: SimulatedMaster, builder: str, number: int)
 
 
 async def _properties(
-    db: Database, requests: Sequence[Request], number: int, slave: str
+    db: Database, requests: Sequence[SampleRequest], number: int, slave: str
 ) -> list[tuple[str, Any, str]]:
     found = await submitted_properties(db, requests)
     found["buildername"] = (requests[0].builder, "Builder")

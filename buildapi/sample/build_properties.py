@@ -11,9 +11,9 @@ import attrs
 
 from buildapi.db.sql import Database
 from buildapi.sample import request_queue
-from buildapi.sample.catalog import BRANCHES, Builder, Kind, SampleMaster
+from buildapi.sample.catalog import BRANCHES, BuildType, SampleBuilder, SampleMaster
 from buildapi.sample.outcomes import WARNINGS
-from buildapi.sample.request_queue import Request
+from buildapi.sample.request_queue import SampleRequest
 
 ARCHIVE = "https://archive.example.org/pub/"
 """Root URL of logs and packages, which do not exist."""
@@ -26,15 +26,15 @@ OF_MANY = frozenset(
 )
 """Properties with so few values that one row for each is shared by all builds."""
 
-Property = tuple[Any, str]
+PropertyValue = tuple[Any, str]
 """Value and source."""
 
 
 @attrs.frozen
-class BuildOf:
+class CatalogBuild:
     """Describe a build of a catalogue builder; ``requests`` maps ids to submission times."""
 
-    builder: Builder
+    builder: SampleBuilder
     master: SampleMaster
     number: int
     slave: str
@@ -45,13 +45,13 @@ class BuildOf:
     builduid: str
 
 
-def build_properties(build: BuildOf) -> Mapping[str, Property]:
+def build_properties(build: CatalogBuild) -> Mapping[str, PropertyValue]:
     """Return the properties that a build has at its end."""
     builder, product = build.builder, product_of(build.builder.platform)
     branch = BRANCHES.get(builder.branch)
-    stage = builder.platform + ("-debug" if builder.kind is Kind.DEBUG else "")
+    stage = builder.platform + ("-debug" if builder.kind is BuildType.DEBUG else "")
     path = branch.path if branch is not None else builder.stored
-    found: dict[str, Property] = {
+    found: dict[str, PropertyValue] = {
         "basedir": (f"/builds/slave/{_short(builder.name)}", "slave"),
         "branch": (builder.branch, "Build"),
         "buildername": (builder.name, "Builder"),
@@ -83,18 +83,18 @@ def product_of(platform: str) -> str:
     return "mobile" if platform.startswith("android") else "firefox"
 
 
-def log_url(build: BuildOf) -> str:
+def log_url(build: CatalogBuild) -> str:
     """Return the URL of a build's log."""
     return f"{_folder(build)}/{_short(build.builder.name)}-build{build.number}.txt.gz"
 
 
-def _packages(build: BuildOf, product: str) -> Mapping[str, Property]:
+def _packages(build: CatalogBuild, product: str) -> Mapping[str, PropertyValue]:
     start = f"{_folder(build)}/{product}-{build.builder.platform}"
     ends = {"packageUrl": "zip", "symbolsUrl": "symbols.zip", "testsUrl": "tests.zip"}
     return {name: (f"{start}.{end}", "SetProperty Step") for name, end in ends.items()}
 
 
-def _folder(build: BuildOf) -> str:
+def _folder(build: CatalogBuild) -> str:
     product = product_of(build.builder.platform)
     place = f"{build.builder.branch}-{build.builder.platform}"
     return f"{ARCHIVE}{product}/builds/{quote(place)}/{build.buildid}"
@@ -104,14 +104,16 @@ def _short(name: str) -> str:
     return quote(name.lower().replace(" ", "-"), safe="")
 
 
-def _scheduler(builder: Builder) -> str:
+def _scheduler(builder: SampleBuilder) -> str:
     what = "build" if builder.suite is None else f"{builder.pool} unittest"
     return f"{builder.branch}-{builder.platform} {what}".replace(" ", "-")
 
 
-async def submitted_properties(db: Database, requests: Sequence[Request]) -> dict[str, Property]:
+async def submitted_properties(
+    db: Database, requests: Sequence[SampleRequest]
+) -> dict[str, PropertyValue]:
     """Return the properties that a build gets from its requests and their changes."""
-    found: dict[str, Property] = {}
+    found: dict[str, PropertyValue] = {}
     sets = dict.fromkeys(r.buildset for r in requests)
     # As a master does: those of requests replace those of changes.
     for query in (request_queue.CHANGE_PROPERTIES, request_queue.PROPERTIES):

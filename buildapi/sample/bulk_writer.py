@@ -12,7 +12,7 @@ import attrs
 import pymysql
 
 from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
-from buildapi.sample.farm_rows import Batch, Ids, Row, Table
+from buildapi.sample.farm_rows import FarmTable, Row, RowBatch, RowIds
 
 MYSQL_PORT = 3306
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
@@ -27,13 +27,13 @@ class BadURLError(ValueError):
 
 
 @attrs.define
-class Target:
+class BulkWriter:
     """Write to a database; ``schema`` creates its tables, ``main`` is the table that is checked."""
 
     connection: Any
     mark: str
     schema: Sequence[str]
-    main: Table
+    main: FarmTable
 
     def run(self, statement: str) -> Sequence[Row]:
         """Run one statement without parameters; return its rows."""
@@ -54,7 +54,7 @@ class Target:
         """Return whether nothing was written yet."""
         return not self.run(f"SELECT 1 FROM {self.main.title} LIMIT 1")  # noqa: S608  # a constant
 
-    def insert(self, batch: Batch) -> None:
+    def insert(self, batch: RowBatch) -> None:
         """Insert all rows of a batch."""
         columns = ", ".join(f"`{c}`" for c in batch.table.columns)
         marks = ", ".join([self.mark] * len(batch.table.columns))
@@ -65,23 +65,23 @@ class Target:
             )
 
 
-def scheduler_target(url: str) -> AbstractContextManager[Target]:
+def scheduler_writer(url: str) -> AbstractContextManager[BulkWriter]:
     """Open a scheduler database; commit if the block succeeds."""
-    return _target(url, scheduler_schema, Table.REQUESTS)
+    return _target(url, scheduler_schema, FarmTable.REQUESTS)
 
 
-def status_target(url: str) -> AbstractContextManager[Target]:
+def status_writer(url: str) -> AbstractContextManager[BulkWriter]:
     """Open a status database; commit if the block succeeds."""
-    return _target(url, status_schema, Table.STATUS_BUILDS)
+    return _target(url, status_schema, FarmTable.STATUS_BUILDS)
 
 
 def fill(
     scheduler_url: str,
     status_url: str | None,
-    batches: Callable[[Ids], Iterable[Batch]],
+    batches: Callable[[RowIds], Iterable[RowBatch]],
     *,
     force: bool = False,
-    progress: Callable[[Batch], None] | None = None,
+    progress: Callable[[RowBatch], None] | None = None,
 ) -> None:
     """Write what ``batches`` yields, in one transaction in each database.
 
@@ -89,9 +89,9 @@ def fill(
     :raises BadURLError: a URL is not one of a database.
     """
     with ExitStack() as stack:
-        targets = {"scheduler": stack.enter_context(scheduler_target(scheduler_url))}
+        targets = {"scheduler": stack.enter_context(scheduler_writer(scheduler_url))}
         if status_url is not None:
-            targets["status"] = stack.enter_context(status_target(status_url))
+            targets["status"] = stack.enter_context(status_writer(status_url))
         for name, target in targets.items():
             target.prepare()
             if not force and not target.empty:
@@ -105,15 +105,15 @@ def fill(
 
 def is_filled(scheduler_url: str) -> bool:
     """Return whether a scheduler database holds requests."""
-    with scheduler_target(scheduler_url) as target:
+    with scheduler_writer(scheduler_url) as target:
         target.prepare()
         return not target.empty
 
 
-def ids_in_use(targets: Mapping[str, Target]) -> Ids:
+def ids_in_use(targets: Mapping[str, BulkWriter]) -> RowIds:
     """Read from databases which ids, names and build numbers are taken."""
-    ids = Ids()
-    for table in Table:
+    ids = RowIds()
+    for table in FarmTable:
         target, key = targets.get(table.database), table.columns[0]
         if target is not None and key in ("id", "changeid") and table not in _WITHOUT_ID:
             [[highest]] = target.run(f"SELECT MAX({key}) FROM {table.title}")  # noqa: S608  # constants
@@ -125,16 +125,16 @@ def ids_in_use(targets: Mapping[str, Target]) -> Ids:
     return ids
 
 
-_WITHOUT_ID = {Table.CHANGE_FILES}
+_WITHOUT_ID = {FarmTable.CHANGE_FILES}
 _NAMED = (
-    Table.STATUS_MASTERS,
-    Table.STATUS_SLAVES,
-    Table.STATUS_BUILDERS,
-    Table.STATUS_PROPERTIES,
+    FarmTable.STATUS_MASTERS,
+    FarmTable.STATUS_SLAVES,
+    FarmTable.STATUS_BUILDERS,
+    FarmTable.STATUS_PROPERTIES,
 )
 
 
-def _names(status: Target) -> dict[tuple[Any, ...], int]:
+def _names(status: BulkWriter) -> dict[tuple[Any, ...], int]:
     found: dict[tuple[Any, ...], int] = {}
     for table in _NAMED:
         columns = ", ".join(table.columns)
@@ -144,14 +144,16 @@ def _names(status: Target) -> dict[tuple[Any, ...], int]:
 
 
 @contextmanager
-def _target(url: str, schema: Callable[[str], Sequence[str]], main: Table) -> Iterator[Target]:
+def _target(
+    url: str, schema: Callable[[str], Sequence[str]], main: FarmTable
+) -> Iterator[BulkWriter]:
     scheme, _, rest = url.partition(":")
     known = _DRIVERS.get(scheme)
     if known is None or not rest:
         raise BadURLError("a database is sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/NAME")
     connect, dialect, mark = known
     with closing(connect(url)) as connection:
-        target = Target(connection, mark, schema(dialect), main)
+        target = BulkWriter(connection, mark, schema(dialect), main)
         target.run("BEGIN")
         try:
             yield target

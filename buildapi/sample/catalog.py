@@ -20,7 +20,7 @@ class SampleBranch:
     path: str
 
     @property
-    def tries(self) -> bool:
+    def is_try(self) -> bool:
         """Return whether it is a try branch, where anybody may push."""
         return self.name.startswith("try")
 
@@ -49,7 +49,7 @@ BRANCHES = {
 DEFAULT_BRANCHES = ("mozilla-central", "mozilla-inbound", "try")
 
 
-class Kind(enum.Enum):
+class BuildType(enum.Enum):
     """Name the optimisation of a build."""
 
     OPT = "opt"
@@ -58,7 +58,7 @@ class Kind(enum.Enum):
 
 
 @attrs.frozen
-class Tester:
+class TestPlatform:
     """Describe a test system; ``pool`` begins the names of its slaves."""
 
     label: str
@@ -67,7 +67,7 @@ class Tester:
 
 
 @attrs.frozen
-class Platform:
+class BuildPlatform:
     """Describe a build system; ``minutes`` is the average time of an optimised build."""
 
     label: str
@@ -75,52 +75,52 @@ class Platform:
     pool: str
     minutes: int
     debug: str
-    tests: tuple[Tester, ...]
+    tests: tuple[TestPlatform, ...]
 
 
 PLATFORMS = (
-    Platform(
+    BuildPlatform(
         "Linux",
         "linux",
         "bld-linux64-ec2",
         18,
         "leak test build",
-        (Tester("Ubuntu VM 12.04", "ubuntu32_vm", "tst-linux32-spot"),),
+        (TestPlatform("Ubuntu VM 12.04", "ubuntu32_vm", "tst-linux32-spot"),),
     ),
-    Platform(
+    BuildPlatform(
         "Linux x86-64",
         "linux64",
         "bld-linux64-ec2",
         17,
         "leak test build",
-        (Tester("Ubuntu VM 12.04 x64", "ubuntu64_vm", "tst-linux64-spot"),),
+        (TestPlatform("Ubuntu VM 12.04 x64", "ubuntu64_vm", "tst-linux64-spot"),),
     ),
-    Platform(
+    BuildPlatform(
         "OS X 10.7",
         "macosx64",
         "bld-lion-r5",
         26,
         "leak test build",
-        (Tester("Rev7 MacOSX Yosemite 10.10.5", "yosemite_r7", "t-yosemite-r7"),),
+        (TestPlatform("Rev7 MacOSX Yosemite 10.10.5", "yosemite_r7", "t-yosemite-r7"),),
     ),
-    Platform(
+    BuildPlatform(
         "WINNT 5.2",
         "win32",
         "b-2008-ix",
         30,
         "leak test build",
         (
-            Tester("Windows XP 32-bit", "xp-ix", "t-xp32-ix"),
-            Tester("Windows 7 32-bit", "win7-ix", "t-w732-ix"),
+            TestPlatform("Windows XP 32-bit", "xp-ix", "t-xp32-ix"),
+            TestPlatform("Windows 7 32-bit", "win7-ix", "t-w732-ix"),
         ),
     ),
-    Platform(
+    BuildPlatform(
         "Android armv7 API 15+",
         "android-api-15",
         "bld-linux64-ec2",
         20,
         "debug build",
-        (Tester("Android 4.3 armv7 API 15+", "emulator", "tst-emulator64-spot"),),
+        (TestPlatform("Android 4.3 armv7 API 15+", "emulator", "tst-emulator64-spot"),),
     ),
 )
 SUITES = {
@@ -144,7 +144,7 @@ TALOS = {"chromez": 9, "dromaeojs": 11, "tp5o": 17}
 
 
 @attrs.frozen
-class Builder:
+class SampleBuilder:
     """Describe a builder; ``suite`` is None for one that compiles.
 
     ``platform`` and ``kind`` are those of the build that is made or tested, ``category`` and
@@ -155,7 +155,7 @@ class Builder:
     branch: str
     stored: str
     platform: str
-    kind: Kind
+    kind: BuildType
     role: str
     pool: str
     minutes: float
@@ -163,29 +163,31 @@ class Builder:
     category: str = ""
 
 
-def _build(branch: SampleBranch, platform: Platform, kind: Kind) -> Builder:
-    ending = {Kind.OPT: "build", Kind.DEBUG: platform.debug, Kind.PGO: "pgo-build"}[kind]
-    slower = {Kind.OPT: 1.0, Kind.DEBUG: 0.8, Kind.PGO: 1.5}[kind]
-    return Builder(
+def _build(branch: SampleBranch, platform: BuildPlatform, kind: BuildType) -> SampleBuilder:
+    ending = {BuildType.OPT: "build", BuildType.DEBUG: platform.debug, BuildType.PGO: "pgo-build"}[
+        kind
+    ]
+    slower = {BuildType.OPT: 1.0, BuildType.DEBUG: 0.8, BuildType.PGO: 1.5}[kind]
+    return SampleBuilder(
         name=f"{platform.label} {branch.name} {ending}",
         branch=branch.name,
         stored=branch.path,
         platform=platform.key,
         kind=kind,
-        role="try" if branch.tries else "build",
+        role="try" if branch.is_try else "build",
         pool=platform.pool,
         minutes=platform.minutes * slower,
         category=branch.name,
     )
 
 
-def _tests(branch: SampleBranch, platform: Platform, kind: Kind) -> list[Builder]:
+def _tests(branch: SampleBranch, platform: BuildPlatform, kind: BuildType) -> list[SampleBuilder]:
     suites = [(suite, f"test {suite}", minutes) for suite, minutes in SUITES.items()]
-    if kind is not Kind.DEBUG:
+    if kind is not BuildType.DEBUG:
         suites += [(f"talos {suite}", f"talos {suite}", m) for suite, m in TALOS.items()]
-    slower = 1.3 if kind is Kind.DEBUG else 1.0
+    slower = 1.3 if kind is BuildType.DEBUG else 1.0
     return [
-        Builder(
+        SampleBuilder(
             name=f"{tests.label} {branch.name} {kind.value} {ending}",
             branch=branch.name,
             stored=_stored(branch, platform, kind, suite),
@@ -202,25 +204,25 @@ def _tests(branch: SampleBranch, platform: Platform, kind: Kind) -> list[Builder
     ]
 
 
-def _stored(branch: SampleBranch, platform: Platform, kind: Kind, suite: str) -> str:
+def _stored(branch: SampleBranch, platform: BuildPlatform, kind: BuildType, suite: str) -> str:
     if suite.startswith("talos"):
         return f"{branch.name}-{platform.key}-talos"
     return f"{branch.name}-{platform.key}-{kind.value}-unittest"
 
 
-def _nightly(branch: SampleBranch, platform: Platform) -> Builder:
-    build = _build(branch, platform, Kind.OPT)
+def _nightly(branch: SampleBranch, platform: BuildPlatform) -> SampleBuilder:
+    build = _build(branch, platform, BuildType.OPT)
     name = f"{platform.label} {branch.name} nightly"
     return attrs.evolve(build, name=name, stored=branch.name, minutes=build.minutes * 1.6)
 
 
 IDLE = tuple(
-    Builder(
+    SampleBuilder(
         name=f"fuzzer-{key}",
         branch="idle",
         stored="idle",
         platform=key,
-        kind=Kind.OPT,
+        kind=BuildType.OPT,
         role="build",
         pool=pool,
         minutes=20,
@@ -232,36 +234,41 @@ IDLE = tuple(
 
 
 @attrs.frozen
-class Line:
+class BuilderGroup:
     """Pair a build of one branch, platform and kind with its tests."""
 
-    build: Builder
-    tests: tuple[Builder, ...]
+    build: SampleBuilder
+    tests: tuple[SampleBuilder, ...]
 
 
 @cache
-def lines(branch: str) -> tuple[Line, ...]:
+def builder_groups(branch: str) -> tuple[BuilderGroup, ...]:
     """List all builds of a branch with their tests; ``branch`` is a key of :data:`BRANCHES`."""
     b = BRANCHES[branch]
-    kinds = [k for k in Kind if k is not Kind.PGO or not b.tries]
+    kinds = [k for k in BuildType if k is not BuildType.PGO or not b.is_try]
     return tuple(
-        Line(_build(b, p, k), tuple(_tests(b, p, k)))
+        BuilderGroup(_build(b, p, k), tuple(_tests(b, p, k)))
         for p in PLATFORMS
         for k in kinds
-        if k is not Kind.PGO or p.key in ("linux64", "win32")
+        if k is not BuildType.PGO or p.key in ("linux64", "win32")
     )
 
 
 @cache
-def nightlies(branch: str) -> tuple[Builder, ...]:
+def nightlies(branch: str) -> tuple[SampleBuilder, ...]:
     """List the nightly builders of a branch."""
     b = BRANCHES[branch]
-    return () if b.tries else tuple(_nightly(b, p) for p in PLATFORMS)
+    return () if b.is_try else tuple(_nightly(b, p) for p in PLATFORMS)
 
 
-def builders(branches: Sequence[str]) -> list[Builder]:
+def builders(branches: Sequence[str]) -> list[SampleBuilder]:
     """List every builder of these branches, and the idle ones."""
-    found = [b for name in branches for line in lines(name) for b in (line.build, *line.tests)]
+    found = [
+        b
+        for name in branches
+        for group in builder_groups(name)
+        for b in (group.build, *group.tests)
+    ]
     return [*found, *(n for name in branches for n in nightlies(name)), *IDLE]
 
 

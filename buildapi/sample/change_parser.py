@@ -24,7 +24,7 @@ class BadChangeError(ValueError):
 
 
 @attrs.frozen
-class Change:
+class SampleChange:
     """Describe a change; ``properties`` are pairs of name and stored text.
 
     ``when`` is in epoch seconds, None for now.
@@ -43,7 +43,7 @@ class Change:
     properties: Sequence[tuple[str, str]]
 
 
-def read_change(told: object) -> Change | None:
+def read_change(told: object) -> SampleChange | None:
     """Validate the argument of ``addChange``; return None if it names no files.
 
     :raises BadChangeError: something is missing, of another type or too long.
@@ -56,7 +56,7 @@ def read_change(told: object) -> Change | None:
     files = _files(given["files"])
     if not files:
         return None
-    return Change(
+    return SampleChange(
         author=_needed(given, "who"),
         comments=_needed(given, "comments"),
         files=files,
@@ -71,7 +71,7 @@ def read_change(told: object) -> Change | None:
     )
 
 
-def take(change: Change, branches: Sequence[str], now: int) -> list[Statement]:
+def change_statements(change: SampleChange, branches: Sequence[str], now: int) -> list[Statement]:
     """Return the statements that store a change and the builds that follow from it.
 
     Schedulers know these ``branches`` by the paths of their repositories; a change of another

@@ -18,24 +18,24 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it shi
 
 from buildapi.db.sql import Database, ValueRefusedError
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample.change_parser import BadChangeError, read_change, take
-from buildapi.sample.loopback_ports import Listening
+from buildapi.sample.change_parser import BadChangeError, change_statements, read_change
+from buildapi.sample.loopback_ports import LoopbackServer
 
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000
 """Maximum bytes of one message."""
 IDLE_SECONDS = 60
-AT_ONCE = 50
+CONCURRENT_MAX = 50
 """Maximum number of changes being stored; more are refused."""
 
-Take = Callable[[Any], defer.Deferred[None]]
+StoreChange = Callable[[Any], defer.Deferred[None]]
 
 
 class ChangeRefusedError(pb.Error):
     """A change was not stored; the sender gets the reason."""
 
 
-class _Broker(pb.Broker, TimeoutMixin):
+class _ChangeBroker(pb.Broker, TimeoutMixin):
     """Limit the bytes of a message and the idle time of a connection."""
 
     log = Logger()
@@ -71,27 +71,27 @@ class _Broker(pb.Broker, TimeoutMixin):
         transport.abortConnection()
 
 
-class _Sender(pb.Avatar):
+class _ChangeSender(pb.Avatar):
     """Represent a user who has logged in to send changes."""
 
-    def __init__(self, take: Take) -> None:
-        self._take = take
+    def __init__(self, store: StoreChange) -> None:
+        self._store = store
 
     def perspective_addChange(self, changedict: Any) -> defer.Deferred[None]:
         """Store a change; fire when it is stored."""
-        return self._take(changedict)
+        return self._store(changedict)
 
 
 @implementer(IRealm)
-class _Realm:
-    def __init__(self, take: Take) -> None:
-        self._take = take
+class _ChangeRealm:
+    def __init__(self, store: StoreChange) -> None:
+        self._store = store
 
     def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:  # noqa: ARG002  # IRealm's
-        return pb.IPerspective, _Sender(self._take), lambda: None
+        return pb.IPerspective, _ChangeSender(self._store), lambda: None
 
 
-class ChangeSource(Listening):
+class ChangeSource(LoopbackServer):
     """Store the changes that are sent, and request the builds of ``branches`` they cause.
 
     ``endpoint`` provides IStreamServerEndpoint, ``now`` returns epoch seconds.
@@ -110,13 +110,13 @@ class ChangeSource(Listening):
         self._storing: set[defer.Deferred[None]] = set()
         checker: Any = InMemoryUsernamePasswordDatabaseDontUse()
         checker.addUser(CHANGE_USER.encode(), CHANGE_PASSWORD.encode())
-        realm: Any = _Realm(self._take)
+        realm: Any = _ChangeRealm(self._take)
         factory = pb.PBServerFactory(Portal(realm, [checker]))
-        factory.protocol, factory.noisy = _Broker, False
+        factory.protocol, factory.noisy = _ChangeBroker, False
         super().__init__("sample changes", endpoint, factory)
 
     def _take(self, told: Any) -> defer.Deferred[None]:
-        if len(self._storing) >= AT_ONCE or not self.running:
+        if len(self._storing) >= CONCURRENT_MAX or not self.running:
             return defer.fail(ChangeRefusedError("busy"))
         storing = defer.ensureDeferred(self._store(told))
         self._storing.add(storing)
@@ -131,7 +131,7 @@ class ChangeSource(Listening):
             change = read_change(told)
             if change is not None:
                 now = int(self._now())
-                await self._db.transact(take(change, self._branches, now))
+                await self._db.transact(change_statements(change, self._branches, now))
         except (BadChangeError, ValueRefusedError) as e:
             raise ChangeRefusedError(str(e)) from e
         except DatabaseUnavailable as e:

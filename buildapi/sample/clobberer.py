@@ -12,18 +12,18 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from buildapi.sample.loopback_ports import Listening, QuietSite
+from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
 
 CLOBBER_TOKEN = "sample-token"  # noqa: S105  # of a farm that is not there
-REMEMBERED, ORDERS_MAX, NAME_MAX = 100, 100, 256
+REMEMBERED, REQUESTS_MAX, NAME_MAX = 100, 100, 256
 BODY_MAX = 100_000
 """Maximum bytes of a request body."""
 
 _PATH = [b"clobber"]
-Order = dict[str, str]
+ClobberRequest = dict[str, str]
 
 
-class _Bounded(Request):
+class _BoundedRequest(Request):
     """Limit how much of a request's body is kept."""
 
     too_large = False
@@ -37,7 +37,7 @@ class _Bounded(Request):
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Request is not typed
 
 
-class Clobberings(Resource):
+class ClobbererResource(Resource):
     """Accept orders to clean builders' folders on slaves, and list the last of them."""
 
     isLeaf = True
@@ -45,9 +45,9 @@ class Clobberings(Resource):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Resource is not typed
-        self.done: deque[Order] = deque(maxlen=REMEMBERED)
+        self.done: deque[ClobberRequest] = deque(maxlen=REMEMBERED)
 
-    def render(self, request: _Bounded) -> bytes:
+    def render(self, request: _BoundedRequest) -> bytes:
         """Respond in JSON to any method."""
         code, document = self._answer(request)
         request.setResponseCode(code)
@@ -57,7 +57,7 @@ class Clobberings(Resource):
             headers.setRawHeaders("allow", ["GET, POST"])
         return json.dumps(document).encode() + b"\n"
 
-    def _answer(self, request: _Bounded) -> tuple[int, Any]:
+    def _answer(self, request: _BoundedRequest) -> tuple[int, Any]:
         if request.postpath != _PATH:
             return 404, {"error": "there is nothing here"}
         match request.method:
@@ -68,13 +68,13 @@ class Clobberings(Resource):
             case _:
                 return 405, {"error": "GET or POST"}
 
-    def _clobber(self, request: _Bounded) -> tuple[int, Any]:
+    def _clobber(self, request: _BoundedRequest) -> tuple[int, Any]:
         if not _has_token(request):
             return 403, {"error": "a bearer token is needed"}
         if request.too_large:
             return 413, {"error": f"at most {BODY_MAX} bytes"}
         try:
-            orders = read_orders(request.content.read() if request.content else b"")
+            orders = read_clobber_requests(request.content.read() if request.content else b"")
         except ValueError as e:
             return 400, {"error": str(e)}
         self.done.extend(orders)
@@ -88,18 +88,18 @@ def _has_token(request: Request) -> bool:
     return hmac.compare_digest(given, b"Bearer " + CLOBBER_TOKEN.encode())
 
 
-def read_orders(body: bytes) -> Sequence[Order]:
+def read_clobber_requests(body: bytes) -> Sequence[ClobberRequest]:
     """Decode a JSON list of slaves and builder names; :raises ValueError: it is something else."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as e:
         raise ValueError("the body is not JSON") from e
-    if not isinstance(document, list) or len(document) > ORDERS_MAX:
-        raise ValueError(f"a list of at most {ORDERS_MAX} orders is needed")
-    return [_order(entry) for entry in document]
+    if not isinstance(document, list) or len(document) > REQUESTS_MAX:
+        raise ValueError(f"a list of at most {REQUESTS_MAX} orders is needed")
+    return [_clobber_request(entry) for entry in document]
 
 
-def _order(entry: Any) -> Order:
+def _clobber_request(entry: Any) -> ClobberRequest:
     fields = entry if isinstance(entry, dict) else {}
     order = {key: fields.get(key) for key in ("slave", "buildername")}
     for key, value in order.items():
@@ -108,10 +108,10 @@ def _order(entry: Any) -> Order:
     return order  # type: ignore[return-value]  # checked
 
 
-class ClobberWeb(Listening):
+class ClobbererServer(LoopbackServer):
     """Serve the clobberer."""
 
     def __init__(self, endpoint: Any) -> None:
-        self.clobberings = Clobberings()
-        site = QuietSite(self.clobberings, requestFactory=_Bounded)  # type: ignore[no-untyped-call]  # Site is not typed
+        self.clobberings = ClobbererResource()
+        site = QuietSite(self.clobberings, requestFactory=_BoundedRequest)  # type: ignore[no-untyped-call]  # Site is not typed
         super().__init__("sample clobberer", endpoint, site)

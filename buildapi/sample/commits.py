@@ -46,19 +46,19 @@ class Commit:
     files: tuple[str, ...]
 
 
-def commits(rng: Random, tries: bool) -> list[Commit]:
+def draw_commits(rng: Random, is_try: bool) -> list[Commit]:
     """Generate the commits of one push; the last one is the tip."""
     author = f"{rng.choice(_NAMES)}.{rng.choice(_FAMILIES)}@example.org"
     made = [
-        Commit(author, _comment(rng), revision(rng), _files(rng))
+        Commit(author, _comment(rng), draw_revision(rng), _files(rng))
         for _ in range(rng.choice((1, 1, 1, 2, 3)))
     ]
-    if tries:
-        made.append(Commit(author, _try_syntax(rng), revision(rng), _files(rng)))
+    if is_try:
+        made.append(Commit(author, _try_syntax(rng), draw_revision(rng), _files(rng)))
     return made
 
 
-def revision(rng: Random) -> str:
+def draw_revision(rng: Random) -> str:
     """Generate a revision of 40 hexadecimal digits."""
     return f"{rng.getrandbits(160):040x}"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from buildapi.sample.build_properties import product_of
-from buildapi.sample.catalog import BRANCHES, MASTERS, SCHEDULER_ROLE, Builder, builders
+from buildapi.sample.catalog import BRANCHES, MASTERS, SCHEDULER_ROLE, SampleBuilder, builders
 
 SLAVES_OF_A_POOL = 50
 
@@ -36,7 +36,7 @@ def builders_document(names: Sequence[str]) -> Any:
     }
 
 
-def _builder(builder: Builder) -> dict[str, Any]:
+def _builder(builder: SampleBuilder) -> dict[str, Any]:
     short = re.sub(r"[^a-z0-9.]+", "-", builder.name.lower()).strip("-")
     return {
         "properties": {
@@ -51,7 +51,7 @@ def _builder(builder: Builder) -> dict[str, Any]:
     }
 
 
-def _pools(listed: Iterable[Builder]) -> Sequence[str]:
+def _pools(listed: Iterable[SampleBuilder]) -> Sequence[str]:
     return sorted({b.pool for b in listed})
 
 

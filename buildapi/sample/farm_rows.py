@@ -12,7 +12,7 @@ BATCH_ROWS = 5000
 Row = tuple[Any, ...]
 
 
-class Table(enum.Enum):
+class FarmTable(enum.Enum):
     """Name a table that sample data is written to: database, name, columns."""
 
     CHANGES = (
@@ -69,37 +69,37 @@ class Table(enum.Enum):
 
 
 @attrs.frozen
-class Batch:
+class RowBatch:
     """Hold rows of one table."""
 
-    table: Table
+    table: FarmTable
     rows: list[Row]
 
 
 @attrs.define
-class Ids:
+class RowIds:
     """Allocate ids above those in use.
 
     ``names`` holds the ids of masters, slaves, builders and properties by their keys; ``number`` is
     the first build number.
     """
 
-    used: dict[Table, int] = attrs.field(factory=dict)
+    used: dict[FarmTable, int] = attrs.field(factory=dict)
     names: dict[tuple[Any, ...], int] = attrs.field(factory=dict)
     number: int = 0
 
-    def next(self, table: Table) -> int:
+    def next(self, table: FarmTable) -> int:
         """Return the next id of a table."""
         found = self.used[table] = self.used.get(table, 0) + 1
         return found
 
 
 @attrs.define
-class Rows:
+class RowBatches:
     """Collect rows until there are enough to write."""
 
-    ids: Ids
-    _tables: dict[Table, list[Row]] = attrs.field(factory=dict, init=False)
+    ids: RowIds
+    _tables: dict[FarmTable, list[Row]] = attrs.field(factory=dict, init=False)
     _count: int = attrs.field(default=0, init=False)
 
     @property
@@ -107,26 +107,26 @@ class Rows:
         """Return whether it is time to write the rows."""
         return self._count >= BATCH_ROWS
 
-    def add(self, table: Table, *row: Any) -> None:
+    def add(self, table: FarmTable, *row: Any) -> None:
         """Add a row with all its columns."""
         self._tables.setdefault(table, []).append(row)
         self._count += 1
 
-    def insert(self, table: Table, *row: Any) -> int:
+    def insert(self, table: FarmTable, *row: Any) -> int:
         """Add a row with the next id of its table; return the id."""
         found = self.ids.next(table)
         self.add(table, found, *row)
         return found
 
-    def named(self, table: Table, *row: Any) -> int:
+    def named(self, table: FarmTable, *row: Any) -> int:
         """Return the id of a row without duplicates, adding it if it is new."""
         key = (table, *row)
         if key not in self.ids.names:
             self.ids.names[key] = self.insert(table, *row)
         return self.ids.names[key]
 
-    def drain(self) -> Iterator[Batch]:
+    def drain(self) -> Iterator[RowBatch]:
         """Yield the collected rows and forget them."""
         tables, self._tables, self._count = self._tables, {}, 0
         for table, rows in tables.items():
-            yield Batch(table, rows)
+            yield RowBatch(table, rows)

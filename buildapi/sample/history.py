@@ -14,17 +14,17 @@ from buildapi.sample.catalog import (
     BRANCHES,
     DEFAULT_BRANCHES,
     IDLE,
-    Builder,
-    Line,
+    BuilderGroup,
     SampleBranch,
-    lines,
+    SampleBuilder,
+    builder_groups,
     nightlies,
 )
-from buildapi.sample.commits import Commit, commits, revision
-from buildapi.sample.durations import DAY, HOUR, busy_times
-from buildapi.sample.farm_rows import Batch, Ids, Rows
-from buildapi.sample.history_recorder import Recorder, Source
-from buildapi.sample.outcomes import Dice, Fate, Job
+from buildapi.sample.commits import Commit, draw_commits, draw_revision
+from buildapi.sample.durations import DAY, HOUR, draw_times
+from buildapi.sample.farm_rows import RowBatch, RowBatches, RowIds
+from buildapi.sample.history_recorder import HistoryRecorder, SampleSourceStamp
+from buildapi.sample.outcomes import OutcomeGenerator, RequestOutcome, RequestSpec
 
 JOBS_OF_A_PUSH = 16
 HORIZON = 3 * HOUR
@@ -35,7 +35,7 @@ _PUSHES_TO = {"try": 45, "mozilla-inbound": 35, "mozilla-central": 20}
 
 
 @attrs.frozen
-class Size:
+class FarmSize:
     """Specify how much to generate.
 
     ``builds`` is the number of rows of finished builds; ``running`` and ``pending`` are those at
@@ -56,18 +56,18 @@ class _Push:
     when: int
     branch: SampleBranch
     rows: int
-    current: tuple[Fate, ...]
+    current: tuple[RequestOutcome, ...]
 
 
 def generate(
-    *, seed: int, now: int, size: Size | None = None, ids: Ids | None = None
-) -> Iterator[Batch]:
+    *, seed: int, now: int, size: FarmSize | None = None, ids: RowIds | None = None
+) -> Iterator[RowBatch]:
     """Yield all rows in chronological order, some thousands at a time.
 
     ``now`` is in epoch seconds; nothing is later.
     """
-    rng, rows = Random(seed), Rows(ids or Ids())
-    history = _History(rng, now, size or Size(), rows)
+    rng, rows = Random(seed), RowBatches(ids or RowIds())
+    history = _History(rng, now, size or FarmSize(), rows)
     for _ in history.events():
         if rows.full:
             yield from rows.drain()
@@ -77,11 +77,11 @@ def generate(
 class _History:
     """Simulate the events of the farm one by one."""
 
-    def __init__(self, rng: Random, now: int, size: Size, rows: Rows) -> None:
+    def __init__(self, rng: Random, now: int, size: FarmSize, rows: RowBatches) -> None:
         self._rng, self._now, self._size = rng, now, size
         self._start = now - size.days * DAY
-        self._record = Recorder(rows, rng, now, boot=self._start - DAY)
-        self._dice = Dice(rng, now)
+        self._record = HistoryRecorder(rows, rng, now, boot=self._start - DAY)
+        self._outcomes = OutcomeGenerator(rng, now)
         self._tips: dict[str, str] = {}
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
         self._order = itertools.count()
@@ -107,26 +107,30 @@ class _History:
             self._at(push.when, partial(self._push, push))
 
     def _plan_alone(
-        self, times: Sequence[tuple[int, Builder]], start: Callable[[Builder, int], None]
+        self,
+        times: Sequence[tuple[int, SampleBuilder]],
+        start: Callable[[SampleBuilder, int], None],
     ) -> int:
         for when, builder in times:
             self._at(when, partial(start, builder))
         return len(times)
 
-    def _nightly_times(self, most: int) -> list[tuple[int, Builder]]:
+    def _nightly_times(self, most: int) -> list[tuple[int, SampleBuilder]]:
         builders = [n for branch in self._size.branches for n in nightlies(branch)]
         first = self._start - self._start % DAY + 3 * HOUR + 120
         days = [d for d in range(first, self._now - HORIZON, DAY) if d > self._start]
         return [(day, builder) for day in days for builder in builders][:most]
 
-    def _idle_times(self, count: int) -> list[tuple[int, Builder]]:
+    def _idle_times(self, count: int) -> list[tuple[int, SampleBuilder]]:
         latest = self._now - HORIZON
         return [
             (self._rng.randrange(self._start, latest), self._rng.choice(IDLE)) for _ in range(count)
         ]
 
     def _pushes(self, rows: int) -> Iterator[_Push]:
-        current = [Fate.RUNNING] * self._size.running + [Fate.PENDING] * self._size.pending
+        current = [RequestOutcome.RUNNING] * self._size.running + [
+            RequestOutcome.PENDING
+        ] * self._size.pending
         self._rng.shuffle(current)
         recent = -(-len(current) // CURRENT_JOBS_OF_A_PUSH)
         count = max(recent, -(-rows // JOBS_OF_A_PUSH))
@@ -140,29 +144,29 @@ class _History:
             zip(times, names, [0, *borders], borders, strict=False)
         ):
             part = i - (count - recent)
-            fates = current[part::recent] if part >= 0 else []
-            yield _Push(when, BRANCHES[name], end - begin, tuple(fates))
+            outcomes = current[part::recent] if part >= 0 else []
+            yield _Push(when, BRANCHES[name], end - begin, tuple(outcomes))
 
     def _push_times(self, count: int, recent: int) -> list[int]:
         now = self._now
-        before = busy_times(self._rng, self._start, now - RECENT, count - recent)
+        before = draw_times(self._rng, self._start, now - RECENT, count - recent)
         return before + sorted(self._rng.randrange(now - RECENT, now - 300) for _ in range(recent))
 
     # --- events ------------------------------------------------------------------------------
 
-    def _nightly(self, builder: Builder, when: int) -> None:
-        tip = self._tips.get(builder.branch) or revision(self._rng)
+    def _nightly(self, builder: SampleBuilder, when: int) -> None:
+        tip = self._tips.get(builder.branch) or draw_revision(self._rng)
         source = self._record.source(builder.stored, tip, when)
         name = f"{builder.branch} nightly"
         reason = f"The Nightly scheduler named '{name}' triggered this build"
-        self._submit(source, reason, [Job(builder)], 1.0, when)
+        self._submit(source, reason, [RequestSpec(builder)], 1.0, when)
 
-    def _idle(self, builder: Builder, when: int) -> None:
+    def _idle(self, builder: SampleBuilder, when: int) -> None:
         source = self._record.source(builder.stored, None, when)
-        self._submit(source, "idle", [Job(builder)], 1.0, when)
+        self._submit(source, "idle", [RequestSpec(builder)], 1.0, when)
 
     def _push(self, push: _Push, when: int) -> None:
-        made = commits(self._rng, push.branch.tries)
+        made = draw_commits(self._rng, push.branch.is_try)
         path = push.branch.path
         changes = [self._record.commit(c, when, path, path) for c in made]
         tip = made[-1]
@@ -172,87 +176,94 @@ class _History:
         if push.current:
             self._leave_going(push, tip, source, chosen)
 
-    def _compile(self, push: _Push, tip: Commit, source: Source) -> list[Line]:
+    def _compile(self, push: _Push, tip: Commit, source: SampleSourceStamp) -> list[BuilderGroup]:
         """Submit the builds of a push; return what is built."""
         if not push.rows:
             return []
-        offered = lines(push.branch.name)
+        offered = builder_groups(push.branch.name)
         count = max(1, min(len(offered), push.rows, round(push.rows * 0.22)))
         chosen = self._rng.sample(offered, count)
         pace = self._pace(push.when)
-        tested = [line for line in chosen if self._rng.random() > 0.06] or chosen[:1]
+        tested = [group for group in chosen if self._rng.random() > 0.06] or chosen[:1]
         shares = self._shares(push.rows - count, len(tested))
         share_of = dict(zip(tested, shares, strict=True))
-        jobs = [self._compile_job(line, share_of.get(line, 0), tip, pace) for line in chosen]
+        jobs = [self._compile_job(group, share_of.get(group, 0), tip, pace) for group in chosen]
         submit = partial(self._submit, source, "scheduler", jobs, pace)
         self._at(self._soon(push.when, self._rng.uniform(20, 120), pace), submit)
         return chosen
 
-    def _compile_job(self, line: Line, rows: int, tip: Commit, pace: float) -> Job:
+    def _compile_job(self, group: BuilderGroup, rows: int, tip: Commit, pace: float) -> RequestSpec:
         if not rows:
-            return Job(line.build)
-        return Job(line.build, passes=True, after=partial(self._test, line, rows, tip, pace))
+            return RequestSpec(group.build)
+        return RequestSpec(
+            group.build, succeeds=True, then=partial(self._test, group, rows, tip, pace)
+        )
 
     def _shares(self, total: int, parts: int) -> list[int]:
         return [total // parts + (i < total % parts) for i in range(parts)]
 
-    def _test(self, line: Line, rows: int, tip: Commit, pace: float, when: int) -> None:
+    def _test(self, group: BuilderGroup, rows: int, tip: Commit, pace: float, when: int) -> None:
         """Submit tests of a finished build that produce ``rows`` rows; repeat some if needed."""
-        self._submit_tests(line, self._test_jobs(line, rows), tip, pace, when)
+        self._submit_tests(group, self._test_jobs(group, rows), tip, pace, when)
 
-    def _test_jobs(self, line: Line, rows: int) -> list[Job]:
-        jobs: list[Job] = []
-        tests = itertools.cycle(self._rng.sample(line.tests, len(line.tests)))
+    def _test_jobs(self, group: BuilderGroup, rows: int) -> list[RequestSpec]:
+        jobs: list[RequestSpec] = []
+        tests = itertools.cycle(self._rng.sample(group.tests, len(group.tests)))
         while rows > 0:
             again = jobs and self._rng.random() < 0.03
             test = jobs[-1].builder if again else next(tests)
-            jobs.append(Job(test, *self._dice.fate(rows)))
+            jobs.append(RequestSpec(test, *self._outcomes.outcome(rows)))
             rows -= jobs[-1].rows
         return jobs
 
     def _submit_tests(
-        self, line: Line, jobs: Sequence[Job], tip: Commit, pace: float, when: int
+        self, group: BuilderGroup, jobs: Sequence[RequestSpec], tip: Commit, pace: float, when: int
     ) -> None:
-        path = BRANCHES[line.build.branch].path
+        path = BRANCHES[group.build.branch].path
         for stored in dict.fromkeys(job.builder.stored for job in jobs):
-            group = [job for job in jobs if job.builder.stored == stored]
-            change = self._record.sendchange(group[0].builder, tip, when, path)
+            same = [job for job in jobs if job.builder.stored == stored]
+            change = self._record.sendchange(same[0].builder, tip, when, path)
             source = self._record.source(stored, tip.revision, when, [change])
             # A builder that is requested again stands for a rebuild, in a buildset of its own.
-            once = list({job.builder.name: job for job in reversed(group)}.values())[::-1]
+            once = list({job.builder.name: job for job in reversed(same)}.values())[::-1]
             self._submit(source, "scheduler", once, pace, when)
-            for job in group:
+            for job in same:
                 if not any(job is first for first in once):
                     self._rebuild(source, job, pace, when)
 
-    def _rebuild(self, source: Source, job: Job, pace: float, when: int) -> None:
-        who = commits(self._rng, tries=False)[0].author
+    def _rebuild(self, source: SampleSourceStamp, job: RequestSpec, pace: float, when: int) -> None:
+        who = draw_commits(self._rng, is_try=False)[0].author
         reason = f"Self-serve: Rebuilt by {who}"
-        alone = attrs.evolve(job, width=1)
+        alone = attrs.evolve(job, copies=1)
         again = partial(self._submit, source, reason)
-        for _ in range(job.width):
+        for _ in range(job.copies):
             later = self._soon(when, self._rng.uniform(60, 900), pace)
             self._at(later, partial(again, [alone], pace))
 
     def _leave_going(
-        self, push: _Push, tip: Commit, source: Source, chosen: Sequence[Line]
+        self, push: _Push, tip: Commit, source: SampleSourceStamp, chosen: Sequence[BuilderGroup]
     ) -> None:
         """Submit what is running or pending now: builds first, then tests."""
-        fates = iter(push.current)
-        offered = lines(push.branch.name)
-        idle = [line for line in offered if line not in chosen][: (len(push.current) + 1) // 2]
-        jobs = [Job(line.build, fate) for line, fate in zip(idle, fates, strict=False)]
+        outcomes = iter(push.current)
+        offered = builder_groups(push.branch.name)
+        idle = [group for group in offered if group not in chosen][: (len(push.current) + 1) // 2]
+        jobs = [
+            RequestSpec(group.build, outcome)
+            for group, outcome in zip(idle, outcomes, strict=False)
+        ]
         if jobs:
             submit = partial(self._submit, source, "scheduler", jobs, 1.0)
             self._at(self._between(push.when), submit)
         tested = itertools.cycle(chosen or offered)
-        rest = list(fates)
+        rest = list(outcomes)
         while rest:
-            line = next(tested)
-            part, rest = rest[: len(line.tests)], rest[len(line.tests) :]
-            tests = self._rng.sample(line.tests, len(part))
-            waiting = [Job(test, fate) for test, fate in zip(tests, part, strict=True)]
-            happen = partial(self._submit_tests, line, waiting, tip, 1.0)
+            group = next(tested)
+            part, rest = rest[: len(group.tests)], rest[len(group.tests) :]
+            tests = self._rng.sample(group.tests, len(part))
+            waiting = [
+                RequestSpec(test, outcome) for test, outcome in zip(tests, part, strict=True)
+            ]
+            happen = partial(self._submit_tests, group, waiting, tip, 1.0)
             self._at(self._between(push.when), happen)
 
     def _between(self, when: int) -> int:
@@ -260,18 +271,23 @@ class _History:
         return self._rng.randrange(when + span // 5, self._now - span // 5)
 
     def _submit(
-        self, source: Source, reason: str, jobs: Sequence[Job], pace: float, when: int
+        self,
+        source: SampleSourceStamp,
+        reason: str,
+        jobs: Sequence[RequestSpec],
+        pace: float,
+        when: int,
     ) -> None:
         """Submit one buildset, and as many more as the widest job asks for."""
-        runs = [(job, self._dice.run(job, when, pace)) for job in jobs]
-        for copy in range(max(job.width for job in jobs)):
-            asked = [run for job, run in runs if job.width > copy]
+        runs = [(job, self._outcomes.history(job, when, pace)) for job in jobs]
+        for copy in range(max(job.copies for job in jobs)):
+            asked = [run for job, run in runs if job.copies > copy]
             self._record.buildset(source, when, reason, asked)
         for job, run in runs:
             for attempt in run.attempts:
                 self._at(attempt.start, partial(self._record.build, run, attempt, source, reason))
-            if job.after is not None and run.complete_at is not None:
-                self._at(self._soon(run.complete_at, 10, pace), job.after)
+            if job.then is not None and run.complete_at is not None:
+                self._at(self._soon(run.complete_at, 10, pace), job.then)
 
     def _pace(self, when: int) -> float:
         return min(1.0, (self._now - when) / HORIZON)

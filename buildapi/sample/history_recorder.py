@@ -10,11 +10,11 @@ from random import Random
 
 import attrs
 
-from buildapi.sample.build_properties import OF_MANY, BuildOf, build_properties
-from buildapi.sample.catalog import MASTERS, REPOSITORY, Builder, SampleMaster
+from buildapi.sample.build_properties import OF_MANY, CatalogBuild, build_properties
+from buildapi.sample.catalog import MASTERS, REPOSITORY, SampleBuilder, SampleMaster
 from buildapi.sample.commits import MACHINE, Commit
-from buildapi.sample.farm_rows import Rows, Table
-from buildapi.sample.outcomes import FAILURE, WARNINGS, Attempt, Run
+from buildapi.sample.farm_rows import FarmTable, RowBatches
+from buildapi.sample.outcomes import FAILURE, WARNINGS, BuildTimes, RequestHistory
 
 MASTER_OF = {master.role: master for master in MASTERS}
 HEARTBEAT = 600
@@ -22,7 +22,7 @@ HEARTBEAT = 600
 
 
 @attrs.define
-class Source:
+class SampleSourceStamp:
     """Describe a source stamp; ``status_id`` is its id in the status database, None if unused."""
 
     id: int
@@ -33,7 +33,7 @@ class Source:
 
 
 @attrs.define
-class Slaves:
+class SlavePools:
     """Assign a slave to each build; a pool grows to the most builds that ran at once."""
 
     _free: dict[str, list[tuple[float, int]]] = attrs.field(factory=dict)
@@ -48,31 +48,31 @@ class Slaves:
 
 
 @attrs.define
-class Recorder:
+class HistoryRecorder:
     """Record events in chronological order."""
 
-    rows: Rows
+    rows: RowBatches
     rng: Random
     now: int
     boot: int
-    slaves: Slaves = attrs.field(factory=Slaves)
+    slaves: SlavePools = attrs.field(factory=SlavePools)
     _numbers: dict[str, int] = attrs.field(factory=dict)
 
     def commit(self, commit: Commit, when: int, branch: str, path: str) -> int:
         """Record a pushed change; return its id."""
         change = self._change(commit, when, branch, path)
         for name in commit.files:
-            self.rows.add(Table.CHANGE_FILES, change, name)
+            self.rows.add(FarmTable.CHANGE_FILES, change, name)
         return change
 
-    def sendchange(self, builder: Builder, commit: Commit, when: int, path: str) -> int:
+    def sendchange(self, builder: SampleBuilder, commit: Commit, when: int, path: str) -> int:
         """Record the change by which a finished build requests its tests; return its id."""
         sent = attrs.evolve(commit, author=MACHINE, files=())
         return self._change(sent, when, builder.stored, path)
 
     def _change(self, commit: Commit, when: int, branch: str, path: str) -> int:
         return self.rows.insert(
-            Table.CHANGES,
+            FarmTable.CHANGES,
             commit.author,
             commit.comments,
             0,
@@ -87,20 +87,24 @@ class Recorder:
 
     def source(
         self, branch: str, revision: str | None, when: int, changes: Sequence[int] = ()
-    ) -> Source:
+    ) -> SampleSourceStamp:
         """Record a source stamp."""
-        found = self.rows.insert(Table.SOURCESTAMPS, branch, revision, None, "", "")
+        found = self.rows.insert(FarmTable.SOURCESTAMPS, branch, revision, None, "", "")
         for change in changes:
-            self.rows.add(Table.SOURCESTAMP_CHANGES, found, change)
-        return Source(found, branch, revision, time.strftime("%Y%m%d%H%M%S", time.gmtime(when)))
+            self.rows.add(FarmTable.SOURCESTAMP_CHANGES, found, change)
+        return SampleSourceStamp(
+            found, branch, revision, time.strftime("%Y%m%d%H%M%S", time.gmtime(when))
+        )
 
-    def buildset(self, source: Source, when: int, reason: str, runs: Sequence[Run]) -> int:
+    def buildset(
+        self, source: SampleSourceStamp, when: int, reason: str, runs: Sequence[RequestHistory]
+    ) -> int:
         """Record a buildset with one request for each run; return its id."""
         ended = [r.complete_at for r in runs if r.complete_at is not None]
         complete = len(ended) == len(runs)
         worst = max((r.results or 0 for r in runs), default=0)
         found = self.rows.insert(
-            Table.BUILDSETS,
+            FarmTable.BUILDSETS,
             None,
             reason,
             source.id,
@@ -114,7 +118,7 @@ class Recorder:
             run.requests.append(self._request(found, when, run))
         return found
 
-    def _properties(self, buildset: int, source: Source, builder: Builder) -> None:
+    def _properties(self, buildset: int, source: SampleSourceStamp, builder: SampleBuilder) -> None:
         values = {
             "branch": builder.branch,
             "revision": source.revision,
@@ -122,15 +126,15 @@ class Recorder:
             "builduid": f"{source.id:032x}",
         }
         for name, value in values.items():
-            self.rows.add(Table.PROPERTIES, buildset, name, json.dumps([value, "Scheduler"]))
+            self.rows.add(FarmTable.PROPERTIES, buildset, name, json.dumps([value, "Scheduler"]))
 
-    def _request(self, buildset: int, when: int, run: Run) -> int:
+    def _request(self, buildset: int, when: int, run: RequestHistory) -> int:
         master = MASTER_OF[run.builder.role]
         claimed_at = run.claimed_at
         if claimed_at and not run.complete:
             claimed_at = max(claimed_at, self.now - (self.now - self.boot) % HEARTBEAT)
         found = self.rows.insert(
-            Table.REQUESTS,
+            FarmTable.REQUESTS,
             buildset,
             run.builder.name,
             run.priority,
@@ -145,31 +149,45 @@ class Recorder:
         run.submitted[found] = when
         return found
 
-    def build(self, run: Run, attempt: Attempt, source: Source, reason: str, _: int) -> None:
+    def build(
+        self,
+        run: RequestHistory,
+        attempt: BuildTimes,
+        source: SampleSourceStamp,
+        reason: str,
+        _: int,
+    ) -> None:
         """Record a build for all its requests: its start, and its end if there is one."""
         name = run.builder.name
         number = self._numbers.get(name, self.rows.ids.number)
         self._numbers[name] = number + 1
         status_id = self._status_build(run, number, attempt, source, reason)
         for request in run.requests:
-            build = self.rows.insert(Table.BUILDS, number, request, attempt.start, attempt.finish)
-            self.rows.add(Table.STATUS_LINKS, status_id, request, build)
+            build = self.rows.insert(
+                FarmTable.BUILDS, number, request, attempt.start, attempt.finish
+            )
+            self.rows.add(FarmTable.STATUS_LINKS, status_id, request, build)
 
     def _status_build(
-        self, run: Run, number: int, attempt: Attempt, source: Source, reason: str
+        self,
+        run: RequestHistory,
+        number: int,
+        attempt: BuildTimes,
+        source: SampleSourceStamp,
+        reason: str,
     ) -> int:
         builder = run.builder
         rows, master = self.rows, MASTER_OF[builder.role]
         slave = self.slaves.take(builder.pool, attempt.start, attempt.finish)
-        master_id = rows.named(Table.STATUS_MASTERS, master.url(), master.name)
+        master_id = rows.named(FarmTable.STATUS_MASTERS, master.url(), master.name)
         if source.status_id is None:
             branch, revision = source.branch, source.revision
-            source.status_id = rows.insert(Table.STATUS_SOURCES, branch, revision, None)
+            source.status_id = rows.insert(FarmTable.STATUS_SOURCES, branch, revision, None)
         build = rows.insert(
-            Table.STATUS_BUILDS,
+            FarmTable.STATUS_BUILDS,
             number,
-            rows.named(Table.STATUS_BUILDERS, builder.name, master_id, builder.category),
-            rows.named(Table.STATUS_SLAVES, slave),
+            rows.named(FarmTable.STATUS_BUILDERS, builder.name, master_id, builder.category),
+            rows.named(FarmTable.STATUS_SLAVES, slave),
             master_id,
             utc(attempt.start),
             utc(attempt.finish),
@@ -178,7 +196,7 @@ class Recorder:
             source.status_id,
             0,
         )
-        of = BuildOf(
+        of = CatalogBuild(
             builder=builder,
             master=master,
             number=number,
@@ -194,12 +212,14 @@ class Recorder:
             self._test_steps(build, builder.suite, attempt.start, attempt.finish, attempt.result)
         return build
 
-    def _status_properties(self, build: int, of: BuildOf) -> None:
+    def _status_properties(self, build: int, of: CatalogBuild) -> None:
         rows = self.rows
         for name, (value, source) in build_properties(of).items():
             row = (name, source, json.dumps(value))
             add = rows.named if name in OF_MANY else rows.insert
-            rows.add(Table.STATUS_BUILD_PROPERTIES, add(Table.STATUS_PROPERTIES, *row), build)
+            rows.add(
+                FarmTable.STATUS_BUILD_PROPERTIES, add(FarmTable.STATUS_PROPERTIES, *row), build
+            )
 
     def _test_steps(
         self, build: int, suite: str, start: int, finish: int, result: int | None
@@ -210,7 +230,7 @@ class Recorder:
         ):
             text = json.dumps([name])
             times = utc(begin), utc(end)
-            self.rows.insert(Table.STATUS_STEPS, name, text, build, order, *times, status)
+            self.rows.insert(FarmTable.STATUS_STEPS, name, text, build, order, *times, status)
 
 
 def step_name(suite: str) -> str:

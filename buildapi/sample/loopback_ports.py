@@ -12,7 +12,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
-CONNECTIONS = 500
+CONNECTIONS_MAX = 500
 """Maximum number of connections to one port; more are closed."""
 
 
@@ -25,21 +25,21 @@ class QuietSite(Site):
         """Write nothing."""
 
 
-class _Connection(ProtocolWrapper):
+class _LoopbackConnection(ProtocolWrapper):
     """Report the end of a connection after its protocol has handled it."""
 
-    factory: Connections
+    factory: LoopbackConnections
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # ProtocolWrapper is not typed
         self.factory.has_ended()
 
 
-class Connections(WrappingFactory):
+class LoopbackConnections(WrappingFactory):
     """Track open connections, to limit their number and to end them at a stop."""
 
     noisy = False
-    protocol = _Connection
+    protocol = _LoopbackConnection
 
     def __init__(self, factory: Any) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]  # WrappingFactory is not typed
@@ -47,7 +47,7 @@ class Connections(WrappingFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Accept a connection, or close it if there are too many."""
-        if len(self.protocols) >= CONNECTIONS:
+        if len(self.protocols) >= CONNECTIONS_MAX:
             return None
         return super().buildProtocol(addr)
 
@@ -69,12 +69,12 @@ class Connections(WrappingFactory):
         await ended
 
 
-class Listening(Service):
+class LoopbackServer(Service):
     """Serve connections: ``endpoint`` provides IStreamServerEndpoint, ``factory`` the protocols."""
 
     def __init__(self, name: str, endpoint: Any, factory: Any) -> None:
         self.name = name
-        self._endpoint, self._connections = endpoint, Connections(factory)
+        self._endpoint, self._connections = endpoint, LoopbackConnections(factory)
         self._port: Any = None
 
     async def listen(self) -> int:

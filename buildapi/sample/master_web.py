@@ -16,7 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from buildapi.db.sql import Database
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import build_pages, request_queue
-from buildapi.sample.loopback_ports import Listening, QuietSite
+from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
 from buildapi.sample.simulated_master import SimulatedMaster
 
 TO_ROOT = "../../../../"
@@ -24,7 +24,7 @@ TO_ROOT = "../../../../"
 
 
 @attrs.frozen
-class Answer:
+class MasterResponse:
     """Describe a response; ``location`` is for redirects."""
 
     code: int
@@ -33,10 +33,10 @@ class Answer:
     location: str | None = None
 
 
-NOT_FOUND = Answer(404, "<html><body><h1>No Such Resource</h1></body></html>")
+NOT_FOUND = MasterResponse(404, "<html><body><h1>No Such Resource</h1></body></html>")
 
 
-class MasterPages(Resource):
+class MasterResource(Resource):
     """Serve one master; a path segment is a complete name, with a slash as %2F."""
 
     isLeaf = True
@@ -59,12 +59,12 @@ class MasterPages(Resource):
         try:
             answer = await self._answer(request)
         except DatabaseUnavailable as e:
-            answer = Answer(500, e.msg, "text/plain")
+            answer = MasterResponse(500, e.msg, "text/plain")
         except defer.CancelledError:
             return  # nobody is there to answer
         except Exception:
             self.log.failure("sample master {name}: a page failed", name=self._master.name)
-            answer = Answer(500, "an error occurred", "text/plain")
+            answer = MasterResponse(500, "an error occurred", "text/plain")
         request.setResponseCode(answer.code)
         request.setHeader(b"content-type", answer.type.encode())
         if answer.location is not None:
@@ -72,7 +72,7 @@ class MasterPages(Resource):
         request.write(answer.body.encode())
         request.finish()
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> MasterResponse:
         try:
             path = [segment.decode() for segment in request.postpath or ()]
         except UnicodeDecodeError:
@@ -89,7 +89,7 @@ class MasterPages(Resource):
             case _:
                 return self._page(path)
 
-    async def _json(self, path: list[str]) -> Answer:
+    async def _json(self, path: list[str]) -> MasterResponse:
         match path:
             case ["builders", builder] if builder in self._master.builders:
                 return _json_page(await self._builder(builder))
@@ -100,7 +100,7 @@ class MasterPages(Resource):
             case _:
                 return NOT_FOUND
 
-    def _page(self, path: list[str]) -> Answer:
+    def _page(self, path: list[str]) -> MasterResponse:
         match path:
             case ["builders", builder] if builder in self._master.builders:
                 return _page(builder)
@@ -111,12 +111,12 @@ class MasterPages(Resource):
             case _:
                 return NOT_FOUND
 
-    async def _find(self, builder: str, number: str) -> build_pages.View | None:
+    async def _find(self, builder: str, number: str) -> build_pages.BuildPage | None:
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             return None
-        return await build_pages.find(self._db, self._master, builder, int(number))
+        return await build_pages.find_build(self._db, self._master, builder, int(number))
 
-    async def _stop(self, builder: str, number: str) -> Answer:
+    async def _stop(self, builder: str, number: str) -> MasterResponse:
         view = await self._find(builder, number)
         if view is None:
             return NOT_FOUND
@@ -127,8 +127,8 @@ class MasterPages(Resource):
         return _redirect(f"builders/{quote(builder, safe='')}")
 
     async def _build(
-        self, builder: str, number: str, show: Callable[[build_pages.View], Answer]
-    ) -> Answer:
+        self, builder: str, number: str, show: Callable[[build_pages.BuildPage], MasterResponse]
+    ) -> MasterResponse:
         view = await self._find(builder, number)
         return NOT_FOUND if view is None else show(view)
 
@@ -155,7 +155,7 @@ class MasterPages(Resource):
             for name in sorted(self._slaves_at_work())
         }
         for builder, number in list(self._master.building):
-            view = await build_pages.find(self._db, self._master, builder, number)
+            view = await build_pages.find_build(self._db, self._master, builder, number)
             if view is not None and view.slave in found:
                 found[view.slave]["runningBuilds"].append(view.as_json())
         return found
@@ -168,27 +168,27 @@ class MasterPages(Resource):
         }
 
 
-def _html_page(view: build_pages.View) -> Answer:
-    return Answer(200, view.as_html())
+def _html_page(view: build_pages.BuildPage) -> MasterResponse:
+    return MasterResponse(200, view.as_html())
 
 
-def _json_page(value: Any) -> Answer:
-    return Answer(200, json.dumps(value), "application/json")
+def _json_page(value: Any) -> MasterResponse:
+    return MasterResponse(200, json.dumps(value), "application/json")
 
 
-def _page(title: str) -> Answer:
+def _page(title: str) -> MasterResponse:
     text = title.replace("&", "&amp;").replace("<", "&lt;")
-    return Answer(200, f"<html><body><h1>{text}</h1></body></html>")
+    return MasterResponse(200, f"<html><body><h1>{text}</h1></body></html>")
 
 
-def _redirect(target: str) -> Answer:
+def _redirect(target: str) -> MasterResponse:
     location = TO_ROOT + target
-    return Answer(
+    return MasterResponse(
         302, f'<html><body><a href="{location}">click here</a></body></html>', location=location
     )
 
 
-class MasterWeb(Listening):
+class MasterWebServer(LoopbackServer):
     """Serve the web interface of one master.
 
     ``clock`` provides IReactorTime, ``endpoint`` IStreamServerEndpoint.
@@ -201,7 +201,7 @@ class MasterWeb(Listening):
         master: SimulatedMaster,
         scheduler: Database,
     ) -> None:
-        self._pages = MasterPages(clock, master, scheduler)
+        self._pages = MasterResource(clock, master, scheduler)
         site = QuietSite(self._pages)  # type: ignore[no-untyped-call]  # Site is not typed
         super().__init__(f"{master.name} web", endpoint, site)
 

@@ -16,12 +16,12 @@ from twisted.logger import Logger
 
 from buildapi.db.sql import Database, Ref, Statement
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample.catalog import BRANCHES, REPOSITORY, Builder, Kind, lines
-from buildapi.sample.commits import MACHINE, Commit, commits
+from buildapi.sample.catalog import BRANCHES, REPOSITORY, BuildType, SampleBuilder, builder_groups
+from buildapi.sample.commits import MACHINE, Commit, draw_commits
 
 BUILDS, TESTED, TESTS = 4, 2, 10
 """Builds of a push, how many of them are tested, and tests of each: a minute's work."""
-FIRST = 0.1
+FIRST_PAUSE = 0.1
 """Fraction of the usual pause before the first push."""
 
 _CHANGE = (
@@ -58,8 +58,8 @@ _REQUEST = (
 def push(rng: Random, branch_name: str, now: int) -> list[Statement]:
     """Return the statements of a push: its changes, some builds, and some tests of two of them."""
     branch = BRANCHES[branch_name]
-    made = commits(rng, branch.tries)
-    built = rng.sample(lines(branch_name), BUILDS)
+    made = draw_commits(rng, branch.is_try)
+    built = rng.sample(builder_groups(branch_name), BUILDS)
     tests = [test for line in built[:TESTED] for test in rng.sample(line.tests, TESTS)]
     sent = attrs.evolve(made[-1], author=MACHINE, files=())
     number = itertools.count()
@@ -71,7 +71,11 @@ def push(rng: Random, branch_name: str, now: int) -> list[Statement]:
 
 
 def _asked(
-    number: Iterator[int], made: Sequence[Commit], path: str, builders: Sequence[Builder], now: int
+    number: Iterator[int],
+    made: Sequence[Commit],
+    path: str,
+    builders: Sequence[SampleBuilder],
+    now: int,
 ) -> Iterator[Statement]:
     """Insert changes, their source stamp, and a buildset with a request for each builder."""
     stored, tip = builders[0].stored, made[-1].revision
@@ -86,7 +90,9 @@ def _asked(
 
 def builds_of(branch_name: str, change: Ref, tip: str | None, now: int) -> Iterator[Statement]:
     """Return what schedulers write for a change: opt and debug builds of its branch."""
-    builders = [line.build for line in lines(branch_name) if line.build.kind is not Kind.PGO]
+    builders = [
+        line.build for line in builder_groups(branch_name) if line.build.kind is not BuildType.PGO
+    ]
     source = Ref("source")
     stored = BRANCHES[branch_name].path
     yield Statement(_SOURCE, {"branch": stored, "revision": tip}, binds=source.name)
@@ -109,7 +115,7 @@ def insert_change(
 
 
 def _wanted(
-    buildset: Ref, source: Ref, builders: Sequence[Builder], tip: str | None, now: int
+    buildset: Ref, source: Ref, builders: Sequence[SampleBuilder], tip: str | None, now: int
 ) -> Iterator[Statement]:
     """Insert a buildset with a request for each builder."""
     yield Statement(_BUILDSET, {"source": source, "now": now}, binds=buildset.name)
@@ -135,7 +141,7 @@ def _change(commit: Commit, stored: str, path: str, now: int) -> dict[str, Any]:
     }
 
 
-def _properties(builder: Builder, tip: str | None, now: int) -> dict[str, str | None]:
+def _properties(builder: SampleBuilder, tip: str | None, now: int) -> dict[str, str | None]:
     return {
         "branch": builder.branch,
         "revision": tip,
@@ -144,7 +150,7 @@ def _properties(builder: Builder, tip: str | None, now: int) -> dict[str, str | 
     }
 
 
-class Pushes(Service):
+class PushGenerator(Service):
     """Push about every ``seconds``, varied by up to a fifth.
 
     ``clock`` provides IReactorTime, ``now`` returns epoch seconds.
@@ -172,7 +178,7 @@ class Pushes(Service):
         """Start pushing; the first push comes early, for people who look at an idle farm."""
         Service.startService(self)
         self._rng = Random(f"{self._seed} {self._now()}")
-        self._pause(FIRST)
+        self._pause(FIRST_PAUSE)
 
     def stopService(self) -> defer.Deferred[None] | None:
         """Stop pushing."""

@@ -15,7 +15,7 @@ _FAILURE = 2
 
 
 @attrs.frozen
-class Request:
+class SampleRequest:
     """Describe a request with its reason and source.
 
     ``number`` is that of its unfinished build, if there is one.
@@ -41,7 +41,7 @@ class Request:
 
 
 @attrs.frozen
-class Claimer:
+class MasterProcess:
     """Name a master and its present process."""
 
     name: str
@@ -56,16 +56,16 @@ _FROM = """FROM buildrequests br JOIN buildsets bs ON bs.id = br.buildsetid
 PENDING = Query(
     f"SELECT {_COLUMNS} {_FROM} WHERE br.complete = 0 AND br.claimed_at = 0"  # constants
     " ORDER BY br.priority DESC, bs.submitted_at, br.id LIMIT 2000",
-    Request,
+    SampleRequest,
 )
 """Pending requests in the order in which masters claim them: highest priority, then oldest."""
 
-LEFT = Query(
+UNFINISHED = Query(
     f"SELECT {_COLUMNS}, (SELECT MAX(b.number) FROM builds b"  # noqa: S608  # constants
     f" WHERE b.brid = br.id AND b.finish_time IS NULL) {_FROM}"
     " WHERE br.complete = 0 AND br.claimed_at > 0 AND br.claimed_by_name = :master"
     " ORDER BY br.id LIMIT 2000",
-    Request,
+    SampleRequest,
 )
 """Requests claimed by a master and not completed."""
 
@@ -80,7 +80,7 @@ HIGHEST_NUMBER = Query[int](
 class StoredBuild:
     """Describe a row of ``builds`` with what a master would show of it."""
 
-    request: Request
+    request: SampleRequest
     start_time: float
     finish_time: float | None
     results: int | None
@@ -88,10 +88,10 @@ class StoredBuild:
 
 def _stored(*c: object) -> StoredBuild:
     start, finish, results, *request = c
-    return StoredBuild(Request(*request), start, finish, results)  # type: ignore[arg-type]  # a row
+    return StoredBuild(SampleRequest(*request), start, finish, results)  # type: ignore[arg-type]  # a row
 
 
-STORED = Query(
+STORED_BUILD = Query(
     f"SELECT b.start_time, b.finish_time, br.results, {_COLUMNS} {_FROM}"  # constants
     " JOIN builds b ON b.brid = br.id WHERE b.number = :number AND br.buildername = :builder"
     " AND br.claimed_by_name = :master ORDER BY b.id DESC LIMIT 1",
@@ -116,25 +116,29 @@ CHANGE_PROPERTIES = Query(
 )
 
 
-def groups(requests: Sequence[Request], key: Callable[[Request], object]) -> list[list[Request]]:
+def groups(
+    requests: Sequence[SampleRequest], key: Callable[[SampleRequest], object]
+) -> list[list[SampleRequest]]:
     """Group items by a key, in the order of the first of each group."""
-    found: dict[object, list[Request]] = {}
+    found: dict[object, list[SampleRequest]] = {}
     for request in requests:
         found.setdefault(key(request), []).append(request)
     return list(found.values())
 
 
-def claim(requests: Sequence[Request], by: Claimer, now: int) -> list[Statement]:
+def claim(requests: Sequence[SampleRequest], by: MasterProcess, now: int) -> list[Statement]:
     """Claim pending requests: all of them, or none if another master was faster."""
     return _claims(requests, by, now, "claimed_at = 0")
 
 
-def reclaim(requests: Sequence[Request], by: Claimer, now: int) -> list[Statement]:
+def reclaim(requests: Sequence[SampleRequest], by: MasterProcess, now: int) -> list[Statement]:
     """Reclaim requests that an earlier process of the same master left."""
     return _claims(requests, by, now, "claimed_by_name = :name")
 
 
-def _claims(requests: Sequence[Request], by: Claimer, now: int, condition: str) -> list[Statement]:
+def _claims(
+    requests: Sequence[SampleRequest], by: MasterProcess, now: int, condition: str
+) -> list[Statement]:
     text = (
         "UPDATE buildrequests SET claimed_at = :now, claimed_by_name = :name,"  # noqa: S608  # constants
         f" claimed_by_incarnation = :incarnation WHERE id = :id AND complete = 0 AND {condition}"
@@ -143,7 +147,7 @@ def _claims(requests: Sequence[Request], by: Claimer, now: int, condition: str) 
     return [Statement(text, {**who, "id": r.id}, rows=1) for r in requests]
 
 
-def begin(requests: Sequence[Request], number: int, now: int) -> list[Statement]:
+def begin(requests: Sequence[SampleRequest], number: int, now: int) -> list[Statement]:
     """Insert one row of ``builds`` for each request."""
     text = "INSERT INTO builds (number, brid, start_time) VALUES (:number, :brid, :now)"
     return [Statement(text, {"number": number, "brid": r.id, "now": now}) for r in requests]
@@ -155,7 +159,7 @@ def end(builds: Sequence[int], now: int) -> list[Statement]:
     return [Statement(text, {"now": now, "id": build}) for build in builds]
 
 
-def complete(requests: Sequence[Request], results: int, now: int) -> list[Statement]:
+def complete(requests: Sequence[SampleRequest], results: int, now: int) -> list[Statement]:
     """Complete requests, and buildsets with their last request."""
     request = Statement(
         "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"
@@ -176,7 +180,7 @@ def complete(requests: Sequence[Request], results: int, now: int) -> list[Statem
     ]
 
 
-def release(requests: Sequence[Request]) -> list[Statement]:
+def release(requests: Sequence[SampleRequest]) -> list[Statement]:
     """Release requests, so that a master tries them again."""
     text = (
         "UPDATE buildrequests SET claimed_at = 0, claimed_by_name = NULL,"

@@ -17,21 +17,21 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from buildapi.db.sql import Database
-from buildapi.sample.bulk_writer import fill, is_filled, status_target
-from buildapi.sample.catalog import MASTERS, Builder, SampleMaster, builders
+from buildapi.sample.bulk_writer import fill, is_filled, status_writer
+from buildapi.sample.catalog import MASTERS, SampleBuilder, SampleMaster, builders
 from buildapi.sample.change_source import ChangeSource
-from buildapi.sample.clobberer import ClobberWeb
+from buildapi.sample.clobberer import ClobbererServer
 from buildapi.sample.directory_documents import (
     branches_document,
     builders_document,
     masters_document,
 )
-from buildapi.sample.farm_rows import Batch, Table
-from buildapi.sample.history import Size, generate
-from buildapi.sample.master_web import MasterWeb
-from buildapi.sample.push_generator import Pushes
-from buildapi.sample.simulated_master import Settings, SimulatedMaster
-from buildapi.sample.status_recorder import StatusLog
+from buildapi.sample.farm_rows import FarmTable, RowBatch
+from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.master_web import MasterWebServer
+from buildapi.sample.push_generator import PushGenerator
+from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
+from buildapi.sample.status_recorder import StatusRecorder
 
 PORTS = (8200, 8201, 8202, 8203)
 """Ports of the masters in the file that :func:`prepare` writes."""
@@ -50,7 +50,7 @@ def prepare(
     *,
     now: int,
     seed: int = 1,
-    size: Size | None = None,
+    size: FarmSize | None = None,
     ports: Sequence[int] = PORTS,
     pb_port: int = 0,
 ) -> None:
@@ -58,14 +58,14 @@ def prepare(
 
     ``now`` is in epoch seconds; a ``pb_port`` of 0 means none. Blocks until all is written.
     """
-    size = size or Size()
+    size = size or FarmSize()
     data_dir.mkdir(parents=True, exist_ok=True)
     write_branches(data_dir, size)
     write_masters(data_dir, ports, pb_port)
     fill_databases(data_dir, now=now, seed=seed, size=size)
 
 
-def write_branches(data_dir: Path, size: Size) -> None:
+def write_branches(data_dir: Path, size: FarmSize) -> None:
     """Write the files of branches and of their builders."""
     _write_json(data_dir / BRANCHES_FILE, branches_document(size.branches))
     _write_json(data_dir / BUILDERS_FILE, builders_document(size.branches))
@@ -87,17 +87,17 @@ def fill_databases(
     *,
     now: int,
     seed: int,
-    size: Size,
-    progress: Callable[[Batch], None] | None = None,
+    size: FarmSize,
+    progress: Callable[[RowBatch], None] | None = None,
 ) -> bool:
     """Create and fill both databases; return False if they were filled before."""
     scheduler, status = (f"sqlite:{data_dir / f}" for f in (SCHEDULER_FILE, STATUS_FILE))
     if is_filled(scheduler):
-        with status_target(status) as target:
+        with status_writer(status) as target:
             target.prepare()
         return False
 
-    def batches(ids: Any) -> Iterable[Batch]:
+    def batches(ids: Any) -> Iterable[RowBatch]:
         return generate(seed=seed, now=now, size=size, ids=ids)
 
     # Forced: a crash between the two commits leaves the status database filled and the other empty.
@@ -125,8 +125,8 @@ class SampleFarm(MultiService):
         status: Database | None = None,
         *,
         seed: int = 1,
-        size: Size | None = None,
-        settings: Settings | None = None,
+        size: FarmSize | None = None,
+        settings: MasterSettings | None = None,
         push_seconds: float = PUSH_SECONDS,
         endpoints: Sequence[Any] | None = None,
         change_endpoint: Any = None,
@@ -136,8 +136,8 @@ class SampleFarm(MultiService):
         self.setName("sample farm")  # type: ignore[no-untyped-call]  # as above
         self._reactor, self._data_dir = reactor, data_dir
         self._scheduler, self._status = scheduler, status
-        self._seed, self._size = seed, size or Size()
-        self._settings = settings or Settings(seed=seed)
+        self._seed, self._size = seed, size or FarmSize()
+        self._settings = settings or MasterSettings(seed=seed)
         self._push_seconds = push_seconds
         self._endpoints = endpoints or [_free_port(reactor) for _ in MASTERS]
         self._change_endpoint = change_endpoint or _free_port(reactor)
@@ -205,12 +205,12 @@ class SampleFarm(MultiService):
         now = int(time.time())
         written, tenth = 0, max(1, self._size.builds // 10)
 
-        def progress(batch: Batch) -> None:
+        def progress(batch: RowBatch) -> None:
             nonlocal written
             if self._stopped.is_set():
                 raise StoppedError
             before = written
-            written += len(batch.rows) if batch.table is Table.BUILDS else 0
+            written += len(batch.rows) if batch.table is FarmTable.BUILDS else 0
             if before // tenth < written // tenth:
                 self._reactor.callFromThread(self._log_progress, written)
 
@@ -238,7 +238,7 @@ class SampleFarm(MultiService):
         await self._serve_clobberer()
         if self._push_seconds:
             self._add(
-                Pushes(
+                PushGenerator(
                     self._reactor,
                     self._scheduler,
                     self._size.branches,
@@ -255,13 +255,13 @@ class SampleFarm(MultiService):
         return port
 
     async def _serve_clobberer(self) -> None:
-        clobberer = ClobberWeb(self._clobber_endpoint)
+        clobberer = ClobbererServer(self._clobber_endpoint)
         self._add(clobberer)
         self.clobber_url = f"http://127.0.0.1:{await clobberer.listen()}/clobber"
         self.log.info("sample clobberer at {url}", url=self.clobber_url)
 
     async def _add_master(self, master: SampleMaster, endpoint: Any) -> int:
-        status = None if self._status is None else StatusLog(self._status, master)
+        status = None if self._status is None else StatusRecorder(self._status, master)
         simulated = SimulatedMaster(
             self._reactor,
             master,
@@ -270,14 +270,14 @@ class SampleFarm(MultiService):
             status=status,
             settings=self._settings,
         )
-        web = MasterWeb(self._reactor, endpoint, simulated, self._scheduler)
+        web = MasterWebServer(self._reactor, endpoint, simulated, self._scheduler)
         self._add(web)
         port = await web.listen()
         self._add(simulated)
         self.log.info("sample master {name} listens on port {port}", name=master.name, port=port)
         return port
 
-    def _builders_of(self, master: SampleMaster) -> dict[str, Builder]:
+    def _builders_of(self, master: SampleMaster) -> dict[str, SampleBuilder]:
         return {b.name: b for b in builders(self._size.branches) if b.role == master.role}
 
     def _add(self, service: Any) -> None:

@@ -16,22 +16,22 @@ from buildapi.db.sql import Database, GuardFailedError
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import request_queue
 from buildapi.sample.build_properties import (
-    BuildOf,
-    Property,
+    CatalogBuild,
+    PropertyValue,
     build_properties,
     submitted_properties,
 )
-from buildapi.sample.catalog import Builder, SampleMaster
+from buildapi.sample.catalog import SampleBuilder, SampleMaster
 from buildapi.sample.outcomes import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
-from buildapi.sample.request_queue import Claimer, Request
-from buildapi.sample.status_recorder import Finished, StatusLog
+from buildapi.sample.request_queue import MasterProcess, SampleRequest
+from buildapi.sample.status_recorder import FinishedBuild, StatusRecorder
 
 _RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY)
 _WEIGHTS = (82, 8, 6, 1, 3)
 
 
 @attrs.frozen
-class Settings:
+class MasterSettings:
     """Specify how the masters behave; all times are in seconds.
 
     A build takes from ``shortest`` to ``longest``. A master runs up to ``slaves`` builds at once.
@@ -49,13 +49,13 @@ class Settings:
 
 
 @attrs.define(eq=False)
-class RunningBuild:
+class SimulatedBuild:
     """Describe a running build; ``rows`` are its ids in ``builds``, one for each request.
 
     ``ends`` is the delayed call that ends it.
     """
 
-    requests: Sequence[Request]
+    requests: Sequence[SampleRequest]
     rows: Sequence[int]
     number: int
     slave: str
@@ -86,17 +86,17 @@ class SimulatedMaster(Service):
         self,
         clock: Any,
         master: SampleMaster,
-        builders: Mapping[str, Builder],
+        builders: Mapping[str, SampleBuilder],
         scheduler: Database,
         *,
-        status: StatusLog | None,
-        settings: Settings,
+        status: StatusRecorder | None,
+        settings: MasterSettings,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.name = master.name
         self.master, self.builders, self.settings = master, builders, settings
-        self.building: dict[tuple[str, int], RunningBuild] = {}
-        self.recent: dict[tuple[str, int], RunningBuild] = {}
+        self.building: dict[tuple[str, int], SimulatedBuild] = {}
+        self.recent: dict[tuple[str, int], SimulatedBuild] = {}
         self._clock, self._now = clock, now
         self._db, self._status = scheduler, status
         self._numbers: dict[str, int] = {}
@@ -110,7 +110,7 @@ class SimulatedMaster(Service):
         """Start polling."""
         Service.startService(self)
         boot = int(self._now())
-        self._self = Claimer(self.master.db_name, f"pid{boot % 30000}-boot{boot}")
+        self._self = MasterProcess(self.master.db_name, f"pid{boot % 30000}-boot{boot}")
         self._resumed = False
         self._looping = self._loop.start(self.settings.poll)
 
@@ -164,7 +164,7 @@ class SimulatedMaster(Service):
 
     async def _resume(self) -> None:
         """Restart what an earlier process of this master left unfinished."""
-        left = await request_queue.LEFT.many(self._db, master=self.master.db_name)
+        left = await request_queue.UNFINISHED.many(self._db, master=self.master.db_name)
         for group in request_queue.groups(left, _unfinished):
             number = group[0].number
             if number is None:
@@ -182,7 +182,7 @@ class SimulatedMaster(Service):
         return self._numbers[builder]
 
     async def _start(
-        self, requests: Sequence[Request], number: int, claim: Callable[..., list[Any]]
+        self, requests: Sequence[SampleRequest], number: int, claim: Callable[..., list[Any]]
     ) -> None:
         now = int(self._now())
         claims = claim(requests, self._self, now)
@@ -191,7 +191,7 @@ class SimulatedMaster(Service):
         except GuardFailedError:
             return  # cancelled, or another master's; what is left comes with the next poll
         slave = self._idle_slave(requests[0].builder)
-        build = RunningBuild(requests, ids[len(claims) :], number, slave, now)
+        build = SimulatedBuild(requests, ids[len(claims) :], number, slave, now)
         if self.running:
             self._run(build)
 
@@ -203,12 +203,12 @@ class SimulatedMaster(Service):
 
     # --- building ----------------------------------------------------------------------------
 
-    def _run(self, build: RunningBuild) -> None:
+    def _run(self, build: SimulatedBuild) -> None:
         seconds, result = self._outcome(build)
         self.building[build.builder, build.number] = build
         build.ends = self._clock.callLater(seconds, self._end, build, result)
 
-    def _outcome(self, build: RunningBuild) -> tuple[float, int]:
+    def _outcome(self, build: SimulatedBuild) -> tuple[float, int]:
         at = (self.settings.seed, self.master.name, build.builder, build.number)
         dice = Random(repr(at))
         seconds = dice.uniform(self.settings.shortest, self.settings.longest)
@@ -223,12 +223,12 @@ class SimulatedMaster(Service):
         build.ends = self._clock.callLater(self.settings.stop_takes, self._end, build, FAILURE)
         return True
 
-    def _end(self, build: RunningBuild, result: int) -> None:
+    def _end(self, build: SimulatedBuild, result: int) -> None:
         writing = defer.ensureDeferred(self._guarded(self._finish(build, result)))
         self._writing.add(writing)
         writing.addBoth(lambda _: self._writing.discard(writing))
 
-    async def _finish(self, build: RunningBuild, result: int) -> None:
+    async def _finish(self, build: SimulatedBuild, result: int) -> None:
         now = int(self._now())
         then = request_queue.release if result == RETRY else _completing(result, now)
         try:
@@ -244,17 +244,17 @@ class SimulatedMaster(Service):
             found = await submitted_properties(self._db, build.requests)
             await self._status.record(self._finished(build, result, now, found))
 
-    def _remember(self, build: RunningBuild) -> None:
+    def _remember(self, build: SimulatedBuild) -> None:
         self.recent[build.builder, build.number] = build
         while len(self.recent) > REMEMBERED:
             self.recent.pop(next(iter(self.recent)))
 
     def _finished(
-        self, build: RunningBuild, result: int, now: int, submitted: Mapping[str, Property]
-    ) -> Finished:
+        self, build: SimulatedBuild, result: int, now: int, submitted: Mapping[str, PropertyValue]
+    ) -> FinishedBuild:
         known = self.builders.get(build.builder)
         first = build.requests[0]
-        return Finished(
+        return FinishedBuild(
             builder=build.builder,
             category=known.category if known is not None else "",
             number=build.number,
@@ -270,11 +270,15 @@ class SimulatedMaster(Service):
         )
 
     def _properties(
-        self, build: RunningBuild, known: Builder, result: int, submitted: Mapping[str, Property]
-    ) -> Mapping[str, Property]:
+        self,
+        build: SimulatedBuild,
+        known: SampleBuilder,
+        result: int,
+        submitted: Mapping[str, PropertyValue],
+    ) -> Mapping[str, PropertyValue]:
         first = build.requests[0]
         buildid, builduid = (str(submitted.get(n, ("",))[0]) for n in ("buildid", "builduid"))
-        of = BuildOf(
+        of = CatalogBuild(
             builder=known,
             master=self.master,
             number=build.number,
@@ -292,11 +296,11 @@ REMEMBERED = 1000
 """Number of finished builds whose slave a master remembers."""
 
 
-def _unfinished(request: Request) -> object:
+def _unfinished(request: SampleRequest) -> object:
     """Return the key that the requests of one unfinished build share."""
     alone = request.id if request.number is None else None
     return request.builder, request.number, alone
 
 
-def _completing(result: int, now: int) -> Callable[[Sequence[Request]], list[Any]]:
+def _completing(result: int, now: int) -> Callable[[Sequence[SampleRequest]], list[Any]]:
     return lambda requests: request_queue.complete(requests, result, now)

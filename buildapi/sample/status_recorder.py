@@ -9,13 +9,13 @@ from typing import Any
 import attrs
 
 from buildapi.db.sql import Database, DuplicateError, Query, Ref, Statement
-from buildapi.sample.build_properties import OF_MANY, Property
+from buildapi.sample.build_properties import OF_MANY, PropertyValue
 from buildapi.sample.catalog import SampleMaster
 from buildapi.sample.history_recorder import utc
 
 
 @attrs.frozen
-class Finished:
+class FinishedBuild:
     """Describe a finished build.
 
     ``links`` are pairs of request and build of the scheduler database, ``properties`` are values
@@ -33,30 +33,30 @@ class Finished:
     branch: str | None
     revision: str | None
     links: Sequence[tuple[int, int]]
-    properties: Mapping[str, Property] = attrs.field(factory=dict)
+    properties: Mapping[str, PropertyValue] = attrs.field(factory=dict)
 
 
 @attrs.frozen
-class _Named:
+class _NameTable:
     """Hold the SQL that finds or adds a row of a table without duplicates."""
 
     find: str
     add: str
 
 
-_MASTERS = _Named(
+_MASTERS = _NameTable(
     "SELECT id FROM masters WHERE url = :url",
     "INSERT INTO masters (url, name) VALUES (:url, :name)",
 )
-_SLAVES = _Named(
+_SLAVES = _NameTable(
     "SELECT id FROM slaves WHERE name = :name", "INSERT INTO slaves (name) VALUES (:name)"
 )
-_BUILDERS = _Named(
+_BUILDERS = _NameTable(
     "SELECT id FROM builders WHERE name = :name AND master_id = :master",
     "INSERT INTO builders (name, master_id, category) VALUES (:name, :master, :category)",
 )
 _ADD_PROPERTY = "INSERT INTO properties (name, source, value) VALUES (:name, :source, :value)"
-_PROPERTIES = _Named(
+_PROPERTIES = _NameTable(
     "SELECT id FROM properties WHERE name = :name AND value = :value ORDER BY id LIMIT 1",
     _ADD_PROPERTY,
 )
@@ -74,14 +74,14 @@ _LINK = (
 
 
 @attrs.define
-class StatusLog:
+class StatusRecorder:
     """Record the finished builds of one master; ids of names are cached."""
 
     _db: Database
     _master: SampleMaster
     _ids: dict[tuple[str, tuple[Any, ...]], int] = attrs.field(factory=dict, init=False)
 
-    async def record(self, build: Finished) -> None:
+    async def record(self, build: FinishedBuild) -> None:
         """Insert a build with its source, properties and links, all or nothing."""
         master = await self._id(_MASTERS, {"url": self._master.url(), "name": self._master.name})
         ids = {
@@ -98,17 +98,17 @@ class StatusLog:
         ]
         await self._db.transact(_inserts(build, ids, shared))
 
-    async def _id(self, table: _Named, params: Mapping[str, Any]) -> int:
+    async def _id(self, table: _NameTable, params: Mapping[str, Any]) -> int:
         key = (table.find, tuple(params.values()))
         if key not in self._ids:
             self._ids[key] = await self._find(table, params) or await self._add(table, params)
         return self._ids[key]
 
-    async def _find(self, table: _Named, params: Mapping[str, Any]) -> int | None:
+    async def _find(self, table: _NameTable, params: Mapping[str, Any]) -> int | None:
         used = {k: v for k, v in params.items() if f":{k}" in table.find}
         return await Query[int](table.find, int).maybe(self._db, **used)
 
-    async def _add(self, table: _Named, params: Mapping[str, Any]) -> int:
+    async def _add(self, table: _NameTable, params: Mapping[str, Any]) -> int:
         try:
             [added] = await self._db.transact([Statement(table.add, params)])
         except DuplicateError:
@@ -116,7 +116,7 @@ class StatusLog:
         return added
 
 
-def _property_rows(build: Finished) -> list[dict[str, str]]:
+def _property_rows(build: FinishedBuild) -> list[dict[str, str]]:
     """Return the rows of the properties: at least the name of the builder."""
     found = {"buildername": (build.builder, "Builder"), **build.properties}
     return [
@@ -125,7 +125,9 @@ def _property_rows(build: Finished) -> list[dict[str, str]]:
     ]
 
 
-def _inserts(build: Finished, ids: Mapping[str, int], shared: Sequence[int]) -> list[Statement]:
+def _inserts(
+    build: FinishedBuild, ids: Mapping[str, int], shared: Sequence[int]
+) -> list[Statement]:
     ref = Ref("build")
     values = {
         **ids,
@@ -149,7 +151,7 @@ def _inserts(build: Finished, ids: Mapping[str, int], shared: Sequence[int]) -> 
     ]
 
 
-def _own_properties(build: Finished, ref: Ref) -> Iterator[Statement]:
+def _own_properties(build: FinishedBuild, ref: Ref) -> Iterator[Statement]:
     """Insert the properties that no other build has with these values."""
     for row in _property_rows(build):
         if row["name"] not in OF_MANY:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from buildapi.sample.history import Size
+from buildapi.sample.history import FarmSize
 from buildapi.sample.sample_farm import prepare
 from tests.browser.service import ZONE, served
 from tests.buildbot.seed import Seed, connect
@@ -31,7 +31,7 @@ TEXTS: Mapping[str, str] = {
 }
 SURROGATE = "\ud800<b>\udfff"
 BRANCH = "try"
-SMALL = Size(builds=40, days=1, pending=3, running=3)
+SMALL = FarmSize(builds=40, days=1, pending=3, running=3)
 
 
 @attrs.frozen

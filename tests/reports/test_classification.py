@@ -10,7 +10,7 @@ import pytest
 from buildapi.assembly.reporting import classification
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import from_document, unmatched
-from buildapi.sample.catalog import BRANCHES, Builder, builders
+from buildapi.sample.catalog import BRANCHES, SampleBuilder, builders
 from tests.reports.recorded import rules
 
 # Contract, section 7.2: name, platform, build type, job type.
@@ -104,7 +104,7 @@ def test_the_default_fits_the_sample_farm() -> None:
     assert not [name for name in found if default.platform(name) == default.fallback]
 
 
-def _job(builder: Builder) -> str:
+def _job(builder: SampleBuilder) -> str:
     if builder.suite is None:
         return "build"
     return "talos" if " talos " in builder.name else "unittest"

@@ -21,24 +21,24 @@ from buildapi.sample.bulk_writer import (
     fill,
     ids_in_use,
     is_filled,
-    scheduler_target,
-    status_target,
+    scheduler_writer,
+    status_writer,
 )
-from buildapi.sample.farm_rows import Batch, Table
-from buildapi.sample.history import Size, generate
+from buildapi.sample.farm_rows import FarmTable, RowBatch
+from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.progress import PlainProgress, progress_on
 from tests.services.mariadb import MariaDB
 
 NOW = 1_700_000_000
-SMALL = Size(builds=150, days=1, pending=5, running=4)
+SMALL = FarmSize(builds=150, days=1, pending=5, running=4)
 
 
-def small(ids: Any, seed: int = 1) -> Iterator[Batch]:
+def small(ids: Any, seed: int = 1) -> Iterator[RowBatch]:
     return generate(seed=seed, now=NOW, size=SMALL, ids=ids)
 
 
 def count(url: str, table: str) -> int:
-    opened = status_target if "status" in url else scheduler_target
+    opened = status_writer if "status" in url else scheduler_writer
     with opened(url) as target:
         [[number]] = target.run(f"SELECT COUNT(*) FROM {table}")
     return int(number)
@@ -57,13 +57,13 @@ def test_both_databases_are_filled(urls: tuple[str, str]) -> None:
 def test_what_is_written_is_what_was_invented(urls: tuple[str, str]) -> None:
     scheduler, status = urls
     fill(scheduler, status, small)
-    expected: dict[Table, list[Any]] = {}
+    expected: dict[FarmTable, list[Any]] = {}
     for batch in small(None):
         expected.setdefault(batch.table, []).extend(batch.rows)
     for table, opened, url in (
-        (Table.REQUESTS, scheduler_target, scheduler),
-        (Table.CHANGES, scheduler_target, scheduler),
-        (Table.STATUS_SLAVES, status_target, status),
+        (FarmTable.REQUESTS, scheduler_writer, scheduler),
+        (FarmTable.CHANGES, scheduler_writer, scheduler),
+        (FarmTable.STATUS_SLAVES, status_writer, status),
     ):
         with opened(url) as target:
             columns = ", ".join(table.columns)
@@ -85,7 +85,7 @@ def test_more_can_be_added_on_purpose_with_new_ids_and_numbers(urls: tuple[str, 
     fill(scheduler, status, lambda ids: small(ids, seed=2), force=True)
     assert count(scheduler, "builds") == 2 * (SMALL.builds + SMALL.running)
     assert count(status, "masters") == masters
-    with status_target(status) as target:
+    with status_writer(status) as target:
         doubled = target.run(
             "SELECT 1 FROM builds GROUP BY master_id, builder_id, buildnumber HAVING COUNT(*) > 1"
         )
@@ -93,7 +93,7 @@ def test_more_can_be_added_on_purpose_with_new_ids_and_numbers(urls: tuple[str, 
 
 
 def test_a_failure_on_the_way_leaves_no_rows(urls: tuple[str, str]) -> None:
-    def breaking(ids: Any) -> Iterator[Batch]:
+    def breaking(ids: Any) -> Iterator[RowBatch]:
         yield next(small(ids))
         raise KeyboardInterrupt
 
@@ -109,10 +109,10 @@ def test_without_a_status_database_the_scheduler_database_is_filled(tmp_path: Pa
 
 
 def test_ids_of_an_empty_database_begin_at_one(tmp_path: Path) -> None:
-    with scheduler_target(f"sqlite:{tmp_path}/scheduler.sqlite") as target:
+    with scheduler_writer(f"sqlite:{tmp_path}/scheduler.sqlite") as target:
         target.prepare()
         ids = ids_in_use({"scheduler": target})
-    assert (ids.next(Table.BUILDS), ids.number) == (1, 0)
+    assert (ids.next(FarmTable.BUILDS), ids.number) == (1, 0)
 
 
 @pytest.mark.parametrize("url", ["", "sqlite:", "postgres://x/y", "scheduler.sqlite"])
@@ -153,7 +153,7 @@ def test_the_sqlite_schema_has_the_indexes_of_the_mysql_farm() -> None:
 @pytest.mark.mariadb
 def test_the_mysql_schema_has_them_too(mariadb: MariaDB) -> None:
     url = mariadb.database("indexes", "utf8")
-    with scheduler_target(url) as target:
+    with scheduler_writer(url) as target:
         target.prepare()
         for table, expected in INDEXED.items():
             keys = target.run(f"SHOW INDEX FROM {table}")

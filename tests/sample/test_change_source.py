@@ -16,7 +16,12 @@ from twisted.spread import pb
 
 from buildapi.sample import change_source, loopback_ports
 from buildapi.sample.catalog import DEFAULT_BRANCHES
-from buildapi.sample.change_parser import BadChangeError, Change, read_change, take
+from buildapi.sample.change_parser import (
+    BadChangeError,
+    SampleChange,
+    change_statements,
+    read_change,
+)
 from buildapi.sample.change_source import ChangeSource
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database
@@ -29,7 +34,7 @@ NOW = 1_700_000_000
 
 
 def test_a_change_needs_no_more_than_who_files_and_comments() -> None:
-    assert read_change({"who": "ada", "files": ("x",), "comments": ""}) == Change(
+    assert read_change({"who": "ada", "files": ("x",), "comments": ""}) == SampleChange(
         author="ada",
         comments="",
         files=["x"],
@@ -203,7 +208,7 @@ async def test_a_change_without_files_stores_nothing(taker: Taker) -> None:
 def test_a_change_without_revision_is_built_too() -> None:
     read = read_change(change(revision=None))
     assert read is not None
-    texts = [s.text for s in take(read, DEFAULT_BRANCHES, NOW)]
+    texts = [s.text for s in change_statements(read, DEFAULT_BRANCHES, NOW)]
     assert sum("INTO buildrequests" in text for text in texts) == 10
 
 
@@ -288,7 +293,7 @@ async def test_a_silent_peer_is_cut_off(taker: Taker, monkeypatch: pytest.Monkey
 async def test_there_is_a_bound_to_the_connections(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loopback_ports, "CONNECTIONS", 1)
+    monkeypatch.setattr(loopback_ports, "CONNECTIONS_MAX", 1)
     first = await raw(taker.port)
     await until(lambda: len(taker.source._connections.protocols) == 1)
     second = await raw(taker.port)
@@ -302,7 +307,7 @@ async def test_there_is_a_bound_to_the_connections(
 async def test_there_is_a_bound_to_what_is_being_stored(
     taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_source, "AT_ONCE", 0)
+    monkeypatch.setattr(change_source, "CONCURRENT_MAX", 0)
     with pytest.raises(pb.RemoteError, match="busy"):
         await send(taker.port, change())
 

@@ -16,7 +16,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.web.client import Agent, FileBodyProducer
 from twisted.web.http_headers import Headers
 
-from buildapi.sample.clobberer import CLOBBER_TOKEN, REMEMBERED, ClobberWeb
+from buildapi.sample.clobberer import CLOBBER_TOKEN, REMEMBERED, ClobbererServer
 from tests.reactor import twisted_test
 
 ORDER = {"slave": "bld-linux64-ec2-001", "buildername": "Linux mozilla-central build"}
@@ -26,7 +26,7 @@ BEARER = f"Bearer {CLOBBER_TOKEN}"
 @attrs.define
 class Clobberer:
     port: int
-    web: ClobberWeb
+    web: ClobbererServer
 
     async def ask(
         self, method: str, body: Any = None, path: str = "clobber", token: str | None = BEARER
@@ -49,7 +49,7 @@ class Clobberer:
 def clobberer() -> Iterator[Clobberer]:
     from twisted.internet import reactor
 
-    web = ClobberWeb(TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"))
+    web = ClobbererServer(TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"))
     port = pytest_twisted.blockon(defer.ensureDeferred(web.listen()))
     yield Clobberer(port, web)
     pytest_twisted.blockon(web.stopService())

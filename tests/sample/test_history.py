@@ -17,12 +17,12 @@ from buildapi.sample.catalog import (
     SCHEDULER_ROLE,
     builders,
 )
-from buildapi.sample.durations import load
+from buildapi.sample.durations import farm_load
 from buildapi.sample.farm_rows import BATCH_ROWS
-from buildapi.sample.history import Size, generate
+from buildapi.sample.history import FarmSize, generate
 
 NOW = 1_700_000_000
-SIZE = Size(builds=1200, days=3, pending=40, running=25)
+SIZE = FarmSize(builds=1200, days=3, pending=40, running=25)
 
 
 class Farm:
@@ -54,7 +54,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def everything(seed: int, now: int = NOW) -> list[Any]:
-    size = Size(builds=200, days=2, pending=9, running=5)
+    size = FarmSize(builds=200, days=2, pending=9, running=5)
     return [(b.table, b.rows) for b in generate(seed=seed, now=now, size=size)]
 
 
@@ -77,15 +77,15 @@ def test_sizes_are_kept_exactly(farm: Farm) -> None:
 @pytest.mark.parametrize(
     "size",
     [
-        Size(builds=0, pending=0, running=0),
-        Size(builds=0, pending=3, running=0),
-        Size(builds=1, pending=0, running=0, days=1),
-        Size(builds=30, pending=200, running=100, branches=("try",)),
-        Size(builds=300, branches=tuple(BRANCHES)),
+        FarmSize(builds=0, pending=0, running=0),
+        FarmSize(builds=0, pending=3, running=0),
+        FarmSize(builds=1, pending=0, running=0, days=1),
+        FarmSize(builds=30, pending=200, running=100, branches=("try",)),
+        FarmSize(builds=300, branches=tuple(BRANCHES)),
     ],
     ids=str,
 )
-def test_odd_sizes_are_kept_too(size: Size, tmp_path: Path) -> None:
+def test_odd_sizes_are_kept_too(size: FarmSize, tmp_path: Path) -> None:
     fill(
         f"sqlite:{tmp_path}/scheduler.sqlite",
         f"sqlite:{tmp_path}/status.sqlite",
@@ -261,7 +261,7 @@ def test_self_serve_rebuilds_are_among_the_requests(farm: Farm) -> None:
 
 
 def test_days_are_busier_than_nights() -> None:
-    noon_to_night = [load(NOW - NOW % 86400 + hour * 3600) for hour in (19, 12, 7)]
+    noon_to_night = [farm_load(NOW - NOW % 86400 + hour * 3600) for hour in (19, 12, 7)]
     assert noon_to_night == sorted(noon_to_night, reverse=True)
     assert noon_to_night[0] > 3 * noon_to_night[-1]
 

@@ -17,8 +17,8 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.web.client import Agent, ResponseNeverReceived
 
 from buildapi.sample.catalog import MASTERS, builders
-from buildapi.sample.master_web import MasterWeb
-from buildapi.sample.simulated_master import Settings, SimulatedMaster
+from buildapi.sample.master_web import MasterWebServer
+from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database, submit
 
@@ -52,7 +52,7 @@ class Web:
     clock: task.Clock
     db: DirectDatabase
     master: SimulatedMaster
-    web: MasterWeb
+    web: MasterWebServer
     port: int = 0
 
     async def ask(self, path: str, method: str = "GET") -> Answer:
@@ -82,12 +82,12 @@ def make_web() -> Iterator[Any]:
         db = scheduler_database()
         known = {b.name: b for b in builders(["mozilla-central"]) if b.role == "build"}
         known[ODD] = known[LINUX]
-        options = Settings(**{"shortest": 100, "longest": 200} | settings)
+        options = MasterSettings(**{"shortest": 100, "longest": 200} | settings)
         master = SimulatedMaster(
             clock, BUILD_MASTER, known, db, status=None, settings=options, now=clock.seconds
         )
         endpoint = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-        web = Web(clock, db, master, MasterWeb(clock, endpoint, master, db))
+        web = Web(clock, db, master, MasterWebServer(clock, endpoint, master, db))
         web.port = await web.web.listen()
         master.startService()
         made.append(web)

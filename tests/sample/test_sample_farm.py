@@ -20,17 +20,17 @@ from buildapi.buildbot.directory import parse_branches, parse_builders, parse_ma
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.sample.bulk_writer import fill
 from buildapi.sample.catalog import MASTERS, builders
-from buildapi.sample.change_parser import read_change, take
-from buildapi.sample.history import Size, generate
-from buildapi.sample.push_generator import Pushes
+from buildapi.sample.change_parser import change_statements, read_change
+from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.sample_farm import SampleFarm, StoppedError, prepare
-from buildapi.sample.simulated_master import Settings, SimulatedMaster
-from buildapi.sample.status_recorder import StatusLog
+from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
+from buildapi.sample.status_recorder import StatusRecorder
 from tests.reactor import sleep, twisted_test, until
 from tests.sample.sending import change, send
 
-SMALL = Size(builds=120, days=1, pending=6, running=5)
-FAST = Settings(poll=0.05, shortest=0.1, longest=0.3, slaves=8)
+SMALL = FarmSize(builds=120, days=1, pending=6, running=5)
+FAST = MasterSettings(poll=0.05, shortest=0.1, longest=0.3, slaves=8)
 
 
 def pool(url: str, name: str) -> PooledDatabase:
@@ -118,7 +118,7 @@ async def test_the_files_name_branches_and_masters_that_listen(tmp_path: Path) -
 
 @twisted_test(20)
 async def test_a_second_start_goes_on_with_the_same_data(tmp_path: Path) -> None:
-    slow = Settings(poll=0.05, shortest=60, longest=90, slaves=8)
+    slow = MasterSettings(poll=0.05, shortest=60, longest=90, slaves=8)
     async with running(tmp_path, settings=slow) as farm:
         await farm.when_ready()
         await until(lambda: look(tmp_path, "SELECT MAX(number) FROM builds") is not None)
@@ -182,7 +182,7 @@ async def test_a_folder_of_before_there_was_a_scheduler_goes_on(tmp_path: Path) 
 
 @twisted_test(15)
 async def test_a_farm_can_be_stopped_while_it_is_filled(tmp_path: Path) -> None:
-    async with running(tmp_path, size=Size(builds=200_000, days=30)) as farm:
+    async with running(tmp_path, size=FarmSize(builds=200_000, days=30)) as farm:
         waiting = farm.when_ready()
         await sleep(0.3)
         began = time.monotonic()
@@ -195,7 +195,7 @@ async def test_a_farm_can_be_stopped_while_it_is_filled(tmp_path: Path) -> None:
 
 @twisted_test(15)
 async def test_the_reactor_is_free_while_the_farm_is_filled(tmp_path: Path) -> None:
-    async with running(tmp_path, size=Size(builds=2000)) as farm:
+    async with running(tmp_path, size=FarmSize(builds=2000)) as farm:
         ready = farm.when_ready()
         longest, last = 0.0, time.monotonic()
         while not ready.called:
@@ -231,10 +231,10 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
     now = int(time.time())
     fill(*urls, lambda ids: generate(seed=1, now=now, size=SMALL, ids=ids))
     scheduler, status = (pool(url, "sample") for url in urls)
-    services: list[Any] = [Pushes(reactor, scheduler, ["try"], seed=1, seconds=0.3)]
+    services: list[Any] = [PushGenerator(reactor, scheduler, ["try"], seed=1, seconds=0.3)]
     for master in MASTERS:
         known = {b.name: b for b in builders(SMALL.branches) if b.role == master.role}
-        log = StatusLog(status, master)
+        log = StatusRecorder(status, master)
         services.append(
             SimulatedMaster(reactor, master, known, scheduler, status=log, settings=FAST)
         )
@@ -242,7 +242,7 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
         service.startService()
     sent = read_change(change(branch="try", properties={"x": 1}))
     assert sent is not None
-    await scheduler.transact(take(sent, SMALL.branches, now))
+    await scheduler.transact(change_statements(sent, SMALL.branches, now))
 
     async def all_done() -> bool:
         rows = await scheduler.fetch(

@@ -13,9 +13,9 @@ from twisted.internet import defer, task
 from buildapi.sample.build_properties import OF_MANY
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders
 from buildapi.sample.directory_documents import builders_document
-from buildapi.sample.push_generator import Pushes
-from buildapi.sample.simulated_master import Settings, SimulatedMaster
-from buildapi.sample.status_recorder import StatusLog
+from buildapi.sample.push_generator import PushGenerator
+from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
+from buildapi.sample.status_recorder import StatusRecorder
 from tests.sample.direct import (
     DirectDatabase,
     scheduler_database,
@@ -50,8 +50,8 @@ class Farm:
             BUILD_MASTER,
             BUILDERS,
             self.db,
-            status=StatusLog(self.status, BUILD_MASTER),
-            settings=Settings(**settings),
+            status=StatusRecorder(self.status, BUILD_MASTER),
+            settings=MasterSettings(**settings),
             now=self.clock.seconds,
         )
         master.startService()
@@ -148,8 +148,8 @@ def test_what_somebody_else_submits_is_built(farm: Farm, builder: str, branch: s
         master,
         {b.name: b for b in ALL.values() if b.role == master.role},
         farm.db,
-        status=StatusLog(farm.status, master),
-        settings=Settings(seed=1),
+        status=StatusRecorder(farm.status, master),
+        settings=MasterSettings(seed=1),
         now=farm.clock.seconds,
     )
     simulated.startService()
@@ -173,7 +173,7 @@ def test_every_builder_of_the_file_is_some_masters(farm: Farm) -> None:
             {b.name: b for b in ALL.values() if b.role == master.role},
             farm.db,
             status=None,
-            settings=Settings(slaves=len(names)),
+            settings=MasterSettings(slaves=len(names)),
             now=farm.clock.seconds,
         )
         simulated.startService()
@@ -473,8 +473,10 @@ def test_a_finished_build_is_recorded_with_the_properties_that_readers_look_for(
     assert "20200101000000" in found["log_url"]
 
 
-def pushing(farm: Farm, seconds: float) -> Pushes:
-    pushes = Pushes(farm.clock, farm.db, ["try"], seed=1, seconds=seconds, now=farm.clock.seconds)
+def pushing(farm: Farm, seconds: float) -> PushGenerator:
+    pushes = PushGenerator(
+        farm.clock, farm.db, ["try"], seed=1, seconds=seconds, now=farm.clock.seconds
+    )
     pushes.startService()
     farm.started.append(pushes)
     return pushes
