@@ -30,7 +30,7 @@ setup(
     data_files=[("share/man/man1", sorted(map(str, MAN)))],
     entry_points={
         "console_scripts": [
-            "buildapi = buildapi.command:root",
+            "buildapi = buildapi.cli.main:root",
             "check_buildapi = buildapi.nagios.command:main",
         ]
     },

@@ -15,7 +15,7 @@ from buildapi.assembly.program import Assembly
 from buildapi.config import Config
 from buildapi.db.upgrade import told
 from buildapi.errors import Unavailable
-from buildapi.exits import FAILED, INTERRUPTED, UNAVAILABLE
+from buildapi.exit_codes import FAILED, INTERRUPTED, UNAVAILABLE
 
 Work = Callable[[Dumper], Awaitable[None]]
 

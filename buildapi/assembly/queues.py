@@ -9,7 +9,7 @@ from typing import Any
 
 from buildapi.assembly.brokers import amqp
 from buildapi.config import Config
-from buildapi.exits import DONE, MISSING
+from buildapi.exit_codes import DONE, MISSING
 from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.wire import FINISHED, REQUESTS, job_of
 from buildapi.mq.amqp import AMQPBroker

@@ -18,7 +18,7 @@ from buildapi.db.schema import schema_sql
 from buildapi.db.survey import Change, Survey, absent, survey, version
 from buildapi.db.upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
 from buildapi.errors import BuildAPIError, Unavailable
-from buildapi.exits import DONE, FAILED, UNAVAILABLE
+from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
 
 UPGRADE_SECONDS = 3600.0
 """Maximum seconds of one change: widening a column rewrites a long table."""

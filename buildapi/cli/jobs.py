@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from buildapi.cli import shapes
-from buildapi.cli.client import Client
-from buildapi.cli.connection import connected
-from buildapi.cli.exits import Failure
+from buildapi.cli import table_rows
+from buildapi.cli.command_error import Failure
+from buildapi.cli.connection_options import connected
 from buildapi.cli.output import Output, listed, shaped, shown
+from buildapi.cli.service_client import Client
 from buildapi.cli.trail import EVENTS, about, events
-from buildapi.cli.waiting import ends, finished, waiting
-from buildapi.exits import UNFINISHED
+from buildapi.cli.wait import ends, finished, waiting
+from buildapi.exit_codes import UNFINISHED
 
 
 @click.command()
@@ -32,7 +32,7 @@ def jobs(*, client: Client, out: Output, **asked: Any) -> None:
     document = listed(client.get("self-serve", "jobs", **asked))
     if out.as_json:
         return out.json(document)
-    return out.rows(shapes.JOBS, shaped(shapes.jobs, document, out.time))
+    return out.rows(table_rows.JOBS, shaped(table_rows.jobs, document, out.time))
 
 
 @click.command()
@@ -69,9 +69,9 @@ def _tell(document: Any, job: Any, trace: bool, out: Output) -> None:
         if shaped(lambda: document["trace"]):
             out.line(f"trace {document['trace']}")
         out.rows(EVENTS, shaped(events, document))
-    rows = shaped(shapes.job_items, job)
+    rows = shaped(table_rows.job_items, job)
     if rows:
-        out.rows(shapes.JOB_ITEMS, rows)
-    for words in shaped(shapes.warnings, job):
+        out.rows(table_rows.JOB_ITEMS, rows)
+    for words in shaped(table_rows.warnings, job):
         out.line(f"Warning: {words}")
-    out.line(shaped(shapes.outcome, job))
+    out.line(shaped(table_rows.outcome, job))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from buildapi.cli.exits import Failure
-from buildapi.exits import CODES
+from buildapi.cli.command_error import Failure
+from buildapi.exit_codes import CODES
 
 HELP = ("-h, --help", "Show this message and exit.")
 """Its names come from the root: a command by itself knows only one of them."""

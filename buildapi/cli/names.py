@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from buildapi.cli.client import Client
-from buildapi.cli.connection import connected
-from buildapi.cli.exits import Failure, Refused
-from buildapi.cli.text import printable
-from buildapi.exits import FAILED
+from buildapi.cli.command_error import Failure, Refused
+from buildapi.cli.connection_options import connected
+from buildapi.cli.service_client import Client
+from buildapi.cli.terminal import printable
+from buildapi.exit_codes import FAILED
 
 REPORT = "/reports/names"
 SECONDS = 180

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from buildapi.cli.exits import Failure
-from buildapi.cli.text import moment, printable, table
-from buildapi.exits import UNCLEAR
+from buildapi.cli.command_error import Failure
+from buildapi.cli.terminal import moment, printable, table
+from buildapi.exit_codes import UNCLEAR
 
 T = TypeVar("T")
 

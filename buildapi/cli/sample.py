@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from buildapi.cli.exits import Failure
+from buildapi.cli.command_error import Failure
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from buildapi.cli.client import Client
-from buildapi.cli.connection import connected
+from buildapi.cli.connection_options import connected
 from buildapi.cli.output import Output, shaped, shown
-from buildapi.cli.text import lasting
-from buildapi.exits import FAILED
+from buildapi.cli.service_client import Client
+from buildapi.cli.terminal import lasting
+from buildapi.exit_codes import FAILED
 
 HEAD = ("part", "state", "detail")
 AGENTS = ("agent", "state", "beat", "in hand", "jobs")

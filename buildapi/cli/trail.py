@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from buildapi.cli.shapes import what
+from buildapi.cli.table_rows import what
 
 EVENTS = ("after", "host", "part", "event", "detail")
 

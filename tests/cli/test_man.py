@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from buildapi.cli.main import root
 from buildapi.cli.man import pages, roff
-from buildapi.command import root
 from tests.cli.running import buildapi
 
 FOLDER = Path(__file__).parents[2] / "docs" / "man"

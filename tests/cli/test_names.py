@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from click.testing import CliRunner, Result
 
-from buildapi.command import root
+from buildapi.cli.main import root
 from tests.browser.service import sample_farm
 
 FOUND = {

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from buildapi.command import root
+from buildapi.cli.main import root
 from buildapi.config import from_mapping
 from buildapi.config.sections import SECTIONS
 from buildapi.errors import ConfigError

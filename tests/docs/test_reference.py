@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from buildapi.command import root
+from buildapi.cli.main import root
 from buildapi.config.reader import keys_of
 from buildapi.config.sections import SECTIONS, Database
 from tests.docs.blocks import PAGES, ROOT

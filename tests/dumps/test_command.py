@@ -182,7 +182,7 @@ def slow(self, data):
     self._out.flush()
     time.sleep(1)
 WholeFile.write = slow
-from buildapi.command import root
+from buildapi.cli.main import root
 root()
 """
 """The command, with a slow disk."""

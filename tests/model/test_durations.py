@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.cli.shapes import items
+from buildapi.cli.table_rows import items
 from buildapi.model.durations import elapsed
 from buildapi.model.reporting import Attempt, Status, Waiting
 from buildapi.reports.endtoend import EndToEnd

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.cli import reading
-from buildapi.cli.shapes import state as state_in_a_table
+from buildapi.cli import queries
+from buildapi.cli.table_rows import state as state_in_a_table
 from buildapi.model.results import CANCELLED, NO_RESULT, RESULT_WORDS, known_result, result_word
 from buildapi.reports.l10n import result_word as word_in_a_mail
 from buildapi.reports.requestrows import results_picture
@@ -26,7 +26,7 @@ def test_a_cancelled_build_has_one_word_everywhere() -> None:
 def test_every_result_can_be_asked_for_by_its_word() -> None:
     """Filters of pages and of the command line know the words of all results."""
     assert set(RESULT_WORDS.values()) <= set(STATES)
-    assert set(RESULT_WORDS.values()) <= set(reading.STATES)
+    assert set(RESULT_WORDS.values()) <= set(queries.STATES)
 
 
 @pytest.mark.parametrize("number", sorted(RESULT_WORDS))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from buildapi.cli import shapes
+from buildapi.cli import table_rows
 from buildapi.model.records import Build, BuildDetails, RequestDetails, UserBuilds
 from buildapi.web.shapes import user_json
 from tests.reactor import twisted_test
@@ -120,10 +120,10 @@ async def test_a_revision_page_is_of_one_read(served: Served) -> None:
 def test_the_command_has_words_for_both() -> None:
     waits = {"request_id": 2, "complete": 0, "claimed_at": 5, "claimed_by_name": "m1"}
     left = {"build_id": 1, "endtime": None, "status": 0, "abandoned": True}
-    assert (shapes.state(waits), shapes.state(left)) == ("claimed", "abandoned")
-    assert shapes.state({**waits, "claimed_at": 0}) == "pending"
-    assert shapes.ended([waits, left]) == 1
+    assert (table_rows.state(waits), table_rows.state(left)) == ("claimed", "abandoned")
+    assert table_rows.state({**waits, "claimed_at": 0}) == "pending"
+    assert table_rows.ended([waits, left]) == 1
     entry = {"id": 2, "buildername": "b", "submitted_at": 50, "claimed_by_name": "m1"}
     document = {"pending": {"try": {"abc": [entry]}}}
-    (row,) = shapes.farm(document, "pending", str, 60)
+    (row,) = table_rows.farm(document, "pending", str, 60)
     assert row[-1] == "10s, claimed by m1, starting"

@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from buildapi.cli.client import Client
-from buildapi.cli.connection import client_of, connected, connection
-from buildapi.cli.exits import Failure
+from buildapi.cli.command_error import Failure
+from buildapi.cli.connection_options import client_of, connected, connection
 from buildapi.cli.output import Output, listed, odd, shaped, shown
-from buildapi.exits import FAILED, FORBIDDEN
+from buildapi.cli.service_client import Client
+from buildapi.exit_codes import FAILED, FORBIDDEN
 
 TOKENS = ("id", "label", "created", "expires", "used")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from buildapi.cli.exits import Failure
-from buildapi.cli.settings import is_private, read_settings
+from buildapi.cli.client_settings import is_private, read_settings
+from buildapi.cli.command_error import Failure
 
 LOCAL = "http://127.0.0.1:8010"
 

@@ -14,10 +14,10 @@ import attrs
 import click
 import httpx
 
-from buildapi.cli.exits import Failure, Refused
-from buildapi.cli.settings import Settings, origin
-from buildapi.cli.text import printable
-from buildapi.exits import FORBIDDEN, UNAVAILABLE, UNCLEAR, WRONG
+from buildapi.cli.client_settings import Settings, origin
+from buildapi.cli.command_error import Failure, Refused
+from buildapi.cli.terminal import printable
+from buildapi.exit_codes import FORBIDDEN, UNAVAILABLE, UNCLEAR, WRONG
 
 ANSWER_MAX = 64 * 1024 * 1024
 REDIRECTS_MAX = 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from buildapi.cli.text import printable
-from buildapi.exits import FAILED, FORBIDDEN, MISSING, UNAVAILABLE
+from buildapi.cli.terminal import printable
+from buildapi.exit_codes import FAILED, FORBIDDEN, MISSING, UNAVAILABLE
 
 
 class Failure(click.ClickException):

@@ -15,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from click.testing import CliRunner
 
-from buildapi.command import root
+from buildapi.cli.main import root
 from tests.cli.running import Done, Web, buildapi, web
 from tests.reports.test_waitmail import HOSTILE, REPORT, words
 

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import attrs
 import click
 
-from buildapi.cli import values
-from buildapi.cli.exits import Failure
-from buildapi.exits import WRONG
+from buildapi.cli import param_types
+from buildapi.cli.command_error import Failure
+from buildapi.exit_codes import WRONG
 
 DEFAULT_URL = "http://localhost:8010"
 TIMEOUT = 30.0
@@ -148,7 +148,7 @@ def _url(text: str | None, where: str) -> str | None:
     if not text:
         return None
     try:
-        return values.service(text)
+        return param_types.service(text)
     except click.BadParameter as e:
         raise Failure(f"{where}: {e.message}", WRONG) from e
 

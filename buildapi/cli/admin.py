@@ -11,7 +11,7 @@ import click
 
 from buildapi.config import Config, load
 from buildapi.errors import ConfigError
-from buildapi.exits import DONE, FAILED, WRONG
+from buildapi.exit_codes import DONE, FAILED, WRONG
 
 
 def _configured(context: click.Context, _option: Any, path: Path) -> Config:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from buildapi.cli import shapes
-from buildapi.cli.text import lasting, moment, printable, table
+from buildapi.cli import table_rows
+from buildapi.cli.terminal import lasting, moment, printable, table
 from buildapi.cli.trail import events
 
 
@@ -66,7 +66,7 @@ REQUEST = {
 
 
 def test_a_list_holds_builds_and_requests() -> None:
-    assert shapes.items([BUILD, REQUEST], str) == [
+    assert table_rows.items([BUILD, REQUEST], str) == [
         ("build", 1, "b", "a" * 12, "failure", "10", "10s", None),
         ("request", 2, "b", "", "pending", "5", None, -1),
     ]
@@ -77,11 +77,11 @@ def test_a_list_holds_builds_and_requests() -> None:
     [({"endtime": None}, "running"), ({"status": None}, "ended"), ({"status": 0}, "success")],
 )
 def test_a_build_has_a_word_for_its_state(change: dict[str, Any], state: str) -> None:
-    assert shapes.state({**BUILD, **change}) == state
+    assert table_rows.state({**BUILD, **change}) == state
 
 
 def test_what_ended_is_counted() -> None:
-    assert shapes.ended([BUILD, REQUEST, {**BUILD, "endtime": None}]) == 1
+    assert table_rows.ended([BUILD, REQUEST, {**BUILD, "endtime": None}]) == 1
 
 
 def test_what_waits_is_listed_oldest_first() -> None:
@@ -89,7 +89,7 @@ def test_what_waits_is_listed_oldest_first() -> None:
         return {"id": number, "buildername": "b", "submitted_at": when}
 
     tree = {"pending": {"try": {"r1": [thing(1, 90)], "r2": [thing(2, 40)]}}}
-    rows = shapes.farm(tree, "pending", str, 100)
+    rows = table_rows.farm(tree, "pending", str, 100)
     assert [(row[2], row[5]) for row in rows] == [(2, "1m 00s"), (1, "10s")]
 
 
@@ -97,8 +97,8 @@ def test_a_plan_counts_what_it_drops_and_stops() -> None:
     writes = [{"type": "DropRequests", "brids": [1, 2]}]
     pokes = [{"type": "StopBuild", "build_id": 7}, {"type": "Clobber", "build": {}}]
     plan = {"plan": {"writes": writes, "pokes": pokes}}
-    assert shapes.dropped_and_stopped(plan) == (2, 1)
-    assert [row[:2] for row in shapes.plan(plan)] == [
+    assert table_rows.dropped_and_stopped(plan) == (2, 1)
+    assert [row[:2] for row in table_rows.plan(plan)] == [
         ("write", "DropRequests"),
         ("poke", "StopBuild"),
         ("poke", "Clobber"),

@@ -17,7 +17,7 @@ import attrs
 import click
 import httpx
 
-from buildapi.cli import values
+from buildapi.cli import param_types
 from buildapi.reports.waitmail import Mail, NoReportError, mail_of, read_report
 
 FETCH_SECONDS, SMTP_SECONDS = 30, 30
@@ -39,7 +39,7 @@ class Envelope:
 @click.option(
     "-S",
     "--smtp",
-    type=values.server,
+    type=param_types.server,
     metavar="HOST[:PORT]",
     default="localhost",
     show_default=True,
@@ -49,7 +49,7 @@ class Envelope:
     "-f",
     "--from",
     "sender",
-    type=values.address,
+    type=param_types.address,
     metavar="ADDRESS",
     help="Default: buildapi@ this host.",
 )
@@ -57,7 +57,7 @@ class Envelope:
     "-a",
     "--address",
     "to",
-    type=values.address,
+    type=param_types.address,
     metavar="ADDRESS",
     multiple=True,
     help="To whom; repeatable.",
@@ -66,7 +66,7 @@ class Envelope:
     "-b",
     "--BCC",
     "bcc",
-    type=values.address,
+    type=param_types.address,
     metavar="ADDRESS",
     multiple=True,
     help="To whom, unseen; repeatable.",
@@ -75,7 +75,7 @@ class Envelope:
     "-W",
     "--wt",
     "base",
-    type=values.url,
+    type=param_types.url,
     metavar="URL",
     default=f"http://localhost:8010{REPORT}",
     show_default=True,
@@ -124,7 +124,7 @@ class Envelope:
 @click.option(
     "--timezone",
     "zone",
-    type=values.zone,
+    type=param_types.zone,
     metavar="ZONE",
     default="UTC",
     show_default=True,

@@ -12,15 +12,15 @@ from typing import Any
 
 import click
 
-from buildapi.cli import shapes, values
-from buildapi.cli.client import Client
-from buildapi.cli.connection import branch, branch_names, connected
-from buildapi.cli.exits import Failure
+from buildapi.cli import param_types, table_rows
+from buildapi.cli.command_error import Failure
+from buildapi.cli.connection_options import branch, branch_names, connected
 from buildapi.cli.output import Output, listed, shaped, shown
 from buildapi.cli.progress import progress_on
-from buildapi.cli.text import printable
-from buildapi.cli.waiting import until, waiting
-from buildapi.exits import DONE, FAILED, UNFINISHED, WRONG
+from buildapi.cli.service_client import Client
+from buildapi.cli.terminal import printable
+from buildapi.cli.wait import until, waiting
+from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
 
@@ -35,7 +35,7 @@ def branches(*, client: Client, out: Output) -> None:
     document = client.get("self-serve", "branches")
     if out.as_json:
         return out.json(document)
-    return out.rows(shapes.BRANCHES, shaped(shapes.branches, document))
+    return out.rows(table_rows.BRANCHES, shaped(table_rows.branches, document))
 
 
 @click.command()
@@ -88,14 +88,14 @@ def _selected(
         item
         for item in document
         if (builder is None or fnmatchcase(item["buildername"], builder))
-        and (state is None or shapes.state(item) == state)
+        and (state is None or table_rows.state(item) == state)
     ]
 
 
 def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
     if out.as_json:
         return out.json(found)
-    return out.rows(shapes.ITEMS, shaped(shapes.items, found, out.time))
+    return out.rows(table_rows.ITEMS, shaped(table_rows.items, found, out.time))
 
 
 # --- is-done
@@ -113,7 +113,7 @@ def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
 )
 @click.option(
     "--every",
-    type=values.Seconds(0.1),
+    type=param_types.Seconds(0.1),
     default=10,
     show_default=True,
     help="Seconds between two looks while waiting.",
@@ -170,7 +170,7 @@ def _show_ended(client: Client, where: Sequence[str], show: Callable[[int, int],
     if not sys.stderr.isatty():
         return
     found = listed(client.get(*where))
-    show(shaped(shapes.ended, found), len(found))
+    show(shaped(table_rows.ended, found), len(found))
 
 
 def _verdict(complete: bool, passed: bool) -> str:
@@ -186,12 +186,12 @@ def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: 
     """Show the oldest of what waits or runs: the service would give the newest of too many."""
     bound = limit if out.as_json else None
     document = client.get(name, branch=list(branch) or None, limit=bound)
-    rows = shaped(shapes.farm, document, name, out.time, time.time())
+    rows = shaped(table_rows.farm, document, name, out.time, time.time())
     if not rows:
         _doubt(client, branch)
     if out.as_json:
         return out.json(document)
-    head = (*shapes.FARM[:-1], {"pending": "waits", "running": "runs"}[name])
+    head = (*table_rows.FARM[:-1], {"pending": "waits", "running": "runs"}[name])
     out.rows(head, rows[:limit])
     if limit is not None and len(rows) > limit:
         click.echo(f"{len(rows) - limit} more", err=True)
@@ -254,7 +254,7 @@ def waittimes(
     document = client.get("reports", "waittimes", pool, format="json", **asked)
     if out.as_json:
         return out.json(document)
-    head, rows = shaped(shapes.waittimes, document)
+    head, rows = shaped(table_rows.waittimes, document)
     out.line(shaped(_between, document, out))
     return out.rows(head, rows)
 

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import click
 
-from buildapi.cli import values
-from buildapi.cli.client import Client
-from buildapi.cli.settings import Settings, place, read_settings
+from buildapi.cli import param_types
+from buildapi.cli.client_settings import Settings, place, read_settings
+from buildapi.cli.service_client import Client
 
 GIVEN = "buildapi.connection"
 COMPLETION_SECONDS = 1.0
@@ -32,7 +32,7 @@ OPTIONS = (
     _option(
         "-u",
         "--url",
-        type=values.service,
+        type=param_types.service,
         metavar="URL",
         help="Where the service is. Default: BUILDAPI_URL, the client file, http://localhost:8010.",
     ),
@@ -52,7 +52,9 @@ OPTIONS = (
     ),
     _option("--cookie-file", metavar="FILE", help="A cookie jar, or a file with name=value."),
     _option("--ca", metavar="FILE", help="Certificates to trust in place of the system's."),
-    _option("--timeout", type=values.Seconds(0.1, 3600), help="Seconds to wait for an answer."),
+    _option(
+        "--timeout", type=param_types.Seconds(0.1, 3600), help="Seconds to wait for an answer."
+    ),
     _option("--insecure-http", is_flag=True, help="Send secrets over plain http, too."),
 )
 

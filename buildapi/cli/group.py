@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from buildapi.exits import DONE, FAILED, INTERRUPTED, UNCLEAR
+from buildapi.exit_codes import DONE, FAILED, INTERRUPTED, UNCLEAR
 
 
 class Unheard(click.ClickException):

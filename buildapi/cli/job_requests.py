@@ -12,14 +12,14 @@ from typing import Any
 import attrs
 import click
 
-from buildapi.cli import shapes, values
-from buildapi.cli.client import Client, address
-from buildapi.cli.connection import branch, connected
-from buildapi.cli.exits import Failure, of_status
+from buildapi.cli import param_types, table_rows
+from buildapi.cli.command_error import Failure, of_status
+from buildapi.cli.connection_options import branch, connected
 from buildapi.cli.output import Output, listed, odd, shaped, shown
-from buildapi.cli.text import printable
-from buildapi.cli.waiting import finished, waiting
-from buildapi.exits import DONE, FAILED
+from buildapi.cli.service_client import Client, address
+from buildapi.cli.terminal import printable
+from buildapi.cli.wait import finished, waiting
+from buildapi.exit_codes import DONE, FAILED
 
 BATCH_MAX = 500
 
@@ -101,26 +101,26 @@ class Sender:
             e.show()
             return e.exit_code
         job = document["job"]
-        _warn(job, said=shaped(shapes.warnings, document))
-        if shaped(shapes.did_nothing, job):
+        _warn(job, said=shaped(table_rows.warnings, document))
+        if shaped(table_rows.did_nothing, job):
             click.echo("there was nothing to do", err=True)
         if not self.out.as_json:
-            rows = shaped(shapes.job_items, job)
+            rows = shaped(table_rows.job_items, job)
             if rows:
-                self.out.rows(shapes.JOB_ITEMS, rows)
-            self.out.line(shaped(shapes.outcome, job))
+                self.out.rows(table_rows.JOB_ITEMS, rows)
+            self.out.line(shaped(table_rows.outcome, job))
         return FAILED if shaped(lambda: job["state"]) == "failed" else 0
 
     def _tell_plan(self, document: Mapping[str, Any]) -> int:
         _warn(shaped(lambda: document["plan"]))
         if not self.out.as_json:
-            self.out.rows(("step", "type", "what"), shaped(shapes.plan, document))
+            self.out.rows(("step", "type", "what"), shaped(table_rows.plan, document))
         return FAILED if shaped(lambda: document["plan"]["errors"]) else 0
 
 
 def _warn(document: Mapping[str, Any], said: Sequence[str] = ()) -> None:
     """Print the warnings of an answer, a plan or a job that were not printed before."""
-    for words in shaped(shapes.warnings, document):
+    for words in shaped(table_rows.warnings, document):
         if words not in said:
             click.echo(f"Warning: {printable(words)}", err=True)
 
@@ -136,7 +136,7 @@ def sending(function: Callable[..., None]) -> Callable[..., None]:
     @waiting
     @click.option(
         "--key",
-        type=values.key,
+        type=param_types.key,
         metavar="TEXT",
         help="The Idempotency-Key: the same one again asks for nothing new. Default: a new one.",
     )
@@ -241,11 +241,11 @@ def cancel_rev(
 
 def _confirm(sender: Sender, ask: Ask, what: str) -> None:
     planned = sender.client.send(ask.method, *ask.path, body={**ask.body, "dry_run": 1})
-    dropped, stopped = shaped(shapes.dropped_and_stopped, planned)
+    dropped, stopped = shaped(table_rows.dropped_and_stopped, planned)
     if not dropped and not stopped:
         click.echo(f"Nothing of {what} is pending or running.", err=True)
         raise SystemExit(DONE)
-    for line in shaped(shapes.to_cancel, planned):
+    for line in shaped(table_rows.to_cancel, planned):
         click.echo(f"  {printable(line)}", err=True)
     _warn(shaped(lambda: planned["plan"]))
     text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
@@ -272,7 +272,7 @@ def prioritize(*, branch: str, request: int, priority: int, sender: Sender) -> N
 @click.option(
     "--property",
     "properties",
-    type=values.assignment,
+    type=param_types.assignment,
     metavar="NAME=VALUE",
     multiple=True,
     help="With --builder: a property; repeatable.",

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
-from buildapi.cli import values
-from buildapi.cli.client import Client
-from buildapi.cli.exits import Failure
+from buildapi.cli import param_types
+from buildapi.cli.command_error import Failure
 from buildapi.cli.output import shaped
 from buildapi.cli.progress import progress_on
-from buildapi.exits import FAILED, UNAVAILABLE, UNFINISHED
+from buildapi.cli.service_client import Client
+from buildapi.exit_codes import FAILED, UNAVAILABLE, UNFINISHED
 
 T = TypeVar("T")
 WAIT = 3600.0
@@ -25,7 +25,7 @@ QUIET_SECONDS, SHOWN_SECONDS = 20.0, 1.0
 """How long the service holds an answer back; shorter where a bar is to move."""
 
 
-class Patience(values.Seconds):
+class Patience(param_types.Seconds):
     """Seconds that may be left out."""
 
     hint = ": put --wait last, or write --wait=SECONDS"
