@@ -22,7 +22,7 @@ from tests.services.mariadb import free_port
 
 __all__ = ["certificates", "kind", "ldap", "proxy"]
 
-OPERATING = DEPLOY.parent / "docs" / "operating.md"
+INSTALLATION = DEPLOY.parent / "docs" / "installation.md"
 API = ["8011", "8012"]
 
 # As systemd does: the sockets as descriptors 3 and following, of one name.
@@ -48,14 +48,14 @@ def test_all_samples_use_the_same_ports() -> None:
     members = found("apache/buildapi.conf", r'BalancerMember "http://127\.0\.0\.1:(\d+)"')
     assert members == [*API, *API]
     assert found("supervisord/buildapi.conf", r"listen on ports (\d+) and (\d+)") == [tuple(API)]
-    text = OPERATING.read_text()
+    text = INSTALLATION.read_text()
     assert "`api-1.toml` and `api-2.toml` listen on ports 8011 and 8012" in text
     assert "API processes that share ports 8011 and 8012" in text
 
 
 def test_no_port_belongs_to_two() -> None:
     """Let a host run all of them: no port is listened at by two samples."""
-    table = re.findall(r"^\| ([\d, ]+) \| ", OPERATING.read_text(), re.M)
+    table = re.findall(r"^\| ([\d, ]+) \| ", INSTALLATION.read_text(), re.M)
     ports = [port.strip() for cell in table for port in cell.split(",")]
     assert ports == ["8010", *API, "8013", "8014", "8020"]
     assert found("apache/ldap-check.conf", r"^Listen 127\.0\.0\.1:(\d+)$") == ["8020"]
@@ -86,7 +86,7 @@ class Activated(Service):
 
 def listening_as_documented() -> list[str]:
     """Read ``listen`` of [web] where the page shows the processes under systemd."""
-    [line] = re.findall(r'^listen = (\["systemd:.*\])$', OPERATING.read_text(), re.M)
+    [line] = re.findall(r'^listen = (\["systemd:.*\])$', INSTALLATION.read_text(), re.M)
     return re.findall(r'"([^"]+)"', line)
 
 
