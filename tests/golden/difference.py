@@ -1,4 +1,4 @@
-"""What is said of cases that differ."""
+"""Describe recorded cases that differ on purpose."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ EFFECTS = frozenset(
 )
 """Respects in which a job request that is refused now differs from one that was carried out."""
 
-REPAIR, ADDED = "repair", "addition"
-"""Why: the old behaviour was a fault; or it is something more."""
+FIXED, ADDED = "fix", "addition"
+"""Why: the original behaved wrongly; or there is something new."""
 
 
 @attrs.frozen
@@ -30,11 +30,11 @@ class Difference:
     respects: Set[str]
     status: int | None = None
     msg: str = ""
-    kind: str = REPAIR
+    kind: str = FIXED
     agree: Callable[[Mapping[str, Any], Any], bool] | None = None
 
     def covers(self, name: str) -> bool:
-        """Tell whether a case is one of these."""
+        """Return whether a case is one of these."""
         return any(fnmatchcase(name, pattern) for pattern in self.cases)
 
 

@@ -1,59 +1,70 @@
 """Where the program differs from the recordings on purpose, case by case, with the reason.
 
 Every case is either equal or listed here, and what is listed must differ in just the respects
-named.  ``python -m tests.golden.differences`` writes the table into docs/compatibility.md.
+named.  ``python -m tests.docs.compatibility_cases`` writes docs/compatibility-cases.md from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from tests.golden import agreement
-from tests.golden.difference import ADDED, REPAIR, Difference, refused
+from tests.golden.difference import ADDED, Difference, refused
 
-__all__ = ["BEGIN", "DIFFERENCES", "END", "PAGE", "REPAIR", "Difference", "difference", "markdown"]
-
-PAGE = Path(__file__).parents[2] / "docs/compatibility.md"
-BEGIN, END = "<!-- table of tests/golden/differences.py -->", "<!-- end of the table -->"
-
-JSON_ERRORS = "A client that takes JSON gets errors as JSON too; they were HTML pages."
-NO_METHOD = "A path without the method answers 405 with `Allow`; any method used to read."
-BODY_METHOD = "`_method` counts in the body of a POST only, so that no link changes anything."
-DIGITS = "Ids in paths are ASCII digits; the old database read `506453abc` as 506453."
-BRANCHES = 'What only ends with a branch\'s name, or looks like it, is not its: see "Branches".'
-ONCE = "A build lists each request once; it was repeated for every change of the author."
-CLAIMED = (
-    "A request that a master has claimed, and whose build is not there yet, is listed as pending;"
-    " it was nowhere. So is one with NULL for the time of its claim."
+JSON_ERRORS = "A client that accepts JSON gets errors as JSON; the original sent HTML pages."
+NO_METHOD = (
+    "A path that lacks the method answers 405 with `Allow`; the original treated any method as a"
+    " read."
 )
-ASCII = "Masters fail on text that is not ASCII in revisions, builders and names of properties."
-BUILDSET = "Cancelling the last open request of a buildset completes the buildset as well."
+BODY_METHOD = "`_method` counts only in the body of a POST, so that no link changes anything."
+DIGITS = "Ids in paths are ASCII digits; the original's database read `506453abc` as 506453."
+BRANCHES = (
+    "A stored branch that only resembles the branch does not belong to it: see"
+    " [Branches](compatibility.md#branches)."
+)
+ONCE = "A build lists each request once; the original repeated it for every change of the author."
+CLAIMED = (
+    "A request that a master has claimed and not started yet is listed as pending; the original"
+    " omitted it. So is one whose claim time is NULL."
+)
+ASCII = (
+    "Text that is not ASCII is refused in revisions, builder names and property names, because"
+    " masters fail on it."
+)
+BUILDSET = "Cancelling the last open request of a buildset also completes the buildset."
 
 
 FORMAT = (
     refused(
-        ["*/format-xml"], 400, "An unknown format is refused; the answer was empty.", "Unsupported"
+        ["*/format-xml"],
+        400,
+        "An unknown format is refused; the original sent an empty body.",
+        "Unsupported",
     ),
     refused(
         ["branch/format-twice"],
         400,
-        "A repeated format is refused; it crashed.",
+        "A repeated format is refused; the original crashed.",
         "given 2 times",
         "type",
     ),
     Difference(
         ["branches/then-accept-json", "branches/then-no-accept"],
-        "Each client gets the format it asks for; the cache handed out the first caller's.",
+        "Each client gets the format it asks for; the original's cache served the format of the"
+        " first caller.",
         {"type"},
     ),
     Difference(
-        ["branch/accept-json-q0"], "`application/json;q=0` says that JSON is not wanted.", {"type"}
+        ["branch/accept-json-q0"],
+        "`application/json;q=0` means that the client does not want JSON.",
+        {"type"},
     ),
     Difference(
-        ["branch/accept-JSON-upper"], "Media types are compared without regard to case.", {"type"}
+        ["branch/accept-JSON-upper"], "Media types are compared case-insensitively.", {"type"}
     ),
-    Difference(["index/accept-json"], "The documentation is there as JSON.", {"type"}, kind=ADDED),
+    Difference(
+        ["index/accept-json"], "The list of routes is available as JSON.", {"type"}, kind=ADDED
+    ),
 )
 
 ERRORS = (
@@ -73,38 +84,44 @@ ERRORS = (
         JSON_ERRORS,
         {"type"},
     ),
-    refused(["branch/date-bad"], 400, "A bad date is refused; it crashed.", "Bad date", "type"),
-    refused(["branch/date-bad-html"], 400, "A bad date is refused; it crashed.", "Bad date"),
+    refused(
+        ["branch/date-bad"], 400, "A bad date is refused; the original crashed.", "Bad date", "type"
+    ),
+    refused(
+        ["branch/date-bad-html"], 400, "A bad date is refused; the original crashed.", "Bad date"
+    ),
     Difference(
         ["jobs/num=-1", "jobs/num=5&offset=-1", "jobs/num=99999999999999999999"],
-        "Negative `num` and `offset` fall back, `num` ends at 1000; these crashed.",
+        "Negative `num` and `offset` fall back to their defaults and `num` is capped at 1000; the"
+        " original crashed.",
         {"status", "type"},
         200,
     ),
     Difference(
         ["request/prop_badjson/json", "request/prop_dict/json"],
-        "A property that is no JSON pair is given as its stored text; it crashed.",
+        "A property that is not a JSON pair is shown as its stored text; the original crashed.",
         {"status", "type"},
         200,
         agree=agreement.bad_property_is_raw,
     ),
     Difference(
         ["request/prop_str/json"],
-        "A property that is no JSON pair is given as its stored text; its first letter was.",
+        "A property that is not a JSON pair is shown as its stored text; the original showed its"
+        " first letter.",
         {"body"},
         agree=agreement.odd_property_is_raw,
     ),
     refused(
         ["reprioritize/text-id"],
         400,
-        "An id that is no number is refused; it crashed.",
+        "An id that is not a number is refused; the original crashed.",
         "Non-integer",
         "type",
     ),
     Difference(
         ["rebuild_request/prop_badjson"],
-        "Asking is accepted (it crashed), and the job says why it creates nothing: a copy of"
-        " such a property would stop its builder on every master.",
+        "The rebuild is accepted (the original crashed), and its job ends with the reason why it"
+        " creates nothing: a copy of such a property would block the builder on every master.",
         {"status", "type", "message", "row", "report", "final row"},
         202,
         agree=agreement.creates_nothing,
@@ -141,12 +158,16 @@ METHODS = (
     refused(
         ["method/POST-build"],
         403,
-        "Nobody's form is looked into for its `_method`; any method used to read.",
+        "A form without a user is refused before its `_method` is read; the original answered with"
+        " the build.",
         "ACCESS DENIED!",
         "body",
     ),
     Difference(
-        ["method/OPTIONS-*"], "OPTIONS lists the methods, for browsers.", {"status", "type"}, 204
+        ["method/OPTIONS-*"],
+        "OPTIONS lists the methods, as browsers need it.",
+        {"status", "type"},
+        204,
     ),
     refused(
         ["reprioritize/post-_method-query", "method/post-_method-DELETE-query"],
@@ -162,7 +183,12 @@ METHODS = (
         200,
         agree=agreement.only_reads,
     ),
-    Difference(["branch/slash-query"], "Leaving a slash away keeps the query.", {"location"}, 301),
+    Difference(
+        ["branch/slash-query"],
+        "The redirect that removes a trailing slash keeps the query.",
+        {"location"},
+        301,
+    ),
 )
 
 THINGS = (
@@ -188,32 +214,36 @@ THINGS = (
     ),
     Difference(["builders/try/json"], BRANCHES, {"body"}, agree=agreement.only_try_builders),
     refused(
-        ["rev/percent"], 404, "`%` and `_` in a revision are plain characters.", "not found", "body"
+        ["rev/percent"],
+        404,
+        "`%` and `_` in a revision are literal characters.",
+        "not found",
+        "body",
     ),
     refused(
         ["rev/middle"],
         404,
-        "A revision is compared from its beginning, for pending requests too.",
+        "A revision matches from its first character, for pending requests too.",
         "not found",
         "body",
     ),
     refused(
         ["rev/6", "rev/13"],
         404,
-        "Only a hash is given by its beginning, 12 digits or more; any other text means itself.",
+        "Only a hash may be abbreviated, to 12 digits or more; any other text must match exactly.",
         "not found",
         "body",
     ),
     refused(
         ["rev/day-then-rev"],
         404,
-        "A day is no revision; the cache confused the two.",
+        "A date is not a revision; the original's cache confused the two.",
         "not found",
         "body",
     ),
     Difference(
         ["build/coalesced_*_0/json"],
-        "The page of a build lists all requests that it serves, as the lists do.",
+        "The page of a build lists all requests that the build serves, as lists do.",
         {"body"},
         agree=agreement.coalesced_requests_follow,
     ),
@@ -237,20 +267,20 @@ THINGS = (
     ),
     Difference(
         ["request/claimed_no_build/json"],
-        "A request that a master has claimed names it, until its build is there.",
+        "A request that is claimed and not started yet names its master.",
         {"body"},
         kind=ADDED,
         agree=agreement.names_its_master,
     ),
     Difference(
         ["request/claimed_null/json"],
-        "`claimed_at` is 0 where no master has claimed a request, also where the row has NULL.",
+        "`claimed_at` is 0 for a request that no master has claimed, also if the row has NULL.",
         {"body"},
         agree=agreement.null_is_0,
     ),
     Difference(
         ["build/build_unclaimed/json"],
-        "A build without an end that no master works on says that it is abandoned.",
+        "A build without an end that no master works on is marked `abandoned`.",
         {"body"},
         kind=ADDED,
         agree=agreement.is_abandoned,
@@ -273,27 +303,27 @@ JOBS = (
     refused(
         ["*/priority='99999999999'", "*/priority='-99999999999'"],
         400,
-        "Priorities are numbers of 32 bits; MySQL cut larger ones.",
+        "A priority that does not fit 32 bits is refused; MySQL clipped it.",
         "Bad priority",
         "body",
     ),
     refused(
         ["reprioritize/priority-twice"],
         400,
-        "A parameter given twice is refused, in forms as in queries; the last one counted.",
+        "A parameter that is given twice is refused; the original used the last one.",
         "given 2 times",
         "body",
     ),
     refused(
         ["rebuild_*/count='0'", "rebuild_*/count='-1'"],
         400,
-        "`count` is 1 to 100 (configurable); it was obeyed whatever it was.",
+        "`count` must be 1 to 100 (configurable); the original accepted any number.",
         "Bad count",
         "body",
     ),
     Difference(
         ["*/json-body"],
-        "Job requests are taken as JSON objects as well.",
+        "Job requests may be sent as JSON objects.",
         {"status", "body", "message", "row", "report", "final row", "scheduler"},
         202,
         kind=ADDED,
@@ -302,20 +332,20 @@ JOBS = (
     refused(
         ["auth/latin1-user"],
         400,
-        "A user's name that is not UTF-8 is refused; the job hung for ever.",
+        "A user name that is not UTF-8 is refused; the original's job hung for ever.",
         "not UTF-8",
         "body",
     ),
     refused(
         ["auth/long-user"],
         400,
-        "A user's name that does not fit its column is refused; MySQL cut it.",
+        "A user name that does not fit its column is refused; MySQL truncated it.",
         "512 characters",
         "body",
     ),
     Difference(
         ["reprioritize/claimed_null"],
-        "NULL for the time of a claim is as 0: the request is pending, and gets its priority.",
+        "A claim time of NULL counts as 0: the request is pending, and gets its priority.",
         {"status", "body", "message", "row", "report", "final row", "scheduler"},
         202,
         agree=agreement.gets_its_priority,
@@ -336,7 +366,8 @@ JOBS = (
     ),
     Difference(
         ["cancel_build/retry-old-build"],
-        "A try that has ended is not stopped again: its number may be another build's by now.",
+        "A build that has ended is not stopped again: its number may belong to another build by"
+        " now.",
         {"report", "final row", "stops", "clobbers"},
         agree=agreement.build_is_complete,
     ),
@@ -350,22 +381,22 @@ REVISIONS = (
             "cancel_revision/html",
             "cancel_revision/post-_method",
         ],
-        "Requests that only look like the branch's are left alone, and buildsets completed.",
+        "Requests of branches that only resemble the branch are kept, and buildsets are completed.",
         {"report", "final row", "scheduler"},
         agree=agreement.others_are_left_alone,
     ),
     refused(
         ["cancel_revision/one-char", "cancel_revision/percent"],
         400,
-        "A revision to be cancelled has 4 characters at least: fewer mean too much. `%` meant"
-        " everything.",
+        "A revision to cancel needs at least 4 characters, since fewer match too much; in the"
+        " original `%` matched everything.",
         "Bad revision",
         "body",
     ),
     refused(["new_*/unicode-revision"], 400, ASCII, "Bad revision", "body"),
     Difference(
         ["new_build_at_rev/sendchange-fails"],
-        "The report says what has failed; it told of logs.",
+        "The outcome says what failed; the original referred to its logs.",
         {"report", "final row"},
         agree=agreement.change_failed,
     ),
@@ -375,7 +406,7 @@ BUILDERS = (
     refused(
         ["new_build_for_builder/props-badjson", "new_build_for_builder/props-list"],
         400,
-        "Bad properties and files are refused; they were dropped without a word.",
+        "Bad properties and files are refused; the original silently dropped them.",
         "Bad properties",
         "body",
     ),
@@ -383,72 +414,50 @@ BUILDERS = (
     refused(
         ["new_build_for_builder/props-long"],
         400,
-        "A property that does not fit its columns is refused; MySQL cut it, and masters fail on"
-        " what is left of a value.",
+        "A property that does not fit its columns is refused; MySQL truncated it, and masters"
+        " fail on a truncated value.",
         "the name of property",
         "body",
     ),
     refused(
         ["new_build_for_builder/files-nested-fail", "new_build_for_builder/files-nonstr"],
         400,
-        "Files that are no texts are refused; the job failed and left a change behind.",
+        "Files that are not strings are refused; the original's job failed and left a change"
+        " behind.",
         "Bad files",
         "body",
     ),
     refused(
         ["new_build_for_builder/unknown-builder"],
         400,
-        "A builder nobody has is refused; its request waited for ever.",
+        "An unknown builder is refused; in the original its request waited for ever.",
         "Unknown builder",
         "body",
     ),
     refused(["new_build_for_builder/unicode-builder"], 400, ASCII, "Bad builder_name", "body"),
     Difference(
         ["new_build_for_builder/slash-builder"],
-        "Builders with a slash in their names are found, written as `%2F`.",
+        "A builder with a slash in its name is found; write the slash as `%2F`.",
         {"status", "type", "message", "row", "report", "final row", "scheduler"},
         202,
         agree=agreement.done,
     ),
 )
 
-DIFFERENCES: Sequence[Difference] = (
-    *FORMAT,
-    *ERRORS,
-    *METHODS,
-    *THINGS,
-    *JOBS,
-    *REVISIONS,
-    *BUILDERS,
-)
+GROUPS: Mapping[str, Sequence[Difference]] = {
+    "Formats": FORMAT,
+    "Errors and odd data": ERRORS,
+    "Methods": METHODS,
+    "Branches, builds, requests and revisions": THINGS,
+    "Job requests": JOBS,
+    "Job requests for a revision": REVISIONS,
+    "New builds of one builder": BUILDERS,
+}
+"""The differences by subject, in the order of the page."""
+
+DIFFERENCES: Sequence[Difference] = [d for group in GROUPS.values() for d in group]
 
 
 def difference(name: str) -> Difference | None:
-    """Find what is said of a case."""
+    """Return the listed difference that covers a case, None if the case must be equal."""
     return next((d for d in DIFFERENCES if d.covers(name)), None)
-
-
-def markdown() -> str:
-    """Write the table for readers."""
-    rows = [
-        f"| {', '.join(f'`{case}`' for case in d.cases)} | {_now(d)} | {d.kind}: {d.why} |"
-        for d in DIFFERENCES
-    ]
-    return "\n".join(["| recorded cases | now | why |", "|---|---|---|", *rows])
-
-
-def write(page: Path) -> None:
-    """Replace the table of a page, between the two marks there."""
-    text = page.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    page.write_text(f"{head}{BEGIN}\n{markdown()}\n{END}{tail}", encoding="utf-8")
-
-
-def _now(d: Difference) -> str:
-    """Name the present status where it is another, else what differs."""
-    return f"status {d.status}" if d.status else f"other {', '.join(sorted(d.respects))}"
-
-
-if __name__ == "__main__":
-    write(PAGE)

@@ -36,7 +36,7 @@ class Difference:
     agree: Callable[[Case, Any], bool] | None = None
 
     def covers(self, name: str) -> bool:
-        """Tell whether a case is one of these."""
+        """Return whether a case is one of these."""
         return any(fnmatchcase(name, pattern) for pattern in self.cases)
 
 
@@ -219,25 +219,34 @@ def is_empty(_case: Case, now: Any) -> bool:
     return bool(now["total_build_requests"] == 0 and now["build_requests"] == [])
 
 
-FAILED = "It could only fail; it gives now what was meant."
-KNOWN = "Branches are those of the branches file as well, not only old ones."
-FORMATS = "Every report has a chart but those that never could; a 400 says so, not another format."
+FAILED = "The original always failed here; the report is now what it was meant to be."
+KNOWN = "All branches of the branches file are accepted; the original knew a fixed list."
+FORMATS = (
+    "Reports have a chart, except those that never could; these refuse `format=chart`, where the"
+    " original answered in another format."
+)
 NULLS = (
-    "Requests without a change or a reason count, and waiting requests are of the pool that takes"
-    " such requests, not of one that their name once told."
+    "Requests without a change or a reason count. A waiting request belongs to the pool that takes"
+    " such requests; the original guessed the pool from the builder's name."
 )
 TIMES = (
-    "A build runs from its start to its finish; the run time was up to the request's completion,"
-    " which could be before, or hours after."
+    "The run time of a build is from its start to its finish; the original measured until the"
+    " request was completed, which could be earlier, or hours later."
 )
-LEVEL = "A level of detail gives what it says; each gave the next one, and the default nothing."
-MINUTES = "The end of the default window is the last whole minute."
-ZONES = "Times of the status database are UTC; they were taken for those of the server's zone."
-BEFORE = "Builds that began before the window, and the last interval of each, count as busy."
-BACKWARDS = "A build that ended before it began has no duration; it counted as 0 in means."
-WINDOW = "A window is of the time of submission alone, and half-open."
-EXACT = "The name of a branch means what belongs to it, no longer what begins so."
-PLUS = "A plus is a plus, a percent sign is a percent sign, and every name can be asked for."
+LEVEL = (
+    "`detail_level` groups by the level it names; the original grouped by the next one, and"
+    " returned nothing by default."
+)
+MINUTES = "The default window ends at the last full minute."
+ZONES = (
+    "Times of the status database are UTC; the original read them in the time zone of its server."
+)
+BEFORE = "Builds that began before the window, and the last interval of a build, count as busy."
+BACKWARDS = "A build that ended before it began has no duration; it counted as 0 in averages."
+WINDOW = "The window selects by submission time alone, and is half-open."
+EXACT = "A branch means the stored names that belong to it, no longer every name that begins so."
+PLUS = "`+` and `%` in a path are literal characters, and every builder name can be requested."
+SECONDS = "The window is exact to the second; the original rounded it to days."
 
 DIFFERENCES: Sequence[Difference] = (
     Difference(["trychooser/cedar"], EXACT, agree=more_runs),
@@ -268,15 +277,27 @@ DIFFERENCES: Sequence[Difference] = (
     Difference(["slaves/old"], FAILED, {"status"}),
     Difference(["builders/chart[?]detail_level=platform"], FAILED, {"status"}),
     Difference(["builders/chart[?]detail_level=job_type"], FAILED, {"status"}),
-    Difference(["waittimes[?]mpb=0"], FAILED, {"status"}, 400, "mpb: '0' is not allowed"),
+    Difference(
+        ["waittimes[?]mpb=0"],
+        "`mpb=0` is refused; the original crashed.",
+        {"status"},
+        400,
+        "mpb: '0' is not allowed",
+    ),
     Difference(
         ["*/mozilla-inbound", "pushes*[?]branches=mozilla-inbound"],
         KNOWN,
         {"status"},
     ),
     Difference(["revision/coalesced_done_0/json"], KNOWN, {"status"}),
-    Difference(["revision/bad-branch"], KNOWN, {"status"}, 404, "no such revision"),
-    Difference(["revision/40"], "The whole of a revision may be given.", {"status"}),
+    Difference(
+        ["revision/bad-branch"],
+        "A revision that is not on the branch is 404; the original refused the branch.",
+        {"status"},
+        404,
+        "no such revision",
+    ),
+    Difference(["revision/40"], "A revision may be given in full.", {"status"}),
     Difference(["builder/chart"], FORMATS, {"status"}),
     Difference(["status_builders/name/chart"], FORMATS, {"status"}, 400, "format"),
     Difference(["builder/Evil*", "builder/slash-name"], PLUS, {"status"}),
@@ -285,7 +306,9 @@ DIFFERENCES: Sequence[Difference] = (
     Difference(["endtoend/try"], EXACT, agree=fewer_runs),
     Difference(["endtoend/cedar"], EXACT, agree=more_runs),
     Difference(["endtoend/only-start"], WINDOW, agree=fewer_requests),
-    Difference(["builders/branch_name-param"], "It may be a parameter.", agree=one_branch_alone),
+    Difference(
+        ["builders/branch_name-param"], "`branch_name` may be a parameter.", agree=one_branch_alone
+    ),
     Difference(
         [
             *(f"builders/{n}" for n in ("json", "defaults", "only-start", "only-end")),
@@ -339,7 +362,7 @@ DIFFERENCES: Sequence[Difference] = (
     Difference(["status_builders/name/json"], ZONES, instead=in_utc, agree=same_builder),
     Difference(
         ["idlejobs/json", "idlejobs/only-start", "idlejobs/int_size", "idlejobs/3days"],
-        f"{ZONES} A window is one of times, no longer of days.",
+        f"{ZONES} {SECONDS}",
         instead=in_days,
         agree=same_jobs,
     ),
@@ -349,7 +372,7 @@ DIFFERENCES: Sequence[Difference] = (
             *(f"testruns/{n}" for n in ("json", "only-start", "only-end")),
             *(f"testruns/{n}" for n in ("int_size", "int_size-neg")),
         ],
-        f"{ZONES} A window is one of times, no longer of days.",
+        f"{ZONES} {SECONDS}",
         instead=in_days,
         agree=same_tests,
     ),

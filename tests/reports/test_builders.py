@@ -32,8 +32,8 @@ def report(level: str, *attempts: Attempt, filters: Filters = Filters()) -> Buil
     return made
 
 
-def test_the_example_of_the_contract() -> None:
-    """Section 8.3, with the level that it means."""
+def test_the_document_has_the_keys_of_the_original_and_the_level_that_was_asked_for() -> None:
+    """[docs/compatibility.md, "Reports"]."""
     document = dict(report("builder", attempt(3500), attempt(4500)).document())
     [node] = document["builders"]
     assert (node.pop("median_run_time"), node.pop("p95_run_time")) == (3500, 4500)
@@ -135,7 +135,6 @@ def pushes(*found: Push, branches: tuple[str, ...] = (), kind: str = "all") -> P
 
 
 def test_pushes_are_counted_by_branch_and_interval() -> None:
-    """Section 8.2."""
     found = [Push(START, "mozilla-central"), Push(START + 50_000, "mozilla-central")]
     found.append(Push(START + 50_000, "try"))
     document = dict(pushes(*found).document())

@@ -13,7 +13,8 @@ from buildapi.reports.classification import from_document, unmatched
 from buildapi.sample.catalog import BRANCHES, SampleBuilder, builders
 from tests.reports.recorded import rules
 
-# Contract, section 7.2: name, platform, build type, job type.
+# Builder name, platform, build type and job type by the recorded farm's rules
+# [docs/classification.md, "Rules"].
 NAMES = """
 Linux mozilla-central build | linux-mock | opt | build
 Linux x86-64 mozilla-central leak test build | linux-mock | debug | build
@@ -49,7 +50,8 @@ STORED = {
     "releases/mozilla-1.9.2": "mozilla-1.9.2",
     "l10n-central/de": "l10n-central",
 }
-# Section 7.3: what the order that was really used gives.
+# Names that several patterns match: the first pattern of the file decides
+# [docs/classification.md, "Rules"].
 ORDERED = {
     "Android 4.3 armv7 API 11+ mozilla-central debug test mochitest-2": "ubuntu64_emulator_vm",
     "b2g_mozilla-central_win32_gecko build": "win2k8",

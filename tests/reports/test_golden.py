@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +31,6 @@ ADDED = {
 """Keys that are new."""
 
 TYPES = {"json": "application/json", "chart": "text/javascript", "text": "text/csv"}
-ROOT = Path(__file__).parents[2]
 CALL = "google.visualization.Query.setResponse("
 
 
@@ -154,10 +152,3 @@ def test_a_pattern_of_the_table_stands_for_one_entry(pattern: str) -> None:
     covered = [n for n in names if any(pattern in d.cases and d.covers(n) for d in DIFFERENCES)]
     assert covered
     assert all(sum(d.covers(n) for d in DIFFERENCES) == 1 for n in covered)
-
-
-@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda d: d.cases[0])
-def test_the_documentation_lists_every_difference(difference: Difference) -> None:
-    page = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
-    cases = ", ".join(f"`{case.replace('[?]', '?')}`" for case in difference.cases)
-    assert f"| {cases} | {difference.why} |" in page

@@ -18,7 +18,8 @@ from buildapi.reports.trychooser import TryChooser
 from tests.reports.recorded import rules
 from tests.reports.rows import END, REVISION, START, request_row
 
-# Contract, section 6.1: complete, complete_at, finish_time, start_time, claimed_at.
+# By complete, complete_at, finish_time, start_time and claimed_at
+# [docs/reports.md, "Status of a request"].
 STATUSES = {
     (False, False, False, True, True): Status.RUNNING,
     (False, False, False, False, False): Status.PENDING,
@@ -57,15 +58,15 @@ def test_changes_are_merged_or_the_first_one_is_kept() -> None:
     assert [r.request_id for r in first_changes([*two, again])] == [1, 2]
 
 
-def test_the_json_of_a_row_has_the_keys_of_the_contract() -> None:
+def test_the_json_of_a_row_has_the_keys_of_the_original() -> None:
     shown = request_json(request_row(results=-1, complete=False), rules())
     assert len(shown) == 29
     assert (shown["revision"], shown["results_str"], shown["complete"]) == (REVISION[:12], "-", 0)
     assert (shown["branch_name"], shown["status_str"]) == ("mozilla-central", "MISC")
 
 
-def test_the_example_of_the_contract() -> None:
-    """Section 8.5."""
+def test_a_build_run_lasts_from_the_first_change_to_the_last_completion() -> None:
+    """As docs/reports.md says under "What is counted", "End to end"."""
     first = START + 10_000
     rows = [
         request_row(1, when_timestamp=first, finish_time=first + 4000, complete_at=first + 4001),
@@ -174,7 +175,7 @@ def test_a_build_run_has_its_requests_and_no_chart() -> None:
 
 
 def test_who_says_what_to_try() -> None:
-    """Section 8.12; authors and comments may be missing."""
+    """Authors and comments may be missing."""
     rows = [
         request_row(1, comments="try: -b do -p all"),
         request_row(2, revision="a" * 12, authors=("bea", "sendchange"), comments="fix"),

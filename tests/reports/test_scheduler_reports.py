@@ -61,7 +61,7 @@ async def test_what_others_took_is_theirs_and_what_nobody_took_anybodys(
 
 @twisted_test(10)
 async def test_what_is_not_there_is_left_out_for_nothing(scheduler: Scheduler) -> None:
-    """NULL is like nothing [contract, BUG 18]."""
+    """Count requests whose change or reason is NULL [docs/compatibility.md, "Reports"]."""
     seed = scheduler.seed
     ask_for(seed, "no reason", reason=None)
     ask_for(seed, "rebuilt", reason="Self-serve: Rebuilt by ann")

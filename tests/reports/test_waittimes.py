@@ -34,8 +34,8 @@ def report(rows: Sequence[Waiting], **asked: Any) -> WaitTimes:
     return made
 
 
-def test_the_example_of_the_contract() -> None:
-    """Section 8.1."""
+def test_the_document_has_the_keys_of_the_original() -> None:
+    """New keys stand beside them [docs/compatibility.md, "Reports"]."""
     rows = [
         row(1, START + 10),
         row(2, START + 16 * 60),
