@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import attrs
+import msgspec
 from twisted.internet import defer
 
 from buildapi.agent.agent import Agent
@@ -13,18 +15,40 @@ from buildapi.agent.finisher import Finisher
 from buildapi.agent.performer import touched
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
+from buildapi.errors import BadRequest
 from buildapi.model.actions import (
     Action,
     CancelBuild,
+    CancelRequest,
     CancelRevision,
-    OfRevision,
+    NewBuild,
+    NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
     RebuildBuild,
+    RebuildRequest,
+    Reprioritize,
 )
+from buildapi.model.branches import Branch, Branches
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
 from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import JobRecord, Progress
-from buildapi.model.steps import NewBuildset, Plan, Poke, Recorded, Requeue, Write, Written
+from buildapi.model.records import JobRecord, Progress, Stage
+from buildapi.model.revisions import RevisionMatch
+from buildapi.model.steps import (
+    DropRequest,
+    DropRequests,
+    NewBuildset,
+    NewChange,
+    Plan,
+    Poke,
+    Recorded,
+    Requeue,
+    SetPriority,
+    StopBuild,
+    Write,
+    Written,
+)
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, what
 from buildapi.mq.embedded import EmbeddedBroker
 from tests.model.defaults import rules
@@ -38,6 +62,7 @@ NOW = 1_700_000_000
 REVISION = "abcdef012345"
 """Of all requests that are not told another."""
 
+BRANCHES = Branches.from_definitions({"try": {"repo": "https://hg.example.org/projects/try"}})
 BRANCH = BranchFacts(
     path="projects/try",
     repository="https://hg.example.org/projects/try",
@@ -72,19 +97,22 @@ class Script:
 
 @attrs.define
 class FarmDouble:
-    """A farm in memory that keeps markers as a dialect must; ``effects`` are writes by job.
+    """A farm in memory; ``effects`` are the writes by job, ``poked`` the steps at masters.
 
-    What is asked for anew is pending from then on.
+    Without masters (``reachable`` is false) no build can be stopped.  ``stale`` is how many writes
+    to come find that something changed; they write nothing.
     """
 
     script: Script = attrs.field(factory=Script)
     known: dict[int, RequestFacts] = attrs.field(factory=dict)
-    branch: BranchFacts | None = BRANCH
     markers: dict[int, Recorded] = attrs.field(factory=dict)
     owners: dict[int, str] = attrs.field(factory=dict)
+    aside: dict[JobIdentity, Recorded] = attrs.field(factory=dict)
     effects: list[tuple[int, Write]] = attrs.field(factory=list)
     poked: list[tuple[int, Poke]] = attrs.field(factory=list)
     answers: list[tuple[Poke, list[Any]]] = attrs.field(factory=list)
+    changes: dict[int, NewChange] = attrs.field(factory=dict)
+    reachable: bool = True
     stale: int = 0
 
     def add(self, *facts: RequestFacts) -> None:
@@ -98,43 +126,154 @@ class FarmDouble:
         """
         self.answers.append((step, list(events)))
 
+    # --- facts
+
+    async def read(self, action: Action) -> Known:
+        await self.script.enter("read")
+        match action:
+            case CancelRevision():
+                branch = BRANCHES.get(action.branch)
+                return None if branch is None else self._of_revision(branch, action.wanted)
+            case NewBuilderBuild():
+                return _of_branch(action.short_branch)
+            case NewBuild() | NewPGOBuild() | NewNightly():
+                return _of_branch(action.branch)
+            case CancelBuild() | RebuildBuild():
+                return next((f for f in self.known.values() if f.try_of(action.bid)), None)
+            case Reprioritize() | CancelRequest() | RebuildRequest():
+                return self.known.get(action.brid)
+
+    def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> RevisionFacts:
+        ours = [f for _, f in sorted(self.known.items()) if branch.owns(f.request.branch)]
+        meant, between = wanted.choose({f.request.revision or "" for f in ours}, str)
+        if between:
+            return RevisionFacts((), between)
+        return RevisionFacts(
+            [
+                attrs.evolve(f, sourcestampid=0, external_idstring=None, properties=())
+                for f in ours
+                if f.request.revision in meant
+                and (not f.request.complete or any(t.finish_time is None for t in f.tries))
+            ]
+        )
+
+    # --- markers
+
     async def recall(self, job: JobIdentity) -> Recorded | None:
         await self.script.enter("recall")
         return self._marker(job)
 
     def _marker(self, job: JobIdentity) -> Recorded | None:
-        """Find the marker of a job; one put there by a test is of whichever job has its id."""
-        is_own = self.owners.get(job.id, job.identity) == job.identity
-        return self.markers.get(job.id) if is_own else None
+        return self.markers.get(job.id) if self._is_own(job) else self.aside.get(job)
 
-    async def read(self, action: Action) -> Known:
-        await self.script.enter("read")
-        if isinstance(action, CancelRevision):
-            return RevisionFacts([f for f in self.known.values() if _is_of(f, action.revision)])
-        if isinstance(action, OfRevision):
-            return self.branch
-        if isinstance(action, CancelBuild | RebuildBuild):
-            return next((f for f in self.known.values() if f.try_of(action.bid)), None)
-        return self.known.get(action.brid)
+    def _is_own(self, job: JobIdentity) -> bool:
+        """Return whether the marker of an id is of this job; one put there by a test is."""
+        return self.owners.get(job.id, job.identity) == job.identity
+
+    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
+        await self.script.enter("settle")
+        if (recorded := self._marker(job)) is None:
+            return
+        settled = Recorded(recorded.plan, outcome)
+        if self._is_own(job):
+            self.markers[job.id] = settled
+        else:
+            self.aside[job] = settled
+
+    # --- writes
 
     async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         await self.script.enter("write")
         if self._marker(job) is not None:
             return Written.BEFORE, ()
-        if self.stale:
-            self.stale -= 1
+        if self.stale or not all(map(self._is_possible, plan.writes)):
+            self.stale = max(0, self.stale - 1)
             return Written.STALE, ()
+        try:
+            msgspec.json.encode(plan)
+        except UnicodeEncodeError as e:
+            raise BadRequest("The farm cannot store a text of this job") from e
+        if job.id in self.markers:
+            earlier = JobIdentity(job.id, self.owners.get(job.id, "0" * 32), job.when)
+            self.aside[earlier] = self.markers[job.id]
         self.markers[job.id], self.owners[job.id] = Recorded(plan), job.identity
         self.effects += [(job.id, write) for write in plan.writes]
-        made = [self._make(w) for w in plan.writes if isinstance(w, Requeue | NewBuildset)]
+        made = [item for write in plan.writes for item in self._apply(write)]
         await self.script.enter("written")
         return Written.APPLIED, made
 
-    def _make(self, write: Requeue | NewBuildset) -> Item:
-        revision = write.revision if isinstance(write, NewBuildset) else REVISION
-        new = pending(100 + len(self.known), revision=revision)
-        self.add(new)
-        return Item("done", "submitted", request_id=new.request.id)
+    def _is_possible(self, write: Write) -> bool:
+        if isinstance(write, SetPriority | DropRequest):
+            return self._is_pending(write.brid)
+        return True
+
+    def _is_pending(self, brid: int) -> bool:
+        return brid in self.known and self.known[brid].request.stage is Stage.PENDING
+
+    def _apply(self, write: Write) -> Sequence[Item]:
+        match write:
+            case SetPriority():
+                self.change(write.brid, priority=write.priority)
+            case DropRequest():
+                self.drop(write.brid)
+            case DropRequests():
+                for brid in filter(self._is_pending, write.brids):
+                    self.drop(brid)
+            case Requeue():
+                source = next(
+                    f.request for f in self.known.values() if f.sourcestampid == write.sourcestampid
+                )
+                return [self._make(write, source.branch, source.revision, write.sourcestampid)]
+            case NewBuildset():
+                stamp, set_ = self._next("sourcestampid"), self._next("buildsetid")
+                if write.change is not None:
+                    self.changes[stamp] = write.change
+                return [
+                    self._make(
+                        Requeue(
+                            builder, write.priority, write.reason, stamp, None, write.properties
+                        ),
+                        write.branch,
+                        write.revision,
+                        stamp,
+                        set_,
+                    )
+                    for builder in write.builders
+                ]
+        return ()
+
+    def change(self, brid: int, **changes: Any) -> None:
+        """Change the row of a request."""
+        known = self.known[brid]
+        self.known[brid] = attrs.evolve(known, request=attrs.evolve(known.request, **changes))
+
+    def drop(self, brid: int) -> None:
+        """Complete a request as failed."""
+        self.change(brid, complete=True, complete_at=NOW, results=2)
+
+    def _next(self, what: str) -> int:
+        """Return an id of a row that is new."""
+        taken = [100, *(getattr(f, what, 0) for f in self.known.values())]
+        taken += [getattr(f.request, what, 0) for f in self.known.values()]
+        return max(taken) + 1
+
+    def _make(
+        self, new: Requeue, branch: str | None, revision: str | None, stamp: int, set_: int = 0
+    ) -> Item:
+        row = request(
+            id=self._next("id"),
+            buildsetid=set_ or self._next("buildsetid"),
+            buildername=new.buildername,
+            branch=branch,
+            revision=revision,
+            reason=new.reason,
+            priority=new.priority,
+        )
+        self.add(RequestFacts(row, stamp, new.external_idstring, new.properties, ()))
+        said = f"submitted to {new.buildername}"
+        return Item("done", said, request_id=row.id, buildset_id=row.buildsetid)
+
+    # --- masters
 
     async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
         await self.script.enter("poke")
@@ -147,15 +286,16 @@ class FarmDouble:
             await event
         if isinstance(event, list):
             return event
+        if isinstance(step, StopBuild) and not self.reachable:
+            nobody = "no master can be asked"
+            return [Item("failed", nobody, request_id=step.brid, build_id=step.build_id)]
         return [Item("done", "stopped", request_id=brid) for brid in touched(step)]
 
-    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
-        await self.script.enter("settle")
-        self.markers[job.id] = Recorded(self.markers[job.id].plan, outcome)
 
-
-def _is_of(facts: RequestFacts, prefix: str) -> bool:
-    return (facts.request.revision or "").startswith(prefix)
+def _of_branch(name: str) -> BranchFacts | None:
+    if BRANCHES.get(name) is None:
+        return None
+    return attrs.evolve(BRANCH, builduid=uuid.uuid4().hex)
 
 
 @attrs.define

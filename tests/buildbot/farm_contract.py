@@ -9,19 +9,21 @@ import attrs
 import msgspec
 import pytest
 
+from buildapi.errors import BadRequest
 from buildapi.interfaces import Farm
 from buildapi.jobs.decide import decide
+from buildapi.jobs.plans import conclude
 from buildapi.model.actions import (
     Action,
     CancelBuild,
     CancelRequest,
     CancelRevision,
-    NewBuilderBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import RequestFacts, RevisionFacts
+from buildapi.model.facts import RequestFacts
+from buildapi.model.identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
 from buildapi.model.steps import (
@@ -33,11 +35,11 @@ from buildapi.model.steps import (
     Write,
     Written,
 )
+from tests.contracts.facts import BRANCH, REVISION, FactsUnderTest, ObserverContract
 from tests.model.defaults import rules
 from tests.model.values import job
 from tests.reactor import twisted_test
 
-BRANCH, REVISION = "try", "abcdef012345"
 SETTLED = Outcome(False, "Ok", (Item("done", "Zo\xeb \u2603", request_id=4, master="m"),))
 
 
@@ -54,24 +56,18 @@ class Copy:
     changes: list[NewChange] = attrs.field(factory=list)
 
 
-class FarmUnderTest(Protocol):
-    """A farm without masters, and its requests as somebody beside us sees them."""
+class FarmUnderTest(FactsUnderTest, Protocol):
+    """A farm without masters, and its requests as somebody beside us sees them.
+
+    ``pending`` submits requests of priority 3.
+    """
 
     @property
     def farm(self) -> Farm:
-        """Give the farm."""
-
-    def pending(self, properties: Mapping[str, str] = ...) -> int:
-        """Submit a request of BRANCH and REVISION with priority 3.
-
-        ``properties`` are stored texts.
-        """
+        """Return the farm; it is also the reader of the facts."""
 
     def together(self, count: int) -> list[int]:
         """Submit such requests that belong to the same buildset."""
-
-    def run(self, request: int) -> int:
-        """Let a master claim a request and start a build; give the id of the build."""
 
     def priority(self, request: int) -> int:
         """Tell the priority of a request."""
@@ -120,33 +116,112 @@ ASKED = NewBuildset(
 )
 
 
-class FarmContract:
-    """Tests of a Farm; a subclass gives the fixture ``made`` (see FarmUnderTest)."""
+async def carry_out(farm: Farm, of: JobIdentity, action: Action, who: str = "zoe") -> Outcome:
+    """Do a job as an agent does it: also one that was delivered before, or left in the middle."""
+    recorded = await farm.recall(of)
+    if recorded is not None and recorded.outcome is not None:
+        return recorded.outcome
+    plan, made = (recorded.plan, ()) if recorded else await written(farm, of, action, who)
+    did = [(step, await farm.poke(of, step, who)) for step in plan.pokes]
+    outcome = conclude(plan, made, did)
+    if plan.writes or plan.pokes:
+        await farm.settle(of, outcome)
+    return outcome
+
+
+async def written(
+    farm: Farm, of: JobIdentity, action: Action, who: str = "zoe"
+) -> tuple[Plan, Sequence[Item]]:
+    """Decide and write a job, and leave it before anything else is done."""
+    while True:
+        plan = await plan_for(farm, action, who)
+        if not plan.writes and not plan.pokes:
+            return plan, ()
+        result, made = await farm.write(of, plan)
+        if result is Written.APPLIED:
+            return plan, made
+
+
+class FarmContract(ObserverContract):
+    """Tests of a Farm; a subclass has the fixture ``made`` (see FarmUnderTest)."""
+
+    @pytest.fixture
+    def seen(self, made: FarmUnderTest) -> FactsUnderTest:
+        return made
+
+    # --- whole jobs: an action, what comes of it, and what is in the farm afterwards
+
+    @pytest.mark.parametrize("crash", ["at once", "after its writes"])
+    @twisted_test(15)
+    async def test_a_job_that_is_delivered_again_is_done_once_and_says_the_same(
+        self, made: FarmUnderTest, crash: str
+    ) -> None:
+        request = made.pending()
+        rebuild = RebuildRequest(request, 5, 2)
+        if crash == "after its writes":
+            await written(made.farm, job(1), rebuild)
+        outcomes = [await carry_out(made.farm, job(1), rebuild) for _ in range(3)]
+        assert [copy.priority for copy in made.copies(request)] == [5, 5]
+        assert [(o.errors, o.msg) for o in outcomes] == [(False, "Ok")] * 3
+        assert same(outcomes[1], outcomes[0])
+        assert same(outcomes[2], outcomes[0])
 
     @twisted_test(15)
-    async def test_a_request_is_read_by_its_id_and_by_its_builds(self, made: FarmUnderTest) -> None:
-        request = made.pending({"a": '["1", "x"]'})
-        facts = await facts_for(made.farm, CancelRequest(request))
-        assert (facts.request.id, facts.request.stage) == (request, Stage.PENDING)
-        assert (list(facts.tries), facts.request.priority) == ([], 3)
-        assert list(facts.properties) == [("a", '["1", "x"]')]
-        build = made.run(request)
-        for action in (CancelRequest(request), CancelBuild(build), RebuildBuild(build)):
-            facts = await facts_for(made.farm, action)
-            assert (facts.request.id, facts.request.stage) == (request, Stage.CLAIMED)
-            assert [t.id for t in facts.running] == [build]
+    async def test_jobs_about_one_request_each_do_what_is_left_to_do(
+        self, made: FarmUnderTest
+    ) -> None:
+        request = made.pending()
+        assert not (await carry_out(made.farm, job(1), Reprioritize(request, 9))).errors
+        assert not (await carry_out(made.farm, job(2), CancelRequest(request))).errors
+        assert (made.priority(request), made.is_dropped(request)) == (9, True)
+        before = made.writes()
+        again = await carry_out(made.farm, job(3), CancelRequest(request))
+        late = await carry_out(made.farm, job(4), Reprioritize(request, 1))
+        assert (again.errors, late.errors) == (False, False)
+        assert made.writes() == before
+        assert made.priority(request) == 9
 
     @twisted_test(15)
-    async def test_what_is_not_there_is_read_as_none(self, made: FarmUnderTest) -> None:
-        nowhere = NewBuilderBuild("no-branch-selfserve", REVISION, "linux")
-        for action in (
-            CancelRequest(4711),
-            CancelBuild(4711),
-            Reprioritize(4711, 1),
-            CancelRevision("no-branch", REVISION),
-            nowhere,
+    async def test_what_is_not_there_is_an_outcome_and_changes_nothing(
+        self, made: FarmUnderTest
+    ) -> None:
+        made.pending()
+        before = made.writes()
+        for number, action in enumerate(
+            (CancelRequest(4711), CancelBuild(4711), RebuildBuild(4711), Reprioritize(4711, 1))
         ):
-            assert await made.farm.read(action) is None
+            outcome = await carry_out(made.farm, job(number + 1), action)
+            assert outcome.errors
+            assert outcome.msg
+        assert made.writes() == before
+
+    @twisted_test(15)
+    async def test_what_a_rebuild_submitted_can_be_cancelled_by_another_job(
+        self, made: FarmUnderTest
+    ) -> None:
+        request = made.pending()
+        done = await carry_out(made.farm, job(1), RebuildRequest(request))
+        (copy,) = [item.request_id for item in done.items if item.request_id]
+        assert not (await carry_out(made.farm, job(2), CancelRequest(copy))).errors
+        assert (made.is_dropped(copy), made.is_complete(request)) == (True, False)
+        revision = await carry_out(made.farm, job(3), CancelRevision(BRANCH, REVISION))
+        assert not revision.errors
+        assert made.is_dropped(request)
+
+    @twisted_test(15)
+    async def test_a_job_whose_value_cannot_be_stored_is_refused_and_leaves_nothing(
+        self, made: FarmUnderTest
+    ) -> None:
+        made.pending()
+        before = made.writes()
+        odd = msgspec.structs.replace(ASKED, properties=(("a", '["\ud800", "x"]'),))
+        with pytest.raises(BadRequest):
+            await made.farm.write(job(1), writing(odd))
+        assert made.writes() == before
+        assert await made.farm.recall(job(1)) is None
+        assert (await made.farm.write(job(1), writing(ASKED)))[0] is Written.APPLIED
+
+    # --- plans and their markers
 
     @twisted_test(15)
     async def test_a_priority_is_written(self, made: FarmUnderTest) -> None:
@@ -370,17 +445,6 @@ class FarmContract:
         assert await made.farm.recall(job(1)) is None
 
     # --- all requests of a revision
-
-    @twisted_test(15)
-    async def test_what_is_open_of_a_revision_is_read(self, made: FarmUnderTest) -> None:
-        pending, running = made.pending(), made.pending()
-        build = made.run(running)
-        facts = await made.farm.read(CancelRevision(BRANCH, REVISION))
-        assert isinstance(facts, RevisionFacts)
-        assert [(f.request.id, [t.id for t in f.running]) for f in facts.requests] == [
-            (pending, []),
-            (running, [build]),
-        ]
 
     @twisted_test(15)
     async def test_all_pending_requests_of_a_revision_are_dropped_at_once(

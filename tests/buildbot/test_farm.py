@@ -38,6 +38,7 @@ from tests.buildbot.farm_contract import (
     writing,
 )
 from tests.buildbot.seed import T0, Seed, connect
+from tests.contracts.facts import BRANCH, REVISION
 from tests.model.defaults import rules
 from tests.model.values import job
 from tests.reactor import sleep, twisted_test
@@ -58,8 +59,22 @@ class Made:
     def seed(self) -> Seed:
         return self.scheduler.seed
 
-    def pending(self, properties: Mapping[str, str] | None = None) -> int:
-        return self.seed.request(priority=3, stored=properties or {})
+    @property
+    def reader(self) -> V08Farm:
+        return self.farm
+
+    def pending(
+        self,
+        properties: Mapping[str, str] | None = None,
+        *,
+        branch: str = BRANCH,
+        revision: str = REVISION,
+        priority: int = 3,
+    ) -> int:
+        return self.seed.request(branch, revision, priority=priority, stored=properties or {})
+
+    def complete(self, request: int) -> None:
+        self.seed.complete(request)
 
     def together(self, count: int) -> list[int]:
         set_ = self.seed.buildset(self.seed.stamp())

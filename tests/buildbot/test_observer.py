@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.buildbot.directory import Master
+from buildapi.buildbot.v08.observer import Observer
 from buildapi.errors import BadRequest
 from buildapi.model.actions import (
     Action,
@@ -32,6 +34,7 @@ from tests.buildbot.acting import ZONE, make_observer
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.doubles import Counted, Papers
 from tests.buildbot.seed import MASTER_A, T0, Seed
+from tests.contracts.facts import ObserverContract
 from tests.reactor import twisted_test
 
 REVISION = "abcdef012345"
@@ -58,6 +61,42 @@ CEDAR = Builders(
 @pytest.fixture
 def seed(scheduler: Scheduler) -> Seed:
     return scheduler.seed
+
+
+@attrs.frozen
+class Seen:
+    """A reader of a scheduler database, and its rows."""
+
+    scheduler: Scheduler
+
+    @property
+    def reader(self) -> Observer:
+        return make_observer(self.scheduler, Papers(DEFINITIONS))
+
+    def pending(
+        self,
+        properties: Mapping[str, str] | None = None,
+        *,
+        branch: str = "try",
+        revision: str = REVISION,
+        priority: int = 3,
+    ) -> int:
+        seed = self.scheduler.seed
+        return seed.request(branch, revision, priority=priority, stored=properties or {})
+
+    def run(self, request: int) -> int:
+        return self.scheduler.seed.run(request)
+
+    def complete(self, request: int) -> None:
+        self.scheduler.seed.complete(request)
+
+
+class TestObserver(ObserverContract):
+    """The contract, on each engine."""
+
+    @pytest.fixture
+    def seen(self, scheduler: Scheduler) -> Seen:
+        return Seen(scheduler)
 
 
 async def open_of(
