@@ -14,21 +14,21 @@ from buildapi.errors import ConfigError
 from buildapi.exit_codes import DONE, FAILED, WRONG
 
 
-def _configured(context: click.Context, _option: Any, path: Path) -> Config:
+def _load_config(context: click.Context, _option: Any, path: Path) -> Config:
     try:
         return load(path)
     except ConfigError as e:
-        refuse(e, FAILED if context.command is check_config else WRONG)
+        exit_with_error(e, FAILED if context.command is check_config else WRONG)
 
 
-def refuse(error: ConfigError, code: int) -> NoReturn:
+def exit_with_error(error: ConfigError, code: int) -> NoReturn:
     """Say each error of a configuration and exit."""
     for line in str(error).splitlines():
         click.echo(f"buildapi: {line}", err=True)
     raise SystemExit(code) from None
 
 
-CONFIG = click.option(
+config_option = click.option(
     "-c",
     "--config",
     type=click.Path(path_type=Path),
@@ -36,12 +36,12 @@ CONFIG = click.option(
     default="buildapi.toml",
     show_default=True,
     show_envvar=True,
-    callback=_configured,
+    callback=_load_config,
     help="The configuration file of the service.",
 )
 
 
-def _exit_with(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
+def _run_and_exit(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
     """Run a task; exit with the code it gives."""
     from buildapi.assembly.console import run
 
@@ -59,7 +59,7 @@ def db() -> None:
 
 
 @db.command()
-@CONFIG
+@config_option
 @click.option("--sql", is_flag=True, help="Print the SQL that is needed, and change nothing.")
 @click.option("--all", "whole", is_flag=True, help="With --sql: print the whole schema.")
 def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
@@ -73,12 +73,12 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
     if whole and not sql:
         raise click.UsageError("--all goes with --sql")
     if sql:
-        _exit_with(lambda reactor: show_sql(config, reactor, click.echo, whole=whole))
-    _exit_with(lambda reactor: upgrade_all(config, reactor, click.echo))
+        _run_and_exit(lambda reactor: show_sql(config, reactor, click.echo, whole=whole))
+    _run_and_exit(lambda reactor: upgrade_all(config, reactor, click.echo))
 
 
 @db.command()
-@CONFIG
+@config_option
 def status(*, config: Config) -> None:
     """Tell which tables are there.
 
@@ -87,11 +87,11 @@ def status(*, config: Config) -> None:
     """
     from buildapi.assembly.tables import show_status
 
-    _exit_with(lambda reactor: show_status(config, reactor, click.echo))
+    _run_and_exit(lambda reactor: show_status(config, reactor, click.echo))
 
 
 @db.command()
-@CONFIG
+@config_option
 @click.option("--host", default="%", show_default=True, help="Where the accounts come from.")
 @click.option(
     "--role",
@@ -114,7 +114,7 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
     try:
         lines = list(statements(config, wanted))
     except ConfigError as e:
-        refuse(e, WRONG)
+        exit_with_error(e, WRONG)
     if not lines:
         click.echo("buildapi: no database of this configuration has accounts", err=True)
     for line in lines:
@@ -122,7 +122,7 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
 
 
 @click.command()
-@CONFIG
+@config_option
 @click.option("--connect", is_flag=True, help="Also try everything that it names.")
 def check_config(*, config: Config, connect: bool) -> None:
     """Check the configuration file.
@@ -139,7 +139,7 @@ def check_config(*, config: Config, connect: bool) -> None:
     try:
         check(config)
     except ConfigError as e:
-        refuse(e, FAILED)
+        exit_with_error(e, FAILED)
     for warning in () if connect else warnings_of_files(config):  # --connect reads them itself
         click.echo(f"warning: {warning}")
     click.echo(f"ok: {config.file}")
@@ -150,7 +150,7 @@ def check_config(*, config: Config, connect: bool) -> None:
         return DONE if await try_all(config, reactor, click.echo) else FAILED
 
     sys.stdout.flush()
-    _exit_with(trying)
+    _run_and_exit(trying)
 
 
 # --- queues
@@ -161,22 +161,22 @@ def queue() -> None:
     """Look at the queues of the broker, and settle their dead letters."""
 
 
-def _on_amqp(config: Config) -> None:
+def _require_amqp(config: Config) -> None:
     if config.broker.scheme == "embedded":
         error = "[broker] url = 'embedded:': its queues are in the process of the service; see"
-        refuse(ConfigError(f"{error} /status"), WRONG)
+        exit_with_error(ConfigError(f"{error} /status"), WRONG)
 
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-JOBS = click.option(
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+JOBS_OPTION = click.option(
     "--job", "jobs", type=click.IntRange(1), multiple=True, help="Of this job; may be given again."
 )
-ALL = click.option("--all", "whole", is_flag=True, help="Of all jobs, and what is of none.")
+ALL_OPTION = click.option("--all", "whole", is_flag=True, help="Of all jobs, and what is of none.")
 
 
 @queue.command("list")
-@CONFIG
-@JSON
+@config_option
+@JSON_OPTION
 def list_queues(*, config: Config, as_json: bool) -> None:
     """List the queues: messages that wait, consumers, dead letters.
 
@@ -184,8 +184,8 @@ def list_queues(*, config: Config, as_json: bool) -> None:
     """
     from buildapi.assembly import queues
 
-    _on_amqp(config)
-    _exit_with(lambda reactor: queues.list_queues(config, reactor, click.echo, as_json=as_json))
+    _require_amqp(config)
+    _run_and_exit(lambda reactor: queues.list_queues(config, reactor, click.echo, as_json=as_json))
 
 
 @queue.group()
@@ -197,8 +197,8 @@ def dead() -> None:
 
 
 @dead.command("list")
-@CONFIG
-@JSON
+@config_option
+@JSON_OPTION
 def list_dead(*, config: Config, as_json: bool) -> None:
     """List the dead letters, oldest first, with their job and why they are there.
 
@@ -206,37 +206,37 @@ def list_dead(*, config: Config, as_json: bool) -> None:
     """
     from buildapi.assembly import queues
 
-    _on_amqp(config)
-    _exit_with(lambda reactor: queues.list_dead(config, reactor, click.echo, as_json=as_json))
+    _require_amqp(config)
+    _run_and_exit(lambda reactor: queues.list_dead(config, reactor, click.echo, as_json=as_json))
 
 
 @dead.command()
-@CONFIG
-@JOBS
-@ALL
+@config_option
+@JOBS_OPTION
+@ALL_OPTION
 def retry(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
     """Put dead letters back into their queue, as if they were new.
 
     What is done is not done twice, and a job that is finished is not begun. Exit codes: 0 done,
     2 wrong command line or configuration, 5 there is no such letter, 6 the broker is unavailable.
     """
-    _settle(config, jobs, whole=whole, again=True)
+    _settle_dead(config, jobs, whole=whole, again=True)
 
 
 @dead.command()
-@CONFIG
-@JOBS
-@ALL
+@config_option
+@JOBS_OPTION
+@ALL_OPTION
 def drop(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
     """Delete dead letters; their jobs stay as they are. Exit codes as those of retry."""
-    _settle(config, jobs, whole=whole, again=False)
+    _settle_dead(config, jobs, whole=whole, again=False)
 
 
-def _settle(config: Config, jobs: tuple[int, ...], *, whole: bool, again: bool) -> None:
+def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: bool) -> None:
     from buildapi.assembly import queues
 
     if bool(jobs) == whole:
         raise click.UsageError("give either --job, once or more, or --all")
-    _on_amqp(config)
+    _require_amqp(config)
     chosen = None if whole else jobs
-    _exit_with(lambda r: queues.settle_dead(config, r, click.echo, chosen, again=again))
+    _run_and_exit(lambda r: queues.settle_dead(config, r, click.echo, chosen, again=again))

@@ -17,7 +17,7 @@ import attrs
 import click
 
 from buildapi.cli import param_types
-from buildapi.cli.command_error import Failure
+from buildapi.cli.command_error import CommandError
 from buildapi.exit_codes import WRONG
 
 DEFAULT_URL = "http://localhost:8010"
@@ -39,7 +39,7 @@ FILES = ("token_file", "password_file", "cookie_file", "ca")
 
 
 @attrs.frozen
-class Settings:
+class ClientSettings:
     """How to reach the service; secrets are not shown by ``repr``."""
 
     url: str
@@ -49,7 +49,7 @@ class Settings:
     user: str | None = None
     password: str | None = attrs.field(default=None, repr=False)
     cookie: str | None = attrs.field(default=None, repr=False)
-    token_file: Path = attrs.field(factory=lambda: folder() / "token")
+    token_file: Path = attrs.field(factory=lambda: config_folder() / "token")
 
     @property
     def has_secret(self) -> bool:
@@ -57,24 +57,24 @@ class Settings:
         return any((self.token, self.password, self.cookie))
 
 
-def folder() -> Path:
+def config_folder() -> Path:
     """Give the folder of the user's own settings."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "buildapi"
 
 
-def read_settings(given: Mapping[str, Any]) -> Settings:
+def read_settings(given: Mapping[str, Any]) -> ClientSettings:
     """Put together options, environment and client file.
 
-    :raises Failure: something in them is wrong, or a secret would travel unencrypted.
+    :raises CommandError: something in them is wrong, or a secret would travel unencrypted.
     """
-    chosen, file = place(given)
+    chosen, file = locate_service(given)
     own = file
     if "url" in file and origin(chosen) != origin(file["url"]):
         own = {key: file[key] for key in ("timeout",) if key in file}
-    settings = _with_secrets(chosen, given, own)
+    settings = _resolve(chosen, given, own)
     if settings.has_secret and not given.get("insecure_http") and not is_private(chosen):
-        raise Failure(
+        raise CommandError(
             f"{chosen} is not encrypted: no token, password or cookie is sent there without"
             " --insecure-http",
             WRONG,
@@ -82,7 +82,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def place(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def locate_service(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Give the address of the service, and what the client file says; reads no secret."""
     path = _client_file(given.get("client_config"))
     file = {} if path is None else _read(path)
@@ -90,12 +90,12 @@ def place(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return url or _url(file.get("url"), f"{path}: url") or DEFAULT_URL, file
 
 
-def _with_secrets(url: str, given: Mapping[str, Any], file: Mapping[str, Any]) -> Settings:
+def _resolve(url: str, given: Mapping[str, Any], file: Mapping[str, Any]) -> ClientSettings:
     user = given.get("user") or file.get("user")
     password_file = given.get("password_file") or file.get("password_file")
-    token_file = given.get("token_file") or file.get("token_file") or str(folder() / "token")
+    token_file = given.get("token_file") or file.get("token_file") or str(config_folder() / "token")
     cookie_file = given.get("cookie_file") or file.get("cookie_file")
-    return Settings(
+    return ClientSettings(
         url=url,
         timeout=float(given.get("timeout") or file.get("timeout") or TIMEOUT),
         ca=given.get("ca") or file.get("ca"),
@@ -114,7 +114,7 @@ def _client_file(given: str | None) -> Path | None:
     named = given or os.environ.get("BUILDAPI_CLIENT_CONFIG")
     if named:
         return Path(named)
-    return next((p for p in (folder() / "client.toml", ETC) if p.is_file()), None)
+    return next((p for p in (config_folder() / "client.toml", ETC) if p.is_file()), None)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -122,7 +122,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else "it is not TOML"
-        raise Failure(f"{path}: {reason}", WRONG) from None  # TOML errors may quote a secret
+        raise CommandError(f"{path}: {reason}", WRONG) from None  # TOML errors may quote a secret
     for key, value in found.items():
         _check(path, key, value)
     if "token" in found:
@@ -135,22 +135,22 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _check(path: Path, key: str, value: Any) -> None:
     if key not in KEYS:
-        raise Failure(f"{path}: {key} is unknown; allowed are {', '.join(KEYS)}", WRONG)
+        raise CommandError(f"{path}: {key} is unknown; allowed are {', '.join(KEYS)}", WRONG)
     if not isinstance(value, KEYS[key]) or isinstance(value, bool):
         kind = "a number" if key == "timeout" else "a text"
-        raise Failure(f"{path}: {key} is not {kind}", WRONG)
+        raise CommandError(f"{path}: {key} is not {kind}", WRONG)
     number: Any = value  # isinstance made it an object
     if key == "timeout" and not 0 < number <= 3600:
-        raise Failure(f"{path}: timeout is not above 0 and up to 3600 seconds", WRONG)
+        raise CommandError(f"{path}: timeout is not above 0 and up to 3600 seconds", WRONG)
 
 
 def _url(text: str | None, where: str) -> str | None:
     if not text:
         return None
     try:
-        return param_types.service(text)
+        return param_types.service_url(text)
     except click.BadParameter as e:
-        raise Failure(f"{where}: {e.message}", WRONG) from e
+        raise CommandError(f"{where}: {e.message}", WRONG) from e
 
 
 # --- secrets
@@ -161,31 +161,31 @@ def _token(
 ) -> str | None:
     if not given.get("token_file"):
         if os.environ.get("BUILDAPI_TOKEN"):
-            return _sendable(os.environ["BUILDAPI_TOKEN"].strip(), "BUILDAPI_TOKEN")
+            return _check_token(os.environ["BUILDAPI_TOKEN"].strip(), "BUILDAPI_TOKEN")
         if file.get("token"):
-            return _sendable(file["token"], "token of the client file")
+            return _check_token(file["token"], "token of the client file")
         if not Path(token_file).is_file() and not file.get("token_file"):
             return None
         if not Path(token_file).exists():  # "token create --save" is about to write it
             return None
-    words = secret(token_file).split()
+    words = read_secret(token_file).split()
     if len(words) > 1 and origin(words[1]) != origin(url):
         return None
-    return _sendable(words[0], token_file) if words else None
+    return _check_token(words[0], token_file) if words else None
 
 
 def _password(user: str | None, path: str | None) -> str | None:
     if user is None:
         return None
     if path:
-        return secret(path).rstrip("\r\n")
+        return read_secret(path).rstrip("\r\n")
     if sys.stdin.isatty():
         asked: str = click.prompt(f"Password of {user}", hide_input=True, err=True)
         return asked
-    raise Failure(f"the password of {user} is asked for: give --password-file", WRONG)
+    raise CommandError(f"the password of {user} is asked for: give --password-file", WRONG)
 
 
-def secret(path: str) -> str:
+def read_secret(path: str) -> str:
     """Read a secret from a file, or with ``-`` from standard input."""
     try:
         if path == "-":
@@ -195,7 +195,7 @@ def secret(path: str) -> str:
             return file.read(SECRET_MAX)
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
-        raise Failure(f"{path}: {reason}", WRONG) from None
+        raise CommandError(f"{path}: {reason}", WRONG) from None
 
 
 def _warn_if_open(path: Path) -> None:
@@ -203,31 +203,31 @@ def _warn_if_open(path: Path) -> None:
         click.echo(f"buildapi: {path} holds a secret and is readable by others", err=True)
 
 
-def _sendable(text: str, where: str) -> str:
+def _check_token(text: str, where: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise Failure(f"{where}: what is there is no token", WRONG)
+        raise CommandError(f"{where}: what is there is no token", WRONG)
     return text
 
 
 def _cookie(path: str, name: str | None, url: str) -> str:
     """Read the cookie of a proxy; give ``name=value``."""
-    text = secret(path).strip()
+    text = read_secret(path).strip()
     if path != "-" and ("\t" in text or text.startswith("#")):
-        text = _of_jar(path, name, url)
+        text = _read_cookie_jar(path, name, url)
     found, equals, value = text.partition("=")
     if not equals or not value or "\n" in text or not text.isascii() or not text.isprintable():
-        raise Failure(f"{path}: neither name=value nor a cookie jar", WRONG)
+        raise CommandError(f"{path}: neither name=value nor a cookie jar", WRONG)
     if name is not None and found != name:
-        raise Failure(f"{path}: there is no cookie {name}", WRONG)
+        raise CommandError(f"{path}: there is no cookie {name}", WRONG)
     return text
 
 
-def _of_jar(path: str, name: str | None, url: str) -> str:
+def _read_cookie_jar(path: str, name: str | None, url: str) -> str:
     jar = MozillaCookieJar()
     try:
         jar.load(path, ignore_discard=True)
     except (LoadError, OSError):
-        raise Failure(f"{path}: it is no cookie jar", WRONG) from None
+        raise CommandError(f"{path}: it is no cookie jar", WRONG) from None
     parts = urlsplit(url)
     host = parts.hostname or ""
     fitting = [
@@ -238,17 +238,19 @@ def _of_jar(path: str, name: str | None, url: str) -> str:
         and (not c.secure or parts.scheme == "https")
     ]
     if len(fitting) != 1:
-        raise Failure(f"{path}: {len(fitting)} cookies are for {host}; cookie names one", WRONG)
+        raise CommandError(
+            f"{path}: {len(fitting)} cookies are for {host}; cookie names one", WRONG
+        )
     return fitting[0]
 
 
 def origin(url: str) -> Sequence[Any]:
-    """Give scheme, host and port of an address; :raises Failure: it is none."""
+    """Give scheme, host and port of an address; :raises CommandError: it is none."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError as e:
-        raise Failure("a URL cannot be read", WRONG) from e
+        raise CommandError("a URL cannot be read", WRONG) from e
     return parts.scheme, parts.hostname, port
 
 

@@ -8,7 +8,7 @@ from buildapi.cli.terminal import printable
 from buildapi.exit_codes import FAILED, FORBIDDEN, MISSING, UNAVAILABLE
 
 
-class Failure(click.ClickException):
+class CommandError(click.ClickException):
     """A command cannot do what it was asked; its message is safe to show on a terminal."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
@@ -21,17 +21,18 @@ class Failure(click.ClickException):
         return self.code
 
 
-class Refused(Failure):
+class ServiceRefusal(CommandError):
     """The service answered with another status than was hoped for, and said why."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(
-            f"{said} ({status})" if said else f"the service answered {status}", of_status(status)
+            f"{said} ({status})" if said else f"the service answered {status}",
+            exit_code_for_status(status),
         )
         self.status, self.said = status, said
 
 
-def of_status(status: int) -> int:
+def exit_code_for_status(status: int) -> int:
     """Give the exit code that an HTTP status of a refusal means."""
     return STATUSES.get(status, UNAVAILABLE if status >= 500 else FAILED)
 

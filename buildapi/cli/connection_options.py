@@ -10,29 +10,29 @@ import attrs
 import click
 
 from buildapi.cli import param_types
-from buildapi.cli.client_settings import Settings, place, read_settings
-from buildapi.cli.service_client import Client
+from buildapi.cli.client_settings import ClientSettings, locate_service, read_settings
+from buildapi.cli.service_client import ServiceClient
 
-GIVEN = "buildapi.connection"
+OPTIONS_KEY = "buildapi.connection"
 COMPLETION_SECONDS = 1.0
 
 
-def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+def _remember_option(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Remember an option; what stands after the sub-command comes later and counts."""
-    given = context.meta.setdefault(GIVEN, {})
+    given = context.meta.setdefault(OPTIONS_KEY, {})
     if value not in (None, False):
         given[option.name] = value
 
 
 def _option(*names: str, **settings: Any) -> Any:
-    return click.option(*names, expose_value=False, callback=_keep, **settings)
+    return click.option(*names, expose_value=False, callback=_remember_option, **settings)
 
 
 OPTIONS = (
     _option(
         "-u",
         "--url",
-        type=param_types.service,
+        type=param_types.service_url,
         metavar="URL",
         help="Where the service is. Default: BUILDAPI_URL, the client file, http://localhost:8010.",
     ),
@@ -59,44 +59,44 @@ OPTIONS = (
 )
 
 
-def connection(function: Any) -> Any:
+def connection_options(function: Any) -> Any:
     """Add the options of the connection."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
 
 
-def client_of(context: click.Context, **changes: Any) -> Client:
+def make_client(context: click.Context, **changes: Any) -> ServiceClient:
     """Make the client that the options ask for; ``changes`` are those to its settings."""
-    settings = read_settings(context.meta.get(GIVEN, {}))
-    client = Client(attrs.evolve(settings, **changes))
+    settings = read_settings(context.meta.get(OPTIONS_KEY, {}))
+    client = ServiceClient(attrs.evolve(settings, **changes))
     context.call_on_close(client.close)
     return client
 
 
-def connected(function: Callable[..., None]) -> Callable[..., None]:
+def with_client(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of the connection, and hand the command its ``client``."""
 
-    @connection
+    @connection_options
     @click.pass_context
     @functools.wraps(function)
     def wrapped(context: click.Context, /, **given: Any) -> None:
-        function(client=client_of(context), **given)
+        function(client=make_client(context), **given)
 
     result: Callable[..., None] = wrapped
     return result
 
 
-def branch_names(context: click.Context, _param: click.Parameter, begun: str) -> Sequence[str]:
+def complete_branch(context: click.Context, _param: click.Parameter, begun: str) -> Sequence[str]:
     """Complete the name of a branch, or nothing: a shell must not wait, nor show errors."""
     try:
-        url, _ = place(context.meta.get(GIVEN, {}))
-        client = Client(Settings(url, timeout=COMPLETION_SECONDS))
+        url, _ = locate_service(context.meta.get(OPTIONS_KEY, {}))
+        client = ServiceClient(ClientSettings(url, timeout=COMPLETION_SECONDS))
         context.call_on_close(client.close)
         return [name for name in client.get("self-serve", "branches") if name.startswith(begun)]
     except Exception:
         return []
 
 
-branch = click.argument("branch", shell_complete=branch_names)
+branch_argument = click.argument("branch", shell_complete=complete_branch)
 """The argument that names a branch."""

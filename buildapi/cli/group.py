@@ -15,17 +15,17 @@ import click
 from buildapi.exit_codes import DONE, FAILED, INTERRUPTED, UNCLEAR
 
 
-class Unheard(click.ClickException):
+class OutputClosedError(click.ClickException):
     """Nobody reads on: click would end with 1 before anybody else could say something of it."""
 
     exit_code = UNCLEAR
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002  # there is nobody to show it to
         """Say nothing."""
-        _silence()
+        _discard_output()
 
 
-class Root(click.Group):
+class RootGroup(click.Group):
     """A group that ends the process as the list of exit codes has it.
 
     click itself would end with 1, which means something else here, where it is interrupted and
@@ -37,25 +37,25 @@ class Root(click.Group):
         try:
             return super().make_context(*args, **extra)
         except BrokenPipeError as e:
-            raise Unheard("nobody reads the help") from e
+            raise OutputClosedError("nobody reads the help") from e
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as e:
-            raise Unheard("nobody reads the output") from e
+            raise OutputClosedError("nobody reads the output") from e
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run a command line and exit."""
-        _write_any_character()
+        _escape_unencodable()
         plain: Any = super().main  # its overloads know no arguments that are passed on
         if not standalone_mode:
             return plain(*args, standalone_mode=False, **extra)
         sys.exit(_code(lambda: plain(*args, standalone_mode=False, **extra)))
 
 
-def _write_any_character() -> None:
+def _escape_unencodable() -> None:
     r"""Have characters that the encoding of an output lacks written as \u0141, not fail.
 
     Names of people and builders are anybody's; where there is no locale, or with
@@ -76,29 +76,29 @@ def _code(work: Callable[[], Any]) -> int:
     except click.Abort as e:
         with contextlib.suppress(OSError):
             click.echo("Aborted!", err=True)
-        return INTERRUPTED if _interrupts(e) else FAILED
+        return INTERRUPTED if _is_interrupt(e) else FAILED
     except OSError as e:
-        return _unwritten(e)
+        return _report_write_error(e)
     except Exception:
         traceback.print_exc()
         return UNCLEAR
     return given if isinstance(given, int) else DONE
 
 
-def _interrupts(error: BaseException) -> bool:
+def _is_interrupt(error: BaseException) -> bool:
     return isinstance(error.__cause__ or error.__context__, KeyboardInterrupt)
 
 
-def _unwritten(error: OSError) -> int:
+def _report_write_error(error: OSError) -> int:
     """Say that something cannot be written."""
     where = "" if error.filename is None else f"{error.filename}: "
     with contextlib.suppress(OSError):
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
-    _silence()
+    _discard_output()
     return UNCLEAR
 
 
-def _silence() -> None:
+def _discard_output() -> None:
     """Give up what is still to be written: it would fail again at the very end."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

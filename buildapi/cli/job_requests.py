@@ -13,19 +13,19 @@ import attrs
 import click
 
 from buildapi.cli import param_types, table_rows
-from buildapi.cli.command_error import Failure, of_status
-from buildapi.cli.connection_options import branch, connected
-from buildapi.cli.output import Output, listed, odd, shaped, shown
-from buildapi.cli.service_client import Client, address
+from buildapi.cli.command_error import CommandError, exit_code_for_status
+from buildapi.cli.connection_options import branch_argument, with_client
+from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
+from buildapi.cli.service_client import ServiceClient, join_path
 from buildapi.cli.terminal import printable
-from buildapi.cli.wait import finished, waiting
+from buildapi.cli.wait import wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED
 
 BATCH_MAX = 500
 
 
 @attrs.frozen
-class Ask:
+class JobCall:
     """One job request."""
 
     method: str
@@ -34,23 +34,23 @@ class Ask:
 
 
 @attrs.frozen
-class Sender:
+class JobRequestSender:
     """Send job requests, and tell what came of them; ``end`` is when waiting for that is over."""
 
-    client: Client
+    client: ServiceClient
     out: Output
     key: str
     dry_run: bool
     wait: float | None
     end: float = 0.0
 
-    def send(self, asks: Sequence[Ask]) -> None:
+    def send(self, asks: Sequence[JobCall]) -> None:
         """Send one, or several at once; end with the code of the first that went wrong."""
         if len(asks) > BATCH_MAX:
             raise click.UsageError(f"at most {BATCH_MAX} at once")
         attrs.evolve(self, end=time.monotonic() + (self.wait or 0))._send(asks)
 
-    def _send(self, asks: Sequence[Ask]) -> None:
+    def _send(self, asks: Sequence[JobCall]) -> None:
         if len(asks) == 1:
             document = self._one(asks[0])
             code = self._tell(document)
@@ -61,19 +61,19 @@ class Sender:
         if code:
             raise SystemExit(code)
 
-    def _one(self, ask: Ask) -> dict[str, Any]:
+    def _one(self, ask: JobCall) -> dict[str, Any]:
         body = {**ask.body, "dry_run": 1} if self.dry_run else dict(ask.body)
         sent = self.client.send(ask.method, *ask.path, body=body, key=self.key)
-        return shaped(dict, sent)
+        return unpack(dict, sent)
 
-    def _several(self, asks: Sequence[Ask]) -> int:
-        entries = [{"method": a.method, "path": address(*a.path), "body": a.body} for a in asks]
+    def _several(self, asks: Sequence[JobCall]) -> int:
+        entries = [{"method": a.method, "path": join_path(*a.path), "body": a.body} for a in asks]
         flag = {"dry_run": 1} if self.dry_run else {}
         path = ("self-serve", "batch")
-        found = listed(self.client.send("POST", *path, body=entries, key=self.key, **flag))
+        found = require_list(self.client.send("POST", *path, body=entries, key=self.key, **flag))
         if len(found) != len(asks):
-            raise odd()
-        codes = [shaped(self._entry, entry) for entry in found]
+            raise unexpected_response()
+        codes = [unpack(self._entry, entry) for entry in found]
         if self.out.as_json:
             self.out.json(found)
         return next((code for code in codes if code), 0)
@@ -82,45 +82,45 @@ class Sender:
         status, body = int(entry["status"]), entry["body"]
         if status < 300:
             return self._tell(body)
-        click.echo(f"Error: {Failure(str(body['msg'])).message} ({status})", err=True)
-        return of_status(status)
+        click.echo(f"Error: {CommandError(str(body['msg'])).message} ({status})", err=True)
+        return exit_code_for_status(status)
 
     def _tell(self, document: dict[str, Any]) -> int:
         """Say what an answer says; wait for its job where that is asked for."""
         if not self.out.as_json:
-            self.out.line(shaped(lambda: document["msg"]))
+            self.out.line(unpack(lambda: document["msg"]))
         _warn(document)
         if self.dry_run:
             return self._tell_plan(document)
         if self.wait is None:
             return 0
         try:
-            job_id = shaped(_job_id, document)
-            document["job"] = finished(self.client, job_id, self.wait, end=self.end, seen=True)
-        except Failure as e:
+            job_id = unpack(_job_id, document)
+            document["job"] = wait_for_job(self.client, job_id, self.wait, end=self.end, seen=True)
+        except CommandError as e:
             e.show()
             return e.exit_code
         job = document["job"]
-        _warn(job, said=shaped(table_rows.warnings, document))
-        if shaped(table_rows.did_nothing, job):
+        _warn(job, said=unpack(table_rows.warnings, document))
+        if unpack(table_rows.did_nothing, job):
             click.echo("there was nothing to do", err=True)
         if not self.out.as_json:
-            rows = shaped(table_rows.job_items, job)
+            rows = unpack(table_rows.job_items, job)
             if rows:
                 self.out.rows(table_rows.JOB_ITEMS, rows)
-            self.out.line(shaped(table_rows.outcome, job))
-        return FAILED if shaped(lambda: job["state"]) == "failed" else 0
+            self.out.line(unpack(table_rows.outcome, job))
+        return FAILED if unpack(lambda: job["state"]) == "failed" else 0
 
     def _tell_plan(self, document: Mapping[str, Any]) -> int:
-        _warn(shaped(lambda: document["plan"]))
+        _warn(unpack(lambda: document["plan"]))
         if not self.out.as_json:
-            self.out.rows(("step", "type", "what"), shaped(table_rows.plan, document))
-        return FAILED if shaped(lambda: document["plan"]["errors"]) else 0
+            self.out.rows(("step", "type", "what"), unpack(table_rows.plan, document))
+        return FAILED if unpack(lambda: document["plan"]["errors"]) else 0
 
 
 def _warn(document: Mapping[str, Any], said: Sequence[str] = ()) -> None:
     """Print the warnings of an answer, a plan or a job that were not printed before."""
-    for words in shaped(table_rows.warnings, document):
+    for words in unpack(table_rows.warnings, document):
         if words not in said:
             click.echo(f"Warning: {printable(words)}", err=True)
 
@@ -129,30 +129,30 @@ def _job_id(document: Mapping[str, Any]) -> int:
     return int(document["request_id"])
 
 
-def sending(function: Callable[..., None]) -> Callable[..., None]:
+def with_sender(function: Callable[..., None]) -> Callable[..., None]:
     """Add what every job request takes, and hand the command its ``sender``."""
 
     @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
-    @waiting
+    @wait_option
     @click.option(
         "--key",
-        type=param_types.key,
+        type=param_types.idempotency_key,
         metavar="TEXT",
         help="The Idempotency-Key: the same one again asks for nothing new. Default: a new one.",
     )
-    @connected
-    @shown
+    @with_client
+    @output_options
     @functools.wraps(function)
     def wrapped(
         *,
-        client: Client,
+        client: ServiceClient,
         out: Output,
         dry_run: bool,
         wait: float | None,
         key: str | None,
         **given: Any,
     ) -> None:
-        sender = Sender(client, out, key or secrets.token_urlsafe(18), dry_run, wait)
+        sender = JobRequestSender(client, out, key or secrets.token_urlsafe(18), dry_run, wait)
         function(sender=sender, **given)
 
     result: Callable[..., None] = wrapped
@@ -173,12 +173,12 @@ def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
 
 
 @click.command()
-@branch
+@branch_argument
 @BUILDS
 @REQUESTS
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How often.")
 @PRIORITY
-@sending
+@with_sender
 def rebuild(
     *,
     branch: str,
@@ -186,36 +186,40 @@ def rebuild(
     requests: Sequence[int],
     count: int,
     priority: int,
-    sender: Sender,
+    sender: JobRequestSender,
 ) -> None:
     """Build again what builds built or requests asked for on BRANCH."""
     _some(builds, requests)
     named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
     rest = {"count": count, "priority": priority}
-    sender.send([Ask("POST", ("self-serve", branch, k), {f"{k}_id": i, **rest}) for k, i in named])
+    sender.send(
+        [JobCall("POST", ("self-serve", branch, k), {f"{k}_id": i, **rest}) for k, i in named]
+    )
 
 
 @click.command()
-@branch
+@branch_argument
 @BUILDS
 @REQUESTS
-@sending
-def cancel(*, branch: str, builds: Sequence[int], requests: Sequence[int], sender: Sender) -> None:
+@with_sender
+def cancel(
+    *, branch: str, builds: Sequence[int], requests: Sequence[int], sender: JobRequestSender
+) -> None:
     """Stop builds, and drop pending requests, of BRANCH."""
     _some(builds, requests)
     named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
-    sender.send([Ask("DELETE", ("self-serve", branch, k, str(i)), {}) for k, i in named])
+    sender.send([JobCall("DELETE", ("self-serve", branch, k, str(i)), {}) for k, i in named])
 
 
 @click.command("cancel-rev")
-@branch
+@branch_argument
 @click.argument("revision")
 @click.option("--only", type=click.Choice(["pending", "running"]), help="Leave the others alone.")
 @click.option("--builder", metavar="PATTERN", multiple=True, help="Only these; repeatable.")
 @click.option("--exclude-builds", is_flag=True, help="Leave builders alone that compile.")
 @click.option("--reason", metavar="TEXT", help="Why; masters show it with the stopped builds.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@sending
+@with_sender
 def cancel_rev(
     *,
     branch: str,
@@ -225,7 +229,7 @@ def cancel_rev(
     exclude_builds: bool,
     reason: str | None,
     yes: bool,
-    sender: Sender,
+    sender: JobRequestSender,
 ) -> None:
     """Drop all pending requests of REVISION on BRANCH, and stop its running builds.
 
@@ -233,38 +237,38 @@ def cancel_rev(
     """
     given = {"only": only, "builder": list(builder), "reason": reason}
     body = {k: v for k, v in given.items() if v} | ({"exclude_builds": 1} if exclude_builds else {})
-    ask = Ask("DELETE", ("self-serve", branch, "rev", revision), body)
+    ask = JobCall("DELETE", ("self-serve", branch, "rev", revision), body)
     if not yes and not sender.dry_run and sys.stdin.isatty():
         _confirm(sender, ask, f"{revision} on {branch}")
     sender.send([ask])
 
 
-def _confirm(sender: Sender, ask: Ask, what: str) -> None:
+def _confirm(sender: JobRequestSender, ask: JobCall, what: str) -> None:
     planned = sender.client.send(ask.method, *ask.path, body={**ask.body, "dry_run": 1})
-    dropped, stopped = shaped(table_rows.dropped_and_stopped, planned)
+    dropped, stopped = unpack(table_rows.dropped_and_stopped, planned)
     if not dropped and not stopped:
         click.echo(f"Nothing of {what} is pending or running.", err=True)
         raise SystemExit(DONE)
-    for line in shaped(table_rows.to_cancel, planned):
+    for line in unpack(table_rows.to_cancel, planned):
         click.echo(f"  {printable(line)}", err=True)
-    _warn(shaped(lambda: planned["plan"]))
+    _warn(unpack(lambda: planned["plan"]))
     text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
     click.confirm(text, abort=True, err=True)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@branch
+@branch_argument
 @click.argument("request", type=ID)
 @click.argument("priority", type=int)
-@sending
-def prioritize(*, branch: str, request: int, priority: int, sender: Sender) -> None:
+@with_sender
+def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSender) -> None:
     """Give the pending REQUEST of BRANCH another PRIORITY; higher runs earlier."""
     path = ("self-serve", branch, "request", str(request))
-    sender.send([Ask("PUT", path, {"priority": priority})])
+    sender.send([JobCall("PUT", path, {"priority": priority})])
 
 
 @click.command()
-@branch
+@branch_argument
 @click.argument("revision")
 @click.option("--pgo", is_flag=True, help="The PGO builds.")
 @click.option("--nightly", is_flag=True, help="The nightly builds.")
@@ -272,7 +276,7 @@ def prioritize(*, branch: str, request: int, priority: int, sender: Sender) -> N
 @click.option(
     "--property",
     "properties",
-    type=param_types.assignment,
+    type=param_types.name_and_value,
     metavar="NAME=VALUE",
     multiple=True,
     help="With --builder: a property; repeatable.",
@@ -285,7 +289,7 @@ def prioritize(*, branch: str, request: int, priority: int, sender: Sender) -> N
     help="With --builder: a file of the change; repeatable.",
 )
 @click.option("--priority", type=int, help="Higher runs earlier. Default: 0.")
-@sending
+@with_sender
 def new(
     *,
     branch: str,
@@ -296,7 +300,7 @@ def new(
     properties: Sequence[tuple[str, str]],
     files: Sequence[str],
     priority: int | None,
-    sender: Sender,
+    sender: JobRequestSender,
 ) -> None:
     """Ask for new builds at REVISION on BRANCH: those of the schedulers, or what an option says."""
     if pgo + nightly + (builder is not None) > 1:
@@ -309,7 +313,7 @@ def new(
     body: dict[str, Any] = {} if priority is None else {"priority": priority}
     if builder is None:
         kind = ("pgo",) if pgo else ("nightly",) if nightly else ()
-        return sender.send([Ask("POST", (*rev, *kind), body)])
+        return sender.send([JobCall("POST", (*rev, *kind), body)])
     more = {"properties": dict(properties), "files": list(files)}
     path = ("self-serve", branch, "builders", builder, revision)
-    return sender.send([Ask("POST", path, {**body, **more})])
+    return sender.send([JobCall("POST", path, {**body, **more})])

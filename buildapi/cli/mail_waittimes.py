@@ -39,7 +39,7 @@ class Envelope:
 @click.option(
     "-S",
     "--smtp",
-    type=param_types.server,
+    type=param_types.mail_server,
     metavar="HOST[:PORT]",
     default="localhost",
     show_default=True,
@@ -49,7 +49,7 @@ class Envelope:
     "-f",
     "--from",
     "sender",
-    type=param_types.address,
+    type=param_types.mail_address,
     metavar="ADDRESS",
     help="Default: buildapi@ this host.",
 )
@@ -57,7 +57,7 @@ class Envelope:
     "-a",
     "--address",
     "to",
-    type=param_types.address,
+    type=param_types.mail_address,
     metavar="ADDRESS",
     multiple=True,
     help="To whom; repeatable.",
@@ -66,7 +66,7 @@ class Envelope:
     "-b",
     "--BCC",
     "bcc",
-    type=param_types.address,
+    type=param_types.mail_address,
     metavar="ADDRESS",
     multiple=True,
     help="To whom, unseen; repeatable.",
@@ -75,7 +75,7 @@ class Envelope:
     "-W",
     "--wt",
     "base",
-    type=param_types.url,
+    type=param_types.http_url,
     metavar="URL",
     default=f"http://localhost:8010{REPORT}",
     show_default=True,
@@ -124,7 +124,7 @@ class Envelope:
 @click.option(
     "--timezone",
     "zone",
-    type=param_types.zone,
+    type=param_types.time_zone,
     metavar="ZONE",
     default="UTC",
     show_default=True,
@@ -153,10 +153,10 @@ def mail_waittimes(
     envelope = Envelope(smtp, sender or f"buildapi@{socket.getfqdn()}", to, bcc)
 
     def once() -> Sequence[str]:
-        mail = made(fetched(base, pool, asked), base, zone)
-        return sent(mail, envelope)
+        mail = made(fetch_report(base, pool, asked), base, zone)
+        return send_mail(mail, envelope)
 
-    refused = tried(once, tries, pause)
+    refused = retry(once, tries, pause)
     if refused is None:
         raise SystemExit(NOTHING_SENT)
     if refused:
@@ -167,7 +167,7 @@ def mail_waittimes(
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, NoReportError)
 
 
-def tried(once: Any, tries: int, pause: float) -> Sequence[str] | None:
+def retry(once: Any, tries: int, pause: float) -> Sequence[str] | None:
     """Try until it works, with pauses between; None: it never did, and each time said why."""
     for attempt in range(1, tries + 1):
         try:
@@ -188,7 +188,7 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
-def fetched(base: str, pool: str, asked: Mapping[str, float | None]) -> Any:
+def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> Any:
     """Fetch the report; parameters that are zero or not given are left to the service.
 
     :raises httpx.HTTPError: it cannot be had.
@@ -233,7 +233,7 @@ def _storable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def sent(mail: Mail, envelope: Envelope) -> Sequence[str]:
+def send_mail(mail: Mail, envelope: Envelope) -> Sequence[str]:
     """Send it; give the addresses that were refused, where others were not.
 
     :raises smtplib.SMTPException: nobody gets it.

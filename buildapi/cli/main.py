@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 import click
 
 from buildapi.cli import queries
-from buildapi.cli.admin import CONFIG, check_config, db, queue
+from buildapi.cli.admin import check_config, config_option, db, queue
 from buildapi.cli.api_tokens import token, whoami
 from buildapi.cli.completion import completion
-from buildapi.cli.connection_options import connection
-from buildapi.cli.group import Root
+from buildapi.cli.connection_options import connection_options
+from buildapi.cli.group import RootGroup
 from buildapi.cli.job_requests import cancel, cancel_rev, new, prioritize, rebuild
 from buildapi.cli.jobs import job, jobs
 from buildapi.cli.l10n import l10n_report
 from buildapi.cli.mail_waittimes import mail_waittimes
 from buildapi.cli.man import man
 from buildapi.cli.names import names
-from buildapi.cli.progress import progress_on
+from buildapi.cli.progress import progress_bar
 from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 from buildapi.config import Config
@@ -43,8 +43,8 @@ COMMANDS: Sequence[click.Command] = (
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(cls=Root, context_settings=HELP)
-@connection
+@click.group(cls=RootGroup, context_settings=HELP)
+@connection_options
 @click.version_option(package_name="buildapi", prog_name="buildapi")
 def root() -> None:
     """See what a Buildbot farm does and act on it; dump it, report on it.
@@ -68,10 +68,10 @@ def dump() -> None:
     """Write what the farm's databases tell as JSON."""
 
 
-def _dumping(function: Callable[..., None]) -> Callable[..., None]:
+def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that every dump has."""
     options = (
-        CONFIG,
+        config_option,
         click.option(
             "-o",
             "--output",
@@ -89,7 +89,7 @@ def _dumping(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @dump.command()
-@_dumping
+@_dump_options
 @click.option("--hours", type=click.IntRange(1), help="Length of the time in hours.")
 @click.option("--days", type=click.IntRange(1), help="Length of the time in days. Default: 1.")
 @click.option("--starttime", type=click.IntRange(0), help="Its beginning, in epoch seconds.")
@@ -111,7 +111,7 @@ def builds(
     from buildapi.assembly.dumping import Dumper, Target
 
     async def work(dumper: Dumper) -> None:
-        with progress_on(sys.stderr, "builds") as progress:
+        with progress_bar(sys.stderr, "builds") as progress:
             number = await dumper.builds(asked, Target(output, compact, gzipped), progress)
         click.echo(f"{number} builds from {asked.start} to {asked.end}", err=True)
 
@@ -136,7 +136,7 @@ def _window(
 
 
 @dump.command()
-@_dumping
+@_dump_options
 def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
     """Write the requests that wait, as GET /pending?format=json answers."""
     from buildapi.assembly.console import run_dump
@@ -146,7 +146,7 @@ def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> Non
 
 
 @dump.command()
-@_dumping
+@_dump_options
 def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
     """Write the builds that run, as GET /running?format=json answers."""
     from buildapi.assembly.console import run_dump

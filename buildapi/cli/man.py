@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from buildapi.cli.command_error import Failure
+from buildapi.cli.command_error import CommandError
 from buildapi.exit_codes import CODES
 
 HELP = ("-h, --help", "Show this message and exit.")
@@ -29,7 +29,7 @@ def man(context: click.Context, command: Sequence[str], folder: Path | None) -> 
         return
     name = "-".join(("buildapi", *command))
     if name not in found:
-        raise Failure(f"there is no command {' '.join(command)}", 2)
+        raise CommandError(f"there is no command {' '.join(command)}", 2)
     click.echo(found[name], nl=False)
 
 

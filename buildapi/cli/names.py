@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from buildapi.cli.command_error import Failure, Refused
-from buildapi.cli.connection_options import connected
-from buildapi.cli.service_client import Client
+from buildapi.cli.command_error import CommandError, ServiceRefusal
+from buildapi.cli.connection_options import with_client
+from buildapi.cli.service_client import ServiceClient
 from buildapi.cli.terminal import printable
 from buildapi.exit_codes import FAILED
 
@@ -27,8 +27,8 @@ SECONDS = 180
     help="Of how long until now.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what the service answers.")
-@connected
-def names(*, client: Client, hours: int, as_json: bool) -> None:
+@with_client
+def names(*, client: ServiceClient, hours: int, as_json: bool) -> None:
     """List names of builders and slaves that no rule of the classification matches."""
     document = _asked(client, hours)
     if as_json:
@@ -42,18 +42,18 @@ def names(*, client: Client, hours: int, as_json: bool) -> None:
     click.echo(f"{count} of {total} names are without a rule", err=True)
 
 
-def _asked(client: Client, hours: int) -> Mapping[str, Any]:
-    """Ask for the report; :raises Failure: there is none, with the code 1 it always had."""
+def _asked(client: ServiceClient, hours: int) -> Mapping[str, Any]:
+    """Ask for the report; :raises CommandError: there is none, with the code 1 it always had."""
     where = f"{client.settings.url}{REPORT}"
     patient = max(SECONDS - client.settings.timeout, 0)
     try:
         document = client.get("reports", "names", patience=patient, format="json", hours=hours)
-    except Refused as e:
-        raise Failure(f"{where} answered {e.status} {e.said}".strip()) from e
-    except Failure as e:
-        raise Failure(f"{where}: {e.message}", FAILED) from e
+    except ServiceRefusal as e:
+        raise CommandError(f"{where} answered {e.status} {e.said}".strip()) from e
+    except CommandError as e:
+        raise CommandError(f"{where}: {e.message}", FAILED) from e
     if not _is_report(document):
-        raise Failure(f"{where} answered 200 with something else")
+        raise CommandError(f"{where} answered 200 with something else")
     found: Mapping[str, Any] = document
     return found
 

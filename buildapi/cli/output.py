@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from buildapi.cli.command_error import Failure
-from buildapi.cli.terminal import moment, printable, table
+from buildapi.cli.command_error import CommandError
+from buildapi.cli.terminal import format_table, format_time, printable
 from buildapi.exit_codes import UNCLEAR
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Output:
 
     def time(self, seconds: Any) -> str:
         """Write a time of the service."""
-        return moment(seconds, utc=self.utc)
+        return format_time(seconds, utc=self.utc)
 
     def json(self, document: Any) -> None:
         """Print a document; control characters in it are escaped."""
@@ -51,30 +51,30 @@ class Output:
     def rows(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Print a table."""
         width = shutil.get_terminal_size().columns if self._on_terminal else None
-        click.echo(table(head, rows, colour=self.colour, width=width), color=self.colour)
+        click.echo(format_table(head, rows, colour=self.colour, width=width), color=self.colour)
 
 
-def shaped(shape: Callable[..., T], *given: Any) -> T:
-    """Shape an answer; :raises Failure: it is not what BuildAPI answers."""
+def unpack(shape: Callable[..., T], *given: Any) -> T:
+    """Shape an answer; :raises CommandError: it is not what BuildAPI answers."""
     try:
         return shape(*given)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as e:
-        raise odd() from e
+        raise unexpected_response() from e
 
 
-def odd() -> Failure:
+def unexpected_response() -> CommandError:
     """Make the failure of an answer that BuildAPI does not give."""
-    return Failure("the answer is not what BuildAPI answers: is the address right?", UNCLEAR)
+    return CommandError("the answer is not what BuildAPI answers: is the address right?", UNCLEAR)
 
 
-def listed(document: Any) -> list[Any]:
-    """Take an answer that is a list; :raises Failure: it is none."""
+def require_list(document: Any) -> list[Any]:
+    """Take an answer that is a list; :raises CommandError: it is none."""
     if not isinstance(document, list):
-        raise odd()
+        raise unexpected_response()
     return document
 
 
-def shown(function: Callable[..., None]) -> Callable[..., None]:
+def output_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add ``--json`` and ``--utc``, and hand the command its ``out``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the JSON of the service.")

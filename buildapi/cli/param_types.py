@@ -32,7 +32,7 @@ class Seconds(click.FloatRange):
         return super().convert(taken, param, ctx)
 
 
-def zone(text: str) -> zoneinfo.ZoneInfo:
+def time_zone(text: str) -> zoneinfo.ZoneInfo:
     """Take the IANA name of a time zone."""
     try:
         return zoneinfo.ZoneInfo(str(text))
@@ -40,7 +40,7 @@ def zone(text: str) -> zoneinfo.ZoneInfo:
         raise click.BadParameter(f"{text!r} is no IANA time zone such as US/Pacific") from e
 
 
-def server(text: str) -> tuple[str, int]:
+def mail_server(text: str) -> tuple[str, int]:
     """Take a mail server, with or without its port."""
     refused = click.BadParameter(f"{text!r} is no server, nor server:port")
     try:
@@ -53,7 +53,7 @@ def server(text: str) -> tuple[str, int]:
     return host, port or SMTP_PORT
 
 
-def address(text: str) -> str:
+def mail_address(text: str) -> str:
     """Take one mail address, without a name beside it."""
     local, at, _domain = text.rpartition("@")
     wrong = not text.isprintable() or set(text) & set(' ,;<>"') or (at and not local)
@@ -62,7 +62,7 @@ def address(text: str) -> str:
     return text
 
 
-def url(text: str) -> str:
+def http_url(text: str) -> str:
     """Take the address of something on the web, without a slash at the end."""
     try:
         parts = urlsplit(text)
@@ -74,9 +74,9 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
-def service(text: str) -> str:
+def service_url(text: str) -> str:
     """Take the address of a service: one without user, query and fragment."""
-    taken = url(text)
+    taken = http_url(text)
     parts = urlsplit(taken)
     try:
         _ = parts.port
@@ -89,14 +89,14 @@ def service(text: str) -> str:
     return taken
 
 
-def key(text: str) -> str:
+def idempotency_key(text: str) -> str:
     """Take an Idempotency-Key."""
     if not 0 < len(text) <= KEY_MAX or not text.isascii() or not text.isprintable():
         raise click.BadParameter(f"a key is 1 to {KEY_MAX} printable ASCII characters")
     return text
 
 
-def assignment(text: str) -> tuple[str, str]:
+def name_and_value(text: str) -> tuple[str, str]:
     """Take NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not name or not equals:

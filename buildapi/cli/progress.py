@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 
 @contextmanager
-def progress_on(stream: TextIO, what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(stream: TextIO, what: str) -> Iterator[Callable[[int, int], None]]:
     """Give what is told how many of how many are done; elsewhere it shows nothing."""
     bar = _bar(stream) if stream.isatty() else None
     if bar is None:

@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from buildapi.cli import param_types, table_rows
-from buildapi.cli.command_error import Failure
-from buildapi.cli.connection_options import branch, branch_names, connected
-from buildapi.cli.output import Output, listed, shaped, shown
-from buildapi.cli.progress import progress_on
-from buildapi.cli.service_client import Client
+from buildapi.cli.command_error import CommandError
+from buildapi.cli.connection_options import branch_argument, complete_branch, with_client
+from buildapi.cli.output import Output, output_options, require_list, unpack
+from buildapi.cli.progress import progress_bar
+from buildapi.cli.service_client import ServiceClient
 from buildapi.cli.terminal import printable
-from buildapi.cli.wait import until, waiting
+from buildapi.cli.wait import poll, wait_option
 from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
@@ -28,57 +28,57 @@ STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
 
 
 @click.command()
-@connected
-@shown
-def branches(*, client: Client, out: Output) -> None:
+@with_client
+@output_options
+def branches(*, client: ServiceClient, out: Output) -> None:
     """List the branches."""
     document = client.get("self-serve", "branches")
     if out.as_json:
         return out.json(document)
-    return out.rows(table_rows.BRANCHES, shaped(table_rows.branches, document))
+    return out.rows(table_rows.BRANCHES, unpack(table_rows.branches, document))
 
 
 @click.command()
-@branch
+@branch_argument
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="A day of the farm's zone.")
 @click.option("--builder", metavar="PATTERN", help="Only builders such as '*talos*'.")
 @click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
-@connected
-@shown
+@with_client
+@output_options
 def builds(
     *,
     branch: str,
     date: datetime | None,
     builder: str | None,
     state: str | None,
-    client: Client,
+    client: ServiceClient,
     out: Output,
 ) -> None:
     """List builds and pending requests of BRANCH, of today unless --date says another day."""
     day = date and f"{date:%Y-%m-%d}"
-    found = listed(client.get("self-serve", branch, date=day))
-    _print_items(shaped(_selected, found, builder, state), out)
+    found = require_list(client.get("self-serve", branch, date=day))
+    _print_items(unpack(_selected, found, builder, state), out)
 
 
 @click.command()
-@branch
+@branch_argument
 @click.argument("revision")
 @click.option("--builder", metavar="PATTERN", help="Only builders such as '*talos*'.")
 @click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
-@connected
-@shown
+@with_client
+@output_options
 def rev(
     *,
     branch: str,
     revision: str,
     builder: str | None,
     state: str | None,
-    client: Client,
+    client: ServiceClient,
     out: Output,
 ) -> None:
     """List builds and pending requests of REVISION on BRANCH."""
-    found = listed(client.get("self-serve", branch, "rev", revision))
-    _print_items(shaped(_selected, found, builder, state), out)
+    found = require_list(client.get("self-serve", branch, "rev", revision))
+    _print_items(unpack(_selected, found, builder, state), out)
 
 
 def _selected(
@@ -95,14 +95,14 @@ def _selected(
 def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
     if out.as_json:
         return out.json(found)
-    return out.rows(table_rows.ITEMS, shaped(table_rows.items, found, out.time))
+    return out.rows(table_rows.ITEMS, unpack(table_rows.items, found, out.time))
 
 
 # --- is-done
 
 
 @click.command("is-done")
-@branch
+@branch_argument
 @click.argument("revision")
 @click.option(
     "--stable-delay",
@@ -118,9 +118,9 @@ def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
     show_default=True,
     help="Seconds between two looks while waiting.",
 )
-@waiting
-@connected
-@shown
+@wait_option
+@with_client
+@output_options
 def is_done(
     *,
     branch: str,
@@ -128,7 +128,7 @@ def is_done(
     stable_delay: int,
     every: float,
     wait: float | None,
-    client: Client,
+    client: ServiceClient,
     out: Output,
 ) -> None:
     """Tell whether REVISION on BRANCH is done, and whether all of it passed.
@@ -141,15 +141,15 @@ def is_done(
         latest: dict[str, Any] = {}
 
         def look(_left: float) -> Mapping[str, Any] | None:
-            latest.update(shaped(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
-            done = shaped(lambda: latest["job_complete"])
+            latest.update(unpack(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
+            done = unpack(lambda: latest["job_complete"])
             if not done and wait:
                 _show_ended(client, where, show)
             return latest if done else None
 
-        with progress_on(sys.stderr, short_revision(revision)) as show:
-            until(client, time.monotonic() + (wait or 0), look, every)
-        complete, passed = shaped(lambda: (latest["job_complete"], latest["job_passed"]))
+        with progress_bar(sys.stderr, short_revision(revision)) as show:
+            poll(client, time.monotonic() + (wait or 0), look, every)
+        complete, passed = unpack(lambda: (latest["job_complete"], latest["job_passed"]))
         if out.as_json:
             out.json(latest)
         else:
@@ -162,15 +162,17 @@ def _no_answer() -> Iterator[None]:
     """Let no failure look like the answer that something failed."""
     try:
         yield
-    except Failure as e:
-        raise Failure(e.message, WRONG if e.exit_code == FAILED else e.exit_code) from e
+    except CommandError as e:
+        raise CommandError(e.message, WRONG if e.exit_code == FAILED else e.exit_code) from e
 
 
-def _show_ended(client: Client, where: Sequence[str], show: Callable[[int, int], None]) -> None:
+def _show_ended(
+    client: ServiceClient, where: Sequence[str], show: Callable[[int, int], None]
+) -> None:
     if not sys.stderr.isatty():
         return
-    found = listed(client.get(*where))
-    show(shaped(table_rows.ended, found), len(found))
+    found = require_list(client.get(*where))
+    show(unpack(table_rows.ended, found), len(found))
 
 
 def _verdict(complete: bool, passed: bool) -> str:
@@ -182,11 +184,13 @@ def _verdict(complete: bool, passed: bool) -> str:
 # --- the farm
 
 
-def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: int | None) -> None:
+def _farm(
+    name: str, client: ServiceClient, out: Output, branch: Sequence[str], limit: int | None
+) -> None:
     """Show the oldest of what waits or runs: the service would give the newest of too many."""
     bound = limit if out.as_json else None
     document = client.get(name, branch=list(branch) or None, limit=bound)
-    rows = shaped(table_rows.farm, document, name, out.time, time.time())
+    rows = unpack(table_rows.farm, document, name, out.time, time.time())
     if not rows:
         _doubt(client, branch)
     if out.as_json:
@@ -198,9 +202,9 @@ def _farm(name: str, client: Client, out: Output, branch: Sequence[str], limit: 
     return None
 
 
-def _doubt(client: Client, branch: Sequence[str]) -> None:
+def _doubt(client: ServiceClient, branch: Sequence[str]) -> None:
     """Say which names are no branches: a part of one is allowed, so that it is no error."""
-    there: dict[str, Any] = shaped(dict, client.get("self-serve", "branches")) if branch else {}
+    there: dict[str, Any] = unpack(dict, client.get("self-serve", "branches")) if branch else {}
     for name in branch:
         if name not in there:
             click.echo(printable(f"there is no branch {name}"), err=True)
@@ -214,21 +218,25 @@ LIMIT = click.option(
 
 
 @click.command()
-@click.argument("branch", nargs=-1, shell_complete=branch_names)
+@click.argument("branch", nargs=-1, shell_complete=complete_branch)
 @LIMIT
-@connected
-@shown
-def pending(*, branch: Sequence[str], limit: int | None, client: Client, out: Output) -> None:
+@with_client
+@output_options
+def pending(
+    *, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
+) -> None:
     """List requests that wait on the whole farm, or of each BRANCH."""
     _farm("pending", client, out, branch, limit)
 
 
 @click.command()
-@click.argument("branch", nargs=-1, shell_complete=branch_names)
+@click.argument("branch", nargs=-1, shell_complete=complete_branch)
 @LIMIT
-@connected
-@shown
-def running(*, branch: Sequence[str], limit: int | None, client: Client, out: Output) -> None:
+@with_client
+@output_options
+def running(
+    *, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
+) -> None:
     """List builds that run on the whole farm, or of each BRANCH."""
     _farm("running", client, out, branch, limit)
 
@@ -238,15 +246,15 @@ def running(*, branch: Sequence[str], limit: int | None, client: Client, out: Ou
 @click.option("--start", "starttime", type=int, help="Epoch seconds. Default: a day ago.")
 @click.option("--end", "endtime", type=int, help="Epoch seconds. Default: now.")
 @click.option("--minutes-per-block", "mpb", type=click.IntRange(1), help="Width of a column.")
-@connected
-@shown
+@with_client
+@output_options
 def waittimes(
     *,
     pool: str,
     starttime: int | None,
     endtime: int | None,
     mpb: int | None,
-    client: Client,
+    client: ServiceClient,
     out: Output,
 ) -> None:
     """Show how long requests of POOL waited: how many per platform and block of minutes."""
@@ -254,8 +262,8 @@ def waittimes(
     document = client.get("reports", "waittimes", pool, format="json", **asked)
     if out.as_json:
         return out.json(document)
-    head, rows = shaped(table_rows.waittimes, document)
-    out.line(shaped(_between, document, out))
+    head, rows = unpack(table_rows.waittimes, document)
+    out.line(unpack(_between, document, out))
     return out.rows(head, rows)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from buildapi.cli.command_error import Failure
+from buildapi.cli.command_error import CommandError
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
@@ -53,4 +53,4 @@ def _become(arguments: Sequence[str]) -> None:
     try:
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is wanted
     except OSError as e:
-        raise Failure(f"{sys.executable}: {e.strerror}") from e
+        raise CommandError(f"{sys.executable}: {e.strerror}") from e

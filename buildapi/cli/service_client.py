@@ -14,8 +14,8 @@ import attrs
 import click
 import httpx
 
-from buildapi.cli.client_settings import Settings, origin
-from buildapi.cli.command_error import Failure, Refused
+from buildapi.cli.client_settings import ClientSettings, origin
+from buildapi.cli.command_error import CommandError, ServiceRefusal
 from buildapi.cli.terminal import printable
 from buildapi.exit_codes import FORBIDDEN, UNAVAILABLE, UNCLEAR, WRONG
 
@@ -23,17 +23,17 @@ ANSWER_MAX = 64 * 1024 * 1024
 REDIRECTS_MAX = 3
 TRIES, PAUSE, PAUSE_MAX = 4, 0.5, 60.0
 TOO_MANY = 429
-AGAIN = (409, TOO_MANY, 502, 503, 504)
+RETRY_STATUSES = (409, TOO_MANY, 502, 503, 504)
 """What a job request with a key is sent again for."""
 
-LOST = (502, 504)
+LOST_STATUSES = (502, 504)
 """What a proxy answers where it heard nothing: the service may have done it all the same."""
 
 Unreachable = (httpx.TransportError, TimeoutError)
 
 
 @attrs.frozen
-class Answer:
+class ServiceResponse:
     """An answer: its status, its document (None where it is no JSON), when to ask again."""
 
     status: int
@@ -47,15 +47,15 @@ class Answer:
 
 
 @attrs.define
-class Client:
+class ServiceClient:
     """Talk to one service; ``sleep`` takes the seconds between two tries."""
 
-    settings: Settings
+    settings: ClientSettings
     sleep: Callable[[float], None] = time.sleep
     _http: httpx.Client = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._http = _http(self.settings)
+        self._http = _open_http(self.settings)
 
     def close(self) -> None:
         """Close its connections."""
@@ -64,22 +64,22 @@ class Client:
     def get(self, *path: str, wait: float = 0, patience: float = 0, **params: Any) -> Any:
         """Read a document; the service may ``wait`` so long, ``patience`` is for slow reports.
 
-        :raises Failure: it cannot be had.
+        :raises CommandError: it cannot be had.
         """
         asked = {**params, "wait": max(1, int(wait))} if wait else params
-        answer = self._once("GET", address(*path), asked, None, headers={}, wait=wait + patience)
-        return self._good(answer, address(*path))
+        answer = self._once("GET", join_path(*path), asked, None, headers={}, wait=wait + patience)
+        return self._good(answer, join_path(*path))
 
     def send(self, method: str, *path: str, body: Any = None, key: str = "", **params: Any) -> Any:
         """Ask for a change; with a ``key`` again, where nothing was done or nothing was heard.
 
-        :raises Failure: it is refused, or there is no answer.
+        :raises CommandError: it is refused, or there is no answer.
         """
         try:
-            return self._sent(method, address(*path), params, body, key)
+            return self._sent(method, join_path(*path), params, body, key)
         except KeyboardInterrupt:
             if key:
-                click.echo(_repeats(key), err=True)
+                click.echo(_repeat_hint(key), err=True)
             raise
 
     def _sent(self, method: str, where: str, params: Mapping[str, Any], body: Any, key: str) -> Any:
@@ -87,21 +87,21 @@ class Client:
         for left in reversed(range(TRIES if key else 1)):
             try:
                 answer = self._once(method, where, params, body, headers=headers)
-            except Failure as e:
+            except CommandError as e:
                 if e.exit_code != UNAVAILABLE or not key:
                     raise
                 if not left:
-                    raise Failure(f"{e.message}; {_repeats(key)}", UNAVAILABLE) from e
+                    raise CommandError(f"{e.message}; {_repeat_hint(key)}", UNAVAILABLE) from e
                 self._pause(TRIES - left, None, e.message)
                 continue
-            if answer.status not in AGAIN or not left or _is_long(answer):
+            if answer.status not in RETRY_STATUSES or not left or _is_long_limit(answer):
                 break
             self._pause(
-                TRIES - left, answer.retry_after, said(answer) or f"answered {answer.status}"
+                TRIES - left, answer.retry_after, message_of(answer) or f"answered {answer.status}"
             )
-        if key and answer.status in LOST:
-            told = f"{said(answer) or 'no answer of the service'} ({answer.status})"
-            raise Failure(f"{told}; {_repeats(key)}", UNAVAILABLE)
+        if key and answer.status in LOST_STATUSES:
+            message = f"{message_of(answer) or 'no answer of the service'} ({answer.status})"
+            raise CommandError(f"{message}; {_repeat_hint(key)}", UNAVAILABLE)
         return self._good(answer, where)
 
     def _pause(self, tried: int, asked: float | None, reason: str) -> None:
@@ -109,13 +109,13 @@ class Client:
         click.echo(f"{printable(reason)}; again in {seconds:g} s", err=True)
         self.sleep(seconds)
 
-    def _good(self, answer: Answer, where: str) -> Any:
+    def _good(self, answer: ServiceResponse, where: str) -> Any:
         if answer.is_good:
             return answer.document
         if answer.status < 300:
-            told = f"{self.settings.url}{where} answered no JSON: is the address right?"
-            raise Failure(told, UNCLEAR)
-        raise Refused(answer.status, said(answer))
+            message = f"{self.settings.url}{where} answered no JSON: is the address right?"
+            raise CommandError(message, UNCLEAR)
+        raise ServiceRefusal(answer.status, message_of(answer))
 
     def _once(
         self,
@@ -126,7 +126,7 @@ class Client:
         *,
         headers: Mapping[str, str],
         wait: float = 0,
-    ) -> Answer:
+    ) -> ServiceResponse:
         """Send one request, and follow it where the same service says so."""
         url = f"{self.settings.url}{where}"
         asked: Any = {k: v for k, v in params.items() if v not in (None, "", ())}
@@ -143,46 +143,48 @@ class Client:
             if target is None:
                 return answer
             url, asked = self._same(url, target, method, answer.status), None
-        raise Failure(f"{self.settings.url}{where} redirects in circles", UNCLEAR)
+        raise CommandError(f"{self.settings.url}{where} redirects in circles", UNCLEAR)
 
-    def _exchange(self, request: httpx.Request, wait: float) -> tuple[str | None, Answer]:
+    def _exchange(self, request: httpx.Request, wait: float) -> tuple[str | None, ServiceResponse]:
         end = time.monotonic() + self.settings.timeout + wait
         try:
             response = self._http.send(request, stream=True)
-            with_body = _bounded(response, end)
+            with_body = _read_body(response, end)
         except (*Unreachable, httpx.StreamError, httpx.DecodingError) as e:
             reason = str(e) or type(e).__name__
-            raise Failure(f"{self.settings.url}: no answer: {reason}", UNAVAILABLE) from None
+            raise CommandError(f"{self.settings.url}: no answer: {reason}", UNAVAILABLE) from None
         except (UnicodeError, httpx.InvalidURL) as e:
-            raise Failure(f"{self.settings.url}: no such address: {e}", WRONG) from None
+            raise CommandError(f"{self.settings.url}: no such address: {e}", WRONG) from None
         target = response.headers.get("location") if response.is_redirect else None
-        return target, Answer(response.status_code, _document(with_body), _seconds(response))
+        return target, ServiceResponse(
+            response.status_code, _parse_json(with_body), _retry_after(response)
+        )
 
     def _same(self, url: str, target: str, method: str, status: int) -> str:
         """Check that a redirect stays with the service and keeps the method."""
         goal = urljoin(url, target)
         if origin(goal) != origin(self.settings.url):
-            raise Failure(
+            raise CommandError(
                 f"{self.settings.url} redirects to {goal.split('?')[0]}, which is not followed:"
                 " is the address right, and are you signed in?",
                 FORBIDDEN,
             )
         if method != "GET" and status not in (307, 308):
-            told = f"{self.settings.url} redirects a {method}, which is not followed"
-            raise Failure(told, UNCLEAR)
+            message = f"{self.settings.url} redirects a {method}, which is not followed"
+            raise CommandError(message, UNCLEAR)
         return goal
 
 
-def _is_long(answer: Answer) -> bool:
+def _is_long_limit(answer: ServiceResponse) -> bool:
     """Tell whether a limit holds for longer than anybody waits for a command."""
     return answer.status == TOO_MANY and (answer.retry_after or 0) > PAUSE_MAX
 
 
-def _repeats(key: str) -> str:
+def _repeat_hint(key: str) -> str:
     return f"it may have arrived; --key {key} repeats it safely"
 
 
-def _http(settings: Settings) -> httpx.Client:
+def _open_http(settings: ClientSettings) -> httpx.Client:
     headers, auth = {"User-Agent": "buildapi"}, None
     if settings.token:
         headers["Authorization"] = f"Bearer {settings.token}"
@@ -193,46 +195,46 @@ def _http(settings: Settings) -> httpx.Client:
     try:
         context = ssl.create_default_context(cafile=settings.ca)
     except OSError as e:
-        raise Failure(f"{settings.ca}: no certificates: {e.strerror or e}", WRONG) from e
+        raise CommandError(f"{settings.ca}: no certificates: {e.strerror or e}", WRONG) from e
     # trust_env would bring in credentials of ~/.netrc, and proxies that then see ours.
     return httpx.Client(headers=headers, auth=auth, verify=context, trust_env=False)
 
 
-def _bounded(response: httpx.Response, end: float) -> bytes:
-    """Read a body; :raises Failure: it is too large, or takes too long."""
+def _read_body(response: httpx.Response, end: float) -> bytes:
+    """Read a body; :raises CommandError: it is too large, or takes too long."""
     body = bytearray()
     with closing(response):
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > ANSWER_MAX:
-                raise Failure(f"the answer has more than {ANSWER_MAX >> 20} MiB", UNCLEAR)
+                raise CommandError(f"the answer has more than {ANSWER_MAX >> 20} MiB", UNCLEAR)
             if time.monotonic() > end:
                 raise TimeoutError("it takes too long")
     return bytes(body)
 
 
-def _document(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
 
 
-def _seconds(response: httpx.Response) -> float | None:
+def _retry_after(response: httpx.Response) -> float | None:
     text = response.headers.get("retry-after", "")
     return float(text) if text.isdecimal() and text.isascii() else None
 
 
-def said(answer: Answer) -> str:
+def message_of(answer: ServiceResponse) -> str:
     """Give the message of a refusal; empty where there is none."""
     document = answer.document
     msg = document.get("msg") if isinstance(document, dict) else None
     return str(msg or "")
 
 
-def address(*path: str) -> str:
-    """Make a path of segments; :raises Failure: one of them cannot be one."""
+def join_path(*path: str) -> str:
+    """Make a path of segments; :raises CommandError: one of them cannot be one."""
     for segment in path:
         if segment in ("", ".", ".."):
-            raise Failure(f"{segment!r} cannot be part of a path", WRONG)
+            raise CommandError(f"{segment!r} cannot be part of a path", WRONG)
     return "".join(f"/{quote(segment, safe='')}" for segment in path)

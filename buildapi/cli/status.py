@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from buildapi.cli.connection_options import connected
-from buildapi.cli.output import Output, shaped, shown
-from buildapi.cli.service_client import Client
-from buildapi.cli.terminal import lasting
+from buildapi.cli.connection_options import with_client
+from buildapi.cli.output import Output, output_options, unpack
+from buildapi.cli.service_client import ServiceClient
+from buildapi.cli.terminal import format_duration
 from buildapi.exit_codes import FAILED
 
 HEAD = ("part", "state", "detail")
@@ -18,12 +18,12 @@ AGENTS = ("agent", "state", "beat", "in hand", "jobs")
 
 
 @click.command()
-@connected
-@shown
-def status(*, client: Client, out: Output) -> None:
+@with_client
+@output_options
+def status(*, client: ServiceClient, out: Output) -> None:
     """Show how the service is; any state but OK is exit code 1."""
     document = client.get("status", format="json")
-    state = shaped(lambda: str(document["status"]))
+    state = unpack(lambda: str(document["status"]))
     if out.as_json:
         out.json(document)
     else:
@@ -33,19 +33,19 @@ def status(*, client: Client, out: Output) -> None:
 
 
 def _tell(document: Mapping[str, Any], state: str, out: Output) -> None:
-    process = shaped(lambda: document["process"])
-    reasons = ", ".join(shaped(lambda: list(map(str, document["reasons"]))))
+    process = unpack(lambda: document["process"])
+    reasons = ", ".join(unpack(lambda: list(map(str, document["reasons"]))))
     out.line(f"{state}{f': {reasons}' if reasons else ''}")
     out.line(
-        shaped(
+        unpack(
             lambda: (
                 f"{process['name']} ({', '.join(process['roles'])}) is {process['state']}, version"
-                f" {document['versions']['buildapi']}, up {lasting(process['uptime'])}"
+                f" {document['versions']['buildapi']}, up {format_duration(process['uptime'])}"
             )
         )
     )
-    out.rows(HEAD, shaped(parts, document))
-    agents = shaped(agent_rows, document)
+    out.rows(HEAD, unpack(parts, document))
+    agents = unpack(agent_rows, document)
     if agents:
         out.rows(AGENTS, agents)
 
@@ -91,7 +91,7 @@ def _others(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         ", ".join(gone) or (f"{masters['asked']} of {masters['known']} were asked"),
     )
     oldest = jobs["oldest_open"]
-    age = f", the oldest for {lasting(oldest['age'])}" if oldest else ""
+    age = f", the oldest for {format_duration(oldest['age'])}" if oldest else ""
     said = jobs["error"] or f"{jobs['open']} open{age}, {jobs['failed']} failed in the last hour"
     yield "jobs", _word(not jobs["error"]), said
     if farm["error"] or farm["pending"] is not None:  # else the process does not read it
@@ -109,7 +109,7 @@ def agent_rows(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         (
             agent["name"],
             agent["state"] if agent["live"] else "silent",
-            f"{lasting(agent['age'])} ago",
+            f"{format_duration(agent['age'])} ago",
             agent["in_hand"],
             " ".join(map(str, agent["jobs"])),
         )

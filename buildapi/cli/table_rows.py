@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from buildapi.cli.terminal import lasting
+from buildapi.cli.terminal import format_duration
 from buildapi.model.durations import elapsed
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
@@ -49,7 +49,7 @@ def _took(item: Mapping[str, Any]) -> str | None:
     if item["endtime"] is None:
         return None
     seconds = elapsed(item["starttime"], item["endtime"])
-    return "unknown" if seconds is None else lasting(seconds)
+    return "unknown" if seconds is None else format_duration(seconds)
 
 
 def _request(item: Mapping[str, Any], time: Time) -> Row:
@@ -181,7 +181,7 @@ def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequ
             thing["id"],
             thing["buildername"],
             time(thing[began]),
-            thing[began] and lasting(now - thing[began]) + _starting(name, thing),
+            thing[began] and format_duration(now - thing[began]) + _starting(name, thing),
         )
         for branch, revision, thing in found
     ]

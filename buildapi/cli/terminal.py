@@ -29,11 +29,11 @@ def printable(text: Any) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
-LEAST = 12
+COLUMN_MIN = 12
 """Characters of a column that are shown, however narrow the terminal is."""
 
 
-def table(
+def format_table(
     head: Sequence[str],
     rows: Sequence[Sequence[Any]],
     *,
@@ -47,11 +47,11 @@ def table(
     lines = [[_cell(c) for c in row] for row in (head, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     if width is not None:
-        widths = _fitted(widths, width)
-        lines = [[_cut(c, w) for c, w in zip(line, widths, strict=True)] for line in lines]
+        widths = _fit_widths(widths, width)
+        lines = [[_truncate(c, w) for c, w in zip(line, widths, strict=True)] for line in lines]
     right = [_is_numeric([row[i] for row in rows]) for i in range(len(head))]
 
-    def written(cells: Sequence[str]) -> str:
+    def format_line(cells: Sequence[str]) -> str:
         padded = [
             c.rjust(width) if to_right else c.ljust(width)
             for c, width, to_right in zip(cells, widths, right, strict=True)
@@ -63,18 +63,18 @@ def table(
         ]
         return "  ".join(shown).rstrip()
 
-    return "\n".join(written(line) for line in lines)
+    return "\n".join(format_line(line) for line in lines)
 
 
-def _fitted(widths: Sequence[int], width: int) -> list[int]:
+def _fit_widths(widths: Sequence[int], width: int) -> list[int]:
     """Make the widest columns narrower until all fit, or none is wide any more."""
     fitted = list(widths)
-    while sum(fitted) + 2 * (len(fitted) - 1) > width and max(fitted) > LEAST:
+    while sum(fitted) + 2 * (len(fitted) - 1) > width and max(fitted) > COLUMN_MIN:
         fitted[fitted.index(max(fitted))] -= 1
     return fitted
 
 
-def _cut(text: str, width: int) -> str:
+def _truncate(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}\u2026"
 
 
@@ -88,7 +88,7 @@ def _is_numeric(values: Sequence[Any]) -> bool:
     )
 
 
-def moment(seconds: Any, *, utc: bool) -> str:
+def format_time(seconds: Any, *, utc: bool) -> str:
     """Write seconds since the epoch in local time, or UTC; empty where there are none."""
     if seconds is None:
         return ""
@@ -99,7 +99,7 @@ def moment(seconds: Any, *, utc: bool) -> str:
         return printable(seconds)
 
 
-def lasting(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Write a length of time with its two largest units."""
     if seconds is None:
         return ""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from buildapi.cli.client_settings import is_private, read_settings
-from buildapi.cli.command_error import Failure
+from buildapi.cli.command_error import CommandError
 
 LOCAL = "http://127.0.0.1:8010"
 
@@ -53,7 +53,7 @@ def test_a_saved_token_is_for_the_service_that_made_it(own_settings: Path) -> No
 
 def test_a_token_does_not_travel_unencrypted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUILDAPI_TOKEN", "bapi_x")
-    with pytest.raises(Failure, match="not encrypted") as refused:
+    with pytest.raises(CommandError, match="not encrypted") as refused:
         read_settings({"url": "http://a.example.org"})
     assert refused.value.exit_code == 2
     assert "bapi_x" not in str(refused.value)
@@ -94,7 +94,7 @@ def test_a_mistake_in_the_file_is_named_and_no_secret_is(
     own_settings: Path, text: str, words: str
 ) -> None:
     config(own_settings, text.replace("\\u001b", "\u00e9"))
-    with pytest.raises(Failure) as refused:
+    with pytest.raises(CommandError) as refused:
         read_settings({})
     assert words in refused.value.message
     assert "hunter" not in refused.value.message
@@ -133,7 +133,7 @@ def test_a_cookie_comes_from_a_jar_or_a_line(tmp_path: Path) -> None:
     assert read_settings(jar).cookie == "session=abc"
     line = {"cookie_file": str(tmp_path / "line"), "url": LOCAL}
     assert read_settings(line).cookie == "s=1"
-    with pytest.raises(Failure, match="0 cookies are for third"):
+    with pytest.raises(CommandError, match="0 cookies are for third"):
         read_settings({**jar, "url": "https://third.org"})
-    with pytest.raises(Failure, match="no cookie t"):
+    with pytest.raises(CommandError, match="no cookie t"):
         read_settings({**line, "cookie": "t"})

@@ -5,21 +5,23 @@ from typing import Any
 import pytest
 
 from buildapi.cli import table_rows
-from buildapi.cli.terminal import lasting, moment, printable, table
+from buildapi.cli.terminal import format_duration, format_table, format_time, printable
 from buildapi.cli.trail import events
 
 
 def test_columns_are_aligned_numbers_to_the_right() -> None:
-    assert table(("name", "n"), [("a", 1), ("long", 200)]) == "name    n\na       1\nlong  200"
+    assert (
+        format_table(("name", "n"), [("a", 1), ("long", 200)]) == "name    n\na       1\nlong  200"
+    )
 
 
 def test_without_rows_the_heads_are_left() -> None:
-    assert table(("a", "b"), []) == "a  b"
+    assert format_table(("a", "b"), []) == "a  b"
 
 
 def test_colours_are_outside_the_alignment() -> None:
-    plain = table(("s", "x"), [("failed", "1"), ("done", "2")])
-    coloured = table(("s", "x"), [("failed", "1"), ("done", "2")], colour=True)
+    plain = format_table(("s", "x"), [("failed", "1"), ("done", "2")])
+    coloured = format_table(("s", "x"), [("failed", "1"), ("done", "2")], colour=True)
     assert "\x1b[31mfailed\x1b[0m" in coloured
     for code in ("\x1b[31m", "\x1b[32m", "\x1b[0m"):
         coloured = coloured.replace(code, "")
@@ -29,7 +31,7 @@ def test_colours_are_outside_the_alignment() -> None:
 @pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "a\rb", "\u202eabc", "a\nb", "\x9b31m"])
 def test_a_hostile_text_does_nothing_to_a_terminal(text: str) -> None:
     assert printable(text).isprintable()
-    assert table(("a",), [(text,)]).count("\n") == 1
+    assert format_table(("a",), [(text,)]).count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -37,14 +39,14 @@ def test_a_hostile_text_does_nothing_to_a_terminal(text: str) -> None:
     [(0, "0s"), (59, "59s"), (61, "1m 01s"), (3660, "1h 01m"), (90000, "1d 01h"), (None, "")],
 )
 def test_lengths_of_time_have_two_units(seconds: float | None, text: str) -> None:
-    assert lasting(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "1970-01-01 00:00:00"), (None, ""), (1e30, "1e+30"), ("x", "x")]
 )
 def test_times_of_any_kind_can_be_written(seconds: Any, text: str) -> None:
-    assert moment(seconds, utc=True) == text
+    assert format_time(seconds, utc=True) == text
 
 
 BUILD = {
@@ -129,12 +131,12 @@ def test_a_table_fits_a_terminal_as_far_as_it_can(width: int) -> None:
         ),
         (12345, "short", "running", "2026-11-29 23:00:00"),
     ]
-    lines = table(head, rows, width=width).splitlines()
+    lines = format_table(head, rows, width=width).splitlines()
     assert max(map(len, lines)) <= max(width, 45)
     assert all("success" in line or "running" in line for line in lines[1:])
     assert lines[2].split()[:2] == ["12345", "short"]
-    whole = table(head, rows)
+    whole = format_table(head, rows)
     assert "mochitest-1" in whole
-    assert table(head, rows, width=200) == whole
+    assert format_table(head, rows, width=200) == whole
     assert "\u2026" not in whole
     assert ("\u2026" in lines[1]) == (width < 100)

@@ -81,8 +81,8 @@ async def test_a_pending_request_names_nobody(served: Served) -> None:
 
 
 def test_a_user_sees_what_starts_among_the_pending() -> None:
-    shaped = user_json(UserBuilds([], [], [STARTING, PENDING]))["pending"]
-    assert [(i["request_id"], i.get("claimed_by_name")) for i in shaped] == [
+    unpack = user_json(UserBuilds([], [], [STARTING, PENDING]))["pending"]
+    assert [(i["request_id"], i.get("claimed_by_name")) for i in unpack] == [
         (31, STARTING.claimed_by_name),
         (21, None),
     ]
