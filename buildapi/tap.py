@@ -13,10 +13,10 @@ from buildapi.assembly import Again, assemble
 from buildapi.assembly.locks import lock, watch
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
-from buildapi.ops.ending import end_once, fail_at_exit
-from buildapi.ops.monotonic import use_monotonic_clock
+from buildapi.lifecycle import Program
+from buildapi.ops.monotonic_clock import use_monotonic_clock
+from buildapi.ops.shutdown import end_once, fail_at_exit
 from buildapi.ops.signals import Signals
-from buildapi.program import Program
 
 
 class Options(usage.Options):

@@ -13,7 +13,7 @@ from hypothesis import settings
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, globalLogPublisher
 
-from buildapi.ops.monotonic import use_monotonic_clock
+from buildapi.ops.monotonic_clock import use_monotonic_clock
 from tests.services.mariadb import MariaDB, start_mariadb
 
 # Shells let what they run in the background ignore SIGINT, and nohup SIGHUP: so would all that the

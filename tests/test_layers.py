@@ -15,12 +15,12 @@ ALLOWED: dict[str, set[str]] = {
     "interfaces": {"model", "interfaces"},
     "errors": {"model"},
     "reports": {"model", "errors", "reports"},
-    "files": set(),
+    "atomic_file": set(),
     "exit_codes": set(),
     "tracing": set(),
     "redaction": set(),
     "ops": {"model", "interfaces", "errors", "jobs", "tracing", "redaction", "ops"},
-    "cli": {"model", "interfaces", "errors", "exit_codes", "jobs", "reports", "files", "cli"},
+    "cli": {"model", "interfaces", "errors", "exit_codes", "jobs", "reports", "atomic_file", "cli"},
     "nagios": {"nagios"},  # and nothing of others but nagiosplugin, see tests/plugins
     "config": {"errors", "config"},
     "db": {"tracing", "model", "errors", "db"},
@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
     "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"},
-    "program": {"errors", "model"},
+    "lifecycle": {"errors", "model"},
     "testing": {"model", "interfaces", "errors"},
     # What puts the rest together, and is imported by nothing below it.
     "assembly": {
@@ -43,11 +43,11 @@ ALLOWED: dict[str, set[str]] = {
         "exit_codes",
         "interfaces",
     }
-    | {"files", "model", "mq", "ops", "program", "reports", "sample", "tracing", "web"},
+    | {"atomic_file", "lifecycle", "model", "mq", "ops", "reports", "sample", "tracing", "web"},
     "cli.admin": {"assembly", "config", "db.grants", "errors", "exit_codes"},
     "cli.main": {"assembly", "cli", "cli.admin", "config", "errors", "model", "reports"},
     "command": {"cli.main"},  # scripts of installations made before the command moved
-    "tap": {"assembly", "config", "errors", "ops", "program"},
+    "tap": {"assembly", "config", "errors", "lifecycle", "ops"},
 }
 PURE = {"model", "jobs", "errors", "reports"}
 NEVER_IN_PURE = {"twisted", "time", "klein", "treq", "pymysql", "sqlite3", "txamqp", "httpx"}

@@ -20,7 +20,7 @@ from buildapi.config import Config
 from buildapi.model.messages import LetterEnd
 from buildapi.ops.reload import Reload
 from buildapi.ops.signals import CAUGHT, Signals
-from buildapi.web.auth import Authenticator
+from buildapi.web.http.auth import Authenticator
 from tests.reactor import twisted_test, until
 from tests.test_service_tree import real
 

@@ -13,9 +13,9 @@ import pytest
 from buildapi.assembly import assemble
 from buildapi.assembly.program import Assembly
 from buildapi.config import Config, from_mapping, sample_config
+from buildapi.lifecycle import Program
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.embedded import EmbeddedBroker
-from buildapi.program import Program
 from tests.reactor import twisted_test, until
 
 POOLS = ["jobs", "scheduler", "scheduler_replica", "status"]

@@ -13,13 +13,13 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi import tracing
-from buildapi.agent.intake import Intake
-from buildapi.agent.order import InOrder, Keys, Turn
-from buildapi.agent.patience import Patience
-from buildapi.agent.performer import Performer
+from buildapi.agent.executor import Performer
+from buildapi.agent.locks import InOrder, Keys, Turn
+from buildapi.agent.queue_consumer import Intake
+from buildapi.agent.retry import Patience
 from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.interfaces import Broker, Farm, JobStore, Trail
-from buildapi.jobs.matching import difference, is_of_job
+from buildapi.jobs.message_check import difference, is_of_job
 from buildapi.model.actions import CancelRevision, OfRevision
 from buildapi.model.facts import RequestFacts
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Leave, Requeue

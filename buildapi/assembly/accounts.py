@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from buildapi.assembly.tables import database_name
-from buildapi.buildbot.v08.rights import SCHEDULER_READ, SCHEDULER_WRITTEN, STATUS_READ
+from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, SCHEDULER_WRITTEN, STATUS_READ
 from buildapi.config import Config
 from buildapi.db.grants import JOBS, MARKER, Grant, account, spelled, together
 

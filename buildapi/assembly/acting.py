@@ -9,17 +9,17 @@ from typing import Any
 import attrs
 
 from buildapi.buildbot.directory import DirectoryService
-from buildapi.buildbot.fetch import Fetcher
-from buildapi.buildbot.v08.changes import ChangeLogin, ChangeSender
+from buildapi.buildbot.http_fetch import Fetcher
+from buildapi.buildbot.v08.build_poller import Looks
+from buildapi.buildbot.v08.build_stopper import Login, Stopper
+from buildapi.buildbot.v08.change_sender import ChangeLogin, ChangeSender
 from buildapi.buildbot.v08.clobber import Clobberer
+from buildapi.buildbot.v08.dropped_requests import Watcher
+from buildapi.buildbot.v08.facts_reader import Observer
 from buildapi.buildbot.v08.farm import V08Farm
-from buildapi.buildbot.v08.looks import Looks
 from buildapi.buildbot.v08.markers import Markers, Sending
-from buildapi.buildbot.v08.masters import Masters
-from buildapi.buildbot.v08.observer import Observer
-from buildapi.buildbot.v08.poking import Poker
-from buildapi.buildbot.v08.stopping import Login, Stopper
-from buildapi.buildbot.v08.watching import Watcher
+from buildapi.buildbot.v08.master_client import Masters
+from buildapi.buildbot.v08.step_runner import Poker
 from buildapi.config import Config
 from buildapi.db.sql import Database
 from buildapi.model.rules import Choice, Rules

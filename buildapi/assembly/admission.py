@@ -11,11 +11,11 @@ import attrs
 
 from buildapi.config.sections import Web
 from buildapi.db.sql import Database
-from buildapi.db.tokens import SQLTokenStore
-from buildapi.web.bearers import Bearers
-from buildapi.web.deadline import Deadline
-from buildapi.web.pages import Pages
-from buildapi.web.tokens import TokenDesk
+from buildapi.db.token_store import SQLTokenStore
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.token_auth import Bearers
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.token_routes import TokenDesk
 
 SHARES = {"looking": 0.4, "working": 0.8}
 """Shares of the time limit of a response."""

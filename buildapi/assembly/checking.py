@@ -17,16 +17,16 @@ from buildapi.assembly.program import Assembly
 from buildapi.assembly.reporting import classification
 from buildapi.assembly.tables import Place, look, places
 from buildapi.buildbot.directory import Master, parse_branches, parse_builders, parse_masters
+from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import NotADirectoryFile, Parse, Parsed, parsed
-from buildapi.buildbot.fetch import Fetcher
-from buildapi.buildbot.sources import reader
-from buildapi.buildbot.v08.rights import SCHEDULER_READ, STATUS_READ
+from buildapi.buildbot.http_fetch import Fetcher
+from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, STATUS_READ
 from buildapi.config import Config
-from buildapi.db.upgrade import told
+from buildapi.db.schema_upgrade import told
 from buildapi.mq.topology import dead_letters, on_channel
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import ChannelClosed, describe
-from buildapi.web.shadowing import Shadows
+from buildapi.web.selfserve.shadowed_branches import Shadows
 
 DATABASE_SECONDS = 8.0
 BROKER_SECONDS = 15.0

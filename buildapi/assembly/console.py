@@ -13,7 +13,7 @@ from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
 from buildapi.assembly.dumping import EXPECTED, Dumper
 from buildapi.assembly.program import Assembly
 from buildapi.config import Config
-from buildapi.db.upgrade import told
+from buildapi.db.schema_upgrade import told
 from buildapi.errors import Unavailable
 from buildapi.exit_codes import FAILED, INTERRUPTED, UNAVAILABLE
 

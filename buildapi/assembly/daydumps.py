@@ -11,10 +11,10 @@ from pathlib import Path
 import attrs
 
 from buildapi.assembly.dumping import Dumper, Target
+from buildapi.atomic_file import WholeFile, remove_stale
 from buildapi.config import Dumps as Settings
-from buildapi.files import WholeFile, remove_stale
-from buildapi.model.dumps import DumpStatus
-from buildapi.reports.daydumps import day_at, day_name, day_of, day_window, due_days, expired_days
+from buildapi.model.ended_builds import DumpStatus
+from buildapi.reports.day_dumps import day_at, day_name, day_of, day_window, due_days, expired_days
 
 LEDGER = ".days.json"
 """Ledger of the days whose files this program wrote: it removes only those."""

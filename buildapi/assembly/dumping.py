@@ -9,16 +9,16 @@ import attrs
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
+from buildapi.atomic_file import WholeFile
+from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStarted
 from buildapi.db.sql import MissingTableError, RowLimitError
 from buildapi.errors import BuildAPIError
-from buildapi.files import WholeFile
 from buildapi.interfaces import FarmWideReads
-from buildapi.model.dumps import EndedBuild, StartedRequest, Window
-from buildapi.model.farmwide import BranchFilter, Portion
-from buildapi.reports.document import ListDocument, encoded
-from buildapi.reports.dumps import NEAR_SECONDS, ReadBuild, entries, read_build
-from buildapi.web.farmwide_shapes import pending_json, running_json
+from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.model.farm_rows import BranchFilter, Portion
+from buildapi.reports.dump_entries import NEAR_SECONDS, ReadBuild, entries, read_build
+from buildapi.reports.json_files import ListDocument, encoded
+from buildapi.web.farm.farm_serializers import pending_json, running_json
 
 T = TypeVar("T")
 

@@ -14,11 +14,11 @@ from twisted.logger import Logger
 
 from buildapi.assembly.daydumps import DayDumps
 from buildapi.assembly.dumping import EXPECTED, Dumper, Target
+from buildapi.atomic_file import remove_stale
 from buildapi.config import Dumps as Settings
-from buildapi.files import remove_stale
-from buildapi.model.dumps import DumpStatus
-from buildapi.reports.daydumps import day_name
-from buildapi.reports.dumps import HOUR, window
+from buildapi.model.ended_builds import DumpStatus
+from buildapi.reports.day_dumps import day_name
+from buildapi.reports.dump_entries import HOUR, window
 
 PENDING, RUNNING = "builds-pending.js", "builds-running.js"
 

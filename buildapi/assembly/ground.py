@@ -11,9 +11,9 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import Parse, Source
-from buildapi.buildbot.fetch import Fetcher
-from buildapi.buildbot.sources import reader
+from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
 from buildapi.db.pool import Observed, PooledDatabase, open_database
 from buildapi.sample.history import FarmSize

@@ -13,9 +13,9 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from buildapi.agent.agent import Agent
-from buildapi.agent.finisher import Finisher
-from buildapi.agent.letters import DeadLetterReview
-from buildapi.agent.outbox import Outbox
+from buildapi.agent.dead_letter_review import DeadLetterReview
+from buildapi.agent.reconciler import Outbox
+from buildapi.agent.result_consumer import Finisher
 from buildapi.assembly.acting import Acting
 from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
@@ -31,27 +31,27 @@ from buildapi.assembly.watching import Watching
 from buildapi.buildbot.directory import (
     DirectoryService,
 )
-from buildapi.buildbot.fetch import Fetcher
-from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
-from buildapi.buildbot.v08.farmwide import SQLFarmWide
-from buildapi.buildbot.v08.reads import SQLBuilds
+from buildapi.buildbot.http_fetch import Fetcher
+from buildapi.buildbot.v08.build_reads import SQLBuilds
+from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStarted
+from buildapi.buildbot.v08.farm_reads import SQLFarmWide
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
+from buildapi.lifecycle import Program, Stages
 from buildapi.model.health import Health
 from buildapi.model.ops import ProcessState
 from buildapi.model.wire import FINISHED, REQUESTS
-from buildapi.program import Program, Stages
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.sample_farm import SampleFarm
-from buildapi.web.answers import Answers
-from buildapi.web.events import Events, Shares
-from buildapi.web.pages import Pages
-from buildapi.web.reads import documentation
-from buildapi.web.shadowing import Shadows
-from buildapi.web.watch import JobWatch
+from buildapi.web.events.streams import Events, Shares
+from buildapi.web.http.answers import Answers
+from buildapi.web.selfserve.job_waiter import JobWatch
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.reads import documentation
+from buildapi.web.selfserve.shadowed_branches import Shadows
 
 SWITCH_SECONDS = 0.0005
 """Seconds for which a database thread may keep the interpreter lock: they add to reactor lag."""

@@ -18,8 +18,8 @@ from buildapi.errors import Unavailable
 from buildapi.model.ops import ProcessState
 from buildapi.ops.reload import Reload, Reloadable, Reloader
 from buildapi.ops.signals import Signals
-from buildapi.web.accesslog import AccessLog
-from buildapi.web.auth import Authenticator
+from buildapi.web.http.access_log import AccessLog
+from buildapi.web.http.auth import Authenticator
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly

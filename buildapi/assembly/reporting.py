@@ -11,8 +11,8 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.v08.reports import SQLSchedulerReports
-from buildapi.buildbot.v08.statusreports import SQLStatusReports
+from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
+from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.config import Config
 from buildapi.config.sections import Database
 from buildapi.db.pool import Observed, PooledDatabase, open_database

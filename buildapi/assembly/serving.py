@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from buildapi.config import Config
-from buildapi.ops.logfile import LogFile
-from buildapi.web.accesslog import AccessLog
-from buildapi.web.app import LoggingSite, Policy, WebApp, site
-from buildapi.web.auth import Authenticator
-from buildapi.web.channel import Traffic
-from buildapi.web.counted import Counted
-from buildapi.web.csrf import Tokens, kept_secret
-from buildapi.web.deadline import Deadline
-from buildapi.web.listener import Listener
-from buildapi.web.reads import files_routes
-from buildapi.web.request import Limits
-from buildapi.web.routes import Route
-from buildapi.web.sending import SendBudget
+from buildapi.ops.log_file import LogFile
+from buildapi.web.http.access_log import AccessLog
+from buildapi.web.http.app import LoggingSite, Policy, WebApp, site
+from buildapi.web.http.auth import Authenticator
+from buildapi.web.http.connection import Traffic
+from buildapi.web.http.csrf import Tokens, kept_secret
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.http_metrics import Counted
+from buildapi.web.http.listener import Listener
+from buildapi.web.http.request import Limits
+from buildapi.web.http.routes import Route
+from buildapi.web.http.send_budget import SendBudget
+from buildapi.web.selfserve.reads import files_routes
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly

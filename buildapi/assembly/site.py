@@ -9,37 +9,37 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from buildapi.buildbot.v08.statusdb import SQLRecentBuilds
-from buildapi.buildbot.v08.texts import SQLTextLimits
+from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
+from buildapi.buildbot.v08.text_limits import SQLTextLimits
 from buildapi.db.pool import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
-from buildapi.web.batch import Batch
-from buildapi.web.build_quota import BuildQuota
-from buildapi.web.computed import Computed
-from buildapi.web.counter import Counter
-from buildapi.web.deadline import Deadline
-from buildapi.web.desk import Desk
-from buildapi.web.dumps import DumpFiles
-from buildapi.web.farmwide import FarmWide
-from buildapi.web.home import Home
-from buildapi.web.jobrequests import JobRequests
-from buildapi.web.jobs import Jobs
-from buildapi.web.keys import Keys
-from buildapi.web.lookup import Lookup
-from buildapi.web.newbuild import NewBuilds
-from buildapi.web.orders import JobRoute
-from buildapi.web.pages import Pages
-from buildapi.web.reads import Reads
-from buildapi.web.reportdesk import ReportDesk
-from buildapi.web.reportpages import Shown
-from buildapi.web.reports import Reports
-from buildapi.web.revisions import Revisions
-from buildapi.web.routes import Route
-from buildapi.web.runreports import RunReports
-from buildapi.web.selection import Selection
-from buildapi.web.statusreports import StatusReporting
-from buildapi.web.trail import JobTrail
+from buildapi.web.farm.home import Home
+from buildapi.web.farm.views import FarmWide
+from buildapi.web.http.computed import Computed
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.routes import Route
+from buildapi.web.ops.dump_files import DumpFiles
+from buildapi.web.reports.report_pages import Shown
+from buildapi.web.reports.report_services import ReportDesk
+from buildapi.web.reports.run_routes import RunReports
+from buildapi.web.reports.scheduler_routes import Reports
+from buildapi.web.reports.status_routes import StatusReporting
+from buildapi.web.selfserve.audit_trail import JobTrail
+from buildapi.web.selfserve.batch import Batch
+from buildapi.web.selfserve.build_form import NewBuilds
+from buildapi.web.selfserve.build_quota import BuildQuota
+from buildapi.web.selfserve.bulk_actions import Selection
+from buildapi.web.selfserve.dispatch import Desk
+from buildapi.web.selfserve.idempotency import Keys
+from buildapi.web.selfserve.job_pages import Jobs
+from buildapi.web.selfserve.job_routes import JobRoute
+from buildapi.web.selfserve.lookup import Lookup
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.reads import Reads
+from buildapi.web.selfserve.request_actions import JobRequests
+from buildapi.web.selfserve.revision_actions import Revisions
+from buildapi.web.selfserve.submission import Counter
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly

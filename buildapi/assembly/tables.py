@@ -15,8 +15,8 @@ from buildapi.config import Config
 from buildapi.config.sections import Database
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import schema_sql
-from buildapi.db.survey import Change, Survey, absent, survey, version
-from buildapi.db.upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
+from buildapi.db.schema_diff import Change, Survey, absent, survey, version
+from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
 from buildapi.errors import BuildAPIError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
 

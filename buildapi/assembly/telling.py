@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from buildapi.db.trail import SQLTrailStore
-from buildapi.ops.jobnumbers import JobNumbers
+from buildapi.db.trail_store import SQLTrailStore
+from buildapi.ops.job_metrics import JobNumbers
 from buildapi.ops.logs import Logs
 from buildapi.ops.trail import BufferedTrail
 

@@ -14,29 +14,29 @@ import attrs
 from twisted.application.service import Service
 
 from buildapi import __version__
-from buildapi.buildbot.fetch import FetchError
+from buildapi.buildbot.http_fetch import FetchError
 from buildapi.buildbot.v08.markers import Markers
-from buildapi.buildbot.v08.pulse import Pulse, lag
-from buildapi.db.numbering import highest_id, move_past
-from buildapi.db.roster import SQLRoster
+from buildapi.buildbot.v08.replication_heartbeat import Pulse, lag
+from buildapi.db.job_ids import highest_id, move_past
+from buildapi.db.process_registry import SQLRoster
 from buildapi.db.sql import MissingTableError
 from buildapi.errors import Unavailable
 from buildapi.model.messages import SettledLetter
 from buildapi.model.ops import Beat, DumpState, ProcessState
-from buildapi.ops.deadletters import DeadLetterTally
+from buildapi.ops.dead_letter_tally import DeadLetterTally
+from buildapi.ops.farm_summary import FarmLook
 from buildapi.ops.gauges import set_gauges
-from buildapi.ops.heart import Heart, Sign
-from buildapi.ops.lag import ReactorLag
-from buildapi.ops.look import FarmLook
+from buildapi.ops.heartbeat import Heart, Sign
+from buildapi.ops.job_id_guard import JobNumbering
+from buildapi.ops.master_probe import MasterProbe, Reached
 from buildapi.ops.metrics import Metrics
-from buildapi.ops.notify import Manager, manager
-from buildapi.ops.numbering import JobNumbering
-from buildapi.ops.probe import MasterProbe, Reached
-from buildapi.ops.status import Board, Readiness
-from buildapi.web.answers import Answers
-from buildapi.web.channel import Traffic
-from buildapi.web.ops import Ops
-from buildapi.web.routes import Route
+from buildapi.ops.reactor_lag import ReactorLag
+from buildapi.ops.sd_notify import Manager, manager
+from buildapi.ops.status_collector import Board, Readiness
+from buildapi.web.http.answers import Answers
+from buildapi.web.http.connection import Traffic
+from buildapi.web.http.routes import Route
+from buildapi.web.ops.health import Ops
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly

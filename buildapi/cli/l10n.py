@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from buildapi.files import WholeFile
-from buildapi.reports.l10n import Entry, report
+from buildapi.atomic_file import WholeFile
+from buildapi.reports.failed_locales import Entry, report
 
 GZIP_MAGIC = b"\x1f\x8b"
 

@@ -18,7 +18,7 @@ import click
 import httpx
 
 from buildapi.cli import param_types
-from buildapi.reports.waitmail import Mail, NoReportError, mail_of, read_report
+from buildapi.reports.wait_mail import Mail, NoReportError, mail_of, read_report
 
 FETCH_SECONDS, SMTP_SECONDS = 30, 30
 REPORT = "/reports/waittimes"

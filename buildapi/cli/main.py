@@ -28,8 +28,8 @@ from buildapi.cli.progress import progress_bar
 from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 from buildapi.config import Config
-from buildapi.model.dumps import Window
-from buildapi.reports.dumps import DAY, HOUR, window
+from buildapi.model.ended_builds import Window
+from buildapi.reports.dump_entries import DAY, HOUR, window
 
 ASKING = (queries.branches, queries.builds, queries.rev, queries.is_done, queries.pending)
 MORE = (queries.running, queries.waittimes, jobs, job, names, status)

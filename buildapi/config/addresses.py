@@ -11,8 +11,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import attrs
 from twisted.internet.endpoints import serverFromString
 
+from buildapi.config.converters import BadValueError, Place, file, path, text
 from buildapi.config.secret import printable, split_password
-from buildapi.config.values import BadValueError, Place, file, path, text
 
 # --- endpoints ------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ import attrs
 
 from buildapi.config.addresses import wide_open
 from buildapi.config.checks import CHECKS
+from buildapi.config.converters import Place
 from buildapi.config.reader import Reader
 from buildapi.config.secret import one_line, printable, shown
 from buildapi.config.sections import DATABASES, SECTIONS, Config, Database, Databases
-from buildapi.config.values import Place
 from buildapi.errors import ConfigError
 
 SAMPLE_USER = "you@localhost"

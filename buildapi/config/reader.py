@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import attrs
 
+from buildapi.config.converters import BadValueError, Convert, Place, path, text
 from buildapi.config.secret import SHOWN_LENGTH, Secret, one_line, printable, shown, split_password
-from buildapi.config.values import BadValueError, Convert, Place, path, text
 
 T = TypeVar("T")
 

@@ -22,9 +22,7 @@ from buildapi.config.addresses import (
     endpoint,
     http_url,
 )
-from buildapi.config.reader import key, secret
-from buildapi.config.secret import Secret
-from buildapi.config.values import (
+from buildapi.config.converters import (
     certificates,
     choice,
     expression,
@@ -46,6 +44,8 @@ from buildapi.config.values import (
     whole,
     zone,
 )
+from buildapi.config.reader import key, secret
+from buildapi.config.secret import Secret
 
 _NAME = matching(
     r"(?!amq\.)[A-Za-z0-9_.:-]{1,200}",

@@ -25,7 +25,7 @@ from buildapi.db.sql import (
 )
 from buildapi.errors import BadRequest, InProgress
 from buildapi.model.actions import OLD_WIDTH, SELF_SERVE, full_name
-from buildapi.model.identity import derived_identity
+from buildapi.model.job_identity import derived_identity
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,

@@ -9,7 +9,7 @@ from buildapi.model.actions import Action
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
 from buildapi.model.facts import Known
-from buildapi.model.farmwide import (
+from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
     PendingEntry,
@@ -19,10 +19,10 @@ from buildapi.model.farmwide import (
     RevisionEntry,
     RunningBuild,
 )
-from buildapi.model.identity import JobIdentity
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BranchDay, BuildDetails, OpenMark, RequestDetails, UserBuilds
-from buildapi.model.reporting import (
+from buildapi.model.report_rows import (
     Attempt,
     ChangeFilter,
     JobTime,

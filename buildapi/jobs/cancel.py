@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import attrs
 import msgspec
 
-from buildapi.jobs.plans import OK, line, nothing, refused
+from buildapi.jobs.plan_outcomes import OK, line, nothing, refused
 from buildapi.jobs.warnings import others, shared
 from buildapi.model.actions import CancelBuild, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from buildapi.jobs.cancel import cancel_build, cancel_request, cancel_revision
-from buildapi.jobs.newbuilds import builder_build, chosen_builds, new_build
-from buildapi.jobs.plans import NOTHING_CREATED, OK, nothing, reason, refused
-from buildapi.jobs.poison import poison
+from buildapi.jobs.new_builds import builder_build, chosen_builds, new_build
+from buildapi.jobs.plan_outcomes import NOTHING_CREATED, OK, nothing, reason, refused
+from buildapi.jobs.requeue_blockers import poison
 from buildapi.jobs.warnings import unlisted
 from buildapi.model.actions import (
     Action,

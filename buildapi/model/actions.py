@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import attrs
 
-from buildapi.model import values
+from buildapi.model import validators
 from buildapi.model.revisions import RevisionMatch, short_revision
-from buildapi.model.values import (
+from buildapi.model.validators import (
     INT32_MAX,
     INT32_MIN,
     NAME_MAX,
@@ -115,16 +115,16 @@ class CancelRevision:
     """
 
     name: ClassVar[str] = "cancel_revision"
-    branch: str = attrs.field(validator=values.text(1, NAME_MAX))
-    revision: str = attrs.field(validator=values.text(REVISION_LEAST, NAME_MAX))
+    branch: str = attrs.field(validator=validators.text(1, NAME_MAX))
+    revision: str = attrs.field(validator=validators.text(REVISION_LEAST, NAME_MAX))
     only: str | None = attrs.field(default=None, validator=_only, metadata=ADDED)
     builders: tuple[str, ...] = attrs.field(
-        default=(), converter=values.listed, validator=values.globs, metadata=ADDED
+        default=(), converter=validators.listed, validator=validators.globs, metadata=ADDED
     )
     exclude_builds: bool = attrs.field(default=False, validator=_flag, metadata=ADDED)
-    reason: str = attrs.field(default="", validator=values.text(0, 200), metadata=ADDED)
+    reason: str = attrs.field(default="", validator=validators.text(0, 200), metadata=ADDED)
     full_revision: str = attrs.field(
-        default="", validator=[values.text(0, NAME_MAX), _longer], metadata=ADDED
+        default="", validator=[validators.text(0, NAME_MAX), _longer], metadata=ADDED
     )
 
     @property
@@ -180,9 +180,9 @@ class NewBuilderBuild:
     revision: str = attrs.field(validator=ascii_name)
     builder_name: str = attrs.field(validator=ascii_name)
     priority: int = attrs.field(default=0, validator=_priority)
-    properties: Mapping[str, Any] = attrs.field(factory=dict, validator=values.properties)
+    properties: Mapping[str, Any] = attrs.field(factory=dict, validator=validators.properties)
     files: tuple[str, ...] = attrs.field(
-        default=(), converter=values.listed, validator=values.files
+        default=(), converter=validators.listed, validator=validators.files
     )
 
     @property

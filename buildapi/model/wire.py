@@ -11,9 +11,9 @@ import attrs
 import msgspec
 
 from buildapi.model.actions import ACTIONS, ID_MAX, Action, full_name
-from buildapi.model.identity import JobIdentity, is_identity
+from buildapi.model.job_identity import JobIdentity, is_identity
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.values import InvalidValueError
+from buildapi.model.validators import InvalidValueError
 
 _TRACE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,64}")
 """The same pattern as in buildapi.tracing, which this layer may not import."""

@@ -19,9 +19,9 @@ from buildapi.errors import BrokerUnavailable
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth, Review
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.consumer import AMQPConsumer
-from buildapi.mq.deadletters import Reviewing
-from buildapi.mq.handling import InHand
+from buildapi.mq.dead_letters import Reviewing
 from buildapi.mq.publisher import Publisher
+from buildapi.mq.settlement import InHand
 from buildapi.mq.topology import QueueType, Topology, dead_letters, on_channel
 from buildapi.mq.txamqp.client import Client, ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import Closed, describe

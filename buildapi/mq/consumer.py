@@ -14,8 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildapi.model.messages import Delivery
-from buildapi.mq.handling import Gone, InHand
 from buildapi.mq.publisher import Publisher
+from buildapi.mq.settlement import Gone, InHand
 from buildapi.mq.topology import Topology, dead_letters
 from buildapi.mq.txamqp import codec
 from buildapi.mq.txamqp.client import Client

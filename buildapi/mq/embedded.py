@@ -21,7 +21,7 @@ from buildapi.model.messages import (
     Review,
 )
 from buildapi.model.wire import FINISHED, REQUESTS
-from buildapi.mq.handling import Gone, InHand
+from buildapi.mq.settlement import Gone, InHand
 
 TURN = 100
 """Maximum number of messages of a queue delivered in one iteration of the reactor."""

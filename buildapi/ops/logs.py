@@ -17,8 +17,8 @@ from twisted.logger import (
 )
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
-from buildapi.ops.logfile import LogFile, Sink, StreamSink, TwistdFile
-from buildapi.ops.loglines import as_json, as_text, level_of
+from buildapi.ops.log_file import LogFile, Sink, StreamSink, TwistdFile
+from buildapi.ops.log_format import as_json, as_text, level_of
 
 FORMATS: Mapping[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_json}
 

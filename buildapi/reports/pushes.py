@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.reporting import Push
+from buildapi.model.report_rows import Push
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 from buildapi.reports.window import DAY, Window, label

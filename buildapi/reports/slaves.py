@@ -13,11 +13,11 @@ from typing import Any
 import attrs
 
 from buildapi.errors import BadRequest
-from buildapi.model.reporting import StatusBuild
+from buildapi.model.report_rows import StatusBuild
 from buildapi.model.results import NO_RESULT, result_word
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
-from buildapi.reports.requestrows import quoted
+from buildapi.reports.request_rows import quoted
 from buildapi.reports.window import Window, label
 
 ALL_FAILURES = (2, 3, 4, 5, NO_RESULT)

@@ -11,8 +11,8 @@ import msgspec
 from twisted.internet import defer
 
 from buildapi.agent.agent import Agent
-from buildapi.agent.finisher import Finisher
-from buildapi.agent.performer import touched
+from buildapi.agent.executor import touched
+from buildapi.agent.result_consumer import Finisher
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.errors import BadRequest
@@ -31,7 +31,7 @@ from buildapi.model.actions import (
 )
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
-from buildapi.model.identity import JobIdentity
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobRecord, Progress, Stage
 from buildapi.model.revisions import RevisionMatch

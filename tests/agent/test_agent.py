@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
-from buildapi.agent.patience import PATIENCE
+from buildapi.agent.retry import PATIENCE
 from buildapi.db.sql import ValueRefusedError
 from buildapi.errors import (
     BadRequest,

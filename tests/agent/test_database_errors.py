@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.task import Clock
 
-from buildapi.agent.outbox import Outbox
+from buildapi.agent.reconciler import Outbox
 from buildapi.db.connections import Connections
 from buildapi.db.driver import Trouble
 from buildapi.db.jobstore import SQLJobStore
@@ -23,8 +23,8 @@ from buildapi.errors import BadRequest, BuildAPIError, DatabaseUnavailable, Outc
 from buildapi.model.actions import CancelRequest
 from buildapi.model.records import JobRecord, JobState
 from buildapi.mq.embedded import EmbeddedBroker
-from buildapi.web.deadline import Deadline
-from buildapi.web.desk import NOT_RECORDED, Desk
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.selfserve.dispatch import NOT_RECORDED, Desk
 from tests.agent.doubles import NOW, BrokerProxy, Rig, StoreProxy, msg, pending, reactor
 from tests.db.faulty import SERVER, Faults, FaultyDriver
 from tests.reactor import twisted_test, until

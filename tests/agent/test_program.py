@@ -13,8 +13,8 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 
 from buildapi.errors import DatabaseUnavailable
+from buildapi.lifecycle import ADMIT_SECONDS, GRACE_SECONDS, Program, Stages
 from buildapi.model.ops import ProcessState
-from buildapi.program import ADMIT_SECONDS, GRACE_SECONDS, Program, Stages
 
 DRAIN = 30
 

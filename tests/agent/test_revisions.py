@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.agent.progress import SECONDS, Notes
+from buildapi.agent.job_progress import SECONDS, Notes
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.actions import (
     CancelBuild,

@@ -7,15 +7,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.http_fetch import Fetcher
+from buildapi.buildbot.v08.build_poller import Looks
+from buildapi.buildbot.v08.build_stopper import Login, Stopper
+from buildapi.buildbot.v08.dropped_requests import Watcher
+from buildapi.buildbot.v08.facts_reader import Observer
 from buildapi.buildbot.v08.farm import V08Farm
-from buildapi.buildbot.v08.looks import Looks
-from buildapi.buildbot.v08.masters import Masters
-from buildapi.buildbot.v08.observer import Observer
-from buildapi.buildbot.v08.poking import Poker
-from buildapi.buildbot.v08.stopping import Login, Stopper
-from buildapi.buildbot.v08.watching import Watcher
-from buildapi.model.identity import JobIdentity
+from buildapi.buildbot.v08.master_client import Masters
+from buildapi.buildbot.v08.step_runner import Poker
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item
 from buildapi.model.steps import SendChange
 from tests.buildbot.conftest import MARKERS, Scheduler

@@ -12,7 +12,7 @@ import pytest
 from buildapi.errors import BadRequest
 from buildapi.interfaces import Farm
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plans import conclude
+from buildapi.jobs.plan_outcomes import conclude
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -23,7 +23,7 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.facts import RequestFacts
-from buildapi.model.identity import JobIdentity
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
 from buildapi.model.steps import (

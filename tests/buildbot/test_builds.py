@@ -6,15 +6,15 @@ import itertools
 
 import pytest
 
-from buildapi.buildbot.v08.farmwide import SQLFarmWide
-from buildapi.buildbot.v08.reads import SQLBuilds, property_value
+from buildapi.buildbot.v08.build_reads import SQLBuilds, property_value
+from buildapi.buildbot.v08.farm_reads import SQLFarmWide
 from buildapi.errors import BadRequest
 from buildapi.jobs.completeness import is_done
 from buildapi.model.branches import Branches
-from buildapi.model.farmwide import BranchFilter
+from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.records import BranchDay, Stage, UserBuilds
 from buildapi.model.revisions import RevisionMatch
-from buildapi.web.shapes import list_json
+from buildapi.web.selfserve.serializers import list_json
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
 from tests.reactor import twisted_test

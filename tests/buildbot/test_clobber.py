@@ -11,9 +11,9 @@ import pytest
 import pytest_twisted
 from twisted.logger import formatEvent, globalLogPublisher
 
-from buildapi.buildbot.fetch import Fetcher
+from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.buildbot.v08.clobber import Clobberer, slave_of
-from buildapi.buildbot.v08.poking import Poker
+from buildapi.buildbot.v08.step_runner import Poker
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Clobber, SendChange, StopBuild
 from tests.buildbot.acting import Changes, make_masters, the_reactor

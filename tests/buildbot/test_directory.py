@@ -24,9 +24,9 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import NotADirectoryFile, Parse, Parsed, Source, parsed
-from buildapi.buildbot.fetch import Fetcher, FetchError
-from buildapi.buildbot.sources import reader
+from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches
 from buildapi.model.builders import Builder, Builders

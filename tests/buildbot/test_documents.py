@@ -21,9 +21,9 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.document_readers import REDIRECTS_MOST, reader, redirected
 from buildapi.buildbot.documents import Parse, Source, decode
-from buildapi.buildbot.fetch import Fetcher, FetchError
-from buildapi.buildbot.sources import REDIRECTS_MOST, reader, redirected
+from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from tests.buildbot.doubles import Masterfarm, redirect
 from tests.reactor import twisted_test
 

@@ -15,7 +15,7 @@ import pytest
 from twisted.internet import defer
 from twisted.logger import LogLevel, globalLogPublisher
 
-from buildapi.buildbot.v08 import lower
+from buildapi.buildbot.v08 import lowering
 from buildapi.buildbot.v08.farm import TABLES, V08Farm
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
@@ -434,7 +434,7 @@ class TestMyISAM:
         plan = await plan_for(old.farm, RebuildRequest(request, 0, 2))
         if kind == "new":
             plan = writing(msgspec.structs.replace(ASKED, change=CHANGE))
-        statements = lower.lower(plan, job(1), marker=MARKERS, now=int(NOW), transactional=False)
+        statements = lowering.lower(plan, job(1), marker=MARKERS, now=int(NOW), transactional=False)
         for upto in range(1, len(statements) - 2):  # the last three: two requests, the marker
             old.seed.execute(f"DELETE FROM {MARKERS}")
             await old.scheduler.db.transact(statements[:upto])

@@ -10,10 +10,10 @@ from twisted.internet import defer, task
 from twisted.internet.task import Clock
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.fetch import Answer, FetchError
-from buildapi.buildbot.v08.looks import Looks
-from buildapi.buildbot.v08.masters import Masters
-from buildapi.buildbot.v08.stopping import Stopper
+from buildapi.buildbot.http_fetch import Answer, FetchError
+from buildapi.buildbot.v08.build_poller import Looks
+from buildapi.buildbot.v08.build_stopper import Stopper
+from buildapi.buildbot.v08.master_client import Masters
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
 from tests.buildbot.doubles import build_json

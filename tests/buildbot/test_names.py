@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from buildapi.buildbot.v08.farmwide import SQLFarmWide
-from buildapi.buildbot.v08.reads import SQLBuilds
-from buildapi.buildbot.v08.reports import SQLSchedulerReports
+from buildapi.buildbot.v08.build_reads import SQLBuilds
+from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.db.sql import any_of
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import RebuildRequest
 from buildapi.model.branches import Branches
-from buildapi.model.farmwide import BranchFilter, Portion
+from buildapi.model.farm_rows import BranchFilter, Portion
 from buildapi.model.records import UserBuilds
-from buildapi.model.reporting import ChangeFilter, RowFilter, Span
+from buildapi.model.report_rows import ChangeFilter, RowFilter, Span
 from buildapi.model.revisions import RevisionMatch
 from buildapi.model.steps import Written
 from tests.buildbot.acting import make_farm

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.farmwide import SQLFarmWide
-from buildapi.buildbot.v08.reads import SQLBuilds
+from buildapi.buildbot.v08.build_reads import SQLBuilds
+from buildapi.buildbot.v08.farm_reads import SQLFarmWide
 from buildapi.buildbot.v08.schema import scheduler_schema
 from buildapi.jobs.completeness import is_done
 from buildapi.model.actions import CancelRevision

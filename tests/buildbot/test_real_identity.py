@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from buildapi.buildbot.v08.identity import CLOCK_TOLERANCE, Identity, identify
+from buildapi.buildbot.v08.build_identity import CLOCK_TOLERANCE, Identity, identify
 from buildapi.model.steps import StopBuild
 from tests.farm.conftest import farm, farm_server
 from tests.farm.farm import Farm

@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import defer
 
-from buildapi.buildbot.v08.stopping import Login, Stopper
+from buildapi.buildbot.v08.build_stopper import Login, Stopper
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Sharer, StopBuild
 from tests.buildbot.acting import make_masters, make_stopper

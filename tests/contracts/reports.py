@@ -9,8 +9,8 @@ import pytest
 
 from buildapi.errors import BadRequest
 from buildapi.interfaces import SchedulerReports, StatusReports
-from buildapi.model.farmwide import BranchFilter
-from buildapi.model.reporting import (
+from buildapi.model.farm_rows import BranchFilter
+from buildapi.model.report_rows import (
     ChangeFilter,
     JobTimeFilter,
     RowFilter,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from buildapi.model.dumps import Window
+from buildapi.model.ended_builds import Window
 from tests.buildbot.seed import Seed
 from tests.cli.running import COMMAND, buildapi
 from tests.e2e.service import toml
@@ -175,7 +175,7 @@ def stopped_halfway(farm: Path, old: Path, number: int) -> subprocess.CompletedP
 
 SLOW = """
 import time
-from buildapi.files import WholeFile
+from buildapi.atomic_file import WholeFile
 write = WholeFile.write
 def slow(self, data):
     write(self, data)

@@ -16,11 +16,11 @@ from twisted.internet.defer import Deferred
 
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import Dumps
+from buildapi.atomic_file import STALE_SECONDS
 from buildapi.config import Dumps as Settings
 from buildapi.errors import DatabaseUnavailable
-from buildapi.files import STALE_SECONDS
-from buildapi.model.dumps import EndedBuild, StartedRequest, Window
-from buildapi.model.farmwide import BranchFilter, PendingEntry, Portion, RunningBuild
+from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.model.farm_rows import BranchFilter, PendingEntry, Portion, RunningBuild
 from tests.farmwide.doubles import RUNNING, WAITING
 from tests.reactor import twisted_test, until
 

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.dumps import SQLEndedBuilds, SQLStarted
+from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStarted
 from buildapi.db.sql import Row, RowLimitError
-from buildapi.model.dumps import EndedBuild, StartedRequest, Window
+from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import T0
 from tests.farmwide.conftest import Status

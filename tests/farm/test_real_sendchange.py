@@ -15,7 +15,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from buildapi.buildbot.directory import parse_masters
-from buildapi.buildbot.v08.changes import JOB_PROPERTY, ChangeLogin, ChangeSender
+from buildapi.buildbot.v08.change_sender import JOB_PROPERTY, ChangeLogin, ChangeSender
 from buildapi.buildbot.v08.markers import WRITTEN, Markers, Sending
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
 from buildapi.db.pool import PooledDatabase, open_database

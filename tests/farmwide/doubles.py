@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.farmwide import (
+from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
     PendingEntry,

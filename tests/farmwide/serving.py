@@ -8,18 +8,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from buildapi.interfaces import Directory, FarmWideReads, RecentBuilds
-from buildapi.web.answers import Answers
-from buildapi.web.app import Policy, WebApp, site
-from buildapi.web.auth import Authenticator
-from buildapi.web.channel import Traffic
-from buildapi.web.csrf import Tokens
-from buildapi.web.deadline import Deadline
-from buildapi.web.farmwide import FarmWide
-from buildapi.web.listener import Listener
-from buildapi.web.pages import Pages
-from buildapi.web.request import Limits
-from buildapi.web.routes import Route
-from buildapi.web.sending import SendBudget
+from buildapi.web.farm.views import FarmWide
+from buildapi.web.http.answers import Answers
+from buildapi.web.http.app import Policy, WebApp, site
+from buildapi.web.http.auth import Authenticator
+from buildapi.web.http.connection import Traffic
+from buildapi.web.http.csrf import Tokens
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.listener import Listener
+from buildapi.web.http.request import Limits
+from buildapi.web.http.routes import Route
+from buildapi.web.http.send_budget import SendBudget
+from buildapi.web.selfserve.pages import Pages
 from tests.golden.client import Answer, ask
 
 JSON = {"Accept": "application/json"}

@@ -10,8 +10,8 @@ import pytest
 import pytest_twisted
 from twisted.internet import defer
 
-from buildapi.buildbot.v08.farmwide import SQLFarmWide
-from buildapi.buildbot.v08.statusdb import SQLRecentBuilds
+from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.db.pool import open_database
 from tests.farmwide.comparing import differences
 from tests.farmwide.differences import DIFFERENCES

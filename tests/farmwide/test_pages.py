@@ -9,8 +9,8 @@ import attrs
 import pytest
 
 from buildapi.errors import BadRequest, DatabaseUnavailable
-from buildapi.jobs.farmwide import waiting_entries
-from buildapi.model.farmwide import Portion, PushCounts
+from buildapi.jobs.farm_views import waiting_entries
+from buildapi.model.farm_rows import Portion, PushCounts
 from tests.farmwide.doubles import ENTRY, NOW, REVISION, RUNNING, UNCLAIMED, WAITING, a_site
 from tests.farmwide.serving import JSON
 from tests.reactor import twisted_test

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from buildapi.jobs.farmwide import branch_namer, running_builds
+from buildapi.jobs.farm_views import branch_namer, running_builds
 from tests.farmwide.doubles import NOW, a_row
 
 NAMES = ["mozilla-central", "try", "try-comm-central", "mozilla-beta", ""]

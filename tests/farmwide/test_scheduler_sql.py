@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from buildapi.buildbot.v08.farmwide import SQLFarmWide
+from buildapi.buildbot.v08.farm_reads import SQLFarmWide
 from buildapi.errors import BadRequest
-from buildapi.jobs.farmwide import waiting_entries
+from buildapi.jobs.farm_views import waiting_entries
 from buildapi.model.branches import Branches
-from buildapi.model.farmwide import BranchFilter, Portion, PushCounts, RunningBuild
+from buildapi.model.farm_rows import BranchFilter, Portion, PushCounts, RunningBuild
 from buildapi.model.revisions import RevisionMatch
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.buildbot.v08.statusdb import SQLRecentBuilds, utc_seconds
+from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds, utc_seconds
 from buildapi.db.sql import Row
-from buildapi.model.farmwide import RecentBuild
+from buildapi.model.farm_rows import RecentBuild
 from tests.buildbot.seed import T0
 from tests.farmwide.conftest import Status
 from tests.reactor import twisted_test

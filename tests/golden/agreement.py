@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildapi.jobs.newbuilds import CHANGE_FAILED
+from buildapi.jobs.new_builds import CHANGE_FAILED
 from tests.golden.compare import belongs, normal, owned
 from tests.golden.databases import Farm
 from tests.golden.replay import Seen

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from buildapi.jobs.cancel import CANCEL_FAILED
-from buildapi.jobs.newbuilds import CHANGE_FAILED
-from buildapi.jobs.plans import NOTHING_CREATED, OK
+from buildapi.jobs.new_builds import CHANGE_FAILED
+from buildapi.jobs.plan_outcomes import NOTHING_CREATED, OK
 from buildapi.model.actions import ACTIONS
 from tests.golden.cases import Case, job_cases, read_cases
 from tests.golden.client import Answer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from buildapi.jobs.cancel import cancel_revision
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plans import conclude
+from buildapi.jobs.plan_outcomes import conclude
 from buildapi.model.actions import CancelRequest, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome

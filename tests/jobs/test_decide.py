@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plans import conclude
+from buildapi.jobs.plan_outcomes import conclude
 from buildapi.model.actions import (
     Action,
     CancelBuild,

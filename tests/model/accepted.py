@@ -21,7 +21,7 @@ from buildapi.model.actions import (
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.values import SOURCE
+from buildapi.model.validators import SOURCE
 
 IDS = st.integers(1, 2**31 - 1)
 PRIORITIES = st.integers(-(2**31), 2**31 - 1)

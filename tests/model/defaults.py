@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from buildapi.config.converters import Place
 from buildapi.config.reader import keys_of
 from buildapi.config.sections import Builders
-from buildapi.config.values import Place
 from buildapi.model.rules import Choice, Rules
 
 

@@ -25,7 +25,7 @@ from buildapi.model.actions import (
     Reprioritize,
     full_name,
 )
-from buildapi.model.values import INT32_MAX, INT32_MIN, InvalidValueError
+from buildapi.model.validators import INT32_MAX, INT32_MIN, InvalidValueError
 
 BOUNDS: dict[str, tuple[int, int]] = {
     "brid": (1, ID_MAX),

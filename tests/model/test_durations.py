@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from buildapi.cli.table_rows import items
 from buildapi.model.durations import elapsed
-from buildapi.model.reporting import Attempt, Status, Waiting
-from buildapi.reports.endtoend import EndToEnd
-from buildapi.reports.runs import Run
+from buildapi.model.report_rows import Attempt, Status, Waiting
+from buildapi.reports.build_runs import Run
+from buildapi.reports.end_to_end import EndToEnd
 from buildapi.reports.slaves import Slave
-from buildapi.reports.statusbuilders import Named
-from buildapi.reports.waittimes import Asked, WaitTimes
+from buildapi.reports.status_builders import Named
+from buildapi.reports.wait_times import Asked, WaitTimes
 from buildapi.reports.window import Window
-from buildapi.web.rows import row
-from buildapi.web.times import lasting
+from buildapi.web.http.template_filters import lasting
+from buildapi.web.selfserve.listing import row
 from tests.reports.recorded import rules
 from tests.reports.rows import END, START, build, request_row
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.identity import JobIdentity
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.records import BuildRequest
 
 MASTER = "host-a:/builds/master-a"

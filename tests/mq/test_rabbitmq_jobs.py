@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from buildapi.agent.letters import DeadLetterReview
-from buildapi.agent.outbox import LOST_SECONDS, Outbox
+from buildapi.agent.dead_letter_review import DeadLetterReview
+from buildapi.agent.reconciler import LOST_SECONDS, Outbox
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import open_database
 from buildapi.db.schema import create_jobs_schema

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from buildapi.db.schema import JOBS, schema_sql, statements
-from buildapi.db.survey import objects
+from buildapi.db.schema_diff import objects
 from tests.cli.running import COMMAND
 from tests.operating.conftest import OLD_TABLE, Place
 from tests.services.mariadb import MariaDB

@@ -15,7 +15,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from buildapi.buildbot.v08 import rights
+from buildapi.buildbot.v08 import table_grants
 from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
 from buildapi.db.grants import JOBS as JOBS_RIGHTS
 from buildapi.db.schema import JOBS
@@ -24,7 +24,7 @@ from tests.operating.conftest import Place
 from tests.services.mariadb import MariaDB
 from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
 
-V08 = Path(rights.__file__).parent
+V08 = Path(table_grants.__file__).parent
 DENIED = 1142
 COLUMN_DENIED = 1143
 
@@ -66,8 +66,8 @@ def test_the_tables_named_are_those_of_the_queries() -> None:
             continue
         names = re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", file.read_text())
         asked[file.name in status_files] |= set(names) & known
-    assert asked[False] <= set(rights.SCHEDULER_READ)
-    assert asked[True] <= set(rights.STATUS_READ)
+    assert asked[False] <= set(table_grants.SCHEDULER_READ)
+    assert asked[True] <= set(table_grants.STATUS_READ)
 
 
 @pytest.mark.mariadb

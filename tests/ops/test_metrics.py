@@ -15,13 +15,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
-from buildapi.jobs.glance import Glance, Load
-from buildapi.model.farmwide import PendingEntry
+from buildapi.jobs.farm_summary import Glance, Load
+from buildapi.model.farm_rows import PendingEntry
 from buildapi.model.ops import DocumentState, DumpState
-from buildapi.ops.document import Lag, Unread, document
 from buildapi.ops.gauges import set_gauges
-from buildapi.ops.lag import SECONDS, ReactorLag
 from buildapi.ops.metrics import KINDS, Metrics
+from buildapi.ops.reactor_lag import SECONDS, ReactorLag
+from buildapi.ops.status_document import Lag, Unread, document
 from tests.ops.test_document import AGENT, NOW, WELL
 from tests.services.policy import program
 

@@ -12,18 +12,18 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from buildapi.buildbot.directory import parse_builders, parse_masters
-from buildapi.buildbot.v08.reports import SQLSchedulerReports
-from buildapi.buildbot.v08.statusreports import SQLStatusReports
+from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
+from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
 from buildapi.model.builders import Builders
 from buildapi.reports.classification import Classification, from_document
-from buildapi.web.computed import Computed
-from buildapi.web.pages import Pages
-from buildapi.web.reportdesk import ReportDesk
-from buildapi.web.reportpages import Shown
-from buildapi.web.reports import Reports
-from buildapi.web.runreports import RunReports
-from buildapi.web.statusreports import StatusReporting
+from buildapi.web.http.computed import Computed
+from buildapi.web.reports.report_pages import Shown
+from buildapi.web.reports.report_services import ReportDesk
+from buildapi.web.reports.run_routes import RunReports
+from buildapi.web.reports.scheduler_routes import Reports
+from buildapi.web.reports.status_routes import StatusReporting
+from buildapi.web.selfserve.pages import Pages
 from tests.farmwide.serving import on_port
 from tests.golden.cases import DATA, epoch, load
 from tests.web.farm import MemoryDirectory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from buildapi.model.reporting import RequestRow, StatusBuild
+from buildapi.model.report_rows import RequestRow, StatusBuild
 
 START, END = 1_486_500_000, 1_486_586_400
 REVISION = "0123456789abcdef"

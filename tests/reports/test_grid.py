@@ -16,7 +16,7 @@ from twisted.internet import defer, task
 from buildapi.errors import BadRequest
 from buildapi.reports.grid import Column, Grid, GvizTable, Link, csv_text, percent
 from buildapi.reports.gviz import request_id, response
-from buildapi.web.computed import Computed
+from buildapi.web.http.computed import Computed
 
 Texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.reports import SQLSchedulerReports
+from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.errors import BadRequest
-from buildapi.model.reporting import RowFilter, Span
+from buildapi.model.report_rows import RowFilter, Span
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import Seed
 from tests.contracts.reports import DAY, HOURS, OURS, T0, SchedulerReportsContract, every

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
-from buildapi.model.reporting import StatusBuild
+from buildapi.model.report_rows import StatusBuild
 from buildapi.reports.grid import GvizTable
-from buildapi.reports.idlejobs import IdleJobs
+from buildapi.reports.idle_jobs import IdleJobs
 from buildapi.reports.slaves import OneSlave, Slaves, slaves_of
-from buildapi.reports.statusbuilders import Named, StatusBuilders
+from buildapi.reports.status_builders import Named, StatusBuilders
 from buildapi.reports.window import Window
 from tests.reports.recorded import rules
 from tests.reports.rows import END, START, build

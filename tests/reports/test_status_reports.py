@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.statusreports import SQLStatusReports
+from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from tests.contracts.reports import DAY, T0, StatusReportsContract, every
 from tests.farmwide.conftest import Status
 from tests.reactor import twisted_test

@@ -12,38 +12,38 @@ import pytest
 import pytest_twisted
 
 from buildapi.model.health import Health
-from buildapi.ops.logfile import LogFile
-from buildapi.ops.look import FarmLook
-from buildapi.web.accesslog import AccessLog
-from buildapi.web.answers import Answers
-from buildapi.web.app import Policy, WebApp, site
-from buildapi.web.auth import Authenticator
-from buildapi.web.batch import Batch
-from buildapi.web.bearers import Bearers
-from buildapi.web.build_quota import BuildQuota
-from buildapi.web.channel import Traffic
-from buildapi.web.counter import Counter
-from buildapi.web.csrf import Tokens
-from buildapi.web.deadline import Deadline
-from buildapi.web.desk import Desk
-from buildapi.web.events import Events, Shares
-from buildapi.web.home import Home
-from buildapi.web.jobrequests import JobRequests
-from buildapi.web.jobs import Jobs
-from buildapi.web.keys import Keys
-from buildapi.web.listener import Listener
-from buildapi.web.lookup import Lookup
-from buildapi.web.newbuild import NewBuilds
-from buildapi.web.pages import Pages
-from buildapi.web.reads import Reads, documentation
-from buildapi.web.request import Limits
-from buildapi.web.revisions import Revisions
-from buildapi.web.routes import Route
-from buildapi.web.selection import Selection
-from buildapi.web.sending import SendBudget
-from buildapi.web.tokens import TokenDesk
-from buildapi.web.trail import JobTrail
-from buildapi.web.watch import JobWatch
+from buildapi.ops.farm_summary import FarmLook
+from buildapi.ops.log_file import LogFile
+from buildapi.web.events.streams import Events, Shares
+from buildapi.web.farm.home import Home
+from buildapi.web.http.access_log import AccessLog
+from buildapi.web.http.answers import Answers
+from buildapi.web.http.app import Policy, WebApp, site
+from buildapi.web.http.auth import Authenticator
+from buildapi.web.http.connection import Traffic
+from buildapi.web.http.csrf import Tokens
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.listener import Listener
+from buildapi.web.http.request import Limits
+from buildapi.web.http.routes import Route
+from buildapi.web.http.send_budget import SendBudget
+from buildapi.web.http.token_auth import Bearers
+from buildapi.web.selfserve.audit_trail import JobTrail
+from buildapi.web.selfserve.batch import Batch
+from buildapi.web.selfserve.build_form import NewBuilds
+from buildapi.web.selfserve.build_quota import BuildQuota
+from buildapi.web.selfserve.bulk_actions import Selection
+from buildapi.web.selfserve.dispatch import Desk
+from buildapi.web.selfserve.idempotency import Keys
+from buildapi.web.selfserve.job_pages import Jobs
+from buildapi.web.selfserve.job_waiter import JobWatch
+from buildapi.web.selfserve.lookup import Lookup
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.reads import Reads, documentation
+from buildapi.web.selfserve.request_actions import JobRequests
+from buildapi.web.selfserve.revision_actions import Revisions
+from buildapi.web.selfserve.submission import Counter
+from buildapi.web.selfserve.token_routes import TokenDesk
 from tests.model.defaults import rules
 from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request

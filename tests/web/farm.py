@@ -32,7 +32,7 @@ from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.charsets import escaped
 from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
-from buildapi.model.farmwide import (
+from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
     PendingEntry,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
-from buildapi.web import answers as module
-from buildapi.web.answers import Answers, Document, encode
+from buildapi.web.http import answers as module
+from buildapi.web.http.answers import Answers, Document, encode
 from tests.web.asking import failed, result
 
 

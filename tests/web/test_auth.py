@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
-from buildapi.web.auth import WHO_MAX, Authenticator
+from buildapi.web.http.auth import WHO_MAX, Authenticator
 
 PROXIES = ("127.0.0.1", "::1", "10.1.0.0/16", "2001:db8::/32", "unix")
 AUTH = Authenticator.of("X-Remote-User", PROXIES)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from buildapi.web.batch import ENTRIES_MAX
+from buildapi.web.selfserve.batch import ENTRIES_MAX
 from tests.reactor import twisted_test, until
 from tests.web.batching import (
     BATCH,

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from buildapi.web.batch import AT_ONCE, ENTRIES_MAX
-from buildapi.web.counter import LATE
+from buildapi.web.selfserve.batch import AT_ONCE, ENTRIES_MAX
+from buildapi.web.selfserve.submission import LATE
 from tests.reactor import sleep, twisted_test, until
 from tests.web.batching import (
     BATCH,

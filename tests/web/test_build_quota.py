@@ -11,7 +11,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.model.actions import ASKING, builds_asked
 from buildapi.model.records import AskedBuilds
-from buildapi.web.build_quota import HOUR, seconds_until_free
+from buildapi.web.selfserve.build_quota import HOUR, seconds_until_free
 from tests.reactor import twisted_test
 from tests.web.batching import answered, batch, entry, published
 from tests.web.client import JSON, Answer

@@ -9,7 +9,7 @@ import pytest
 
 from buildapi.cli import table_rows
 from buildapi.model.records import Build, BuildDetails, RequestDetails, UserBuilds
-from buildapi.web.shapes import user_json
+from buildapi.web.selfserve.serializers import user_json
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ZOE, Served

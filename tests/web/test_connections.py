@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from buildapi.web.sending import CHUNK, Outgoing, SendBudget
+from buildapi.web.http.send_budget import CHUNK, Outgoing, SendBudget
 from tests.reactor import sleep, twisted_test, until
 from tests.web.client import JSON, Wire, connect, parse, request
 from tests.web.conftest import Serve, Served

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.web.csrf import Tokens, kept_secret
+from buildapi.web.http.csrf import Tokens, kept_secret
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ORIGIN, TOKENS, ZOE, Served

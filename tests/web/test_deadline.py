@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi.errors import Unavailable
-from buildapi.web.deadline import Deadline
+from buildapi.web.http.deadline import Deadline
 from tests.web.asking import failed, result
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
-from buildapi.web.form import FIELDS_MAX, Form, parse_form
+from buildapi.web.http.form import FIELDS_MAX, Form, parse_form
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest, UnknownHost
-from buildapi.web.hosts import check_host
+from buildapi.web.http.host_header import check_host
 from tests.reactor import twisted_test
 from tests.web.client import JSON, parse, request
 from tests.web.conftest import ZOE, Serve, Served

@@ -13,11 +13,11 @@ from twisted.logger import globalLogPublisher
 
 from buildapi import tracing
 from buildapi.ops.metrics import Metrics
-from buildapi.web.answers import Document
-from buildapi.web.call import Call
-from buildapi.web.counted import Counted
-from buildapi.web.render import Reply
-from buildapi.web.routes import Route
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.http_metrics import Counted
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import Route
 from tests.reactor import twisted_test, until
 from tests.web.client import JSON
 from tests.web.conftest import ORIGIN, ZOE, Serve, Served

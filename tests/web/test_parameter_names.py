@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest, BuildAPIError, UnknownParameter
-from buildapi.web.auth import NOBODY
-from buildapi.web.call import Call
-from buildapi.web.form import Form
-from buildapi.web.parameter_names import check, known_of, nearest, unknown_names, warnings
-from buildapi.web.routes import Param, Route
+from buildapi.web.http.auth import NOBODY
+from buildapi.web.http.call import Call
+from buildapi.web.http.form import Form
+from buildapi.web.http.parameter_names import check, known_of, nearest, unknown_names, warnings
+from buildapi.web.http.routes import Param, Route
 from tests.reactor import twisted_test
 from tests.web.batching import BATCH, answered, entry
 from tests.web.client import FORM, JSON, Answer

@@ -11,8 +11,8 @@ from hypothesis import given as for_any
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
-from buildapi.web.form import Form
-from buildapi.web.params import (
+from buildapi.web.http.form import Form
+from buildapi.web.http.params import (
     bounded,
     day,
     duration,

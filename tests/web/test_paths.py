@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.web.answers import Document
-from buildapi.web.call import Call
-from buildapi.web.render import Reply
-from buildapi.web.routes import Route
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import Route
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ZOE, Serve, Served

@@ -12,7 +12,7 @@ import attrs
 
 from buildapi.db.sql import any_of, exact, like_prefix
 from buildapi.model.branches import Branch, begins
-from buildapi.model.farmwide import BranchFilter
+from buildapi.model.farm_rows import BranchFilter
 
 
 def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any]]:

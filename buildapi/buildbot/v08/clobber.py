@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.fetch import Fetcher, FetchError
-from buildapi.buildbot.v08.identity import build_path
-from buildapi.buildbot.v08.masters import MasterError, Masters
+from buildapi.buildbot.http_fetch import Fetcher, FetchError
+from buildapi.buildbot.v08.build_identity import build_path
+from buildapi.buildbot.v08.master_client import MasterError, Masters
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Clobber, StopBuild
 

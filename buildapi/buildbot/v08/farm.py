@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import attrs
 from twisted.logger import Logger
 
-from buildapi.buildbot.v08 import lower
+from buildapi.buildbot.v08 import lowering
+from buildapi.buildbot.v08.facts_reader import Observer
 from buildapi.buildbot.v08.markers import Markers
-from buildapi.buildbot.v08.observer import Observer
-from buildapi.buildbot.v08.poking import Poker
+from buildapi.buildbot.v08.step_runner import Poker
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -23,10 +23,10 @@ from buildapi.db.sql import (
     ValueRefusedError,
 )
 from buildapi.errors import BadRequest
-from buildapi.jobs.plans import in_ascii
+from buildapi.jobs.plan_outcomes import in_ascii
 from buildapi.model.actions import Action
 from buildapi.model.facts import Known
-from buildapi.model.identity import JobIdentity
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Plan, Poke, Recorded, Written
 
@@ -90,7 +90,7 @@ class V08Farm:
     async def _write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
         whole = await self._has_transactions()
         try:
-            statements = lower.lower(
+            statements = lowering.lower(
                 plan, job, marker=self._marker, now=int(self._now()), transactional=whole
             )
             ids = await self._transact(job, statements)
@@ -102,7 +102,7 @@ class V08Farm:
         except (ValueRefusedError, UnicodeEncodeError) as e:
             await self._unmark(job, whole=whole)
             raise BadRequest("The scheduler database cannot store a text of this job") from e
-        return Written.APPLIED, lower.made(statements, ids)
+        return Written.APPLIED, lowering.made(statements, ids)
 
     async def _transact(self, job: JobIdentity, statements: Sequence[Statement]) -> Sequence[int]:
         """Write; move the marker of another job aside if that job had this one's id.

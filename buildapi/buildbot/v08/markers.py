@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from buildapi.db.sql import Database, Query, Statement
-from buildapi.model.identity import JobIdentity
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
 from buildapi.model.steps import Plan, Recorded

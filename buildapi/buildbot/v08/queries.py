@@ -13,7 +13,7 @@ import attrs
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.db.sql import Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
-from buildapi.model.farmwide import BranchFilter
+from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.records import BuildRequest, OpenMark, Try
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch

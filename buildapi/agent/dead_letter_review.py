@@ -1,0 +1,130 @@
+"""Review dead letters: retry open jobs, or finish them as failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi import tracing
+from buildapi.agent.reconciler import TOO_OLD
+from buildapi.errors import Unavailable
+from buildapi.interfaces import Broker, JobStore, Trail
+from buildapi.jobs.dead_letter_rules import decide
+from buildapi.model.messages import Letter, LetterEnd, SettledAs, SettledLetter
+from buildapi.model.ops import Part
+from buildapi.model.outcome import Outcome
+from buildapi.model.wire import finished, job_of
+
+INTERVAL = 5.0
+"""Seconds between two checks of the number of dead letters."""
+
+REVIEW_MOST = 100_000
+"""Maximum number of dead letters in one review: those that stay come first in every review."""
+
+
+@attrs.define(slots=False)
+class DeadLetterReview(Service):
+    """Review the dead letters of queues, by routing key, whenever their number has changed.
+
+    ``now`` returns epoch seconds; ``settled`` is called with each letter that is retried, dropped
+    or failed.
+    """
+
+    _reactor: Any
+    _broker: Broker
+    _store: JobStore
+    _queues: Mapping[str, str]
+    _now: Callable[[], float]
+    _trail: Trail
+    _settled: Callable[[SettledLetter], None]
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "dead letters"
+        self._running: defer.Deferred[None] | None = None
+        self._kept: dict[str, int] = {}
+
+    def startService(self) -> None:
+        """Start checking."""
+        Service.startService(self)
+        self._running = defer.ensureDeferred(self._run())
+        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> None:
+        """Stop checking; a letter under review returns to its place."""
+        Service.stopService(self)
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _run(self) -> None:
+        while self.running:
+            for routing_key in self._queues:
+                await self._look(routing_key)
+            await task.deferLater(self._reactor, INTERVAL)
+
+    async def _look(self, routing_key: str) -> None:
+        try:
+            await self.review(routing_key)
+        except Unavailable as e:
+            self._log.debug("dead letters not reviewed: {msg}", msg=e.msg)
+        except defer.CancelledError:
+            raise
+        except Exception:
+            self._log.failure("dead letters not reviewed")
+
+    async def review(self, routing_key: str) -> None:
+        """Review the dead letters of a queue, unless their number is that of the last review.
+
+        :raises Unavailable: the broker or the jobs database is unavailable.
+        """
+        queue = self._queues[routing_key]
+        dead = (await self._broker.depth(queue)).dead
+        if dead == self._kept.get(queue, 0):
+            return
+        self._kept.pop(queue, None)
+        kept = 0
+
+        async def judge(letter: Letter) -> LetterEnd:
+            nonlocal kept
+            end, is_final = await self._judge(routing_key, queue, letter)
+            kept += end is LetterEnd.KEEP and is_final
+            return end
+
+        await self._broker.review(queue, judge, limit=REVIEW_MOST)
+        if kept >= REVIEW_MOST:
+            self._log.error("{queue}: too many dead letters to look at all", queue=queue)
+            kept = dead
+        self._kept[queue] = kept
+
+    async def _judge(self, routing_key: str, queue: str, letter: Letter) -> tuple[LetterEnd, bool]:
+        """Return what becomes of a letter, and whether the next look need not decide anew."""
+        job_id = job_of(routing_key, letter.body)
+        job = None if job_id is None else await self._store.get(job_id)
+        old = job is not None and job.when < self._now() - TOO_OLD
+        decision = decide(routing_key, letter, job, too_old=old)
+        if job_id is not None and decision.failure is not None:
+            report = finished(job_id, Outcome(True, decision.failure))
+            if not await self._store.finish(job_id, report, int(self._now())):
+                return LetterEnd.KEEP, False  # the job has ended meanwhile
+            self._tell(queue, job_id, letter, SettledAs.FAILED)
+        elif decision.end is not LetterEnd.KEEP:
+            self._tell(queue, job_id, letter, SettledAs(decision.end.value))
+        return decision.end, True
+
+    def _tell(self, queue: str, job_id: int | None, letter: Letter, end: SettledAs) -> None:
+        self._settled(SettledLetter(queue, end, job_id, letter.reason, self._now()))
+        with tracing.about("", job_id):
+            self._log.warn(
+                "{queue}: the dead letter of job {id} ({reason}) is {ended}",
+                queue=queue,
+                id=job_id,
+                reason=letter.reason,
+                ended=end.value,
+            )
+        if job_id is not None and end is not SettledAs.DROPPED:
+            self._trail.note(job_id, Part.OUTBOX, end.value, f"dead letter: {letter.reason}")

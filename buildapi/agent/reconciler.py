@@ -1,0 +1,290 @@
+"""Reconcile job requests with the broker: some messages may never have reached it, or are lost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence, Set
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi import tracing
+from buildapi.errors import BrokerUnavailable, Unavailable
+from buildapi.interfaces import Broker, JobStore, Roster, Trail, TrailStore
+from buildapi.model.ops import CLOCKS_APART, Part, first_trace
+from buildapi.model.outcome import Outcome
+from buildapi.model.records import KEY_SECONDS, JobRecord
+from buildapi.model.validators import InvalidValueError
+from buildapi.model.wire import REQUESTS, JobMessage, action_from, encode_request, finished
+
+GRACE = 60
+"""Seconds during which a recorded but unsent job still belongs to the process that records it."""
+
+INTERVAL = 30.0
+"""Seconds between two sweeps."""
+PAGE = 500
+"""Number of jobs read at a time."""
+
+FULL_SECONDS = 0.5
+"""Seconds between two attempts to send to a broker that is full."""
+
+LOST_SECONDS = 600
+"""Seconds after which a job is lost that no agent has in hand and no message waits for."""
+
+TOO_OLD = 7 * 86_400
+"""Seconds after which an unfinished job is failed, not executed: nobody expects it any more.
+
+The markers that prevent a second execution are kept for 30 days only.
+"""
+
+SILENT_SECONDS = 60
+"""Seconds without a heartbeat after which a process does not count."""
+
+UNSENT = "Couldn't send message to broker"
+
+OWED_SECONDS = 1.0
+"""Seconds between two attempts to record that a job is sent."""
+
+LAST_SECONDS = 2.0
+"""Seconds for the last attempt at shutdown."""
+
+OWED_MAX = 10_000
+"""Maximum number of jobs that are still to be recorded as sent."""
+
+
+@attrs.define(slots=False)
+class Outbox(Service):
+    """Sweep for such jobs at the start and then regularly, and delete old idempotency keys.
+
+    A job not known to be sent is finished as failed, guarded against an agent that has begun: no
+    client got 202 for it. If the broker loses its messages when it restarts, all unfinished jobs
+    are sent again at the start, which is safe: an agent executes a job once. ``sweeps`` counts the
+    complete sweeps.
+    """
+
+    _reactor: Any
+    _broker: Broker
+    _store: JobStore
+    _now: Callable[[], float]
+    _trail: Trail
+    _trails: TrailStore
+    _roster: Roster | None = None
+    _queue: str = "buildapi-agent"
+    _tries: int = 3
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "outbox"
+        self._resent = 0
+        self._missing: set[int] = set()
+        self._driven: dict[int, int] = {}
+        self.sweeps = 0
+        self._running: defer.Deferred[None] | None = None
+        self._owed: set[int] = set()
+        self._owing: defer.Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Start sweeping."""
+        Service.startService(self)
+        self._running = defer.ensureDeferred(self._run())
+        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop sweeping, and try a last time to record jobs as sent."""
+        Service.stopService(self)
+        for going in (self._running, self._owing):
+            if going is not None:
+                going.cancel()
+        return defer.ensureDeferred(self._pay_last())
+
+    def owe(self, request_id: int) -> None:
+        """Record that a job is sent as soon as the database accepts it: its client got 202."""
+        if len(self._owed) >= OWED_MAX:
+            self._log.error("job {id}: that it is sent will not be recorded", id=request_id)
+            return
+        self._owed.add(request_id)
+        if self._owing is None:
+            self._owing = defer.ensureDeferred(self._pay())
+            self._owing.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+
+    async def _pay(self) -> None:
+        try:
+            while self._owed:
+                await task.deferLater(self._reactor, OWED_SECONDS)
+                await self._pay_once()
+        finally:
+            self._owing = None
+
+    async def _pay_last(self) -> None:
+        if not self._owed:
+            return
+        paying = defer.ensureDeferred(self._pay_once())
+        with contextlib.suppress(defer.TimeoutError):
+            await paying.addTimeout(LAST_SECONDS, self._reactor)
+        for request_id in sorted(self._owed):
+            self._log.error("job {id}: that it is sent is not recorded", id=request_id)
+
+    async def _pay_once(self) -> None:
+        for request_id in sorted(self._owed):
+            try:
+                await self._store.sent(request_id)
+            except Unavailable:
+                return
+            except defer.CancelledError:
+                raise
+            except Exception:  # it stays owed: its sender was told 202
+                self._log.failure("job {id}: that it is sent is not recorded", id=request_id)
+                continue
+            self._owed.discard(request_id)
+
+    async def _run(self) -> None:
+        forgotten, started = not self._broker.keeps_messages, int(self._now())
+        back = False
+        while self.running:
+            try:
+                if forgotten:
+                    await self.refuse_unsent(started)
+                    await self.resend()
+                forgotten = False
+                # Other processes may still be recording what they sent during the database outage.
+                if not back:
+                    await self.refuse_unsent(int(self._now()) - GRACE)
+                await self._drive()
+                await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
+                self.sweeps, back = self.sweeps + 1, False
+            except Unavailable as e:
+                self._log.warn("outbox: not swept: {msg}", msg=e.msg)
+                back = True
+            except defer.CancelledError:
+                raise
+            except Exception:
+                self._log.failure("outbox: not swept")
+            await task.deferLater(self._reactor, INTERVAL)
+
+    async def _unsettled(
+        self, *, sent: bool, before: int, after: int = 0
+    ) -> AsyncIterator[JobRecord]:
+        """Iterate over unfinished jobs by id, a page at a time."""
+        while page := await self._store.unsettled(
+            sent=sent, before=before, limit=PAGE, after=after
+        ):
+            for job in page:
+                yield job
+            if len(page) < PAGE:
+                return
+            after = page[-1].id
+
+    async def resend(self) -> None:
+        """Send every unfinished job that was sent before again, in order.
+
+        Jobs beyond the broker's limit wait for room; after an error the next call goes on from
+        there.
+        """
+        before = int(self._now()) + 1
+        async for job in self._unsettled(sent=True, before=before, after=self._resent):
+            await self._send_again(job, "the broker keeps nothing over restarts", wait=True)
+            self._resent = job.id
+
+    async def _send_again(self, job: JobRecord, why: str, *, wait: bool = False) -> None:
+        entries = await self._trails.of_job(job.id, job.when - CLOCKS_APART)
+        with tracing.about(first_trace(entries), job.id):
+            while True:
+                try:
+                    return await self._send(job, why)
+                except BrokerUnavailable:
+                    if not wait:
+                        raise
+                await task.deferLater(self._reactor, FULL_SECONDS)
+
+    async def _drive(self) -> None:
+        """Send lost jobs again if the broker answers; the rest of a sweep does not need it."""
+        try:
+            await self.drive_lost()
+        except BrokerUnavailable as e:
+            self._log.info("outbox: lost jobs not looked for: {msg}", msg=e.msg)
+
+    async def drive_lost(self) -> None:
+        """Send jobs again whose message is gone: purged, or deleted together with its queue.
+
+        A job is lost if it is old, no message waits, and no agent has it in hand, both now and at
+        the last sweep. The marker makes this safe: nothing is executed twice.
+        """
+        missing = {job.id: job for job in await self._lost()}
+        again = [job for id_, job in missing.items() if id_ in self._missing]
+        self._missing = set(missing)
+        for job in again:
+            times = self._driven.get(job.id, 0)
+            if job.when < self._now() - TOO_OLD:
+                await self._fail(job, "It was not carried out within 7 days")
+            elif times >= self._tries:
+                await self._fail(job, f"It was sent again {times} times, and never ended")
+            else:
+                await self._send_again(job, "its message was lost")
+                self._driven[job.id] = times + 1
+                self._missing.discard(job.id)
+        self._driven = {id_: n for id_, n in self._driven.items() if id_ in missing}
+
+    async def _lost(self) -> Sequence[JobRecord]:
+        """List the jobs that no queue and no agent has, as far as that is known."""
+        hand = await self._in_hand()
+        if hand is None:
+            return ()
+        before = int(self._now()) - LOST_SECONDS
+        page = await self._store.unsettled(sent=True, before=before, limit=PAGE)
+        return [job for job in page if job.id not in hand]
+
+    async def _in_hand(self) -> Set[int] | None:
+        """List the jobs that agents have in hand; None if a message may be anywhere else.
+
+        An agent of an older program reports nothing, and may have any job in hand.
+        """
+        if self._roster is None:
+            return None
+        depth = await self._broker.depth(self._queue)
+        since = self._now() - SILENT_SECONDS
+        beats = [b for b in await self._roster.processes() if b.beat_at >= since]
+        agents = [beat for beat in beats if "agent" in beat.roles]
+        told = all(beat.in_hand <= len(beat.jobs) for beat in agents)
+        if depth.ready or not agents or depth.consumers > len(agents) or not told:
+            return None
+        return {job for beat in agents for job in beat.jobs}
+
+    async def _fail(self, job: JobRecord, why: str) -> None:
+        outcome = Outcome(True, f"{why}: look at what is there before asking again")
+        if await self._store.finish(job.id, finished(job.id, outcome), int(self._now())):
+            self._log.warn("job {id} is finished as failed: {why}", id=job.id, why=why)
+            self._trail.note(job.id, Part.OUTBOX, "failed", why)
+
+    async def refuse_unsent(self, before: int) -> None:
+        """Finish jobs as failed that were recorded before a time and are not known to be sent."""
+        now = int(self._now())
+        async for job in self._unsettled(sent=False, before=before):
+            if job.id in self._owed:
+                continue
+            if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):
+                with tracing.about(job=job.id):
+                    self._log.warn("job {id} was never sent: finished as failed", id=job.id)
+                    self._trail.note(job.id, Part.OUTBOX, "refused", "it was never sent")
+
+    async def _send(self, job: JobRecord, why: str) -> None:
+        try:
+            action = action_from(job.action, job.what)
+        except (LookupError, InvalidValueError) as e:
+            self._log.warn("job {id} cannot be sent again: {error}", id=job.id, error=str(e))
+            outcome = Outcome(True, f"{UNSENT}: {e.args[0]}")
+            self._trail.note(job.id, Part.OUTBOX, "refused", outcome.msg)
+            await self._store.finish(job.id, finished(job.id, outcome), int(self._now()))
+            return
+        message = JobMessage(job.id, job.who, job.when, action, tracing.trace(), job.identity)
+        await self._broker.publish(
+            REQUESTS,
+            encode_request(message),
+            message_id=f"job-{job.id}",
+            correlation_id=str(job.id),
+        )
+        await self._store.sent(job.id)
+        self._log.info("job {id} sent again: {why}", id=job.id, why=why)
+        self._trail.note(job.id, Part.OUTBOX, "sent again", why)

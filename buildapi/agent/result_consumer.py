@@ -1,0 +1,105 @@
+"""Consume the reports of agents and store the outcome of each job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from buildapi import tracing
+from buildapi.agent.queue_consumer import Intake
+from buildapi.agent.retry import Patience
+from buildapi.interfaces import Broker, JobStore, Trail
+from buildapi.jobs.message_check import report_refusal
+from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
+from buildapi.model.ops import Part
+from buildapi.model.outcome import Outcome
+from buildapi.model.wire import Malformed, decode_finished, finished, trace_of
+
+PREFETCH = 20
+
+
+@attrs.define(slots=False)
+class Finisher(Service):
+    """Consume ``queue``; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime.
+
+    ``changed`` is called for every report, since cached reads may be out of date.
+    """
+
+    _reactor: Any
+    _broker: Broker
+    _store: JobStore
+    _queue: str
+    _drain_seconds: float
+    _now: Callable[[], float]
+    _changed: Callable[[], None]
+    _trail: Trail
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "finisher"
+        self._patience = Patience(self._reactor)
+        self._intake = Intake(self._broker, self._queue, PREFETCH, self._drain_seconds)
+
+    def startService(self) -> None:
+        """Start consuming."""
+        Service.startService(self)
+        self._patience.begin()
+        self._intake.open(self.handle)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop accepting reports and store those in hand."""
+        Service.stopService(self)
+        self._patience.stop()
+        return defer.ensureDeferred(self._intake.close())
+
+    async def handle(self, delivery: Delivery) -> Disposition:
+        """Store one report; return how to settle its message."""
+        try:
+            request_id, report = decode_finished(delivery.body)
+        except Malformed as e:
+            malformed = partial(self._malformed, e)
+            with tracing.about("", e.request_id):
+                return await self._patience.attempt("a malformed report", malformed)
+        store = partial(self._store_report, request_id, report)
+        with tracing.about(trace_of(report), request_id):
+            return await self._patience.attempt(f"report of job {request_id}", store)
+
+    async def _malformed(self, error: Malformed) -> Disposition:
+        self._log.error(
+            "malformed report (job {id}) put aside: {reason}",
+            id=error.request_id,
+            reason=error.reason,
+        )
+        row = None if error.request_id is None else await self._store.get(error.request_id)
+        if row is not None and report_refusal(error.message, row) is None:
+            outcome = Outcome(True, f"The agent's report could not be read: {error.reason}")
+            await self._store.finish(row.id, finished(row.id, outcome), int(self._now()))
+            self._trail.note(row.id, Part.FINISHER, "put aside", error.reason)
+            self._changed()
+        return DeadLetter(error.reason)
+
+    async def _store_report(self, request_id: int, report: dict[str, Any]) -> Disposition:
+        row = await self._store.get(request_id)
+        refusal = None if row is None or row.completed_at else report_refusal(report, row)
+        if refusal is not None:
+            return self._refused(request_id, refusal)
+        kept = {key: value for key, value in report.items() if key != "identity"}
+        fresh = await self._store.finish(request_id, kept, int(self._now()))
+        self._changed()
+        if fresh:
+            self._trail.note(request_id, Part.FINISHER, "stored")
+        else:
+            self._log.info("job {id} was finished before, or is not ours", id=request_id)
+            self._trail.note(request_id, Part.FINISHER, "late", "it was finished before")
+        return Ack()
+
+    def _refused(self, request_id: int, refusal: str) -> Disposition:
+        """Dead-letter a report that is not of the job it names; the job stays as it is."""
+        self._log.error("report of job {id} put aside: {why}", id=request_id, why=refusal)
+        return DeadLetter(f"not the report of job {request_id}: {refusal}")

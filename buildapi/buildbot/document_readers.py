@@ -1,0 +1,75 @@
+"""Read the documents of the directory from files and URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urljoin, urlsplit
+
+from twisted.internet.threads import deferToThread
+
+from buildapi.buildbot.http_fetch import Fetcher, FetchError
+
+LIMIT = 64 * 2**20
+"""Maximum bytes of a document."""
+
+REDIRECTS_MOST = 3
+REDIRECTS = (301, 302, 303, 307, 308)
+
+
+def reader(
+    location: str | None, fetcher: Fetcher, seconds: float
+) -> Callable[[], Awaitable[bytes]]:
+    """Return a function that reads a file path or an http(s) URL within ``seconds``.
+
+    Without a location it returns an empty list.
+    """
+    if location is None:
+        return _nothing
+    if location.startswith(("http://", "https://")):
+        return lambda: _from_url(location, fetcher, seconds)
+    return lambda: deferToThread(Path(location).read_bytes)
+
+
+async def _nothing() -> bytes:
+    return b"[]"
+
+
+async def _from_url(url: str, fetcher: Fetcher, seconds: float) -> bytes:
+    """Read a URL, following redirects, within ``seconds`` in all."""
+    end, at, left = monotonic() + seconds, url, seconds
+    for _ in range(1 + REDIRECTS_MOST):
+        answer = await fetcher.request("GET", at, seconds=left, limit=LIMIT)
+        if answer.code not in REDIRECTS:
+            break
+        at, left = redirected(at, answer.location), max(0.0, end - monotonic())
+    else:
+        raise FetchError(f"more than {REDIRECTS_MOST} redirects, the last one to {at}")
+    if answer.code != 200:
+        raise FetchError(f"HTTP {answer.code}" + (f" from {at}" if at != url else ""))
+    return answer.body
+
+
+def redirected(url: str, location: str | None) -> str:
+    """Return the target of a redirect: the same scheme, or https.
+
+    Requests carry no credentials, before or after, so none can reach another host.
+
+    :raises FetchError: there is no target, or one that is not allowed.
+    """
+    if not location:
+        raise FetchError("a redirect without Location")
+    try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        _ = parts.port
+    except ValueError as e:
+        raise FetchError("a redirect to what is not a URL") from e
+    if not parts.hostname or "@" in parts.netloc or not target.isascii():
+        raise FetchError("a redirect to what is not a URL of a host without user name")
+    if parts.scheme not in (urlsplit(url).scheme, "https"):
+        raise FetchError(
+            f"a redirect from {urlsplit(url).scheme} to {parts.scheme} is not followed"
+        )
+    return parts._replace(fragment="").geturl()

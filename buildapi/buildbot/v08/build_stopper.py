@@ -1,0 +1,139 @@
+"""Stop builds on 0.8 masters: identify the build before, and verify the effect afterwards.
+
+A 0.8.2 master answers a stop with 302 after one second whatever happened, so its answer proves
+nothing: the identity of the build is checked before, and the database is queried afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+
+from buildapi.buildbot.http_fetch import Answer
+from buildapi.buildbot.v08.build_identity import Identity, build_path, identify
+from buildapi.buildbot.v08.build_poller import Looks
+from buildapi.buildbot.v08.master_client import MasterError, Masters
+from buildapi.jobs.warnings import loses
+from buildapi.model.outcome import Item
+from buildapi.model.steps import StopBuild
+
+LOOK_SECONDS = 0.25
+"""Seconds between two queries for the effect."""
+
+COMMENT = "Cancelled via self-serve"
+
+
+@attrs.frozen
+class Login:
+    """Hold the web user of masters that require one, in place of the cancelling user's name."""
+
+    username: str
+    password: str = attrs.field(repr=False)
+
+
+@attrs.define
+class Stopper:
+    """Stop builds; ``verify_seconds`` is the time to wait for the effect."""
+
+    _reactor: Any
+    _looks: Looks
+    _masters: Masters
+    _verify_seconds: float
+    _login: Login | None = None
+
+    async def stop(self, step: StopBuild, who: str) -> Item:
+        """Stop one build where it runs, and verify the effect."""
+        item = await self._stop(step, who)
+        if item.state == "failed" and await self._is_over(step):
+            return self._item(step, "nothing", "it has ended")
+        return item
+
+    async def _stop(self, step: StopBuild, who: str) -> Item:
+        try:
+            master = await self._find(step)
+        except MasterError as e:
+            return self._item(step, "failed", str(e))
+        if master is None:
+            return self._item(step, "failed", "no master knows this build: nothing stopped")
+        try:
+            refusal = _refusal(await self._post(step, master, who))
+        except MasterError as e:
+            if not e.asked:
+                return self._item(step, "failed", str(e), master)
+            return await self._seen(step, master, f"{e}; the master may stop it later")
+        if refusal is not None:
+            return self._item(step, "failed", refusal, master)
+        return await self._seen(step, master, "the master accepted the stop (slave silent?)")
+
+    async def _seen(self, step: StopBuild, master: str, doubt: str) -> Item:
+        """Wait for the effect; without it the outcome is unconfirmed."""
+        if await self._ended(step):
+            lost = f"; {loses(step.sharers)}" if step.sharers else ""
+            return self._item(step, "done", f"stopped{lost}", master)
+        detail = f"still running {self._verify_seconds:g} s later: {doubt}"
+        return self._item(step, "unconfirmed", detail, master)
+
+    async def _find(self, step: StopBuild) -> str | None:
+        """Return the master that runs the build: the claiming one, else another (double claim)."""
+        if await self._identify(step, step.master) is not Identity.OTHER:
+            return step.master
+        others = self._masters.others(step.master)
+        asked = [defer.ensureDeferred(self._identify(step, master)) for master in others]
+        answers = await defer.DeferredList(asked, consumeErrors=True)
+        same = (m for m, (_, said) in zip(others, answers, strict=True) if said is Identity.SAME)
+        return next(same, None)
+
+    async def _identify(self, step: StopBuild, master: str) -> Identity:
+        answer = await self._masters.ask(master, "GET", f"json/{build_path(step)}")
+        if answer.code == 404:
+            return Identity.OTHER
+        if answer.code != 200:
+            raise MasterError(f"the master answered {answer.code} when asked for the build")
+        return identify(step, answer.body)
+
+    async def _post(self, step: StopBuild, master: str, who: str) -> Answer:
+        comment = f"{COMMENT}: {step.note}" if step.note else COMMENT
+        form = {"username": who, "comments": comment}
+        if self._login is not None:
+            form = {
+                "username": self._login.username,
+                "passwd": self._login.password,
+                "comments": f"{comment} ({who})",
+            }
+        return await self._masters.ask(master, "POST", f"{build_path(step)}/stop", form)
+
+    async def _ended(self, step: StopBuild) -> bool:
+        end = self._reactor.seconds() + self._verify_seconds
+        while not await self._is_over(step):
+            if self._reactor.seconds() >= end:
+                return False
+            await task.deferLater(self._reactor, LOOK_SECONDS)
+        return True
+
+    async def _is_over(self, step: StopBuild) -> bool:
+        return await self._looks.is_over(step.build_id)
+
+    def _item(self, step: StopBuild, state: str, detail: str, master: str | None = None) -> Item:
+        return Item(
+            state,
+            detail,
+            request_id=step.brid,
+            build_id=step.build_id,
+            master=master or step.master,
+        )
+
+
+def _refusal(answer: Answer) -> str | None:
+    """Return why a stop was refused, or None; a redirect to ``authfail`` is a refusal."""
+    if answer.code == 302:
+        *folder, page = (answer.location or "").rstrip("/").split("/")
+        refused = page in REFUSALS and folder[-1:] != ["builders"]
+        return "the master refused: not authorised" if refused else None
+    if answer.code == 404:
+        return "the master knows no such build any more"
+    return None if 200 <= answer.code < 300 else f"the master answered {answer.code}"
+
+
+REFUSALS = ("authfail", "authzfail")

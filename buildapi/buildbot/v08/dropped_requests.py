@@ -1,0 +1,84 @@
+"""Watch dropped requests: a 0.8 master may claim one at the moment in which it is dropped.
+
+Its claim is an unconditional UPDATE after a SELECT: a request completed in between is built all the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+
+from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS, Stopper
+from buildapi.jobs.cancel import stops_of
+from buildapi.model.facts import RequestFacts
+from buildapi.model.outcome import Item
+from buildapi.model.steps import WatchDropped
+
+ReadRequests = Callable[[Sequence[int]], Awaitable[Sequence[RequestFacts]]]
+
+
+@attrs.define
+class Watcher:
+    """Check dropped requests ``recheck_seconds`` later.
+
+    A build of a request that a master has claimed is awaited up to ``verify_seconds``, and stopped.
+    ``reactor`` provides IReactorTime.
+    """
+
+    _reactor: Any
+    _read: ReadRequests
+    _stopper: Stopper
+    _recheck_seconds: float
+    _verify_seconds: float
+
+    async def watch(self, step: WatchDropped, who: str) -> Sequence[Item]:
+        """Poll until the end of each request is known, and stop the builds that were started."""
+        await task.deferLater(self._reactor, self._recheck_seconds)
+        end = self._reactor.seconds() + self._verify_seconds
+        left, items, started = list(step.brids), list[Item](), list[RequestFacts]()
+        while left:
+            known = {f.request.id: f for f in await self._read(left)}
+            items += [i for brid in left if (i := _settled(step, brid, known.get(brid)))]
+            waiting = [f for brid, f in known.items() if not _settled(step, brid, f)]
+            started += [f for f in waiting if f.running]
+            left = [f.request.id for f in waiting if not f.running]
+            if left and self._reactor.seconds() >= end:
+                items += [_not_seen(known[brid]) for brid in left]
+                break
+            if left:
+                await task.deferLater(self._reactor, LOOK_SECONDS)
+        return [*items, *await self._stop(started, step.note, who)]
+
+    async def _stop(self, started: Sequence[RequestFacts], note: str, who: str) -> Sequence[Item]:
+        meant = {f.request.id for f in started}
+        steps = [s for f in started for s in stops_of(f, f.running, note, meant=meant)]
+        return await defer.gatherResults(
+            [defer.ensureDeferred(self._stopper.stop(step, who)) for step in steps]
+        )
+
+
+def _settled(step: WatchDropped, brid: int, facts: RequestFacts | None) -> Item | None:
+    """Return the outcome of a request; None while a build of it runs or may begin."""
+    if facts is None:
+        return Item("done", "it is gone", request_id=brid)
+    request = facts.request
+    if not request.claimed_at:
+        if request.complete:
+            return Item("done", "cancelled before it was started", request_id=brid)
+        return Item("unconfirmed", "a master gave it back in between: ask again", request_id=brid)
+    if not request.complete and not step.claimed:
+        return Item("nothing", "a master had started it before", request_id=brid)
+    ended = bool(facts.tries) and not facts.running
+    if ended and request.complete:
+        return Item("nothing", "it has ended", request_id=brid)
+    return None
+
+
+def _not_seen(facts: RequestFacts) -> Item:
+    detail = "a master has claimed it, but no build of it is running"
+    master = facts.request.claimed_by_name
+    return Item("unconfirmed", detail, request_id=facts.request.id, master=master)

@@ -1,0 +1,175 @@
+"""Read the facts of actions from a 0.8 scheduler database and the directory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.buildbot.directory import Master
+from buildapi.buildbot.v08 import queries
+from buildapi.buildbot.v08.build_reads import bounded
+from buildapi.buildbot.v08.shared_builds import with_sharers
+from buildapi.db.sql import Database, Read, chunks
+from buildapi.model.actions import (
+    Action,
+    CancelBuild,
+    CancelRequest,
+    CancelRevision,
+    NewBuild,
+    NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
+    RebuildBuild,
+    RebuildRequest,
+    Reprioritize,
+)
+from buildapi.model.branches import Branch, Branches
+from buildapi.model.builders import Builders
+from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
+from buildapi.model.records import BuildRequest, Try
+from buildapi.model.revisions import RevisionMatch
+
+CHANGE_ROLE = "scheduler"
+"""Role of masters that accept changes."""
+
+
+class Documents(Protocol):
+    """Provide the documents of the directory."""
+
+    def branches(self) -> Branches: ...
+
+    def builders(self) -> Builders | None: ...
+
+    def is_listed(self, buildername: str) -> bool | None: ...
+
+    def masters(self) -> Mapping[str, Master]: ...
+
+
+@attrs.define
+class Observer:
+    """Read facts; ``now`` returns epoch seconds, ``zone`` is the farm's time zone.
+
+    ``change_master`` names the master that accepts changes; without a name it is the first one with
+    the scheduler role.
+    """
+
+    _db: Database
+    _documents: Documents
+    _now: Callable[[], float]
+    _zone: ZoneInfo
+    _change_master: str = ""
+
+    async def read(self, action: Action) -> Known:
+        """Read the facts that an action is decided on."""
+        match action:
+            case Reprioritize() | CancelRequest() | RebuildRequest():
+                return await self.request(action.brid)
+            case CancelBuild() | RebuildBuild():
+                return await self._of_build(action.bid)
+            case CancelRevision():
+                branch = self._documents.branches().get(action.branch)
+                return None if branch is None else await self._revision(branch, action.wanted)
+            case NewBuilderBuild():
+                return self._branch(action.short_branch)
+            case NewBuild() | NewPGOBuild() | NewNightly():
+                return self._branch(action.branch)
+
+    async def request(self, brid: int) -> RequestFacts | None:
+        """Read the facts of a request."""
+        return self._listed(await self._db.snapshot(lambda read: _request(read, brid)))
+
+    def _listed(self, facts: RequestFacts | None) -> RequestFacts | None:
+        """Add whether the builders file lists the builder."""
+        if facts is None:
+            return None
+        return attrs.evolve(facts, listed=self._documents.is_listed(facts.request.buildername))
+
+    async def requests(self, brids: Sequence[int]) -> Sequence[RequestFacts]:
+        """Read many requests with their builds, without their properties."""
+
+        def reading(read: Read) -> Sequence[RequestFacts]:
+            found: list[BuildRequest] = []
+            for some in chunks(brids):
+                query, params = queries.requests_by_id(some)
+                found += query.all_of(read, **params)
+            return _with_tries(read, found)
+
+        return await self._db.snapshot(reading)
+
+    async def _of_build(self, build_id: int) -> RequestFacts | None:
+        def reading(read: Read) -> RequestFacts | None:
+            brid = queries.BRID_OF_BUILD.first_of(read, bid=build_id)
+            return None if brid is None else _request(read, brid)
+
+        return self._listed(await self._db.snapshot(reading))
+
+    async def _revision(self, branch: Branch, wanted: RevisionMatch) -> RevisionFacts:
+        where, params = queries.of_branch(branch)
+        params["revision"] = queries.revision_pattern(wanted)
+
+        def reading(read: Read) -> RevisionFacts:
+            stored = queries.revisions(where).all_of(read, **params)
+            meant, between = wanted.choose([r for b, r in stored if branch.owns(b)], str)
+            if between:
+                return RevisionFacts((), between)
+            unfinished = queries.open_of_revision(where).all_of(read, **params)
+            unended = queries.unended_of_revision(where).all_of(read, **params)
+            ours = [r for r in (*unfinished, *unended) if branch.owns(r.branch)]
+            found = {r.id: r for r in ours if r.revision in meant}
+            return RevisionFacts(_with_tries(read, [found[brid] for brid in sorted(found)]))
+
+        return await bounded(self._db.snapshot(reading))
+
+    def _branch(self, name: str) -> BranchFacts | None:
+        branch = self._documents.branches().get(name)
+        if branch is None:
+            return None
+        builders = self._documents.builders()
+        return BranchFacts(
+            path=branch.path,
+            repository=branch.repository,
+            builders=() if builders is None else builders.of(branch),
+            buildid=datetime.fromtimestamp(int(self._now()), self._zone).strftime("%Y%m%d%H%M%S"),
+            builduid=uuid.uuid4().hex,
+            change_master=self._taker_of_changes(),
+        )
+
+    def _taker_of_changes(self) -> str | None:
+        """Return the name of the enabled master that accepts changes, or None."""
+        wanted = self._change_master
+        for master in self._documents.masters().values():
+            named = wanted in (master.name, master.db_name) if wanted else False
+            fits = named or (not wanted and master.role == CHANGE_ROLE and master.pb_port)
+            if fits and master.enabled:
+                return master.db_name
+        return None
+
+
+def _request(read: Read, brid: int) -> RequestFacts | None:
+    request = queries.REQUEST_BY_ID.first_of(read, brid=brid)
+    if request is None:
+        return None
+    origin = queries.ORIGIN.first_of(read, buildsetid=request.buildsetid)
+    sourcestampid, external = origin or (0, None)
+    facts = RequestFacts(
+        request=request,
+        sourcestampid=sourcestampid,
+        external_idstring=external,
+        properties=queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid),
+        tries=queries.TRIES.all_of(read, brid=brid),
+    )
+    return with_sharers(read, [facts])[0]
+
+
+def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[RequestFacts]:
+    tries: dict[int, list[Try]] = {r.id: [] for r in requests}
+    for some in chunks(list(tries)):
+        query, params = queries.tries_of(some)
+        for one in query.all_of(read, **params):
+            tries[one.brid].append(one)
+    return with_sharers(read, [RequestFacts(r, 0, None, (), tries[r.id]) for r in requests])

@@ -1,0 +1,88 @@
+"""Read recent builds from the status database, where masters record each build they start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from buildapi.db.sql import Database, Query, any_of, exact, like_prefix
+from buildapi.model.farm_rows import RecentBuild
+from buildapi.model.results import NO_RESULT, known_result
+
+NEWEST = "SELECT b.id FROM builds b ORDER BY b.id DESC LIMIT :limit"
+
+
+@attrs.define
+class SQLRecentBuilds:
+    """Read from the status database."""
+
+    _status: Database
+
+    async def recent(
+        self, slaves: Sequence[str], *, greedy: bool, limit: int
+    ) -> Sequence[RecentBuild]:
+        """List at most ``limit`` builds, newest first.
+
+        With ``slaves``, those that ended on slaves of these names; with ``greedy``, on slaves whose
+        names begin with one of these. Without ``slaves``, running ones too.
+        """
+        newest, params = _on(slaves, greedy=greedy) if slaves else (NEWEST, {})
+        return await recent(newest).many(self._status, limit=limit, **params)
+
+
+def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, Any]]:
+    """Return the SELECT of the newest builds that ended on some slaves."""
+    if greedy:
+        params = {f"slave{i}": like_prefix(name) for i, name in enumerate(slaves)}
+        named = " OR ".join(f"s.name LIKE :{key} ESCAPE '|'" for key in params)
+    else:
+        names, params = any_of("slave", slaves)
+        named = f"s.name IN ({names}) AND {exact('s.name')} IN ({names})"
+    text = (
+        "SELECT b.id FROM slaves s JOIN builds b ON b.slave_id = s.id"  # noqa: S608  # parameter names
+        f" WHERE b.result <> {NO_RESULT} AND ({named}) ORDER BY b.id DESC LIMIT :limit"
+    )
+    return text, params
+
+
+def recent(newest: str) -> Query[RecentBuild]:
+    """Select builds by a SELECT of their ids, which runs first: the rest is read only for these."""
+    return Query(
+        "SELECT b.id, bu.name, (SELECT p.value FROM build_properties bp"  # noqa: S608  # constants and parameter names
+        " JOIN properties p ON p.id = bp.property_id WHERE bp.build_id = b.id"
+        " AND p.name = 'buildername' ORDER BY p.id LIMIT 1),"
+        " b.buildnumber, b.starttime, b.endtime, b.result, s.name, m.name"
+        f" FROM ({newest}) newest JOIN builds b ON b.id = newest.id"
+        " JOIN builders bu ON bu.id = b.builder_id JOIN slaves s ON s.id = b.slave_id"
+        " JOIN masters m ON m.id = b.master_id ORDER BY b.id DESC",
+        _recent_row,
+    )
+
+
+def _recent_row(id_: int, name: str, stored: str | None, number: int, *c: Any) -> RecentBuild:
+    return RecentBuild(
+        id=id_,
+        buildname=name,
+        buildername=_unquoted(stored or ""),
+        buildnumber=number,
+        starttime=utc_seconds(c[0]),
+        endtime=utc_seconds(c[1]),
+        result=known_result(c[2]),
+        slavename=c[3],
+        master=c[4],
+    )
+
+
+def _unquoted(stored: str) -> str:
+    return stored.strip('"')
+
+
+def utc_seconds(text: str | None) -> int | None:
+    """Return epoch seconds of a stored UTC time; None for no time, such as MySQL's zero date."""
+    try:
+        return int(datetime.fromisoformat(text or "").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return None

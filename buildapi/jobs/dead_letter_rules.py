@@ -1,0 +1,72 @@
+"""Decide whether to keep, drop or return the dead letters of the two queues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from buildapi.jobs.message_check import difference, report_refusal
+from buildapi.model.messages import Letter, LetterEnd
+from buildapi.model.records import JobRecord, JobState
+from buildapi.model.wire import FINISHED, decode_finished, decode_request, job_of, readable_report
+
+RETURNS_MOST = 100
+"""Maximum number of times a message is returned to its queue, each after several deliveries."""
+
+
+@attrs.frozen
+class Decision:
+    """The decision about a dead letter; ``failure`` is the error its unfinished job ends with.
+
+    ``end`` applies once the failure is recorded; if the job has ended meanwhile, decide again.
+    """
+
+    end: LetterEnd
+    failure: str | None = None
+
+
+KEPT = Decision(LetterEnd.KEEP)
+
+
+def decide(routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: bool) -> Decision:
+    """Decide about a dead letter by the job it names.
+
+    A letter of no job, or that does not match its job, is kept for an operator and finishes no
+    job.  A letter of a finished job is dropped if the row of the job contains all it says.
+    """
+    if job is None or job.id != job_of(routing_key, letter.body):
+        return KEPT
+    report = decode_finished(letter.body)[1] if routing_key == FINISHED else None
+    if not _is_of(letter, report, job):
+        return KEPT
+    if job.completed_at is not None:
+        return Decision(LetterEnd.DROP) if _is_recorded(letter, report, job) else KEPT
+    if letter.by_broker and letter.returns < RETURNS_MOST and not too_old:
+        return Decision(LetterEnd.RETURN)
+    if letter.by_broker or letter.exhausted:
+        end = LetterEnd.DROP if report is None else LetterEnd.KEEP
+        return Decision(end, f"Given up: {letter.reason}; look at what is there")
+    return KEPT
+
+
+def _is_of(letter: Letter, report: Mapping[str, Any] | None, job: JobRecord) -> bool:
+    """Return whether a letter matches the job recorded under its id."""
+    if report is not None:
+        return report_refusal(report, job) is None
+    return difference(decode_request(letter.body), job) is None
+
+
+def _is_recorded(letter: Letter, report: Mapping[str, Any] | None, job: JobRecord) -> bool:
+    """Return whether the row of a finished job contains all that a letter says.
+
+    A finished message has the items of the job, which exist nowhere else until they are stored.
+    """
+    if job.state is JobState.DONE:
+        return True
+    stored = job.complete_data or {}
+    if report is not None:
+        return stored == {key: value for key, value in report.items() if key != "identity"}
+    msg = readable_report(stored).get("body", {}).get("msg", "")
+    return letter.by_broker or (bool(letter.reason) and letter.reason in msg)

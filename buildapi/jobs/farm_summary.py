@@ -1,0 +1,86 @@
+"""Summarise pending requests and running builds of the farm, by branch and pool."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from buildapi.model.farm_rows import PendingEntry, RunningBuild
+
+STALE_SECONDS = 1800
+"""Seconds without a refreshed claim after which a master counts as silent.
+
+A master of Buildbot 0.8 refreshes ``claimed_at`` of its requests every 600 seconds.
+"""
+
+
+@attrs.frozen
+class Load:
+    """Numbers of one branch or pool; ``oldest`` is the submission time of the oldest request."""
+
+    name: str
+    pending: int
+    running: int
+    oldest: int | None
+
+
+@attrs.frozen
+class Glance:
+    """The summary of the farm; ``silent`` are masters that no longer refresh their claims.
+
+    ``known_pools`` are all pools, None if unknown.
+    """
+
+    pending: int
+    running: int
+    oldest: PendingEntry | None
+    branches: Sequence[Load]
+    pools: Sequence[Load]
+    silent: Sequence[str]
+    known_pools: Sequence[str] | None = None
+
+
+def glance(
+    pending: Sequence[PendingEntry],
+    running: Sequence[RunningBuild],
+    branch_of: Callable[[str | None], str],
+    pool_of: Callable[[str], str],
+    now: int,
+) -> Glance:
+    """Summarise; ``branch_of`` names a stored branch, ``pool_of`` the pool of a builder."""
+    return Glance(
+        pending=len(pending),
+        running=len(running),
+        oldest=min(pending, key=lambda e: e.submitted_at, default=None),
+        branches=_loads(
+            [(branch_of(e.branch), e.submitted_at) for e in pending],
+            [branch_of(b.branch) for b in running],
+        ),
+        pools=_loads(
+            [(pool_of(e.buildername), e.submitted_at) for e in pending],
+            [pool_of(b.buildername) for b in running],
+        ),
+        silent=_silent(running, now),
+    )
+
+
+def _loads(pending: Iterable[tuple[str, int]], running: Iterable[str]) -> Sequence[Load]:
+    """Count pending requests and running builds by name, the longest queue first."""
+    waiting, oldest = Counter[str](), dict[str, int]()
+    for name, submitted_at in pending:
+        waiting[name] += 1
+        oldest[name] = min(submitted_at, oldest.get(name, submitted_at))
+    busy = Counter(running)
+    loads = [Load(n, waiting[n], busy[n], oldest.get(n)) for n in {*waiting, *busy}]
+    return sorted(loads, key=lambda load: (-load.pending, -load.running, load.name))
+
+
+def _silent(running: Iterable[RunningBuild], now: int) -> Sequence[str]:
+    heard: dict[str, int] = {}
+    for build in running:
+        if build.claimed_by_name is not None:
+            last = heard.get(build.claimed_by_name, 0)
+            heard[build.claimed_by_name] = max(last, build.last_heartbeat)
+    return sorted(name for name, last in heard.items() if now - last > STALE_SECONDS)

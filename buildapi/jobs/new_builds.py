@@ -1,0 +1,82 @@
+"""Plan new builds of a revision: by a change, for chosen builders, or for one builder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from buildapi.jobs.plan_outcomes import NOTHING_CREATED, OK, nothing, reason, refused
+from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
+from buildapi.model.facts import BranchFacts
+from buildapi.model.outcome import Outcome
+from buildapi.model.rules import Choice
+from buildapi.model.steps import Line, NewBuildset, NewChange, Plan, SendChange
+from buildapi.model.validators import NAME_MAX, stored_property
+
+CHANGE_FAILED = "The change could not be sent"
+CHANGE_OPEN = "It is not known whether the change is stored: look before you ask again"
+POISON = "masters fail on the path of its repository, which is not ASCII"
+
+
+def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
+    """Plan to send a change; the schedulers of its master decide what to build."""
+    if facts is None:
+        return refused(f"Branch {action.branch} not found")
+    if facts.change_master is None:
+        return refused(CHANGE_FAILED, "no master that takes changes is known")
+    if not facts.path.isascii():
+        return refused(CHANGE_FAILED, POISON)
+    step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))
+    return Plan(
+        Outcome(False, ""), pokes=(step,), lines=(Line(None, OK, CHANGE_FAILED, CHANGE_OPEN),)
+    )
+
+
+def _link(action: NewBuild, facts: BranchFacts) -> str | None:
+    link = f"{facts.repository}/rev/{action.revision}"
+    return link if facts.repository and len(link) <= NAME_MAX else None
+
+
+def chosen_builds(
+    action: NewPGOBuild | NewNightly, facts: BranchFacts | None, who: str, choice: Choice
+) -> Plan:
+    """Plan build requests for the builders of a branch that a rule of the farm chooses."""
+    if facts is None:
+        return refused(f"Branch {action.branch} not found")
+    builders = [name for name in facts.builders if choice.takes(name)]
+    if not builders:
+        detail = f"no builder of {action.branch} matches {choice.pattern.pattern}"
+        return nothing(NOTHING_CREATED, detail)
+    if not facts.path.isascii():
+        return refused(NOTHING_CREATED, POISON)
+    step = NewBuildset(
+        branch=facts.path,
+        revision=action.revision,
+        reason=reason("Requested", who),
+        priority=action.priority,
+        properties=_properties(facts, {}),
+        builders=builders,
+    )
+    return Plan(Outcome(False, OK), (step,))
+
+
+def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) -> Plan:
+    """Plan a build request for one builder, with a change that names the files to install."""
+    if facts is None:
+        return refused(f"Branch {action.short_branch} not found")
+    step = NewBuildset(
+        branch=action.short_branch,
+        revision=action.revision,
+        reason=reason("Requested", who),
+        priority=action.priority,
+        properties=_properties(facts, action.properties),
+        builders=[action.builder_name],
+        change=NewChange(who, action.branch, action.revision, action.files),
+    )
+    return Plan(Outcome(False, OK), (step,))
+
+
+def _properties(facts: BranchFacts, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """List properties as stored; those of the client replace ``buildid`` and ``builduid``."""
+    ids = {"buildid": facts.buildid, "builduid": facts.builduid}
+    return [(name, stored_property(value)) for name, value in {**ids, **given}.items()]

@@ -1,0 +1,301 @@
+"""Report of wait times: from the change, or the submission, to the start of the build."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import attrs
+
+from buildapi.model.durations import elapsed
+from buildapi.model.report_rows import Waiting
+from buildapi.reports.classification import Classification
+from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, percent
+from buildapi.reports.window import Window, label
+
+PERCENTILES = (50, 75, 90, 95, 99, 100)
+WAITING_MAX = 5000
+"""Maximum number of waiting requests that are listed, the longest waiting first."""
+
+
+@attrs.frozen
+class Asked:
+    """The parameters of the report: ``mpb`` minutes per block, up to ``maxb`` (0: no limit)."""
+
+    pool: str
+    window: Window
+    mpb: int = 15
+    maxb: int = 120
+    num: str = "full"
+
+    @property
+    def limit(self) -> int:
+        """Return the last block: ``maxb`` rounded down to whole blocks."""
+        return self.maxb - self.maxb % self.mpb
+
+    def block(self, minutes: float) -> int:
+        """Return the block of a wait, named by its first minute."""
+        block = int(minutes // self.mpb) * self.mpb
+        return min(block, self.limit) if self.limit else block
+
+
+@attrs.frozen
+class StillWaiting:
+    """An incomplete request without a started build; it has waited for ``seconds``."""
+
+    request_id: int
+    buildername: str
+    since: int
+    seconds: int
+
+
+@attrs.define
+class Blocks:
+    """Counts by block and interval, and all known waits in minutes."""
+
+    window: Window
+    counts: dict[int, list[int]] = attrs.field(factory=dict)
+    waits: array[float] = attrs.field(factory=lambda: array("d"))
+
+    total: int = 0
+
+    def add(self, block: int, interval: int, minutes: float | None) -> None:
+        """Count a wait; an unknown one (None) is left out of the percentiles."""
+        self.counts.setdefault(block, [0] * self.window.intervals)[interval] += 1
+        self.total += 1
+        if minutes is not None:
+            self.waits.append(minutes)
+
+    def every(self, mpb: int) -> dict[int, list[int]]:
+        """Return all blocks up to the highest, empty ones included."""
+        none = [0] * self.window.intervals
+        highest = max(self.counts, default=-mpb)
+        return {b: self.counts.get(b, none) for b in range(0, highest + mpb, mpb)}
+
+    def percentiles(self) -> dict[str, float]:
+        """Return the percentiles of the waits in minutes; empty if no wait is known."""
+        ordered = sorted(self.waits)
+        return {str(p): round(_rank(ordered, p), 2) for p in PERCENTILES} if ordered else {}
+
+    def document(self, mpb: int) -> dict[str, Any]:
+        """Return the JSON object of the blocks."""
+        return {
+            str(block): {"total": sum(counts), "intervals": counts}
+            for block, counts in self.every(mpb).items()
+        }
+
+
+def _rank(ordered: Sequence[float], share: int) -> float:
+    """Return the smallest value that ``share`` percent do not exceed (nearest rank)."""
+    return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
+
+
+@attrs.define
+class WaitTimes:
+    """The report; rows are added portion by portion."""
+
+    asked: Asked
+    masters: Sequence[str]
+    zone: tzinfo
+    now: int
+    total: Blocks = attrs.field(init=False)
+    platforms: dict[str, Blocks] = attrs.field(factory=dict)
+    no_changes: int = 0
+    contradictory: int = 0
+    pending: list[str] = attrs.field(factory=list)
+    waiting: list[StillWaiting] = attrs.field(factory=list)
+    other: set[str] = attrs.field(factory=set)
+    unknown: set[str] = attrs.field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self.total = Blocks(self.asked.window)
+
+    def add(self, rows: Iterable[Waiting], rules: Classification) -> None:
+        """Count rows; repacks and requests without a start are listed, not counted."""
+        for row in rows:
+            if any(p.match(row.buildername) for p in rules.excluded.repacks):
+                self.unknown.add(row.buildername)
+            elif not row.start_time:
+                self._not_started(row)
+            else:
+                self._count(row, row.start_time, rules.platform(row.buildername), rules.fallback)
+
+    def _not_started(self, row: Waiting) -> None:
+        self.pending.append(row.buildername)
+        if not row.complete:
+            since = row.change_time or row.submitted_at
+            waits = max(0, self.now - since)  # its clock may be ahead of ours
+            self.waiting.append(StillWaiting(row.request_id, row.buildername, since, waits))
+
+    def _count(self, row: Waiting, start: int, platform: str | None, fallback: str) -> None:
+        if platform == fallback:
+            self.other.add(row.buildername)
+        self.no_changes += not row.change_time
+        begin = row.change_time or row.submitted_at
+        waited = elapsed(begin, start)
+        self.contradictory += waited is None
+        minutes = None if waited is None else waited / 60
+        where = self.asked.block(minutes or 0), self.asked.window.index(begin), minutes
+        self.total.add(*where)
+        key = platform or fallback
+        self.platforms.setdefault(key, Blocks(self.asked.window)).add(*where)
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the JSON document.
+
+        The Pylons program had no ``percentiles``, ``waiting`` and ``contradictory``.
+        """
+        asked, window = self.asked, self.asked.window
+        return {
+            "pool": asked.pool,
+            "masters": list(self.masters),
+            "starttime": window.start,
+            "endtime": window.end,
+            "int_size": window.int_size,
+            "mpb": asked.mpb,
+            "maxb": asked.limit,
+            "no_changes": self.no_changes,
+            "otherplatforms": sorted(self.other),
+            "unknownbuilders": sorted(self.unknown),
+            "pending": sorted(self.pending),
+            "total": self.total.total,
+            "wt": self.total.document(asked.mpb),
+            "platforms": {
+                name: {
+                    "total": blocks.total,
+                    "wt": blocks.document(asked.mpb),
+                    "percentiles": blocks.percentiles(),
+                }
+                for name, blocks in sorted(self.platforms.items())
+            },
+            "percentiles": self.total.percentiles(),
+            "waiting": [attrs.asdict(one) for one in self._longest()],
+            **({"contradictory": self.contradictory} if self.contradictory else {}),
+        }
+
+    def _longest(self) -> Sequence[StillWaiting]:
+        return sorted(self.waiting, key=lambda w: (w.since, w.request_id))[:WAITING_MAX]
+
+    def facts(self) -> Sequence[Fact]:
+        """List the totals, and the numbers left out."""
+        found = self.total.percentiles()
+        return [
+            Fact("Jobs that started", self.total.total, "number"),
+            Fact("Half of them waited at most", round(60 * found.get("50", 0)), "seconds"),
+            Fact("95 % of them waited at most", round(60 * found.get("95", 0)), "seconds"),
+            Fact("Waiting now", len(self.waiting), "number"),
+            Fact("Builds with no changes", self.no_changes, "number"),
+            Fact("Started before they were asked for", self.contradictory, "number"),
+            Fact("Masters", len(self.masters), "number"),
+        ]
+
+    def grids(self) -> Sequence[Grid]:
+        """Return the tables of waits by platform, waiting requests, and leftover names."""
+        names = [(self.asked.pool, self.total), *sorted(self.platforms.items())]
+        platforms = Grid(
+            "platforms", "By platform", self._columns(), [self._row(*n) for n in names]
+        )
+        waits = [(w.buildername, w.request_id, w.since, w.seconds) for w in self._longest()]
+        waiting = Grid("waiting", "Still waiting", STILL, waits, "-waits")
+        found = [("no platform", n) for n in sorted(self.other)]
+        found += [("not counted", n) for n in sorted(self.unknown)]
+        unknown = Grid("unknown", "Names without a platform, or not counted", UNKNOWN, found)
+        return [platforms, *(g for g in (waiting, unknown) if g.rows)]
+
+    def _columns(self) -> Sequence[Column]:
+        blocks = [Column(f"b{b}", f"{self._label(b)} min", "number") for b in self._blocks()]
+        shares = [Column(f"p{p}", f"{p} %", "seconds") for p in PERCENTILES]
+        return [Column("platform", "Platform"), Column("total", "Jobs", "number"), *shares, *blocks]
+
+    def _row(self, name: str, blocks: Blocks) -> Sequence[Any]:
+        found = blocks.percentiles()
+        counts = [sum(blocks.counts.get(b, ())) for b in self._blocks()]
+        return [
+            name,
+            blocks.total,
+            *(round(60 * found.get(str(p), 0)) for p in PERCENTILES),
+            *counts,
+        ]
+
+    def _blocks(self) -> Sequence[int]:
+        return list(self.total.every(self.asked.mpb))
+
+    def _label(self, block: int) -> str:
+        limited = self.asked.limit and block >= self.asked.limit
+        return f"{block}+" if limited else f"{block}-{block + self.asked.mpb}"
+
+    def pictures(self) -> Sequence[Picture]:
+        """Return the charts of blocks: of all jobs, over time, and as shares over time."""
+        blocks = self.total.every(self.asked.mpb)
+        whole = Grid(
+            "blocks",
+            "Jobs by minutes waited",
+            (Column("block", "Minutes"), Column("jobs", "Jobs", "number")),
+            [(self._label(b), sum(counts)) for b, counts in blocks.items()],
+        )
+        count = self._over_time("numbers", "Jobs over time by minutes waited", _count)
+        share = self._over_time("shares", "Shares over time by minutes waited", percent)
+        return [
+            Picture(whole, "bar"),
+            Picture(count, "bar", stacked=True),
+            Picture(share, "area", "%", stacked=True),
+        ]
+
+    def _over_time(self, name: str, title: str, value: Callable[[int, int], float]) -> Grid:
+        blocks = self.total.every(self.asked.mpb)
+        sums = [sum(c[i] for c in blocks.values()) for i in range(self.asked.window.intervals)]
+        rows = [
+            (label(begin, self.zone), *(value(c[i], sums[i]) for c in blocks.values()))
+            for i, begin in enumerate(self.asked.window.begins())
+        ]
+        columns = [Column(f"b{b}", f"{self._label(b)} min", "number") for b in blocks]
+        return Grid(name, title, (Column("interval", "Interval"), *columns), rows)
+
+    def chart(self) -> GvizTable | str:
+        """Return the blocks by interval: counts, or with ``num=ptg`` percentages."""
+        blocks = self.total.every(self.asked.mpb)
+        columns = [(str(b), self._label(b), "number") for b in blocks]
+        value = _count if self.asked.num == "full" else _exact_percent
+        sums = [sum(c[i] for c in blocks.values()) for i in range(self.asked.window.intervals)]
+        rows = [
+            [label(begin, self.zone), *(value(c[i], sums[i]) for c in blocks.values())]
+            for i, begin in enumerate(self.asked.window.begins())
+        ]
+        return GvizTable([("intervals", "Interval", "string"), *columns], rows)
+
+
+def _count(part: int, _whole: int) -> float:
+    return part
+
+
+def _exact_percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0
+
+
+def pool_of(
+    builders: Mapping[str, str | None],
+    claims: Iterable[tuple[str, str, int]],
+    pool_of_master: Callable[[str], str | None],
+) -> Mapping[str, str]:
+    """Return the pool of masters that claimed most requests of each pool of slaves.
+
+    ``builders`` maps builders to slave pools; ``claims`` are (builder, master, number of requests).
+    """
+    taken: dict[str, Counter[str]] = {}
+    for builder, master, count in claims:
+        slaves, pool = builders.get(builder), pool_of_master(master)
+        if slaves is not None and pool is not None:
+            taken.setdefault(slaves, Counter())[pool] += count
+    return {slaves: max(sorted(c), key=c.__getitem__) for slaves, c in taken.items()}
+
+
+STILL = (
+    Column("builder", "Builder"),
+    Column("request", "Request", "number"),
+    Column("since", "Since", "time"),
+    Column("waits", "Waits", "seconds"),
+)
+UNKNOWN = (Column("why", "Why"), Column("builder", "Builder"))

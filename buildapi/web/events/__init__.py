@@ -1,0 +1,1 @@
+"""Stream events to clients."""

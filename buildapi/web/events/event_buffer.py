@@ -1,0 +1,131 @@
+"""Events of the event stream, subscriptions to them, and the buffer for reconnecting clients."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.model.revisions import RevisionMatch
+from buildapi.web.http.answers import encode
+from buildapi.web.http.params import Query, id_of_path
+
+VALUES_MAX = 100
+"""Maximum values of one parameter; more are refused."""
+
+BUILD, REQUEST, JOB, HELLO, RESET = "build", "request", "job", "hello", "reset"
+
+
+@attrs.frozen
+class Event:
+    """A change; ``kind`` is build, request or job, ``data`` its JSON.
+
+    ``branch`` is the name of the branch that it belongs to, ``who`` the user of a job.
+    """
+
+    kind: str
+    data: Mapping[str, Any]
+    branch: str | None = None
+    revision: str | None = None
+    job: int | None = None
+    who: str | None = None
+
+
+@attrs.frozen
+class Wish:
+    """A subscription; an empty one grants every event."""
+
+    branches: Set[str] = frozenset()
+    revisions: Sequence[RevisionMatch] = ()
+    jobs: Set[int] = frozenset()
+    mine: str | None = None
+    all_jobs: bool = False
+
+    @property
+    def _names_jobs(self) -> bool:
+        return bool(self.jobs or self.mine is not None or self.all_jobs)
+
+    def grants(self, event: Event) -> bool:
+        """Return whether an event is subscribed to.
+
+        Branches and revisions filter builds and requests.  Jobs are those that are named, or else
+        those of the branches.
+        """
+        if event.kind == JOB:
+            return self._grants_job(event)
+        if self._names_jobs and not self.branches and not self.revisions:
+            return False
+        fits = not self.revisions or any(r.fits(event.revision) for r in self.revisions)
+        return fits and self._of_branch(event)
+
+    def _grants_job(self, event: Event) -> bool:
+        if self._names_jobs:
+            is_mine = self.mine is not None and event.who == self.mine
+            return self.all_jobs or is_mine or event.job in self.jobs
+        return not self.revisions and self._of_branch(event)
+
+    def _of_branch(self, event: Event) -> bool:
+        return not self.branches or event.branch in self.branches
+
+
+def wish(query: Query, who: str | None) -> Wish:
+    """Parse a subscription; :raises BadRequest: it is invalid, or ``mine`` without a user."""
+    for name in ("branch", "revision", "job"):
+        if len(query.get(name, ())) > VALUES_MAX:
+            raise BadRequest(f"Parameter {name} is given more than {VALUES_MAX} times")
+    jobs = [text for text in query.get("job", ()) if text]
+    wrong = [text for text in jobs if text not in ("mine", "all") and id_of_path(text) is None]
+    if wrong:
+        raise BadRequest(f"Bad job: {wrong[0][:40]!r}; allowed are ids of jobs, mine and all")
+    if "mine" in jobs and who is None:
+        raise BadRequest("Bad job: mine needs a user")
+    return Wish(
+        branches=frozenset(text for text in query.get("branch", ()) if text),
+        revisions=tuple(RevisionMatch(text) for text in query.get("revision", ()) if text),
+        jobs=frozenset(id_ for id_ in map(id_of_path, jobs) if id_ is not None),
+        mine=who if "mine" in jobs else None,
+        all_jobs="all" in jobs,
+    )
+
+
+@attrs.define
+class Memory:
+    """A buffer of the last ``size`` events; ``name`` tells it from those of other processes."""
+
+    name: str
+    _size: int
+    _events: deque[Event] = attrs.field(factory=deque, init=False)
+    last: int = attrs.field(default=0, init=False)
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Append events, dropping the oldest beyond ``size``."""
+        for event in events:
+            self._events.append(event)
+            self.last += 1
+            if len(self._events) > self._size:
+                self._events.popleft()
+
+    def after(self, number: int) -> Sequence[tuple[int, Event]] | None:
+        """List the events after a number, with their numbers; None if some were dropped."""
+        first = self.last - len(self._events) + 1
+        if number + 1 < first or number > self.last:
+            return None
+        skipped = number + 1 - first
+        return [(first + i, e) for i, e in enumerate(self._events) if i >= skipped]
+
+    def id_of(self, number: int) -> str:
+        """Return the event id of a number in this buffer."""
+        return f"{self.name}-{number}"
+
+    def number_of(self, id_: str) -> int | None:
+        """Return the number of an event id; None if it is of another buffer."""
+        name, _, text = id_.rpartition("-")
+        return id_of_path(text) if name == self.name else None
+
+
+def written(kind: str, id_: str, data: Mapping[str, Any]) -> bytes:
+    """Encode an event for the stream [HTML Living Standard, "Server-sent events"]."""
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), encode(data))

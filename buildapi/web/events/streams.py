@@ -1,0 +1,360 @@
+"""Stream changes of builds, requests and jobs to clients, polling once for all of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer, task
+from twisted.logger import Logger
+
+from buildapi.errors import BadRequest, TooManyStreams, Unavailable
+from buildapi.interfaces import Builds, Directory, JobStore
+from buildapi.model.branches import Branches
+from buildapi.model.records import BranchDay, Build, BuildRequest, JobMark, OpenMark
+from buildapi.web.events.event_buffer import (
+    BUILD,
+    HELLO,
+    JOB,
+    REQUEST,
+    RESET,
+    Event,
+    Memory,
+    Wish,
+    wish,
+    written,
+)
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import Param, Route
+from buildapi.web.selfserve.serializers import alone_json, build_json, job_json
+
+LOOK_SECONDS = 2.0
+REST = 10
+"""Minimum wait before the next poll, as a multiple of the duration of the last one."""
+
+HEARTBEAT_SECONDS = 15.0
+COMMENT = b": still here\n\n"
+GRACE_SECONDS = 60.0
+"""How long to poll on without clients, so that one that reconnects misses nothing."""
+
+REMEMBERED = 2000
+JOBS_MAX = 500
+"""Newest jobs that are polled."""
+
+AT_ONCE = 1000
+"""Changed requests read in one poll; if there are more, clients are told to reload."""
+
+log = Logger()
+
+
+@attrs.frozen
+class Seen:
+    """The state of requests and jobs in one poll."""
+
+    open: frozenset[OpenMark]
+    jobs: frozenset[JobMark]
+
+
+Owner = tuple[str | None, str]
+"""The owner of a stream: a user and "", or None and an address if there is no user."""
+
+
+def owner_of(request: Any) -> Owner:
+    """Return the owner of a stream."""
+    who = request.identity.who
+    return (who, "") if who is not None else (None, request.client_address)
+
+
+@attrs.define(eq=False)
+class Listening:
+    """A subscribed client: its position in the event buffer, and whether it is paused.
+
+    It is the push producer of its request.
+    """
+
+    request: Any
+    wish: Wish
+    position: int
+    owner: Owner
+    ended: defer.Deferred[None] = attrs.field(factory=defer.Deferred)
+    paused: bool = False
+    half_closed: bool = False
+
+    def pauseProducing(self) -> None:
+        """Stop writing until the client has read some."""
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        """Resume; events missed while paused are sent with the next event or heartbeat."""
+        self.paused = False
+
+    def stopProducing(self) -> None:
+        """End the stream: the client has disconnected."""
+        self.end()
+
+    def end(self) -> None:
+        """End the stream."""
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    def probe(self) -> None:
+        """Write a comment that means nothing, once the client has closed its sending half.
+
+        One that has left altogether looks the same until something is sent: its kernel resets the
+        connection at the first bytes, and the next ones notice [tcp(7)].
+        """
+        self.half_closed = True
+        if not self.paused:
+            self.request.write(COMMENT)
+
+    def tell(self, memory: Memory) -> None:
+        """Write the events since the last position that the client subscribed to."""
+        if self.paused or self.ended.called:
+            return
+        news = memory.after(self.position)
+        if news is None:
+            self.request.write(written(RESET, memory.id_of(memory.last), {}))
+        for number, event in news or ():
+            if self.wish.grants(event):
+                self.request.write(written(event.kind, memory.id_of(number), event.data))
+        self.position = memory.last
+
+
+@attrs.frozen
+class Shares:
+    """Maximum numbers of streams: in all, per user, and per address without a user."""
+
+    all: int
+    of_user: int
+    of_address: int
+
+
+@attrs.define(eq=False)
+class Events:
+    """Poll the farm while clients listen; ``reactor`` provides IReactorTime."""
+
+    _reactor: Any
+    _directory: Directory
+    _builds: Builds
+    _jobs: JobStore
+    _shares: Shares
+    _listeners: set[Listening] = attrs.field(factory=set, init=False)
+    _memory: Memory = attrs.field(init=False)
+    _seen: Seen | None = attrs.field(default=None, init=False)
+    _looking: bool = attrs.field(default=False, init=False)
+    _again: bool = attrs.field(default=False, init=False)
+    _next: Any = attrs.field(default=None, init=False)
+    _heart: Any = attrs.field(default=None, init=False)
+    _alone_since: float = attrs.field(default=0.0, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._forget()
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("GET", "/self-serve/events", self.events, EVENTS, PARAMS)]
+
+    async def events(self, call: Call) -> Reply:
+        """Stream the events that the query subscribes to."""
+        if self._closed or len(self._listeners) >= self._shares.all:
+            raise Unavailable("Too many listen already")
+        wanted = wish(call.query, call.who)
+        for name in wanted.branches:
+            if self._directory.branches().get(name) is None:
+                raise BadRequest(f"Bad branch: there is no branch {name[:100]!r}")
+
+        async def stream(request: Any) -> bytes:
+            return await self._stream(request, wanted)
+
+        nothing = Reply(Document.of(None), Page("document.html", "Events"))
+        return attrs.evolve(nothing, stream=stream)
+
+    async def _stream(self, request: Any, wanted: Wish) -> bytes:
+        owner = owner_of(request)
+        self._share(owner)
+        request.setHeader("content-type", "text/event-stream; charset=utf-8")
+        request.setHeader("cache-control", "no-store")
+        request.setHeader("x-accel-buffering", "no")  # nginx would buffer the events
+        if request.method == b"HEAD":
+            return b""
+        listening = self._welcome(request, wanted, owner)
+        request.registerProducer(listening, True)
+        try:
+            await listening.ended
+        finally:
+            self._part(listening)
+            if request.channel is not None:
+                request.unregisterProducer()
+        return b""
+
+    def _share(self, owner: Owner) -> None:
+        """Check the share of one owner; :raises TooManyStreams: it has its maximum already."""
+        who, address = owner
+        most = self._shares.of_address if who is None else self._shares.of_user
+        if sum(listening.owner == owner for listening in self._listeners) >= most:
+            name = f"The address {address}" if who is None else who
+            raise TooManyStreams(f"{name} listens to {most} streams of events already")
+
+    def _welcome(self, request: Any, wanted: Wish, owner: Owner) -> Listening:
+        """Add a client, from its Last-Event-ID on if that is still buffered, else from now on."""
+        last = request.text_header("last-event-id")
+        known = self._memory.number_of(last) if last else None
+        missed = None if known is None else self._memory.after(known)
+        position = self._memory.last if missed is None else known or 0
+        listening = Listening(request, wanted, position, owner)
+        request.half_closed = listening.probe
+        kind = RESET if last and missed is None else HELLO
+        request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
+        self._listeners.add(listening)
+        listening.tell(self._memory)
+        if self._heart is None:
+            self._heart = task.LoopingCall(self._beat)
+            self._heart.clock = self._reactor
+            self._heart.start(HEARTBEAT_SECONDS, now=False)
+        self.look()
+        return listening
+
+    def _part(self, listening: Listening) -> None:
+        self._listeners.discard(listening)
+        if not self._listeners:
+            self._alone_since = self._reactor.seconds()
+            if self._heart is not None:
+                self._heart.stop()
+                self._heart = None
+
+    def _beat(self) -> None:
+        for listening in list(self._listeners):
+            if not listening.paused:
+                listening.request.write(COMMENT)
+                listening.tell(self._memory)
+
+    def close(self) -> None:
+        """End all streams, and accept no more (at shutdown)."""
+        self._closed = True
+        self._cancel()
+        for listening in list(self._listeners):
+            listening.end()
+
+    # --- polling
+
+    def look(self) -> None:
+        """Poll now, or again after the running poll: something may have changed."""
+        self._cancel()
+        if self._closed or not self._wanted():
+            return
+        if self._looking:
+            self._again = True
+            return
+        self._looking = True
+        defer.ensureDeferred(self._look())
+
+    def _cancel(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._next = None
+
+    def _wanted(self) -> bool:
+        """Return whether a client listens or may reconnect; drop the buffer if not."""
+        if self._listeners:
+            return True
+        if self._reactor.seconds() - self._alone_since < GRACE_SECONDS:
+            return self._seen is not None
+        self._forget()
+        return False
+
+    def _forget(self) -> None:
+        self._memory, self._seen = Memory(uuid.uuid4().hex[:8], REMEMBERED), None
+
+    async def _look(self) -> None:
+        began = self._reactor.seconds()
+        try:
+            events = await self._read()
+        except (Unavailable, BadRequest) as e:
+            log.debug("events: not looked: {msg}", msg=e.msg)
+            events = []
+        except Exception:
+            log.failure("events: looking failed")
+            events = []
+        finally:
+            self._looking = False
+        self._memory.add(events)
+        for listening in list(self._listeners):
+            listening.tell(self._memory)
+            if listening.half_closed:
+                listening.probe()
+        if self._closed:
+            return
+        pause = max(LOOK_SECONDS, REST * (self._reactor.seconds() - began))
+        again, self._again = self._again, False
+        self._next = self._reactor.callLater(0 if again else pause, self.look)
+
+    async def _read(self) -> Sequence[Event]:
+        """Return the events between the last poll and now; none for the first poll."""
+        now = Seen(
+            frozenset(await self._builds.marks()), frozenset(await self._jobs.marks(JOBS_MAX))
+        )
+        before, self._seen = self._seen, now
+        if before is None:
+            return []
+        changed = sorted({mark.brid for mark in before.open ^ now.open})
+        if len(changed) > AT_ONCE:
+            self._restart()
+            return []
+        try:
+            found = await self._builds.of_requests(changed) if changed else BranchDay((), ())
+            jobs = [await self._jobs.get(id_) for id_ in changed_jobs(before.jobs, now.jobs)]
+            branches = self._directory.branches()
+        except Exception:
+            self._seen = before  # or these changes would never be sent
+            raise
+        made = [_of_job(job) for job in jobs if job is not None]
+        made += [_of_build(branches, b) for b in reversed(found.builds)]
+        # Pending requests last: one may wait again whose build has just ended.
+        return [*made, *(_of_request(branches, r) for r in found.pending)]
+
+    def _restart(self) -> None:
+        """Start an empty event buffer, and make every client reload."""
+        seen = self._seen
+        self._forget()
+        self._seen = seen
+        for listening in self._listeners:
+            listening.position = -1
+
+
+def changed_jobs(before: frozenset[JobMark], now: frozenset[JobMark]) -> Sequence[int]:
+    """List the ids of changed jobs, oldest first.
+
+    A job that was not among the newest before is new only if it is newer than all of them.
+    """
+    oldest = min((mark.id for mark in before), default=0)
+    return sorted(mark.id for mark in now - before if mark.id >= oldest)
+
+
+def _of_build(branches: Branches, build: Build) -> Event:
+    first = build.requests[0]
+    branch = branches.owner(first.branch)
+    data = {**build_json(build), "branch_name": branch}
+    return Event(BUILD, data, branch, first.revision)
+
+
+def _of_request(branches: Branches, request: BuildRequest) -> Event:
+    branch = branches.owner(request.branch)
+    data = {**alone_json(request), "branch_name": branch}
+    return Event(REQUEST, data, branch, request.revision)
+
+
+def _of_job(job: Any) -> Event:
+    return Event(JOB, job_json(job), job.branch, None, job.id, job.who)
+
+
+EVENTS = "Server-sent events: builds, requests and jobs as they change; see docs/api.md."
+PARAMS = (
+    Param("branch", "builds, requests and jobs of this branch; may be repeated"),
+    Param("revision", "builds and requests of this revision; may be repeated"),
+    Param("job", "the id of a job, mine, or all; may be repeated"),
+)

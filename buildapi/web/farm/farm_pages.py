@@ -1,0 +1,256 @@
+"""HTML of the farm-wide pages, made of the documents that JSON clients get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.jobs.farm_views import UNKNOWN, branch_namer
+from buildapi.model.branches import Branches
+from buildapi.model.durations import elapsed
+from buildapi.model.farm_rows import PendingEntry, RunningBuild
+from buildapi.model.results import result_word
+from buildapi.model.revisions import short_revision
+from buildapi.web.farm.farm_serializers import TOTAL
+from buildapi.web.farm.master_links import MasterPages
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.path_converter import segment
+from buildapi.web.http.rendering import Page
+from buildapi.web.http.tables import Cell, Column, Line, asked_of, table
+from buildapi.web.selfserve.listing import Row
+from buildapi.web.selfserve.pages import Listing, Pages, link_of
+
+WAITING = ("branch", "builder", "revision", "submitted", "took")
+WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "master")
+
+WAITING_STATES = ("pending", "claimed")
+
+RECENT = (
+    Column("slave", "Slave"),
+    Column("builder", "Builder"),
+    Column("number", "Number", "number"),
+    Column("master", "Master"),
+    Column("result", "Result", "state"),
+    Column("start", "Started", "time"),
+    Column("end", "Ended", "time"),
+    Column("took", "Took", "seconds"),
+)
+OF_REVISION = (
+    Column("builder", "Builder"),
+    Column("result", "Result", "state"),
+    Column("submitted", "Submitted", "time"),
+    Column("start", "Started", "time"),
+    Column("end", "Ended", "time"),
+    Column("took", "Lasts", "seconds"),
+    Column("branch", "Branch"),
+    Column("revision", "Revision"),
+    Column("master", "Master"),
+)
+PUSHES = (Column("author", "Author"), Column("pushes", "Pushes", "number"))
+
+
+@attrs.frozen
+class FarmPages:
+    """Build the farm-wide pages."""
+
+    _pages: Pages
+
+    def pending(self, document: Document, call: Call) -> Page:
+        """Return the page of pending requests."""
+        how = Listing(WAITING, _events(call), WAITING_STATES, grows=_everything(call))
+        rows = _rows(document)
+        return self._pages.listing("Pending requests", rows, how, call)
+
+    def running(self, document: Document, call: Call) -> Page:
+        """Return the page of running builds."""
+        how = Listing(WORKING, _events(call), ("running",), grows=_everything(call))
+        rows = _rows(document)
+        return self._pages.listing("Running builds", rows, how, call)
+
+    def recent(self, document: Document, call: Call, slaves: Sequence[str]) -> Page:
+        """Return the page of recent builds."""
+        of = f" on {', '.join(slaves)}" if slaves else ""
+        return self._table(
+            f"Recent builds{of}", RECENT, lambda: [_recent(b) for b in document.value], call
+        )
+
+    def revision(self, document: Document, call: Call, notice: str) -> Page:
+        """Return the page of the requests and builds of a revision."""
+        asked = document.value
+        title = f"Revision {asked['revision'][:40]} on {asked['branch']}"
+        now = int(self._pages.now())
+
+        def lines() -> Sequence[Line]:
+            known = self._pages.masters()
+            return [_of_revision(*one, known, now) for one in _entries(asked["all"])]
+
+        return self._table(title, OF_REVISION, lines, call, sort="builder", note=notice)
+
+    def pushes(self, document: Document, call: Call, branch: str | None) -> Page:
+        """Return the page of pushes by author."""
+        counts = dict(document.value)
+        total = counts.pop(TOTAL)
+        of = f" on branches like {branch}" if branch else ""
+        lines = [(Cell(who), Cell(count)) for who, count in counts.items()]
+        return self._table(
+            f"Pushes{of}", PUSHES, lambda: lines, call, sort="-pushes", note=f"{total} in all"
+        )
+
+    def _table(
+        self,
+        title: str,
+        columns: Sequence[Column],
+        lines: Callable[[], Sequence[Line]],
+        call: Call,
+        *,
+        sort: str = "",
+        note: str = "",
+    ) -> Page:
+        def context() -> Mapping[str, Any]:
+            asked = asked_of(call.query, columns, sort)
+            keep = [(n, v) for n, vs in call.query.items() if n not in ASKED for v in vs]
+            shown = table(columns, lines(), asked)
+            return self._pages.common() | {
+                "table": shown,
+                "keep": keep,
+                "note": note,
+                "link_of": link_of,
+            }
+
+        return Page("table.html", title, context)
+
+
+ASKED = ("q", "sort", "page", "format")
+
+
+def _everything(call: Call) -> bool:
+    """Return whether the list shows the whole farm, from its first row."""
+    return not call.path.get("branch") and not call.query.keys() & {"branch", "limit", "offset"}
+
+
+def _events(call: Call) -> str:
+    return "job=mine" if call.who and not _everything(call) else ""
+
+
+def _rows(document: Document) -> Callable[[], Sequence[Row]]:
+    return lambda: [Row(**row) for row in document.value]
+
+
+def _entries(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for branch, revisions in nested.items():
+        for revision, entries in revisions.items():
+            for entry in entries:
+                yield branch, "" if revision == UNKNOWN else revision, entry
+
+
+def waiting_rows(branches: Branches, found: Iterable[PendingEntry]) -> list[dict[str, Any]]:
+    """Return rows of pending requests as JSON; ``place`` is the branch whose pages have them."""
+    name = branch_namer(branches.by_name)
+    rows = (_waiting(entry, name(entry.branch), branches.owner(entry.branch)) for entry in found)
+    return [attrs.asdict(row) for row in rows]
+
+
+def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict[str, Any]]:
+    """Return rows of running builds as JSON."""
+    name = branch_namer(branches.by_name)
+    rows = (_working(build, name(build.branch), branches.owner(build.branch)) for build in found)
+    return [attrs.asdict(row) for row in rows]
+
+
+def _waiting(entry: PendingEntry, branch: str, place: str | None) -> Row:
+    return Row(
+        kind="request",
+        id=entry.id,
+        state="pending" if entry.claimed_by_name is None else "claimed",
+        builder=entry.buildername,
+        branch=branch,
+        revision=entry.revision or "",
+        submitted=entry.submitted_at,
+        started=None,
+        ended=None,
+        priority=entry.priority or 0,
+        reason="",
+        master=entry.claimed_by_name or "",
+        number=None,
+        requests=[entry.id],
+        place=place or "",
+    )
+
+
+def _working(build: RunningBuild, branch: str, place: str | None) -> Row:
+    return Row(
+        kind="build",
+        id=build.id,
+        state="running",
+        builder=build.buildername,
+        branch=branch,
+        revision=build.revision or "",
+        submitted=build.submitted_at,
+        started=build.start_time,
+        ended=None,
+        priority=0,
+        reason="",
+        master=build.claimed_by_name or "",
+        number=build.number,
+        requests=list(build.request_ids),
+        place=place or "",
+    )
+
+
+def _recent(build: Mapping[str, Any]) -> Line:
+    start, end, result = build["starttime"], build["endtime"], build["result"]
+    lasted = elapsed(start, end)
+    slave = build["slavename"] or ""
+    return (
+        Cell(slave, f"/recent/{segment(slave)}" if slave else ""),
+        Cell(build["buildername"] or build["buildname"]),
+        Cell(build["buildnumber"]),
+        Cell(build["master"]),
+        Cell(result_word(result, none="running")),
+        Cell(start),
+        Cell(end),
+        Cell(lasted),
+    )
+
+
+def _state(entry: Mapping[str, Any]) -> str:
+    """Return the word for the state of a request, as seen by one of its builds.
+
+    A build of Buildbot 0.8 has no result of its own: one that has ended while its request has none
+    is being retried.  A master that was killed leaves its builds without an end for ever.
+    """
+    if entry["start_time"] is not None and entry["finish_time"] is None:
+        open_ = entry["claimed_at"] and entry["results"] is None
+        return "running" if open_ else "abandoned"
+    if entry["results"] is not None:
+        return result_word(entry["results"])
+    if entry["start_time"] is None:
+        return "claimed" if entry["claimed_at"] else "pending"
+    return "retry"
+
+
+def _of_revision(
+    branch: str, revision: str, entry: Mapping[str, Any], known: Mapping[str, MasterPages], now: int
+) -> Line:
+    submitted, start, end = entry["submitted_at"], entry["start_time"], entry["finish_time"]
+    builder, number, claimed_by = entry["buildername"], entry["number"], entry["claimed_by_name"]
+    master = known.get(claimed_by or "") if number is not None else None
+    return (
+        Cell(builder, url=master.build(builder, number) if master else ""),
+        Cell(_state(entry)),
+        Cell(submitted),
+        Cell(start),
+        Cell(end),
+        Cell(elapsed(start or submitted, end or now)),
+        Cell(branch),
+        Cell(
+            short_revision(revision),
+            f"/self-serve/{segment(branch)}/rev/{segment(revision)}"
+            if branch != UNKNOWN and revision
+            else "",
+        ),
+        Cell(master.label if master else claimed_by),
+    )

@@ -1,0 +1,115 @@
+"""JSON of the farm-wide pages [docs/api.md]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from buildapi.jobs.farm_views import UNKNOWN, branch_namer, waiting_entries
+from buildapi.model.farm_rows import (
+    PendingEntry,
+    PushCounts,
+    RecentBuild,
+    RevisionEntry,
+    RunningBuild,
+)
+
+TOTAL = "TOTAL"
+
+
+class Sourced(Protocol):
+    """An object with a branch and a revision."""
+
+    @property
+    def branch(self) -> str | None:
+        """Return the branch as stored."""
+
+    @property
+    def revision(self) -> str | None:
+        """Return the revision as stored."""
+
+
+S = TypeVar("S", bound=Sourced)
+Nested = dict[str, dict[str, list[dict[str, Any]]]]
+
+
+def nested(
+    names: Iterable[str], items: Iterable[S], shape: Callable[[S], dict[str, Any]]
+) -> Nested:
+    """Group items by branch and revision, sorted by both; ``names`` are the known branches."""
+    name, found = branch_namer(names), Nested()
+    for item in items:
+        revisions = found.setdefault(name(item.branch), {})
+        revisions.setdefault(item.revision or UNKNOWN, []).append(shape(item))
+    return {branch: dict(sorted(found[branch].items())) for branch in sorted(found)}
+
+
+def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> Nested:
+    """Return open requests without a build as JSON; claimed ones have ``claimed_by_name``."""
+    return nested(names, found, _pending_entry)
+
+
+def _pending_entry(entry: PendingEntry) -> dict[str, Any]:
+    shaped = {
+        "id": entry.id,
+        "buildername": entry.buildername,
+        "submitted_at": entry.submitted_at,
+    }
+    if entry.claimed_by_name is not None:
+        shaped["claimed_by_name"] = entry.claimed_by_name
+    return shaped
+
+
+def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> Nested:
+    """Return running builds as JSON; ``revision`` is null where the key above is ``Unknown``."""
+    return nested(names, found, _running_entry)
+
+
+def _running_entry(build: RunningBuild) -> dict[str, Any]:
+    return {
+        "id": build.id,
+        "request_ids": list(build.request_ids),
+        "revision": build.revision,
+        "buildername": build.buildername,
+        "claimed_by_name": build.claimed_by_name,
+        "number": build.number,
+        "start_time": build.start_time,
+        "submitted_at": build.submitted_at,
+        "last_heartbeat": build.last_heartbeat,
+    }
+
+
+def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> dict[str, Nested]:
+    """Return a revision as JSON; each waiting request is in ``pending`` once, even if retried."""
+    names = list(names)
+    return {
+        "all": nested(names, found, _revision_entry),
+        "pending": pending_json(names, waiting_entries(found)),
+    }
+
+
+def _revision_entry(entry: RevisionEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "buildsetid": entry.buildsetid,
+        "buildername": entry.buildername,
+        "submitted_at": entry.submitted_at,
+        "claimed_at": entry.claimed_at,
+        "claimed_by_name": entry.claimed_by_name,
+        "start_time": entry.start_time,
+        "finish_time": entry.finish_time,
+        "number": entry.number,
+        "results": entry.results,
+    }
+
+
+def recent_json(found: Iterable[RecentBuild]) -> list[dict[str, Any]]:
+    """Return recent builds as JSON."""
+    return [attrs.asdict(build) for build in found]
+
+
+def pushes_json(found: PushCounts) -> Mapping[str, int]:
+    """Return push counts by author as JSON; the total replaces an author named ``TOTAL``."""
+    return {**dict(sorted(found.by_author.items())), TOTAL: found.total}

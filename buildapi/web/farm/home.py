@@ -1,0 +1,107 @@
+"""The home page: links, and a summary of the farm and of this program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.interfaces import Directory, JobStore
+from buildapi.jobs.farm_summary import Glance
+from buildapi.model.health import Health
+from buildapi.model.records import JobFilter, JobRecord, JobState
+from buildapi.web.http.answers import Answers
+from buildapi.web.http.call import Call
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.serializers import job_json
+
+JOBS_SECONDS = 86_400
+FAILED_MAX, OPEN_MAX = 10, 100
+
+
+@attrs.frozen
+class Home:
+    """Serve the home page; ``health`` returns the health of the services of this process.
+
+    ``look`` reads the summary of pending and running builds; ``deadline`` bounds each read and is
+    shorter than that of a request.
+    """
+
+    _directory: Directory
+    _look: Callable[[], Awaitable[Glance]]
+    _store: JobStore
+    _answers: Answers
+    _pages: Pages
+    _health: Callable[[], Sequence[Health]]
+    _deadline: Deadline
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("GET", "/", self.home, HOME, (FORMAT,))]
+
+    async def home(self, _call: Call) -> Reply:
+        """Show the home page; a part that cannot be read is named, and the others are shown."""
+        document = await self._answers.get(("home",), self._read)
+
+        async def context() -> Mapping[str, Any]:
+            return {**self._pages.common(), **document.value}
+
+        return Reply(document, Page("home.html", "The farm at a glance", context))
+
+    async def _read(self) -> Any:
+        now = int(self._pages.now())
+        troubles: list[str] = []
+        asked = [
+            defer.ensureDeferred(self._or_trouble("the farm", self._look(), troubles)),
+            defer.ensureDeferred(self._or_trouble("job requests", self._jobs(now), troubles)),
+        ]
+        farm, jobs = [await answer for answer in asked]
+        parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
+        shaped = None if farm is None else attrs.asdict(farm)
+        return {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
+
+    async def _or_trouble(
+        self, what: str, reading: Awaitable[Any], troubles: list[str]
+    ) -> Any | None:
+        """Read a part within the deadline; if that fails, add to ``troubles`` and return None."""
+        try:
+            return await self._deadline.bound(reading)
+        except (Unavailable, BadRequest) as e:
+            troubles.append(f"Nothing is known of {what}: {e.msg}")
+            return None
+
+    def _masters(self, farm: Glance | None) -> Sequence[Health]:
+        known, ages = len(self._directory.master_urls()), self._directory.ages()
+        silent = farm.silent if farm else ()
+        disabled = len(self._directory.disabled_masters())
+        said = f"{known} known" + (f", {disabled} disabled" if disabled else "")
+        said += f", silent: {', '.join(silent)}" if silent else ""
+        old = [name for name, age in ages.items() if age is None]
+        read = ", ".join(f"{n} {int(a)} s ago" for n, a in ages.items() if a is not None)
+        return [
+            Health("masters", bool(known) and not silent, said),
+            Health("directory", not old, f"read {read or 'never'}"),
+        ]
+
+    async def _jobs(self, now: int) -> Mapping[str, Any]:
+        since = now - JOBS_SECONDS
+        failed = await self._store.latest(
+            FAILED_MAX, 0, JobFilter(state=JobState.FAILED, since=since)
+        )
+        waiting: list[JobRecord] = []
+        for state in (JobState.QUEUED, JobState.RUNNING):
+            waiting += await self._store.latest(OPEN_MAX, 0, JobFilter(state=state, since=since))
+        return {
+            "failed": [job_json(job) for job in failed],
+            "open": len(waiting),
+            "oldest_open": min((job.when for job in waiting), default=None),
+        }
+
+
+HOME = "The farm at a glance: what waits and runs by branch and pool, failed jobs, health."

@@ -1,0 +1,238 @@
+"""Farm-wide pages: pending, running and recent builds, a revision, and pushes by author."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.interfaces import Directory, FarmWideReads, RecentBuilds
+from buildapi.jobs.local_days import day_of, day_window
+from buildapi.model.farm_rows import (
+    BranchFilter,
+    Portion,
+)
+from buildapi.model.revisions import RevisionMatch, ambiguity
+from buildapi.web.farm.farm_pages import FarmPages, waiting_rows, working_rows
+from buildapi.web.farm.farm_serializers import (
+    pending_json,
+    pushes_json,
+    recent_json,
+    revision_json,
+    running_json,
+)
+from buildapi.web.http.answers import Answers, Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.params import integer, single
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import FORMAT, Handler, Param, Route
+from buildapi.web.selfserve.pages import Pages
+
+VALUES_MAX = 20
+"""Maximum values of a repeated parameter."""
+
+LIMIT_MAX, OFFSET_MAX = 50_000, 10_000_000
+NUMBUILDS, NUMBUILDS_MAX = 25, 1000
+TIME_MAX = 2**53
+
+HISTORY_START = {"": 1_274_972_998, "mobile": 1_277_417_599}
+"""First second that pushes are counted from, by the beginning of the branch asked for."""
+
+
+@attrs.define
+class FarmWide:
+    """Serve the farm-wide reads."""
+
+    _directory: Directory
+    _reads: FarmWideReads
+    _recent: RecentBuilds
+    _answers: Answers
+    _pages: Pages
+    _shown: FarmPages = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._shown = FarmPages(self._pages)
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        listing, platform = (BRANCH, *PORTION, FORMAT), "/{branch}/{platform}"
+        times = ("", "/{branch}", "/{branch}/{fromtime}", "/{branch}/{fromtime}/{totime}")
+        return (
+            *_same("/pending", ("", "/{branch}", platform), self.pending, PENDING, listing),
+            *_same("/running", ("", "/{branch}", platform), self.running, RUNNING, listing),
+            *_same("/revision", ("/{branch}/{revision}",), self.revision, REVISION, (FORMAT,)),
+            *_same("/recent", ("", "/{slave}"), self.recent, RECENT, (*RECENT_PARAMS, FORMAT)),
+            *_same("/pushes", times, self.pushes, PUSHES, (*TIMES, FORMAT)),
+        )
+
+    async def pending(self, call: Call) -> Reply:
+        """List pending requests of all branches, or of some."""
+        asked, portion = _branches(call), _portion(call)
+
+        async def compute() -> Any:
+            found = await self._reads.pending(self._filter(asked), portion)
+            if call.html:
+                return waiting_rows(self._directory.branches(), found)
+            return {"pending": pending_json(self._names(), found)}
+
+        key = ("pending", asked, portion, call.html)
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.pending(document, call))
+
+    async def running(self, call: Call) -> Reply:
+        """List running builds of all branches, or of some."""
+        asked, portion = _branches(call), _portion(call)
+
+        async def compute() -> Any:
+            found = await self._reads.running(self._filter(asked), portion)
+            if call.html:
+                return working_rows(self._directory.branches(), found)
+            return {"running": running_json(self._names(), found)}
+
+        key = ("running", asked, portion, call.html)
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.running(document, call))
+
+    async def revision(self, call: Call) -> Reply:
+        """List the requests and builds of a revision."""
+        branch, revision = call.path["branch"], call.path["revision"]
+        asked, wanted = {"branch": branch, "revision": revision}, RevisionMatch(revision)
+
+        async def compute() -> Any:
+            found = await self._reads.revision(self._filter((branch,)), wanted)
+            meant, between = wanted.choose(found, attrgetter("revision"))
+            more = {"revisions": list(between)} if between else {}
+            return {**revision_json(self._names(), meant), **asked, **more} if meant else None
+
+        document = await self._answers.get(("revision", branch, revision), compute)
+        if document.body == b"null":  # null, so that an empty answer is not cached
+            document = Document.of({**revision_json((), ()), **asked})
+        notice = ambiguity(revision, document.value.get("revisions", ()))
+        return Reply(document, self._shown.revision(document, call, notice), notice=notice)
+
+    async def recent(self, call: Call) -> Reply:
+        """List recent builds, newest first, of all slaves or of some."""
+        path = call.path.get("slave")
+        slaves = _texts(call, "slave") or ((path,) if path else ())
+        greedy = single(call.query, "greedy") not in NOT_GREEDY
+        limit = min(_number(call, "numbuilds", NUMBUILDS, 0, TIME_MAX), NUMBUILDS_MAX)
+
+        async def compute() -> Any:
+            return recent_json(await self._recent.recent(slaves, greedy=greedy, limit=limit))
+
+        key = ("recent", slaves, greedy, limit)
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.recent(document, call, slaves))
+
+    async def pushes(self, call: Call) -> Reply:
+        """Count the pushes by author."""
+        branch = call.path.get("branch")
+        start = max(_history_start(branch), self._time(call, "fromtime", today=True) or 0)
+        end = self._time(call, "totime")
+
+        async def compute() -> Any:
+            asked = self._filter(() if branch is None else (branch,))
+            return pushes_json(await self._reads.pushes(asked, start, end))
+
+        key = ("pushes", branch, start, end)
+        document = await self._answers.get(key, compute)
+        return Reply(document, self._shown.pushes(document, call, branch))
+
+    def _names(self) -> Sequence[str]:
+        return list(self._directory.branches().by_name)
+
+    def _filter(self, asked: Sequence[str]) -> BranchFilter:
+        """Build a filter: known names select their branch, other texts parts of stored names."""
+        known = self._directory.branches()
+        branches = {text: known.get(text) for text in asked}
+        return BranchFilter(
+            tuple(branch for branch in branches.values() if branch is not None),
+            tuple(text for text, branch in branches.items() if branch is None),
+        )
+
+    def _time(self, call: Call, name: str, *, today: bool = False) -> int | None:
+        text = call.path.get(name) or single(call.query, name)
+        if not text:
+            return None
+        if today and text == TODAY:
+            zone = self._pages.zone
+            return day_window(day_of(self._pages.now(), zone), zone)[0]
+        number = integer(text)
+        if number is None:
+            allowed = "seconds since the epoch" + (f" and {TODAY}" if today else "")
+            raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {allowed}")
+        return max(-TIME_MAX, min(number, TIME_MAX))
+
+
+def _same(
+    path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[Param]
+) -> Sequence[Route]:
+    """Return the routes of one page: the path followed by each of ``rests``."""
+    return [Route("GET", path + rest, handler, summary, params) for rest in rests]
+
+
+def _branches(call: Call) -> tuple[str, ...]:
+    """Return the branches asked for: that of the path, else those of the query."""
+    path = call.path.get("branch")
+    return _texts(call, "branch", keep_empty=True) if path is None else (path,)
+
+
+def _texts(call: Call, name: str, *, keep_empty: bool = False) -> tuple[str, ...]:
+    values = call.query.get(name, ())
+    if len(values) > VALUES_MAX:
+        raise BadRequest(f"Parameter {name} is given {len(values)} times, {VALUES_MAX} are allowed")
+    return tuple(dict.fromkeys(v for v in values if v or keep_empty))
+
+
+def _portion(call: Call) -> Portion:
+    limit = _number(call, "limit", 0, 1, LIMIT_MAX)
+    return Portion(limit or None, _number(call, "offset", 0, 0, OFFSET_MAX))
+
+
+def _number(call: Call, name: str, default: int, low: int, high: int) -> int:
+    """Return a whole number of the query; the default if it is missing or empty.
+
+    :raises BadRequest: it is not a number from ``low`` to ``high``.
+    """
+    text = single(call.query, name)
+    if not text:
+        return default
+    number = integer(text)
+    if number is None or not low <= number <= high:
+        allowed = f"numbers from {low}" + ("" if high == TIME_MAX else f" to {high}")
+        raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {allowed}")
+    return number
+
+
+def _history_start(branch: str | None) -> int:
+    return max(t for start, t in HISTORY_START.items() if (branch or "").startswith(start))
+
+
+TODAY = "today"
+NOT_GREEDY = ("false", "False")
+
+BRANCH = Param(
+    "branch",
+    "a branch, or a part of its stored name where no branch is called so; repeated: any of them",
+)
+PORTION = (
+    Param("limit", f"how many at most, 1 to {LIMIT_MAX}; default all"),
+    Param("offset", "how many of the newest to leave out; default 0"),
+)
+RECENT_PARAMS = (
+    Param("slave", "a slave, or how its name begins, instead of that of the path; repeated: any"),
+    Param("greedy", "false: the name of the slave must be equal"),
+    Param("numbuilds", f"how many at most; default {NUMBUILDS}, ends at {NUMBUILDS_MAX}"),
+)
+TIMES = (
+    Param("fromtime", "seconds since the epoch, or today for the last midnight of the farm"),
+    Param("totime", "seconds since the epoch, which count as well"),
+)
+PENDING = "Pending requests by branch and revision, newest first; a platform is ignored."
+RUNNING = "Running builds by branch and revision, newest first; a platform is ignored."
+REVISION = "Requests and builds of a revision on a branch; of a hash 12 digits are enough."
+RECENT = "The builds that ran last, newest first; of a slave those that have ended."
+PUSHES = "How many pushes each author made, and the total."

@@ -1,0 +1,1 @@
+"""Carry HTTP: connections, requests, routing, parameters, authentication, rendering."""

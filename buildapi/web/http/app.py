@@ -1,0 +1,440 @@
+"""The root of the HTTP interface: routing, formats, errors and CORS, unseen by the handlers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+from klein import Klein
+from klein.interfaces import IKleinRequest
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from buildapi import tracing
+from buildapi.errors import (
+    AccessDenied,
+    BadRequest,
+    BadToken,
+    BuildAPIError,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    UnknownParameter,
+)
+from buildapi.web.http.auth import Authenticator, Identity
+from buildapi.web.http.call import Call, call_of
+from buildapi.web.http.connection import Traffic, channel_class
+from buildapi.web.http.csrf import Tokens
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.form import Form
+from buildapi.web.http.negotiation import HTML, requested
+from buildapi.web.http.parameter_names import (
+    NAMED_MOST,
+    check,
+    known_of,
+    told,
+    unknown_names,
+    warnings,
+)
+from buildapi.web.http.path_converter import SLASH, Segment
+from buildapi.web.http.rendering import (
+    VARY,
+    Frame,
+    Stream,
+    cors,
+    format_of_error,
+    prepared,
+    write,
+    write_error,
+)
+from buildapi.web.http.request import Limits, request_class
+from buildapi.web.http.routes import Route
+from buildapi.web.http.send_budget import SendBudget
+from buildapi.web.http.token_auth import Bearers, bearer
+from buildapi.web.http.token_revocation import while_valid
+
+PREFLIGHT_SECONDS = 600
+
+
+class MethodError(BuildAPIError):
+    """The path does not have the request's method."""
+
+    status, code = 405, "method_not_allowed"
+
+
+@attrs.frozen
+class Policy:
+    """Settings that apply to every route; ``deadline`` bounds the time to an answer.
+
+    ``bearers`` authenticates bearer tokens; None if none are accepted.  ``strict`` refuses reads
+    with unknown parameters, which otherwise get a ``Warning`` header.  ``ignores_foreign`` ignores
+    a foreign bearer token if a trusted proxy names the user.  ``answer_bytes`` is the maximum
+    size of an answer.  Without ``reads_free``, reads need a user as changes do.  ``away`` lists
+    the services that do not respond.
+    """
+
+    auth: Authenticator
+    origins: Sequence[str]
+    tokens: Tokens
+    deadline: Deadline
+    bearers: Bearers | None = None
+    strict: bool = False
+    answer_bytes: int = 2**26
+    reads_free: bool = True
+    away: Callable[[], Sequence[str]] = list
+    ignores_foreign: bool = False
+
+
+@attrs.define
+class WebApp:
+    """Serve the routes under one policy."""
+
+    _routes: Sequence[Route]
+    _policy: Policy
+    _log = Logger()
+
+    @property
+    def policy(self) -> Policy:
+        """Return the current policy."""
+        return self._policy
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Replace the authenticator and the allowed origins (after a reload)."""
+        self._policy = attrs.evolve(self._policy, auth=auth, origins=origins)
+
+    def klein(self) -> Klein:
+        """Build the Klein router of all routes."""
+        app = Klein()
+        app.url_map.converters["seg"] = Segment
+        app.url_map.merge_slashes = False
+        for rule, routes in groupby(sorted(self._routes, key=_rule), key=_rule):
+            by_method = {route.method: route for route in routes}
+            self._add(app, rule, by_method)
+            self._add_options(app, rule, sorted({"OPTIONS", *_methods(by_method)}))
+        app.handle_errors(HTTPException)(self._not_routed)
+        app.handle_errors(Exception)(self._failed)
+        return app
+
+    def _add(self, app: Klein, rule: str, routes: Mapping[str, Route]) -> None:
+        """Serve the routes of one path; a POST may turn into a PUT or DELETE by ``_method``."""
+
+        async def endpoint(request: Any, **path: str) -> bytes:
+            request.route = next(iter(routes.values())).path
+            with tracing.about(request.trace):
+                return await self._answer(request, routes, path)
+
+        endpoint.__name__ = rule
+        methods = {*routes, "POST"} if {"PUT", "DELETE"} & {*routes} else {*routes}
+        app.route(rule, methods=sorted(methods))(endpoint)
+
+    def _add_options(self, app: Klein, rule: str, methods: Sequence[str]) -> None:
+        def endpoint(request: Any, **_path: str) -> bytes:
+            return self._options(request, methods)
+
+        endpoint.__name__ = f"OPTIONS {rule}"
+        app.route(rule, methods=["OPTIONS"])(endpoint)
+
+    async def _answer(
+        self, request: Any, routes: Mapping[str, Route], path: Mapping[str, str]
+    ) -> bytes:
+        self._cors(request)
+        if request.refusal is not None:
+            raise request.refusal
+        policy = self._policy
+        request.identity = await self._identify(request)
+        route = self._chosen(request, routes)
+        call = call_of(
+            request,
+            path,
+            request.identity,
+            policy.origins if route.job else (),
+            policy.tokens,
+            acts=route.acts,
+            own_pages=route.own_pages,
+        )
+        self._check_names(request, route, call)
+        form = requested(call.query, request.text_header("accept"), route.formats)
+        more = route.patience(call) if route.patience else 0.0
+        answering = route.handler(attrs.evolve(call, html=form == HTML))
+        if not route.acts:  # what acts bounds its own parts: it must not be left halfway
+            answering = policy.deadline.bound(answering, more)
+        reply = await policy.deadline.bound(prepared(await answering, form), more)
+        if reply.stream is not None:
+            request.streams = True
+            return await self._streamed(request, reply.stream)
+        frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
+        return self._bounded(request, write(request, reply, form, frame))
+
+    def _bounded(self, request: Any, body: bytes) -> bytes:
+        """Return a body; raise TooLarge for one so long that its connection would be cut."""
+        most = self._policy.answer_bytes
+        if len(body) > most:
+            request.responseHeaders.removeHeader(b"etag")
+            raise TooLarge(f"The answer is larger than {most} bytes: ask for less")
+        return body
+
+    def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
+        """Return the route for the request's method, reading the body where ``_method`` may be.
+
+        :raises AccessDenied: the request has no user, and changes something or reads what is not
+            public; its body is not parsed then.
+        :raises MethodError: the path does not have the method.
+        """
+        reads = request.method in (b"GET", b"HEAD")
+        free = reads and (self._policy.reads_free or routes["GET"].open)
+        if request.identity.who is None and not free:
+            raise AccessDenied
+        if reads:
+            return routes["GET"]
+        request.read_body()
+        route = routes.get(request.method.decode())
+        if route is None:
+            if isinstance(request.body, BadRequest):  # it may contain _method
+                raise request.body
+            raise self._wrong_method(request)
+        return route
+
+    def _check_names(self, request: Any, route: Route, call: Call) -> None:
+        """Check the parameter names before a handler reads anything with them.
+
+        :raises UnknownParameter: one is unknown, in a change or where reads are ``strict``.
+        :raises BadRequest: a parameter of a change is repeated, or in the query and not the body.
+        """
+        if route.acts:
+            body = call.body  # an unreadable one is refused by its handler
+            check(route.params, call.query, body if isinstance(body, Form) else Form({}))
+            return
+        known = known_of(route.params, call.path)
+        unknown = unknown_names(call.query, known)
+        if unknown and self._policy.strict:
+            raise UnknownParameter("; ".join(told(n, known) for n in unknown[:NAMED_MOST]))
+        if unknown:
+            request.responseHeaders.setRawHeaders(b"warning", warnings(unknown))
+
+    async def _streamed(self, request: Any, stream: Stream) -> bytes:
+        """Write a stream to its end, or until the token of the request is revoked or expires."""
+        shown = self._shown(request)
+        bearers = self._policy.bearers
+        if shown is None or bearers is None:
+            return await stream(request)
+        return await while_valid(stream(request), lambda: bearers.token(shown), request.reactor)
+
+    async def _identify(self, request: Any) -> Identity:
+        """Authenticate a request: by its token if it has one, else by the proxy's header.
+
+        With a token, the user in the header is ignored: a proxy that lets tokens through has not
+        authenticated their senders.
+
+        :raises BadToken: the token is malformed, unknown, revoked or expired, or tokens are off.
+        :raises BadRequest: the proxy's header is malformed.
+        :raises Unavailable: the token cannot be looked up at the moment.
+        """
+        shown = self._shown(request)
+        if shown is None:
+            return self._named(request)
+        if self._policy.bearers is None:
+            raise BadToken("Tokens are not accepted here: they are switched off ([web] tokens)")
+        return Identity.of(await self._policy.bearers.token(shown))
+
+    def _shown(self, request: Any) -> str | None:
+        """Return a request's bearer token, None without one; :raises BadToken: it is invalid."""
+        policy, headers = self._policy, request.requestHeaders
+        named = any(v.strip() for v in headers.getRawHeaders(policy.auth.header.encode(), []))
+        passes = policy.ignores_foreign and named and policy.auth.trusts(request.peer)
+        return bearer(headers.getRawHeaders(b"authorization", []), foreign_passes=passes)
+
+    def _named(self, request: Any) -> Identity:
+        auth = self._policy.auth
+        values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
+        return auth.identity(request.peer, values)
+
+    def _options(self, request: Any, methods: Sequence[str]) -> bytes:
+        if request.refusal is not None:
+            return self._refuse(request, request.refusal)
+        request.setResponseCode(204)
+        request.setHeader("allow", ", ".join(methods))
+        request.setHeader("vary", VARY)
+        if self._cors(request) and request.text_header("access-control-request-method"):
+            request.setHeader("access-control-allow-methods", ", ".join(methods))
+            headers = request.text_header("access-control-request-headers")
+            request.setHeader("access-control-allow-headers", headers or "Accept, Content-Type")
+            request.setHeader("access-control-max-age", str(PREFLIGHT_SECONDS))
+        return b""
+
+    def _cors(self, request: Any) -> bool:
+        origin = request.text_header("origin")
+        if origin not in self._policy.origins:
+            return False
+        for name, value in cors(origin).items():
+            request.setHeader(name, value)
+        return True
+
+    def _not_routed(self, request: Any, failure: Failure) -> bytes:
+        """Answer a request without a route: an earlier refusal, a redirect, 405 or 404."""
+        self._cors(request)
+        if request.refusal is not None:
+            return self._refuse(request, request.refusal)
+        if len(request.path) > 1 and request.path.endswith(b"/"):
+            return _without_slash(request)
+        if isinstance(failure.value, MethodNotAllowed):
+            return self._refuse(request, self._wrong_method(request))
+        path = request.path.decode(errors="replace").replace(SLASH, "%2F")
+        return self._refuse(request, NotFound(f"There is nothing at {path}"))
+
+    def _wrong_method(self, request: Any) -> MethodError:
+        """Return the 405 error and set ``Allow``; POST is listed only if a route declares it."""
+        mapper = IKleinRequest(request).mapper
+        allowed = set(mapper.allowed_methods())
+        if "POST" in allowed:
+            rule, _ = mapper.match(method="POST", return_rule=True)
+            if not any(r.method == "POST" and r.rule == rule.rule for r in self._routes):
+                allowed.remove("POST")
+        words = ", ".join(sorted(allowed))
+        request.setHeader("allow", words)
+        return MethodError(f"Allowed methods are {words}")
+
+    def _failed(self, request: Any, failure: Failure) -> bytes:
+        """Answer an expected error with its message, any other with an incident id."""
+        if isinstance(failure.value, BuildAPIError):
+            return self._refuse(request, failure.value)
+        incident = uuid.uuid4().hex[:8]
+        with tracing.about(request.trace):
+            self._log.failure(
+                "incident {incident}: {method} {path}",
+                failure=failure,
+                incident=incident,
+                method=request.method.decode(errors="replace"),
+                path=request.path.decode(errors="replace"),
+            )
+        return self._refuse(request, BuildAPIError(f"Something went wrong: incident {incident}"))
+
+    def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
+        form = format_of_error(request.uri, request.text_header("accept"))
+        with_tokens = self._policy.bearers is not None
+        frame = Frame(request.mount, self._who(request), with_tokens=with_tokens)
+        more = self._unavailable(request, error) if error.status == Unavailable.status else None
+        return write_error(request, error, form, frame, more)
+
+    def _unavailable(self, request: Any, error: BuildAPIError) -> Mapping[str, Any]:
+        """Log a 503 and return its details: what is away, the request id and the status page."""
+        cause = error.__cause__
+        away = list(self._policy.away())
+        if isinstance(cause, BuildAPIError) and cause.msg not in (*away, error.msg):
+            away.append(cause.msg)
+        with tracing.about(request.trace):
+            self._log.info(
+                "{method} {path} is refused for now: {msg}; away: {away}",
+                method=request.method.decode(errors="replace"),
+                path=request.path.decode(errors="replace"),
+                msg=error.msg,
+                away=", ".join(away) or "nothing known",
+            )
+        told = {"away": away, "trace": request.trace, "status_page": f"{request.mount}/status"}
+        return told if error.retry_after is None else told | {"retry_after": error.retry_after}
+
+    def _who(self, request: Any) -> str | None:
+        """Return the user of a refused request; None if unknown."""
+        if request.identity is not None:
+            return str(request.identity.who) if request.identity.who else None
+        try:
+            shown = self._shown(request)
+            return self._named(request).who if shown is None else None
+        except (BadRequest, BadToken):
+            return None
+
+
+def _rule(route: Route) -> str:
+    return route.rule
+
+
+def _methods(routes: Mapping[str, Route]) -> set[str]:
+    methods = set(routes)
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+def _without_slash(request: Any) -> bytes:
+    """Redirect to the path without its trailing slash, on this host and with the query."""
+    path = "/" + request.path.decode(errors="replace").strip("/").replace(SLASH, "%2F")
+    _, mark, query = request.uri.partition(b"?")
+    target = request.mount + quote(path, safe="/%") + (mark + query).decode("ascii", "replace")
+    request.setResponseCode(301)
+    request.setHeader("location", target)
+    request.setHeader("content-length", "0")
+    return b""
+
+
+class LoggingSite(Site):
+    """A site that reports each answered request to ``answered``, in place of Twisted's access log.
+
+    ``closing`` is called when the last port is closed.
+    """
+
+    protocol: Any
+    answered: Callable[[Any], None]
+    closing: Callable[[], None]
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Return the ALPN protocols for TLS: HTTP/1.1 alone, which our channel speaks."""
+        return [b"http/1.1"]
+
+    def log(self, request: Any) -> None:
+        """Report an answered request, through its channel while it has one."""
+        if request.channel is None:
+            self.answered(request)
+        else:
+            request.channel.answered(request)
+
+    def stopFactory(self) -> None:
+        """Close the access log with the last port."""
+        Site.stopFactory(self)
+        self.closing()
+
+    def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
+        """Replace the authenticator and the allowed origins of new requests (after a reload)."""
+        requests: Any = self.requestFactory
+        requests.auth, requests.origins = auth, origins
+
+
+def site(
+    app: WebApp,
+    *,
+    reactor: Any,
+    limits: Limits,
+    prefix: str,
+    idle_seconds: float,
+    answered: Callable[[Any], None],
+    closing: Callable[[], None] = lambda: None,
+    traffic: Traffic,
+    budget: SendBudget,
+    hosts: Sequence[str] = (),
+) -> LoggingSite:
+    """Make the site; ``traffic`` tracks open requests, ``budget`` the bytes waiting to be sent.
+
+    It accepts the host names ``hosts``, or any if empty.  ``answered`` is called with each
+    answered request, ``closing`` after the last.
+    """
+    policy = app.policy
+    made = LoggingSite(  # type: ignore[no-untyped-call]  # Twisted's Site has no types
+        app.klein().resource(),
+        requestFactory=request_class(
+            limits=limits,
+            prefix=prefix,
+            auth=policy.auth,
+            origins=policy.origins,
+            hosts=hosts,
+            reactor=reactor,
+            in_flight=traffic.requests,
+        ),
+        timeout=idle_seconds,
+        parsePOSTFormSubmission=False,
+        reactor=reactor,
+    )
+    made.answered, made.closing = answered, closing
+    made.protocol = channel_class(limits.request_seconds, idle_seconds, traffic, budget)
+    return made

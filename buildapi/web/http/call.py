@@ -1,0 +1,160 @@
+"""Build API calls from HTTP requests, and check that a change may be made for its user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import attrs
+
+from buildapi.errors import AccessDenied, BadRequest
+from buildapi.web.http.auth import By, Identity
+from buildapi.web.http.csrf import FIELD, Tokens, is_cross_site, may_be_read_by_others
+from buildapi.web.http.form import Form
+from buildapi.web.http.params import Query
+from buildapi.web.http.path_converter import SLASH
+
+
+@attrs.frozen
+class Call:
+    """The input of a handler: path values, query, body and user.
+
+    ``key`` is the client's idempotency key.  ``mount`` is the prefix of all paths, ``here`` the
+    path below it.  ``refusal`` says why the call may not change anything; empty if it may.
+    ``token`` is the CSRF token for forms in the answer.  ``html`` is whether a page is wanted.
+    """
+
+    path: Mapping[str, str]
+    query: Query
+    body: Form | BadRequest
+    identity: Identity
+    refusal: str = ""
+    key: str = ""
+    mount: str = ""
+    here: str = ""
+    token: str = ""
+    html: bool = False
+
+    @property
+    def who(self) -> str | None:
+        """Return the user, None without one."""
+        return self.identity.who
+
+    @property
+    def form(self) -> Form:
+        """Return the body as a form.
+
+        :raises BadRequest: it cannot be parsed, or is a JSON list.
+        """
+        form = self._read()
+        if form.entries is not None:
+            raise BadRequest("The body is not a JSON object")
+        return form
+
+    @property
+    def entries(self) -> Sequence[Any]:
+        """Return the entries of a JSON list; :raises BadRequest: the body is not one."""
+        entries = self._read().entries
+        if entries is None:
+            raise BadRequest("The body is not a JSON list")
+        return entries
+
+    def _read(self) -> Form:
+        if isinstance(self.body, BadRequest):
+            raise self.body
+        return self.body
+
+    @property
+    def user(self) -> str:
+        """Return the user of a change; :raises AccessDenied: there is none, or it is refused.
+
+        A page of another site must not act with the credentials of the person who views it.
+        """
+        if self.who is None:
+            raise AccessDenied
+        if self.refusal:
+            raise AccessDenied(self.refusal)
+        return self.who
+
+
+def call_of(
+    request: Any,
+    path: Mapping[str, str],
+    identity: Identity,
+    origins: Sequence[str],
+    tokens: Tokens,
+    *,
+    acts: bool,
+    own_pages: bool = False,
+) -> Call:
+    """Build the call of a request; check the user first if it ``acts``.
+
+    ``origins`` are the other sites whose pages may act.  A call for ``own_pages`` needs the CSRF
+    token of a form.
+
+    :raises AccessDenied: a call that ``acts`` has no user, or may not act for that user.
+    :raises BadRequest: the query, or the ``Referer`` that is needed, cannot be parsed.
+    """
+    call = Call(path, {}, request.body, identity, mount=request.mount, here=here_of(request))
+    if acts:
+        _ = call.user
+        refusal = _refusal(request, call, origins, tokens, own_pages=own_pages)
+        call = attrs.evolve(call, refusal=refusal)
+        _ = call.user
+    return attrs.evolve(
+        call,
+        query=query_of(request.uri),
+        key=request.text_header("idempotency-key"),
+        token=_token(request, call, tokens),
+    )
+
+
+def _token(request: Any, call: Call, tokens: Tokens) -> str:
+    """Return a CSRF token for forms; empty if a page of another site can read the answer."""
+    if call.who is None or by_token(call) or may_be_read_by_others(request, request.origins):
+        return ""
+    return tokens.of(call.who)
+
+
+def by_token(call: Call) -> bool:
+    """Return whether a call is authenticated by a bearer token, which browsers never add."""
+    return call.identity.by is By.TOKEN
+
+
+def _refusal(
+    request: Any, call: Call, origins: Sequence[str], tokens: Tokens, *, own_pages: bool
+) -> str:
+    """Return why a change is refused; empty if it is allowed."""
+    if by_token(call):
+        return ""
+    form = call.body
+    token = form.get(FIELD) if isinstance(form, Form) else None
+    if token is not None:  # a page of another site cannot know it
+        return "" if tokens.fits(str(token), call.who or "") else OUT_OF_DATE
+    if is_cross_site(request, origins):
+        return CROSS_SITE
+    return NO_FORM if own_pages else ""
+
+
+CROSS_SITE = "A page of another site may not act for you"
+NO_FORM = (
+    "This is for our own pages, whose forms have a csrf_token;"
+    " a program that you are logged in to finds yours in /self-serve/whoami"
+)
+OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
+
+
+def here_of(request: Any) -> str:
+    """Return the path of a request below the mount prefix, percent-encoded."""
+    path: bytes = request.path.replace(SLASH.encode(), b"%2F")
+    return quote(path.decode(errors="replace"), safe="/%")
+
+
+def query_of(uri: bytes) -> Query:
+    """Parse the query; :raises BadRequest: it is not percent-encoded UTF-8."""
+    _, _, text = uri.partition(b"?")
+    try:
+        return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError as e:
+        raise BadRequest("The query is not UTF-8, percent-encoded") from e

@@ -1,0 +1,120 @@
+"""Parse the parameters of reports: the path before the query, the last of repeated values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.reports.window import Window, window_of
+from buildapi.web.http.call import Call
+
+TIME_MAX = 253_402_300_799
+"""The last second of the year 9999."""
+
+INTERVALS_MAX = 5000
+"""Maximum intervals of one report: more cannot be told apart."""
+
+HOURS_MAX = 24 * 400
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
+
+
+@attrs.frozen
+class Given:
+    """The parameters of a call; an empty one counts as missing."""
+
+    call: Call
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a parameter of the path or the query."""
+        return self.call.path.get(name) or self.call.query.get(name, ("",))[-1] or default
+
+    def maybe(self, name: str) -> str | None:
+        """Return a parameter of the query, which may be empty; None if it is missing."""
+        values = self.call.query.get(name)
+        return values[-1] if values else None
+
+    def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
+        """Return one of the allowed words; :raises BadRequest: it is not allowed."""
+        value = self.text(name, default)
+        if value not in allowed:
+            raise refused(name, value, ", ".join(allowed))
+        return value
+
+    def many(self, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
+        """Return a comma-separated list, each word once; :raises BadRequest: one is not allowed."""
+        found = tuple(filter(None, (w.strip() for w in self.text(name).split(","))))
+        for word in found:
+            if word not in allowed:
+                raise refused(name, word, ", ".join(allowed))
+        return tuple(dict.fromkeys(found))
+
+    def whole(self, name: str, default: int, low: int = 0, high: int = 10**9) -> int:
+        """Return a whole number; :raises BadRequest: it is none, or out of range."""
+        text = self.text(name)
+        if not text:
+            return default
+        number = int(text) if _NUMBER.fullmatch(text) and "." not in text else None
+        if number is None or not low <= number <= high:
+            raise refused(name, text, f"whole numbers from {low} to {high}")
+        return number
+
+    def time(self, name: str) -> float | None:
+        """Return seconds since the epoch; None for 0 or missing; :raises BadRequest: invalid."""
+        text = self.text(name)
+        if not text:
+            return None
+        number = float(text) if _NUMBER.fullmatch(text) else -1.0
+        if not 0 <= number <= TIME_MAX:
+            raise refused(name, text, "seconds since the epoch")
+        return (int(number) if number.is_integer() else number) or None
+
+    def day(self, name: str, zone: ZoneInfo) -> float | None:
+        """Return a date or time of the zone as seconds since the epoch, None if missing.
+
+        :raises BadRequest: it is not in ISO format.
+        """
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            return max(0, math.floor(aware.timestamp()))
+        except (ValueError, OverflowError, OSError) as e:
+            raise refused(name, text, "dates as 2026-11-24 or 2026-11-24T13:00") from e
+
+    def window(self, now: float, zone: ZoneInfo, parts: int = 0) -> Window:
+        """Return the time window; ``parts`` is its default number of intervals, 0 for none.
+
+        ``from`` and ``to`` stand for ``starttime`` and ``endtime`` if these are missing; ``hours``
+        counts back from the end if there is no start.
+
+        :raises BadRequest: a parameter is invalid, or the start is after the end.
+        """
+        start = self.time("starttime") or self.day("from", zone)
+        end = self.time("endtime") or self.day("to", zone)
+        if start is not None and end is not None and start > end:
+            raise BadRequest("starttime: it is after endtime")
+        hours = self.whole("hours", 0, 0, HOURS_MAX)
+        window = window_of(start, end, now)
+        if hours and start is None:
+            window = attrs.evolve(window, start=max(0, window.end - 3600 * hours))
+        return self.divided(window, parts) if parts else window
+
+    def divided(self, window: Window, parts: int) -> Window:
+        """Return the window in intervals of ``int_size`` seconds, or in ``parts`` of them."""
+        found = attrs.evolve(window, int_size=self.whole("int_size", 0)).divided(parts)
+        if found.intervals > INTERVALS_MAX:
+            raise refused("int_size", str(found.int_size), f"at most {INTERVALS_MAX} intervals")
+        return found
+
+
+def refused(name: str, value: str, allowed: str) -> BadRequest:
+    """Return the error for a parameter whose value is not allowed."""
+    return BadRequest(f"{name}: {value[:60]!r} is not allowed; allowed are {allowed[:1000]}")

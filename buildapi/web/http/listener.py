@@ -1,0 +1,181 @@
+"""Listen on the configured endpoints, and drain the connections at shutdown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import defer, task
+from twisted.internet.address import UNIXAddress
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Site
+
+from buildapi.web.http.connection import Traffic
+
+LOOK_SECONDS = 0.05
+CLOSE_SECONDS = 1.0
+"""How long a client may take to close its side before the connection is aborted."""
+
+WAITING_MOST = 4096
+"""Upper bound on the connections in a port's accept queue [net.core.somaxconn]."""
+
+SHARED = "systemd:"
+"""Prefix of endpoints whose socket systemd holds as well: no waiting connection is lost."""
+
+
+class CannotListenError(SystemExit, Exception):
+    """Exit with status 1 and without a traceback.
+
+    It is an ``Exception``, too, since twistd as a daemon reports only those to its waiting parent,
+    which would wait for ever.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(1)
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+@attrs.define(slots=False)
+class Listener(Service):
+    """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
+
+    A ``held`` listener opens its ports, and accepts no connection before ``admit``.  UNIX sockets
+    get the group id ``socket_group``.
+
+    Stopping closes the ports and waits up to ``drain_seconds`` for open requests; ``stopping`` is
+    called first, to end streams and waiting clients.  Idle connections stay for ``linger_seconds``,
+    since a client may just be sending: its answer then says that the connection closes.
+    """
+
+    _reactor: Any
+    _site: Site
+    _endpoints: Sequence[str]
+    _traffic: Traffic
+    _drain_seconds: float
+    _stopping: Callable[[], None] = lambda: None
+    _linger_seconds: float = 0.0
+    _held: bool = False
+    _socket_group: int | None = None
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.name = "http"
+        self.ports: list[Any] = []
+        self._site.noisy = False
+
+    def startService(self) -> None:
+        """Open all endpoints; :raises CannotListenError: one cannot be opened, which is logged."""
+        Service.startService(self)
+        self._site.doStart()  # the access log must outlive the ports
+        for text in self._endpoints:
+            failed: list[Failure] = []
+            opening = serverFromString(self._reactor, text).listen(self._site)
+            opening.addCallbacks(self.ports.append, failed.append)
+            if failed:
+                why = failed[0].getErrorMessage()
+                self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
+                raise CannotListenError(f"cannot listen on {text}: {why}")
+            self._hand_over(self.ports[-1], text)
+            self._log.info("listening on {endpoint}", endpoint=text)
+        if self._held:
+            for port in self.ports:
+                port.stopReading()
+
+    def _hand_over(self, port: Any, text: str) -> None:
+        """Set the group of a UNIX socket that we made; :raises CannotListenError: that fails."""
+        address = port.getHost()
+        ours = isinstance(address, UNIXAddress) and not text.startswith(SHARED)
+        if self._socket_group is None or not ours:
+            return
+        try:
+            os.chown(address.name, -1, self._socket_group)
+        except OSError as e:
+            why = f"it cannot be given to the group of [web] socket_group: {e.strerror}"
+            self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
+            raise CannotListenError(f"cannot listen on {text}: {why}") from e
+
+    def admit(self) -> None:
+        """Accept connections on held ports, first those that wait; a second call does nothing."""
+        if self._held and self.running:
+            self._held = False
+            for port in self.ports:
+                port.startReading()
+
+    def announce(self, path: str) -> None:
+        """Log the URL of a page on each port."""
+        for endpoint, port in zip(self._endpoints, self.ports, strict=True):
+            scheme = "https" if endpoint.startswith("ssl:") else "http"
+            self._log.info("self-serve is at {url}", url=_url(scheme, port.getHost()) + path)
+
+    def stopService(self) -> defer.Deferred[None]:
+        """Stop accepting connections; return a Deferred that fires after the drain."""
+        Service.stopService(self)
+        self._traffic.ending = True
+        for request in self._traffic.requests:
+            request.close_after()
+        self._stopping()
+        return defer.ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        ports, self.ports = self.ports, []
+        began = self._reactor.seconds()
+        for text, port in zip(self._endpoints, ports, strict=True):
+            _accept_before_closing(port, shared=text.startswith(SHARED))
+            await defer.maybeDeferred(port.stopListening)
+        linger = began + min(self._linger_seconds, self._drain_seconds)
+        await self._drained(linger, began + self._drain_seconds)
+        self._give_up()
+        await self._drained(began, self._reactor.seconds() + 2 * CLOSE_SECONDS)
+        self._site.doStop()
+
+    async def _drained(self, linger: float, end: float) -> None:
+        """Wait until all connections are closed or ``end``; close idle ones from ``linger`` on."""
+        while self._traffic.channels and (now := self._reactor.seconds()) < end:
+            if now >= linger:
+                for channel in [c for c in self._traffic.channels if c.idle]:
+                    channel.leave(CLOSE_SECONDS)
+            await task.deferLater(self._reactor, LOOK_SECONDS)
+
+    def _give_up(self) -> None:
+        """Close the connections that are left; log how many have not ended in time."""
+        late = [channel for channel in self._traffic.channels if not channel.idle]
+        if late:
+            self._log.warn(
+                "{late} connections are cut, {unanswered} requests on them unanswered",
+                late=len(late),
+                unanswered=len(self._traffic.requests),
+            )
+        for channel in list(self._traffic.channels):
+            channel.leave(CLOSE_SECONDS)
+
+
+def _accept_before_closing(port: Any, *, shared: bool) -> None:
+    """Make a stopping port accept, as it closes, the connections that the kernel has established.
+
+    Closing would reset them.  Twisted closes in the reactor turn after ``stopListening``, so that
+    accepting before it is too early; if descriptors run out, Twisted closes them one by one.
+    """
+    closed = port.connectionLost
+
+    def accept_and_close(reason: Any) -> None:
+        if not shared:
+            port.numberAccepts = WAITING_MOST
+            port.doRead()
+        closed(reason)
+
+    port.connectionLost = accept_and_close
+
+
+def _url(scheme: str, address: Any) -> str:
+    if isinstance(address, UNIXAddress):
+        return f"unix:{address.name!r}"
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(address.host, address.host)  # noqa: S104  # how an open port calls itself
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{address.port}"

@@ -1,0 +1,54 @@
+"""Choose the format of an answer: ``format`` wins, then ``Accept``, else HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from buildapi.errors import BadRequest
+from buildapi.web.http.params import Query, single
+
+JSON, HTML = "json", "html"
+FORMATS = (HTML, JSON)
+
+
+def requested(query: Query, accept: str, formats: Sequence[str] = FORMATS) -> str:
+    """Return the format to use; :raises BadRequest: ``format`` is unknown or repeated."""
+    wanted = single(query, "format")
+    if not wanted:
+        return accepted(accept)
+    if wanted not in formats:
+        raise BadRequest(f"Unsupported format: {wanted[:40]}; allowed are {', '.join(formats)}")
+    return wanted
+
+
+def lenient(query: Query, accept: str) -> str:
+    """Return the format for an error; a bad ``format`` falls back to ``Accept``."""
+    try:
+        return requested(query, accept)
+    except BadRequest:
+        return accepted(accept)
+
+
+def accepted(accept: str) -> str:
+    """Return the format of an ``Accept`` header: JSON if it is named without ``q=0``, else HTML."""
+    return JSON if names(accept, "application/json") else HTML
+
+
+def names(header: str, kind: str) -> bool:
+    """Return whether a list such as ``Accept`` names a value, and not with ``q=0``."""
+    return any(_names(part, kind) for part in header.split(","))
+
+
+def _names(part: str, kind: str) -> bool:
+    name, *options = (text.strip().lower() for text in part.split(";"))
+    return name == kind and not any(map(_refuses, options))
+
+
+def _refuses(option: str) -> bool:
+    name, _, value = option.partition("=")
+    if name.strip() != "q":
+        return False
+    try:
+        return float(value) == 0
+    except ValueError:
+        return False

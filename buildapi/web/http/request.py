@@ -1,0 +1,273 @@
+"""Handle an HTTP request before routing: limits, mount prefix, slashes and ``_method``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import attrs
+from twisted.internet.address import UNIXAddress
+from twisted.web import http
+from twisted.web.server import Request
+
+from buildapi import tracing
+from buildapi.errors import BadRequest, BuildAPIError, TooLarge
+from buildapi.web.http.access_log import client_of
+from buildapi.web.http.auth import Authenticator, Identity
+from buildapi.web.http.connection import GONE
+from buildapi.web.http.form import Form, parse_form
+from buildapi.web.http.host_header import check_host
+from buildapi.web.http.path_converter import SLASH
+from buildapi.web.http.rendering import cors, early
+
+OVERRIDES = {"PUT", "DELETE"}
+PREFIX_END = (b"/", b"?", b"")
+_ACCEPT = re.compile(rb"\r\naccept:([^\r\n]{0,1000})\r\n", re.IGNORECASE)
+_ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
+
+
+@attrs.frozen
+class Limits:
+    """Limits of a request; all of it must arrive within ``request_seconds``."""
+
+    max_body: int
+    request_seconds: float
+
+
+class BuildAPIRequest(Request):
+    """A request with a deadline, a body limit, a mount prefix and ``_method``.
+
+    ``mount`` is the prefix it came with, which goes before paths in the answer.  ``refusal`` is
+    the error of a request that cannot be routed.  ``body`` is its form or the error of parsing it,
+    and empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
+    knows the trusted proxies.  ``route`` is the path of its route, ``streams`` whether its answer
+    is a stream.  ``half_closed`` is called when the client has closed its sending half.
+    """
+
+    limits: Limits
+    auth: Authenticator
+    prefix: str = ""
+    origins: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    reactor: Any = None
+    in_flight: set[Any]
+    channel: Any
+    content: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        Request.__init__(self, *args, **kwargs)
+        self.mount = ""
+        self.identity: Identity | None = None
+        self.route, self.streams = "-", False
+        self.half_closed: Callable[[], None] = lambda: None
+        self._began = self.reactor.seconds()
+        self.refusal: BuildAPIError | None = None
+        self.body: Form | BadRequest = Form({})
+        self._received = 0
+        self._refused = self._processing = False
+        self._deadline = self.reactor.callLater(self.limits.request_seconds, self._too_slow)
+        self.in_flight.add(self)
+
+    def text_header(self, name: str) -> str:
+        """Return a header as text, repeated ones joined; empty if missing.
+
+        Twisted's ``getHeader`` returns the last one only, and fails on bytes that are not UTF-8.
+        """
+        values = self.requestHeaders.getRawHeaders(name.encode(), [])
+        return b", ".join(values).decode(errors="replace")
+
+    @cached_property
+    def trace(self) -> str:
+        """Return the request id: that of a trusted proxy, or a new one."""
+        named = self.text_header("x-request-id") if self.auth.trusts(self.peer) else ""
+        return tracing.acceptable(named) or tracing.new_trace()
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since the request began."""
+        return float(self.reactor.seconds() - self._began)
+
+    @property
+    def client_address(self) -> str:
+        """Return the client's address, as forwarded by trusted proxies."""
+        forwarded = [part.strip() for part in self.text_header("x-forwarded-for").split(",")]
+        return client_of(self.peer, forwarded, self.auth)
+
+    def getRequestHostname(self) -> bytes:
+        """Return a constant: the router fails on host names that it cannot encode."""
+        return b"localhost"
+
+    def close_after(self) -> None:
+        """Close the connection after this request."""
+        self.channel.persistent = False
+        if not self.startedWriting:
+            self.responseHeaders.setRawHeaders(b"connection", [b"close"])
+
+    def _too_slow(self) -> None:
+        self.channel.transport.abortConnection()
+
+    def _arrived(self) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def connectionLost(self, reason: Any) -> None:
+        """Unregister the request; log one whose answer was not complete."""
+        self._arrived()
+        if self._processing and self in self.in_flight:
+            self._note(self.code if self.startedWriting else GONE, self.sentLength)
+        self.in_flight.discard(self)
+        Request.connectionLost(self, reason)
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse a body whose Content-Length is too large."""
+        if length is not None and length > self.limits.max_body:
+            self._refuse_body()
+        Request.gotLength(self, 0 if self._refused else length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Buffer a chunk of the body, up to the limit."""
+        self._received += len(data)
+        if self._received > self.limits.max_body:
+            self._refuse_body()
+        if not self._refused:
+            Request.handleContentChunk(self, data)
+
+    def _refuse_body(self) -> None:
+        """Answer 413 before the rest has arrived: the sender may have gigabytes to go."""
+        if self._refused:
+            return
+        waits = bool(self.text_header("expect"))
+        self.requestHeaders.removeHeader(b"expect")  # or Twisted would add 100 Continue
+        self.refuse_early(TooLarge(f"The body is larger than {self.limits.max_body} bytes"))
+        if waits:  # others still send their body: closing now would lose the answer
+            self.channel.loseConnection()
+
+    def begins(self, method: bytes, uri: bytes) -> None:
+        """Set the method and URI of a request whose request line has no end."""
+        self.method, self.uri, self.clientproto = method, uri, b"HTTP/1.1"
+
+    def look_ahead(self, text: bytes) -> None:
+        """Find Accept in headers that are not parsed, for the format of the refusal."""
+        accept = _ACCEPT.search(text)
+        if accept is not None:
+            self.requestHeaders.addRawHeader(b"accept", accept[1])
+
+    def refuse_early(self, error: BuildAPIError) -> None:
+        """Answer a request that is incomplete, and stays so."""
+        if self._refused:
+            return
+        self._refused = True
+        # Twisted sets these when the body is complete, which it never is here
+        self.uri = getattr(self.channel, "_path", self.uri)
+        self.method = getattr(self.channel, "_command", self.method)
+        self.clientproto = getattr(self.channel, "_version", self.clientproto)
+        head, body = early(error, self.uri, self.text_header("accept"))
+        origin = self.text_header("origin")
+        allowed = cors(origin) if origin in self.origins else {}
+        head |= {"X-Request-Id": self.trace}
+        lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
+        words = http.RESPONSES.get(error.status, b"Refused").decode()
+        start = f"HTTP/1.1 {error.status} {words}\r\n{''.join(lines)}Connection: close\r\n\r\n"
+        self.channel.write(start.encode() + body)
+        self._note(error.status, len(body))
+
+    def _note(self, status: int, length: int) -> None:
+        """Log an answer that was written without Twisted's Request."""
+        self.code, self.sentLength = status, length
+        self.channel.factory.log(self)
+
+    def process(self) -> None:
+        """Normalize the path, then route; an error is kept in ``refusal``."""
+        self._arrived()
+        self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
+        if self._refused:
+            self.channel.loseConnection()
+            return
+        self._processing = True
+        try:
+            self._settle()
+        except BuildAPIError as e:
+            self.refusal, self.path = e, b"/"
+        Request.process(self)
+
+    def _settle(self) -> None:
+        hosts = self.requestHeaders.getRawHeaders(b"host", [])
+        check_host(hosts, self.hosts, needed=self.clientproto == b"HTTP/1.1")
+        self.path = _ORIGIN.sub(b"", self.path, count=1) if self.path[:1] != b"/" else self.path
+        self._strip_prefix()
+        _check_path(self.path)
+        self.path = b"/" + self.path.lstrip(b"/")
+        mark = SLASH.encode()
+        self.path = self.path.replace(b"%2F", mark).replace(b"%2f", mark)
+
+    def read_body(self) -> None:
+        """Parse the body and obey its ``_method``; called only for users who may send one.
+
+        Parsing takes time on the reactor, which strangers must not spend.
+        """
+        try:
+            form = parse_form(self.text_header("content-type"), self.content)
+        except BadRequest as e:  # raised when the body is used
+            self.body = e
+            return
+        self.body = form
+        self._override_method(form)
+
+    def _strip_prefix(self) -> None:
+        prefix = self.prefix.encode()
+        rest = self.path[len(prefix) :]
+        if prefix and self.path.startswith(prefix) and rest[:1] in PREFIX_END:
+            self.mount, self.path = self.prefix, rest or b"/"
+
+    def _override_method(self, form: Form) -> None:
+        """Obey ``_method`` in the body of a POST only: a GET must not change anything."""
+        method = form.text("_method")
+        if self.method == b"POST" and method and method.upper() in OVERRIDES:
+            self.method = method.upper().encode()
+
+    def finish(self) -> None:
+        """Unregister the request and end its answer."""
+        self.in_flight.discard(self)
+        Request.finish(self)
+
+    @property
+    def peer(self) -> str:
+        """Return the address of the peer, ``unix`` for a UNIX socket."""
+        address = self.channel.getPeer() if self.channel is not None else self.client
+        return "unix" if isinstance(address, UNIXAddress) else str(getattr(address, "host", ""))
+
+
+def _check_path(path: bytes) -> None:
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError as e:
+        raise BadRequest("The path is not UTF-8") from e
+
+
+def request_class(
+    *,
+    limits: Limits,
+    prefix: str,
+    auth: Authenticator,
+    origins: Sequence[str],
+    hosts: Sequence[str],
+    reactor: Any,
+    in_flight: set[Any],
+) -> type[BuildAPIRequest]:
+    """Return the request class of a site; ``reactor`` provides IReactorTime.
+
+    ``in_flight`` tracks the requests begun and not yet answered.
+    """
+    attributes = {
+        "limits": limits,
+        "prefix": prefix,
+        "auth": auth,
+        "origins": origins,
+        "hosts": hosts,
+        "reactor": reactor,
+        "in_flight": in_flight,
+    }
+    return type("SiteRequest", (BuildAPIRequest,), attributes)

@@ -1,0 +1,84 @@
+"""Routes as data, for the router and for the API documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.web.http.call import Call
+from buildapi.web.http.negotiation import FORMATS
+from buildapi.web.http.rendering import Reply
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+def rule_of(path: str) -> str:
+    """Return a path in the router's syntax."""
+    return path.replace("{", "<seg:").replace("}", ">")
+
+
+WHOLE_BODY = "(the body)"
+"""Placeholder name of a body that does not consist of parameters."""
+
+
+@attrs.frozen
+class Param:
+    """A parameter of the query or, for job requests, of the body.
+
+    It may be repeated if it ``repeats``, and has no default if it is ``needed``.  A change reads it
+    from its query as well if it is ``in_query``.
+    """
+
+    name: str
+    meaning: str
+    repeats: bool = False
+    in_query: bool = False
+    needed: bool = False
+
+
+FORMAT = Param("format", "json or html; without it the Accept header decides, then html")
+
+
+@attrs.frozen
+class Route:
+    """A method and a path; ``{name}`` is one segment, which may hold an encoded slash.
+
+    A ``job``, and any other ``change``, needs a user; pages of other configured sites may send jobs
+    only.  A route for ``own_pages`` needs the CSRF token of a form of ours.  ``patience`` returns
+    the extra seconds that a call may take because its client asked to wait.  ``formats`` are the
+    values of ``format``.  An ``open`` route needs no user even where other reads do.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    params: Sequence[Param] = ()
+    job: bool = False
+    change: bool = False
+    own_pages: bool = False
+    patience: Callable[[Call], float] | None = None
+    formats: Sequence[str] = FORMATS
+    open: bool = False
+
+    @property
+    def acts(self) -> bool:
+        """Return whether it changes something for a user."""
+        return self.job or self.change
+
+    @property
+    def rule(self) -> str:
+        """Return the path in the router's syntax."""
+        return rule_of(self.path)
+
+    def described(self) -> dict[str, Any]:
+        """Return the route's entry in the API documentation."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "summary": self.summary,
+            "job_request": self.job,
+            "parameters": {p.name: p.meaning for p in self.params},
+        }

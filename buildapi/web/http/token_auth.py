@@ -1,0 +1,192 @@
+"""Authenticate bearer tokens, with a cache of a few seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from buildapi.errors import BadToken, Unavailable
+from buildapi.interfaces import TokenStore
+from buildapi.model.ops import USED_SECONDS, Token
+from buildapi.web.http.deadline import Deadline
+
+FRESH_SECONDS = 5.0
+"""How long a lookup is cached: a revoked token is refused everywhere after that."""
+
+KNOWN_MAX = STRANGERS_MAX = 1000
+"""Cached valid tokens, and unknown ones apart: a flood of unknown ones evicts no valid one."""
+
+LOOKUPS_MAX = 16
+"""Concurrent lookups beyond which tokens that are not cached as valid are refused."""
+
+NOTES_MAX = 4
+"""Concurrent writes of the time of last use."""
+
+_SCHEME = re.compile(rb"(?:^|[\s,])bearer", re.IGNORECASE)
+_BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43})[ \t]*")
+_OURS = b"bapi_"
+_FORM = "bapi_ and 43 letters, digits, - and _"
+
+UNKNOWN = "This token is unknown, or it was revoked"
+EXPIRED = "This token has expired"
+BUSY = "Too many unknown tokens come just now"
+
+log = Logger()
+
+
+def new_token() -> str:
+    """Return a new random token; its prefix tells what it is wherever it turns up."""
+    return f"bapi_{secrets.token_urlsafe(32)}"
+
+
+def digest_of(token: str) -> str:
+    """Return the stored digest of a token; 256 random bits cannot be guessed and need no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def bearer(values: Sequence[bytes], *, foreign_passes: bool = False) -> str | None:
+    """Return the bearer token in the values of ``Authorization``; None if there is none.
+
+    Anything that a proxy might let through as a token counts as one.  Other schemes are the
+    proxy's business; with ``foreign_passes``, so are bearer tokens without our prefix.
+
+    :raises BadToken: the token is malformed, or ``Authorization`` is repeated.
+    """
+    if not any(map(_SCHEME.search, values)):
+        return None
+    if foreign_passes and not any(_OURS in value for value in values):
+        return None
+    if len(values) > 1:
+        raise BadToken(f"Authorization is given {len(values)} times, once is allowed")
+    match = _BEARER.fullmatch(values[0])
+    if match is None:
+        raise BadToken(f"Authorization must be Bearer and a token: {_FORM}")
+    return match[1].decode("ascii")
+
+
+Waiting = list[defer.Deferred[Token | None]]
+
+
+@attrs.define(eq=False)
+class Bearers:
+    """Look up tokens; ``looking`` bounds the time of one lookup.
+
+    ``clock`` returns seconds of a monotonic clock, ``now`` seconds since the epoch.
+    """
+
+    _store: TokenStore
+    _clock: Callable[[], float]
+    _now: Callable[[], float]
+    _looking: Deadline
+    _known: OrderedDict[str, tuple[float, Token]] = attrs.field(factory=OrderedDict, init=False)
+    _strangers: OrderedDict[str, float] = attrs.field(factory=OrderedDict, init=False)
+    _flying: dict[tuple[int, str], Waiting] = attrs.field(factory=dict, init=False)
+    _age: int = attrs.field(default=0, init=False)
+    _notes: int = attrs.field(default=0, init=False)
+
+    async def token(self, text: str) -> Token:
+        """Return a token by its text, and record its use.
+
+        :raises BadToken: it is unknown, revoked or expired.
+        :raises Unavailable: the database does not respond, or too many unknown tokens arrive.
+        """
+        digest = digest_of(text)
+        token = await self._find(digest)
+        if token is None:
+            raise BadToken(UNKNOWN)
+        if token.expires_at <= self._now():
+            raise BadToken(EXPIRED)
+        self._note(digest)
+        return token
+
+    def forget(self, token_id: int) -> None:
+        """Drop a revoked token from the cache."""
+        self._age += 1  # a running lookup may have read the row before
+        for digest in [d for d, (_, token) in self._known.items() if token.id == token_id]:
+            del self._known[digest]
+
+    # --- looking up
+
+    async def _find(self, digest: str) -> Token | None:
+        """Return a token from the cache, or look it up once for all waiters; None if unknown."""
+        at, token = self._known.get(digest) or (self._strangers.get(digest, 0.0), None)
+        if (token or digest in self._strangers) and self._clock() - at < FRESH_SECONDS:
+            return token
+        waiting: defer.Deferred[Token | None] = defer.Deferred(lambda _: None)
+        flight = self._flying.get((self._age, digest))
+        if flight is not None:
+            flight.append(waiting)
+        elif token is None and len(self._flying) >= LOOKUPS_MAX:
+            raise Unavailable(BUSY)
+        else:
+            self._flying[self._age, digest] = [waiting]
+            defer.ensureDeferred(self._fly(digest))
+        return await waiting
+
+    async def _fly(self, digest: str) -> None:
+        """Look up a token; cancelling one waiter does not disturb the others."""
+        age = self._age
+        try:
+            token = await self._looking.bound(self._store.find(digest))
+        except Exception as e:
+            for waiting in self._landed(age, digest):
+                waiting.errback(e)
+            return
+        if age == self._age:
+            token = self._keep(digest, token)
+        for waiting in self._landed(age, digest):
+            waiting.callback(token)
+
+    def _landed(self, age: int, digest: str) -> Waiting:
+        return [w for w in self._flying.pop((age, digest)) if not w.called]
+
+    def _keep(self, digest: str, token: Token | None) -> Token | None:
+        """Cache a result, keeping a time of last use that is newer here than in the database."""
+        _, before = self._known.pop(digest, (0.0, None))
+        self._strangers.pop(digest, None)
+        if token is None:
+            self._strangers[digest] = self._clock()
+            _cut(self._strangers, STRANGERS_MAX)
+            return None
+        used = max((t.used_at for t in (before, token) if t and t.used_at), default=None)
+        token = attrs.evolve(token, used_at=used)
+        self._known[digest] = self._clock(), token
+        _cut(self._known, KNOWN_MAX)
+        return token
+
+    # --- recording uses
+
+    def _note(self, digest: str) -> None:
+        """Record a use unless the last one is recent; the request does not wait for the write."""
+        at, token = self._known.get(digest, (0.0, None))
+        if token is None or self._notes >= NOTES_MAX:
+            return
+        now = int(self._now())
+        if token.used_at is not None and now - token.used_at < USED_SECONDS:
+            return
+        self._known[digest] = at, attrs.evolve(token, used_at=now)
+        defer.ensureDeferred(self._used(token.id, now))
+
+    async def _used(self, token_id: int, now: int) -> None:
+        self._notes += 1
+        try:
+            await self._store.used(token_id, now)
+        except Unavailable as e:
+            log.warn("token {id}: its use is not noted: {msg}", id=token_id, msg=e.msg)
+        except Exception:
+            log.failure("token {id}: its use is not noted", id=token_id)
+        finally:
+            self._notes -= 1
+
+
+def _cut(kept: OrderedDict[str, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)

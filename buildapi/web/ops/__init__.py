@@ -1,0 +1,1 @@
+"""Serve health, status, metrics and dump files."""

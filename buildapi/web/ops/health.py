@@ -1,0 +1,82 @@
+"""Serve health, readiness, status and metrics for load balancers, monitoring and people."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.web.http.answers import Answers, Document
+from buildapi.web.http.assets import File
+from buildapi.web.http.call import Call
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.selfserve.pages import Pages
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@attrs.frozen
+class Ops:
+    """Serve health, readiness, status and metrics; ``answers`` caches them for many monitors.
+
+    ``look`` collects the document of /status, ``reasons`` lists why this process is not ready, and
+    ``numbers`` formats that document and the counters as Prometheus text.
+    """
+
+    _look: Callable[[], Awaitable[Mapping[str, Any]]]
+    _reasons: Callable[[], Awaitable[Sequence[str]]]
+    _numbers: Callable[[Mapping[str, Any]], bytes]
+    _answers: Answers
+    _pages: Pages
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return (
+            Route("GET", "/healthz", self.health, HEALTH, (FORMAT,), open=True),
+            Route("GET", "/readyz", self.ready, READY, (FORMAT,), open=True),
+            Route("GET", "/status", self.status, STATUS, (FORMAT,), open=True),
+            Route("GET", "/metrics", self.metrics, METRICS, open=True),
+        )
+
+    async def health(self, _call: Call) -> Reply:
+        """Answer OK as long as the process responds."""
+        return attrs.evolve(Reply.data("Health", Document.of({"status": "OK"})), fresh=True)
+
+    async def ready(self, _call: Call) -> Reply:
+        """Return whether requests should be sent here: 200, or 503 with the reasons."""
+        document = await self._answers.get(("ready",), self._readiness)
+        status = 200 if document.value["ready"] else 503
+        return attrs.evolve(Reply.data("Readiness", document), status=status, fresh=True)
+
+    async def _readiness(self) -> Mapping[str, Any]:
+        reasons = list(await self._reasons())
+        if not reasons:
+            return {"status": "OK", "ready": True, "reasons": []}
+        failed = {"status": "FAILED", "msg": "; ".join(reasons), "code": "not_ready"}
+        return {"ready": False, "reasons": reasons, **failed}
+
+    async def status(self, _call: Call) -> Reply:
+        """Show the status of every service."""
+        document = await self._document()
+
+        async def context() -> Mapping[str, Any]:
+            return self._pages.common() | {"of": document.value}
+
+        return Reply(document, Page("status.html", "Status", context), fresh=True)
+
+    async def metrics(self, _call: Call) -> Reply:
+        """Return the metrics as Prometheus text."""
+        text = self._numbers((await self._document()).value)
+        reply = Reply.data("Metrics", Document.of({}))
+        return attrs.evolve(reply, attached=File("", METRICS_TYPE, text), fresh=True)
+
+    async def _document(self) -> Document:
+        return await self._answers.get(("status",), self._look)
+
+
+HEALTH = "Whether this process answers; nothing else is asked."
+READY = "Whether requests should be sent to this process: 200, or 503 with the reasons."
+STATUS = "How every part of the program is, on this host and on the others."
+METRICS = "Numbers for Prometheus."

@@ -1,0 +1,228 @@
+"""Render reports with their forms, as HTML, JSON, CSV or chart data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import attrs
+from twisted.internet import threads
+
+from buildapi.errors import BadRequest
+from buildapi.reports.grid import Fact, Grid, GvizTable, Link, Picture, Report, csv_text
+from buildapi.reports.gviz import request_id, response
+from buildapi.reports.window import Window
+from buildapi.web.http.answers import Document, entity_tag
+from buildapi.web.http.assets import File
+from buildapi.web.http.call import Call
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.tables import Cell, Column, Line, asked_of, table
+from buildapi.web.selfserve.pages import Pages, link_of
+
+ROWS_MAX = 100
+"""Rows shown of tables after the first one; the CSV has all of them."""
+
+POINTS_MAX = 2000
+"""Maximum points of a drawn chart."""
+
+FORMATS = ("html", "json", "csv", "chart")
+MENU = (
+    ("/reports/waittimes", "Wait times"),
+    ("/reports/pushes", "Pushes"),
+    ("/reports/builders", "Average time per builder"),
+    ("/reports/endtoend", "End to end times"),
+    ("/reports/slaves", "Slaves"),
+    ("/reports/status_builders", "Builders"),
+    ("/reports/trychooser", "Try syntax"),
+    ("/reports/testruns", "Test runs"),
+    ("/reports/idlejobs", "Idle jobs"),
+    ("/reports/revision", "Build run"),
+    ("/reports/names", "Names"),
+)
+SPANS = ((4, "4 hours"), (24, "a day"), (168, "a week"), (720, "30 days"))
+TABLE = ("q", "sort", "page", "format", "table")
+WHEN = ("starttime", "endtime", "hours", "from", "to")
+
+
+@attrs.frozen
+class Field:
+    """A field of a report's form; a choice if it has ``options``."""
+
+    name: str
+    label: str
+    value: str = ""
+    options: Sequence[str] = ()
+    hint: str = ""
+
+
+@attrs.frozen
+class Shown:
+    """The computed contents of a report, without the rows it was computed from.
+
+    ``chart`` is the error of a report that has no chart.
+    """
+
+    document: Document
+    facts: Sequence[Fact]
+    grids: Sequence[Grid]
+    pictures: Sequence[Picture]
+    chart: GvizTable | str | BadRequest
+
+    @classmethod
+    def of(cls, report: Report) -> Shown:
+        """Compute the contents of a report; it may take long, so call it in a thread."""
+        document = Document.of(report.document())
+        return cls(document, report.facts(), report.grids(), report.pictures(), _chart(report))
+
+    def weight(self) -> int:
+        """Return the number of table rows, which the cache limits."""
+        return sum(len(g.rows) for g in self.grids)
+
+    def grid(self, name: str) -> Grid:
+        """Return a table by name, the first one for ``""``; :raises BadRequest: there is none."""
+        every = [*self.grids, *(picture.grid for picture in self.pictures)]
+        found = next((g for g in every if not name or g.name == name), None)
+        if found is None:
+            raise BadRequest(f"table: allowed are {', '.join(g.name for g in every)}")
+        return found
+
+
+@attrs.frozen
+class How:
+    """Title, window and form of a report's page."""
+
+    title: str
+    window: Window | None = None
+    fields: Sequence[Field] = ()
+    note: str = ""
+    action: str = ""
+
+
+@attrs.frozen
+class ReportPages:
+    """Build the replies of reports."""
+
+    _pages: Pages
+
+    async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
+        """Return a report in the requested format, rendered in a thread: tables may be long."""
+        reply: Reply = await threads.deferToThread(self._reply, shown, how, call)
+        return reply
+
+    def _reply(self, shown: Shown, how: How, call: Call) -> Reply:
+        wanted = call.query.get("format", ("",))[-1]
+        if wanted == "csv":
+            grid = shown.grid(call.query.get("table", ("",))[-1])
+            return _attached(f"{grid.name}.csv", "text/csv; charset=utf-8", csv_text(grid))
+        if wanted == "chart":
+            return self._chart(shown, call)
+        if not call.html:
+            return Reply(shown.document, Page("document.html", how.title))
+        return Reply(
+            shown.document, Page("report.html", how.title, self._context(shown, how, call))
+        )
+
+    def _chart(self, shown: Shown, call: Call) -> Reply:
+        reqid = request_id(call.query.get("tqx", ("",))[-1])
+        chart = shown.chart
+        if isinstance(chart, BadRequest):
+            raise chart
+        if isinstance(chart, str):
+            return _attached("chart.csv", "text/csv; charset=utf-8", chart)
+        text = response(chart, reqid, self._pages.zone)
+        return _attached("", "text/javascript; charset=utf-8", text)
+
+    def _context(self, shown: Shown, how: How, call: Call) -> Mapping[str, Any]:
+        return {
+            **self._pages.common(),
+            "how": how,
+            "facts": shown.facts,
+            "pictures": [picture_json(p) for p in shown.pictures if p.grid.rows],
+            "grids": [self._table(g, call, main=i == 0) for i, g in enumerate(shown.grids)],
+            "link_of": link_of,
+            "menu": MENU,
+            "spans": [(_with(call, hours=h), label) for h, label in SPANS],
+            "times": self._times(how.window),
+            "csv_of": lambda name: _with(call, keep_times=True, format="csv", table=name),
+            "json_link": _with(call, keep_times=True, format="json"),
+        }
+
+    def _table(self, grid: Grid, call: Call, *, main: bool) -> Mapping[str, Any]:
+        columns = [Column(c.name, c.label, c.kind) for c in grid.columns]
+        lines = [_line(row) for row in grid.rows]
+        asked = asked_of(call.query if main else {}, columns, grid.sort)
+        shown = table(columns, lines, asked)
+        if not main:
+            shown = attrs.evolve(shown, lines=shown.lines[:ROWS_MAX])
+        keep = [(n, v) for n, vs in call.query.items() if n not in TABLE for v in vs]
+        return {"grid": grid, "table": shown, "main": main, "keep": keep}
+
+    def _times(self, window: Window | None) -> Mapping[str, Any]:
+        if window is None:
+            return {}
+        zone = self._pages.zone
+        return {
+            "start": int(window.start),
+            "end": int(window.end),
+            "from": _local(window.start, zone),
+            "to": _local(window.end, zone),
+        }
+
+
+def _chart(report: Report) -> GvizTable | str | BadRequest:
+    try:
+        return report.chart()
+    except BadRequest as e:
+        return e
+
+
+def _local(seconds: float, zone: ZoneInfo) -> str:
+    """Format a time for an ``<input type=datetime-local>``."""
+    return datetime.fromtimestamp(int(seconds), zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def _attached(name: str, kind: str, text: str) -> Reply:
+    body = text.encode(errors="replace")
+    page = Page("document.html", name)
+    return Reply(Document(body, entity_tag(body)), page, attached=File(name, kind, body))
+
+
+def _with(call: Call, *, keep_times: bool = False, **more: Any) -> str:
+    """Return the query of this report with other values."""
+    without = (*TABLE, *more, *(() if keep_times else WHEN))
+    kept = [(n, v) for n, vs in call.query.items() if n not in without for v in vs]
+    return "?" + urlencode([*kept, *((n, str(v)) for n, v in more.items())], errors="replace")
+
+
+def _line(row: Sequence[Any]) -> Line:
+    return [Cell(c.value, c.path) if isinstance(c, Link) else Cell(c) for c in row]
+
+
+def picture_json(picture: Picture) -> dict[str, Any]:
+    """Return the data from which scripts draw a chart, and its table."""
+    grid = picture.grid
+    head, *series = grid.columns
+    rows = _thinned(grid.rows)
+    return {
+        "grid": grid,
+        "rows": rows,
+        "spec": {
+            "shape": picture.shape,
+            "stacked": picture.stacked,
+            "unit": picture.unit,
+            "times": head.kind == "time",
+            "labels": [row[0] for row in rows],
+            "series": [
+                {"label": column.label, "data": [row[i] for row in rows]}
+                for i, column in enumerate(series, start=1)
+            ],
+        },
+    }
+
+
+def _thinned(rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    """Drop rows evenly until a chart has at most ``POINTS_MAX`` points."""
+    return rows[:: -(-len(rows) // POINTS_MAX)] if len(rows) > POINTS_MAX else rows

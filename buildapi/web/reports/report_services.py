@@ -1,0 +1,123 @@
+"""Shared services of all reports: classification rules, cache, pages and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+
+import attrs
+from twisted.internet import threads
+
+from buildapi.interfaces import Directory, SchedulerReports
+from buildapi.model.farm_rows import BranchFilter
+from buildapi.model.report_rows import RequestRow, RowFilter
+from buildapi.reports.classification import Classification
+from buildapi.reports.grid import Report
+from buildapi.reports.window import Window
+from buildapi.web.http.call import Call
+from buildapi.web.http.computed import Computed
+from buildapi.web.http.given import Given
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import Handler, Param, Route
+from buildapi.web.reports.report_pages import FORMATS, How, ReportPages, Shown
+from buildapi.web.selfserve.pages import Pages
+
+FRESH_SECONDS, PAST_SECONDS = 60, 600
+"""Seconds that a report is cached: of a window that may still change, and of a past one."""
+
+SETTLED = 86_400
+"""Seconds after its end when a window is not expected to change any more."""
+
+
+@attrs.define
+class ReportDesk:
+    """Shared services of all reports; ``seconds`` is the extra time that one may take."""
+
+    rules: Classification
+    directory: Directory
+    computed: Computed[Shown]
+    pages: Pages
+    seconds: float
+
+    def adopt(self, rules: Classification) -> None:
+        """Replace the classification rules (after a reload), and drop the cached reports."""
+        self.rules = rules
+        self.computed.forget()
+
+    async def shown(
+        self, key: Hashable, window: Window | None, compute: Callable[[], Awaitable[Report]]
+    ) -> Shown:
+        """Return a report from the cache, or compute it and render its tables in a thread."""
+
+        async def work() -> Shown:
+            report = await compute()
+            shown: Shown = await threads.deferToThread(Shown.of, report)
+            return shown
+
+        past = window is not None and window.end < self.pages.now() - SETTLED
+        return await self.computed.get(key, PAST_SECONDS if past else FRESH_SECONDS, work)
+
+    async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
+        """Return the reply that shows a report."""
+        return await ReportPages(self.pages).reply(shown, how, call)
+
+    def branches(self) -> Sequence[str]:
+        """List the branches of the directory and of the classification rules."""
+        return tuple(
+            dict.fromkeys([*self.directory.branches().by_name, *self.rules.groups["branch"].names])
+        )
+
+    def branch(self, given: Given) -> str:
+        """Return the branch of ``branch_name``; :raises BadRequest: it is unknown."""
+        known = self.branches()
+        default = DEFAULT_BRANCH if DEFAULT_BRANCH in known else known[0]
+        return given.choice("branch_name", known, default)
+
+    def filter(self, name: str) -> BranchFilter:
+        """Return the filter of a branch; a name that is unknown matches as a text."""
+        found = self.directory.branches().get(name)
+        return BranchFilter(texts=(name,)) if found is None else BranchFilter((found,))
+
+    def routes(
+        self, path: str, rests: Sequence[str], handler: Handler, summary: str, *params: Param
+    ) -> Sequence[Route]:
+        """Return the routes of a report: the path followed by each of ``rests``."""
+        return [
+            Route(
+                "GET",
+                f"/reports/{path}{rest}",
+                handler,
+                summary,
+                (*params, *COMMON),
+                patience=lambda _: self.seconds,
+                formats=FORMATS,
+            )
+            for rest in rests
+        ]
+
+
+DEFAULT_BRANCH = "mozilla-central"
+
+
+async def all_rows(reads: SchedulerReports, wanted: RowFilter) -> list[RequestRow]:
+    """Read all rows into memory, in the order of the database."""
+    rows: list[RequestRow] = []
+    async for portion in reads.rows(wanted):
+        rows += portion
+    return rows
+
+
+FORMAT = Param(
+    "format", "html, json, csv or chart; without it the Accept header decides, then html"
+)
+COMMON = (
+    Param("starttime", "seconds since the epoch, which count; default a day before the end"),
+    Param("endtime", "seconds since the epoch, which count no more; default the last whole minute"),
+    Param("from", "the same as a date, 2026-11-24 or 2026-11-24T13:00, in the farm's zone"),
+    Param("to", "likewise for the end"),
+    Param("hours", "so many hours before the end, instead of a start"),
+    FORMAT,
+    Param("table", "the table that format=csv gives; default the first one"),
+    Param("tqx", "reqId:N, for format=chart"),
+)
+BRANCH = Param("branch_name", f"a branch; default {DEFAULT_BRANCH}, or the first one there is")
+INT_SIZE = Param("int_size", "seconds of an interval; default a part of the window")

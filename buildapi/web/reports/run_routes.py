@@ -1,0 +1,151 @@
+"""Reports of build runs: all builds of a revision, and how long they took."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+import attrs
+
+from buildapi.errors import NotFound
+from buildapi.interfaces import SchedulerReports
+from buildapi.model.report_rows import RowFilter, Span
+from buildapi.model.revisions import PREFIX, RevisionMatch
+from buildapi.model.validators import NAME_MAX
+from buildapi.reports.build_runs import Run, runs_of
+from buildapi.reports.end_to_end import BuildRun, EndToEnd
+from buildapi.reports.grid import Report
+from buildapi.reports.request_rows import merged, quoted
+from buildapi.reports.try_syntax import TryChooser
+from buildapi.reports.window import Window
+from buildapi.web.http.call import Call
+from buildapi.web.http.given import Given, refused
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import Param, Route
+from buildapi.web.reports.report_pages import Field, How, Shown
+from buildapi.web.reports.report_services import BRANCH, ReportDesk, all_rows
+
+_REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
+_TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
+"""Beginnings of hashes too short to compare, and unlikely to be full revisions."""
+
+
+@attrs.frozen
+class RunReports:
+    """Serve the reports of build runs."""
+
+    _desk: ReportDesk
+    _reads: SchedulerReports
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        make, branch = self._desk.routes, ("", "/{branch_name}")
+        return (
+            *make("endtoend", branch, self.endtoend, ENDTOEND, BRANCH),
+            *make("trychooser", branch, self.trychooser, TRY, BRANCH),
+            *make("revision", ("", "/{branch_name}/{revision}"), self.revision, RUN, BRANCH, WHICH),
+        )
+
+    async def endtoend(self, call: Call) -> Reply:
+        """Report the time from each push to its last result."""
+        desk, given = self._desk, Given(call)
+        branch = desk.branch(given)
+        window = given.window(desk.pages.now(), desk.pages.zone)
+
+        async def compute() -> Report:
+            return await self._end_to_end(branch, window, changes=True)
+
+        shown = await desk.shown(("endtoend", branch, window), window, compute)
+        fields = [Field("branch_name", "Branch", branch, desk.branches())]
+        how = How(f"End to end times on {branch}", window, fields, action="endtoend")
+        return await desk.reply(shown, how, call)
+
+    async def trychooser(self, call: Call) -> Reply:
+        """Report who uses the try syntax."""
+        desk, given = self._desk, Given(call)
+        branch = desk.branch(given)
+        window = given.window(desk.pages.now(), desk.pages.zone)
+
+        async def compute() -> Report:
+            whole = await self._end_to_end(branch, window, changes=False)
+            return TryChooser(whole, desk.rules.excluded)
+
+        shown = await desk.shown(("trychooser", branch, window), window, compute)
+        fields = [Field("branch_name", "Branch", branch, desk.branches())]
+        how = How(f"Use of the try syntax on {branch}", window, fields, action="trychooser")
+        return await desk.reply(shown, how, call)
+
+    async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEnd:
+        wanted = RowFilter(Span(window.start, window.end), self._desk.filter(branch))
+        rows = await all_rows(self._reads, wanted)
+        waiting = await self._reads.pending_changes(wanted) if changes else ()
+        runs = runs_of(merged(rows), self._desk.rules, waiting)
+        return EndToEnd(window.start, window.end, branch, runs, waiting)
+
+    async def revision(self, call: Call) -> Reply:
+        """Report one build run; show the form alone without a revision."""
+        desk, given = self._desk, Given(call)
+        branch, revision = desk.branch(given), given.text("revision")
+        fields = [
+            Field("branch_name", "Branch", branch, desk.branches()),
+            Field("revision", "Revision", revision, hint="12 characters of it at least"),
+        ]
+        if not revision:
+            how = How("Build run", None, fields, action="revision")
+            return await desk.reply(EMPTY, how, call)
+        if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
+            allowed = f"{PREFIX} characters of a hash, or the whole of a revision"
+            raise refused("revision", revision, allowed)
+        if "revision" not in call.path:
+            path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
+            page = Page("document.html", "Build run")
+            return Reply(EMPTY.document, page, location=path)
+        wanted = RevisionMatch(revision)
+        shown = await desk.shown(
+            ("revision", branch, wanted), None, lambda: self._run(branch, wanted)
+        )
+        how = How(f"Build run {wanted.short} on {branch}", None, fields, action="revision")
+        return await desk.reply(shown, how, call)
+
+    async def _run(self, branch: str, revision: RevisionMatch) -> Report:
+        wanted = RowFilter(None, self._desk.filter(branch), revision)
+        every = merged(await all_rows(self._reads, wanted))
+        rows, between = revision.choose(every, attrgetter("revision"))
+        run = Run(revision.short, rows, self._desk.rules)
+        waiting, _ = revision.choose(
+            await self._reads.pending_changes(wanted), attrgetter("revision")
+        )
+        changes = [change for change in waiting if change.changeid not in run.change_ids]
+        if not rows and not changes:
+            raise NotFound("no such revision")
+        return BuildRun(branch, attrs.evolve(run, pending_changes=changes), between)
+
+
+@attrs.frozen
+class _Nothing:
+    """An empty report, shown with its form."""
+
+    def document(self) -> Mapping[str, Any]:
+        return {}
+
+    def facts(self) -> Sequence[Any]:
+        return ()
+
+    def grids(self) -> Sequence[Any]:
+        return ()
+
+    def pictures(self) -> Sequence[Any]:
+        return ()
+
+    def chart(self) -> str:
+        raise refused("format", "chart", "html, json")
+
+
+EMPTY = Shown.of(_Nothing())
+
+ENDTOEND = "How long pushes took from the change to the last result."
+TRY = "Who says in the words of a change what to try."
+RUN = "All that was built of a revision."
+WHICH = Param("revision", "12 characters of a revision, or all of it")

@@ -1,0 +1,241 @@
+"""Reports of the scheduler database: wait times, pushes, build times and end-to-end times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from buildapi.errors import Unavailable
+from buildapi.interfaces import SchedulerReports
+from buildapi.model.report_rows import (
+    ChangeFilter,
+    RowFilter,
+    Span,
+    Waiting,
+    WaitingFilter,
+)
+from buildapi.reports.build_times import LEVELS, Builders, Filters, OneBuilder
+from buildapi.reports.grid import Report
+from buildapi.reports.pushes import Pushes
+from buildapi.reports.request_rows import first_changes
+from buildapi.reports.wait_times import Asked, WaitTimes, pool_of
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.given import Given
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import Param, Route
+from buildapi.web.reports.report_pages import MENU, Field, How
+from buildapi.web.reports.report_services import BRANCH, FORMAT, INT_SIZE, ReportDesk, all_rows
+
+DIVISIONS = 12
+
+
+@attrs.frozen
+class Reports:
+    """Serve the reports of the scheduler database."""
+
+    _desk: ReportDesk
+    _reads: SchedulerReports
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        make, branch = self._desk.routes, ("", "/{branch_name}")
+        return (
+            Route("GET", "/reports", self.index, "The reports there are.", (FORMAT,)),
+            *make("waittimes", ("", "/{pool}"), self.waittimes, WAITS, *WAIT_PARAMS),
+            *make("pushes", ("",), self.pushes, PUSHES, *PUSH_PARAMS),
+            *make("builders", branch, self.builders, BUILDERS, BRANCH, *BUILDER_PARAMS),
+            *make("builder", ("/{buildername}",), self.builder, BUILDER),
+        )
+
+    async def index(self, _call: Call) -> Reply:
+        """List the reports."""
+        document = Document.of({"reports": {title: path for path, title in MENU}})
+        context = {**self._desk.pages.common(), "menu": MENU}
+        return Reply(document, Page("reports.html", "Reports", context))
+
+    # --- wait times
+
+    async def waittimes(self, call: Call) -> Reply:
+        """Report how long the builds of a pool of masters waited."""
+        desk, given, pools = self._desk, Given(call), self._desk.rules.pools
+        asked = Asked(
+            given.choice("pool", pools.names, pools.default),
+            given.window(desk.pages.now(), desk.pages.zone, DIVISIONS),
+            given.whole("mpb", 15, 1, 100_000),
+            given.whole("maxb", 120, 0, 1_000_000),
+            given.choice("num", ("full", "ptg"), "full"),
+        )
+        shown = await desk.shown(("waittimes", asked), asked.window, lambda: self._waits(asked))
+        fields = [
+            Field("pool", "Pool", asked.pool, pools.names),
+            Field("mpb", "Minutes per block", str(asked.mpb)),
+            Field("maxb", "Last block", str(asked.maxb)),
+            Field("int_size", "Interval, s", given.text("int_size")),
+        ]
+        how = How(f"Wait times of {asked.pool}", asked.window, fields, WAIT_NOTE, "waittimes")
+        return await desk.reply(shown, how, call)
+
+    async def _waits(self, asked: Asked) -> Report:
+        desk, excluded = self._desk, self._desk.rules.excluded
+        span = Span(asked.window.start, asked.window.end)
+        pools = self._pools()
+        masters = sorted(name for name, pool in pools.items() if pool == asked.pool)
+        wanted = WaitingFilter(
+            span,
+            masters,
+            excluded.builders_like,
+            excluded.reasons_like,
+            excluded.comments_like,
+        )
+        pool_of_pending = await self._pending_pools(span, pools)
+        report = WaitTimes(asked, masters, desk.pages.zone, int(desk.pages.now()))
+        async for rows in self._reads.waiting(wanted):
+            ours = [r for r in rows if _is_ours(r, asked.pool, pool_of_pending)]
+            report.add(ours, desk.rules)
+        return report
+
+    def _pools(self) -> Mapping[str, str | None]:
+        """Return the pool of each master; :raises Unavailable: no master is known."""
+        roles = self._desk.directory.master_roles()
+        if not roles:
+            raise Unavailable("The masters are not known yet: nothing tells one pool from another")
+        by_role = self._desk.rules.pools.by_role
+        return {name: by_role.get(role or "") for name, role in roles.items()}
+
+    async def _pending_pools(
+        self, span: Span, pools: Mapping[str, str | None]
+    ) -> Callable[[str], str]:
+        """Return a function from a builder to the pool of its pending requests.
+
+        It is the pool that claimed other requests of the builder in the span; else the one that
+        claimed most requests of builders with the same slaves; else the one of the builder's name.
+        """
+        claims = await self._reads.claims(span)
+        slaves, rules = self._slave_pools(), self._desk.rules.pools
+
+        def of_master(name: str) -> str | None:
+            return next((pool for m, pool in pools.items() if name.startswith(m)), None)
+
+        own = pool_of({builder: builder for builder, _, _ in claims}, claims, of_master)
+        shared = pool_of(slaves, claims, of_master)
+
+        def of_builder(name: str) -> str:
+            found = own.get(name) or shared.get(slaves.get(name) or "")
+            return found or rules.of_builder(name) or rules.default
+
+        return of_builder
+
+    def _slave_pools(self) -> Mapping[str, str | None]:
+        try:
+            builders = self._desk.directory.builders()
+        except Unavailable:
+            return {}
+        return {} if builders is None else {b.name: b.pool for b in builders.by_name.values()}
+
+    # --- pushes
+
+    async def pushes(self, call: Call) -> Reply:
+        """Report the pushes by branch and time."""
+        desk, given = self._desk, Given(call)
+        window = given.window(desk.pages.now(), desk.pages.zone, DIVISIONS)
+        branches = given.many("branches", desk.branches())
+        kind = given.choice("type", ("int", "hourly", "all"), "all")
+
+        async def compute() -> Report:
+            report = Pushes(window, branches, kind, desk.pages.zone)
+            excluded = desk.rules.excluded
+            wanted = ChangeFilter(
+                Span(window.start, window.end), excluded.push_branches_like, excluded.push_links
+            )
+            async for portion in self._reads.pushes(wanted):
+                report.add(portion, desk.rules)
+            return report
+
+        shown = await desk.shown(("pushes", window, branches, kind), window, compute)
+        fields = [
+            Field("branches", "Branches", ",".join(branches), hint="all, or some with commas"),
+            Field("int_size", "Interval, s", given.text("int_size")),
+        ]
+        return await desk.reply(shown, How("Pushes", window, fields), call)
+
+    # --- builders
+
+    async def builders(self, call: Call) -> Reply:
+        """Report how long the builds of a branch take."""
+        desk, given = self._desk, Given(call)
+        branch = desk.branch(given)
+        window = given.window(desk.pages.now(), desk.pages.zone)
+        groups, fallback = desk.rules.groups, desk.rules.fallback
+        filters = Filters(
+            given.many("platform", (*groups["platform"].names, fallback)),
+            given.many("build_type", groups["build_type"].names),
+            given.many("job_type", groups["job_type"].names),
+        )
+        level = given.choice("detail_level", LEVELS, LEVELS[-1])
+
+        async def compute() -> Report:
+            number = LEVELS.index(level) + 1
+            report = Builders(window.start, window.end, branch, number, filters)
+            wanted = RowFilter(Span(window.start, window.end), desk.filter(branch))
+            async for portion in self._reads.attempts(wanted):
+                report.add(portion, desk.rules)
+            return report
+
+        shown = await desk.shown(("builders", branch, window, filters, level), window, compute)
+        fields = [
+            Field("branch_name", "Branch", branch, desk.branches()),
+            Field("platform", "Platforms", ",".join(filters.platform)),
+            Field("build_type", "Build types", ",".join(filters.build_type)),
+            Field("job_type", "Job types", ",".join(filters.job_type)),
+            Field("detail_level", "By", level, LEVELS),
+        ]
+        how = How(f"Average time per builder on {branch}", window, fields, action="builders")
+        return await desk.reply(shown, how, call)
+
+    async def builder(self, call: Call) -> Reply:
+        """Report how long the builds of one builder took."""
+        desk, given = self._desk, Given(call)
+        window = given.window(desk.pages.now(), desk.pages.zone)
+        name = call.path["buildername"]
+
+        async def compute() -> Report:
+            wanted = RowFilter(Span(window.start, window.end), builder=name)
+            rows = await all_rows(self._reads, wanted)
+            return OneBuilder(window.start, window.end, name, first_changes(rows), desk.rules)
+
+        shown = await desk.shown(("builder", name, window), window, compute)
+        return await desk.reply(shown, How(f"Builder {name[:100]}", window), call)
+
+
+def _is_ours(row: Waiting, pool: str, pool_of_pending: Callable[[str], str]) -> bool:
+    return row.claimed_by_name is not None or pool_of_pending(row.buildername) == pool
+
+
+WAIT_PARAMS = (
+    Param("pool", "a pool of masters"),
+    Param("mpb", "minutes per block, from 1; default 15"),
+    Param("maxb", "the last block, in minutes; 0 for none; default 120"),
+    Param("num", "full or ptg: counts or percent, for format=chart"),
+    INT_SIZE,
+)
+PUSH_PARAMS = (
+    Param("branches", "branches, with commas between; default all"),
+    Param("type", "int, hourly or all: what format=chart gives"),
+    INT_SIZE,
+)
+BUILDER_PARAMS = (
+    Param("platform", "platforms, with commas between; default all"),
+    Param("build_type", "build types, with commas between; default all"),
+    Param("job_type", "job types, with commas between; default all"),
+    Param("detail_level", ", ".join(LEVELS)),
+)
+WAIT_NOTE = (
+    "Waits are from the change to the start of the build, in minutes rounded down to a block."
+    " Builds that people asked for again are left out."
+)
+WAITS = "How long jobs of a pool of masters waited, by platform and over time, and who still waits."
+PUSHES = "How many pushes there were, by branch, over time and by hour of the day."
+BUILDERS = "How long builds take: by platform, build type, job type or builder."
+BUILDER = "How long the builds of one builder took, and each of them."

@@ -1,0 +1,270 @@
+"""Reports of the status database: slaves, builders, test runs, idle jobs and unmatched names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.interfaces import SchedulerReports, StatusReports
+from buildapi.model.report_rows import JobTimeFilter, Span, StatusBuild
+from buildapi.reports.classification import unmatched
+from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
+from buildapi.reports.idle_jobs import IdleJobs
+from buildapi.reports.slaves import OneSlave, Slave, Slaves, no_chart, slaves_of
+from buildapi.reports.status_builders import Named, NamedBuilder, StatusBuilder, StatusBuilders
+from buildapi.reports.test_runs import TestRuns, Wanted, entries_of
+from buildapi.reports.window import Window
+from buildapi.web.http.call import Call
+from buildapi.web.http.given import Given
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import Param, Route
+from buildapi.web.reports.report_pages import Field, How
+from buildapi.web.reports.report_services import INT_SIZE, ReportDesk
+
+BEFORE = 86_400
+"""Seconds before a window in which a build may have begun that still runs in the window."""
+
+SLAVES_DIVISIONS, SLAVE_DIVISIONS, LAST_DIVISIONS = 2000, 24, 24
+ID_MAX = 2**31 - 1
+
+
+@attrs.frozen
+class StatusReporting:
+    """Serve the reports of the status database."""
+
+    _desk: ReportDesk
+    _reads: StatusReports
+    _scheduler: SchedulerReports
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        make = self._desk.routes
+        return (
+            *make("slaves", ("",), self.slaves, SLAVES, LAST, INT_SIZE, SLAVES_TYPE),
+            *make("slaves", ("/{slave_id}",), self.slave, SLAVE, LAST, INT_SIZE, SLAVE_TYPE),
+            *make("status_builders", ("",), self.builders, BUILDERS),
+            *make("status_builders", ("/{builder_name}",), self.builder, BUILDER),
+            *make("testruns", ("",), self.testruns, TESTRUNS, *TEST_PARAMS),
+            *make("idlejobs", ("",), self.idlejobs, IDLE, INT_SIZE),
+            *make("names", ("",), self.names, NAMES),
+        )
+
+    def _window(self, given: Given, parts: int = 0) -> Window:
+        pages = self._desk.pages
+        return given.window(pages.now(), pages.zone, parts)
+
+    async def _builds(self, window: Window, before: int = 0, **of: Any) -> list[StatusBuild]:
+        """Read the builds of a window, and those up to ``before`` seconds earlier that reach it."""
+        found: list[StatusBuild] = []
+        span = Span(max(0, window.start - before), window.end)
+        async for portion in self._reads.builds(span, **of):
+            found += [b for b in portion if (b.start or 0) >= window.start or _reaches(b, window)]
+        return found
+
+    # --- slaves
+
+    async def slaves(self, call: Call) -> Reply:
+        """Report how busy all slaves are."""
+        desk, given = self._desk, Given(call)
+        window = self._window(given, SLAVES_DIVISIONS)
+        last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
+        kind = given.choice("type", ("silos", "all"), "all")
+
+        async def compute() -> Report:
+            found = slaves_of(await self._builds(window, BEFORE), window, last)
+            return Slaves(window, last, found, kind, desk.rules, desk.pages.zone)
+
+        shown = await desk.shown(("slaves", window, last, kind), window, compute)
+        fields = [Field("last_int_size", "Last interval, s", given.text("last_int_size"))]
+        return await desk.reply(shown, How("Slaves", window, fields), call)
+
+    async def slave(self, call: Call) -> Reply:
+        """Report how busy one slave is."""
+        desk, given = self._desk, Given(call)
+        window = self._window(given, SLAVE_DIVISIONS)
+        slave_id = given.whole("slave_id", 0, 0, ID_MAX)
+        last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
+        kind = given.choice("type", ("busy", "all"), "all")
+
+        async def compute() -> Report:
+            found = slaves_of(await self._builds(window, BEFORE, slave_id=slave_id), window, last)
+            slave = found[0] if found else Slave(slave_id, None, window, last)
+            return OneSlave(slave, kind, desk.pages.zone)
+
+        shown = await desk.shown(("slave", slave_id, window, last, kind), window, compute)
+        name = next((f.value for f in shown.facts if f.label == "Name"), "-")
+        title = f"Slave {slave_id if name == '-' else name}"
+        return await desk.reply(shown, How(title, window), call)
+
+    # --- builders
+
+    async def builders(self, call: Call) -> Reply:
+        """Report the results of all builders."""
+        window = self._window(Given(call))
+
+        async def compute() -> Report:
+            named = Named(window)
+            async for portion in self._reads.builds(Span(window.start, window.end)):
+                named.add(portion)
+            return StatusBuilders(window, named.builders)
+
+        shown = await self._desk.shown(("status_builders", window), window, compute)
+        return await self._desk.reply(shown, How("Builders", window), call)
+
+    async def builder(self, call: Call) -> Reply:
+        """Report the results of one builder, by slave."""
+        window, name = self._window(Given(call)), call.path["builder_name"]
+
+        async def compute() -> Report:
+            builds = await self._builds(window, builder=name)
+            one = NamedBuilder(name, window)
+            for build in builds:
+                one.add(build)
+            return StatusBuilder(one, slaves_of(builds, window, 0))
+
+        shown = await self._desk.shown(("status_builder", name, window), window, compute)
+        return await self._desk.reply(shown, How(f"Builder {name[:100]}", window), call)
+
+    # --- test runs, idle jobs
+
+    async def testruns(self, call: Call) -> Reply:
+        """Report how much of the time of test jobs is testing."""
+        desk, given = self._desk, Given(call)
+        window, tests = self._window(given), desk.rules.testruns
+        wanted = Wanted(
+            given.text("category") or None,
+            given.text("platform") or None,
+            given.text("btype") or None,
+            _is_true(given.maybe("group")),
+        )
+
+        async def compute() -> Report:
+            asked = JobTimeFilter(
+                Span(window.start, window.end),
+                (wanted.category,) if wanted.category else tests.categories,
+                tests.step_names,
+                tests.step_name_like,
+                tests.exclude_builders,
+                tests.results,
+                tests.min_seconds,
+                tests.max_seconds,
+            )
+            times = await self._reads.test_times(asked)
+            return TestRuns(window.start, window.end, wanted, entries_of(times, wanted, desk.rules))
+
+        shown = await desk.shown(("testruns", window, wanted), window, compute)
+        fields = [
+            Field("category", "Category", wanted.category or "", ("", *tests.categories)),
+            Field("platform", "Platform", wanted.platform or "", ("", *self._platforms())),
+            Field("btype", "Build type", wanted.btype or "", ("", *tests.build_types, "other")),
+            Field("group", "By suite", "1" if wanted.group else "", ("", "1")),
+        ]
+        return await desk.reply(shown, How("Test runs", window, fields), call)
+
+    def _platforms(self) -> Sequence[str]:
+        rules = self._desk.rules
+        return (*rules.groups["testruns_platform"].names, rules.testruns.platform_fallback)
+
+    async def idlejobs(self, call: Call) -> Reply:
+        """Report the jobs that idle slaves ran."""
+        desk, given = self._desk, Given(call)
+        window = given.divided(self._window(given), 1)
+        if not given.text("int_size"):
+            window = attrs.evolve(window, int_size=0)
+
+        async def compute() -> Report:
+            report = IdleJobs(window, desk.pages.zone)
+            categories = desk.rules.excluded.idle_like
+            found = await self._builds(window, categories=categories)
+            report.add(b for b in found if b.end and b.end < window.end)
+            return report
+
+        shown = await desk.shown(("idlejobs", window), window, compute)
+        fields = [Field("int_size", "Interval, s", given.text("int_size"))]
+        return await desk.reply(shown, How("Idle jobs", window, fields), call)
+
+    # --- names
+
+    async def names(self, call: Call) -> Reply:
+        """Report the names that no rule of the classification matches."""
+        window = self._window(Given(call))
+
+        async def compute() -> Report:
+            span = Span(window.start, window.end)
+            builders = await self._scheduler.builders(span)
+            slaves = await self._reads.slaves(span)
+            found = unmatched(self._desk.rules, builders, slaves)
+            return Names(found, len(builders), len(slaves))
+
+        shown = await self._desk.shown(("names", window), window, compute)
+        note = "Names of this time that no rule of the classification matches."
+        return await self._desk.reply(shown, How("Names", window, note=note), call)
+
+
+@attrs.frozen
+class Names:
+    """The report of unmatched names, by group of rules."""
+
+    unmatched: Mapping[str, Sequence[str]]
+    builders: int
+    slaves: int
+
+    def document(self) -> Mapping[str, Any]:
+        """Return the JSON document."""
+        return {"builders": self.builders, "slaves": self.slaves, "unmatched": self.unmatched}
+
+    def facts(self) -> Sequence[Fact]:
+        """Return the numbers of names, and of unmatched ones by group."""
+        return [
+            Fact("Builders", self.builders, "number"),
+            Fact("Slaves", self.slaves, "number"),
+            *(Fact(f"Without {g.replace('_', ' ')}", len(n), "number") for g, n in self._groups()),
+        ]
+
+    def _groups(self) -> Sequence[tuple[str, Sequence[str]]]:
+        return list(self.unmatched.items())
+
+    def grids(self) -> Sequence[Grid]:
+        """Return the table of unmatched names."""
+        rows = [
+            (group.replace("_", " "), name) for group, names in self._groups() for name in names
+        ]
+        columns = (Column("group", "Without"), Column("name", "Name"))
+        return [Grid("names", "Names that no rule matches", columns, rows)]
+
+    def pictures(self) -> Sequence[Picture]:
+        """Return no pictures."""
+        return ()
+
+    def chart(self) -> GvizTable | str:
+        """Raise BadRequest: there is no chart."""
+        return no_chart()
+
+
+def _reaches(build: StatusBuild, window: Window) -> bool:
+    """Return whether a build that began before a window still runs in it."""
+    return build.end is None or build.end > window.start
+
+
+def _is_true(text: str | None) -> bool | None:
+    return None if text is None else bool(text)
+
+
+LAST = Param("last_int_size", "seconds of the last interval; default a part of the window")
+SLAVES_TYPE = Param("type", "all or silos: what format=chart gives; that of silos is CSV")
+SLAVE_TYPE = Param("type", "all or busy: what format=chart gives")
+TEST_PARAMS = (
+    Param("category", "a category of builders; default all that are known"),
+    Param("platform", "a platform; default all"),
+    Param("btype", "a build type; default all"),
+    Param("group", "anything: by test suite"),
+)
+SLAVES = "How busy slaves are, and how their builds end."
+SLAVE = "How busy one slave is, and each of its builds."
+BUILDERS = "How the builds of each builder ended, by the status database."
+BUILDER = "How the builds of one builder ended on each slave, by the status database."
+TESTRUNS = "How much of the time of test jobs is testing."
+IDLE = "What idle slaves did."
+NAMES = "Names of builders and slaves that no rule of the classification matches."

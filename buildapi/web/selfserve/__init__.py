@@ -1,0 +1,1 @@
+"""Serve the self-serve API: reads of builds, job requests, and their pages."""

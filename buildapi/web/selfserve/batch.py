@@ -1,0 +1,186 @@
+"""Accept many job requests in one call, each answered as if it had been sent alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import attrs
+from twisted.internet import defer
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.form import form_of
+from buildapi.web.http.parameter_names import check, told
+from buildapi.web.http.params import switch
+from buildapi.web.http.path_converter import SLASH, Segment
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import WHOLE_BODY, Param, Route, rule_of
+from buildapi.web.selfserve.job_routes import JobRoute
+from buildapi.web.selfserve.submission import LATE, Counter, Prepared
+
+T = TypeVar("T")
+
+ENTRIES_MAX = 500
+AT_ONCE = 16
+"""Entries that are checked concurrently."""
+
+ENTRY_KEYS = ("body", "idempotency_key", "method", "path")
+METHODS = ("POST", "PUT", "DELETE")
+
+
+@attrs.frozen
+class Answered:
+    """The status and body for one entry of a batch."""
+
+    status: int
+    body: Any
+
+    @classmethod
+    def of_error(cls, error: BuildAPIError) -> Answered:
+        """Return the answer that the error would have been."""
+        return cls(error.status, error.document())
+
+
+class Batch:
+    """Accept lists of job requests.
+
+    New ones are recorded for ``recording_seconds`` at most; later entries are refused.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[JobRoute],
+        counter: Counter,
+        clock: Callable[[], float],
+        recording_seconds: float,
+    ) -> None:
+        rules = [Rule(rule_of(r.path), methods=[r.method], endpoint=r) for r in routes]
+        self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
+        self._counter, self._clock, self._seconds = counter, clock, recording_seconds
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("POST", "/self-serve/batch", self.batch, BATCH, (DRY_RUN, ENTRIES), job=True)]
+
+    async def batch(self, call: Call) -> Reply:
+        """Check all entries, then record and send them in order."""
+        entries = call.entries
+        if len(entries) > ENTRIES_MAX:
+            raise BadRequest(f"A batch has at most {ENTRIES_MAX} job requests, not {len(entries)}")
+        dry_run = switch(call.query, form_of({}), "dry_run")
+        told = [attrs.asdict(a) for a in await self.run(call, entries, dry_run=dry_run)]
+        return attrs.evolve(Reply.data("Batch", Document.of(told)), fresh=True)
+
+    async def run(self, call: Call, entries: Sequence[Any], *, dry_run: bool) -> Sequence[Answered]:
+        """Return the answer to each entry, in order; record nothing in a ``dry_run``."""
+        began = self._clock()
+
+        async def prepare(number: int) -> Prepared | BuildAPIError:
+            if self._is_late(began):
+                return Unavailable(LATE)
+            return await self._prepare(call, number, entries[number], dry_run=dry_run)
+
+        prepared = await each(AT_ONCE, range(len(entries)), prepare)
+        answers = await self._counter.take(prepared, lambda: self._is_late(began))
+        return [_answered(answer) for answer in answers]
+
+    def _is_late(self, began: float) -> bool:
+        return self._clock() - began > self._seconds
+
+    async def _prepare(
+        self, call: Call, number: int, entry: Any, *, dry_run: bool
+    ) -> Prepared | BuildAPIError:
+        try:
+            key = f"{call.key}#{number}" if call.key else ""
+            route, one = self.call(attrs.evolve(call, key=key), entry, dry_run=dry_run)
+            if "wait" in one.form.values:
+                raise BadRequest("Parameter wait has no meaning in a batch")
+            return await self._counter.prepare(route, one)
+        except BuildAPIError as e:
+            return e
+
+    def call(self, call: Call, entry: Any, *, dry_run: bool = False) -> tuple[JobRoute, Call]:
+        """Return the route and call of an entry; its key, if any, replaces that of ``call``."""
+        method, path, body, key = _read(entry)
+        inside = path.startswith(call.mount + "/")
+        route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
+        body = body | ({"dry_run": True} if dry_run else {})
+        form = form_of(body)
+        check(route.known, {}, form)
+        one = attrs.evolve(call, path=values, query={}, body=form, here=path)
+        return route, attrs.evolve(one, key=key or call.key)
+
+    def _match(self, method: str, path: str) -> tuple[JobRoute, Mapping[str, str]]:
+        marked = path.replace("%2F", SLASH).replace("%2f", SLASH)
+        try:
+            decoded = unquote(marked, errors="strict")
+            route, values = self._map.bind("localhost").match(decoded, method)
+        except UnicodeDecodeError as e:
+            raise BadRequest("The path is not UTF-8") from e
+        except HTTPException as e:
+            raise NotFound(f"There is no job request {method} {path[:200]}") from e
+        return route, values
+
+
+def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
+    if not isinstance(entry, dict):
+        raise BadRequest(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}")
+    unknown = [key for key in entry if key not in ENTRY_KEYS]
+    if unknown:
+        said = told(unknown[0], ENTRY_KEYS)
+        raise UnknownParameter(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}: {said}")
+    method, path = entry.get("method", "POST"), entry.get("path")
+    body, key = entry.get("body"), entry.get("idempotency_key")
+    if method not in METHODS:
+        raise BadRequest(f"method must be one of {', '.join(METHODS)}")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise BadRequest("path must be a path such as /self-serve/try/build")
+    if path.startswith("//") or "?" in path or "#" in path:
+        raise BadRequest("path must be a path alone; parameters go into body")
+    if not isinstance(body, dict | None):
+        raise BadRequest("body must be a JSON object")
+    if not isinstance(key, str | None):
+        raise BadRequest("idempotency_key must be a text")
+    return method, path, body or {}, key or ""
+
+
+def _answered(answer: Reply | BuildAPIError) -> Answered:
+    if isinstance(answer, BuildAPIError):
+        return Answered.of_error(answer)
+    return Answered(answer.status, answer.document.value)
+
+
+async def each(
+    at_once: int, values: Sequence[int], do: Callable[[int], Awaitable[T]]
+) -> Sequence[T]:
+    """Call ``do`` with each value, at most ``at_once`` at a time; return the results in order."""
+    left, results = iter(values), dict[int, T]()
+
+    async def work() -> None:
+        for value in left:
+            results[value] = await do(value)
+
+    workers = [defer.ensureDeferred(work()) for _ in range(at_once)]
+    try:
+        await defer.gatherResults(workers, consumeErrors=True)
+    except defer.FirstError as e:
+        for worker in workers:
+            worker.cancel()
+        e.subFailure.raiseException()
+    return [results[value] for value in values]
+
+
+BATCH = f"Send up to {ENTRIES_MAX} job requests; each has its own status and body in the answer."
+DRY_RUN = Param(
+    "dry_run", "1, in the query: answer with what would be done, and do nothing", in_query=True
+)
+ENTRIES = Param(
+    WHOLE_BODY,
+    "a JSON list of objects with method (default POST), path, body (its parameters) and"
+    " idempotency_key; path and body are those of the single job request",
+)

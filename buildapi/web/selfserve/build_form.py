@@ -1,0 +1,122 @@
+"""Serve the form for new builds, where people fill in what programs put into paths."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from buildapi.errors import BadRequest
+from buildapi.model.branches import Branch
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.form import Form
+from buildapi.web.http.params import Query, given_once, single
+from buildapi.web.http.path_converter import segment
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import Param, Route
+from buildapi.web.selfserve.batch import Batch
+from buildapi.web.selfserve.job_routes import COMMON
+from buildapi.web.selfserve.submission import Counter
+
+KINDS = {
+    "build": "what the schedulers build of it",
+    "pgo": "its PGO builds",
+    "nightly": "its nightly builds",
+    "builder": "a build of one builder",
+}
+
+
+@attrs.frozen
+class NewBuilds:
+    """Serve the form and accept it; ``builders`` returns the builder names of a branch."""
+
+    _branch: Callable[[str], Branch]
+    _builders: Callable[[Branch], Awaitable[Document]]
+    _batch: Batch
+    _counter: Counter
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        path = "/self-serve/{branch}/new"
+        return [
+            Route("GET", path, self.form, FORM, (REVISION, BUILDER)),
+            Route("POST", path, self.take, TAKE, PARAMS, job=True),
+        ]
+
+    async def form(self, call: Call) -> Reply:
+        """Show the form, filled in from the query."""
+        branch = self._branch(call.path["branch"])
+        filled = {n: single(call.query, n) or "" for n in ("revision", "builder")}
+
+        async def context() -> Mapping[str, Any]:
+            names = (await self._builders(branch)).value
+            return {"branch": branch.name, "kinds": KINDS, "builders": names, **filled}
+
+        page = Page("new.html", f"New builds on {branch.name}", context)
+        return Reply(Document.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
+
+    async def take(self, call: Call) -> Reply:
+        """Submit the job request of a filled form."""
+        entry = entry_of(self._branch(call.path["branch"]), call.form, call.query)
+        reply = await self._counter.serve(*self._batch.call(call, entry))
+        if reply.status != 202:
+            return reply
+        return attrs.evolve(
+            reply, location=f"/self-serve/jobs/{reply.document.value['request_id']}"
+        )
+
+
+def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
+    """Return a filled form as an entry of a batch; :raises BadRequest: a field is missing."""
+    kind, revision = form.text("kind") or "", (form.text("revision") or "").strip()
+    if kind not in KINDS:
+        raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
+    if not revision:
+        raise BadRequest("Bad revision: it must say of what to build")
+    asked = {n: given_once(query, form, n) for n in ("priority", "dry_run", "wait")}
+    base, rev = f"/self-serve/{segment(branch.name)}", segment(revision)
+    if kind != "builder":
+        rest = "" if kind == "build" else f"/{kind}"
+        return {"path": f"{base}/rev/{rev}{rest}", "body": asked}
+    builder = (form.text("builder") or "").strip()
+    if not builder:
+        raise BadRequest("Bad builder: it must say which one builds")
+    body = {**asked, "properties": _properties(form), "files": _files(form)}
+    return {"path": f"{base}/builders/{segment(builder)}/{rev}", "body": body}
+
+
+def _properties(form: Form) -> Any:
+    """Return the properties: JSON as it is, or the ``name=value`` lines as a dict."""
+    text = (form.text("properties") or "").strip()
+    if not text or text.startswith("{"):
+        return text
+    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
+    wrong = [name for name, mark, _ in pairs if not mark]
+    if wrong:
+        raise BadRequest(f"Bad properties: {wrong[0][:60]!r} is no line NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _files(form: Form) -> Any:
+    """Return the files: JSON as it is, or the lines as a list."""
+    text = (form.text("files") or "").strip()
+    if not text or text.startswith("["):
+        return text
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+FORM = "The form that asks for new builds."
+TAKE = "Ask for new builds with what the form says, where the other requests have paths."
+REVISION = Param("revision", "which revision to fill in")
+BUILDER = Param("builder", "which builder to fill in")
+PARAMS = (
+    Param("kind", "build, pgo, nightly or builder"),
+    Param("revision", "which revision"),
+    Param("builder", "which builder, where kind says so"),
+    Param("priority", "a whole number of 32 bits; default 0"),
+    Param("properties", "a JSON object, or a line NAME=VALUE for each"),
+    Param("files", "a JSON list, or a line for each"),
+    *COMMON,
+)

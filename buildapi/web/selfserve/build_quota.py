@@ -1,0 +1,97 @@
+"""Limit the builds that one HTTP request and one user within an hour may ask for.
+
+A limit per job request is not enough, since one call may carry hundreds of them.  The count
+is read from ``jobrequests``, which all processes share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+
+from buildapi.errors import DatabaseUnavailable, TooManyBuilds, Unavailable
+from buildapi.interfaces import JobStore
+from buildapi.model.records import AskedBuilds
+from buildapi.web.http.deadline import Deadline
+
+HOUR = 3600
+
+PER_REQUEST = (
+    "This request asks for {asked} builds, and one may ask for {most}"
+    " ([limits] builds_per_request): send it in parts"
+)
+PER_HOUR = (
+    "{who} has asked for {before} builds within an hour, and may ask for {most}"
+    " ([limits] builds_per_user_hour): these {asked} are too many just now"
+)
+
+
+@attrs.define(eq=False)
+class BuildQuota:
+    """Limit the builds asked for; ``now`` returns seconds since the epoch.
+
+    ``looking`` bounds the time to count the builds of a user.
+    """
+
+    _store: JobStore
+    _now: Callable[[], float]
+    _looking: Deadline
+    _per_request: int
+    _per_hour: int
+    _going: Counter[str] = attrs.field(factory=Counter, init=False)
+
+    def bound(self, per_request: int, per_hour: int) -> None:
+        """Replace the limits (after a reload)."""
+        self._per_request, self._per_hour = per_request, per_hour
+
+    @asynccontextmanager
+    async def recording(self, who: str, builds: int, not_counted: str) -> AsyncIterator[None]:
+        """Reserve ``builds`` for a user while their job requests are recorded.
+
+        Reservations of this process that are not recorded yet count as well.
+
+        :raises TooManyBuilds: a limit would be exceeded.
+        :raises DatabaseUnavailable: the builds cannot be counted; its message is ``not_counted``.
+        """
+        if builds > self._per_request:
+            told = PER_REQUEST.format(asked=builds, most=self._per_request)
+            raise TooManyBuilds(told, HOUR)  # unchanged it never fits; its parts may at once
+        if not builds:
+            yield
+            return
+        before = self._going[who]
+        self._going[who] += builds
+        try:
+            await self._check(who, builds, before, not_counted)
+            yield
+        finally:
+            self._going[who] -= builds
+            if not self._going[who]:
+                del self._going[who]
+
+    async def _check(self, who: str, builds: int, going: int, not_counted: str) -> None:
+        now = int(self._now())
+        try:
+            asked = await self._looking.bound(self._store.asked_builds(who, now - HOUR))
+        except Unavailable as e:
+            raise DatabaseUnavailable(not_counted) from e
+        wait = seconds_until_free(asked, builds + going, self._per_hour, now)
+        if wait:
+            before = sum(one.builds for one in asked) + going
+            told = PER_HOUR.format(who=who, before=before, asked=builds, most=self._per_hour)
+            raise TooManyBuilds(told, wait)
+
+
+def seconds_until_free(asked: Sequence[AskedBuilds], builds: int, most: int, now: int) -> int:
+    """Return the seconds until ``builds`` more fit into the last hour; 0 for now."""
+    too_many = sum(one.builds for one in asked) + builds - most
+    if too_many <= 0:
+        return 0
+    for one in sorted(asked, key=lambda one: one.when):
+        too_many -= one.builds
+        if too_many <= 0:
+            return min(max(1, one.when + HOUR - now), HOUR)
+    return HOUR

@@ -1,0 +1,174 @@
+"""Cancel, rebuild or reprioritize builds and build requests selected on a page."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import attrs
+
+from buildapi.errors import BadRequest, NotFound, Unavailable
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.form import Form
+from buildapi.web.http.params import id_of_path, switch
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import Param, Route
+from buildapi.web.selfserve.batch import ENTRIES_MAX, Answered, Batch
+
+_ITEM = re.compile(r"([^/]+)/(build|request)/([0-9]{1,30})", re.ASCII)
+
+
+@attrs.frozen
+class Item:
+    """A selected build or request; ``branch`` is percent-encoded, as in its path."""
+
+    branch: str
+    kind: str
+    id: str
+
+    @classmethod
+    def of(cls, text: Any) -> Item:
+        """Parse ``BRANCH/build/ID`` or ``BRANCH/request/ID``; :raises BadRequest: it is neither."""
+        match = _ITEM.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise BadRequest(f"Bad item: {str(text)[:60]!r}; allowed is BRANCH/build/ID or .../ID")
+        return cls(*match.groups())
+
+    @property
+    def path(self) -> str:
+        """Return the path of its page."""
+        return f"/self-serve/{self.branch}/{self.kind}/{self.id}"
+
+    @property
+    def words(self) -> str:
+        """Return its name in messages."""
+        return f"{self.kind} {self.id} on {self.branch_name}"
+
+    @property
+    def branch_name(self) -> str:
+        """Return the name of the branch."""
+        return unquote(self.branch, errors="replace")
+
+
+About = Callable[[str, str, int], Awaitable[str]]
+"""Return builder and revision as text, given branch, kind and id."""
+
+NAMED = 30
+"""Items that a confirmation names with their builders; it names the others by id alone."""
+
+
+@attrs.frozen
+class Selection:
+    """Run one action on all selected items."""
+
+    _batch: Batch
+    _about: About
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("POST", "/self-serve/selection", self.act, ACT, PARAMS, job=True)]
+
+    async def act(self, call: Call) -> Reply:
+        """Run the action; HTML clients confirm a cancel first, since it cannot be undone."""
+        items, act = selected(call.form), call.form.text("act") or ""
+        make = ACTS.get(act)
+        if make is None:
+            raise BadRequest(f"Bad act: {act[:40]!r}; allowed are {', '.join(ACTS)}")
+        dry_run = switch(call.query, call.form, "dry_run")
+        sure = dry_run or switch({}, call.form, "confirm")
+        if act == "cancel" and call.html and not sure:
+            return await self._question(call, items)
+        entries = [make(item, call.form) for item in items]
+        answers = await self._batch.run(call, entries, dry_run=dry_run)
+        return _told(items, answers)
+
+    async def _question(self, call: Call, items: Sequence[Item]) -> Reply:
+        document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
+        act = f"Cancel {counted(items)}"
+        context = {
+            "items": items,
+            "warnings": await self._warnings(call, items),
+            "about": await self._named(items[:NAMED]),
+            "act": act if len(items) == 1 else "Cancel those ticked",
+        }
+        return Reply(document, Page("confirm.html", f"{act}?", context), fresh=True)
+
+    async def _named(self, items: Sequence[Item]) -> Mapping[Item, str]:
+        """Return builder and revision of the items that are found; the question is asked anyway."""
+        found = {}
+        with contextlib.suppress(Unavailable):
+            for item in items:
+                id_ = id_of_path(item.id)
+                with contextlib.suppress(NotFound, BadRequest):
+                    found[item] = await self._about(item.branch_name, item.kind, id_ or 0)
+        return found
+
+    async def _warnings(self, call: Call, items: Sequence[Item]) -> Sequence[str]:
+        """List the warnings of cancelling the items, each once."""
+        entries = [_cancel(item, call.form) for item in items]
+        answers = await self._batch.run(call, entries, dry_run=True)
+        plans = [answer.body.get("plan", {}) for answer in answers]
+        return list(dict.fromkeys(words for plan in plans for words in plan.get("warnings", ())))
+
+
+def selected(form: Form) -> Sequence[Item]:
+    """Return the selected items, each once; :raises BadRequest: there are none, or too many."""
+    texts: list[Any] = []
+    for value in form.values.get("item", ()):
+        texts += value if isinstance(value, list) else [value]
+    items = list(dict.fromkeys(map(Item.of, texts)))
+    if not items:
+        raise BadRequest("Bad item: nothing is selected")
+    if len(items) > ENTRIES_MAX:
+        raise BadRequest(f"At most {ENTRIES_MAX} things may be selected, not {len(items)}")
+    return items
+
+
+def _cancel(item: Item, _form: Form) -> Mapping[str, Any]:
+    return {"method": "DELETE", "path": item.path}
+
+
+def _rebuild(item: Item, form: Form) -> Mapping[str, Any]:
+    body = {f"{item.kind}_id": item.id, "count": form.get("count"), "priority": None}
+    return {"method": "POST", "path": f"/self-serve/{item.branch}/{item.kind}", "body": body}
+
+
+def _prioritize(item: Item, form: Form) -> Mapping[str, Any]:
+    if item.kind != "request":
+        raise BadRequest(f"Only pending requests have a priority to change, not {item.words}")
+    return {"method": "PUT", "path": item.path, "body": {"priority": form.get("priority")}}
+
+
+ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
+
+
+def counted(items: Sequence[Item]) -> str:
+    """Return the name of a single item, or the numbers of builds and requests."""
+    if len(items) == 1:
+        return f"{items[0].kind} {items[0].id}"
+    counts = [(kind, sum(item.kind == kind for item in items)) for kind in ("build", "request")]
+    return " and ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts if n)
+
+
+def _told(items: Sequence[Item], answers: Sequence[Answered]) -> Reply:
+    told = [
+        {"item": item.path, "status": answer.status, "body": answer.body}
+        for item, answer in zip(items, answers, strict=True)
+    ]
+    page = Page("selection.html", "What became of the selection", {"told": told, "items": items})
+    return Reply(Document.of(told), page, fresh=True)
+
+
+ACT = f"Do one thing with up to {ENTRIES_MAX} builds and requests, as a batch would."
+PARAMS = (
+    Param("item", "BRANCH/build/ID or BRANCH/request/ID; repeated, or a JSON list", repeats=True),
+    Param("act", "cancel, rebuild or priority"),
+    Param("count", "how often to rebuild each; default 1"),
+    Param("priority", "the priority to give, of pending requests only"),
+    Param("confirm", "1: HTML clients are not asked again whether to cancel"),
+    Param("dry_run", "1: answer with what would be done, and do nothing", in_query=True),
+)

@@ -1,0 +1,137 @@
+"""Serve job requests: who submitted what, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.errors import BadRequest, NotFound
+from buildapi.interfaces import JobStore
+from buildapi.jobs.local_days import day_window
+from buildapi.model.actions import ACTIONS
+from buildapi.model.records import JobFilter, JobState
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.params import Query, bounded, duration, id_of_path, integer, readable, single
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.selfserve.job_routes import WAIT_MAX
+from buildapi.web.selfserve.job_waiter import JobWatch
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.serializers import job_json
+
+NUM = 100
+OFFSET_MAX = 2**31 - 1
+TIME_MAX = 2**53
+
+
+@attrs.define
+class Jobs:
+    """Serve reads of job requests; ``page`` is the maximum of ``num``, ``zone`` the farm's."""
+
+    _store: JobStore
+    _watch: JobWatch
+    _pages: Pages
+    _zone: ZoneInfo
+    _page: int
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        one = "/self-serve/jobs/{job_id}"
+        return (
+            Route("GET", "/self-serve/jobs", self.jobs, JOBS, (*PAGING, *SEARCH, FORMAT)),
+            Route("GET", one, self.job, JOB, (WAIT, FORMAT), patience=waiting),
+        )
+
+    def bound(self, page: int) -> None:
+        """Replace the maximum of ``num`` (after a reload)."""
+        self._page = page
+
+    async def jobs(self, call: Call) -> Reply:
+        """List job requests, newest first."""
+        query = readable(call.query, "num", "offset")
+        num = bounded(query, "num", NUM, self._page)
+        offset = bounded(query, "offset", 0, OFFSET_MAX)
+        found = await self._store.latest(num, offset, job_filter(call.query, self._zone))
+        document = Document.of([job_json(job) for job in found])
+        branches = {job.id: job.branch for job in found}
+        return Reply(document, self._pages.jobs(document, call, num, offset, branches))
+
+    async def job(self, call: Call) -> Reply:
+        """Show one job request, at once or as soon as it is finished (``wait``)."""
+        text = call.path["job_id"]
+        job_id = id_of_path(text)
+        if job_id is not None:
+            await self._watch.finished(job_id, waiting(call))
+        job = None if job_id is None else await self._store.get(job_id)
+        if job is None:
+            raise NotFound(f"Job {text} not found")
+        document = Document.of(job_json(job))
+        return Reply(document, self._pages.job(f"Job {text}", document, call, job.branch))
+
+
+def waiting(call: Call) -> float:
+    """Return the seconds that a call asks to wait; :raises BadRequest: they are invalid."""
+    return duration(single(call.query, "wait"), "wait", WAIT_MAX)
+
+
+def job_filter(query: Query, zone: ZoneInfo) -> JobFilter:
+    """Parse the filter of a job list; :raises BadRequest: a parameter is invalid."""
+    state = _choice(query, "state", [s.value for s in JobState])
+    return JobFilter(
+        who=single(query, "who") or None,
+        branch=single(query, "branch") or None,
+        action=_choice(query, "action", list(ACTIONS)),
+        state=None if state is None else JobState(state),
+        since=_time(query, "since", lambda day: day_window(day, zone)[0], zone),
+        until=_time(query, "until", lambda day: day_window(day, zone)[1], zone),
+    )
+
+
+def _choice(query: Query, name: str, allowed: Sequence[str]) -> str | None:
+    text = single(query, name)
+    if not text:
+        return None
+    if text not in allowed:
+        raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {', '.join(allowed)}")
+    return text
+
+
+def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo) -> int | None:
+    """Return a day or time of the farm's zone, or seconds since the epoch, as the latter."""
+    text = (single(query, name) or "").strip()
+    if not text:
+        return None
+    number = integer(text)
+    if number is not None:
+        return max(-TIME_MAX, min(number, TIME_MAX))
+    try:
+        if len(text) == len("2026-01-31"):
+            return of_day(date.fromisoformat(text))
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
+    except (ValueError, OverflowError) as e:
+        raise BadRequest(
+            f"Bad {name}: {text[:40]!r}; allowed are YYYY-MM-DD, YYYY-MM-DDTHH:MM and seconds"
+            " since the epoch"
+        ) from e
+
+
+WAIT = Param("wait", f"answer when it is finished, or after so many seconds, up to {WAIT_MAX}")
+PAGING = (
+    Param("num", f"how many at most; default {NUM}, up to 1000"),
+    Param("offset", "how many of the newest to leave out; default 0"),
+)
+SEARCH = (
+    Param("who", "only of this user"),
+    Param("branch", "only of this branch"),
+    Param("action", f"only {', '.join(list(ACTIONS)[:2])}, ..."),
+    Param("state", "only queued, running, done or failed ones"),
+    Param("since", "not before this day, time (both in the farm's zone) or second"),
+    Param("until", "not after this day, or before this time or second"),
+)
+JOBS = "Job requests, newest first."
+JOB = "One job request: its state, what was done for it, and what came of it."

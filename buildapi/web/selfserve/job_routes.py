@@ -1,0 +1,63 @@
+"""Checked job requests, and the routes that check and accept them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+
+from buildapi.model.actions import Action
+from buildapi.web.http.call import Call
+from buildapi.web.http.routes import Handler, Param, Route
+
+WAIT_MAX = 60
+
+
+@attrs.frozen
+class Order:
+    """A checked job request; ``words`` name it, as in "Rebuild of build 11".
+
+    ``warnings`` tell the client what is known already and may surprise it.
+    """
+
+    action: Action
+    words: str
+    warnings: Sequence[str] = ()
+
+
+Check = Callable[[Call], Awaitable[Order]]
+"""Check a call; raise BadRequest, NotFound or Unavailable."""
+
+
+@attrs.frozen
+class JobRoute:
+    """The route of a job request, and the function that checks it.
+
+    HTML clients are redirected to the job's page if it is ``followed``; else they get the answer.
+    """
+
+    method: str
+    path: str
+    check: Check
+    summary: str
+    params: Sequence[Param] = ()
+    followed: bool = True
+
+    @property
+    def known(self) -> Sequence[Param]:
+        """List the known parameters."""
+        return (*self.params, *COMMON)
+
+    def served(self, handler: Handler) -> Route:
+        """Return the route that serves it with a handler."""
+        return Route(self.method, self.path, handler, self.summary, self.known, job=True)
+
+
+COMMON = (
+    Param("dry_run", "1: answer with what would be done, and do nothing", in_query=True),
+    Param(
+        "wait",
+        f"answer when the job is finished, or after so many seconds, up to {WAIT_MAX}",
+        in_query=True,
+    ),
+)

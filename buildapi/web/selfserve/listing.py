@@ -1,0 +1,244 @@
+"""Rows of list pages, made of the JSON items; searched, sorted and paged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+
+from buildapi.model.durations import elapsed
+from buildapi.model.results import RESULT_WORDS
+from buildapi.web.http.path_converter import segment
+
+PAGE_ROWS = 250
+
+STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
+"""Words for states.  ``claimed``: a master has the request, but its ``builds`` row is missing."""
+
+OPEN = ("pending", "claimed", "running")
+
+
+@attrs.frozen
+class Row:
+    """One line of a list of builds and pending requests.
+
+    ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
+    ``branch`` is as stored; ``place`` is the branch whose pages have the row, empty without one.
+    """
+
+    kind: str
+    id: int
+    state: str
+    builder: str
+    branch: str
+    revision: str
+    submitted: int
+    started: int | None
+    ended: int | None
+    priority: int
+    reason: str
+    master: str
+    number: int | None
+    requests: Sequence[int]
+    place: str
+
+    @property
+    def key(self) -> str:
+        """Return a key that is unique in a list; it is also the id of the row's element."""
+        return f"{self.kind}-{self.id}"
+
+    @property
+    def took(self) -> int | None:
+        """Return how many seconds it ran, None where that is not known."""
+        return elapsed(self.started, self.ended)
+
+    @property
+    def path(self) -> str:
+        """Return the path of its page below ``/self-serve/``."""
+        return f"{segment(self.place)}/{self.kind}/{self.id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it can be cancelled."""
+        return self.state in OPEN
+
+
+def row(item: Mapping[str, Any], place: str) -> Row:
+    """Return the row of a build or of a pending request."""
+    return _build(item, place) if "requests" in item else _request(item, place)
+
+
+def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
+    """Return the rows of a list.
+
+    Buildbot 0.8 stores the result per request, not per build: if a request was retried, only its
+    newest build has that result, and the older ones are retries.  Abandoned builds do not count.
+    """
+    made = [row(item, place) for item in items]
+    builds = sorted((r for r in made if _counts(r)), key=lambda r: r.id)
+    newest = {request: build.id for build in builds for request in build.requests}
+    return [_beside(r, newest) for r in made]
+
+
+def _beside(one: Row, newest: Mapping[int, int]) -> Row:
+    newer = _counts(one) and any(newest[r] > one.id for r in one.requests)
+    return attrs.evolve(one, state="retry") if newer else one
+
+
+def _counts(one: Row) -> bool:
+    return one.kind == "build" and one.state != "abandoned"
+
+
+def blank(kind: str, place: str) -> Row:
+    """Return an empty row as a template for scripts."""
+    started = 0 if kind == "build" else None
+    state = "running" if kind == "build" else "pending"
+    return Row(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
+
+
+def _request(item: Mapping[str, Any], place: str) -> Row:
+    claimed = bool(item["claimed_at"]) and not item["complete"]
+    return Row(
+        kind="request",
+        id=item["request_id"],
+        state="claimed" if claimed else "pending",
+        builder=item["buildername"],
+        branch=item["branch"] or "",
+        revision=item["revision"] or "",
+        submitted=item["submittime"],
+        started=None,
+        ended=None,
+        priority=item["priority"],
+        reason=item["reason"] or "",
+        master=item.get("claimed_by_name") or "",
+        number=None,
+        requests=[item["request_id"]],
+        place=place,
+    )
+
+
+def _build(item: Mapping[str, Any], place: str) -> Row:
+    requests = item["requests"]
+    first = requests[0]
+    return Row(
+        kind="build",
+        id=item["build_id"],
+        state=state(item),
+        builder=item["buildername"],
+        branch=item["branch"] or "",
+        revision=item["revision"] or "",
+        submitted=min(r["submittime"] for r in requests),
+        started=item["starttime"],
+        ended=item["endtime"],
+        priority=max(r["priority"] for r in requests),  # Buildbot 0.8 coalesces different ones
+        reason=first["reason"] or "",
+        master=item["claimed_by_name"] or "",
+        number=item["buildnumber"],
+        requests=[r["request_id"] for r in requests],
+        place=place,
+    )
+
+
+def state(build: Mapping[str, Any]) -> str:
+    """Return the word for a build's state; one that has ended without a result is a retry."""
+    if build.get("abandoned"):
+        return "abandoned"
+    if build["endtime"] is None and build["status"] is None:
+        return "running"
+    return RESULT_WORDS.get(build["status"], "retry")
+
+
+# --- one page of many rows --------------------------------------------------------------------
+
+SORTS: dict[str, Callable[[Row], Any]] = {
+    "state": lambda r: STATES.index(r.state),
+    "branch": lambda r: r.branch,
+    "builder": lambda r: r.builder.lower(),
+    "revision": lambda r: r.revision,
+    "submitted": lambda r: r.submitted,
+    "started": lambda r: r.started or 0,
+    "took": lambda r: -1 if r.took is None else r.took,
+    "master": lambda r: r.master,
+    "reason": lambda r: r.reason,
+}
+"""Sort keys of rows; a minus before the name reverses the order."""
+
+
+@attrs.frozen
+class Asked:
+    """The query of a list: search words, a state, the order and the page.
+
+    A ``bare`` list has counts but no rows, for scripts that keep the rows themselves.
+    """
+
+    words: str = ""
+    state: str = ""
+    sort: str = ""
+    page: int = 1
+    bare: bool = False
+
+    def link(self, **changes: Any) -> str:
+        """Return the query of the same list, with some values changed."""
+        named = {"q": self.words, "state": self.state, "sort": self.sort, "page": self.page}
+        values = {**named, **changes}
+        return urlencode({k: v for k, v in values.items() if v and (k, v) != ("page", 1)})
+
+    def sorted_by(self, name: str) -> str:
+        """Return how a column is sorted, as a value of ``aria-sort``."""
+        return {name: "ascending", f"-{name}": "descending"}.get(self.sort, "none")
+
+    def turned(self, name: str) -> str:
+        """Return the order that a click on a column requests."""
+        return f"-{name}" if self.sort == name else name
+
+
+@attrs.frozen
+class Shown:
+    """A page of rows; ``matched`` of ``total`` rows match the query."""
+
+    rows: Sequence[Row]
+    total: int
+    matched: int
+    pages: int
+    asked: Asked
+    counts: Mapping[str, int]
+
+
+def asked(query: Mapping[str, Sequence[str]]) -> Asked:
+    """Parse the query of a list; invalid values count as missing."""
+    words, state, sort, page = (query.get(n, ("",))[-1] for n in ("q", "state", "sort", "page"))
+    return Asked(
+        words=words.strip()[:200],
+        state=state if state in STATES else "",
+        sort=sort if sort.removeprefix("-") in SORTS else "",
+        bare=query.get("rows", ("",))[-1] == "0",
+        page=int(page[:9]) if page.isascii() and page.isdigit() and int(page[:9]) > 0 else 1,
+    )
+
+
+def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
+    """Return a page of the matching rows; a page past the last one is the last one."""
+    words = wanted.words.lower().split()
+    found = [r for r in rows if wanted.state in ("", r.state) and _matches(r, words)]
+    if wanted.sort:
+        found.sort(key=SORTS[wanted.sort.removeprefix("-")], reverse=wanted.sort[0] == "-")
+    pages = max(1, -(-len(found) // PAGE_ROWS))
+    page = min(wanted.page, pages)
+    start = (page - 1) * PAGE_ROWS
+    counts = Counter(r.state for r in rows)
+    return Shown(
+        rows=[] if wanted.bare else found[start : start + PAGE_ROWS],
+        total=len(rows),
+        matched=len(found),
+        pages=pages,
+        asked=attrs.evolve(wanted, page=page),
+        counts={s: counts[s] for s in STATES if counts[s]},
+    )
+
+
+def _matches(one: Row, words: Sequence[str]) -> bool:
+    text = f"{one.builder} {one.branch} {one.revision} {one.state} {one.reason}".lower()
+    return all(word in text for word in words)

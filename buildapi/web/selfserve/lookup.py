@@ -1,0 +1,85 @@
+"""Find the page of a revision, build, build request or job without knowing its branch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+import attrs
+
+from buildapi.errors import BadRequest, NotFound
+from buildapi.interfaces import Builds, Directory, FarmWideReads
+from buildapi.model.farm_rows import BranchFilter
+from buildapi.model.revisions import RevisionMatch
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.params import id_of_path, single
+from buildapi.web.http.path_converter import segment
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import FORMAT, Param, Route
+
+SHORTEST = 4
+"""Minimum characters of a revision: fewer would match too many."""
+
+KINDS = ("revision", "build", "request", "job")
+
+
+@attrs.frozen
+class Lookup:
+    """Redirect people to the page that they look for."""
+
+    _directory: Directory
+    _builds: Builds
+    _reads: FarmWideReads
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        return [Route("GET", "/self-serve/lookup", self.lookup, LOOKUP, (KIND, TEXT, FORMAT))]
+
+    async def lookup(self, call: Call) -> Reply:
+        """Find pages by kind and text; redirect if there is exactly one."""
+        kind, text = single(call.query, "kind") or "revision", (single(call.query, "q") or "")
+        text = text.strip()
+        if kind not in KINDS:
+            raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
+        found = await self._found(kind, text) if text else []
+        document = Document.of({"found": found})
+        title = f"Where {text[:60]} is" if text else "Find by name"
+        page = Page("lookup.html", title, {"found": found, "kinds": KINDS})
+        return Reply(document, page, location=found[0] if len(found) == 1 else None)
+
+    async def _found(self, kind: str, text: str) -> list[str]:
+        return await (self._revision(text) if kind == "revision" else self._id(kind, text))
+
+    async def _revision(self, text: str) -> list[str]:
+        if len(text) < SHORTEST:
+            raise BadRequest(f"Bad q: a revision needs at least {SHORTEST} characters")
+        wanted = RevisionMatch(text)
+        if wanted.prefix is None:
+            wanted = RevisionMatch(text, search=True)
+        entries = await self._reads.revision(BranchFilter(), wanted)
+        exact = [e for e in entries if e.revision == text]
+        meant, _ = wanted.choose(exact or entries, attrgetter("revision"))
+        branches = self._directory.branches()
+        places = {(branches.owner(e.branch), e.revision) for e in meant}
+        found = sorted((b, r) for b, r in places if b is not None and r)
+        if not found:
+            raise NotFound(f"No revision of a known branch begins with {text[:60]}")
+        return [f"/self-serve/{segment(b)}/rev/{segment(r)}" for b, r in found]
+
+    async def _id(self, kind: str, text: str) -> list[str]:
+        id_ = id_of_path(text)
+        if id_ is None:
+            raise BadRequest(f"Bad q: the id of a {kind} is a number")
+        if kind == "job":
+            return [f"/self-serve/jobs/{id_}"]
+        stored = await self._builds.branch_of(kind, id_)
+        branch = self._directory.branches().owner(stored)
+        if branch is None:
+            raise NotFound(f"No {kind} {id_} is on a known branch")
+        return [f"/self-serve/{segment(branch)}/{kind}/{id_}"]
+
+
+KIND = Param("kind", "revision (the default), build, request or job")
+TEXT = Param("q", "the beginning of a revision, at least 4 characters, or an id")
+LOOKUP = "Find a revision, build, request or job: where its page is, whatever its branch."

@@ -1,0 +1,237 @@
+"""HTML of the self-serve pages, made of the documents that JSON clients get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.jobs.warnings import loses
+from buildapi.model.actions import ACTIONS
+from buildapi.model.records import JobState
+from buildapi.model.revisions import ambiguity, short_revision
+from buildapi.model.steps import Sharer
+from buildapi.web.farm.master_links import MasterPages, masters
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call
+from buildapi.web.http.rendering import Page
+from buildapi.web.selfserve.listing import STATES, Asked, Row, asked, blank, row, rows_of, shown
+
+
+@attrs.frozen
+class Listing:
+    """How a list is shown: its columns, and how scripts update it.
+
+    ``events`` is the query of the event stream to follow.  Scripts remove rows whose state is not
+    one of ``states``, and insert new rows only if ``grows``.
+    """
+
+    columns: Sequence[str]
+    events: str
+    states: Sequence[str] = STATES
+    grows: bool = False
+
+
+OF_BRANCH = ("state", "builder", "revision", "submitted", "started", "took", "reason")
+LABELS = {
+    "state": "State",
+    "branch": "Branch",
+    "builder": "Builder",
+    "revision": "Revision",
+    "submitted": "Submitted",
+    "started": "Started",
+    "took": "Took",
+    "master": "Master",
+    "reason": "Reason",
+}
+DONE = {
+    (False, False): "not done yet",
+    (True, False): "done, and not all of it passed",
+    (True, True): "done, and all of it passed",
+}
+
+
+@attrs.frozen
+class Pages:
+    """Build pages; ``now`` returns seconds since the epoch, ``zone`` is the farm's.
+
+    ``master_urls`` returns the root URL of each master's web pages, None without one.
+    """
+
+    zone: ZoneInfo
+    now: Callable[[], float]
+    master_urls: Callable[[], Mapping[str, str | None]]
+
+    def listing(
+        self,
+        title: str,
+        rows: Callable[[], Sequence[Row]],
+        how: Listing,
+        call: Call,
+        **more: Any,
+    ) -> Page:
+        """Return a page of a list of builds and pending requests."""
+
+        def context() -> Mapping[str, Any]:
+            return self.listed(rows(), how, call) | more
+
+        return Page("listing.html", title, context)
+
+    def listed(self, rows: Sequence[Row], how: Listing, call: Call) -> dict[str, Any]:
+        """Return the template context of a list."""
+        return self.common() | {
+            "list": shown(rows, asked(call.query)),
+            "how": how,
+            "labels": LABELS,
+            "keep": _kept(call),
+            "link_of": link_of,
+            "blank": blank,
+            "masters": self.masters(),
+            "days": None,
+            "branch": "",
+            "revision": "",
+            "done": None,
+            "notice": "",
+        }
+
+    def day(self, branch: str, chosen: date, today: date, document: Document, call: Call) -> Page:
+        """Return the page of a day of a branch, with links to the days around it."""
+        days = {"earlier": chosen - timedelta(days=1), "later": chosen + timedelta(days=1)}
+        how = Listing(OF_BRANCH, _events(branch, call), grows=chosen == today)
+        title = f"{branch} on {chosen:%A}, {chosen}"
+        return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
+
+    def revision(self, branch: str, revision: str, document: Document, call: Call) -> Page:
+        """Return the page of a revision; its builds and ``is_done`` come from one read."""
+        how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
+
+        def context() -> Mapping[str, Any]:
+            known = document.value["done"]
+            done = DONE[known["job_complete"], known["job_passed"]]
+            listed = self.listed(rows_of(document.value["items"], branch), how, call)
+            notice = ambiguity(revision, known.get("revisions", ()))
+            about = {"branch": branch, "revision": revision, "done": done, "notice": notice}
+            return listed | about
+
+        return Page("listing.html", f"Revision {short_revision(revision)} on {branch}", context)
+
+    def user(self, branch: str, user: str, document: Document, call: Call) -> Page:
+        """Return the page of an author's builds and pending requests."""
+
+        def rows() -> Sequence[Row]:
+            found = document.value
+            items = [*found["running"], *found["pending"], *found["builds"]]
+            return rows_of(items, branch)
+
+        how = Listing(OF_BRANCH, _events(branch, call))
+        return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
+
+    def thing(self, title: str, document: Document, call: Call, branch: str) -> Page:
+        """Return the page of one build or build request, with its properties."""
+
+        def context() -> Mapping[str, Any]:
+            item = document.value
+            requests = item.get("requests", [item])
+            waits = "requests" not in item and not item["complete"]
+            waits = waits and (not item["claimed_at"] or "claimed_by_name" in item)
+            one = row(item, branch) if "requests" in item or waits else None
+            return self.common() | {
+                "item": item,
+                "row": one,
+                "requests": requests,
+                "branch": branch,
+                "events": _events(branch, call),
+                "on_master": self._on_master(one),
+                "shared": loses(_sharers(requests)) if len(requests) > 1 else "",
+            }
+
+        return Page("thing.html", title, context)
+
+    def _on_master(self, one: Row | None) -> str | None:
+        """Return the URL of a build on its master; None if the master has no web pages."""
+        if one is None or one.number is None or one.master not in (known := self.masters()):
+            return None
+        return known[one.master].build(one.builder, one.number)
+
+    def masters(self) -> Mapping[str, MasterPages]:
+        """Return the pages of the masters by ``claimed_by_name``."""
+        return masters(self.master_urls())
+
+    def jobs(
+        self,
+        document: Document,
+        call: Call,
+        num: int,
+        offset: int,
+        branches: Mapping[int, str | None],
+    ) -> Page:
+        """Return the page of job requests, with its search form."""
+
+        def context() -> Mapping[str, Any]:
+            sought = {n: call.query.get(n, ("",))[-1] for n in SOUGHT}
+            return self.common() | {
+                "jobs": document.value,
+                "branches": branches,
+                "num": num,
+                "offset": offset,
+                "sought": sought,
+                "actions": list(ACTIONS),
+                "states": [s.value for s in JobState],
+                "query": urlencode({k: v for k, v in {"num": num, **sought}.items() if v}),
+                "me": call.who,
+            }
+
+        return Page("jobs.html", "Job requests", context)
+
+    def job(self, title: str, document: Document, _call: Call, branch: str | None) -> Page:
+        """Return the page of one job request."""
+        return Page(
+            "job.html", title, lambda: self.common() | {"job": document.value, "branch": branch}
+        )
+
+    def builders(self, branch: str, document: Document, _call: Call) -> Page:
+        """Return the page of a branch's builders."""
+
+        def context() -> Mapping[str, Any]:
+            return self.common() | {"names": document.value, "branch": branch}
+
+        return Page("builders.html", f"Builders of {branch}", context)
+
+    def common(self) -> dict[str, Any]:
+        """Return the context of every page with times."""
+        return {"now": int(self.now()), "zone": self.zone}
+
+
+SOUGHT = ("who", "branch", "action", "state", "since", "until")
+
+
+def _rows(document: Document, branch: str) -> Callable[[], Sequence[Row]]:
+    return lambda: rows_of(document.value, branch)
+
+
+def _events(branch: str, call: Call) -> str:
+    mine = "&job=mine" if call.who else ""
+    return f"branch={quote(branch, safe='', errors='replace')}{mine}"
+
+
+KEPT = ("date", "branch", "limit", "offset")
+
+
+def _kept(call: Call) -> Sequence[tuple[str, str]]:
+    """List the query parameters that forms and links of a list keep."""
+    return [(n, v) for n, values in call.query.items() if n in KEPT for v in values if v]
+
+
+def link_of(asked: Asked, keep: Sequence[tuple[str, str]], **changes: Any) -> str:
+    """Return the link of a list to itself, with some parameters changed."""
+    kept = urlencode(list(keep))
+    return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)
+
+
+def _sharers(requests: Sequence[Mapping[str, Any]]) -> Sequence[Sharer]:
+    """List the requests that share the build of the first one (coalesced by the master)."""
+    return [Sharer(r["request_id"], r["branch"], r["revision"]) for r in requests[1:]]

@@ -1,0 +1,264 @@
+"""Serve the self-serve reads: branches, days, revisions, builds, build requests and users."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from operator import itemgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from buildapi.errors import BadRequest, NotFound, Unavailable
+from buildapi.interfaces import Builds, Directory
+from buildapi.jobs.completeness import is_done
+from buildapi.jobs.local_days import day_of, day_window
+from buildapi.model.branches import Branch
+from buildapi.model.records import BranchDay
+from buildapi.model.revisions import RevisionMatch, ambiguity
+from buildapi.web.http.answers import Answers, Document
+from buildapi.web.http.assets import files
+from buildapi.web.http.call import Call
+from buildapi.web.http.params import (
+    day,
+    id_of_path,
+    tolerant_integer,
+)
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.selfserve.lookup import KINDS
+from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.serializers import (
+    build_details_json,
+    list_json,
+    request_details_json,
+    user_json,
+)
+
+BUILDERS_DAYS = 60
+STABLE_DELAY = 180
+
+
+@attrs.define
+class Reads:
+    """Serve self-serve reads; ``now`` returns seconds since the epoch."""
+
+    _directory: Directory
+    _builds: Builds
+    _answers: Answers
+    _pages: Pages
+    _zone: ZoneInfo
+    _now: Callable[[], float]
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        b = "/self-serve/{branch}"
+        return (
+            Route("GET", "/self-serve/branches", self.branches, BRANCHES, (FORMAT,)),
+            Route("GET", b, self.day, DAY, (DATE, FORMAT)),
+            Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
+            Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
+            Route("GET", f"{b}/rev/{{revision}}", self.revision, REVISION, (FORMAT,)),
+            Route("GET", f"{b}/rev/{{revision}}/is_done", self.is_done, DONE, (STABLE, FORMAT)),
+            Route("GET", f"{b}/builders", self.builders, BUILDERS, (FORMAT,)),
+            Route("GET", f"{b}/user/{{user}}", self.user, USER, (FORMAT,)),
+        )
+
+    def branch(self, name: str) -> Branch:
+        """Return a branch; :raises NotFound: it is not in the branches file."""
+        branch = self._directory.branches().get(name)
+        if branch is None:
+            raise NotFound(f"Branch {name} not found")
+        return branch
+
+    async def branches(self, _call: Call) -> Reply:
+        """Return the branches file as it is."""
+        definitions = self._directory.branches().definitions()
+        return Reply.data("Branches", Document.of(definitions))
+
+    async def day(self, call: Call) -> Reply:
+        """List the builds started and the pending requests submitted on one day of a branch."""
+        branch = self.branch(call.path["branch"])
+        today = day_of(self._now(), self._zone)
+        chosen = day(call.query, "date") or today
+        try:
+            start, end = day_window(chosen, self._zone)
+            day_window(chosen - timedelta(days=1), self._zone)  # the page links to the day before
+        except (OverflowError, ValueError) as e:
+            raise BadRequest(f"Bad date: {chosen} is out of range") from e
+        document = await self._hot(
+            ("day", branch.name, start), partial(self._builds.day, branch, start, end), list_json
+        )
+        return Reply(document, self._pages.day(branch.name, chosen, today, document, call))
+
+    async def revision(self, call: Call) -> Reply:
+        """List the builds and pending requests of a revision; the page also shows ``is_done``."""
+        branch, revision = self._revision(call)
+        wanted = RevisionMatch(revision)
+
+        def shape(found: BranchDay) -> Any:
+            items = list_json(found)
+            if not items or not call.html:
+                return items
+            return {"items": items, "done": self._done(found, wanted, STABLE_DELAY)}
+
+        key = ("rev", branch.name, wanted, call.html)
+        document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        if document.body == b"[]":
+            raise _no_revision(branch, revision)
+        items = document.value["items"] if call.html else document.value
+        _, between = wanted.choose(items, itemgetter("revision"))
+        page = self._pages.revision(branch.name, revision, document, call)
+        return Reply(document, page, notice=ambiguity(revision, between))
+
+    async def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
+        found = await self._builds.revision(branch, wanted)
+        meant, _ = wanted.choose(found.revisions, lambda stored: stored)
+        return found.only(meant.__contains__)
+
+    async def is_done(self, call: Call) -> Reply:
+        """Return whether a revision is complete, and whether it passed."""
+        branch, revision = self._revision(call)
+        delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
+        wanted = RevisionMatch(revision)
+
+        def shape(found: BranchDay) -> dict[str, Any] | None:
+            return self._done(found, wanted, delay) if found.builds or found.pending else None
+
+        key = ("is_done", branch.name, wanted, delay)
+        document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        if document.body == b"null":
+            raise _no_revision(branch, revision)
+        reply = Reply.data(f"Is {revision} on {branch.name} done?", document)
+        return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
+
+    def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, Any]:
+        """Return the ``is_done`` document; with ``revisions`` if the hash fits several of them."""
+        complete, passed = is_done(found, delay, int(self._now()))
+        _, between = wanted.choose(found.revisions, lambda stored: stored)
+        done = {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
+        return {**done, "revisions": list(between)} if between else done
+
+    def _revision(self, call: Call) -> tuple[Branch, str]:
+        return self.branch(call.path["branch"]), call.path["revision"]
+
+    async def build(self, call: Call) -> Reply:
+        """Show one build."""
+        branch, text = self.branch(call.path["branch"]), call.path["build_id"]
+        build_id = id_of_path(text)
+        found = None if build_id is None else await self._builds.build(branch, build_id)
+        if found is None:
+            raise NotFound(f"Build {text} not found on branch {branch.name}")
+        document = Document.of(build_details_json(found))
+        return Reply(document, self._pages.thing(f"Build {text}", document, call, branch.name))
+
+    async def request(self, call: Call) -> Reply:
+        """Show one build request."""
+        branch, text = self.branch(call.path["branch"]), call.path["request_id"]
+        request_id = id_of_path(text)
+        found = None if request_id is None else await self._builds.request(branch, request_id)
+        if found is None:
+            raise NotFound(f"Request {text} not found on branch {branch.name}")
+        document = Document.of(request_details_json(found))
+        return Reply(document, self._pages.thing(f"Request {text}", document, call, branch.name))
+
+    async def about(self, branch_name: str, kind: str, id_: int) -> str:
+        """Return builder and revision of a build or build request as text; empty without one.
+
+        :raises BuildAPIError: the branch is unknown, or the database does not respond.
+        """
+        branch = self.branch(branch_name)
+        shape: Mapping[str, Any] | None = None
+        if kind == "build" and (build := await self._builds.build(branch, id_)) is not None:
+            shape = build_details_json(build)
+        if kind == "request" and (request := await self._builds.request(branch, id_)) is not None:
+            shape = request_details_json(request)
+        if not shape:
+            return ""
+        revision = f" at {shape['revision'][:12]}" if shape["revision"] else ""
+        return f"{shape['buildername']}{revision}"
+
+    async def builders(self, call: Call) -> Reply:
+        """List the builders of a branch."""
+        branch = self.branch(call.path["branch"])
+        document = await self.builders_of(branch)
+        return Reply(document, self._pages.builders(branch.name, document, call))
+
+    async def builders_of(self, branch: Branch) -> Document:
+        """Return the builders with requests on a branch in the last ``BUILDERS_DAYS`` days."""
+        since = int(self._now()) - BUILDERS_DAYS * 86400
+        read = partial(self._builds.builders, branch, since)
+        return await self._hot(("builders", branch.name), read, list)
+
+    async def user(self, call: Call) -> Reply:
+        """List the builds and pending requests with changes of an author."""
+        branch, user = self.branch(call.path["branch"]), call.path["user"]
+        read = partial(self._builds.user, branch, user)
+        document = await self._hot(("user", branch.name, user), read, user_json)
+        return Reply(document, self._pages.user(branch.name, user, document, call))
+
+    async def _hot(
+        self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
+    ) -> Document:
+        async def compute() -> Any:
+            return shape(await read())
+
+        return await self._answers.get(key, compute)
+
+
+def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
+    """Return the routes of the API documentation, which is generated from ``routes``."""
+    described = [r.described() for r in routes]
+
+    async def show(_call: Call) -> Reply:
+        try:
+            names, reason = sorted(directory.branches().by_name), ""
+        except Unavailable as e:  # the documentation itself can be shown all the same
+            names, reason = [], e.msg
+        ages = {name: _whole(age) for name, age in directory.ages().items()}
+        document = Document.of(
+            {"routes": described, "branches": names, "directory_age_seconds": ages}
+        )
+        shown = {"routes": described, "branches": names, "reason": reason, "ages": ages}
+        shown["kinds"] = KINDS
+        return Reply(document, Page("selfserve.html", "Self-serve", shown))
+
+    page = Route("GET", "/self-serve", show, SELF_SERVE, (FORMAT,))
+    return [page, *files_routes()]
+
+
+def files_routes() -> Sequence[Route]:
+    """List the routes of the style sheet and scripts."""
+    return [Route("GET", "/static/{name}", _file, FILES, (VERSION,), open=True)]
+
+
+async def _file(call: Call) -> Reply:
+    file = files().get(call.path["name"])
+    if file is None:
+        raise NotFound(f"File {call.path['name']} not found")
+    return attrs.evolve(Reply.data(file.name, Document.of(file.name)), file=file)
+
+
+def _whole(age: float | None) -> int | None:
+    return None if age is None else int(age)
+
+
+def _no_revision(branch: Branch, revision: str) -> NotFound:
+    return NotFound(f"Revision {revision} not found on branch {branch.name}")
+
+
+DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
+STABLE = Param("stableDelay", "seconds a build must have ended ago to count; default 180")
+VERSION = Param("v", "the version of the file that a page means; a file is kept under it")
+FILES = "Style sheet and scripts of the pages."
+SELF_SERVE = "Branches, what to look for, and this documentation, made from the routes."
+BRANCHES = "The branches of the farm, as their file defines them."
+DAY = "Builds started on a day and pending requests submitted on it, newest first."
+BUILD = "One build, with the requests it serves and their properties."
+REQUEST = "One build request, with its properties and builds."
+REVISION = "Builds and pending requests of a revision; of a hash the first 12 digits count."
+DONE = "Whether everything of a revision has ended, and whether all of it passed."
+BUILDERS = "Names of builders with requests on the branch in the last 60 days."
+USER = "Builds, running builds and pending requests with changes of an author."

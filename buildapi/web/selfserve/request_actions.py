@@ -1,0 +1,162 @@
+"""Job requests for existing builds and build requests: rebuild, cancel, reprioritize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from buildapi.errors import BadRequest, NotFound
+from buildapi.interfaces import Builds
+from buildapi.jobs.warnings import unlisted
+from buildapi.model.actions import (
+    CancelBuild,
+    CancelRequest,
+    RebuildBuild,
+    RebuildRequest,
+    Reprioritize,
+)
+from buildapi.model.branches import Branch
+from buildapi.model.records import BuildDetails, BuildRequest, Stage
+from buildapi.model.validators import INT32_MAX, INT32_MIN
+from buildapi.web.http.call import Call
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.form import Form
+from buildapi.web.http.params import form_integer, id_of_path, is_digits, within
+from buildapi.web.http.routes import Param
+from buildapi.web.selfserve.job_routes import JobRoute, Order
+
+PRIORITY = Param("priority", "a whole number of 32 bits, higher runs earlier; default 0")
+
+
+@attrs.define
+class JobRequests:
+    """Check these job requests; ``count_max`` bounds the rebuilds of one.
+
+    ``looking`` bounds the time to look up a build or request.  ``is_listed`` returns whether the
+    builders file lists a builder, None if that is unknown.
+    """
+
+    _branch: Callable[[str], Branch]
+    _builds: Builds
+    _count_max: int
+    _looking: Deadline
+    _is_listed: Callable[[str], bool | None] = lambda _: None
+
+    def routes(self) -> Sequence[JobRoute]:
+        """List the routes."""
+        build, request = "/self-serve/{branch}/build", "/self-serve/{branch}/request"
+        one_build, one_request = f"{build}/{{build_id}}", f"{request}/{{request_id}}"
+        count = Param("count", f"how many times, 1 to {self._count_max}; default 1")
+        build_id = Param("build_id", "which build", needed=True)
+        request_id = Param("request_id", "which request", needed=True)
+        new = Param(
+            "priority",
+            "the new priority, a whole number of 32 bits; higher runs earlier",
+            needed=True,
+        )
+        return (
+            JobRoute("POST", build, self.rebuild_build, REBUILD, (build_id, PRIORITY, count)),
+            JobRoute("POST", request, self.rebuild_request, AGAIN, (request_id, PRIORITY, count)),
+            JobRoute("DELETE", one_build, self.cancel_build, CANCEL_BUILD),
+            JobRoute("DELETE", one_request, self.cancel_request, CANCEL_REQUEST),
+            JobRoute("PUT", one_request, self.reprioritize, REPRIORITIZE, (new,)),
+        )
+
+    def bound(self, count: int) -> None:
+        """Replace the maximum count of rebuilds (after a reload)."""
+        self._count_max = count
+
+    async def rebuild_build(self, call: Call) -> Order:
+        """Check a rebuild of a build."""
+        branch = self._whose(call)
+        build_id = form_integer(call.form, "build_id")
+        priority, count = priority_of(call.form, 0), self._count(call.form)
+        found = await self._build(branch, str(build_id))
+        action = RebuildBuild(build_id, priority, count)
+        warnings = self._warnings(found.build.requests[0])
+        return Order(action, f"Rebuild of build {build_id}", warnings)
+
+    async def rebuild_request(self, call: Call) -> Order:
+        """Check a rebuild of a build request."""
+        branch = self._whose(call)
+        request_id = form_integer(call.form, "request_id")
+        priority, count = priority_of(call.form, 0), self._count(call.form)
+        found = await self._request(branch, str(request_id))
+        action = RebuildRequest(request_id, priority, count)
+        return Order(action, f"Rebuild of request {request_id}", self._warnings(found))
+
+    async def cancel_build(self, call: Call) -> Order:
+        """Check the cancel of a build."""
+        branch = self._whose(call)
+        text = _digits(call.path["build_id"], "build_id")
+        await self._build(branch, text)
+        return Order(CancelBuild(int(text)), f"Cancel of build {text}")
+
+    async def cancel_request(self, call: Call) -> Order:
+        """Check the cancel of a build request."""
+        branch = self._whose(call)
+        text = _digits(call.path["request_id"], "request_id")
+        await self._request(branch, text)
+        return Order(CancelRequest(int(text)), f"Cancel of request {text}")
+
+    async def reprioritize(self, call: Call) -> Order:
+        """Check a new priority of a pending build request."""
+        branch = self._whose(call)
+        text = _digits(call.path["request_id"], "request_id")
+        priority = priority_of(call.form)
+        _must_be_pending(await self._request(branch, text))
+        action = Reprioritize(int(text), priority)
+        return Order(action, f"Priority {priority} for request {text}")
+
+    def _whose(self, call: Call) -> Branch:
+        _ = call.user
+        return self._branch(call.path["branch"])
+
+    def _count(self, form: Form) -> int:
+        return within("count", form_integer(form, "count", 1), 1, self._count_max)
+
+    def _warnings(self, request: BuildRequest) -> Sequence[str]:
+        return unlisted(request.buildername, self._is_listed(request.buildername))
+
+    async def _build(self, branch: Branch, text: str) -> BuildDetails:
+        build_id = id_of_path(text)
+        read = None if build_id is None else self._builds.build(branch, build_id)
+        found = await self._looking.bound(read) if read else None
+        if found is None:
+            raise NotFound(f"Build {text} not found on branch {branch.name}")
+        return found
+
+    async def _request(self, branch: Branch, text: str) -> BuildRequest:
+        request_id = id_of_path(text)
+        read = None if request_id is None else self._builds.request(branch, request_id)
+        found = await self._looking.bound(read) if read else None
+        if found is None:
+            raise NotFound(f"Request {text} not found on branch {branch.name}")
+        return found.request
+
+
+def priority_of(form: Form, default: int | None = None) -> int:
+    """Return the priority, within a signed MySQL INT; :raises BadRequest: it is invalid."""
+    return within("priority", form_integer(form, "priority", default), INT32_MIN, INT32_MAX)
+
+
+def _digits(text: str, name: str) -> str:
+    if not is_digits(text):
+        raise BadRequest(f"Non-integer {name}")
+    return text
+
+
+def _must_be_pending(request: BuildRequest) -> None:
+    """Refuse a complete or claimed request; the agent checks again, as a master may claim it."""
+    if request.stage is Stage.COMPLETE:
+        raise BadRequest("Request already complete")
+    if request.stage is Stage.CLAIMED:
+        raise BadRequest("Request is already running")
+
+
+REBUILD = "Build again what a build built."
+AGAIN = "Ask again for what a request asked for."
+CANCEL_BUILD = "Stop a running build."
+CANCEL_REQUEST = "Drop a pending request, or stop the build of a running one."
+REPRIORITIZE = "Give a pending request another priority."

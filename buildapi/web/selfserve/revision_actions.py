@@ -1,0 +1,223 @@
+"""Job requests for revisions: new builds, and the cancel of everything open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.interfaces import Builds, Directory
+from buildapi.model.actions import (
+    SELF_SERVE,
+    CancelRevision,
+    NewBuild,
+    NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
+)
+from buildapi.model.branches import Branch
+from buildapi.model.revisions import RevisionMatch, ambiguity, distinct, short_revision
+from buildapi.model.validators import InvalidValueError
+from buildapi.web.http.call import Call
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.form import Form, once
+from buildapi.web.http.params import Query, given, given_once, switch
+from buildapi.web.http.routes import Param
+from buildapi.web.selfserve.job_routes import JobRoute, Order
+from buildapi.web.selfserve.reads import BUILDERS_DAYS
+from buildapi.web.selfserve.request_actions import PRIORITY, priority_of
+
+T = TypeVar("T")
+
+WHOLE = 40
+"""Digits of a full hash in Mercurial and Git."""
+
+
+@attrs.define
+class Revisions:
+    """Check these job requests; ``now`` returns seconds since the epoch.
+
+    ``looking`` bounds the time to look up a builder or a revision.
+    """
+
+    _branch: Callable[[str], Branch]
+    _builds: Builds
+    _directory: Directory
+    _now: Callable[[], float]
+    _looking: Deadline
+
+    def routes(self) -> Sequence[JobRoute]:
+        """List the routes."""
+        rev = "/self-serve/{branch}/rev/{revision}"
+        builder = "/self-serve/{branch}/builders/{builder}/{revision}"
+        special = (PROPERTIES, FILES)
+        return (
+            JobRoute("DELETE", rev, self.cancel, CANCEL, CANCEL_PARAMS),
+            JobRoute("POST", rev, self.build, BUILD, (IGNORED,), followed=False),
+            JobRoute("POST", f"{rev}/pgo", self.pgo, PGO, (PRIORITY,), followed=False),
+            JobRoute("POST", f"{rev}/nightly", self.nightly, NIGHTLY, (PRIORITY,), followed=False),
+            JobRoute("POST", builder, self.builder, BUILDER, (PRIORITY, *special), followed=False),
+        )
+
+    async def cancel(self, call: Call) -> Order:
+        """Check the cancel of everything open of a revision."""
+        branch, revision = self._what(call)
+        where = call.query, call.form
+        full = await self._full(branch, revision)
+        action = _valid(
+            lambda: CancelRevision(
+                branch.name,
+                short_revision(revision),
+                only=_text(*where, "only", None),
+                builders=tuple(given(*where, "builder")),
+                exclude_builds=switch(*where, "exclude_builds"),
+                reason=_text(*where, "reason", ""),
+                full_revision=full,
+            )
+        )
+        return Order(action, f"Cancel of revision {revision} on {branch.name}")
+
+    async def build(self, call: Call) -> Order:
+        """Check a new build of everything that is scheduled for a revision."""
+        branch, revision = self._what(call)
+        action = _valid(lambda: NewBuild(branch.name, revision))
+        await self._decided(branch, revision)
+        return Order(action, f"New build of revision {revision} on {branch.name}")
+
+    async def pgo(self, call: Call) -> Order:
+        """Check new PGO builds of a revision."""
+        branch, revision = self._what(call)
+        priority = priority_of(call.form, 0)
+        action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
+        await self._decided(branch, revision)
+        return Order(action, f"PGO builds of revision {revision} on {branch.name}")
+
+    async def nightly(self, call: Call) -> Order:
+        """Check new nightly builds of a revision."""
+        branch, revision = self._what(call)
+        priority = priority_of(call.form, 0)
+        action = _valid(lambda: NewNightly(branch.name, revision, priority))
+        await self._decided(branch, revision)
+        return Order(action, f"Nightly builds of revision {revision} on {branch.name}")
+
+    async def builder(self, call: Call) -> Order:
+        """Check a new build of one builder."""
+        branch, revision = self._what(call)
+        name = call.path["builder"]
+        action = _valid(
+            lambda: NewBuilderBuild(
+                branch=branch.name + SELF_SERVE,
+                revision=revision,
+                builder_name=name,
+                priority=priority_of(call.form, 0),
+                properties=_json(call.form.get("properties"), "properties", dict),
+                files=tuple(_json(call.form.get("files"), "files", list)),
+            )
+        )
+        await self._know(name)
+        await self._decided(branch, revision)
+        return Order(action, f"New build of {name} at revision {revision}")
+
+    def _what(self, call: Call) -> tuple[Branch, str]:
+        _ = call.user
+        return self._branch(call.path["branch"]), call.path["revision"]
+
+    async def _decided(self, branch: Branch, revision: str) -> None:
+        """Refuse the beginning of a hash that fits two revisions; a full hash never does."""
+        if len(revision) < WHOLE:
+            await self._full(branch, revision)
+
+    async def _full(self, branch: Branch, revision: str) -> str:
+        """Return the full hash if it decides which revision is meant, else "".
+
+        If the database does not respond, the agent decides later by the same rule.
+
+        :raises BadRequest: it fits several revisions.
+        """
+        wanted = RevisionMatch(revision)
+        if wanted.prefix is None:
+            return ""
+        try:
+            stored = await self._looking.bound(self._builds.revisions(branch, wanted))
+        except Unavailable:
+            return ""
+        _, between = wanted.choose(stored, str)
+        if between:
+            raise BadRequest(f"{ambiguity(revision, between)}; more characters tell which one")
+        return revision if len(distinct(stored)) > 1 else ""
+
+    async def _know(self, builder: str) -> None:
+        """Refuse an unknown builder: Buildbot leaves its request pending for ever."""
+        if self._is_listed(builder):
+            return
+        since = int(self._now()) - BUILDERS_DAYS * 86400
+        if not await self._looking.bound(self._builds.has_builder(builder, since)):
+            raise BadRequest(
+                f"Unknown builder {builder}: the farm does not list it, and it had no request in"
+                f" the last {BUILDERS_DAYS} days"
+            )
+
+    def _is_listed(self, builder: str) -> bool:
+        try:
+            builders = self._directory.builders()
+        except Unavailable:  # not read yet; builders with requests are still found
+            return False
+        return builders is not None and builder in builders
+
+
+def _text(query: Query, form: Form, name: str, default: Any) -> Any:
+    """Return a parameter as it is; the default if missing or empty."""
+    value = given_once(query, form, name)
+    return default if value is None or value == "" else value
+
+
+def _valid(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except InvalidValueError as e:
+        # A non-ASCII branch, revision or property name in the database stops a whole builder of
+        # Buildbot 0.8, on every master: such a job is refused before it is recorded.
+        name = e.field if e.field.isidentifier() else "properties"
+        raise BadRequest(f"Bad {PARAMETERS.get(name, name)}: {e}") from e
+
+
+PARAMETERS = {"builders": "builder"}
+"""Parameter names that differ from the field they fill."""
+
+
+def _json(value: Any, name: str, kind: type) -> Any:
+    """Return a field that is JSON text in a form, or the value itself in a JSON body."""
+    if value is None or value == "":
+        return kind()
+    try:
+        found = json.loads(value, object_pairs_hook=once) if isinstance(value, str) else value
+    except (ValueError, RecursionError) as e:
+        raise BadRequest(f"Bad {name}: it is not JSON") from e
+    if not isinstance(found, kind):
+        raise BadRequest(f"Bad {name}: it is not a JSON {KINDS[kind]}")
+    return found
+
+
+KINDS: dict[type, str] = {dict: "object", list: "list"}
+CANCEL_PARAMS = (
+    Param("only", "pending or running: leave the others alone", in_query=True),
+    Param(
+        "builder",
+        "a pattern such as *talos*, also repeated: leave all other builders alone",
+        repeats=True,
+        in_query=True,
+    ),
+    Param("exclude_builds", "1: leave builders alone that compile", in_query=True),
+    Param("reason", "why, up to 200 characters; shown with the stopped builds", in_query=True),
+)
+IGNORED = Param("priority", "accepted and ignored: schedulers give their builds a priority")
+PROPERTIES = Param("properties", "a JSON object: properties of the build")
+FILES = Param("files", "a JSON list of texts: files of the change, for tests what to install")
+CANCEL = "Cancel all pending requests of a revision, and stop its running builds."
+BUILD = "Build what the schedulers build of a revision."
+PGO = "Ask for the PGO builds of a revision."
+NIGHTLY = "Ask for the nightly builds of a revision."
+BUILDER = "Ask for a build of one builder at a revision."

@@ -1,0 +1,170 @@
+"""Serve the user's identity and their bearer tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
+
+from buildapi.errors import AccessDenied, BadRequest, NotFound
+from buildapi.interfaces import TokenStore
+from buildapi.model.ops import Token
+from buildapi.web.http.answers import Document
+from buildapi.web.http.call import Call, by_token
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.form import Form
+from buildapi.web.http.params import form_integer, id_of_path
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.token_auth import Bearers, digest_of, new_token
+from buildapi.web.selfserve.pages import Pages
+
+TOKENS_MAX = 50
+"""Maximum unexpired tokens of one user."""
+
+LABEL_MAX = 100
+DAYS = 30
+DAY_SECONDS = 86_400
+KEPT_DAYS = 30
+"""Days that an expired token stays listed, so that its owner sees why a program is refused."""
+
+PATH = "/self-serve/tokens"
+
+log = Logger()
+
+
+@attrs.frozen
+class TokenDesk:
+    """Create, list and revoke tokens; ``days_max`` is the maximum lifetime.
+
+    ``bearers`` authenticates them, None if tokens are switched off.  ``now`` returns seconds since
+    the epoch, ``working`` bounds the time of a write.
+    """
+
+    _store: TokenStore
+    _bearers: Bearers | None
+    _pages: Pages
+    _now: Callable[[], float]
+    _days_max: int
+    _working: Deadline
+    _making: DeferredLock = attrs.field(factory=DeferredLock, init=False)
+
+    def routes(self) -> Sequence[Route]:
+        """List the routes."""
+        days = Param("days", f"how long it lives, 1 to {self._days_max}; default {self._days}")
+        label = Param("label", f"what to call it, 1 to {LABEL_MAX} printable characters")
+        one = f"{PATH}/{{token_id}}"
+        return (
+            Route("GET", "/self-serve/whoami", whoami, WHOAMI, (FORMAT,)),
+            Route("GET", PATH, self.tokens, LIST, (FORMAT,)),
+            Route("POST", PATH, self.make, MAKE, (label, days), change=True, own_pages=True),
+            Route("DELETE", one, self.revoke, REVOKE, change=True),
+        )
+
+    @property
+    def _days(self) -> int:
+        return min(DAYS, self._days_max)
+
+    async def tokens(self, call: Call) -> Reply:
+        """List the user's tokens, newest first."""
+        who = self._owner(call)
+        found = await self._store.of_user(who)
+        return self._shown(found, [token_json(token) for token in found])
+
+    async def make(self, call: Call) -> Reply:
+        """Create a token; only this answer has its text."""
+        who = self._owner(call)
+        if by_token(call):
+            raise AccessDenied("A token makes no tokens: log in yourself to make one")
+        label, days = label_of(call.form), self._days_of(call.form)
+        text = new_token()
+        token = await self._working.bound(self._making.run(self._add, who, label, text, days))
+        log.info(
+            "token {id} ({label}) of {who} made, for {days} days",
+            id=token.id,
+            label=label,
+            who=who,
+            days=days,
+        )
+        told = {"status": "OK", "id": token.id, "token": text, "label": label}
+        told |= {"expires_at": token.expires_at, "msg": MADE.format(id=token.id)}
+        return attrs.evolve(self._shown([token], told, text), status=201)
+
+    def _days_of(self, form: Form) -> int:
+        days = form_integer(form, "days", self._days)
+        if not 1 <= days <= self._days_max:
+            raise BadRequest(f"Bad days: allowed are 1 to {self._days_max}")
+        return days
+
+    async def _add(self, who: str, label: str, text: str, days: int) -> Token:
+        """Store a token, after the count of the user's tokens; the caller serializes the calls."""
+        now = int(self._now())
+        await self._store.forget(now - KEPT_DAYS * DAY_SECONDS)
+        found = await self._store.of_user(who)
+        if sum(token.expires_at > now for token in found) >= TOKENS_MAX:
+            raise BadRequest(f"You have {TOKENS_MAX} tokens, and may not have more: revoke one")
+        return await self._store.add(who, label, digest_of(text), now, now + days * DAY_SECONDS)
+
+    async def revoke(self, call: Call) -> Reply:
+        """Revoke a token of the user."""
+        who, text = self._owner(call), call.path["token_id"]
+        token_id = id_of_path(text)
+        if token_id is None or not await self._working.bound(self._store.revoke(token_id, who)):
+            raise NotFound(f"Token {text} not found")
+        if self._bearers is not None:
+            self._bearers.forget(token_id)
+        log.info("token {id} of {who} revoked", id=token_id, who=who)
+        told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} is revoked"}
+        return attrs.evolve(Reply.data("Revoked", Document.of(told)), location=PATH, fresh=True)
+
+    def _owner(self, call: Call) -> str:
+        """Return the owner; :raises AccessDenied: there is no user, or tokens are switched off."""
+        who = call.user
+        if self._bearers is None:
+            raise AccessDenied("There are no tokens here: they are switched off ([web] tokens)")
+        return who
+
+    def _shown(self, found: Sequence[Token], told: Any, text: str = "") -> Reply:
+        context = self._pages.common() | {
+            "tokens": found,
+            "made": text,
+            "days": self._days,
+            "days_max": self._days_max,
+            "label_max": LABEL_MAX,
+        }
+        return Reply(Document.of(told), Page("tokens.html", "Tokens", context), fresh=True)
+
+
+async def whoami(call: Call) -> Reply:
+    """Return the user, how they were authenticated, and their CSRF token."""
+    who, by, token = call.identity.who, call.identity.by, call.identity.token
+    shown = None
+    if token is not None:
+        shown = {"id": token.id, "label": token.label, "expires_at": token.expires_at}
+    told = {"who": who, "by": by.value if by else None, "token": shown}
+    told["csrf_token"] = call.token or None
+    return attrs.evolve(Reply.data("Who you are", Document.of(told)), fresh=True)
+
+
+def token_json(token: Token) -> dict[str, Any]:
+    """Return a token as JSON for its owner, without its text."""
+    names = ("id", "label", "created_at", "expires_at", "used_at")
+    return {name: getattr(token, name) for name in names}
+
+
+def label_of(form: Form) -> str:
+    """Return the label; :raises BadRequest: it is empty, too long or not printable."""
+    label = (form.text("label") or "").strip()
+    if not 1 <= len(label) <= LABEL_MAX or not label.isprintable():
+        raise BadRequest(f"Bad label: allowed are 1 to {LABEL_MAX} printable characters")
+    return label
+
+
+MADE = "Token {id} is made: keep its text, it is not told again"
+WHOAMI = "Who you are to this service, and by what: proxy, token or development."
+LIST = "Your tokens, newest first, without their texts."
+MAKE = "Make a token for a program of yours; the answer alone has its text."
+REVOKE = "Revoke a token of yours: from now on it is refused."

@@ -1,0 +1,257 @@
+"""One thing at a time keeps its order; different things do not wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet import defer
+
+from buildapi.agent.locks import InOrder, Keys, Turn
+
+Key = str | int | tuple[str, int] | None
+
+
+@attrs.define
+class Street:
+    """Callers at an InOrder; each is inside until it is told to leave."""
+
+    order: InOrder = attrs.field(factory=InOrder)
+    inside: list[int] = attrs.field(factory=list)
+    came: list[int] = attrs.field(factory=list)
+    leave: dict[int, defer.Deferred[None]] = attrs.field(factory=dict)
+    turns: dict[int, Turn] = attrs.field(factory=dict)
+
+    def call(self, number: int, key: Key | Keys | defer.Deferred[str]) -> defer.Deferred[None]:
+        """Let a caller come; a plain key is kept to the end."""
+        return defer.ensureDeferred(self._visit(number, key))
+
+    async def _visit(self, number: int, key: Key | Keys | defer.Deferred[str]) -> None:
+        async def find() -> Keys:
+            found = await key if isinstance(key, defer.Deferred) else key
+            return found if isinstance(found, Keys) else Keys([found])
+
+        async with self.order.turn(find) as turn:
+            self.inside.append(number)
+            self.came.append(number)
+            self.turns[number] = turn
+            self.leave[number] = defer.Deferred()
+            try:
+                await self.leave[number]
+            finally:
+                self.inside.remove(number)
+
+
+def test_equal_keys_take_turns_in_the_order_they_came() -> None:
+    street = Street()
+    calls = [street.call(n, "a") for n in range(4)]
+    for n in range(4):
+        assert street.inside == [n]
+        street.leave[n].callback(None)
+    assert street.came == [0, 1, 2, 3]
+    assert all(c.called for c in calls)
+
+
+def test_a_caller_without_keys_waits_for_nobody() -> None:
+    street = Street()
+    for n in range(3):
+        street.call(n, Keys())
+    assert street.inside == [0, 1, 2]
+
+
+def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> None:
+    street = Street()
+    street.call(0, Keys([7], ["abcd"]))
+    street.call(1, Keys([8], ["abcd"]))
+    street.call(2, Keys([7], []))
+    street.call(3, Keys(writing=["ef01"]))
+    assert street.inside == [0, 3]
+    street.turns[0].written()
+    assert street.inside == [0, 3, 1]
+    street.turns[0].written()
+    street.leave[0].callback(None)
+    assert street.inside == [3, 1, 2]
+
+
+def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
+    street = Street()
+    street.call(0, Keys(beside=["abcd"]))
+    street.call(1, Keys([7], beside=["abcd"]))
+    street.call(2, Keys(writing=["abcd"]))
+    street.call(3, Keys(beside=["abcd"]))
+    assert street.inside == [0, 1]
+    street.turns[0].written()
+    assert street.inside == [0, 1]
+    street.turns[1].written()
+    assert street.inside == [0, 1, 2]
+    street.turns[2].written()
+    assert street.inside == [0, 1, 2, 3]
+
+
+def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
+    street = Street()
+    street.call(0, Keys([7], beside=["abcd"]))
+    street.turns[0].written()  # its pokes hang
+    street.call(1, Keys([7], beside=["abcd"]))
+    street.call(2, Keys([8], beside=["abcd"]))
+    street.call(3, Keys(writing=["abcd"]))
+    assert street.inside == [0, 2]
+    street.leave[2].callback(None)
+    street.leave[0].callback(None)
+    assert street.inside == [1]
+    street.turns[1].written()
+    assert street.inside == [1, 3]
+
+
+def test_whoever_has_written_lets_one_in_not_all() -> None:
+    street = Street()
+    for n in range(4):
+        street.call(n, Keys(writing=["abcd"]))
+    street.turns[0].written()
+    street.turns[0].written()
+    assert street.inside == [0, 1]
+    street.call(4, Keys(writing=["abcd"]))
+    street.turns[1].written()
+    assert street.inside == [0, 1, 2]
+
+
+def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
+    street = Street()
+    street.call(0, Keys(writing=["abcd"]))
+    street.call(1, Keys(writing=["abcd"]))
+    street.leave[0].callback(None)
+    assert street.inside == [1]
+
+
+def test_one_who_waits_for_two_comes_when_both_have_let_go() -> None:
+    street = Street()
+    street.call(0, 7)
+    street.call(1, Keys(writing=["abcd"]))
+    street.call(2, Keys([7], ["abcd"]))
+    street.call(3, Keys([7], []))
+    street.turns[1].written()
+    assert street.inside == [0, 1]
+    street.leave[0].callback(None)
+    assert street.inside == [1, 2]
+
+
+def test_different_keys_are_inside_at_once() -> None:
+    street = Street()
+    for n, key in enumerate("abc"):
+        street.call(n, key)
+    assert street.inside == [0, 1, 2]
+
+
+def test_a_key_that_takes_long_to_find_keeps_the_order_of_those_behind() -> None:
+    street = Street()
+    slow: defer.Deferred[str] = defer.Deferred()
+    street.call(0, slow)
+    street.call(1, "a")
+    assert street.inside == []
+    slow.callback("a")
+    assert street.inside == [0]
+    street.leave[0].callback(None)
+    assert street.inside == [1]
+
+
+def test_a_key_that_cannot_be_found_lets_the_others_in() -> None:
+    street = Street()
+    failed = street.call(0, defer.fail(ZeroDivisionError()))
+    street.call(1, "a")
+    assert street.inside == [1]
+    failed.addErrback(lambda f: f.trap(ZeroDivisionError))
+
+
+def test_an_error_inside_gives_the_turn_on() -> None:
+    street = Street()
+    first = street.call(0, "a")
+    street.call(1, "a")
+    street.leave[0].errback(ZeroDivisionError())
+    assert street.inside == [1]
+    first.addErrback(lambda f: f.trap(ZeroDivisionError))
+
+
+def test_nothing_is_kept_of_those_who_left() -> None:
+    street = Street()
+    for n in range(3):
+        street.call(n, Keys([7], ["abcd"]))
+    for n in range(3):
+        street.turns[n].written()
+        street.leave[n].callback(None)
+    assert street.order._lines == {}
+
+
+KEYS = st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2)
+VISITS = st.builds(Keys, KEYS, st.lists(st.sampled_from(["x", "y"]), unique=True, max_size=2))
+EVENTS = st.lists(VISITS | st.tuples(st.booleans(), st.integers(0, 9)), max_size=40)
+"""Somebody comes, or one of those inside writes or leaves."""
+
+
+@given(EVENTS)
+def test_whatever_happens_nobody_shares_a_key_that_is_held_and_all_come_in(
+    events: list[Keys | tuple[bool, int]],
+) -> None:
+    street = Street()
+    keys: list[Keys] = []
+    calls: list[defer.Deferred[None]] = []
+    wrote: set[int] = set()
+
+    def held(number: int) -> set[Hashable]:
+        written = set() if number in wrote else set(keys[number].writing)
+        return written | set(keys[number].whole)
+
+    def leave(writes: bool, which: int) -> None:
+        number = street.inside[which % len(street.inside)]
+        if writes:
+            wrote.add(number)
+            street.turns[number].written()
+        else:
+            street.leave[number].callback(None)
+
+    for event in events:
+        if isinstance(event, Keys):
+            keys.append(event)
+            calls.append(street.call(len(keys) - 1, event))
+        elif street.inside:
+            leave(*event)
+        all_held = [key for n in street.inside for key in held(n)]
+        assert len(all_held) == len(set(all_held))
+    while street.inside:
+        leave(False, 0)
+    assert [c.result for c in calls] == [None] * len(keys)
+    assert sorted(street.came) == list(range(len(keys)))
+    for key in "abxy":
+        mine = [n for n in street.came if key in (*keys[n].whole, *keys[n].writing)]
+        assert mine == sorted(mine)
+    assert street.order._lines == {}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30), st.randoms())
+def test_whoever_leaves_when_order_is_kept_for_each_key(
+    visits: list[tuple[str, bool]], choice: object
+) -> None:
+    street = Street()
+    keys: dict[int, str] = {}
+    for number, (key, leaving) in enumerate(visits):
+        keys[number] = key
+        street.call(number, key)
+        if leaving and street.inside:
+            street.leave[street.inside[number % len(street.inside)]].callback(None)
+        assert len({keys[n] for n in street.inside}) == len(street.inside)
+    while street.inside:
+        street.leave[street.inside[0]].callback(None)
+    assert sorted(street.came) == list(keys)
+    for key in "abc":
+        mine = [n for n in street.came if keys[n] == key]
+        assert mine == sorted(mine)
+
+
+@pytest.mark.parametrize("key", [None, 7, ("a", 1)])
+def test_any_key_will_do(key: Key) -> None:
+    street = Street()
+    street.call(0, key)
+    street.call(1, key)
+    assert street.inside == [0]

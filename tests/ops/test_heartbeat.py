@@ -1,0 +1,172 @@
+"""Signs of life: regular, out of turn, and none after the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from buildapi.errors import DatabaseUnavailable
+from buildapi.model.ops import Beat, ProcessState
+from buildapi.ops.heartbeat import SILENT_DAY, Heart
+
+NOW = 1_700_000_000
+ME = Beat("a:1:1", "a", 1, "1.0", ["agent"], ProcessState.RUNNING, NOW, NOW)
+
+
+@attrs.define
+class MemoryRoster:
+    """Note what is said; ``away`` is why it cannot."""
+
+    said: list[str] = attrs.field(factory=list)
+    away: str | None = None
+    hold: Deferred[None] | None = None
+
+    async def beat(self, beat: Beat) -> None:
+        await self._note(f"beat {beat.instance}")
+
+    async def leave(self, instance: str) -> None:
+        await self._note(f"leave {instance}")
+
+    async def processes(self) -> Sequence[Beat]:
+        return []
+
+    async def forget(self, before: int) -> None:
+        await self._note(f"forget {before}")
+
+    async def _note(self, what: str) -> None:
+        if self.hold is not None:
+            await self.hold
+        if self.away is not None:
+            raise DatabaseUnavailable(self.away)
+        self.said.append(what)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def roster() -> MemoryRoster:
+    return MemoryRoster()
+
+
+@pytest.fixture
+def signs() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def heart(clock: Clock, roster: MemoryRoster, signs: list[int]) -> Heart:
+    async def sign(now: int) -> None:
+        signs.append(now)
+
+    return Heart(clock, roster, lambda: ME, 10, lambda: NOW + clock.seconds(), [sign])
+
+
+def test_it_beats_at_once_and_then_regularly(
+    heart: Heart, clock: Clock, roster: MemoryRoster, signs: list[int]
+) -> None:
+    heart.startService()
+    assert roster.said == [f"forget {NOW - SILENT_DAY}", "beat a:1:1"]
+    clock.advance(9)
+    assert roster.said.count("beat a:1:1") == 1
+    clock.advance(1)
+    clock.advance(10)
+    assert roster.said.count("beat a:1:1") == 3
+    assert signs == [NOW, NOW + 10, NOW + 20]
+    heart.stopService()
+
+
+def test_who_fell_silent_is_forgotten_now_and_then(
+    heart: Heart, clock: Clock, roster: MemoryRoster
+) -> None:
+    heart.startService()
+    clock.pump([10] * 59)
+    assert [said for said in roster.said if said.startswith("forget")] == [
+        f"forget {NOW - SILENT_DAY}"
+    ]
+    clock.pump([10] * 60)
+    assert f"forget {NOW + 600 - SILENT_DAY}" in roster.said
+    heart.stopService()
+
+
+def test_it_leaves_and_says_nothing_any_more(
+    heart: Heart, clock: Clock, roster: MemoryRoster
+) -> None:
+    heart.startService()
+    left = heart.stopService()
+    assert left.called
+    heart.soon()
+    clock.advance(60)
+    assert roster.said[-2:] == ["beat a:1:1", "leave a:1:1"]
+    assert not clock.getDelayedCalls()
+
+
+def test_a_beat_under_way_ends_before_it_leaves(heart: Heart, roster: MemoryRoster) -> None:
+    heart.startService()
+    roster.hold = Deferred()
+    heart.soon()
+    left = heart.stopService()
+    assert not left.called
+    hold, roster.hold = roster.hold, None
+    hold.callback(None)
+    assert left.called
+    assert roster.said[-2:] == ["beat a:1:1", "leave a:1:1"]
+
+
+def test_stopping_during_the_first_beat_leaves_nothing_to_come(
+    heart: Heart, roster: MemoryRoster, clock: Clock
+) -> None:
+    roster.hold = Deferred()
+    heart.startService()
+    left = heart.stopService()
+    hold, roster.hold = roster.hold, None
+    hold.callback(None)
+    assert left.called
+    assert not clock.getDelayedCalls()
+
+
+def test_something_new_is_told_out_of_turn(heart: Heart, roster: MemoryRoster) -> None:
+    heart.startService()
+    heart.soon()
+    assert roster.said.count("beat a:1:1") == 2
+    heart.stopService()
+
+
+def test_a_database_that_is_away_is_said_once_and_so_is_its_return(
+    heart: Heart, clock: Clock, roster: MemoryRoster, log: list[str], signs: list[int]
+) -> None:
+    roster.away = "the jobs database is away"
+    heart.startService()
+    for _ in range(5):
+        clock.advance(10)
+    roster.away = None
+    for _ in range(2):
+        clock.advance(10)
+    heart.stopService()
+    assert [line for line in log if "sign of life" in line] == [
+        "heartbeat: its sign of life fails: the jobs database is away",
+        "heartbeat: its sign of life works again",
+    ]
+    assert len(signs) == 8, "what else is to be written does not depend on it"
+
+
+def test_what_fails_for_no_known_reason_does_not_end_it(
+    clock: Clock, roster: MemoryRoster, logged_errors: list[dict[str, Any]]
+) -> None:
+    async def sign(_: int) -> None:
+        raise KeyError("odd")
+
+    heart = Heart(clock, roster, lambda: ME, 10, lambda: NOW, [sign])
+    heart.startService()
+    clock.advance(10)
+    heart.stopService()
+    assert roster.said.count("beat a:1:1") == 2
+    assert len(logged_errors) == 2
+    logged_errors.clear()

@@ -1,0 +1,420 @@
+"""Events: one stream of queries for all who listen, nothing told twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
+
+from buildapi.errors import BadRequest, Unavailable
+from buildapi.model.records import JobRecord
+from buildapi.web.events.streams import (
+    GRACE_SECONDS,
+    HEARTBEAT_SECONDS,
+    LOOK_SECONDS,
+    Events,
+    Shares,
+)
+from buildapi.web.events.streams import streams as module
+from buildapi.web.http.auth import NOBODY, Identity
+from buildapi.web.http.call import Call
+from buildapi.web.http.form import Form
+from tests.reactor import twisted_test, until
+from tests.web.asking import failed, result
+from tests.web.client import request as spelled
+from tests.web.conftest import ZOE, Serve, Served
+from tests.web.farm import NOW, MemoryBuilds, MemoryDirectory, MemoryJobs, a_request, database_down
+
+COMPLETE = {"complete": True, "complete_at": NOW, "results": 0}
+
+
+class Line:
+    """A request as far as a stream uses it."""
+
+    method = b"GET"
+    identity, client_address = Identity("zoë"), "192.0.2.1"
+
+    def __init__(self, last: str = "") -> None:
+        self.written, self.headers = b"", dict[str, str]()
+        self.channel: Any = object()
+        self.producer: Any = None
+        self._last = last
+
+    def text_header(self, name: str) -> str:
+        return self._last if name == "last-event-id" else ""
+
+    def setHeader(self, name: str, value: str) -> None:
+        self.headers[name] = value
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def told(self) -> list[tuple[str, Any]]:
+        """Give what came since the last time, as kinds and data."""
+        found = []
+        for block in self.written.decode().split("\n\n"):
+            fields = dict(
+                line.partition(": ")[::2] for line in block.splitlines() if line[:1] != ":"
+            )
+            if "event" in fields:
+                self.last_id = fields["id"]
+                found.append((fields["event"], json.loads(fields["data"])))
+        self.written = b""
+        return found
+
+
+@attrs.define
+class Around:
+    """Events over a farm in memory, with a clock that is moved by hand."""
+
+    clock: Clock = attrs.field(factory=Clock)
+    builds: MemoryBuilds = attrs.field(factory=MemoryBuilds.small)
+    jobs: MemoryJobs = attrs.field(factory=MemoryJobs)
+    events: Events = attrs.field(init=False)
+    streams: list[Deferred[bytes]] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        directory = MemoryDirectory()
+        self.events = Events(self.clock, directory, self.builds, self.jobs, Shares(3, 3, 3))
+
+    def listen(self, last: str = "", **query: str) -> Line:
+        line = Line(last)
+        asked = {name: [value] for name, value in query.items()}
+        reply = result(
+            ensureDeferred(self.events.events(Call({}, asked, Form({}), Identity("zoë"))))
+        )
+        self.streams.append(ensureDeferred(reply.stream(line)))
+        return line
+
+    def part(self, number: int = 0) -> None:
+        self.streams[number].addErrback(lambda f: f.trap(CancelledError) and None)
+        self.streams[number].cancel()
+
+    def look(self) -> None:
+        self.clock.advance(LOOK_SECONDS)
+
+    def change(self, brid: int = 21, **changes: Any) -> None:
+        details = self.builds.requests[brid]
+        request = attrs.evolve(details.request, **changes)
+        self.builds.requests[brid] = attrs.evolve(details, request=request)
+
+    def reads(self, what: str = "marks") -> int:
+        return len([call for call in self.builds.failing.calls if call[0] == what])
+
+
+@pytest.fixture
+def around() -> Any:
+    around = Around()
+    yield around
+    around.events.close()
+    assert not around.clock.getDelayedCalls()
+
+
+def kinds(line: Line) -> list[str]:
+    return [kind for kind, _ in line.told()]
+
+
+def test_who_listens_is_told_what_changes_and_nothing_twice(around: Around) -> None:
+    line = around.listen()
+    assert kinds(line) == ["hello"]
+    around.look()
+    assert kinds(line) == []
+    around.change(priority=7)
+    around.look()
+    ((kind, data),) = line.told()
+    assert (kind, data["request_id"], data["priority"], data["branch_name"]) == (
+        "request",
+        21,
+        7,
+        "try",
+    )
+    around.look()
+    assert kinds(line) == []
+
+
+def test_a_build_is_told_from_its_beginning_to_its_end(around: Around) -> None:
+    line = around.listen(branch="try")
+    around.builds.builds[12] = attrs.evolve(
+        around.builds.builds[12],
+        build=attrs.evolve(around.builds.builds[12].build, finish_time=NOW),
+    )
+    around.look()
+    assert [(k, d["endtime"]) for k, d in line.told()[1:]] == [("build", NOW)]
+    build = around.builds.builds[12].build
+    done = attrs.evolve(build, requests=[attrs.evolve(build.requests[0], **COMPLETE)])
+    around.builds.builds[12] = attrs.evolve(around.builds.builds[12], build=done)
+    around.look()
+    assert [(k, d["status"]) for k, d in line.told()] == [("build", 0)]
+
+
+def test_a_request_that_is_dropped_is_told_as_complete(around: Around) -> None:
+    line = around.listen()
+    around.change(**COMPLETE)
+    around.look()
+    assert [(k, d["complete"]) for k, d in line.told()[1:]] == [("request", 1)]
+
+
+def test_many_listeners_cost_one_stream_of_queries(around: Around) -> None:
+    lines = [around.listen() for _ in range(3)]
+    around.look()
+    before = around.reads()
+    around.change(priority=1)
+    around.look()
+    assert around.reads() == before + 1
+    assert around.reads("of_requests") == 1
+    assert [kinds(line) for line in lines] == [["hello", "request"]] * 3
+
+
+def test_more_than_the_bound_are_refused(around: Around) -> None:
+    for _ in range(3):
+        around.listen()
+    error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), NOBODY))))
+    assert isinstance(error, Unavailable)
+
+
+def test_a_branch_nobody_has_is_refused(around: Around) -> None:
+    call = Call({}, {"branch": ["nope"]}, Form({}), NOBODY)
+    assert isinstance(failed(ensureDeferred(around.events.events(call))), BadRequest)
+
+
+def test_who_comes_back_is_told_what_happened_meanwhile(around: Around) -> None:
+    line = around.listen()
+    line.told()
+    around.part()
+    around.change(priority=1)
+    around.look()
+    back = around.listen(line.last_id)
+    assert kinds(back) == ["hello", "request"]
+
+
+@pytest.mark.parametrize("last", ["other-1", "nonsense", "-"])
+def test_who_missed_what_nobody_knows_is_told_to_read_anew(around: Around, last: str) -> None:
+    assert kinds(around.listen(last)) == ["reset"]
+
+
+def test_nobody_looks_once_nobody_listens_for_long(around: Around) -> None:
+    line = around.listen()
+    line.told()
+    around.part()
+    for _ in range(int(GRACE_SECONDS / LOOK_SECONDS) + 2):
+        around.look()
+    before = around.reads()
+    for _ in range(10):
+        around.look()
+    assert around.reads() == before
+    assert not around.clock.getDelayedCalls()
+    assert kinds(around.listen(line.last_id)) == ["reset"]
+
+
+def test_a_slow_reader_is_told_when_it_can_take_more(around: Around) -> None:
+    line = around.listen()
+    line.told()
+    line.producer.pauseProducing()
+    around.change(priority=1)
+    around.look()
+    around.clock.advance(HEARTBEAT_SECONDS)
+    assert not line.written
+    line.producer.resumeProducing()
+    around.clock.advance(HEARTBEAT_SECONDS)
+    assert kinds(line) == ["request"]
+
+
+def test_a_reader_that_is_too_slow_is_told_to_read_anew(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 3)
+    around.events._forget()
+    line = around.listen()
+    line.told()
+    line.producer.pauseProducing()
+    for priority in range(1, 6):
+        around.change(priority=priority)
+        around.look()
+    line.producer.resumeProducing()
+    around.look()
+    around.clock.advance(HEARTBEAT_SECONDS)
+    assert kinds(line) == ["reset"]
+
+
+def test_so_much_at_once_that_nobody_should_read_it_is_a_reset(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    line = around.listen()
+    line.told()
+    for id_ in range(100, 104):
+        details = around.builds.requests[21]
+        around.builds.requests[id_] = attrs.evolve(details, request=a_request(id_))
+    around.look()
+    assert kinds(line) == ["reset"]
+    around.change(priority=3)
+    around.look()
+    assert kinds(line) == ["request"]
+
+
+def test_what_a_failed_look_missed_the_next_one_tells(around: Around) -> None:
+    line = around.listen()
+    line.told()
+    around.change(priority=3)
+    around.builds.failing.error = database_down()
+    around.look()
+    assert kinds(line) == []
+    around.builds.failing.error = None
+    around.look()
+    assert kinds(line) == ["request"]
+
+
+def test_jobs_are_told_as_they_go(around: Around) -> None:
+    line = around.listen(job="mine")
+    line.told()
+    id_ = result(ensureDeferred(around.jobs.add("zoë", NOW, "cancel_build", {"bid": 11})))
+    result(ensureDeferred(around.jobs.add("ann", NOW, "cancel_build", {"bid": 11})))
+    around.look()
+    assert [(k, d["id"], d["state"]) for k, d in line.told()] == [("job", id_, "queued")]
+    result(ensureDeferred(around.jobs.begin(id_, "a", NOW)))
+    around.events.look()
+    report = {"body": {"errors": False, "msg": "Ok"}, "request_id": id_}
+    result(ensureDeferred(around.jobs.finish(id_, report, NOW)))
+    around.events.look()
+    assert [d["state"] for _, d in line.told()] == ["running", "done"]
+
+
+def test_old_jobs_that_come_into_view_are_no_news(around: Around) -> None:
+    around.jobs.jobs = {n: JobRecord(n, "rebuild_build", "zoë", NOW, {}) for n in range(2, 600)}
+    line = around.listen(job="all")
+    around.look()
+    del around.jobs.jobs[599]
+    around.look()
+    assert kinds(line) == ["hello"]
+
+
+def test_stopping_ends_all_streams(around: Around) -> None:
+    lines = [around.listen() for _ in range(2)]
+    around.events.close()
+    assert [result(stream) for stream in around.streams] == [b"", b""]
+    assert [line.producer for line in lines] == [None, None]
+    error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), NOBODY))))
+    assert isinstance(error, Unavailable)
+
+
+def test_a_look_takes_its_time_and_then_rests(around: Around) -> None:
+    around.listen()
+    around.look()
+    around.builds.failing.held = held = Deferred[None]()
+    around.look()
+    reads = around.reads()
+    around.clock.advance(5)
+    around.events.look()
+    assert around.reads() == reads, "one look at a time"
+    around.builds.failing.held = None
+    held.callback(None)
+    around.clock.advance(0)
+    assert around.reads() == reads + 1, "what was asked for meanwhile"
+
+
+@twisted_test()
+async def test_events_come_over_http_and_end_with_the_service(serve: Serve) -> None:
+    served = serve()
+    wire = await served.wire()
+    wire.send(spelled("GET", "/self-serve/events?branch=try&job=mine", ZOE))
+    await wire.until(lambda: b"event: hello" in wire.received)
+    assert b"content-type: text/event-stream" in wire.received.lower()
+    assert b"cache-control: no-store" in wire.received.lower()
+    job = await served.ask("DELETE", "/self-serve/try/build/12", ZOE)
+    assert job.status == 302
+    served.events.look()
+    await wire.until(lambda: b"event: job" in wire.received)
+    await served.listener.stopService()
+    await wire.closed
+    assert wire.received.endswith(b"0\r\n\r\n")
+
+
+@twisted_test()
+async def test_a_listener_who_leaves_is_forgotten(served: Served) -> None:
+    wire = await served.wire()
+    wire.send(spelled("GET", "/self-serve/events"))
+    await wire.until(lambda: b"event: hello" in wire.received)
+    wire.close()
+    await until(lambda: not served.events._listeners)
+    assert (await served.ask("HEAD", "/self-serve/events")).status == 200
+    assert not served.events._listeners
+
+
+# --- one client cannot take all
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [(ZOE, "zoë@example.org listens"), ({"X-Forwarded-For": "192.0.2.7"}, "192.0.2.7 listens")],
+)
+@twisted_test()
+async def test_one_user_or_address_has_its_share_of_streams(
+    serve: Serve, headers: dict[str, str], told: str
+) -> None:
+    served = serve(listeners_per_user=2, listeners_per_address=2)
+    wires = []
+    for _ in range(2):
+        wire = await served.wire()
+        wire.send(spelled("GET", "/self-serve/events", headers))
+        await wire.until(lambda wire=wire: b"event: hello" in wire.received)
+        wires.append(wire)
+    refused = await served.ask("GET", "/self-serve/events?format=json", headers)
+    assert (refused.status, refused.json["code"]) == (429, "too_many_streams")
+    assert refused.headers["retry-after"] == "30"
+    assert told in refused.json["msg"]
+    other = await served.wire()
+    other.send(spelled("GET", "/self-serve/events", {"X-Forwarded-For": "192.0.2.8"}))
+    await other.until(lambda: b"event: hello" in other.received)
+    assert b"event: hello" in other.received
+    wires[0].close()
+    await until(lambda: len(served.events._listeners) == 2)
+    again = await served.wire()
+    again.send(spelled("GET", "/self-serve/events", headers))
+    await again.until(lambda: b"event: hello" in again.received)
+    assert b"event: hello" in again.received
+    for wire in (wires[1], other, again):
+        wire.close()
+    await until(lambda: not served.in_flight)
+
+
+@twisted_test(10)
+async def test_who_leaves_a_stream_makes_room_at_once(served: Served) -> None:
+    """Reading page after page must not use up what one user may listen to."""
+    port = served.listener.ports[0].getHost().port
+
+    def listen_and_leave() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(spelled("GET", "/self-serve/events", ZOE, last=False))
+            received = b""
+            while b"event: hello" not in received:
+                received += client.recv(4096)
+
+    await deferToThread(listen_and_leave)
+    await until(lambda: not served.events._listeners)
+
+
+@twisted_test(10)
+async def test_who_closes_only_the_sending_half_of_a_stream_goes_on_listening(
+    served: Served,
+) -> None:
+    wire = await served.wire()
+    wire.send(spelled("GET", "/self-serve/events", ZOE, last=False))
+    await wire.until(lambda: b"event: hello" in wire.received)
+    wire.transport.loseWriteConnection()
+    await wire.until(lambda: wire.received.count(b": still here") == 2)
+    assert len(served.events._listeners) == 1
+    wire.close()
+    await until(lambda: not served.events._listeners)
