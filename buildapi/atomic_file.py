@@ -23,7 +23,7 @@ STALE_SECONDS = 3600
 
 
 @attrs.define(eq=False)
-class WholeFile:
+class AtomicFile:
     """A file that replaces the old one of its name once it is whole.
 
     ``-`` is the standard output; that and anything but a regular file (a pipe, /dev/null) is

@@ -21,10 +21,10 @@ from buildapi.model.messages import (
     DeadLetter,
     Delivery,
     Disposition,
-    Leave,
     Letter,
     LetterEnd,
-    Requeue,
+    Nack,
+    Release,
 )
 
 # --- running --------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class BrokerContract:
     async def test_a_requeued_message_comes_again_and_is_counted(
         self, make_broker: MakeBroker
     ) -> None:
-        made, got = await make_broker(), Recorder([Requeue("later"), Requeue("later")])
+        made, got = await make_broker(), Recorder([Nack("later"), Nack("later")])
         await made.broker.publish(KEY, b"1", message_id="m", correlation_id="c")
         await made.broker.consume(made.queue, got, prefetch=1)
         await until(lambda: len(got.seen) == 3)
@@ -199,8 +199,8 @@ class BrokerContract:
     async def test_waiting_for_what_is_away_is_no_try_that_failed(
         self, make_broker: MakeBroker
     ) -> None:
-        away = [Requeue("the database is away", failed=False)] * 5
-        made, got = await make_broker(tries=2), Recorder([*away, Requeue("a fault")])
+        away = [Nack("the database is away", failed=False)] * 5
+        made, got = await make_broker(tries=2), Recorder([*away, Nack("a fault")])
         await send(made.broker, b"1")
         await made.broker.consume(made.queue, got, prefetch=1)
         await until(lambda: len(got.seen) == 7)
@@ -252,7 +252,7 @@ class BrokerContract:
     async def test_a_letter_that_is_tried_again_has_no_tries_behind_it(
         self, make_broker: MakeBroker
     ) -> None:
-        made, got = await make_broker(tries=1), Recorder([Requeue("a fault")])
+        made, got = await make_broker(tries=1), Recorder([Nack("a fault")])
         await made.broker.publish(KEY, b"1", message_id="m", correlation_id="17")
         await made.broker.consume(made.queue, got, prefetch=1)
         await self._dead(made, 1)
@@ -266,7 +266,7 @@ class BrokerContract:
 
     @limited(20)
     async def test_a_requeued_message_comes_after_its_delay(self, make_broker: MakeBroker) -> None:
-        made, got = await make_broker(), Recorder([Requeue("later", 0.4)])
+        made, got = await make_broker(), Recorder([Nack("later", 0.4)])
         await send(made.broker, b"1")
         await made.broker.consume(made.queue, got, prefetch=1)
         await until(lambda: bool(got.seen))
@@ -278,7 +278,7 @@ class BrokerContract:
     async def test_a_message_is_put_aside_after_the_last_delivery(
         self, make_broker: MakeBroker
     ) -> None:
-        made, got = await make_broker(tries=3), Recorder([Requeue("no luck")] * 9)
+        made, got = await make_broker(tries=3), Recorder([Nack("no luck")] * 9)
         await send(made.broker, b"1", b"2")
         await made.broker.consume(made.queue, got, prefetch=1)
         await until(lambda: len(got.seen) == 6)
@@ -366,7 +366,7 @@ class BrokerContract:
     async def test_stopping_does_not_wait_for_a_requeue_delay(
         self, make_broker: MakeBroker
     ) -> None:
-        made, got = await make_broker(), Recorder([Requeue("much later", 3600)])
+        made, got = await make_broker(), Recorder([Nack("much later", 3600)])
         await send(made.broker, b"1")
         consumer = await made.broker.consume(made.queue, got, prefetch=1)
         await until(lambda: bool(got.seen))
@@ -380,7 +380,7 @@ class BrokerContract:
     async def test_a_message_left_alone_waits_for_the_next_consumer(
         self, make_broker: MakeBroker
     ) -> None:
-        made, got = await make_broker(), Recorder([Leave()])
+        made, got = await make_broker(), Recorder([Release()])
         await send(made.broker, b"1")
         consumer = await made.broker.consume(made.queue, got, prefetch=2)
         await until(lambda: bool(got.seen))

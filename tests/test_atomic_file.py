@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from buildapi.atomic_file import STALE_SECONDS, WholeFile, remove_stale
+from buildapi.atomic_file import STALE_SECONDS, AtomicFile, remove_stale
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "dump.js"
     path.write_text("old")
-    with WholeFile(str(path)) as file:
+    with AtomicFile(str(path)) as file:
         file.write(b"ne")
         file.write(b"w")
         assert path.read_text() == "old"
@@ -35,13 +35,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 
 
 def interrupted(path: Path) -> None:
-    with WholeFile(str(path)) as file:
+    with AtomicFile(str(path)) as file:
         file.write(b"new")
         raise KeyboardInterrupt
 
 
 def test_nothing_is_written_to_a_file_that_was_dropped(tmp_path: Path) -> None:
-    file = WholeFile(str(tmp_path / "dump.js"))
+    file = AtomicFile(str(tmp_path / "dump.js"))
     file.drop()
     with pytest.raises(ValueError, match="closed"):
         file.write(b"x")
@@ -51,7 +51,7 @@ def test_nothing_is_written_to_a_file_that_was_dropped(tmp_path: Path) -> None:
 
 def test_it_can_be_compressed(tmp_path: Path) -> None:
     path = tmp_path / "dump.js.gz"
-    with WholeFile(str(path), gzipped=True) as file:
+    with AtomicFile(str(path), gzipped=True) as file:
         file.write(b"a" * 1000)
         file.write(b"b")
     assert gzip.decompress(path.read_bytes()) == b"a" * 1000 + b"b"
@@ -60,7 +60,7 @@ def test_it_can_be_compressed(tmp_path: Path) -> None:
 def test_it_may_be_read_by_whom_the_mask_lets(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with WholeFile(str(tmp_path / "f")):
+        with AtomicFile(str(tmp_path / "f")):
             pass
     finally:
         os.umask(before)
@@ -70,21 +70,21 @@ def test_it_may_be_read_by_whom_the_mask_lets(tmp_path: Path) -> None:
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "link").symlink_to("other/target")
-    with WholeFile(str(tmp_path / "link")) as file:
+    with AtomicFile(str(tmp_path / "link")) as file:
         file.write(b"x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "other" / "target").read_text() == "x"
 
 
 def test_what_is_no_file_is_written_to_and_not_replaced() -> None:
-    with WholeFile(os.devnull) as file:
+    with AtomicFile(os.devnull) as file:
         file.write(b"x")
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        WholeFile(str(tmp_path / "no" / "f"))
+        AtomicFile(str(tmp_path / "no" / "f"))
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -13,16 +13,16 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi import tracing
-from buildapi.agent.executor import Performer
-from buildapi.agent.locks import InOrder, Keys, Turn
-from buildapi.agent.queue_consumer import Intake
-from buildapi.agent.retry import Patience
+from buildapi.agent.executor import Executor
+from buildapi.agent.locks import KeyedLocks, Lease, LockKeys
+from buildapi.agent.queue_consumer import QueueConsumer
+from buildapi.agent.retry import Retrier
 from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.interfaces import Broker, Farm, JobStore, Trail
 from buildapi.jobs.message_check import difference, is_of_job
 from buildapi.model.actions import CancelRevision, OfRevision
 from buildapi.model.facts import RequestFacts
-from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Leave, Requeue
+from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Nack, Release
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.revisions import PREFIX
@@ -62,12 +62,12 @@ class Agent(Service):
 
     def __attrs_post_init__(self) -> None:
         self.name = "agent"
-        self._order = InOrder()
-        self._patience = Patience(self._reactor, self._waits)
-        self._performer = Performer(
+        self._order = KeyedLocks()
+        self._patience = Retrier(self._reactor, self._waits)
+        self._performer = Executor(
             self._reactor, self._farm, self._store, self._rules, self._now, self._trail
         )
-        self._intake = Intake(self._broker, self._queue, self._prefetch, self._drain_seconds)
+        self._intake = QueueConsumer(self._broker, self._queue, self._prefetch, self._drain_seconds)
         self._in_hand: list[Delivery] = []
 
     @property
@@ -136,9 +136,9 @@ class Agent(Service):
         match disposition:
             case DeadLetter(reason):
                 self._note(job_id, "put aside", reason)
-            case Requeue(reason, delay):
+            case Nack(reason, delay):
                 self._note(job_id, "left", f"{reason}; it comes again in {delay:g} s")
-            case Leave():
+            case Release():
                 self._note(job_id, "left", "this agent stops: another one takes it")
             case Ack():
                 pass
@@ -156,7 +156,7 @@ class Agent(Service):
         def insist(do: Callable[[], Awaitable[T]]) -> Awaitable[T]:
             return self._patience.insist(what, do, end)
 
-        async def keys() -> Keys:
+        async def keys() -> LockKeys:
             nonlocal job
             with tracing.about(""):  # nothing that a foreign message says belongs in the trail
                 job = await insist(partial(self._verified, job))
@@ -219,22 +219,22 @@ class Agent(Service):
         await self._store.finish(request_id, report, int(self._now()))
         return DeadLetter(reason)
 
-    async def _keys(self, job: JobMessage) -> Keys:
+    async def _keys(self, job: JobMessage) -> LockKeys:
         """Return the lock keys of a job: its request, and its revision until it has written.
 
         So the cancel of a revision cancels builds asked for before it and none asked for after it;
         jobs that cancel no revision do not wait for each other's revisions.
         """
         if isinstance(job.action, CancelRevision):
-            return Keys(writing=_revision(job.action.revision))
+            return LockKeys(writing=_revision(job.action.revision))
         if isinstance(job.action, OfRevision):
-            return Keys(beside=_revision(job.action.revision))
+            return LockKeys(beside=_revision(job.action.revision))
         facts = await self._farm.read(job.action)
         if not isinstance(facts, RequestFacts):
-            return Keys()
-        return Keys([facts.request.id], beside=_revision(facts.request.revision))
+            return LockKeys()
+        return LockKeys([facts.request.id], beside=_revision(facts.request.revision))
 
-    async def _job(self, job: JobMessage, turn: Turn) -> Disposition:
+    async def _job(self, job: JobMessage, turn: Lease) -> Disposition:
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
             return self._finished_before(job)
         self._note(job.request_id, "begun")

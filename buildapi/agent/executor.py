@@ -10,8 +10,8 @@ import attrs
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from buildapi.agent.job_progress import Notes
-from buildapi.agent.trail_text import Asked, decided, made_words
+from buildapi.agent.job_progress import ProgressRecorder
+from buildapi.agent.trail_text import MasterCallTrail, decided, made_words
 from buildapi.errors import BadRequest, Unavailable, Unconfirmed
 from buildapi.interfaces import Farm, JobStore, Trail
 from buildapi.jobs.decide import decide
@@ -35,7 +35,7 @@ DECISIONS = 3
 
 
 @attrs.define
-class Performer:
+class Executor:
     """Execute jobs; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime."""
 
     _reactor: Any
@@ -101,8 +101,10 @@ class Performer:
         return Plan(CHANGING), ()
 
     async def _pokes(self, plan: Plan, job: JobMessage) -> Did:
-        notes = Notes(self._reactor, self._store, self._now, job.request_id, len(plan.lines))
-        asked = Asked(lambda event, detail: self._note(job, event, detail))
+        notes = ProgressRecorder(
+            self._reactor, self._store, self._now, job.request_id, len(plan.lines)
+        )
+        asked = MasterCallTrail(lambda event, detail: self._note(job, event, detail))
         async with notes.kept():
             running = [
                 defer.ensureDeferred(self._poke(step, job, notes, asked)) for step in plan.pokes
@@ -116,7 +118,7 @@ class Performer:
         return [(step, items) for step, items in did if not isinstance(items, Unavailable)]
 
     async def _poke(
-        self, step: Poke, job: JobMessage, notes: Notes, asked: Asked
+        self, step: Poke, job: JobMessage, notes: ProgressRecorder, asked: MasterCallTrail
     ) -> Sequence[Item] | Unavailable:
         """Execute one step; return Unavailable instead of raising it: the others must still end."""
         try:

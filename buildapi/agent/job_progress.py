@@ -21,7 +21,7 @@ SECONDS = 0.5
 log = Logger()
 
 
-class Notes:
+class ProgressRecorder:
     """Record the items of a job; ``reactor`` provides IReactorTime, ``now`` epoch seconds."""
 
     def __init__(

@@ -10,7 +10,7 @@ from twisted.internet import defer
 
 
 @attrs.frozen
-class Keys:
+class LockKeys:
     """Name the locks of a job: ``whole`` until its end, ``writing`` until it has written.
 
     Jobs that share a key in ``beside`` do not wait for each other, only for one that has it in
@@ -23,7 +23,7 @@ class Keys:
 
 
 @attrs.define
-class Line:
+class WaitQueue:
     """Queue the holders of a lock: the last exclusive one, and the shared ones since."""
 
     alone: defer.Deferred[None] | None = None
@@ -51,15 +51,15 @@ class Line:
         return self.alone is None and not self.beside
 
 
-Lines = dict[Hashable, Line]
+Lines = dict[Hashable, WaitQueue]
 
 
 @attrs.define
-class Turn:
+class Lease:
     """Hold the locks of one job; later jobs wait for the keys they share."""
 
     _lines: Lines
-    _keys: Keys
+    _keys: LockKeys
     _held: dict[Hashable, defer.Deferred[None]] = attrs.field(factory=dict, init=False)
 
     def take(self) -> Sequence[defer.Deferred[None]]:
@@ -68,7 +68,7 @@ class Turn:
         before: list[defer.Deferred[None]] = []
         for key in dict.fromkeys((*keys.whole, *keys.writing, *keys.beside)):
             self._held[key] = mine = defer.Deferred[None]()
-            line = self._lines.setdefault(key, Line())
+            line = self._lines.setdefault(key, WaitQueue())
             before += line.join(mine, alone=key not in keys.beside)
         return before
 
@@ -93,17 +93,17 @@ class Turn:
 
 
 @attrs.define
-class InOrder:
+class KeyedLocks:
     """Run jobs that share a key one at a time, in the order of their arrival."""
 
     _lines: Lines = attrs.field(factory=dict, init=False)
     _door: defer.DeferredLock = attrs.field(factory=defer.DeferredLock, init=False)
 
     @asynccontextmanager
-    async def turn(self, keys: Callable[[], Awaitable[Keys]]) -> AsyncIterator[Turn]:
+    async def turn(self, keys: Callable[[], Awaitable[LockKeys]]) -> AsyncIterator[Lease]:
         """Determine the keys, job by job to keep their order, and wait for the locks."""
         async with self._door:
-            turn = Turn(self._lines, await keys())
+            turn = Lease(self._lines, await keys())
             before = turn.take()
         try:
             for one in before:

@@ -14,7 +14,7 @@ log = Logger()
 
 
 @attrs.define
-class Intake:
+class QueueConsumer:
     """Consume ``queue``, at most ``prefetch`` messages at a time."""
 
     _broker: Broker

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from buildapi import tracing
 from buildapi.errors import BrokerUnavailable, Unavailable
-from buildapi.interfaces import Broker, JobStore, Roster, Trail, TrailStore
+from buildapi.interfaces import Broker, JobStore, ProcessRegistry, Trail, TrailStore
 from buildapi.model.ops import CLOCKS_APART, Part, first_trace
 from buildapi.model.outcome import Outcome
 from buildapi.model.records import KEY_SECONDS, JobRecord
@@ -56,7 +56,7 @@ OWED_MAX = 10_000
 
 
 @attrs.define(slots=False)
-class Outbox(Service):
+class Reconciler(Service):
     """Sweep for such jobs at the start and then regularly, and delete old idempotency keys.
 
     A job not known to be sent is finished as failed, guarded against an agent that has begun: no
@@ -71,7 +71,7 @@ class Outbox(Service):
     _now: Callable[[], float]
     _trail: Trail
     _trails: TrailStore
-    _roster: Roster | None = None
+    _roster: ProcessRegistry | None = None
     _queue: str = "buildapi-agent"
     _tries: int = 3
     _log = Logger()

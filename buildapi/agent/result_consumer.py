@@ -12,8 +12,8 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi import tracing
-from buildapi.agent.queue_consumer import Intake
-from buildapi.agent.retry import Patience
+from buildapi.agent.queue_consumer import QueueConsumer
+from buildapi.agent.retry import Retrier
 from buildapi.interfaces import Broker, JobStore, Trail
 from buildapi.jobs.message_check import report_refusal
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
@@ -25,7 +25,7 @@ PREFETCH = 20
 
 
 @attrs.define(slots=False)
-class Finisher(Service):
+class ResultConsumer(Service):
     """Consume ``queue``; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime.
 
     ``changed`` is called for every report, since cached reads may be out of date.
@@ -43,8 +43,8 @@ class Finisher(Service):
 
     def __attrs_post_init__(self) -> None:
         self.name = "finisher"
-        self._patience = Patience(self._reactor)
-        self._intake = Intake(self._broker, self._queue, PREFETCH, self._drain_seconds)
+        self._patience = Retrier(self._reactor)
+        self._intake = QueueConsumer(self._broker, self._queue, PREFETCH, self._drain_seconds)
 
     def startService(self) -> None:
         """Start consuming."""

@@ -10,7 +10,7 @@ from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from buildapi.errors import Unavailable, UnclassifiedError
-from buildapi.model.messages import Disposition, Leave, Requeue
+from buildapi.model.messages import Disposition, Nack, Release
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ log = Logger()
 
 
 @attrs.define
-class Patience:
+class Retrier:
     """Retry unavailable operations until they work or we stop; ``reactor`` is an IReactorTime.
 
     ``waiting`` is called once with each reason for waiting.
@@ -67,9 +67,9 @@ class Patience:
         Waiting for an unavailable service is no failed attempt: no outage is too long.
         """
         if self._stopping:
-            return Leave()
+            return Release()
         failed = isinstance(error, UnclassifiedError)
-        return Requeue(f"not possible now: {error.msg}", LONGEST_PAUSE, failed)
+        return Nack(f"not possible now: {error.msg}", LONGEST_PAUSE, failed)
 
     async def insist(self, what: str, do: Callable[[], Awaitable[T]], end: float) -> T:
         """Retry an operation until it works; :raises Unavailable: not until ``end``, or we stop."""

@@ -56,7 +56,7 @@ def _count(number: int, what: str) -> str:
 
 
 @attrs.define
-class Asked:
+class MasterCallTrail:
     """Record the results of calls to masters, a limited number of them one by one."""
 
     _tell: Callable[[str, str], None]

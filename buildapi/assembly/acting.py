@@ -10,16 +10,16 @@ import attrs
 
 from buildapi.buildbot.directory import DirectoryService
 from buildapi.buildbot.http_fetch import Fetcher
-from buildapi.buildbot.v08.build_poller import Looks
-from buildapi.buildbot.v08.build_stopper import Login, Stopper
+from buildapi.buildbot.v08.build_poller import BuildPoller
+from buildapi.buildbot.v08.build_stopper import BuildStopper, Login
 from buildapi.buildbot.v08.change_sender import ChangeLogin, ChangeSender
 from buildapi.buildbot.v08.clobber import Clobberer
-from buildapi.buildbot.v08.dropped_requests import Watcher
-from buildapi.buildbot.v08.facts_reader import Observer
+from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
+from buildapi.buildbot.v08.facts_reader import SQLFactsReader
 from buildapi.buildbot.v08.farm import V08Farm
-from buildapi.buildbot.v08.markers import Markers, Sending
-from buildapi.buildbot.v08.master_client import Masters
-from buildapi.buildbot.v08.step_runner import Poker
+from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
+from buildapi.buildbot.v08.master_client import MasterClient
+from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.config import Config
 from buildapi.db.sql import Database
 from buildapi.model.rules import Choice, Rules
@@ -65,9 +65,9 @@ class Acting:
             self._now,
         )
 
-    def observer(self, db: Database) -> Observer:
+    def observer(self, db: Database) -> SQLFactsReader:
         """Create the reader of the facts that actions are about."""
-        return Observer(
+        return SQLFactsReader(
             db,
             self._directory,
             self._now,
@@ -76,10 +76,10 @@ class Acting:
         )
 
     @cached_property
-    def masters(self) -> Masters:
+    def masters(self) -> MasterClient:
         """Client of the masters' web interfaces."""
         agent = self._config.agent
-        return Masters(
+        return MasterClient(
             self._reactor,
             self._fetcher,
             self._directory.masters,
@@ -89,23 +89,23 @@ class Acting:
             total=agent.pokes,
         )
 
-    def _poker(self, observer: Observer) -> Poker:
+    def _poker(self, observer: SQLFactsReader) -> StepRunner:
         agent = self._config.agent
-        stopper = Stopper(
+        stopper = BuildStopper(
             self._reactor,
-            Looks(self._reactor, self._scheduler),
+            BuildPoller(self._reactor, self._scheduler),
             self.masters,
             verify_seconds=agent.verify_seconds,
             login=self._login(),
         )
-        watcher = Watcher(
+        watcher = DroppedRequestWatcher(
             self._reactor,
             observer.requests,
             stopper,
             recheck_seconds=agent.recheck_seconds,
             verify_seconds=agent.verify_seconds,
         )
-        return Poker(stopper, watcher, self._changes(), self._clobberer())
+        return StepRunner(stopper, watcher, self._changes(), self._clobberer())
 
     def _changes(self) -> ChangeSender:
         changes = self._config.changes
@@ -113,7 +113,7 @@ class Acting:
         return ChangeSender(
             self._reactor,
             self._scheduler,
-            Sending(self._scheduler, Markers(self._config.agent.marker_table)),
+            MarkerSendRecord(self._scheduler, Markers(self._config.agent.marker_table)),
             self._directory.masters,
             ChangeLogin(changes.username, password),
             seconds=changes.send_seconds,

@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 
-from buildapi.config.sections import Web
+from buildapi.config.sections import WebSection
 from buildapi.db.sql import Database
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.token_auth import Bearers
-from buildapi.web.selfserve.pages import Pages
-from buildapi.web.selfserve.token_routes import TokenDesk
+from buildapi.web.http.token_auth import TokenAuthenticator
+from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.token_routes import TokenRoutes
 
 SHARES = {"looking": 0.4, "working": 0.8}
 """Shares of the time limit of a response."""
@@ -25,7 +25,7 @@ SHARES = {"looking": 0.4, "working": 0.8}
 class Admission:
     """Create the services for tokens, each once."""
 
-    _web: Web
+    _web: WebSection
     _reactor: Any
     _now: Callable[[], float]
     _jobs_db: Database
@@ -35,16 +35,16 @@ class Admission:
         return SQLTokenStore(self._jobs_db)
 
     @cached_property
-    def bearers(self) -> Bearers | None:
+    def bearers(self) -> TokenAuthenticator | None:
         """Token authenticator; None if the configuration accepts no tokens."""
         if not self._web.tokens:
             return None
-        return Bearers(self._store, monotonic, self._now, self._part("looking"))
+        return TokenAuthenticator(self._store, monotonic, self._now, self._part("looking"))
 
-    def desk(self, pages: Pages) -> TokenDesk:
+    def desk(self, pages: SelfServePages) -> TokenRoutes:
         """Create the routes that issue and revoke tokens."""
         days, working = self._web.token_days, self._part("working")
-        return TokenDesk(self._store, self.bearers, pages, self._now, days, working)
+        return TokenRoutes(self._store, self.bearers, pages, self._now, days, working)
 
     def _part(self, name: str) -> Deadline:
         return Deadline(self._reactor, self._web.answer_seconds * SHARES[name])

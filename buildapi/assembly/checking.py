@@ -18,7 +18,7 @@ from buildapi.assembly.reporting import classification
 from buildapi.assembly.tables import Place, look, places
 from buildapi.buildbot.directory import Master, parse_branches, parse_builders, parse_masters
 from buildapi.buildbot.document_readers import reader
-from buildapi.buildbot.documents import NotADirectoryFile, Parse, Parsed, parsed
+from buildapi.buildbot.documents import NotADirectoryFile, Parse, ParsedDocument, parsed
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, STATUS_READ
 from buildapi.config import Config
@@ -26,7 +26,7 @@ from buildapi.db.schema_upgrade import told
 from buildapi.mq.topology import dead_letters, on_channel
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import ChannelClosed, describe
-from buildapi.web.selfserve.shadowed_branches import Shadows
+from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 
 DATABASE_SECONDS = 8.0
 BROKER_SECONDS = 15.0
@@ -69,7 +69,7 @@ class Document:
     location: str
     parse: Parse
 
-    def parsed(self, data: bytes, config: Config) -> Parsed[Any]:
+    def parsed(self, data: bytes, config: Config) -> ParsedDocument[Any]:
         """Parse it as the service does; :raises NotADirectoryFile: the service would refuse it."""
         allowed = may_be_empty(config, self.name, self.location)
         return parsed(data, self.parse, self.name, allow_empty=allowed)
@@ -91,7 +91,7 @@ def remarks(name: str, value: Any, config: Config) -> Sequence[str]:
     if name == "branches" and "api" in config.service.roles:
         from twisted.internet import reactor
 
-        return Shadows(Assembly(config, reactor, time.time).routes).warnings(value)
+        return ShadowedBranches(Assembly(config, reactor, time.time).routes).warnings(value)
     if name == "masters" and config.changes.master:
         return [
             f"[changes] master is {config.changes.master!r}, which is disabled: it takes no changes"

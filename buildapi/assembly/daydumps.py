@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 
 from buildapi.assembly.dumping import Dumper, Target
-from buildapi.atomic_file import WholeFile, remove_stale
-from buildapi.config import Dumps as Settings
+from buildapi.atomic_file import AtomicFile, remove_stale
+from buildapi.config import DumpsSection
 from buildapi.model.ended_builds import DumpStatus
 from buildapi.reports.day_dumps import day_at, day_name, day_of, day_window, due_days, expired_days
 
@@ -29,7 +29,7 @@ class DayDumps:
 
     _dumper: Dumper
     _folder: Path
-    _settings: Settings
+    _settings: DumpsSection
     _now: Callable[[], float]
     _written: dict[date, float] = attrs.field(factory=dict, init=False)
     _tried: dict[date, float] = attrs.field(factory=dict, init=False)
@@ -110,5 +110,5 @@ class DayDumps:
         return set()
 
     def _keep(self, days: set[date]) -> None:
-        with WholeFile(str(self._folder / LEDGER)) as file:
+        with AtomicFile(str(self._folder / LEDGER)) as file:
             file.write(json.dumps(sorted(day.isoformat() for day in days)).encode())

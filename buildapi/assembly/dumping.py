@@ -9,12 +9,12 @@ import attrs
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from buildapi.atomic_file import WholeFile
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStarted
+from buildapi.atomic_file import AtomicFile
+from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
 from buildapi.db.sql import MissingTableError, RowLimitError
 from buildapi.errors import BuildAPIError
-from buildapi.interfaces import FarmWideReads
-from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.interfaces import FarmReads
+from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.farm_rows import BranchFilter, Portion
 from buildapi.reports.dump_entries import NEAR_SECONDS, ReadBuild, entries, read_build
 from buildapi.reports.json_files import ListDocument, encoded
@@ -58,15 +58,15 @@ class Dumper:
 
     _reactor: Any
     _ended: SQLEndedBuilds
-    _started: SQLStarted
-    _farm_wide: FarmWideReads
+    _started: SQLStartedRequests
+    _farm_wide: FarmReads
     _branches: Callable[[], Awaitable[Sequence[str]]]
 
-    async def builds(self, window: Window, target: Target, progress: Progress = untold) -> int:
+    async def builds(self, window: DumpWindow, target: Target, progress: Progress = untold) -> int:
         """Write the builds that ended in a window; return their number."""
         ids = await self._ended.ids(window)
 
-        async def write(file: WholeFile) -> int:
+        async def write(file: AtomicFile) -> int:
             document = ListDocument("builds", target.compact)
             await self.in_thread(file.write, document.head())
             written = 0
@@ -81,7 +81,7 @@ class Dumper:
 
         return await self._written(target, write)
 
-    async def _part(self, file: WholeFile, document: ListDocument, ids: Sequence[int]) -> int:
+    async def _part(self, file: AtomicFile, document: ListDocument, ids: Sequence[int]) -> int:
         builds = await self._ended.builds(ids)
         reads = await self.in_thread(_read, builds)
         started = await self._started_of(reads)
@@ -112,16 +112,16 @@ class Dumper:
         await self._whole(target, lambda: {"running": running_json(names, found)})
 
     async def _whole(self, target: Target, shape: Callable[[], Any]) -> None:
-        async def write(file: WholeFile) -> None:
+        async def write(file: AtomicFile) -> None:
             await self.in_thread(
                 lambda: file.write(encoded(shape(), compact=target.compact) + b"\n")
             )
 
         await self._written(target, write)
 
-    async def _written(self, target: Target, write: Callable[[WholeFile], Awaitable[T]]) -> T:
+    async def _written(self, target: Target, write: Callable[[AtomicFile], Awaitable[T]]) -> T:
         """Write a file under a temporary name, and rename it once it is complete."""
-        file = WholeFile(target.name, target.gzipped)
+        file = AtomicFile(target.name, target.gzipped)
         try:
             result = await write(file)
             await self.in_thread(file.keep)

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from buildapi.assembly.daydumps import DayDumps
 from buildapi.assembly.dumping import EXPECTED, Dumper, Target
 from buildapi.atomic_file import remove_stale
-from buildapi.config import Dumps as Settings
+from buildapi.config import DumpsSection
 from buildapi.model.ended_builds import DumpStatus
 from buildapi.reports.day_dumps import day_name
 from buildapi.reports.dump_entries import HOUR, window
@@ -29,7 +29,7 @@ def builds_name(hours: int) -> str:
 
 
 @attrs.define(slots=False)
-class Dumps(Service):
+class PeriodicDumps(Service):
     """Write dumps into a folder; after a failure, which is logged, the last good file stays.
 
     ``rounds`` counts how often all dumps were attempted.
@@ -38,7 +38,7 @@ class Dumps(Service):
     _reactor: Any
     _dumper: Dumper
     _folder: Path
-    _settings: Settings
+    _settings: DumpsSection
     _now: Callable[[], float]
     _log = Logger()
 

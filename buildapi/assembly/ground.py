@@ -12,7 +12,7 @@ from buildapi.buildbot.directory import (
     parse_masters,
 )
 from buildapi.buildbot.document_readers import reader
-from buildapi.buildbot.documents import Parse, Source
+from buildapi.buildbot.documents import DocumentSource, Parse
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
 from buildapi.db.pool import Observed, PooledDatabase, open_database
@@ -53,10 +53,10 @@ def directory(
     """Create the directory service; ``hidden`` returns warnings about branch names."""
     where = config.directory
 
-    def source(name: str, location: str | None, parse: Parse) -> Source:
+    def source(name: str, location: str | None, parse: Parse) -> DocumentSource:
         kept = config.service.data / f"directory-{name}.json"
         read = reader(location, fetcher, where.timeout_seconds)
-        return Source(name, read, parse, kept, may_be_empty(config, name, location))
+        return DocumentSource(name, read, parse, kept, may_be_empty(config, name, location))
 
     branches = source("branches", where.branches, parse_branches)
     branches.remarks = hidden

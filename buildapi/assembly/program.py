@@ -14,13 +14,13 @@ from twisted.logger import Logger
 
 from buildapi.agent.agent import Agent
 from buildapi.agent.dead_letter_review import DeadLetterReview
-from buildapi.agent.reconciler import Outbox
-from buildapi.agent.result_consumer import Finisher
+from buildapi.agent.reconciler import Reconciler
+from buildapi.agent.result_consumer import ResultConsumer
 from buildapi.assembly.acting import Acting
 from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dumping import Dumper
-from buildapi.assembly.dumps import Dumps
+from buildapi.assembly.dumps import PeriodicDumps
 from buildapi.assembly.ground import directory, pool, sample_farm
 from buildapi.assembly.reloading import Again, Reloading
 from buildapi.assembly.reporting import Reporting
@@ -33,8 +33,8 @@ from buildapi.buildbot.directory import (
 )
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.buildbot.v08.build_reads import SQLBuilds
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStarted
-from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
@@ -46,12 +46,12 @@ from buildapi.model.ops import ProcessState
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.sample_farm import SampleFarm
-from buildapi.web.events.streams import Events, Shares
-from buildapi.web.http.answers import Answers
-from buildapi.web.selfserve.job_waiter import JobWatch
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.events.streams import EventStreams, StreamLimits
+from buildapi.web.http.answers import AnswerCache
+from buildapi.web.selfserve.job_waiter import JobWaiter
+from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.reads import documentation
-from buildapi.web.selfserve.shadowed_branches import Shadows
+from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 
 SWITCH_SECONDS = 0.0005
 """Seconds for which a database thread may keep the interpreter lock: they add to reactor lag."""
@@ -268,9 +268,9 @@ class Assembly:
         )
 
     @cached_property
-    def finisher(self) -> Finisher:
+    def finisher(self) -> ResultConsumer:
         """Consumer of the agents' reports."""
-        return Finisher(
+        return ResultConsumer(
             self.reactor,
             self.broker,
             self.store,
@@ -288,15 +288,15 @@ class Assembly:
         self.events.look()
 
     @cached_property
-    def watch(self) -> JobWatch:
+    def watch(self) -> JobWaiter:
         """Waiter for jobs to finish."""
-        return JobWatch(self.reactor, self.store)
+        return JobWaiter(self.reactor, self.store)
 
     @cached_property
-    def outbox(self) -> Outbox:
+    def outbox(self) -> Reconciler:
         """Reconciler of jobs that were never sent or are lost."""
         trail, trails = self.telling.trail, self.telling.trails
-        return Outbox(
+        return Reconciler(
             self.reactor,
             self.broker,
             self.store,
@@ -340,9 +340,9 @@ class Assembly:
         return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
 
     @cached_property
-    def answers(self) -> Answers:
+    def answers(self) -> AnswerCache:
         """Cache of responses."""
-        return Answers(time.monotonic, self.config.web.cache_seconds)
+        return AnswerCache(time.monotonic, self.config.web.cache_seconds)
 
     @cached_property
     def site(self) -> Site:
@@ -350,7 +350,7 @@ class Assembly:
         return Site(self)
 
     @property
-    def pages(self) -> Pages:
+    def pages(self) -> SelfServePages:
         """Renderer of pages."""
         return self.site.pages
 
@@ -362,7 +362,7 @@ class Assembly:
 
     def _hidden(self, branches: Iterable[str]) -> Sequence[str]:
         """Warn of branches that the routes hide; a process without routes hides none."""
-        return Shadows(self.routes).warnings(branches) if self.has("api") else ()
+        return ShadowedBranches(self.routes).warnings(branches) if self.has("api") else ()
 
     @cached_property
     def builds(self) -> SQLBuilds:
@@ -370,17 +370,17 @@ class Assembly:
         return SQLBuilds(self.replica_db, self.primary)
 
     @cached_property
-    def farm_wide(self) -> SQLFarmWide:
+    def farm_wide(self) -> SQLFarmReads:
         """Reads of the whole farm."""
-        return SQLFarmWide(self.replica_db, self.primary)
+        return SQLFarmReads(self.replica_db, self.primary)
 
     def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
         """Create the writer of dumps; ``branches`` returns the names of the branches."""
-        ended, started = SQLEndedBuilds(self.status_db), SQLStarted(self.replica_db)
+        ended, started = SQLEndedBuilds(self.status_db), SQLStartedRequests(self.replica_db)
         return Dumper(self.reactor, ended, started, self.farm_wide, branches)
 
     @cached_property
-    def dumps(self) -> Dumps | None:
+    def dumps(self) -> PeriodicDumps | None:
         """Periodic dumps; None if the configuration names no folder for them."""
         wanted = self.config.dumps
         if wanted.folder is None:
@@ -389,14 +389,16 @@ class Assembly:
         async def branches() -> Sequence[str]:
             return list(self.directory.branches().by_name)
 
-        return Dumps(self.reactor, self.dumper(branches), wanted.folder, wanted, self.now)
+        return PeriodicDumps(self.reactor, self.dumper(branches), wanted.folder, wanted, self.now)
 
     @cached_property
-    def events(self) -> Events:
+    def events(self) -> EventStreams:
         """Event streams."""
         limits = self.config.limits
-        shares = Shares(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
-        return Events(self.reactor, self.directory, self.builds, self.store, shares)
+        shares = StreamLimits(
+            limits.listeners, limits.listeners_per_user, limits.listeners_per_address
+        )
+        return EventStreams(self.reactor, self.directory, self.builds, self.store, shares)
 
     def health(self) -> Sequence[Health]:
         """Return the health of the broker and the databases, as known without a request."""

@@ -14,7 +14,7 @@ import attrs
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.config import Config
-from buildapi.config.sections import Database
+from buildapi.config.sections import DatabaseSection
 from buildapi.db.pool import Observed, PooledDatabase, open_database
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import Classification, from_document
@@ -48,7 +48,7 @@ class Reporting:
     def _status_db(self) -> PooledDatabase:
         return self._pool("status_reports", self._config.databases.status)
 
-    def _pool(self, name: str, database: Database) -> PooledDatabase:
+    def _pool(self, name: str, database: DatabaseSection) -> PooledDatabase:
         wanted = self._config.reports
         return open_database(
             database.url,

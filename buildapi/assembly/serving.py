@@ -15,11 +15,11 @@ from buildapi.web.http.access_log import AccessLog
 from buildapi.web.http.app import LoggingSite, Policy, WebApp, site
 from buildapi.web.http.auth import Authenticator
 from buildapi.web.http.connection import Traffic
-from buildapi.web.http.csrf import Tokens, kept_secret
+from buildapi.web.http.csrf import CSRFTokens, kept_secret
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.http_metrics import Counted
+from buildapi.web.http.http_metrics import HTTPMetrics
 from buildapi.web.http.listener import Listener
-from buildapi.web.http.request import Limits
+from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
 from buildapi.web.selfserve.reads import files_routes
@@ -39,7 +39,7 @@ class Serving:
     def __attrs_post_init__(self) -> None:
         self.access_log = self.new_access_log(self._of.config)
         metrics = self._of.watching.metrics
-        self._counted = Counted(metrics.count, metrics.observe)
+        self._counted = HTTPMetrics(metrics.count, metrics.observe)
         limits = self._of.config.limits
         self._budget = SendBudget(limits.unread_bytes, limits.unread_bytes_total)
 
@@ -79,7 +79,7 @@ class Serving:
         served = site(
             app,
             reactor=of.reactor,
-            limits=Limits(web.max_body, web.request_seconds),
+            limits=RequestLimits(web.max_body, web.request_seconds),
             prefix=web.prefix,
             idle_seconds=web.idle_seconds,
             answered=self._answered,
@@ -101,7 +101,7 @@ class Serving:
         return Policy(
             Authenticator.of(web.user_header, web.trusted_proxies, web.development_user),
             web.allowed_origins,
-            Tokens(self._form_secret()),
+            CSRFTokens(self._form_secret()),
             Deadline(self._of.reactor, web.answer_seconds),
             self._of.admission.bearers,
             web.strict,

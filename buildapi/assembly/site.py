@@ -15,31 +15,31 @@ from buildapi.db.pool import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
 from buildapi.web.farm.home import Home
-from buildapi.web.farm.views import FarmWide
-from buildapi.web.http.computed import Computed
+from buildapi.web.farm.views import FarmViews
+from buildapi.web.http.computed import ReportCache
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.routes import Route
 from buildapi.web.ops.dump_files import DumpFiles
-from buildapi.web.reports.report_pages import Shown
-from buildapi.web.reports.report_services import ReportDesk
-from buildapi.web.reports.run_routes import RunReports
-from buildapi.web.reports.scheduler_routes import Reports
-from buildapi.web.reports.status_routes import StatusReporting
+from buildapi.web.reports.report_pages import RenderedReport
+from buildapi.web.reports.report_services import ReportServices
+from buildapi.web.reports.run_routes import RunReportRoutes
+from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
+from buildapi.web.reports.status_routes import StatusReportRoutes
 from buildapi.web.selfserve.audit_trail import JobTrail
 from buildapi.web.selfserve.batch import Batch
-from buildapi.web.selfserve.build_form import NewBuilds
+from buildapi.web.selfserve.build_form import BuildForm
 from buildapi.web.selfserve.build_quota import BuildQuota
-from buildapi.web.selfserve.bulk_actions import Selection
-from buildapi.web.selfserve.dispatch import Desk
-from buildapi.web.selfserve.idempotency import Keys
-from buildapi.web.selfserve.job_pages import Jobs
+from buildapi.web.selfserve.bulk_actions import BulkActions
+from buildapi.web.selfserve.dispatch import JobDispatcher
+from buildapi.web.selfserve.idempotency import IdempotencyKeys
+from buildapi.web.selfserve.job_pages import JobPages
 from buildapi.web.selfserve.job_routes import JobRoute
 from buildapi.web.selfserve.lookup import Lookup
-from buildapi.web.selfserve.pages import Pages
-from buildapi.web.selfserve.reads import Reads
-from buildapi.web.selfserve.request_actions import JobRequests
-from buildapi.web.selfserve.revision_actions import Revisions
-from buildapi.web.selfserve.submission import Counter
+from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.reads import SelfServeReads
+from buildapi.web.selfserve.request_actions import RequestActions
+from buildapi.web.selfserve.revision_actions import RevisionActions
+from buildapi.web.selfserve.submission import JobSubmitter
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
@@ -84,31 +84,31 @@ class Site:
             *self._counter.routes(taken),
             *self._batch.routes(),
             *of.admission.desk(self.pages).routes(),
-            *Selection(self._batch, self._reads.about).routes(),
-            *NewBuilds(
+            *BulkActions(self._batch, self._reads.about).routes(),
+            *BuildForm(
                 self._reads.branch, self._reads.builders_of, self._batch, self._counter
             ).routes(),
         ]
 
     @cached_property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> JobPages:
         """Pages and JSON of job requests."""
         of, limits = self._of, self._of.config.limits
-        return Jobs(of.store, of.watch, self.pages, of.config.web.timezone, limits.jobs_page)
+        return JobPages(of.store, of.watch, self.pages, of.config.web.timezone, limits.jobs_page)
 
     def _part(self, name: str) -> Deadline:
         return Deadline(self._of.reactor, self._of.config.web.answer_seconds * SHARES[name])
 
     @cached_property
-    def pages(self) -> Pages:
+    def pages(self) -> SelfServePages:
         """Renderer of pages."""
         of = self._of
-        return Pages(of.config.web.timezone, of.now, of.directory.master_urls)
+        return SelfServePages(of.config.web.timezone, of.now, of.directory.master_urls)
 
     @cached_property
-    def _reads(self) -> Reads:
+    def _reads(self) -> SelfServeReads:
         of = self._of
-        return Reads(
+        return SelfServeReads(
             of.directory, of.builds, of.answers, self.pages, of.config.web.timezone, of.now
         )
 
@@ -120,20 +120,20 @@ class Site:
         return Home(of.directory, look, of.store, of.answers, self.pages, of.health, part)
 
     @cached_property
-    def _farm_wide(self) -> FarmWide:
+    def _farm_wide(self) -> FarmViews:
         of = self._of
-        return FarmWide(
+        return FarmViews(
             of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self.pages
         )
 
     @cached_property
-    def report_desk(self) -> ReportDesk:
+    def report_desk(self) -> ReportServices:
         """Shared services of all reports."""
         of = self._of
-        return ReportDesk(
+        return ReportServices(
             of.reporting.rules,
             of.directory,
-            Computed(monotonic, REPORTS_KEPT, REPORT_ROWS_KEPT, Shown.weight),
+            ReportCache(monotonic, REPORTS_KEPT, REPORT_ROWS_KEPT, RenderedReport.weight),
             self.pages,
             of.config.reports.answer_seconds,
         )
@@ -142,22 +142,22 @@ class Site:
         of, desk = self._of, self.report_desk
         scheduler, status = of.reporting.scheduler, of.reporting.status
         return [
-            *Reports(desk, scheduler).routes(),
-            *RunReports(desk, scheduler).routes(),
-            *StatusReporting(desk, status, scheduler).routes(),
+            *SchedulerReportRoutes(desk, scheduler).routes(),
+            *RunReportRoutes(desk, scheduler).routes(),
+            *StatusReportRoutes(desk, status, scheduler).routes(),
         ]
 
     @cached_property
-    def _counter(self) -> Counter:
+    def _counter(self) -> JobSubmitter:
         of = self._of
         recording, looking = self._part("recording"), self._part("looking")
-        return Counter(
+        return JobSubmitter(
             self._reads.branch,
-            Desk(of.store, of.broker, of.now, recording, of.telling.trail, of.outbox.owe),
+            JobDispatcher(of.store, of.broker, of.now, recording, of.telling.trail, of.outbox.owe),
             of.store,
             of.acting.observer(of.replica_db),
             of.acting.rules,
-            Keys(of.reactor, of.store, of.now, recording),
+            IdempotencyKeys(of.reactor, of.store, of.now, recording),
             of.watch,
             looking,
             self.quota,
@@ -173,17 +173,17 @@ class Site:
         return BuildQuota(of.store, of.now, self._part("recording"), *most)
 
     @cached_property
-    def requests(self) -> JobRequests:
+    def requests(self) -> RequestActions:
         """Validator of job requests about builds and build requests."""
         of, count = self._of, self._of.config.limits.count
         looking, listed = self._part("looking"), of.directory.is_listed
-        return JobRequests(self._reads.branch, of.builds, count, looking, listed)
+        return RequestActions(self._reads.branch, of.builds, count, looking, listed)
 
     @cached_property
     def _taken(self) -> Sequence[JobRoute]:
         of, looking = self._of, self._part("looking")
         branch, jobs = self._reads.branch, self.requests
-        revisions = Revisions(branch, of.builds, of.directory, of.now, looking)
+        revisions = RevisionActions(branch, of.builds, of.directory, of.now, looking)
         return [*jobs.routes(), *revisions.routes()]
 
     @cached_property

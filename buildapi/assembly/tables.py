@@ -12,10 +12,10 @@ import attrs
 from twisted.internet.defer import CancelledError
 
 from buildapi.config import Config
-from buildapi.config.sections import Database
+from buildapi.config.sections import DatabaseSection
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import schema_sql
-from buildapi.db.schema_diff import Change, Survey, absent, survey, version
+from buildapi.db.schema_diff import SchemaChange, SchemaDiff, absent, survey, version
 from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
 from buildapi.errors import BuildAPIError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
@@ -34,7 +34,7 @@ class Place:
 
     name: str
     part: str
-    database: Database
+    database: DatabaseSection
     markers: str
 
     @property
@@ -73,7 +73,7 @@ def places(config: Config) -> Sequence[Place]:
     return found
 
 
-async def look(place: Place, reactor: Any) -> Survey:
+async def look(place: Place, reactor: Any) -> SchemaDiff:
     """Survey a place without writing; :raises BuildAPIError: it cannot be read."""
     if not place.exists():
         return absent(place.dialect, place.part, place.markers)
@@ -139,7 +139,7 @@ async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> in
 
 async def show_status(config: Config, reactor: Any, say: Say) -> int:
     """Print the existing and the missing tables; return the exit code."""
-    needed: list[Change] = []
+    needed: list[SchemaChange] = []
 
     async def one(place: Place) -> None:
         found = await look(place, reactor)
@@ -156,7 +156,7 @@ async def show_status(config: Config, reactor: Any, say: Say) -> int:
     return await each(config, one) or (FAILED if needed else DONE)
 
 
-def _warn(place: Place, found: Survey, say: Say) -> None:
+def _warn(place: Place, found: SchemaDiff, say: Say) -> None:
     for table in found.without_transactions:
         say(
             f"{place.name}: warning: table {table.name} is {table.engine}, which has no"

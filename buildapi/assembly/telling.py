@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from buildapi.db.trail_store import SQLTrailStore
-from buildapi.ops.job_metrics import JobNumbers
+from buildapi.ops.job_metrics import JobMetrics
 from buildapi.ops.logs import Logs
 from buildapi.ops.trail import BufferedTrail
 
@@ -46,5 +46,5 @@ class Telling:
         of, wanted = self._of, self._of.config.service
         days = of.config.ops.trail_days if "api" in wanted.roles else 0
         metrics = of.watching.metrics
-        numbers = JobNumbers(metrics.count, metrics.observe, monotonic)
+        numbers = JobMetrics(metrics.count, metrics.observe, monotonic)
         return BufferedTrail(of.reactor, self.trails, of.now, wanted.name, days, numbers)

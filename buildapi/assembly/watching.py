@@ -16,27 +16,27 @@ from twisted.application.service import Service
 from buildapi import __version__
 from buildapi.buildbot.http_fetch import FetchError
 from buildapi.buildbot.v08.markers import Markers
-from buildapi.buildbot.v08.replication_heartbeat import Pulse, lag
+from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat, lag
 from buildapi.db.job_ids import highest_id, move_past
-from buildapi.db.process_registry import SQLRoster
+from buildapi.db.process_registry import SQLProcessRegistry
 from buildapi.db.sql import MissingTableError
 from buildapi.errors import Unavailable
 from buildapi.model.messages import SettledLetter
-from buildapi.model.ops import Beat, DumpState, ProcessState
+from buildapi.model.ops import DumpState, Heartbeat, ProcessState
 from buildapi.ops.dead_letter_tally import DeadLetterTally
-from buildapi.ops.farm_summary import FarmLook
+from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.gauges import set_gauges
-from buildapi.ops.heartbeat import Heart, Sign
-from buildapi.ops.job_id_guard import JobNumbering
+from buildapi.ops.heartbeat import HeartbeatSender, Sign
+from buildapi.ops.job_id_guard import JobIdGuard
 from buildapi.ops.master_probe import MasterProbe, Reached
 from buildapi.ops.metrics import Metrics
 from buildapi.ops.reactor_lag import ReactorLag
-from buildapi.ops.sd_notify import Manager, manager
-from buildapi.ops.status_collector import Board, Readiness
-from buildapi.web.http.answers import Answers
+from buildapi.ops.sd_notify import SystemdNotifier, manager
+from buildapi.ops.status_collector import Readiness, StatusCollector
+from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.routes import Route
-from buildapi.web.ops.health import Ops
+from buildapi.web.ops.health import HealthRoutes
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
@@ -84,20 +84,20 @@ class Watching:
             self._heart.soon()
 
     @cached_property
-    def manager(self) -> Manager:
+    def manager(self) -> SystemdNotifier:
         """Notifier of the service manager."""
         return manager(self._of.reactor, monotonic)
 
     @cached_property
-    def roster(self) -> SQLRoster:
+    def roster(self) -> SQLProcessRegistry:
         """Registry of running processes."""
-        return SQLRoster(self._of.jobs_db)
+        return SQLProcessRegistry(self._of.jobs_db)
 
     @cached_property
-    def _heart(self) -> Heart:
+    def _heart(self) -> HeartbeatSender:
         of = self._of
         seconds = of.config.service.heartbeat_seconds
-        return Heart(of.reactor, self.roster, self.me, seconds, of.now, self._signs())
+        return HeartbeatSender(of.reactor, self.roster, self.me, seconds, of.now, self._signs())
 
     def _signs(self) -> Sequence[Sign]:
         """List what runs with each heartbeat: the replication pulse, the check of job ids."""
@@ -106,7 +106,7 @@ class Watching:
         return [*([pulse] if self._of.has("agent") else []), *numbers]
 
     @cached_property
-    def numbering(self) -> JobNumbering:
+    def numbering(self) -> JobIdGuard:
         """Check that job ids did not start over; API processes may insert jobs, agents may not."""
         of = self._of
         markers = Markers(of.config.agent.marker_table)
@@ -117,7 +117,7 @@ class Watching:
             except MissingTableError:  # no agent has made it yet
                 return 0
 
-        return JobNumbering(
+        return JobIdGuard(
             highest_marker,
             lambda: highest_id(of.jobs_db),
             lambda past: move_past(of.jobs_db, past),
@@ -134,8 +134,8 @@ class Watching:
         self.metrics.count("buildapi_dead_letters", letter.queue, letter.end.value)
 
     @cached_property
-    def _pulse(self) -> Pulse:
-        return Pulse(self._of.config.agent.marker_table)
+    def _pulse(self) -> ReplicationHeartbeat:
+        return ReplicationHeartbeat(self._of.config.agent.marker_table)
 
     @cached_property
     def _probe(self) -> MasterProbe | None:
@@ -155,14 +155,14 @@ class Watching:
             return str(e)
         return None
 
-    def me(self) -> Beat:
+    def me(self) -> Heartbeat:
         """Return the heartbeat of this process."""
         of = self._of
         hand = of.agent.in_hand if of.has("agent") else ()
         seen: Reached | None = self._probe.seen if self._probe is not None else None
         name, pid = of.config.service.name, os.getpid()
         ids = [int(d) for d in (d.correlation_id or "" for d in hand) if d.isdecimal()]
-        return Beat(
+        return Heartbeat(
             instance=f"{name[:150]}:{pid}:{self._started_at}",
             name=name,
             pid=pid,
@@ -180,16 +180,16 @@ class Watching:
     # --- what is shown
 
     @cached_property
-    def farm(self) -> FarmLook:
+    def farm(self) -> FarmSummarizer:
         """Summary of the farm."""
-        return FarmLook(self._of.directory, self._of.farm_wide, self._of.now)
+        return FarmSummarizer(self._of.directory, self._of.farm_wide, self._of.now)
 
     @cached_property
-    def board(self) -> Board:
+    def board(self) -> StatusCollector:
         """Collector of the /status document."""
         of = self._of
         broker = of.config.broker
-        return Board(
+        return StatusCollector(
             reactor=of.reactor,
             now=of.now,
             me=self.me,
@@ -244,8 +244,10 @@ class Watching:
     def routes(self) -> Sequence[Route]:
         """List the monitoring routes."""
         of = self._of
-        answers = Answers(monotonic, KEPT_SECONDS)
-        ops = Ops(self.board.read, self.readiness.reasons, self._numbers, answers, of.pages)
+        answers = AnswerCache(monotonic, KEPT_SECONDS)
+        ops = HealthRoutes(
+            self.board.read, self.readiness.reasons, self._numbers, answers, of.pages
+        )
         return ops.routes()
 
     def _numbers(self, found: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet import defer, task
 
-from buildapi.buildbot.documents import NotADirectoryFile, Parsed, Source
+from buildapi.buildbot.documents import DocumentSource, NotADirectoryFile, ParsedDocument
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches, repository_path
 from buildapi.model.builders import Builder, Builders
@@ -44,7 +44,7 @@ class Master:
         return f"http://{self.hostname}:{self.http_port}/" if self.http_port else None
 
 
-def parse_branches(document: Any) -> Parsed[Mapping[str, Mapping[str, Any]]]:
+def parse_branches(document: Any) -> ParsedDocument[Mapping[str, Mapping[str, Any]]]:
     """Validate the branches file: an object of objects with usable repositories.
 
     A list of objects with names is accepted as well. An invalid entry is skipped with a warning
@@ -63,7 +63,7 @@ def parse_branches(document: Any) -> Parsed[Mapping[str, Mapping[str, Any]]]:
             warnings.append(f"branch {_shown(name)} is left out: {why}")
         else:
             branches[name] = definition
-    return Parsed(branches, len(branches), warnings)
+    return ParsedDocument(branches, len(branches), warnings)
 
 
 def _by_name(entries: Sequence[Any], warnings: list[str]) -> Mapping[str, Any]:
@@ -110,7 +110,7 @@ def _shown(value: Any) -> str:
     return text.encode(errors="backslashreplace").decode()[:80]
 
 
-def parse_builders(document: Any) -> Parsed[Builders]:
+def parse_builders(document: Any) -> ParsedDocument[Builders]:
     """Validate the builders file: an object whose ``builders`` is an object of objects.
 
     An empty entry is known by its name alone, and does not count as usable.
@@ -131,7 +131,7 @@ def parse_builders(document: Any) -> Parsed[Builders]:
         else:
             warnings.append(f"builder {_shown(name)} is not an object: only its name is known")
         builders[name] = _builder(name, entry)
-    return Parsed(Builders(builders), usable, warnings)
+    return ParsedDocument(Builders(builders), usable, warnings)
 
 
 def _builder(name: str, entry: Any) -> Builder:
@@ -146,7 +146,7 @@ def _builder(name: str, entry: Any) -> Builder:
     return Builder(name, *(text if isinstance(text, str) else None for text in texts))
 
 
-def parse_masters(document: Any) -> Parsed[Mapping[str, Master]]:
+def parse_masters(document: Any) -> ParsedDocument[Mapping[str, Master]]:
     """Validate the masters file, and key it by ``db_name``.
 
     Entries without ``db_name`` or ``hostname`` are skipped: no request can reach them. An entry is
@@ -165,7 +165,9 @@ def parse_masters(document: Any) -> Parsed[Mapping[str, Master]]:
         if (name := entry["db_name"]) in masters:
             warnings.append(f"master {_shown(name)} is listed twice: the later entry is taken")
         masters[name] = _master(entry, warnings)
-    return Parsed(masters, sum(1 for m in masters.values() if m.http_port or m.pb_port), warnings)
+    return ParsedDocument(
+        masters, sum(1 for m in masters.values() if m.http_port or m.pb_port), warnings
+    )
 
 
 def _which(number: int, entry: Any) -> str:
@@ -235,9 +237,9 @@ class DirectoryService(Service):
     def __init__(
         self,
         reactor: Any,
-        branches: Source,
-        masters: Source,
-        builders: Source | None = None,
+        branches: DocumentSource,
+        masters: DocumentSource,
+        builders: DocumentSource | None = None,
         *,
         refresh_seconds: float,
         stored_names: Mapping[str, Sequence[str]],
@@ -253,7 +255,7 @@ class DirectoryService(Service):
         self._is_recalled = False
 
     @property
-    def sources(self) -> Sequence[Source]:
+    def sources(self) -> Sequence[DocumentSource]:
         """List the documents, for status pages."""
         all_of_them = (self._branches, self._masters, self._builders)
         return tuple(source for source in all_of_them if source is not None)

@@ -26,7 +26,7 @@ class NotADirectoryFile(Exception):
 
 
 @attrs.frozen
-class Parsed(Generic[T]):
+class ParsedDocument(Generic[T]):
     """Hold the value of a document, the number of usable entries, and warnings about others."""
 
     value: T
@@ -34,7 +34,7 @@ class Parsed(Generic[T]):
     warnings: Sequence[str] = ()
 
 
-Parse = Callable[[Any], Parsed[Any]]
+Parse = Callable[[Any], ParsedDocument[Any]]
 Read = Callable[[], Awaitable[bytes]]
 
 
@@ -56,7 +56,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> Parsed[Any]:
+def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> ParsedDocument[Any]:
     """Decode and parse a document.
 
     :raises NotADirectoryFile: it is something else, or has no usable entry.
@@ -80,12 +80,12 @@ class _Taken:
     """Hold what a thread parsed; ``found`` is None if the bytes are as before."""
 
     digest: bytes
-    found: Parsed[Any] | None
+    found: ParsedDocument[Any] | None
     not_kept: str | None
 
 
 @attrs.define
-class Source:
+class DocumentSource:
     """Refresh one document, and keep its last good value with the time of that.
 
     A document without usable entries never replaces a good one, unless ``allow_empty``. ``remarks``
@@ -149,7 +149,7 @@ class Source:
         self._adopt(found, digest)
         self.good_at = stored.st_mtime
 
-    def _adopt(self, found: Parsed[Any], digest: bytes) -> None:
+    def _adopt(self, found: ParsedDocument[Any], digest: bytes) -> None:
         """Replace the value; log new warnings."""
         before = set(self.warnings)
         self.good, self._digest = found.value, digest
@@ -168,7 +168,7 @@ class Source:
         found = parsed(data, self.parse, self.name, allow_empty=self.allow_empty)
         return _Taken(digest, found, self._keep(data))
 
-    def _recalled(self) -> tuple[Parsed[Any], bytes]:
+    def _recalled(self) -> tuple[ParsedDocument[Any], bytes]:
         data = self.kept.read_bytes()
         found = parsed(data, self.parse, self.name, allow_empty=self.allow_empty)
         return found, _digest_of(data)

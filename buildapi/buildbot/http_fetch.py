@@ -35,7 +35,7 @@ class FetchError(Exception):
 
 
 @attrs.frozen
-class Answer:
+class FetchedAnswer:
     """Hold a complete HTTP response."""
 
     code: int
@@ -90,7 +90,7 @@ class Fetcher:
         data: dict[str, str] | None = None,
         document: Any = None,
         token: str | None = None,
-    ) -> Answer:
+    ) -> FetchedAnswer:
         """Send a request and wait up to ``seconds``; ``limit`` bounds the bytes of the body.
 
         ``data`` is sent as a form, ``document`` as JSON, ``token`` as a bearer token.
@@ -111,7 +111,7 @@ class Fetcher:
                 raise FetchError(f"no answer within {seconds:g} s", timed_out=True) from e
             raise _in_words(e) from e
 
-    async def _go(self, method: str, url: str, limit: int, sent: dict[str, Any]) -> Answer:
+    async def _go(self, method: str, url: str, limit: int, sent: dict[str, Any]) -> FetchedAnswer:
         response = await self._client.request(
             method, url, allow_redirects=False, unbuffered=True, **sent
         )
@@ -119,7 +119,7 @@ class Fetcher:
         response.deliverBody(collect)
         body = await collect.done
         location = response.headers.getRawHeaders("location")
-        return Answer(response.code, body, location[0] if location else None)
+        return FetchedAnswer(response.code, body, location[0] if location else None)
 
 
 def _authorization(token: str | None) -> dict[str, str]:
@@ -194,7 +194,7 @@ def _agent(reactor: Any) -> Any:
     return _OneCoding(Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool))
 
 
-def _cancellable(running: defer.Deferred[Answer]) -> defer.Deferred[Answer]:
+def _cancellable(running: defer.Deferred[FetchedAnswer]) -> defer.Deferred[FetchedAnswer]:
     """Deliver CancelledError to a cancelled caller, whatever the inner Deferreds make of it."""
     cancelled: list[bool] = []
 
@@ -202,9 +202,9 @@ def _cancellable(running: defer.Deferred[Answer]) -> defer.Deferred[Answer]:
         cancelled.append(True)
         running.cancel()
 
-    answer: defer.Deferred[Answer] = defer.Deferred(cancel)
+    answer: defer.Deferred[FetchedAnswer] = defer.Deferred(cancel)
 
-    def pass_on(result: Answer | Failure) -> None:
+    def pass_on(result: FetchedAnswer | Failure) -> None:
         if cancelled:
             return
         if isinstance(result, Failure):

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from buildapi.atomic_file import WholeFile
-from buildapi.reports.failed_locales import Entry, report
+from buildapi.atomic_file import AtomicFile
+from buildapi.reports.failed_locales import LocaleEntry, report
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -29,7 +29,7 @@ def l10n_report(files: Sequence[Path], output: str) -> None:
     if bad:
         raise click.ClickException(f"{bad[0]}: there is no such file")
     try:
-        with WholeFile(output) as out:
+        with AtomicFile(output) as out:
             for path in files:
                 out.write(_reported(path).encode(errors="replace"))
     except OSError as e:
@@ -39,7 +39,7 @@ def l10n_report(files: Sequence[Path], output: str) -> None:
 def _reported(path: Path) -> str:
     text = ""
     for said in report(_builds(path)):
-        if isinstance(said, Entry):
+        if isinstance(said, LocaleEntry):
             text += said.text
         else:
             click.echo(f"{path}: {said.text}", err=True)

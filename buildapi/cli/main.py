@@ -28,7 +28,7 @@ from buildapi.cli.progress import progress_bar
 from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 from buildapi.config import Config
-from buildapi.model.ended_builds import Window
+from buildapi.model.ended_builds import DumpWindow
 from buildapi.reports.dump_entries import DAY, HOUR, window
 
 ASKING = (queries.branches, queries.builds, queries.rev, queries.is_done, queries.pending)
@@ -120,7 +120,7 @@ def builds(
 
 def _window(
     hours: int | None, days: int | None, starttime: int | None, startdate: datetime | None
-) -> Window:
+) -> DumpWindow:
     for first, second in (("hours", "days"), ("starttime", "startdate")):
         given = {"hours": hours, "days": days, "starttime": starttime, "startdate": startdate}
         if given[first] is not None and given[second] is not None:

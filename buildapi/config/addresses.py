@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import attrs
 from twisted.internet.endpoints import serverFromString
 
-from buildapi.config.converters import BadValueError, Place, file, path, text
+from buildapi.config.converters import BadValueError, KeyPlace, file, path, text
 from buildapi.config.secret import printable, split_password
 
 # --- endpoints ------------------------------------------------------------------------------
@@ -20,7 +20,7 @@ _PORT_TYPES = {"tcp", "tcp6", "ssl"}
 _REFUSED_TYPES = {"stdio"}
 
 
-def endpoint(value: object, place: Place) -> str:
+def endpoint(value: object, place: KeyPlace) -> str:
     """Accept the description of a Twisted server endpoint, without opening it.
 
     A UNIX socket without a mode gets 660: the default of Twisted is 666, open to everybody.
@@ -103,7 +103,7 @@ def is_local(description: str) -> bool:
 _DATABASE = 'a database such as "sqlite:FILE" or "mysql://USER@HOST:PORT/NAME"'
 
 
-def database_url(value: object, place: Place) -> str:
+def database_url(value: object, place: KeyPlace) -> str:
     """Accept the URL of a database; return it without its password, an SQLite path absolute."""
     url, _ = split_password(text(value, place))
     scheme, _, rest = url.partition(":")
@@ -113,7 +113,7 @@ def database_url(value: object, place: Place) -> str:
     return known(rest, place)
 
 
-def _sqlite(rest: str, place: Place) -> str:
+def _sqlite(rest: str, place: KeyPlace) -> str:
     name = rest.removeprefix("///")  # so that four slashes begin an absolute path, as in Buildbot
     if not name or name.startswith((":", "//")):
         raise BadValueError('a file such as "sqlite:data/jobs.sqlite"')
@@ -123,7 +123,7 @@ def _sqlite(rest: str, place: Place) -> str:
     return f"sqlite:{found}"
 
 
-def _mysql(rest: str, _: Place) -> str:
+def _mysql(rest: str, _: KeyPlace) -> str:
     allowed = '"mysql://USER@HOST:PORT/NAME", with "?unix_socket=PATH" at most'
     parts = _split("mysql:" + rest, allowed)
     if not parts.username or not unquote(parts.path[1:]) or "/" in parts.path[1:]:
@@ -136,7 +136,7 @@ def _mysql(rest: str, _: Place) -> str:
     return parts.geturl()
 
 
-_DATABASES: dict[str, Callable[[str, Place], str]] = {
+_DATABASES: dict[str, Callable[[str, KeyPlace], str]] = {
     "sqlite": _sqlite,
     "mysql": _mysql,
     "mysql+pymysql": _mysql,
@@ -166,7 +166,7 @@ class AMQPAddress:
     tls: bool
 
 
-def broker_url(value: object, place: Place) -> str:
+def broker_url(value: object, place: KeyPlace) -> str:
     """Accept the URL of a broker; return it without its password."""
     url, _ = split_password(text(value, place))
     if url != "embedded:":
@@ -193,7 +193,7 @@ def amqp_address(url: str) -> AMQPAddress:
 # --- documents ------------------------------------------------------------------------------
 
 
-def document(value: object, place: Place) -> str:
+def document(value: object, place: KeyPlace) -> str:
     """Accept an http(s) URL, or the path of a readable file; return a path absolute."""
     location = text(value, place)
     if "://" not in location:
@@ -201,7 +201,7 @@ def document(value: object, place: Place) -> str:
     return _http(location, "a file or an http(s) URL without user name and password")
 
 
-def http_url(value: object, place: Place) -> str:
+def http_url(value: object, place: KeyPlace) -> str:
     """Accept an http(s) URL."""
     return _http(text(value, place), "an http(s) URL without user name and password")
 

@@ -9,12 +9,12 @@ import attrs
 
 from buildapi.config.addresses import is_local, sqlite_file
 from buildapi.config.secret import shown
-from buildapi.config.sections import Config, Database
+from buildapi.config.sections import Config, DatabaseSection
 
 Check = Callable[[Config], Iterator[str]]
 
 
-def _databases(config: Config) -> Iterator[tuple[str, Database]]:
+def _databases(config: Config) -> Iterator[tuple[str, DatabaseSection]]:
     """Yield each database once: a replica without a table of its own is the scheduler database."""
     for name, database in attrs.asdict(config.databases, recurse=False).items():
         if name != "scheduler_replica" or database is not config.databases.scheduler:

@@ -36,17 +36,17 @@ class BadValueError(ValueError):
 
 
 @attrs.frozen
-class Place:
+class KeyPlace:
     """The context of a configuration file: relative paths are relative to ``folder``."""
 
     folder: Path
     environ: Mapping[str, str] = attrs.field(repr=False)
 
 
-Convert = Callable[[object, Place], Any]
+Convert = Callable[[object, KeyPlace], Any]
 
 
-def text(value: object, _: Place) -> str:
+def text(value: object, _: KeyPlace) -> str:
     """Accept printable text, also empty."""
     if not isinstance(value, str):
         raise BadValueError("text in quotes")
@@ -59,7 +59,7 @@ def matching(pattern: str, allowed: str) -> Convert:
     """Return a converter of texts that a regular expression matches as a whole."""
     compiled = re.compile(pattern)
 
-    def convert(value: object, _: Place) -> str:
+    def convert(value: object, _: KeyPlace) -> str:
         if not isinstance(value, str) or not compiled.fullmatch(value):
             raise BadValueError(allowed)
         return value
@@ -67,7 +67,7 @@ def matching(pattern: str, allowed: str) -> Convert:
     return convert
 
 
-def expression(value: object, place: Place) -> re.Pattern[str]:
+def expression(value: object, place: KeyPlace) -> re.Pattern[str]:
     """Accept a regular expression."""
     name = text(value, place)
     try:
@@ -85,7 +85,7 @@ def choice(*words: str) -> Convert:
 def whole(low: int, high: int) -> Convert:
     """Return a converter of integers within bounds, both included."""
 
-    def convert(value: object, _: Place) -> int:
+    def convert(value: object, _: KeyPlace) -> int:
         if type(value) is not int or not low <= value <= high:
             raise BadValueError(f"a whole number from {low} to {high}")
         return value
@@ -96,7 +96,7 @@ def whole(low: int, high: int) -> Convert:
 def seconds(low: float, high: float) -> Convert:
     """Return a converter of durations in seconds within bounds, both included."""
 
-    def convert(value: object, _: Place) -> float:
+    def convert(value: object, _: KeyPlace) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and low <= value <= high):  # type: ignore[operator]  # a number
             raise BadValueError(f"a number of seconds from {low:g} to {high:g}")
@@ -105,7 +105,7 @@ def seconds(low: float, high: float) -> Convert:
     return convert
 
 
-def flag(value: object, _: Place) -> bool:
+def flag(value: object, _: KeyPlace) -> bool:
     """Accept a boolean."""
     if not isinstance(value, bool):
         raise BadValueError("true or false")
@@ -115,7 +115,7 @@ def flag(value: object, _: Place) -> bool:
 def many(convert: Convert, *, least: int = 0) -> Convert:
     """Return a converter of lists of different values, ``least`` of them or more."""
 
-    def convert_all(value: object, place: Place) -> tuple[Any, ...]:
+    def convert_all(value: object, place: KeyPlace) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise BadValueError("a list in square brackets")
         if len(value) < least:
@@ -133,7 +133,7 @@ def many(convert: Convert, *, least: int = 0) -> Convert:
 def table_of(convert: Convert) -> Convert:
     """Return a converter of tables with any keys."""
 
-    def convert_all(value: object, place: Place) -> Mapping[str, Any]:
+    def convert_all(value: object, place: KeyPlace) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             raise BadValueError("a table")
         return {name: _named_part(convert, name, value[name], place) for name in value}
@@ -141,14 +141,14 @@ def table_of(convert: Convert) -> Convert:
     return convert_all
 
 
-def _part(convert: Convert, item: object, place: Place) -> Any:
+def _part(convert: Convert, item: object, place: KeyPlace) -> Any:
     try:
         return convert(item, place)
     except BadValueError as e:
         raise BadValueError(e.allowed, e.wrong(item)) from e
 
 
-def _named_part(convert: Convert, name: str, item: object, place: Place) -> Any:
+def _named_part(convert: Convert, name: str, item: object, place: KeyPlace) -> Any:
     try:
         return convert(item, place)
     except BadValueError as e:
@@ -158,14 +158,14 @@ def _named_part(convert: Convert, name: str, item: object, place: Place) -> Any:
 # --- files ----------------------------------------------------------------------------------
 
 
-def path(value: object, place: Place) -> Path:
+def path(value: object, place: KeyPlace) -> Path:
     """Accept a path, relative to the folder of the configuration file."""
     if not (name := text(value, place)):
         raise BadValueError("a path")
     return Path(os.path.abspath(place.folder / name))
 
 
-def folder(value: object, place: Place) -> Path:
+def folder(value: object, place: KeyPlace) -> Path:
     """Accept the path of a folder that exists or can be created."""
     found = path(value, place)
     if os.path.exists(found) and not os.path.isdir(found):
@@ -173,7 +173,7 @@ def folder(value: object, place: Place) -> Path:
     return found
 
 
-def file(value: object, place: Place) -> Path:
+def file(value: object, place: KeyPlace) -> Path:
     """Accept the path of a readable regular file."""
     found = path(value, place)
     if not (os.path.isfile(found) and os.access(found, os.R_OK)):
@@ -181,7 +181,7 @@ def file(value: object, place: Place) -> Path:
     return found
 
 
-def certificates(value: object, place: Place) -> Path:
+def certificates(value: object, place: KeyPlace) -> Path:
     """Accept the path of a file of CA certificates in PEM format."""
     found = file(value, place)
     try:
@@ -191,7 +191,7 @@ def certificates(value: object, place: Place) -> Path:
     return found
 
 
-def log_file(value: object, place: Place) -> Path:
+def log_file(value: object, place: KeyPlace) -> Path:
     """Accept the path of a file in an existing folder."""
     found = path(value, place)
     if os.path.isdir(found) or not os.path.isdir(found.parent):
@@ -207,12 +207,12 @@ def optional(convert: Convert) -> Convert:
 # --- names ----------------------------------------------------------------------------------
 
 
-def host_name(value: object, place: Place) -> str:
+def host_name(value: object, place: KeyPlace) -> str:
     """Accept a name for this host; empty means the host name of the system."""
     return text(value, place) or platform.node() or "localhost"
 
 
-def group(value: object, place: Place) -> str:
+def group(value: object, place: KeyPlace) -> str:
     """Accept the name of a group of this system."""
     name = text(value, place)
     try:
@@ -228,13 +228,13 @@ _HOST = matching(
 )
 
 
-def host(value: object, place: Place) -> str:
+def host(value: object, place: KeyPlace) -> str:
     """Accept a host name or address as written in URLs; return it in lower case."""
     found: str = _HOST(value, place)
     return found.lower()
 
 
-def zone(value: object, place: Place) -> zoneinfo.ZoneInfo:
+def zone(value: object, place: KeyPlace) -> zoneinfo.ZoneInfo:
     """Accept the IANA name of a time zone."""
     name = text(value, place)
     try:
@@ -243,7 +243,7 @@ def zone(value: object, place: Place) -> zoneinfo.ZoneInfo:
         raise BadValueError('an IANA time zone such as "America/Los_Angeles"') from e
 
 
-def proxy(value: object, place: Place) -> str:
+def proxy(value: object, place: KeyPlace) -> str:
     """Accept an IP address, a network, or "unix" for UNIX sockets."""
     name = text(value, place)
     if name == "unix":
@@ -262,7 +262,7 @@ _ORIGIN = matching(
 )
 
 
-def origin(value: object, place: Place) -> str:
+def origin(value: object, place: KeyPlace) -> str:
     """Accept the origin of a web page; return it in lower case, as browsers send it."""
     found: str = _ORIGIN(value, place)
     return found.lower()

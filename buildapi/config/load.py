@@ -13,10 +13,10 @@ import attrs
 
 from buildapi.config.addresses import wide_open
 from buildapi.config.checks import CHECKS
-from buildapi.config.converters import Place
-from buildapi.config.reader import Reader
+from buildapi.config.converters import KeyPlace
+from buildapi.config.reader import SectionReader
 from buildapi.config.secret import one_line, printable, shown
-from buildapi.config.sections import DATABASES, SECTIONS, Config, Database, Databases
+from buildapi.config.sections import DATABASES, SECTIONS, Config, DatabaseSection, DatabasesSection
 from buildapi.errors import ConfigError
 
 SAMPLE_USER = "you@localhost"
@@ -57,7 +57,7 @@ def from_mapping(
 
     :raises ConfigError: with one line for each error in it.
     """
-    reader = Reader(file, Place(Path(os.path.abspath(file.parent)), environ))
+    reader = SectionReader(file, KeyPlace(Path(os.path.abspath(file.parent)), environ))
     reader.unknown(mapping, [*SECTIONS, "databases"], "section")
     found: dict[str, Any] = {
         name: reader.section(name, cls, mapping.get(name, {})) for name, cls in SECTIONS.items()
@@ -74,18 +74,20 @@ def from_mapping(
     return _completed(_with_old_names(config, mapping, reader), reader)
 
 
-def _databases(table: object, data: Path, reader: Reader) -> Databases | None:
+def _databases(table: object, data: Path, reader: SectionReader) -> DatabasesSection | None:
     """Read the four database tables; the default URL is an SQLite file in the data folder."""
     if not isinstance(table, Mapping):
         reader.refuse(f"[databases] is {shown(table)}: must be a table")
         return None
     reader.unknown(table, DATABASES, "section", "databases")
     found = {
-        name: reader.section(f"databases.{name}", Database, _with_url(table.get(name, {}), default))
+        name: reader.section(
+            f"databases.{name}", DatabaseSection, _with_url(table.get(name, {}), default)
+        )
         for name, default in _default_urls(table, data).items()
     }
     found.setdefault("scheduler_replica", found["scheduler"])
-    return Databases(**found) if all(found.values()) else None  # type: ignore[arg-type]  # none is None
+    return DatabasesSection(**found) if all(found.values()) else None  # type: ignore[arg-type]  # none is None
 
 
 def _default_urls(table: Mapping[str, Any], data: Path) -> dict[str, str]:
@@ -99,7 +101,7 @@ def _with_url(table: object, url: str) -> object:
     return {"url": url} | table if isinstance(table, dict) else table
 
 
-def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: Reader) -> Config:
+def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: SectionReader) -> Config:
     """Apply ``[broker] max_deliveries``, the older name of ``[agent] tries``, with a warning."""
     old = config.broker.max_deliveries
     if old is None:
@@ -111,7 +113,7 @@ def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: Reader) 
     return attrs.evolve(config, agent=attrs.evolve(config.agent, tries=old))
 
 
-def _completed(config: Config, reader: Reader) -> Config:
+def _completed(config: Config, reader: SectionReader) -> Config:
     """Add the files that a sample farm writes, and the warnings to log."""
     if user := config.web.development_user:
         reader.warn(
@@ -137,7 +139,7 @@ def _completed(config: Config, reader: Reader) -> Config:
     return attrs.evolve(config, **more)  # type: ignore[arg-type]  # each of its own type
 
 
-def _stop_at_errors(reader: Reader) -> None:
+def _stop_at_errors(reader: SectionReader) -> None:
     if reader.errors:
         raise ConfigError("\n".join(reader.errors))
 

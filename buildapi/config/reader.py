@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from buildapi.config.converters import BadValueError, Convert, Place, path, text
+from buildapi.config.converters import BadValueError, Convert, KeyPlace, path, text
 from buildapi.config.secret import SHOWN_LENGTH, Secret, one_line, printable, shown, split_password
 
 T = TypeVar("T")
@@ -22,11 +22,11 @@ SECRET_FILE_SIZE = 64 * 1024
 
 
 @attrs.define
-class Reader:
+class SectionReader:
     """Read the sections of one file, and collect its errors and warnings."""
 
     file: Path
-    place: Place
+    place: KeyPlace
     errors: list[str] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
 
@@ -73,7 +73,7 @@ class Key:
         """Return the names the key may have in the file."""
         return (name,)
 
-    def read(self, section: str, name: str, table: Mapping[str, Any], reader: Reader) -> Any:
+    def read(self, section: str, name: str, table: Mapping[str, Any], reader: SectionReader) -> Any:
         """Return the value; record an error and return None if it is bad."""
         value = table.get(name, self.default)
         try:
@@ -99,7 +99,7 @@ class SecretKey:
         return tuple(f"{name}{suffix}" for suffix in _SOURCES)
 
     def read(
-        self, section: str, name: str, table: Mapping[str, Any], reader: Reader
+        self, section: str, name: str, table: Mapping[str, Any], reader: SectionReader
     ) -> Secret | None:
         """Return the password, None if missing; record errors without showing it."""
         given = [n for n in self.names(name) if table.get(n, "") != ""]
@@ -118,7 +118,7 @@ class SecretKey:
 
 
 def _read_secret(
-    section: str, name: str, given: str, table: Mapping[str, Any], reader: Reader
+    section: str, name: str, given: str, table: Mapping[str, Any], reader: SectionReader
 ) -> Secret | None:
     source = _SOURCES[given.removeprefix(name)]
     try:
@@ -130,14 +130,14 @@ def _read_secret(
         return None
 
 
-def _from_text(value: object, where: str, reader: Reader) -> str:
+def _from_text(value: object, where: str, reader: SectionReader) -> str:
     if not isinstance(value, str):
         raise BadValueError("text in quotes (the value is not shown)")
     _warn_if_exposed(reader, reader.file, f"{where} is a password")
     return value
 
 
-def _from_file(value: object, where: str, reader: Reader) -> str:
+def _from_file(value: object, where: str, reader: SectionReader) -> str:
     try:
         found = path(value, reader.place)
     except BadValueError as e:
@@ -163,7 +163,7 @@ def _content(found: Path, value: object) -> str:
     return content
 
 
-def _from_environ(value: object, _: str, reader: Reader) -> str:
+def _from_environ(value: object, _: str, reader: SectionReader) -> str:
     name = text(value, reader.place) if isinstance(value, str) else ""
     if content := reader.place.environ.get(name):
         return content
@@ -178,7 +178,7 @@ def _from_environ(value: object, _: str, reader: Reader) -> str:
 _SOURCES = {"": _from_text, "_file": _from_file, "_env": _from_environ}
 
 
-def _warn_if_exposed(reader: Reader, holder: Path, what: str) -> None:
+def _warn_if_exposed(reader: SectionReader, holder: Path, what: str) -> None:
     try:
         mode = holder.stat().st_mode
     except OSError:

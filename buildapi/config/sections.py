@@ -57,7 +57,7 @@ _IDENTIFIER = matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL identifier of let
 
 
 @frozen
-class Service:
+class ServiceSection:
     """Roles and lifecycle of this process."""
 
     roles: tuple[str, ...] = field(
@@ -70,7 +70,7 @@ class Service:
 
 
 @frozen
-class Log:
+class LogSection:
     """Level, format and destination of the log."""
 
     level: str = field(metadata=key(choice("debug", "info", "warn", "error"), "info"))
@@ -79,7 +79,7 @@ class Log:
 
 
 @frozen
-class Ops:
+class OpsSection:
     """Monitoring: its listeners, probes of masters, and the audit trail."""
 
     listen: tuple[str, ...] = field(metadata=key(many(endpoint), []))
@@ -88,7 +88,7 @@ class Ops:
 
 
 @frozen
-class Web:
+class WebSection:
     """The HTTP server: listeners, trusted proxies, users, time limits and tokens."""
 
     listen: tuple[str, ...] = field(
@@ -120,7 +120,7 @@ class Web:
 
 
 @frozen
-class Limits:
+class LimitsSection:
     """Upper bounds of one request, one user and one client."""
 
     count: int = field(metadata=key(whole(1, 1000), 100))
@@ -136,7 +136,7 @@ class Limits:
 
 
 @frozen
-class Database:
+class DatabaseSection:
     """One database and its connection pool; ``url`` contains no password."""
 
     url: str = field(metadata=key(database_url, ""))
@@ -148,17 +148,17 @@ class Database:
 
 
 @frozen
-class Databases:
+class DatabasesSection:
     """The four databases; a replica without a table of its own is the scheduler database."""
 
-    jobs: Database
-    scheduler: Database
-    scheduler_replica: Database
-    status: Database
+    jobs: DatabaseSection
+    scheduler: DatabaseSection
+    scheduler_replica: DatabaseSection
+    status: DatabaseSection
 
 
 @frozen
-class Broker:
+class BrokerSection:
     """The AMQP broker, its exchange and queues; ``url`` contains no password."""
 
     url: str = field(metadata=key(broker_url, "embedded:"))
@@ -186,7 +186,7 @@ class Broker:
 
 
 @frozen
-class Directory:
+class DirectorySection:
     """The files of the farm's branches, masters and builders: URLs or absolute paths."""
 
     branches: str = field(metadata=key(optional(document), ""))
@@ -206,7 +206,7 @@ _BUILDS = ".*[ -](build|nightly)"
 
 
 @frozen
-class Builders:
+class BuildersSection:
     """The names of PGO, nightly and compile builders: expressions that match whole names."""
 
     pgo: re.Pattern[str] = field(metadata=key(expression, ".* pgo-build"))
@@ -219,7 +219,7 @@ class Builders:
 
 
 @frozen
-class Changes:
+class ChangesSection:
     """The master that new builds send changes to, over Perspective Broker."""
 
     master: str = field(metadata=key(text, ""))
@@ -229,7 +229,7 @@ class Changes:
 
 
 @frozen
-class Clobber:
+class ClobberSection:
     """The clobber service, which removes builders' files from slaves of cancelled builds."""
 
     url: str | None = field(metadata=key(optional(http_url), ""))
@@ -239,7 +239,7 @@ class Clobber:
 
 
 @frozen
-class Agent:
+class AgentSection:
     """Execution of job requests: prefetch, attempts, pokes at masters and their time limits."""
 
     prefetch: int = field(metadata=key(whole(1, 10_000), 100))
@@ -256,7 +256,7 @@ class Agent:
 
 
 @frozen
-class Reports:
+class ReportsSection:
     """Computation of reports, on database connections of their own."""
 
     classification: Path | None = field(metadata=key(optional(file), ""))
@@ -267,7 +267,7 @@ class Reports:
 
 
 @frozen
-class Dumps:
+class DumpsSection:
     """The JSON dumps of ended builds that are written regularly."""
 
     folder: Path | None = field(metadata=key(optional(folder), ""))
@@ -278,7 +278,7 @@ class Dumps:
 
 
 @frozen
-class Sample:
+class SampleSection:
     """The sample farm, used in place of a real one."""
 
     enabled: bool = field(metadata=key(flag, False))
@@ -292,41 +292,41 @@ class Sample:
 class Config:
     """The whole configuration; ``warnings`` are lines to log at start."""
 
-    service: Service
-    log: Log
-    ops: Ops
-    web: Web
-    limits: Limits
-    databases: Databases
-    broker: Broker
-    directory: Directory
-    builders: Builders
-    changes: Changes
-    clobber: Clobber
-    agent: Agent
-    reports: Reports
-    dumps: Dumps
-    sample: Sample
+    service: ServiceSection
+    log: LogSection
+    ops: OpsSection
+    web: WebSection
+    limits: LimitsSection
+    databases: DatabasesSection
+    broker: BrokerSection
+    directory: DirectorySection
+    builders: BuildersSection
+    changes: ChangesSection
+    clobber: ClobberSection
+    agent: AgentSection
+    reports: ReportsSection
+    dumps: DumpsSection
+    sample: SampleSection
     file: Path
     warnings: tuple[str, ...] = ()
 
 
 SECTIONS: dict[str, type] = {
-    "service": Service,
-    "log": Log,
-    "ops": Ops,
-    "web": Web,
-    "limits": Limits,
-    "broker": Broker,
-    "directory": Directory,
-    "builders": Builders,
-    "changes": Changes,
-    "clobber": Clobber,
-    "agent": Agent,
-    "reports": Reports,
-    "dumps": Dumps,
-    "sample": Sample,
+    "service": ServiceSection,
+    "log": LogSection,
+    "ops": OpsSection,
+    "web": WebSection,
+    "limits": LimitsSection,
+    "broker": BrokerSection,
+    "directory": DirectorySection,
+    "builders": BuildersSection,
+    "changes": ChangesSection,
+    "clobber": ClobberSection,
+    "agent": AgentSection,
+    "reports": ReportsSection,
+    "dumps": DumpsSection,
+    "sample": SampleSection,
 }
 """The sections by name, except ``databases``, which contains four of one class."""
 
-DATABASES = tuple(f.name for f in fields(Databases))
+DATABASES = tuple(f.name for f in fields(DatabasesSection))

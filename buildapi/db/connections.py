@@ -30,7 +30,7 @@ class Transaction(adbapi.Transaction):
             self._pool.driver.execute(self._cursor, text, params or {})
 
 
-class Connections(adbapi.ConnectionPool):
+class ThreadConnections(adbapi.ConnectionPool):
     """Extend adbapi's pool: check connections before use, and drop those that are broken."""
 
     def __init__(self, driver: Driver, reactor: Any, size: int) -> None:

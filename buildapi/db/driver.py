@@ -11,7 +11,7 @@ import attrs
 from buildapi.db.sql import Params, Row
 
 
-class Trouble(enum.Enum):
+class ErrorKind(enum.Enum):
     """Classify an error of a driver by what it means for the caller."""
 
     LOST = "the connection ended; what it was doing may be done or not"
@@ -24,10 +24,10 @@ class Trouble(enum.Enum):
 
 
 @attrs.frozen
-class Verdict:
+class ClassifiedError:
     """Carry the class of an error; ``text`` completes "the jobs database ..."."""
 
-    trouble: Trouble
+    trouble: ErrorKind
     text: str
 
 
@@ -80,7 +80,7 @@ class Driver(Protocol):
     def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
         """Run a SELECT; :raises RowLimitError: more than ``max_rows`` rows."""
 
-    def verdict(self, error: BaseException) -> Verdict | None:
+    def verdict(self, error: BaseException) -> ClassifiedError | None:
         """Classify an error; return None if the statement or something else is at fault.
 
         An unknown error is UNKNOWN, never None: the message of its job is then kept, not lost.

@@ -18,7 +18,7 @@ from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 
-from buildapi.db.driver import Trouble, Verdict
+from buildapi.db.driver import ClassifiedError, ErrorKind
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -36,23 +36,23 @@ SILENT_SECONDS = 15
 READ_GRACE = 1.0
 """Seconds left to the server to report a statement timeout itself before the socket times out."""
 
-LOST = Verdict(Trouble.LOST, "does not answer")
-UNREACHABLE = Verdict(Trouble.UNAVAILABLE, "cannot be reached")
-FULL_HOUSE = Verdict(Trouble.UNAVAILABLE, "has no connection left for us")
-REFUSED = Verdict(Trouble.UNAVAILABLE, "refuses our account")
-TOO_SLOW = Verdict(Trouble.UNAVAILABLE, "took too long")
-READ_ONLY = Verdict(Trouble.UNAVAILABLE, "takes no writes now")
-DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
-HELD_UP = Verdict(Trouble.CONFLICT, "is held up by locks")
-DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
-VALUE = Verdict(Trouble.VALUE, "cannot store a value")
-MISSING = Verdict(Trouble.MISSING, "lacks a table")
-TOO_LARGE = Verdict(Trouble.VALUE, "takes no statement of this size")
+LOST = ClassifiedError(ErrorKind.LOST, "does not answer")
+UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be reached")
+FULL_HOUSE = ClassifiedError(ErrorKind.UNAVAILABLE, "has no connection left for us")
+REFUSED = ClassifiedError(ErrorKind.UNAVAILABLE, "refuses our account")
+TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
+READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "takes no writes now")
+DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
+HELD_UP = ClassifiedError(ErrorKind.CONFLICT, "is held up by locks")
+DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "has such a row already")
+VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
+MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
+TOO_LARGE = ClassifiedError(ErrorKind.VALUE, "takes no statement of this size")
 
 # Servers have thousands of errors, and each version and fork adds some. One that is in neither
 # table is taken for a temporary condition of the server: a Galera node that is not ready (1047), a
 # disk error (1026, 1030), a commit that failed (1180), FLUSH TABLES WITH READ LOCK (1223).
-_BY_NUMBER: dict[int, Verdict | None] = {
+_BY_NUMBER: dict[int, ClassifiedError | None] = {
     number: verdict
     for verdict, numbers in (
         (LOST, (0, 1053, 1159, 1161, 1927, 2006, 2013, 2055, 4031)),
@@ -429,7 +429,7 @@ class MySQLDriver:
             raise
         return rows
 
-    def verdict(self, error: BaseException) -> Verdict | None:
+    def verdict(self, error: BaseException) -> ClassifiedError | None:
         """Classify by the error number; a number in neither table is UNKNOWN."""
         if isinstance(error, UnicodeEncodeError):
             return VALUE
@@ -440,7 +440,7 @@ class MySQLDriver:
             return LOST
         if number in _BY_NUMBER:
             return _BY_NUMBER[number]
-        return Verdict(Trouble.UNKNOWN, f"fails with error {number}")
+        return ClassifiedError(ErrorKind.UNKNOWN, f"fails with error {number}")
 
 
 def _give(connection: Any, seconds: float) -> None:

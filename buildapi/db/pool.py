@@ -15,8 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from buildapi.db.connections import Connections
-from buildapi.db.driver import Driver, Trouble, Verdict
+from buildapi.db.connections import ThreadConnections
+from buildapi.db.driver import ClassifiedError, Driver, ErrorKind
 from buildapi.db.mysql import MySQLDriver
 from buildapi.db.sql import (
     DuplicateError,
@@ -42,7 +42,7 @@ DRIVERS: dict[str, Callable[..., Driver]] = {
 
 PAUSES = (0.05, 0.1, 0.2)
 """Seconds before each retry of a transaction, varied at random by up to half."""
-AGAIN = {Trouble.LOST, Trouble.CONFLICT, Trouble.UNKNOWN}
+AGAIN = {ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.UNKNOWN}
 
 
 CUT_SECONDS = 1.0
@@ -68,14 +68,14 @@ class PoolStatus:
 
 
 @attrs.define(eq=False)
-class Lane:
+class WorkerPool:
     """Run work in threads with one connection each, behind a bounded queue.
 
     ``answered_at`` is the time of the last answer, in seconds of the reactor.
     """
 
     label: str
-    connections: Connections
+    connections: ThreadConnections
     _reactor: Any
     _slots: DeferredSemaphore
     _max_waiting: int
@@ -166,8 +166,8 @@ class PooledDatabase(Service):
     name: str
     dialect: str
     _driver: Driver
-    _reads: Lane
-    _writes: Lane
+    _reads: WorkerPool
+    _writes: WorkerPool
     _reactor: Any
     _max_rows: int
     _statement_seconds: float
@@ -288,10 +288,12 @@ class PooledDatabase(Service):
             await deferLater(self._reactor, 0.02)
         return True
 
-    def _lanes(self) -> Iterable[Lane]:
+    def _lanes(self) -> Iterable[WorkerPool]:
         return dict.fromkeys((self._reads, self._writes))
 
-    async def _run(self, lane: Lane, work: Callable[[Any], T], pauses: Sequence[float] = ()) -> T:
+    async def _run(
+        self, lane: WorkerPool, work: Callable[[Any], T], pauses: Sequence[float] = ()
+    ) -> T:
         began, result = self._reactor.seconds(), "refused"
         self._asked_at = began if self._asked_at is None else self._asked_at
         try:
@@ -307,7 +309,7 @@ class PooledDatabase(Service):
         return answer
 
     async def _within_service(
-        self, lane: Lane, work: Callable[[], T], pauses: Sequence[float]
+        self, lane: WorkerPool, work: Callable[[], T], pauses: Sequence[float]
     ) -> T:
         try:
             if self._stopping:
@@ -336,19 +338,19 @@ class PooledDatabase(Service):
                 self._log.info("{name}: trying again after {error}", name=self.name, error=e)
             await deferLater(self._reactor, left.pop(0) * random.uniform(0.5, 1.5))
 
-    def _error(self, verdict: Verdict, error: Exception) -> Exception:
+    def _error(self, verdict: ClassifiedError, error: Exception) -> Exception:
         text = f"the {self.name} database {verdict.text}"
         match verdict.trouble:
-            case Trouble.DUPLICATE:
+            case ErrorKind.DUPLICATE:
                 return DuplicateError(text)
-            case Trouble.VALUE:
+            case ErrorKind.VALUE:
                 return ValueRefusedError(f"{text}: {error}"[:300])
-            case Trouble.MISSING:
+            case ErrorKind.MISSING:
                 return MissingTableError(f"{text}: {error}"[:300])
-            case Trouble.UNKNOWN:
+            case ErrorKind.UNKNOWN:
                 self._log.warn("{text}, of no known kind: {error}", text=text, error=error)
                 return UnclassifiedError(text)
-            case Trouble.LOST | Trouble.CONFLICT | Trouble.UNAVAILABLE:
+            case ErrorKind.LOST | ErrorKind.CONFLICT | ErrorKind.UNAVAILABLE:
                 return DatabaseUnavailable(text)
 
 
@@ -389,10 +391,10 @@ def open_database(
         tls_ca=tls_ca,
     )
 
-    def lane(threads: int) -> Lane:
-        return Lane(
+    def lane(threads: int) -> WorkerPool:
+        return WorkerPool(
             f"the {name} database",
-            Connections(driver, reactor, threads),
+            ThreadConnections(driver, reactor, threads),
             reactor,
             DeferredSemaphore(threads),
             max_waiting,

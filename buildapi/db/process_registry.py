@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
-from buildapi.model.ops import Beat, ProcessState
+from buildapi.model.ops import Heartbeat, ProcessState
 
 STATES = {state.value for state in ProcessState}
 MOST = 1000
@@ -24,9 +24,9 @@ LEAVE = "DELETE FROM buildapi_processes WHERE instance = :instance"
 FORGET = "DELETE FROM buildapi_processes WHERE beat_at < :before"
 
 
-def _beat(*c: Any) -> Beat:
+def _beat(*c: Any) -> Heartbeat:
     detail = _detail(c[8])
-    return Beat(
+    return Heartbeat(
         instance=c[0],
         name=c[1],
         pid=c[2],
@@ -58,12 +58,12 @@ ALL = Query(
 
 
 @attrs.frozen
-class SQLRoster:
+class SQLProcessRegistry:
     """Implement ``Roster`` on a jobs database."""
 
     _db: Database
 
-    async def beat(self, beat: Beat) -> None:
+    async def beat(self, beat: Heartbeat) -> None:
         """Record the heartbeat of a process, replacing the one before."""
         row = _row(beat)
         try:
@@ -81,7 +81,7 @@ class SQLRoster:
         """Delete a process that shuts down properly."""
         await self._db.transact([Statement(LEAVE, {"instance": instance})])
 
-    async def processes(self) -> Sequence[Beat]:
+    async def processes(self) -> Sequence[Heartbeat]:
         """List the last heartbeats by name, including those of processes that fell silent."""
         found = await ALL.many(self._db)
         return sorted(found, key=lambda beat: (beat.name, beat.instance))
@@ -91,7 +91,7 @@ class SQLRoster:
         await self._db.transact([Statement(FORGET, {"before": before})])
 
 
-def _row(beat: Beat) -> dict[str, Any]:
+def _row(beat: Heartbeat) -> dict[str, Any]:
     detail = {
         "in_hand": beat.in_hand,
         "jobs": list(beat.jobs),

@@ -23,7 +23,7 @@ _VERSION = re.compile(r"version (\d+)")
 
 
 @attrs.frozen
-class Table:
+class ExistingTable:
     """Describe an existing table; ``engine`` is None where a database has only one engine."""
 
     name: str
@@ -32,7 +32,7 @@ class Table:
 
 
 @attrs.frozen
-class Change:
+class SchemaChange:
     """Describe one change of an upgrade, in words and in SQL."""
 
     what: str
@@ -40,7 +40,7 @@ class Change:
 
 
 @attrs.frozen
-class Survey:
+class SchemaDiff:
     """List what exists, and the changes that bring it to this program's version of the tables.
 
     ``server`` is the version of the engine, ``version`` that of the tables it should have.
@@ -48,27 +48,27 @@ class Survey:
 
     server: str
     version: int
-    tables: Sequence[Table]
+    tables: Sequence[ExistingTable]
     missing: Sequence[str]
-    changes: Sequence[Change]
+    changes: Sequence[SchemaChange]
 
     @property
-    def without_transactions(self) -> Sequence[Table]:
+    def without_transactions(self) -> Sequence[ExistingTable]:
         """List the tables whose engine has no transactions."""
         return [table for table in self.tables if not table.transactions]
 
 
 @attrs.frozen
-class Seen:
+class ExistingSchema:
     """Hold what was found in a database."""
 
     server: str
-    tables: Sequence[Table]
+    tables: Sequence[ExistingTable]
     indexes: frozenset[str] = frozenset()
 
 
 @attrs.frozen
-class Object:
+class SchemaObject:
     """Describe a table or an index that a schema file creates."""
 
     kind: str
@@ -77,7 +77,7 @@ class Object:
     statement: str
 
 
-def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[Object]:
+def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[SchemaObject]:
     """List what the schema file of ``jobs`` or ``markers`` creates, in its order."""
     found = []
     for statement in statements(schema_sql(dialect, part, markers=markers)):
@@ -85,7 +85,9 @@ def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[Object]
         if match is None:
             raise ValueError(f"what does this make? {statement.text[:80]}")
         kind = match["kind"].removeprefix("UNIQUE ").lower()
-        found.append(Object(kind, match["name"], match["table"] or match["name"], statement.text))
+        found.append(
+            SchemaObject(kind, match["name"], match["table"] or match["name"], statement.text)
+        )
     return found
 
 
@@ -97,12 +99,12 @@ def version(dialect: str, part: str) -> int:
     return int(match[1])
 
 
-def absent(dialect: str, part: str, markers: str = MARKERS) -> Survey:
+def absent(dialect: str, part: str, markers: str = MARKERS) -> SchemaDiff:
     """Return the survey of a database that does not exist."""
-    return _compared(dialect, part, markers, Seen("not there", []))
+    return _compared(dialect, part, markers, ExistingSchema("not there", []))
 
 
-async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> Survey:
+async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> SchemaDiff:
     """Survey the tables of ``jobs`` or ``markers``; nothing is written.
 
     :raises ConfigError: the table name is not allowed.
@@ -116,23 +118,23 @@ async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> Surv
     return attrs.evolve(found, changes=[*found.changes, *await _widening(db)])
 
 
-def _compared(dialect: str, part: str, markers: str, seen: Seen) -> Survey:
+def _compared(dialect: str, part: str, markers: str, seen: ExistingSchema) -> SchemaDiff:
     there = {table.name for table in seen.tables} | seen.indexes
     missing = [o for o in objects(dialect, part, markers) if o.name not in there]
-    made = [Change(f"make {o.kind} {o.name}", o.statement) for o in missing]
+    made = [SchemaChange(f"make {o.kind} {o.name}", o.statement) for o in missing]
     names = [o.name for o in missing]
-    return Survey(seen.server, version(dialect, part), seen.tables, names, made)
+    return SchemaDiff(seen.server, version(dialect, part), seen.tables, names, made)
 
 
 # --- SQLite
 
 
-async def _look_sqlite(db: DialectDatabase, wanted: set[str]) -> Seen:
+async def _look_sqlite(db: DialectDatabase, wanted: set[str]) -> ExistingSchema:
     ((server,),) = await db.fetch("SELECT sqlite_version()", {})
     rows = await db.fetch("SELECT type, name FROM sqlite_master", {})
-    tables = [Table(name) for kind, name in rows if kind == "table" and name in wanted]
+    tables = [ExistingTable(name) for kind, name in rows if kind == "table" and name in wanted]
     indexes = frozenset(name for kind, name in rows if kind == "index")
-    return Seen(f"SQLite {server}", tables, indexes)
+    return ExistingSchema(f"SQLite {server}", tables, indexes)
 
 
 # --- MySQL and MariaDB
@@ -143,12 +145,14 @@ _TABLES = """SELECT t.TABLE_NAME, t.ENGINE, e.TRANSACTIONS FROM information_sche
  ORDER BY t.TABLE_NAME"""
 
 
-async def _look_mysql(db: DialectDatabase, wanted: set[str]) -> Seen:
+async def _look_mysql(db: DialectDatabase, wanted: set[str]) -> ExistingSchema:
     ((server,),) = await db.fetch("SELECT VERSION()", {})
     names, params = any_of("table", sorted(wanted))
     rows = await db.fetch(_TABLES.format(names=names), params)
-    tables = [Table(name, engine, transactions == "YES") for name, engine, transactions in rows]
-    return Seen(server if "MariaDB" in server else f"MySQL {server}", tables)
+    tables = [
+        ExistingTable(name, engine, transactions == "YES") for name, engine, transactions in rows
+    ]
+    return ExistingSchema(server if "MariaDB" in server else f"MySQL {server}", tables)
 
 
 OLD = "jobrequests"
@@ -161,7 +165,7 @@ NUMBERS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
 
 
 @attrs.frozen
-class Wide:
+class MinimumWidth:
     """Describe what a column must hold at least: characters, or bytes of a number."""
 
     column: str
@@ -171,12 +175,12 @@ class Wide:
 
 
 WIDE = (
-    Wide("action", "VARCHAR(40)", 40, "characters"),
-    Wide("who", "VARCHAR(512)", 512, "characters"),
-    Wide("when", "BIGINT", 8, "bytes"),
-    Wide("completed_at", "BIGINT", 8, "bytes"),
-    Wide("what", "LONGTEXT", TEXTS["longtext"], "bytes"),
-    Wide("complete_data", "LONGTEXT", TEXTS["longtext"], "bytes"),
+    MinimumWidth("action", "VARCHAR(40)", 40, "characters"),
+    MinimumWidth("who", "VARCHAR(512)", 512, "characters"),
+    MinimumWidth("when", "BIGINT", 8, "bytes"),
+    MinimumWidth("completed_at", "BIGINT", 8, "bytes"),
+    MinimumWidth("what", "LONGTEXT", TEXTS["longtext"], "bytes"),
+    MinimumWidth("complete_data", "LONGTEXT", TEXTS["longtext"], "bytes"),
 )
 
 _COLUMNS = f"""SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME,
@@ -186,7 +190,7 @@ _INDEXES = f"""SELECT COLUMN_NAME FROM information_schema.STATISTICS
  WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{OLD}' AND SEQ_IN_INDEX = 1"""  # noqa: S608  # constants
 
 
-async def _widening(db: DialectDatabase) -> Sequence[Change]:
+async def _widening(db: DialectDatabase) -> Sequence[SchemaChange]:
     """Return the change that widens an old table of job requests where it is too narrow."""
     columns = {row[0]: row for row in await db.fetch(_COLUMNS, {})}
     indexed = {column for (column,) in await db.fetch(_INDEXES, {})}
@@ -205,7 +209,7 @@ async def _widening(db: DialectDatabase) -> Sequence[Change]:
     if not clauses:
         return []
     statement = f"ALTER TABLE {OLD}\n    " + ",\n    ".join(clauses)
-    return [Change(f"widen table {OLD}: {', '.join(words)}", statement)]
+    return [SchemaChange(f"widen table {OLD}: {', '.join(words)}", statement)]
 
 
 def _size(column: Row) -> int:

@@ -9,7 +9,7 @@ import attrs
 import pymysql
 
 from buildapi.db.schema import MARKERS, DialectDatabase
-from buildapi.db.schema_diff import LOCK_WAIT, Change, Survey, survey
+from buildapi.db.schema_diff import LOCK_WAIT, SchemaChange, SchemaDiff, survey
 from buildapi.db.sql import Statement
 from buildapi.errors import BuildAPIError
 
@@ -24,8 +24,8 @@ class UpgradeError(Exception):
 class Upgraded:
     """Hold the survey before an upgrade, and the changes made."""
 
-    before: Survey
-    done: Sequence[Change]
+    before: SchemaDiff
+    done: Sequence[SchemaChange]
 
 
 async def upgrade(db: DialectDatabase, part: str, markers: str = MARKERS) -> Upgraded:
@@ -36,7 +36,7 @@ async def upgrade(db: DialectDatabase, part: str, markers: str = MARKERS) -> Upg
     :raises UpgradeError: a change could not be made; those before it stay.
     """
 
-    async def look() -> Survey:
+    async def look() -> SchemaDiff:
         return await survey(db, part, markers)
 
     before = await look()
@@ -45,7 +45,9 @@ async def upgrade(db: DialectDatabase, part: str, markers: str = MARKERS) -> Upg
     return Upgraded(before, before.changes)
 
 
-async def _made(db: DialectDatabase, change: Change, look: Callable[[], Awaitable[Survey]]) -> None:
+async def _made(
+    db: DialectDatabase, change: SchemaChange, look: Callable[[], Awaitable[SchemaDiff]]
+) -> None:
     settings = [LOCK_WAIT] if db.dialect == "mysql" else []
     try:
         await db.transact([*settings, Statement(change.statement)])

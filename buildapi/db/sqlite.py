@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.driver import Trouble, Verdict
+from buildapi.db.driver import ClassifiedError, ErrorKind
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -24,17 +24,17 @@ BUSY_SECONDS = 5.0
 STEPS = 10_000
 """SQLite virtual machine steps, about a millisecond, between two checks of the deadline."""
 
-HELD_UP = Verdict(Trouble.UNAVAILABLE, "is held up by locks")
-TOO_SLOW = Verdict(Trouble.UNAVAILABLE, "took too long")
-UNREACHABLE = Verdict(Trouble.UNAVAILABLE, "cannot be opened or read")
-GONE = Verdict(Trouble.UNAVAILABLE, "has lost its file")
-READ_ONLY = Verdict(Trouble.UNAVAILABLE, "takes no writes now")
-DISK_FULL = Verdict(Trouble.UNAVAILABLE, "is full")
-DUPLICATE = Verdict(Trouble.DUPLICATE, "has such a row already")
-VALUE = Verdict(Trouble.VALUE, "cannot store a value")
-MISSING = Verdict(Trouble.MISSING, "lacks a table")
+HELD_UP = ClassifiedError(ErrorKind.UNAVAILABLE, "is held up by locks")
+TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
+UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be opened or read")
+GONE = ClassifiedError(ErrorKind.UNAVAILABLE, "has lost its file")
+READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "takes no writes now")
+DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
+DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "has such a row already")
+VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
+MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
 
-_BY_CODE: dict[int, Verdict | None] = {
+_BY_CODE: dict[int, ClassifiedError | None] = {
     sqlite3.SQLITE_BUSY: HELD_UP,
     sqlite3.SQLITE_LOCKED: HELD_UP,
     sqlite3.SQLITE_INTERRUPT: TOO_SLOW,
@@ -227,7 +227,7 @@ class SQLiteDriver:
             raise RowLimitError(f"more than {max_rows} rows")
         return rows
 
-    def verdict(self, error: BaseException) -> Verdict | None:
+    def verdict(self, error: BaseException) -> ClassifiedError | None:
         """Classify by the extended result code; a code in no table is UNKNOWN."""
         if isinstance(error, UnicodeEncodeError | OverflowError | sqlite3.DataError):
             return VALUE
@@ -240,5 +240,5 @@ class SQLiteDriver:
         code: int | None = getattr(error, "sqlite_errorcode", None)
         if code is None:  # Python's own: of a closed connection, or of a wrong call
             return UNREACHABLE if "closed" in str(error) else None
-        unknown = Verdict(Trouble.UNKNOWN, f"fails with error {code}")
+        unknown = ClassifiedError(ErrorKind.UNKNOWN, f"fails with error {code}")
         return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF, unknown)

@@ -3,28 +3,28 @@
 from buildapi.interfaces.farm import (
     Builds,
     Directory,
+    FactsReader,
     Farm,
-    FarmWideReads,
-    Observer,
+    FarmReads,
     RecentBuilds,
     SchedulerReports,
     StatusReports,
     TextLimits,
 )
 from buildapi.interfaces.jobs import Broker, Consumer, JobStore
-from buildapi.interfaces.ops import Roster, TokenStore, Trail, TrailStore
+from buildapi.interfaces.ops import ProcessRegistry, TokenStore, Trail, TrailStore
 
 __all__ = [
     "Broker",
     "Builds",
     "Consumer",
     "Directory",
+    "FactsReader",
     "Farm",
-    "FarmWideReads",
+    "FarmReads",
     "JobStore",
-    "Observer",
+    "ProcessRegistry",
     "RecentBuilds",
-    "Roster",
     "SchedulerReports",
     "StatusReports",
     "TextLimits",

@@ -8,7 +8,7 @@ from typing import Protocol
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
-from buildapi.model.facts import Known
+from buildapi.model.facts import Facts
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -83,7 +83,7 @@ class Builds(Protocol):
         """List builds and requests of the changes of an author, at most 200 rows of each kind."""
 
 
-class FarmWideReads(Protocol):
+class FarmReads(Protocol):
     """Read builds and requests of all branches."""
 
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
@@ -167,10 +167,10 @@ class StatusReports(Protocol):
         """List the names of slaves with builds started in a span."""
 
 
-class Observer(Protocol):
+class FactsReader(Protocol):
     """Read the facts an action needs."""
 
-    async def read(self, action: Action) -> Known:
+    async def read(self, action: Action) -> Facts:
         """Read the facts needed to decide an action.
 
         :raises Unavailable: they cannot be read now.
@@ -191,7 +191,7 @@ class TextLimits(Protocol):
         """
 
 
-class Farm(Observer, Protocol):
+class Farm(FactsReader, Protocol):
     """Act on the farm: one transaction in the scheduler database, then pokes at masters.
 
     Facts are read from the scheduler database itself: a replica may lag behind.

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from buildapi.model.ops import Beat, Part, Token, TrailEntry
+from buildapi.model.ops import Heartbeat, Part, Token, TrailEntry
 
 
-class Roster(Protocol):
+class ProcessRegistry(Protocol):
     """Register the processes of all hosts by their heartbeats.
 
     Every method raises DatabaseUnavailable.
     """
 
-    async def beat(self, beat: Beat) -> None:
+    async def beat(self, beat: Heartbeat) -> None:
         """Record a heartbeat, in place of the last one of its process."""
 
     async def leave(self, instance: str) -> None:
         """Remove a process that shuts down cleanly."""
 
-    async def processes(self) -> Sequence[Beat]:
+    async def processes(self) -> Sequence[Heartbeat]:
         """List the last heartbeat of each process, by name, silent processes included."""
 
     async def forget(self, before: int) -> None:

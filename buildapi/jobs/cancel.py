@@ -13,14 +13,14 @@ from buildapi.jobs.warnings import others, shared
 from buildapi.model.actions import CancelBuild, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import BuildRequest, Try
+from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.revisions import ambiguity
 from buildapi.model.rules import Rules
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
     DropRequests,
-    Line,
+    OutcomeLine,
     Plan,
     Poke,
     Sharer,
@@ -71,7 +71,7 @@ def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) 
         return refused(CANCEL_FAILED, NOT_CLAIMED, brid=request.id)
     pokes = _with_clobbers(stops, rules)
     outcome = Outcome(False, "", warnings=shared(stops))
-    return Plan(outcome, pokes=pokes, lines=(Line(request.id, OK, CANCEL_FAILED),))
+    return Plan(outcome, pokes=pokes, lines=(OutcomeLine(request.id, OK, CANCEL_FAILED),))
 
 
 def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: Rules) -> Plan:
@@ -106,7 +106,7 @@ class _Parts:
     claimed: Sequence[RequestFacts]
     stops: Sequence[StopBuild]
     failed: Sequence[Item]
-    lines: Sequence[Line]
+    lines: Sequence[OutcomeLine]
 
 
 def _parts(meant: Sequence[RequestFacts]) -> _Parts:
@@ -154,14 +154,18 @@ def _drop(pending: Sequence[RequestFacts]) -> DropRequests:
 
 
 def _stops(
-    facts: RequestFacts, tries: Sequence[Try], meant: Collection[int] = ()
+    facts: RequestFacts, tries: Sequence[RequestBuild], meant: Collection[int] = ()
 ) -> Sequence[StopBuild]:
     """Return the steps that stop builds of a request; none if no master has claimed it."""
     return () if facts.request.claimed_by_name is None else stops_of(facts, tries, meant=meant)
 
 
 def stops_of(
-    facts: RequestFacts, tries: Sequence[Try], note: str = "", *, meant: Collection[int] = ()
+    facts: RequestFacts,
+    tries: Sequence[RequestBuild],
+    note: str = "",
+    *,
+    meant: Collection[int] = (),
 ) -> Sequence[StopBuild]:
     """Return the steps that stop builds of a request, each with the other requests that lose it.
 
@@ -175,7 +179,7 @@ def stops_of(
 
 
 def _stop(
-    request: BuildRequest, build: Try, master: str, note: str, sharers: Sequence[Sharer]
+    request: BuildRequest, build: RequestBuild, master: str, note: str, sharers: Sequence[Sharer]
 ) -> StopBuild:
     return StopBuild(
         build_id=build.id,

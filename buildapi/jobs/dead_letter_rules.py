@@ -17,7 +17,7 @@ RETURNS_MOST = 100
 
 
 @attrs.frozen
-class Decision:
+class DeadLetterDecision:
     """The decision about a dead letter; ``failure`` is the error its unfinished job ends with.
 
     ``end`` applies once the failure is recorded; if the job has ended meanwhile, decide again.
@@ -27,10 +27,12 @@ class Decision:
     failure: str | None = None
 
 
-KEPT = Decision(LetterEnd.KEEP)
+KEPT = DeadLetterDecision(LetterEnd.KEEP)
 
 
-def decide(routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: bool) -> Decision:
+def decide(
+    routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: bool
+) -> DeadLetterDecision:
     """Decide about a dead letter by the job it names.
 
     A letter of no job, or that does not match its job, is kept for an operator and finishes no
@@ -42,12 +44,12 @@ def decide(routing_key: str, letter: Letter, job: JobRecord | None, *, too_old: 
     if not _is_of(letter, report, job):
         return KEPT
     if job.completed_at is not None:
-        return Decision(LetterEnd.DROP) if _is_recorded(letter, report, job) else KEPT
+        return DeadLetterDecision(LetterEnd.DROP) if _is_recorded(letter, report, job) else KEPT
     if letter.by_broker and letter.returns < RETURNS_MOST and not too_old:
-        return Decision(LetterEnd.RETURN)
+        return DeadLetterDecision(LetterEnd.RETURN)
     if letter.by_broker or letter.exhausted:
         end = LetterEnd.DROP if report is None else LetterEnd.KEEP
-        return Decision(end, f"Given up: {letter.reason}; look at what is there")
+        return DeadLetterDecision(end, f"Given up: {letter.reason}; look at what is there")
     return KEPT
 
 

@@ -20,15 +20,15 @@ from buildapi.model.actions import (
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
+from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
 from buildapi.model.rules import Rules
-from buildapi.model.steps import Plan, Requeue, SetPriority
+from buildapi.model.steps import Plan, RebuildStep, SetPriority
 
 
 def decide(  # noqa: PLR0911  # one for each action
-    action: Action, facts: Known, who: str, rules: Rules
+    action: Action, facts: Facts, who: str, rules: Rules
 ) -> Plan:
     """Return the plan of an action; facts of None mean "no such request, build or branch".
 
@@ -86,7 +86,7 @@ def _rebuild(
     if (found := poison(facts)) is not None:
         detail = f"a copy would keep masters from starting anything on its builder: {found}"
         return refused(NOTHING_CREATED, detail, brid=facts.request.id)
-    step = Requeue(
+    step = RebuildStep(
         buildername=facts.request.buildername,
         priority=action.priority,
         reason=reason("Rebuilt", who),

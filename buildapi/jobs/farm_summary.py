@@ -17,7 +17,7 @@ A master of Buildbot 0.8 refreshes ``claimed_at`` of its requests every 600 seco
 
 
 @attrs.frozen
-class Load:
+class GroupLoad:
     """Numbers of one branch or pool; ``oldest`` is the submission time of the oldest request."""
 
     name: str
@@ -27,7 +27,7 @@ class Load:
 
 
 @attrs.frozen
-class Glance:
+class FarmSummary:
     """The summary of the farm; ``silent`` are masters that no longer refresh their claims.
 
     ``known_pools`` are all pools, None if unknown.
@@ -36,8 +36,8 @@ class Glance:
     pending: int
     running: int
     oldest: PendingEntry | None
-    branches: Sequence[Load]
-    pools: Sequence[Load]
+    branches: Sequence[GroupLoad]
+    pools: Sequence[GroupLoad]
     silent: Sequence[str]
     known_pools: Sequence[str] | None = None
 
@@ -48,9 +48,9 @@ def glance(
     branch_of: Callable[[str | None], str],
     pool_of: Callable[[str], str],
     now: int,
-) -> Glance:
+) -> FarmSummary:
     """Summarise; ``branch_of`` names a stored branch, ``pool_of`` the pool of a builder."""
-    return Glance(
+    return FarmSummary(
         pending=len(pending),
         running=len(running),
         oldest=min(pending, key=lambda e: e.submitted_at, default=None),
@@ -66,14 +66,14 @@ def glance(
     )
 
 
-def _loads(pending: Iterable[tuple[str, int]], running: Iterable[str]) -> Sequence[Load]:
+def _loads(pending: Iterable[tuple[str, int]], running: Iterable[str]) -> Sequence[GroupLoad]:
     """Count pending requests and running builds by name, the longest queue first."""
     waiting, oldest = Counter[str](), dict[str, int]()
     for name, submitted_at in pending:
         waiting[name] += 1
         oldest[name] = min(submitted_at, oldest.get(name, submitted_at))
     busy = Counter(running)
-    loads = [Load(n, waiting[n], busy[n], oldest.get(n)) for n in {*waiting, *busy}]
+    loads = [GroupLoad(n, waiting[n], busy[n], oldest.get(n)) for n in {*waiting, *busy}]
     return sorted(loads, key=lambda load: (-load.pending, -load.running, load.name))
 
 

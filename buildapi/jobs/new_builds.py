@@ -10,7 +10,7 @@ from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGO
 from buildapi.model.facts import BranchFacts
 from buildapi.model.outcome import Outcome
 from buildapi.model.rules import Choice
-from buildapi.model.steps import Line, NewBuildset, NewChange, Plan, SendChange
+from buildapi.model.steps import NewBuildset, NewChange, OutcomeLine, Plan, SendChange
 from buildapi.model.validators import NAME_MAX, stored_property
 
 CHANGE_FAILED = "The change could not be sent"
@@ -28,7 +28,9 @@ def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
         return refused(CHANGE_FAILED, POISON)
     step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))
     return Plan(
-        Outcome(False, ""), pokes=(step,), lines=(Line(None, OK, CHANGE_FAILED, CHANGE_OPEN),)
+        Outcome(False, ""),
+        pokes=(step,),
+        lines=(OutcomeLine(None, OK, CHANGE_FAILED, CHANGE_OPEN),),
     )
 
 

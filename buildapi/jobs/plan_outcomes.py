@@ -11,12 +11,12 @@ from buildapi.model.charsets import escaped
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import (
     Clobber,
-    Line,
     NewBuildset,
     NewChange,
+    OutcomeLine,
     Plan,
     Poke,
-    Requeue,
+    RebuildStep,
     Write,
 )
 
@@ -49,7 +49,7 @@ def _with_state(items: Iterable[Item], state: str) -> set[int | None]:
     return {item.request_id for item in items if item.state == state}
 
 
-def _words(line: Line, failed: set[int | None], open_: set[int | None]) -> str:
+def _words(line: OutcomeLine, failed: set[int | None], open_: set[int | None]) -> str:
     if line.brid in open_ - failed:
         return line.open or line.failure
     return line.failure if line.brid in failed else line.ok
@@ -77,7 +77,7 @@ def _plain(step: Write) -> Write:
         case NewBuildset(change=NewChange() as change):
             named = msgspec.structs.replace(change, author=escaped(change.author))
             return msgspec.structs.replace(step, reason=_ascii(step.reason), change=named)
-        case Requeue() | NewBuildset():
+        case RebuildStep() | NewBuildset():
             return msgspec.structs.replace(step, reason=_ascii(step.reason))
         case _:
             return step
@@ -99,6 +99,6 @@ def nothing(msg: str, detail: str, *, brid: int | None = None, bid: int | None =
     return Plan(Outcome(False, msg, (Item("nothing", detail, request_id=brid, build_id=bid),)))
 
 
-def line(brid: int) -> Line:
+def line(brid: int) -> OutcomeLine:
     """Return the messages for the cancel of one request."""
-    return Line(brid, f"{brid}: {OK}", f"Error cancelling build (request {brid})")
+    return OutcomeLine(brid, f"{brid}: {OK}", f"Error cancelling build (request {brid})")

@@ -43,7 +43,7 @@ CHARSETS: dict[str, Callable[[str], bool]] = {
 
 
 @attrs.frozen
-class Column:
+class TextColumn:
     """What a column for texts can hold; ``length`` is in characters, None is no bound."""
 
     charset: str | None = None

@@ -13,7 +13,7 @@ TIME_MAX = 253_402_300_000
 
 
 @attrs.frozen
-class Window:
+class DumpWindow:
     """The time from ``start`` to ``end``, both included."""
 
     start: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from buildapi.model.records import BuildRequest, Try, is_left_over
+from buildapi.model.records import BuildRequest, RequestBuild, is_left_over
 from buildapi.model.steps import Sharer
 
 
@@ -23,16 +23,16 @@ class RequestFacts:
     sourcestampid: int
     external_idstring: str | None
     properties: Sequence[tuple[str, str]]
-    tries: Sequence[Try]
+    tries: Sequence[RequestBuild]
     listed: bool | None = None
     sharers: Mapping[int, Sequence[Sharer]] = attrs.field(factory=dict)
 
-    def try_of(self, build_id: int) -> Try | None:
+    def try_of(self, build_id: int) -> RequestBuild | None:
         """Return the build of the request with this id; None if there is none."""
         return next((t for t in self.tries if t.id == build_id), None)
 
     @property
-    def running(self) -> Sequence[Try]:
+    def running(self) -> Sequence[RequestBuild]:
         """List the builds that may be running: normally the last one at most.
 
         Buildbot 0.8 never ends the row of a build whose master was killed: it is left over if a
@@ -75,5 +75,5 @@ class BranchFacts:
     change_master: str | None
 
 
-Known = RequestFacts | RevisionFacts | BranchFacts | None
+Facts = RequestFacts | RevisionFacts | BranchFacts | None
 """The facts an action needs; None if there is no such request, build or branch."""

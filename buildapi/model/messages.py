@@ -15,7 +15,7 @@ class Ack:
 
 
 @attrs.frozen
-class Requeue:
+class Nack:
     """Requeue the message after ``delay`` seconds; ``reason`` is logged.
 
     ``failed`` counts the attempt; it is false while the handler only waits for a service that is
@@ -35,11 +35,11 @@ class DeadLetter:
 
 
 @attrs.frozen
-class Leave:
+class Release:
     """Leave the message unacknowledged: it is redelivered when its consumer or connection ends."""
 
 
-Disposition = Ack | Requeue | DeadLetter | Leave
+Disposition = Ack | Nack | DeadLetter | Release
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ class ProcessState(enum.Enum):
 
 
 @attrs.frozen
-class Beat:
+class Heartbeat:
     """The heartbeat of a process; times are seconds since the epoch.
 
     ``instance`` is unique among all processes there ever were.  ``in_hand`` counts its unsettled

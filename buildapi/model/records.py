@@ -67,7 +67,7 @@ def awaits_build(complete: bool, claimed_at: int, ends: Iterable[int | None]) ->
 
 
 @attrs.frozen
-class Try:
+class RequestBuild:
     """A row of ``builds``: one build of a request; a retried request has several.
 
     ``number`` is unique only per master and builder.

@@ -10,7 +10,8 @@ import msgspec
 from buildapi.model.outcome import Outcome
 
 
-class Requeue(msgspec.Struct, frozen=True, tag=True):
+# The tags of steps stand in markers and in the plans that clients read: they outlive class names.
+class RebuildStep(msgspec.Struct, frozen=True, tag="Requeue"):
     """Submit a copy of a buildset with one build request.
 
     ``properties`` are pairs of name and stored text, copied as they are.
@@ -128,11 +129,11 @@ class SendChange(msgspec.Struct, frozen=True, tag=True):
     revlink: str | None
 
 
-Write = Requeue | NewBuildset | SetPriority | DropRequest | DropRequests
+Write = RebuildStep | NewBuildset | SetPriority | DropRequest | DropRequests
 Poke = StopBuild | Clobber | WatchDropped | SendChange
 
 
-class Line(msgspec.Struct, frozen=True):
+class OutcomeLine(msgspec.Struct, frozen=True):
     """The message for one request (None: for steps of no request), by how its steps ended.
 
     ``open`` is used if no step failed and some are unconfirmed; if it is empty, ``failure`` is.
@@ -154,7 +155,7 @@ class Plan(msgspec.Struct, frozen=True):
     outcome: Outcome
     writes: Sequence[Write] = ()
     pokes: Sequence[Poke] = ()
-    lines: Sequence[Line] = ()
+    lines: Sequence[OutcomeLine] = ()
 
 
 class Written(enum.Enum):

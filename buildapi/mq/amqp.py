@@ -19,9 +19,9 @@ from buildapi.errors import BrokerUnavailable
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth, Review
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.consumer import AMQPConsumer
-from buildapi.mq.dead_letters import Reviewing
+from buildapi.mq.dead_letters import QueueReview
 from buildapi.mq.publisher import Publisher
-from buildapi.mq.settlement import InHand
+from buildapi.mq.settlement import UnsettledDeliveries
 from buildapi.mq.topology import QueueType, Topology, dead_letters, on_channel
 from buildapi.mq.txamqp.client import Client, ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import Closed, describe
@@ -132,7 +132,7 @@ class AMQPBroker(MultiService):
 
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> AMQPConsumer:
         """Start a consumer on a channel of its own; messages come once there is a connection."""
-        hand = InHand(self.reactor, queue, handler, prefetch, self.tries)
+        hand = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
         consumer = AMQPConsumer(self._consuming, self._topology, self._publisher, hand)
         self._consumers = [c for c in self._consumers if not c.hand.stopping] + [consumer]
         if self._consuming.parent is None:
@@ -176,7 +176,7 @@ class AMQPBroker(MultiService):
         client = self._consuming.client or self._publishing.client
         if client is None:
             raise BrokerUnavailable(f"not connected: {self.status().last_error or 'connecting'}")
-        reviewing = Reviewing(self.reactor, self._publisher, queue, self.publish_seconds)
+        reviewing = QueueReview(self.reactor, self._publisher, queue, self.publish_seconds)
         try:
             await reviewing.run(client, judge, limit)
         except (Closed, TimeoutError) as e:

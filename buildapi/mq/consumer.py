@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from buildapi.model.messages import Delivery
 from buildapi.mq.publisher import Publisher
-from buildapi.mq.settlement import Gone, InHand
+from buildapi.mq.settlement import ChannelGone, UnsettledDeliveries
 from buildapi.mq.topology import Topology, dead_letters
 from buildapi.mq.txamqp import codec
 from buildapi.mq.txamqp.client import Client
@@ -132,7 +132,7 @@ class ChannelSettlement:
 
     def _open_channel(self) -> Any:
         if self.channel.closed:
-            raise Gone
+            raise ChannelGone
         return self.channel
 
 
@@ -145,7 +145,7 @@ class AMQPConsumer:
     service: AMQPService
     topology: Topology
     publisher: Publisher
-    hand: InHand
+    hand: UnsettledDeliveries
     _loop: Deferred[None] | None = attrs.field(default=None, init=False)
     _channel: Any = attrs.field(default=None, init=False)
     _tag: str = attrs.field(default="", init=False)

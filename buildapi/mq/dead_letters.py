@@ -66,7 +66,7 @@ def letter_of(message: Any) -> Letter:
 
 
 @attrs.define
-class Reviewing:
+class QueueReview:
     """Run one review; each operation of the broker may take ``seconds``."""
 
     reactor: Any

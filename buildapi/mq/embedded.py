@@ -21,14 +21,14 @@ from buildapi.model.messages import (
     Review,
 )
 from buildapi.model.wire import FINISHED, REQUESTS
-from buildapi.mq.settlement import Gone, InHand
+from buildapi.mq.settlement import ChannelGone, UnsettledDeliveries
 
 TURN = 100
 """Maximum number of messages of a queue delivered in one iteration of the reactor."""
 
 
 @attrs.frozen
-class PutAside:
+class EmbeddedDeadLetter:
     """Keep a dead letter: the last delivery of a message, and why it was the last."""
 
     delivery: Delivery
@@ -47,7 +47,7 @@ class _Queue:
     waiting: deque[Delivery] = attrs.field(factory=deque)
     in_hand: int = 0
     consumers: deque[EmbeddedConsumer] = attrs.field(factory=deque)
-    dead: deque[PutAside] = attrs.field(factory=deque)
+    dead: deque[EmbeddedDeadLetter] = attrs.field(factory=deque)
 
     def __len__(self) -> int:
         return len(self.waiting) + self.in_hand
@@ -91,11 +91,11 @@ class _Settlement:
         self.broker.pump()
 
     async def dead_letter(self, reason: str) -> None:
-        self.broker.put_aside(self._take_out(), PutAside(self.delivery, reason))
+        self.broker.put_aside(self._take_out(), EmbeddedDeadLetter(self.delivery, reason))
 
     def _take_out(self) -> _Queue:
         if self not in self.consumer.open:
-            raise Gone
+            raise ChannelGone
         self.consumer.open.remove(self)
         self.consumer.queue.in_hand -= 1
         self.broker.pump()
@@ -108,7 +108,7 @@ class EmbeddedConsumer:
 
     broker: EmbeddedBroker
     queue: _Queue
-    hand: InHand
+    hand: UnsettledDeliveries
     open: list[_Settlement] = attrs.field(factory=list, init=False)
 
     @property
@@ -204,7 +204,7 @@ class EmbeddedBroker(Service):
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> EmbeddedConsumer:
         """Start a consumer."""
         target = self._queue(queue)
-        hand = InHand(self.reactor, queue, handler, prefetch, self.tries)
+        hand = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
         consumer = EmbeddedConsumer(self, target, hand)
         target.consumers.append(consumer)
         self.pump()
@@ -233,7 +233,7 @@ class EmbeddedBroker(Service):
             raise BrokerUnavailable("the embedded broker is stopped")
         reviewed = self._queue(queue)
         letters = [reviewed.dead.popleft() for _ in range(min(limit, len(reviewed.dead)))]
-        kept: list[PutAside] = []
+        kept: list[EmbeddedDeadLetter] = []
         try:
             while letters:
                 letter = letters.pop(0)
@@ -249,7 +249,7 @@ class EmbeddedBroker(Service):
             reviewed.dead.extendleft(reversed([*kept, *letters]))
             self.pump()
 
-    def dead_letters(self, queue: str) -> list[PutAside]:
+    def dead_letters(self, queue: str) -> list[EmbeddedDeadLetter]:
         """List the dead letters of a queue, oldest first."""
         return list(self._queue(queue).dead)
 
@@ -258,7 +258,7 @@ class EmbeddedBroker(Service):
         if self.running and self._pumping is None:
             self._pumping = self.reactor.callLater(0, self._deliver)
 
-    def put_aside(self, queue: _Queue, letter: PutAside) -> None:
+    def put_aside(self, queue: _Queue, letter: EmbeddedDeadLetter) -> None:
         """Add a dead letter; beyond the limit drop the oldest, with a warning."""
         queue.dead.append(letter)
         if len(queue.dead) > self.max_messages:

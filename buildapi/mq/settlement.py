@@ -23,8 +23,8 @@ from buildapi.model.messages import (
     Delivery,
     Disposition,
     Handler,
-    Leave,
-    Requeue,
+    Nack,
+    Release,
     exhausted,
 )
 
@@ -38,7 +38,7 @@ RETRY_PAUSE = 2.0
 """Seconds between attempts to dead-letter or requeue a message while the broker takes none."""
 
 
-class Gone(Exception):
+class ChannelGone(Exception):
     """The channel of the delivery is gone; the broker delivers the message again."""
 
 
@@ -62,7 +62,7 @@ class Settlement(Protocol):
 
 
 @attrs.define(eq=False)
-class InHand:
+class UnsettledDeliveries:
     """Handle the deliveries of one consumer, at most ``prefetch`` at a time.
 
     Deliveries with the same message id run one after the other: after a lost connection a message
@@ -146,7 +146,7 @@ class InHand:
                     settlement.give_back()
                 else:
                     await self._settle(delivery, settlement, await self._ask(delivery))
-            except Gone:
+            except ChannelGone:
                 self.log.info(
                     "{queue}: message {id} comes again", queue=self.queue, id=delivery.message_id
                 )
@@ -161,9 +161,9 @@ class InHand:
                 queue=self.queue,
                 id=delivery.message_id,
             )
-            answer = Requeue(f"the handler failed with {type(e).__name__}", FAILED_PAUSE)
+            answer = Nack(f"the handler failed with {type(e).__name__}", FAILED_PAUSE)
         last = delivery.attempt >= self.tries
-        if isinstance(answer, Requeue) and answer.failed and last:
+        if isinstance(answer, Nack) and answer.failed and last:
             return exhausted(delivery.attempt, answer.reason)
         return answer
 
@@ -173,12 +173,12 @@ class InHand:
         match disposition:
             case Ack():
                 settlement.ack()
-            case Leave():
+            case Release():
                 self._say("is left for the next consumer", delivery)
             case DeadLetter(reason):
                 self._say("is put aside", delivery, reason)
                 await self._insist(lambda: settlement.dead_letter(reason))
-            case Requeue(reason, delay, failed):
+            case Nack(reason, delay, failed):
                 self._say("is requeued", delivery, reason)
                 await self._pause(min(delay, LONGEST_PAUSE))
                 await self._insist(lambda: settlement.requeue(failed=failed))

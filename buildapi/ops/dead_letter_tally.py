@@ -29,7 +29,7 @@ class Settlements:
 
 
 @attrs.frozen
-class DeadLettersSettled:
+class SettledDeadLetters:
     """Hold the settlements of each end, and the last letter of all."""
 
     ends: Mapping[SettledAs, Settlements]
@@ -51,9 +51,9 @@ class DeadLetterTally:
         self._times.setdefault(letter.end, deque(maxlen=RECENT_MOST)).append(letter.at)
         self._last = letter
 
-    def read(self) -> DeadLettersSettled:
+    def read(self) -> SettledDeadLetters:
         """Return the counts so far."""
-        return DeadLettersSettled({end: self._of(end) for end in SettledAs}, self._last)
+        return SettledDeadLetters({end: self._of(end) for end in SettledAs}, self._last)
 
     def _of(self, end: SettledAs) -> Settlements:
         times, since = self._times.get(end, ()), self._now() - RECENT_SECONDS

@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from buildapi.errors import Unavailable
-from buildapi.interfaces import Directory, FarmWideReads
-from buildapi.jobs.farm_summary import Glance, glance
+from buildapi.interfaces import Directory, FarmReads
+from buildapi.jobs.farm_summary import FarmSummary, glance
 from buildapi.jobs.farm_views import UNKNOWN
 
 
 @attrs.frozen
-class FarmLook:
+class FarmSummarizer:
     """Read a summary of the farm; ``now`` returns epoch seconds."""
 
     _directory: Directory
-    _reads: FarmWideReads
+    _reads: FarmReads
     _now: Callable[[], float]
 
-    async def look(self) -> Glance:
+    async def look(self) -> FarmSummary:
         """Return the summary.
 
         :raises Unavailable: a database or the directory is unavailable.

@@ -11,8 +11,8 @@ from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
-from buildapi.interfaces import Roster
-from buildapi.model.ops import Beat
+from buildapi.interfaces import ProcessRegistry
+from buildapi.model.ops import Heartbeat
 
 SILENT_DAY = 86_400
 """Seconds without a heartbeat after which a process is deleted from the registry."""
@@ -25,7 +25,7 @@ Sign = Callable[[int], Awaitable[None]]
 
 
 @attrs.define(slots=False)
-class Heart(Service):
+class HeartbeatSender(Service):
     """Send the heartbeat that ``say`` returns to ``roster`` every ``seconds``.
 
     ``now`` returns epoch seconds. ``signs`` are called with each heartbeat. A failure is logged
@@ -33,8 +33,8 @@ class Heart(Service):
     """
 
     _reactor: Any
-    _roster: Roster
-    _say: Callable[[], Beat]
+    _roster: ProcessRegistry
+    _say: Callable[[], Heartbeat]
     _seconds: float
     _now: Callable[[], float]
     _signs: Sequence[Sign] = ()

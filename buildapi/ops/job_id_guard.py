@@ -14,7 +14,7 @@ ID_MAX = 2**31 - 1
 
 
 @attrs.frozen
-class Renumbered:
+class JobIdReset:
     """Record that ids of jobs were behind those of markers; ``at`` is in epoch seconds.
 
     ``moved`` is false if the next ids could not be moved past the highest marker.
@@ -27,7 +27,7 @@ class Renumbered:
 
 
 @attrs.define
-class JobNumbering:
+class JobIdGuard:
     """Compare the highest job id with the highest id in a marker, and move the job ids past it.
 
     Jobs with reused ids are executed all the same; but two trails, pages and markers with one id
@@ -37,7 +37,7 @@ class JobNumbering:
     _highest_marker: Callable[[], Awaitable[int]]
     _highest_job: Callable[[], Awaitable[int]]
     _move_past: Callable[[int], Awaitable[bool]]
-    last: Renumbered | None = attrs.field(default=None, init=False)
+    last: JobIdReset | None = attrs.field(default=None, init=False)
     _log = Logger()
 
     async def check(self, now: int) -> None:
@@ -54,7 +54,7 @@ class JobNumbering:
         if marker <= job:
             return
         moved = marker < ID_MAX and await self._move_past(marker)
-        found = Renumbered(now, job, marker, moved)
+        found = JobIdReset(now, job, marker, moved)
         if self.last is not None and attrs.evolve(self.last, at=now) == found:
             return  # no job was asked for since
         self.last = found

@@ -14,7 +14,7 @@ MOST_BEGUN = 1000
 
 
 @attrs.define
-class JobNumbers:
+class JobMetrics:
     """Count events by part and word, and measure how long the agent had a job in hand.
 
     ``count`` is called with the name of a metric and its labels, ``observe`` with the name and the

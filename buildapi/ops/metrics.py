@@ -29,7 +29,7 @@ SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0)
 
 
 @attrs.frozen
-class Kind:
+class MetricKind:
     """Declare a metric; its ``labels`` take few values each, which docs/metrics.md lists."""
 
     make: Callable[..., Any]
@@ -45,49 +45,65 @@ class Kind:
 
 
 KINDS = (
-    Kind(Gauge, "buildapi_info", "1, with the version as a label", ["version", "roles"]),
-    Kind(Gauge, "buildapi_start_time_seconds", "When the process began, in epoch seconds"),
-    Kind(Gauge, "buildapi_ready", "1 if /readyz says so"),
-    Kind(Gauge, "buildapi_draining", "1 while the process ends what is in hand"),
-    Kind(Counter, "buildapi_http_requests", "Answers", ["method", "route", "status"]),
-    Kind(Histogram, "buildapi_http_request_seconds", "Time to an answer", ["route"], FAST),
-    Kind(Gauge, "buildapi_http_in_flight", "Requests begun and not answered"),
-    Kind(Gauge, "buildapi_http_connections", "Open connections"),
-    Kind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),
-    Kind(Histogram, "buildapi_job_seconds", "From its begin by the agent to its report", (), SLOW),
-    Kind(Counter, "buildapi_dead_letters", "Dead letters settled", ["queue", "end"]),
-    Kind(Gauge, "buildapi_jobs_in_hand", "Messages the agent of this process has not settled"),
-    Kind(Gauge, "buildapi_jobs_open", "Job requests of the last week that are not finished"),
-    Kind(Gauge, "buildapi_oldest_open_job_seconds", "Age of the oldest of them; 0 for none"),
-    Kind(Gauge, "buildapi_broker_connected", "1 if connected and not blocked"),
-    Kind(Gauge, "buildapi_queue_ready", "Messages that wait", ["queue"]),
-    Kind(Gauge, "buildapi_queue_unacked", "Messages in hand, as agents say", ["queue"]),
-    Kind(Gauge, "buildapi_queue_dead", "Messages put aside", ["queue"]),
-    Kind(Gauge, "buildapi_queue_consumers", "Consumers", ["queue"]),
-    Kind(Counter, "buildapi_db_calls", "Calls of a pool", ["database", "result"]),
-    Kind(
+    MetricKind(Gauge, "buildapi_info", "1, with the version as a label", ["version", "roles"]),
+    MetricKind(Gauge, "buildapi_start_time_seconds", "When the process began, in epoch seconds"),
+    MetricKind(Gauge, "buildapi_ready", "1 if /readyz says so"),
+    MetricKind(Gauge, "buildapi_draining", "1 while the process ends what is in hand"),
+    MetricKind(Counter, "buildapi_http_requests", "Answers", ["method", "route", "status"]),
+    MetricKind(Histogram, "buildapi_http_request_seconds", "Time to an answer", ["route"], FAST),
+    MetricKind(Gauge, "buildapi_http_in_flight", "Requests begun and not answered"),
+    MetricKind(Gauge, "buildapi_http_connections", "Open connections"),
+    MetricKind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),
+    MetricKind(
+        Histogram, "buildapi_job_seconds", "From its begin by the agent to its report", (), SLOW
+    ),
+    MetricKind(Counter, "buildapi_dead_letters", "Dead letters settled", ["queue", "end"]),
+    MetricKind(
+        Gauge, "buildapi_jobs_in_hand", "Messages the agent of this process has not settled"
+    ),
+    MetricKind(Gauge, "buildapi_jobs_open", "Job requests of the last week that are not finished"),
+    MetricKind(Gauge, "buildapi_oldest_open_job_seconds", "Age of the oldest of them; 0 for none"),
+    MetricKind(Gauge, "buildapi_broker_connected", "1 if connected and not blocked"),
+    MetricKind(Gauge, "buildapi_queue_ready", "Messages that wait", ["queue"]),
+    MetricKind(Gauge, "buildapi_queue_unacked", "Messages in hand, as agents say", ["queue"]),
+    MetricKind(Gauge, "buildapi_queue_dead", "Messages put aside", ["queue"]),
+    MetricKind(Gauge, "buildapi_queue_consumers", "Consumers", ["queue"]),
+    MetricKind(Counter, "buildapi_db_calls", "Calls of a pool", ["database", "result"]),
+    MetricKind(
         Histogram,
         "buildapi_db_call_seconds",
         "Time of a call, waiting included",
         ["database"],
         FAST,
     ),
-    Kind(Gauge, "buildapi_db_up", "1 if the database gave a connection", ["database"]),
-    Kind(Gauge, "buildapi_db_connect_seconds", "Time to open a connection", ["database"]),
-    Kind(Gauge, "buildapi_db_in_flight", "Queries that run", ["database"]),
-    Kind(Gauge, "buildapi_db_waiting", "Queries that wait for a connection", ["database"]),
-    Kind(Gauge, "buildapi_replica_lag_seconds", "How far the replica is behind; -1 if unknown"),
-    Kind(Gauge, "buildapi_directory_age_seconds", "Since it was good; -1 for never", ["document"]),
-    Kind(Gauge, "buildapi_masters", "Masters by state: known, asked, unreachable", ["state"]),
-    Kind(Gauge, "buildapi_agents_live", "Agents that gave a sign of life lately"),
-    Kind(Gauge, "buildapi_pending_requests", "Build requests that wait"),
-    Kind(Gauge, "buildapi_pending_worst_pool", "Build requests that wait in the fullest pool"),
-    Kind(Gauge, "buildapi_oldest_pending_seconds", "Age of the oldest that waits; 0 for none"),
-    Kind(Gauge, "buildapi_running_builds", "Builds that run"),
-    Kind(Gauge, "buildapi_dump_age_seconds", "Since the oldest dump was written; -1 for never"),
-    Kind(Gauge, "buildapi_status_errors", "Parts of /status that could not be read"),
-    Kind(Histogram, "buildapi_reactor_lag_seconds", "How late the reactor's timer is", (), FAST),
-    Kind(Counter, "buildapi_log_events", "Logged events, by level", ["level"]),
+    MetricKind(Gauge, "buildapi_db_up", "1 if the database gave a connection", ["database"]),
+    MetricKind(Gauge, "buildapi_db_connect_seconds", "Time to open a connection", ["database"]),
+    MetricKind(Gauge, "buildapi_db_in_flight", "Queries that run", ["database"]),
+    MetricKind(Gauge, "buildapi_db_waiting", "Queries that wait for a connection", ["database"]),
+    MetricKind(
+        Gauge, "buildapi_replica_lag_seconds", "How far the replica is behind; -1 if unknown"
+    ),
+    MetricKind(
+        Gauge, "buildapi_directory_age_seconds", "Since it was good; -1 for never", ["document"]
+    ),
+    MetricKind(Gauge, "buildapi_masters", "Masters by state: known, asked, unreachable", ["state"]),
+    MetricKind(Gauge, "buildapi_agents_live", "Agents that gave a sign of life lately"),
+    MetricKind(Gauge, "buildapi_pending_requests", "Build requests that wait"),
+    MetricKind(
+        Gauge, "buildapi_pending_worst_pool", "Build requests that wait in the fullest pool"
+    ),
+    MetricKind(
+        Gauge, "buildapi_oldest_pending_seconds", "Age of the oldest that waits; 0 for none"
+    ),
+    MetricKind(Gauge, "buildapi_running_builds", "Builds that run"),
+    MetricKind(
+        Gauge, "buildapi_dump_age_seconds", "Since the oldest dump was written; -1 for never"
+    ),
+    MetricKind(Gauge, "buildapi_status_errors", "Parts of /status that could not be read"),
+    MetricKind(
+        Histogram, "buildapi_reactor_lag_seconds", "How late the reactor's timer is", (), FAST
+    ),
+    MetricKind(Counter, "buildapi_log_events", "Logged events, by level", ["level"]),
 )
 
 

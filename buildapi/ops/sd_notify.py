@@ -51,7 +51,7 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float:
 
 
 @attrs.define(slots=False)
-class Manager(Service):
+class SystemdNotifier(Service):
     """Send READY, then watchdog messages from the reactor, and STOPPING at the end.
 
     ``seconds`` is the manager's limit, 0 for none; ``clock`` returns monotonic seconds.
@@ -94,7 +94,7 @@ class Manager(Service):
             self._loop = None
 
 
-def manager(reactor: Any, clock: Callable[[], float]) -> Manager:
+def manager(reactor: Any, clock: Callable[[], float]) -> SystemdNotifier:
     """Create the notifier for the environment of this process."""
     seconds = watchdog_seconds(os.environ, os.getpid())
-    return Manager(reactor, Notifier.of(os.environ), seconds, clock)
+    return SystemdNotifier(reactor, Notifier.of(os.environ), seconds, clock)

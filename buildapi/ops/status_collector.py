@@ -10,15 +10,21 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError
-from buildapi.interfaces import Broker, Directory, JobStore, Roster
-from buildapi.jobs.farm_summary import Glance
+from buildapi.interfaces import Broker, Directory, JobStore, ProcessRegistry
+from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.messages import BrokerStatus, QueueDepth
-from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState
+from buildapi.model.ops import DocumentState, DumpState, Heartbeat, PoolState
 from buildapi.model.records import Backlog
-from buildapi.ops.dead_letter_tally import DeadLettersSettled
-from buildapi.ops.job_id_guard import Renumbered
+from buildapi.ops.dead_letter_tally import SettledDeadLetters
+from buildapi.ops.job_id_guard import JobIdReset
 from buildapi.ops.reload import Reload
-from buildapi.ops.status_document import Lag, Queue, Seen, Unread, document
+from buildapi.ops.status_document import (
+    QueueRole,
+    ReplicationLag,
+    StatusSnapshot,
+    UnreadValue,
+    document,
+)
 
 T = TypeVar("T")
 
@@ -32,7 +38,7 @@ WEEK, HOUR = 7 * 86_400, 3600
 """Seconds: unfinished jobs older than a week, left by old programs, do not count as backlog."""
 
 
-class Pool(Protocol):
+class ObservedPool(Protocol):
     """Provide the state of a connection pool."""
 
     @property
@@ -44,7 +50,7 @@ class Pool(Protocol):
 
 
 @attrs.define
-class Board:
+class StatusCollector:
     """Collect the /status document; ``now`` returns epoch seconds.
 
     ``me`` returns this process's heartbeat, ``reasons`` why it is not ready. ``pools`` are those it
@@ -54,32 +60,32 @@ class Board:
 
     reactor: Any
     now: Callable[[], float]
-    me: Callable[[], Beat]
+    me: Callable[[], Heartbeat]
     versions: Mapping[str, str]
     reasons: Callable[[], Awaitable[Sequence[str]]]
     broker: Broker
     broker_kind: str
     queues: Mapping[str, str]
-    pools: Sequence[Pool]
+    pools: Sequence[ObservedPool]
     lag: Callable[[], Awaitable[int | None]] | None
     directory: Directory
     documents: Callable[[], Sequence[DocumentState]]
-    roster: Roster
+    roster: ProcessRegistry
     beat_seconds: float
     store: JobStore
-    farm: Callable[[], Awaitable[Glance]] | None
+    farm: Callable[[], Awaitable[FarmSummary]] | None
     dumps: Callable[[], Sequence[DumpState]] | None
     traffic: Callable[[], tuple[int, int]]
     reload: Callable[[], Reload | None] = lambda: None
-    renumbered: Callable[[], Renumbered | None] = lambda: None
-    letters: Callable[[], DeadLettersSettled | None] = lambda: None
+    renumbered: Callable[[], JobIdReset | None] = lambda: None
+    letters: Callable[[], SettledDeadLetters | None] = lambda: None
     _log = Logger()
 
     async def read(self) -> dict[str, Any]:
         """Return the document."""
         return document(await self.seen())
 
-    async def seen(self) -> Seen:
+    async def seen(self) -> StatusSnapshot:
         """Query all parts concurrently."""
         queues = [self._queue(role, name) for role, name in self.queues.items()]
         pools = [self._pool(pool) for pool in self.pools]
@@ -97,11 +103,11 @@ class Board:
         n, m = len(queues), len(queues) + len(pools)
         processes, jobs, farm, lag, reasons = told[m:]
         requests, connections = self.traffic()
-        return Seen(
+        return StatusSnapshot(
             now=int(self.now()),
             me=self.me(),
             versions=self.versions,
-            reasons=[reasons.error] if isinstance(reasons, Unread) else reasons,
+            reasons=[reasons.error] if isinstance(reasons, UnreadValue) else reasons,
             broker_kind=self.broker_kind,
             broker=self.broker.status(),
             queues=told[:n],
@@ -122,27 +128,27 @@ class Board:
             letters=self.letters(),
         )
 
-    async def _part(self, work: Awaitable[T]) -> T | Unread:
+    async def _part(self, work: Awaitable[T]) -> T | UnreadValue:
         """Wait for a part within a time limit; return the reason if it does not answer."""
         running = defer.ensureDeferred(_started(work))
         try:
             return await running.addTimeout(PART_SECONDS, self.reactor)
         except BuildAPIError as e:
-            return Unread(e.msg)
+            return UnreadValue(e.msg)
         except defer.TimeoutError:
-            return Unread(f"no answer within {PART_SECONDS:g} s")
+            return UnreadValue(f"no answer within {PART_SECONDS:g} s")
         except Exception as e:  # one part must not take the others away
             self._log.failure("status: a part could not be read")
-            return Unread(f"it failed: {type(e).__name__}")
+            return UnreadValue(f"it failed: {type(e).__name__}")
 
-    async def _processes(self) -> Sequence[Beat] | Unread:
+    async def _processes(self) -> Sequence[Heartbeat] | UnreadValue:
         return await self._part(self.roster.processes())
 
-    async def _queue(self, role: str, name: str) -> Queue:
-        depth: QueueDepth | Unread = await self._part(self.broker.depth(name))
-        return Queue(name, role, depth)
+    async def _queue(self, role: str, name: str) -> QueueRole:
+        depth: QueueDepth | UnreadValue = await self._part(self.broker.depth(name))
+        return QueueRole(name, role, depth)
 
-    async def _pool(self, pool: Pool) -> PoolState:
+    async def _pool(self, pool: ObservedPool) -> PoolState:
         took = await self._part(pool.connecting(PROBE_SECONDS))
         status = pool.status()
         return PoolState(
@@ -153,17 +159,17 @@ class Board:
             last_error=status.last_error,
             last_error_at=status.last_error_at,
             connect_seconds=round(took, 6) if isinstance(took, float) else None,
-            error=took.error if isinstance(took, Unread) else None,
+            error=took.error if isinstance(took, UnreadValue) else None,
         )
 
-    async def _farm(self) -> Glance | Unread | None:
+    async def _farm(self) -> FarmSummary | UnreadValue | None:
         return None if self.farm is None else await self._part(self.farm())
 
-    async def _lag(self) -> Lag | Unread | None:
+    async def _lag(self) -> ReplicationLag | UnreadValue | None:
         if self.lag is None:
             return None
         told = await self._part(self.lag())
-        return told if isinstance(told, Unread) else Lag(told)
+        return told if isinstance(told, UnreadValue) else ReplicationLag(told)
 
     async def _jobs(self) -> Backlog:
         now = int(self.now())
@@ -183,7 +189,7 @@ class Readiness:
 
     reactor: Any
     state: Callable[[], str]
-    pools: Sequence[Pool]
+    pools: Sequence[ObservedPool]
     broker: Callable[[], BrokerStatus]
     directory: Directory
     _log = Logger()
@@ -197,7 +203,7 @@ class Readiness:
         told = await defer.gatherResults([defer.ensureDeferred(one) for one in asked])
         return [why for why in (*told, self._broker(), self._branches()) if why]
 
-    async def _pool(self, pool: Pool) -> str:
+    async def _pool(self, pool: ObservedPool) -> str:
         trying = defer.ensureDeferred(pool.connecting(PROBE_SECONDS))
         try:
             await trying.addTimeout(PART_SECONDS, self.reactor)

@@ -10,13 +10,13 @@ from typing import Any
 
 import attrs
 
-from buildapi.jobs.farm_summary import Glance
+from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs
-from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
+from buildapi.model.ops import DocumentState, DumpState, Heartbeat, PoolState, ProcessState
 from buildapi.model.records import Backlog, JobRecord
 from buildapi.ops.dead_letter_tally import RECENT_SECONDS as LETTERS_RECENT
-from buildapi.ops.dead_letter_tally import DeadLettersSettled
-from buildapi.ops.job_id_guard import Renumbered
+from buildapi.ops.dead_letter_tally import SettledDeadLetters
+from buildapi.ops.job_id_guard import JobIdReset
 from buildapi.ops.reload import Reload
 
 BEATS_MISSED = 3
@@ -32,57 +32,57 @@ WARNINGS_TOLD, WARNINGS_LISTED = 3, 100
 
 
 @attrs.frozen
-class Unread:
+class UnreadValue:
     """Stand for a value that could not be read, and the reason."""
 
     error: str
 
 
 @attrs.frozen
-class Queue:
+class QueueRole:
     """Describe a queue by its name and role: ``requests`` or ``finished``."""
 
     name: str
     role: str
-    depth: QueueDepth | Unread
+    depth: QueueDepth | UnreadValue
 
 
 @attrs.frozen
-class Lag:
+class ReplicationLag:
     """Hold the replication lag in seconds; None if it is not known yet."""
 
     seconds: int | None
 
 
 @attrs.frozen
-class Seen:
+class StatusSnapshot:
     """Hold a snapshot of the program's state; None stands for what the process does not have."""
 
     now: int
-    me: Beat
+    me: Heartbeat
     versions: Mapping[str, str]
     reasons: Sequence[str]
     broker_kind: str
     broker: BrokerStatus
-    queues: Sequence[Queue]
+    queues: Sequence[QueueRole]
     pools: Sequence[PoolState]
-    lag: Lag | Unread | None
+    lag: ReplicationLag | UnreadValue | None
     documents: Sequence[DocumentState]
     masters_known: int
-    processes: Sequence[Beat] | Unread
+    processes: Sequence[Heartbeat] | UnreadValue
     beat_seconds: float
-    jobs: Backlog | Unread
-    farm: Glance | Unread | None
+    jobs: Backlog | UnreadValue
+    farm: FarmSummary | UnreadValue | None
     dumps: Sequence[DumpState] | None
     requests: int
     connections: int
     reload: Reload | None = None
-    renumbered: Renumbered | None = None
+    renumbered: JobIdReset | None = None
     masters_disabled: Sequence[str] = ()
-    letters: DeadLettersSettled | None = None
+    letters: SettledDeadLetters | None = None
 
 
-def document(seen: Seen) -> dict[str, Any]:
+def document(seen: StatusSnapshot) -> dict[str, Any]:
     """Return the whole document."""
     processes = _processes(seen)
     agents = [p for p in processes if "agent" in p["roles"]]
@@ -112,7 +112,7 @@ def document(seen: Seen) -> dict[str, Any]:
     return {"status": _word(seen, found), **found}
 
 
-def _word(seen: Seen, found: Mapping[str, Any]) -> str:
+def _word(seen: StatusSnapshot, found: Mapping[str, Any]) -> str:
     if seen.me.state is not ProcessState.RUNNING:
         return str(seen.me.state.value).upper()
     whole = found["ready"] and all(part["ok"] for part in found["parts"])
@@ -131,10 +131,10 @@ def _reload(last: Reload | None) -> dict[str, Any] | None:
 
 
 def _error(value: object) -> str | None:
-    return value.error if isinstance(value, Unread) else None
+    return value.error if isinstance(value, UnreadValue) else None
 
 
-def _me(seen: Seen) -> dict[str, Any]:
+def _me(seen: StatusSnapshot) -> dict[str, Any]:
     me = seen.me
     return {
         "instance": me.instance,
@@ -150,18 +150,18 @@ def _me(seen: Seen) -> dict[str, Any]:
 # --- processes and masters
 
 
-def live(beat: Beat, now: int, beat_seconds: float) -> bool:
+def live(beat: Heartbeat, now: int, beat_seconds: float) -> bool:
     """Return whether a process sent a heartbeat recently."""
     return now - beat.beat_at <= BEATS_MISSED * beat_seconds + 1
 
 
-def _processes(seen: Seen) -> list[dict[str, Any]]:
-    if isinstance(seen.processes, Unread):
+def _processes(seen: StatusSnapshot) -> list[dict[str, Any]]:
+    if isinstance(seen.processes, UnreadValue):
         return []
     return [_process(beat, seen) for beat in seen.processes]
 
 
-def _process(beat: Beat, seen: Seen) -> dict[str, Any]:
+def _process(beat: Heartbeat, seen: StatusSnapshot) -> dict[str, Any]:
     shaped = attrs.asdict(beat, filter=lambda a, _: a.name not in ("roles", "state"))
     return shaped | {
         "roles": list(beat.roles),
@@ -173,7 +173,7 @@ def _process(beat: Beat, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _masters(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _masters(seen: StatusSnapshot, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Combine the reports of live agents: a master that one of them cannot reach is unreachable.
 
     Except a disabled master: an agent may have asked it before the masters file disabled it.
@@ -190,7 +190,7 @@ def _masters(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 # --- broker and databases
 
 
-def _broker(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _broker(seen: StatusSnapshot, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     status = seen.broker
     in_hand = sum(a["in_hand"] for a in agents if a["live"])
     return {
@@ -200,10 +200,10 @@ def _broker(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _queue(queue: Queue, in_hand: int | None) -> dict[str, Any]:
+def _queue(queue: QueueRole, in_hand: int | None) -> dict[str, Any]:
     """Return a queue as JSON; agents count unacknowledged messages if the broker does not."""
     head = {"name": queue.name, "role": queue.role}
-    if isinstance(queue.depth, Unread):
+    if isinstance(queue.depth, UnreadValue):
         numbers = dict.fromkeys(("ready", "unacked", "consumers", "dead"))
         return {**head, **numbers, "error": queue.depth.error}
     depth = attrs.asdict(queue.depth)
@@ -212,7 +212,7 @@ def _queue(queue: Queue, in_hand: int | None) -> dict[str, Any]:
     return {**head, **depth, "error": None}
 
 
-def _letters(settled: DeadLettersSettled | None) -> dict[str, Any] | None:
+def _letters(settled: SettledDeadLetters | None) -> dict[str, Any] | None:
     """Return the settled dead letters as JSON; None if this process does not review them."""
     if settled is None:
         return None
@@ -226,8 +226,8 @@ def _database(pool: PoolState) -> dict[str, Any]:
     return {"ok": pool.error is None, **attrs.asdict(pool)}
 
 
-def _replica(lag: Lag | Unread | None) -> dict[str, Any]:
-    seconds = lag.seconds if isinstance(lag, Lag) else None
+def _replica(lag: ReplicationLag | UnreadValue | None) -> dict[str, Any]:
+    seconds = lag.seconds if isinstance(lag, ReplicationLag) else None
     return {"apart": lag is not None, "lag_seconds": seconds, "error": _error(lag)}
 
 
@@ -238,9 +238,9 @@ def _document(state: DocumentState) -> dict[str, Any]:
 # --- jobs and the farm
 
 
-def _jobs(seen: Seen) -> dict[str, Any]:
+def _jobs(seen: StatusSnapshot) -> dict[str, Any]:
     jobs = seen.jobs
-    if isinstance(jobs, Unread):
+    if isinstance(jobs, UnreadValue):
         return {"open": None, "oldest_open": None, "failed": None, "error": jobs.error}
     shaped = None if jobs.oldest is None else _job(jobs.oldest, seen.now)
     return {"open": jobs.open, "oldest_open": shaped, "failed": jobs.failed, "error": None}
@@ -251,9 +251,9 @@ def _job(job: JobRecord, now: int) -> dict[str, Any]:
     return {"id": job.id, "when": job.when, "age": age, "state": job.state.value}
 
 
-def _farm(seen: Seen) -> dict[str, Any]:
+def _farm(seen: StatusSnapshot) -> dict[str, Any]:
     farm = seen.farm
-    if farm is None or isinstance(farm, Unread):
+    if farm is None or isinstance(farm, UnreadValue):
         nothing = dict.fromkeys(("pending", "running", "oldest_pending"))
         return {**nothing, "pools": [], "known_pools": None, "error": _error(farm)}
     oldest = farm.oldest
@@ -292,7 +292,7 @@ def _dumps(dumps: Sequence[DumpState] | None) -> dict[str, Any] | None:
 # --- judgement
 
 
-def parts(seen: Seen, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def parts(seen: StatusSnapshot, found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a verdict on each part: whether it works as far as is known, and its last error."""
     return [
         _broker_part(seen.broker),
@@ -313,7 +313,7 @@ def _part(
     return {"name": name, "ok": ok, "detail": detail, "last_error": error, "last_error_at": at}
 
 
-def _numbers_part(found: Renumbered) -> dict[str, Any]:
+def _numbers_part(found: JobIdReset) -> dict[str, Any]:
     """Warn that job ids started over; this is fine once the next ids are beyond."""
     why = (
         f"ids of job requests began again after {found.highest_job}, and a marker is of"
@@ -338,7 +338,7 @@ _SETTLED = {
 }
 
 
-def _letters_part(settled: DeadLettersSettled) -> dict[str, Any]:
+def _letters_part(settled: SettledDeadLetters) -> dict[str, Any]:
     """Warn of dead letters; a job that recently failed because of one is an error."""
     told = [
         f"{ends.count} {_SETTLED[end]} ({ends.recent} in the last hour)"
@@ -372,8 +372,8 @@ def _document_part(state: DocumentState) -> dict[str, Any]:
     return _part(f"directory {state.name}", ok, read, state.last_error, state.last_error_at)
 
 
-def _agents_part(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    if isinstance(seen.processes, Unread):
+def _agents_part(seen: StatusSnapshot, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if isinstance(seen.processes, UnreadValue):
         return _part("agents", False, seen.processes.error)
     alive = [a["name"] for a in agents if a["live"]]
     gone = [a["name"] for a in agents if not a["live"]]
@@ -381,8 +381,8 @@ def _agents_part(seen: Seen, agents: Sequence[Mapping[str, Any]]) -> dict[str, A
     return _part("agents", bool(alive), detail + (f"; silent: {', '.join(gone)}" if gone else ""))
 
 
-def _masters_part(seen: Seen, masters: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(seen.processes, Unread):
+def _masters_part(seen: StatusSnapshot, masters: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(seen.processes, UnreadValue):
         return _part("masters", False, f"what agents reach is not known: {seen.processes.error}")
     silent = masters["unreachable"]
     detail = f"{masters['known']} known, {masters['asked']} asked"
@@ -397,7 +397,9 @@ def _dump_part(dump: DumpState) -> dict[str, Any]:
     return _part(f"dump {dump.name}", ok, written, dump.last_error, dump.last_error_at)
 
 
-def _unread_parts(seen: Seen) -> list[dict[str, Any]]:
+def _unread_parts(seen: StatusSnapshot) -> list[dict[str, Any]]:
     could = {"replica lag": seen.lag, "job requests": seen.jobs, "farm": seen.farm}
     unread = {f"queue {q.name}": q.depth for q in seen.queues}
-    return [_part(n, False, v.error) for n, v in (could | unread).items() if isinstance(v, Unread)]
+    return [
+        _part(n, False, v.error) for n, v in (could | unread).items() if isinstance(v, UnreadValue)
+    ]

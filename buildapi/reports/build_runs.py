@@ -18,7 +18,7 @@ FAILED = (2, 3, 4, 5)
 
 
 @attrs.frozen
-class Run:
+class BuildRun:
     """All rows of a revision; a hash is cut to its first digits."""
 
     revision: str | None
@@ -126,12 +126,12 @@ COUNTED = (
 
 def runs_of(
     rows: Iterable[RequestRow], rules: Classification, changes: Sequence[PendingChange] = ()
-) -> Mapping[str | None, Run]:
+) -> Mapping[str | None, BuildRun]:
     """Group rows by revision; changes without a source stamp go to the run they match."""
     groups: dict[str | None, list[RequestRow]] = {}
     for row in rows:
         groups.setdefault(row.short_revision, []).append(row)
-    found = {revision: Run(revision, group, rules) for revision, group in groups.items()}
+    found = {revision: BuildRun(revision, group, rules) for revision, group in groups.items()}
     waiting = _guessed(found, changes)
     return {
         revision: attrs.evolve(run, pending_changes=waiting.get(revision, ()))
@@ -140,7 +140,7 @@ def runs_of(
 
 
 def _guessed(
-    runs: Mapping[str | None, Run], changes: Iterable[PendingChange]
+    runs: Mapping[str | None, BuildRun], changes: Iterable[PendingChange]
 ) -> Mapping[str | None, list[PendingChange]]:
     by_change = {rev: run.revision for run in runs.values() for rev in run.change_revisions}
     found: dict[str | None, list[PendingChange]] = {}

@@ -24,7 +24,7 @@ Path = tuple[str, ...]
 
 
 @attrs.define
-class Node:
+class TimesNode:
     """Run times in seconds, and results, of the builds below a path of the tree."""
 
     path: Path
@@ -91,7 +91,7 @@ class Filters:
 
 
 @attrs.define
-class Builders:
+class BuildersReport:
     """The report of a branch: its nodes at one level; level 1 is the whole branch."""
 
     start: float
@@ -99,8 +99,8 @@ class Builders:
     branch: str
     level: int
     filters: Filters
-    root: Node = attrs.field(factory=lambda: Node(()))
-    nodes: dict[Path, Node] = attrs.field(factory=dict)
+    root: TimesNode = attrs.field(factory=lambda: TimesNode(()))
+    nodes: dict[Path, TimesNode] = attrs.field(factory=dict)
 
     def add(self, attempts: Iterable[Attempt], rules: Classification) -> None:
         """Count ended builds; pending and running ones only add their node."""
@@ -108,7 +108,7 @@ class Builders:
             path = path_of(one.buildername, rules)
             if self.filters.wants(path):
                 cut = path[: self.level - 1]
-                node = self.nodes.setdefault(cut, Node(cut))
+                node = self.nodes.setdefault(cut, TimesNode(cut))
                 for each in (self.root, node) if one.status not in UNCOUNTED else ():
                     each.add(one.run_time, one.results)
 
@@ -130,7 +130,7 @@ class Builders:
             ],
         }
 
-    def _share(self, node: Node) -> float:
+    def _share(self, node: TimesNode) -> float:
         return percent(node.sum, self.root.sum)
 
     def facts(self) -> Sequence[Fact]:
@@ -148,7 +148,7 @@ class Builders:
         rows = [self._row(node) for _, node in sorted(self.nodes.items())]
         return [Grid("builders", "By " + LEVELS[self.level - 1], COLUMNS, rows, "-share")]
 
-    def _row(self, node: Node) -> Sequence[Any]:
+    def _row(self, node: TimesNode) -> Sequence[Any]:
         platform, build_type, job_type, builder = (*node.path, "", "", "", "")[:4]
         return [
             platform,
@@ -190,7 +190,7 @@ def path_of(builder: str, rules: Classification) -> Path:
     return (*(name or "" for name in names), builder)
 
 
-def _title(node: Node) -> str:
+def _title(node: TimesNode) -> str:
     return " ".join(filter(None, node.path))
 
 
@@ -199,7 +199,7 @@ def _by_share(row: Sequence[Any]) -> tuple[float, str]:
 
 
 @attrs.frozen
-class OneBuilder:
+class BuilderReport:
     """The report of one builder: its ended builds."""
 
     start: float
@@ -214,9 +214,9 @@ class OneBuilder:
         return [row for row in self.rows if row.status not in UNCOUNTED]
 
     @property
-    def node(self) -> Node:
+    def node(self) -> TimesNode:
         """Return the sums of these rows."""
-        node = Node(path_of(self.name, self.rules))
+        node = TimesNode(path_of(self.name, self.rules))
         for row in self.over:
             node.add(row.run_time, row.results)
         return node

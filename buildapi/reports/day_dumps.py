@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from buildapi.model.ended_builds import DAY_SECONDS, Window
+from buildapi.model.ended_builds import DAY_SECONDS, DumpWindow
 
 TODAY_SECONDS = 600
 """Age in seconds at which the file of today is written again."""
@@ -36,10 +36,10 @@ def day_at(moment: float) -> date:
     return datetime.fromtimestamp(moment, UTC).date()
 
 
-def day_window(day: date) -> Window:
+def day_window(day: date) -> DumpWindow:
     """Return the window of a UTC day, both midnights included."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-    return Window(start, start + DAY_SECONDS)
+    return DumpWindow(start, start + DAY_SECONDS)
 
 
 def due_days(

@@ -9,14 +9,14 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 
 HOUR, DAY = 3600, 86_400
 NEAR_SECONDS = 2
 """Seconds within which the starts of one build agree in the two databases."""
 
 
-def window(now: float, length: int | None = None, start: int | None = None) -> Window:
+def window(now: float, length: int | None = None, start: int | None = None) -> DumpWindow:
     """Return the window of a dump: ``length`` seconds (default: a day) up to now.
 
     With ``start`` it begins there instead.
@@ -25,7 +25,7 @@ def window(now: float, length: int | None = None, start: int | None = None) -> W
     """
     seconds = DAY if length is None else length
     first = int(now) - seconds if start is None else start
-    return Window(first, first + seconds)
+    return DumpWindow(first, first + seconds)
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ import attrs
 from buildapi.errors import BadRequest
 from buildapi.model.report_rows import PendingChange
 from buildapi.model.results import result_word
-from buildapi.reports.build_runs import Run
+from buildapi.reports.build_runs import BuildRun
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture
 from buildapi.reports.request_rows import (
     people,
@@ -22,13 +22,13 @@ from buildapi.reports.request_rows import (
 
 
 @attrs.frozen
-class EndToEnd:
+class EndToEndReport:
     """The report of all build runs of a branch."""
 
     start: float
     end: float
     branch: str
-    runs: Mapping[str | None, Run]
+    runs: Mapping[str | None, BuildRun]
     changes: Sequence[PendingChange] = ()
 
     @property
@@ -100,7 +100,7 @@ def _durations(runs: Any) -> Grid:
     return Grid("durations", "Hours from the change to the last result", columns, rows)
 
 
-def run_cells(branch: str, run: Run) -> list[Any]:
+def run_cells(branch: str, run: BuildRun) -> list[Any]:
     """Return the cells of a run, in the order of ``RUN_COLUMNS``."""
     shown = run.document()
     revision = run.revision or ""
@@ -155,11 +155,11 @@ def _changes(changes: Sequence[PendingChange]) -> Grid:
 
 
 @attrs.frozen
-class BuildRun:
+class BuildRunReport:
     """The report of one build run; ``between`` lists the revisions if several match."""
 
     branch: str
-    run: Run
+    run: BuildRun
     between: Sequence[str] = ()
 
     def document(self) -> Mapping[str, Any]:

@@ -21,25 +21,25 @@ NEEDED = ("branch", "platform", "locale", "log_url")
 
 
 @attrs.frozen
-class Entry:
+class LocaleEntry:
     """The four lines of the report about a build."""
 
     text: str
 
 
 @attrs.frozen
-class Lack:
+class MissingLocale:
     """Why a build that belongs into the report is left out."""
 
     text: str
 
 
-def report(builds: Iterable[Any]) -> Iterator[Entry | Lack]:
+def report(builds: Iterable[Any]) -> Iterator[LocaleEntry | MissingLocale]:
     """Yield an entry, or what is lacking, for each build that belongs into the report."""
     for build in builds:
         properties = build.get("properties") if isinstance(build, dict) else None
         if not isinstance(properties, dict):
-            yield Lack(f"not a build with properties: {str(build)[:80]}")
+            yield MissingLocale(f"not a build with properties: {str(build)[:80]}")
         elif _concerns(build, properties):
             yield _entry(build, properties)
 
@@ -51,11 +51,11 @@ def _concerns(build: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
     return platform not in PASSED_OVER and build.get("result") not in NOT_REPORTED
 
 
-def _entry(build: Mapping[str, Any], properties: Mapping[str, Any]) -> Entry | Lack:
+def _entry(build: Mapping[str, Any], properties: Mapping[str, Any]) -> LocaleEntry | MissingLocale:
     missing = [name for name in NEEDED if properties.get(name) is None]
     if missing:
         named = f"build {build.get('id')} ({properties['buildername']})"
-        return Lack(f"{named} has no {', '.join(missing)}")
+        return MissingLocale(f"{named} has no {', '.join(missing)}")
     branch, platform, locale, log_url = (_line(properties[name]) for name in NEEDED)
     package = properties.get("packageUrl")
     told = (
@@ -63,7 +63,7 @@ def _entry(build: Mapping[str, Any], properties: Mapping[str, Any]) -> Entry | L
         log_url,
         NO_PACKAGE if package is None else _line(package),
     )
-    return Entry("\n    ".join((f"{branch} {platform} {locale}", *told)) + "\n")
+    return LocaleEntry("\n    ".join((f"{branch} {platform} {locale}", *told)) + "\n")
 
 
 def _line(value: Any) -> str:

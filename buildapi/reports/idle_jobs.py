@@ -14,7 +14,7 @@ from buildapi.reports.window import Window, label
 
 
 @attrs.define
-class IdleJobs:
+class IdleJobsReport:
     """The report: run times in seconds, and jobs per interval, of each builder."""
 
     window: Window

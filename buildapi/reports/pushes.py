@@ -17,7 +17,7 @@ HOURS = 24
 
 
 @attrs.define
-class Pushes:
+class PushesReport:
     """The report; ``branches`` are the selected ones, none for all."""
 
     window: Window

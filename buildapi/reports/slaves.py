@@ -151,7 +151,7 @@ def slaves_of(builds: Iterable[StatusBuild], window: Window, last: int) -> Seque
 
 
 @attrs.define(slots=False)
-class Slaves:
+class SlavesReport:
     """The report of all slaves."""
 
     window: Window
@@ -247,7 +247,7 @@ def _share(part: int, whole: int) -> str:
 
 
 @attrs.define(slots=False)
-class OneSlave:
+class SlaveReport:
     """The report of one slave."""
 
     slave: Slave

@@ -58,7 +58,7 @@ class NamedBuilder:
 
 
 @attrs.frozen
-class StatusBuilders:
+class StatusBuildersReport:
     """The report of all builders."""
 
     window: Window
@@ -105,7 +105,7 @@ class StatusBuilders:
 
 
 @attrs.frozen
-class StatusBuilder:
+class StatusBuilderReport:
     """The report of one builder, and of its builds on each slave."""
 
     builder: NamedBuilder

@@ -8,21 +8,21 @@ from typing import Any
 import attrs
 
 from buildapi.model.report_rows import RequestRow
-from buildapi.reports.build_runs import Run
+from buildapi.reports.build_runs import BuildRun
 from buildapi.reports.classification import Exclusions
-from buildapi.reports.end_to_end import RUN_COLUMNS, EndToEnd, run_cells
+from buildapi.reports.end_to_end import RUN_COLUMNS, EndToEndReport, run_cells
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 from buildapi.reports.request_rows import people
 
 
 @attrs.frozen
-class TryChooser:
+class TrySyntaxReport:
     """The report: build runs of a branch, and which authors used try syntax."""
 
-    whole: EndToEnd
+    whole: EndToEndReport
     excluded: Exclusions
 
-    def uses(self, run: Run) -> dict[str, bool]:
+    def uses(self, run: BuildRun) -> dict[str, bool]:
         """Return by author of a run whether one of their changes used try syntax."""
         found: dict[str, bool] = {}
         for row in run.rows:
@@ -33,7 +33,7 @@ class TryChooser:
     def _marked(self, row: RequestRow) -> bool:
         return self.excluded.marker in (row.comments or "")
 
-    def _used(self, run: Run) -> bool:
+    def _used(self, run: BuildRun) -> bool:
         return any(map(self._marked, run.rows))
 
     def document(self) -> Mapping[str, Any]:

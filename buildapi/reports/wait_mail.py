@@ -64,7 +64,7 @@ class Waits:
 
 
 @attrs.frozen
-class WaitTimes:
+class MailedWaitTimes:
     """The values of a wait-time report; times are seconds since the epoch."""
 
     pool: str
@@ -96,7 +96,7 @@ class Mail:
 # --- reading
 
 
-def read_report(document: Any) -> WaitTimes:
+def read_report(document: Any) -> MailedWaitTimes:
     """Read the JSON document of a report; unknown keys are ignored.
 
     :raises NoReportError: it is not a wait-time report.
@@ -104,7 +104,7 @@ def read_report(document: Any) -> WaitTimes:
     try:
         maxb = int(document.get("maxb") or 0)
         named = document.get("platforms") or {}
-        return WaitTimes(
+        return MailedWaitTimes(
             pool=_line(document["pool"]),
             starttime=float(document["starttime"]),
             endtime=float(document["endtime"]),
@@ -142,7 +142,7 @@ def _line(value: Any) -> str:
 # --- showing
 
 
-def mail_of(times: WaitTimes, zone: tzinfo, *, pending_page: str, now: float) -> Mail:
+def mail_of(times: MailedWaitTimes, zone: tzinfo, *, pending_page: str, now: float) -> Mail:
     """Render the mail about a report, with times in a zone."""
     subject = f"Wait: {times.overall.total}/{times.at_once:.2f}% ({times.pool})"
     facts = {
@@ -160,7 +160,7 @@ def mail_of(times: WaitTimes, zone: tzinfo, *, pending_page: str, now: float) ->
 
 
 def _text(facts: Mapping[str, Any]) -> str:
-    times: WaitTimes = facts["times"]
+    times: MailedWaitTimes = facts["times"]
     platforms = ["\n".join([f"{p.name}: {p.total}", *_rows(p)]) for p in times.platforms]
     blocks = [
         f"Wait time report for {times.pool}\nfrom {facts['start']}\nto   {facts['end']}",
@@ -181,7 +181,7 @@ def _rows(waits: Waits) -> Iterator[str]:
         yield f"{block.minutes:3}{'+' if block.last else ''}: {block.count:8}{share}"
 
 
-def _listed(times: WaitTimes) -> Iterator[tuple[str, Sequence[str]]]:
+def _listed(times: MailedWaitTimes) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield title and names of each list that is not empty."""
     pending = times.pending
     if pending:

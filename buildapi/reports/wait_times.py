@@ -22,7 +22,7 @@ WAITING_MAX = 5000
 
 
 @attrs.frozen
-class Asked:
+class WaitTimesQuery:
     """The parameters of the report: ``mpb`` minutes per block, up to ``maxb`` (0: no limit)."""
 
     pool: str
@@ -94,10 +94,10 @@ def _rank(ordered: Sequence[float], share: int) -> float:
 
 
 @attrs.define
-class WaitTimes:
+class WaitTimesReport:
     """The report; rows are added portion by portion."""
 
-    asked: Asked
+    asked: WaitTimesQuery
     masters: Sequence[str]
     zone: tzinfo
     now: int

@@ -12,7 +12,7 @@ from twisted.internet import defer
 
 from buildapi.agent.agent import Agent
 from buildapi.agent.executor import touched
-from buildapi.agent.result_consumer import Finisher
+from buildapi.agent.result_consumer import ResultConsumer
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.errors import BadRequest
@@ -30,7 +30,7 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.branches import Branch, Branches
-from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
+from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobRecord, Progress, Stage
@@ -42,8 +42,8 @@ from buildapi.model.steps import (
     NewChange,
     Plan,
     Poke,
+    RebuildStep,
     Recorded,
-    Requeue,
     SetPriority,
     StopBuild,
     Write,
@@ -128,7 +128,7 @@ class FarmDouble:
 
     # --- facts
 
-    async def read(self, action: Action) -> Known:
+    async def read(self, action: Action) -> Facts:
         await self.script.enter("read")
         match action:
             case CancelRevision():
@@ -219,7 +219,7 @@ class FarmDouble:
             case DropRequests():
                 for brid in filter(self._is_pending, write.brids):
                     self.drop(brid)
-            case Requeue():
+            case RebuildStep():
                 source = next(
                     f.request for f in self.known.values() if f.sourcestampid == write.sourcestampid
                 )
@@ -230,7 +230,7 @@ class FarmDouble:
                     self.changes[stamp] = write.change
                 return [
                     self._make(
-                        Requeue(
+                        RebuildStep(
                             builder, write.priority, write.reason, stamp, None, write.properties
                         ),
                         write.branch,
@@ -258,7 +258,7 @@ class FarmDouble:
         return max(taken) + 1
 
     def _make(
-        self, new: Requeue, branch: str | None, revision: str | None, stamp: int, set_: int = 0
+        self, new: RebuildStep, branch: str | None, revision: str | None, stamp: int, set_: int = 0
     ) -> Item:
         row = request(
             id=self._next("id"),
@@ -376,12 +376,12 @@ class Rig:
         )
         return self._started(agent)
 
-    def finisher(self, clock: Any = None) -> Finisher:
+    def finisher(self, clock: Any = None) -> ResultConsumer:
         """Start a finisher."""
         broker: Any = self.broker
         store: Any = self.store
         return self._started(
-            Finisher(
+            ResultConsumer(
                 clock or reactor(),
                 broker,
                 store,

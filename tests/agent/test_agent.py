@@ -34,9 +34,9 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.facts import RequestFacts
-from buildapi.model.messages import DeadLetter, Delivery, Requeue
+from buildapi.model.messages import DeadLetter, Delivery, Nack
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import JobState, Try
+from buildapi.model.records import JobState, RequestBuild
 from buildapi.model.steps import Recorded, SetPriority, StopBuild
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, item_data
 from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending
@@ -47,11 +47,11 @@ from tests.reactor import sleep, twisted_test, until
 AWAY = DatabaseUnavailable("the database is away")
 ODD = UnclassifiedError("the database fails with error 1105")
 UP = Reprioritize(7, 5)
-ONE, TWO = Try(41, 9, 7, NOW, None), Try(42, 31, 7, NOW + 2, None)
+ONE, TWO = RequestBuild(41, 9, 7, NOW, None), RequestBuild(42, 31, 7, NOW + 2, None)
 RUNNING = RequestFacts(claimed(id=7), 55, None, (), (ONE, TWO))
 
 
-def stop(build: Try) -> StopBuild:
+def stop(build: RequestBuild) -> StopBuild:
     return StopBuild(build.id, 7, build.number, "linux", build.start_time, "abcdef012345", MASTER)
 
 
@@ -799,6 +799,6 @@ async def test_an_unclassified_error_that_stays_ends_the_job_after_as_many_tries
         assert isinstance(ends[2], DeadLetter)
         assert "The agent failed, incident" in msg(await desk.get(job))
     else:
-        assert isinstance(ends[2], Requeue)
+        assert isinstance(ends[2], Nack)
         assert (await desk.get(job)).completed_at is None, "no outage is too long"
     logged_errors.clear()

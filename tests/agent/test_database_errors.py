@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.task import Clock
 
-from buildapi.agent.reconciler import Outbox
-from buildapi.db.connections import Connections
-from buildapi.db.driver import Trouble
+from buildapi.agent.reconciler import Reconciler
+from buildapi.db.connections import ThreadConnections
+from buildapi.db.driver import ErrorKind
 from buildapi.db.jobstore import SQLJobStore
-from buildapi.db.pool import Lane, PooledDatabase
+from buildapi.db.pool import PooledDatabase, WorkerPool
 from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import ValueRefusedError
 from buildapi.errors import BadRequest, BuildAPIError, DatabaseUnavailable, OutcomeUnknownError
@@ -24,7 +24,7 @@ from buildapi.model.actions import CancelRequest
 from buildapi.model.records import JobRecord, JobState
 from buildapi.mq.embedded import EmbeddedBroker
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.selfserve.dispatch import NOT_RECORDED, Desk
+from buildapi.web.selfserve.dispatch import NOT_RECORDED, JobDispatcher
 from tests.agent.doubles import NOW, BrokerProxy, Rig, StoreProxy, msg, pending, reactor
 from tests.db.faulty import SERVER, Faults, FaultyDriver
 from tests.reactor import twisted_test, until
@@ -45,7 +45,9 @@ def faulty_database(faults: Faults) -> PooledDatabase:
     """Open a database in memory that fails as planned."""
     driver: Any = FaultyDriver(faults)
     one = DeferredSemaphore(1)
-    lane = Lane("the jobs database", Connections(driver, reactor(), 1), reactor(), one, 100, 5)
+    lane = WorkerPool(
+        "the jobs database", ThreadConnections(driver, reactor(), 1), reactor(), one, 100, 5
+    )
     return PooledDatabase(
         "jobs", "sqlite", driver, lane, lane, reactor(), 1000, 5, 5, lambda *_: None
     )
@@ -61,8 +63,8 @@ async def life_of_a_job(number: int, stage: str, after: int, times: int) -> None
     rig = Rig(db, BrokerProxy(broker, keeps_messages=True), StoreProxy(SQLJobStore(db)))
     rig.farm.add(pending(7))
     doubles: Any = (rig.store, rig.broker)
-    outbox = Outbox(Clock(), doubles[1], doubles[0], lambda: NOW + 600, rig.trail, rig.trail)
-    desk = Desk(*doubles, lambda: NOW, Deadline(reactor(), 5), rig.trail, outbox._owed.add)
+    outbox = Reconciler(Clock(), doubles[1], doubles[0], lambda: NOW + 600, rig.trail, rig.trail)
+    desk = JobDispatcher(*doubles, lambda: NOW, Deadline(reactor(), 5), rig.trail, outbox._owed.add)
     try:
         faults.number, faults.stage, faults.after, faults.times = number, stage, after, times
         job, error = await _accept(desk)
@@ -76,7 +78,7 @@ async def life_of_a_job(number: int, stage: str, after: int, times: int) -> None
         await rig.close()
 
 
-async def _accept(desk: Desk) -> tuple[int | None, BuildAPIError | None]:
+async def _accept(desk: JobDispatcher) -> tuple[int | None, BuildAPIError | None]:
     """Return the id that the sender is told, and the refusal; anything but those is a defect."""
     try:
         message = await desk.record(ACTION, "zoe")
@@ -89,7 +91,7 @@ async def _accept(desk: Desk) -> tuple[int | None, BuildAPIError | None]:
     return message.request_id, None
 
 
-async def _settled(rig: Rig, outbox: Outbox, clock: Clock) -> None:
+async def _settled(rig: Rig, outbox: Reconciler, clock: Clock) -> None:
     """Let time pass until every row is finished and no message is left."""
 
     async def over() -> bool:
@@ -109,7 +111,7 @@ async def _settled(rig: Rig, outbox: Outbox, clock: Clock) -> None:
 def _passes(number: int) -> bool:
     """Tell whether an error is of the server's condition, and not the statement's own fault."""
     verdict = SERVER.verdict(pymysql.OperationalError(number, ""))
-    return verdict is not None and verdict.trouble is not Trouble.VALUE
+    return verdict is not None and verdict.trouble is not ErrorKind.VALUE
 
 
 def _judge(

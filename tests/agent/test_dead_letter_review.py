@@ -14,7 +14,7 @@ from buildapi.model.actions import Reprioritize
 from buildapi.model.messages import DeadLetter, Delivery, Disposition
 from buildapi.model.records import JobState
 from buildapi.model.wire import FINISHED, REQUESTS, JobMessage, encode_request
-from buildapi.mq.embedded import PutAside
+from buildapi.mq.embedded import EmbeddedDeadLetter
 from tests.agent.doubles import NOW, Rig, msg
 from tests.reactor import twisted_test, until
 
@@ -122,11 +122,11 @@ async def test_letters_that_stay_do_not_hide_those_behind_them(
     """A bug, or whoever may publish, can leave thousands that nobody can read."""
     letters = rig.broker.inner._queues["buildapi-agent"].dead
     unreadable = Delivery(b"no JSON", REQUESTS, "m", None, redelivered=False, attempt=1)
-    letters.extend(PutAside(unreadable, "not JSON") for _ in range(1500))
+    letters.extend(EmbeddedDeadLetter(unreadable, "not JSON") for _ in range(1500))
     job = await rig.record(UP)
     tried = encode_request(JobMessage(job, "zoe", NOW, UP))
     reason = "tried 3 times; the last time: KeyError"
-    letters.append(PutAside(attrs.evolve(unreadable, body=tried), reason))
+    letters.append(EmbeddedDeadLetter(attrs.evolve(unreadable, body=tried), reason))
     await reviewer.service.review(REQUESTS)
     assert (await rig.get(job)).state is JobState.FAILED
     assert len(rig.dead()) == 1500
@@ -139,7 +139,7 @@ class BrokersOwn:
         self.delivery, self.reason = delivery, reason
 
     def letter(self) -> Any:
-        return attrs.evolve(PutAside(self.delivery, self.reason).letter(), by_broker=True)
+        return attrs.evolve(EmbeddedDeadLetter(self.delivery, self.reason).letter(), by_broker=True)
 
 
 @twisted_test()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import defer
 
-from buildapi.agent.locks import InOrder, Keys, Turn
+from buildapi.agent.locks import KeyedLocks, Lease, LockKeys
 
 Key = str | int | tuple[str, int] | None
 
@@ -19,20 +19,20 @@ Key = str | int | tuple[str, int] | None
 class Street:
     """Callers at an InOrder; each is inside until it is told to leave."""
 
-    order: InOrder = attrs.field(factory=InOrder)
+    order: KeyedLocks = attrs.field(factory=KeyedLocks)
     inside: list[int] = attrs.field(factory=list)
     came: list[int] = attrs.field(factory=list)
     leave: dict[int, defer.Deferred[None]] = attrs.field(factory=dict)
-    turns: dict[int, Turn] = attrs.field(factory=dict)
+    turns: dict[int, Lease] = attrs.field(factory=dict)
 
-    def call(self, number: int, key: Key | Keys | defer.Deferred[str]) -> defer.Deferred[None]:
+    def call(self, number: int, key: Key | LockKeys | defer.Deferred[str]) -> defer.Deferred[None]:
         """Let a caller come; a plain key is kept to the end."""
         return defer.ensureDeferred(self._visit(number, key))
 
-    async def _visit(self, number: int, key: Key | Keys | defer.Deferred[str]) -> None:
-        async def find() -> Keys:
+    async def _visit(self, number: int, key: Key | LockKeys | defer.Deferred[str]) -> None:
+        async def find() -> LockKeys:
             found = await key if isinstance(key, defer.Deferred) else key
-            return found if isinstance(found, Keys) else Keys([found])
+            return found if isinstance(found, LockKeys) else LockKeys([found])
 
         async with self.order.turn(find) as turn:
             self.inside.append(number)
@@ -58,16 +58,16 @@ def test_equal_keys_take_turns_in_the_order_they_came() -> None:
 def test_a_caller_without_keys_waits_for_nobody() -> None:
     street = Street()
     for n in range(3):
-        street.call(n, Keys())
+        street.call(n, LockKeys())
     assert street.inside == [0, 1, 2]
 
 
 def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> None:
     street = Street()
-    street.call(0, Keys([7], ["abcd"]))
-    street.call(1, Keys([8], ["abcd"]))
-    street.call(2, Keys([7], []))
-    street.call(3, Keys(writing=["ef01"]))
+    street.call(0, LockKeys([7], ["abcd"]))
+    street.call(1, LockKeys([8], ["abcd"]))
+    street.call(2, LockKeys([7], []))
+    street.call(3, LockKeys(writing=["ef01"]))
     assert street.inside == [0, 3]
     street.turns[0].written()
     assert street.inside == [0, 3, 1]
@@ -78,10 +78,10 @@ def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> 
 
 def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
     street = Street()
-    street.call(0, Keys(beside=["abcd"]))
-    street.call(1, Keys([7], beside=["abcd"]))
-    street.call(2, Keys(writing=["abcd"]))
-    street.call(3, Keys(beside=["abcd"]))
+    street.call(0, LockKeys(beside=["abcd"]))
+    street.call(1, LockKeys([7], beside=["abcd"]))
+    street.call(2, LockKeys(writing=["abcd"]))
+    street.call(3, LockKeys(beside=["abcd"]))
     assert street.inside == [0, 1]
     street.turns[0].written()
     assert street.inside == [0, 1]
@@ -93,11 +93,11 @@ def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
 
 def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
     street = Street()
-    street.call(0, Keys([7], beside=["abcd"]))
+    street.call(0, LockKeys([7], beside=["abcd"]))
     street.turns[0].written()  # its pokes hang
-    street.call(1, Keys([7], beside=["abcd"]))
-    street.call(2, Keys([8], beside=["abcd"]))
-    street.call(3, Keys(writing=["abcd"]))
+    street.call(1, LockKeys([7], beside=["abcd"]))
+    street.call(2, LockKeys([8], beside=["abcd"]))
+    street.call(3, LockKeys(writing=["abcd"]))
     assert street.inside == [0, 2]
     street.leave[2].callback(None)
     street.leave[0].callback(None)
@@ -109,19 +109,19 @@ def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
 def test_whoever_has_written_lets_one_in_not_all() -> None:
     street = Street()
     for n in range(4):
-        street.call(n, Keys(writing=["abcd"]))
+        street.call(n, LockKeys(writing=["abcd"]))
     street.turns[0].written()
     street.turns[0].written()
     assert street.inside == [0, 1]
-    street.call(4, Keys(writing=["abcd"]))
+    street.call(4, LockKeys(writing=["abcd"]))
     street.turns[1].written()
     assert street.inside == [0, 1, 2]
 
 
 def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
     street = Street()
-    street.call(0, Keys(writing=["abcd"]))
-    street.call(1, Keys(writing=["abcd"]))
+    street.call(0, LockKeys(writing=["abcd"]))
+    street.call(1, LockKeys(writing=["abcd"]))
     street.leave[0].callback(None)
     assert street.inside == [1]
 
@@ -129,9 +129,9 @@ def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
 def test_one_who_waits_for_two_comes_when_both_have_let_go() -> None:
     street = Street()
     street.call(0, 7)
-    street.call(1, Keys(writing=["abcd"]))
-    street.call(2, Keys([7], ["abcd"]))
-    street.call(3, Keys([7], []))
+    street.call(1, LockKeys(writing=["abcd"]))
+    street.call(2, LockKeys([7], ["abcd"]))
+    street.call(3, LockKeys([7], []))
     street.turns[1].written()
     assert street.inside == [0, 1]
     street.leave[0].callback(None)
@@ -177,7 +177,7 @@ def test_an_error_inside_gives_the_turn_on() -> None:
 def test_nothing_is_kept_of_those_who_left() -> None:
     street = Street()
     for n in range(3):
-        street.call(n, Keys([7], ["abcd"]))
+        street.call(n, LockKeys([7], ["abcd"]))
     for n in range(3):
         street.turns[n].written()
         street.leave[n].callback(None)
@@ -185,17 +185,17 @@ def test_nothing_is_kept_of_those_who_left() -> None:
 
 
 KEYS = st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2)
-VISITS = st.builds(Keys, KEYS, st.lists(st.sampled_from(["x", "y"]), unique=True, max_size=2))
+VISITS = st.builds(LockKeys, KEYS, st.lists(st.sampled_from(["x", "y"]), unique=True, max_size=2))
 EVENTS = st.lists(VISITS | st.tuples(st.booleans(), st.integers(0, 9)), max_size=40)
 """Somebody comes, or one of those inside writes or leaves."""
 
 
 @given(EVENTS)
 def test_whatever_happens_nobody_shares_a_key_that_is_held_and_all_come_in(
-    events: list[Keys | tuple[bool, int]],
+    events: list[LockKeys | tuple[bool, int]],
 ) -> None:
     street = Street()
-    keys: list[Keys] = []
+    keys: list[LockKeys] = []
     calls: list[defer.Deferred[None]] = []
     wrote: set[int] = set()
 
@@ -212,7 +212,7 @@ def test_whatever_happens_nobody_shares_a_key_that_is_held_and_all_come_in(
             street.leave[number].callback(None)
 
     for event in events:
-        if isinstance(event, Keys):
+        if isinstance(event, LockKeys):
             keys.append(event)
             calls.append(street.call(len(keys) - 1, event))
         elif street.inside:

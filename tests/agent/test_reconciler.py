@@ -20,11 +20,11 @@ from buildapi.agent.reconciler import (
     OWED_MAX,
     OWED_SECONDS,
     TOO_OLD,
-    Outbox,
+    Reconciler,
 )
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
-from buildapi.model.ops import Beat, Part, ProcessState
+from buildapi.model.ops import Heartbeat, Part, ProcessState
 from buildapi.model.records import JobState
 from tests.agent.doubles import NOW, Gate, Rig, msg
 from tests.reactor import twisted_test, until
@@ -36,12 +36,12 @@ class Sweeper:
 
     rig: Rig
     clock: Clock = attrs.field(factory=Clock)
-    outbox: Outbox = attrs.field(init=False)
+    outbox: Reconciler = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         broker: Any = self.rig.broker
         store: Any = self.rig.store
-        self.outbox = Outbox(
+        self.outbox = Reconciler(
             self.clock,
             broker,
             store,
@@ -377,9 +377,9 @@ class Agents:
     hands: list[list[int]] = attrs.field(factory=list)
     at: float = NOW
 
-    async def processes(self) -> list[Beat]:
+    async def processes(self) -> list[Heartbeat]:
         return [
-            Beat(
+            Heartbeat(
                 instance=str(n),
                 name="host",
                 pid=n,

@@ -11,9 +11,9 @@ import pytest
 from twisted.internet import defer
 from twisted.internet.task import Clock
 
-from buildapi.agent.retry import LONGEST_PAUSE, PATIENCE, Patience
+from buildapi.agent.retry import LONGEST_PAUSE, PATIENCE, Retrier
 from buildapi.errors import BadRequest, BrokerUnavailable, DatabaseUnavailable
-from buildapi.model.messages import Ack, Disposition, Leave, Requeue
+from buildapi.model.messages import Ack, Disposition, Nack, Release
 
 
 @attrs.define
@@ -23,10 +23,10 @@ class Trial:
     errors: Iterable[Exception]
     clock: Clock = attrs.field(factory=Clock)
     times: list[float] = attrs.field(factory=list)
-    patience: Patience = attrs.field(init=False)
+    patience: Retrier = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.patience = Patience(self.clock)
+        self.patience = Retrier(self.clock)
         self.errors = iter(self.errors)
 
     async def do(self) -> Disposition:
@@ -64,7 +64,7 @@ def test_in_the_end_the_message_goes_back() -> None:
     trial.clock.pump([1] * int(PATIENCE - LONGEST_PAUSE))
     assert not running.called
     trial.clock.pump([1] * int(LONGEST_PAUSE))
-    assert result(running) == Requeue("not possible now: away", LONGEST_PAUSE, failed=False)
+    assert result(running) == Nack("not possible now: away", LONGEST_PAUSE, failed=False)
     assert trial.clock.getDelayedCalls() == []
 
 
@@ -81,7 +81,7 @@ def test_stopping_ends_pauses_and_leaves_the_message() -> None:
     trial = Trial([DatabaseUnavailable("away")] * 9)
     running = [trial.begin(), trial.begin()]
     trial.patience.stop()
-    assert [result(r) for r in running] == [Leave(), Leave()]
+    assert [result(r) for r in running] == [Release(), Release()]
     assert trial.clock.getDelayedCalls() == []
     assert len(trial.times) == 2
 
@@ -89,7 +89,7 @@ def test_stopping_ends_pauses_and_leaves_the_message() -> None:
 def test_what_was_not_begun_before_the_stop_is_not_begun() -> None:
     trial = Trial([])
     trial.patience.stop()
-    assert result(trial.begin()) == Leave()
+    assert result(trial.begin()) == Release()
     assert trial.times == []
     trial.patience.begin()
     assert result(trial.begin()) == Ack()

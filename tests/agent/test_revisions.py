@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.agent.job_progress import SECONDS, Notes
+from buildapi.agent.job_progress import SECONDS, ProgressRecorder
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.actions import (
     CancelBuild,
@@ -22,12 +22,12 @@ from buildapi.model.actions import (
 )
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
-from buildapi.model.records import JobState, Progress, Try
+from buildapi.model.records import JobState, Progress, RequestBuild
 from buildapi.model.steps import (
     Clobber,
     DropRequests,
     Poke,
-    Requeue,
+    RebuildStep,
     SendChange,
     StopBuild,
     WatchDropped,
@@ -41,7 +41,7 @@ CANCEL = CancelRevision("try", REVISION)
 
 
 def running(brid: int, bid: int) -> RequestFacts:
-    return RequestFacts(claimed(id=brid), 55, None, (), (Try(bid, 9, brid, NOW, None),))
+    return RequestFacts(claimed(id=brid), 55, None, (), (RequestBuild(bid, 9, brid, NOW, None),))
 
 
 def stop(brid: int, bid: int) -> StopBuild:
@@ -126,7 +126,7 @@ async def test_an_incident_in_a_clobber_is_an_item_and_the_job_is_ok(
 ) -> None:
     rig.finisher()
     request = claimed(id=20, buildername="Linux try build")
-    rig.farm.add(RequestFacts(request, 55, None, (), (Try(41, 9, 20, NOW, None),)))
+    rig.farm.add(RequestFacts(request, 55, None, (), (RequestBuild(41, 9, 20, NOW, None),)))
     step = msgspec.structs.replace(stop(20, 41), buildername="Linux try build")
     rig.farm.answer(Clobber(step), ZeroDivisionError())
     rig.agent(clobbers=True)
@@ -262,7 +262,7 @@ async def test_jobs_on_one_request_keep_their_order_where_the_first_hangs_in_its
     gate.callback(None)
     for job in (first, behind):
         assert (await desk.finished(job)).state is JobState.DONE
-    assert [job for job, w in desk.farm.effects if isinstance(w, Requeue)] == [behind]
+    assert [job for job, w in desk.farm.effects if isinstance(w, RebuildStep)] == [behind]
 
 
 # --- progress -------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ async def test_notes_go_on_after_one_that_failed(rig: Rig) -> None:
     store: Any = rig.store
     job = await rig.record(CANCEL)
     rig.store.script.plan("progress", AWAY, AWAY)
-    notes = Notes(clock, store, lambda: NOW, job, 2)
+    notes = ProgressRecorder(clock, store, lambda: NOW, job, 2)
     async with notes.kept():
         notes.add([Item("done", "x", request_id=7)])
         clock.advance(SECONDS)
@@ -338,7 +338,7 @@ async def test_notes_go_on_after_one_that_failed(rig: Rig) -> None:
 async def test_notes_end_with_an_error_too(rig: Rig) -> None:
     clock = Clock()
     store: Any = rig.store
-    notes = Notes(clock, store, lambda: NOW, await rig.record(CANCEL), 2)
+    notes = ProgressRecorder(clock, store, lambda: NOW, await rig.record(CANCEL), 2)
     with pytest.raises(ZeroDivisionError):
         async with notes.kept():
             raise ZeroDivisionError

@@ -11,7 +11,7 @@ from twisted.logger import globalLogPublisher
 from buildapi import tracing
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.actions import Action, CancelRequest, Reprioritize
-from buildapi.model.messages import Requeue
+from buildapi.model.messages import Nack
 from buildapi.model.ops import Part
 from buildapi.model.wire import FINISHED, REQUESTS, JobMessage, encode_finished, encode_request
 from tests.agent.doubles import NOW, Rig
@@ -184,5 +184,5 @@ async def test_an_odd_id_in_a_message_is_none(rig: Rig, odd: Any) -> None:
 
 
 def test_a_message_that_is_left_says_when_it_comes_again(rig: Rig) -> None:
-    rig.agent()._note_end(3, Requeue("the broker is away", 2.5))
+    rig.agent()._note_end(3, Nack("the broker is away", 2.5))
     assert rig.trail.details("left") == ["the broker is away; it comes again in 2.5 s"]

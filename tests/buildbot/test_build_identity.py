@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from buildapi.buildbot.v08.build_identity import Identity, build_path, identify
+from buildapi.buildbot.v08.build_identity import BuildIdentity, build_path, identify
 from buildapi.model.steps import StopBuild
 from tests.buildbot.doubles import build_json
 from tests.buildbot.seed import MASTER_A, T0
@@ -31,53 +31,53 @@ def coalesced(*revisions: str) -> bytes:
 @pytest.mark.parametrize(
     ("answer", "identity"),
     [
-        (build_json(), Identity.SAME),
-        (changed(results=-1), Identity.SAME),  # as 0.8.4 says of what runs
-        (build_json(start=START - 2), Identity.SAME),
-        (build_json(start=START + 2), Identity.SAME),
-        (build_json(start=START - 8), Identity.OTHER),
-        (build_json(start=START + 8), Identity.OTHER),
-        (build_json(results=0), Identity.ENDED),
-        (build_json(results=4), Identity.ENDED),
-        (build_json(results=0, start=START - 8), Identity.OTHER),
-        (build_json(revision="0123"), Identity.OTHER),
-        (build_json(revision=None), Identity.SAME),
-        (build_json(builder="win"), Identity.OTHER),
-        (b"", Identity.OTHER),
-        (b"<html>", Identity.OTHER),
-        (b"[" * 100_000, Identity.OTHER),
-        (b"\xff", Identity.OTHER),
-        (b"[]", Identity.OTHER),
-        (b"null", Identity.OTHER),
-        (b"{}", Identity.OTHER),
-        (changed(times=None), Identity.OTHER),
-        (changed(times=[]), Identity.OTHER),
-        (changed(times=["x", None]), Identity.OTHER),
-        (changed(times=[None, None]), Identity.OTHER),
-        (changed(sourceStamp=None), Identity.SAME),
-        (changed(sourceStamp=[1]), Identity.SAME),
-        (coalesced("0123", "abcdef012345"), Identity.SAME),
-        (coalesced("0123", "4567"), Identity.OTHER),
-        (changed(sourceStamp={"changes": 5}), Identity.SAME),
-        (changed(sourceStamp={"changes": [None, {"revision": 7}]}), Identity.SAME),
+        (build_json(), BuildIdentity.SAME),
+        (changed(results=-1), BuildIdentity.SAME),  # as 0.8.4 says of what runs
+        (build_json(start=START - 2), BuildIdentity.SAME),
+        (build_json(start=START + 2), BuildIdentity.SAME),
+        (build_json(start=START - 8), BuildIdentity.OTHER),
+        (build_json(start=START + 8), BuildIdentity.OTHER),
+        (build_json(results=0), BuildIdentity.ENDED),
+        (build_json(results=4), BuildIdentity.ENDED),
+        (build_json(results=0, start=START - 8), BuildIdentity.OTHER),
+        (build_json(revision="0123"), BuildIdentity.OTHER),
+        (build_json(revision=None), BuildIdentity.SAME),
+        (build_json(builder="win"), BuildIdentity.OTHER),
+        (b"", BuildIdentity.OTHER),
+        (b"<html>", BuildIdentity.OTHER),
+        (b"[" * 100_000, BuildIdentity.OTHER),
+        (b"\xff", BuildIdentity.OTHER),
+        (b"[]", BuildIdentity.OTHER),
+        (b"null", BuildIdentity.OTHER),
+        (b"{}", BuildIdentity.OTHER),
+        (changed(times=None), BuildIdentity.OTHER),
+        (changed(times=[]), BuildIdentity.OTHER),
+        (changed(times=["x", None]), BuildIdentity.OTHER),
+        (changed(times=[None, None]), BuildIdentity.OTHER),
+        (changed(sourceStamp=None), BuildIdentity.SAME),
+        (changed(sourceStamp=[1]), BuildIdentity.SAME),
+        (coalesced("0123", "abcdef012345"), BuildIdentity.SAME),
+        (coalesced("0123", "4567"), BuildIdentity.OTHER),
+        (changed(sourceStamp={"changes": 5}), BuildIdentity.SAME),
+        (changed(sourceStamp={"changes": [None, {"revision": 7}]}), BuildIdentity.SAME),
     ],
     ids=lambda x: repr(x)[:50],
 )
-def test_identify(answer: bytes, identity: Identity) -> None:
+def test_identify(answer: bytes, identity: BuildIdentity) -> None:
     assert identify(step(), answer) is identity
 
 
 def test_a_build_of_coalesced_requests_is_of_each_of_their_revisions() -> None:
     ours, other = {"revision": "abcdef012345"}, {"revision": "0123"}
     merged = changed(sourceStamp={"revision": "0123", "changes": [ours, other]})
-    assert identify(step(), merged) is Identity.SAME
+    assert identify(step(), merged) is BuildIdentity.SAME
     others = changed(sourceStamp={"revision": "0123", "changes": [other, None]})
-    assert identify(step(), others) is Identity.OTHER
+    assert identify(step(), others) is BuildIdentity.OTHER
 
 
 def test_a_request_without_revision_is_known_by_builder_and_start() -> None:
-    assert identify(step(revision=None), build_json()) is Identity.SAME
-    assert identify(step(revision=None), build_json(start=START + 60)) is Identity.OTHER
+    assert identify(step(revision=None), build_json()) is BuildIdentity.SAME
+    assert identify(step(revision=None), build_json(start=START + 60)) is BuildIdentity.OTHER
 
 
 @pytest.mark.parametrize(

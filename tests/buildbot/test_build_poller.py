@@ -9,7 +9,7 @@ import pytest
 from twisted.internet import defer
 from twisted.internet.task import Clock
 
-from buildapi.buildbot.v08.build_poller import Looks
+from buildapi.buildbot.v08.build_poller import BuildPoller
 from buildapi.db.sql import CHUNK, Params, Row
 from buildapi.errors import DatabaseUnavailable
 from tests.buildbot.acting import the_reactor
@@ -37,11 +37,11 @@ class Desk:
 
     clock: Clock = attrs.field(factory=Clock)
     db: Slow = attrs.field(factory=Slow)
-    looks: Looks = attrs.field(init=False)
+    looks: BuildPoller = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         db: Any = self.db
-        self.looks = Looks(self.clock, db)
+        self.looks = BuildPoller(self.clock, db)
 
     def look(self, build: int) -> defer.Deferred[Any]:
         return defer.ensureDeferred(self.looks.is_over(build))
@@ -61,7 +61,7 @@ async def test_a_thousand_looks_at_once_are_a_few_queries(scheduler: Scheduler) 
     for build in builds[::2]:
         seed.end(build)
     db: Any = Counted(scheduler.db)
-    looks = Looks(the_reactor(), db)
+    looks = BuildPoller(the_reactor(), db)
     ids = [*builds, *range(100_000, 100_000 + 980)]
     asked = [defer.ensureDeferred(looks.is_over(id_)) for id_ in ids]
     over = await defer.gatherResults(asked)

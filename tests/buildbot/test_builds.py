@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds, property_value
-from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.errors import BadRequest
 from buildapi.jobs.completeness import is_done
 from buildapi.model.branches import Branches
@@ -59,7 +59,7 @@ class TestSQLBuilds:
         seed.execute("UPDATE buildrequests SET results = -1 WHERE id = %s", request)
         (found,) = list_json(await builds.day(TRY, *DAY))
         assert (found["status"], found["endtime"]) == (None, None)
-        farm = SQLFarmWide(scheduler.db)
+        farm = SQLFarmReads(scheduler.db)
         (entry,) = await farm.revision(BranchFilter(), RevisionMatch("abcdef012345"))
         assert entry.results is None
 

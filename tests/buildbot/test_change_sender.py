@@ -18,7 +18,7 @@ from buildapi.buildbot.v08.change_sender import (
     ChangeLogin,
     ChangeSender,
 )
-from buildapi.buildbot.v08.markers import Markers, Sending
+from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.errors import DatabaseUnavailable, Unavailable, Unconfirmed
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
@@ -87,7 +87,7 @@ async def master() -> AsyncIterator[PBMaster]:
 @pytest.fixture
 def case(master: PBMaster, scheduler: Scheduler) -> Case:
     master.hook = stores(scheduler.seed)
-    sent = Sending(scheduler.db, Markers(MARKERS))
+    sent = MarkerSendRecord(scheduler.db, Markers(MARKERS))
     case = Case(master, scheduler, {MASTER_A: master.entry(MASTER_A)}, sent)
     case.mark(7)
     return case
@@ -274,7 +274,7 @@ async def test_a_name_that_the_database_cannot_hold_is_sent_escaped(
     create(url, "mysql", charset)
     case.scheduler = open_scheduler(url)
     case.master.hook = stores(case.scheduler.seed)
-    case.sent = Sending(case.scheduler.db, Markers(MARKERS))
+    case.sent = MarkerSendRecord(case.scheduler.db, Markers(MARKERS))
     plan = Plan(Outcome(False, ""), pokes=(STEP,))
     mark = Markers(MARKERS).mark(job(7), plan, "written", int(NOW))
     await case.scheduler.db.transact([mark])

@@ -13,7 +13,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.buildbot.v08.clobber import Clobberer, slave_of
-from buildapi.buildbot.v08.step_runner import Poker
+from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Clobber, SendChange, StopBuild
 from tests.buildbot.acting import Changes, make_masters, the_reactor
@@ -168,7 +168,7 @@ def test_an_answer_without_a_slave_has_none(answer: bytes) -> None:
 @twisted_test()
 async def test_a_farm_without_a_clobberer_has_nothing_to_do() -> None:
     nobody: Any = None
-    (told,) = await Poker(nobody, nobody, Changes(), None).poke(1, STEP, "zoe")
+    (told,) = await StepRunner(nobody, nobody, Changes(), None).poke(1, STEP, "zoe")
     assert told == Item("nothing", "no clobberer is configured", request_id=7)
 
 
@@ -185,7 +185,7 @@ class Does:
 @twisted_test()
 async def test_each_step_goes_to_what_carries_it_out() -> None:
     does: Any = Does()
-    poker = Poker(does, does, Changes(), does)
+    poker = StepRunner(does, does, Changes(), does)
     assert await poker.poke(job(9), STEP.build, "zoe") == ["stop zoe"]
     assert await poker.poke(job(9), STEP, "zoe") == ["clobber"]
     (change,) = await poker.poke(job(9), SendChange(MASTER_A, "try", "abc", None), "zoe")

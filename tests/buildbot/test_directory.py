@@ -25,7 +25,13 @@ from buildapi.buildbot.directory import (
     parse_masters,
 )
 from buildapi.buildbot.document_readers import reader
-from buildapi.buildbot.documents import NotADirectoryFile, Parse, Parsed, Source, parsed
+from buildapi.buildbot.documents import (
+    DocumentSource,
+    NotADirectoryFile,
+    Parse,
+    ParsedDocument,
+    parsed,
+)
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches
@@ -104,9 +110,9 @@ class Desk:
             now=self.clock.seconds,
         )
 
-    def source(self, name: str, document: Document, parse: Parse, kept: str) -> Source:
+    def source(self, name: str, document: Document, parse: Parse, kept: str) -> DocumentSource:
         empty = name in self.allow_empty
-        return Source(name, document.read, parse, self.folder / kept, empty, here)
+        return DocumentSource(name, document.read, parse, self.folder / kept, empty, here)
 
 
 @pytest.fixture
@@ -164,7 +170,7 @@ def test_any_document_is_taken_or_refused(document: object) -> None:
     ]
     for parse, kind in kinds:
         with contextlib.suppress(NotADirectoryFile):
-            found: Parsed[Any] = parse(document)
+            found: ParsedDocument[Any] = parse(document)
             assert isinstance(found.value, kind)
             assert len(getattr(found.value, "by_name", found.value)) >= found.usable
             for warning in found.warnings:
@@ -414,7 +420,7 @@ async def test_stopping_ends_a_fetch_under_way(
 
     web.masters["m"].asked.stop = hang
     read = reader(f"{web.masters['m'].entry.url}x", fetcher, 30)
-    sources = [Source(n, read, parse_branches, tmp_path / n) for n in ("b", "m")]
+    sources = [DocumentSource(n, read, parse_branches, tmp_path / n) for n in ("b", "m")]
     service = DirectoryService(reactor, *sources, refresh_seconds=60, stored_names={})
     service.startService()
     await service.stopService()  # conftest sees to it that no delayed call is left

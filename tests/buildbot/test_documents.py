@@ -22,7 +22,7 @@ from buildapi.buildbot.directory import (
     parse_masters,
 )
 from buildapi.buildbot.document_readers import REDIRECTS_MOST, reader, redirected
-from buildapi.buildbot.documents import Parse, Source, decode
+from buildapi.buildbot.documents import DocumentSource, Parse, decode
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from tests.buildbot.doubles import Masterfarm, redirect
 from tests.reactor import twisted_test
@@ -49,12 +49,12 @@ class Place:
     name: str
     allow_empty: bool = False
     now: Any = None
-    source: Source = attrs.field(init=False)
+    source: DocumentSource = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         parse, self.now = GOOD[self.name]
         kept = self.folder / f"{self.name}.json"
-        self.source = Source(self.name, self._read, parse, kept, self.allow_empty, here)
+        self.source = DocumentSource(self.name, self._read, parse, kept, self.allow_empty, here)
 
     async def _read(self) -> bytes:
         return json.dumps(self.now).encode()
@@ -277,7 +277,7 @@ async def test_while_a_builders_file_of_18_mb_is_parsed_the_reactor_goes_on_turn
     async def read() -> bytes:
         return data
 
-    source = Source("builders", read, parse_builders, tmp_path / "b.json")
+    source = DocumentSource("builders", read, parse_builders, tmp_path / "b.json")
     with turning() as turns:
         assert await source.refresh(5)
     assert len(source.good.by_name) == 45_000

@@ -11,11 +11,11 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 
 from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS
-from buildapi.buildbot.v08.dropped_requests import Watcher
+from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
-from buildapi.model.records import BuildRequest, Try
+from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.steps import StopBuild, WatchDropped
 from tests.buildbot.acting import make_farm, make_observer, the_reactor
 from tests.buildbot.conftest import Scheduler
@@ -28,7 +28,7 @@ RECHECK, VERIFY = 3.0, 10.0
 
 
 def facts(
-    brid: int, *, complete: bool = True, claimed: bool = False, tries: Sequence[Try] = ()
+    brid: int, *, complete: bool = True, claimed: bool = False, tries: Sequence[RequestBuild] = ()
 ) -> RequestFacts:
     request = BuildRequest(
         id=brid,
@@ -49,11 +49,11 @@ def facts(
     return RequestFacts(request, 0, None, (), tries)
 
 
-def running(brid: int, number: int = 1) -> Try:
-    return Try(100 * brid + number, number, brid, T0 + 11, None)
+def running(brid: int, number: int = 1) -> RequestBuild:
+    return RequestBuild(100 * brid + number, number, brid, T0 + 11, None)
 
 
-def ended(brid: int) -> Try:
+def ended(brid: int) -> RequestBuild:
     return attrs.evolve(running(brid), finish_time=T0 + 20)
 
 
@@ -82,7 +82,7 @@ class Desk:
 
     def watch(self, step: WatchDropped) -> defer.Deferred[Any]:
         stopper: Any = self
-        watcher = Watcher(self.clock, self.read, stopper, RECHECK, VERIFY)
+        watcher = DroppedRequestWatcher(self.clock, self.read, stopper, RECHECK, VERIFY)
         return defer.ensureDeferred(watcher.watch(step, "zoe"))
 
     def watched(self, step: WatchDropped) -> list[Item]:
@@ -130,7 +130,7 @@ def test_each_request_is_told_of_by_what_became_of_it(
 
 @pytest.mark.parametrize("tries", [[], [running(7)], [ended(7)]])
 def test_what_masters_had_claimed_is_left_alone_where_only_pending_ones_are_meant(
-    tries: list[Try],
+    tries: list[RequestBuild],
 ) -> None:
     desk = Desk()
     desk.knows(facts(7, complete=False, claimed=True, tries=tries))
@@ -241,7 +241,7 @@ async def test_five_hundred_requests_cost_a_few_queries(scheduler: Scheduler) ->
     counted, desk = Counted(scheduler.db), Desk()
     observer = make_observer(Scheduler(scheduler.url, seed, counted))  # type: ignore[arg-type]  # a database that counts
     stopper: Any = desk
-    watcher = Watcher(the_reactor(), observer.requests, stopper, 0.0, VERIFY)
+    watcher = DroppedRequestWatcher(the_reactor(), observer.requests, stopper, 0.0, VERIFY)
     items = await watcher.watch(WatchDropped(requests), "zoe")
     assert len(items) == 500
     assert {s.brid for s in desk.stopped} == set(requests[:50])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.v08.facts_reader import Observer
+from buildapi.buildbot.v08.facts_reader import SQLFactsReader
 from buildapi.errors import BadRequest
 from buildapi.model.actions import (
     Action,
@@ -70,7 +70,7 @@ class Seen:
     scheduler: Scheduler
 
     @property
-    def reader(self) -> Observer:
+    def reader(self) -> SQLFactsReader:
         return make_observer(self.scheduler, Papers(DEFINITIONS))
 
     def pending(

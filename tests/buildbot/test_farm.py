@@ -23,7 +23,7 @@ from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.facts import BranchFacts
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
-from buildapi.model.steps import NewChange, Recorded, Requeue, Written
+from buildapi.model.steps import NewChange, RebuildStep, Recorded, Written
 from buildapi.model.wire import decode_request
 from tests.buildbot.acting import NOW, make_farm, the_reactor
 from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create, empty
@@ -249,7 +249,7 @@ class TestRows:
     ) -> None:
         plan = await plan_for(made.farm, RebuildRequest(made.pending()))
         (step,) = plan.writes
-        assert isinstance(step, Requeue)
+        assert isinstance(step, RebuildStep)
         odd = msgspec.structs.replace(step, properties=[("note", "no \ud800 character")])
         plan = msgspec.structs.replace(plan, writes=(odd,))
         before = made.writes()

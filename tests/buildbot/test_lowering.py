@@ -16,11 +16,11 @@ from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import (
     DropRequest,
     DropRequests,
-    Line,
     NewBuildset,
     NewChange,
+    OutcomeLine,
     Plan,
-    Requeue,
+    RebuildStep,
     SetPriority,
     WatchDropped,
     Write,
@@ -28,7 +28,7 @@ from buildapi.model.steps import (
 from tests.model.values import job
 
 MARKS = Markers("marks")
-COPY = Requeue("linux", 4, "Self-serve: Rebuilt by zoe", 55, None, (("a", '["1", "x"]'),))
+COPY = RebuildStep("linux", 4, "Self-serve: Rebuilt by zoe", 55, None, (("a", '["1", "x"]'),))
 CHANGE = NewChange("zoe", "try-selfserve", "abc", ("f1", "f2"))
 NEW = NewBuildset("try", "abc", "why", 4, (("a", '["1", "x"]'),), ("linux", "win"), CHANGE)
 MANY = DropRequests(list(range(1, 1202)), list(range(5000, 5501)))
@@ -186,7 +186,7 @@ def test_statements_are_printable_and_hold_values_as_parameters_only() -> None:
 
 
 def test_the_marker_holds_the_plan() -> None:
-    lines = (Line(7, "7: Ok", "No luck"),)
+    lines = (OutcomeLine(7, "7: Ok", "No luck"),)
     plan = Plan(Outcome(False, ""), (DropRequest(7, 70), NEW), (WatchDropped((7,)),), lines)
     mark = lower(plan, job(9), marker="marks", now=NOW)[0]
     assert (mark.params["request_id"], mark.params["now"]) == (9, NOW)

@@ -10,10 +10,10 @@ from twisted.internet import defer, task
 from twisted.internet.task import Clock
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.http_fetch import Answer, FetchError
-from buildapi.buildbot.v08.build_poller import Looks
-from buildapi.buildbot.v08.build_stopper import Stopper
-from buildapi.buildbot.v08.master_client import Masters
+from buildapi.buildbot.http_fetch import FetchedAnswer, FetchError
+from buildapi.buildbot.v08.build_poller import BuildPoller
+from buildapi.buildbot.v08.build_stopper import BuildStopper
+from buildapi.buildbot.v08.master_client import MasterClient
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
 from tests.buildbot.doubles import build_json
@@ -50,7 +50,7 @@ class Farm:
         self.queries += 1
         return [(id_,) for id_ in params.values() if id_ not in self.ended]
 
-    async def request(self, method: str, url: str, *, seconds: float, **_: Any) -> Answer:
+    async def request(self, method: str, url: str, *, seconds: float, **_: Any) -> FetchedAnswer:
         host = url.removeprefix("http://").partition(":")[0]
         self.in_hand[host] = self.in_hand.get(host, 0) + 1
         self.most[host] = max(self.most.get(host, 0), self.in_hand[host])
@@ -60,23 +60,23 @@ class Farm:
         finally:
             self.in_hand[host] -= 1
 
-    async def answer(self, host: str, method: str, url: str, seconds: float) -> Answer:
+    async def answer(self, host: str, method: str, url: str, seconds: float) -> FetchedAnswer:
         if host == HUNG:
             await task.deferLater(self.clock, seconds)
             raise FetchError(f"no answer within {seconds:g} s", timed_out=True)
         if method == "GET":
             await task.deferLater(self.clock, TELL)
-            return Answer(200, build_json(), None)
+            return FetchedAnswer(200, build_json(), None)
         build = int(url.split("/builds/")[1].removesuffix("/stop"))
         self.posts[build] = self.posts.get(build, 0) + 1
         self.ended.add(build)
         await task.deferLater(self.clock, STOP)
-        return Answer(302, b"", "../../../../builders/linux")
+        return FetchedAnswer(302, b"", "../../../../builders/linux")
 
-    def stopper(self) -> Stopper:
+    def stopper(self) -> BuildStopper:
         us: Any = self
-        masters = Masters(self.clock, us, self.directory, POKE, WAIT, PER_MASTER, TOTAL)
-        return Stopper(self.clock, Looks(self.clock, us), masters, VERIFY)
+        masters = MasterClient(self.clock, us, self.directory, POKE, WAIT, PER_MASTER, TOTAL)
+        return BuildStopper(self.clock, BuildPoller(self.clock, us), masters, VERIFY)
 
 
 @attrs.define

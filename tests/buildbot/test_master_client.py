@@ -10,11 +10,11 @@ from twisted.internet import defer
 from twisted.internet.task import Clock
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.http_fetch import Answer, FetchError
-from buildapi.buildbot.v08.master_client import MasterError, Masters
+from buildapi.buildbot.http_fetch import FetchedAnswer, FetchError
+from buildapi.buildbot.v08.master_client import MasterClient, MasterError
 
 SECONDS, WAIT = 10, 10
-OK = Answer(200, b"{}", None)
+OK = FetchedAnswer(200, b"{}", None)
 
 
 @attrs.define
@@ -22,14 +22,14 @@ class Wire:
     """A fetcher whose answers the test gives; a master named ``silent`` never answers."""
 
     clock: Any
-    open: dict[str, list[defer.Deferred[Answer]]] = attrs.field(factory=dict)
+    open: dict[str, list[defer.Deferred[FetchedAnswer]]] = attrs.field(factory=dict)
     asked: list[str] = attrs.field(factory=list)
     most: int = 0
 
-    async def request(self, method: str, url: str, *, seconds: float, **_: Any) -> Answer:
+    async def request(self, method: str, url: str, *, seconds: float, **_: Any) -> FetchedAnswer:
         host, path = url.removeprefix("http://").split(":80/")
         self.asked.append(f"{host}/{path}")
-        answer: defer.Deferred[Answer] = defer.Deferred()
+        answer: defer.Deferred[FetchedAnswer] = defer.Deferred()
         self.open.setdefault(host, []).append(answer)
         self.most = max(self.most, self.in_hand)
         try:
@@ -56,12 +56,12 @@ class Desk:
     wait: float = WAIT
     clock: Clock = attrs.field(factory=Clock)
     wire: Wire = attrs.field(init=False)
-    masters: Masters = attrs.field(init=False)
+    masters: MasterClient = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.wire = Wire(self.clock)
         fetcher: Any = self.wire
-        self.masters = Masters(
+        self.masters = MasterClient(
             self.clock,
             fetcher,
             self.directory,

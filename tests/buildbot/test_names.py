@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
-from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.db.sql import any_of
 from buildapi.jobs.decide import decide
@@ -73,7 +73,7 @@ async def test_branches_that_differ_in_case_stay_apart(farm: Scheduler, name: st
             seed.request(buildset=seed.buildset(stamp))
         seed.run(seed.request(buildset=seed.buildset(stamp)))
     wanted, chosen = NAMES[name], BranchFilter((branch,))
-    builds, wide = SQLBuilds(farm.db), SQLFarmWide(farm.db)
+    builds, wide = SQLBuilds(farm.db), SQLFarmReads(farm.db)
     day = await builds.day(branch, T0 - 9, T0 + 99)
     assert {r.branch for r in day.pending} == wanted
     assert {b.requests[0].branch for b in day.builds} == wanted
@@ -97,7 +97,7 @@ async def test_names_that_differ_in_case_are_counted_apart(farm: Scheduler) -> N
         stamp = seed.stamp(branch, REVISION)
         seed.change(author, [stamp])
         seed.run(seed.request(buildset=seed.buildset(stamp), builder=builder))
-    builds, wide = SQLBuilds(farm.db), SQLFarmWide(farm.db)
+    builds, wide = SQLBuilds(farm.db), SQLFarmReads(farm.db)
     assert (await wide.pushes(BranchFilter(), 0, None)).by_author == {"Ann": 1, "ann": 1}
     reports = SQLSchedulerReports(farm.db, 1000, 1000)
     assert sorted(await reports.builders(DAY)) == ["Linux", "linux"]
@@ -118,7 +118,7 @@ async def test_a_text_that_the_database_cannot_hold_finds_nothing(
     farm.seed.run(farm.seed.request())
     branch = Branches.from_definitions({text: {}, f"{text}-x": {}}).by_name[text]
     chosen = BranchFilter((branch,), (text,))
-    builds, wide = SQLBuilds(farm.db), SQLFarmWide(farm.db)
+    builds, wide = SQLBuilds(farm.db), SQLFarmReads(farm.db)
     reports = SQLSchedulerReports(farm.db, 1000, 1000)
     day = await builds.day(branch, T0 - 9, T0 + 99)
     assert (day.builds, day.pending) == ([], [])

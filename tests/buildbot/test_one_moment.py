@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
-from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.buildbot.v08.schema import scheduler_schema
 from buildapi.jobs.completeness import is_done
 from buildapi.model.actions import CancelRevision
@@ -112,7 +112,7 @@ async def test_no_answer_calls_a_push_done_while_a_request_of_it_flips(
 async def test_no_list_misses_a_request_that_flips(
     scheduler: Scheduler, flipping: Flipping
 ) -> None:
-    builds, farm = SQLBuilds(scheduler.db), SQLFarmWide(scheduler.db)
+    builds, farm = SQLBuilds(scheduler.db), SQLFarmReads(scheduler.db)
     observer = make_observer(scheduler, Papers({"try": {}}))
 
     async def in_day() -> bool:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from buildapi.buildbot.v08.build_identity import CLOCK_TOLERANCE, Identity, identify
+from buildapi.buildbot.v08.build_identity import CLOCK_TOLERANCE, BuildIdentity, identify
 from buildapi.model.steps import StopBuild
 from tests.farm.conftest import farm, farm_server
 from tests.farm.farm import Farm
@@ -28,6 +28,6 @@ def test_a_running_build_is_known(farm: Farm) -> None:
     step = StopBuild(
         build.id, request, build.number, "long", start, "abc123", master.claimed_by_name
     )
-    assert identify(step, json.dumps(told).encode()) is Identity.SAME
+    assert identify(step, json.dumps(told).encode()) is BuildIdentity.SAME
     print(f"{told['times'][0] - start:.3f} s apart")
     assert abs(told["times"][0] - start) < CLOCK_TOLERANCE / 2

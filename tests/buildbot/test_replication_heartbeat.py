@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import ensureDeferred, gatherResults
 
-from buildapi.buildbot.v08.replication_heartbeat import Pulse, lag
+from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat, lag
 from buildapi.db.schema import create_marker_table
 from buildapi.db.sql import MissingTableError, Query
 from tests.db.conftest import OpenPool, engine, open_pool, url
@@ -16,7 +16,7 @@ from tests.reactor import twisted_test
 __all__ = ["engine", "open_pool", "url"]
 
 NOW = 1_700_000_000
-PULSE = Pulse("our_markers")
+PULSE = ReplicationHeartbeat("our_markers")
 ROWS = Query("SELECT request_id, created_at FROM our_markers", lambda *c: c)
 
 

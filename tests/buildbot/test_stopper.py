@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import defer
 
-from buildapi.buildbot.v08.build_stopper import Login, Stopper
+from buildapi.buildbot.v08.build_stopper import BuildStopper, Login
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Sharer, StopBuild
 from tests.buildbot.acting import make_masters, make_stopper
@@ -70,7 +70,7 @@ class Case:
 
     def stopper(
         self, *, verify: float = 0.5, slots: int = 4, total: int = 20, login: Login | None = None
-    ) -> Stopper:
+    ) -> BuildStopper:
         masters = make_masters(
             self.farm.directory, seconds=SECONDS, wait_seconds=5, per_master=slots, total=total
         )

@@ -11,7 +11,7 @@ from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.interfaces import TextLimits
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import NewBuild, NewBuilderBuild
-from buildapi.model.charsets import Column
+from buildapi.model.charsets import TextColumn
 from buildapi.model.facts import BranchFacts
 from buildapi.model.steps import Written
 from tests.buildbot.acting import make_farm
@@ -188,6 +188,6 @@ async def test_our_character_sets_are_those_of_the_server(
     text = "".join(char for char in every if char.isprintable() and char != "?")
     select = f"SELECT CONVERT(CONVERT(:text USING {asked}) USING utf8mb4)"
     ((back,),) = await database.db.fetch(select, {"text": text})
-    column = Column(asked)
+    column = TextColumn(asked)
     lacking = [char for char, there in zip(text, back, strict=True) if there != char]
     assert [char for char in text if column.refusal(char)] == lacking

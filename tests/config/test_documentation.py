@@ -10,7 +10,7 @@ import pytest
 
 from buildapi.config import load
 from buildapi.config.reader import keys_of
-from buildapi.config.sections import DATABASES, SECTIONS, Database
+from buildapi.config.sections import DATABASES, SECTIONS, DatabaseSection
 from buildapi.errors import ConfigError
 from tests.config.documents import FARM, Document, farm_with, read
 
@@ -37,7 +37,9 @@ def test_the_example_lists_every_key_at_its_default(farm: Path) -> None:
         name: defaults(cls) for name, cls in SECTIONS.items()
     }
     urls = {name: f"sqlite:data/{name.removesuffix('_replica')}.sqlite" for name in DATABASES}
-    assert databases == {name: defaults(Database) | {"url": url} for name, url in urls.items()}
+    assert databases == {
+        name: defaults(DatabaseSection) | {"url": url} for name, url in urls.items()
+    }
 
 
 def defaults(section: type) -> Document:
@@ -71,7 +73,7 @@ def documented() -> dict[str, dict[str, str]]:
 
 
 def test_the_page_tells_every_key_and_its_true_default() -> None:
-    sections = SECTIONS | {f"databases.{name}": Database for name in DATABASES}
+    sections = SECTIONS | {f"databases.{name}": DatabaseSection for name in DATABASES}
     expected = {
         name: {key: literal(value) for key, value in defaults(cls).items()}
         for name, cls in sections.items()
@@ -106,7 +108,7 @@ def test_the_page_tells_the_true_bounds(farm: Path, section: str, key: str) -> N
 
 
 def test_the_page_tells_the_bounds_of_every_number() -> None:
-    sections = SECTIONS | {"databases.jobs": Database}
+    sections = SECTIONS | {"databases.jobs": DatabaseSection}
     assert set(bounds()) == {(name, at) for name, cls in sections.items() for at in numbers(cls)}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from buildapi.config import from_mapping, load
 from buildapi.config.reader import keys_of
-from buildapi.config.sections import DATABASES, SECTIONS, Database
+from buildapi.config.sections import DATABASES, SECTIONS, DatabaseSection
 from buildapi.errors import ConfigError
 from tests.config.documents import Document
 
@@ -33,7 +33,7 @@ VALUES = st.recursive(
 )
 NAMES = [
     n
-    for cls in (*SECTIONS.values(), Database)
+    for cls in (*SECTIONS.values(), DatabaseSection)
     for at, k in keys_of(cls).items()
     for n in k.names(at)
 ]

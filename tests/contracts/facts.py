@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from buildapi.interfaces import Observer
+from buildapi.interfaces import FactsReader
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -31,7 +31,7 @@ class FactsUnderTest(Protocol):
     """A reader of a farm with the branch ``try``, and what masters and schedulers do there."""
 
     @property
-    def reader(self) -> Observer:
+    def reader(self) -> FactsReader:
         """Return what is tested."""
 
     def pending(
@@ -51,14 +51,16 @@ class FactsUnderTest(Protocol):
         """Complete a request; its builds stay as they are."""
 
 
-async def of_request(reader: Observer, action: Action) -> RequestFacts:
+async def of_request(reader: FactsReader, action: Action) -> RequestFacts:
     """Return the facts of an action on a request."""
     facts = await reader.read(action)
     assert isinstance(facts, RequestFacts)
     return facts
 
 
-async def of_revision(reader: Observer, revision: str = REVISION, whole: str = "") -> RevisionFacts:
+async def of_revision(
+    reader: FactsReader, revision: str = REVISION, whole: str = ""
+) -> RevisionFacts:
     """Return the facts of a cancel."""
     facts = await reader.read(CancelRevision(BRANCH, revision, full_revision=whole))
     assert isinstance(facts, RevisionFacts)

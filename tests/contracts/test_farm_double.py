@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from buildapi.model.facts import RequestFacts
-from buildapi.model.records import Try
+from buildapi.model.records import RequestBuild
 from tests.agent.doubles import NOW, FarmDouble
 from tests.buildbot.farm_contract import Copy, FarmContract
 from tests.contracts.facts import BRANCH, REVISION
@@ -52,7 +52,7 @@ class InMemory:
         known = self.farm.known[request]
         claim = {"claimed_at": claimed().claimed_at, "claimed_by_name": claimed().claimed_by_name}
         row = attrs.evolve(known.request, **claim)
-        build = Try(self.last, self.last, request, NOW, None)
+        build = RequestBuild(self.last, self.last, request, NOW, None)
         self.farm.add(attrs.evolve(known, request=row, tries=(*known.tries, build)))
         return build.id
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pymysql
 
-from buildapi.db.driver import Verdict
+from buildapi.db.driver import ClassifiedError
 from buildapi.db.mysql import MySQLDriver
 from buildapi.db.sqlite import MEMORY, SQLiteDriver
 
@@ -74,7 +74,7 @@ class FaultyDriver:
         self.faults.pass_by("select")
         return self.inner.select(connection, text, params, max_rows)
 
-    def verdict(self, error: BaseException) -> Verdict | None:
+    def verdict(self, error: BaseException) -> ClassifiedError | None:
         judge = SERVER if isinstance(error, pymysql.MySQLError) else self.inner
         return judge.verdict(error)
 

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from buildapi.db import mysql
-from buildapi.db.driver import Trouble
+from buildapi.db.driver import ErrorKind
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.sql import (
     GuardFailedError,
@@ -214,7 +214,7 @@ async def test_an_agent_that_stops_talking_within_its_transaction_loses_its_lock
         stalled.commit()
     verdict = driver.verdict(caught.value)
     assert verdict is not None
-    assert verdict.trouble is Trouble.LOST
+    assert verdict.trouble is ErrorKind.LOST
     assert not driver.ready(stalled, 60)
     driver.close(stalled)
 

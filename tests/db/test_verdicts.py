@@ -9,21 +9,21 @@ import pymysql
 import pytest
 from pymysql.constants import ER
 
-from buildapi.db.driver import Trouble
+from buildapi.db.driver import ErrorKind
 from buildapi.db.mysql import MySQLDriver
 from buildapi.db.sqlite import SQLiteDriver
 
 MYSQL, SQLITE = MySQLDriver({}, 4), SQLiteDriver("jobs.sqlite", 4)
 
 
-def trouble(number: int) -> Trouble | None:
+def trouble(number: int) -> ErrorKind | None:
     verdict = MYSQL.verdict(pymysql.OperationalError(number, "x"))
     return None if verdict is None else verdict.trouble
 
 
 @pytest.mark.parametrize("number", [1030, 1105, 1180, 1223, 1026, 1047, 1637, 4711, 65000])
 def test_an_error_nobody_classified_counts_as_away(number: int) -> None:
-    assert trouble(number) is Trouble.UNKNOWN
+    assert trouble(number) is ErrorKind.UNKNOWN
 
 
 @pytest.mark.parametrize("number", [ER.PARSE_ERROR, ER.BAD_FIELD_ERROR, ER.BAD_NULL_ERROR])
@@ -32,7 +32,7 @@ def test_the_statements_own_fault_is_no_outage(number: int) -> None:
 
 
 def test_a_packet_that_is_too_large_is_the_statements_own_fault() -> None:
-    assert trouble(1153) is Trouble.VALUE
+    assert trouble(1153) is ErrorKind.VALUE
 
 
 def sqlite_error(code: int) -> sqlite3.Error:
@@ -44,16 +44,16 @@ def sqlite_error(code: int) -> sqlite3.Error:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (sqlite_error(sqlite3.SQLITE_NOMEM), Trouble.UNKNOWN),
-        (sqlite_error(sqlite3.SQLITE_PROTOCOL), Trouble.UNKNOWN),
-        (sqlite_error(255), Trouble.UNKNOWN),
+        (sqlite_error(sqlite3.SQLITE_NOMEM), ErrorKind.UNKNOWN),
+        (sqlite_error(sqlite3.SQLITE_PROTOCOL), ErrorKind.UNKNOWN),
+        (sqlite_error(255), ErrorKind.UNKNOWN),
         (sqlite_error(sqlite3.SQLITE_ERROR), None),
         (sqlite_error(sqlite3.SQLITE_CONSTRAINT_NOTNULL), None),
-        (sqlite3.ProgrammingError("Cannot operate on a closed database."), Trouble.UNAVAILABLE),
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), ErrorKind.UNAVAILABLE),
         (sqlite3.ProgrammingError("You did not supply a value for binding 1."), None),
         (ValueError("no error of a database"), None),
     ],
 )
-def test_sqlite_is_judged_alike(error: Any, expected: Trouble | None) -> None:
+def test_sqlite_is_judged_alike(error: Any, expected: ErrorKind | None) -> None:
     verdict = SQLITE.verdict(error)
     assert (None if verdict is None else verdict.trouble) is expected

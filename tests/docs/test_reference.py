@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from buildapi.cli.main import root
 from buildapi.config.reader import keys_of
-from buildapi.config.sections import SECTIONS, Database
+from buildapi.config.sections import SECTIONS, DatabaseSection
 from tests.docs.blocks import PAGES, ROOT
 from tests.docs.stage import Stage
 
@@ -85,7 +85,7 @@ def test_tests_and_files_that_are_named_are_there(page: Path) -> None:
 def test_sections_and_keys_that_are_named_are_there(page: Path) -> None:
     if page.name in ("classification.md", "CONTRIBUTING.md"):
         return
-    sections = SECTIONS | {"databases": Database}
+    sections = SECTIONS | {"databases": DatabaseSection}
     for section, key in re.findall(r"`\[(\w+)(?:\.\w+)*\](?: (\w+))?`", prose(page)):
         if section in OTHERS:
             continue

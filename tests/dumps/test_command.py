@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from buildapi.model.ended_builds import Window
+from buildapi.model.ended_builds import DumpWindow
 from tests.buildbot.seed import Seed
 from tests.cli.running import COMMAND, buildapi
 from tests.e2e.service import toml
@@ -48,7 +48,7 @@ def test_builds_by_hand(farm: Path) -> None:
     assert done.code == 0
     assert sorted(b["id"] for b in document["builds"]) == sorted(r["id"] for r in ended)
     assert len(ended) > BUILDS // 2
-    window = Window(document["starttime"], document["endtime"])
+    window = DumpWindow(document["starttime"], document["endtime"])
     assert window.end - window.start == 30 * 86_400
     assert done.err == f"{len(ended)} builds from {window.start} to {window.end}\n"
     starts = [b["starttime"] for b in document["builds"]]

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStarted
+from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
 from buildapi.db.sql import Row, RowLimitError
-from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import T0
 from tests.farmwide.conftest import Status
@@ -45,7 +45,7 @@ async def test_both_ends_of_the_window_count_and_builds_come_by_their_start(stat
     same = status.build(starttime=at(T0 + 9), endtime=at(T0 + 10))
     for end in (None, at(T0 + 9), at(T0 + 21)):
         status.build(endtime=end)
-    found = await SQLEndedBuilds(status.db).ids(Window(T0 + 10, T0 + 20))
+    found = await SQLEndedBuilds(status.db).ids(DumpWindow(T0 + 10, T0 + 20))
     assert list(found) == [unknown, first, last, same]
 
 
@@ -84,7 +84,7 @@ async def test_what_is_more_than_one_answer_is_read_in_parts(status: Status) -> 
         for name in "ab":
             status.property(id_, name, "1")
     narrow = SQLEndedBuilds(Narrow(status.db, 2))  # type: ignore[arg-type]  # no more is needed
-    assert list(await narrow.ids(Window(T0, T0 + 1000))) == ids
+    assert list(await narrow.ids(DumpWindow(T0, T0 + 1000))) == ids
     found = await narrow.builds(ids)
     assert [b.id for b in found] == ids
     assert {(b.reason, tuple(b.properties)) for b in found} == {("é", (("a", "1"), ("b", "1")))}
@@ -97,7 +97,7 @@ async def test_a_second_or_a_build_that_is_too_much_is_refused(status: Status) -
         status.property(ids[0], name, "1")
     narrow = SQLEndedBuilds(Narrow(status.db, 2))  # type: ignore[arg-type]  # no more is needed
     with pytest.raises(RowLimitError):
-        await narrow.ids(Window(T0, T0 + 1000))
+        await narrow.ids(DumpWindow(T0, T0 + 1000))
     with pytest.raises(RowLimitError):
         await narrow.builds(ids)
 
@@ -112,7 +112,7 @@ async def test_requests_of_builds_by_number_and_start(scheduler: Scheduler) -> N
     seed.start(early, number=number, at=T0 + 5)
     seed.start(late, number=number, at=T0 + 40)
     seed.run(seed.request(), at=T0 + 20)
-    reads = SQLStarted(scheduler.db)
+    reads = SQLStartedRequests(scheduler.db)
     start = seed.time(T0 + 20)
     assert await reads.started([number, number], T0 + 18, T0 + 23) == [
         StartedRequest(one, "linux", number, start, T0),
@@ -126,6 +126,6 @@ async def test_requests_of_builds_by_number_and_start(scheduler: Scheduler) -> N
 async def test_many_numbers_are_asked_in_parts(scheduler: Scheduler) -> None:
     seed = scheduler.seed
     numbers = [seed.row("builds", seed.run(seed.request()))["number"] for _ in range(5)]
-    narrow = SQLStarted(Narrow(scheduler.db, 2))  # type: ignore[arg-type]  # no more is needed
+    narrow = SQLStartedRequests(Narrow(scheduler.db, 2))  # type: ignore[arg-type]  # no more is needed
     found = await narrow.started([*numbers, *range(1000, 2000)], T0, T0 + 50)
     assert [s.number for s in found] == numbers

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThread
 
 from buildapi.buildbot.directory import parse_masters
 from buildapi.buildbot.v08.change_sender import JOB_PROPERTY, ChangeLogin, ChangeSender
-from buildapi.buildbot.v08.markers import WRITTEN, Markers, Sending
+from buildapi.buildbot.v08.markers import WRITTEN, Markers, MarkerSendRecord
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_marker_table
@@ -297,7 +297,7 @@ async def test_a_change_is_sent_once_for_a_job(
     step = SendChange(master.claimed_by_name, "try", "once", None)
     plan, now = Plan(Outcome(False, "Ok"), pokes=(step,)), int(time.time())
     await db.transact([markers.mark(of, plan, WRITTEN, now) for of in jobs])
-    sender = ChangeSender(reactor, db, Sending(db, markers), lambda: masters, login, 5, 5)
+    sender = ChangeSender(reactor, db, MarkerSendRecord(db, markers), lambda: masters, login, 5, 5)
     first = await sender.send(jobs[0], step, WHO)
     ((id_, author, *_),) = changes_of(farm, "once")
     assert author == WHO

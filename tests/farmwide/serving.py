@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from buildapi.interfaces import Directory, FarmWideReads, RecentBuilds
-from buildapi.web.farm.views import FarmWide
-from buildapi.web.http.answers import Answers
+from buildapi.interfaces import Directory, FarmReads, RecentBuilds
+from buildapi.web.farm.views import FarmViews
+from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.app import Policy, WebApp, site
 from buildapi.web.http.auth import Authenticator
 from buildapi.web.http.connection import Traffic
-from buildapi.web.http.csrf import Tokens
+from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.listener import Listener
-from buildapi.web.http.request import Limits
+from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.pages import SelfServePages
 from tests.golden.client import Answer, ask
 
 JSON = {"Accept": "application/json"}
@@ -27,15 +27,15 @@ JSON = {"Accept": "application/json"}
 
 @contextlib.asynccontextmanager
 async def serving(
-    directory: Directory, reads: FarmWideReads, recent: RecentBuilds, *, now: float, zone: str
+    directory: Directory, reads: FarmReads, recent: RecentBuilds, *, now: float, zone: str
 ) -> AsyncIterator[int]:
     """Serve until the block ends; give the port."""
     from twisted.internet import reactor as module
 
     reactor: Any = module
-    answers = Answers(reactor.seconds, 2)
-    shown = Pages(ZoneInfo(zone), lambda: now, directory.master_urls)
-    pages = FarmWide(directory, reads, recent, answers, shown)
+    answers = AnswerCache(reactor.seconds, 2)
+    shown = SelfServePages(ZoneInfo(zone), lambda: now, directory.master_urls)
+    pages = FarmViews(directory, reads, recent, answers, shown)
     async with on_port(pages.routes()) as port:
         yield port
 
@@ -47,12 +47,12 @@ async def on_port(routes: Sequence[Route]) -> AsyncIterator[int]:
 
     reactor: Any = module
     auth = Authenticator.of("X-Remote-User", (), "")
-    policy = Policy(auth, (), Tokens(b"of the tests"), Deadline(reactor, 5))
+    policy = Policy(auth, (), CSRFTokens(b"of the tests"), Deadline(reactor, 5))
     traffic = Traffic()
     http = site(
         WebApp(routes, policy),
         reactor=reactor,
-        limits=Limits(4096, 4),
+        limits=RequestLimits(4096, 4),
         prefix="",
         idle_seconds=5,
         answered=lambda _: None,

@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import defer
 
-from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.db.pool import open_database
 from tests.farmwide.comparing import differences
@@ -62,7 +62,7 @@ async def _ask_all(urls: Mapping[str, str]) -> dict[str, Answer]:
         )
         for name in ("scheduler", "status")
     ]
-    reads, recent = SQLFarmWide(pools[0]), SQLRecentBuilds(pools[1])
+    reads, recent = SQLFarmReads(pools[0]), SQLRecentBuilds(pools[1])
     directory = MemoryDirectory(definitions=load("directory/production-branches.json"))
     try:
         serve = serving(directory, reads, recent, now=epoch() + 0.25, zone="US/Pacific")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from buildapi.buildbot.v08.farm_reads import SQLFarmWide
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.errors import BadRequest
 from buildapi.jobs.farm_views import waiting_entries
 from buildapi.model.branches import Branches
@@ -82,7 +82,7 @@ async def test_a_branch_means_what_belongs_to_it_and_a_text_what_has_it_inside(
         seed.request(stored, builder=f"p{i}")
         seed.run(seed.request(stored, builder=f"r{i}"))
         push(seed, stored, f"a{i}")
-    reads = SQLFarmWide(scheduler.db)
+    reads = SQLFarmReads(scheduler.db)
     names = sorted(map(str, expected))
     assert sorted(str(e.branch) for e in await reads.pending(chosen, ALL)) == names
     assert sorted(str(e.branch) for e in await reads.running(chosen, ALL)) == names
@@ -116,7 +116,7 @@ async def test_pending_is_what_has_no_build_the_latest_first(scheduler: Schedule
     seed.complete(done)
     seed.run(runs)
     seed.execute("UPDATE buildrequests SET claimed_at = NULL WHERE id = %s", odd)
-    found = await SQLFarmWide(scheduler.db).pending(OPEN, ALL)
+    found = await SQLFarmReads(scheduler.db).pending(OPEN, ALL)
     assert [(e.id, e.claimed_by_name) for e in found] == [
         (new, None),
         (odd, None),
@@ -145,7 +145,7 @@ PORTIONS = [
 async def test_a_portion_of_a_list(
     scheduler: Scheduler, portion: Portion, start: int, end: int
 ) -> None:
-    seed, reads = scheduler.seed, SQLFarmWide(scheduler.db)
+    seed, reads = scheduler.seed, SQLFarmReads(scheduler.db)
     for i in range(5):
         seed.request(at=T0 + i)
         seed.run(seed.request(), at=T0 + i)
@@ -160,7 +160,7 @@ async def test_more_rows_than_one_read_may_take_are_refused(
     make_url: Callable[[int], str], open_scheduler: OpenScheduler
 ) -> None:
     scheduler = open_scheduler(make_url(0), max_rows=2)
-    seed, reads = scheduler.seed, SQLFarmWide(scheduler.db)
+    seed, reads = scheduler.seed, SQLFarmReads(scheduler.db)
     for _ in range(3):
         seed.request()
         seed.run(seed.request())
@@ -198,7 +198,7 @@ async def test_coalesced_requests_run_as_one_build(scheduler: Scheduler) -> None
         branch="try",
         revision="ffff",
     )
-    assert await SQLFarmWide(scheduler.db).running(OPEN, ALL) == [expected]
+    assert await SQLFarmReads(scheduler.db).running(OPEN, ALL) == [expected]
 
 
 @twisted_test()
@@ -213,7 +213,7 @@ async def test_only_the_last_try_of_a_retried_request_runs(scheduler: Scheduler)
     seed.complete(ended)
     seed.run(waits)
     seed.give_back(waits)
-    running = await SQLFarmWide(scheduler.db).running(OPEN, ALL)
+    running = await SQLFarmReads(scheduler.db).running(OPEN, ALL)
     assert [(b.id, b.claimed_by_name, b.request_ids) for b in running] == [
         (now, MASTER_B, (request,))
     ]
@@ -228,7 +228,7 @@ async def test_what_a_dead_master_left_of_a_request_taken_over_does_not_run(
     seed.run(request)
     seed.claim(request, master=MASTER_B, at=T0 + 3700)
     taken = seed.start(request, at=T0 + 3702)
-    reads = SQLFarmWide(scheduler.db)
+    reads = SQLFarmReads(scheduler.db)
     assert [b.id for b in await reads.running(OPEN, ALL)] == [taken]
     seed.end(taken, at=T0 + 4000)
     seed.complete(request, at=T0 + 4000)
@@ -241,7 +241,7 @@ async def test_all_that_is_open_is_either_waiting_or_running(scheduler: Schedule
     pending, claimed, running = (seed.request() for _ in range(3))
     seed.claim(claimed)
     build = seed.run(running)
-    work = await SQLFarmWide(scheduler.db).open()
+    work = await SQLFarmReads(scheduler.db).open()
     assert [e.id for e in work.pending] == [claimed, pending]
     assert [b.id for b in work.running] == [build]
 
@@ -260,7 +260,7 @@ async def test_a_revision_has_an_entry_for_each_build_and_for_requests_without(
     second = seed.start(retried, at=T0 + 100)
     seed.complete(retried, results=2)
     seed.request(revision="ffff")
-    found = await SQLFarmWide(scheduler.db).revision(OPEN, ANY)
+    found = await SQLFarmReads(scheduler.db).revision(OPEN, ANY)
     assert [(e.id, e.number, e.start_time, e.finish_time) for e in found] == [
         (waits, None, None, None),
         (retried, seed.row("builds", second)["number"], T0 + 100, None),
@@ -291,7 +291,7 @@ async def test_a_revision_is_given_by_the_beginning_of_a_hash(
 ) -> None:
     scheduler.seed.request()
     scheduler.seed.request(revision=None)
-    assert len(await SQLFarmWide(scheduler.db).revision(OPEN, RevisionMatch(text))) == count
+    assert len(await SQLFarmReads(scheduler.db).revision(OPEN, RevisionMatch(text))) == count
 
 
 @twisted_test()
@@ -299,8 +299,8 @@ async def test_a_revision_the_replica_lacks_is_asked_of_the_primary(
     scheduler: Scheduler, replica: Scheduler
 ) -> None:
     request = scheduler.seed.request()
-    assert await SQLFarmWide(replica.db).revision(OPEN, ANY) == []
-    (found,) = await SQLFarmWide(replica.db, scheduler.db).revision(OPEN, ANY)
+    assert await SQLFarmReads(replica.db).revision(OPEN, ANY) == []
+    (found,) = await SQLFarmReads(replica.db, scheduler.db).revision(OPEN, ANY)
     assert found.id == request
 
 
@@ -315,7 +315,7 @@ async def test_a_push_counts_once_for_each_author_and_source_stamp(scheduler: Sc
     for author in ("ann", "ann", "zoë"):
         seed.change(author, [stamp])
     seed.change("nobody", [])
-    counts = await SQLFarmWide(scheduler.db).pushes(OPEN, T0, None)
+    counts = await SQLFarmReads(scheduler.db).pushes(OPEN, T0, None)
     assert counts == PushCounts({"ann": 3, "zoë": 1})
     assert counts.total == 4
 
@@ -328,7 +328,7 @@ async def test_both_ends_of_the_time_count(scheduler: Scheduler) -> None:
         scheduler.seed.execute(
             "UPDATE changes SET when_timestamp = CAST(when_timestamp AS INTEGER)"
         )
-    reads = SQLFarmWide(scheduler.db)
+    reads = SQLFarmReads(scheduler.db)
     assert list((await reads.pushes(OPEN, T0 + 1, T0 + 2)).by_author) == ["a1", "a2"]
     assert list((await reads.pushes(OPEN, T0 + 2, None)).by_author) == ["a2", "a3"]
     assert (await reads.pushes(OPEN, T0 + 3, T0)).total == 0

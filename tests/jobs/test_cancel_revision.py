@@ -17,7 +17,7 @@ from buildapi.jobs.plan_outcomes import conclude
 from buildapi.model.actions import CancelRequest, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import BuildRequest, Try
+from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
@@ -34,13 +34,13 @@ ALL = CancelRevision("try", "abcdef012345")
 START = 1_700_000_101
 
 
-def facts(of: BuildRequest, *tries: Try) -> RequestFacts:
+def facts(of: BuildRequest, *tries: RequestBuild) -> RequestFacts:
     return RequestFacts(of, 0, None, (), tries)
 
 
 def running(id_: int, bid: int, **changes: Any) -> RequestFacts:
     """Give a claimed request with a running build."""
-    return facts(claimed(id=id_, buildsetid=id_, **changes), Try(bid, 9, id_, START, None))
+    return facts(claimed(id=id_, buildsetid=id_, **changes), RequestBuild(bid, 9, id_, START, None))
 
 
 def pending(id_: int, **changes: Any) -> RequestFacts:
@@ -56,16 +56,18 @@ def stop(id_: int, bid: int, **changes: Any) -> StopBuild:
 PENDING = pending(11)
 SAME_SET = pending(12, buildsetid=11)
 NEVER_CLAIMED = pending(13, claimed_at=None)
-UNCLAIMED_BUILD = facts(request(id=14, buildsetid=14), Try(44, 9, 14, START, None))
+UNCLAIMED_BUILD = facts(request(id=14, buildsetid=14), RequestBuild(44, 9, 14, START, None))
 CLAIMED = facts(claimed(id=21, buildsetid=21))
 BUILDING = running(31, 41)
-DOUBLE = facts(claimed(id=32), Try(42, 9, 32, START, None), Try(43, 31, 32, START + 2, None))
+DOUBLE = facts(
+    claimed(id=32), RequestBuild(42, 9, 32, START, None), RequestBuild(43, 31, 32, START + 2, None)
+)
 RACED = running(33, 45, complete=True, results=2)
-LOST = facts(claimed(id=34, claimed_by_name=None), Try(46, 9, 34, START, None))
+LOST = facts(claimed(id=34, claimed_by_name=None), RequestBuild(46, 9, 34, START, None))
 LOST_IDLE = facts(claimed(id=35, claimed_by_name=None))
-COMPLETE = facts(claimed(id=51, complete=True), Try(47, 9, 51, START, START + 5))
+COMPLETE = facts(claimed(id=51, complete=True), RequestBuild(47, 9, 51, START, START + 5))
 CANCELLED = pending(52, complete=True)
-LEFT_OVER = facts(request(id=53, complete=True), Try(48, 9, 53, START, None))
+LEFT_OVER = facts(request(id=53, complete=True), RequestBuild(48, 9, 53, START, None))
 EVERYTHING = [
     BUILDING,
     PENDING,

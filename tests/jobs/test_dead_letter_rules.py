@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.jobs.dead_letter_rules import KEPT, RETURNS_MOST, Decision, decide
+from buildapi.jobs.dead_letter_rules import KEPT, RETURNS_MOST, DeadLetterDecision, decide
 from buildapi.model.actions import Reprioritize
 from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.outcome import Outcome
@@ -42,8 +42,8 @@ OTHERS = encode_request(JobMessage(3, "zoe", JOB.when, UP, identity="b" * 32))
 LOST = Letter(BODY, REQUESTS, "job-3", "3", "delivery_limit", by_broker=True)
 TRIED = attrs.evolve(LOST, by_broker=False, reason="tried 3 times; the last time: KeyError")
 REFUSED = attrs.evolve(LOST, by_broker=False, reason="unknown action")
-RETURNED = Decision(LetterEnd.RETURN)
-DROPPED = Decision(LetterEnd.DROP)
+RETURNED = DeadLetterDecision(LetterEnd.RETURN)
+DROPPED = DeadLetterDecision(LetterEnd.DROP)
 
 
 REPORT = finished(3, Outcome(False, "Ok"), "agent1", identity=JOB.identity)
@@ -75,7 +75,7 @@ def ended(state: JobState, report: Mapping[str, Any] | None = None) -> JobRecord
     ],
 )
 def test_an_open_job_is_taken_up_again_and_letters_of_jobs_that_ended_well_are_not_left(
-    letter: Letter, job: JobRecord | None, expected: Decision
+    letter: Letter, job: JobRecord | None, expected: DeadLetterDecision
 ) -> None:
     assert decide(REQUESTS, letter, job, too_old=False) == expected
 

@@ -17,15 +17,15 @@ from buildapi.model.actions import (
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import Known, RequestFacts, RevisionFacts
+from buildapi.model.facts import Facts, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import BuildRequest, Try
+from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
     Plan,
     Poke,
-    Requeue,
+    RebuildStep,
     SetPriority,
     StopBuild,
     WatchDropped,
@@ -39,13 +39,13 @@ START = 1_700_000_101
 PROPERTIES = (("platform", '["linux", "x"]'), ("who", '["Zo\\u00eb", "y"]'))
 
 
-def facts(of: BuildRequest, *tries: Try) -> RequestFacts:
+def facts(of: BuildRequest, *tries: RequestBuild) -> RequestFacts:
     return RequestFacts(of, 55, "ext", PROPERTIES, tries)
 
 
-RUNNING, OTHER = Try(41, 9, 7, START, None), Try(42, 31, 7, START + 2, None)
-ENDED = Try(40, 8, 7, START - 50, START - 10)
-LEFT = Try(39, 9, 7, START - 90, None)  # by a master killed and restarted
+RUNNING, OTHER = RequestBuild(41, 9, 7, START, None), RequestBuild(42, 31, 7, START + 2, None)
+ENDED = RequestBuild(40, 8, 7, START - 50, START - 10)
+LEFT = RequestBuild(39, 9, 7, START - 90, None)  # by a master killed and restarted
 
 PENDING = facts(request())
 RETRIED = facts(request(), ENDED)
@@ -60,7 +60,7 @@ KILLED = facts(claimed(), LEFT, RUNNING)
 UNCLAIMED_BUILD = facts(request(), RUNNING)
 
 
-def stop(build: Try) -> StopBuild:
+def stop(build: RequestBuild) -> StopBuild:
     return StopBuild(
         build_id=build.id,
         brid=7,
@@ -72,7 +72,7 @@ def stop(build: Try) -> StopBuild:
     )
 
 
-COPY = Requeue(
+COPY = RebuildStep(
     buildername="linux",
     priority=4,
     reason="Self-serve: Rebuilt by zoe",
@@ -194,7 +194,7 @@ def test_a_plan_with_pokes_has_a_message_for_their_failure(name: str) -> None:
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_facts_of_another_kind_are_an_error_of_ours(action: Action, known: Known) -> None:
+def test_facts_of_another_kind_are_an_error_of_ours(action: Action, known: Facts) -> None:
     with pytest.raises(TypeError, match=action.name):
         decide(action, known, "zoe", RULES)
 

@@ -16,12 +16,12 @@ from buildapi.jobs.plan_outcomes import (
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import (
     Clobber,
-    Line,
     NewBuildset,
     NewChange,
+    OutcomeLine,
     Plan,
     Poke,
-    Requeue,
+    RebuildStep,
     SendChange,
     SetPriority,
     StopBuild,
@@ -30,7 +30,7 @@ from buildapi.model.steps import (
 
 STOP = StopBuild(41, 7, 9, "linux", 1_700_000_000, "abcdef012345", "host-a:/builds/master-a")
 FIRST = Item("done", "first")
-ONE = Plan(Outcome(False, "", (FIRST,)), pokes=(STOP,), lines=(Line(7, "7: Ok", "No luck"),))
+ONE = Plan(Outcome(False, "", (FIRST,)), pokes=(STOP,), lines=(OutcomeLine(7, "7: Ok", "No luck"),))
 THREE = Plan(Outcome(False, ""), lines=(line(7), line(8), line(11)))
 
 
@@ -82,7 +82,7 @@ def test_a_clobber_that_fails_is_an_item_and_nothing_else(state: str, msg: str) 
 @pytest.mark.parametrize(("state", "msg"), [("done", "Ok"), ("unconfirmed", "Not sent")])
 def test_a_step_about_no_request_has_a_line_too(state: str, msg: str) -> None:
     step = SendChange("m", "try", "abcd", None)
-    plan = Plan(Outcome(False, ""), pokes=(step,), lines=(Line(None, "Ok", "Not sent"),))
+    plan = Plan(Outcome(False, ""), pokes=(step,), lines=(OutcomeLine(None, "Ok", "Not sent"),))
     outcome = conclude(plan, (), [(step, [item(state, None)])])
     assert (outcome.errors, outcome.msg) == (msg != "Ok", msg)
 
@@ -111,7 +111,7 @@ def test_a_plan_for_any_database_escapes_names_and_rewords_reasons() -> None:
     """A name without its accents would be the name of somebody else."""
     change = NewChange("zo\u00eb", "try-selfserve", "abcdef", ["f\u0141"])
     build = NewBuildset("try", "abcdef", "by zo\u00eb", 0, [], ["linux"], change)
-    requeue = Requeue("linux", 0, "by \u0141uk\u00e1\u0161", 1, None, [])
+    requeue = RebuildStep("linux", 0, "by \u0141uk\u00e1\u0161", 1, None, [])
     plan = Plan(Outcome(False, ""), (build, requeue, SetPriority(7, 1)))
     first, second, third = in_ascii(plan).writes
     assert isinstance(first, NewBuildset)
@@ -119,6 +119,6 @@ def test_a_plan_for_any_database_escapes_names_and_rewords_reasons() -> None:
         "by zoe",
         NewChange("zo\\xeb", "try-selfserve", "abcdef", ["f\u0141"]),
     )
-    assert isinstance(second, Requeue)
+    assert isinstance(second, RebuildStep)
     assert second.reason == "by ?ukas"
     assert third == SetPriority(7, 1)

@@ -20,7 +20,7 @@ from buildapi.model.actions import (
 )
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item
-from buildapi.model.records import Try
+from buildapi.model.records import RequestBuild
 from buildapi.model.steps import Plan, Sharer, StopBuild
 from tests.model.defaults import rules
 from tests.model.values import claimed, request
@@ -35,7 +35,7 @@ UNLISTED = "linux: no master lists this builder; it may wait for ever"
 
 def facts(brid: int = 7, bid: int = 41, *sharers: Sharer, **more: Any) -> RequestFacts:
     """Return a request with a running build that others share."""
-    build = Try(bid, 9, brid, START, None)
+    build = RequestBuild(bid, 9, brid, START, None)
     own = Sharer(brid, "try", "abcdef012345")
     shares = {bid: (own, *sharers)} if sharers else {}
     return RequestFacts(claimed(id=brid), 5, None, (), (build,), sharers=shares, **more)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildapi.config.converters import Place
+from buildapi.config.converters import KeyPlace
 from buildapi.config.reader import keys_of
-from buildapi.config.sections import Builders
+from buildapi.config.sections import BuildersSection
 from buildapi.model.rules import Choice, Rules
 
 
 def rules(*, clobbers: bool = False) -> Rules:
     """Give them; where there is a clobberer, what compiles is clobbered."""
-    place = Place(Path(), {})
-    named = {at: key.convert(key.default, place) for at, key in keys_of(Builders).items()}  # type: ignore[union-attr]  # no secrets
+    place = KeyPlace(Path(), {})
+    named = {at: key.convert(key.default, place) for at, key in keys_of(BuildersSection).items()}  # type: ignore[union-attr]  # no secrets
     builds = Choice(named["builds"])
     return Rules(
         Choice(named["pgo"], named["pgo_exclude"]),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.model.charsets import AUTHOR_MAX, CHARSETS, Column, escaped
+from buildapi.model.charsets import AUTHOR_MAX, CHARSETS, TextColumn, escaped
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -28,7 +28,7 @@ def test_the_first_character_that_is_lacking_is_named(
     charset: str | None, text: str, foreign: str | None
 ) -> None:
     """What is not known to lack anything holds everything."""
-    why = Column(charset).refusal(text)
+    why = TextColumn(charset).refusal(text)
     if foreign is None:
         assert why is None
     else:
@@ -37,12 +37,12 @@ def test_the_first_character_that_is_lacking_is_named(
 
 @pytest.mark.parametrize(("size", "held"), [(9, True), (10, True), (11, False)])
 def test_characters_are_counted(size: int, held: bool) -> None:
-    why = Column("utf8mb4", 10).refusal("\U0001f680" * size)
+    why = TextColumn("utf8mb4", 10).refusal("\U0001f680" * size)
     assert (why is None) is held
 
 
 def test_a_long_text_is_not_shown_whole() -> None:
-    assert Column("latin1", 99).refusal("x" * 5000) == (
+    assert TextColumn("latin1", 99).refusal("x" * 5000) == (
         f"'{'x' * 40}'... has 5000 characters, and 99 fit"
     )
 
@@ -54,5 +54,5 @@ def test_a_long_name_fits_when_it_is_escaped() -> None:
 @given(text=TEXTS, charset=st.sampled_from(sorted(CHARSETS)))
 def test_an_escaped_name_fits_any_character_set_and_stays_the_name(text: str, charset: str) -> None:
     """ASCII is left as it is, so a name becomes none that is another one without accents."""
-    assert Column(charset).refusal(escaped(text)) is None
+    assert TextColumn(charset).refusal(escaped(text)) is None
     assert (escaped(text) == text) is text.isascii()

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from buildapi.cli.table_rows import items
 from buildapi.model.durations import elapsed
 from buildapi.model.report_rows import Attempt, Status, Waiting
-from buildapi.reports.build_runs import Run
-from buildapi.reports.end_to_end import EndToEnd
+from buildapi.reports.build_runs import BuildRun
+from buildapi.reports.end_to_end import EndToEndReport
 from buildapi.reports.slaves import Slave
 from buildapi.reports.status_builders import Named
-from buildapi.reports.wait_times import Asked, WaitTimes
+from buildapi.reports.wait_times import WaitTimesQuery, WaitTimesReport
 from buildapi.reports.window import Window
 from buildapi.web.http.template_filters import lasting
 from buildapi.web.selfserve.listing import row
@@ -42,16 +42,16 @@ def test_a_build_that_ended_before_it_began_has_no_run_time() -> None:
 
 
 def test_a_change_later_than_a_completion_is_left_out_of_the_mean_end_to_end() -> None:
-    known = Run("a", [request_row(complete_at=START + 100)], RULES)
-    later = Run("b", [request_row(when_timestamp=START + 500)], RULES)
-    report = EndToEnd(START, END, "mozilla-central", {"a": known, "b": later})
+    known = BuildRun("a", [request_row(complete_at=START + 100)], RULES)
+    later = BuildRun("b", [request_row(when_timestamp=START + 500)], RULES)
+    report = EndToEndReport(START, END, "mozilla-central", {"a": known, "b": later})
     assert (known.duration, later.duration) == (100, None)
     assert report.mean == 100
     assert report.document()["build_runs"]["b"]["duration"] is None
 
 
 def test_a_wait_that_ends_before_it_begins_is_in_no_percentile() -> None:
-    report = WaitTimes(Asked("buildpool", WINDOW), (), ZoneInfo("UTC"), END)
+    report = WaitTimesReport(WaitTimesQuery("buildpool", WINDOW), (), ZoneInfo("UTC"), END)
     waits = (Waiting(n, "linux", START, START + 60 * n, START, "m", True) for n in (1, 2))
     report.add([*waits, Waiting(3, "linux", START, START + 5, START + 600, "m", True)], RULES)
     shown = report.document()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from buildapi.model.facts import RequestFacts
-from buildapi.model.records import Stage, Try
+from buildapi.model.records import RequestBuild, Stage
 from tests.model.values import request
 
 START = 1_700_000_000
 
 
-def attempt(id_: int, number: int, start: int = 0, finish: int | None = None) -> Try:
+def attempt(id_: int, number: int, start: int = 0, finish: int | None = None) -> RequestBuild:
     end = None if finish is None else START + finish
-    return Try(id_, number, 1, START + start, end)
+    return RequestBuild(id_, number, 1, START + start, end)
 
 
-def running(*tries: Try) -> list[int]:
+def running(*tries: RequestBuild) -> list[int]:
     facts = RequestFacts(request(), 5, None, (), tries)
     return [t.id for t in facts.running]
 
@@ -39,7 +39,7 @@ def running(*tries: Try) -> list[int]:
         ([attempt(1, 9), attempt(2, 9, 300), attempt(3, 9, 600)], [3]),
     ],
 )
-def test_running_tries(tries: list[Try], ids: list[int]) -> None:
+def test_running_tries(tries: list[RequestBuild], ids: list[int]) -> None:
     assert running(*tries) == ids
 
 

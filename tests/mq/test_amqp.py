@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from buildapi.errors import BrokerUnavailable
-from buildapi.model.messages import DeadLetter, Requeue
+from buildapi.model.messages import DeadLetter, Nack
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.topology import DELIVERY_LIMIT
 from buildapi.testing import KEY, Recorder
@@ -292,7 +292,7 @@ def test_consuming_has_a_connection_of_its_own_and_the_prefetch() -> None:
 
 
 def test_lost_connections_are_not_counted_as_tries() -> None:
-    got = Recorder([Requeue("busy")])
+    got = Recorder([Nack("busy")])
     d = consuming(got)
     d.deliver({"message-id": "m", "headers": {"x-delivery-count": 12}})
     assert (got.seen[0].attempt, got.seen[0].redelivered) == (1, True)
@@ -304,7 +304,7 @@ def test_lost_connections_are_not_counted_as_tries() -> None:
 def test_a_copy_carries_the_count_and_the_original_is_acknowledged_after_it(
     queue_type: str,
 ) -> None:
-    got = Recorder([Requeue("busy")])
+    got = Recorder([Nack("busy")])
     d = consuming(got, queue_type=queue_type)
     headers = {"x-buildapi-attempt": 1, "x-death": [{"count": 1}], "CC": ["elsewhere"]}
     d.deliver({"message-id": "m", "expiration": "1", "user-id": "x", "headers": headers})

@@ -11,7 +11,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi.errors import BrokerUnavailable
-from buildapi.model.messages import DeadLetter, Requeue
+from buildapi.model.messages import DeadLetter, Nack
 from buildapi.mq.embedded import EmbeddedBroker
 from buildapi.testing import KEY, BrokerContract, MakeBroker, Recorder
 from tests.reactor import sleep, twisted_test, until
@@ -117,7 +117,7 @@ async def test_dead_letters_are_bounded_and_the_oldest_goes() -> None:
 
 @twisted_test()
 async def test_a_requeue_delay_is_kept_and_holds_its_place() -> None:
-    desk, got = Desk(), Recorder([Requeue("busy", 10)])
+    desk, got = Desk(), Recorder([Nack("busy", 10)])
     await desk.broker.consume(QUEUE, got, prefetch=1)
     desk.send("1", "2")
     desk.turn()

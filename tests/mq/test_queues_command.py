@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from buildapi.model.actions import Reprioritize
-from buildapi.model.messages import DeadLetter, Requeue
+from buildapi.model.messages import DeadLetter, Nack
 from buildapi.model.wire import JobMessage, encode_request
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.testing import KEY, Recorder
@@ -54,7 +54,7 @@ async def with_letters(broker: AMQPBroker, names: Names) -> None:
     up = Reprioritize(7, 5)
     await broker.publish(KEY, encode_request(JobMessage(3, "zoe", 5, up)), message_id="job-3")
     await broker.publish(KEY, b"no \x1b[31mJSON", message_id="m")
-    letters = Recorder([Requeue("KeyError"), DeadLetter("not JSON")])
+    letters = Recorder([Nack("KeyError"), DeadLetter("not JSON")])
     consumer = await broker.consume(names.agent_queue, letters, prefetch=1)
     while (await broker.depth(names.agent_queue)).dead != 2:
         await sleep(0.02)

@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 
 from buildapi.agent.dead_letter_review import DeadLetterReview
-from buildapi.agent.reconciler import LOST_SECONDS, Outbox
+from buildapi.agent.reconciler import LOST_SECONDS, Reconciler
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import open_database
 from buildapi.db.schema import create_jobs_schema
@@ -146,7 +146,7 @@ async def test_jobs_whose_queue_was_deleted_with_messages_in_it_are_carried_out(
     await channel.queue_purge(queue=AGENT)
     agents, clock = Agents([[]], at=NOW + LOST_SECONDS + 1), reactor()
     doubles: Any = (rig.broker, rig.store)
-    outbox = Outbox(clock, doubles[0], doubles[1], lambda: agents.at, rig.trail, rig.trail)
+    outbox = Reconciler(clock, doubles[0], doubles[1], lambda: agents.at, rig.trail, rig.trail)
     outbox._roster = agents
     rig.agent()
     rig.finisher()

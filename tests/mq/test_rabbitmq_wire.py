@@ -10,7 +10,7 @@ import attrs
 import pytest
 from twisted.internet.threads import deferToThread
 
-from buildapi.model.messages import DeadLetter, Delivery, Letter, LetterEnd, Requeue
+from buildapi.model.messages import DeadLetter, Delivery, Letter, LetterEnd, Nack
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.consumer import REASON, ROUTING_KEY
 from buildapi.mq.topology import DELIVERY_LIMIT, dead_letters
@@ -96,7 +96,7 @@ async def test_classic_queues_without_arguments_are_used_as_they_are(
     await channel.basic_publish(
         exchange=names.exchange, routing_key=KEY, content=_content(b"from before")
     )
-    broker, got = make_amqp(names, tries=3), Recorder([Requeue("busy")] * 3)
+    broker, got = make_amqp(names, tries=3), Recorder([Nack("busy")] * 3)
     await connected(broker)
     assert len([t for t in log_lines if "used as it is" in t and names.agent_queue in t]) == 1
     await broker.consume(names.agent_queue, got, prefetch=1)
@@ -115,7 +115,7 @@ async def test_queues_of_another_delivery_limit_are_used_as_they_are(
     channel = await client.open_channel()
     for queue in (names.agent_queue, names.web_queue):
         await channel.queue_declare(queue=queue, durable=True, arguments=old_arguments(queue))
-    broker, got = make_amqp(names, tries=2), Recorder([Requeue("busy")] * 2)
+    broker, got = make_amqp(names, tries=2), Recorder([Nack("busy")] * 2)
     await broker.publish(KEY, b"{}", message_id="m")
     await broker.consume(names.agent_queue, got, prefetch=1)
     while (await broker.depth(names.agent_queue)).dead != 1:
@@ -197,7 +197,7 @@ async def test_a_message_with_a_death_certificate_is_read_and_passed_on(
     while (message := await channel.basic_get(queue=queue)).method.name != "get-ok":
         await sleep(0.02)
     channel.basic_reject(delivery_tag=message.delivery_tag, requeue=False)
-    got = Recorder([Requeue("look again")])
+    got = Recorder([Nack("look again")])
     await broker.consume(dead_letters(queue), got, prefetch=1)
     await until(lambda: len(got.seen) == 2)
     assert {(d.body, d.message_id, d.correlation_id) for d in got.seen} == {(b"{}", "m", "c")}

@@ -10,8 +10,8 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi.errors import BrokerUnavailable
-from buildapi.model.messages import Ack, DeadLetter, Delivery, Leave, Requeue
-from buildapi.mq.settlement import FAILED_PAUSE, RETRY_PAUSE, Gone, InHand
+from buildapi.model.messages import Ack, DeadLetter, Delivery, Nack, Release
+from buildapi.mq.settlement import FAILED_PAUSE, RETRY_PAUSE, ChannelGone, UnsettledDeliveries
 from buildapi.testing import Recorder
 
 
@@ -44,17 +44,17 @@ def delivery(message_id: str | None = "m", attempt: int = 1, body: bytes = b"1")
     return Delivery(body, "requests", message_id, None, attempt > 1, attempt)
 
 
-def in_hand(handler: Any, prefetch: int = 10) -> tuple[Clock, InHand]:
+def in_hand(handler: Any, prefetch: int = 10) -> tuple[Clock, UnsettledDeliveries]:
     clock = Clock()
-    return clock, InHand(clock, "q", handler, prefetch, tries=3)
+    return clock, UnsettledDeliveries(clock, "q", handler, prefetch, tries=3)
 
 
 @pytest.mark.parametrize(
     ("answer", "ends"),
     [
         (Ack(), ["ack"]),
-        (Leave(), []),
-        (Requeue("busy"), ["requeue"]),
+        (Release(), []),
+        (Nack("busy"), ["requeue"]),
         (DeadLetter("bad"), ["dead: bad"]),
     ],
 )
@@ -67,14 +67,14 @@ def test_an_answer_settles_the_delivery(answer: Any, ends: list[str]) -> None:
 
 
 def test_the_last_delivery_is_not_requeued_but_put_aside() -> None:
-    _, hand = in_hand(Recorder([Requeue("busy")]))
+    _, hand = in_hand(Recorder([Nack("busy")]))
     told = Told()
     hand.take(delivery(attempt=3), told)
     assert told.ends == ["dead: tried 3 times; the last time: busy"]
 
 
 def test_one_that_waits_for_what_is_away_is_requeued_however_often_it_came() -> None:
-    _, hand = in_hand(Recorder([Requeue("away", failed=False)]))
+    _, hand = in_hand(Recorder([Nack("away", failed=False)]))
     told = Told()
     hand.take(delivery(attempt=3), told)
     assert told.ends == ["requeue, not counted"]
@@ -99,7 +99,7 @@ def test_a_failing_handler_has_its_message_requeued_after_a_pause(
 def test_deliveries_of_the_same_message_run_one_after_the_other() -> None:
     got = Recorder(hold=True)
     _, hand = in_hand(got)
-    old, new, other = Told([Gone()]), Told(), Told()
+    old, new, other = Told([ChannelGone()]), Told(), Told()
     hand.take(delivery(body=b"old"), old)
     hand.take(delivery(body=b"new", attempt=2), new)
     hand.take(delivery("other", body=b"other"), other)
@@ -145,7 +145,7 @@ def test_a_dead_letter_that_the_broker_does_not_take_is_tried_again() -> None:
 
 
 def test_a_stop_ends_pauses_and_tries_only_once_more() -> None:
-    clock, hand = in_hand(Recorder([DeadLetter("bad"), Requeue("busy", 100)]))
+    clock, hand = in_hand(Recorder([DeadLetter("bad"), Nack("busy", 100)]))
     stuck, delayed = Told([BrokerUnavailable("blocked")] * 5), Told()
     hand.take(delivery("1"), stuck)
     hand.take(delivery("2"), delayed)

@@ -11,11 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from buildapi.errors import DatabaseUnavailable
-from buildapi.model.ops import Beat, ProcessState
-from buildapi.ops.heartbeat import SILENT_DAY, Heart
+from buildapi.model.ops import Heartbeat, ProcessState
+from buildapi.ops.heartbeat import SILENT_DAY, HeartbeatSender
 
 NOW = 1_700_000_000
-ME = Beat("a:1:1", "a", 1, "1.0", ["agent"], ProcessState.RUNNING, NOW, NOW)
+ME = Heartbeat("a:1:1", "a", 1, "1.0", ["agent"], ProcessState.RUNNING, NOW, NOW)
 
 
 @attrs.define
@@ -26,13 +26,13 @@ class MemoryRoster:
     away: str | None = None
     hold: Deferred[None] | None = None
 
-    async def beat(self, beat: Beat) -> None:
+    async def beat(self, beat: Heartbeat) -> None:
         await self._note(f"beat {beat.instance}")
 
     async def leave(self, instance: str) -> None:
         await self._note(f"leave {instance}")
 
-    async def processes(self) -> Sequence[Beat]:
+    async def processes(self) -> Sequence[Heartbeat]:
         return []
 
     async def forget(self, before: int) -> None:
@@ -62,15 +62,15 @@ def signs() -> list[int]:
 
 
 @pytest.fixture
-def heart(clock: Clock, roster: MemoryRoster, signs: list[int]) -> Heart:
+def heart(clock: Clock, roster: MemoryRoster, signs: list[int]) -> HeartbeatSender:
     async def sign(now: int) -> None:
         signs.append(now)
 
-    return Heart(clock, roster, lambda: ME, 10, lambda: NOW + clock.seconds(), [sign])
+    return HeartbeatSender(clock, roster, lambda: ME, 10, lambda: NOW + clock.seconds(), [sign])
 
 
 def test_it_beats_at_once_and_then_regularly(
-    heart: Heart, clock: Clock, roster: MemoryRoster, signs: list[int]
+    heart: HeartbeatSender, clock: Clock, roster: MemoryRoster, signs: list[int]
 ) -> None:
     heart.startService()
     assert roster.said == [f"forget {NOW - SILENT_DAY}", "beat a:1:1"]
@@ -84,7 +84,7 @@ def test_it_beats_at_once_and_then_regularly(
 
 
 def test_who_fell_silent_is_forgotten_now_and_then(
-    heart: Heart, clock: Clock, roster: MemoryRoster
+    heart: HeartbeatSender, clock: Clock, roster: MemoryRoster
 ) -> None:
     heart.startService()
     clock.pump([10] * 59)
@@ -97,7 +97,7 @@ def test_who_fell_silent_is_forgotten_now_and_then(
 
 
 def test_it_leaves_and_says_nothing_any_more(
-    heart: Heart, clock: Clock, roster: MemoryRoster
+    heart: HeartbeatSender, clock: Clock, roster: MemoryRoster
 ) -> None:
     heart.startService()
     left = heart.stopService()
@@ -108,7 +108,9 @@ def test_it_leaves_and_says_nothing_any_more(
     assert not clock.getDelayedCalls()
 
 
-def test_a_beat_under_way_ends_before_it_leaves(heart: Heart, roster: MemoryRoster) -> None:
+def test_a_beat_under_way_ends_before_it_leaves(
+    heart: HeartbeatSender, roster: MemoryRoster
+) -> None:
     heart.startService()
     roster.hold = Deferred()
     heart.soon()
@@ -121,7 +123,7 @@ def test_a_beat_under_way_ends_before_it_leaves(heart: Heart, roster: MemoryRost
 
 
 def test_stopping_during_the_first_beat_leaves_nothing_to_come(
-    heart: Heart, roster: MemoryRoster, clock: Clock
+    heart: HeartbeatSender, roster: MemoryRoster, clock: Clock
 ) -> None:
     roster.hold = Deferred()
     heart.startService()
@@ -132,7 +134,7 @@ def test_stopping_during_the_first_beat_leaves_nothing_to_come(
     assert not clock.getDelayedCalls()
 
 
-def test_something_new_is_told_out_of_turn(heart: Heart, roster: MemoryRoster) -> None:
+def test_something_new_is_told_out_of_turn(heart: HeartbeatSender, roster: MemoryRoster) -> None:
     heart.startService()
     heart.soon()
     assert roster.said.count("beat a:1:1") == 2
@@ -140,7 +142,7 @@ def test_something_new_is_told_out_of_turn(heart: Heart, roster: MemoryRoster) -
 
 
 def test_a_database_that_is_away_is_said_once_and_so_is_its_return(
-    heart: Heart, clock: Clock, roster: MemoryRoster, log: list[str], signs: list[int]
+    heart: HeartbeatSender, clock: Clock, roster: MemoryRoster, log: list[str], signs: list[int]
 ) -> None:
     roster.away = "the jobs database is away"
     heart.startService()
@@ -163,7 +165,7 @@ def test_what_fails_for_no_known_reason_does_not_end_it(
     async def sign(_: int) -> None:
         raise KeyError("odd")
 
-    heart = Heart(clock, roster, lambda: ME, 10, lambda: NOW, [sign])
+    heart = HeartbeatSender(clock, roster, lambda: ME, 10, lambda: NOW, [sign])
     heart.startService()
     clock.advance(10)
     heart.stopService()

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from buildapi.errors import DatabaseUnavailable
-from buildapi.ops.job_id_guard import JobNumbering, Renumbered
+from buildapi.ops.job_id_guard import JobIdGuard, JobIdReset
 from tests.reactor import twisted_test
 
 
@@ -34,8 +34,8 @@ class Numbers:
         self.moved.append(past)
         return self.can_move
 
-    def numbering(self) -> JobNumbering:
-        return JobNumbering(self.highest_marker, self.highest_job, self.move_past)
+    def numbering(self) -> JobIdGuard:
+        return JobIdGuard(self.highest_marker, self.highest_job, self.move_past)
 
 
 @pytest.mark.parametrize("can_move", [True, False])
@@ -46,11 +46,11 @@ async def test_ids_behind_the_markers_are_moved_on_and_told_once(can_move: bool)
     for turn in range(4):
         await numbering.check(1000 + turn * 10)
     assert set(numbers.moved) == {50}
-    assert numbering.last == Renumbered(1000, 30, 50, can_move)
+    assert numbering.last == JobIdReset(1000, 30, 50, can_move)
     numbers.marker, numbers.job = 80, 20  # and once more, after another restore
     await numbering.check(1000 + 40)
     assert numbers.moved[-1] == 80
-    assert numbering.last == Renumbered(1000 + 40, 20, 80, can_move)
+    assert numbering.last == JobIdReset(1000 + 40, 20, 80, can_move)
 
 
 @pytest.mark.parametrize(("marker", "job"), [(0, 0), (30, 30), (30, 50)])

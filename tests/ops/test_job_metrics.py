@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from buildapi.model.ops import Part
 from buildapi.ops import job_metrics as module
-from buildapi.ops.job_metrics import JobNumbers
+from buildapi.ops.job_metrics import JobMetrics
 from buildapi.ops.metrics import Metrics
 
 
@@ -17,7 +17,7 @@ class Around:
     def __init__(self) -> None:
         self.clock, self.metrics = Clock(), Metrics()
         m = self.metrics
-        self.numbers = JobNumbers(m.count, m.observe, self.clock.seconds)
+        self.numbers = JobMetrics(m.count, m.observe, self.clock.seconds)
 
     def value(self, name: str, **labels: str) -> Any:
         return self.metrics.registry.get_sample_value(name, labels)

@@ -15,13 +15,13 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.task import Clock
 
-from buildapi.jobs.farm_summary import Glance, Load
+from buildapi.jobs.farm_summary import FarmSummary, GroupLoad
 from buildapi.model.farm_rows import PendingEntry
 from buildapi.model.ops import DocumentState, DumpState
 from buildapi.ops.gauges import set_gauges
 from buildapi.ops.metrics import KINDS, Metrics
 from buildapi.ops.reactor_lag import SECONDS, ReactorLag
-from buildapi.ops.status_document import Lag, Unread, document
+from buildapi.ops.status_document import ReplicationLag, UnreadValue, document
 from tests.ops.test_document import AGENT, NOW, WELL
 from tests.services.policy import program
 
@@ -77,11 +77,13 @@ def told(**changes: Any) -> Metrics:
 
 def test_the_status_as_numbers() -> None:
     oldest = PendingEntry(9, "linux", NOW - 600, "try", None)
-    farm = Glance(4, 3, oldest, [], [Load("a", 3, 1, NOW - 600), Load("b", 1, 2, NOW)], [])
+    farm = FarmSummary(
+        4, 3, oldest, [], [GroupLoad("a", 3, 1, NOW - 600), GroupLoad("b", 1, 2, NOW)], []
+    )
     one = told(
         farm=farm,
         processes=[attrs.evolve(AGENT, unreachable=["m1"])],
-        lag=Lag(40),
+        lag=ReplicationLag(40),
         dumps=[DumpState("a", 3), DumpState("b", 90)],
         documents=[DocumentState("branches", 12.5), DocumentState("masters", None)],
     )
@@ -103,12 +105,14 @@ def test_the_status_as_numbers() -> None:
 
 
 def test_what_is_not_known_is_minus_one_or_not_told() -> None:
-    one = told(lag=Unread("away"), dumps=[DumpState("a", 5), DumpState("b", None)])
+    one = told(lag=UnreadValue("away"), dumps=[DumpState("a", 5), DumpState("b", None)])
     assert sample(one, "buildapi_replica_lag_seconds") == -1
     assert sample(one, "buildapi_dump_age_seconds") == -1
-    farm = Glance(4, 3, None, [], [], [])
+    farm = FarmSummary(4, 3, None, [], [], [])
     set_gauges(one, document(attrs.evolve(WELL, farm=farm)))
-    set_gauges(one, document(attrs.evolve(WELL, farm=Unread("away"), jobs=Unread("away"))))
+    set_gauges(
+        one, document(attrs.evolve(WELL, farm=UnreadValue("away"), jobs=UnreadValue("away")))
+    )
     names = ["buildapi_pending_requests", "buildapi_running_builds", "buildapi_jobs_open"]
     assert [sample(one, name) for name in (*names, "buildapi_dump_age_seconds")] == [None] * 4
     assert sample(one, "buildapi_status_errors") == 2
@@ -120,7 +124,7 @@ def test_where_nobody_can_tell_which_agents_there_are_there_is_no_number() -> No
     """None would be an alert of another kind than the one that is due."""
     one = told()
     assert sample(one, "buildapi_masters", state="asked") == 4
-    set_gauges(one, document(attrs.evolve(WELL, processes=Unread("away"))))
+    set_gauges(one, document(attrs.evolve(WELL, processes=UnreadValue("away"))))
     assert sample(one, "buildapi_agents_live") is None
     assert sample(one, "buildapi_masters", state="asked") is None
     assert sample(one, "buildapi_masters", state="known") == 5
@@ -133,7 +137,7 @@ def test_every_level_of_the_log_is_told_from_the_start() -> None:
 
 def test_a_queue_that_cannot_be_asked_has_no_old_number() -> None:
     metrics = told()
-    queues = [attrs.evolve(q, depth=Unread("away")) for q in WELL.queues]
+    queues = [attrs.evolve(q, depth=UnreadValue("away")) for q in WELL.queues]
     set_gauges(metrics, document(attrs.evolve(WELL, queues=queues)))
     assert sample(metrics, "buildapi_queue_ready", queue="requests") is None
 
@@ -220,7 +224,7 @@ def test_prometheus_takes_the_rules() -> None:
 @pytest.mark.promtool
 def test_prometheus_takes_the_metrics() -> None:
     promtool = program("promtool")
-    metrics = told(lag=Lag(3))
+    metrics = told(lag=ReplicationLag(3))
     metrics.query("jobs", 0.004, "ok")
     checked = subprocess.run(
         [promtool, "check", "metrics"],

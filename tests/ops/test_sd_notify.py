@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.ops.sd_notify import Manager, Notifier, watchdog_seconds
+from buildapi.ops.sd_notify import Notifier, SystemdNotifier, watchdog_seconds
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_it_says_how_the_process_is(manager_socket: socket.socket) -> None:
     clock = Clock()
     clock.advance(12.5)
     notifier = Notifier.of({"NOTIFY_SOCKET": manager_socket.getsockname()})
-    manager = Manager(clock, notifier, 0, clock.seconds)
+    manager = SystemdNotifier(clock, notifier, 0, clock.seconds)
     manager.startService()
     manager.ready("serving")
     manager.reloading()
@@ -51,7 +51,7 @@ def test_it_says_how_the_process_is(manager_socket: socket.socket) -> None:
 def test_signs_of_life_come_from_the_reactor_until_the_end(manager_socket: socket.socket) -> None:
     clock = Clock()
     notifier = Notifier.of({"NOTIFY_SOCKET": manager_socket.getsockname()})
-    manager = Manager(clock, notifier, 30, clock.seconds)
+    manager = SystemdNotifier(clock, notifier, 30, clock.seconds)
     manager.startService()
     assert heard(manager_socket) == ["WATCHDOG=1"]
     clock.pump([10, 10])

@@ -12,14 +12,14 @@ from twisted.internet.task import Clock
 
 from buildapi.db.pool import PoolStatus
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
-from buildapi.jobs.farm_summary import Glance
+from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.messages import BrokerStatus, QueueDepth
-from buildapi.model.ops import Beat, ProcessState
-from buildapi.ops.status_collector import PART_SECONDS, Board, Readiness
+from buildapi.model.ops import Heartbeat, ProcessState
+from buildapi.ops.status_collector import PART_SECONDS, Readiness, StatusCollector
 from tests.web.farm import MemoryDirectory, MemoryJobs
 
 NOW = 1_700_000_000
-ME = Beat("a:1:1", "a", 1, "1.0", ["api", "agent"], ProcessState.RUNNING, NOW, NOW)
+ME = Heartbeat("a:1:1", "a", 1, "1.0", ["api", "agent"], ProcessState.RUNNING, NOW, NOW)
 
 
 @attrs.define
@@ -51,11 +51,13 @@ class World:
     pools: list[MemoryPool] = attrs.field(factory=lambda: [MemoryPool(), MemoryPool("scheduler")])
     answers: Exception | QueueDepth = attrs.field(factory=lambda: QueueDepth(1, 0, 1, 0))
     ready: Exception | None = None
-    farm: Exception | Glance | None = attrs.field(factory=lambda: Glance(0, 0, None, [], [], []))
+    farm: Exception | FarmSummary | None = attrs.field(
+        factory=lambda: FarmSummary(0, 0, None, [], [], [])
+    )
     lag: Callable[[], Any] | None = None
 
-    def board(self) -> Board:
-        return Board(
+    def board(self) -> StatusCollector:
+        return StatusCollector(
             reactor=self.clock,
             now=lambda: NOW,
             me=lambda: ME,
@@ -89,10 +91,10 @@ class World:
             raise self.ready
         return []
 
-    async def processes(self) -> Sequence[Beat]:
+    async def processes(self) -> Sequence[Heartbeat]:
         return [ME]
 
-    async def look(self) -> Glance:
+    async def look(self) -> FarmSummary:
         if isinstance(self.farm, Exception):
             raise self.farm
         assert self.farm is not None

@@ -8,23 +8,29 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.jobs.farm_summary import Glance, Load
+from buildapi.jobs.farm_summary import FarmSummary, GroupLoad
 from buildapi.model.farm_rows import PendingEntry
 from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs, SettledLetter
-from buildapi.model.ops import Beat, DocumentState, DumpState, PoolState, ProcessState
+from buildapi.model.ops import DocumentState, DumpState, Heartbeat, PoolState, ProcessState
 from buildapi.model.records import Backlog, JobRecord, JobState
 from buildapi.ops.dead_letter_tally import RECENT_SECONDS, DeadLetterTally
-from buildapi.ops.job_id_guard import Renumbered
+from buildapi.ops.job_id_guard import JobIdReset
 from buildapi.ops.reload import Reload
-from buildapi.ops.status_document import Lag, Queue, Seen, Unread, document
+from buildapi.ops.status_document import (
+    QueueRole,
+    ReplicationLag,
+    StatusSnapshot,
+    UnreadValue,
+    document,
+)
 
 NOW = 1_700_000_000
-ME = Beat("a:1:1", "a", 1, "1.0", ["api"], ProcessState.RUNNING, NOW - 100, NOW)
-AGENT = Beat(
+ME = Heartbeat("a:1:1", "a", 1, "1.0", ["api"], ProcessState.RUNNING, NOW - 100, NOW)
+AGENT = Heartbeat(
     "b:2:2", "b", 2, "1.1", ["agent"], ProcessState.RUNNING, NOW - 50, NOW - 4, 3, [7, 8], 4, []
 )
 POOL = PoolState("jobs", "mysql", 1, 0, None, None, connect_seconds=0.002)
-WELL = Seen(
+WELL = StatusSnapshot(
     now=NOW,
     me=ME,
     versions={"buildapi": "1.0"},
@@ -32,8 +38,8 @@ WELL = Seen(
     broker_kind="amqp",
     broker=BrokerStatus(connected=True),
     queues=[
-        Queue("buildapi-agent", "requests", QueueDepth(5, None, 1, 0)),
-        Queue("buildapi-web", "finished", QueueDepth(0, None, 1, 2)),
+        QueueRole("buildapi-agent", "requests", QueueDepth(5, None, 1, 0)),
+        QueueRole("buildapi-web", "finished", QueueDepth(0, None, 1, 2)),
     ],
     pools=[POOL],
     lag=None,
@@ -42,7 +48,7 @@ WELL = Seen(
     processes=[ME, AGENT],
     beat_seconds=10,
     jobs=Backlog(0, None, 0),
-    farm=Glance(0, 0, None, [], [], []),
+    farm=FarmSummary(0, 0, None, [], [], []),
     dumps=None,
     requests=1,
     connections=2,
@@ -147,12 +153,12 @@ def test_what_agents_hold_stands_for_what_the_broker_does_not_tell() -> None:
 
 
 def test_a_broker_that_tells_is_believed() -> None:
-    queue = Queue("q", "requests", QueueDepth(5, 9, 1, 0))
+    queue = QueueRole("q", "requests", QueueDepth(5, 9, 1, 0))
     assert told(queues=[queue])["broker"]["queues"][0]["unacked"] == 9
 
 
 def test_a_queue_that_cannot_be_asked_has_no_numbers_and_a_reason() -> None:
-    found = told(queues=[Queue("q", "requests", Unread("not connected"))])
+    found = told(queues=[QueueRole("q", "requests", UnreadValue("not connected"))])
     (queue,) = found["broker"]["queues"]
     assert queue == {
         "name": "q",
@@ -210,12 +216,12 @@ def test_a_database_that_fails_is_trouble(pool: PoolState) -> None:
     ("lag", "shown"),
     [
         (None, {"apart": False, "lag_seconds": None, "error": None}),
-        (Lag(None), {"apart": True, "lag_seconds": None, "error": None}),
-        (Lag(7), {"apart": True, "lag_seconds": 7, "error": None}),
-        (Unread("away"), {"apart": True, "lag_seconds": None, "error": "away"}),
+        (ReplicationLag(None), {"apart": True, "lag_seconds": None, "error": None}),
+        (ReplicationLag(7), {"apart": True, "lag_seconds": 7, "error": None}),
+        (UnreadValue("away"), {"apart": True, "lag_seconds": None, "error": "away"}),
     ],
 )
-def test_the_replica(lag: Lag | Unread | None, shown: dict[str, Any]) -> None:
+def test_the_replica(lag: ReplicationLag | UnreadValue | None, shown: dict[str, Any]) -> None:
     assert told(lag=lag)["replica"] == shown
 
 
@@ -282,8 +288,8 @@ def test_job_requests_that_wait() -> None:
 
 def test_the_farm() -> None:
     oldest = PendingEntry(9, "linux", NOW - 600, "try", None)
-    pools = [Load("linux", 3, 1, NOW - 600), Load("mac", 0, 2, None)]
-    glance = Glance(3, 3, oldest, [], pools, [], ["idle", "linux", "mac"])
+    pools = [GroupLoad("linux", 3, 1, NOW - 600), GroupLoad("mac", 0, 2, None)]
+    glance = FarmSummary(3, 3, oldest, [], pools, [], ["idle", "linux", "mac"])
     assert told(farm=glance)["farm"] == {
         "pending": 3,
         "running": 3,
@@ -298,7 +304,7 @@ def test_the_farm() -> None:
 
 
 def test_what_cannot_be_read_is_said_and_counts_as_trouble() -> None:
-    away = Unread("the database is away")
+    away = UnreadValue("the database is away")
     found = told(jobs=away, farm=away, processes=away)
     assert found["jobs"]["error"] == found["farm"]["error"] == found["agents_error"] == away.error
     assert (found["jobs"]["open"], found["farm"]["pending"], found["agents"]) == (None, None, [])
@@ -322,7 +328,7 @@ def test_dumps() -> None:
 @pytest.mark.parametrize("moved", [True, False])
 def test_ids_of_jobs_that_began_again_are_warned_about(moved: bool) -> None:
     """A jobs database that was restored: ids that could not be moved on are a fault."""
-    seen = attrs.evolve(WELL, renumbered=Renumbered(WELL.now, 30, 50, moved))
+    seen = attrs.evolve(WELL, renumbered=JobIdReset(WELL.now, 30, 50, moved))
     (part,) = [p for p in document(seen)["parts"] if p["name"] == "job numbers"]
     assert (part["ok"], part["last_error_at"]) == (moved, WELL.now)
     assert "began again after 30" in part["last_error"]

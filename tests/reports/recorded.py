@@ -17,13 +17,13 @@ from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
 from buildapi.model.builders import Builders
 from buildapi.reports.classification import Classification, from_document
-from buildapi.web.http.computed import Computed
-from buildapi.web.reports.report_pages import Shown
-from buildapi.web.reports.report_services import ReportDesk
-from buildapi.web.reports.run_routes import RunReports
-from buildapi.web.reports.scheduler_routes import Reports
-from buildapi.web.reports.status_routes import StatusReporting
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.http.computed import ReportCache
+from buildapi.web.reports.report_pages import RenderedReport
+from buildapi.web.reports.report_services import ReportServices
+from buildapi.web.reports.run_routes import RunReportRoutes
+from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
+from buildapi.web.reports.status_routes import StatusReportRoutes
+from buildapi.web.selfserve.pages import SelfServePages
 from tests.farmwide.serving import on_port
 from tests.golden.cases import DATA, epoch, load
 from tests.web.farm import MemoryDirectory
@@ -73,14 +73,18 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
         for name in ("scheduler", "status")
     )
     directory = RecordedDirectory()
-    pages = Pages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
-    desk = ReportDesk(
-        rules(), directory, Computed(reactor.seconds, 20, 10_000, Shown.weight), pages, 30
+    pages = SelfServePages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
+    desk = ReportServices(
+        rules(),
+        directory,
+        ReportCache(reactor.seconds, 20, 10_000, RenderedReport.weight),
+        pages,
+        30,
     )
     of_scheduler = SQLSchedulerReports(scheduler, ROWS, ROWS)
-    reports = Reports(desk, of_scheduler)
-    runs = RunReports(desk, of_scheduler)
-    more = StatusReporting(desk, SQLStatusReports(status, ROWS), of_scheduler)
+    reports = SchedulerReportRoutes(desk, of_scheduler)
+    runs = RunReportRoutes(desk, of_scheduler)
+    more = StatusReportRoutes(desk, SQLStatusReports(status, ROWS), of_scheduler)
     try:
         async with on_port([*reports.routes(), *runs.routes(), *more.routes()]) as port:
             yield port

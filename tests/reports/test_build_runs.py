@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
 from buildapi.model.report_rows import PendingChange, Status, status_of
-from buildapi.reports.build_runs import Run, runs_of
-from buildapi.reports.end_to_end import BuildRun, EndToEnd
+from buildapi.reports.build_runs import BuildRun, runs_of
+from buildapi.reports.end_to_end import BuildRunReport, EndToEndReport
 from buildapi.reports.request_rows import first_changes, merged, request_json
-from buildapi.reports.try_syntax import TryChooser
+from buildapi.reports.try_syntax import TrySyntaxReport
 from tests.reports.recorded import rules
 from tests.reports.rows import END, REVISION, START, request_row
 
@@ -79,7 +79,7 @@ def test_a_build_run_lasts_from_the_first_change_to_the_last_completion() -> Non
             branch="mozilla-central-linux-opt-unittest",
         ),
     ]
-    report = EndToEnd(START, END, "mozilla-central", runs_of(rows, rules()))
+    report = EndToEndReport(START, END, "mozilla-central", runs_of(rows, rules()))
     short = REVISION[:12]
     assert report.document() == {
         "starttime": START,
@@ -143,7 +143,7 @@ def test_what_waits_or_runs_keeps_its_run_open(status: str) -> None:
         finish_time=None,
         **({} if status == "running" else {"start_time": None, "claimed_at": 0}),
     )
-    run = Run(REVISION[:12], [request_row(), open_row], rules())
+    run = BuildRun(REVISION[:12], [request_row(), open_row], rules())
     assert not run.is_complete
     assert run.document()[status] == 1
 
@@ -155,18 +155,18 @@ def test_reasons_are_counted() -> None:
         None,
         "scheduler",
     ]
-    run = Run("r", [request_row(i, reason=r) for i, r in enumerate(reasons)], rules())
+    run = BuildRun("r", [request_row(i, reason=r) for i, r in enumerate(reasons)], rules())
     assert (run.reasons("rebuild"), run.reasons("forcebuild")) == (1, 1)
 
 
 def test_a_run_without_a_change_has_no_duration() -> None:
-    run = Run(None, [request_row(when_timestamp=None, authors=())], rules())
+    run = BuildRun(None, [request_row(when_timestamp=None, authors=())], rules())
     assert (run.duration, run.first_change, run.authors) == (0, 0, [])
     assert run.kinds().total() == 0
 
 
 def test_a_build_run_has_its_requests_and_no_chart() -> None:
-    report = BuildRun("mozilla-central", Run("r", [request_row()], rules()))
+    report = BuildRunReport("mozilla-central", BuildRun("r", [request_row()], rules()))
     assert [r["brid"] for r in report.document()["build_requests"]] == [1]
     assert report.facts()
     assert report.grids()
@@ -182,8 +182,8 @@ def test_who_says_what_to_try() -> None:
         request_row(3, revision="b" * 12, comments="fix"),
         request_row(4, revision="c" * 12, authors=(), comments=None),
     ]
-    whole = EndToEnd(START, END, "try", runs_of(rows, rules()))
-    document = TryChooser(whole, rules().excluded).document()
+    whole = EndToEndReport(START, END, "try", runs_of(rows, rules()))
+    document = TrySyntaxReport(whole, rules().excluded).document()
     used = {name: run["used_trychooser"] for name, run in document["build_runs"].items()}
     assert used == {REVISION[:12]: True, "a" * 12: False, "b" * 12: False, "c" * 12: False}
     assert document["build_runs"]["a" * 12]["uses_try_chooser"] == {"bea": False}

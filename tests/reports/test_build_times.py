@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.model.report_rows import Attempt, JobTime, Push, Status
-from buildapi.reports.build_times import LEVELS, Builders, Filters, OneBuilder
+from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
 from buildapi.reports.grid import GvizTable
-from buildapi.reports.pushes import Pushes
-from buildapi.reports.test_runs import TestRuns as RunsOfTests
-from buildapi.reports.test_runs import Wanted, entries_of
+from buildapi.reports.pushes import PushesReport
+from buildapi.reports.test_runs import TestRunsQuery, entries_of
+from buildapi.reports.test_runs import TestRunsReport as RunsOfTests
 from buildapi.reports.window import Window
 from tests.reports.recorded import rules
 from tests.reports.rows import END, START, request_row
@@ -26,8 +26,8 @@ def attempt(took: int | None, name: str = BUILD, *, result: int = 0, **more: Sta
     return Attempt(name, status, result, START, None if took is None else START + took)
 
 
-def report(level: str, *attempts: Attempt, filters: Filters = Filters()) -> Builders:  # noqa: B008  # frozen
-    made = Builders(START, END, "mozilla-central", LEVELS.index(level) + 1, filters)
+def report(level: str, *attempts: Attempt, filters: Filters = Filters()) -> BuildersReport:  # noqa: B008  # frozen
+    made = BuildersReport(START, END, "mozilla-central", LEVELS.index(level) + 1, filters)
     made.add(attempts, rules())
     return made
 
@@ -121,15 +121,15 @@ def test_a_chart_gives_shares_ascending() -> None:
 
 def test_one_builder_has_its_requests() -> None:
     rows = [request_row(1), request_row(2, results=2), request_row(3, complete=False)]
-    document = OneBuilder(START, END, BUILD, rows, rules()).document()
+    document = BuilderReport(START, END, BUILD, rows, rules()).document()
     assert document["total_build_requests"] == 3  # the third one's request is given back
     assert (document["avg_run_time"], document["platform"]) == (60, "linux-mock")
-    nobody = OneBuilder(START, END, "", [], rules()).document()
+    nobody = BuilderReport(START, END, "", [], rules()).document()
     assert (nobody["total_build_requests"], nobody["build_requests"]) == (0, [])
 
 
-def pushes(*found: Push, branches: tuple[str, ...] = (), kind: str = "all") -> Pushes:
-    made = Pushes(Window(START, END, 43_200), branches, kind, ZoneInfo("UTC"))
+def pushes(*found: Push, branches: tuple[str, ...] = (), kind: str = "all") -> PushesReport:
+    made = PushesReport(Window(START, END, 43_200), branches, kind, ZoneInfo("UTC"))
     made.add(found, rules())
     return made
 
@@ -176,13 +176,13 @@ TIMES = [
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
-        (Wanted(), [t.builder for t in TIMES]),
-        (Wanted(btype="debug"), ["fedora debug test crashtest"]),
-        (Wanted(platform="nowhere"), []),
-        (Wanted(group=True), ["crashtest", "reftest", "jsreftest"]),
+        (TestRunsQuery(), [t.builder for t in TIMES]),
+        (TestRunsQuery(btype="debug"), ["fedora debug test crashtest"]),
+        (TestRunsQuery(platform="nowhere"), []),
+        (TestRunsQuery(group=True), ["crashtest", "reftest", "jsreftest"]),
     ],
 )
-def test_test_runs_are_chosen_and_gathered(wanted: Wanted, names: list[str]) -> None:
+def test_test_runs_are_chosen_and_gathered(wanted: TestRunsQuery, names: list[str]) -> None:
     entries = entries_of(TIMES, wanted, rules())
     assert [e.name for e in entries] == names
     document = RunsOfTests(START, END, wanted, entries).document()
@@ -191,7 +191,7 @@ def test_test_runs_are_chosen_and_gathered(wanted: Wanted, names: list[str]) -> 
 
 
 def test_a_builder_counts_in_every_suite_its_name_has() -> None:
-    entries = {e.name: e for e in entries_of(TIMES, Wanted(group=True), rules())}
+    entries = {e.name: e for e in entries_of(TIMES, TestRunsQuery(group=True), rules())}
     assert (entries["reftest"].total, entries["jsreftest"].total) == (250, 200)
     assert entries["jsreftest"].document()["ratio"] == "0.304"
     assert entries["jsreftest"].document()["test"] == 60

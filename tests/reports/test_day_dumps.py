@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.model.ended_builds import Window
+from buildapi.model.ended_builds import DumpWindow
 from buildapi.reports.day_dumps import (
     LATE_SECONDS,
     TODAY_SECONDS,
@@ -27,7 +27,7 @@ PAUSE = 300.0
 
 
 def test_a_day_is_one_of_utc_with_both_its_midnights() -> None:
-    assert day_window(date(2015, 2, 23)) == Window(1_424_649_600, 1_424_736_000)
+    assert day_window(date(2015, 2, 23)) == DumpWindow(1_424_649_600, 1_424_736_000)
 
 
 def test_names_are_read_back() -> None:

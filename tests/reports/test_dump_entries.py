@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.reports.dump_entries import entries, read_build, window
 from buildapi.reports.json_files import ListDocument, encoded
 
@@ -177,10 +177,10 @@ def test_nothing_may_follow_the_list(*, compact: bool) -> None:
 
 
 def test_a_window_is_the_last_day_or_as_long_as_is_said() -> None:
-    assert window(T0 + 0.9) == Window(T0 - 86_400, T0)
-    assert window(T0 + 0.9, 4 * 3600) == Window(T0 - 4 * 3600, T0)
-    assert window(T0, start=5) == Window(5, 5 + 86_400)
-    assert window(T0, 10, 5) == Window(5, 15)
+    assert window(T0 + 0.9) == DumpWindow(T0 - 86_400, T0)
+    assert window(T0 + 0.9, 4 * 3600) == DumpWindow(T0 - 4 * 3600, T0)
+    assert window(T0, start=5) == DumpWindow(5, 5 + 86_400)
+    assert window(T0, 10, 5) == DumpWindow(5, 15)
 
 
 @pytest.mark.parametrize("length", [-1, T0 + 1, 10**12])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.reports.failed_locales import Entry, Lack, report, result_word
+from buildapi.reports.failed_locales import LocaleEntry, MissingLocale, report, result_word
 
 PROPERTIES = {
     "buildername": "Firefox mozilla-central linux l10n nightly",
@@ -31,7 +31,7 @@ def said(*builds: Any) -> list[Any]:
 
 def test_an_entry_has_four_lines() -> None:
     assert said(build()) == [
-        Entry(
+        LocaleEntry(
             "mozilla-central linux de\n    FAILURE\n    https://logs.example.org/1\n"
             "    https://files.example.org/1\n"
         )
@@ -61,8 +61,8 @@ def test_what_the_report_is_not_about(other: Any) -> None:
 @pytest.mark.parametrize("name", ["branch", "locale", "log_url"])
 def test_a_build_that_lacks_something_has_no_entry_and_the_next_has(name: str) -> None:
     lack, entry = said(build(**{name: None}), build())
-    assert lack == Lack(f"build 81 ({PROPERTIES['buildername']}) has no {name}")
-    assert isinstance(entry, Entry)
+    assert lack == MissingLocale(f"build 81 ({PROPERTIES['buildername']}) has no {name}")
+    assert isinstance(entry, LocaleEntry)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,6 @@ ANYTHING = st.recursive(
 )
 def test_whatever_a_dump_holds_entries_have_four_lines(builds: list[Any]) -> None:
     for found in report(builds):
-        if isinstance(found, Entry):
+        if isinstance(found, LocaleEntry):
             assert found.text.count("\n") == 4
             assert len(found.text.splitlines()) >= 4

@@ -16,7 +16,7 @@ from twisted.internet import defer, task
 from buildapi.errors import BadRequest
 from buildapi.reports.grid import Column, Grid, GvizTable, Link, csv_text, percent
 from buildapi.reports.gviz import request_id, response
-from buildapi.web.http.computed import Computed
+from buildapi.web.http.computed import ReportCache
 
 Texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 
@@ -76,7 +76,7 @@ class Work:
 
     def __init__(self) -> None:
         self.clock, self.calls = task.Clock(), 0
-        self.computed: Computed[str] = Computed(self.clock.seconds, 2, 10, len)
+        self.computed: ReportCache[str] = ReportCache(self.clock.seconds, 2, 10, len)
         self.done: defer.Deferred[str] = defer.Deferred()
 
     def get(self, key: str = "a") -> defer.Deferred[str]:

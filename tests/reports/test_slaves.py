@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from buildapi.errors import BadRequest
 from buildapi.model.report_rows import StatusBuild
 from buildapi.reports.grid import GvizTable
-from buildapi.reports.idle_jobs import IdleJobs
-from buildapi.reports.slaves import OneSlave, Slaves, slaves_of
-from buildapi.reports.status_builders import Named, StatusBuilders
+from buildapi.reports.idle_jobs import IdleJobsReport
+from buildapi.reports.slaves import SlaveReport, SlavesReport, slaves_of
+from buildapi.reports.status_builders import Named, StatusBuildersReport
 from buildapi.reports.window import Window
 from tests.reports.recorded import rules
 from tests.reports.rows import END, START, build
@@ -24,12 +24,12 @@ LENGTH = END - START
 WINDOW = Window(START, END, 7200)
 
 
-def report(*builds: StatusBuild, kind: str = "all", last: int = 3600) -> Slaves:
-    return Slaves(WINDOW, last, slaves_of(builds, WINDOW, last), kind, rules(), UTC)
+def report(*builds: StatusBuild, kind: str = "all", last: int = 3600) -> SlavesReport:
+    return SlavesReport(WINDOW, last, slaves_of(builds, WINDOW, last), kind, rules(), UTC)
 
 
-def one(*builds: StatusBuild, kind: str = "all") -> OneSlave:
-    return OneSlave(slaves_of(builds, WINDOW, 3600)[0], kind, UTC)
+def one(*builds: StatusBuild, kind: str = "all") -> SlaveReport:
+    return SlaveReport(slaves_of(builds, WINDOW, 3600)[0], kind, UTC)
 
 
 def test_the_values_of_a_slave() -> None:
@@ -152,7 +152,7 @@ def test_builders_are_told_by_their_names_on_all_masters() -> None:
     named = Named(WINDOW)
     named.add([build(0, 100, builder_id=1), build(5, 205, builder_id=2, slave_id=8, result=1)])
     named.add([build(9, None, builder="a", result=-1), build(-1, 50), build(LENGTH, LENGTH + 1)])
-    report_ = StatusBuilders(WINDOW, named.builders)
+    report_ = StatusBuildersReport(WINDOW, named.builders)
     assert [
         (b["name"], b["total"], b["avg_build_duration"]) for b in report_.document()["builders"]
     ] == [
@@ -165,7 +165,7 @@ def test_builders_are_told_by_their_names_on_all_masters() -> None:
 
 
 def test_idle_jobs_count_in_every_interval_they_touch() -> None:
-    made = IdleJobs(Window(START, START + 30, 10), UTC)
+    made = IdleJobsReport(Window(START, START + 30, 10), UTC)
     made.add([build(0, 10), build(5, 7), build(25, 29, builder="c"), build(3, 3), build(4, None)])
     document: dict[str, Any] = dict(made.document())
     assert document["total"] == 3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from buildapi.model.report_rows import Waiting
 from buildapi.reports.grid import GvizTable
-from buildapi.reports.wait_times import Asked, WaitTimes, pool_of
+from buildapi.reports.wait_times import WaitTimesQuery, WaitTimesReport, pool_of
 from buildapi.reports.window import Window
 from tests.reports.recorded import rules
 
@@ -27,9 +27,11 @@ def row(id_: int, start: int | None, change: int | None = START, **more: Any) ->
     )
 
 
-def report(rows: Sequence[Waiting], **asked: Any) -> WaitTimes:
+def report(rows: Sequence[Waiting], **asked: Any) -> WaitTimesReport:
     window = Window(START, END, 7200)
-    made = WaitTimes(Asked("buildpool", window, **asked), ["m1:/builds/m1"], UTC, END)
+    made = WaitTimesReport(
+        WaitTimesQuery("buildpool", window, **asked), ["m1:/builds/m1"], UTC, END
+    )
     made.add(rows, rules())
     return made
 

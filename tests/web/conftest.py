@@ -12,38 +12,38 @@ import pytest
 import pytest_twisted
 
 from buildapi.model.health import Health
-from buildapi.ops.farm_summary import FarmLook
+from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.log_file import LogFile
-from buildapi.web.events.streams import Events, Shares
+from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.http.access_log import AccessLog
-from buildapi.web.http.answers import Answers
+from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.app import Policy, WebApp, site
 from buildapi.web.http.auth import Authenticator
 from buildapi.web.http.connection import Traffic
-from buildapi.web.http.csrf import Tokens
+from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.listener import Listener
-from buildapi.web.http.request import Limits
+from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
-from buildapi.web.http.token_auth import Bearers
+from buildapi.web.http.token_auth import TokenAuthenticator
 from buildapi.web.selfserve.audit_trail import JobTrail
 from buildapi.web.selfserve.batch import Batch
-from buildapi.web.selfserve.build_form import NewBuilds
+from buildapi.web.selfserve.build_form import BuildForm
 from buildapi.web.selfserve.build_quota import BuildQuota
-from buildapi.web.selfserve.bulk_actions import Selection
-from buildapi.web.selfserve.dispatch import Desk
-from buildapi.web.selfserve.idempotency import Keys
-from buildapi.web.selfserve.job_pages import Jobs
-from buildapi.web.selfserve.job_waiter import JobWatch
+from buildapi.web.selfserve.bulk_actions import BulkActions
+from buildapi.web.selfserve.dispatch import JobDispatcher
+from buildapi.web.selfserve.idempotency import IdempotencyKeys
+from buildapi.web.selfserve.job_pages import JobPages
+from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.lookup import Lookup
-from buildapi.web.selfserve.pages import Pages
-from buildapi.web.selfserve.reads import Reads, documentation
-from buildapi.web.selfserve.request_actions import JobRequests
-from buildapi.web.selfserve.revision_actions import Revisions
-from buildapi.web.selfserve.submission import Counter
-from buildapi.web.selfserve.token_routes import TokenDesk
+from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.reads import SelfServeReads, documentation
+from buildapi.web.selfserve.request_actions import RequestActions
+from buildapi.web.selfserve.revision_actions import RevisionActions
+from buildapi.web.selfserve.submission import JobSubmitter
+from buildapi.web.selfserve.token_routes import TokenRoutes
 from tests.model.defaults import rules
 from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request
@@ -60,7 +60,7 @@ from tests.web.farm import (
 from tests.web.memorytokens import MemoryTokens, Time
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
-TOKENS = Tokens(b"of the tests")
+TOKENS = CSRFTokens(b"of the tests")
 ORIGIN = "https://sheriffs.example.org"
 
 
@@ -121,14 +121,14 @@ class Served:
     builds: MemoryBuilds
     observer: MemoryObserver
     limits: MemoryTextLimits
-    watch: JobWatch
+    watch: JobWaiter
     jobs: MemoryJobs
     broker: MemoryBroker
     farm: MemoryFarm
-    events: Events
+    events: EventStreams
     trail: MemoryTrail
     tokens: MemoryTokens
-    bearers: Bearers | None
+    bearers: TokenAuthenticator | None
     time: Time
 
     @property
@@ -186,47 +186,49 @@ def build(settings: Settings) -> Served:
     reactor: Any = module
     directory, builds = MemoryDirectory(), MemoryBuilds.small()
     jobs, broker = MemoryJobs(), MemoryBroker()
-    observer, watch = MemoryObserver(builds), JobWatch(reactor, jobs)
+    observer, watch = MemoryObserver(builds), JobWaiter(reactor, jobs)
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
-    zone, answers = ZoneInfo("UTC"), Answers(reactor.seconds, settings.cache_seconds)
+    zone, answers = ZoneInfo("UTC"), AnswerCache(reactor.seconds, settings.cache_seconds)
     time = Time(NOW + 0.5)
-    pages = Pages(zone, time, directory.master_urls)
-    reads = Reads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
+    pages = SelfServePages(zone, time, directory.master_urls)
+    reads = SelfServeReads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
     farm = MemoryFarm()
-    shares = Shares(settings.listeners, settings.listeners_per_user, settings.listeners_per_address)
-    events = Events(reactor, directory, builds, jobs, shares)
-    look = FarmLook(directory, farm, pages.now).look
+    shares = StreamLimits(
+        settings.listeners, settings.listeners_per_user, settings.listeners_per_address
+    )
+    events = EventStreams(reactor, directory, builds, jobs, shares)
+    look = FarmSummarizer(directory, farm, pages.now).look
     shown = Home(
         directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")], short
     )
     trail = MemoryTrail()
-    desk = Desk(jobs, broker, lambda: NOW + 0.5, short, trail)
-    keys = Keys(reactor, jobs, lambda: NOW + 0.5, short)
+    desk = JobDispatcher(jobs, broker, lambda: NOW + 0.5, short, trail)
+    keys = IdempotencyKeys(reactor, jobs, lambda: NOW + 0.5, short)
     quota = BuildQuota(
         jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
     )
     limits = MemoryTextLimits()
     acting = observer, rules(), keys, watch, short, quota, limits, short
-    counter = Counter(reads.branch, desk, jobs, *acting)
-    requests = JobRequests(reads.branch, builds, settings.count_max, short, directory.is_listed)
-    revisions = Revisions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
+    counter = JobSubmitter(reads.branch, desk, jobs, *acting)
+    requests = RequestActions(reads.branch, builds, settings.count_max, short, directory.is_listed)
+    revisions = RevisionActions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
     batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
     tokens = MemoryTokens()
-    bearers = Bearers(tokens, reactor.seconds, time, short) if settings.tokens else None
+    bearers = TokenAuthenticator(tokens, reactor.seconds, time, short) if settings.tokens else None
     routes = [
         *shown.routes(),
         *reads.routes(),
-        *Jobs(jobs, watch, pages, zone, settings.jobs_page).routes(),
+        *JobPages(jobs, watch, pages, zone, settings.jobs_page).routes(),
         *JobTrail(jobs, trail, pages).routes(),
         *Lookup(directory, builds, farm).routes(),
         *events.routes(),
         *counter.routes(taken),
         *batch.routes(),
-        *Selection(batch, reads.about).routes(),
-        *NewBuilds(reads.branch, reads.builders_of, batch, counter).routes(),
-        *TokenDesk(tokens, bearers, pages, time, settings.token_days, short).routes(),
+        *BulkActions(batch, reads.about).routes(),
+        *BuildForm(reads.branch, reads.builders_of, batch, counter).routes(),
+        *TokenRoutes(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,
     ]
     routes = [*documentation(routes, directory), *routes]
@@ -249,7 +251,7 @@ def build(settings: Settings) -> Served:
             ),
         ),
         reactor=reactor,
-        limits=Limits(settings.max_body, settings.request_seconds),
+        limits=RequestLimits(settings.max_body, settings.request_seconds),
         prefix=settings.prefix,
         idle_seconds=settings.idle_seconds,
         **settings.told(),

@@ -31,7 +31,7 @@ from buildapi.model.actions import (
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.charsets import escaped
-from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
+from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -58,8 +58,8 @@ from buildapi.model.records import (
     KeyedJob,
     OpenMark,
     Progress,
+    RequestBuild,
     RequestDetails,
-    Try,
     UserBuilds,
 )
 from buildapi.model.revisions import RevisionMatch
@@ -286,7 +286,7 @@ class MemoryObserver:
     sharers: Sequence[Sharer] = ()
     failing: Failing = attrs.field(factory=Failing)
 
-    async def read(self, action: Action) -> Known:
+    async def read(self, action: Action) -> Facts:
         await self.failing.happen(action.name)
         match action:
             case CancelBuild(bid) | RebuildBuild(bid):
@@ -307,7 +307,9 @@ class MemoryObserver:
 
 
 def facts(request: BuildRequest, build: Build | None = None) -> RequestFacts:
-    tries = [Try(b.id, b.number, request.id, b.start_time, b.finish_time) for b in [build] if b]
+    tries = [
+        RequestBuild(b.id, b.number, request.id, b.start_time, b.finish_time) for b in [build] if b
+    ]
     return RequestFacts(request, 1, None, [], tries)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
 from buildapi.web.http import answers as module
-from buildapi.web.http.answers import Answers, Document, encode
+from buildapi.web.http.answers import AnswerCache, JSONBody, encode
 from tests.web.asking import failed, result
 
 
@@ -41,12 +41,12 @@ class Time:
         return self.now
 
 
-def ask(answers: Answers, source: Source, key: str = "k") -> Deferred[Document]:
+def ask(answers: AnswerCache, source: Source, key: str = "k") -> Deferred[JSONBody]:
     return ensureDeferred(answers.get(key, source))
 
 
 def test_identical_reads_at_a_time_share_one_query() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     waiting = [ask(answers, source) for _ in range(5)]
     source.end()
     assert len(source.reads) == 1
@@ -54,14 +54,14 @@ def test_identical_reads_at_a_time_share_one_query() -> None:
 
 
 def test_different_keys_have_different_queries() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     ask(answers, source, "a"), ask(answers, source, "b")
     assert len(source.reads) == 2
 
 
 def test_an_answer_lives_for_its_time() -> None:
     clock, source = Time(), Source()
-    answers = Answers(clock, 2)
+    answers = AnswerCache(clock, 2)
     ask(answers, source)
     source.end()
     clock.now += 1.9
@@ -73,7 +73,7 @@ def test_an_answer_lives_for_its_time() -> None:
 
 
 def test_a_time_of_zero_keeps_nothing() -> None:
-    answers, source = Answers(Time(), 0), Source()
+    answers, source = AnswerCache(Time(), 0), Source()
     for _ in range(2):
         ask(answers, source)
         source.end()
@@ -82,7 +82,7 @@ def test_a_time_of_zero_keeps_nothing() -> None:
 
 @pytest.mark.parametrize("empty", [[], {}, None, {"builds": [], "pending": []}])
 def test_an_empty_answer_is_given_but_never_kept(empty: Any) -> None:
-    answers, source = Answers(Time(), 2), Source(empty)
+    answers, source = AnswerCache(Time(), 2), Source(empty)
     for _ in range(2):
         waiting = ask(answers, source)
         source.end()
@@ -91,7 +91,7 @@ def test_an_empty_answer_is_given_but_never_kept(empty: Any) -> None:
 
 
 def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     waiting = [ask(answers, source) for _ in range(3)]
     source.reads[-1].errback(ZeroDivisionError())
     assert all(isinstance(failed(w), ZeroDivisionError) for w in waiting)
@@ -101,7 +101,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
 
 
 def test_what_cannot_be_encoded_is_a_failure_too() -> None:
-    answers, source = Answers(Time(), 2), Source(object())
+    answers, source = AnswerCache(Time(), 2), Source(object())
     waiting = ask(answers, source)
     source.end()
     assert isinstance(failed(waiting), TypeError)
@@ -110,7 +110,7 @@ def test_what_cannot_be_encoded_is_a_failure_too() -> None:
 
 
 def test_one_who_goes_away_does_not_disturb_the_others() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     first, second = ask(answers, source), ask(answers, source)
     first.cancel()
     assert isinstance(failed(first), CancelledError)
@@ -120,7 +120,7 @@ def test_one_who_goes_away_does_not_disturb_the_others() -> None:
 
 
 def test_a_read_that_all_have_left_still_fills_the_memory() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     waiting = ask(answers, source)
     waiting.cancel()
     assert isinstance(failed(waiting), CancelledError)
@@ -129,7 +129,7 @@ def test_a_read_that_all_have_left_still_fills_the_memory() -> None:
 
 
 def test_a_failure_that_nobody_waits_for_is_silent() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     waiting = ask(answers, source)
     waiting.cancel()
     assert isinstance(failed(waiting), CancelledError)
@@ -137,7 +137,7 @@ def test_a_failure_that_nobody_waits_for_is_silent() -> None:
 
 
 def test_what_is_forgotten_is_read_again() -> None:
-    answers, source = Answers(Time(), 2), Source()
+    answers, source = AnswerCache(Time(), 2), Source()
     ask(answers, source)
     source.end()
     answers.forget()
@@ -146,7 +146,7 @@ def test_what_is_forgotten_is_read_again() -> None:
 
 
 def test_a_read_begun_before_forgetting_serves_only_who_asked_before() -> None:
-    answers, old, new = Answers(Time(), 2), Source("old"), Source("new")
+    answers, old, new = AnswerCache(Time(), 2), Source("old"), Source("new")
     before = ask(answers, old)
     answers.forget()
     after = ask(answers, new)
@@ -156,7 +156,7 @@ def test_a_read_begun_before_forgetting_serves_only_who_asked_before() -> None:
     assert result(ask(answers, new)).value == "new"
 
 
-def keep(answers: Answers, key: str, value: Any) -> None:
+def keep(answers: AnswerCache, key: str, value: Any) -> None:
     source = Source(value)
     ask(answers, source, key)
     source.end()
@@ -164,7 +164,7 @@ def keep(answers: Answers, key: str, value: Any) -> None:
 
 def test_the_oldest_go_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENTRIES_MAX", 2)
-    answers = Answers(Time(), 2)
+    answers = AnswerCache(Time(), 2)
     for key in "abc":
         keep(answers, key, key)
     assert list(answers._kept) == ["b", "c"]
@@ -172,7 +172,7 @@ def test_the_oldest_go_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_oldest_go_when_they_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BYTES_MAX", 100)
-    answers = Answers(Time(), 0)
+    answers = AnswerCache(Time(), 0)
     for key in "abca":
         keep(answers, key, "x" * 38)  # 40 bytes
     assert (list(answers._kept), answers._size) == (["c", "a"], 80)
@@ -181,7 +181,7 @@ def test_the_oldest_go_when_they_are_too_large(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_equal_values_have_equal_tags() -> None:
-    one, same, other = (Document.of(v) for v in ({"a": 1}, {"a": 1}, {"a": 2}))
+    one, same, other = (JSONBody.of(v) for v in ({"a": 1}, {"a": 1}, {"a": 2}))
     assert one.etag == same.etag != other.etag
     assert one.etag.startswith(b'W/"')
 
@@ -201,4 +201,4 @@ JSONISH = st.recursive(
 @given(JSONISH)
 def test_whatever_is_stored_can_be_encoded(value: Any) -> None:
     assert json.loads(encode(value)) == value
-    assert Document.of(value).pretty.encode(errors="replace")
+    assert JSONBody.of(value).pretty.encode(errors="replace")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.web.http.csrf import Tokens, kept_secret
+from buildapi.web.http.csrf import CSRFTokens, kept_secret
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ORIGIN, TOKENS, ZOE, Served
@@ -22,11 +22,11 @@ TOKEN = {"csrf_token": TOKENS.of("zoë@example.org")}
 
 @given(st.text(), st.text(), st.binary())
 def test_a_token_fits_its_user_and_its_secret_alone(who: str, other: str, secret: bytes) -> None:
-    tokens = Tokens(secret)
+    tokens = CSRFTokens(secret)
     token = tokens.of(who)
     assert tokens.fits(token, who)
     assert tokens.fits(token, other) == (who == other)
-    assert not Tokens(secret + b"x").fits(token, who)
+    assert not CSRFTokens(secret + b"x").fits(token, who)
     assert token != tokens.of(who), "or compression would tell what it is"
 
 

@@ -25,7 +25,7 @@ from buildapi.errors import (
 from buildapi.model.actions import CancelBuild, RebuildBuild
 from buildapi.model.records import JobState
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.selfserve.dispatch import NOT_RECORDED, NOT_SENT, Desk, shielded
+from buildapi.web.selfserve.dispatch import NOT_RECORDED, NOT_SENT, JobDispatcher, shielded
 from tests.reactor import twisted_test
 from tests.trails import MemoryTrail
 from tests.web.asking import failed, result
@@ -42,7 +42,7 @@ class Around:
         self.jobs, self.broker = MemoryJobs(), MemoryBroker()
         self.trail = MemoryTrail()
         self.owed: list[int] = []
-        self.desk = Desk(
+        self.desk = JobDispatcher(
             self.jobs,
             self.broker,
             lambda: NOW + 0.9,
@@ -215,7 +215,7 @@ async def test_a_refused_row_is_never_begun(tmp_path: Path, logged_errors: list[
     try:
         await create_jobs_schema(database)
         store, broker = SQLJobStore(database), MemoryBroker()
-        desk = Desk(store, broker, lambda: NOW, Deadline(reactor, 5), MemoryTrail())
+        desk = JobDispatcher(store, broker, lambda: NOW, Deadline(reactor, 5), MemoryTrail())
         good = await desk.record(CancelBuild(11), "zoë")
         await desk.send(good)
         broker.failing.error = broker_down()

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest
-from buildapi.web.events.event_buffer import BUILD, JOB, Event, Memory, Wish, wish, written
+from buildapi.web.events.event_buffer import (
+    BUILD,
+    JOB,
+    Event,
+    EventBuffer,
+    Subscription,
+    wish,
+    written,
+)
 
 ITEM = Event(BUILD, {}, "try", "abcdef0123456789")
 OTHER = Event(BUILD, {}, "cedar", None)
@@ -58,7 +66,7 @@ def test_a_wish_that_cannot_be_is_refused(query: dict[str, list[str]], who: str 
 def test_a_memory_gives_all_after_a_number_or_says_that_it_cannot(
     size: int, batches: list[int], number: int
 ) -> None:
-    memory, added = Memory("m", size), list[Event]()
+    memory, added = EventBuffer("m", size), list[Event]()
     for length in batches:
         events = [Event(BUILD, {"n": len(added) + i}) for i in range(length)]
         memory.add(events)
@@ -72,7 +80,7 @@ def test_a_memory_gives_all_after_a_number_or_says_that_it_cannot(
 
 
 def test_an_id_is_known_only_to_the_memory_it_is_of() -> None:
-    memory = Memory("ab12", 3)
+    memory = EventBuffer("ab12", 3)
     assert memory.number_of(memory.id_of(7)) == 7
     for text in ("", "7", "ab13-7", "ab12-", "ab12--7", "ab12-x"):
         assert memory.number_of(text) is None
@@ -87,4 +95,4 @@ def test_no_data_ends_an_event_too_early(data: dict[str, str]) -> None:
 
 
 def test_a_wish_for_nothing_is_one_for_everything() -> None:
-    assert all(Wish().grants(event) for event in ALL)
+    assert all(Subscription().grants(event) for event in ALL)

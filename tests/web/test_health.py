@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.ops.status_document import Unread, document
-from buildapi.web.http.answers import Answers
-from buildapi.web.ops.health import Ops
-from buildapi.web.selfserve.pages import Pages
+from buildapi.ops.status_document import UnreadValue, document
+from buildapi.web.http.answers import AnswerCache
+from buildapi.web.ops.health import HealthRoutes
+from buildapi.web.selfserve.pages import SelfServePages
 from tests.ops.test_document import AGENT, POOL, WELL
 from tests.reactor import twisted_test
 from tests.web.conftest import Serve, Served
@@ -51,9 +51,9 @@ def watched(serve: Serve, program: Program) -> Served:
 
     from twisted.internet import reactor
 
-    pages = Pages(ZoneInfo("UTC"), lambda: NOW, dict)
-    answers = Answers(reactor.seconds, 2)  # type: ignore[attr-defined]  # the module
-    ops = Ops(program.look, program.why, program.numbers, answers, pages)
+    pages = SelfServePages(ZoneInfo("UTC"), lambda: NOW, dict)
+    answers = AnswerCache(reactor.seconds, 2)  # type: ignore[attr-defined]  # the module
+    ops = HealthRoutes(program.look, program.why, program.numbers, answers, pages)
     return serve(more_routes=ops.routes())
 
 
@@ -113,7 +113,7 @@ async def test_the_page_shows_hosts_and_troubles_escaped(watched: Served, progra
 @twisted_test(10)
 async def test_the_page_has_words_for_what_is_not_known(watched: Served, program: Program) -> None:
     busy = attrs.evolve(POOL, connect_seconds=None)
-    program.found = document(attrs.evolve(WELL, pools=[busy], farm=None, jobs=Unread("away")))
+    program.found = document(attrs.evolve(WELL, pools=[busy], farm=None, jobs=UnreadValue("away")))
     page = (await watched.ask("GET", "/status")).body.decode()
     assert "all at work" in page
     assert "None" not in page

@@ -13,9 +13,9 @@ from twisted.logger import globalLogPublisher
 
 from buildapi import tracing
 from buildapi.ops.metrics import Metrics
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
-from buildapi.web.http.http_metrics import Counted
+from buildapi.web.http.http_metrics import HTTPMetrics
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Route
 from tests.reactor import twisted_test, until
@@ -96,7 +96,7 @@ async def test_handlers_run_in_the_context_of_their_request(serve: Serve) -> Non
         before = tracing.trace()
         waiting.append(Deferred())
         await waiting[-1]
-        return Reply.data("Ids", Document.of([before, tracing.trace()]))
+        return Reply.data("Ids", JSONBody.of([before, tracing.trace()]))
 
     served = serve(more_routes=[Route("GET", "/slow", slow, "Slow.")])
     wires = [await served.wire() for _ in range(2)]
@@ -164,7 +164,7 @@ class Answered:
 
 def counted(request: Answered) -> CollectorRegistry:
     metrics = Metrics()
-    Counted(metrics.count, metrics.observe)(request)
+    HTTPMetrics(metrics.count, metrics.observe)(request)
     return metrics.registry
 
 

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
-from buildapi.web.selfserve.job_waiter import SECONDS, WAITING_MAX, JobWatch
+from buildapi.web.selfserve.job_waiter import SECONDS, WAITING_MAX, JobWaiter
 from tests.web.asking import failed, outcome, result
 from tests.web.farm import NOW, Failing, MemoryJobs, database_down
 
@@ -30,7 +30,7 @@ class Around:
 
     def __init__(self) -> None:
         self.clock, self.jobs = Clock(), LookedAt()
-        self.watch = JobWatch(self.clock, self.jobs)
+        self.watch = JobWaiter(self.clock, self.jobs)
         for _ in range(2):
             result(ensureDeferred(self.jobs.add("zoë", NOW, "cancel_build", {"bid": 11})))
 

@@ -15,8 +15,8 @@ from buildapi.web.selfserve.listing import (
     PAGE_ROWS,
     SORTS,
     STATES,
-    Asked,
-    Shown,
+    ListPage,
+    ListQuery,
     asked,
     row,
     rows_of,
@@ -56,7 +56,7 @@ def build(id_: int, **changes: Any) -> dict[str, Any]:
     return item | changes
 
 
-def listed(items: Sequence[Mapping[str, Any]], wanted: Asked) -> Shown:
+def listed(items: Sequence[Mapping[str, Any]], wanted: ListQuery) -> ListPage:
     return shown([row(item, "try") for item in items], wanted)
 
 
@@ -105,7 +105,7 @@ def test_a_build_is_a_row_of_all_its_requests() -> None:
 
 def test_a_list_is_shown_a_page_at_a_time() -> None:
     items = [request(n) for n in range(1, 2 * PAGE_ROWS + 2)]
-    pages = [listed(items, Asked(page=n)) for n in (1, 2, 3, 4)]
+    pages = [listed(items, ListQuery(page=n)) for n in (1, 2, 3, 4)]
     assert [len(p.rows) for p in pages] == [PAGE_ROWS, PAGE_ROWS, 1, 1]
     assert [p.asked.page for p in pages] == [1, 2, 3, 3]
     assert {p.pages for p in pages} == {3}
@@ -133,7 +133,7 @@ def test_links_of_a_list_keep_what_was_asked() -> None:
     assert wanted.link() == "q=a%26b&state=running&sort=-took&page=3"
     assert wanted.link(page=1) == "q=a%26b&state=running&sort=-took"
     assert (wanted.sorted_by("took"), wanted.sorted_by("state")) == ("descending", "none")
-    assert (wanted.turned("took"), Asked(sort="took").turned("took")) == ("took", "-took")
+    assert (wanted.turned("took"), ListQuery(sort="took").turned("took")) == ("took", "-took")
 
 
 @given(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.web.farm.master_links import MasterPages, masters
+from buildapi.web.farm.master_links import MasterLinks, masters
 
 
 @pytest.mark.parametrize(
@@ -17,11 +17,11 @@ from buildapi.web.farm.master_links import MasterPages, masters
     ],
 )
 def test_a_master_is_called_by_its_host_and_port(url: str, label: str) -> None:
-    assert MasterPages(url).label == label
+    assert MasterLinks(url).label == label
 
 
 def test_the_page_of_a_build_has_the_builder_as_one_segment() -> None:
-    page = MasterPages("http://m:1/").build("a/b c?é", 7)
+    page = MasterLinks("http://m:1/").build("a/b c?é", 7)
     assert page == "http://m:1/builders/a%2Fb%20c%3F%C3%A9/builds/7"
 
 

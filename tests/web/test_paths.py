@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Route
@@ -14,7 +14,7 @@ from tests.web.conftest import ZOE, Serve, Served
 
 
 async def echo(call: Call) -> Reply:
-    return Reply.data("Echo", Document.of(dict(call.path)))
+    return Reply.data("Echo", JSONBody.of(dict(call.path)))
 
 
 ECHO = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildapi.web.http.routes import Route
-from buildapi.web.selfserve.shadowed_branches import Shadows
+from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 from tests.web.farm import HOSTILE
 
 
@@ -28,7 +28,7 @@ ROUTES = [
 
 
 def hidden(*names: str) -> list[str]:
-    return list(Shadows(ROUTES).warnings(names))
+    return list(ShadowedBranches(ROUTES).warnings(names))
 
 
 @pytest.mark.parametrize("name", ["try", "only-posted", "a/b", HOSTILE, "rev", "1", "Jobs"])

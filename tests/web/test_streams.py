@@ -18,8 +18,8 @@ from buildapi.web.events.streams import (
     GRACE_SECONDS,
     HEARTBEAT_SECONDS,
     LOOK_SECONDS,
-    Events,
-    Shares,
+    EventStreams,
+    StreamLimits,
 )
 from buildapi.web.events.streams import streams as module
 from buildapi.web.http.auth import NOBODY, Identity
@@ -83,12 +83,14 @@ class Around:
     clock: Clock = attrs.field(factory=Clock)
     builds: MemoryBuilds = attrs.field(factory=MemoryBuilds.small)
     jobs: MemoryJobs = attrs.field(factory=MemoryJobs)
-    events: Events = attrs.field(init=False)
+    events: EventStreams = attrs.field(init=False)
     streams: list[Deferred[bytes]] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         directory = MemoryDirectory()
-        self.events = Events(self.clock, directory, self.builds, self.jobs, Shares(3, 3, 3))
+        self.events = EventStreams(
+            self.clock, directory, self.builds, self.jobs, StreamLimits(3, 3, 3)
+        )
 
     def listen(self, last: str = "", **query: str) -> Line:
         line = Line(last)

@@ -16,7 +16,7 @@ from buildapi.errors import BadToken, DatabaseUnavailable, Unavailable
 from buildapi.model.ops import Token
 from buildapi.web.http import token_auth as module
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.token_auth import Bearers, bearer, digest_of, new_token
+from buildapi.web.http.token_auth import TokenAuthenticator, bearer, digest_of, new_token
 from tests.web.asking import failed, result
 from tests.web.farm import NOW
 from tests.web.memorytokens import MemoryTokens, Time
@@ -31,11 +31,11 @@ class Around:
     store: MemoryTokens = attrs.field(factory=MemoryTokens)
     clock: Clock = attrs.field(factory=Clock)
     time: Time = attrs.field(factory=lambda: Time(NOW))
-    bearers: Bearers = attrs.field(init=False)
+    bearers: TokenAuthenticator = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         looking = Deadline(self.clock, 2)
-        self.bearers = Bearers(self.store, self.clock.seconds, self.time, looking)
+        self.bearers = TokenAuthenticator(self.store, self.clock.seconds, self.time, looking)
 
     def ask(self, text: str = TOKEN) -> Deferred[Token]:
         return ensureDeferred(self.bearers.token(text))

@@ -17,7 +17,7 @@ Both come from the master's own clock in the same reactor iteration; MySQL store
 """
 
 
-class Identity(enum.Enum):
+class BuildIdentity(enum.Enum):
     """Name what a master shows under a build number."""
 
     SAME = "same"
@@ -30,7 +30,7 @@ def build_path(step: StopBuild) -> str:
     return f"builders/{quote(step.buildername, safe='')}/builds/{step.number}"
 
 
-def identify(step: StopBuild, answer: bytes) -> Identity:
+def identify(step: StopBuild, answer: bytes) -> BuildIdentity:
     """Compare a master's ``/json/builders/B/builds/N`` with the build to stop.
 
     The number alone proves nothing: two 0.8 masters can both claim a request, and the claim names
@@ -39,10 +39,10 @@ def identify(step: StopBuild, answer: bytes) -> Identity:
     try:
         build = json.loads(answer)
     except (ValueError, RecursionError):
-        return Identity.OTHER
+        return BuildIdentity.OTHER
     if not isinstance(build, dict) or not _matches(step, build):
-        return Identity.OTHER
-    return Identity.SAME if known_result(build.get("results")) is None else Identity.ENDED
+        return BuildIdentity.OTHER
+    return BuildIdentity.SAME if known_result(build.get("results")) is None else BuildIdentity.ENDED
 
 
 def _matches(step: StopBuild, build: dict[str, Any]) -> bool:

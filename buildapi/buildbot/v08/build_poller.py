@@ -12,7 +12,7 @@ from buildapi.db.sql import Database, chunks
 
 
 @attrs.define
-class Looks:
+class BuildPoller:
     """Collect the questions of one iteration of ``reactor`` (IReactorTime) into one query."""
 
     _reactor: Any

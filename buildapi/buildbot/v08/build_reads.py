@@ -25,9 +25,9 @@ from buildapi.model.records import (
     BuildDetails,
     BuildRequest,
     OpenMark,
+    RequestBuild,
     RequestDetails,
     Stage,
-    Try,
     UserBuilds,
     is_left_over,
 )
@@ -46,14 +46,14 @@ def merge(rows: Iterable[TryRow]) -> list[Build]:
     two rows of it. Released requests have no claim: nothing shows that two of them shared a build.
     """
     groups: dict[object, list[TryRow]] = {}
-    tries: dict[int, list[Try]] = {}
+    tries: dict[int, list[RequestBuild]] = {}
     for row in rows:
         groups.setdefault(queries.shared_key(row), []).append(row)
         tries.setdefault(row.request.id, []).append(row.build)
     return [_build(group, tries[group[0].request.id]) for group in groups.values()]
 
 
-def _build(group: Sequence[TryRow], tries: Sequence[Try]) -> Build:
+def _build(group: Sequence[TryRow], tries: Sequence[RequestBuild]) -> Build:
     first = group[0].build
     requests = {row.request.id: row.request for row in group}
     return Build(
@@ -174,7 +174,7 @@ class SQLBuilds:
                 requests += having.all_of(read, **params)
                 builds, params = queries.builds_of(ids)
                 rows += builds.all_of(read, **params)
-            tries: dict[int, list[Try]] = {}
+            tries: dict[int, list[RequestBuild]] = {}
             for row in rows:
                 tries.setdefault(row.request.id, []).append(row.build)
             alone = [r for r in requests if _is_alone(r, tries.get(r.id, ()))]
@@ -229,10 +229,10 @@ async def bounded(reading: Awaitable[T]) -> T:
         raise BadRequest(f"Too many rows: {e}; ask for less at a time") from e
 
 
-def apart(rows: Iterable[tuple[BuildRequest, Try | None]]) -> BranchDay:
+def apart(rows: Iterable[tuple[BuildRequest, RequestBuild | None]]) -> BranchDay:
     """Separate requests joined with their builds into builds, and open requests without one."""
     requests: dict[int, BuildRequest] = {}
-    tries: dict[int, list[Try]] = {}
+    tries: dict[int, list[RequestBuild]] = {}
     for request, build in rows:
         requests[request.id] = request
         tries.setdefault(request.id, []).extend([build] if build else [])
@@ -244,11 +244,11 @@ def apart(rows: Iterable[tuple[BuildRequest, Try | None]]) -> BranchDay:
     )
 
 
-def _ends(tries: Iterable[Try]) -> list[int | None]:
+def _ends(tries: Iterable[RequestBuild]) -> list[int | None]:
     return [one.finish_time for one in tries]
 
 
-def _is_alone(request: BuildRequest, tries: Sequence[Try]) -> bool:
+def _is_alone(request: BuildRequest, tries: Sequence[RequestBuild]) -> bool:
     """Return whether a request stands for itself: completed ones without a build do, too."""
     return request.awaits_build(_ends(tries)) or not tries
 

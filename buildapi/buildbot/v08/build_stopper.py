@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 from twisted.internet import defer, task
 
-from buildapi.buildbot.http_fetch import Answer
-from buildapi.buildbot.v08.build_identity import Identity, build_path, identify
-from buildapi.buildbot.v08.build_poller import Looks
-from buildapi.buildbot.v08.master_client import MasterError, Masters
+from buildapi.buildbot.http_fetch import FetchedAnswer
+from buildapi.buildbot.v08.build_identity import BuildIdentity, build_path, identify
+from buildapi.buildbot.v08.build_poller import BuildPoller
+from buildapi.buildbot.v08.master_client import MasterClient, MasterError
 from buildapi.jobs.warnings import loses
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
@@ -34,12 +34,12 @@ class Login:
 
 
 @attrs.define
-class Stopper:
+class BuildStopper:
     """Stop builds; ``verify_seconds`` is the time to wait for the effect."""
 
     _reactor: Any
-    _looks: Looks
-    _masters: Masters
+    _looks: BuildPoller
+    _masters: MasterClient
     _verify_seconds: float
     _login: Login | None = None
 
@@ -77,23 +77,25 @@ class Stopper:
 
     async def _find(self, step: StopBuild) -> str | None:
         """Return the master that runs the build: the claiming one, else another (double claim)."""
-        if await self._identify(step, step.master) is not Identity.OTHER:
+        if await self._identify(step, step.master) is not BuildIdentity.OTHER:
             return step.master
         others = self._masters.others(step.master)
         asked = [defer.ensureDeferred(self._identify(step, master)) for master in others]
         answers = await defer.DeferredList(asked, consumeErrors=True)
-        same = (m for m, (_, said) in zip(others, answers, strict=True) if said is Identity.SAME)
+        same = (
+            m for m, (_, said) in zip(others, answers, strict=True) if said is BuildIdentity.SAME
+        )
         return next(same, None)
 
-    async def _identify(self, step: StopBuild, master: str) -> Identity:
+    async def _identify(self, step: StopBuild, master: str) -> BuildIdentity:
         answer = await self._masters.ask(master, "GET", f"json/{build_path(step)}")
         if answer.code == 404:
-            return Identity.OTHER
+            return BuildIdentity.OTHER
         if answer.code != 200:
             raise MasterError(f"the master answered {answer.code} when asked for the build")
         return identify(step, answer.body)
 
-    async def _post(self, step: StopBuild, master: str, who: str) -> Answer:
+    async def _post(self, step: StopBuild, master: str, who: str) -> FetchedAnswer:
         comment = f"{COMMENT}: {step.note}" if step.note else COMMENT
         form = {"username": who, "comments": comment}
         if self._login is not None:
@@ -125,7 +127,7 @@ class Stopper:
         )
 
 
-def _refusal(answer: Answer) -> str | None:
+def _refusal(answer: FetchedAnswer) -> str | None:
     """Return why a stop was refused, or None; a redirect to ``authfail`` is a refusal."""
     if answer.code == 302:
         *folder, page = (answer.location or "").rstrip("/").split("/")

@@ -62,7 +62,7 @@ class ChangeLogin:
     password: str = attrs.field(repr=False)
 
 
-class Sent(Protocol):
+class SendRecord(Protocol):
     """Record durably that the change of a job is being sent."""
 
     async def begun(self, job: JobIdentity) -> bool:
@@ -81,7 +81,7 @@ class ChangeSender:
 
     _reactor: Any
     _db: Database
-    _sent: Sent
+    _sent: SendRecord
     _directory: Callable[[], Mapping[str, Master]]
     _login: ChangeLogin
     _seconds: float

@@ -31,7 +31,7 @@ def slices(span: Span) -> Iterator[Span]:
 
 
 @attrs.define
-class Reading:
+class ChunkedRead:
     """Run the queries of one report, which may return ``rows`` rows in all."""
 
     db: Database

@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from buildapi.buildbot.v08.build_identity import build_path
-from buildapi.buildbot.v08.master_client import MasterError, Masters
+from buildapi.buildbot.v08.master_client import MasterClient, MasterError
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Clobber, StopBuild
 
@@ -23,7 +23,7 @@ class Clobberer:
     """
 
     _fetcher: Fetcher
-    _masters: Masters
+    _masters: MasterClient
     _where: Callable[[], tuple[str, str | None]]
     _seconds: float
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from twisted.internet import defer, task
 
-from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS, Stopper
+from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS, BuildStopper
 from buildapi.jobs.cancel import stops_of
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
@@ -22,7 +22,7 @@ ReadRequests = Callable[[Sequence[int]], Awaitable[Sequence[RequestFacts]]]
 
 
 @attrs.define
-class Watcher:
+class DroppedRequestWatcher:
     """Check dropped requests ``recheck_seconds`` later.
 
     A build of a request that a master has claimed is awaited up to ``verify_seconds``, and stopped.
@@ -31,7 +31,7 @@ class Watcher:
 
     _reactor: Any
     _read: ReadRequests
-    _stopper: Stopper
+    _stopper: BuildStopper
     _recheck_seconds: float
     _verify_seconds: float
 

@@ -14,7 +14,7 @@ import attrs
 from buildapi.buildbot.v08.queries import seconds
 from buildapi.buildbot.v08.recent_builds import utc_seconds
 from buildapi.db.sql import Database, Query, RowLimitError, any_of, chunks
-from buildapi.model.ended_builds import EndedBuild, StartedRequest, Window
+from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.results import known_result
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class SQLEndedBuilds:
 
     _status: Database
 
-    async def ids(self, window: Window) -> Sequence[int]:
+    async def ids(self, window: DumpWindow) -> Sequence[int]:
         """List the builds that ended in a window, by start time; those without one come first.
 
         :raises RowLimitError: more builds ended in one second than one read may return.
@@ -71,7 +71,7 @@ class SQLEndedBuilds:
 
 
 @attrs.define
-class SQLStarted:
+class SQLStartedRequests:
     """Read from the scheduler database."""
 
     _scheduler: Database

@@ -30,8 +30,8 @@ from buildapi.model.actions import (
 )
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
-from buildapi.model.facts import BranchFacts, Known, RequestFacts, RevisionFacts
-from buildapi.model.records import BuildRequest, Try
+from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
+from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.revisions import RevisionMatch
 
 CHANGE_ROLE = "scheduler"
@@ -51,7 +51,7 @@ class Documents(Protocol):
 
 
 @attrs.define
-class Observer:
+class SQLFactsReader:
     """Read facts; ``now`` returns epoch seconds, ``zone`` is the farm's time zone.
 
     ``change_master`` names the master that accepts changes; without a name it is the first one with
@@ -64,7 +64,7 @@ class Observer:
     _zone: ZoneInfo
     _change_master: str = ""
 
-    async def read(self, action: Action) -> Known:
+    async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""
         match action:
             case Reprioritize() | CancelRequest() | RebuildRequest():
@@ -167,7 +167,7 @@ def _request(read: Read, brid: int) -> RequestFacts | None:
 
 
 def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[RequestFacts]:
-    tries: dict[int, list[Try]] = {r.id: [] for r in requests}
+    tries: dict[int, list[RequestBuild]] = {r.id: [] for r in requests}
     for some in chunks(list(tries)):
         query, params = queries.tries_of(some)
         for one in query.all_of(read, **params):

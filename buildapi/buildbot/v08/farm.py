@@ -12,9 +12,9 @@ import attrs
 from twisted.logger import Logger
 
 from buildapi.buildbot.v08 import lowering
-from buildapi.buildbot.v08.facts_reader import Observer
+from buildapi.buildbot.v08.facts_reader import SQLFactsReader
 from buildapi.buildbot.v08.markers import Markers
-from buildapi.buildbot.v08.step_runner import Poker
+from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -25,7 +25,7 @@ from buildapi.db.sql import (
 from buildapi.errors import BadRequest
 from buildapi.jobs.plan_outcomes import in_ascii
 from buildapi.model.actions import Action
-from buildapi.model.facts import Known
+from buildapi.model.facts import Facts
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Plan, Poke, Recorded, Written
@@ -53,8 +53,8 @@ class V08Farm:
     """
 
     _db: Database
-    _observer: Observer
-    _poker: Poker
+    _observer: SQLFactsReader
+    _poker: StepRunner
     _marker: str
     _now: Callable[[], float]
     _transactional: bool | None = None
@@ -68,7 +68,7 @@ class V08Farm:
         """Return how far a job got before, from its marker row."""
         return await self._markers.find(self._db, job)
 
-    async def read(self, action: Action) -> Known:
+    async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""
         return await self._observer.read(action)
 

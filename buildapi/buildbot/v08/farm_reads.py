@@ -41,7 +41,7 @@ FOREVER = 2**53
 
 
 @attrs.define
-class SQLFarmWide:
+class SQLFarmReads:
     """Read from a replica, and from the primary a revision that the replica lacks."""
 
     _replica: Database

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from buildapi.db.sql import Ref, Statement
-from buildapi.model.steps import NewBuildset, NewChange, Requeue
+from buildapi.model.steps import NewBuildset, NewChange, RebuildStep
 
 REQUEST = "-request"
 """Suffix of the name that an inserted build request is bound to."""
 
 
-def requeue(step: Requeue, name: str, now: int) -> Iterable[Statement]:
+def requeue(step: RebuildStep, name: str, now: int) -> Iterable[Statement]:
     """Insert a copy of a buildset without its request, bound to ``name``."""
     yield _buildset(step.sourcestampid, step.external_idstring, step.reason, name, now)
     if step.properties:

@@ -16,7 +16,7 @@ from buildapi.model.steps import (
     DropRequests,
     NewBuildset,
     Plan,
-    Requeue,
+    RebuildStep,
     SetPriority,
     Write,
 )
@@ -65,7 +65,7 @@ def _writes(writes: Sequence[Write], now: int) -> Iterable[Statement]:
             case DropRequests():
                 yield from (_complete_requests(some, now) for some in chunks(step.brids))
                 yield from (_complete_buildsets(some, now) for some in chunks(step.buildsetids))
-            case Requeue():
+            case RebuildStep():
                 yield from inserts.requeue(step, name, now)
                 last.append(inserts.request(name, 0, step.buildername, step.priority, now))
             case NewBuildset():

@@ -154,7 +154,7 @@ class Markers:
 
 
 @attrs.frozen
-class Sending:
+class MarkerSendRecord:
     """Record durably that a change is being sent, so that it is sent at most once."""
 
     _db: Database

@@ -11,7 +11,7 @@ import attrs
 from twisted.internet import defer
 
 from buildapi.buildbot.directory import Master
-from buildapi.buildbot.http_fetch import Answer, Fetcher, FetchError
+from buildapi.buildbot.http_fetch import FetchedAnswer, Fetcher, FetchError
 
 
 class MasterError(Exception):
@@ -31,7 +31,7 @@ class _Lane:
 
 
 @attrs.define
-class Masters:
+class MasterClient:
     """Send requests to masters: at most ``per_master`` concurrently to one, ``total`` to all.
 
     A silent master occupies only its own slots: a request waits for a slot of its master before it
@@ -61,7 +61,7 @@ class Masters:
 
     async def ask(
         self, db_name: str, method: str, path: str, data: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> FetchedAnswer:
         """Send one request; :raises MasterError: there is no answer."""
         url = self._url(db_name) + path
         lane = self._lanes.setdefault(db_name, _Lane(defer.DeferredSemaphore(self._per_master)))
@@ -108,7 +108,7 @@ class Masters:
 
     async def _fetch(
         self, lane: _Lane, method: str, url: str, data: dict[str, str] | None
-    ) -> Answer:
+    ) -> FetchedAnswer:
         try:
             answer = await self._fetcher.request(method, url, seconds=self._seconds, data=data)
         except FetchError as e:

@@ -14,7 +14,7 @@ from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.db.sql import Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
-from buildapi.model.records import BuildRequest, OpenMark, Try
+from buildapi.model.records import BuildRequest, OpenMark, RequestBuild
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
 
@@ -39,7 +39,7 @@ WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NU
 class TryRow:
     """Hold a row of ``builds`` with its request."""
 
-    build: Try
+    build: RequestBuild
     request: BuildRequest
 
 
@@ -87,9 +87,9 @@ def request_row(*c: Any) -> BuildRequest:
     )
 
 
-def try_row(*c: Any) -> Try:
+def try_row(*c: Any) -> RequestBuild:
     """Create a build from the columns :data:`TRY`."""
-    return Try(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
+    return RequestBuild(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
 
 
 def build_row(*c: Any) -> TryRow:
@@ -143,7 +143,7 @@ def revisions(where: str) -> Query[tuple[str, str]]:
     )
 
 
-def of_revision(where: str) -> Query[tuple[BuildRequest, Try | None]]:
+def of_revision(where: str) -> Query[tuple[BuildRequest, RequestBuild | None]]:
     """Select requests whose revision is ``LIKE :revision``, open or built, for each build.
 
     It is one statement, so that tables without transactions are read as of one moment, too.
@@ -156,7 +156,7 @@ def of_revision(where: str) -> Query[tuple[BuildRequest, Try | None]]:
     )
 
 
-def _maybe_built(*c: Any) -> tuple[BuildRequest, Try | None]:
+def _maybe_built(*c: Any) -> tuple[BuildRequest, RequestBuild | None]:
     return request_row(*c[5:]), None if c[0] is None else try_row(*c[:5])
 
 
@@ -187,7 +187,7 @@ def requests_by_id(brids: Sequence[int]) -> tuple[Query[BuildRequest], dict[str,
     return Query(text, request_row), params
 
 
-def tries_of(brids: Sequence[int]) -> tuple[Query[Try], dict[str, Any]]:
+def tries_of(brids: Sequence[int]) -> tuple[Query[RequestBuild], dict[str, Any]]:
     """Select every build of these requests, oldest first."""
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY} FROM builds b WHERE b.brid IN ({ids}) ORDER BY b.id"  # noqa: S608  # constants and parameter names
@@ -301,7 +301,7 @@ BUILDS_SHARED: Query[TryRow] = Query(
     " AND br.claimed_at < :claimed_at + 1 ORDER BY b.id DESC",
     build_row,
 )
-TRIES: Query[Try] = Query(
+TRIES: Query[RequestBuild] = Query(
     f"SELECT {TRY} FROM builds b WHERE b.brid = :brid ORDER BY b.id",  # noqa: S608  # constants
     try_row,
 )

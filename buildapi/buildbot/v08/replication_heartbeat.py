@@ -15,7 +15,7 @@ STATE = "pulse"
 
 
 @attrs.frozen
-class Pulse:
+class ReplicationHeartbeat:
     """Renew and read the row in the table ``marker``, a checked name."""
 
     _marker: str
@@ -45,7 +45,7 @@ class Pulse:
         return await Query(text, int).maybe(db, id=PULSE)
 
 
-async def lag(pulse: Pulse, primary: Database, replica: Database) -> int | None:
+async def lag(pulse: ReplicationHeartbeat, primary: Database, replica: Database) -> int | None:
     """Return the lag of a replica in seconds, as exact as the heartbeat interval.
 
     None if no agent has written a heartbeat yet.

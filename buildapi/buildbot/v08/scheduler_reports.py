@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from buildapi.buildbot.v08.branch_conditions import let_through
-from buildapi.buildbot.v08.chunked_reads import Reading, likes, unlike
+from buildapi.buildbot.v08.chunked_reads import ChunkedRead, likes, unlike
 from buildapi.buildbot.v08.queries import (
     claim_seconds,
     maybe_seconds,
@@ -52,8 +52,8 @@ class SQLSchedulerReports:
     _rows: int
     _heavy: int
 
-    def _reading(self) -> Reading:
-        return Reading(self._replica, self._rows)
+    def _reading(self) -> ChunkedRead:
+        return ChunkedRead(self._replica, self._rows)
 
     def waiting(self, wanted: WaitingFilter) -> AsyncIterator[Sequence[Waiting]]:
         """Yield requests submitted in a span that a pool's masters claimed, or nobody."""
@@ -78,7 +78,7 @@ class SQLSchedulerReports:
     async def rows(self, wanted: RowFilter) -> AsyncIterator[Sequence[RequestRow]]:
         """Yield requests with each of their builds and each of their changes."""
         where, params = _where(wanted)
-        reading = Reading(self._replica, self._heavy)
+        reading = ChunkedRead(self._replica, self._heavy)
         async for portion in _portions(reading, request_rows(where), wanted, params):
             yield [row for row in portion if _is_wanted(row, wanted)]
 
@@ -166,7 +166,7 @@ def _push_row(when: Any, branch: str | None) -> Push:
 
 
 async def _portions(
-    reading: Reading, query: Query[Any], wanted: RowFilter, params: dict[str, Any]
+    reading: ChunkedRead, query: Query[Any], wanted: RowFilter, params: dict[str, Any]
 ) -> AsyncIterator[Sequence[Any]]:
     if wanted.span is None:
         yield await reading.once(query, **params)

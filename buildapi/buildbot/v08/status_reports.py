@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.v08.chunked_reads import Reading, likes, slices
+from buildapi.buildbot.v08.chunked_reads import ChunkedRead, likes, slices
 from buildapi.buildbot.v08.recent_builds import utc_seconds
 from buildapi.db.sql import Database, Query, any_of, chunks, exact
 from buildapi.model.durations import elapsed
@@ -36,7 +36,7 @@ class SQLStatusReports:
     ) -> AsyncIterator[Sequence[StatusBuild]]:
         """Yield builds that started in a span; ``categories`` are SQL patterns, none for all."""
         where, params = _of(slave_id, builder, categories)
-        reading, query = Reading(self._status, self._rows), builds(where)
+        reading, query = ChunkedRead(self._status, self._rows), builds(where)
         builders, slaves = _Names(self._status, "builders"), _Names(self._status, "slaves")
         for part in slices(span):
             rows = await reading.once(query, **stored(part), **params)
@@ -47,7 +47,7 @@ class SQLStatusReports:
 
     async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
         """Return average times of builders whose builds have test steps."""
-        reading, sums = Reading(self._status, self._rows), _Sums()
+        reading, sums = ChunkedRead(self._status, self._rows), _Sums()
         builders = _Names(self._status, "builders")
         query, params = timed_builds(wanted)
         for part in slices(wanted.span):
@@ -68,7 +68,7 @@ class SQLStatusReports:
 
     async def slaves(self, span: Span) -> Sequence[str]:
         """List the names of slaves with builds that started in a span."""
-        return await Reading(self._status, self._rows).once(SLAVES, **stored(span))
+        return await ChunkedRead(self._status, self._rows).once(SLAVES, **stored(span))
 
 
 def stored(span: Span) -> Mapping[str, str]:

@@ -7,27 +7,27 @@ from typing import Protocol
 
 import attrs
 
-from buildapi.buildbot.v08.build_stopper import Stopper
+from buildapi.buildbot.v08.build_stopper import BuildStopper
 from buildapi.buildbot.v08.clobber import Clobberer
-from buildapi.buildbot.v08.dropped_requests import Watcher
+from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item
 from buildapi.model.steps import Clobber, Poke, SendChange, StopBuild, WatchDropped
 
 
-class Changes(Protocol):
+class ChangeSteps(Protocol):
     """Send changes to masters."""
 
     def send(self, job: JobIdentity, step: SendChange, who: str) -> Awaitable[Item]: ...
 
 
 @attrs.frozen
-class Poker:
+class StepRunner:
     """Execute steps; ``clobberer`` is None if the farm has none."""
 
-    _stopper: Stopper
-    _watcher: Watcher
-    _changes: Changes
+    _stopper: BuildStopper
+    _watcher: DroppedRequestWatcher
+    _changes: ChangeSteps
     _clobberer: Clobberer | None
 
     async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:

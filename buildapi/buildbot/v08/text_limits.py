@@ -14,7 +14,7 @@ import attrs
 from buildapi.db.sql import Database, MissingTableError, Query, any_of
 from buildapi.errors import BadRequest
 from buildapi.model.actions import Action, NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
-from buildapi.model.charsets import Column, escaped
+from buildapi.model.charsets import TextColumn, escaped
 from buildapi.model.validators import stored_property
 
 ORDINARY = 191
@@ -72,12 +72,12 @@ def _of_builder_build(action: NewBuilderBuild) -> Sequence[Text]:
     ]
 
 
-def refusals(texts: Sequence[Text], columns: Mapping[str, Column]) -> Mapping[Text, str]:
+def refusals(texts: Sequence[Text], columns: Mapping[str, TextColumn]) -> Mapping[Text, str]:
     """Return, for each text that a column of it cannot hold, the reason."""
     found = {}
     for text in texts:
         for name in text.columns:
-            why = columns.get(name, Column()).refusal(text.value)
+            why = columns.get(name, TextColumn()).refusal(text.value)
             if why is not None:
                 found[text] = f"{why} (column {name} of the scheduler database)"
     return found
@@ -85,12 +85,12 @@ def refusals(texts: Sequence[Text], columns: Mapping[str, Column]) -> Mapping[Te
 
 def _column(
     table: str, name: str, charset: str | None, kind: str, length: int | None
-) -> tuple[str, Column]:
-    return f"{table}.{name}", Column(charset, length if kind.lower() in BOUNDED else None)
+) -> tuple[str, TextColumn]:
+    return f"{table}.{name}", TextColumn(charset, length if kind.lower() in BOUNDED else None)
 
 
 _NAMES, _PARAMS = any_of("table", TABLES)
-COLUMNS: Query[tuple[str, Column]] = Query(
+COLUMNS: Query[tuple[str, TextColumn]] = Query(
     f"""SELECT TABLE_NAME, COLUMN_NAME, CHARACTER_SET_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH
  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ({_NAMES})
  AND CHARACTER_SET_NAME IS NOT NULL""",  # noqa: S608  # numbered parameters
@@ -103,7 +103,7 @@ class SQLTextLimits:
     """Ask the database for its columns, once and before each refusal: they may be widened."""
 
     _db: Database
-    _columns: Mapping[str, Column] = attrs.field(factory=dict, init=False)
+    _columns: Mapping[str, TextColumn] = attrs.field(factory=dict, init=False)
     _has_limits: bool = attrs.field(default=True, init=False)
 
     async def check(self, action: Action, who: str) -> Sequence[str]:
@@ -133,7 +133,7 @@ class SQLTextLimits:
             self._columns = await self._read()
         return refusals(texts, self._columns)
 
-    async def _read(self) -> Mapping[str, Column]:
+    async def _read(self) -> Mapping[str, TextColumn]:
         try:
             return dict(await COLUMNS.many(self._db, **_PARAMS))
         except MissingTableError:  # SQLite has no information_schema, and holds any text

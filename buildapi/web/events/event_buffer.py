@@ -35,7 +35,7 @@ class Event:
 
 
 @attrs.frozen
-class Wish:
+class Subscription:
     """A subscription; an empty one grants every event."""
 
     branches: Set[str] = frozenset()
@@ -71,7 +71,7 @@ class Wish:
         return not self.branches or event.branch in self.branches
 
 
-def wish(query: Query, who: str | None) -> Wish:
+def wish(query: Query, who: str | None) -> Subscription:
     """Parse a subscription; :raises BadRequest: it is invalid, or ``mine`` without a user."""
     for name in ("branch", "revision", "job"):
         if len(query.get(name, ())) > VALUES_MAX:
@@ -82,7 +82,7 @@ def wish(query: Query, who: str | None) -> Wish:
         raise BadRequest(f"Bad job: {wrong[0][:40]!r}; allowed are ids of jobs, mine and all")
     if "mine" in jobs and who is None:
         raise BadRequest("Bad job: mine needs a user")
-    return Wish(
+    return Subscription(
         branches=frozenset(text for text in query.get("branch", ()) if text),
         revisions=tuple(RevisionMatch(text) for text in query.get("revision", ()) if text),
         jobs=frozenset(id_ for id_ in map(id_of_path, jobs) if id_ is not None),
@@ -92,7 +92,7 @@ def wish(query: Query, who: str | None) -> Wish:
 
 
 @attrs.define
-class Memory:
+class EventBuffer:
     """A buffer of the last ``size`` events; ``name`` tells it from those of other processes."""
 
     name: str

@@ -21,12 +21,12 @@ from buildapi.web.events.event_buffer import (
     REQUEST,
     RESET,
     Event,
-    Memory,
-    Wish,
+    EventBuffer,
+    Subscription,
     wish,
     written,
 )
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
@@ -52,7 +52,7 @@ log = Logger()
 
 
 @attrs.frozen
-class Seen:
+class PolledState:
     """The state of requests and jobs in one poll."""
 
     open: frozenset[OpenMark]
@@ -70,14 +70,14 @@ def owner_of(request: Any) -> Owner:
 
 
 @attrs.define(eq=False)
-class Listening:
+class Subscriber:
     """A subscribed client: its position in the event buffer, and whether it is paused.
 
     It is the push producer of its request.
     """
 
     request: Any
-    wish: Wish
+    wish: Subscription
     position: int
     owner: Owner
     ended: defer.Deferred[None] = attrs.field(factory=defer.Deferred)
@@ -111,7 +111,7 @@ class Listening:
         if not self.paused:
             self.request.write(COMMENT)
 
-    def tell(self, memory: Memory) -> None:
+    def tell(self, memory: EventBuffer) -> None:
         """Write the events since the last position that the client subscribed to."""
         if self.paused or self.ended.called:
             return
@@ -125,7 +125,7 @@ class Listening:
 
 
 @attrs.frozen
-class Shares:
+class StreamLimits:
     """Maximum numbers of streams: in all, per user, and per address without a user."""
 
     all: int
@@ -134,17 +134,17 @@ class Shares:
 
 
 @attrs.define(eq=False)
-class Events:
+class EventStreams:
     """Poll the farm while clients listen; ``reactor`` provides IReactorTime."""
 
     _reactor: Any
     _directory: Directory
     _builds: Builds
     _jobs: JobStore
-    _shares: Shares
-    _listeners: set[Listening] = attrs.field(factory=set, init=False)
-    _memory: Memory = attrs.field(init=False)
-    _seen: Seen | None = attrs.field(default=None, init=False)
+    _shares: StreamLimits
+    _listeners: set[Subscriber] = attrs.field(factory=set, init=False)
+    _memory: EventBuffer = attrs.field(init=False)
+    _seen: PolledState | None = attrs.field(default=None, init=False)
     _looking: bool = attrs.field(default=False, init=False)
     _again: bool = attrs.field(default=False, init=False)
     _next: Any = attrs.field(default=None, init=False)
@@ -171,10 +171,10 @@ class Events:
         async def stream(request: Any) -> bytes:
             return await self._stream(request, wanted)
 
-        nothing = Reply(Document.of(None), Page("document.html", "Events"))
+        nothing = Reply(JSONBody.of(None), Page("document.html", "Events"))
         return attrs.evolve(nothing, stream=stream)
 
-    async def _stream(self, request: Any, wanted: Wish) -> bytes:
+    async def _stream(self, request: Any, wanted: Subscription) -> bytes:
         owner = owner_of(request)
         self._share(owner)
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
@@ -200,13 +200,13 @@ class Events:
             name = f"The address {address}" if who is None else who
             raise TooManyStreams(f"{name} listens to {most} streams of events already")
 
-    def _welcome(self, request: Any, wanted: Wish, owner: Owner) -> Listening:
+    def _welcome(self, request: Any, wanted: Subscription, owner: Owner) -> Subscriber:
         """Add a client, from its Last-Event-ID on if that is still buffered, else from now on."""
         last = request.text_header("last-event-id")
         known = self._memory.number_of(last) if last else None
         missed = None if known is None else self._memory.after(known)
         position = self._memory.last if missed is None else known or 0
-        listening = Listening(request, wanted, position, owner)
+        listening = Subscriber(request, wanted, position, owner)
         request.half_closed = listening.probe
         kind = RESET if last and missed is None else HELLO
         request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
@@ -219,7 +219,7 @@ class Events:
         self.look()
         return listening
 
-    def _part(self, listening: Listening) -> None:
+    def _part(self, listening: Subscriber) -> None:
         self._listeners.discard(listening)
         if not self._listeners:
             self._alone_since = self._reactor.seconds()
@@ -268,7 +268,7 @@ class Events:
         return False
 
     def _forget(self) -> None:
-        self._memory, self._seen = Memory(uuid.uuid4().hex[:8], REMEMBERED), None
+        self._memory, self._seen = EventBuffer(uuid.uuid4().hex[:8], REMEMBERED), None
 
     async def _look(self) -> None:
         began = self._reactor.seconds()
@@ -295,7 +295,7 @@ class Events:
 
     async def _read(self) -> Sequence[Event]:
         """Return the events between the last poll and now; none for the first poll."""
-        now = Seen(
+        now = PolledState(
             frozenset(await self._builds.marks()), frozenset(await self._jobs.marks(JOBS_MAX))
         )
         before, self._seen = self._seen, now

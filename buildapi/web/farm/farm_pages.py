@@ -14,14 +14,14 @@ from buildapi.model.farm_rows import PendingEntry, RunningBuild
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
 from buildapi.web.farm.farm_serializers import TOTAL
-from buildapi.web.farm.master_links import MasterPages
-from buildapi.web.http.answers import Document
+from buildapi.web.farm.master_links import MasterLinks
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page
-from buildapi.web.http.tables import Cell, Column, Line, asked_of, table
-from buildapi.web.selfserve.listing import Row
-from buildapi.web.selfserve.pages import Listing, Pages, link_of
+from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
+from buildapi.web.selfserve.listing import ListRow
+from buildapi.web.selfserve.pages import Listing, SelfServePages, link_of
 
 WAITING = ("branch", "builder", "revision", "submitted", "took")
 WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "master")
@@ -29,55 +29,55 @@ WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "mas
 WAITING_STATES = ("pending", "claimed")
 
 RECENT = (
-    Column("slave", "Slave"),
-    Column("builder", "Builder"),
-    Column("number", "Number", "number"),
-    Column("master", "Master"),
-    Column("result", "Result", "state"),
-    Column("start", "Started", "time"),
-    Column("end", "Ended", "time"),
-    Column("took", "Took", "seconds"),
+    TableColumn("slave", "Slave"),
+    TableColumn("builder", "Builder"),
+    TableColumn("number", "Number", "number"),
+    TableColumn("master", "Master"),
+    TableColumn("result", "Result", "state"),
+    TableColumn("start", "Started", "time"),
+    TableColumn("end", "Ended", "time"),
+    TableColumn("took", "Took", "seconds"),
 )
 OF_REVISION = (
-    Column("builder", "Builder"),
-    Column("result", "Result", "state"),
-    Column("submitted", "Submitted", "time"),
-    Column("start", "Started", "time"),
-    Column("end", "Ended", "time"),
-    Column("took", "Lasts", "seconds"),
-    Column("branch", "Branch"),
-    Column("revision", "Revision"),
-    Column("master", "Master"),
+    TableColumn("builder", "Builder"),
+    TableColumn("result", "Result", "state"),
+    TableColumn("submitted", "Submitted", "time"),
+    TableColumn("start", "Started", "time"),
+    TableColumn("end", "Ended", "time"),
+    TableColumn("took", "Lasts", "seconds"),
+    TableColumn("branch", "Branch"),
+    TableColumn("revision", "Revision"),
+    TableColumn("master", "Master"),
 )
-PUSHES = (Column("author", "Author"), Column("pushes", "Pushes", "number"))
+PUSHES = (TableColumn("author", "Author"), TableColumn("pushes", "Pushes", "number"))
 
 
 @attrs.frozen
 class FarmPages:
     """Build the farm-wide pages."""
 
-    _pages: Pages
+    _pages: SelfServePages
 
-    def pending(self, document: Document, call: Call) -> Page:
+    def pending(self, document: JSONBody, call: Call) -> Page:
         """Return the page of pending requests."""
         how = Listing(WAITING, _events(call), WAITING_STATES, grows=_everything(call))
         rows = _rows(document)
         return self._pages.listing("Pending requests", rows, how, call)
 
-    def running(self, document: Document, call: Call) -> Page:
+    def running(self, document: JSONBody, call: Call) -> Page:
         """Return the page of running builds."""
         how = Listing(WORKING, _events(call), ("running",), grows=_everything(call))
         rows = _rows(document)
         return self._pages.listing("Running builds", rows, how, call)
 
-    def recent(self, document: Document, call: Call, slaves: Sequence[str]) -> Page:
+    def recent(self, document: JSONBody, call: Call, slaves: Sequence[str]) -> Page:
         """Return the page of recent builds."""
         of = f" on {', '.join(slaves)}" if slaves else ""
         return self._table(
             f"Recent builds{of}", RECENT, lambda: [_recent(b) for b in document.value], call
         )
 
-    def revision(self, document: Document, call: Call, notice: str) -> Page:
+    def revision(self, document: JSONBody, call: Call, notice: str) -> Page:
         """Return the page of the requests and builds of a revision."""
         asked = document.value
         title = f"Revision {asked['revision'][:40]} on {asked['branch']}"
@@ -89,7 +89,7 @@ class FarmPages:
 
         return self._table(title, OF_REVISION, lines, call, sort="builder", note=notice)
 
-    def pushes(self, document: Document, call: Call, branch: str | None) -> Page:
+    def pushes(self, document: JSONBody, call: Call, branch: str | None) -> Page:
         """Return the page of pushes by author."""
         counts = dict(document.value)
         total = counts.pop(TOTAL)
@@ -102,7 +102,7 @@ class FarmPages:
     def _table(
         self,
         title: str,
-        columns: Sequence[Column],
+        columns: Sequence[TableColumn],
         lines: Callable[[], Sequence[Line]],
         call: Call,
         *,
@@ -135,8 +135,8 @@ def _events(call: Call) -> str:
     return "job=mine" if call.who and not _everything(call) else ""
 
 
-def _rows(document: Document) -> Callable[[], Sequence[Row]]:
-    return lambda: [Row(**row) for row in document.value]
+def _rows(document: JSONBody) -> Callable[[], Sequence[ListRow]]:
+    return lambda: [ListRow(**row) for row in document.value]
 
 
 def _entries(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -160,8 +160,8 @@ def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict
     return [attrs.asdict(row) for row in rows]
 
 
-def _waiting(entry: PendingEntry, branch: str, place: str | None) -> Row:
-    return Row(
+def _waiting(entry: PendingEntry, branch: str, place: str | None) -> ListRow:
+    return ListRow(
         kind="request",
         id=entry.id,
         state="pending" if entry.claimed_by_name is None else "claimed",
@@ -180,8 +180,8 @@ def _waiting(entry: PendingEntry, branch: str, place: str | None) -> Row:
     )
 
 
-def _working(build: RunningBuild, branch: str, place: str | None) -> Row:
-    return Row(
+def _working(build: RunningBuild, branch: str, place: str | None) -> ListRow:
+    return ListRow(
         kind="build",
         id=build.id,
         state="running",
@@ -233,7 +233,7 @@ def _state(entry: Mapping[str, Any]) -> str:
 
 
 def _of_revision(
-    branch: str, revision: str, entry: Mapping[str, Any], known: Mapping[str, MasterPages], now: int
+    branch: str, revision: str, entry: Mapping[str, Any], known: Mapping[str, MasterLinks], now: int
 ) -> Line:
     submitted, start, end = entry["submitted_at"], entry["start_time"], entry["finish_time"]
     builder, number, claimed_by = entry["buildername"], entry["number"], entry["claimed_by_name"]

@@ -10,15 +10,15 @@ from twisted.internet import defer
 
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.interfaces import Directory, JobStore
-from buildapi.jobs.farm_summary import Glance
+from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
 from buildapi.model.records import JobFilter, JobRecord, JobState
-from buildapi.web.http.answers import Answers
+from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
 
 JOBS_SECONDS = 86_400
@@ -34,10 +34,10 @@ class Home:
     """
 
     _directory: Directory
-    _look: Callable[[], Awaitable[Glance]]
+    _look: Callable[[], Awaitable[FarmSummary]]
     _store: JobStore
-    _answers: Answers
-    _pages: Pages
+    _answers: AnswerCache
+    _pages: SelfServePages
     _health: Callable[[], Sequence[Health]]
     _deadline: Deadline
 
@@ -76,7 +76,7 @@ class Home:
             troubles.append(f"Nothing is known of {what}: {e.msg}")
             return None
 
-    def _masters(self, farm: Glance | None) -> Sequence[Health]:
+    def _masters(self, farm: FarmSummary | None) -> Sequence[Health]:
         known, ages = len(self._directory.master_urls()), self._directory.ages()
         silent = farm.silent if farm else ()
         disabled = len(self._directory.disabled_masters())

@@ -9,7 +9,7 @@ import attrs
 
 
 @attrs.frozen
-class MasterPages:
+class MasterLinks:
     """The web pages of a master; ``url`` is their root and ends with a slash."""
 
     url: str
@@ -30,6 +30,6 @@ class MasterPages:
         return f"{self.url}builders/{quote(builder, safe='', errors='replace')}/builds/{number}"
 
 
-def masters(urls: Mapping[str, str | None]) -> Mapping[str, MasterPages]:
+def masters(urls: Mapping[str, str | None]) -> Mapping[str, MasterLinks]:
     """Return the pages of each master that has any, by ``claimed_by_name``."""
-    return {name: MasterPages(url) for name, url in urls.items() if url}
+    return {name: MasterLinks(url) for name, url in urls.items() if url}

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from buildapi.errors import BadRequest
-from buildapi.interfaces import Directory, FarmWideReads, RecentBuilds
+from buildapi.interfaces import Directory, FarmReads, RecentBuilds
 from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.farm_rows import (
     BranchFilter,
@@ -24,12 +24,12 @@ from buildapi.web.farm.farm_serializers import (
     revision_json,
     running_json,
 )
-from buildapi.web.http.answers import Answers, Document
+from buildapi.web.http.answers import AnswerCache, JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.params import integer, single
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Handler, Param, Route
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.pages import SelfServePages
 
 VALUES_MAX = 20
 """Maximum values of a repeated parameter."""
@@ -43,14 +43,14 @@ HISTORY_START = {"": 1_274_972_998, "mobile": 1_277_417_599}
 
 
 @attrs.define
-class FarmWide:
+class FarmViews:
     """Serve the farm-wide reads."""
 
     _directory: Directory
-    _reads: FarmWideReads
+    _reads: FarmReads
     _recent: RecentBuilds
-    _answers: Answers
-    _pages: Pages
+    _answers: AnswerCache
+    _pages: SelfServePages
     _shown: FarmPages = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -109,7 +109,7 @@ class FarmWide:
 
         document = await self._answers.get(("revision", branch, revision), compute)
         if document.body == b"null":  # null, so that an empty answer is not cached
-            document = Document.of({**revision_json((), ()), **asked})
+            document = JSONBody.of({**revision_json((), ()), **asked})
         notice = ambiguity(revision, document.value.get("revisions", ()))
         return Reply(document, self._shown.revision(document, call, notice), notice=notice)
 

@@ -17,14 +17,14 @@ BYTES_MAX = 64 * 2**20
 
 
 @attrs.frozen
-class Document:
+class JSONBody:
     """An encoded JSON document and its entity tag."""
 
     body: bytes
     etag: bytes
 
     @classmethod
-    def of(cls, value: Any) -> Document:
+    def of(cls, value: Any) -> JSONBody:
         """Encode a value as a document."""
         body = encode(value)
         return cls(body, entity_tag(body))
@@ -67,7 +67,7 @@ def encode(value: Any) -> bytes:
 
 
 @attrs.define
-class Answers:
+class AnswerCache:
     """Cache documents for ``seconds``; empty ones are never kept.
 
     ``clock`` returns seconds of a monotonic clock.
@@ -75,21 +75,21 @@ class Answers:
 
     _clock: Callable[[], float]
     _seconds: float
-    _kept: OrderedDict[Hashable, tuple[float, Document]] = attrs.field(
+    _kept: OrderedDict[Hashable, tuple[float, JSONBody]] = attrs.field(
         factory=OrderedDict, init=False
     )
     _size: int = attrs.field(default=0, init=False)
     _age: int = attrs.field(default=0, init=False)
-    _flying: dict[tuple[int, Hashable], list[defer.Deferred[Document]]] = attrs.field(
+    _flying: dict[tuple[int, Hashable], list[defer.Deferred[JSONBody]]] = attrs.field(
         factory=dict, init=False
     )
 
-    async def get(self, key: Hashable, compute: Callable[[], Awaitable[Any]]) -> Document:
+    async def get(self, key: Hashable, compute: Callable[[], Awaitable[Any]]) -> JSONBody:
         """Return the document of a key; compute it unless a fresh one is cached."""
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept[0] < self._seconds:
             return kept[1]
-        waiting: defer.Deferred[Document] = defer.Deferred(lambda _: None)
+        waiting: defer.Deferred[JSONBody] = defer.Deferred(lambda _: None)
         flight = self._flying.get((self._age, key))
         if flight is None:
             self._flying[self._age, key] = [waiting]
@@ -108,7 +108,7 @@ class Answers:
         age = self._age
         try:
             value = await compute()
-            document = Document.of(value)
+            document = JSONBody.of(value)
         except Exception as e:
             for waiting in self._flying.pop((age, key)):
                 if not waiting.called:
@@ -120,7 +120,7 @@ class Answers:
             if not waiting.called:
                 waiting.callback(document)
 
-    def _keep(self, key: Hashable, document: Document) -> None:
+    def _keep(self, key: Hashable, document: JSONBody) -> None:
         self._drop(key)
         self._kept[key] = (self._clock(), document)
         self._size += len(document.body)

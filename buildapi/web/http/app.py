@@ -30,7 +30,7 @@ from buildapi.errors import (
 from buildapi.web.http.auth import Authenticator, Identity
 from buildapi.web.http.call import Call, call_of
 from buildapi.web.http.connection import Traffic, channel_class
-from buildapi.web.http.csrf import Tokens
+from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
 from buildapi.web.http.negotiation import HTML, requested
@@ -53,11 +53,11 @@ from buildapi.web.http.rendering import (
     write,
     write_error,
 )
-from buildapi.web.http.request import Limits, request_class
+from buildapi.web.http.request import RequestLimits, request_class
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
-from buildapi.web.http.token_auth import Bearers, bearer
-from buildapi.web.http.token_revocation import while_valid
+from buildapi.web.http.token_auth import TokenAuthenticator, bearer
+from buildapi.web.http.token_revocation import until_token_revoked
 
 PREFLIGHT_SECONDS = 600
 
@@ -81,9 +81,9 @@ class Policy:
 
     auth: Authenticator
     origins: Sequence[str]
-    tokens: Tokens
+    tokens: CSRFTokens
     deadline: Deadline
-    bearers: Bearers | None = None
+    bearers: TokenAuthenticator | None = None
     strict: bool = False
     answer_bytes: int = 2**26
     reads_free: bool = True
@@ -223,7 +223,9 @@ class WebApp:
         bearers = self._policy.bearers
         if shown is None or bearers is None:
             return await stream(request)
-        return await while_valid(stream(request), lambda: bearers.token(shown), request.reactor)
+        return await until_token_revoked(
+            stream(request), lambda: bearers.token(shown), request.reactor
+        )
 
     async def _identify(self, request: Any) -> Identity:
         """Authenticate a request: by its token if it has one, else by the proxy's header.
@@ -405,7 +407,7 @@ def site(
     app: WebApp,
     *,
     reactor: Any,
-    limits: Limits,
+    limits: RequestLimits,
     prefix: str,
     idle_seconds: float,
     answered: Callable[[Any], None],

@@ -17,7 +17,7 @@ WHO_MAX = 512
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class By(enum.Enum):
+class AuthMethod(enum.Enum):
     """How a user was authenticated."""
 
     PROXY = "proxy"
@@ -30,13 +30,13 @@ class Identity:
     """A user (None for nobody), how they were authenticated, and the token of the request."""
 
     who: str | None = None
-    by: By | None = None
+    by: AuthMethod | None = None
     token: Token | None = None
 
     @classmethod
     def of(cls, token: Token) -> Identity:
         """Return the identity of a token's owner."""
-        return cls(token.who, By.TOKEN, token)
+        return cls(token.who, AuthMethod.TOKEN, token)
 
 
 NOBODY = Identity()
@@ -74,9 +74,9 @@ class Authenticator:
         """
         named = self._named(values) if self.trusts(peer) else None
         if named is not None:
-            return Identity(named, By.PROXY)
+            return Identity(named, AuthMethod.PROXY)
         if self.development_user and _loopback(peer):
-            return Identity(self.development_user, By.DEVELOPMENT)
+            return Identity(self.development_user, AuthMethod.DEVELOPMENT)
         return NOBODY
 
     def trusts(self, peer: str) -> bool:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, quote
 import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
-from buildapi.web.http.auth import By, Identity
-from buildapi.web.http.csrf import FIELD, Tokens, is_cross_site, may_be_read_by_others
+from buildapi.web.http.auth import AuthMethod, Identity
+from buildapi.web.http.csrf import FIELD, CSRFTokens, is_cross_site, may_be_read_by_others
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import Query
 from buildapi.web.http.path_converter import SLASH
@@ -83,7 +83,7 @@ def call_of(
     path: Mapping[str, str],
     identity: Identity,
     origins: Sequence[str],
-    tokens: Tokens,
+    tokens: CSRFTokens,
     *,
     acts: bool,
     own_pages: bool = False,
@@ -110,7 +110,7 @@ def call_of(
     )
 
 
-def _token(request: Any, call: Call, tokens: Tokens) -> str:
+def _token(request: Any, call: Call, tokens: CSRFTokens) -> str:
     """Return a CSRF token for forms; empty if a page of another site can read the answer."""
     if call.who is None or by_token(call) or may_be_read_by_others(request, request.origins):
         return ""
@@ -119,11 +119,11 @@ def _token(request: Any, call: Call, tokens: Tokens) -> str:
 
 def by_token(call: Call) -> bool:
     """Return whether a call is authenticated by a bearer token, which browsers never add."""
-    return call.identity.by is By.TOKEN
+    return call.identity.by is AuthMethod.TOKEN
 
 
 def _refusal(
-    request: Any, call: Call, origins: Sequence[str], tokens: Tokens, *, own_pages: bool
+    request: Any, call: Call, origins: Sequence[str], tokens: CSRFTokens, *, own_pages: bool
 ) -> str:
     """Return why a change is refused; empty if it is allowed."""
     if by_token(call):

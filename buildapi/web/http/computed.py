@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @attrs.define
-class Computed(Generic[T]):
+class ReportCache(Generic[T]):
     """Cache at most ``most`` values with a total weight of ``heaviest``.
 
     ``clock`` returns seconds of a monotonic clock.

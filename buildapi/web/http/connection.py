@@ -15,7 +15,7 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer  # type: ignore[import-untyped]  # it ships no types
 
 from buildapi.errors import BadRequest, BuildAPIError
-from buildapi.web.http.half_closed import Farewell
+from buildapi.web.http.half_closed import HalfClosedConnection
 from buildapi.web.http.send_budget import Outgoing, SendBudget
 
 LINGER_SECONDS = 1.0
@@ -53,7 +53,7 @@ class Traffic:
 
 
 @implementer(IHalfCloseableProtocol)
-class Channel(HTTPChannel):
+class HTTPConnection(HTTPChannel):
     """An HTTP connection; the request line has a deadline here, the rest has one in the request.
 
     Twisted's own timeout is on silence only: one byte a minute would do.  It would also hand whole
@@ -72,7 +72,7 @@ class Channel(HTTPChannel):
     _leaving: Any = None
     _lingering: Any = None
     _turn: Any = None
-    _farewell: Farewell | None = None
+    _farewell: HalfClosedConnection | None = None
     _closing = _refused = _held = _eof = _gone = _ended = False
     _log = Logger()
 
@@ -277,7 +277,7 @@ class Channel(HTTPChannel):
         """Close our half, too, and find out whether the peer is there to read the answer."""
         if self._farewell is None:
             self._networkProducer.unregisterProducer()
-            self._farewell = Farewell(self.transport, self.callLater, self._parted)
+            self._farewell = HalfClosedConnection(self.transport, self.callLater, self._parted)
             self._farewell.begin()
 
     def _parted(self, taken: bool) -> None:
@@ -351,7 +351,7 @@ class Channel(HTTPChannel):
 
 def channel_class(
     request_seconds: float, stalled_seconds: float, traffic: Traffic, budget: SendBudget
-) -> type[Channel]:
+) -> type[HTTPConnection]:
     """Return the connection class of a site, registering connections in ``traffic``.
 
     A connection whose client reads nothing of an answer for ``stalled_seconds`` is cut.
@@ -362,4 +362,4 @@ def channel_class(
         "traffic": traffic,
         "budget": budget,
     }
-    return type("SiteChannel", (Channel,), attributes)
+    return type("SiteChannel", (HTTPConnection,), attributes)

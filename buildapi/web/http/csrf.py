@@ -23,7 +23,7 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @attrs.frozen
-class Tokens:
+class CSRFTokens:
     """Make and check CSRF tokens; all processes behind one address share the secret."""
 
     _secret: bytes = attrs.field(repr=False)

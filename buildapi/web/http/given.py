@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 
 
 @attrs.frozen
-class Given:
+class ReportParams:
     """The parameters of a call; an empty one counts as missing."""
 
     call: Call

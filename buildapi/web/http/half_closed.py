@@ -21,7 +21,7 @@ TCP_CLOSE = 7
 
 
 @attrs.define
-class Farewell:
+class HalfClosedConnection:
     """Close our half, and call ``ended`` with whether the peer took what was sent."""
 
     _transport: Any

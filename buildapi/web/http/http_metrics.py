@@ -12,7 +12,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 
 
 @attrs.frozen
-class Counted:
+class HTTPMetrics:
     """Count answers by method, route and status; observe the duration of those that are no streams.
 
     ``count`` takes a metric name and labels; ``observe`` takes the seconds after the name.

@@ -15,7 +15,7 @@ from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
 from buildapi.web.http import template_filters
-from buildapi.web.http.answers import Document, entity_tag
+from buildapi.web.http.answers import JSONBody, entity_tag
 from buildapi.web.http.assets import File, assets
 from buildapi.web.http.call import query_of
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
@@ -102,7 +102,7 @@ class Reply:
     ``Warning`` header.
     """
 
-    document: Document
+    document: JSONBody
     page: Page
     status: int = 200
     location: str | None = None
@@ -113,7 +113,7 @@ class Reply:
     notice: str = ""
 
     @classmethod
-    def data(cls, title: str, document: Document) -> Reply:
+    def data(cls, title: str, document: JSONBody) -> Reply:
         """Return a reply whose page just shows the document."""
         return cls(document, Page("document.html", title, {"document": document}))
 
@@ -225,7 +225,7 @@ def _error(
     error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
 ) -> tuple[str, bytes]:
     if form == JSON:
-        return JSON_TYPE, Document.of({**error.document(), **(more or {})}).body
+        return JSON_TYPE, JSONBody.of({**error.document(), **(more or {})}).body
     title = f"{error.status} {phrase(error.status)}"
     return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg, "more": more}))
 

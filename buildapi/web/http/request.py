@@ -30,7 +30,7 @@ _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
 
 @attrs.frozen
-class Limits:
+class RequestLimits:
     """Limits of a request; all of it must arrive within ``request_seconds``."""
 
     max_body: int
@@ -47,7 +47,7 @@ class BuildAPIRequest(Request):
     is a stream.  ``half_closed`` is called when the client has closed its sending half.
     """
 
-    limits: Limits
+    limits: RequestLimits
     auth: Authenticator
     prefix: str = ""
     origins: Sequence[str] = ()
@@ -249,7 +249,7 @@ def _check_path(path: bytes) -> None:
 
 def request_class(
     *,
-    limits: Limits,
+    limits: RequestLimits,
     prefix: str,
     auth: Authenticator,
     origins: Sequence[str],

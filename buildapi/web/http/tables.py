@@ -7,13 +7,13 @@ from typing import Any
 
 import attrs
 
-from buildapi.web.selfserve.listing import PAGE_ROWS, Asked
+from buildapi.web.selfserve.listing import PAGE_ROWS, ListQuery
 
 KINDS = ("text", "state", "time", "seconds", "number")
 
 
 @attrs.frozen
-class Column:
+class TableColumn:
     """A column: its name, its heading and the kind of its cells.
 
     The kind ``time`` is in seconds since the epoch, ``seconds`` a duration.
@@ -42,26 +42,28 @@ Line = Sequence[Cell]
 
 
 @attrs.frozen
-class Table:
+class TablePage:
     """A page of lines; ``matched`` of ``total`` lines match the search."""
 
-    columns: Sequence[Column]
+    columns: Sequence[TableColumn]
     lines: Sequence[Line]
     total: int
     matched: int
     pages: int
-    asked: Asked
+    asked: ListQuery
 
 
-def asked_of(query: Mapping[str, Sequence[str]], columns: Sequence[Column], sort: str) -> Asked:
+def asked_of(
+    query: Mapping[str, Sequence[str]], columns: Sequence[TableColumn], sort: str
+) -> ListQuery:
     """Parse the query of a table; invalid values count as missing."""
     words, wanted, page = (query.get(n, ("",))[-1] for n in ("q", "sort", "page"))
     known = wanted.removeprefix("-") in [c.name for c in columns]
     number = int(page[:9]) if page.isascii() and page.isdigit() else 1
-    return Asked(words.strip()[:200], "", wanted if known else sort, max(1, number))
+    return ListQuery(words.strip()[:200], "", wanted if known else sort, max(1, number))
 
 
-def table(columns: Sequence[Column], lines: Sequence[Line], wanted: Asked) -> Table:
+def table(columns: Sequence[TableColumn], lines: Sequence[Line], wanted: ListQuery) -> TablePage:
     """Return a page of the matching lines; a page past the last one is the last one."""
     words = wanted.words.lower().split()
     found = [line for line in lines if _matches(line, words)]
@@ -72,7 +74,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line], wanted: Asked) -> Ta
     pages = max(1, -(-len(found) // PAGE_ROWS))
     page = min(wanted.page, pages)
     shown = found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
-    return Table(columns, shown, len(lines), len(found), pages, attrs.evolve(wanted, page=page))
+    return TablePage(columns, shown, len(lines), len(found), pages, attrs.evolve(wanted, page=page))
 
 
 def _by(index: int) -> Callable[[Line], tuple[bool, Any]]:

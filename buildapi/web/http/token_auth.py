@@ -76,7 +76,7 @@ Waiting = list[defer.Deferred[Token | None]]
 
 
 @attrs.define(eq=False)
-class Bearers:
+class TokenAuthenticator:
     """Look up tokens; ``looking`` bounds the time of one lookup.
 
     ``clock`` returns seconds of a monotonic clock, ``now`` seconds since the epoch.

@@ -16,7 +16,7 @@ LOOK_SECONDS = 15.0
 """Seconds between two checks of the token."""
 
 
-async def while_valid(
+async def until_token_revoked(
     answering: Coroutine[Any, Any, bytes], check: Callable[[], Awaitable[object]], reactor: Any
 ) -> bytes:
     """Return the last bytes of a stream; cancel it once ``check`` raises BadToken.

@@ -15,7 +15,7 @@ from twisted.internet import defer
 from twisted.web import http
 
 from buildapi.errors import NotFound
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.negotiation import names
 from buildapi.web.http.rendering import JSON_TYPE, SAFE, Page, Reply, known
@@ -75,7 +75,7 @@ class DumpFiles:
 
     async def listed(self, _call: Call) -> Reply:
         """List the dumps."""
-        return Reply.data("Dumps", Document.of({"dumps": list(self._files())}))
+        return Reply.data("Dumps", JSONBody.of({"dumps": list(self._files())}))
 
     def _files(self) -> Iterator[dict[str, Any]]:
         try:
@@ -95,7 +95,7 @@ class DumpFiles:
             with dump.content:
                 return await self._sent(request, dump.to(request.text_header("accept-encoding")))
 
-        nothing = Reply(Document.of(None), Page("document.html", "Dump"))
+        nothing = Reply(JSONBody.of(None), Page("document.html", "Dump"))
         return attrs.evolve(nothing, stream=stream)
 
     async def _sent(self, request: Any, dump: Dump) -> bytes:
@@ -108,14 +108,14 @@ class DumpFiles:
             request.setHeader("content-encoding", dump.coding)
         request.setHeader("content-length", str(dump.size))
         if request.method != b"HEAD" and dump.size:
-            sending = Sending(request, dump, self._reactor)
+            sending = DumpTransfer(request, dump, self._reactor)
             request.registerProducer(sending, False)
             await sending.ended
         return b""
 
 
 @attrs.define(eq=False)
-class Sending:
+class DumpTransfer:
     """A pull producer that sends a file; a client that reads nothing is cut off."""
 
     _request: Any

@@ -7,18 +7,18 @@ from typing import Any
 
 import attrs
 
-from buildapi.web.http.answers import Answers, Document
+from buildapi.web.http.answers import AnswerCache, JSONBody
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.pages import SelfServePages
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @attrs.frozen
-class Ops:
+class HealthRoutes:
     """Serve health, readiness, status and metrics; ``answers`` caches them for many monitors.
 
     ``look`` collects the document of /status, ``reasons`` lists why this process is not ready, and
@@ -28,8 +28,8 @@ class Ops:
     _look: Callable[[], Awaitable[Mapping[str, Any]]]
     _reasons: Callable[[], Awaitable[Sequence[str]]]
     _numbers: Callable[[Mapping[str, Any]], bytes]
-    _answers: Answers
-    _pages: Pages
+    _answers: AnswerCache
+    _pages: SelfServePages
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -42,7 +42,7 @@ class Ops:
 
     async def health(self, _call: Call) -> Reply:
         """Answer OK as long as the process responds."""
-        return attrs.evolve(Reply.data("Health", Document.of({"status": "OK"})), fresh=True)
+        return attrs.evolve(Reply.data("Health", JSONBody.of({"status": "OK"})), fresh=True)
 
     async def ready(self, _call: Call) -> Reply:
         """Return whether requests should be sent here: 200, or 503 with the reasons."""
@@ -69,10 +69,10 @@ class Ops:
     async def metrics(self, _call: Call) -> Reply:
         """Return the metrics as Prometheus text."""
         text = self._numbers((await self._document()).value)
-        reply = Reply.data("Metrics", Document.of({}))
+        reply = Reply.data("Metrics", JSONBody.of({}))
         return attrs.evolve(reply, attached=File("", METRICS_TYPE, text), fresh=True)
 
-    async def _document(self) -> Document:
+    async def _document(self) -> JSONBody:
         return await self._answers.get(("status",), self._look)
 
 

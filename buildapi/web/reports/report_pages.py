@@ -15,12 +15,12 @@ from buildapi.errors import BadRequest
 from buildapi.reports.grid import Fact, Grid, GvizTable, Link, Picture, Report, csv_text
 from buildapi.reports.gviz import request_id, response
 from buildapi.reports.window import Window
-from buildapi.web.http.answers import Document, entity_tag
+from buildapi.web.http.answers import JSONBody, entity_tag
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.tables import Cell, Column, Line, asked_of, table
-from buildapi.web.selfserve.pages import Pages, link_of
+from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
+from buildapi.web.selfserve.pages import SelfServePages, link_of
 
 ROWS_MAX = 100
 """Rows shown of tables after the first one; the CSV has all of them."""
@@ -59,22 +59,22 @@ class Field:
 
 
 @attrs.frozen
-class Shown:
+class RenderedReport:
     """The computed contents of a report, without the rows it was computed from.
 
     ``chart`` is the error of a report that has no chart.
     """
 
-    document: Document
+    document: JSONBody
     facts: Sequence[Fact]
     grids: Sequence[Grid]
     pictures: Sequence[Picture]
     chart: GvizTable | str | BadRequest
 
     @classmethod
-    def of(cls, report: Report) -> Shown:
+    def of(cls, report: Report) -> RenderedReport:
         """Compute the contents of a report; it may take long, so call it in a thread."""
-        document = Document.of(report.document())
+        document = JSONBody.of(report.document())
         return cls(document, report.facts(), report.grids(), report.pictures(), _chart(report))
 
     def weight(self) -> int:
@@ -91,7 +91,7 @@ class Shown:
 
 
 @attrs.frozen
-class How:
+class ReportHeader:
     """Title, window and form of a report's page."""
 
     title: str
@@ -105,14 +105,14 @@ class How:
 class ReportPages:
     """Build the replies of reports."""
 
-    _pages: Pages
+    _pages: SelfServePages
 
-    async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
+    async def reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
         """Return a report in the requested format, rendered in a thread: tables may be long."""
         reply: Reply = await threads.deferToThread(self._reply, shown, how, call)
         return reply
 
-    def _reply(self, shown: Shown, how: How, call: Call) -> Reply:
+    def _reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
         wanted = call.query.get("format", ("",))[-1]
         if wanted == "csv":
             grid = shown.grid(call.query.get("table", ("",))[-1])
@@ -125,7 +125,7 @@ class ReportPages:
             shown.document, Page("report.html", how.title, self._context(shown, how, call))
         )
 
-    def _chart(self, shown: Shown, call: Call) -> Reply:
+    def _chart(self, shown: RenderedReport, call: Call) -> Reply:
         reqid = request_id(call.query.get("tqx", ("",))[-1])
         chart = shown.chart
         if isinstance(chart, BadRequest):
@@ -135,7 +135,7 @@ class ReportPages:
         text = response(chart, reqid, self._pages.zone)
         return _attached("", "text/javascript; charset=utf-8", text)
 
-    def _context(self, shown: Shown, how: How, call: Call) -> Mapping[str, Any]:
+    def _context(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Mapping[str, Any]:
         return {
             **self._pages.common(),
             "how": how,
@@ -151,7 +151,7 @@ class ReportPages:
         }
 
     def _table(self, grid: Grid, call: Call, *, main: bool) -> Mapping[str, Any]:
-        columns = [Column(c.name, c.label, c.kind) for c in grid.columns]
+        columns = [TableColumn(c.name, c.label, c.kind) for c in grid.columns]
         lines = [_line(row) for row in grid.rows]
         asked = asked_of(call.query if main else {}, columns, grid.sort)
         shown = table(columns, lines, asked)
@@ -187,7 +187,7 @@ def _local(seconds: float, zone: ZoneInfo) -> str:
 def _attached(name: str, kind: str, text: str) -> Reply:
     body = text.encode(errors="replace")
     page = Page("document.html", name)
-    return Reply(Document(body, entity_tag(body)), page, attached=File(name, kind, body))
+    return Reply(JSONBody(body, entity_tag(body)), page, attached=File(name, kind, body))
 
 
 def _with(call: Call, *, keep_times: bool = False, **more: Any) -> str:

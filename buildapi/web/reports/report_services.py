@@ -14,12 +14,12 @@ from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Report
 from buildapi.reports.window import Window
 from buildapi.web.http.call import Call
-from buildapi.web.http.computed import Computed
-from buildapi.web.http.given import Given
+from buildapi.web.http.computed import ReportCache
+from buildapi.web.http.given import ReportParams
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Handler, Param, Route
-from buildapi.web.reports.report_pages import FORMATS, How, ReportPages, Shown
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.reports.report_pages import FORMATS, RenderedReport, ReportHeader, ReportPages
+from buildapi.web.selfserve.pages import SelfServePages
 
 FRESH_SECONDS, PAST_SECONDS = 60, 600
 """Seconds that a report is cached: of a window that may still change, and of a past one."""
@@ -29,13 +29,13 @@ SETTLED = 86_400
 
 
 @attrs.define
-class ReportDesk:
+class ReportServices:
     """Shared services of all reports; ``seconds`` is the extra time that one may take."""
 
     rules: Classification
     directory: Directory
-    computed: Computed[Shown]
-    pages: Pages
+    computed: ReportCache[RenderedReport]
+    pages: SelfServePages
     seconds: float
 
     def adopt(self, rules: Classification) -> None:
@@ -45,18 +45,18 @@ class ReportDesk:
 
     async def shown(
         self, key: Hashable, window: Window | None, compute: Callable[[], Awaitable[Report]]
-    ) -> Shown:
+    ) -> RenderedReport:
         """Return a report from the cache, or compute it and render its tables in a thread."""
 
-        async def work() -> Shown:
+        async def work() -> RenderedReport:
             report = await compute()
-            shown: Shown = await threads.deferToThread(Shown.of, report)
+            shown: RenderedReport = await threads.deferToThread(RenderedReport.of, report)
             return shown
 
         past = window is not None and window.end < self.pages.now() - SETTLED
         return await self.computed.get(key, PAST_SECONDS if past else FRESH_SECONDS, work)
 
-    async def reply(self, shown: Shown, how: How, call: Call) -> Reply:
+    async def reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
         """Return the reply that shows a report."""
         return await ReportPages(self.pages).reply(shown, how, call)
 
@@ -66,7 +66,7 @@ class ReportDesk:
             dict.fromkeys([*self.directory.branches().by_name, *self.rules.groups["branch"].names])
         )
 
-    def branch(self, given: Given) -> str:
+    def branch(self, given: ReportParams) -> str:
         """Return the branch of ``branch_name``; :raises BadRequest: it is unknown."""
         known = self.branches()
         default = DEFAULT_BRANCH if DEFAULT_BRANCH in known else known[0]

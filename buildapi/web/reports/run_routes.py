@@ -14,18 +14,18 @@ from buildapi.interfaces import SchedulerReports
 from buildapi.model.report_rows import RowFilter, Span
 from buildapi.model.revisions import PREFIX, RevisionMatch
 from buildapi.model.validators import NAME_MAX
-from buildapi.reports.build_runs import Run, runs_of
-from buildapi.reports.end_to_end import BuildRun, EndToEnd
+from buildapi.reports.build_runs import BuildRun, runs_of
+from buildapi.reports.end_to_end import BuildRunReport, EndToEndReport
 from buildapi.reports.grid import Report
 from buildapi.reports.request_rows import merged, quoted
-from buildapi.reports.try_syntax import TryChooser
+from buildapi.reports.try_syntax import TrySyntaxReport
 from buildapi.reports.window import Window
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import Given, refused
+from buildapi.web.http.given import ReportParams, refused
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.reports.report_pages import Field, How, Shown
-from buildapi.web.reports.report_services import BRANCH, ReportDesk, all_rows
+from buildapi.web.reports.report_pages import Field, RenderedReport, ReportHeader
+from buildapi.web.reports.report_services import BRANCH, ReportServices, all_rows
 
 _REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
 _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
@@ -33,10 +33,10 @@ _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
 
 
 @attrs.frozen
-class RunReports:
+class RunReportRoutes:
     """Serve the reports of build runs."""
 
-    _desk: ReportDesk
+    _desk: ReportServices
     _reads: SchedulerReports
 
     def routes(self) -> Sequence[Route]:
@@ -50,7 +50,7 @@ class RunReports:
 
     async def endtoend(self, call: Call) -> Reply:
         """Report the time from each push to its last result."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         branch = desk.branch(given)
         window = given.window(desk.pages.now(), desk.pages.zone)
 
@@ -59,41 +59,43 @@ class RunReports:
 
         shown = await desk.shown(("endtoend", branch, window), window, compute)
         fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = How(f"End to end times on {branch}", window, fields, action="endtoend")
+        how = ReportHeader(f"End to end times on {branch}", window, fields, action="endtoend")
         return await desk.reply(shown, how, call)
 
     async def trychooser(self, call: Call) -> Reply:
         """Report who uses the try syntax."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         branch = desk.branch(given)
         window = given.window(desk.pages.now(), desk.pages.zone)
 
         async def compute() -> Report:
             whole = await self._end_to_end(branch, window, changes=False)
-            return TryChooser(whole, desk.rules.excluded)
+            return TrySyntaxReport(whole, desk.rules.excluded)
 
         shown = await desk.shown(("trychooser", branch, window), window, compute)
         fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = How(f"Use of the try syntax on {branch}", window, fields, action="trychooser")
+        how = ReportHeader(
+            f"Use of the try syntax on {branch}", window, fields, action="trychooser"
+        )
         return await desk.reply(shown, how, call)
 
-    async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEnd:
+    async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEndReport:
         wanted = RowFilter(Span(window.start, window.end), self._desk.filter(branch))
         rows = await all_rows(self._reads, wanted)
         waiting = await self._reads.pending_changes(wanted) if changes else ()
         runs = runs_of(merged(rows), self._desk.rules, waiting)
-        return EndToEnd(window.start, window.end, branch, runs, waiting)
+        return EndToEndReport(window.start, window.end, branch, runs, waiting)
 
     async def revision(self, call: Call) -> Reply:
         """Report one build run; show the form alone without a revision."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         branch, revision = desk.branch(given), given.text("revision")
         fields = [
             Field("branch_name", "Branch", branch, desk.branches()),
             Field("revision", "Revision", revision, hint="12 characters of it at least"),
         ]
         if not revision:
-            how = How("Build run", None, fields, action="revision")
+            how = ReportHeader("Build run", None, fields, action="revision")
             return await desk.reply(EMPTY, how, call)
         if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
             allowed = f"{PREFIX} characters of a hash, or the whole of a revision"
@@ -106,21 +108,21 @@ class RunReports:
         shown = await desk.shown(
             ("revision", branch, wanted), None, lambda: self._run(branch, wanted)
         )
-        how = How(f"Build run {wanted.short} on {branch}", None, fields, action="revision")
+        how = ReportHeader(f"Build run {wanted.short} on {branch}", None, fields, action="revision")
         return await desk.reply(shown, how, call)
 
     async def _run(self, branch: str, revision: RevisionMatch) -> Report:
         wanted = RowFilter(None, self._desk.filter(branch), revision)
         every = merged(await all_rows(self._reads, wanted))
         rows, between = revision.choose(every, attrgetter("revision"))
-        run = Run(revision.short, rows, self._desk.rules)
+        run = BuildRun(revision.short, rows, self._desk.rules)
         waiting, _ = revision.choose(
             await self._reads.pending_changes(wanted), attrgetter("revision")
         )
         changes = [change for change in waiting if change.changeid not in run.change_ids]
         if not rows and not changes:
             raise NotFound("no such revision")
-        return BuildRun(branch, attrs.evolve(run, pending_changes=changes), between)
+        return BuildRunReport(branch, attrs.evolve(run, pending_changes=changes), between)
 
 
 @attrs.frozen
@@ -143,7 +145,7 @@ class _Nothing:
         raise refused("format", "chart", "html, json")
 
 
-EMPTY = Shown.of(_Nothing())
+EMPTY = RenderedReport.of(_Nothing())
 
 ENDTOEND = "How long pushes took from the change to the last result."
 TRY = "Who says in the words of a change what to try."

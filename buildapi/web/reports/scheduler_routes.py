@@ -15,27 +15,27 @@ from buildapi.model.report_rows import (
     Waiting,
     WaitingFilter,
 )
-from buildapi.reports.build_times import LEVELS, Builders, Filters, OneBuilder
+from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
 from buildapi.reports.grid import Report
-from buildapi.reports.pushes import Pushes
+from buildapi.reports.pushes import PushesReport
 from buildapi.reports.request_rows import first_changes
-from buildapi.reports.wait_times import Asked, WaitTimes, pool_of
-from buildapi.web.http.answers import Document
+from buildapi.reports.wait_times import WaitTimesQuery, WaitTimesReport, pool_of
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import Given
+from buildapi.web.http.given import ReportParams
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.reports.report_pages import MENU, Field, How
-from buildapi.web.reports.report_services import BRANCH, FORMAT, INT_SIZE, ReportDesk, all_rows
+from buildapi.web.reports.report_pages import MENU, Field, ReportHeader
+from buildapi.web.reports.report_services import BRANCH, FORMAT, INT_SIZE, ReportServices, all_rows
 
 DIVISIONS = 12
 
 
 @attrs.frozen
-class Reports:
+class SchedulerReportRoutes:
     """Serve the reports of the scheduler database."""
 
-    _desk: ReportDesk
+    _desk: ReportServices
     _reads: SchedulerReports
 
     def routes(self) -> Sequence[Route]:
@@ -51,7 +51,7 @@ class Reports:
 
     async def index(self, _call: Call) -> Reply:
         """List the reports."""
-        document = Document.of({"reports": {title: path for path, title in MENU}})
+        document = JSONBody.of({"reports": {title: path for path, title in MENU}})
         context = {**self._desk.pages.common(), "menu": MENU}
         return Reply(document, Page("reports.html", "Reports", context))
 
@@ -59,8 +59,8 @@ class Reports:
 
     async def waittimes(self, call: Call) -> Reply:
         """Report how long the builds of a pool of masters waited."""
-        desk, given, pools = self._desk, Given(call), self._desk.rules.pools
-        asked = Asked(
+        desk, given, pools = self._desk, ReportParams(call), self._desk.rules.pools
+        asked = WaitTimesQuery(
             given.choice("pool", pools.names, pools.default),
             given.window(desk.pages.now(), desk.pages.zone, DIVISIONS),
             given.whole("mpb", 15, 1, 100_000),
@@ -74,10 +74,12 @@ class Reports:
             Field("maxb", "Last block", str(asked.maxb)),
             Field("int_size", "Interval, s", given.text("int_size")),
         ]
-        how = How(f"Wait times of {asked.pool}", asked.window, fields, WAIT_NOTE, "waittimes")
+        how = ReportHeader(
+            f"Wait times of {asked.pool}", asked.window, fields, WAIT_NOTE, "waittimes"
+        )
         return await desk.reply(shown, how, call)
 
-    async def _waits(self, asked: Asked) -> Report:
+    async def _waits(self, asked: WaitTimesQuery) -> Report:
         desk, excluded = self._desk, self._desk.rules.excluded
         span = Span(asked.window.start, asked.window.end)
         pools = self._pools()
@@ -90,7 +92,7 @@ class Reports:
             excluded.comments_like,
         )
         pool_of_pending = await self._pending_pools(span, pools)
-        report = WaitTimes(asked, masters, desk.pages.zone, int(desk.pages.now()))
+        report = WaitTimesReport(asked, masters, desk.pages.zone, int(desk.pages.now()))
         async for rows in self._reads.waiting(wanted):
             ours = [r for r in rows if _is_ours(r, asked.pool, pool_of_pending)]
             report.add(ours, desk.rules)
@@ -138,13 +140,13 @@ class Reports:
 
     async def pushes(self, call: Call) -> Reply:
         """Report the pushes by branch and time."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         window = given.window(desk.pages.now(), desk.pages.zone, DIVISIONS)
         branches = given.many("branches", desk.branches())
         kind = given.choice("type", ("int", "hourly", "all"), "all")
 
         async def compute() -> Report:
-            report = Pushes(window, branches, kind, desk.pages.zone)
+            report = PushesReport(window, branches, kind, desk.pages.zone)
             excluded = desk.rules.excluded
             wanted = ChangeFilter(
                 Span(window.start, window.end), excluded.push_branches_like, excluded.push_links
@@ -158,13 +160,13 @@ class Reports:
             Field("branches", "Branches", ",".join(branches), hint="all, or some with commas"),
             Field("int_size", "Interval, s", given.text("int_size")),
         ]
-        return await desk.reply(shown, How("Pushes", window, fields), call)
+        return await desk.reply(shown, ReportHeader("Pushes", window, fields), call)
 
     # --- builders
 
     async def builders(self, call: Call) -> Reply:
         """Report how long the builds of a branch take."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         branch = desk.branch(given)
         window = given.window(desk.pages.now(), desk.pages.zone)
         groups, fallback = desk.rules.groups, desk.rules.fallback
@@ -177,7 +179,7 @@ class Reports:
 
         async def compute() -> Report:
             number = LEVELS.index(level) + 1
-            report = Builders(window.start, window.end, branch, number, filters)
+            report = BuildersReport(window.start, window.end, branch, number, filters)
             wanted = RowFilter(Span(window.start, window.end), desk.filter(branch))
             async for portion in self._reads.attempts(wanted):
                 report.add(portion, desk.rules)
@@ -191,22 +193,24 @@ class Reports:
             Field("job_type", "Job types", ",".join(filters.job_type)),
             Field("detail_level", "By", level, LEVELS),
         ]
-        how = How(f"Average time per builder on {branch}", window, fields, action="builders")
+        how = ReportHeader(
+            f"Average time per builder on {branch}", window, fields, action="builders"
+        )
         return await desk.reply(shown, how, call)
 
     async def builder(self, call: Call) -> Reply:
         """Report how long the builds of one builder took."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         window = given.window(desk.pages.now(), desk.pages.zone)
         name = call.path["buildername"]
 
         async def compute() -> Report:
             wanted = RowFilter(Span(window.start, window.end), builder=name)
             rows = await all_rows(self._reads, wanted)
-            return OneBuilder(window.start, window.end, name, first_changes(rows), desk.rules)
+            return BuilderReport(window.start, window.end, name, first_changes(rows), desk.rules)
 
         shown = await desk.shown(("builder", name, window), window, compute)
-        return await desk.reply(shown, How(f"Builder {name[:100]}", window), call)
+        return await desk.reply(shown, ReportHeader(f"Builder {name[:100]}", window), call)
 
 
 def _is_ours(row: Waiting, pool: str, pool_of_pending: Callable[[str], str]) -> bool:

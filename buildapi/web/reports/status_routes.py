@@ -11,17 +11,22 @@ from buildapi.interfaces import SchedulerReports, StatusReports
 from buildapi.model.report_rows import JobTimeFilter, Span, StatusBuild
 from buildapi.reports.classification import unmatched
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
-from buildapi.reports.idle_jobs import IdleJobs
-from buildapi.reports.slaves import OneSlave, Slave, Slaves, no_chart, slaves_of
-from buildapi.reports.status_builders import Named, NamedBuilder, StatusBuilder, StatusBuilders
-from buildapi.reports.test_runs import TestRuns, Wanted, entries_of
+from buildapi.reports.idle_jobs import IdleJobsReport
+from buildapi.reports.slaves import Slave, SlaveReport, SlavesReport, no_chart, slaves_of
+from buildapi.reports.status_builders import (
+    Named,
+    NamedBuilder,
+    StatusBuilderReport,
+    StatusBuildersReport,
+)
+from buildapi.reports.test_runs import TestRunsQuery, TestRunsReport, entries_of
 from buildapi.reports.window import Window
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import Given
+from buildapi.web.http.given import ReportParams
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.reports.report_pages import Field, How
-from buildapi.web.reports.report_services import INT_SIZE, ReportDesk
+from buildapi.web.reports.report_pages import Field, ReportHeader
+from buildapi.web.reports.report_services import INT_SIZE, ReportServices
 
 BEFORE = 86_400
 """Seconds before a window in which a build may have begun that still runs in the window."""
@@ -31,10 +36,10 @@ ID_MAX = 2**31 - 1
 
 
 @attrs.frozen
-class StatusReporting:
+class StatusReportRoutes:
     """Serve the reports of the status database."""
 
-    _desk: ReportDesk
+    _desk: ReportServices
     _reads: StatusReports
     _scheduler: SchedulerReports
 
@@ -51,7 +56,7 @@ class StatusReporting:
             *make("names", ("",), self.names, NAMES),
         )
 
-    def _window(self, given: Given, parts: int = 0) -> Window:
+    def _window(self, given: ReportParams, parts: int = 0) -> Window:
         pages = self._desk.pages
         return given.window(pages.now(), pages.zone, parts)
 
@@ -67,22 +72,22 @@ class StatusReporting:
 
     async def slaves(self, call: Call) -> Reply:
         """Report how busy all slaves are."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         window = self._window(given, SLAVES_DIVISIONS)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
         kind = given.choice("type", ("silos", "all"), "all")
 
         async def compute() -> Report:
             found = slaves_of(await self._builds(window, BEFORE), window, last)
-            return Slaves(window, last, found, kind, desk.rules, desk.pages.zone)
+            return SlavesReport(window, last, found, kind, desk.rules, desk.pages.zone)
 
         shown = await desk.shown(("slaves", window, last, kind), window, compute)
         fields = [Field("last_int_size", "Last interval, s", given.text("last_int_size"))]
-        return await desk.reply(shown, How("Slaves", window, fields), call)
+        return await desk.reply(shown, ReportHeader("Slaves", window, fields), call)
 
     async def slave(self, call: Call) -> Reply:
         """Report how busy one slave is."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         window = self._window(given, SLAVE_DIVISIONS)
         slave_id = given.whole("slave_id", 0, 0, ID_MAX)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
@@ -91,49 +96,49 @@ class StatusReporting:
         async def compute() -> Report:
             found = slaves_of(await self._builds(window, BEFORE, slave_id=slave_id), window, last)
             slave = found[0] if found else Slave(slave_id, None, window, last)
-            return OneSlave(slave, kind, desk.pages.zone)
+            return SlaveReport(slave, kind, desk.pages.zone)
 
         shown = await desk.shown(("slave", slave_id, window, last, kind), window, compute)
         name = next((f.value for f in shown.facts if f.label == "Name"), "-")
         title = f"Slave {slave_id if name == '-' else name}"
-        return await desk.reply(shown, How(title, window), call)
+        return await desk.reply(shown, ReportHeader(title, window), call)
 
     # --- builders
 
     async def builders(self, call: Call) -> Reply:
         """Report the results of all builders."""
-        window = self._window(Given(call))
+        window = self._window(ReportParams(call))
 
         async def compute() -> Report:
             named = Named(window)
             async for portion in self._reads.builds(Span(window.start, window.end)):
                 named.add(portion)
-            return StatusBuilders(window, named.builders)
+            return StatusBuildersReport(window, named.builders)
 
         shown = await self._desk.shown(("status_builders", window), window, compute)
-        return await self._desk.reply(shown, How("Builders", window), call)
+        return await self._desk.reply(shown, ReportHeader("Builders", window), call)
 
     async def builder(self, call: Call) -> Reply:
         """Report the results of one builder, by slave."""
-        window, name = self._window(Given(call)), call.path["builder_name"]
+        window, name = self._window(ReportParams(call)), call.path["builder_name"]
 
         async def compute() -> Report:
             builds = await self._builds(window, builder=name)
             one = NamedBuilder(name, window)
             for build in builds:
                 one.add(build)
-            return StatusBuilder(one, slaves_of(builds, window, 0))
+            return StatusBuilderReport(one, slaves_of(builds, window, 0))
 
         shown = await self._desk.shown(("status_builder", name, window), window, compute)
-        return await self._desk.reply(shown, How(f"Builder {name[:100]}", window), call)
+        return await self._desk.reply(shown, ReportHeader(f"Builder {name[:100]}", window), call)
 
     # --- test runs, idle jobs
 
     async def testruns(self, call: Call) -> Reply:
         """Report how much of the time of test jobs is testing."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         window, tests = self._window(given), desk.rules.testruns
-        wanted = Wanted(
+        wanted = TestRunsQuery(
             given.text("category") or None,
             given.text("platform") or None,
             given.text("btype") or None,
@@ -152,7 +157,9 @@ class StatusReporting:
                 tests.max_seconds,
             )
             times = await self._reads.test_times(asked)
-            return TestRuns(window.start, window.end, wanted, entries_of(times, wanted, desk.rules))
+            return TestRunsReport(
+                window.start, window.end, wanted, entries_of(times, wanted, desk.rules)
+            )
 
         shown = await desk.shown(("testruns", window, wanted), window, compute)
         fields = [
@@ -161,7 +168,7 @@ class StatusReporting:
             Field("btype", "Build type", wanted.btype or "", ("", *tests.build_types, "other")),
             Field("group", "By suite", "1" if wanted.group else "", ("", "1")),
         ]
-        return await desk.reply(shown, How("Test runs", window, fields), call)
+        return await desk.reply(shown, ReportHeader("Test runs", window, fields), call)
 
     def _platforms(self) -> Sequence[str]:
         rules = self._desk.rules
@@ -169,13 +176,13 @@ class StatusReporting:
 
     async def idlejobs(self, call: Call) -> Reply:
         """Report the jobs that idle slaves ran."""
-        desk, given = self._desk, Given(call)
+        desk, given = self._desk, ReportParams(call)
         window = given.divided(self._window(given), 1)
         if not given.text("int_size"):
             window = attrs.evolve(window, int_size=0)
 
         async def compute() -> Report:
-            report = IdleJobs(window, desk.pages.zone)
+            report = IdleJobsReport(window, desk.pages.zone)
             categories = desk.rules.excluded.idle_like
             found = await self._builds(window, categories=categories)
             report.add(b for b in found if b.end and b.end < window.end)
@@ -183,13 +190,13 @@ class StatusReporting:
 
         shown = await desk.shown(("idlejobs", window), window, compute)
         fields = [Field("int_size", "Interval, s", given.text("int_size"))]
-        return await desk.reply(shown, How("Idle jobs", window, fields), call)
+        return await desk.reply(shown, ReportHeader("Idle jobs", window, fields), call)
 
     # --- names
 
     async def names(self, call: Call) -> Reply:
         """Report the names that no rule of the classification matches."""
-        window = self._window(Given(call))
+        window = self._window(ReportParams(call))
 
         async def compute() -> Report:
             span = Span(window.start, window.end)
@@ -200,7 +207,7 @@ class StatusReporting:
 
         shown = await self._desk.shown(("names", window), window, compute)
         note = "Names of this time that no rule of the classification matches."
-        return await self._desk.reply(shown, How("Names", window, note=note), call)
+        return await self._desk.reply(shown, ReportHeader("Names", window, note=note), call)
 
 
 @attrs.frozen

@@ -11,12 +11,12 @@ from buildapi.errors import NotFound
 from buildapi.interfaces import JobStore, TrailStore
 from buildapi.model.ops import CLOCKS_APART, TrailEntry, first_trace
 from buildapi.model.records import JobRecord
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.params import id_of_path
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
 
 
@@ -26,7 +26,7 @@ class JobTrail:
 
     _store: JobStore
     _trail: TrailStore
-    _pages: Pages
+    _pages: SelfServePages
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -40,7 +40,7 @@ class JobTrail:
         if job is None:
             raise NotFound(f"Job {text} not found")
         entries = await self._trail.of_job(job.id, job.when - CLOCKS_APART)
-        document = Document.of(trace_json(job, entries))
+        document = JSONBody.of(trace_json(job, entries))
         title = f"What happened to job {job.id}"
         page = Page("trace.html", title, lambda: self._pages.common() | document.value)
         return Reply(document, page, fresh=True)

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import form_of
 from buildapi.web.http.parameter_names import check, told
@@ -21,7 +21,7 @@ from buildapi.web.http.path_converter import SLASH, Segment
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import WHOLE_BODY, Param, Route, rule_of
 from buildapi.web.selfserve.job_routes import JobRoute
-from buildapi.web.selfserve.submission import LATE, Counter, Prepared
+from buildapi.web.selfserve.submission import LATE, JobSubmitter, Prepared
 
 T = TypeVar("T")
 
@@ -34,14 +34,14 @@ METHODS = ("POST", "PUT", "DELETE")
 
 
 @attrs.frozen
-class Answered:
+class BatchAnswer:
     """The status and body for one entry of a batch."""
 
     status: int
     body: Any
 
     @classmethod
-    def of_error(cls, error: BuildAPIError) -> Answered:
+    def of_error(cls, error: BuildAPIError) -> BatchAnswer:
         """Return the answer that the error would have been."""
         return cls(error.status, error.document())
 
@@ -55,7 +55,7 @@ class Batch:
     def __init__(
         self,
         routes: Sequence[JobRoute],
-        counter: Counter,
+        counter: JobSubmitter,
         clock: Callable[[], float],
         recording_seconds: float,
     ) -> None:
@@ -74,9 +74,11 @@ class Batch:
             raise BadRequest(f"A batch has at most {ENTRIES_MAX} job requests, not {len(entries)}")
         dry_run = switch(call.query, form_of({}), "dry_run")
         told = [attrs.asdict(a) for a in await self.run(call, entries, dry_run=dry_run)]
-        return attrs.evolve(Reply.data("Batch", Document.of(told)), fresh=True)
+        return attrs.evolve(Reply.data("Batch", JSONBody.of(told)), fresh=True)
 
-    async def run(self, call: Call, entries: Sequence[Any], *, dry_run: bool) -> Sequence[Answered]:
+    async def run(
+        self, call: Call, entries: Sequence[Any], *, dry_run: bool
+    ) -> Sequence[BatchAnswer]:
         """Return the answer to each entry, in order; record nothing in a ``dry_run``."""
         began = self._clock()
 
@@ -149,10 +151,10 @@ def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
     return method, path, body or {}, key or ""
 
 
-def _answered(answer: Reply | BuildAPIError) -> Answered:
+def _answered(answer: Reply | BuildAPIError) -> BatchAnswer:
     if isinstance(answer, BuildAPIError):
-        return Answered.of_error(answer)
-    return Answered(answer.status, answer.document.value)
+        return BatchAnswer.of_error(answer)
+    return BatchAnswer(answer.status, answer.document.value)
 
 
 async def each(

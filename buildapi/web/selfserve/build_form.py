@@ -9,7 +9,7 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branch
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import Query, given_once, single
@@ -18,7 +18,7 @@ from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.selfserve.batch import Batch
 from buildapi.web.selfserve.job_routes import COMMON
-from buildapi.web.selfserve.submission import Counter
+from buildapi.web.selfserve.submission import JobSubmitter
 
 KINDS = {
     "build": "what the schedulers build of it",
@@ -29,13 +29,13 @@ KINDS = {
 
 
 @attrs.frozen
-class NewBuilds:
+class BuildForm:
     """Serve the form and accept it; ``builders`` returns the builder names of a branch."""
 
     _branch: Callable[[str], Branch]
-    _builders: Callable[[Branch], Awaitable[Document]]
+    _builders: Callable[[Branch], Awaitable[JSONBody]]
     _batch: Batch
-    _counter: Counter
+    _counter: JobSubmitter
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -55,7 +55,7 @@ class NewBuilds:
             return {"branch": branch.name, "kinds": KINDS, "builders": names, **filled}
 
         page = Page("new.html", f"New builds on {branch.name}", context)
-        return Reply(Document.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
+        return Reply(JSONBody.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
 
     async def take(self, call: Call) -> Reply:
         """Submit the job request of a filled form."""

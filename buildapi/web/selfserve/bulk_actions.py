@@ -11,19 +11,19 @@ from urllib.parse import unquote
 import attrs
 
 from buildapi.errors import BadRequest, NotFound, Unavailable
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import id_of_path, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.selfserve.batch import ENTRIES_MAX, Answered, Batch
+from buildapi.web.selfserve.batch import ENTRIES_MAX, Batch, BatchAnswer
 
 _ITEM = re.compile(r"([^/]+)/(build|request)/([0-9]{1,30})", re.ASCII)
 
 
 @attrs.frozen
-class Item:
+class SelectedItem:
     """A selected build or request; ``branch`` is percent-encoded, as in its path."""
 
     branch: str
@@ -31,7 +31,7 @@ class Item:
     id: str
 
     @classmethod
-    def of(cls, text: Any) -> Item:
+    def of(cls, text: Any) -> SelectedItem:
         """Parse ``BRANCH/build/ID`` or ``BRANCH/request/ID``; :raises BadRequest: it is neither."""
         match = _ITEM.fullmatch(text) if isinstance(text, str) else None
         if match is None:
@@ -62,7 +62,7 @@ NAMED = 30
 
 
 @attrs.frozen
-class Selection:
+class BulkActions:
     """Run one action on all selected items."""
 
     _batch: Batch
@@ -86,8 +86,8 @@ class Selection:
         answers = await self._batch.run(call, entries, dry_run=dry_run)
         return _told(items, answers)
 
-    async def _question(self, call: Call, items: Sequence[Item]) -> Reply:
-        document = Document.of({"status": "OK", "confirm": [item.path for item in items]})
+    async def _question(self, call: Call, items: Sequence[SelectedItem]) -> Reply:
+        document = JSONBody.of({"status": "OK", "confirm": [item.path for item in items]})
         act = f"Cancel {counted(items)}"
         context = {
             "items": items,
@@ -97,7 +97,7 @@ class Selection:
         }
         return Reply(document, Page("confirm.html", f"{act}?", context), fresh=True)
 
-    async def _named(self, items: Sequence[Item]) -> Mapping[Item, str]:
+    async def _named(self, items: Sequence[SelectedItem]) -> Mapping[SelectedItem, str]:
         """Return builder and revision of the items that are found; the question is asked anyway."""
         found = {}
         with contextlib.suppress(Unavailable):
@@ -107,7 +107,7 @@ class Selection:
                     found[item] = await self._about(item.branch_name, item.kind, id_ or 0)
         return found
 
-    async def _warnings(self, call: Call, items: Sequence[Item]) -> Sequence[str]:
+    async def _warnings(self, call: Call, items: Sequence[SelectedItem]) -> Sequence[str]:
         """List the warnings of cancelling the items, each once."""
         entries = [_cancel(item, call.form) for item in items]
         answers = await self._batch.run(call, entries, dry_run=True)
@@ -115,12 +115,12 @@ class Selection:
         return list(dict.fromkeys(words for plan in plans for words in plan.get("warnings", ())))
 
 
-def selected(form: Form) -> Sequence[Item]:
+def selected(form: Form) -> Sequence[SelectedItem]:
     """Return the selected items, each once; :raises BadRequest: there are none, or too many."""
     texts: list[Any] = []
     for value in form.values.get("item", ()):
         texts += value if isinstance(value, list) else [value]
-    items = list(dict.fromkeys(map(Item.of, texts)))
+    items = list(dict.fromkeys(map(SelectedItem.of, texts)))
     if not items:
         raise BadRequest("Bad item: nothing is selected")
     if len(items) > ENTRIES_MAX:
@@ -128,16 +128,16 @@ def selected(form: Form) -> Sequence[Item]:
     return items
 
 
-def _cancel(item: Item, _form: Form) -> Mapping[str, Any]:
+def _cancel(item: SelectedItem, _form: Form) -> Mapping[str, Any]:
     return {"method": "DELETE", "path": item.path}
 
 
-def _rebuild(item: Item, form: Form) -> Mapping[str, Any]:
+def _rebuild(item: SelectedItem, form: Form) -> Mapping[str, Any]:
     body = {f"{item.kind}_id": item.id, "count": form.get("count"), "priority": None}
     return {"method": "POST", "path": f"/self-serve/{item.branch}/{item.kind}", "body": body}
 
 
-def _prioritize(item: Item, form: Form) -> Mapping[str, Any]:
+def _prioritize(item: SelectedItem, form: Form) -> Mapping[str, Any]:
     if item.kind != "request":
         raise BadRequest(f"Only pending requests have a priority to change, not {item.words}")
     return {"method": "PUT", "path": item.path, "body": {"priority": form.get("priority")}}
@@ -146,7 +146,7 @@ def _prioritize(item: Item, form: Form) -> Mapping[str, Any]:
 ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
 
 
-def counted(items: Sequence[Item]) -> str:
+def counted(items: Sequence[SelectedItem]) -> str:
     """Return the name of a single item, or the numbers of builds and requests."""
     if len(items) == 1:
         return f"{items[0].kind} {items[0].id}"
@@ -154,13 +154,13 @@ def counted(items: Sequence[Item]) -> str:
     return " and ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts if n)
 
 
-def _told(items: Sequence[Item], answers: Sequence[Answered]) -> Reply:
+def _told(items: Sequence[SelectedItem], answers: Sequence[BatchAnswer]) -> Reply:
     told = [
         {"item": item.path, "status": answer.status, "body": answer.body}
         for item, answer in zip(items, answers, strict=True)
     ]
     page = Page("selection.html", "What became of the selection", {"told": told, "items": items})
-    return Reply(Document.of(told), page, fresh=True)
+    return Reply(JSONBody.of(told), page, fresh=True)
 
 
 ACT = f"Do one thing with up to {ENTRIES_MAX} builds and requests, as a batch would."

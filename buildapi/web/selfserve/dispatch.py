@@ -44,7 +44,7 @@ log = Logger()
 
 
 @attrs.define
-class Desk:
+class JobDispatcher:
     """Record and send job requests; ``recording`` bounds the time of one database operation.
 
     Recording and sending must not be cancelled when the client disconnects, or a job would be left

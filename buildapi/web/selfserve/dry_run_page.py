@@ -16,14 +16,14 @@ from buildapi.model.steps import (
     NewBuildset,
     Plan,
     Poke,
-    Requeue,
+    RebuildStep,
     SendChange,
     SetPriority,
     StopBuild,
     WatchDropped,
     Write,
 )
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.csrf import FIELD
 from buildapi.web.selfserve.job_routes import JobRoute
@@ -40,14 +40,14 @@ NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
 
 
 @attrs.frozen
-class Row:
+class PlanRow:
     """One row of the plan: a verb and its object."""
 
     what: str
     detail: str
 
 
-def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> Mapping[str, Any]:
+def shown_plan(plan: Plan, call: Call, route: JobRoute, document: JSONBody) -> Mapping[str, Any]:
     """Return the template context of a plan."""
     rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step, _dropped(plan))]
     counts = Counter(row.what for row in rows)
@@ -65,7 +65,7 @@ def shown_plan(plan: Plan, call: Call, route: JobRoute, document: Document) -> M
     }
 
 
-def act_of(rows: Sequence[Row], *, cancels: bool) -> str:
+def act_of(rows: Sequence[PlanRow], *, cancels: bool) -> str:
     """Return the label of the confirm button."""
     dropped, stopped = (sum(row.what == what for row in rows) for what in ("drop", "stop"))
     if not cancels:
@@ -91,7 +91,7 @@ def warnings(plan: Plan) -> Sequence[str]:
     told = {
         LOST: any(isinstance(s, StopBuild) for s in steps),
         DROPPED: any(isinstance(s, DropRequest | DropRequests) for s in steps),
-        ASKED: any(isinstance(s, Requeue | NewBuildset | SendChange) for s in steps),
+        ASKED: any(isinstance(s, RebuildStep | NewBuildset | SendChange) for s in steps),
         MOVED: any(isinstance(s, SetPriority) for s in steps),
     }
     return [*plan.outcome.warnings, *(words for words, holds in told.items() if holds)]
@@ -106,12 +106,12 @@ def _dropped(plan: Plan) -> set[int]:
                 found.add(step.brid)
             case DropRequests():
                 found.update(step.brids)
-            case SetPriority() | Requeue() | NewBuildset():
+            case SetPriority() | RebuildStep() | NewBuildset():
                 pass
     return found
 
 
-def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[Row]:
+def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[PlanRow]:
     """Describe a step as rows; ``dropped`` are the requests that the plan cancels."""
     rows: Sequence[tuple[str, str]] = ()
     match step:
@@ -125,7 +125,7 @@ def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[Row]:
             rows = [("drop", f"request {brid}") for brid in step.brids]
         case SetPriority():
             rows = [("reprioritize", f"request {step.brid} to {step.priority}")]
-        case Requeue():
+        case RebuildStep():
             rows = [("ask for", step.buildername)]
         case NewBuildset():
             rows = [("ask for", f"{name} at {step.revision}") for name in step.builders]
@@ -136,4 +136,4 @@ def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[Row]:
             # Of a dropped request it is a check for Buildbot 0.8's claim race, not an action.
             claimed = [brid for brid in step.brids if brid not in dropped]
             rows = [("stop", f"the build of request {brid}, once it has begun") for brid in claimed]
-    return [Row(*row) for row in rows]
+    return [PlanRow(*row) for row in rows]

@@ -27,7 +27,7 @@ NOT_CONTENT = {"dry_run", "wait"}
 
 
 @attrs.frozen
-class Keys:
+class IdempotencyKeys:
     """Look up idempotency keys; ``now`` returns seconds since the epoch."""
 
     _reactor: Any

@@ -13,14 +13,14 @@ from buildapi.interfaces import JobStore
 from buildapi.jobs.local_days import day_window
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobFilter, JobState
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.params import Query, bounded, duration, id_of_path, integer, readable, single
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
 from buildapi.web.selfserve.job_routes import WAIT_MAX
-from buildapi.web.selfserve.job_waiter import JobWatch
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.job_waiter import JobWaiter
+from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
 
 NUM = 100
@@ -29,12 +29,12 @@ TIME_MAX = 2**53
 
 
 @attrs.define
-class Jobs:
+class JobPages:
     """Serve reads of job requests; ``page`` is the maximum of ``num``, ``zone`` the farm's."""
 
     _store: JobStore
-    _watch: JobWatch
-    _pages: Pages
+    _watch: JobWaiter
+    _pages: SelfServePages
     _zone: ZoneInfo
     _page: int
 
@@ -56,7 +56,7 @@ class Jobs:
         num = bounded(query, "num", NUM, self._page)
         offset = bounded(query, "offset", 0, OFFSET_MAX)
         found = await self._store.latest(num, offset, job_filter(call.query, self._zone))
-        document = Document.of([job_json(job) for job in found])
+        document = JSONBody.of([job_json(job) for job in found])
         branches = {job.id: job.branch for job in found}
         return Reply(document, self._pages.jobs(document, call, num, offset, branches))
 
@@ -69,7 +69,7 @@ class Jobs:
         job = None if job_id is None else await self._store.get(job_id)
         if job is None:
             raise NotFound(f"Job {text} not found")
-        document = Document.of(job_json(job))
+        document = JSONBody.of(job_json(job))
         return Reply(document, self._pages.job(f"Job {text}", document, call, job.branch))
 
 

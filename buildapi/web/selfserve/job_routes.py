@@ -14,7 +14,7 @@ WAIT_MAX = 60
 
 
 @attrs.frozen
-class Order:
+class CheckedRequest:
     """A checked job request; ``words`` name it, as in "Rebuild of build 11".
 
     ``warnings`` tell the client what is known already and may surprise it.
@@ -25,7 +25,7 @@ class Order:
     warnings: Sequence[str] = ()
 
 
-Check = Callable[[Call], Awaitable[Order]]
+Check = Callable[[Call], Awaitable[CheckedRequest]]
 """Check a call; raise BadRequest, NotFound or Unavailable."""
 
 

@@ -21,7 +21,7 @@ log = Logger()
 
 
 @attrs.define
-class JobWatch:
+class JobWaiter:
     """Poll the jobs that clients wait for; ``reactor`` provides IReactorTime."""
 
     _reactor: Any

@@ -22,7 +22,7 @@ OPEN = ("pending", "claimed", "running")
 
 
 @attrs.frozen
-class Row:
+class ListRow:
     """One line of a list of builds and pending requests.
 
     ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
@@ -66,12 +66,12 @@ class Row:
         return self.state in OPEN
 
 
-def row(item: Mapping[str, Any], place: str) -> Row:
+def row(item: Mapping[str, Any], place: str) -> ListRow:
     """Return the row of a build or of a pending request."""
     return _build(item, place) if "requests" in item else _request(item, place)
 
 
-def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
+def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[ListRow]:
     """Return the rows of a list.
 
     Buildbot 0.8 stores the result per request, not per build: if a request was retried, only its
@@ -83,25 +83,25 @@ def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[Row]:
     return [_beside(r, newest) for r in made]
 
 
-def _beside(one: Row, newest: Mapping[int, int]) -> Row:
+def _beside(one: ListRow, newest: Mapping[int, int]) -> ListRow:
     newer = _counts(one) and any(newest[r] > one.id for r in one.requests)
     return attrs.evolve(one, state="retry") if newer else one
 
 
-def _counts(one: Row) -> bool:
+def _counts(one: ListRow) -> bool:
     return one.kind == "build" and one.state != "abandoned"
 
 
-def blank(kind: str, place: str) -> Row:
+def blank(kind: str, place: str) -> ListRow:
     """Return an empty row as a template for scripts."""
     started = 0 if kind == "build" else None
     state = "running" if kind == "build" else "pending"
-    return Row(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
+    return ListRow(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
 
 
-def _request(item: Mapping[str, Any], place: str) -> Row:
+def _request(item: Mapping[str, Any], place: str) -> ListRow:
     claimed = bool(item["claimed_at"]) and not item["complete"]
-    return Row(
+    return ListRow(
         kind="request",
         id=item["request_id"],
         state="claimed" if claimed else "pending",
@@ -120,10 +120,10 @@ def _request(item: Mapping[str, Any], place: str) -> Row:
     )
 
 
-def _build(item: Mapping[str, Any], place: str) -> Row:
+def _build(item: Mapping[str, Any], place: str) -> ListRow:
     requests = item["requests"]
     first = requests[0]
-    return Row(
+    return ListRow(
         kind="build",
         id=item["build_id"],
         state=state(item),
@@ -153,7 +153,7 @@ def state(build: Mapping[str, Any]) -> str:
 
 # --- one page of many rows --------------------------------------------------------------------
 
-SORTS: dict[str, Callable[[Row], Any]] = {
+SORTS: dict[str, Callable[[ListRow], Any]] = {
     "state": lambda r: STATES.index(r.state),
     "branch": lambda r: r.branch,
     "builder": lambda r: r.builder.lower(),
@@ -168,7 +168,7 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 
 
 @attrs.frozen
-class Asked:
+class ListQuery:
     """The query of a list: search words, a state, the order and the page.
 
     A ``bare`` list has counts but no rows, for scripts that keep the rows themselves.
@@ -196,21 +196,21 @@ class Asked:
 
 
 @attrs.frozen
-class Shown:
+class ListPage:
     """A page of rows; ``matched`` of ``total`` rows match the query."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ListRow]
     total: int
     matched: int
     pages: int
-    asked: Asked
+    asked: ListQuery
     counts: Mapping[str, int]
 
 
-def asked(query: Mapping[str, Sequence[str]]) -> Asked:
+def asked(query: Mapping[str, Sequence[str]]) -> ListQuery:
     """Parse the query of a list; invalid values count as missing."""
     words, state, sort, page = (query.get(n, ("",))[-1] for n in ("q", "state", "sort", "page"))
-    return Asked(
+    return ListQuery(
         words=words.strip()[:200],
         state=state if state in STATES else "",
         sort=sort if sort.removeprefix("-") in SORTS else "",
@@ -219,7 +219,7 @@ def asked(query: Mapping[str, Sequence[str]]) -> Asked:
     )
 
 
-def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
+def shown(rows: Sequence[ListRow], wanted: ListQuery) -> ListPage:
     """Return a page of the matching rows; a page past the last one is the last one."""
     words = wanted.words.lower().split()
     found = [r for r in rows if wanted.state in ("", r.state) and _matches(r, words)]
@@ -229,7 +229,7 @@ def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
     page = min(wanted.page, pages)
     start = (page - 1) * PAGE_ROWS
     counts = Counter(r.state for r in rows)
-    return Shown(
+    return ListPage(
         rows=[] if wanted.bare else found[start : start + PAGE_ROWS],
         total=len(rows),
         matched=len(found),
@@ -239,6 +239,6 @@ def shown(rows: Sequence[Row], wanted: Asked) -> Shown:
     )
 
 
-def _matches(one: Row, words: Sequence[str]) -> bool:
+def _matches(one: ListRow, words: Sequence[str]) -> bool:
     text = f"{one.builder} {one.branch} {one.revision} {one.state} {one.reason}".lower()
     return all(word in text for word in words)

@@ -8,10 +8,10 @@ from operator import attrgetter
 import attrs
 
 from buildapi.errors import BadRequest, NotFound
-from buildapi.interfaces import Builds, Directory, FarmWideReads
+from buildapi.interfaces import Builds, Directory, FarmReads
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.revisions import RevisionMatch
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.params import id_of_path, single
 from buildapi.web.http.path_converter import segment
@@ -30,7 +30,7 @@ class Lookup:
 
     _directory: Directory
     _builds: Builds
-    _reads: FarmWideReads
+    _reads: FarmReads
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -43,7 +43,7 @@ class Lookup:
         if kind not in KINDS:
             raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
         found = await self._found(kind, text) if text else []
-        document = Document.of({"found": found})
+        document = JSONBody.of({"found": found})
         title = f"Where {text[:60]} is" if text else "Find by name"
         page = Page("lookup.html", title, {"found": found, "kinds": KINDS})
         return Reply(document, page, location=found[0] if len(found) == 1 else None)

@@ -15,11 +15,20 @@ from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobState
 from buildapi.model.revisions import ambiguity, short_revision
 from buildapi.model.steps import Sharer
-from buildapi.web.farm.master_links import MasterPages, masters
-from buildapi.web.http.answers import Document
+from buildapi.web.farm.master_links import MasterLinks, masters
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.rendering import Page
-from buildapi.web.selfserve.listing import STATES, Asked, Row, asked, blank, row, rows_of, shown
+from buildapi.web.selfserve.listing import (
+    STATES,
+    ListQuery,
+    ListRow,
+    asked,
+    blank,
+    row,
+    rows_of,
+    shown,
+)
 
 
 @attrs.frozen
@@ -56,7 +65,7 @@ DONE = {
 
 
 @attrs.frozen
-class Pages:
+class SelfServePages:
     """Build pages; ``now`` returns seconds since the epoch, ``zone`` is the farm's.
 
     ``master_urls`` returns the root URL of each master's web pages, None without one.
@@ -69,7 +78,7 @@ class Pages:
     def listing(
         self,
         title: str,
-        rows: Callable[[], Sequence[Row]],
+        rows: Callable[[], Sequence[ListRow]],
         how: Listing,
         call: Call,
         **more: Any,
@@ -81,7 +90,7 @@ class Pages:
 
         return Page("listing.html", title, context)
 
-    def listed(self, rows: Sequence[Row], how: Listing, call: Call) -> dict[str, Any]:
+    def listed(self, rows: Sequence[ListRow], how: Listing, call: Call) -> dict[str, Any]:
         """Return the template context of a list."""
         return self.common() | {
             "list": shown(rows, asked(call.query)),
@@ -98,14 +107,14 @@ class Pages:
             "notice": "",
         }
 
-    def day(self, branch: str, chosen: date, today: date, document: Document, call: Call) -> Page:
+    def day(self, branch: str, chosen: date, today: date, document: JSONBody, call: Call) -> Page:
         """Return the page of a day of a branch, with links to the days around it."""
         days = {"earlier": chosen - timedelta(days=1), "later": chosen + timedelta(days=1)}
         how = Listing(OF_BRANCH, _events(branch, call), grows=chosen == today)
         title = f"{branch} on {chosen:%A}, {chosen}"
         return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
 
-    def revision(self, branch: str, revision: str, document: Document, call: Call) -> Page:
+    def revision(self, branch: str, revision: str, document: JSONBody, call: Call) -> Page:
         """Return the page of a revision; its builds and ``is_done`` come from one read."""
         how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
 
@@ -119,10 +128,10 @@ class Pages:
 
         return Page("listing.html", f"Revision {short_revision(revision)} on {branch}", context)
 
-    def user(self, branch: str, user: str, document: Document, call: Call) -> Page:
+    def user(self, branch: str, user: str, document: JSONBody, call: Call) -> Page:
         """Return the page of an author's builds and pending requests."""
 
-        def rows() -> Sequence[Row]:
+        def rows() -> Sequence[ListRow]:
             found = document.value
             items = [*found["running"], *found["pending"], *found["builds"]]
             return rows_of(items, branch)
@@ -130,7 +139,7 @@ class Pages:
         how = Listing(OF_BRANCH, _events(branch, call))
         return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
 
-    def thing(self, title: str, document: Document, call: Call, branch: str) -> Page:
+    def thing(self, title: str, document: JSONBody, call: Call, branch: str) -> Page:
         """Return the page of one build or build request, with its properties."""
 
         def context() -> Mapping[str, Any]:
@@ -151,19 +160,19 @@ class Pages:
 
         return Page("thing.html", title, context)
 
-    def _on_master(self, one: Row | None) -> str | None:
+    def _on_master(self, one: ListRow | None) -> str | None:
         """Return the URL of a build on its master; None if the master has no web pages."""
         if one is None or one.number is None or one.master not in (known := self.masters()):
             return None
         return known[one.master].build(one.builder, one.number)
 
-    def masters(self) -> Mapping[str, MasterPages]:
+    def masters(self) -> Mapping[str, MasterLinks]:
         """Return the pages of the masters by ``claimed_by_name``."""
         return masters(self.master_urls())
 
     def jobs(
         self,
-        document: Document,
+        document: JSONBody,
         call: Call,
         num: int,
         offset: int,
@@ -187,13 +196,13 @@ class Pages:
 
         return Page("jobs.html", "Job requests", context)
 
-    def job(self, title: str, document: Document, _call: Call, branch: str | None) -> Page:
+    def job(self, title: str, document: JSONBody, _call: Call, branch: str | None) -> Page:
         """Return the page of one job request."""
         return Page(
             "job.html", title, lambda: self.common() | {"job": document.value, "branch": branch}
         )
 
-    def builders(self, branch: str, document: Document, _call: Call) -> Page:
+    def builders(self, branch: str, document: JSONBody, _call: Call) -> Page:
         """Return the page of a branch's builders."""
 
         def context() -> Mapping[str, Any]:
@@ -209,7 +218,7 @@ class Pages:
 SOUGHT = ("who", "branch", "action", "state", "since", "until")
 
 
-def _rows(document: Document, branch: str) -> Callable[[], Sequence[Row]]:
+def _rows(document: JSONBody, branch: str) -> Callable[[], Sequence[ListRow]]:
     return lambda: rows_of(document.value, branch)
 
 
@@ -226,7 +235,7 @@ def _kept(call: Call) -> Sequence[tuple[str, str]]:
     return [(n, v) for n, values in call.query.items() if n in KEPT for v in values if v]
 
 
-def link_of(asked: Asked, keep: Sequence[tuple[str, str]], **changes: Any) -> str:
+def link_of(asked: ListQuery, keep: Sequence[tuple[str, str]], **changes: Any) -> str:
     """Return the link of a list to itself, with some parameters changed."""
     kept = urlencode(list(keep))
     return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)

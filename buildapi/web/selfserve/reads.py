@@ -18,7 +18,7 @@ from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.branches import Branch
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
-from buildapi.web.http.answers import Answers, Document
+from buildapi.web.http.answers import AnswerCache, JSONBody
 from buildapi.web.http.assets import files
 from buildapi.web.http.call import Call
 from buildapi.web.http.params import (
@@ -29,7 +29,7 @@ from buildapi.web.http.params import (
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
 from buildapi.web.selfserve.lookup import KINDS
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import (
     build_details_json,
     list_json,
@@ -42,13 +42,13 @@ STABLE_DELAY = 180
 
 
 @attrs.define
-class Reads:
+class SelfServeReads:
     """Serve self-serve reads; ``now`` returns seconds since the epoch."""
 
     _directory: Directory
     _builds: Builds
-    _answers: Answers
-    _pages: Pages
+    _answers: AnswerCache
+    _pages: SelfServePages
     _zone: ZoneInfo
     _now: Callable[[], float]
 
@@ -76,7 +76,7 @@ class Reads:
     async def branches(self, _call: Call) -> Reply:
         """Return the branches file as it is."""
         definitions = self._directory.branches().definitions()
-        return Reply.data("Branches", Document.of(definitions))
+        return Reply.data("Branches", JSONBody.of(definitions))
 
     async def day(self, call: Call) -> Reply:
         """List the builds started and the pending requests submitted on one day of a branch."""
@@ -151,7 +151,7 @@ class Reads:
         found = None if build_id is None else await self._builds.build(branch, build_id)
         if found is None:
             raise NotFound(f"Build {text} not found on branch {branch.name}")
-        document = Document.of(build_details_json(found))
+        document = JSONBody.of(build_details_json(found))
         return Reply(document, self._pages.thing(f"Build {text}", document, call, branch.name))
 
     async def request(self, call: Call) -> Reply:
@@ -161,7 +161,7 @@ class Reads:
         found = None if request_id is None else await self._builds.request(branch, request_id)
         if found is None:
             raise NotFound(f"Request {text} not found on branch {branch.name}")
-        document = Document.of(request_details_json(found))
+        document = JSONBody.of(request_details_json(found))
         return Reply(document, self._pages.thing(f"Request {text}", document, call, branch.name))
 
     async def about(self, branch_name: str, kind: str, id_: int) -> str:
@@ -186,7 +186,7 @@ class Reads:
         document = await self.builders_of(branch)
         return Reply(document, self._pages.builders(branch.name, document, call))
 
-    async def builders_of(self, branch: Branch) -> Document:
+    async def builders_of(self, branch: Branch) -> JSONBody:
         """Return the builders with requests on a branch in the last ``BUILDERS_DAYS`` days."""
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
@@ -201,7 +201,7 @@ class Reads:
 
     async def _hot(
         self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
-    ) -> Document:
+    ) -> JSONBody:
         async def compute() -> Any:
             return shape(await read())
 
@@ -218,7 +218,7 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
         except Unavailable as e:  # the documentation itself can be shown all the same
             names, reason = [], e.msg
         ages = {name: _whole(age) for name, age in directory.ages().items()}
-        document = Document.of(
+        document = JSONBody.of(
             {"routes": described, "branches": names, "directory_age_seconds": ages}
         )
         shown = {"routes": described, "branches": names, "reason": reason, "ages": ages}
@@ -238,7 +238,7 @@ async def _file(call: Call) -> Reply:
     file = files().get(call.path["name"])
     if file is None:
         raise NotFound(f"File {call.path['name']} not found")
-    return attrs.evolve(Reply.data(file.name, Document.of(file.name)), file=file)
+    return attrs.evolve(Reply.data(file.name, JSONBody.of(file.name)), file=file)
 
 
 def _whole(age: float | None) -> int | None:

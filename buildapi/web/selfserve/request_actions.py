@@ -24,13 +24,13 @@ from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import form_integer, id_of_path, is_digits, within
 from buildapi.web.http.routes import Param
-from buildapi.web.selfserve.job_routes import JobRoute, Order
+from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 
 PRIORITY = Param("priority", "a whole number of 32 bits, higher runs earlier; default 0")
 
 
 @attrs.define
-class JobRequests:
+class RequestActions:
     """Check these job requests; ``count_max`` bounds the rebuilds of one.
 
     ``looking`` bounds the time to look up a build or request.  ``is_listed`` returns whether the
@@ -67,7 +67,7 @@ class JobRequests:
         """Replace the maximum count of rebuilds (after a reload)."""
         self._count_max = count
 
-    async def rebuild_build(self, call: Call) -> Order:
+    async def rebuild_build(self, call: Call) -> CheckedRequest:
         """Check a rebuild of a build."""
         branch = self._whose(call)
         build_id = form_integer(call.form, "build_id")
@@ -75,39 +75,39 @@ class JobRequests:
         found = await self._build(branch, str(build_id))
         action = RebuildBuild(build_id, priority, count)
         warnings = self._warnings(found.build.requests[0])
-        return Order(action, f"Rebuild of build {build_id}", warnings)
+        return CheckedRequest(action, f"Rebuild of build {build_id}", warnings)
 
-    async def rebuild_request(self, call: Call) -> Order:
+    async def rebuild_request(self, call: Call) -> CheckedRequest:
         """Check a rebuild of a build request."""
         branch = self._whose(call)
         request_id = form_integer(call.form, "request_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
         found = await self._request(branch, str(request_id))
         action = RebuildRequest(request_id, priority, count)
-        return Order(action, f"Rebuild of request {request_id}", self._warnings(found))
+        return CheckedRequest(action, f"Rebuild of request {request_id}", self._warnings(found))
 
-    async def cancel_build(self, call: Call) -> Order:
+    async def cancel_build(self, call: Call) -> CheckedRequest:
         """Check the cancel of a build."""
         branch = self._whose(call)
         text = _digits(call.path["build_id"], "build_id")
         await self._build(branch, text)
-        return Order(CancelBuild(int(text)), f"Cancel of build {text}")
+        return CheckedRequest(CancelBuild(int(text)), f"Cancel of build {text}")
 
-    async def cancel_request(self, call: Call) -> Order:
+    async def cancel_request(self, call: Call) -> CheckedRequest:
         """Check the cancel of a build request."""
         branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         await self._request(branch, text)
-        return Order(CancelRequest(int(text)), f"Cancel of request {text}")
+        return CheckedRequest(CancelRequest(int(text)), f"Cancel of request {text}")
 
-    async def reprioritize(self, call: Call) -> Order:
+    async def reprioritize(self, call: Call) -> CheckedRequest:
         """Check a new priority of a pending build request."""
         branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         priority = priority_of(call.form)
         _must_be_pending(await self._request(branch, text))
         action = Reprioritize(int(text), priority)
-        return Order(action, f"Priority {priority} for request {text}")
+        return CheckedRequest(action, f"Priority {priority} for request {text}")
 
     def _whose(self, call: Call) -> Branch:
         _ = call.user

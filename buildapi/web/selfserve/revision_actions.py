@@ -26,7 +26,7 @@ from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form, once
 from buildapi.web.http.params import Query, given, given_once, switch
 from buildapi.web.http.routes import Param
-from buildapi.web.selfserve.job_routes import JobRoute, Order
+from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 from buildapi.web.selfserve.reads import BUILDERS_DAYS
 from buildapi.web.selfserve.request_actions import PRIORITY, priority_of
 
@@ -37,7 +37,7 @@ WHOLE = 40
 
 
 @attrs.define
-class Revisions:
+class RevisionActions:
     """Check these job requests; ``now`` returns seconds since the epoch.
 
     ``looking`` bounds the time to look up a builder or a revision.
@@ -62,7 +62,7 @@ class Revisions:
             JobRoute("POST", builder, self.builder, BUILDER, (PRIORITY, *special), followed=False),
         )
 
-    async def cancel(self, call: Call) -> Order:
+    async def cancel(self, call: Call) -> CheckedRequest:
         """Check the cancel of everything open of a revision."""
         branch, revision = self._what(call)
         where = call.query, call.form
@@ -78,32 +78,32 @@ class Revisions:
                 full_revision=full,
             )
         )
-        return Order(action, f"Cancel of revision {revision} on {branch.name}")
+        return CheckedRequest(action, f"Cancel of revision {revision} on {branch.name}")
 
-    async def build(self, call: Call) -> Order:
+    async def build(self, call: Call) -> CheckedRequest:
         """Check a new build of everything that is scheduled for a revision."""
         branch, revision = self._what(call)
         action = _valid(lambda: NewBuild(branch.name, revision))
         await self._decided(branch, revision)
-        return Order(action, f"New build of revision {revision} on {branch.name}")
+        return CheckedRequest(action, f"New build of revision {revision} on {branch.name}")
 
-    async def pgo(self, call: Call) -> Order:
+    async def pgo(self, call: Call) -> CheckedRequest:
         """Check new PGO builds of a revision."""
         branch, revision = self._what(call)
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
         await self._decided(branch, revision)
-        return Order(action, f"PGO builds of revision {revision} on {branch.name}")
+        return CheckedRequest(action, f"PGO builds of revision {revision} on {branch.name}")
 
-    async def nightly(self, call: Call) -> Order:
+    async def nightly(self, call: Call) -> CheckedRequest:
         """Check new nightly builds of a revision."""
         branch, revision = self._what(call)
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewNightly(branch.name, revision, priority))
         await self._decided(branch, revision)
-        return Order(action, f"Nightly builds of revision {revision} on {branch.name}")
+        return CheckedRequest(action, f"Nightly builds of revision {revision} on {branch.name}")
 
-    async def builder(self, call: Call) -> Order:
+    async def builder(self, call: Call) -> CheckedRequest:
         """Check a new build of one builder."""
         branch, revision = self._what(call)
         name = call.path["builder"]
@@ -119,7 +119,7 @@ class Revisions:
         )
         await self._know(name)
         await self._decided(branch, revision)
-        return Order(action, f"New build of {name} at revision {revision}")
+        return CheckedRequest(action, f"New build of {name} at revision {revision}")
 
     def _what(self, call: Call) -> tuple[Branch, str]:
         _ = call.user

@@ -18,7 +18,7 @@ SAMPLE = "1"
 _OTHER = re.compile(r"\{(?!branch\})[^}]*\}")
 
 
-class Shadows:
+class ShadowedBranches:
     """Find the branches that a table of routes hides, with the router that serves it."""
 
     def __init__(self, routes: Sequence[Route]) -> None:

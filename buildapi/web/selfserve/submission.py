@@ -11,7 +11,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError, InProgress, OutcomeUnknownError, Unavailable
-from buildapi.interfaces import JobStore, Observer, TextLimits
+from buildapi.interfaces import FactsReader, JobStore, TextLimits
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import builds_asked
 from buildapi.model.ops import Token
@@ -19,27 +19,27 @@ from buildapi.model.records import JobKey, KeyedJob
 from buildapi.model.rules import Rules
 from buildapi.model.steps import Plan
 from buildapi.model.wire import JobMessage, item_data, what
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.params import duration, given_once, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Route
 from buildapi.web.selfserve.build_quota import BuildQuota
-from buildapi.web.selfserve.dispatch import NOT_RECORDED, UNKNOWN, Desk, shielded
+from buildapi.web.selfserve.dispatch import NOT_RECORDED, UNKNOWN, JobDispatcher, shielded
 from buildapi.web.selfserve.dry_run_page import shown_plan
-from buildapi.web.selfserve.idempotency import Keys, key_of
-from buildapi.web.selfserve.job_routes import WAIT_MAX, JobRoute, Order
-from buildapi.web.selfserve.job_waiter import JobWatch
+from buildapi.web.selfserve.idempotency import IdempotencyKeys, key_of
+from buildapi.web.selfserve.job_routes import WAIT_MAX, CheckedRequest, JobRoute
+from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.serializers import job_json
 
 
 @attrs.frozen
-class Ticket:
+class Submission:
     """A checked job request that is not yet recorded."""
 
     route: JobRoute
-    order: Order
+    order: CheckedRequest
     who: str
     key: JobKey | None
     branch: str
@@ -47,7 +47,7 @@ class Ticket:
 
 
 @attrs.frozen
-class Receipt:
+class Accepted:
     """An accepted job request."""
 
     route: JobRoute
@@ -60,7 +60,7 @@ class Receipt:
         msg = f"{self.words} is queued as job {self.job_id}"
         told = {"status": "OK", "request_id": self.job_id, "msg": msg}
         warned = {"warnings": list(self.warnings)} if self.warnings else {}
-        document = Document.of(told | warned | ({"job": job} if job else {}))
+        document = JSONBody.of(told | warned | ({"job": job} if job else {}))
         shown = Reply.data("Accepted", document)
         if self.route.followed:
             page = Page("accepted.html", "Accepted", {"msg": msg, "job_id": self.job_id, **warned})
@@ -73,12 +73,12 @@ log = Logger()
 
 LATE = "Not accepted: the batch takes too long just now"
 
-Prepared = Ticket | Receipt | Reply
+Prepared = Submission | Accepted | Reply
 """A checked call: still to be recorded, accepted before, or answered with its plan."""
 
 
 @attrs.frozen
-class Counter:
+class JobSubmitter:
     """Serve job requests; ``looking`` bounds the reads for a plan and of a job waited for.
 
     ``checking`` bounds how long it may take to learn what the farm can store.  ``branch`` raises
@@ -86,12 +86,12 @@ class Counter:
     """
 
     _branch: Callable[[str], object]
-    _desk: Desk
+    _desk: JobDispatcher
     _store: JobStore
-    _observer: Observer
+    _observer: FactsReader
     _rules: Rules
-    _keys: Keys
-    _watch: JobWatch
+    _keys: IdempotencyKeys
+    _watch: JobWaiter
     _looking: Deadline
     _quota: BuildQuota
     _limits: TextLimits
@@ -114,9 +114,9 @@ class Counter:
         match await self.prepare(route, call):
             case Reply() as plan:
                 return plan
-            case Receipt() as receipt:
+            case Accepted() as receipt:
                 return await self._answer(receipt, seconds)
-            case Ticket() as ticket:
+            case Submission() as ticket:
                 return await self._answer(await shielded(self._accept(ticket)), seconds)
 
     async def prepare(self, route: JobRoute, call: Call) -> Prepared:
@@ -130,9 +130,9 @@ class Counter:
         order = await self._checked(route, call)
         known = None if key is None else attrs.evolve(key, words=order.words)
         token = call.identity.token
-        return Ticket(route, order, call.user, known, call.path["branch"], token)
+        return Submission(route, order, call.user, known, call.path["branch"], token)
 
-    async def _checked(self, route: JobRoute, call: Call) -> Order:
+    async def _checked(self, route: JobRoute, call: Call) -> CheckedRequest:
         """Check a call, and that the farm can store its texts.
 
         Where that is not known now, the agent finds out.
@@ -163,7 +163,7 @@ class Counter:
     async def _take(
         self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
     ) -> Sequence[Reply | BuildAPIError]:
-        tickets = [one for one in prepared if isinstance(one, Ticket)]
+        tickets = [one for one in prepared if isinstance(one, Submission)]
         if not tickets:
             return await self._take_all(prepared, is_late)
         builds = sum(map(builds_of, tickets))
@@ -176,15 +176,17 @@ class Counter:
         going: list[defer.Deferred[Reply | BuildAPIError]] = []
         for one in prepared:
             match one:
-                case Ticket():
+                case Submission():
                     going.append(await self._begin(one, late=is_late()))
-                case Receipt():
+                case Accepted():
                     going.append(defer.succeed(one.reply()))
                 case _:
                     going.append(defer.succeed(one))
         return await defer.gatherResults(going)
 
-    async def _begin(self, ticket: Ticket, *, late: bool) -> defer.Deferred[Reply | BuildAPIError]:
+    async def _begin(
+        self, ticket: Submission, *, late: bool
+    ) -> defer.Deferred[Reply | BuildAPIError]:
         """Record a job request; return a Deferred of its answer, which fires once it is sent."""
         if late:
             return defer.succeed(Unavailable(LATE))
@@ -196,22 +198,22 @@ class Counter:
             return defer.succeed(e)
         return defer.ensureDeferred(_caught(self._send(ticket, message)))
 
-    async def _record(self, ticket: Ticket) -> JobMessage:
+    async def _record(self, ticket: Submission) -> JobMessage:
         action, who = ticket.order.action, ticket.who
         return await self._desk.record(action, who, ticket.key, ticket.branch)
 
-    async def _accept(self, ticket: Ticket) -> Receipt:
+    async def _accept(self, ticket: Submission) -> Accepted:
         async with self._quota.recording(ticket.who, builds_of(ticket), NOT_RECORDED):
             return await self._accept_counted(ticket)
 
-    async def _accept_counted(self, ticket: Ticket) -> Receipt:
+    async def _accept_counted(self, ticket: Submission) -> Accepted:
         try:
             message = await self._record(ticket)
         except InProgress as e:
             return await self._second(ticket, e)
         return await self._send(ticket, message)
 
-    async def _send(self, ticket: Ticket, message: JobMessage) -> Receipt:
+    async def _send(self, ticket: Submission, message: JobMessage) -> Accepted:
         await self._desk.send(message)
         if ticket.token is not None:
             log.info(
@@ -222,15 +224,15 @@ class Counter:
                 who=ticket.who,
             )
         order = ticket.order
-        return Receipt(ticket.route, message.request_id, order.words, order.warnings)
+        return Accepted(ticket.route, message.request_id, order.words, order.warnings)
 
-    async def _first(self, route: JobRoute, key: JobKey) -> Receipt | None:
+    async def _first(self, route: JobRoute, key: JobKey) -> Accepted | None:
         known = await self._keys.known(key.name, key.content)
         if known is not None and not known.accepted:
             known = await self._taken_up(key, known.request_id)
         if known is None:
             return None
-        receipt = Receipt(route, known.request_id, known.key.words)
+        receipt = Accepted(route, known.request_id, known.key.words)
         self._desk.repeated(receipt.job_id)
         return receipt
 
@@ -250,14 +252,14 @@ class Counter:
             return attrs.evolve(known, accepted=True)
         return known
 
-    async def _second(self, ticket: Ticket, error: InProgress) -> Receipt:
+    async def _second(self, ticket: Submission, error: InProgress) -> Accepted:
         """Return the answer of the other of two concurrent requests with the same key."""
         first = None if ticket.key is None else await self._first(ticket.route, ticket.key)
         if first is None:
             raise error
         return first
 
-    async def _answer(self, receipt: Receipt, seconds: float) -> Reply:
+    async def _answer(self, receipt: Accepted, seconds: float) -> Reply:
         if seconds <= 0:
             return receipt.reply()
         await self._watch.finished(receipt.job_id, seconds)
@@ -270,13 +272,13 @@ class Counter:
             job = None
         return receipt.reply(None if job is None else job_json(job))
 
-    async def _plan(self, order: Order, call: Call, route: JobRoute) -> Reply:
+    async def _plan(self, order: CheckedRequest, call: Call, route: JobRoute) -> Reply:
         """Return what a job request would do now; record and send nothing."""
         facts = await self._looking.bound(self._observer.read(order.action))
         plan = _warned(decide(order.action, facts, call.user, self._rules), order.warnings)
         words = f"{order.words} would do this; nothing was done"
         told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
-        document = Document.of(told)
+        document = JSONBody.of(told)
         page = Page("plan.html", order.words, lambda: shown_plan(plan, call, route, document))
         return Reply(document, page, fresh=True)
 
@@ -288,13 +290,13 @@ def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
     return msgspec.structs.replace(plan, outcome=outcome)
 
 
-def builds_of(ticket: Ticket) -> int:
+def builds_of(ticket: Submission) -> int:
     """Return the number of builds that a job request asks for."""
     action = ticket.order.action
     return builds_asked(action.name, what(action))
 
 
-async def _caught(work: Awaitable[Receipt]) -> Reply | BuildAPIError:
+async def _caught(work: Awaitable[Accepted]) -> Reply | BuildAPIError:
     try:
         return (await work).reply()
     except BuildAPIError as e:

@@ -12,15 +12,15 @@ from twisted.logger import Logger
 from buildapi.errors import AccessDenied, BadRequest, NotFound
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import Token
-from buildapi.web.http.answers import Document
+from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call, by_token
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import form_integer, id_of_path
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
-from buildapi.web.http.token_auth import Bearers, digest_of, new_token
-from buildapi.web.selfserve.pages import Pages
+from buildapi.web.http.token_auth import TokenAuthenticator, digest_of, new_token
+from buildapi.web.selfserve.pages import SelfServePages
 
 TOKENS_MAX = 50
 """Maximum unexpired tokens of one user."""
@@ -37,7 +37,7 @@ log = Logger()
 
 
 @attrs.frozen
-class TokenDesk:
+class TokenRoutes:
     """Create, list and revoke tokens; ``days_max`` is the maximum lifetime.
 
     ``bearers`` authenticates them, None if tokens are switched off.  ``now`` returns seconds since
@@ -45,8 +45,8 @@ class TokenDesk:
     """
 
     _store: TokenStore
-    _bearers: Bearers | None
-    _pages: Pages
+    _bearers: TokenAuthenticator | None
+    _pages: SelfServePages
     _now: Callable[[], float]
     _days_max: int
     _working: Deadline
@@ -118,7 +118,7 @@ class TokenDesk:
             self._bearers.forget(token_id)
         log.info("token {id} of {who} revoked", id=token_id, who=who)
         told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} is revoked"}
-        return attrs.evolve(Reply.data("Revoked", Document.of(told)), location=PATH, fresh=True)
+        return attrs.evolve(Reply.data("Revoked", JSONBody.of(told)), location=PATH, fresh=True)
 
     def _owner(self, call: Call) -> str:
         """Return the owner; :raises AccessDenied: there is no user, or tokens are switched off."""
@@ -135,7 +135,7 @@ class TokenDesk:
             "days_max": self._days_max,
             "label_max": LABEL_MAX,
         }
-        return Reply(Document.of(told), Page("tokens.html", "Tokens", context), fresh=True)
+        return Reply(JSONBody.of(told), Page("tokens.html", "Tokens", context), fresh=True)
 
 
 async def whoami(call: Call) -> Reply:
@@ -146,7 +146,7 @@ async def whoami(call: Call) -> Reply:
         shown = {"id": token.id, "label": token.label, "expires_at": token.expires_at}
     told = {"who": who, "by": by.value if by else None, "token": shown}
     told["csrf_token"] = call.token or None
-    return attrs.evolve(Reply.data("Who you are", Document.of(told)), fresh=True)
+    return attrs.evolve(Reply.data("Who you are", JSONBody.of(told)), fresh=True)
 
 
 def token_json(token: Token) -> dict[str, Any]:
