@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import buildapi
-from buildapi.nagios.finding import Limit
-from buildapi.nagios.kinds import KINDS, Kind
-from buildapi.nagios.values import threshold, url, whole
-from buildapi.nagios.words import printable
+from buildapi.nagios.check_result import Thresholds
+from buildapi.nagios.formatting import printable
+from buildapi.nagios.option_types import service_url, threshold_range, whole_number
+from buildapi.nagios.registry import CHECKS, CheckSpec
 
 UNKNOWN = 3
 
@@ -22,7 +22,7 @@ A threshold is a range of what is well: 10 means 0 to 10, 10: from 10 on, ~:10 u
 """
 
 
-class Parser(ArgumentParser):
+class PluginParser(ArgumentParser):
     """Leave with UNKNOWN, also after help, as the guidelines of the Monitoring Plugins have it."""
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002
@@ -37,9 +37,9 @@ class Parser(ArgumentParser):
         self.exit(message=f"{name} UNKNOWN - {printable(message, 300)} (see {self.prog} --help)\n")
 
 
-def parser() -> Parser:
+def parser() -> PluginParser:
     """Make the parser of all checks."""
-    root = Parser(
+    root = PluginParser(
         prog="check_buildapi",
         description="Check a BuildAPI service, for Nagios, Icinga and their like.",
         epilog=EPILOG,
@@ -48,7 +48,7 @@ def parser() -> Parser:
     )
     _version(root)
     checks = root.add_subparsers(title="checks", dest="kind", metavar="CHECK", required=True)
-    for kind in KINDS:
+    for kind in CHECKS:
         check = checks.add_parser(
             kind.name,
             help=kind.purpose,
@@ -64,14 +64,14 @@ def parser() -> Parser:
     return root
 
 
-def read(arguments: Sequence[str] | None) -> tuple[Kind, Namespace]:
+def read(arguments: Sequence[str] | None) -> tuple[CheckSpec, Namespace]:
     """Read a command line, or leave with UNKNOWN."""
     root = parser()
-    asked = root.parse_args(arguments)
-    (kind,) = (kind for kind in KINDS if kind.name == asked.kind)
-    if asked.ca and not asked.url.startswith("https://"):
+    args = root.parse_args(arguments)
+    (kind,) = (kind for kind in CHECKS if kind.name == args.kind)
+    if args.ca and not args.url.startswith("https://"):
         root.error("--ca is for addresses that begin with https://")
-    return kind, asked
+    return kind, args
 
 
 def _version(to: ArgumentParser) -> None:
@@ -84,14 +84,14 @@ def _common(check: ArgumentParser) -> None:
     check.add_argument(
         "-u",
         "--url",
-        type=url,
+        type=service_url,
         default="http://127.0.0.1:8010",
         help="where the service is, with its mount prefix if it has one; default: %(default)s",
     )
     check.add_argument(
         "-t",
         "--timeout",
-        type=whole(1, 600),
+        type=whole_number(1, 600),
         default=10,
         metavar="SECONDS",
         help="for all there is to ask; default: 10",
@@ -116,14 +116,14 @@ def _common(check: ArgumentParser) -> None:
     )
 
 
-def _thresholds(check: ArgumentParser, limit: Limit) -> None:
+def _thresholds(check: ArgumentParser, limit: Thresholds) -> None:
     both = (("warning", limit.warning), ("critical", limit.critical))
     for (level, default), key in zip(both, limit.keys, strict=True):
         names = [f"--{limit.name}-{level}"] if limit.name else [f"-{level[0]}", f"--{level}"]
         check.add_argument(
             *names,
             dest=key,
-            type=threshold,
+            type=threshold_range,
             metavar="RANGE",
             help=f"{limit.what}; default: {default or 'none'}",
         )

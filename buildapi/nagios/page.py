@@ -7,42 +7,42 @@ from argparse import Namespace
 
 from nagiosplugin import Critical
 
-from buildapi.nagios.fetch import Answer, Service, Unreachable
-from buildapi.nagios.finding import Finding, Limit, Measure
-from buildapi.nagios.words import duration, printable
+from buildapi.nagios.check_result import CheckResult, Measurement, Thresholds
+from buildapi.nagios.formatting import format_duration, printable
+from buildapi.nagios.service_client import Response, ServiceClient, UnreachableError
 
-TIME = Limit("", "seconds until the whole page is there", "2", "8")
+RESPONSE_TIME = Thresholds("", "seconds until the whole page is there", "2", "8")
 
 
-def http(service: Service, asked: Namespace) -> Finding:
+def http(service: ServiceClient, args: Namespace) -> CheckResult:
     """Ask for a page; no answer, another status or other contents are critical."""
-    path = asked.path or "/self-serve/branches?format=json"
+    path = args.path or "/self-serve/branches?format=json"
     try:
         answer = service.get(path)
-    except Unreachable as e:
-        return Finding(str(e), faults=((Critical, str(e)),))
-    return page(answer, path.partition("?")[0], asked)
+    except UnreachableError as e:
+        return CheckResult(str(e), faults=((Critical, str(e)),))
+    return page(answer, path.partition("?")[0], args)
 
 
-def page(answer: Answer, name: str, asked: Namespace) -> Finding:
+def page(answer: Response, name: str, args: Namespace) -> CheckResult:
     """Look at an answer."""
-    took, size = duration(answer.seconds), len(answer.body)
+    took, size = format_duration(answer.seconds), len(answer.body)
     text = f"{name} answered {answer.status} in {took}, {size} bytes"
     measures = (
-        Measure("time", answer.seconds, "s", TIME, f"{name} took {took}"),
-        Measure("size", size, "B"),
+        Measurement("time", answer.seconds, "s", RESPONSE_TIME, f"{name} took {took}"),
+        Measurement("size", size, "B"),
     )
-    fault = _fault(answer, name, asked)
-    return Finding(text, measures, ((Critical, fault),) if fault else ())
+    fault = _fault(answer, name, args)
+    return CheckResult(text, measures, ((Critical, fault),) if fault else ())
 
 
-def _fault(answer: Answer, name: str, asked: Namespace) -> str:
-    if answer.status != asked.status:
-        return f"{name} answered {answer.words}"
-    if asked.path is None and not _is_object(answer.body):
+def _fault(answer: Response, name: str, args: Namespace) -> str:
+    if answer.status != args.status:
+        return f"{name} answered {answer.summary}"
+    if args.path is None and not _is_object(answer.body):
         return f"{name} answered with something else than the branches as JSON"
-    if asked.content and asked.content.encode() not in answer.body:
-        return f"{name} does not contain {printable(asked.content, 60)!r}"
+    if args.content and args.content.encode() not in answer.body:
+        return f"{name} does not contain {printable(args.content, 60)!r}"
     return ""
 
 

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from buildapi.nagios.kinds import KINDS
+from buildapi.nagios.registry import CHECKS
 from tests.plugins.answering import Answering
 from tests.plugins.running import ROOT, run_here
 
@@ -24,7 +24,7 @@ def test_an_example_gives_what_is_shown(service: Answering, arguments: str, show
 
 
 def test_every_check_has_an_example() -> None:
-    assert {arguments.split()[0] for arguments, _ in EXAMPLES} == {kind.name for kind in KINDS}
+    assert {arguments.split()[0] for arguments, _ in EXAMPLES} == {kind.name for kind in CHECKS}
 
 
 def test_the_table_has_every_threshold_with_its_defaults() -> None:
@@ -40,7 +40,7 @@ def test_the_table_has_every_threshold_with_its_defaults() -> None:
             f"--{limit.name}-warning, --{limit.name}-critical" if limit.name else "-w, -c",
             f"{limit.warning or 'none'}; {limit.critical or 'none'}",
         )
-        for kind in KINDS
+        for kind in CHECKS
         for limit in kind.limits
     ]
     assert rows == expected
@@ -50,7 +50,7 @@ def test_every_option_of_a_check_is_on_the_page() -> None:
     from buildapi.nagios.options import parser
 
     text = parser().format_help()
-    assert all(kind.name in text for kind in KINDS)
+    assert all(kind.name in text for kind in CHECKS)
     shown = set(re.findall(r"--[a-z-]+", PAGE))
     (checks,) = parser()._subparsers._group_actions  # type: ignore[union-attr]  # there is one
     for check in checks.choices.values():  # type: ignore[union-attr]  # of checks

@@ -7,31 +7,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from buildapi.nagios import page, parts, work
-from buildapi.nagios.fetch import Service
-from buildapi.nagios.finding import Finding, Limit
-from buildapi.nagios.node import Node
+from buildapi.nagios.check_result import CheckResult, Thresholds
+from buildapi.nagios.json_document import JSONValue
+from buildapi.nagios.service_client import ServiceClient
 
-Examine = Callable[[Node, Namespace], Finding]
+Examine = Callable[[JSONValue, Namespace], CheckResult]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A check; ``look`` asks the service and finds."""
+class CheckSpec:
+    """A check; ``run`` asks the service and finds."""
 
     name: str
     purpose: str
-    limits: Sequence[Limit]
-    look: Callable[[Service, Namespace], Finding]
+    limits: Sequence[Thresholds]
+    run: Callable[[ServiceClient, Namespace], CheckResult]
     options: Callable[[ArgumentParser], None] = lambda _parser: None
 
 
-def of_status(examine: Examine) -> Callable[[Service, Namespace], Finding]:
+def status_check(examine: Examine) -> Callable[[ServiceClient, Namespace], CheckResult]:
     """Look at nothing but the status of the service."""
-    return lambda service, asked: examine(service.document("/status?format=json"), asked)
+    return lambda service, args: examine(service.document("/status?format=json"), args)
 
 
 def _http_options(parser: ArgumentParser) -> None:
-    from buildapi.nagios.values import page_path, whole
+    from buildapi.nagios.option_types import page_path, whole_number
 
     parser.add_argument(
         "--path",
@@ -42,7 +42,7 @@ def _http_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--status",
-        type=whole(100, 599),
+        type=whole_number(100, 599),
         default=200,
         metavar="NUMBER",
         help="the status that it has to have; default: 200",
@@ -63,11 +63,11 @@ def _pending_options(parser: ArgumentParser) -> None:
 
 
 def _jobs_options(parser: ArgumentParser) -> None:
-    from buildapi.nagios.values import whole
+    from buildapi.nagios.option_types import whole_number
 
     parser.add_argument(
         "--minutes",
-        type=whole(1, 7 * 24 * 60),
+        type=whole_number(1, 7 * 24 * 60),
         default=60,
         metavar="NUMBER",
         help="count the job requests that failed within this time; default: 60",
@@ -82,47 +82,53 @@ def _queue_options(parser: ArgumentParser) -> None:
     )
 
 
-KINDS: Sequence[Kind] = (
-    Kind("http", "a page: response time, status, contents", [page.TIME], page.http, _http_options),
-    Kind(
+CHECKS: Sequence[CheckSpec] = (
+    CheckSpec(
+        "http",
+        "a page: response time, status, contents",
+        [page.RESPONSE_TIME],
+        page.http,
+        _http_options,
+    ),
+    CheckSpec(
         "pending",
         "pending requests of the worst pool",
         [work.PENDING],
-        of_status(work.pending),
+        status_check(work.pending),
         _pending_options,
     ),
-    Kind(
+    CheckSpec(
         "backlog",
         "how long the oldest pending request waits",
         [work.BACKLOG],
-        of_status(work.backlog),
+        status_check(work.backlog),
     ),
-    Kind(
+    CheckSpec(
         "jobs",
         "the oldest unfinished job request, and failures",
         [work.OPEN, work.FAILED],
         work.jobs,
         _jobs_options,
     ),
-    Kind("agents", "live agents", [parts.AGENTS], of_status(parts.agents)),
-    Kind(
+    CheckSpec("agents", "live agents", [parts.AGENTS], status_check(parts.agents)),
+    CheckSpec(
         "queue",
         "messages, consumers and dead letters of the broker's queues",
         [parts.READY, parts.UNACKED, parts.DEAD, parts.SETTLED, parts.CONSUMERS],
-        of_status(parts.queue),
+        status_check(parts.queue),
         _queue_options,
     ),
-    Kind(
+    CheckSpec(
         "masters",
         "masters that answer, and the age of the directory",
         [parts.MASTERS, parts.DIRECTORY],
-        of_status(parts.masters),
+        status_check(parts.masters),
     ),
-    Kind(
+    CheckSpec(
         "db",
         "databases: whether they answer, time to connect, lag of the replica",
         [parts.CONNECT, parts.LAG],
-        of_status(parts.db),
+        status_check(parts.db),
     ),
-    Kind("reports", "the age of the dumps", [parts.DUMPS], of_status(parts.reports)),
+    CheckSpec("reports", "the age of the dumps", [parts.DUMPS], status_check(parts.reports)),
 )

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from nagiosplugin import CheckError, Range
 
-from buildapi.nagios.words import printable
+from buildapi.nagios.formatting import printable
 
 SECRET_MAX = 4096
 
 
-def threshold(text: str) -> str:
+def threshold_range(text: str) -> str:
     """Read a range as the Monitoring Plugins have it."""
     try:
         Range(text)
@@ -28,7 +28,7 @@ def threshold(text: str) -> str:
     return text
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
+def whole_number(low: int, high: int) -> Callable[[str], int]:
     """Make a reader of whole numbers."""
 
     def read(text: str) -> int:
@@ -41,7 +41,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def url(text: str) -> str:
+def service_url(text: str) -> str:
     """Read where the service is; nothing secret may stand in a command line."""
     try:
         parts = urlsplit(text)
@@ -52,14 +52,14 @@ def url(text: str) -> str:
         raise ArgumentTypeError("it begins with http:// or https:// and the name of a host")
     if parts.username is not None or parts.password is not None:
         raise ArgumentTypeError("name and password belong into a file, see --user-file")
-    if parts.query or parts.fragment or not _plain(text):
+    if parts.query or parts.fragment or not _is_plain_ascii(text):
         raise ArgumentTypeError("it has no query, no fragment and no blanks")
     return text.rstrip("/")
 
 
 def page_path(text: str) -> str:
     """Read the path of a page."""
-    if not text.startswith("/") or "#" in text or not _plain(text):
+    if not text.startswith("/") or "#" in text or not _is_plain_ascii(text):
         raise ArgumentTypeError("it begins with / and is of ASCII without blanks and #")
     return text
 
@@ -67,7 +67,7 @@ def page_path(text: str) -> str:
 def token_header(path: str) -> str:
     """Make the header of the token that is in a file; :raises CheckError: there is none."""
     token = _secret(path)
-    if not _plain(token):
+    if not _is_plain_ascii(token):
         raise CheckError(f"{printable(path)} holds no token: it has blanks, or is not of ASCII")
     return f"Bearer {token}"
 
@@ -92,5 +92,5 @@ def _secret(path: str) -> str:
     return text
 
 
-def _plain(text: str) -> bool:
+def _is_plain_ascii(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text

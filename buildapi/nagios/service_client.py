@@ -15,19 +15,19 @@ from typing import Any
 
 from nagiosplugin import CheckError
 
-from buildapi.nagios.node import Node
-from buildapi.nagios.words import duration, printable
+from buildapi.nagios.formatting import format_duration, printable
+from buildapi.nagios.json_document import JSONValue
 
 BODY_MAX = 32 * 2**20
 OK = 200
 
 
-class Unreachable(CheckError):
+class UnreachableError(CheckError):
     """The service gave no answer, or none that can be read to its end."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An answer, and how many seconds it took from the connection to the last byte."""
 
     status: int
@@ -36,7 +36,7 @@ class Answer:
     seconds: float
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """Name the status, with the message of the service if there is one."""
         status = f"{self.status} {printable(self.reason, 60)}".strip()
         try:
@@ -46,7 +46,7 @@ class Answer:
         return f"{status} ({printable(said)})" if isinstance(said, str) else status
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Follow no redirects: what authenticates us would go along to wherever they point."""
 
     def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceClient:
     """Ask the service at ``url``; all answers together must be there after ``seconds``."""
 
     url: str
@@ -64,48 +64,48 @@ class Service:
     until: float
 
     @classmethod
-    def at(
+    def open(
         cls, url: str, headers: Mapping[str, str], seconds: float, *, ca: str, proxies: bool
-    ) -> Service:
+    ) -> ServiceClient:
         """Get ready to ask; :raises CheckError: the file of the authority cannot be used."""
-        handlers = [_Stay(), urllib.request.ProxyHandler(None if proxies else {})]
+        handlers = [_NoRedirects(), urllib.request.ProxyHandler(None if proxies else {})]
         if url.startswith("https:"):
-            handlers.append(urllib.request.HTTPSHandler(context=_trust(ca)))
+            handlers.append(urllib.request.HTTPSHandler(context=_tls_context(ca)))
         opener = urllib.request.build_opener(*handlers)
         return cls(url, headers, opener, seconds, time.monotonic() + seconds)
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         """Get a page, whatever its status; :raises Unreachable: there is none in time."""
         # The options let nothing but http and https in.
         request = urllib.request.Request(self.url + path, headers=dict(self.headers))  # noqa: S310
-        return _within(self.until - time.monotonic(), self.seconds, lambda: self._read(request))
+        return _run_within(self.until - time.monotonic(), self.seconds, lambda: self._read(request))
 
-    def document(self, path: str) -> Node:
+    def document(self, path: str) -> JSONValue:
         """Get a JSON document; :raises CheckError: there is none."""
         answer = self.get(path)
         name = path.partition("?")[0]
         if answer.status != OK:
-            raise CheckError(f"{name} answered {answer.words}")
+            raise CheckError(f"{name} answered {answer.summary}")
         try:
-            return Node(json.loads(answer.body), name.rpartition("/")[2])
+            return JSONValue(json.loads(answer.body), name.rpartition("/")[2])
         except (ValueError, RecursionError):
             raise CheckError(f"{name} did not answer with JSON") from None
 
-    def _read(self, request: urllib.request.Request) -> Answer:
+    def _read(self, request: urllib.request.Request) -> Response:
         began = time.monotonic()
         try:
             with self._open(request) as answer:
                 body = answer.read(BODY_MAX + 1)
                 if len(body) > BODY_MAX:
-                    raise Unreachable(f"the answer is larger than {BODY_MAX // 2**20} MiB")
+                    raise UnreachableError(f"the answer is larger than {BODY_MAX // 2**20} MiB")
                 if answer.length:  # what was announced and did not come
-                    raise Unreachable("the answer broke off")
+                    raise UnreachableError("the answer broke off")
                 seconds = time.monotonic() - began
-                return Answer(answer.status, answer.reason or "", body, seconds)
+                return Response(answer.status, answer.reason or "", body, seconds)
         except urllib.error.URLError as e:
-            raise Unreachable(f"cannot reach {self.url}: {_reason(e.reason)}") from e
+            raise UnreachableError(f"cannot reach {self.url}: {_reason(e.reason)}") from e
         except (OSError, http.client.HTTPException, ValueError) as e:
-            raise Unreachable(f"no answer from {self.url}: {_reason(e)}") from e
+            raise UnreachableError(f"no answer from {self.url}: {_reason(e)}") from e
 
     def _open(self, request: urllib.request.Request) -> Any:
         try:
@@ -115,7 +115,7 @@ class Service:
             return e  # an answer as well
 
 
-def _trust(ca: str) -> ssl.SSLContext:
+def _tls_context(ca: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca or None)
     except OSError as e:
@@ -130,12 +130,12 @@ def _reason(error: Any) -> str:
     return printable(str(error) or type(error).__name__)
 
 
-def _within(seconds: float, all_seconds: float, work: Callable[[], Answer]) -> Answer:
+def _run_within(seconds: float, all_seconds: float, work: Callable[[], Response]) -> Response:
     """Do something in a thread that is left alone when the time is over.
 
     No other limit holds for everything that may hang: looking the name up, or a byte a second.
     """
-    outcome: list[Answer | BaseException] = []
+    outcome: list[Response | BaseException] = []
 
     def run() -> None:
         try:
@@ -147,7 +147,7 @@ def _within(seconds: float, all_seconds: float, work: Callable[[], Answer]) -> A
     thread.start()
     thread.join(max(seconds, 0))
     if not outcome:
-        raise Unreachable(f"no answer within {duration(all_seconds)}")
+        raise UnreachableError(f"no answer within {format_duration(all_seconds)}")
     (result,) = outcome
     if isinstance(result, BaseException):
         raise result

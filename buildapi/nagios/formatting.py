@@ -20,18 +20,18 @@ def printable(text: str, limit: int = TEXT_MAX) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
 
 
-def number_of(count: float, one: str, many: str = "") -> str:
+def count_noun(count: float, one: str, many: str = "") -> str:
     """Write how many there are of something: "1 agent", "2 agents", "no agents"."""
     noun = one if count == 1 else many or f"{one}s"
     return f"{count or 'no'} {noun}"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a length of time in its two largest units: "2 h 14 min"."""
     if seconds < 1:
-        return f"{plain(seconds)} s"
+        return f"{round_value(seconds)} s"
     if seconds < MINUTE:
-        return f"{plain(round(seconds, 1))} s"
+        return f"{round_value(round(seconds, 1))} s"
     whole = int(seconds)
     for unit, name, part, part_name in (
         (DAY, "d", HOUR, "h"),
@@ -44,13 +44,13 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def plain(value: float) -> int | float:
+def round_value(value: float) -> int | float:
     """Round to what performance data can hold: no exponent, no more than four places."""
     rounded = round(value, 4)
     return int(rounded) if math.floor(rounded) == rounded else rounded
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """List a bounded number of names."""
     rest = len(names) - NAMED_MAX
     shown = [printable(name, 60) for name in names[:NAMED_MAX]]

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from nagiosplugin import CheckError
 from nagiosplugin.state import ServiceState
 
-from buildapi.nagios.words import plain
+from buildapi.nagios.formatting import round_value
 
 
 @dataclass(frozen=True)
-class Limit:
+class Thresholds:
     """A pair of thresholds: ``-w`` and ``-c`` where ``name`` is empty, else ``--NAME-warning``.
 
     ``warning`` and ``critical`` are the ranges that hold unless others are given.
@@ -30,13 +30,13 @@ class Limit:
         prefix = f"{self.name.replace('-', '_')}_" if self.name else ""
         return f"{prefix}warning", f"{prefix}critical"
 
-    def given(self, asked: Namespace) -> bool:
+    def is_given(self, args: Namespace) -> bool:
         """Tell whether a threshold was given, rather than left at its default."""
-        return any(getattr(asked, key) is not None for key in self.keys)
+        return any(getattr(args, key) is not None for key in self.keys)
 
-    def ranges(self, asked: Namespace) -> tuple[str, str]:
+    def ranges(self, args: Namespace) -> tuple[str, str]:
         """Give the thresholds that hold."""
-        warning, critical = (getattr(asked, key) for key in self.keys)
+        warning, critical = (getattr(args, key) for key in self.keys)
         return (
             self.warning if warning is None else warning,
             self.critical if critical is None else critical,
@@ -44,8 +44,8 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A value for the performance data; ``says`` is what to tell where it passes its limit.
+class Measurement:
+    """A value for the performance data; ``message`` is what to tell where it passes its limit.
 
     Without a limit it is only reported.
     """
@@ -53,30 +53,30 @@ class Measure:
     label: str
     value: float
     unit: str = ""
-    limit: Limit | None = None
-    says: str = ""
+    limit: Thresholds | None = None
+    message: str = ""
 
     @property
-    def shown(self) -> int | float:
+    def rounded(self) -> int | float:
         """Give the value as performance data may hold it."""
-        return plain(self.value)
+        return round_value(self.value)
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What was found: ``text`` where all is well, ``faults`` that are so at any threshold.
 
     ``details`` are lines for who asks for more.
     """
 
     text: str
-    measures: Sequence[Measure] = ()
+    measures: Sequence[Measurement] = ()
     faults: Sequence[tuple[ServiceState, str]] = ()
     details: Sequence[str] = field(default=())
 
 
-def needed(value: float | None, limit: Limit, asked: Namespace, what: str) -> bool:
+def is_known(value: float | None, limit: Thresholds, args: Namespace, what: str) -> bool:
     """Tell whether a value is known; :raises CheckError: it is not, and a threshold asks for it."""
-    if value is None and limit.given(asked):
+    if value is None and limit.is_given(args):
         raise CheckError(f"{what} is not known, and a threshold was given for it")
     return value is not None
