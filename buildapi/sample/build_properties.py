@@ -11,7 +11,13 @@ import attrs
 
 from buildapi.db.sql import Database
 from buildapi.sample import request_queue
-from buildapi.sample.catalog import BRANCHES, BuildType, SampleBuilder, SampleMaster
+from buildapi.sample.catalog import (
+    BRANCHES,
+    BuildType,
+    SampleBuilder,
+    SampleMaster,
+    product_of,
+)
 from buildapi.sample.outcomes import WARNINGS
 from buildapi.sample.request_queue import SampleRequest
 
@@ -76,11 +82,6 @@ def build_properties(build: CatalogBuild) -> Mapping[str, PropertyValue]:
     if builder.suite is None and build.result is not None and build.result <= WARNINGS:
         found |= _packages(build, product)
     return found
-
-
-def product_of(platform: str) -> str:
-    """Return the product that is built on a platform."""
-    return "mobile" if platform.startswith("android") else "firefox"
 
 
 def log_url(build: CatalogBuild) -> str:

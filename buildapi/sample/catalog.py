@@ -1,8 +1,9 @@
-"""Define the sample farm: branches, platforms, builders and masters."""
+"""Define the sample farm: branches, platforms, builders, masters, and the files that list them."""
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -272,6 +273,11 @@ def builders(branches: Sequence[str]) -> list[SampleBuilder]:
     return [*found, *(n for name in branches for n in nightlies(name)), *IDLE]
 
 
+def product_of(platform: str) -> str:
+    """Return the product that is built on a platform."""
+    return "mobile" if platform.startswith("android") else "firefox"
+
+
 @attrs.frozen
 class SampleMaster:
     """Describe a master; claims name ``host``, while its web interface is on loopback."""
@@ -322,3 +328,50 @@ MASTERS = (
     SampleMaster("bm02-try1", "try", "master2.example.org", "/builds/buildbot/try1"),
     SampleMaster("bm03-tests1", "tests", "master3.example.org", "/builds/buildbot/tests1"),
 )
+
+
+# --- the files that describe the farm --------------------------------------------------------
+
+SLAVES_OF_A_POOL = 50
+
+
+def branches_document(names: Sequence[str]) -> Any:
+    """Return the branches file."""
+    return {name: BRANCHES[name].definition for name in names}
+
+
+def masters_document(ports: Sequence[int], pb_port: int) -> Any:
+    """Return the masters file, with a web port for each; the scheduler's listens on ``pb_port``."""
+    return [
+        m.definition(port, pb_port if m.role == SCHEDULER_ROLE else 0)
+        for m, port in zip(MASTERS, ports, strict=True)
+    ]
+
+
+def builders_document(names: Sequence[str]) -> Any:
+    """Return the builders file: all builders of these branches, and where they run."""
+    listed = [b for b in builders(names) if b.branch in BRANCHES]
+    return {
+        "builders": {b.name: _builder(b) for b in listed},
+        "master_builders": {m.name: [b.name for b in listed if b.role == m.role] for m in MASTERS},
+        "schedulers": {},
+        "slavepools": {
+            pool: [f"{pool}-{i:03d}" for i in range(1, SLAVES_OF_A_POOL + 1)]
+            for pool in sorted({b.pool for b in listed})
+        },
+    }
+
+
+def _builder(builder: SampleBuilder) -> dict[str, Any]:
+    short = re.sub(r"[^a-z0-9.]+", "-", builder.name.lower()).strip("-")
+    return {
+        "properties": {
+            "branch": builder.branch,
+            "platform": builder.platform,
+            "product": product_of(builder.platform),
+            "repo_path": BRANCHES[builder.branch].path,
+        },
+        "shortname": short,
+        "slavebuilddir": short if builder.suite is None else "test",
+        "slavepool": builder.pool,
+    }

@@ -18,14 +18,17 @@ from twisted.logger import Logger
 
 from buildapi.db.sql import Database
 from buildapi.sample.bulk_writer import fill, is_filled, status_writer
-from buildapi.sample.catalog import MASTERS, SampleBuilder, SampleMaster, builders
-from buildapi.sample.change_source import ChangeSource
-from buildapi.sample.clobberer import ClobbererServer
-from buildapi.sample.directory_documents import (
+from buildapi.sample.catalog import (
+    MASTERS,
+    SampleBuilder,
+    SampleMaster,
     branches_document,
+    builders,
     builders_document,
     masters_document,
 )
+from buildapi.sample.change_source import ChangeSource
+from buildapi.sample.clobberer import ClobbererServer
 from buildapi.sample.farm_rows import FarmTable, RowBatch
 from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.master_web import MasterWebServer

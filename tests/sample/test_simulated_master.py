@@ -11,8 +11,7 @@ import pytest
 from twisted.internet import defer, task
 
 from buildapi.sample.build_properties import OF_MANY
-from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders
-from buildapi.sample.directory_documents import builders_document
+from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders, builders_document
 from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
 from buildapi.sample.status_recorder import StatusRecorder

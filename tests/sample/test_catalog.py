@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from buildapi.buildbot.directory import parse_branches, parse_builders, parse_masters
 from buildapi.model.branches import Branches
-from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, IDLE, MASTERS, builders
-from buildapi.sample.directory_documents import (
+from buildapi.sample.catalog import (
+    BRANCHES,
+    DEFAULT_BRANCHES,
+    IDLE,
+    MASTERS,
     branches_document,
+    builders,
     builders_document,
     masters_document,
 )
