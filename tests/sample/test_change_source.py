@@ -16,13 +16,13 @@ from twisted.spread import pb
 
 from buildapi.sample import change_source, loopback_ports
 from buildapi.sample.catalog import DEFAULT_BRANCHES
-from buildapi.sample.change_parser import (
+from buildapi.sample.change_source import (
     BadChangeError,
+    ChangeSource,
     SampleChange,
     change_statements,
     read_change,
 )
-from buildapi.sample.change_source import ChangeSource
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database
 from tests.sample.sending import REVISION, change, send

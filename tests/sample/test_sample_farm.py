@@ -20,7 +20,7 @@ from buildapi.buildbot.directory import parse_branches, parse_builders, parse_ma
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.sample.bulk_writer import fill
 from buildapi.sample.catalog import MASTERS, builders
-from buildapi.sample.change_parser import change_statements, read_change
+from buildapi.sample.change_source import change_statements, read_change
 from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.sample_farm import SampleFarm, StoppedError, prepare
