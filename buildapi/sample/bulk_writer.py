@@ -56,8 +56,8 @@ class BulkWriter:
 
     def insert(self, batch: RowBatch) -> None:
         """Insert all rows of a batch."""
-        columns = ", ".join(f"`{c}`" for c in batch.table.columns)
-        marks = ", ".join([self.mark] * len(batch.table.columns))
+        columns = ", ".join(f"`{c}`" for c in batch.table.all_columns)
+        marks = ", ".join([self.mark] * len(batch.table.all_columns))
         with closing(self.connection.cursor()) as cursor:
             cursor.executemany(
                 f"INSERT INTO {batch.table.title} ({columns}) VALUES ({marks})",  # noqa: S608  # constants
@@ -114,9 +114,9 @@ def ids_in_use(targets: Mapping[str, BulkWriter]) -> RowIds:
     """Read from databases which ids, names and build numbers are taken."""
     ids = RowIds()
     for table in FarmTable:
-        target, key = targets.get(table.database), table.columns[0]
-        if target is not None and key in ("id", "changeid") and table not in _WITHOUT_ID:
-            [[highest]] = target.run(f"SELECT MAX({key}) FROM {table.title}")  # noqa: S608  # constants
+        target = targets.get(table.database)
+        if target is not None and table.id is not None:
+            [[highest]] = target.run(f"SELECT MAX({table.id}) FROM {table.title}")  # noqa: S608  # constants
             ids.used[table] = highest or 0
     [[number]] = targets["scheduler"].run("SELECT MAX(number) FROM builds")
     ids.number = 0 if number is None else number + 1
@@ -125,21 +125,13 @@ def ids_in_use(targets: Mapping[str, BulkWriter]) -> RowIds:
     return ids
 
 
-_WITHOUT_ID = {FarmTable.CHANGE_FILES}
-_NAMED = (
-    FarmTable.STATUS_MASTERS,
-    FarmTable.STATUS_SLAVES,
-    FarmTable.STATUS_BUILDERS,
-    FarmTable.STATUS_PROPERTIES,
-)
-
-
 def _names(status: BulkWriter) -> dict[tuple[Any, ...], int]:
     found: dict[tuple[Any, ...], int] = {}
-    for table in _NAMED:
-        columns = ", ".join(table.columns)
-        for id_, *key in status.run(f"SELECT {columns} FROM {table.title}"):  # noqa: S608  # constants
-            found[(table, *key)] = id_
+    for table in FarmTable:
+        if table.unique:
+            columns = ", ".join(table.all_columns)
+            for id_, *row in status.run(f"SELECT {columns} FROM {table.title}"):  # noqa: S608  # constants
+                found[table, *row] = id_
     return found
 
 

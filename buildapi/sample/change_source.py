@@ -18,11 +18,16 @@ from twisted.python.failure import Failure
 from twisted.spread import pb
 from zope.interface import implementer  # type: ignore[import-untyped]  # it ships no types
 
-from buildapi.db.sql import Database, Ref, Statement, ValueRefusedError
+from buildapi.db.sql import Database, Statement, ValueRefusedError
 from buildapi.errors import DatabaseUnavailable
-from buildapi.sample.catalog import BRANCHES
+from buildapi.sample.catalog import BRANCHES, BuildType, builder_groups
+from buildapi.sample.farm_rows import (
+    RowStatements,
+    SampleChange,
+    insert_change,
+    insert_submission,
+)
 from buildapi.sample.loopback_ports import LoopbackServer
-from buildapi.sample.push_generator import builds_of, insert_change
 
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000
@@ -45,26 +50,6 @@ SOURCE = "Change"
 
 class BadChangeError(ValueError):
     """A change is refused; the message says why."""
-
-
-@attrs.frozen
-class SampleChange:
-    """Describe a change; ``properties`` are pairs of name and stored text.
-
-    ``when`` is in epoch seconds, None for now.
-    """
-
-    author: str
-    comments: str
-    files: Sequence[str]
-    branch: str | None
-    revision: str | None
-    revlink: str | None
-    category: str | None
-    repository: str
-    project: str
-    when: float | None
-    properties: Sequence[tuple[str, str]]
 
 
 def read_change(told: object) -> SampleChange | None:
@@ -98,18 +83,17 @@ def read_change(told: object) -> SampleChange | None:
 def change_statements(change: SampleChange, branches: Sequence[str], now: int) -> list[Statement]:
     """Return the statements that store a change and the builds that follow from it.
 
-    Schedulers know these ``branches`` by the paths of their repositories; a change of another
-    branch is only stored.
+    Schedulers know these ``branches`` by the paths of their repositories, and build each optimised
+    and with debugging; a change of another branch is only stored.
     """
-    ref = Ref("change")
+    rows = RowStatements()
     when = now if change.when is None else min(change.when, now)
-    values = {**attrs.asdict(change), "when": when}
-    del values["files"], values["properties"]
-    built = [name for name in branches if BRANCHES[name].path == change.branch]
-    return [
-        *insert_change(ref, values, change.files, change.properties),
-        *(s for name in built for s in builds_of(name, ref, change.revision, now)),
-    ]
+    stored = insert_change(rows, attrs.evolve(change, when=when), now)
+    for name in branches:
+        if BRANCHES[name].path == change.branch:
+            builds = [g.build for g in builder_groups(name) if g.build.kind is not BuildType.PGO]
+            insert_submission(rows, [stored], change.revision, builds, now)
+    return rows.statements
 
 
 def _plain(what: str, value: object) -> str:

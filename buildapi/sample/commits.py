@@ -6,6 +6,9 @@ from random import Random
 
 import attrs
 
+from buildapi.sample.catalog import REPOSITORY
+from buildapi.sample.farm_rows import SampleChange
+
 _NAMES = (
     *("ada", "bela", "chiara", "dunja", "emil", "farid", "greta", "hana", "ines", "jonas"),
     *("kaya", "liam", "mirela", "nadia", "oskar", "priya", "quentin", "rosa", "samir", "tove"),
@@ -44,6 +47,24 @@ class Commit:
     comments: str
     revision: str
     files: tuple[str, ...]
+
+    def pushed_to(self, path: str) -> SampleChange:
+        """Return its change after a push to the repository at ``path``."""
+        return SampleChange(
+            author=self.author,
+            comments=self.comments,
+            files=self.files,
+            branch=path,
+            revision=self.revision,
+            revlink=f"{REPOSITORY}{path}/rev/{self.revision[:12]}",
+            category=None,
+            repository=REPOSITORY + path,
+            project="",
+        )
+
+    def sent_for_tests(self, branch: str, path: str) -> SampleChange:
+        """Return the change by which a finished build requests its tests, of this branch."""
+        return attrs.evolve(self.pushed_to(path), author=MACHINE, files=(), branch=branch)
 
 
 def draw_commits(rng: Random, is_try: bool) -> list[Commit]:

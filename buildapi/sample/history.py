@@ -22,7 +22,7 @@ from buildapi.sample.catalog import (
 )
 from buildapi.sample.commits import Commit, draw_commits, draw_revision
 from buildapi.sample.durations import DAY, HOUR, draw_times
-from buildapi.sample.farm_rows import RowBatch, RowBatches, RowIds
+from buildapi.sample.farm_rows import RowBatch, RowBatches, RowIds, insert_change
 from buildapi.sample.history_recorder import HistoryRecorder, SampleSourceStamp
 from buildapi.sample.outcomes import OutcomeGenerator, RequestOutcome, RequestSpec
 
@@ -78,9 +78,9 @@ class _History:
     """Simulate the events of the farm one by one."""
 
     def __init__(self, rng: Random, now: int, size: FarmSize, rows: RowBatches) -> None:
-        self._rng, self._now, self._size = rng, now, size
+        self._rng, self._now, self._size, self._rows = rng, now, size, rows
         self._start = now - size.days * DAY
-        self._record = HistoryRecorder(rows, rng, now, boot=self._start - DAY)
+        self._record = HistoryRecorder(rows, now, boot=self._start - DAY)
         self._outcomes = OutcomeGenerator(rng, now)
         self._tips: dict[str, str] = {}
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
@@ -168,7 +168,7 @@ class _History:
     def _push(self, push: _Push, when: int) -> None:
         made = draw_commits(self._rng, push.branch.is_try)
         path = push.branch.path
-        changes = [self._record.commit(c, when, path, path) for c in made]
+        changes = [insert_change(self._rows, c.pushed_to(path), when) for c in made]
         tip = made[-1]
         self._tips[push.branch.name] = tip.revision
         source = self._record.source(path, tip.revision, when, changes)
@@ -222,7 +222,7 @@ class _History:
         path = BRANCHES[group.build.branch].path
         for stored in dict.fromkeys(job.builder.stored for job in jobs):
             same = [job for job in jobs if job.builder.stored == stored]
-            change = self._record.sendchange(same[0].builder, tip, when, path)
+            change = insert_change(self._rows, tip.sent_for_tests(stored, path), when)
             source = self._record.source(stored, tip.revision, when, [change])
             # A builder that is requested again stands for a rebuild, in a buildset of its own.
             once = list({job.builder.name: job for job in reversed(same)}.values())[::-1]

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import heapq
 import json
-import time
-from collections.abc import Sequence
-from random import Random
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from buildapi.sample.build_properties import OF_MANY, CatalogBuild, build_properties
-from buildapi.sample.catalog import MASTERS, REPOSITORY, SampleBuilder, SampleMaster
-from buildapi.sample.commits import MACHINE, Commit
-from buildapi.sample.farm_rows import FarmTable, RowBatches
+from buildapi.sample.catalog import MASTERS, SampleMaster
+from buildapi.sample.farm_rows import (
+    FarmTable,
+    MasterProcess,
+    RowBatches,
+    insert_build,
+    insert_buildset,
+    insert_request,
+    insert_source_stamp,
+    scheduler_properties,
+)
 from buildapi.sample.outcomes import FAILURE, WARNINGS, BuildTimes, RequestHistory
+from buildapi.sample.status_builds import (
+    SampleBuild,
+    insert_status_build,
+    insert_status_source,
+    utc,
+)
 
 MASTER_OF = {master.role: master for master in MASTERS}
 HEARTBEAT = 600
@@ -28,7 +39,7 @@ class SampleSourceStamp:
     id: int
     branch: str
     revision: str | None
-    build_id: str
+    when: int
     status_id: int | None = None
 
 
@@ -52,49 +63,17 @@ class HistoryRecorder:
     """Record events in chronological order."""
 
     rows: RowBatches
-    rng: Random
     now: int
     boot: int
     slaves: SlavePools = attrs.field(factory=SlavePools)
     _numbers: dict[str, int] = attrs.field(factory=dict)
 
-    def commit(self, commit: Commit, when: int, branch: str, path: str) -> int:
-        """Record a pushed change; return its id."""
-        change = self._change(commit, when, branch, path)
-        for name in commit.files:
-            self.rows.add(FarmTable.CHANGE_FILES, change, name)
-        return change
-
-    def sendchange(self, builder: SampleBuilder, commit: Commit, when: int, path: str) -> int:
-        """Record the change by which a finished build requests its tests; return its id."""
-        sent = attrs.evolve(commit, author=MACHINE, files=())
-        return self._change(sent, when, builder.stored, path)
-
-    def _change(self, commit: Commit, when: int, branch: str, path: str) -> int:
-        return self.rows.insert(
-            FarmTable.CHANGES,
-            commit.author,
-            commit.comments,
-            0,
-            branch,
-            commit.revision,
-            f"{REPOSITORY}{path}/rev/{commit.revision[:12]}",
-            when,
-            None,
-            REPOSITORY + path,
-            "",
-        )
-
     def source(
         self, branch: str, revision: str | None, when: int, changes: Sequence[int] = ()
     ) -> SampleSourceStamp:
         """Record a source stamp."""
-        found = self.rows.insert(FarmTable.SOURCESTAMPS, branch, revision, None, "", "")
-        for change in changes:
-            self.rows.add(FarmTable.SOURCESTAMP_CHANGES, found, change)
-        return SampleSourceStamp(
-            found, branch, revision, time.strftime("%Y%m%d%H%M%S", time.gmtime(when))
-        )
+        found = insert_source_stamp(self.rows, branch, revision, changes)
+        return SampleSourceStamp(found, branch, revision, when)
 
     def buildset(
         self, source: SampleSourceStamp, when: int, reason: str, runs: Sequence[RequestHistory]
@@ -103,51 +82,35 @@ class HistoryRecorder:
         ended = [r.complete_at for r in runs if r.complete_at is not None]
         complete = len(ended) == len(runs)
         worst = max((r.results or 0 for r in runs), default=0)
-        found = self.rows.insert(
-            FarmTable.BUILDSETS,
-            None,
-            reason,
+        found = insert_buildset(
+            self.rows,
             source.id,
+            reason,
             when,
-            int(complete),
-            max(ended) if complete else None,
-            (FAILURE if worst > WARNINGS else 0) if complete else None,
+            self._properties(runs[0], source),
+            complete_at=max(ended) if complete else None,
+            results=(FAILURE if worst > WARNINGS else 0) if complete else None,
         )
-        self._properties(found, source, runs[0].builder)
         for run in runs:
-            run.requests.append(self._request(found, when, run))
+            run.requests[self._request(found, when, run)] = when
         return found
-
-    def _properties(self, buildset: int, source: SampleSourceStamp, builder: SampleBuilder) -> None:
-        values = {
-            "branch": builder.branch,
-            "revision": source.revision,
-            "buildid": source.build_id,
-            "builduid": f"{source.id:032x}",
-        }
-        for name, value in values.items():
-            self.rows.add(FarmTable.PROPERTIES, buildset, name, json.dumps([value, "Scheduler"]))
 
     def _request(self, buildset: int, when: int, run: RequestHistory) -> int:
         master = MASTER_OF[run.builder.role]
         claimed_at = run.claimed_at
         if claimed_at and not run.complete:
             claimed_at = max(claimed_at, self.now - (self.now - self.boot) % HEARTBEAT)
-        found = self.rows.insert(
-            FarmTable.REQUESTS,
+        return insert_request(
+            self.rows,
             buildset,
             run.builder.name,
-            run.priority,
-            claimed_at,
-            master.db_name if claimed_at else None,
-            incarnation(master, self.boot) if claimed_at else None,
-            int(run.complete),
-            run.results,
             when,
-            run.complete_at,
+            priority=run.priority,
+            claimed_at=claimed_at,
+            claimed_by=master_process(master, self.boot) if claimed_at else None,
+            complete_at=run.complete_at,
+            results=run.results,
         )
-        run.submitted[found] = when
-        return found
 
     def build(
         self,
@@ -158,68 +121,38 @@ class HistoryRecorder:
         _: int,
     ) -> None:
         """Record a build for all its requests: its start, and its end if there is one."""
-        name = run.builder.name
-        number = self._numbers.get(name, self.rows.ids.number)
-        self._numbers[name] = number + 1
-        status_id = self._status_build(run, number, attempt, source, reason)
-        for request in run.requests:
-            build = self.rows.insert(
-                FarmTable.BUILDS, number, request, attempt.start, attempt.finish
-            )
-            self.rows.add(FarmTable.STATUS_LINKS, status_id, request, build)
-
-    def _status_build(
-        self,
-        run: RequestHistory,
-        number: int,
-        attempt: BuildTimes,
-        source: SampleSourceStamp,
-        reason: str,
-    ) -> int:
-        builder = run.builder
-        rows, master = self.rows, MASTER_OF[builder.role]
-        slave = self.slaves.take(builder.pool, attempt.start, attempt.finish)
-        master_id = rows.named(FarmTable.STATUS_MASTERS, master.url(), master.name)
-        if source.status_id is None:
-            branch, revision = source.branch, source.revision
-            source.status_id = rows.insert(FarmTable.STATUS_SOURCES, branch, revision, None)
-        build = rows.insert(
-            FarmTable.STATUS_BUILDS,
-            number,
-            rows.named(FarmTable.STATUS_BUILDERS, builder.name, master_id, builder.category),
-            rows.named(FarmTable.STATUS_SLAVES, slave),
-            master_id,
-            utc(attempt.start),
-            utc(attempt.finish),
-            attempt.result,
-            reason,
-            source.status_id,
-            0,
-        )
-        of = CatalogBuild(
+        builder, start, finish = run.builder, attempt.start, attempt.finish
+        number = self._numbers.get(builder.name, self.rows.ids.number)
+        self._numbers[builder.name] = number + 1
+        submitted = self._properties(run, source)
+        build = SampleBuild(
+            master=MASTER_OF[builder.role],
+            name=builder.name,
             builder=builder,
-            master=master,
             number=number,
-            slave=slave,
-            revision=source.revision,
-            requests=run.submitted,
+            slave=self.slaves.take(builder.pool, start, finish),
+            start=start,
+            finish=finish,
             result=attempt.result,
-            buildid=source.build_id,
-            builduid=f"{source.id:032x}",
+            reason=reason,
+            branch=source.branch,
+            revision=source.revision,
+            submitted={name: (value, "Scheduler") for name, value in submitted.items()},
+            links=[
+                (request, when, insert_build(self.rows, number, request, start, finish))
+                for request, when in run.requests.items()
+            ],
         )
-        self._status_properties(build, of)
-        if builder.suite is not None and attempt.finish is not None:
-            self._test_steps(build, builder.suite, attempt.start, attempt.finish, attempt.result)
-        return build
+        if source.status_id is None:
+            source.status_id = insert_status_source(self.rows, build)
+        status_id = insert_status_build(self.rows, build, source.status_id)
+        if builder.suite is not None and finish is not None:
+            self._test_steps(status_id, builder.suite, start, finish, attempt.result)
 
-    def _status_properties(self, build: int, of: CatalogBuild) -> None:
-        rows = self.rows
-        for name, (value, source) in build_properties(of).items():
-            row = (name, source, json.dumps(value))
-            add = rows.named if name in OF_MANY else rows.insert
-            rows.add(
-                FarmTable.STATUS_BUILD_PROPERTIES, add(FarmTable.STATUS_PROPERTIES, *row), build
-            )
+    def _properties(
+        self, run: RequestHistory, source: SampleSourceStamp
+    ) -> Mapping[str, str | None]:
+        return scheduler_properties(run.builder, source.revision, source.when, f"{source.id:032x}")
 
     def _test_steps(
         self, build: int, suite: str, start: int, finish: int, result: int | None
@@ -240,11 +173,6 @@ def step_name(suite: str) -> str:
     return "mochitest-plain" if suite.removeprefix("mochitest-").isdigit() else suite
 
 
-def utc(when: float | None) -> str | None:
-    """Format a time as the status database stores it."""
-    return None if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when))
-
-
-def incarnation(master: SampleMaster, boot: int) -> str:
-    """Return the incarnation of a master's process that was started at ``boot``."""
-    return f"pid{1000 + MASTERS.index(master)}-boot{boot}"
+def master_process(master: SampleMaster, boot: int) -> MasterProcess:
+    """Return the process of a master that was started at ``boot``."""
+    return MasterProcess(master.db_name, f"pid{1000 + MASTERS.index(master)}-boot{boot}")

@@ -17,9 +17,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 from buildapi.db.sql import Database
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import request_queue
-from buildapi.sample.build_properties import submitted_properties
 from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
-from buildapi.sample.request_queue import SampleRequest
+from buildapi.sample.request_queue import SampleRequest, submitted_properties
 from buildapi.sample.simulated_master import SimulatedMaster
 
 TO_ROOT = "../../../../"

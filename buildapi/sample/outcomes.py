@@ -63,7 +63,7 @@ class BuildTimes:
 class RequestHistory:
     """Hold a job with its times.
 
-    ``requests`` are the ids of the requests it serves, ``submitted`` their submission times.
+    ``requests`` maps the ids of the requests it serves to the times of their submission.
     """
 
     builder: SampleBuilder
@@ -72,8 +72,7 @@ class RequestHistory:
     complete_at: int | None = None
     results: int | None = None
     attempts: list[BuildTimes] = attrs.field(factory=list)
-    requests: list[int] = attrs.field(factory=list)
-    submitted: dict[int, int] = attrs.field(factory=dict)
+    requests: dict[int, int] = attrs.field(factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import attrs
 
-from buildapi.db.sql import Query, Statement
+from buildapi.db.sql import Database, Query, Statement
+from buildapi.sample.farm_rows import MasterProcess, RowStatements, insert_build
+from buildapi.sample.status_builds import PropertyValue
 
 SELF_SERVE = "Self-serve"
 """Marks a reason; masters do not merge requests that have it."""
@@ -38,14 +41,6 @@ class SampleRequest:
         if SELF_SERVE in self.reason:
             return (self.builder, self.id)
         return (self.builder, self.branch, self.revision, self.repository, self.project)
-
-
-@attrs.frozen
-class MasterProcess:
-    """Name a master and its present process."""
-
-    name: str
-    incarnation: str
 
 
 _COLUMNS = """br.id, br.buildsetid, br.buildername, COALESCE(bs.reason, ''), ss.branch,
@@ -116,6 +111,21 @@ CHANGE_PROPERTIES = Query(
 )
 
 
+async def submitted_properties(
+    db: Database, requests: Sequence[SampleRequest]
+) -> dict[str, PropertyValue]:
+    """Return the properties that a build gets from its requests and their changes."""
+    found: dict[str, PropertyValue] = {}
+    sets = dict.fromkeys(r.buildset for r in requests)
+    # As a master does: those of requests replace those of changes.
+    for query in (CHANGE_PROPERTIES, PROPERTIES):
+        for buildset in sets:
+            for name, text in await query.many(db, buildset=buildset):
+                value, source = json.loads(text)
+                found[name] = (value, source)
+    return found
+
+
 def groups(
     requests: Sequence[SampleRequest], key: Callable[[SampleRequest], object]
 ) -> list[list[SampleRequest]]:
@@ -149,8 +159,10 @@ def _claims(
 
 def begin(requests: Sequence[SampleRequest], number: int, now: int) -> list[Statement]:
     """Insert one row of ``builds`` for each request."""
-    text = "INSERT INTO builds (number, brid, start_time) VALUES (:number, :brid, :now)"
-    return [Statement(text, {"number": number, "brid": r.id, "now": now}) for r in requests]
+    rows = RowStatements()
+    for request in requests:
+        insert_build(rows, number, request.id, now)
+    return rows.statements
 
 
 def end(builds: Sequence[int], now: int) -> list[Statement]:

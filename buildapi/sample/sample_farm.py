@@ -34,7 +34,7 @@ from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.master_web import MasterWebServer
 from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
-from buildapi.sample.status_recorder import StatusRecorder
+from buildapi.sample.status_builds import StatusRecorder
 
 PORTS = (8200, 8201, 8202, 8203)
 """Ports of the masters in the file that :func:`prepare` writes."""
@@ -264,7 +264,7 @@ class SampleFarm(MultiService):
         self.log.info("sample clobberer at {url}", url=self.clobber_url)
 
     async def _add_master(self, master: SampleMaster, endpoint: Any) -> int:
-        status = None if self._status is None else StatusRecorder(self._status, master)
+        status = None if self._status is None else StatusRecorder(self._status)
         simulated = SimulatedMaster(
             self._reactor,
             master,

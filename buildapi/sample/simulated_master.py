@@ -15,16 +15,15 @@ from twisted.logger import Logger
 from buildapi.db.sql import Database, GuardFailedError
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import request_queue
-from buildapi.sample.build_properties import (
-    CatalogBuild,
-    PropertyValue,
-    build_properties,
-    submitted_properties,
-)
 from buildapi.sample.catalog import SampleBuilder, SampleMaster
+from buildapi.sample.farm_rows import MasterProcess
 from buildapi.sample.outcomes import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
-from buildapi.sample.request_queue import MasterProcess, SampleRequest
-from buildapi.sample.status_recorder import FinishedBuild, StatusRecorder
+from buildapi.sample.request_queue import SampleRequest, submitted_properties
+from buildapi.sample.status_builds import (
+    PropertyValue,
+    SampleBuild,
+    StatusRecorder,
+)
 
 _RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY)
 _WEIGHTS = (82, 8, 6, 1, 3)
@@ -250,46 +249,28 @@ class SimulatedMaster(Service):
             self.recent.pop(next(iter(self.recent)))
 
     def _finished(
-        self, build: SimulatedBuild, result: int, now: int, submitted: Mapping[str, PropertyValue]
-    ) -> FinishedBuild:
-        known = self.builders.get(build.builder)
-        first = build.requests[0]
-        return FinishedBuild(
-            builder=build.builder,
-            category=known.category if known is not None else "",
+        self,
+        build: SimulatedBuild,
+        result: int,
+        now: int,
+        submitted: Mapping[str, PropertyValue],
+    ) -> SampleBuild:
+        rows = zip(build.requests, build.rows, strict=True)
+        return SampleBuild(
+            master=self.master,
+            name=build.builder,
+            builder=self.builders.get(build.builder),
             number=build.number,
             slave=build.slave,
             start=build.start,
             finish=now,
             result=result,
             reason=build.reason,
-            branch=first.branch,
-            revision=first.revision,
-            links=[(r.id, row) for r, row in zip(build.requests, build.rows, strict=True)],
-            properties={} if known is None else self._properties(build, known, result, submitted),
+            branch=build.requests[0].branch,
+            revision=build.requests[0].revision,
+            submitted=submitted,
+            links=[(request.id, request.submitted_at, row) for request, row in rows],
         )
-
-    def _properties(
-        self,
-        build: SimulatedBuild,
-        known: SampleBuilder,
-        result: int,
-        submitted: Mapping[str, PropertyValue],
-    ) -> Mapping[str, PropertyValue]:
-        first = build.requests[0]
-        buildid, builduid = (str(submitted.get(n, ("",))[0]) for n in ("buildid", "builduid"))
-        of = CatalogBuild(
-            builder=known,
-            master=self.master,
-            number=build.number,
-            slave=build.slave,
-            revision=first.revision,
-            requests={r.id: r.submitted_at for r in build.requests},
-            result=result,
-            buildid=buildid or time.strftime("%Y%m%d%H%M%S", time.gmtime(build.start)),
-            builduid=builduid,
-        )
-        return {**submitted, **build_properties(of)}
 
 
 REMEMBERED = 1000

@@ -66,8 +66,8 @@ def test_what_is_written_is_what_was_invented(urls: tuple[str, str]) -> None:
         (FarmTable.STATUS_SLAVES, status_writer, status),
     ):
         with opened(url) as target:
-            columns = ", ".join(table.columns)
-            rows = target.run(f"SELECT {columns} FROM {table.title} ORDER BY {table.columns[0]}")
+            columns = ", ".join(table.all_columns)
+            rows = target.run(f"SELECT {columns} FROM {table.title} ORDER BY {table.id}")
         assert [tuple(row) for row in rows] == expected[table]
 
 

@@ -19,10 +19,10 @@ from buildapi.sample.catalog import DEFAULT_BRANCHES
 from buildapi.sample.change_source import (
     BadChangeError,
     ChangeSource,
-    SampleChange,
     change_statements,
     read_change,
 )
+from buildapi.sample.farm_rows import SampleChange
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database
 from tests.sample.sending import REVISION, change, send

@@ -25,7 +25,7 @@ from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.sample_farm import SampleFarm, StoppedError, prepare
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
-from buildapi.sample.status_recorder import StatusRecorder
+from buildapi.sample.status_builds import StatusRecorder
 from tests.reactor import sleep, twisted_test, until
 from tests.sample.sending import change, send
 
@@ -234,7 +234,7 @@ async def test_masters_and_pushes_work_on_either_engine(urls: tuple[str, str]) -
     services: list[Any] = [PushGenerator(reactor, scheduler, ["try"], seed=1, seconds=0.3)]
     for master in MASTERS:
         known = {b.name: b for b in builders(SMALL.branches) if b.role == master.role}
-        log = StatusRecorder(status, master)
+        log = StatusRecorder(status)
         services.append(
             SimulatedMaster(reactor, master, known, scheduler, status=log, settings=FAST)
         )

@@ -10,11 +10,10 @@ import attrs
 import pytest
 from twisted.internet import defer, task
 
-from buildapi.sample.build_properties import OF_MANY
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES, MASTERS, builders, builders_document
 from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
-from buildapi.sample.status_recorder import StatusRecorder
+from buildapi.sample.status_builds import SHARED_PROPERTIES, StatusRecorder
 from tests.sample.direct import (
     DirectDatabase,
     scheduler_database,
@@ -49,7 +48,7 @@ class Farm:
             BUILD_MASTER,
             BUILDERS,
             self.db,
-            status=StatusRecorder(self.status, BUILD_MASTER),
+            status=StatusRecorder(self.status),
             settings=MasterSettings(**settings),
             now=self.clock.seconds,
         )
@@ -147,7 +146,7 @@ def test_what_somebody_else_submits_is_built(farm: Farm, builder: str, branch: s
         master,
         {b.name: b for b in ALL.values() if b.role == master.role},
         farm.db,
-        status=StatusRecorder(farm.status, master),
+        status=StatusRecorder(farm.status),
         settings=MasterSettings(seed=1),
         now=farm.clock.seconds,
     )
@@ -447,7 +446,7 @@ def test_names_are_in_the_status_database_once(farm: Farm) -> None:
     for table in ("masters", "builders", "slaves"):
         assert farm.status.one(f"SELECT COUNT(*) FROM {table}") == 1
     names = dict(farm.status.rows("SELECT name, COUNT(*) FROM properties GROUP BY name"))
-    assert {names[name] for name in OF_MANY} == {1}
+    assert {names[name] for name in SHARED_PROPERTIES} == {1}
 
 
 def test_a_finished_build_is_recorded_with_the_properties_that_readers_look_for(

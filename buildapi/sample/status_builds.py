@@ -1,0 +1,222 @@
+"""Define the builds of the status database: their properties and rows, and who records them.
+
+The properties are those that readers of dumps look for.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from buildapi.db.sql import Database, DuplicateError, Query
+from buildapi.sample.catalog import (
+    BRANCHES,
+    BuildType,
+    SampleBuilder,
+    SampleMaster,
+    product_of,
+)
+from buildapi.sample.farm_rows import FarmTable, Id_co, RowId, RowStatements, RowWriter, build_id
+from buildapi.sample.outcomes import WARNINGS
+
+ARCHIVE = "https://archive.example.org/pub/"
+"""Root URL of logs and packages, which do not exist."""
+
+SHARED_PROPERTIES = frozenset(
+    (
+        *("basedir", "branch", "buildername", "master", "platform", "product", "repo_path"),
+        *("repository", "scheduler", "slavename", "stage_platform"),
+    )
+)
+"""Properties with so few values that one row for each is shared by all builds."""
+
+PropertyValue = tuple[Any, str]
+"""Value and source."""
+
+
+@attrs.frozen
+class SampleBuild:
+    """Describe a build, running if it has no finish.
+
+    ``builder`` is None if the catalogue has none of this ``name``, ``submitted`` are the properties
+    of its requests and their changes, ``links`` are triples of request, time of its submission, and
+    build of the scheduler database.
+    """
+
+    master: SampleMaster
+    name: str
+    builder: SampleBuilder | None
+    number: int
+    slave: str
+    start: int
+    finish: int | None
+    result: int | None
+    reason: str
+    branch: str | None
+    revision: str | None
+    submitted: Mapping[str, PropertyValue]
+    links: Sequence[tuple[int, float, int]]
+
+    @property
+    def buildid(self) -> str:
+        """Return the id by which it was submitted, or else one of its start."""
+        return self._submitted("buildid") or build_id(self.start)
+
+    def _submitted(self, name: str) -> str:
+        return str(self.submitted.get(name, ("",))[0])
+
+    @property
+    def properties(self) -> Mapping[str, PropertyValue]:
+        """Return the properties that it has at its end: at least the name of its builder."""
+        if self.builder is None:
+            return {"buildername": (self.name, "Builder")}
+        set_by_build = self._set_by_build(self.builder)
+        others = {n: p for n, p in self.submitted.items() if n not in set_by_build}
+        return {**set_by_build, **others}
+
+    def _set_by_build(self, builder: SampleBuilder) -> Mapping[str, PropertyValue]:
+        product, branch = product_of(builder.platform), BRANCHES.get(builder.branch)
+        stage = builder.platform + ("-debug" if builder.kind is BuildType.DEBUG else "")
+        folder, short = _folder_url(builder, self.buildid), _short(builder.name)
+        log_url = f"{folder}/{short}-build{self.number}.txt.gz"
+        times = {str(request): int(submitted_at) for request, submitted_at, _ in self.links}
+        found: dict[str, PropertyValue] = {
+            "basedir": (f"/builds/slave/{short}", "slave"),
+            "branch": (builder.branch, "Build"),
+            "buildername": (builder.name, "Builder"),
+            "buildid": (self.buildid, "Scheduler"),
+            "buildnumber": (self.number, "Build"),
+            "builduid": (self._submitted("builduid"), "Scheduler"),
+            "log_url": (log_url, "PostRunner"),
+            "master": (f"http://{self.master.host}:8001/", "master.cfg"),
+            "platform": (builder.platform, "Builder"),
+            "product": (product, "Builder"),
+            "repo_path": (builder.stored if branch is None else branch.path, "Builder"),
+            "repository": ("", "Build"),
+            "request_ids": ([request for request, *_ in self.links], "postrun"),
+            "request_times": (times, "postrun"),
+            "revision": (self.revision, "Build"),
+            "scheduler": (_scheduler(builder), "Scheduler"),
+            "slavename": (self.slave, "BuildSlave"),
+            "stage_platform": (stage, "Builder"),
+        }
+        if self.revision is not None:
+            found["got_revision"] = (self.revision, "Source")
+        if builder.suite is None and self.result is not None and self.result <= WARNINGS:
+            for name, end in _PACKAGES.items():
+                url = f"{folder}/{product}-{builder.platform}.{end}"
+                found[name] = (url, "SetProperty Step")
+        return found
+
+
+_PACKAGES = {"packageUrl": "zip", "symbolsUrl": "symbols.zip", "testsUrl": "tests.zip"}
+
+
+def _folder_url(builder: SampleBuilder, buildid: str) -> str:
+    place = quote(f"{builder.branch}-{builder.platform}")
+    return f"{ARCHIVE}{product_of(builder.platform)}/builds/{place}/{buildid}"
+
+
+def _short(name: str) -> str:
+    return quote(name.lower().replace(" ", "-"), safe="")
+
+
+def _scheduler(builder: SampleBuilder) -> str:
+    what = "build" if builder.suite is None else f"{builder.pool} unittest"
+    return f"{builder.branch}-{builder.platform} {what}".replace(" ", "-")
+
+
+# --- rows ------------------------------------------------------------------------------------
+
+
+def insert_status_source(rows: RowWriter[Id_co], build: SampleBuild) -> Id_co:
+    """Insert the source stamp of a build; return its id."""
+    branch = (build.branch or "")[:50] or None
+    return rows.insert(FarmTable.STATUS_SOURCES, branch, build.revision, None)
+
+
+def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowId) -> Id_co:
+    """Insert a build with its properties and links; return its id."""
+    master = rows.named(FarmTable.STATUS_MASTERS, *_master_row(build))
+    found = rows.insert(
+        FarmTable.STATUS_BUILDS,
+        build.number,
+        rows.named(FarmTable.STATUS_BUILDERS, *_builder_row(build, master)),
+        rows.named(FarmTable.STATUS_SLAVES, build.slave),
+        master,
+        utc(build.start),
+        utc(build.finish),
+        build.result,
+        build.reason[:500],
+        source,
+        0,
+    )
+    for row in _property_rows(build):
+        add = rows.named if row[0] in SHARED_PROPERTIES else rows.insert
+        rows.add(FarmTable.STATUS_BUILD_PROPERTIES, add(FarmTable.STATUS_PROPERTIES, *row), found)
+    for request, _, scheduler_build in build.links:
+        rows.add(FarmTable.STATUS_LINKS, found, request, scheduler_build)
+    return found
+
+
+def _master_row(build: SampleBuild) -> tuple[str, str]:
+    return build.master.url(), build.master.name
+
+
+def _builder_row(build: SampleBuild, master: RowId) -> tuple[str, RowId, str]:
+    return build.name, master, "" if build.builder is None else build.builder.category
+
+
+def _property_rows(build: SampleBuild) -> Iterator[tuple[str, str, str]]:
+    for name, (value, source) in build.properties.items():
+        yield name[:40], source[:40], json.dumps(value)
+
+
+def utc(when: float | None) -> str | None:
+    """Format a time as the status database stores it."""
+    return None if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when))
+
+
+@attrs.define
+class StatusRecorder:
+    """Record finished builds; ids of rows that are stored once are cached."""
+
+    _db: Database
+    _ids: dict[tuple[Any, ...], int] = attrs.field(factory=dict, init=False)
+
+    async def record(self, build: SampleBuild) -> None:
+        """Insert a build with its source, properties and links, all or nothing."""
+        master = await self._look_up(FarmTable.STATUS_MASTERS, *_master_row(build))
+        await self._look_up(FarmTable.STATUS_SLAVES, build.slave)
+        await self._look_up(FarmTable.STATUS_BUILDERS, *_builder_row(build, master))
+        for row in _property_rows(build):
+            if row[0] in SHARED_PROPERTIES:
+                await self._look_up(FarmTable.STATUS_PROPERTIES, *row)
+        rows = RowStatements(self._ids)
+        insert_status_build(rows, build, insert_status_source(rows, build))
+        await self._db.transact(rows.statements)
+
+    async def _look_up(self, table: FarmTable, *row: Any) -> int:
+        """Return the id of a row that is stored once, adding it if it is new."""
+        key = (table, *row)
+        if key not in self._ids:
+            self._ids[key] = await self._find(table, row) or await self._add(table, row)
+        return self._ids[key]
+
+    async def _find(self, table: FarmTable, row: Sequence[Any]) -> int | None:
+        values = dict(zip(table.columns, row, strict=True))
+        where = " AND ".join(f"{name} = :{name}" for name in table.unique)
+        text = f"SELECT id FROM {table.title} WHERE {where} ORDER BY id LIMIT 1"  # noqa: S608  # constants
+        return await Query[int](text, int).maybe(self._db, **{n: values[n] for n in table.unique})
+
+    async def _add(self, table: FarmTable, row: Sequence[Any]) -> int:
+        try:
+            [added] = await self._db.transact([table.insert(row)])
+        except DuplicateError:  # another master added it since
+            return await self._find(table, row) or 0
+        return added
