@@ -13,7 +13,7 @@ from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 
 
 @attrs.frozen
-class TestRunsQuery:
+class JobTimesQuery:
     """The parameters of the report; None includes all.
 
     ``group`` is whether to group by suite, None if the parameter is missing.
@@ -26,7 +26,7 @@ class TestRunsQuery:
 
 
 @attrs.frozen
-class TestRunsEntry:
+class JobTimesEntry:
     """A builder, or a suite over its builders: mean seconds of the build and of its tests."""
 
     name: str
@@ -54,13 +54,13 @@ def _whole(seconds: float) -> int:
 
 
 @attrs.frozen
-class TestRunsReport:
+class JobTimesReport:
     """The report of test runs: a row per builder, or per suite."""
 
     start: float
     end: float
-    wanted: TestRunsQuery
-    entries: Sequence[TestRunsEntry]
+    wanted: JobTimesQuery
+    entries: Sequence[JobTimesEntry]
 
     def document(self) -> Mapping[str, Any]:
         """Return the JSON document."""
@@ -126,28 +126,28 @@ PARTS = (
 
 
 def entries_of(
-    times: Sequence[JobTime], wanted: TestRunsQuery, rules: Classification
-) -> list[TestRunsEntry]:
+    times: Sequence[JobTime], wanted: JobTimesQuery, rules: Classification
+) -> list[JobTimesEntry]:
     """Return the entries of the wanted builders, or of suites if grouped."""
     chosen = [t for t in sorted(times, key=lambda t: t.builder) if _fits(t, wanted, rules)]
     if wanted.group:
         return [e for suite in rules.testruns.suites for e in _suite(suite, chosen, wanted)]
     return [
-        TestRunsEntry(t.builder, t.total, t.test, rules.test_platform(t.builder)) for t in chosen
+        JobTimesEntry(t.builder, t.total, t.test, rules.test_platform(t.builder)) for t in chosen
     ]
 
 
-def _fits(time: JobTime, wanted: TestRunsQuery, rules: Classification) -> bool:
+def _fits(time: JobTime, wanted: JobTimesQuery, rules: Classification) -> bool:
     platform, btype = rules.test_platform(time.builder), rules.test_build_type(time.builder)
     return (not wanted.platform or wanted.platform == platform) and (
         not wanted.btype or wanted.btype == btype
     )
 
 
-def _suite(suite: str, times: Sequence[JobTime], wanted: TestRunsQuery) -> list[TestRunsEntry]:
+def _suite(suite: str, times: Sequence[JobTime], wanted: JobTimesQuery) -> list[JobTimesEntry]:
     """Return the unweighted mean over the builders with a suite in their name, if any."""
     of = [t for t in times if suite in t.builder]
     if not of:
         return []
     total, test = (sum(values) / len(of) for values in zip(*((t.total, t.test) for t in of)))  # noqa: B905  # pairs
-    return [TestRunsEntry(suite, total, test, wanted.platform)]
+    return [JobTimesEntry(suite, total, test, wanted.platform)]

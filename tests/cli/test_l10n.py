@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import buildapi
-from tests.reports.test_l10n import build
+from tests.reports.test_failed_locales import build
 
 ENTRY = (
     "mozilla-central linux de\n    FAILURE\n    https://logs.example.org/1\n"

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from buildapi.cli.main import root
 from tests.cli.running import Done, Web, buildapi, web
-from tests.reports.test_waitmail import HOSTILE, REPORT, words
+from tests.reports.test_wait_mail import HOSTILE, REPORT, words
 
 ANN, BOB, EVE = "ann@example.org", "bob@example.org", "eve@example.org"
 

@@ -23,7 +23,7 @@ from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.topology import dead_letters
 from buildapi.mq.txamqp.errors import Closed
 from tests.agent.doubles import NOW, BrokerProxy, Rig, StoreProxy, pending, reactor
-from tests.agent.test_outbox import Agents
+from tests.agent.test_reconciler import Agents
 from tests.mq.conftest import Names
 from tests.mq.test_rabbitmq_wire import old_arguments
 from tests.reactor import sleep, twisted_test, until

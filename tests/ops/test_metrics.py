@@ -22,7 +22,7 @@ from buildapi.ops.gauges import set_gauges
 from buildapi.ops.metrics import KINDS, Metrics
 from buildapi.ops.reactor_lag import SECONDS, ReactorLag
 from buildapi.ops.status_document import ReplicationLag, UnreadValue, document
-from tests.ops.test_document import AGENT, NOW, WELL
+from tests.ops.test_status_document import AGENT, NOW, WELL
 from tests.services.policy import program
 
 ROOT = Path(__file__).parent.parent.parent

@@ -12,8 +12,8 @@ from buildapi.model.report_rows import Attempt, JobTime, Push, Status
 from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
 from buildapi.reports.grid import GvizTable
 from buildapi.reports.pushes import PushesReport
-from buildapi.reports.test_runs import TestRunsQuery, entries_of
-from buildapi.reports.test_runs import TestRunsReport as RunsOfTests
+from buildapi.reports.test_runs import JobTimesQuery, entries_of
+from buildapi.reports.test_runs import JobTimesReport as RunsOfTests
 from buildapi.reports.window import Window
 from tests.reports.recorded import rules
 from tests.reports.rows import END, START, request_row
@@ -176,13 +176,13 @@ TIMES = [
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
-        (TestRunsQuery(), [t.builder for t in TIMES]),
-        (TestRunsQuery(btype="debug"), ["fedora debug test crashtest"]),
-        (TestRunsQuery(platform="nowhere"), []),
-        (TestRunsQuery(group=True), ["crashtest", "reftest", "jsreftest"]),
+        (JobTimesQuery(), [t.builder for t in TIMES]),
+        (JobTimesQuery(btype="debug"), ["fedora debug test crashtest"]),
+        (JobTimesQuery(platform="nowhere"), []),
+        (JobTimesQuery(group=True), ["crashtest", "reftest", "jsreftest"]),
     ],
 )
-def test_test_runs_are_chosen_and_gathered(wanted: TestRunsQuery, names: list[str]) -> None:
+def test_test_runs_are_chosen_and_gathered(wanted: JobTimesQuery, names: list[str]) -> None:
     entries = entries_of(TIMES, wanted, rules())
     assert [e.name for e in entries] == names
     document = RunsOfTests(START, END, wanted, entries).document()
@@ -191,7 +191,7 @@ def test_test_runs_are_chosen_and_gathered(wanted: TestRunsQuery, names: list[st
 
 
 def test_a_builder_counts_in_every_suite_its_name_has() -> None:
-    entries = {e.name: e for e in entries_of(TIMES, TestRunsQuery(group=True), rules())}
+    entries = {e.name: e for e in entries_of(TIMES, JobTimesQuery(group=True), rules())}
     assert (entries["reftest"].total, entries["jsreftest"].total) == (250, 200)
     assert entries["jsreftest"].document()["ratio"] == "0.304"
     assert entries["jsreftest"].document()["test"] == 60

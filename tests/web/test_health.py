@@ -13,7 +13,7 @@ from buildapi.ops.status_document import UnreadValue, document
 from buildapi.web.http.answers import AnswerCache
 from buildapi.web.ops.health import HealthRoutes
 from buildapi.web.selfserve.pages import SelfServePages
-from tests.ops.test_document import AGENT, POOL, WELL
+from tests.ops.test_status_document import AGENT, POOL, WELL
 from tests.reactor import twisted_test
 from tests.web.conftest import Serve, Served
 from tests.web.farm import HOSTILE, NOW

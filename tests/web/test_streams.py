@@ -21,7 +21,7 @@ from buildapi.web.events.streams import (
     EventStreams,
     StreamLimits,
 )
-from buildapi.web.events.streams import streams as module
+from buildapi.web.events import streams as module
 from buildapi.web.http.auth import NOBODY, Identity
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form

@@ -19,7 +19,7 @@ from buildapi.reports.status_builders import (
     StatusBuilderReport,
     StatusBuildersReport,
 )
-from buildapi.reports.test_runs import TestRunsQuery, TestRunsReport, entries_of
+from buildapi.reports.test_runs import JobTimesQuery, JobTimesReport, entries_of
 from buildapi.reports.window import Window
 from buildapi.web.http.call import Call
 from buildapi.web.http.given import ReportParams
@@ -138,7 +138,7 @@ class StatusReportRoutes:
         """Report how much of the time of test jobs is testing."""
         desk, given = self._desk, ReportParams(call)
         window, tests = self._window(given), desk.rules.testruns
-        wanted = TestRunsQuery(
+        wanted = JobTimesQuery(
             given.text("category") or None,
             given.text("platform") or None,
             given.text("btype") or None,
@@ -157,7 +157,7 @@ class StatusReportRoutes:
                 tests.max_seconds,
             )
             times = await self._reads.test_times(asked)
-            return TestRunsReport(
+            return JobTimesReport(
                 window.start, window.end, wanted, entries_of(times, wanted, desk.rules)
             )
 
