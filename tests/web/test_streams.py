@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThread
 
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.model.records import JobRecord
+from buildapi.web.events import streams as module
 from buildapi.web.events.streams import (
     GRACE_SECONDS,
     HEARTBEAT_SECONDS,
@@ -21,7 +22,6 @@ from buildapi.web.events.streams import (
     EventStreams,
     StreamLimits,
 )
-from buildapi.web.events import streams as module
 from buildapi.web.http.auth import NOBODY, Identity
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
