@@ -24,11 +24,11 @@ from buildapi.cli.l10n import l10n_report
 from buildapi.cli.mail_waittimes import mail_waittimes
 from buildapi.cli.man import man
 from buildapi.cli.names import names
-from buildapi.cli.progress import progress_bar
 from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 from buildapi.config import Config
 from buildapi.model.ended_builds import DumpWindow
+from buildapi.progress_bar import progress_bar
 from buildapi.reports.dump_entries import DAY, HOUR, window
 
 ASKING = (queries.branches, queries.builds, queries.rev, queries.is_done, queries.pending)

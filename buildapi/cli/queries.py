@@ -16,13 +16,13 @@ from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.connection_options import branch_argument, complete_branch, with_client
 from buildapi.cli.output import Output, output_options, require_list, unpack
-from buildapi.cli.progress import progress_bar
 from buildapi.cli.service_client import ServiceClient
 from buildapi.cli.terminal import printable
 from buildapi.cli.wait import poll, wait_option
 from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
+from buildapi.progress_bar import progress_bar
 
 STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
 

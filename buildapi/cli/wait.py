@@ -12,9 +12,9 @@ import click
 from buildapi.cli import param_types
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.output import unpack
-from buildapi.cli.progress import progress_bar
 from buildapi.cli.service_client import ServiceClient
 from buildapi.exit_codes import FAILED, UNAVAILABLE, UNFINISHED
+from buildapi.progress_bar import progress_bar
 
 T = TypeVar("T")
 DEFAULT_SECONDS = 3600.0

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pymysql
 
+from buildapi.progress_bar import ShowProgress, progress_bar, progress_lines
 from buildapi.sample.bulk_writer import BadURLError, NotEmptyError, fill
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES
 from buildapi.sample.farm_rows import FarmTable, RowBatch
 from buildapi.sample.history import FarmSize, generate
-from buildapi.sample.progress import Progress, progress_on
 
 FAILED, REFUSED = 1, 3
 """Exit codes; 2 is a wrong command line."""
@@ -45,13 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fill(options: argparse.Namespace, size: FarmSize) -> None:
-    quiet: AbstractContextManager[Progress | None] = nullcontext()
-    total = size.builds + size.running
-    with quiet if options.quiet else progress_on(sys.stderr, total) as bar:
+    quiet: AbstractContextManager[ShowProgress] = nullcontext(lambda _done, _total: None)
+    lines = progress_lines(sys.stderr, "builds")
+    total, done = size.builds + size.running, 0
+    with quiet if options.quiet else progress_bar(sys.stderr, "builds", lines) as show:
 
         def written(batch: RowBatch) -> None:
-            if bar is not None and batch.table is FarmTable.BUILDS:
-                bar.advance(len(batch.rows))
+            nonlocal done
+            if batch.table is FarmTable.BUILDS:
+                done += len(batch.rows)
+                show(done, total)
 
         fill(
             options.scheduler,

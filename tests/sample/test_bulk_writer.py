@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sqlite3
 import subprocess
@@ -26,7 +25,6 @@ from buildapi.sample.bulk_writer import (
 )
 from buildapi.sample.farm_rows import FarmTable, RowBatch
 from buildapi.sample.history import FarmSize, generate
-from buildapi.sample.progress import PlainProgress, progress_on
 from tests.services.mariadb import MariaDB
 
 NOW = 1_700_000_000
@@ -240,32 +238,3 @@ def test_the_module_can_be_run() -> None:
     )
     assert done.returncode == 0
     assert b"--scheduler" in done.stdout
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_is_a_bar_on_a_terminal() -> None:
-    pytest.importorskip("rich")
-    stream = Terminal()
-    with progress_on(stream, 10) as bar:
-        bar.advance(10)
-    assert "100%" in stream.getvalue()
-
-
-def test_progress_does_without_rich(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    stream = Terminal()
-    with progress_on(stream, 10) as bar:
-        bar.advance(10)
-    assert stream.getvalue() == "10 of 10 builds\n"
-
-
-def test_plain_progress_writes_a_line_for_each_tenth() -> None:
-    stream = io.StringIO()
-    plain = PlainProgress(stream, 100)
-    for _ in range(100):
-        plain.advance(1)
-    assert stream.getvalue().splitlines() == [f"{n} of 100 builds" for n in range(10, 101, 10)]
