@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from buildapi.atomic_file import AtomicFile
 from buildapi.db.sql import Database
 from buildapi.sample.bulk_writer import fill, is_filled, status_writer
 from buildapi.sample.catalog import (
@@ -80,9 +80,8 @@ def write_masters(data_dir: Path, ports: Sequence[int], pb_port: int = 0) -> Non
 
 
 def _write_json(path: Path, document: object) -> None:
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(new, path)
+    with AtomicFile(str(path)) as file:
+        file.write(json.dumps(document, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def fill_databases(
@@ -237,7 +236,8 @@ class SampleFarm(MultiService):
         ports = []
         for master, endpoint in zip(MASTERS, self._endpoints, strict=True):
             ports.append(await self._add_master(master, endpoint))
-        write_masters(self._data_dir, ports, await self._take_changes())
+        change_port = await self._listen_for_changes()
+        await deferToThread(write_masters, self._data_dir, ports, change_port)
         await self._serve_clobberer()
         if self._push_seconds:
             self._add(
@@ -250,7 +250,7 @@ class SampleFarm(MultiService):
                 )
             )
 
-    async def _take_changes(self) -> int:
+    async def _listen_for_changes(self) -> int:
         source = ChangeSource(self._change_endpoint, self._scheduler, self._size.branches)
         self._add(source)
         port = await source.listen()
