@@ -35,7 +35,7 @@ from buildapi.model.steps import (
     Write,
     Written,
 )
-from tests.contracts.facts import BRANCH, REVISION, FactsUnderTest, ObserverContract
+from tests.contracts.facts import BRANCH, REVISION, FactsReaderContract, FactsUnderTest
 from tests.model.defaults import rules
 from tests.model.values import job
 from tests.reactor import twisted_test
@@ -142,7 +142,7 @@ async def written(
             return plan, made
 
 
-class FarmContract(ObserverContract):
+class FarmContract(FactsReaderContract):
     """Tests of a Farm; a subclass has the fixture ``made`` (see FarmUnderTest)."""
 
     @pytest.fixture

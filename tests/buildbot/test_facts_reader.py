@@ -34,7 +34,7 @@ from tests.buildbot.acting import ZONE, make_observer
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.doubles import Counted, Papers
 from tests.buildbot.seed import MASTER_A, T0, Seed
-from tests.contracts.facts import ObserverContract
+from tests.contracts.facts import FactsReaderContract
 from tests.reactor import twisted_test
 
 REVISION = "abcdef012345"
@@ -91,7 +91,7 @@ class Seen:
         self.scheduler.seed.complete(request)
 
 
-class TestObserver(ObserverContract):
+class TestSQLFactsReader(FactsReaderContract):
     """The contract, on each engine."""
 
     @pytest.fixture

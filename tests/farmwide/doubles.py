@@ -9,20 +9,16 @@ from typing import Any
 import attrs
 
 from buildapi.model.farm_rows import (
-    BranchFilter,
-    OpenWork,
     PendingEntry,
-    Portion,
-    PushCounts,
     RecentBuild,
     RevisionEntry,
     RunningBuild,
     RunningRow,
 )
-from buildapi.model.revisions import RevisionMatch
+from buildapi.model.records import Build, BuildDetails, RequestDetails
 from tests.farmwide.serving import JSON, get, serving
 from tests.golden.client import Answer
-from tests.web.farm import MemoryDirectory
+from tests.web.farm import Failing, MemoryBuilds, MemoryDirectory, MemoryFarmReads, a_request
 
 NOW = 1_700_000_000
 REVISION = "abcdef123456" + "0" * 28
@@ -37,6 +33,7 @@ ENTRY = RevisionEntry(
 UNCLAIMED = attrs.evolve(
     ENTRY, id=24, claimed_at=0, claimed_by_name=None, number=6, finish_time=NOW - 200
 )
+DONE = attrs.evolve(ENTRY, id=20, complete=True, results=0, finish_time=NOW - 50)
 RECENT = RecentBuild(81, "linux-build", "linux", 7, NOW - 300, None, None, "slave1", "m1")
 
 
@@ -48,77 +45,90 @@ def a_row(**changes: Any) -> RunningRow:
 
 
 @attrs.define
-class MemoryFarmWide:
-    """The roles FarmWideReads and RecentBuilds; notes what it is asked."""
+class MemoryRecentBuilds:
+    """The role RecentBuilds."""
 
-    found: Mapping[str, Any] = attrs.field(
-        factory=lambda: {
-            "pending": [WAITING],
-            "running": [RUNNING],
-            "revision": [ENTRY, UNCLAIMED, attrs.evolve(UNCLAIMED, number=5)],
-            "pushes": PushCounts({"zoe": 2, "ann": 1}),
-            "recent": [RECENT],
-        }
-    )
-    error: Exception | None = None
-    calls: list[tuple[Any, ...]] = attrs.field(factory=list)
-
-    def _answer(self, name: str, *asked: Any) -> Any:
-        self.calls.append((name, *asked))
-        if self.error is not None:
-            raise self.error
-        return self.found[name]
-
-    async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
-        found: Sequence[PendingEntry] = self._answer("pending", names(branches), portion)
-        return found
-
-    async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
-        found: Sequence[RunningBuild] = self._answer("running", names(branches), portion)
-        return found
-
-    async def open(self) -> OpenWork:
-        return OpenWork(self._answer("pending"), self._answer("running"))
-
-    async def revision(
-        self, branches: BranchFilter, wanted: RevisionMatch
-    ) -> Sequence[RevisionEntry]:
-        found: Sequence[RevisionEntry] = self._answer("revision", names(branches), wanted.text)
-        return found
-
-    async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
-        found: PushCounts = self._answer("pushes", names(branches), start, end)
-        return found
+    found: Sequence[RecentBuild] = ()
+    failing: Failing = attrs.field(factory=Failing)
 
     async def recent(
         self, slaves: Sequence[str], *, greedy: bool, limit: int
     ) -> Sequence[RecentBuild]:
-        found: Sequence[RecentBuild] = self._answer("recent", tuple(slaves), greedy, limit)
-        return found
+        await self.failing.happen("recent", tuple(slaves), greedy, limit)
+        newest = sorted(self.found, key=lambda b: -b.id)
+        if slaves:
+            fits = str.startswith if greedy else str.__eq__
+            newest = [b for b in newest if any(fits(b.slavename, name) for name in slaves)]
+            newest = [b for b in newest if b.result is not None]
+        return newest[:limit]
 
 
-def names(branches: BranchFilter) -> tuple[list[str], list[str]]:
-    """Name the branches and the texts of a filter."""
-    return [b.name for b in branches.branches], list(branches.texts)
+def rows_of(
+    pending: Sequence[PendingEntry] = (),
+    running: Sequence[RunningBuild] = (),
+    revision: Sequence[RevisionEntry] = (),
+    pushes: Sequence[tuple[str, str, int]] = (),
+) -> MemoryBuilds:
+    """Put into a farm what its reads then list."""
+    rows = MemoryBuilds({}, {}, pushes=list(pushes))
+    for waits in pending:
+        claimed_at = NOW - 5 if waits.claimed_by_name else 0
+        _add(rows, waits.id, waits, priority=waits.priority or 0, claimed_at=claimed_at)
+    for build in running:
+        for brid in build.request_ids:
+            _add(rows, brid, build, claimed_at=build.last_heartbeat)
+        _start(rows, build.id, build, build.request_ids)
+    for number, entry in enumerate(revision):
+        _add(rows, entry.id, entry, **{name: getattr(entry, name) for name in OF_ENTRY})
+        if entry.start_time is not None:
+            _start(rows, 1000 - number, entry, [entry.id])
+    return rows
+
+
+OF_ENTRY = ("buildsetid", "claimed_at", "complete", "results")
+
+
+def _add(rows: MemoryBuilds, brid: int, entry: Any, **columns: Any) -> None:
+    same = ("buildername", "submitted_at", "branch", "revision", "claimed_by_name")
+    columns |= {name: getattr(entry, name) for name in same}
+    rows.requests[brid] = RequestDetails(a_request(brid, **columns), {}, [])
+
+
+def _start(rows: MemoryBuilds, bid: int, entry: Any, brids: Sequence[int]) -> None:
+    requests = [rows.requests[brid].request for brid in brids]
+    end = getattr(entry, "finish_time", None)
+    rows.builds[bid] = BuildDetails(Build(bid, entry.number, entry.start_time, end, requests), [])
 
 
 @attrs.define
 class Site:
-    """A running site and what is behind it."""
+    """A running site and what is behind it; ``reads`` are all reads of the farm."""
 
     port: int
-    farm: MemoryFarmWide
+    reads: Failing
     directory: MemoryDirectory
 
     async def get(self, path: str, headers: Mapping[str, str] = JSON) -> Answer:
         return await get(self.port, path, headers)
 
 
+EVERYTHING: dict[str, Any] = {
+    "pending": [WAITING],
+    "running": [RUNNING],
+    "revision": [DONE],
+    "pushes": [("try", "zoe", NOW - 9), ("try", "zoe", NOW - 8), ("cedar", "ann", NOW - 9)],
+}
+
+
 @contextlib.asynccontextmanager
-async def a_site(zone: str = "UTC", **found: Any) -> AsyncIterator[Site]:
-    """Serve a farm in memory; ``found`` is what its reads give instead."""
+async def a_site(
+    zone: str = "UTC", recent: Sequence[RecentBuild] = (RECENT,), **found: Any
+) -> AsyncIterator[Site]:
+    """Serve a farm in memory; ``found`` is all that is there instead."""
     definitions = {"try": {}, "cedar": {"repo": "https://hg.example.org/projects/cedar"}}
-    farm, directory = MemoryFarmWide(), MemoryDirectory(definitions=definitions)
-    farm.found = {**farm.found, **found}
-    async with serving(directory, farm, farm, now=NOW + 0.5, zone=zone) as port:
-        yield Site(port, farm, directory)
+    directory = MemoryDirectory(definitions=definitions)
+    reads = Failing()
+    farm = MemoryFarmReads(rows_of(**found or EVERYTHING), reads)
+    builds = MemoryRecentBuilds(recent, reads)
+    async with serving(directory, farm, builds, now=NOW + 0.5, zone=zone) as port:
+        yield Site(port, reads, directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -10,8 +11,9 @@ import pytest
 
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.farm_views import waiting_entries
-from buildapi.model.farm_rows import Portion, PushCounts
+from buildapi.model.farm_rows import Portion
 from tests.farmwide.doubles import ENTRY, NOW, REVISION, RUNNING, UNCLAIMED, WAITING, a_site
+from tests.farmwide.doubles import RECENT as RECENT_BUILD
 from tests.farmwide.serving import JSON
 from tests.reactor import twisted_test
 
@@ -77,11 +79,11 @@ async def test_running_builds_by_branch_and_revision(path: str) -> None:
 
 @twisted_test()
 async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None:
-    async with a_site() as site:
+    async with a_site(revision=[ENTRY, UNCLAIMED, attrs.evolve(UNCLAIMED, number=5)]) as site:
         given = json.loads((await site.get(f"/revision/try/{REVISION}")).body)
     entries = given["all"]["try"][REVISION]
-    assert entries[0] == OF_REVISION
-    assert [(e["id"], e["number"], e["claimed_by_name"]) for e in entries[1:]] == [
+    assert entries[-1] == OF_REVISION
+    assert [(e["id"], e["number"], e["claimed_by_name"]) for e in entries[:-1]] == [
         (24, 6, None),
         (24, 5, None),
     ]
@@ -99,8 +101,8 @@ async def test_what_a_master_has_claimed_waits_and_names_it() -> None:
         given = json.loads((await site.get("/pending")).body)["pending"]["cedar"][REVISION]
         page = (await site.get("/pending", {})).body.decode()
     assert [(e["id"], e.get("claimed_by_name")) for e in given] == [
-        (21, None),
         (25, "bm1.example.org:/builds/m1"),
+        (21, None),
     ]
     assert "claimed by bm1, starting" in page
     assert 'data-states="pending claimed"' in page
@@ -135,7 +137,7 @@ async def test_a_revision_nobody_knows_is_empty_and_asked_for_again() -> None:
         for _ in range(2):
             answer = await site.get("/revision/try/ffff")
             assert (answer.status, json.loads(answer.body)) == (200, expected)
-        assert len(site.farm.calls) == 2
+        assert len(site.reads.calls) == 2
 
 
 @pytest.mark.parametrize(
@@ -146,19 +148,29 @@ async def test_the_same_read_again_is_answered_from_memory(path: str) -> None:
     async with a_site() as site:
         first, second = await site.get(path), await site.get(path)
         assert first.body == second.body
-        assert len(site.farm.calls) == 1
+        assert len(site.reads.calls) == 1
 
 
-@pytest.mark.parametrize("path", ["/recent", "/recent/slave1"])
+@pytest.mark.parametrize(
+    ("path", "results"), [("/recent", [None, 0]), ("/recent/slave1", [0]), ("/recent/slave2", [])]
+)
 @twisted_test()
-async def test_recent_builds_are_a_flat_list(path: str) -> None:
-    async with a_site() as site:
-        assert json.loads((await site.get(path)).body) == [RECENT]
+async def test_recent_builds_are_a_flat_list(path: str, results: Sequence[int | None]) -> None:
+    """Of a slave those that ended."""
+    ended = attrs.evolve(RECENT_BUILD, id=80, result=0)
+    async with a_site(recent=[ended, RECENT_BUILD]) as site:
+        given = json.loads((await site.get(path)).body)
+    ids = {None: 81, 0: 80}
+    assert given == [RECENT | {"id": ids[r], "result": r} for r in results]
+
+
+def of(author: str, count: int) -> list[tuple[str, str, int]]:
+    return [("try", author, NOW - 9)] * count
 
 
 @twisted_test()
 async def test_pushes_are_counted_by_author_with_a_sum() -> None:
-    async with a_site(pushes=PushCounts({"zoe": 2, "TOTAL": 4})) as site:
+    async with a_site(pushes=of("zoe", 2) + of("TOTAL", 4)) as site:
         assert json.loads((await site.get("/pushes")).body) == {"zoe": 2, "TOTAL": 6}
 
 
@@ -182,8 +194,8 @@ async def test_branches_and_revisions_are_sorted_and_lists_keep_their_order() ->
 @twisted_test()
 async def test_what_has_no_branch_or_revision_is_unknown() -> None:
     found = [
-        attrs.evolve(WAITING, branch=branch, revision=revision)
-        for branch, revision in [(None, None), ("", ""), ("users/x", "r")]
+        attrs.evolve(WAITING, id=id_, branch=branch, revision=revision)
+        for id_, (branch, revision) in enumerate([(None, None), ("", ""), ("users/x", "r")])
     ]
     async with a_site(pending=found) as site:
         given = json.loads((await site.get("/pending")).body)["pending"]
@@ -236,14 +248,14 @@ async def test_what_has_no_branch_or_revision_is_unknown() -> None:
 async def test_what_a_path_asks_for(path: str, call: tuple[Any, ...]) -> None:
     async with a_site() as site:
         assert (await site.get(path)).status == 200
-        assert site.farm.calls == [call]
+        assert site.reads.calls == [call]
 
 
 @twisted_test()
 async def test_today_begins_at_the_farms_midnight() -> None:
     async with a_site(zone="US/Pacific") as site:
         await site.get("/pushes/try/today")
-        assert site.farm.calls == [("pushes", (["try"], []), MIDNIGHT + 8 * 3600, None)]
+        assert site.reads.calls == [("pushes", (["try"], []), MIDNIGHT + 8 * 3600, None)]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +288,7 @@ async def test_what_cannot_be_read_is_refused_with_what_is_allowed(query: str, m
         answer = await site.get(query)
         assert answer.status == 400
         assert json.loads(answer.body)["msg"].startswith(msg)
-        assert site.farm.calls == []
+        assert site.reads.calls == []
 
 
 @pytest.mark.parametrize(
@@ -335,7 +347,7 @@ async def test_what_a_database_refuses_is_said_with_its_status(
     path: str, error: BadRequest | DatabaseUnavailable
 ) -> None:
     async with a_site() as site:
-        site.farm.error = error
+        site.reads.error = error
         answer = await site.get(path)
         assert (answer.status, json.loads(answer.body)["msg"]) == (error.status, error.msg)
 

@@ -52,9 +52,9 @@ from tests.web.farm import (
     MemoryBroker,
     MemoryBuilds,
     MemoryDirectory,
-    MemoryFarm,
+    MemoryFactsReader,
+    MemoryFarmReads,
     MemoryJobs,
-    MemoryObserver,
     MemoryTextLimits,
 )
 from tests.web.memorytokens import MemoryTokens, Time
@@ -119,12 +119,12 @@ class Served:
     in_flight: set[Any]
     directory: MemoryDirectory
     builds: MemoryBuilds
-    observer: MemoryObserver
+    observer: MemoryFactsReader
     limits: MemoryTextLimits
     watch: JobWaiter
     jobs: MemoryJobs
     broker: MemoryBroker
-    farm: MemoryFarm
+    farm: MemoryFarmReads
     events: EventStreams
     trail: MemoryTrail
     tokens: MemoryTokens
@@ -186,14 +186,14 @@ def build(settings: Settings) -> Served:
     reactor: Any = module
     directory, builds = MemoryDirectory(), MemoryBuilds.small()
     jobs, broker = MemoryJobs(), MemoryBroker()
-    observer, watch = MemoryObserver(builds), JobWaiter(reactor, jobs)
+    observer, watch = MemoryFactsReader(builds, directory=directory), JobWaiter(reactor, jobs)
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
     zone, answers = ZoneInfo("UTC"), AnswerCache(reactor.seconds, settings.cache_seconds)
     time = Time(NOW + 0.5)
     pages = SelfServePages(zone, time, directory.master_urls)
     reads = SelfServeReads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
-    farm = MemoryFarm()
+    farm = MemoryFarmReads(builds)
     shares = StreamLimits(
         settings.listeners, settings.listeners_per_user, settings.listeners_per_address
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -23,6 +25,8 @@ from buildapi.model.actions import (
     CancelRevision,
     NewBuild,
     NewBuilderBuild,
+    NewNightly,
+    NewPGOBuild,
     RebuildBuild,
     RebuildRequest,
     Reprioritize,
@@ -60,7 +64,9 @@ from buildapi.model.records import (
     Progress,
     RequestBuild,
     RequestDetails,
+    Stage,
     UserBuilds,
+    is_left_over,
 )
 from buildapi.model.revisions import RevisionMatch
 from buildapi.model.steps import Sharer
@@ -158,159 +164,346 @@ class MemoryDirectory:
 
 @attrs.define
 class MemoryBuilds:
-    """The role Builds; every request and build is on branch ``try``."""
+    """The role Builds, and the rows that the other roles of this farm read.
+
+    The row of a request is the one in ``requests``, else the one in its build.  ``authors`` are of
+    the changes of requests.  ``stored`` are revisions of ``try`` of which nothing was asked for;
+    ``pushes`` are (branch, author, time).
+    """
 
     requests: dict[int, RequestDetails]
     builds: dict[int, BuildDetails]
     failing: Failing = attrs.field(factory=Failing)
     stored: Sequence[str] = ()
+    authors: dict[int, str] = attrs.field(factory=dict)
+    pushes: list[tuple[str, str, int]] = attrs.field(factory=list)
 
     @classmethod
     def small(cls) -> MemoryBuilds:
         properties = {"who": "zoë@example.org", "note": HOSTILE}
-        requests = {r.id: RequestDetails(r, properties, [11]) for r in (PENDING, RUNNING, COMPLETE)}
+        requests = {r.id: RequestDetails(r, properties, []) for r in (PENDING, RUNNING, COMPLETE)}
         builds = {b.id: BuildDetails(b, [properties]) for b in (BUILD, RUNNING_BUILD)}
-        return cls(requests, builds)
+        authors = dict.fromkeys(requests, "zoë@example.org")
+        pushes = [("try", "zoë@example.org", NOW - 5100)]
+        return cls(requests, builds, authors=authors, pushes=pushes)
 
-    def _all(self) -> BranchDay:
-        ends: dict[int, list[int | None]] = {}
-        for build in (d.build for d in self.builds.values()):
-            for request in build.requests:
-                ends.setdefault(request.id, []).append(build.finish_time)
-        requests = [d.request for d in self.requests.values()]
-        waiting = [r for r in requests if r.awaits_build(ends.get(r.id, ()))]
-        return BranchDay([d.build for d in self.builds.values()], waiting)
+    # --- rows
+
+    def all_requests(self) -> Sequence[BuildRequest]:
+        """List the requests, the latest submitted first."""
+        rows = {r.id: r for d in self.builds.values() for r in d.build.requests}
+        rows |= {brid: details.request for brid, details in self.requests.items()}
+        return sorted(rows.values(), key=lambda r: (r.submitted_at, r.id), reverse=True)
+
+    def all_builds(self) -> Sequence[Build]:
+        """List the builds with their requests as these are now, the newest first."""
+        rows = {r.id: r for r in self.all_requests()}
+        builds = [d.build for _, d in sorted(self.builds.items(), reverse=True)]
+        builds = [attrs.evolve(b, requests=[rows[r.id] for r in b.requests]) for b in builds]
+        return [attrs.evolve(b, left_over=_is_left_over(b, builds)) for b in builds]
+
+    def builds_of(self, request_id: int) -> Sequence[Build]:
+        """List the builds of a request, the oldest first."""
+        found = [b for b in self.all_builds() if request_id in {r.id for r in b.requests}]
+        return found[::-1]
+
+    def waiting(self) -> Sequence[BuildRequest]:
+        """List incomplete requests without a build, the latest submitted first."""
+        return [r for r in self.all_requests() if self._awaits(r)]
+
+    def _awaits(self, request: BuildRequest) -> bool:
+        return request.awaits_build([b.finish_time for b in self.builds_of(request.id)])
+
+    def _owned(self, branch: Branch) -> Sequence[Build]:
+        return [b for b in self.all_builds() if branch.owns(b.requests[0].branch)]
+
+    def _waiting(self, branch: Branch) -> Sequence[BuildRequest]:
+        return [r for r in self.waiting() if branch.owns(r.branch)]
+
+    def properties(self, request_id: int) -> Mapping[str, Any]:
+        details = self.requests.get(request_id)
+        return {} if details is None else details.properties
+
+    # --- the role
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
         await self.failing.happen("day", branch.name, start, end)
-        return self._all() if start <= NOW < end else BranchDay([], [])
+        return BranchDay(
+            [b for b in self._owned(branch) if start <= b.start_time < end],
+            [r for r in self._waiting(branch) if start <= r.submitted_at < end],
+        )
 
     async def revisions(self, branch: Branch, wanted: RevisionMatch) -> Sequence[str]:
         await self.failing.happen("revisions", branch.name, wanted.text)
-        known = {d.request.revision or "" for d in self.requests.values()} | {*self.stored}
+        known = {r.revision or "" for r in self.all_requests() if branch.owns(r.branch)}
+        known |= {*self.stored} if branch.owns("try") else set()
         return sorted(revision for revision in known if wanted.fits(revision))
 
     async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
         await self.failing.happen("revision", branch.name, wanted.short)
-        return self._all().only(wanted.fits)
+        return BranchDay(self._owned(branch), self._waiting(branch)).only(wanted.fits)
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         await self.failing.happen("build", branch.name, build_id)
-        return self.builds.get(build_id) if branch.name == "try" else None
+        found = next((b for b in self._owned(branch) if b.id == build_id), None)
+        if found is None:
+            return None
+        return BuildDetails(found, [self.properties(r.id) for r in found.requests])
 
     async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
         await self.failing.happen("request", branch.name, request_id)
-        return self.requests.get(request_id) if branch.name == "try" else None
+        found = next((r for r in self.all_requests() if r.id == request_id), None)
+        if found is None or not branch.owns(found.branch):
+            return None
+        starting = found.stage is Stage.CLAIMED and self._awaits(found)
+        ids = [b.id for b in self.builds_of(request_id)]
+        return RequestDetails(found, self.properties(request_id), ids, starting)
 
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         await self.failing.happen("builders", branch.name, since)
-        return sorted({d.request.buildername for d in self.requests.values()})
+        ours = [r for r in self.all_requests() if branch.owns(r.branch)]
+        return sorted({r.buildername for r in ours if r.submitted_at >= since})
 
     async def has_builder(self, name: str, since: int) -> bool:
         await self.failing.happen("has_builder", name, since)
-        return any(d.request.buildername == name for d in self.requests.values())
+        rows = self.all_requests()
+        return any(r.buildername == name and r.submitted_at >= since for r in rows)
 
     async def marks(self) -> Sequence[OpenMark]:
         await self.failing.happen("marks")
-        tries = [(b.requests[0], b) for b in (d.build for d in self.builds.values())]
-        tried = {request.id for request, _ in tries}
-        rest = [d.request for d in self.requests.values() if d.request.id not in tried]
-        found = [_mark(r, b) for r, b in tries] + [_mark(r, None) for r in rest]
-        return [mark for mark, complete in found if not complete]
+        rows = [r for r in self.all_requests() if not r.complete]
+        return [_mark(r, b) for r in rows for b in (*self.builds_of(r.id),) or (None,)]
 
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
         await self.failing.happen("of_requests", tuple(request_ids))
-        builds = [d.build for d in self.builds.values()]
-        builds = [b for b in builds if b.requests[0].id in request_ids]
-        tried = {b.requests[0].id for b in builds}
-        asked = [self.requests[i].request for i in request_ids if i in self.requests]
-        return BranchDay(builds, [r for r in asked if r.id not in tried])
+        builds = [
+            attrs.evolve(b, requests=[r for r in b.requests if r.id in request_ids])
+            for b in self.all_builds()
+        ]
+        rows = [r for r in self.all_requests() if r.id in request_ids]
+        alone = [r for r in rows if self._awaits(r) or not self.builds_of(r.id)]
+        return BranchDay([b for b in builds if b.requests], alone)
 
     async def branch_of(self, kind: str, id_: int) -> str | None:
         await self.failing.happen("branch_of", kind, id_)
-        return "try" if id_ in (self.builds if kind == "build" else self.requests) else None
+        if kind == "build":
+            return next((b.requests[0].branch for b in self.all_builds() if b.id == id_), None)
+        return next((r.branch for r in self.all_requests() if r.id == id_), None)
 
     async def user(self, branch: Branch, author: str) -> UserBuilds:
         await self.failing.happen("user", branch.name, author)
-        if author == "nobody":
-            return UserBuilds([], [], [])
-        return UserBuilds([d.build for d in self.builds.values()], [], [PENDING])
+        theirs = {brid for brid, name in self.authors.items() if name == author and name}
+        builds = [b for b in self._owned(branch) if b.requests[0].id in theirs]
+        return UserBuilds(
+            [b for b in builds if b.requests[0].complete][:USER_MAX],
+            [b for b in builds if not b.requests[0].complete][:USER_MAX],
+            [r for r in self._waiting(branch) if r.id in theirs][:USER_MAX],
+        )
 
 
-def _mark(request: BuildRequest, build: Build | None) -> tuple[OpenMark, bool]:
+USER_MAX = 200
+
+
+def _is_left_over(build: Build, builds: Sequence[Build]) -> bool:
+    of = build.requests[0].id
+    later = [b for b in builds if b.id > build.id and of in {r.id for r in b.requests}]
+    return build.finish_time is None and is_left_over(build, later)
+
+
+def _mark(request: BuildRequest, build: Build | None) -> OpenMark:
     ended = build is not None and build.finish_time is not None
     claimed = bool(request.claimed_at)
-    mark = OpenMark(request.id, request.priority, claimed, build.id if build else None, ended)
-    return mark, request.complete
+    return OpenMark(request.id, request.priority, claimed, build.id if build else None, ended)
+
+
+def _lets_through(branches: BranchFilter, stored: str | None) -> bool:
+    if branches.is_open:
+        return True
+    owned = any(branch.owns(stored) for branch in branches.branches)
+    return owned or any(t.lower() in (stored or "").lower() for t in branches.texts if stored)
+
+
+T = TypeVar("T")
+
+
+def _part(entries: Sequence[T], portion: Portion) -> Sequence[T]:
+    end = None if portion.limit is None else portion.offset + portion.limit
+    return entries[portion.offset : end]
 
 
 @attrs.define
-class MemoryFarm:
-    """The role FarmWideReads, as far as the first page and looking things up need it."""
+class MemoryFarmReads:
+    """The role FarmReads, over the rows of a MemoryBuilds."""
 
+    rows: MemoryBuilds = attrs.field(factory=MemoryBuilds.small)
     failing: Failing = attrs.field(factory=Failing)
 
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
-        await self.failing.happen("pending")
-        return [PendingEntry(21, "Linux try build", NOW - 5000, "try", PENDING.revision)]
+        await self.failing.happen("pending", names(branches), portion)
+        return _part(self._pending(branches), portion)
+
+    def _pending(self, branches: BranchFilter) -> Sequence[PendingEntry]:
+        return [
+            PendingEntry(
+                r.id,
+                r.buildername,
+                r.submitted_at,
+                r.branch,
+                r.revision,
+                r.priority,
+                r.claimed_by_name if r.claimed_at else None,
+            )
+            for r in self.rows.waiting()
+            if _lets_through(branches, r.branch)
+        ]
 
     async def running(self, branches: BranchFilter, portion: Portion) -> Sequence[RunningBuild]:
-        await self.failing.happen("running")
-        times = NOW - 3900, NOW - 5000, NOW - 4000
-        of = "try", PENDING.revision
-        return [RunningBuild(12, (22,), 8, "Linux try build", "m1", *times, *of)]
+        await self.failing.happen("running", names(branches), portion)
+        return _part(self._running(branches), portion)
+
+    def _running(self, branches: BranchFilter) -> Sequence[RunningBuild]:
+        found = [
+            _running_build(b)
+            for b in self.rows.all_builds()
+            if b.finish_time is None
+            and not b.is_abandoned
+            and _lets_through(branches, b.requests[0].branch)
+        ]
+        return sorted(found, key=lambda b: (b.start_time, b.id), reverse=True)
 
     async def open(self) -> OpenWork:
-        everything = BranchFilter(), Portion()
-        return OpenWork(await self.pending(*everything), await self.running(*everything))
+        await self.failing.happen("open")
+        return OpenWork(self._pending(BranchFilter()), self._running(BranchFilter()))
 
     async def revision(
         self, branches: BranchFilter, wanted: RevisionMatch
     ) -> Sequence[RevisionEntry]:
-        await self.failing.happen("revision", wanted.text)
-        revisions = [r for r in (PENDING.revision, "abcdffff" * 5) if wanted.fits(r)]
-        none = 0, None, False, None, None, None, None
-        return [RevisionEntry(1, 1, "linux", NOW, *none, "try", r) for r in revisions]
+        await self.failing.happen("revision", names(branches), wanted.text)
+        rows = sorted(self.rows.all_requests(), key=lambda r: -r.id)
+        return [
+            _entry(r, build)
+            for r in rows
+            if wanted.fits(r.revision) and _lets_through(branches, r.branch)
+            for build in (*self.rows.builds_of(r.id)[::-1],) or (None,)
+        ]
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
-        await self.failing.happen("pushes")
-        return PushCounts({})
+        await self.failing.happen("pushes", names(branches), start, end)
+        found = [
+            author
+            for branch, author, at in self.rows.pushes
+            if start <= at <= (at if end is None else end)
+            and not branch.endswith(("unittest", "talos"))
+            and _lets_through(branches, branch)
+        ]
+        return PushCounts({author: found.count(author) for author in sorted(set(found))})
+
+
+def names(branches: BranchFilter) -> tuple[list[str], list[str]]:
+    """Name the branches and the texts of a filter."""
+    return [b.name for b in branches.branches], list(branches.texts)
+
+
+def _running_build(build: Build) -> RunningBuild:
+    rows = sorted(build.requests, key=lambda r: r.id)
+    newest = rows[-1]
+    return RunningBuild(
+        build.id,
+        tuple(r.id for r in rows),
+        build.number,
+        newest.buildername,
+        newest.claimed_by_name,
+        build.start_time,
+        rows[0].submitted_at,
+        max(r.claimed_at for r in rows),
+        newest.branch,
+        newest.revision,
+    )
+
+
+def _entry(request: BuildRequest, build: Build | None) -> RevisionEntry:
+    return RevisionEntry(
+        request.id,
+        request.buildsetid,
+        request.buildername,
+        request.submitted_at,
+        request.claimed_at,
+        request.claimed_by_name,
+        request.complete,
+        request.results,
+        build.number if build else None,
+        build.start_time if build else None,
+        build.finish_time if build else None,
+        request.branch,
+        request.revision,
+    )
+
+
+BRANCH_FACTS = BranchFacts(
+    "try",
+    None,
+    ["Linux try build", "Linux try pgo-build", "Linux try nightly"],
+    "20231114221320",
+    "0" * 32,
+    "master-a",
+)
 
 
 @attrs.define
-class MemoryObserver:
-    """The role Observer, over the same farm; ``sharers`` share the running build."""
+class MemoryFactsReader:
+    """The role Observer, over the same farm; ``sharers`` share running builds."""
 
     builds: MemoryBuilds
     listed: bool | None = None
     sharers: Sequence[Sharer] = ()
     failing: Failing = attrs.field(factory=Failing)
+    directory: MemoryDirectory = attrs.field(factory=MemoryDirectory)
 
     async def read(self, action: Action) -> Facts:
         await self.failing.happen(action.name)
         match action:
             case CancelBuild(bid) | RebuildBuild(bid):
-                found = self.builds.builds.get(bid)
-                return None if found is None else self._facts(found.build)
+                found = [b for b in self.builds.all_builds() if b.id == bid]
+                return self._facts(found[0].requests[0]) if found else None
             case Reprioritize(brid) | CancelRequest(brid) | RebuildRequest(brid):
-                known = self.builds.requests.get(brid)
-                return None if known is None else facts(known.request)
+                rows = [r for r in self.builds.all_requests() if r.id == brid]
+                return self._facts(rows[0]) if rows else None
             case CancelRevision():
-                return RevisionFacts([facts(PENDING), facts(RUNNING, RUNNING_BUILD)])
-            case _:
-                builders = ["Linux try build", "Linux try pgo-build", "Linux try nightly"]
-                return BranchFacts("try", None, builders, "20231114221320", "0" * 32, "master-a")
+                branch = self.directory.branches().get(action.branch)
+                return None if branch is None else self._of_revision(branch, action.wanted)
+            case NewBuilderBuild():
+                return self._of_branch(action.short_branch)
+            case NewBuild() | NewPGOBuild() | NewNightly():
+                return self._of_branch(action.branch)
 
-    def _facts(self, build: Build) -> RequestFacts:
-        known = facts(build.requests[0], build)
-        return attrs.evolve(known, listed=self.listed, sharers={build.id: self.sharers})
+    def _of_branch(self, name: str) -> BranchFacts | None:
+        if self.directory.branches().get(name) is None:
+            return None
+        return attrs.evolve(BRANCH_FACTS, builduid=uuid.uuid4().hex)
 
+    def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> RevisionFacts:
+        ours = [r for r in self.builds.all_requests() if branch.owns(r.branch)]
+        meant, between = wanted.choose({r.revision or "" for r in ours}, str)
+        if between:
+            return RevisionFacts((), between)
+        found = [self._facts(r) for r in sorted(ours, key=lambda r: r.id) if r.revision in meant]
+        return RevisionFacts(
+            [
+                attrs.evolve(f, properties=(), listed=None)
+                for f in found
+                if not f.request.complete or any(t.finish_time is None for t in f.tries)
+            ]
+        )
 
-def facts(request: BuildRequest, build: Build | None = None) -> RequestFacts:
-    tries = [
-        RequestBuild(b.id, b.number, request.id, b.start_time, b.finish_time) for b in [build] if b
-    ]
-    return RequestFacts(request, 1, None, [], tries)
+    def _facts(self, request: BuildRequest) -> RequestFacts:
+        builds = self.builds.builds_of(request.id)
+        tries = [
+            RequestBuild(b.id, b.number, request.id, b.start_time, b.finish_time) for b in builds
+        ]
+        properties = self.builds.properties(request.id)
+        texts = [(n, json.dumps([value, "test"])) for n, value in properties.items()]
+        shared = {b.id: self.sharers for b in builds if self.sharers and b.finish_time is None}
+        return RequestFacts(request, 1, None, texts, tries, self.listed, shared)
 
 
 @attrs.define

@@ -63,7 +63,9 @@ async def test_a_repetition_is_answered_even_if_it_could_not_be_accepted_any_mor
     served: Served,
 ) -> None:
     first = await ask(served, "reprioritize")
-    served.builds.requests[21] = attrs.evolve(served.builds.requests[21], request=COMPLETE)
+    served.builds.requests[21] = attrs.evolve(
+        served.builds.requests[21], request=attrs.evolve(COMPLETE, id=21)
+    )
     assert (await ask(served, "reprioritize", key="other")).status == 400
     assert (await ask(served, "reprioritize")).body == first.body
     del served.builds.requests[21]

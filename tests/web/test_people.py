@@ -5,11 +5,11 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from buildapi.model.records import JobState
+from buildapi.model.records import JobState, RequestDetails
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ZOE, Serve, Served
-from tests.web.farm import NOW, PENDING, database_down
+from tests.web.farm import NOW, PENDING, a_request, database_down
 from tests.web.forms import Forms
 
 
@@ -84,6 +84,8 @@ async def test_one_thing_that_is_found_is_gone_to(served: Served, query: str, wh
 
 @twisted_test()
 async def test_of_several_revisions_one_may_choose(served: Served) -> None:
+    other = a_request(31, revision="abcdffff" * 5)
+    served.builds.requests[31] = RequestDetails(other, {}, [])
     page = await served.ask("GET", "/self-serve/lookup?q=abcd")
     assert page.status == 200
     assert page.text.count('href="/self-serve/try/rev/abcd') == 2

@@ -404,7 +404,7 @@ async def test_a_read_of_a_hash_that_fits_two_revisions_says_so(served: Served) 
         served.builds.requests[id_] = RequestDetails(more, {}, [])
     said = f"Revision {ONE[:12]} fits 2 revisions: {ONE}, {OTHER}"
     answer = await served.ask("GET", of(ONE[:12]), JSON)
-    assert [item["revision"] for item in answer.json] == [ONE, OTHER]
+    assert [item["revision"] for item in answer.json] == [OTHER, ONE], "the newest first"
     assert answer.headers["warning"] == f'299 - "{said}"'
     assert said in (await served.ask("GET", of(ONE[:12]))).text
     done = await served.ask("GET", of(ONE[:12], "/is_done"), JSON)

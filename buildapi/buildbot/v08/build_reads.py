@@ -127,6 +127,10 @@ class SQLBuilds:
             if row is None or not branch.owns(row.request.branch):
                 return None
             build = merge([row, *_sharing(read, row)])[0]
+            if row.build.finish_time is None:
+                tries = queries.TRIES.all_of(read, brid=row.request.id)
+                later = [one for one in tries if one.id > row.build.id]
+                build = attrs.evolve(build, left_over=is_left_over(row.build, later))
             return BuildDetails(build, [_properties(read, r.buildsetid) for r in build.requests])
 
         return await self._somewhere(lambda db: db.snapshot(reading))
