@@ -1,4 +1,4 @@
-"""The plugin ``check_buildapi`` for Nagios, Icinga and whatever runs Monitoring Plugins.
+"""The plugin ``check_buildapi`` for Nagios, Icinga and other users of Monitoring Plugins.
 
-It needs the standard library and nagiosplugin, nothing else, and asks the service by HTTP alone.
+It needs the standard library and nagiosplugin only, and reads from the service over HTTP only.
 """

@@ -1,22 +1,20 @@
-"""What a check found: values to hold against thresholds, and words for people."""
+"""The result of a check: measurements, the thresholds they are held to, and texts."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nagiosplugin import CheckError
 from nagiosplugin.state import ServiceState
 
-from buildapi.nagios.formatting import round_value
-
 
 @dataclass(frozen=True)
 class Thresholds:
-    """A pair of thresholds: ``-w`` and ``-c`` where ``name`` is empty, else ``--NAME-warning``.
+    """The options of two thresholds: ``-w`` and ``-c`` if ``name`` is empty, else --NAME-warning.
 
-    ``warning`` and ``critical`` are the ranges that hold unless others are given.
+    ``warning`` and ``critical`` are the default ranges.
     """
 
     name: str
@@ -26,16 +24,16 @@ class Thresholds:
 
     @property
     def keys(self) -> tuple[str, str]:
-        """Name both among the options that were read."""
+        """Return the attributes of both in parsed arguments."""
         prefix = f"{self.name.replace('-', '_')}_" if self.name else ""
         return f"{prefix}warning", f"{prefix}critical"
 
     def is_given(self, args: Namespace) -> bool:
-        """Tell whether a threshold was given, rather than left at its default."""
+        """Return whether the command line sets one of them."""
         return any(getattr(args, key) is not None for key in self.keys)
 
     def ranges(self, args: Namespace) -> tuple[str, str]:
-        """Give the thresholds that hold."""
+        """Return the ranges for warning and critical, defaults included."""
         warning, critical = (getattr(args, key) for key in self.keys)
         return (
             self.warning if warning is None else warning,
@@ -45,9 +43,9 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value for the performance data; ``message`` is what to tell where it passes its limit.
+    """A value of the performance data; without a limit it is only reported.
 
-    Without a limit it is only reported.
+    ``message`` replaces the text of the result if the value is outside of its limit.
     """
 
     label: str
@@ -56,27 +54,25 @@ class Measurement:
     limit: Thresholds | None = None
     message: str = ""
 
-    @property
-    def rounded(self) -> int | float:
-        """Give the value as performance data may hold it."""
-        return round_value(self.value)
-
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was found: ``text`` where all is well, ``faults`` that are so at any threshold.
+    """What a check found: ``text`` is the status line if everything is OK.
 
-    ``details`` are lines for who asks for more.
+    ``faults`` are states that hold at any threshold; ``details`` are lines for --verbose.
     """
 
     text: str
-    measures: Sequence[Measurement] = ()
+    measurements: Sequence[Measurement] = ()
     faults: Sequence[tuple[ServiceState, str]] = ()
-    details: Sequence[str] = field(default=())
+    details: Sequence[str] = ()
 
 
 def is_known(value: float | None, limit: Thresholds, args: Namespace, what: str) -> bool:
-    """Tell whether a value is known; :raises CheckError: it is not, and a threshold asks for it."""
+    """Return whether a value is known.
+
+    :raises CheckError: it is unknown, and the command line sets a threshold for it.
+    """
     if value is None and limit.is_given(args):
-        raise CheckError(f"{what} is not known, and a threshold was given for it")
+        raise CheckError(f"{what} is unknown, and a threshold was given for it")
     return value is not None

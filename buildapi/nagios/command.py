@@ -1,4 +1,4 @@
-"""The command ``check_buildapi``."""
+"""The entry point of ``check_buildapi``, which works without nagiosplugin to say so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNKNOWN = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the plugin; whatever happens is one line and an exit code of Nagios."""
+    """Run the plugin; whatever happens, print one line and exit with a code of Nagios."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Nagios and NRPE start plugins without a locale
     try:

@@ -1,4 +1,4 @@
-"""What a status line is made of: texts that a terminal survives, numbers with their nouns."""
+"""Format texts, numbers and durations for a status line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def printable(text: str, limit: int = TEXT_MAX) -> str:
-    """Write a text on one line, bounded; a bar becomes a slash, as it would begin performance data.
+    """Return a text as one bounded line; a bar, which would start performance data, becomes "/".
 
-    What no terminal shows, control characters and changes of direction among it, becomes "?".
+    Characters that are not printable, such as control and bidi characters, become "?".
     """
     words = " ".join(text[: limit * 4].split()).replace("|", "/")
     shown = "".join(c if c.isprintable() else "?" for c in words)
@@ -21,13 +21,13 @@ def printable(text: str, limit: int = TEXT_MAX) -> str:
 
 
 def count_noun(count: float, one: str, many: str = "") -> str:
-    """Write how many there are of something: "1 agent", "2 agents", "no agents"."""
+    """Format a count with its noun: "1 agent", "2 agents", "no agents"."""
     noun = one if count == 1 else many or f"{one}s"
     return f"{count or 'no'} {noun}"
 
 
 def format_duration(seconds: float) -> str:
-    """Write a length of time in its two largest units: "2 h 14 min"."""
+    """Format a number of seconds in its two largest units: "2 h 14 min"."""
     if seconds < 1:
         return f"{round_value(seconds)} s"
     if seconds < MINUTE:
@@ -45,13 +45,13 @@ def format_duration(seconds: float) -> str:
 
 
 def round_value(value: float) -> int | float:
-    """Round to what performance data can hold: no exponent, no more than four places."""
+    """Round a value for performance data: four decimal places, no exponent."""
     rounded = round(value, 4)
     return int(rounded) if math.floor(rounded) == rounded else rounded
 
 
 def join_names(names: Sequence[str]) -> str:
-    """List a bounded number of names."""
+    """Join names, at most five, and the number of the others."""
     rest = len(names) - NAMED_MAX
     shown = [printable(name, 60) for name in names[:NAMED_MAX]]
     return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")

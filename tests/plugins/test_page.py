@@ -47,12 +47,12 @@ def test_the_table_has_every_threshold_with_its_defaults() -> None:
 
 
 def test_every_option_of_a_check_is_on_the_page() -> None:
-    from buildapi.nagios.options import parser
+    from buildapi.nagios.registry import build_parser
 
-    text = parser().format_help()
+    text = build_parser().format_help()
     assert all(kind.name in text for kind in CHECKS)
     shown = set(re.findall(r"--[a-z-]+", PAGE))
-    (checks,) = parser()._subparsers._group_actions  # type: ignore[union-attr]  # there is one
+    (checks,) = build_parser()._subparsers._group_actions  # type: ignore[union-attr]  # there is one
     for check in checks.choices.values():  # type: ignore[union-attr]  # of checks
         options = {name for a in check._actions for name in a.option_strings if name[:2] == "--"}
         assert options - {"--warning", "--critical", "--timeout", "--verbose"} <= shown
