@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "name": "test",
     "size": 4,
     "max_waiting": 50,
-    "statement_seconds": 5,
+    "statement_seconds": 30,
     "max_rows": 1000,
 }
 
@@ -75,7 +75,7 @@ def open_pool() -> Iterator[OpenPool]:
     pools: list[PooledDatabase] = []
 
     def make(url: str, **options: Any) -> PooledDatabase:
-        pools.append(open_database(url, reactor=reactor, **DEFAULTS | options))
+        pools.append(open_database(url, **{"reactor": reactor} | DEFAULTS | options))
         return pools[-1]
 
     yield make

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
+from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
+import attrs
 import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import Clock
 
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.sql import (
@@ -47,10 +49,6 @@ FOR_EVER = {
     "sqlite": COUNTING.format(limit=10**12, what="COUNT(*)"),
     "mysql": "SELECT SLEEP(60)",
 }
-HALF_A_SECOND = {
-    "sqlite": COUNTING.format(limit=2 * 10**6, what="COUNT(*)"),
-    "mysql": "SELECT SLEEP(0.5)",
-}
 ADD_PARENT = "INSERT INTO parent (name) VALUES (:name)"
 NAMES = Query("SELECT name FROM parent ORDER BY id", str)
 
@@ -67,6 +65,31 @@ def made(url: str, engine: str, open_pool: OpenPool) -> str:
 @pytest.fixture
 def db(made: str, open_pool: OpenPool) -> PooledDatabase:
     return open_pool(made)
+
+
+@pytest.fixture
+def gate(open_pool: OpenPool) -> Iterator[Gate]:
+    """Hold threads of a pool until the test lets them go on, at the latest when it ends."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@attrs.frozen
+class Gate:
+    """What a thread of a pool waits at; ``reached`` is set as soon as one does."""
+
+    reached: Event = attrs.field(factory=Event)
+    _opened: Event = attrs.field(factory=Event)
+
+    def hold(self, *_: Any) -> None:
+        """Keep the thread that calls this; as a read or an interaction it keeps a connection."""
+        self.reached.set()
+        assert self._opened.wait(30), "nobody opened the gate"
+
+    def open(self) -> None:
+        """Let go."""
+        self._opened.set()
 
 
 def started(awaitable: Any) -> Deferred[Any]:
@@ -172,10 +195,8 @@ async def test_a_statement_past_its_time_is_ended(
     made: str, engine: str, open_pool: OpenPool
 ) -> None:
     db = open_pool(made, statement_seconds=0.3, size=1)
-    begun = time.monotonic()
     with pytest.raises(DatabaseUnavailable, match="the test database took too long") as caught:
         await db.fetch(FOR_EVER[engine], {})
-    assert time.monotonic() - begun < 3
     assert caught.value.__cause__ is not None
     status = db.status()
     assert status.in_flight == 0
@@ -186,50 +207,78 @@ async def test_a_statement_past_its_time_is_ended(
 
 @twisted_test(10)
 async def test_callers_past_the_bound_are_turned_away_at_once(
-    made: str, engine: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
     db = open_pool(made, size=1, max_waiting=1)
-    running = started(db.fetch(HALF_A_SECOND[engine], {}))
+    running = started(db.snapshot(gate.hold))
     waiting = started(db.fetch("SELECT 1", {}))
     assert (db.status().in_flight, db.status().waiting) == (1, 1)
-    begun = time.monotonic()
+    refused = started(db.fetch("SELECT 1", {}))
+    assert refused.called
     with pytest.raises(DatabaseUnavailable, match="busy"):
-        await db.fetch("SELECT 1", {})
-    assert time.monotonic() - begun < 0.2
+        await refused
+    gate.open()
     await gatherResults([running, waiting])
     assert (db.status().in_flight, db.status().waiting) == (0, 0)
 
 
 @twisted_test(10)
 async def test_nobody_waits_longer_than_a_statement_may_take(
-    made: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
-    db = open_pool(made, size=1, statement_seconds=0.5)
-    running = db.runInteraction(lambda _: time.sleep(1.5))
+    from twisted.internet import reactor
+
+    clock = Clock()
+    timed = ThreadsOf(reactor, clock.callLater, clock.seconds)
+    db = open_pool(made, reactor=timed, size=1, statement_seconds=7)
+    running = db.runInteraction(gate.hold)
     behind = db.runInteraction(lambda _: None)
-    begun = time.monotonic()
-    with pytest.raises(DatabaseUnavailable) as caught:
+    clock.advance(6.9)
+    assert not behind.called
+    clock.advance(0.2)
+    assert behind.called
+    with pytest.raises(DatabaseUnavailable, match="no connection was free for 7 seconds"):
         await behind
-    assert 0.3 < time.monotonic() - begun < 1.2
-    assert "no connection was free" in caught.value.msg
+    assert not running.called
+    gate.open()
     await running
 
 
+@attrs.frozen
+class ThreadsOf:
+    """The threads of a reactor, on a time of its own."""
+
+    _reactor: Any
+    callLater: Callable[..., Any]
+    seconds: Callable[[], float]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+
 @twisted_test(10)
-async def test_a_slow_query_does_not_stop_the_reactor(db: PooledDatabase, engine: str) -> None:
-    ticks: list[float] = []
-    call = LoopingCall(lambda: ticks.append(time.monotonic()))
-    ended = call.start(0.01)
-    slow = started(db.fetch(HALF_A_SECOND[engine], {}))
-    quick = started(db.fetch("SELECT 1", {}))
-    await quick
+async def test_a_slow_query_does_not_stop_the_reactor(
+    made: str, engine: str, open_pool: OpenPool
+) -> None:
+    db = open_pool(made, statement_seconds=0.3)
+    turns, slow = 0, started(db.fetch(FOR_EVER[engine], {}))
+    while not slow.called:
+        turns += 1
+        await sleep(0)
+    with pytest.raises(DatabaseUnavailable):
+        await slow
+    assert turns > 1
+
+
+@twisted_test(10)
+async def test_a_query_does_not_wait_for_another_that_is_slow(
+    db: PooledDatabase, gate: Gate
+) -> None:
+    slow = started(db.snapshot(gate.hold))
+    assert len(await db.fetch("SELECT 1", {})) == 1
     assert not slow.called
+    gate.open()
     await slow
-    call.stop()
-    await ended
-    gaps = [b - a for a, b in itertools.pairwise(ticks)]
-    assert len(ticks) > 10
-    assert max(gaps) < 0.25
 
 
 # --- cancelling and stopping ----------------------------------------------------------------
@@ -237,53 +286,53 @@ async def test_a_slow_query_does_not_stop_the_reactor(db: PooledDatabase, engine
 
 @twisted_test(10)
 async def test_a_caller_cancelled_in_the_queue_leaves_it(
-    made: str, engine: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
     db = open_pool(made, size=1)
-    running = db.runInteraction(lambda _: time.sleep(0.3))
+    running = db.runInteraction(gate.hold)
     waiting = started(db.transact([Statement(ADD_PARENT, {"name": "never"})]))
     waiting.cancel()
     with pytest.raises(CancelledError):
         await waiting
     assert db.status().waiting == 0
+    gate.open()
     await running
     assert await NAMES.many(db) == []
 
 
 @twisted_test(10)
 async def test_a_caller_cancelled_in_the_middle_breaks_nothing(
-    made: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
     """The statement runs on, its connection is taken until then, its error is nobody's."""
     db = open_pool(made, size=1)
 
     def slowly_wrong(transaction: Any) -> None:
-        time.sleep(0.3)
+        gate.hold()
         transaction.execute("SELECT nonsense")
 
     running = db.runInteraction(slowly_wrong)
-    await sleep(0.05)
+    await until(gate.reached.is_set)
     running.cancel()
     with pytest.raises(CancelledError):
         await running
     assert db.status().in_flight == 1
+    gate.open()
     await until(lambda: db.status().in_flight == 0)
     await db.transact([Statement(ADD_PARENT, {"name": "after"}, 1)])
 
 
 @twisted_test(10)
 async def test_stopping_lets_queries_end_and_the_reactor_run(
-    made: str, engine: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
     db = open_pool(made, size=1)
-    running = [started(db.fetch(HALF_A_SECOND[engine], {})), started(db.fetch("SELECT 2", {}))]
-    ticks: list[float] = []
-    call = LoopingCall(lambda: ticks.append(time.monotonic()))
-    ended = call.start(0.01)
-    await db.stopService()
-    call.stop()
-    await ended
-    assert max(b - a for a, b in itertools.pairwise(ticks)) < 0.25
+    running = [started(db.snapshot(gate.hold)), started(db.fetch("SELECT 2", {}))]
+    stopping = db.stopService()
+    await until(gate.reached.is_set)
+    assert not stopping.called
+    gate.open()
+    await stopping
     assert all(d.called for d in running)
     assert [tuple(row) for row in await running[1]] == [(2,)]
     await running[0]
@@ -305,15 +354,15 @@ async def test_a_query_after_the_stop_fails_at_once(db: PooledDatabase) -> None:
 
 @twisted_test(10)
 async def test_a_stop_does_not_wait_for_ever(
-    made: str, open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
+    made: str, gate: Gate, open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("buildapi.db.pool.CUT_SECONDS", 0.2)
     db = open_pool(made, size=1, drain_seconds=0.2)
-    running = db.runInteraction(lambda _: time.sleep(1))  # nothing can end that
+    running = db.runInteraction(gate.hold)  # nothing can end that
     waiting = db.runInteraction(lambda _: "never")
-    begun = time.monotonic()
     await db.stopService()
-    assert time.monotonic() - begun < 0.8
+    assert not running.called
+    gate.open()
     with contextlib.suppress(DatabaseUnavailable):
         await running
     with pytest.raises(DatabaseUnavailable, match="closed"):
@@ -327,9 +376,7 @@ async def test_a_query_that_takes_too_long_for_a_stop_is_cut_off(
 ) -> None:
     db = open_pool(made, size=1, drain_seconds=0.2, statement_seconds=30)
     running = started(db.fetch(FOR_EVER[engine], {}))
-    begun = time.monotonic()
     await db.stopService()
-    assert time.monotonic() - begun < 3
     with pytest.raises(DatabaseUnavailable):
         await running
     assert not any(thread.is_alive() for thread in await threads_after_stop(db))
@@ -376,24 +423,26 @@ async def test_a_connection_that_was_tried_takes_the_place_of_another(
 
 @twisted_test(10)
 async def test_a_pool_whose_threads_are_all_at_work_is_none_without_a_connection(
-    made: str, engine: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
     db = open_pool(made, size=1)
     await db.fetch("SELECT 1", {})
-    running = started(db.fetch(HALF_A_SECOND[engine], {}))
+    running = started(db.snapshot(gate.hold))
     assert await db.connecting(0.05) is None
+    gate.open()
     await running
     assert await db.connecting(5) is not None
 
 
 @twisted_test(10)
 async def test_a_pool_whose_threads_have_no_answer_for_long_has_no_connection(
-    made: str, engine: str, open_pool: OpenPool
+    made: str, gate: Gate, open_pool: OpenPool
 ) -> None:
     db = open_pool(made, size=1)
-    running = started(db.fetch(HALF_A_SECOND[engine], {}))
+    running = started(db.snapshot(gate.hold))
     with pytest.raises(DatabaseUnavailable, match="gives no connection within"):
         await db.connecting(0.05)
+    gate.open()
     await running
 
 
@@ -461,7 +510,4 @@ async def test_a_pool_tells_for_how_long_it_has_had_no_answer(db: PooledDatabase
         await db.fetch("SELECT 1", {})
     first = db.status().unanswered
     assert first is not None
-    await sleep(0.05)
-    later = db.status().unanswered
-    assert later is not None
-    assert later > first
+    await until(lambda: (db.status().unanswered or 0) > first)
