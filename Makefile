@@ -3,7 +3,6 @@
 PORT = 8010
 DATA = ./data
 VENV = .venv
-WORKERS = 2
 PYTEST_ARGS =
 FAST = not (mariadb or rabbitmq or buildbot or chromium or promtool or nginx or apache or systemd or logrotate)
 
@@ -11,6 +10,8 @@ SHELL = /bin/sh
 PIP = $(VENV)/bin/python -m pip -qq --no-input install --progress-bar off
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHON
+# The tests start our programs hundreds of times: compiling them each time would take longer than they do.
+unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -68,21 +69,29 @@ run: $(VENV)/.installed
 
 # --- check ------------------------------------------------------------------------------------
 
+# Each worker takes one file after the other, in the order of tests/conftest.py. Most tests wait for servers and
+# processes, so there are more workers than cores; the fast ones compute.
+PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: WORKERS = 6
 test: $(VENV)/.installed-test
-	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
+fast: WORKERS = 3
 fast: $(VENV)/.installed-test
-	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m '$(FAST)' $(PYTEST_ARGS)
+	@$(PYTEST) -m '$(FAST)' $(PYTEST_ARGS)
 
-# What starts the program as a process takes long and says little of another Python: one is enough for it.
-PROCESSES = tests/docs tests/deploy tests/plugins tests/e2e tests/dumps/test_command.py \
-	tests/cli/test_failures.py tests/cli/test_sample_farm.py tests/cli/test_terminal.py
+# What starts the program as a process, and what only computes from values, says little of another Python: one is
+# enough for it.
+ONE_PYTHON = tests/docs tests/deploy tests/plugins tests/e2e tests/operating tests/dumps/test_command.py \
+	tests/cli/test_failures.py tests/cli/test_sample_farm.py tests/cli/test_terminal.py \
+	tests/golden tests/reports tests/farmwide tests/sample
 
 fast-3.12 fast-3.13: fast-%:
 	@python=$$(PYTHON= QUIET=1 .ci/find-python $*) || { \
 		echo "Python $* is not installed: its tests are left out."; exit 0; }; \
 	$(MAKE) --no-print-directory fast PYTHON="$$python" VENV=.venv-$* \
-		PYTEST_ARGS='-q $(PROCESSES:%=--ignore=%)'
+		PYTEST_ARGS='-q $(ONE_PYTHON:%=--ignore=%)'
 
 format: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format

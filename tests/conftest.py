@@ -34,6 +34,32 @@ def pytest_sessionstart() -> None:
     use_monotonic_clock(reactor)
 
 
+WAITING = (
+    "tests/docs/test_blocks.py",
+    "tests/e2e",
+    "tests/farm",
+    "tests/browser",
+    "tests/operating",
+    "tests/plugins",
+    "tests/cli",
+    "tests/mq",
+    "tests/db",
+    "tests/deploy",
+)
+"""What starts servers and processes, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker is left alone with it in the end."""
+    ranks = {path: rank for rank, path in enumerate(WAITING)}
+
+    def rank(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return ranks.get(file, ranks.get("/".join(file.split("/")[:2]), len(ranks)))
+
+    items.sort(key=rank)
+
+
 def pytest_collection_finish() -> None:
     """Take what is loaded by now out of the collections that follow every test."""
     gc.collect()
