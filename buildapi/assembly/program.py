@@ -47,7 +47,8 @@ from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.sample_farm import SampleFarm
 from buildapi.web.events.streams import EventStreams, StreamLimits
-from buildapi.web.http.answers import AnswerCache
+from buildapi.web.http.cache import SingleFlightCache
+from buildapi.web.http.json_body import JSONBody, json_cache
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.reads import documentation
@@ -340,9 +341,9 @@ class Assembly:
         return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
 
     @cached_property
-    def answers(self) -> AnswerCache:
+    def answers(self) -> SingleFlightCache[JSONBody]:
         """Cache of responses."""
-        return AnswerCache(time.monotonic, self.config.web.cache_seconds)
+        return json_cache(time.monotonic, self.config.web.cache_seconds)
 
     @cached_property
     def site(self) -> Site:

@@ -16,12 +16,10 @@ from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.views import FarmViews
-from buildapi.web.http.computed import ReportCache
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.routes import Route
 from buildapi.web.ops.dump_files import DumpFiles
-from buildapi.web.reports.report_pages import RenderedReport
-from buildapi.web.reports.report_services import ReportServices
+from buildapi.web.reports.report_services import ReportServices, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
 from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
 from buildapi.web.reports.status_routes import StatusReportRoutes
@@ -133,7 +131,7 @@ class Site:
         return ReportServices(
             of.reporting.rules,
             of.directory,
-            ReportCache(monotonic, REPORTS_KEPT, REPORT_ROWS_KEPT, RenderedReport.weight),
+            report_cache(monotonic, REPORTS_KEPT, REPORT_ROWS_KEPT),
             self.pages,
             of.config.reports.answer_seconds,
         )

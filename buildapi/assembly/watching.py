@@ -33,8 +33,8 @@ from buildapi.ops.metrics import Metrics
 from buildapi.ops.reactor_lag import ReactorLag
 from buildapi.ops.sd_notify import SystemdNotifier, manager
 from buildapi.ops.status_collector import Readiness, StatusCollector
-from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.connection import Traffic
+from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.routes import Route
 from buildapi.web.ops.health import HealthRoutes
 
@@ -244,7 +244,7 @@ class Watching:
     def routes(self) -> Sequence[Route]:
         """List the monitoring routes."""
         of = self._of
-        answers = AnswerCache(monotonic, KEPT_SECONDS)
+        answers = json_cache(monotonic, KEPT_SECONDS)
         ops = HealthRoutes(
             self.board.read, self.readiness.reasons, self._numbers, answers, of.pages
         )

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from buildapi.interfaces import Directory, FarmReads, RecentBuilds
 from buildapi.web.farm.views import FarmViews
-from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.app import Policy, WebApp, site
 from buildapi.web.http.auth import Authenticator
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.listener import Listener
 from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
@@ -33,7 +33,7 @@ async def serving(
     from twisted.internet import reactor as module
 
     reactor: Any = module
-    answers = AnswerCache(reactor.seconds, 2)
+    answers = json_cache(reactor.seconds, 2)
     shown = SelfServePages(ZoneInfo(zone), lambda: now, directory.master_urls)
     pages = FarmViews(directory, reads, recent, answers, shown)
     async with on_port(pages.routes()) as port:

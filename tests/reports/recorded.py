@@ -17,9 +17,7 @@ from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
 from buildapi.model.builders import Builders
 from buildapi.reports.classification import Classification, from_document
-from buildapi.web.http.computed import ReportCache
-from buildapi.web.reports.report_pages import RenderedReport
-from buildapi.web.reports.report_services import ReportServices
+from buildapi.web.reports.report_services import ReportServices, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
 from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
 from buildapi.web.reports.status_routes import StatusReportRoutes
@@ -77,7 +75,7 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
     desk = ReportServices(
         rules(),
         directory,
-        ReportCache(reactor.seconds, 20, 10_000, RenderedReport.weight),
+        report_cache(reactor.seconds, 20, 10_000),
         pages,
         30,
     )

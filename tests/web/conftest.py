@@ -17,12 +17,12 @@ from buildapi.ops.log_file import LogFile
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.http.access_log import AccessLog
-from buildapi.web.http.answers import AnswerCache
 from buildapi.web.http.app import Policy, WebApp, site
 from buildapi.web.http.auth import Authenticator
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.listener import Listener
 from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
@@ -189,7 +189,7 @@ def build(settings: Settings) -> Served:
     observer, watch = MemoryFactsReader(builds, directory=directory), JobWaiter(reactor, jobs)
     deadline = Deadline(reactor, settings.answer_seconds)
     short = Deadline(reactor, settings.answer_seconds / 2)
-    zone, answers = ZoneInfo("UTC"), AnswerCache(reactor.seconds, settings.cache_seconds)
+    zone, answers = ZoneInfo("UTC"), json_cache(reactor.seconds, settings.cache_seconds)
     time = Time(NOW + 0.5)
     pages = SelfServePages(zone, time, directory.master_urls)
     reads = SelfServeReads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from buildapi.ops.status_document import UnreadValue, document
-from buildapi.web.http.answers import AnswerCache
+from buildapi.web.http.json_body import json_cache
 from buildapi.web.ops.health import HealthRoutes
 from buildapi.web.selfserve.pages import SelfServePages
 from tests.ops.test_status_document import AGENT, POOL, WELL
@@ -52,7 +52,7 @@ def watched(serve: Serve, program: Program) -> Served:
     from twisted.internet import reactor
 
     pages = SelfServePages(ZoneInfo("UTC"), lambda: NOW, dict)
-    answers = AnswerCache(reactor.seconds, 2)  # type: ignore[attr-defined]  # the module
+    answers = json_cache(reactor.seconds, 2)  # type: ignore[attr-defined]  # the module
     ops = HealthRoutes(program.look, program.why, program.numbers, answers, pages)
     return serve(more_routes=ops.routes())
 

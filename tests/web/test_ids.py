@@ -13,9 +13,9 @@ from twisted.logger import globalLogPublisher
 
 from buildapi import tracing
 from buildapi.ops.metrics import Metrics
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.http_metrics import HTTPMetrics
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Route
 from tests.reactor import twisted_test, until

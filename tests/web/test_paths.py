@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Route
 from tests.reactor import twisted_test

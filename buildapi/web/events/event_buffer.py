@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.revisions import RevisionMatch
-from buildapi.web.http.answers import encode
+from buildapi.web.http.json_body import encode
 from buildapi.web.http.params import Query, id_of_path
 
 VALUES_MAX = 100

@@ -26,8 +26,8 @@ from buildapi.web.events.event_buffer import (
     wish,
     written,
 )
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.selfserve.serializers import alone_json, build_json, job_json

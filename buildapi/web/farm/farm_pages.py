@@ -15,8 +15,8 @@ from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
 from buildapi.web.farm.farm_serializers import TOTAL
 from buildapi.web.farm.master_links import MasterLinks
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table

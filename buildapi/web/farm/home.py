@@ -13,9 +13,10 @@ from buildapi.interfaces import Directory, JobStore
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
 from buildapi.model.records import JobFilter, JobRecord, JobState
-from buildapi.web.http.answers import AnswerCache
+from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.pages import SelfServePages
@@ -36,7 +37,7 @@ class Home:
     _directory: Directory
     _look: Callable[[], Awaitable[FarmSummary]]
     _store: JobStore
-    _answers: AnswerCache
+    _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
     _health: Callable[[], Sequence[Health]]
     _deadline: Deadline
@@ -54,7 +55,7 @@ class Home:
 
         return Reply(document, Page("home.html", "The farm at a glance", context))
 
-    async def _read(self) -> Any:
+    async def _read(self) -> JSONBody:
         now = int(self._pages.now())
         troubles: list[str] = []
         asked = [
@@ -64,7 +65,8 @@ class Home:
         farm, jobs = [await answer for answer in asked]
         parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
         shaped = None if farm is None else attrs.asdict(farm)
-        return {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
+        found = {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
+        return JSONBody.of(found)
 
     async def _or_trouble(
         self, what: str, reading: Awaitable[Any], troubles: list[str]

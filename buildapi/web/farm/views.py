@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
 
 import attrs
 
@@ -24,8 +23,9 @@ from buildapi.web.farm.farm_serializers import (
     revision_json,
     running_json,
 )
-from buildapi.web.http.answers import AnswerCache, JSONBody
+from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import integer, single
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Handler, Param, Route
@@ -49,7 +49,7 @@ class FarmViews:
     _directory: Directory
     _reads: FarmReads
     _recent: RecentBuilds
-    _answers: AnswerCache
+    _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
     _shown: FarmPages = attrs.field(init=False)
 
@@ -72,11 +72,11 @@ class FarmViews:
         """List pending requests of all branches, or of some."""
         asked, portion = _branches(call), _portion(call)
 
-        async def compute() -> Any:
+        async def compute() -> JSONBody:
             found = await self._reads.pending(self._filter(asked), portion)
             if call.html:
-                return waiting_rows(self._directory.branches(), found)
-            return {"pending": pending_json(self._names(), found)}
+                return JSONBody.of(waiting_rows(self._directory.branches(), found))
+            return JSONBody.of({"pending": pending_json(self._names(), found)})
 
         key = ("pending", asked, portion, call.html)
         document = await self._answers.get(key, compute)
@@ -86,11 +86,11 @@ class FarmViews:
         """List running builds of all branches, or of some."""
         asked, portion = _branches(call), _portion(call)
 
-        async def compute() -> Any:
+        async def compute() -> JSONBody:
             found = await self._reads.running(self._filter(asked), portion)
             if call.html:
-                return working_rows(self._directory.branches(), found)
-            return {"running": running_json(self._names(), found)}
+                return JSONBody.of(working_rows(self._directory.branches(), found))
+            return JSONBody.of({"running": running_json(self._names(), found)})
 
         key = ("running", asked, portion, call.html)
         document = await self._answers.get(key, compute)
@@ -101,14 +101,16 @@ class FarmViews:
         branch, revision = call.path["branch"], call.path["revision"]
         asked, wanted = {"branch": branch, "revision": revision}, RevisionMatch(revision)
 
-        async def compute() -> Any:
+        async def compute() -> JSONBody:
             found = await self._reads.revision(self._filter((branch,)), wanted)
             meant, between = wanted.choose(found, attrgetter("revision"))
             more = {"revisions": list(between)} if between else {}
-            return {**revision_json(self._names(), meant), **asked, **more} if meant else None
+            if not meant:
+                return JSONBody.of(None)  # which is not cached
+            return JSONBody.of({**revision_json(self._names(), meant), **asked, **more})
 
         document = await self._answers.get(("revision", branch, revision), compute)
-        if document.body == b"null":  # null, so that an empty answer is not cached
+        if document.value is None:
             document = JSONBody.of({**revision_json((), ()), **asked})
         notice = ambiguity(revision, document.value.get("revisions", ()))
         return Reply(document, self._shown.revision(document, call, notice), notice=notice)
@@ -120,8 +122,9 @@ class FarmViews:
         greedy = single(call.query, "greedy") not in NOT_GREEDY
         limit = min(_number(call, "numbuilds", NUMBUILDS, 0, TIME_MAX), NUMBUILDS_MAX)
 
-        async def compute() -> Any:
-            return recent_json(await self._recent.recent(slaves, greedy=greedy, limit=limit))
+        async def compute() -> JSONBody:
+            found = await self._recent.recent(slaves, greedy=greedy, limit=limit)
+            return JSONBody.of(recent_json(found))
 
         key = ("recent", slaves, greedy, limit)
         document = await self._answers.get(key, compute)
@@ -133,9 +136,9 @@ class FarmViews:
         start = max(_history_start(branch), self._time(call, "fromtime", today=True) or 0)
         end = self._time(call, "totime")
 
-        async def compute() -> Any:
+        async def compute() -> JSONBody:
             asked = self._filter(() if branch is None else (branch,))
-            return pushes_json(await self._reads.pushes(asked, start, end))
+            return JSONBody.of(pushes_json(await self._reads.pushes(asked, start, end)))
 
         key = ("pushes", branch, start, end)
         document = await self._answers.get(key, compute)

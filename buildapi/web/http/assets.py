@@ -8,7 +8,7 @@ from importlib import resources
 
 import attrs
 
-from buildapi.web.http.answers import entity_tag
+from buildapi.web.http.json_body import entity_tag
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 

@@ -15,9 +15,9 @@ from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
 from buildapi.web.http import template_filters
-from buildapi.web.http.answers import JSONBody, entity_tag
 from buildapi.web.http.assets import File, assets
 from buildapi.web.http.call import query_of
+from buildapi.web.http.json_body import JSONBody, entity_tag
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
 from buildapi.web.http.path_converter import segment
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import attrs
 from twisted.internet import defer
@@ -16,6 +14,7 @@ from twisted.logger import Logger
 from buildapi.errors import BadToken, Unavailable
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import USED_SECONDS, Token
+from buildapi.web.http.cache import RecentValues, SingleFlight
 from buildapi.web.http.deadline import Deadline
 
 FRESH_SECONDS = 5.0
@@ -72,9 +71,6 @@ def bearer(values: Sequence[bytes], *, foreign_passes: bool = False) -> str | No
     return match[1].decode("ascii")
 
 
-Waiting = list[defer.Deferred[Token | None]]
-
-
 @attrs.define(eq=False)
 class TokenAuthenticator:
     """Look up tokens; ``looking`` bounds the time of one lookup.
@@ -86,11 +82,14 @@ class TokenAuthenticator:
     _clock: Callable[[], float]
     _now: Callable[[], float]
     _looking: Deadline
-    _known: OrderedDict[str, tuple[float, Token]] = attrs.field(factory=OrderedDict, init=False)
-    _strangers: OrderedDict[str, float] = attrs.field(factory=OrderedDict, init=False)
-    _flying: dict[tuple[int, str], Waiting] = attrs.field(factory=dict, init=False)
-    _age: int = attrs.field(default=0, init=False)
+    _known: RecentValues[Token] = attrs.field(init=False)
+    _strangers: RecentValues[bool] = attrs.field(init=False)
+    _lookups: SingleFlight[Token | None] = attrs.field(factory=SingleFlight, init=False)
     _notes: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._known = RecentValues(self._clock, KNOWN_MAX)
+        self._strangers = RecentValues(self._clock, STRANGERS_MAX)
 
     async def token(self, text: str) -> Token:
         """Return a token by its text, and record its use.
@@ -109,70 +108,47 @@ class TokenAuthenticator:
 
     def forget(self, token_id: int) -> None:
         """Drop a revoked token from the cache."""
-        self._age += 1  # a running lookup may have read the row before
-        for digest in [d for d, (_, token) in self._known.items() if token.id == token_id]:
-            del self._known[digest]
+        self._lookups.renew()  # a running one may have read the row before
+        self._known.drop(lambda token: token.id == token_id)
 
     # --- looking up
 
     async def _find(self, digest: str) -> Token | None:
-        """Return a token from the cache, or look it up once for all waiters; None if unknown."""
-        at, token = self._known.get(digest) or (self._strangers.get(digest, 0.0), None)
-        if (token or digest in self._strangers) and self._clock() - at < FRESH_SECONDS:
+        """Return a token from the cache, or look it up once for all callers; None if unknown."""
+        token = self._known.fresh(digest)
+        if token is not None or self._strangers.fresh(digest):
             return token
-        waiting: defer.Deferred[Token | None] = defer.Deferred(lambda _: None)
-        flight = self._flying.get((self._age, digest))
-        if flight is not None:
-            flight.append(waiting)
-        elif token is None and len(self._flying) >= LOOKUPS_MAX:
+        is_new = self._known.latest(digest) is None and digest not in self._lookups
+        if is_new and len(self._lookups) >= LOOKUPS_MAX:
             raise Unavailable(BUSY)
-        else:
-            self._flying[self._age, digest] = [waiting]
-            defer.ensureDeferred(self._fly(digest))
-        return await waiting
+        return await self._lookups.get(
+            digest,
+            lambda: self._looking.bound(self._store.find(digest)),
+            lambda found: self._keep(digest, found),
+        )
 
-    async def _fly(self, digest: str) -> None:
-        """Look up a token; cancelling one waiter does not disturb the others."""
-        age = self._age
-        try:
-            token = await self._looking.bound(self._store.find(digest))
-        except Exception as e:
-            for waiting in self._landed(age, digest):
-                waiting.errback(e)
-            return
-        if age == self._age:
-            token = self._keep(digest, token)
-        for waiting in self._landed(age, digest):
-            waiting.callback(token)
-
-    def _landed(self, age: int, digest: str) -> Waiting:
-        return [w for w in self._flying.pop((age, digest)) if not w.called]
-
-    def _keep(self, digest: str, token: Token | None) -> Token | None:
+    def _keep(self, digest: str, token: Token | None) -> None:
         """Cache a result, keeping a time of last use that is newer here than in the database."""
-        _, before = self._known.pop(digest, (0.0, None))
-        self._strangers.pop(digest, None)
         if token is None:
-            self._strangers[digest] = self._clock()
-            _cut(self._strangers, STRANGERS_MAX)
-            return None
+            self._known.remove(digest)
+            self._strangers.put(digest, value=True, seconds=FRESH_SECONDS)
+            return
+        before = self._known.latest(digest)
         used = max((t.used_at for t in (before, token) if t and t.used_at), default=None)
-        token = attrs.evolve(token, used_at=used)
-        self._known[digest] = self._clock(), token
-        _cut(self._known, KNOWN_MAX)
-        return token
+        self._strangers.remove(digest)
+        self._known.put(digest, attrs.evolve(token, used_at=used), FRESH_SECONDS)
 
     # --- recording uses
 
     def _note(self, digest: str) -> None:
         """Record a use unless the last one is recent; the request does not wait for the write."""
-        at, token = self._known.get(digest, (0.0, None))
+        token = self._known.latest(digest)
         if token is None or self._notes >= NOTES_MAX:
             return
         now = int(self._now())
         if token.used_at is not None and now - token.used_at < USED_SECONDS:
             return
-        self._known[digest] = at, attrs.evolve(token, used_at=now)
+        self._known.replace(digest, attrs.evolve(token, used_at=now))
         defer.ensureDeferred(self._used(token.id, now))
 
     async def _used(self, token_id: int, now: int) -> None:
@@ -185,8 +161,3 @@ class TokenAuthenticator:
             log.failure("token {id}: its use is not noted", id=token_id)
         finally:
             self._notes -= 1
-
-
-def _cut(kept: OrderedDict[str, Any], most: int) -> None:
-    while len(kept) > most:
-        kept.popitem(last=False)

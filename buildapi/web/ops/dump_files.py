@@ -15,8 +15,8 @@ from twisted.internet import defer
 from twisted.web import http
 
 from buildapi.errors import NotFound
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import names
 from buildapi.web.http.rendering import JSON_TYPE, SAFE, Page, Reply, known
 from buildapi.web.http.routes import FORMAT, Param, Route

@@ -7,9 +7,10 @@ from typing import Any
 
 import attrs
 
-from buildapi.web.http.answers import AnswerCache, JSONBody
 from buildapi.web.http.assets import File
+from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.pages import SelfServePages
@@ -28,7 +29,7 @@ class HealthRoutes:
     _look: Callable[[], Awaitable[Mapping[str, Any]]]
     _reasons: Callable[[], Awaitable[Sequence[str]]]
     _numbers: Callable[[Mapping[str, Any]], bytes]
-    _answers: AnswerCache
+    _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
 
     def routes(self) -> Sequence[Route]:
@@ -50,12 +51,12 @@ class HealthRoutes:
         status = 200 if document.value["ready"] else 503
         return attrs.evolve(Reply.data("Readiness", document), status=status, fresh=True)
 
-    async def _readiness(self) -> Mapping[str, Any]:
+    async def _readiness(self) -> JSONBody:
         reasons = list(await self._reasons())
         if not reasons:
-            return {"status": "OK", "ready": True, "reasons": []}
+            return JSONBody.of({"status": "OK", "ready": True, "reasons": []})
         failed = {"status": "FAILED", "msg": "; ".join(reasons), "code": "not_ready"}
-        return {"ready": False, "reasons": reasons, **failed}
+        return JSONBody.of({"ready": False, "reasons": reasons, **failed})
 
     async def status(self, _call: Call) -> Reply:
         """Show the status of every service."""
@@ -73,7 +74,10 @@ class HealthRoutes:
         return attrs.evolve(reply, attached=File("", METRICS_TYPE, text), fresh=True)
 
     async def _document(self) -> JSONBody:
-        return await self._answers.get(("status",), self._look)
+        async def look() -> JSONBody:
+            return JSONBody.of(await self._look())
+
+        return await self._answers.get(("status",), look)
 
 
 HEALTH = "Whether this process answers; nothing else is asked."

@@ -15,9 +15,9 @@ from buildapi.errors import BadRequest
 from buildapi.reports.grid import Fact, Grid, GvizTable, Link, Picture, Report, csv_text
 from buildapi.reports.gviz import request_id, response
 from buildapi.reports.window import Window
-from buildapi.web.http.answers import JSONBody, entity_tag
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
 from buildapi.web.selfserve.pages import SelfServePages, link_of
@@ -74,7 +74,7 @@ class RenderedReport:
     @classmethod
     def of(cls, report: Report) -> RenderedReport:
         """Compute the contents of a report; it may take long, so call it in a thread."""
-        document = JSONBody.of(report.document())
+        document = attrs.evolve(JSONBody.of(report.document()), value=None)  # only its JSON is used
         return cls(document, report.facts(), report.grids(), report.pictures(), _chart(report))
 
     def weight(self) -> int:
@@ -187,7 +187,7 @@ def _local(seconds: float, zone: ZoneInfo) -> str:
 def _attached(name: str, kind: str, text: str) -> Reply:
     body = text.encode(errors="replace")
     page = Page("document.html", name)
-    return Reply(JSONBody(body, entity_tag(body)), page, attached=File(name, kind, body))
+    return Reply(JSONBody.of(None), page, attached=File(name, kind, body))
 
 
 def _with(call: Call, *, keep_times: bool = False, **more: Any) -> str:

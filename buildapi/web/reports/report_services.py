@@ -13,8 +13,8 @@ from buildapi.model.report_rows import RequestRow, RowFilter
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Report
 from buildapi.reports.window import Window
+from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
-from buildapi.web.http.computed import ReportCache
 from buildapi.web.http.given import ReportParams
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Handler, Param, Route
@@ -34,7 +34,7 @@ class ReportServices:
 
     rules: Classification
     directory: Directory
-    computed: ReportCache[RenderedReport]
+    computed: SingleFlightCache[RenderedReport]
     pages: SelfServePages
     seconds: float
 
@@ -54,7 +54,7 @@ class ReportServices:
             return shown
 
         past = window is not None and window.end < self.pages.now() - SETTLED
-        return await self.computed.get(key, PAST_SECONDS if past else FRESH_SECONDS, work)
+        return await self.computed.get(key, work, PAST_SECONDS if past else FRESH_SECONDS)
 
     async def reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
         """Return the reply that shows a report."""
@@ -93,6 +93,14 @@ class ReportServices:
             )
             for rest in rests
         ]
+
+
+def report_cache(
+    clock: Callable[[], float], reports_max: int, rows_max: int
+) -> SingleFlightCache[RenderedReport]:
+    """Return a cache of reports, bounded in their number and that of their table rows."""
+    values = RecentValues(clock, reports_max, rows_max, RenderedReport.weight)
+    return SingleFlightCache(values, FRESH_SECONDS)
 
 
 DEFAULT_BRANCH = "mozilla-central"

@@ -12,9 +12,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import form_of
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.parameter_names import check, told
 from buildapi.web.http.params import switch
 from buildapi.web.http.path_converter import SLASH, Segment

@@ -9,9 +9,9 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branch
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import Query, given_once, single
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page, Reply

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import attrs
 
 from buildapi.errors import BadRequest, NotFound, Unavailable
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import id_of_path, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route

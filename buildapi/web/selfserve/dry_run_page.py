@@ -23,9 +23,9 @@ from buildapi.model.steps import (
     WatchDropped,
     Write,
 )
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.csrf import FIELD
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.selfserve.job_routes import JobRoute
 
 LOST = (

@@ -13,8 +13,8 @@ from buildapi.interfaces import JobStore
 from buildapi.jobs.local_days import day_window
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobFilter, JobState
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import Query, bounded, duration, id_of_path, integer, readable, single
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Param, Route

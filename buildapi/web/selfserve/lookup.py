@@ -11,8 +11,8 @@ from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds, Directory, FarmReads
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.revisions import RevisionMatch
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import id_of_path, single
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page, Reply

@@ -16,8 +16,8 @@ from buildapi.model.records import JobState
 from buildapi.model.revisions import ambiguity, short_revision
 from buildapi.model.steps import Sharer
 from buildapi.web.farm.master_links import MasterLinks, masters
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page
 from buildapi.web.selfserve.listing import (
     STATES,

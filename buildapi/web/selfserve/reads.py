@@ -18,9 +18,10 @@ from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.branches import Branch
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
-from buildapi.web.http.answers import AnswerCache, JSONBody
 from buildapi.web.http.assets import files
+from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import (
     day,
     id_of_path,
@@ -47,7 +48,7 @@ class SelfServeReads:
 
     _directory: Directory
     _builds: Builds
-    _answers: AnswerCache
+    _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
     _zone: ZoneInfo
     _now: Callable[[], float]
@@ -106,7 +107,7 @@ class SelfServeReads:
 
         key = ("rev", branch.name, wanted, call.html)
         document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
-        if document.body == b"[]":
+        if not document.value:
             raise _no_revision(branch, revision)
         items = document.value["items"] if call.html else document.value
         _, between = wanted.choose(items, itemgetter("revision"))
@@ -129,7 +130,7 @@ class SelfServeReads:
 
         key = ("is_done", branch.name, wanted, delay)
         document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
-        if document.body == b"null":
+        if document.value is None:
             raise _no_revision(branch, revision)
         reply = Reply.data(f"Is {revision} on {branch.name} done?", document)
         return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
@@ -202,8 +203,8 @@ class SelfServeReads:
     async def _hot(
         self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
     ) -> JSONBody:
-        async def compute() -> Any:
-            return shape(await read())
+        async def compute() -> JSONBody:
+            return JSONBody.of(shape(await read()))
 
         return await self._answers.get(key, compute)
 

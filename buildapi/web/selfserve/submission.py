@@ -19,9 +19,9 @@ from buildapi.model.records import JobKey, KeyedJob
 from buildapi.model.rules import Rules
 from buildapi.model.steps import Plan
 from buildapi.model.wire import JobMessage, item_data, what
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import duration, given_once, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Route

@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from buildapi.errors import AccessDenied, BadRequest, NotFound
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import Token
-from buildapi.web.http.answers import JSONBody
 from buildapi.web.http.call import Call, by_token
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import form_integer, id_of_path
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Param, Route

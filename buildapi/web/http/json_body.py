@@ -1,0 +1,74 @@
+"""JSON documents: a value beside the bytes and the entity tag that clients get."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import orjson
+
+from buildapi.web.http.cache import RecentValues, SingleFlightCache
+
+ENTRIES_MAX = 1000
+BYTES_MAX = 64 * 2**20
+
+
+@attrs.frozen
+class JSONBody:
+    """A value, its JSON and the entity tag of that; pages are made from the value.
+
+    The value may be cached, and so must not be changed.
+    """
+
+    value: Any
+    body: bytes
+    etag: bytes
+
+    @classmethod
+    def of(cls, value: Any) -> JSONBody:
+        """Encode a value."""
+        body = encode(value)
+        return cls(value, body, entity_tag(body))
+
+    @property
+    def pretty(self) -> str:
+        """Return the JSON indented, for people to read."""
+        try:
+            return orjson.dumps(self.value, option=orjson.OPT_INDENT_2).decode()
+        except TypeError:
+            return json.dumps(json.loads(self.body), indent=2, ensure_ascii=False)
+
+    @property
+    def has_content(self) -> bool:
+        """Return whether there is anything in it."""
+        value = self.value
+        return any(value.values()) if isinstance(value, dict) else bool(value)
+
+
+def entity_tag(body: bytes) -> bytes:
+    """Return the entity tag of a body; it is weak, since compression changes the bytes."""
+    return b'W/"%s"' % hashlib.blake2b(body, digest_size=12).hexdigest().encode()
+
+
+def encode(value: Any) -> bytes:
+    """Encode a value as JSON, including huge numbers and lone surrogates of stored properties.
+
+    Infinity and NaN become null, since JSON has no such numbers.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        return json.dumps(finite).encode()
+
+
+def json_cache(clock: Callable[[], float], seconds: float) -> SingleFlightCache[JSONBody]:
+    """Return a cache of JSON documents; ``clock`` returns seconds of a monotonic clock.
+
+    Empty documents are not cached: a lagging replica may have rows a second later.
+    """
+    values = RecentValues[JSONBody](clock, ENTRIES_MAX, BYTES_MAX, lambda found: len(found.body))
+    return SingleFlightCache(values, seconds, lambda found: found.has_content)
