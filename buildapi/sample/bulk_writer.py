@@ -1,4 +1,4 @@
-"""Write sample data to databases: blocking connections, one transaction each."""
+"""Write the rows of a sample farm to databases: blocking connections, one transaction each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class BadURLError(ValueError):
 
 @attrs.define
 class BulkWriter:
-    """Write to a database; ``schema`` creates its tables, ``main`` is the table that is checked."""
+    """Write to a database: ``schema`` creates its tables; it is empty if ``main`` has no rows.
+
+    ``mark`` is the driver's mark of a parameter.
+    """
 
     connection: Any
     mark: str
@@ -67,12 +70,12 @@ class BulkWriter:
 
 def scheduler_writer(url: str) -> AbstractContextManager[BulkWriter]:
     """Open a scheduler database; commit if the block succeeds."""
-    return _target(url, scheduler_schema, FarmTable.REQUESTS)
+    return _writer(url, scheduler_schema, FarmTable.REQUESTS)
 
 
 def status_writer(url: str) -> AbstractContextManager[BulkWriter]:
     """Open a status database; commit if the block succeeds."""
-    return _target(url, status_schema, FarmTable.STATUS_BUILDS)
+    return _writer(url, status_schema, FarmTable.STATUS_BUILDS)
 
 
 def fill(
@@ -89,38 +92,38 @@ def fill(
     :raises BadURLError: a URL is not one of a database.
     """
     with ExitStack() as stack:
-        targets = {"scheduler": stack.enter_context(scheduler_writer(scheduler_url))}
+        writers = {"scheduler": stack.enter_context(scheduler_writer(scheduler_url))}
         if status_url is not None:
-            targets["status"] = stack.enter_context(status_writer(status_url))
-        for name, target in targets.items():
-            target.prepare()
-            if not force and not target.empty:
+            writers["status"] = stack.enter_context(status_writer(status_url))
+        for name, writer in writers.items():
+            writer.prepare()
+            if not force and not writer.empty:
                 raise NotEmptyError(f"the {name} database is not empty")
-        for batch in batches(ids_in_use(targets)):
-            if batch.table.database in targets:
-                targets[batch.table.database].insert(batch)
+        for batch in batches(ids_in_use(writers)):
+            if batch.table.database in writers:
+                writers[batch.table.database].insert(batch)
             if progress is not None:
                 progress(batch)
 
 
 def is_filled(scheduler_url: str) -> bool:
     """Return whether a scheduler database holds requests."""
-    with scheduler_writer(scheduler_url) as target:
-        target.prepare()
-        return not target.empty
+    with scheduler_writer(scheduler_url) as writer:
+        writer.prepare()
+        return not writer.empty
 
 
-def ids_in_use(targets: Mapping[str, BulkWriter]) -> RowIds:
+def ids_in_use(writers: Mapping[str, BulkWriter]) -> RowIds:
     """Read from databases which ids, names and build numbers are taken."""
     ids = RowIds()
     for table in FarmTable:
-        target = targets.get(table.database)
-        if target is not None and table.id is not None:
-            [[highest]] = target.run(f"SELECT MAX({table.id}) FROM {table.title}")  # noqa: S608  # constants
+        writer = writers.get(table.database)
+        if writer is not None and table.id is not None:
+            [[highest]] = writer.run(f"SELECT MAX({table.id}) FROM {table.title}")  # noqa: S608  # constants
             ids.used[table] = highest or 0
-    [[number]] = targets["scheduler"].run("SELECT MAX(number) FROM builds")
+    [[number]] = writers["scheduler"].run("SELECT MAX(number) FROM builds")
     ids.number = 0 if number is None else number + 1
-    if status := targets.get("status"):
+    if status := writers.get("status"):
         ids.names |= _names(status)
     return ids
 
@@ -136,7 +139,7 @@ def _names(status: BulkWriter) -> dict[tuple[Any, ...], int]:
 
 
 @contextmanager
-def _target(
+def _writer(
     url: str, schema: Callable[[str], Sequence[str]], main: FarmTable
 ) -> Iterator[BulkWriter]:
     scheme, _, rest = url.partition(":")
@@ -145,10 +148,10 @@ def _target(
         raise BadURLError("a database is sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/NAME")
     connect, dialect, mark = known
     with closing(connect(url)) as connection:
-        target = BulkWriter(connection, mark, schema(dialect), main)
-        target.run("BEGIN")
+        writer = BulkWriter(connection, mark, schema(dialect), main)
+        writer.run("BEGIN")
         try:
-            yield target
+            yield writer
         except BaseException:
             connection.rollback()
             raise

@@ -51,7 +51,7 @@ DEFAULT_BRANCHES = ("mozilla-central", "mozilla-inbound", "try")
 
 
 class BuildType(enum.Enum):
-    """Name the optimisation of a build."""
+    """Name how a build is optimised."""
 
     OPT = "opt"
     DEBUG = "debug"
@@ -236,7 +236,7 @@ IDLE = tuple(
 
 @attrs.frozen
 class BuilderGroup:
-    """Pair a build of one branch, platform and kind with its tests."""
+    """Group the builder that compiles a branch on a platform with those that test its builds."""
 
     build: SampleBuilder
     tests: tuple[SampleBuilder, ...]
@@ -244,7 +244,7 @@ class BuilderGroup:
 
 @cache
 def builder_groups(branch: str) -> tuple[BuilderGroup, ...]:
-    """List all builds of a branch with their tests; ``branch`` is a key of :data:`BRANCHES`."""
+    """List all build types of a branch; ``branch`` is a key of :data:`BRANCHES`."""
     b = BRANCHES[branch]
     kinds = [k for k in BuildType if k is not BuildType.PGO or not b.is_try]
     return tuple(

@@ -28,6 +28,7 @@ from buildapi.sample.farm_rows import (
     insert_submission,
 )
 from buildapi.sample.loopback_ports import LoopbackServer
+from buildapi.sample.reactor_types import Endpoint
 
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000
@@ -36,7 +37,7 @@ IDLE_SECONDS = 60
 CONCURRENT_MAX = 50
 """Maximum number of changes being stored; more are refused."""
 
-StoreChange = Callable[[Any], defer.Deferred[None]]
+StoreChange = Callable[[object], defer.Deferred[None]]
 
 
 # --- a change --------------------------------------------------------------------------------
@@ -52,31 +53,31 @@ class BadChangeError(ValueError):
     """A change is refused; the message says why."""
 
 
-def read_change(told: object) -> SampleChange | None:
+def read_change(dictionary: object) -> SampleChange | None:
     """Validate the argument of ``addChange``; return None if it names no files.
 
     :raises BadChangeError: something is missing, of another type or too long.
     """
-    if not isinstance(told, dict):
+    if not isinstance(dictionary, dict):
         raise BadChangeError("a change must be a dictionary")
-    given = {_plain("a key", key): value for key, value in told.items()}
-    if missing := [key for key in ("who", "files", "comments") if key not in given]:
+    fields = {_text_of("a key", key): value for key, value in dictionary.items()}
+    if missing := [key for key in ("who", "files", "comments") if key not in fields]:
         raise BadChangeError(f"{missing[0]!r} is missing")
-    files = _files(given["files"])
+    files = _files(fields["files"])
     if not files:
         return None
     return SampleChange(
-        author=_needed(given, "who"),
-        comments=_needed(given, "comments"),
+        author=_required(fields, "who"),
+        comments=_required(fields, "comments"),
         files=files,
-        branch=_ascii(given, "branch"),
-        revision=_ascii(given, "revision"),
-        revlink=_text(given, "revlink", NAME_MAX) if "revlink" in given else "",
-        category=_text(given, "category", NAME_MAX),
-        repository=_text(given, "repository", TEXT_MAX) or "",
-        project=_text(given, "project", TEXT_MAX) or "",
-        when=_when(given.get("when")),
-        properties=_properties(given.get("properties", {})),
+        branch=_ascii(fields, "branch"),
+        revision=_ascii(fields, "revision"),
+        revlink=_text(fields, "revlink", NAME_MAX) if "revlink" in fields else "",
+        category=_text(fields, "category", NAME_MAX),
+        repository=_text(fields, "repository", TEXT_MAX) or "",
+        project=_text(fields, "project", TEXT_MAX) or "",
+        when=_when(fields.get("when")),
+        properties=_properties(fields.get("properties", {})),
     )
 
 
@@ -96,7 +97,7 @@ def change_statements(change: SampleChange, branches: Sequence[str], now: int) -
     return rows.statements
 
 
-def _plain(what: str, value: object) -> str:
+def _text_of(what: str, value: object) -> str:
     """Return a text; old clients send bytes."""
     if isinstance(value, bytes):
         try:
@@ -109,27 +110,27 @@ def _plain(what: str, value: object) -> str:
 
 
 def _bounded(what: str, value: object, most: int) -> str:
-    text = _plain(what, value)
+    text = _text_of(what, value)
     if len(text) > most:
         raise BadChangeError(f"{what} is longer than {most} characters")
     return text
 
 
-def _text(given: Mapping[str, Any], name: str, most: int) -> str | None:
-    value = given.get(name)
+def _text(fields: Mapping[str, Any], name: str, most: int) -> str | None:
+    value = fields.get(name)
     return None if value is None else _bounded(name, value, most)
 
 
-def _needed(given: Mapping[str, Any], name: str) -> str:
-    text = _text(given, name, TEXT_MAX)
+def _required(fields: Mapping[str, Any], name: str) -> str:
+    text = _text(fields, name, TEXT_MAX)
     if text is None:
         raise BadChangeError(f"{name} must not be None")
     return text
 
 
-def _ascii(given: Mapping[str, Any], name: str) -> str | None:
-    """Validate a branch or revision; other than ASCII would stop the schedulers of a real farm."""
-    value = given.get(name)
+def _ascii(fields: Mapping[str, Any], name: str) -> str | None:
+    """Validate a branch or revision: with other than ASCII a real master's schedulers stop."""
+    value = fields.get(name)
     text = _text({name: str(value) if type(value) is int else value}, name, NAME_MAX)
     if text is not None and not text.isascii():
         raise BadChangeError(f"{name} must be ASCII")
@@ -168,14 +169,14 @@ def _property(name: str, value: object) -> tuple[str, str]:
 
 
 class ChangeRefusedError(pb.Error):
-    """A change was not stored; the sender gets the reason."""
+    """A change was not stored; the client gets the reason."""
 
 
 class _ChangeBroker(pb.Broker, TimeoutMixin):
     """Limit the bytes of a message and the idle time of a connection."""
 
     log = Logger()
-    _taken = 0
+    _received = 0
 
     def connectionMade(self) -> None:
         super().connectionMade()  # type: ignore[no-untyped-call]  # Broker is not typed
@@ -183,32 +184,32 @@ class _ChangeBroker(pb.Broker, TimeoutMixin):
 
     def dataReceived(self, chunk: bytes) -> None:
         self.resetTimeout()  # type: ignore[no-untyped-call]  # as above
-        self._taken += len(chunk)
-        if self._taken > MESSAGE_MAX:
-            self._give_up(f"a message of more than {MESSAGE_MAX} bytes")
+        self._received += len(chunk)
+        if self._received > MESSAGE_MAX:
+            self._abort(f"a message of more than {MESSAGE_MAX} bytes")
             return
         try:
             super().dataReceived(chunk)  # type: ignore[no-untyped-call]  # as above
         except Exception as e:  # whatever a peer that speaks something else provokes
-            self._give_up(repr(e)[:200])
+            self._abort(repr(e)[:200])
 
-    def expressionReceived(self, sexp: Any) -> None:
+    def expressionReceived(self, sexp: Any) -> None:  # whatever Banana decodes
         """Receive one complete message."""
-        self._taken = 0
+        self._received = 0
         super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # as above
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)  # type: ignore[no-untyped-call]  # as above
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # as above
 
-    def _give_up(self, why: str) -> None:
+    def _abort(self, why: str) -> None:
         self.log.warn("sample changes: connection ended: {why}", why=why)
         transport: Any = self.transport
         transport.abortConnection()
 
 
 class _ChangeSender(pb.Avatar):
-    """Represent a user who has logged in to send changes."""
+    """Represent a client that has logged in to send changes."""
 
     def __init__(self, store: StoreChange) -> None:
         self._store = store
@@ -228,16 +229,16 @@ class _ChangeRealm:
 
 
 class ChangeSource(LoopbackServer):
-    """Store the changes that are sent, and request the builds of ``branches`` they cause.
+    """Store the changes that are sent, and submit the builds of ``branches`` they cause.
 
-    ``endpoint`` provides IStreamServerEndpoint, ``now`` returns epoch seconds.
+    ``now`` returns epoch seconds.
     """
 
     log = Logger()
 
     def __init__(
         self,
-        endpoint: Any,
+        endpoint: Endpoint,
         db: Database,
         branches: Sequence[str],
         now: Callable[[], float] = time.time,
@@ -246,15 +247,15 @@ class ChangeSource(LoopbackServer):
         self._storing: set[defer.Deferred[None]] = set()
         checker: Any = InMemoryUsernamePasswordDatabaseDontUse()
         checker.addUser(CHANGE_USER.encode(), CHANGE_PASSWORD.encode())
-        realm: Any = _ChangeRealm(self._take)
+        realm: Any = _ChangeRealm(self._accept)
         factory = pb.PBServerFactory(Portal(realm, [checker]))
         factory.protocol, factory.noisy = _ChangeBroker, False
         super().__init__("sample changes", endpoint, factory)
 
-    def _take(self, told: Any) -> defer.Deferred[None]:
+    def _accept(self, change: object) -> defer.Deferred[None]:
         if len(self._storing) >= CONCURRENT_MAX or not self.running:
             return defer.fail(ChangeRefusedError("busy"))
-        storing = defer.ensureDeferred(self._store(told))
+        storing = defer.ensureDeferred(self._store(change))
         self._storing.add(storing)
         return storing.addBoth(self._stored, storing)
 
@@ -262,9 +263,9 @@ class ChangeSource(LoopbackServer):
         self._storing.discard(storing)
         return result
 
-    async def _store(self, told: Any) -> None:
+    async def _store(self, dictionary: object) -> None:
         try:
-            change = read_change(told)
+            change = read_change(dictionary)
             if change is not None:
                 now = int(self._now())
                 await self._db.transact(change_statements(change, self._branches, now))
@@ -276,10 +277,10 @@ class ChangeSource(LoopbackServer):
     async def _settle(self) -> None:
         for storing in list(self._storing):
             done: defer.Deferred[None] = defer.Deferred()
-            storing.addBoth(_and_tell, done)
+            storing.addBoth(_fire, done)
             await done
 
 
-def _and_tell(result: Any, done: defer.Deferred[None]) -> Any:
+def _fire(result: Any, done: defer.Deferred[None]) -> Any:
     done.callback(None)
     return result

@@ -1,4 +1,4 @@
-"""Serve a clobberer for the sample farm that only remembers which slaves it should clean."""
+"""Serve a clobberer for the sample farm: it cleans nothing, and lists what it was asked for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
+from buildapi.sample.reactor_types import Endpoint
 
-CLOBBER_TOKEN = "sample-token"  # noqa: S105  # of a farm that is not there
+CLOBBER_TOKEN = "sample-token"  # noqa: S105  # guards nothing
 REMEMBERED, REQUESTS_MAX, NAME_MAX = 100, 100, 256
 BODY_MAX = 100_000
 """Maximum bytes of a request body."""
@@ -27,18 +28,18 @@ class _BoundedRequest(Request):
     """Limit how much of a request's body is kept."""
 
     too_large = False
-    _taken = 0
+    _received = 0
 
     def handleContentChunk(self, data: bytes) -> None:
         """Receive a chunk of the body."""
-        self._taken += len(data)
-        self.too_large = self._taken > BODY_MAX
+        self._received += len(data)
+        self.too_large = self._received > BODY_MAX
         if not self.too_large:
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Request is not typed
 
 
 class ClobbererResource(Resource):
-    """Accept orders to clean builders' folders on slaves, and list the last of them."""
+    """Accept requests to clean builders' folders on slaves, and list the last of them."""
 
     isLeaf = True
     log = Logger()
@@ -59,7 +60,7 @@ class ClobbererResource(Resource):
 
     def _answer(self, request: _BoundedRequest) -> tuple[int, Any]:
         if request.postpath != _PATH:
-            return 404, {"error": "there is nothing here"}
+            return 404, {"error": "not found"}
         match request.method:
             case b"GET":
                 return 200, list(self.done)
@@ -70,22 +71,22 @@ class ClobbererResource(Resource):
 
     def _clobber(self, request: _BoundedRequest) -> tuple[int, Any]:
         if not _has_token(request):
-            return 403, {"error": "a bearer token is needed"}
+            return 403, {"error": "a bearer token is required"}
         if request.too_large:
             return 413, {"error": f"at most {BODY_MAX} bytes"}
         try:
-            orders = read_clobber_requests(request.content.read() if request.content else b"")
+            clobbers = read_clobber_requests(request.content.read() if request.content else b"")
         except ValueError as e:
             return 400, {"error": str(e)}
-        self.done.extend(orders)
-        for order in orders:
-            self.log.info("sample clobberer: {slave} cleaned for {buildername}", **order)
+        self.done.extend(clobbers)
+        for clobber in clobbers:
+            self.log.info("sample clobberer: {slave} cleaned for {buildername}", **clobber)
         return 200, {"result": "ok"}
 
 
 def _has_token(request: Request) -> bool:
-    given = request.getHeader(b"authorization") or b""
-    return hmac.compare_digest(given, b"Bearer " + CLOBBER_TOKEN.encode())
+    header = request.getHeader(b"authorization") or b""
+    return hmac.compare_digest(header, b"Bearer " + CLOBBER_TOKEN.encode())
 
 
 def read_clobber_requests(body: bytes) -> Sequence[ClobberRequest]:
@@ -95,23 +96,23 @@ def read_clobber_requests(body: bytes) -> Sequence[ClobberRequest]:
     except (ValueError, RecursionError) as e:
         raise ValueError("the body is not JSON") from e
     if not isinstance(document, list) or len(document) > REQUESTS_MAX:
-        raise ValueError(f"a list of at most {REQUESTS_MAX} orders is needed")
+        raise ValueError(f"a list of at most {REQUESTS_MAX} requests is expected")
     return [_clobber_request(entry) for entry in document]
 
 
 def _clobber_request(entry: Any) -> ClobberRequest:
     fields = entry if isinstance(entry, dict) else {}
-    order = {key: fields.get(key) for key in ("slave", "buildername")}
-    for key, value in order.items():
+    clobber = {key: fields.get(key) for key in ("slave", "buildername")}
+    for key, value in clobber.items():
         if not isinstance(value, str) or not 0 < len(value) <= NAME_MAX:
-            raise ValueError(f"each order needs a {key} of 1 to {NAME_MAX} characters")
-    return order  # type: ignore[return-value]  # checked
+            raise ValueError(f"each request needs a {key} of 1 to {NAME_MAX} characters")
+    return clobber  # type: ignore[return-value]  # checked
 
 
 class ClobbererServer(LoopbackServer):
     """Serve the clobberer."""
 
-    def __init__(self, endpoint: Any) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.clobberings = ClobbererResource()
         site = QuietSite(self.clobberings, requestFactory=_BoundedRequest)  # type: ignore[no-untyped-call]  # Site is not typed
         super().__init__("sample clobberer", endpoint, site)

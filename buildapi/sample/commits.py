@@ -1,4 +1,4 @@
-"""Generate people, their commits and the files they change."""
+"""Draw commits: authors, comments, revisions and changed files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = (
     *("ada", "bela", "chiara", "dunja", "emil", "farid", "greta", "hana", "ines", "jonas"),
     *("kaya", "liam", "mirela", "nadia", "oskar", "priya", "quentin", "rosa", "samir", "tove"),
 )
-_FAMILIES = ("alder", "birk", "cole", "dorn", "ekman", "fuchs")
+_SURNAMES = ("alder", "birk", "cole", "dorn", "ekman", "fuchs")
 _FOLDERS = (
     "browser/base/content",
     "dom/base",
@@ -25,7 +25,7 @@ _FOLDERS = (
     "toolkit/components/places",
     "widget/windows",
 )
-_WHAT = (
+_SUBJECTS = (
     "make the cache forget closed windows",
     "stop leaking timers on shutdown",
     "draw rounded borders once only",
@@ -68,26 +68,27 @@ class Commit:
 
 
 def draw_commits(rng: Random, is_try: bool) -> list[Commit]:
-    """Generate the commits of one push; the last one is the tip."""
-    author = f"{rng.choice(_NAMES)}.{rng.choice(_FAMILIES)}@example.org"
-    made = [
+    """Draw the commits of one push; the last one is the tip."""
+    author = f"{rng.choice(_NAMES)}.{rng.choice(_SURNAMES)}@example.org"
+    commits = [
         Commit(author, _comment(rng), draw_revision(rng), _files(rng))
         for _ in range(rng.choice((1, 1, 1, 2, 3)))
     ]
     if is_try:
-        made.append(Commit(author, _try_syntax(rng), draw_revision(rng), _files(rng)))
-    return made
+        # Try servers read what to build from the comment of the tip.
+        commits.append(Commit(author, _try_syntax(rng), draw_revision(rng), _files(rng)))
+    return commits
 
 
 def draw_revision(rng: Random) -> str:
-    """Generate a revision of 40 hexadecimal digits."""
+    """Draw a revision of 40 hexadecimal digits."""
     return f"{rng.getrandbits(160):040x}"
 
 
 def _comment(rng: Random) -> str:
     bug = rng.randrange(100_000, 999_999)
     mark = " DONTBUILD" if rng.random() < 0.01 else ""
-    return f"Bug {bug} - {rng.choice(_WHAT)} r={rng.choice(_NAMES)}{mark}"
+    return f"Bug {bug} - {rng.choice(_SUBJECTS)} r={rng.choice(_NAMES)}{mark}"
 
 
 def _try_syntax(rng: Random) -> str:

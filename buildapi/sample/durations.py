@@ -1,4 +1,4 @@
-"""Model the load of the sample farm over days and weeks, and the durations of jobs."""
+"""Draw when pushes come, how long requests wait and how long builds take."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from buildapi.sample.catalog import SampleBuilder
 
 HOUR, DAY = 3600, 86_400
 _BUSIEST_HOUR = 19
-"""Hour in UTC."""
+"""Hour in UTC: midday in the west of America, evening in Europe."""
 
 
 def farm_load(when: float) -> float:
-    """Return the load of the farm at a time, from 0.1 to 1."""
+    """Return the load of the farm at a time, from 0.035 at a weekend's night to 1."""
     at = time.gmtime(when)
     distance = min((at.tm_hour - _BUSIEST_HOUR) % 24, (_BUSIEST_HOUR - at.tm_hour) % 24)
     return max(0.1, 1 - distance / 11) * (0.35 if at.tm_wday >= 5 else 1.0)
@@ -27,7 +27,7 @@ def draw_times(rng: Random, start: int, end: int, count: int) -> list[int]:
 
 
 def draw_wait(rng: Random, when: float) -> float:
-    """Draw the seconds a job waits for a machine, at most ten minutes."""
+    """Draw the seconds a request waits for a slave, at most ten minutes."""
     return min(600.0, 4 + rng.expovariate(1 / (15 + 150 * farm_load(when))))
 
 

@@ -1,4 +1,4 @@
-"""Generate the history of a farm: the same rows for the same seed, sizes and time."""
+"""Generate the history of a farm: the same rows for the same seed, size and time."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ from buildapi.sample.farm_rows import RowBatch, RowBatches, RowIds, insert_chang
 from buildapi.sample.history_recorder import HistoryRecorder, SampleSourceStamp
 from buildapi.sample.outcomes import OutcomeGenerator, RequestOutcome, RequestSpec
 
-JOBS_OF_A_PUSH = 16
+BUILDS_OF_A_PUSH = 16
+"""Finished builds of a push, on average."""
 HORIZON = 3 * HOUR
-"""Seconds within which everything that follows from a push has ended."""
+"""Seconds within which everything that follows from a push ends."""
 RECENT = 5400
-CURRENT_JOBS_OF_A_PUSH = 9
+"""Seconds before now in which the pushes of running and pending requests come."""
+CURRENT_REQUESTS = 9
+"""Running and pending requests of a push, about."""
 _PUSHES_TO = {"try": 45, "mozilla-inbound": 35, "mozilla-central": 20}
 
 
@@ -51,7 +54,7 @@ class FarmSize:
 
 @attrs.frozen
 class _Push:
-    """Describe a push: ``rows`` finished builds follow from it, and what runs or waits now."""
+    """Describe a push: ``rows`` finished builds follow, and ``current`` requests."""
 
     when: int
     branch: SampleBranch
@@ -90,23 +93,23 @@ class _History:
         """Run all events; yield the time after each."""
         self._plan()
         while self._events:
-            when, _, happen = heapq.heappop(self._events)
-            happen(when)
+            when, _, event = heapq.heappop(self._events)
+            event(when)
             yield when
 
-    def _at(self, when: int, happen: Callable[[int], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._order), happen))
+    def _at(self, when: int, event: Callable[[int], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._order), event))
 
-    # --- what starts by itself ---------------------------------------------------------------
+    # --- planning ---------------------------------------------------------------
 
     def _plan(self) -> None:
         left = self._size.builds
-        left -= self._plan_alone(self._nightly_times(left // 20), self._nightly)
-        left -= self._plan_alone(self._idle_times(left // 50), self._idle)
+        left -= self._plan_each(self._nightly_times(left // 20), self._nightly)
+        left -= self._plan_each(self._idle_times(left // 50), self._idle)
         for push in self._pushes(left):
             self._at(push.when, partial(self._push, push))
 
-    def _plan_alone(
+    def _plan_each(
         self,
         times: Sequence[tuple[int, SampleBuilder]],
         start: Callable[[SampleBuilder, int], None],
@@ -132,8 +135,8 @@ class _History:
             RequestOutcome.PENDING
         ] * self._size.pending
         self._rng.shuffle(current)
-        recent = -(-len(current) // CURRENT_JOBS_OF_A_PUSH)
-        count = max(recent, -(-rows // JOBS_OF_A_PUSH))
+        recent = -(-len(current) // CURRENT_REQUESTS)
+        count = max(recent, -(-rows // BUILDS_OF_A_PUSH))
         times = self._push_times(count, recent)
         sums = list(itertools.accumulate(self._rng.uniform(0.3, 1.7) for _ in times))
         borders = [round(rows * part / sums[-1]) for part in sums]
@@ -166,17 +169,19 @@ class _History:
         self._submit(source, "idle", [RequestSpec(builder)], 1.0, when)
 
     def _push(self, push: _Push, when: int) -> None:
-        made = draw_commits(self._rng, push.branch.is_try)
+        commits = draw_commits(self._rng, push.branch.is_try)
         path = push.branch.path
-        changes = [insert_change(self._rows, c.pushed_to(path), when) for c in made]
-        tip = made[-1]
+        changes = [insert_change(self._rows, c.pushed_to(path), when) for c in commits]
+        tip = commits[-1]
         self._tips[push.branch.name] = tip.revision
         source = self._record.source(path, tip.revision, when, changes)
-        chosen = self._compile(push, tip, source)
+        chosen = self._submit_builds(push, tip, source)
         if push.current:
-            self._leave_going(push, tip, source, chosen)
+            self._submit_current(push, tip, source, chosen)
 
-    def _compile(self, push: _Push, tip: Commit, source: SampleSourceStamp) -> list[BuilderGroup]:
+    def _submit_builds(
+        self, push: _Push, tip: Commit, source: SampleSourceStamp
+    ) -> list[BuilderGroup]:
         """Submit the builds of a push; return what is built."""
         if not push.rows:
             return []
@@ -187,12 +192,12 @@ class _History:
         tested = [group for group in chosen if self._rng.random() > 0.06] or chosen[:1]
         shares = self._shares(push.rows - count, len(tested))
         share_of = dict(zip(tested, shares, strict=True))
-        jobs = [self._compile_job(group, share_of.get(group, 0), tip, pace) for group in chosen]
-        submit = partial(self._submit, source, "scheduler", jobs, pace)
-        self._at(self._soon(push.when, self._rng.uniform(20, 120), pace), submit)
+        specs = [self._build_spec(group, share_of.get(group, 0), tip, pace) for group in chosen]
+        submit = partial(self._submit, source, "scheduler", specs, pace)
+        self._at(self._later(push.when, self._rng.uniform(20, 120), pace), submit)
         return chosen
 
-    def _compile_job(self, group: BuilderGroup, rows: int, tip: Commit, pace: float) -> RequestSpec:
+    def _build_spec(self, group: BuilderGroup, rows: int, tip: Commit, pace: float) -> RequestSpec:
         if not rows:
             return RequestSpec(group.build)
         return RequestSpec(
@@ -204,56 +209,58 @@ class _History:
 
     def _test(self, group: BuilderGroup, rows: int, tip: Commit, pace: float, when: int) -> None:
         """Submit tests of a finished build that produce ``rows`` rows; repeat some if needed."""
-        self._submit_tests(group, self._test_jobs(group, rows), tip, pace, when)
+        self._submit_tests(group, self._test_specs(group, rows), tip, pace, when)
 
-    def _test_jobs(self, group: BuilderGroup, rows: int) -> list[RequestSpec]:
-        jobs: list[RequestSpec] = []
+    def _test_specs(self, group: BuilderGroup, rows: int) -> list[RequestSpec]:
+        specs: list[RequestSpec] = []
         tests = itertools.cycle(self._rng.sample(group.tests, len(group.tests)))
         while rows > 0:
-            again = jobs and self._rng.random() < 0.03
-            test = jobs[-1].builder if again else next(tests)
-            jobs.append(RequestSpec(test, *self._outcomes.outcome(rows)))
-            rows -= jobs[-1].rows
-        return jobs
+            again = specs and self._rng.random() < 0.03
+            test = specs[-1].builder if again else next(tests)
+            specs.append(RequestSpec(test, *self._outcomes.outcome(rows)))
+            rows -= specs[-1].rows
+        return specs
 
     def _submit_tests(
-        self, group: BuilderGroup, jobs: Sequence[RequestSpec], tip: Commit, pace: float, when: int
+        self, group: BuilderGroup, specs: Sequence[RequestSpec], tip: Commit, pace: float, when: int
     ) -> None:
         path = BRANCHES[group.build.branch].path
-        for stored in dict.fromkeys(job.builder.stored for job in jobs):
-            same = [job for job in jobs if job.builder.stored == stored]
+        for stored in dict.fromkeys(spec.builder.stored for spec in specs):
+            same = [spec for spec in specs if spec.builder.stored == stored]
             change = insert_change(self._rows, tip.sent_for_tests(stored, path), when)
             source = self._record.source(stored, tip.revision, when, [change])
             # A builder that is requested again stands for a rebuild, in a buildset of its own.
-            once = list({job.builder.name: job for job in reversed(same)}.values())[::-1]
+            once = list({spec.builder.name: spec for spec in reversed(same)}.values())[::-1]
             self._submit(source, "scheduler", once, pace, when)
-            for job in same:
-                if not any(job is first for first in once):
-                    self._rebuild(source, job, pace, when)
+            for spec in same:
+                if not any(spec is first for first in once):
+                    self._rebuild(source, spec, pace, when)
 
-    def _rebuild(self, source: SampleSourceStamp, job: RequestSpec, pace: float, when: int) -> None:
+    def _rebuild(
+        self, source: SampleSourceStamp, spec: RequestSpec, pace: float, when: int
+    ) -> None:
         who = draw_commits(self._rng, is_try=False)[0].author
         reason = f"Self-serve: Rebuilt by {who}"
-        alone = attrs.evolve(job, copies=1)
-        again = partial(self._submit, source, reason)
-        for _ in range(job.copies):
-            later = self._soon(when, self._rng.uniform(60, 900), pace)
-            self._at(later, partial(again, [alone], pace))
+        single = attrs.evolve(spec, copies=1)
+        submit = partial(self._submit, source, reason)
+        for _ in range(spec.copies):
+            later = self._later(when, self._rng.uniform(60, 900), pace)
+            self._at(later, partial(submit, [single], pace))
 
-    def _leave_going(
+    def _submit_current(
         self, push: _Push, tip: Commit, source: SampleSourceStamp, chosen: Sequence[BuilderGroup]
     ) -> None:
         """Submit what is running or pending now: builds first, then tests."""
         outcomes = iter(push.current)
         offered = builder_groups(push.branch.name)
         idle = [group for group in offered if group not in chosen][: (len(push.current) + 1) // 2]
-        jobs = [
+        specs = [
             RequestSpec(group.build, outcome)
             for group, outcome in zip(idle, outcomes, strict=False)
         ]
-        if jobs:
-            submit = partial(self._submit, source, "scheduler", jobs, 1.0)
-            self._at(self._between(push.when), submit)
+        if specs:
+            submit = partial(self._submit, source, "scheduler", specs, 1.0)
+            self._at(self._recently(push.when), submit)
         tested = itertools.cycle(chosen or offered)
         rest = list(outcomes)
         while rest:
@@ -263,10 +270,10 @@ class _History:
             waiting = [
                 RequestSpec(test, outcome) for test, outcome in zip(tests, part, strict=True)
             ]
-            happen = partial(self._submit_tests, group, waiting, tip, 1.0)
-            self._at(self._between(push.when), happen)
+            event = partial(self._submit_tests, group, waiting, tip, 1.0)
+            self._at(self._recently(push.when), event)
 
-    def _between(self, when: int) -> int:
+    def _recently(self, when: int) -> int:
         span = self._now - when
         return self._rng.randrange(when + span // 5, self._now - span // 5)
 
@@ -274,23 +281,23 @@ class _History:
         self,
         source: SampleSourceStamp,
         reason: str,
-        jobs: Sequence[RequestSpec],
+        specs: Sequence[RequestSpec],
         pace: float,
         when: int,
     ) -> None:
-        """Submit one buildset, and as many more as the widest job asks for."""
-        runs = [(job, self._outcomes.history(job, when, pace)) for job in jobs]
-        for copy in range(max(job.copies for job in jobs)):
-            asked = [run for job, run in runs if job.copies > copy]
-            self._record.buildset(source, when, reason, asked)
-        for job, run in runs:
-            for attempt in run.attempts:
-                self._at(attempt.start, partial(self._record.build, run, attempt, source, reason))
-            if job.then is not None and run.complete_at is not None:
-                self._at(self._soon(run.complete_at, 10, pace), job.then)
+        """Submit one buildset, and as many more as a builder has copies."""
+        requests = [(spec, self._outcomes.history(spec, when, pace)) for spec in specs]
+        for copy in range(max(spec.copies for spec in specs)):
+            histories = [history for spec, history in requests if spec.copies > copy]
+            self._record.buildset(source, when, reason, histories)
+        for spec, history in requests:
+            for times in history.builds:
+                self._at(times.start, partial(self._record.build, history, times, source, reason))
+            if spec.then is not None and history.complete_at is not None:
+                self._at(self._later(history.complete_at, 10, pace), spec.then)
 
     def _pace(self, when: int) -> float:
         return min(1.0, (self._now - when) / HORIZON)
 
-    def _soon(self, when: int, seconds: float, pace: float) -> int:
+    def _later(self, when: int, seconds: float, pace: float) -> int:
         return min(self._now - 1, when + 1 + int(seconds * pace))

@@ -1,4 +1,4 @@
-"""Convert the sample history to rows of the scheduler and status databases."""
+"""Record the sample history as rows of the scheduler and status databases."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from buildapi.model.results import FAILURE, WARNINGS
 from buildapi.sample.catalog import MASTERS, SampleMaster
 from buildapi.sample.farm_rows import (
     FarmTable,
@@ -19,7 +20,7 @@ from buildapi.sample.farm_rows import (
     insert_source_stamp,
     scheduler_properties,
 )
-from buildapi.sample.outcomes import FAILURE, WARNINGS, BuildTimes, RequestHistory
+from buildapi.sample.outcomes import BuildTimes, RequestHistory
 from buildapi.sample.status_builds import (
     SampleBuild,
     insert_status_build,
@@ -45,7 +46,7 @@ class SampleSourceStamp:
 
 @attrs.define
 class SlavePools:
-    """Assign a slave to each build; a pool grows to the most builds that ran at once."""
+    """Assign a slave to each build; a pool grows to the largest number of concurrent builds."""
 
     _free: dict[str, list[tuple[float, int]]] = attrs.field(factory=dict)
 
@@ -60,7 +61,7 @@ class SlavePools:
 
 @attrs.define
 class HistoryRecorder:
-    """Record events in chronological order."""
+    """Record events in chronological order; masters started at ``boot``."""
 
     rows: RowBatches
     now: int
@@ -76,55 +77,55 @@ class HistoryRecorder:
         return SampleSourceStamp(found, branch, revision, when)
 
     def buildset(
-        self, source: SampleSourceStamp, when: int, reason: str, runs: Sequence[RequestHistory]
+        self, source: SampleSourceStamp, when: int, reason: str, histories: Sequence[RequestHistory]
     ) -> int:
-        """Record a buildset with one request for each run; return its id."""
-        ended = [r.complete_at for r in runs if r.complete_at is not None]
-        complete = len(ended) == len(runs)
-        worst = max((r.results or 0 for r in runs), default=0)
+        """Record a buildset with one request for each history; return its id."""
+        ended = [r.complete_at for r in histories if r.complete_at is not None]
+        complete = len(ended) == len(histories)
+        worst = max((r.results or 0 for r in histories), default=0)
         found = insert_buildset(
             self.rows,
             source.id,
             reason,
             when,
-            self._properties(runs[0], source),
+            self._properties(histories[0], source),
             complete_at=max(ended) if complete else None,
             results=(FAILURE if worst > WARNINGS else 0) if complete else None,
         )
-        for run in runs:
-            run.requests[self._request(found, when, run)] = when
+        for history in histories:
+            history.requests[self._request(found, when, history)] = when
         return found
 
-    def _request(self, buildset: int, when: int, run: RequestHistory) -> int:
-        master = MASTER_OF[run.builder.role]
-        claimed_at = run.claimed_at
-        if claimed_at and not run.complete:
+    def _request(self, buildset: int, when: int, history: RequestHistory) -> int:
+        master = MASTER_OF[history.builder.role]
+        claimed_at = history.claimed_at
+        if claimed_at and not history.complete:
             claimed_at = max(claimed_at, self.now - (self.now - self.boot) % HEARTBEAT)
         return insert_request(
             self.rows,
             buildset,
-            run.builder.name,
+            history.builder.name,
             when,
-            priority=run.priority,
+            priority=history.priority,
             claimed_at=claimed_at,
             claimed_by=master_process(master, self.boot) if claimed_at else None,
-            complete_at=run.complete_at,
-            results=run.results,
+            complete_at=history.complete_at,
+            results=history.results,
         )
 
     def build(
         self,
-        run: RequestHistory,
-        attempt: BuildTimes,
+        history: RequestHistory,
+        times: BuildTimes,
         source: SampleSourceStamp,
         reason: str,
         _: int,
     ) -> None:
-        """Record a build for all its requests: its start, and its end if there is one."""
-        builder, start, finish = run.builder, attempt.start, attempt.finish
+        """Record a build for each of its requests, and once in the status database."""
+        builder, start, finish = history.builder, times.start, times.finish
         number = self._numbers.get(builder.name, self.rows.ids.number)
         self._numbers[builder.name] = number + 1
-        submitted = self._properties(run, source)
+        submitted = self._properties(history, source)
         build = SampleBuild(
             master=MASTER_OF[builder.role],
             name=builder.name,
@@ -133,26 +134,28 @@ class HistoryRecorder:
             slave=self.slaves.take(builder.pool, start, finish),
             start=start,
             finish=finish,
-            result=attempt.result,
+            result=times.result,
             reason=reason,
             branch=source.branch,
             revision=source.revision,
             submitted={name: (value, "Scheduler") for name, value in submitted.items()},
             links=[
                 (request, when, insert_build(self.rows, number, request, start, finish))
-                for request, when in run.requests.items()
+                for request, when in history.requests.items()
             ],
         )
         if source.status_id is None:
             source.status_id = insert_status_source(self.rows, build)
         status_id = insert_status_build(self.rows, build, source.status_id)
         if builder.suite is not None and finish is not None:
-            self._test_steps(status_id, builder.suite, start, finish, attempt.result)
+            self._test_steps(status_id, builder.suite, start, finish, times.result)
 
     def _properties(
-        self, run: RequestHistory, source: SampleSourceStamp
+        self, history: RequestHistory, source: SampleSourceStamp
     ) -> Mapping[str, str | None]:
-        return scheduler_properties(run.builder, source.revision, source.when, f"{source.id:032x}")
+        return scheduler_properties(
+            history.builder, source.revision, source.when, f"{source.id:032x}"
+        )
 
     def _test_steps(
         self, build: int, suite: str, start: int, finish: int, result: int | None
@@ -167,7 +170,7 @@ class HistoryRecorder:
 
 
 def step_name(suite: str) -> str:
-    """Return the name of the step that runs a suite: all chunks of a suite share it."""
+    """Return the name of the step that histories a suite: all chunks of a suite share it."""
     if suite.startswith("talos"):
         return "Run performance tests"
     return "mochitest-plain" if suite.removeprefix("mochitest-").isdigit() else suite

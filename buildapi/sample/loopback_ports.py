@@ -1,4 +1,4 @@
-"""Listen on ports of loopback for the sample farm, and close them with their connections."""
+"""Serve on ports of loopback; close them together with their connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
+from twisted.web import http
 from twisted.web.server import Site
+
+from buildapi.sample.reactor_types import Endpoint, ListeningPort
 
 CONNECTIONS_MAX = 500
 """Maximum number of connections to one port; more are closed."""
@@ -21,7 +24,7 @@ class QuietSite(Site):
 
     noisy = False
 
-    def log(self, request: Any) -> None:
+    def log(self, request: http.Request) -> None:
         """Write nothing."""
 
 
@@ -32,7 +35,7 @@ class _LoopbackConnection(ProtocolWrapper):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # ProtocolWrapper is not typed
-        self.factory.has_ended()
+        self.factory.connection_ended()
 
 
 class LoopbackConnections(WrappingFactory):
@@ -43,7 +46,7 @@ class LoopbackConnections(WrappingFactory):
 
     def __init__(self, factory: Any) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]  # WrappingFactory is not typed
-        self._none_left: list[defer.Deferred[None]] = []
+        self._waiting: list[defer.Deferred[None]] = []
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Accept a connection, or close it if there are too many."""
@@ -51,10 +54,10 @@ class LoopbackConnections(WrappingFactory):
             return None
         return super().buildProtocol(addr)
 
-    def has_ended(self) -> None:
+    def connection_ended(self) -> None:
         """Record that the protocol of a connection has handled its end."""
         if not self.protocols:
-            waiting, self._none_left = self._none_left, []
+            waiting, self._waiting = self._waiting, []
             for d in waiting:
                 d.callback(None)
 
@@ -63,27 +66,27 @@ class LoopbackConnections(WrappingFactory):
         if not self.protocols:
             return
         ended: defer.Deferred[None] = defer.Deferred()
-        self._none_left.append(ended)
+        self._waiting.append(ended)
         for protocol in list(self.protocols):
             protocol.transport.abortConnection()
         await ended
 
 
 class LoopbackServer(Service):
-    """Serve connections: ``endpoint`` provides IStreamServerEndpoint, ``factory`` the protocols."""
+    """Serve connections with the protocols of ``factory``, an IProtocolFactory."""
 
-    def __init__(self, name: str, endpoint: Any, factory: Any) -> None:
+    def __init__(self, name: str, endpoint: Endpoint, factory: Any) -> None:
         self.name = name
         self._endpoint, self._connections = endpoint, LoopbackConnections(factory)
-        self._port: Any = None
+        self._port: ListeningPort | None = None
 
     async def listen(self) -> int:
         """Start listening; return the port number."""
-        self._port = await self._endpoint.listen(self._connections)
-        return int(self._port.getHost().port)
+        self._port = port = await self._endpoint.listen(self._connections)
+        return int(port.getHost().port)
 
     def stopService(self) -> defer.Deferred[None]:
-        """Stop listening and end what is being answered."""
+        """Stop listening, then end requests in progress and their connections."""
         Service.stopService(self)
         return defer.ensureDeferred(self._close())
 

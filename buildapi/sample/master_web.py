@@ -18,6 +18,7 @@ from buildapi.db.sql import Database
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample import request_queue
 from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
+from buildapi.sample.reactor_types import Endpoint, TimeReactor
 from buildapi.sample.request_queue import SampleRequest, submitted_properties
 from buildapi.sample.simulated_master import SimulatedMaster
 
@@ -44,34 +45,34 @@ class MasterResource(Resource):
     isLeaf = True
     log = Logger()
 
-    def __init__(self, clock: Any, master: SimulatedMaster, scheduler: Database) -> None:
+    def __init__(self, clock: TimeReactor, master: SimulatedMaster, scheduler: Database) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Resource is not typed
         self._clock, self._master, self._db = clock, master, scheduler
-        self.answering: set[defer.Deferred[None]] = set()
+        self.responding: set[defer.Deferred[None]] = set()
 
     def render(self, request: Request) -> int:
         """Respond to any method: a 0.8.2 master stops builds on GET and HEAD too."""
-        answering = defer.ensureDeferred(self._respond(request))
-        self.answering.add(answering)
-        request.notifyFinish().addErrback(lambda _: answering.cancel())
-        answering.addBoth(lambda _: self.answering.discard(answering))
+        responding = defer.ensureDeferred(self._respond(request))
+        self.responding.add(responding)
+        request.notifyFinish().addErrback(lambda _: responding.cancel())
+        responding.addBoth(lambda _: self.responding.discard(responding))
         return NOT_DONE_YET
 
     async def _respond(self, request: Request) -> None:
         try:
-            answer = await self._answer(request)
+            response = await self._answer(request)
         except DatabaseUnavailable as e:
-            answer = MasterResponse(500, e.msg, "text/plain")
+            response = MasterResponse(500, e.msg, "text/plain")
         except defer.CancelledError:
-            return  # nobody is there to answer
+            return  # the client is gone
         except Exception:
             self.log.failure("sample master {name}: a page failed", name=self._master.name)
-            answer = MasterResponse(500, "an error occurred", "text/plain")
-        request.setResponseCode(answer.code)
-        request.setHeader(b"content-type", answer.type.encode())
-        if answer.location is not None:
-            request.setHeader(b"location", answer.location.encode())
-        request.write(answer.body.encode())
+            response = MasterResponse(500, "an error occurred", "text/plain")
+        request.setResponseCode(response.code)
+        request.setHeader(b"content-type", response.type.encode())
+        if response.location is not None:
+            request.setHeader(b"location", response.location.encode())
+        request.write(response.body.encode())
         request.finish()
 
     async def _answer(self, request: Request) -> MasterResponse:
@@ -85,7 +86,7 @@ class MasterResource(Resource):
             case ["builders", builder, "builds", number]:
                 return await self._build(builder, number, _html_page)
             case ["json", "builders", builder, "builds", number]:
-                return await self._build(builder, number, lambda v: _json_page(v.as_json()))
+                return await self._build(builder, number, lambda page: _json_page(page.as_json()))
             case ["json", *rest]:
                 return await self._json(rest)
             case _:
@@ -119,20 +120,22 @@ class MasterResource(Resource):
         return await find_build(self._db, self._master, builder, int(number))
 
     async def _stop(self, builder: str, number: str) -> MasterResponse:
-        view = await self._find(builder, number)
-        if view is None:
+        page = await self._find(builder, number)
+        if page is None:
             return NOT_FOUND
-        if self._master.settings.refuses:
+        if self._master.settings.refuses_stops:  # 302 as well: only its target says so
             return _redirect("authfail")
-        self._master.stop(builder, view.number)
-        await task.deferLater(self._clock, self._master.settings.stop_answers_after)
+        self._master.stop(builder, page.number)
+        # 0.8.2 redirects after a second (status/web/build.py), so that the page shows the end.
+        seconds = self._master.settings.stop_answer_seconds
+        await task.deferLater(self._clock, seconds)  # type: ignore[arg-type]  # see reactor_types
         return _redirect(f"builders/{quote(builder, safe='')}")
 
     async def _build(
         self, builder: str, number: str, show: Callable[[BuildPage], MasterResponse]
     ) -> MasterResponse:
-        view = await self._find(builder, number)
-        return NOT_FOUND if view is None else show(view)
+        page = await self._find(builder, number)
+        return NOT_FOUND if page is None else show(page)
 
     async def _builder(self, name: str) -> dict[str, Any]:
         pending = [r for r in await request_queue.PENDING.many(self._db) if r.builder == name]
@@ -157,9 +160,9 @@ class MasterResource(Resource):
             for name in sorted(self._slaves_at_work())
         }
         for builder, number in list(self._master.building):
-            view = await find_build(self._db, self._master, builder, number)
-            if view is not None and view.slave in found:
-                found[view.slave]["runningBuilds"].append(view.as_json())
+            page = await find_build(self._db, self._master, builder, number)
+            if page is not None and page.slave in found:
+                found[page.slave]["runningBuilds"].append(page.as_json())
         return found
 
     def _project(self) -> dict[str, Any]:
@@ -170,8 +173,8 @@ class MasterResource(Resource):
         }
 
 
-def _html_page(view: BuildPage) -> MasterResponse:
-    return MasterResponse(200, view.as_html())
+def _html_page(page: BuildPage) -> MasterResponse:
+    return MasterResponse(200, page.as_html())
 
 
 def _json_page(value: Any) -> MasterResponse:
@@ -195,7 +198,7 @@ def _redirect(target: str) -> MasterResponse:
 
 @attrs.frozen
 class BuildPage:
-    """Show a build as a master does; ``properties`` are name, value and source."""
+    """Render a build as a master does; ``properties`` are name, value and source."""
 
     request: SampleRequest
     number: int
@@ -334,26 +337,23 @@ async def _properties(
     return [(name, *pair) for name, pair in sorted(found.items())]
 
 
-# --- the port --------------------------------------------------------------------------------
+# --- the server ------------------------------------------------------------------------------
 
 
 class MasterWebServer(LoopbackServer):
-    """Serve the web interface of one master.
-
-    ``clock`` provides IReactorTime, ``endpoint`` IStreamServerEndpoint.
-    """
+    """Serve the web interface of one master."""
 
     def __init__(
         self,
-        clock: Any,
-        endpoint: Any,
+        clock: TimeReactor,
+        endpoint: Endpoint,
         master: SimulatedMaster,
         scheduler: Database,
     ) -> None:
-        self._pages = MasterResource(clock, master, scheduler)
-        site = QuietSite(self._pages)  # type: ignore[no-untyped-call]  # Site is not typed
+        self._resource = MasterResource(clock, master, scheduler)
+        site = QuietSite(self._resource)  # type: ignore[no-untyped-call]  # Site is not typed
         super().__init__(f"{master.name} web", endpoint, site)
 
     async def _settle(self) -> None:
-        for answering in list(self._pages.answering):
-            answering.cancel()
+        for responding in list(self._resource.responding):
+            responding.cancel()

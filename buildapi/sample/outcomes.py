@@ -1,4 +1,4 @@
-"""Draw the course of one job of the sample history: when it waits, runs and ends, and how."""
+"""Draw what comes of requests in the sample history: when their builds run and how they end."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from random import Random
 
 import attrs
 
+from buildapi.model.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildapi.sample.catalog import SampleBuilder
 from buildapi.sample.durations import draw_duration, draw_wait
 
-SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY = 0, 1, 2, 4, 5
 _RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION)
 _WEIGHTS = (80, 9, 9, 2)
 PRIORITIES = (0, 0, 0, 0, 0, 0, 0, 1, 3, -1)
 
 
 class RequestOutcome(enum.Enum):
-    """Name the course of a job."""
+    """Name what has come of a request at the end of the history."""
 
     DONE = "done"
     RETRIED = "retried"
@@ -29,9 +29,9 @@ class RequestOutcome(enum.Enum):
 
 @attrs.frozen
 class RequestSpec:
-    """Describe a builder requested ``copies`` times at once, which masters merge into one build.
+    """Describe a request to generate, and ``copies`` of it that masters merge into one build.
 
-    ``succeeds`` keeps it from failing; ``then`` is called with the time of its end.
+    ``succeeds`` keeps the build from failing; ``then`` is called with the time of its end.
     """
 
     builder: SampleBuilder
@@ -42,7 +42,7 @@ class RequestSpec:
 
     @property
     def rows(self) -> int:
-        """Return the number of rows of ``builds`` it produces."""
+        """Return the number of rows of ``builds`` that follow: one for each request of a build."""
         return {
             RequestOutcome.RETRIED: 2,
             RequestOutcome.CANCELLED: 0,
@@ -52,7 +52,7 @@ class RequestSpec:
 
 @attrs.frozen
 class BuildTimes:
-    """Describe one run on a machine."""
+    """Describe when a build ran on a slave, and its result; it runs if there is no finish."""
 
     start: int
     finish: int | None
@@ -61,9 +61,9 @@ class BuildTimes:
 
 @attrs.define
 class RequestHistory:
-    """Hold a job with its times.
+    """Hold what happens to a request and to its copies, which share their builds.
 
-    ``requests`` maps the ids of the requests it serves to the times of their submission.
+    ``requests`` maps their ids to the times of their submission.
     """
 
     builder: SampleBuilder
@@ -71,24 +71,24 @@ class RequestHistory:
     claimed_at: int = 0
     complete_at: int | None = None
     results: int | None = None
-    attempts: list[BuildTimes] = attrs.field(factory=list)
+    builds: list[BuildTimes] = attrs.field(factory=list)
     requests: dict[int, int] = attrs.field(factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Return whether the job has ended."""
+        """Return whether the request is complete."""
         return self.complete_at is not None
 
 
 @attrs.frozen
 class OutcomeGenerator:
-    """Draw the course of jobs; everything that has ended did so before ``now``."""
+    """Draw outcomes and times of requests; whatever has ended did so before ``now``."""
 
     rng: Random
     now: int
 
     def outcome(self, room: int) -> tuple[RequestOutcome, int]:
-        """Draw outcome and copies of a job that may produce ``room`` rows of ``builds``."""
+        """Draw outcome and copies of a request that may produce ``room`` rows of ``builds``."""
         drawn = self.rng.random()
         if drawn < 0.02 and room >= 2:
             return RequestOutcome.RETRIED, 1
@@ -96,40 +96,40 @@ class OutcomeGenerator:
             return RequestOutcome.DONE, min(room, self.rng.choice((2, 2, 3)))
         return (RequestOutcome.CANCELLED if drawn > 0.99 else RequestOutcome.DONE), 1
 
-    def history(self, job: RequestSpec, when: int, pace: float) -> RequestHistory:
-        """Draw the times of a job submitted at ``when``; ``pace`` shortens them all."""
-        run = RequestHistory(job.builder, self.rng.choice(PRIORITIES))
-        match job.outcome:
+    def history(self, spec: RequestSpec, when: int, pace: float) -> RequestHistory:
+        """Draw the times of a request submitted at ``when``; ``pace`` shortens them all."""
+        history = RequestHistory(spec.builder, self.rng.choice(PRIORITIES))
+        match spec.outcome:
             case RequestOutcome.PENDING:
                 pass
             case RequestOutcome.RUNNING:
-                run.claimed_at = self.rng.randrange(when, self.now)
-                run.attempts.append(BuildTimes(min(run.claimed_at + 2, self.now), None, None))
+                history.claimed_at = self.rng.randrange(when, self.now)
+                history.builds.append(BuildTimes(min(history.claimed_at + 2, self.now), None, None))
             case RequestOutcome.CANCELLED:
-                run.complete_at = self._later(when, self.rng.uniform(60, 900), pace)
-                run.results = FAILURE
+                history.complete_at = self._later(when, self.rng.uniform(60, 900), pace)
+                history.results = FAILURE
             case _:
-                self._finish(run, job, when, pace)
-        return run
+                self._finish(history, spec, when, pace)
+        return history
 
-    def _finish(self, run: RequestHistory, job: RequestSpec, when: int, pace: float) -> None:
-        if job.outcome is RequestOutcome.RETRIED:
-            lost = self._attempt(run, when, pace, RETRY, 0.3)
+    def _finish(self, history: RequestHistory, spec: RequestSpec, when: int, pace: float) -> None:
+        if spec.outcome is RequestOutcome.RETRIED:
+            lost = self._build(history, when, pace, RETRY, 0.3)
             when = lost.finish or when
         result = self.rng.choices(_RESULTS, _WEIGHTS)[0]
-        if job.succeeds:
+        if spec.succeeds:
             result = min(result, WARNINGS)
-        last = self._attempt(run, when, pace, result, 1.0 if result <= WARNINGS else 0.7)
-        run.complete_at, run.results = last.finish, result
+        last = self._build(history, when, pace, result, 1.0 if result <= WARNINGS else 0.7)
+        history.complete_at, history.results = last.finish, result
 
-    def _attempt(
-        self, run: RequestHistory, when: int, pace: float, result: int, part: float
+    def _build(
+        self, history: RequestHistory, when: int, pace: float, result: int, part: float
     ) -> BuildTimes:
-        run.claimed_at = self._later(when, draw_wait(self.rng, when), pace)
-        start = self._later(run.claimed_at, 2, pace)
-        finish = self._later(start, part * draw_duration(self.rng, run.builder), pace)
-        run.attempts.append(BuildTimes(start, finish, result))
-        return run.attempts[-1]
+        history.claimed_at = self._later(when, draw_wait(self.rng, when), pace)
+        start = self._later(history.claimed_at, 2, pace)
+        finish = self._later(start, part * draw_duration(self.rng, history.builder), pace)
+        history.builds.append(BuildTimes(start, finish, result))
+        return history.builds[-1]
 
     def _later(self, when: int, seconds: float, pace: float) -> int:
         return min(self.now - 1, when + 1 + int(seconds * pace))

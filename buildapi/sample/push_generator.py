@@ -1,11 +1,10 @@
-"""Push to the sample farm at regular intervals."""
+"""Push to the sample farm now and then, so that a farm that is looked at changes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet import defer
@@ -16,6 +15,7 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.catalog import BRANCHES, builder_groups
 from buildapi.sample.commits import draw_commits
 from buildapi.sample.farm_rows import RowStatements, insert_change, insert_submission
+from buildapi.sample.reactor_types import DelayedCall, TimeReactor
 
 BUILDS, TESTED, TESTS = 4, 2, 10
 """Builds of a push, how many of them are tested, and tests of each: a minute's work."""
@@ -41,17 +41,14 @@ def push_statements(rng: Random, branch_name: str, now: int) -> list[Statement]:
 
 
 class PushGenerator(Service):
-    """Push about every ``seconds``, varied by up to a fifth.
-
-    ``clock`` provides IReactorTime, ``now`` returns epoch seconds.
-    """
+    """Push about every ``seconds``, varied by up to a fifth; ``now`` returns epoch seconds."""
 
     name = "sample pushes"
     log = Logger()
 
     def __init__(
         self,
-        clock: Any,
+        clock: TimeReactor,
         db: Database,
         branches: Sequence[str],
         *,
@@ -61,14 +58,14 @@ class PushGenerator(Service):
     ) -> None:
         self._clock, self._db, self._branches, self._now = clock, db, branches, now
         self._seed, self._seconds = seed, seconds
-        self._next: Any = None
+        self._next: DelayedCall | None = None
         self._writing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
         """Start pushing; the first push comes early, for people who look at an idle farm."""
         Service.startService(self)
         self._rng = Random(f"{self._seed} {self._now()}")
-        self._pause(FIRST_PAUSE)
+        self._schedule(FIRST_PAUSE)
 
     def stopService(self) -> defer.Deferred[None] | None:
         """Stop pushing."""
@@ -77,8 +74,8 @@ class PushGenerator(Service):
             self._next.cancel()
         return self._writing
 
-    def _pause(self, part: float = 1.0) -> None:
-        pause = part * self._seconds * self._rng.uniform(0.8, 1.2)
+    def _schedule(self, fraction: float = 1.0) -> None:
+        pause = fraction * self._seconds * self._rng.uniform(0.8, 1.2)
         self._next = self._clock.callLater(pause, self._begin)
 
     def _begin(self) -> None:
@@ -93,4 +90,4 @@ class PushGenerator(Service):
         except Exception:
             self.log.failure("sample pushes: a push failed")
         if self.running:
-            self._pause()
+            self._schedule()

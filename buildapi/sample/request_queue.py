@@ -1,4 +1,4 @@
-"""Query and update the scheduler database as a sample master does, in plain SQL."""
+"""Read and update the build requests of the scheduler database as a master does, in plain SQL."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from buildapi.db.sql import Database, Query, Statement
+from buildapi.model.results import FAILURE
 from buildapi.sample.farm_rows import MasterProcess, RowStatements, insert_build
 from buildapi.sample.status_builds import PropertyValue
 
 SELF_SERVE = "Self-serve"
-"""Marks a reason; masters do not merge requests that have it."""
-
-_FAILURE = 2
+"""Marks a reason; mergeRequests in such a farm's master.cfg refuses requests that have it."""
 
 
 @attrs.frozen
@@ -38,6 +37,8 @@ class SampleRequest:
     @property
     def merges_with(self) -> tuple[object, ...]:
         """Return the key that requests share which become one build."""
+        # SourceStamp.canBeMergedWith (buildbot/sourcestamp.py) merges revisions that have changes,
+        # too; a farm where each push keeps its builds shows more.
         if SELF_SERVE in self.reason:
             return (self.builder, self.id)
         return (self.builder, self.branch, self.revision, self.repository, self.project)
@@ -62,7 +63,7 @@ UNFINISHED = Query(
     " ORDER BY br.id LIMIT 2000",
     SampleRequest,
 )
-"""Requests claimed by a master and not completed."""
+"""Requests that a master has claimed and not completed."""
 
 HIGHEST_NUMBER = Query[int](
     "SELECT COALESCE(MAX(b.number), -1) FROM buildrequests br JOIN builds b ON b.brid = br.id"
@@ -117,7 +118,7 @@ async def submitted_properties(
     """Return the properties that a build gets from its requests and their changes."""
     found: dict[str, PropertyValue] = {}
     sets = dict.fromkeys(r.buildset for r in requests)
-    # As a master does: those of requests replace those of changes.
+    # Those of requests replace those of changes, as in Build.setupProperties (process/base.py).
     for query in (CHANGE_PROPERTIES, PROPERTIES):
         for buildset in sets:
             for name, text in await query.many(db, buildset=buildset):
@@ -129,7 +130,7 @@ async def submitted_properties(
 def groups(
     requests: Sequence[SampleRequest], key: Callable[[SampleRequest], object]
 ) -> list[list[SampleRequest]]:
-    """Group items by a key, in the order of the first of each group."""
+    """Group requests by a key, in the order of the first of each group."""
     found: dict[object, list[SampleRequest]] = {}
     for request in requests:
         found.setdefault(key(request), []).append(request)
@@ -183,7 +184,7 @@ def complete(requests: Sequence[SampleRequest], results: int, now: int) -> list[
         " (SELECT 1 FROM buildrequests WHERE buildsetid = :id AND results > 1)"
         " THEN :failure ELSE 0 END WHERE id = :id AND complete = 0 AND NOT EXISTS"
         " (SELECT 1 FROM buildrequests WHERE buildsetid = :id AND complete = 0)",
-        {"now": now, "failure": _FAILURE},
+        {"now": now, "failure": FAILURE},
     )
     sets = dict.fromkeys(r.buildset for r in requests)
     return [
@@ -193,7 +194,8 @@ def complete(requests: Sequence[SampleRequest], results: int, now: int) -> list[
 
 
 def release(requests: Sequence[SampleRequest]) -> list[Statement]:
-    """Release requests, so that a master tries them again."""
+    """Release requests, so that a master builds them again."""
+    # As 0.8.2 after RETRY; claimed_at must be 0, since its query for pending requests skips NULL.
     text = (
         "UPDATE buildrequests SET claimed_at = 0, claimed_by_name = NULL,"
         " claimed_by_incarnation = NULL WHERE id = :id AND complete = 0"

@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from twisted.application.service import MultiService
+from twisted.application.service import MultiService, Service
 from twisted.internet import defer
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.threads import deferToThread
@@ -29,10 +28,11 @@ from buildapi.sample.catalog import (
 )
 from buildapi.sample.change_source import ChangeSource
 from buildapi.sample.clobberer import ClobbererServer
-from buildapi.sample.farm_rows import FarmTable, RowBatch
+from buildapi.sample.farm_rows import FarmTable, RowBatch, RowIds
 from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.master_web import MasterWebServer
 from buildapi.sample.push_generator import PushGenerator
+from buildapi.sample.reactor_types import Endpoint, SampleReactor
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
 from buildapi.sample.status_builds import StatusRecorder
 
@@ -95,11 +95,11 @@ def fill_databases(
     """Create and fill both databases; return False if they were filled before."""
     scheduler, status = (f"sqlite:{data_dir / f}" for f in (SCHEDULER_FILE, STATUS_FILE))
     if is_filled(scheduler):
-        with status_writer(status) as target:
-            target.prepare()
+        with status_writer(status) as writer:
+            writer.prepare()
         return False
 
-    def batches(ids: Any) -> Iterable[RowBatch]:
+    def batches(ids: RowIds) -> Iterable[RowBatch]:
         return generate(seed=seed, now=now, size=size, ids=ids)
 
     # Forced: a crash between the two commits leaves the status database filled and the other empty.
@@ -121,7 +121,7 @@ class SampleFarm(MultiService):
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: SampleReactor,
         data_dir: Path,
         scheduler: Database,
         status: Database | None = None,
@@ -130,9 +130,9 @@ class SampleFarm(MultiService):
         size: FarmSize | None = None,
         settings: MasterSettings | None = None,
         push_seconds: float = PUSH_SECONDS,
-        endpoints: Sequence[Any] | None = None,
-        change_endpoint: Any = None,
-        clobber_endpoint: Any = None,
+        endpoints: Sequence[Endpoint] | None = None,
+        change_endpoint: Endpoint | None = None,
+        clobber_endpoint: Endpoint | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # MultiService is not typed
         self.setName("sample farm")  # type: ignore[no-untyped-call]  # as above
@@ -184,21 +184,22 @@ class SampleFarm(MultiService):
             await deferToThread(self._fill)
             await self._serve()
         except StoppedError:
-            self._tell(StoppedError("the sample farm was stopped"))
+            self._fire(StoppedError("the sample farm was stopped"))
         except Exception as e:
             self.log.failure("sample farm: not started")
-            self._tell(e)
+            self._fire(e)
         else:
             self._ready = True
-            self._tell(None)
+            self._fire(None)
 
-    def _tell(self, result: Any) -> None:
+    def _fire(self, error: Exception | None) -> None:
+        """Fire what :meth:`when_ready` returned."""
         waiting, self._waiting = self._waiting, []
         for d in waiting:
-            if result is None:
+            if error is None:
                 d.callback(None)
             else:
-                d.errback(result)
+                d.errback(error)
 
     def _fill(self) -> None:
         """Fill the databases, in a thread."""
@@ -225,7 +226,7 @@ class SampleFarm(MultiService):
         self.log.debug("sample farm: {n} of {all} builds", n=written, all=self._size.builds)
 
     def _log_filled(self, new: bool) -> None:
-        state = "filled" if new else "found as they were left"
+        state = "filled" if new else "kept"
         self.log.info(
             "sample farm: databases in {dir} {state}", dir=str(self._data_dir), state=state
         )
@@ -254,7 +255,7 @@ class SampleFarm(MultiService):
         source = ChangeSource(self._change_endpoint, self._scheduler, self._size.branches)
         self._add(source)
         port = await source.listen()
-        self.log.info("sample farm: changes are taken on port {port}", port=port)
+        self.log.info("sample farm: changes are accepted on port {port}", port=port)
         return port
 
     async def _serve_clobberer(self) -> None:
@@ -263,7 +264,7 @@ class SampleFarm(MultiService):
         self.clobber_url = f"http://127.0.0.1:{await clobberer.listen()}/clobber"
         self.log.info("sample clobberer at {url}", url=self.clobber_url)
 
-    async def _add_master(self, master: SampleMaster, endpoint: Any) -> int:
+    async def _add_master(self, master: SampleMaster, endpoint: Endpoint) -> int:
         status = None if self._status is None else StatusRecorder(self._status)
         simulated = SimulatedMaster(
             self._reactor,
@@ -283,9 +284,9 @@ class SampleFarm(MultiService):
     def _builders_of(self, master: SampleMaster) -> dict[str, SampleBuilder]:
         return {b.name: b for b in builders(self._size.branches) if b.role == master.role}
 
-    def _add(self, service: Any) -> None:
+    def _add(self, service: Service) -> None:
         service.setServiceParent(self)
 
 
-def _free_port(reactor: Any) -> TCP4ServerEndpoint:
+def _free_port(reactor: SampleReactor) -> TCP4ServerEndpoint:
     return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")

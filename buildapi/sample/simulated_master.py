@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
-from typing import Any
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet import defer, task
 from twisted.logger import Logger
 
-from buildapi.db.sql import Database, GuardFailedError
+from buildapi.db.sql import Database, GuardFailedError, Statement
 from buildapi.errors import DatabaseUnavailable
+from buildapi.model.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildapi.sample import request_queue
 from buildapi.sample.catalog import SampleBuilder, SampleMaster
 from buildapi.sample.farm_rows import MasterProcess
-from buildapi.sample.outcomes import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
+from buildapi.sample.reactor_types import DelayedCall, TimeReactor
 from buildapi.sample.request_queue import SampleRequest, submitted_properties
 from buildapi.sample.status_builds import (
     PropertyValue,
@@ -28,13 +28,16 @@ from buildapi.sample.status_builds import (
 _RESULTS = (SUCCESS, WARNINGS, FAILURE, EXCEPTION, RETRY)
 _WEIGHTS = (82, 8, 6, 1, 3)
 
+Claim = Callable[[Sequence[SampleRequest], MasterProcess, int], list[Statement]]
+
 
 @attrs.frozen
 class MasterSettings:
     """Specify how the masters behave; all times are in seconds.
 
-    A build takes from ``shortest`` to ``longest``. A master runs up to ``slaves`` builds at once.
-    With ``refuses`` nobody may stop a build.
+    A build takes from ``shortest`` to ``longest``. One that is stopped ends after ``stop_seconds``,
+    while the client waits ``stop_answer_seconds``; with ``refuses_stops`` nobody may stop one. A
+    master runs up to ``slaves`` builds at once.
     """
 
     seed: int = 1
@@ -42,9 +45,9 @@ class MasterSettings:
     slaves: int = 4
     shortest: float = 4.0
     longest: float = 15.0
-    stop_takes: float = 0.1
-    stop_answers_after: float = 1.0
-    refuses: bool = False
+    stop_seconds: float = 0.1
+    stop_answer_seconds: float = 1.0
+    refuses_stops: bool = False
 
 
 @attrs.define(eq=False)
@@ -59,7 +62,7 @@ class SimulatedBuild:
     number: int
     slave: str
     start: int
-    ends: Any = None
+    ends: DelayedCall | None = None
 
     @property
     def builder(self) -> str:
@@ -75,15 +78,14 @@ class SimulatedBuild:
 class SimulatedMaster(Service):
     """Build the requests of its builders; restart what an earlier process left unfinished.
 
-    ``clock`` provides IReactorTime, ``now`` returns epoch seconds. ``builders`` are those it has,
-    by name.
+    ``now`` returns epoch seconds. ``builders`` are those it has, by name.
     """
 
     log = Logger()
 
     def __init__(
         self,
-        clock: Any,
+        clock: TimeReactor,
         master: SampleMaster,
         builders: Mapping[str, SampleBuilder],
         scheduler: Database,
@@ -101,9 +103,9 @@ class SimulatedMaster(Service):
         self._numbers: dict[str, int] = {}
         self._writing: set[defer.Deferred[None]] = set()
         self._resumed = False
-        self._loop = task.LoopingCall(self._turn)
-        self._loop.clock = clock
-        self._looping: defer.Deferred[Any] | None = None
+        self._loop = task.LoopingCall(self._poll_once)
+        self._loop.clock = clock  # type: ignore[assignment]  # an IReactorTime, see reactor_types
+        self._looping: defer.Deferred[task.LoopingCall] | None = None
 
     def startService(self) -> None:
         """Start polling."""
@@ -130,18 +132,18 @@ class SimulatedMaster(Service):
         Service.stopService(self)
         return defer.ensureDeferred(self._stop())
 
-    # --- taking requests ---------------------------------------------------------------------
+    # --- claiming requests -------------------------------------------------------------------
 
-    def _turn(self) -> defer.Deferred[None]:
+    def _poll_once(self) -> defer.Deferred[None]:
         return defer.ensureDeferred(self._guarded(self._poll()))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Coroutine[defer.Deferred[object], object, None]) -> None:
         try:
             await work
         except DatabaseUnavailable as e:
             self.log.warn("sample master {name}: {error}", name=self.name, error=e.msg)
         except Exception:
-            self.log.failure("sample master {name}: a turn failed", name=self.name)
+            self.log.failure("sample master {name}: an update failed", name=self.name)
 
     async def _poll(self) -> None:
         if not self.builders:
@@ -150,9 +152,9 @@ class SimulatedMaster(Service):
             await self._resume()
             self._resumed = True
         if len(self.building) < self.settings.slaves:
-            await self._take_pending()
+            await self._claim_pending()
 
-    async def _take_pending(self) -> None:
+    async def _claim_pending(self) -> None:
         pending = [
             r for r in await request_queue.PENDING.many(self._db) if r.builder in self.builders
         ]
@@ -163,6 +165,7 @@ class SimulatedMaster(Service):
 
     async def _resume(self) -> None:
         """Restart what an earlier process of this master left unfinished."""
+        # With the same number, as 0.8.2 does after kill -9: its old row of builds never ends.
         left = await request_queue.UNFINISHED.many(self._db, master=self.master.db_name)
         for group in request_queue.groups(left, _unfinished):
             number = group[0].number
@@ -180,15 +183,13 @@ class SimulatedMaster(Service):
         self._numbers[builder] += 1
         return self._numbers[builder]
 
-    async def _start(
-        self, requests: Sequence[SampleRequest], number: int, claim: Callable[..., list[Any]]
-    ) -> None:
+    async def _start(self, requests: Sequence[SampleRequest], number: int, claim: Claim) -> None:
         now = int(self._now())
         claims = claim(requests, self._self, now)
         try:
             ids = await self._db.transact([*claims, *request_queue.begin(requests, number, now)])
         except GuardFailedError:
-            return  # cancelled, or another master's; what is left comes with the next poll
+            return  # one was cancelled or claimed by another master; the next poll reads again
         slave = self._idle_slave(requests[0].builder)
         build = SimulatedBuild(requests, ids[len(claims) :], number, slave, now)
         if self.running:
@@ -209,9 +210,9 @@ class SimulatedMaster(Service):
 
     def _outcome(self, build: SimulatedBuild) -> tuple[float, int]:
         at = (self.settings.seed, self.master.name, build.builder, build.number)
-        dice = Random(repr(at))
-        seconds = dice.uniform(self.settings.shortest, self.settings.longest)
-        return seconds, dice.choices(_RESULTS, _WEIGHTS)[0]
+        rng = Random(repr(at))
+        seconds = rng.uniform(self.settings.shortest, self.settings.longest)
+        return seconds, rng.choices(_RESULTS, _WEIGHTS)[0]
 
     def stop(self, builder: str, number: int) -> bool:
         """Make a running build fail shortly; return whether it runs."""
@@ -219,7 +220,7 @@ class SimulatedMaster(Service):
         if build is None or build.ends is None or not build.ends.active():
             return False
         build.ends.cancel()
-        build.ends = self._clock.callLater(self.settings.stop_takes, self._end, build, FAILURE)
+        build.ends = self._clock.callLater(self.settings.stop_seconds, self._end, build, FAILURE)
         return True
 
     def _end(self, build: SimulatedBuild, result: int) -> None:
@@ -229,9 +230,9 @@ class SimulatedMaster(Service):
 
     async def _finish(self, build: SimulatedBuild, result: int) -> None:
         now = int(self._now())
-        then = request_queue.release if result == RETRY else _completing(result, now)
+        settle = request_queue.release if result == RETRY else _complete_with(result, now)
         try:
-            await self._db.transact([*request_queue.end(build.rows, now), *then(build.requests)])
+            await self._db.transact([*request_queue.end(build.rows, now), *settle(build.requests)])
         except DatabaseUnavailable:
             if self.running:
                 again = self._clock.callLater(self.settings.poll, self._end, build, result)
@@ -283,5 +284,5 @@ def _unfinished(request: SampleRequest) -> object:
     return request.builder, request.number, alone
 
 
-def _completing(result: int, now: int) -> Callable[[Sequence[SampleRequest]], list[Any]]:
+def _complete_with(result: int, now: int) -> Callable[[Sequence[SampleRequest]], list[Statement]]:
     return lambda requests: request_queue.complete(requests, result, now)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import attrs
 
 from buildapi.db.sql import Database, DuplicateError, Query
+from buildapi.model.results import WARNINGS
 from buildapi.sample.catalog import (
     BRANCHES,
     BuildType,
@@ -22,7 +23,6 @@ from buildapi.sample.catalog import (
     product_of,
 )
 from buildapi.sample.farm_rows import FarmTable, Id_co, RowId, RowStatements, RowWriter, build_id
-from buildapi.sample.outcomes import WARNINGS
 
 ARCHIVE = "https://archive.example.org/pub/"
 """Root URL of logs and packages, which do not exist."""

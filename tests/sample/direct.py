@@ -47,7 +47,7 @@ class DirectDatabase:
             raise DuplicateError(str(e)) from e
 
     async def transactional(self, tables: Iterable[str]) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def _run(self, statements: Sequence[Statement]) -> list[int]:
@@ -68,22 +68,22 @@ class DirectDatabase:
             raise DatabaseUnavailable("the database is down")
 
     def rows(self, text: str, *params: Any) -> list[Row]:
-        """Look, past the code under test."""
+        """Return rows, read past the code under test."""
         return self.connection.execute(text, params).fetchall()
 
     def one(self, text: str, *params: Any) -> Any:
-        """Look at one value."""
+        """Return the one value of a row."""
         [[value]] = self.rows(text, *params)
         return value
 
 
 def scheduler_database() -> DirectDatabase:
-    """Make an empty scheduler database."""
+    """Return an empty scheduler database."""
     return _database(scheduler_schema("sqlite"))
 
 
 def status_database() -> DirectDatabase:
-    """Make an empty status database."""
+    """Return an empty status database."""
     return _database(status_schema("sqlite"))
 
 
@@ -106,7 +106,7 @@ def submit(
     change_branch: str | None = None,
     change_properties: Mapping[str, tuple[Any, str]] | None = None,
 ) -> list[int]:
-    """Insert a buildset with a request for each builder; give the ids of the requests.
+    """Insert a buildset with a request for each builder; return the ids of the requests.
 
     Properties are pairs of value and source.  There is a change with a ``change_branch``.
     """

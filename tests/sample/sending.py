@@ -15,7 +15,7 @@ REVISION = "0123456789abcdef" * 2 + "01234567"
 
 
 def change(**more: Any) -> dict[str, Any]:
-    """Give a change of mozilla-inbound."""
+    """Return a change of mozilla-inbound."""
     usual = {
         "who": "ada@example.org",
         "files": ["b.txt", "a.txt"],
@@ -27,7 +27,7 @@ def change(**more: Any) -> dict[str, Any]:
 
 
 async def send(port: int, *told: Any, user: bytes = USER, password: bytes = PASSWORD) -> None:
-    """Log in, tell of changes, hang up."""
+    """Log in, send changes, disconnect."""
     from twisted.internet import reactor
 
     factory: Any = pb.PBClientFactory()

@@ -159,7 +159,7 @@ def test_the_mysql_schema_has_them_too(mariadb: MariaDB) -> None:
 
 
 def shape(statements: list[str]) -> dict[str, list[str]]:
-    """Give the columns of each table."""
+    """Return the columns of each table."""
     return {
         match[1]: re.findall(r"^    `(\w+)`", statement, re.MULTILINE)
         for statement in statements

@@ -67,7 +67,7 @@ class Web:
         return defer.ensureDeferred(self.ask(path, method))
 
     async def until_answering(self) -> None:
-        await until(lambda: len(self.web._pages.answering) == 1)
+        await until(lambda: len(self.web._resource.responding) == 1)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ async def test_what_is_not_there_is_404_at_once(web: Web, path: str) -> None:
 
 @twisted_test()
 async def test_a_master_that_refuses_says_so_at_once(make_web: Any) -> None:
-    web = await make_web(refuses=True)
+    web = await make_web(refuses_stops=True)
     begin(web)
     answer = await web.ask(stop_path(LINUX), "POST")
     assert (answer.code, answer.location) == (302, "../../../../authfail")
