@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +14,9 @@ import click
 from buildapi.config import Config, load
 from buildapi.errors import ConfigError
 from buildapi.exit_codes import DONE, FAILED, WRONG
+from buildapi.model.ended_builds import DumpWindow
+from buildapi.progress_bar import progress_bar
+from buildapi.reports.dump_entries import DAY, HOUR, window
 
 
 def _load_config(context: click.Context, _option: Any, path: Path) -> Config:
@@ -240,3 +245,98 @@ def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: b
     _require_amqp(config)
     chosen = None if whole else jobs
     _run_and_exit(lambda r: queues.settle_dead(config, r, click.echo, chosen, again=again))
+
+
+# --- dumps
+
+
+@click.group()
+def dump() -> None:
+    """Write what the farm's databases tell as JSON."""
+
+
+def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that every dump has."""
+    options = (
+        config_option,
+        click.option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            default="-",
+            help="Where it goes; a file is replaced once the new one is whole. Default: - for"
+            " standard output.",
+        ),
+        click.option("-z", "--gzip", "gzipped", is_flag=True, help="Compress it."),
+        click.option("--compact", is_flag=True, help="Leave out blanks and line feeds."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dump.command()
+@_dump_options
+@click.option("--hours", type=click.IntRange(1), help="Length of the time in hours.")
+@click.option("--days", type=click.IntRange(1), help="Length of the time in days. Default: 1.")
+@click.option("--starttime", type=click.IntRange(0), help="Its beginning, in epoch seconds.")
+@click.option("--startdate", type=click.DateTime(["%Y-%m-%d"]), help="Its beginning, a day in UTC.")
+def builds(
+    *,
+    config: Config,
+    output: str,
+    gzipped: bool,
+    compact: bool,
+    hours: int | None,
+    days: int | None,
+    starttime: int | None,
+    startdate: datetime | None,
+) -> None:
+    """Write the builds that ended within a time, up to now unless a beginning is given."""
+    asked = _window(hours, days, starttime, startdate)
+    from buildapi.assembly.console import run_dump
+    from buildapi.assembly.dumping import Dumper, Target
+
+    async def work(dumper: Dumper) -> None:
+        with progress_bar(sys.stderr, "builds") as progress:
+            number = await dumper.builds(asked, Target(output, compact, gzipped), progress)
+        click.echo(f"{number} builds from {asked.start} to {asked.end}", err=True)
+
+    run_dump(config, work)
+
+
+def _window(
+    hours: int | None, days: int | None, starttime: int | None, startdate: datetime | None
+) -> DumpWindow:
+    for first, second in (("hours", "days"), ("starttime", "startdate")):
+        given = {"hours": hours, "days": days, "starttime": starttime, "startdate": startdate}
+        if given[first] is not None and given[second] is not None:
+            raise click.UsageError(f"--{first} and --{second} do not go together")
+    length = hours * HOUR if hours is not None else (days or 1) * DAY
+    start = starttime
+    if startdate is not None:
+        start = int(startdate.replace(tzinfo=UTC).timestamp())
+    try:
+        return window(time.time(), length, start)
+    except ValueError as e:
+        raise click.UsageError(f"there is no such time: {e}") from e
+
+
+@dump.command()
+@_dump_options
+def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
+    """Write the requests that wait, as GET /pending?format=json answers."""
+    from buildapi.assembly.console import run_dump
+    from buildapi.assembly.dumping import Target
+
+    run_dump(config, lambda dumper: dumper.pending(Target(output, compact, gzipped)))
+
+
+@dump.command()
+@_dump_options
+def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
+    """Write the builds that run, as GET /running?format=json answers."""
+    from buildapi.assembly.console import run_dump
+    from buildapi.assembly.dumping import Target
+
+    run_dump(config, lambda dumper: dumper.running(Target(output, compact, gzipped)))

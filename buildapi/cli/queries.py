@@ -18,7 +18,7 @@ from buildapi.cli.connection_options import branch_argument, complete_branch, wi
 from buildapi.cli.output import Output, output_options, require_list, unpack
 from buildapi.cli.service_client import ServiceClient
 from buildapi.cli.terminal import printable
-from buildapi.cli.wait import poll, wait_option
+from buildapi.cli.wait import exit_if_failed, poll, wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
@@ -241,33 +241,67 @@ def running(
     _farm("running", client, out, branch, limit)
 
 
+# --- job requests
+
+
 @click.command()
-@click.argument("pool", default="buildpool")
-@click.option("--start", "starttime", type=int, help="Epoch seconds. Default: a day ago.")
-@click.option("--end", "endtime", type=int, help="Epoch seconds. Default: now.")
-@click.option("--minutes-per-block", "mpb", type=click.IntRange(1), help="Width of a column.")
+@click.option("--num", type=click.IntRange(1, 1000), default=25, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many new ones.")
+@click.option("--who", metavar="USER")
+@click.option("--branch", metavar="BRANCH")
+@click.option("--action", metavar="ACTION", help="Such as rebuild_build.")
+@click.option("--state", type=click.Choice(["queued", "running", "done", "failed"]))
+@click.option("--since", metavar="TIME", help="A day or time of the farm's zone, or epoch seconds.")
+@click.option("--until", metavar="TIME", help="Likewise.")
 @with_client
 @output_options
-def waittimes(
-    *,
-    pool: str,
-    starttime: int | None,
-    endtime: int | None,
-    mpb: int | None,
-    client: ServiceClient,
-    out: Output,
-) -> None:
-    """Show how long requests of POOL waited: how many per platform and block of minutes."""
-    asked: dict[str, Any] = {"starttime": starttime, "endtime": endtime, "mpb": mpb}
-    document = client.get("reports", "waittimes", pool, format="json", **asked)
+def jobs(*, client: ServiceClient, out: Output, **asked: Any) -> None:
+    """List job requests, newest first."""
+    document = require_list(client.get("self-serve", "jobs", **asked))
     if out.as_json:
         return out.json(document)
-    head, rows = unpack(table_rows.waittimes, document)
-    out.line(unpack(_between, document, out))
-    return out.rows(head, rows)
+    return out.rows(table_rows.JOBS, unpack(table_rows.jobs, document, out.time))
 
 
-def _between(document: Mapping[str, Any], out: Output) -> str:
-    begin, end = out.time(document["starttime"]), out.time(document["endtime"])
-    still = len(document["waiting"])
-    return f"pool {document['pool']} from {begin} to {end}: {document['total']} began, {still} wait"
+@click.command()
+@click.argument("job_id", type=click.IntRange(1), metavar="ID")
+@wait_option
+@click.option("--trace", is_flag=True, help="Show what happened to it, step by step.")
+@with_client
+@output_options
+def job(
+    *, job_id: int, wait: float | None, trace: bool, client: ServiceClient, out: Output
+) -> None:
+    """Show the job ID, and what was done for it; a failed one is exit code 1."""
+    late = None
+    if wait is not None:
+        try:
+            wait_for_job(client, job_id, wait)
+        except CommandError as e:  # what there is so far is shown all the same
+            if e.exit_code != UNFINISHED:
+                raise
+            late = e
+    document = client.get("self-serve", "jobs", str(job_id), *(("trace",) if trace else ()))
+    shown_job = unpack(lambda: document["job"]) if trace else document
+    if out.as_json:
+        out.json(document)
+    else:
+        _print_job(document, shown_job, trace, out)
+    if late is not None:
+        raise late
+    exit_if_failed(unpack(lambda: shown_job["state"]))
+
+
+def _print_job(document: Any, job: Any, trace: bool, out: Output) -> None:
+    for line in unpack(table_rows.job_header, job, out.time):
+        out.line(line)
+    if trace:
+        if unpack(lambda: document["trace"]):
+            out.line(f"trace {document['trace']}")
+        out.rows(table_rows.TRAIL_EVENTS, unpack(table_rows.trail_events, document))
+    rows = unpack(table_rows.job_items, job)
+    if rows:
+        out.rows(table_rows.JOB_ITEMS, rows)
+    for words in unpack(table_rows.warnings, job):
+        out.line(f"Warning: {words}")
+    out.line(unpack(table_rows.outcome, job))

@@ -18,6 +18,7 @@ ITEMS = ("what", "id", "builder", "revision", "state", "since", "took", "priorit
 JOBS = ("job", "state", "action", "who", "when", "finished", "what")
 FARM = ("branch", "revision", "id", "builder", "since", "waits")
 JOB_ITEMS = ("state", "what", "id", "detail")
+TRAIL_EVENTS = ("after", "host", "part", "event", "detail")
 
 
 def branches(document: Mapping[str, Any]) -> Sequence[Row]:
@@ -97,6 +98,24 @@ def what(asked: Any) -> str:
     if not isinstance(asked, Mapping):
         return str(asked)
     return " ".join(f"{k}={v}" for k, v in asked.items() if v not in (None, "", [], {}))
+
+
+def job_header(job: Mapping[str, Any], time: Callable[[Any], str]) -> Sequence[str]:
+    """Say who asked for what, and when."""
+    lines = [f"job {job['id']}: {job['action']} {what(job['what'])}".rstrip()]
+    return [*lines, f"asked by {job['who']} at {time(job['when'])}"]
+
+
+def trail_events(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+    """List the events in their order, with times since the first."""
+    found = sorted(document["events"], key=lambda event: float(event["at"]))
+    if not found:
+        return [(None, None, None, None, "nothing is known of it: it is too old, or not logged")]
+    first = float(found[0]["at"])
+    return [
+        (f"+{float(e['at']) - first:.3f} s", e["host"], e["part"], e["event"], e["detail"])
+        for e in found
+    ]
 
 
 def job_items(job: Mapping[str, Any]) -> Sequence[Row]:

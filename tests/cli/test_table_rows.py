@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from buildapi.cli import table_rows
+from buildapi.cli.table_rows import trail_events
 from buildapi.cli.terminal import format_duration, format_table, format_time, printable
-from buildapi.cli.trail import events
 
 
 def test_columns_are_aligned_numbers_to_the_right() -> None:
@@ -111,12 +111,12 @@ def test_events_are_in_their_order_with_times_since_the_first() -> None:
     def event(at: float, name: str) -> dict[str, Any]:
         return {"at": at, "host": "h", "part": "http", "event": name, "detail": "d", "trace": "t"}
 
-    rows = events({"events": [event(12.5, "sent"), event(10.25, "recorded")]})
+    rows = trail_events({"events": [event(12.5, "sent"), event(10.25, "recorded")]})
     assert [(row[0], row[3]) for row in rows] == [("+0.000 s", "recorded"), ("+2.250 s", "sent")]
 
 
 def test_a_job_without_events_says_so() -> None:
-    assert "nothing is known" in str(events({"events": []}))
+    assert "nothing is known" in str(trail_events({"events": []}))
 
 
 @pytest.mark.parametrize("width", [40, 60, 200])
