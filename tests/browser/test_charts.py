@@ -130,4 +130,4 @@ def test_bad_values_are_told_on_a_page(visit: Visit) -> None:
     visitor.refusals.add(400)
     text = "<img src=x onerror=alert(1)>"
     page = visitor.open(f"/reports/waittimes?mpb={quote(text)}")
-    expect(page.locator("main")).to_contain_text(f"mpb: '{text}' is not allowed")
+    expect(page.locator("main")).to_contain_text(f"Bad mpb: '{text}'")

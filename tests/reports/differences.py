@@ -282,7 +282,7 @@ DIFFERENCES: Sequence[Difference] = (
         "`mpb=0` is refused; the original crashed.",
         {"status"},
         400,
-        "mpb: '0' is not allowed",
+        "Bad mpb: '0'",
     ),
     Difference(
         ["*/mozilla-inbound", "pushes*[?]branches=mozilla-inbound"],

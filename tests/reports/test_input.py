@@ -77,23 +77,23 @@ def message(answer: Answer) -> str:
 def test_a_wrong_value_is_named_with_what_is_allowed(farm: str, path: str, name: str) -> None:
     answer = asked(farm, f"/reports/{path}?{name}=%3Cwrong%3E")
     assert answer.status == 400
-    assert message(answer).startswith(f"{name}: '<wrong>' is not allowed; allowed are ")
+    assert message(answer).startswith(f"Bad {name}: '<wrong>'; allowed are ")
     assert WORDS.get(name, "") in message(answer)
 
 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("starttime=2&endtime=1", "starttime: it is after endtime"),
-        ("starttime=-1", "starttime: '-1'"),
-        ("starttime=1e3", "starttime: '1e3'"),
-        ("starttime=nan", "starttime: 'nan'"),
-        ("endtime=999999999999999", "endtime: '999999999999999'"),
-        ("int_size=1&hours=48", "int_size: '1' is not allowed; allowed are at most 5000 intervals"),
-        ("mpb=0", "mpb: '0' is not allowed; allowed are whole numbers from 1 to 100000"),
-        ("mpb=1.5", "mpb: '1.5'"),
+        ("starttime=2&endtime=1", "Bad starttime: it is after endtime"),
+        ("starttime=-1", "Bad starttime: '-1'"),
+        ("starttime=1e3", "Bad starttime: '1e3'"),
+        ("starttime=nan", "Bad starttime: 'nan'"),
+        ("endtime=999999999999999", "Bad endtime: '999999999999999'"),
+        ("int_size=1&hours=48", "Bad int_size: '1'; allowed are at most 5000 intervals"),
+        ("mpb=0", "Bad mpb: '0'; allowed are whole numbers from 1 to 100000"),
+        ("mpb=1.5", "Bad mpb: '1.5'"),
         ("format=xml", "Unsupported format: xml; allowed are html, json, csv, chart"),
-        ("format=csv&table=x", "table: allowed are platforms"),
+        ("format=csv&table=x", "Bad table: 'x'; allowed are platforms"),
         ("format=chart&tqx=a:b:c", "tqx: 'a:b:c' is not key:value"),
     ],
 )

@@ -11,7 +11,7 @@ import attrs
 from buildapi.errors import BadRequest
 from buildapi.model.revisions import RevisionMatch
 from buildapi.web.http.json_body import encode
-from buildapi.web.http.params import Query, id_of_path
+from buildapi.web.http.params import Query, bad, id_of_path
 
 VALUES_MAX = 100
 """Maximum values of one parameter; more are refused."""
@@ -79,7 +79,7 @@ def wish(query: Query, who: str | None) -> Subscription:
     jobs = [text for text in query.get("job", ()) if text]
     wrong = [text for text in jobs if text not in ("mine", "all") and id_of_path(text) is None]
     if wrong:
-        raise BadRequest(f"Bad job: {wrong[0][:40]!r}; allowed are ids of jobs, mine and all")
+        raise bad("job", wrong[0], "ids of jobs, mine and all")
     if "mine" in jobs and who is None:
         raise BadRequest("Bad job: mine needs a user")
     return Subscription(

@@ -26,7 +26,7 @@ from buildapi.web.farm.farm_serializers import (
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import integer, single
+from buildapi.web.http.params import bad, integer, single, whole
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Handler, Param, Route
 from buildapi.web.selfserve.pages import SelfServePages
@@ -120,7 +120,7 @@ class FarmViews:
         path = call.path.get("slave")
         slaves = _texts(call, "slave") or ((path,) if path else ())
         greedy = single(call.query, "greedy") not in NOT_GREEDY
-        limit = min(_number(call, "numbuilds", NUMBUILDS, 0, TIME_MAX), NUMBUILDS_MAX)
+        limit = min(whole(call.query, "numbuilds", NUMBUILDS, 0), NUMBUILDS_MAX)
 
         async def compute() -> JSONBody:
             found = await self._recent.recent(slaves, greedy=greedy, limit=limit)
@@ -166,7 +166,7 @@ class FarmViews:
         number = integer(text)
         if number is None:
             allowed = "seconds since the epoch" + (f" and {TODAY}" if today else "")
-            raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {allowed}")
+            raise bad(name, text, allowed)
         return max(-TIME_MAX, min(number, TIME_MAX))
 
 
@@ -191,23 +191,8 @@ def _texts(call: Call, name: str, *, keep_empty: bool = False) -> tuple[str, ...
 
 
 def _portion(call: Call) -> Portion:
-    limit = _number(call, "limit", 0, 1, LIMIT_MAX)
-    return Portion(limit or None, _number(call, "offset", 0, 0, OFFSET_MAX))
-
-
-def _number(call: Call, name: str, default: int, low: int, high: int) -> int:
-    """Return a whole number of the query; the default if it is missing or empty.
-
-    :raises BadRequest: it is not a number from ``low`` to ``high``.
-    """
-    text = single(call.query, name)
-    if not text:
-        return default
-    number = integer(text)
-    if number is None or not low <= number <= high:
-        allowed = f"numbers from {low}" + ("" if high == TIME_MAX else f" to {high}")
-        raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {allowed}")
-    return number
+    limit = whole(call.query, "limit", 0, 1, LIMIT_MAX)
+    return Portion(limit or None, whole(call.query, "offset", 0, 0, OFFSET_MAX))
 
 
 def _history_start(branch: str | None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from buildapi.errors import BadRequest, UnknownParameter
 from buildapi.web.http.form import Form
+from buildapi.web.http.params import in_both, repeated
 from buildapi.web.http.routes import WHOLE_BODY, Param
 
 SENT_ALONG = ("format", "_method")
@@ -54,9 +55,9 @@ def _check_places(param: Param, in_query: int, in_body: int) -> None:
     """Raise BadRequest for a parameter that is repeated, or in the query but read from the body."""
     times = in_query + in_body
     if not param.repeats and in_query and in_body:
-        raise BadRequest(f"Parameter {param.name} is given in the query and in the body")
+        raise in_both(param.name)
     if not param.repeats and times > 1:
-        raise BadRequest(f"Parameter {param.name} is given {times} times, once is allowed")
+        raise repeated(param.name, times)
     if in_query and not (param.in_query or param.needed):
         raise BadRequest(f"Bad {param.name}: it is taken from the body, not from the query")
 

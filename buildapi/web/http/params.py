@@ -1,11 +1,11 @@
-"""Parse parameters; errors have the texts that existing clients know."""
+"""Read parameters; every error is made here, with the texts that existing clients know."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from buildapi.errors import BadRequest
 from buildapi.model.actions import ID_MAX
@@ -16,6 +16,35 @@ _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 Query = Mapping[str, Sequence[str]]
+V = TypeVar("V")
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+def bad(name: str, value: str, allowed: str) -> BadRequest:
+    """Return the error for a value that is not allowed, which names those that are."""
+    return BadRequest(f"Bad {name}: {value[:60]!r}; allowed are {allowed[:1000]}")
+
+
+def repeated(name: str, times: int) -> BadRequest:
+    """Return the error for a parameter that may be given once."""
+    return BadRequest(f"Parameter {name} is given {times} times, once is allowed")
+
+
+def in_both(name: str) -> BadRequest:
+    """Return the error for a parameter in the query and in the body."""
+    return BadRequest(f"Parameter {name} is given in the query and in the body")
+
+
+def _only(name: str, values: Sequence[V]) -> V | None:
+    """Return the only value, None without one; :raises BadRequest: there are several."""
+    if len(values) > 1:
+        raise repeated(name, len(values))
+    return values[0] if values else None
+
+
+# --- texts --------------------------------------------------------------------------------------
 
 
 def integer(text: str) -> int | None:
@@ -34,6 +63,25 @@ def id_of_path(text: str) -> int | None:
 def is_digits(text: str) -> bool:
     """Return whether a text is 1 to 30 ASCII digits."""
     return bool(_DIGITS.fullmatch(text))
+
+
+def one_of(name: str, text: str, allowed: Sequence[str]) -> str:
+    """Return a text that is one of the allowed words; :raises BadRequest: it is another."""
+    if text not in allowed:
+        raise bad(name, text, ", ".join(allowed))
+    return text
+
+
+def whole_within(name: str, text: str, low: int, high: int | None = None) -> int:
+    """Parse a number from ``low`` to ``high``; :raises BadRequest: it is anything else."""
+    number = integer(text)
+    if number is None or number < low or (high is not None and number > high):
+        to = "" if high is None else f" to {high}"
+        raise bad(name, text, f"whole numbers from {low}{to}")
+    return number
+
+
+# --- parameters of a body -----------------------------------------------------------------------
 
 
 def form_integer(form: Form, name: str, default: int | None = None) -> int:
@@ -61,12 +109,13 @@ def within(name: str, value: int, low: int, high: int) -> int:
     return value
 
 
+# --- parameters of the query --------------------------------------------------------------------
+
+
 def single(query: Query, name: str) -> str | None:
     """Return a parameter of the query, None without it; :raises BadRequest: it is repeated."""
     values = query.get(name, ())
-    if len(values) > 1:
-        raise BadRequest(f"Parameter {name} is given {len(values)} times, once is allowed")
-    return values[0] if values else None
+    return _only(name, values)
 
 
 def tolerant_integer(query: Query, name: str, default: int) -> int:
@@ -103,6 +152,24 @@ def day(query: Query, name: str) -> date | None:
     raise BadRequest(f"Bad {name}: {text[:40]!r} is no date, YYYY-MM-DD is needed")
 
 
+def choice(query: Query, name: str, allowed: Sequence[str]) -> str | None:
+    """Return one of the allowed words; None if missing or empty.
+
+    :raises BadRequest: it is another word, or repeated.
+    """
+    text = single(query, name)
+    return one_of(name, text, allowed) if text else None
+
+
+def whole(query: Query, name: str, default: int, low: int, high: int | None = None) -> int:
+    """Return a whole number of the query; the default if missing or empty.
+
+    :raises BadRequest: it is not a number from ``low`` to ``high``, or repeated.
+    """
+    text = single(query, name)
+    return whole_within(name, text, low, high) if text else default
+
+
 # --- parameters of a job request in its query or its body ---------------------------------------
 
 
@@ -115,16 +182,13 @@ def given(query: Query, form: Form, name: str) -> Sequence[Any]:
     for value in form.values.get(name, ()):
         in_body += value if isinstance(value, list) else [value]
     if in_body and name in query:
-        raise BadRequest(f"Parameter {name} is given in the query and in the body")
+        raise in_both(name)
     return in_body or query.get(name, ())
 
 
 def given_once(query: Query, form: Form, name: str) -> Any:
     """Return the value of a parameter, None without one; :raises BadRequest: it has several."""
-    values = given(query, form, name)
-    if len(values) > 1:
-        raise BadRequest(f"Parameter {name} is given {len(values)} times, once is allowed")
-    return values[0] if values else None
+    return _only(name, given(query, form, name))
 
 
 def switch(query: Query, form: Form, name: str) -> bool:

@@ -18,6 +18,7 @@ from buildapi.reports.window import Window
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.params import bad
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
 from buildapi.web.selfserve.pages import SelfServePages, link_of
@@ -86,7 +87,7 @@ class RenderedReport:
         every = [*self.grids, *(picture.grid for picture in self.pictures)]
         found = next((g for g in every if not name or g.name == name), None)
         if found is None:
-            raise BadRequest(f"table: allowed are {', '.join(g.name for g in every)}")
+            raise bad("table", name, ", ".join(g.name for g in every))
         return found
 
 

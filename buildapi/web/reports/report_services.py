@@ -15,10 +15,10 @@ from buildapi.reports.grid import Report
 from buildapi.reports.window import Window
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import ReportParams
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Handler, Param, Route
 from buildapi.web.reports.report_pages import FORMATS, RenderedReport, ReportHeader, ReportPages
+from buildapi.web.reports.report_params import ReportParams
 from buildapi.web.selfserve.pages import SelfServePages
 
 FRESH_SECONDS, PAST_SECONDS = 60, 600

@@ -21,10 +21,11 @@ from buildapi.reports.request_rows import merged, quoted
 from buildapi.reports.try_syntax import TrySyntaxReport
 from buildapi.reports.window import Window
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import ReportParams, refused
+from buildapi.web.http.params import bad
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.reports.report_pages import Field, RenderedReport, ReportHeader
+from buildapi.web.reports.report_params import ReportParams
 from buildapi.web.reports.report_services import BRANCH, ReportServices, all_rows
 
 _REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
@@ -99,7 +100,7 @@ class RunReportRoutes:
             return await desk.reply(EMPTY, how, call)
         if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
             allowed = f"{PREFIX} characters of a hash, or the whole of a revision"
-            raise refused("revision", revision, allowed)
+            raise bad("revision", revision, allowed)
         if "revision" not in call.path:
             path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
             page = Page("document.html", "Build run")
@@ -142,7 +143,7 @@ class _Nothing:
         return ()
 
     def chart(self) -> str:
-        raise refused("format", "chart", "html, json")
+        raise bad("format", "chart", "html, json")
 
 
 EMPTY = RenderedReport.of(_Nothing())

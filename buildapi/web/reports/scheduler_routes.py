@@ -21,11 +21,11 @@ from buildapi.reports.pushes import PushesReport
 from buildapi.reports.request_rows import first_changes
 from buildapi.reports.wait_times import WaitTimesQuery, WaitTimesReport, pool_of
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import ReportParams
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.reports.report_pages import MENU, Field, ReportHeader
+from buildapi.web.reports.report_params import ReportParams
 from buildapi.web.reports.report_services import BRANCH, FORMAT, INT_SIZE, ReportServices, all_rows
 
 DIVISIONS = 12

@@ -22,10 +22,10 @@ from buildapi.reports.status_builders import (
 from buildapi.reports.test_runs import JobTimesQuery, JobTimesReport, entries_of
 from buildapi.reports.window import Window
 from buildapi.web.http.call import Call
-from buildapi.web.http.given import ReportParams
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.reports.report_pages import Field, ReportHeader
+from buildapi.web.reports.report_params import ReportParams
 from buildapi.web.reports.report_services import INT_SIZE, ReportServices
 
 BEFORE = 86_400

@@ -12,7 +12,7 @@ from buildapi.model.branches import Branch
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import Query, given_once, single
+from buildapi.web.http.params import Query, given_once, one_of, single
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
@@ -70,9 +70,8 @@ class BuildForm:
 
 def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
     """Return a filled form as an entry of a batch; :raises BadRequest: a field is missing."""
-    kind, revision = form.text("kind") or "", (form.text("revision") or "").strip()
-    if kind not in KINDS:
-        raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
+    kind = one_of("kind", form.text("kind") or "", list(KINDS))
+    revision = (form.text("revision") or "").strip()
     if not revision:
         raise BadRequest("Bad revision: it must say of what to build")
     asked = {n: given_once(query, form, n) for n in ("priority", "dry_run", "wait")}

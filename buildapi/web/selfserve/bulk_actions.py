@@ -14,7 +14,7 @@ from buildapi.errors import BadRequest, NotFound, Unavailable
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import id_of_path, switch
+from buildapi.web.http.params import bad, id_of_path, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.selfserve.batch import ENTRIES_MAX, Batch, BatchAnswer
@@ -77,7 +77,7 @@ class BulkActions:
         items, act = selected(call.form), call.form.text("act") or ""
         make = ACTS.get(act)
         if make is None:
-            raise BadRequest(f"Bad act: {act[:40]!r}; allowed are {', '.join(ACTS)}")
+            raise bad("act", act, ", ".join(ACTS))
         dry_run = switch(call.query, call.form, "dry_run")
         sure = dry_run or switch({}, call.form, "confirm")
         if act == "cancel" and call.html and not sure:

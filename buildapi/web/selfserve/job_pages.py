@@ -8,14 +8,24 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from buildapi.errors import BadRequest, NotFound
+from buildapi.errors import NotFound
 from buildapi.interfaces import JobStore
 from buildapi.jobs.local_days import day_window
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobFilter, JobState
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import Query, bounded, duration, id_of_path, integer, readable, single
+from buildapi.web.http.params import (
+    Query,
+    bad,
+    bounded,
+    choice,
+    duration,
+    id_of_path,
+    integer,
+    readable,
+    single,
+)
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
 from buildapi.web.selfserve.job_routes import WAIT_MAX
@@ -80,24 +90,15 @@ def waiting(call: Call) -> float:
 
 def job_filter(query: Query, zone: ZoneInfo) -> JobFilter:
     """Parse the filter of a job list; :raises BadRequest: a parameter is invalid."""
-    state = _choice(query, "state", [s.value for s in JobState])
+    state = choice(query, "state", [s.value for s in JobState])
     return JobFilter(
         who=single(query, "who") or None,
         branch=single(query, "branch") or None,
-        action=_choice(query, "action", list(ACTIONS)),
+        action=choice(query, "action", list(ACTIONS)),
         state=None if state is None else JobState(state),
         since=_time(query, "since", lambda day: day_window(day, zone)[0], zone),
         until=_time(query, "until", lambda day: day_window(day, zone)[1], zone),
     )
-
-
-def _choice(query: Query, name: str, allowed: Sequence[str]) -> str | None:
-    text = single(query, name)
-    if not text:
-        return None
-    if text not in allowed:
-        raise BadRequest(f"Bad {name}: {text[:40]!r}; allowed are {', '.join(allowed)}")
-    return text
 
 
 def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo) -> int | None:
@@ -114,10 +115,8 @@ def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo
         moment = datetime.fromisoformat(text)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
     except (ValueError, OverflowError) as e:
-        raise BadRequest(
-            f"Bad {name}: {text[:40]!r}; allowed are YYYY-MM-DD, YYYY-MM-DDTHH:MM and seconds"
-            " since the epoch"
-        ) from e
+        allowed = "YYYY-MM-DD, YYYY-MM-DDTHH:MM and seconds since the epoch"
+        raise bad(name, text, allowed) from e
 
 
 WAIT = Param("wait", f"answer when it is finished, or after so many seconds, up to {WAIT_MAX}")

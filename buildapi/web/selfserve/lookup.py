@@ -13,7 +13,7 @@ from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.revisions import RevisionMatch
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import id_of_path, single
+from buildapi.web.http.params import choice, id_of_path, single
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
@@ -38,10 +38,8 @@ class Lookup:
 
     async def lookup(self, call: Call) -> Reply:
         """Find pages by kind and text; redirect if there is exactly one."""
-        kind, text = single(call.query, "kind") or "revision", (single(call.query, "q") or "")
-        text = text.strip()
-        if kind not in KINDS:
-            raise BadRequest(f"Bad kind: {kind[:40]!r}; allowed are {', '.join(KINDS)}")
+        kind = choice(call.query, "kind", KINDS) or "revision"
+        text = (single(call.query, "q") or "").strip()
         found = await self._found(kind, text) if text else []
         document = JSONBody.of({"found": found})
         title = f"Where {text[:60]} is" if text else "Find by name"

@@ -13,6 +13,7 @@ import attrs
 from buildapi.errors import BadRequest
 from buildapi.reports.window import Window, window_of
 from buildapi.web.http.call import Call
+from buildapi.web.http.params import bad, one_of, whole_within
 
 TIME_MAX = 253_402_300_799
 """The last second of the year 9999."""
@@ -41,28 +42,17 @@ class ReportParams:
 
     def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
         """Return one of the allowed words; :raises BadRequest: it is not allowed."""
-        value = self.text(name, default)
-        if value not in allowed:
-            raise refused(name, value, ", ".join(allowed))
-        return value
+        return one_of(name, self.text(name, default), allowed)
 
     def many(self, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
         """Return a comma-separated list, each word once; :raises BadRequest: one is not allowed."""
-        found = tuple(filter(None, (w.strip() for w in self.text(name).split(","))))
-        for word in found:
-            if word not in allowed:
-                raise refused(name, word, ", ".join(allowed))
-        return tuple(dict.fromkeys(found))
+        words = filter(None, (word.strip() for word in self.text(name).split(",")))
+        return tuple(dict.fromkeys(one_of(name, word, allowed) for word in words))
 
     def whole(self, name: str, default: int, low: int = 0, high: int = 10**9) -> int:
         """Return a whole number; :raises BadRequest: it is none, or out of range."""
         text = self.text(name)
-        if not text:
-            return default
-        number = int(text) if _NUMBER.fullmatch(text) and "." not in text else None
-        if number is None or not low <= number <= high:
-            raise refused(name, text, f"whole numbers from {low} to {high}")
-        return number
+        return whole_within(name, text, low, high) if text else default
 
     def time(self, name: str) -> float | None:
         """Return seconds since the epoch; None for 0 or missing; :raises BadRequest: invalid."""
@@ -71,7 +61,7 @@ class ReportParams:
             return None
         number = float(text) if _NUMBER.fullmatch(text) else -1.0
         if not 0 <= number <= TIME_MAX:
-            raise refused(name, text, "seconds since the epoch")
+            raise bad(name, text, "seconds since the epoch")
         return (int(number) if number.is_integer() else number) or None
 
     def day(self, name: str, zone: ZoneInfo) -> float | None:
@@ -87,7 +77,7 @@ class ReportParams:
             aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
             return max(0, math.floor(aware.timestamp()))
         except (ValueError, OverflowError, OSError) as e:
-            raise refused(name, text, "dates as 2026-11-24 or 2026-11-24T13:00") from e
+            raise bad(name, text, "dates as 2026-11-24 or 2026-11-24T13:00") from e
 
     def window(self, now: float, zone: ZoneInfo, parts: int = 0) -> Window:
         """Return the time window; ``parts`` is its default number of intervals, 0 for none.
@@ -100,7 +90,7 @@ class ReportParams:
         start = self.time("starttime") or self.day("from", zone)
         end = self.time("endtime") or self.day("to", zone)
         if start is not None and end is not None and start > end:
-            raise BadRequest("starttime: it is after endtime")
+            raise BadRequest("Bad starttime: it is after endtime")
         hours = self.whole("hours", 0, 0, HOURS_MAX)
         window = window_of(start, end, now)
         if hours and start is None:
@@ -111,10 +101,5 @@ class ReportParams:
         """Return the window in intervals of ``int_size`` seconds, or in ``parts`` of them."""
         found = attrs.evolve(window, int_size=self.whole("int_size", 0)).divided(parts)
         if found.intervals > INTERVALS_MAX:
-            raise refused("int_size", str(found.int_size), f"at most {INTERVALS_MAX} intervals")
+            raise bad("int_size", str(found.int_size), f"at most {INTERVALS_MAX} intervals")
         return found
-
-
-def refused(name: str, value: str, allowed: str) -> BadRequest:
-    """Return the error for a parameter whose value is not allowed."""
-    return BadRequest(f"{name}: {value[:60]!r} is not allowed; allowed are {allowed[:1000]}")
