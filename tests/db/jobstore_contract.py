@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -77,12 +76,6 @@ class JobStoreContract:
         counted = sorted((one.when - WHEN, one.builds) for one in asked)
         assert counted == [(1, 3), (2, 4), (3, 1), (3, 1)]
         assert not await store.asked_builds("nobody", WHEN)
-
-    def test_it_has_the_methods_of_the_role(self, store: JobStore) -> None:
-        roles = inspect.getmembers(JobStore, inspect.isfunction)
-        for name, method in [(n, m) for n, m in roles if not n.startswith("_")]:
-            ours = inspect.signature(getattr(type(store), name))
-            assert list(ours.parameters) == list(inspect.signature(method).parameters), name
 
     @twisted_test(10)
     async def test_a_new_job_is_queued(self, store: JobStore) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -43,12 +42,6 @@ class TokenStoreContract:
     @pytest.fixture
     def store(self) -> TokenStore:
         raise LookupError("an implementation's test class gives the store")
-
-    def test_it_has_the_methods_of_the_role(self, store: TokenStore) -> None:
-        roles = inspect.getmembers(TokenStore, inspect.isfunction)
-        for name, method in [(n, m) for n, m in roles if not n.startswith("_")]:
-            ours = inspect.signature(getattr(type(store), name))
-            assert list(ours.parameters) == list(inspect.signature(method).parameters), name
 
     @twisted_test(10)
     async def test_a_token_is_found_by_its_digest_alone(self, store: TokenStore) -> None:

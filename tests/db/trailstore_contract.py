@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import attrs
 import pytest
 
@@ -26,12 +24,6 @@ class TrailStoreContract:
     @pytest.fixture
     def store(self) -> TrailStore:
         raise LookupError("an implementation's test class gives the store")
-
-    def test_it_has_the_methods_of_the_role(self, store: TrailStore) -> None:
-        roles = inspect.getmembers(TrailStore, inspect.isfunction)
-        for name, method in [(n, m) for n, m in roles if not n.startswith("_")]:
-            ours = inspect.signature(getattr(type(store), name))
-            assert list(ours.parameters) == list(inspect.signature(method).parameters), name
 
     @twisted_test(10)
     async def test_what_is_kept_is_read_as_it_was(self, store: TrailStore) -> None:

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Heartbeat, ProcessState
 from buildapi.ops.heartbeat import SILENT_DAY, HeartbeatSender
+from tests.contracts.ops import ProcessRegistryContract
 
 NOW = 1_700_000_000
 ME = Heartbeat("a:1:1", "a", 1, "1.0", ["agent"], ProcessState.RUNNING, NOW, NOW)
@@ -20,23 +21,27 @@ ME = Heartbeat("a:1:1", "a", 1, "1.0", ["agent"], ProcessState.RUNNING, NOW, NOW
 
 @attrs.define
 class MemoryRoster:
-    """Note what is said; ``away`` is why it cannot."""
+    """The role ProcessRegistry; ``said`` is what it was told, ``away`` why it cannot."""
 
     said: list[str] = attrs.field(factory=list)
     away: str | None = None
     hold: Deferred[None] | None = None
+    beats: dict[str, Heartbeat] = attrs.field(factory=dict)
 
     async def beat(self, beat: Heartbeat) -> None:
         await self._note(f"beat {beat.instance}")
+        self.beats[beat.instance] = beat
 
     async def leave(self, instance: str) -> None:
         await self._note(f"leave {instance}")
+        self.beats.pop(instance, None)
 
     async def processes(self) -> Sequence[Heartbeat]:
-        return []
+        return sorted(self.beats.values(), key=lambda beat: beat.name)
 
     async def forget(self, before: int) -> None:
         await self._note(f"forget {before}")
+        self.beats = {i: b for i, b in self.beats.items() if b.beat_at >= before}
 
     async def _note(self, what: str) -> None:
         if self.hold is not None:
@@ -44,6 +49,14 @@ class MemoryRoster:
         if self.away is not None:
             raise DatabaseUnavailable(self.away)
         self.said.append(what)
+
+
+class TestMemoryRoster(ProcessRegistryContract):
+    """The double keeps the contract."""
+
+    @pytest.fixture
+    def roster(self) -> MemoryRoster:
+        return MemoryRoster()
 
 
 @pytest.fixture

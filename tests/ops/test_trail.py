@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -15,13 +15,16 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Part, TrailEntry
 from buildapi.ops import trail as module
 from buildapi.ops.trail import BufferedTrail
+from tests.contracts.ops import TrailContract
+from tests.db.trailstore_contract import TrailStoreContract
 from tests.reactor import twisted_test
+from tests.trails import MemoryTrailStore
 
 NOW = 1_795_819_765.5
 
 
 @attrs.define
-class Store:
+class Store(MemoryTrailStore):
     """Keep entries, unless the next events of ``ahead`` say otherwise."""
 
     batches: list[list[TrailEntry]] = attrs.field(factory=list)
@@ -35,16 +38,48 @@ class Store:
         if event is not None:
             await event
         self.batches.append(list(entries))
-
-    async def of_job(self, job_id: int, since: float) -> Sequence[TrailEntry]:
-        raise LookupError("nobody reads here")
+        await MemoryTrailStore.add(self, entries)
 
     async def forget(self, before: float) -> None:
         self.forgotten.append(before)
+        await MemoryTrailStore.forget(self, before)
 
     @property
     def details(self) -> list[str]:
         return [entry.detail for batch in self.batches for entry in batch]
+
+
+class TestStore(TrailStoreContract):
+    """The double keeps the contract."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        return Store()
+
+
+@attrs.define
+class Buffered:
+    """A trail on a clock, whose entries are in memory after their time."""
+
+    trail: BufferedTrail
+    clock: Clock
+    store: MemoryTrailStore
+
+    async def entries(self, job: int) -> Sequence[TrailEntry]:
+        self.clock.advance(module.FLUSH_SECONDS)
+        return await self.store.of_job(job, 0)
+
+
+class TestBufferedTrail(TrailContract):
+    """The contract."""
+
+    @pytest.fixture
+    def made(self) -> Iterator[Buffered]:
+        clock, store = Clock(), MemoryTrailStore()
+        trail = BufferedTrail(clock, store, lambda: NOW + clock.seconds(), "h1")
+        trail.startService()
+        yield Buffered(trail, clock, store)
+        trail.stopService()
 
 
 class Around:
