@@ -138,7 +138,7 @@ class TwistdFile:
         try:
             if self._file is None:
                 self._file = RotatedFile.fromFullPath(self._path)
-            self._file.write(text)
+            self._file.write(text.encode(errors="replace"))
         except OSError as e:
             self._complaints.say(f"cannot write to {self._path}: {e.strerror}")
         else:
