@@ -14,8 +14,8 @@ import pymysql
 from buildapi.progress_bar import ShowProgress, progress_bar, progress_lines
 from buildapi.sample.bulk_writer import BadURLError, NotEmptyError, fill
 from buildapi.sample.catalog import BRANCHES, DEFAULT_BRANCHES
-from buildapi.sample.farm_rows import FarmTable, RowBatch
 from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.sample_rows import RowBatch, SampleTable
 
 FAILED, REFUSED = 1, 3
 """Exit codes; 2 is a wrong command line."""
@@ -52,7 +52,7 @@ def _fill(options: argparse.Namespace, size: FarmSize) -> None:
 
         def written(batch: RowBatch) -> None:
             nonlocal done
-            if batch.table is FarmTable.BUILDS:
+            if batch.table is SampleTable.BUILDS:
                 done += len(batch.rows)
                 show(done, total)
 

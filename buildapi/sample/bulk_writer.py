@@ -12,7 +12,7 @@ import attrs
 import pymysql
 
 from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
-from buildapi.sample.farm_rows import FarmTable, Row, RowBatch, RowIds
+from buildapi.sample.sample_rows import Row, RowBatch, RowIds, SampleTable
 
 MYSQL_PORT = 3306
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
@@ -36,7 +36,7 @@ class BulkWriter:
     connection: Any
     mark: str
     schema: Sequence[str]
-    main: FarmTable
+    main: SampleTable
 
     def run(self, statement: str) -> Sequence[Row]:
         """Run one statement without parameters; return its rows."""
@@ -70,12 +70,12 @@ class BulkWriter:
 
 def scheduler_writer(url: str) -> AbstractContextManager[BulkWriter]:
     """Open a scheduler database; commit if the block succeeds."""
-    return _writer(url, scheduler_schema, FarmTable.REQUESTS)
+    return _writer(url, scheduler_schema, SampleTable.REQUESTS)
 
 
 def status_writer(url: str) -> AbstractContextManager[BulkWriter]:
     """Open a status database; commit if the block succeeds."""
-    return _writer(url, status_schema, FarmTable.STATUS_BUILDS)
+    return _writer(url, status_schema, SampleTable.STATUS_BUILDS)
 
 
 def fill(
@@ -116,7 +116,7 @@ def is_filled(scheduler_url: str) -> bool:
 def ids_in_use(writers: Mapping[str, BulkWriter]) -> RowIds:
     """Read from databases which ids, names and build numbers are taken."""
     ids = RowIds()
-    for table in FarmTable:
+    for table in SampleTable:
         writer = writers.get(table.database)
         if writer is not None and table.id is not None:
             [[highest]] = writer.run(f"SELECT MAX({table.id}) FROM {table.title}")  # noqa: S608  # constants
@@ -130,7 +130,7 @@ def ids_in_use(writers: Mapping[str, BulkWriter]) -> RowIds:
 
 def _names(status: BulkWriter) -> dict[tuple[Any, ...], int]:
     found: dict[tuple[Any, ...], int] = {}
-    for table in FarmTable:
+    for table in SampleTable:
         if table.unique:
             columns = ", ".join(table.all_columns)
             for id_, *row in status.run(f"SELECT {columns} FROM {table.title}"):  # noqa: S608  # constants
@@ -140,7 +140,7 @@ def _names(status: BulkWriter) -> dict[tuple[Any, ...], int]:
 
 @contextmanager
 def _writer(
-    url: str, schema: Callable[[str], Sequence[str]], main: FarmTable
+    url: str, schema: Callable[[str], Sequence[str]], main: SampleTable
 ) -> Iterator[BulkWriter]:
     scheme, _, rest = url.partition(":")
     known = _DRIVERS.get(scheme)

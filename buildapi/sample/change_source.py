@@ -21,14 +21,14 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it shi
 from buildapi.db.sql import Database, Statement, ValueRefusedError
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.catalog import BRANCHES, BuildType, builder_groups
-from buildapi.sample.farm_rows import (
+from buildapi.sample.loopback_ports import LoopbackServer
+from buildapi.sample.reactor_types import Endpoint
+from buildapi.sample.sample_rows import (
     RowStatements,
     SampleChange,
     insert_change,
     insert_submission,
 )
-from buildapi.sample.loopback_ports import LoopbackServer
-from buildapi.sample.reactor_types import Endpoint
 
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000

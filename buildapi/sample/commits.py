@@ -7,7 +7,7 @@ from random import Random
 import attrs
 
 from buildapi.sample.catalog import REPOSITORY
-from buildapi.sample.farm_rows import SampleChange
+from buildapi.sample.sample_rows import SampleChange
 
 _NAMES = (
     *("ada", "bela", "chiara", "dunja", "emil", "farid", "greta", "hana", "ines", "jonas"),

@@ -10,17 +10,17 @@ import attrs
 
 from buildapi.model.results import FAILURE, WARNINGS
 from buildapi.sample.catalog import MASTERS, SampleMaster
-from buildapi.sample.farm_rows import (
-    FarmTable,
+from buildapi.sample.outcomes import BuildTimes, RequestHistory
+from buildapi.sample.sample_rows import (
     MasterProcess,
     RowBatches,
+    SampleTable,
     insert_build,
     insert_buildset,
     insert_request,
     insert_source_stamp,
     scheduler_properties,
 )
-from buildapi.sample.outcomes import BuildTimes, RequestHistory
 from buildapi.sample.status_builds import (
     SampleBuild,
     insert_status_build,
@@ -166,7 +166,7 @@ class HistoryRecorder:
         ):
             text = json.dumps([name])
             times = utc(begin), utc(end)
-            self.rows.insert(FarmTable.STATUS_STEPS, name, text, build, order, *times, status)
+            self.rows.insert(SampleTable.STATUS_STEPS, name, text, build, order, *times, status)
 
 
 def step_name(suite: str) -> str:

@@ -14,8 +14,8 @@ from buildapi.db.sql import Database, Statement
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.catalog import BRANCHES, builder_groups
 from buildapi.sample.commits import draw_commits
-from buildapi.sample.farm_rows import RowStatements, insert_change, insert_submission
 from buildapi.sample.reactor_types import DelayedCall, TimeReactor
+from buildapi.sample.sample_rows import RowStatements, insert_change, insert_submission
 
 BUILDS, TESTED, TESTS = 4, 2, 10
 """Builds of a push, how many of them are tested, and tests of each: a minute's work."""

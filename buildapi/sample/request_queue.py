@@ -9,7 +9,7 @@ import attrs
 
 from buildapi.db.sql import Database, Query, Statement
 from buildapi.model.results import FAILURE
-from buildapi.sample.farm_rows import MasterProcess, RowStatements, insert_build
+from buildapi.sample.sample_rows import MasterProcess, RowStatements, insert_build
 from buildapi.sample.status_builds import PropertyValue
 
 SELF_SERVE = "Self-serve"

@@ -28,11 +28,11 @@ from buildapi.sample.catalog import (
 )
 from buildapi.sample.change_source import ChangeSource
 from buildapi.sample.clobberer import ClobbererServer
-from buildapi.sample.farm_rows import FarmTable, RowBatch, RowIds
 from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.master_web import MasterWebServer
 from buildapi.sample.push_generator import PushGenerator
 from buildapi.sample.reactor_types import Endpoint, SampleReactor
+from buildapi.sample.sample_rows import RowBatch, RowIds, SampleTable
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
 from buildapi.sample.status_builds import StatusRecorder
 
@@ -213,7 +213,7 @@ class SampleFarm(MultiService):
             if self._stopped.is_set():
                 raise StoppedError
             before = written
-            written += len(batch.rows) if batch.table is FarmTable.BUILDS else 0
+            written += len(batch.rows) if batch.table is SampleTable.BUILDS else 0
             if before // tenth < written // tenth:
                 self._reactor.callFromThread(self._log_progress, written)
 

@@ -16,9 +16,9 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.model.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildapi.sample import request_queue
 from buildapi.sample.catalog import SampleBuilder, SampleMaster
-from buildapi.sample.farm_rows import MasterProcess
 from buildapi.sample.reactor_types import DelayedCall, TimeReactor
 from buildapi.sample.request_queue import SampleRequest, submitted_properties
+from buildapi.sample.sample_rows import MasterProcess
 from buildapi.sample.status_builds import (
     PropertyValue,
     SampleBuild,

@@ -22,7 +22,14 @@ from buildapi.sample.catalog import (
     SampleMaster,
     product_of,
 )
-from buildapi.sample.farm_rows import FarmTable, Id_co, RowId, RowStatements, RowWriter, build_id
+from buildapi.sample.sample_rows import (
+    Id_co,
+    RowId,
+    RowStatements,
+    RowWriter,
+    SampleTable,
+    build_id,
+)
 
 ARCHIVE = "https://archive.example.org/pub/"
 """Root URL of logs and packages, which do not exist."""
@@ -137,17 +144,17 @@ def _scheduler(builder: SampleBuilder) -> str:
 def insert_status_source(rows: RowWriter[Id_co], build: SampleBuild) -> Id_co:
     """Insert the source stamp of a build; return its id."""
     branch = (build.branch or "")[:50] or None
-    return rows.insert(FarmTable.STATUS_SOURCES, branch, build.revision, None)
+    return rows.insert(SampleTable.STATUS_SOURCES, branch, build.revision, None)
 
 
 def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowId) -> Id_co:
     """Insert a build with its properties and links; return its id."""
-    master = rows.named(FarmTable.STATUS_MASTERS, *_master_row(build))
+    master = rows.named(SampleTable.STATUS_MASTERS, *_master_row(build))
     found = rows.insert(
-        FarmTable.STATUS_BUILDS,
+        SampleTable.STATUS_BUILDS,
         build.number,
-        rows.named(FarmTable.STATUS_BUILDERS, *_builder_row(build, master)),
-        rows.named(FarmTable.STATUS_SLAVES, build.slave),
+        rows.named(SampleTable.STATUS_BUILDERS, *_builder_row(build, master)),
+        rows.named(SampleTable.STATUS_SLAVES, build.slave),
         master,
         utc(build.start),
         utc(build.finish),
@@ -158,9 +165,11 @@ def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowI
     )
     for row in _property_rows(build):
         add = rows.named if row[0] in SHARED_PROPERTIES else rows.insert
-        rows.add(FarmTable.STATUS_BUILD_PROPERTIES, add(FarmTable.STATUS_PROPERTIES, *row), found)
+        rows.add(
+            SampleTable.STATUS_BUILD_PROPERTIES, add(SampleTable.STATUS_PROPERTIES, *row), found
+        )
     for request, _, scheduler_build in build.links:
-        rows.add(FarmTable.STATUS_LINKS, found, request, scheduler_build)
+        rows.add(SampleTable.STATUS_LINKS, found, request, scheduler_build)
     return found
 
 
@@ -191,30 +200,30 @@ class StatusRecorder:
 
     async def record(self, build: SampleBuild) -> None:
         """Insert a build with its source, properties and links, all or nothing."""
-        master = await self._look_up(FarmTable.STATUS_MASTERS, *_master_row(build))
-        await self._look_up(FarmTable.STATUS_SLAVES, build.slave)
-        await self._look_up(FarmTable.STATUS_BUILDERS, *_builder_row(build, master))
+        master = await self._look_up(SampleTable.STATUS_MASTERS, *_master_row(build))
+        await self._look_up(SampleTable.STATUS_SLAVES, build.slave)
+        await self._look_up(SampleTable.STATUS_BUILDERS, *_builder_row(build, master))
         for row in _property_rows(build):
             if row[0] in SHARED_PROPERTIES:
-                await self._look_up(FarmTable.STATUS_PROPERTIES, *row)
+                await self._look_up(SampleTable.STATUS_PROPERTIES, *row)
         rows = RowStatements(self._ids)
         insert_status_build(rows, build, insert_status_source(rows, build))
         await self._db.transact(rows.statements)
 
-    async def _look_up(self, table: FarmTable, *row: Any) -> int:
+    async def _look_up(self, table: SampleTable, *row: Any) -> int:
         """Return the id of a row that is stored once, adding it if it is new."""
         key = (table, *row)
         if key not in self._ids:
             self._ids[key] = await self._find(table, row) or await self._add(table, row)
         return self._ids[key]
 
-    async def _find(self, table: FarmTable, row: Sequence[Any]) -> int | None:
+    async def _find(self, table: SampleTable, row: Sequence[Any]) -> int | None:
         values = dict(zip(table.columns, row, strict=True))
         where = " AND ".join(f"{name} = :{name}" for name in table.unique)
         text = f"SELECT id FROM {table.title} WHERE {where} ORDER BY id LIMIT 1"  # noqa: S608  # constants
         return await Query[int](text, int).maybe(self._db, **{n: values[n] for n in table.unique})
 
-    async def _add(self, table: FarmTable, row: Sequence[Any]) -> int:
+    async def _add(self, table: SampleTable, row: Sequence[Any]) -> int:
         try:
             [added] = await self._db.transact([table.insert(row)])
         except DuplicateError:  # another master added it since

@@ -23,8 +23,8 @@ from buildapi.sample.bulk_writer import (
     scheduler_writer,
     status_writer,
 )
-from buildapi.sample.farm_rows import FarmTable, RowBatch
 from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.sample_rows import RowBatch, SampleTable
 from tests.services.mariadb import MariaDB
 
 NOW = 1_700_000_000
@@ -55,13 +55,13 @@ def test_both_databases_are_filled(urls: tuple[str, str]) -> None:
 def test_what_is_written_is_what_was_invented(urls: tuple[str, str]) -> None:
     scheduler, status = urls
     fill(scheduler, status, small)
-    expected: dict[FarmTable, list[Any]] = {}
+    expected: dict[SampleTable, list[Any]] = {}
     for batch in small(None):
         expected.setdefault(batch.table, []).extend(batch.rows)
     for table, opened, url in (
-        (FarmTable.REQUESTS, scheduler_writer, scheduler),
-        (FarmTable.CHANGES, scheduler_writer, scheduler),
-        (FarmTable.STATUS_SLAVES, status_writer, status),
+        (SampleTable.REQUESTS, scheduler_writer, scheduler),
+        (SampleTable.CHANGES, scheduler_writer, scheduler),
+        (SampleTable.STATUS_SLAVES, status_writer, status),
     ):
         with opened(url) as target:
             columns = ", ".join(table.all_columns)
@@ -110,7 +110,7 @@ def test_ids_of_an_empty_database_begin_at_one(tmp_path: Path) -> None:
     with scheduler_writer(f"sqlite:{tmp_path}/scheduler.sqlite") as target:
         target.prepare()
         ids = ids_in_use({"scheduler": target})
-    assert (ids.next(FarmTable.BUILDS), ids.number) == (1, 0)
+    assert (ids.next(SampleTable.BUILDS), ids.number) == (1, 0)
 
 
 @pytest.mark.parametrize("url", ["", "sqlite:", "postgres://x/y", "scheduler.sqlite"])

@@ -22,7 +22,7 @@ from buildapi.sample.change_source import (
     change_statements,
     read_change,
 )
-from buildapi.sample.farm_rows import SampleChange
+from buildapi.sample.sample_rows import SampleChange
 from tests.reactor import twisted_test, until
 from tests.sample.direct import DirectDatabase, scheduler_database
 from tests.sample.sending import REVISION, change, send

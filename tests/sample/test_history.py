@@ -18,8 +18,8 @@ from buildapi.sample.catalog import (
     builders,
 )
 from buildapi.sample.durations import farm_load
-from buildapi.sample.farm_rows import BATCH_ROWS
 from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.sample_rows import BATCH_ROWS
 
 NOW = 1_700_000_000
 SIZE = FarmSize(builds=1200, days=3, pending=40, running=25)

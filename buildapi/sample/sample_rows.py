@@ -21,7 +21,7 @@ BATCH_ROWS = 5000
 Row = tuple[Any, ...]
 
 
-class FarmTable(enum.Enum):
+class SampleTable(enum.Enum):
     """Name a table that sample data is written to.
 
     ``database`` is "scheduler" or "status", ``title`` the name in SQL; ``id`` is the column that
@@ -119,13 +119,13 @@ Id_co = TypeVar("Id_co", bound=RowId, covariant=True)
 class RowWriter(Protocol[Id_co]):
     """Collect the rows of one or both databases; the ids are what other rows refer to."""
 
-    def insert(self, table: FarmTable, *row: Any) -> Id_co:
+    def insert(self, table: SampleTable, *row: Any) -> Id_co:
         """Add a row of a table that numbers its rows; return its id."""
 
-    def add(self, table: FarmTable, *row: Any) -> None:
+    def add(self, table: SampleTable, *row: Any) -> None:
         """Add a row of a table without ids."""
 
-    def named(self, table: FarmTable, *row: Any) -> Id_co:
+    def named(self, table: SampleTable, *row: Any) -> Id_co:
         """Return the id of a row that is stored once; add it if it is new."""
 
 
@@ -133,7 +133,7 @@ class RowWriter(Protocol[Id_co]):
 class RowBatch:
     """Hold complete rows of one table."""
 
-    table: FarmTable
+    table: SampleTable
     rows: list[Row]
 
 
@@ -145,11 +145,11 @@ class RowIds:
     the first build number.
     """
 
-    used: dict[FarmTable, int] = attrs.field(factory=dict)
+    used: dict[SampleTable, int] = attrs.field(factory=dict)
     names: dict[tuple[Any, ...], int] = attrs.field(factory=dict)
     number: int = 0
 
-    def next(self, table: FarmTable) -> int:
+    def next(self, table: SampleTable) -> int:
         """Return the next id of a table."""
         found = self.used[table] = self.used.get(table, 0) + 1
         return found
@@ -160,7 +160,7 @@ class RowBatches:
     """Collect rows with ids allocated beforehand, until there are enough to write in bulk."""
 
     ids: RowIds
-    _tables: dict[FarmTable, list[Row]] = attrs.field(factory=dict, init=False)
+    _tables: dict[SampleTable, list[Row]] = attrs.field(factory=dict, init=False)
     _count: int = attrs.field(default=0, init=False)
 
     @property
@@ -168,18 +168,18 @@ class RowBatches:
         """Return whether it is time to write the rows."""
         return self._count >= BATCH_ROWS
 
-    def add(self, table: FarmTable, *row: Any) -> None:
+    def add(self, table: SampleTable, *row: Any) -> None:
         """Add a complete row."""
         self._tables.setdefault(table, []).append(row)
         self._count += 1
 
-    def insert(self, table: FarmTable, *row: Any) -> int:
+    def insert(self, table: SampleTable, *row: Any) -> int:
         """Add a row with the next id of its table; return the id."""
         found = self.ids.next(table)
         self.add(table, found, *row)
         return found
 
-    def named(self, table: FarmTable, *row: Any) -> int:
+    def named(self, table: SampleTable, *row: Any) -> int:
         """Return the id of a row that is stored once, adding it if it is new."""
         key = (table, *row)
         if key not in self.ids.names:
@@ -204,17 +204,17 @@ class RowStatements:
     names: Mapping[tuple[Any, ...], int] = attrs.field(factory=dict)
     statements: list[Statement] = attrs.field(factory=list, init=False)
 
-    def add(self, table: FarmTable, *row: Any) -> None:
+    def add(self, table: SampleTable, *row: Any) -> None:
         """Add the insertion of a row."""
         self.statements.append(table.insert(row))
 
-    def insert(self, table: FarmTable, *row: Any) -> RowId:
+    def insert(self, table: SampleTable, *row: Any) -> RowId:
         """Add the insertion of a row; return a reference to its id."""
         ref = Ref(f"{table.name} {len(self.statements)}")
         self.statements.append(table.insert(row, binds=ref.name))
         return ref
 
-    def named(self, table: FarmTable, *row: Any) -> RowId:
+    def named(self, table: SampleTable, *row: Any) -> RowId:
         """Return the id of a row; :raises KeyError: it was not looked up."""
         return self.names[table, *row]
 
@@ -245,7 +245,7 @@ class SampleChange:
 def insert_change(rows: RowWriter[Id_co], change: SampleChange, now: float) -> Id_co:
     """Insert a change with its files and properties; return its id."""
     found = rows.insert(
-        FarmTable.CHANGES,
+        SampleTable.CHANGES,
         change.author,
         change.comments,
         0,
@@ -258,9 +258,9 @@ def insert_change(rows: RowWriter[Id_co], change: SampleChange, now: float) -> I
         change.project,
     )
     for name in change.files:
-        rows.add(FarmTable.CHANGE_FILES, found, name)
+        rows.add(SampleTable.CHANGE_FILES, found, name)
     for name, text in change.properties:
-        rows.add(FarmTable.CHANGE_PROPERTIES, found, name, text)
+        rows.add(SampleTable.CHANGE_PROPERTIES, found, name, text)
     return found
 
 
@@ -268,9 +268,9 @@ def insert_source_stamp(
     rows: RowWriter[Id_co], branch: str, revision: str | None, changes: Sequence[RowId] = ()
 ) -> Id_co:
     """Insert a source stamp of these changes; return its id."""
-    found = rows.insert(FarmTable.SOURCESTAMPS, branch, revision, None, "", "")
+    found = rows.insert(SampleTable.SOURCESTAMPS, branch, revision, None, "", "")
     for change in changes:
-        rows.add(FarmTable.SOURCESTAMP_CHANGES, found, change)
+        rows.add(SampleTable.SOURCESTAMP_CHANGES, found, change)
     return found
 
 
@@ -307,10 +307,10 @@ def insert_buildset(
     """
     complete = int(complete_at is not None)
     found = rows.insert(
-        FarmTable.BUILDSETS, None, reason, source, submitted_at, complete, complete_at, results
+        SampleTable.BUILDSETS, None, reason, source, submitted_at, complete, complete_at, results
     )
     for name, value in properties.items():
-        rows.add(FarmTable.PROPERTIES, found, name, json.dumps([value, "Scheduler"]))
+        rows.add(SampleTable.PROPERTIES, found, name, json.dumps([value, "Scheduler"]))
     return found
 
 
@@ -336,7 +336,7 @@ def insert_request(
 ) -> Id_co:
     """Insert a request, pending unless it says otherwise; return its id."""
     return rows.insert(
-        FarmTable.REQUESTS,
+        SampleTable.REQUESTS,
         buildset,
         builder,
         priority,
@@ -355,7 +355,7 @@ def insert_build(
     rows: RowWriter[Id_co], number: int, request: int, start: int, finish: int | None = None
 ) -> Id_co:
     """Insert a build of one request, running if it has no finish; return its id."""
-    return rows.insert(FarmTable.BUILDS, number, request, start, finish)
+    return rows.insert(SampleTable.BUILDS, number, request, start, finish)
 
 
 def insert_submission(
