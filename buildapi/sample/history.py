@@ -21,9 +21,15 @@ from buildapi.sample.catalog import (
     nightlies,
 )
 from buildapi.sample.commits import Commit, draw_commits, draw_revision
-from buildapi.sample.durations import DAY, HOUR, draw_times
 from buildapi.sample.history_recorder import HistoryRecorder, SampleSourceStamp
-from buildapi.sample.outcomes import OutcomeGenerator, RequestOutcome, RequestSpec
+from buildapi.sample.outcomes import (
+    DAY,
+    HOUR,
+    OutcomeGenerator,
+    RequestOutcome,
+    RequestSpec,
+    draw_times,
+)
 from buildapi.sample.sample_rows import RowBatch, RowBatches, RowIds, insert_change
 
 BUILDS_OF_A_PUSH = 16

@@ -17,8 +17,8 @@ from buildapi.sample.catalog import (
     SCHEDULER_ROLE,
     builders,
 )
-from buildapi.sample.durations import farm_load
 from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.outcomes import farm_load
 from buildapi.sample.sample_rows import BATCH_ROWS
 
 NOW = 1_700_000_000
