@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
-from twisted.logger import Logger
+from twisted.internet import defer
 
 from buildapi import tracing
 from buildapi.agent.reconciler import TOO_OLD
@@ -19,6 +16,7 @@ from buildapi.model.messages import Letter, LetterEnd, SettledAs, SettledLetter
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.wire import finished, job_of
+from buildapi.periodic import PeriodicService
 
 INTERVAL = 5.0
 """Seconds between two checks of the number of dead letters."""
@@ -27,55 +25,42 @@ REVIEW_MOST = 100_000
 """Maximum number of dead letters in one review: those that stay come first in every review."""
 
 
-@attrs.define(slots=False)
-class DeadLetterReview(Service):
+@attrs.define(slots=False, eq=False)
+class DeadLetterReview(PeriodicService):
     """Review the dead letters of queues, by routing key, whenever their number has changed.
 
     ``now`` returns epoch seconds; ``settled`` is called with each letter that is retried, dropped
-    or failed.
+    or failed. A letter under review at the stop returns to its place.
     """
 
-    _reactor: Any
+    trouble = "dead letters not reviewed"
+
     _broker: Broker
     _store: JobStore
     _queues: Mapping[str, str]
     _now: Callable[[], float]
     _trail: Trail
     _settled: Callable[[SettledLetter], None]
-    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "dead letters"
-        self._running: defer.Deferred[None] | None = None
+        self.interval = INTERVAL
         self._kept: dict[str, int] = {}
 
-    def startService(self) -> None:
-        """Start checking."""
-        Service.startService(self)
-        self._running = defer.ensureDeferred(self._run())
-        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
-
-    def stopService(self) -> None:
-        """Stop checking; a letter under review returns to its place."""
-        Service.stopService(self)
-        if self._running is not None:
-            self._running.cancel()
-
-    async def _run(self) -> None:
-        while self.running:
-            for routing_key in self._queues:
-                await self._look(routing_key)
-            await task.deferLater(self._reactor, INTERVAL)
+    async def run_once(self) -> None:
+        """Review every queue; a failure in one does not keep the others."""
+        for routing_key in self._queues:
+            await self._look(routing_key)
 
     async def _look(self, routing_key: str) -> None:
         try:
             await self.review(routing_key)
         except Unavailable as e:
-            self._log.debug("dead letters not reviewed: {msg}", msg=e.msg)
+            self._log.debug(f"{self.trouble}: {{msg}}", msg=e.msg)
         except defer.CancelledError:
             raise
         except Exception:
-            self._log.failure("dead letters not reviewed")
+            self._log.failure(self.trouble)
 
     async def review(self, routing_key: str) -> None:
         """Review the dead letters of a queue, unless their number is that of the last review.

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence, Set
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
-from twisted.logger import Logger
+from twisted.internet import defer
 
 from buildapi import tracing
 from buildapi.errors import BrokerUnavailable, Unavailable
@@ -19,6 +16,8 @@ from buildapi.model.outcome import Outcome
 from buildapi.model.records import KEY_SECONDS, JobRecord
 from buildapi.model.validators import InvalidValueError
 from buildapi.model.wire import REQUESTS, JobMessage, action_from, encode_request, finished
+from buildapi.periodic import PeriodicService
+from buildapi.reactor_time import pause, timeout
 
 GRACE = 60
 """Seconds during which a recorded but unsent job still belongs to the process that records it."""
@@ -55,8 +54,8 @@ OWED_MAX = 10_000
 """Maximum number of jobs that are still to be recorded as sent."""
 
 
-@attrs.define(slots=False)
-class Reconciler(Service):
+@attrs.define(slots=False, eq=False)
+class Reconciler(PeriodicService):
     """Sweep for such jobs at the start and then regularly, and delete old idempotency keys.
 
     A job not known to be sent is finished as failed, guarded against an agent that has begun: no
@@ -65,7 +64,8 @@ class Reconciler(Service):
     complete sweeps.
     """
 
-    _reactor: Any
+    trouble = "outbox: not swept"
+
     _broker: Broker
     _store: JobStore
     _now: Callable[[], float]
@@ -74,31 +74,31 @@ class Reconciler(Service):
     _roster: ProcessRegistry | None = None
     _queue: str = "buildapi-agent"
     _tries: int = 3
-    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "outbox"
         self._resent = 0
         self._missing: set[int] = set()
         self._driven: dict[int, int] = {}
+        self.interval = INTERVAL
         self.sweeps = 0
-        self._running: defer.Deferred[None] | None = None
+        self._forgotten = False
+        self._started_at = 0
+        self._was_away = False
         self._owed: set[int] = set()
         self._owing: defer.Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Start sweeping."""
-        Service.startService(self)
-        self._running = defer.ensureDeferred(self._run())
-        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
+        """Start sweeping; the first sweep makes up for a broker that keeps nothing."""
+        self._forgotten, self._started_at = not self._broker.keeps_messages, int(self._now())
+        self._was_away = False
+        PeriodicService.startService(self)
 
     def stopService(self) -> defer.Deferred[None]:
         """Stop sweeping, and try a last time to record jobs as sent."""
-        Service.stopService(self)
-        for going in (self._running, self._owing):
-            if going is not None:
-                going.cancel()
-        return defer.ensureDeferred(self._pay_last())
+        if self._owing is not None:
+            self._owing.cancel()
+        return PeriodicService.stopService(self)
 
     def owe(self, request_id: int) -> None:
         """Record that a job is sent as soon as the database accepts it: its client got 202."""
@@ -113,17 +113,18 @@ class Reconciler(Service):
     async def _pay(self) -> None:
         try:
             while self._owed:
-                await task.deferLater(self._reactor, OWED_SECONDS)
+                await pause(self._reactor, OWED_SECONDS)
                 await self._pay_once()
         finally:
             self._owing = None
 
-    async def _pay_last(self) -> None:
+    async def after_last_run(self) -> None:
+        """Try a last time to record jobs as sent, and log those that cannot be."""
         if not self._owed:
             return
         paying = defer.ensureDeferred(self._pay_once())
         with contextlib.suppress(defer.TimeoutError):
-            await paying.addTimeout(LAST_SECONDS, self._reactor)
+            await timeout(paying, LAST_SECONDS, self._reactor)
         for request_id in sorted(self._owed):
             self._log.error("job {id}: that it is sent is not recorded", id=request_id)
 
@@ -140,29 +141,23 @@ class Reconciler(Service):
                 continue
             self._owed.discard(request_id)
 
-    async def _run(self) -> None:
-        forgotten, started = not self._broker.keeps_messages, int(self._now())
-        back = False
-        while self.running:
-            try:
-                if forgotten:
-                    await self.refuse_unsent(started)
-                    await self.resend()
-                forgotten = False
-                # Other processes may still be recording what they sent during the database outage.
-                if not back:
-                    await self.refuse_unsent(int(self._now()) - GRACE)
-                await self._drive()
-                await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
-                self.sweeps, back = self.sweeps + 1, False
-            except Unavailable as e:
-                self._log.warn("outbox: not swept: {msg}", msg=e.msg)
-                back = True
-            except defer.CancelledError:
-                raise
-            except Exception:
-                self._log.failure("outbox: not swept")
-            await task.deferLater(self._reactor, INTERVAL)
+    async def run_once(self) -> None:
+        """Sweep once; :raises Unavailable: the rest of the sweep is not possible now."""
+        if self._forgotten:
+            await self.refuse_unsent(self._started_at)
+            await self.resend()
+        self._forgotten = False
+        # Other processes may still be recording what they sent during the database outage.
+        if not self._was_away:
+            await self.refuse_unsent(int(self._now()) - GRACE)
+        await self._drive()
+        await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
+        self.sweeps, self._was_away = self.sweeps + 1, False
+
+    def unavailable(self, error: Unavailable, pause: float) -> None:
+        """Log that the sweep was not possible; the next one spares what others may have sent."""
+        PeriodicService.unavailable(self, error, pause)
+        self._was_away = True
 
     async def _unsettled(
         self, *, sent: bool, before: int, after: int = 0
@@ -197,7 +192,7 @@ class Reconciler(Service):
                 except BrokerUnavailable:
                     if not wait:
                         raise
-                await task.deferLater(self._reactor, FULL_SECONDS)
+                await pause(self._reactor, FULL_SECONDS)
 
     async def _drive(self) -> None:
         """Send lost jobs again if the broker answers; the rest of a sweep does not need it."""

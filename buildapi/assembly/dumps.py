@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
-from twisted.logger import Logger
+from twisted.internet import defer
 
 from buildapi.assembly.daydumps import DayDumps
 from buildapi.assembly.dumping import EXPECTED, Dumper, Target
 from buildapi.atomic_file import remove_stale
 from buildapi.config import DumpsSection
 from buildapi.model.ended_builds import DumpStatus
+from buildapi.periodic import PeriodicService
 from buildapi.reports.day_dumps import day_name
 from buildapi.reports.dump_entries import HOUR, window
 
@@ -28,19 +26,19 @@ def builds_name(hours: int) -> str:
     return f"builds-{hours}hr.js.gz"
 
 
-@attrs.define(slots=False)
-class PeriodicDumps(Service):
+@attrs.define(slots=False, eq=False)
+class PeriodicDumps(PeriodicService):
     """Write dumps into a folder; after a failure, which is logged, the last good file stays.
 
-    ``rounds`` counts how often all dumps were attempted.
+    ``rounds`` counts how often all dumps were attempted. A stop removes an incomplete file.
     """
 
-    _reactor: Any
+    trouble = "dumps not written"
+
     _dumper: Dumper
     _folder: Path
     _settings: DumpsSection
     _now: Callable[[], float]
-    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "dumps"
@@ -48,7 +46,8 @@ class PeriodicDumps(Service):
         self._writers = self._each()
         self._statuses = {name: DumpStatus(name) for name in self._writers}
         self._days = DayDumps(self._dumper, self._folder, self._settings, self._now)
-        self._running: defer.Deferred[None] | None = None
+        self.interval = self._settings.seconds
+        self._is_prepared = False
 
     def statuses(self) -> Sequence[DumpStatus]:
         """Return the state of each dump."""
@@ -57,15 +56,8 @@ class PeriodicDumps(Service):
 
     def startService(self) -> None:
         """Start dumping."""
-        Service.startService(self)
-        self._running = defer.ensureDeferred(self._run())
-        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
-
-    def stopService(self) -> None:
-        """Stop dumping; an incomplete file is removed."""
-        Service.stopService(self)
-        if self._running is not None:
-            self._running.cancel()
+        self._is_prepared = False
+        PeriodicService.startService(self)
 
     def _each(self) -> Mapping[str, Callable[[str], Awaitable[object]]]:
         compact, hours = self._settings.compact, self._settings.hours
@@ -80,14 +72,15 @@ class PeriodicDumps(Service):
             RUNNING: lambda path: self._dumper.running(Target(path, compact)),
         }
 
-    async def _run(self) -> None:
-        await self._safely("folder", self._prepare)
-        while self.running:
-            for name, write in self._writers.items():
-                await self._dump(name, write)
-            await self._dump_days()
-            self.rounds += 1
-            await task.deferLater(self._reactor, self._settings.seconds)
+    async def run_once(self) -> None:
+        """Attempt every dump."""
+        if not self._is_prepared:
+            await self._safely("folder", self._prepare)
+            self._is_prepared = True
+        for name, write in self._writers.items():
+            await self._dump(name, write)
+        await self._dump_days()
+        self.rounds += 1
 
     async def _prepare(self) -> None:
         """Create the folder, and read what an earlier process left there."""

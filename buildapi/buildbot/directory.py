@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
+from twisted.internet import defer
 
 from buildapi.buildbot.documents import DocumentSource, NotADirectoryFile, ParsedDocument
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches, repository_path
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.ops import DocumentState
+from buildapi.periodic import Backoff, PeriodicService
+from buildapi.reactor_time import ReactorTime
 
 FIRST_RETRY = 5.0
 """Seconds before the first retry of a failed refresh, doubling up to the refresh interval."""
@@ -227,16 +228,17 @@ def _port(entry: Mapping[str, Any], key: str) -> int | None:
     return value if type(value) is int and 0 < value < 65536 else None
 
 
-class DirectoryService(Service):
+class DirectoryService(PeriodicService):
     """Refresh branches, masters and builders every ``refresh_seconds``, sooner after a failure.
 
-    ``reactor`` provides IReactorTime, ``now`` returns epoch seconds; ``builders`` is None if the
-    farm lists none.
+    ``now`` returns epoch seconds; ``builders`` is None if the farm lists none.
     """
+
+    trouble = "the farm's documents are not refreshed"
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: ReactorTime,
         branches: DocumentSource,
         masters: DocumentSource,
         builders: DocumentSource | None = None,
@@ -245,11 +247,12 @@ class DirectoryService(Service):
         stored_names: Mapping[str, Sequence[str]],
         now: Callable[[], float] = time.time,
     ) -> None:
+        PeriodicService.__init__(self, reactor)
         self.name = "directory"
-        self._reactor, self._now = reactor, now
+        self.interval, self.backoff = refresh_seconds, Backoff(FIRST_RETRY, refresh_seconds)
+        self._now = now
         self._branches, self._masters, self._builders = branches, masters, builders
-        self._interval, self._stored = refresh_seconds, stored_names
-        self._loop: defer.Deferred[None] | None = None
+        self._stored = stored_names
         self._table: tuple[object, Branches] | None = None
         self._refreshing = defer.DeferredLock()
         self._is_recalled = False
@@ -269,19 +272,6 @@ class DirectoryService(Service):
         now = self._now()
         return [source.state(now) for source in self.sources]
 
-    def startService(self) -> None:
-        """Load the kept copies, then refresh while the service runs."""
-        Service.startService(self)
-        self._loop = defer.ensureDeferred(self._run())
-        self._loop.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
-
-    def stopService(self) -> defer.Deferred[None]:
-        """Stop refreshing."""
-        stopping = Service.stopService(self)
-        if self._loop is not None:
-            self._loop.cancel()
-        return defer.maybeDeferred(lambda: stopping)
-
     async def refresh(self) -> bool:
         """Read all documents now; return whether all of them are good.
 
@@ -295,14 +285,13 @@ class DirectoryService(Service):
             now = self._now()
             return all([await source.refresh(now) for source in self.sources])
 
-    async def _run(self) -> None:
-        delay = FIRST_RETRY
-        while self.running:
-            if await self.refresh():
-                delay, wait = FIRST_RETRY, self._interval
-            else:
-                delay, wait = min(2 * delay, self._interval), min(delay, self._interval)
-            await task.deferLater(self._reactor, wait)
+    async def run_once(self) -> None:
+        """Refresh; :raises Unavailable: a document is not good, and is read again sooner."""
+        if not await self.refresh():
+            raise Unavailable("a document of the farm is not good")
+
+    def unavailable(self, error: Unavailable, pause: float) -> None:
+        """Log nothing: each document logs its own failure."""
 
     def branches(self) -> Branches:
         """Return the last good branches.

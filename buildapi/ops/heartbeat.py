@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
-from twisted.logger import Logger
+from twisted.internet import defer
 
 from buildapi.errors import Unavailable
 from buildapi.interfaces import ProcessRegistry
 from buildapi.model.ops import Heartbeat
+from buildapi.periodic import PeriodicService
 
 SILENT_DAY = 86_400
 """Seconds without a heartbeat after which a process is deleted from the registry."""
@@ -24,69 +22,38 @@ Sign = Callable[[int], Awaitable[None]]
 """Writer of something else with each heartbeat; called with epoch seconds."""
 
 
-@attrs.define(slots=False)
-class HeartbeatSender(Service):
-    """Send the heartbeat that ``say`` returns to ``roster`` every ``seconds``.
+@attrs.define(slots=False, eq=False)
+class HeartbeatSender(PeriodicService):
+    """Send the heartbeat that ``say`` returns to ``roster`` every ``interval`` seconds.
 
     ``now`` returns epoch seconds. ``signs`` are called with each heartbeat. A failure is logged
-    when it begins and when it ends.
+    when it begins and when it ends. ``soon`` sends a heartbeat at once: the state has changed. One
+    under way ends before the process leaves the registry.
     """
 
-    _reactor: Any
+    trouble = "heartbeat: not sent"
+    finishes = True
+
     _roster: ProcessRegistry
     _say: Callable[[], Heartbeat]
-    _seconds: float
+    interval: float
     _now: Callable[[], float]
     _signs: Sequence[Sign] = ()
-    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "heartbeat"
         self.beats = 0
         self._forgot_at = float("-inf")
         self._troubles: dict[str, str] = {}
-        self._turn = defer.DeferredLock()
-        self._pausing: defer.Deferred[None] | None = None
 
-    def startService(self) -> None:
-        """Start the heartbeat."""
-        Service.startService(self)
-        running = defer.ensureDeferred(self._run())
-        running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
-
-    def stopService(self) -> defer.Deferred[None]:
-        """Stop the heartbeat, and leave the registry."""
-        Service.stopService(self)
-        pausing, self._pausing = self._pausing, None
-        if pausing is not None:
-            pausing.cancel()
-        return defer.ensureDeferred(self._leave())
-
-    def soon(self) -> None:
-        """Send a heartbeat at once, since the state has changed."""
-        if self.running:
-            defer.ensureDeferred(self.beat())
-
-    async def beat(self) -> None:
+    async def run_once(self) -> None:
         """Send one heartbeat; log a failure."""
-        async with self._turn:
-            if self.running:  # what was told to leave must not come back
-                await self._beat()
-
-    async def _beat(self) -> None:
+        await self._forget()
         now = int(self._now())
         await self._try("its sign of life", lambda: self._roster.beat(self._say()))
         for number, sign in enumerate(self._signs):
             await self._try(f"sign {number + 1} in the scheduler database", lambda: sign(now))  # noqa: B023  # awaited at once
         self.beats += 1
-
-    async def _run(self) -> None:
-        while self.running:
-            await self._forget()
-            await self.beat()
-            if self.running:
-                self._pausing = task.deferLater(self._reactor, self._seconds)
-                await self._pausing
 
     async def _forget(self) -> None:
         if self._reactor.seconds() - self._forgot_at < FORGET_SECONDS:
@@ -94,9 +61,9 @@ class HeartbeatSender(Service):
         self._forgot_at = self._reactor.seconds()
         await self._try("forgetting", lambda: self._roster.forget(int(self._now()) - SILENT_DAY))
 
-    async def _leave(self) -> None:
-        async with self._turn:
-            await self._try("leaving", lambda: self._roster.leave(self._say().instance))
+    async def after_last_run(self) -> None:
+        """Leave the registry."""
+        await self._try("leaving", lambda: self._roster.leave(self._say().instance))
 
     async def _try(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
         """Run a write; log when it begins to fail, and when it works again."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
-from twisted.logger import Logger
+from twisted.internet import defer
+
+from buildapi.periodic import PeriodicService
 
 AT_ONCE = 10
 """Maximum number of concurrent probes."""
@@ -25,49 +24,30 @@ class Reached:
     silent: Mapping[str, str]
 
 
-@attrs.define(slots=False)
-class MasterProbe(Service):
-    """Probe all masters every ``seconds``; any HTTP response counts.
+@attrs.define(slots=False, eq=False)
+class MasterProbe(PeriodicService):
+    """Probe all masters every ``interval`` seconds; any HTTP response counts.
 
     ``urls`` returns the root URL of each master's web interface by name; ``ask`` returns why a URL
     does not respond, or None, within its own deadline. ``changed`` is called when the result
     differs from the one before.
     """
 
-    _reactor: Any
+    trouble = "the masters could not be looked at"
+    first_pause = FIRST_SECONDS
+
     _urls: Callable[[], Mapping[str, str | None]]
     _ask: Callable[[str], Awaitable[str | None]]
-    _seconds: float
+    interval: float
     _changed: Callable[[], None] = lambda: None
-    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "master probe"
         self.seen: Reached | None = None
-        self._running: defer.Deferred[None] | None = None
 
-    def startService(self) -> None:
-        """Start probing."""
-        Service.startService(self)
-        self._running = defer.ensureDeferred(self._run())
-        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
-
-    def stopService(self) -> None:
-        """Stop probing."""
-        Service.stopService(self)
-        if self._running is not None:
-            self._running.cancel()
-
-    async def _run(self) -> None:
-        await task.deferLater(self._reactor, FIRST_SECONDS)
-        while self.running:
-            try:
-                self._note(await self.look())
-            except defer.CancelledError:
-                raise
-            except Exception:
-                self._log.failure("the masters could not be looked at")
-            await task.deferLater(self._reactor, self._seconds)
+    async def run_once(self) -> None:
+        """Probe every master, and keep the result."""
+        self._note(await self.look())
 
     async def look(self) -> Reached:
         """Probe every master that has a web interface once."""

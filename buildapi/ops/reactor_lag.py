@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
+
+from buildapi.periodic import PeriodicService
 
 SECONDS = 0.5
 """Seconds between two measurements."""
 
 
-@attrs.define(slots=False)
-class ReactorLag(Service):
-    """Call ``late`` with each timer's delay in seconds; ``reactor`` is an IReactorTime."""
+@attrs.define(slots=False, eq=False)
+class ReactorLag(PeriodicService):
+    """Call ``late`` with each timer's delay in seconds."""
 
-    _reactor: Any
+    trouble = "the lag of the reactor is not measured"
+    first_pause = SECONDS
+
     _late: Callable[[float], None]
 
     def __attrs_post_init__(self) -> None:
         self.name = "reactor lag"
-        self._call: Any = None
+        self.interval = SECONDS
+        self._due = 0.0
 
     def startService(self) -> None:
         """Start measuring."""
-        Service.startService(self)
-        self._plan()
+        self._due = self._reactor.seconds() + SECONDS
+        PeriodicService.startService(self)
 
-    def stopService(self) -> None:
-        """Stop measuring."""
-        Service.stopService(self)
-        if self._call is not None and self._call.active():
-            self._call.cancel()
-
-    def _plan(self) -> None:
-        due = self._reactor.seconds() + SECONDS
-        self._call = self._reactor.callLater(SECONDS, self._look, due)
-
-    def _look(self, due: float) -> None:
-        self._late(max(0.0, self._reactor.seconds() - due))
-        self._plan()
+    async def run_once(self) -> None:
+        """Measure how late this run is."""
+        now = self._reactor.seconds()
+        self._late(max(0.0, now - self._due))
+        self._due = now + SECONDS

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet import defer, task
-from twisted.logger import Logger
+from twisted.internet import defer
 
 from buildapi import tracing
 from buildapi.errors import Unavailable
 from buildapi.interfaces import TrailStore
 from buildapi.model.ops import Part, TrailEntry
+from buildapi.periodic import Backoff, PeriodicService
+from buildapi.reactor_time import timeout
 
 FLUSH_SECONDS = 0.3
 """Seconds between an event and its row."""
@@ -36,28 +35,30 @@ DAY = 86_400
 DETAIL_MAX = 1000
 
 
-@attrs.define(slots=False)
-class BufferedTrail(Service):
+@attrs.define(slots=False, eq=False)
+class BufferedTrail(PeriodicService):
     """Implement ``Trail`` on a store, written to in batches.
 
-    ``reactor`` provides IReactorTime, ``now`` returns epoch seconds. Entries older than ``days``
+    ``now`` returns epoch seconds. Entries older than ``days``
     are deleted; 0 leaves that to others. ``counted`` is called for each event.
     """
 
-    _reactor: Any
+    trouble = "entries of trails are not written"
+    first_pause = FLUSH_SECONDS
+
     _store: TrailStore
     _now: Callable[[], float]
     _host: str
     _days: int = 0
     _counted: Callable[[int, Part, str], None] = lambda *_: None
-    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.name = "trail"
+        self.interval = FLUSH_SECONDS
+        self.backoff = Backoff(2 * FLUSH_SECONDS, LONGEST_PAUSE)
         self.dropped = 0
         self._told = 0
         self._waiting: deque[TrailEntry] = deque()
-        self._running: defer.Deferred[None] | None = None
         self._forgot_at = float("-inf")
 
     def note(self, job_id: int, part: Part, event: str, detail: str = "") -> None:
@@ -83,38 +84,22 @@ class BufferedTrail(Service):
         if self._days:
             self._days = days
 
-    def startService(self) -> None:
-        """Start writing."""
-        Service.startService(self)
-        self._running = defer.ensureDeferred(self._run())
-        self._running.addErrback(lambda f: None if f.check(defer.CancelledError) else f)
-
-    def stopService(self) -> defer.Deferred[None]:
+    async def after_last_run(self) -> None:
         """Write waiting entries, within a few seconds."""
-        Service.stopService(self)
-        if self._running is not None:
-            self._running.cancel()
-        return defer.ensureDeferred(self._stop())
-
-    async def _stop(self) -> None:
         flushing = defer.ensureDeferred(self.flush())
         try:
-            await flushing.addTimeout(STOP_SECONDS, self._reactor)
+            await timeout(flushing, STOP_SECONDS, self._reactor)
         except (Unavailable, defer.TimeoutError):
             self._log.error("{count} entries of trails are lost", count=len(self._waiting))
 
-    async def _run(self) -> None:
-        pause = FLUSH_SECONDS
-        while self.running:
-            await task.deferLater(self._reactor, pause)
-            try:
-                await self.flush()
-                await self._forget()
-            except Unavailable as e:
-                pause = min(2 * pause, LONGEST_PAUSE)
-                self._log.debug("trails wait {pause} s: {msg}", pause=pause, msg=e.msg)
-            else:
-                pause = FLUSH_SECONDS
+    async def run_once(self) -> None:
+        """Write waiting entries, and delete expired ones; :raises Unavailable: some still wait."""
+        await self.flush()
+        await self._forget()
+
+    def unavailable(self, error: Unavailable, pause: float) -> None:
+        """Log until when entries wait, for whoever debugs: the database's own status says more."""
+        self._log.debug("trails wait {pause} s: {msg}", pause=pause, msg=error.msg)
 
     async def flush(self) -> None:
         """Write waiting entries; :raises Unavailable: some still wait."""

@@ -15,7 +15,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 
 from buildapi.assembly.dumping import Dumper
-from buildapi.assembly.dumps import DumpsSection
+from buildapi.assembly.dumps import PeriodicDumps
 from buildapi.atomic_file import STALE_SECONDS
 from buildapi.config import DumpsSection as Settings
 from buildapi.errors import DatabaseUnavailable
@@ -74,24 +74,24 @@ def make(
     clock: Any = None,
     now: Callable[[], float] = lambda: NOW,
     **settings: Any,
-) -> DumpsSection:
+) -> PeriodicDumps:
     from twisted.internet import reactor
 
     source: Any = farm
     usual = {"folder": folder, "seconds": 300, "hours": 4, "days": 0, "compact": False}
     wanted = {**usual, **settings}
     dumper = Dumper(reactor, source, source, source, branches)
-    return DumpsSection(clock or reactor, dumper, folder, Settings(**wanted), now)
+    return PeriodicDumps(clock or reactor, dumper, folder, Settings(**wanted), now)
 
 
-async def rounds(dumps: DumpsSection, number: int) -> None:
+async def rounds(dumps: PeriodicDumps, number: int) -> None:
     await until(lambda: dumps.rounds >= number)
 
 
-Check = Callable[[DumpsSection], Awaitable[None]]
+Check = Callable[[PeriodicDumps], Awaitable[None]]
 
 
-async def running(dumps: DumpsSection, check: Check) -> None:
+async def running(dumps: PeriodicDumps, check: Check) -> None:
     """Run a service until its first round, and while something is looked at."""
     dumps.startService()
     try:
@@ -107,7 +107,7 @@ async def test_the_folder_gets_three_files(
 ) -> None:
     farm, folder = MemoryFarm(), tmp_path / "made" / "dumps"
 
-    async def check(dumps: DumpsSection) -> None:
+    async def check(dumps: PeriodicDumps) -> None:
         assert sorted(os.listdir(folder)) == NAMES
         builds = json.loads(gzip.decompress((folder / NAMES[0]).read_bytes()))
         assert farm.windows == [DumpWindow(int(NOW) - 4 * 3600, int(NOW))]
@@ -131,7 +131,7 @@ async def test_the_folder_gets_three_files(
 async def test_builds_are_read_a_hundred_at_a_time(tmp_path: Path) -> None:
     farm = MemoryFarm()
 
-    async def check(_dumps: DumpsSection) -> None:
+    async def check(_dumps: PeriodicDumps) -> None:
         assert farm.reads == [100, 100, 50]
 
     await running(make(farm, tmp_path), check)
@@ -144,7 +144,7 @@ async def test_a_dump_that_fails_leaves_the_last_good_one_and_the_others(tmp_pat
     good.write_bytes(b"good")
     os.utime(good, (NOW - 60, NOW - 60))
 
-    async def check(dumps: DumpsSection) -> None:
+    async def check(dumps: PeriodicDumps) -> None:
         assert good.read_bytes() == b"good"
         assert sorted(os.listdir(tmp_path)) == NAMES
         builds, pending, _ = dumps.statuses()
@@ -162,7 +162,7 @@ async def test_a_dump_that_fails_leaves_the_last_good_one_and_the_others(tmp_pat
 async def test_what_nobody_expected_is_logged_and_the_rest_goes_on(
     tmp_path: Path, logged_errors: list[dict[str, Any]]
 ) -> None:
-    async def check(dumps: DumpsSection) -> None:
+    async def check(dumps: PeriodicDumps) -> None:
         assert [e["log_format"] for e in logged_errors] == ["dumps: {name} not written"]
         logged_errors.clear()
         assert sorted(os.listdir(tmp_path)) == NAMES[1:]
@@ -176,7 +176,7 @@ async def test_it_is_done_again_after_a_while(tmp_path: Path) -> None:
     clock = task.Clock()
     dumps = make(MemoryFarm(), tmp_path, clock, hours=24, compact=True)
 
-    async def check(_dumps: DumpsSection) -> None:
+    async def check(_dumps: PeriodicDumps) -> None:
         assert (tmp_path / "builds-24hr.js.gz").exists()
         assert (tmp_path / NAMES[1]).read_text().count("\n") == 1
         (tmp_path / NAMES[1]).write_text("old")
@@ -197,7 +197,7 @@ async def test_what_a_killed_process_left_is_tidied_up(tmp_path: Path) -> None:
         (tmp_path / name).write_text("part")
         os.utime(tmp_path / name, (old, old))
 
-    async def check(_dumps: DumpsSection) -> None:
+    async def check(_dumps: PeriodicDumps) -> None:
         assert sorted(os.listdir(tmp_path)) == [".another.tmp", *NAMES]
 
     await running(make(MemoryFarm(), tmp_path), check)
@@ -219,7 +219,7 @@ async def test_stopping_in_the_middle_leaves_no_part(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    async def check(dumps: DumpsSection) -> None:
+    async def check(dumps: PeriodicDumps) -> None:
         assert all("file" in (s.last_error or "") for s in dumps.statuses())
 
     await running(make(MemoryFarm(), tmp_path / "file" / "dumps"), check)
@@ -230,7 +230,7 @@ MIDNIGHT = 1_699_920_000
 """The one that day began with."""
 
 
-async def turned(dumps: DumpsSection, clock: task.Clock, number: int) -> None:
+async def turned(dumps: PeriodicDumps, clock: task.Clock, number: int) -> None:
     """Go on until so many rounds are over."""
     while dumps.rounds < number:
         await until(lambda: bool(clock.getDelayedCalls()) or dumps.rounds >= number)
@@ -289,7 +289,7 @@ async def test_a_day_that_somebody_else_wrote_is_left_as_it_is(tmp_path: Path) -
 async def test_a_day_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     farm = MemoryFarm(DatabaseUnavailable("the status database does not answer"))
 
-    async def check(dumps: DumpsSection) -> None:
+    async def check(dumps: PeriodicDumps) -> None:
         status = dumps.statuses()[-1]
         assert (status.name, status.age(NOW)) == (TODAY, None)
         assert "the status database does not answer" in (status.last_error or "")
