@@ -222,7 +222,7 @@ async def test_an_answer_larger_than_may_wait_is_refused_and_says_so(serve: Serv
     served.builds.requests[21].properties["large"] = "x" * 2**21
     answer = await served.ask("GET", LARGE, JSON)
     assert (answer.status, answer.json["code"]) == (413, "too_large")
-    assert answer.json["msg"] == "The answer is larger than 1048576 bytes: ask for less"
+    assert answer.json["msg"] == "The answer exceeds 1048576 bytes: request less at a time"
     assert "etag" not in answer.headers
 
 

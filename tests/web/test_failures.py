@@ -185,7 +185,7 @@ async def test_a_503_names_what_is_away_the_request_and_where_more_is_said(
     assert page.status == 503
     assert AWAY[0] in page.text
     assert page.headers["x-request-id"] in page.text
-    assert f"try again in {page.headers['retry-after']} s" in page.text
+    assert f"Try again in {page.headers['retry-after']} s" in page.text
     assert 'href="/buildapi/status"' in page.text
 
 
@@ -211,7 +211,7 @@ async def test_a_503_leaves_a_line_with_what_was_away_and_for_how_long(serve: Se
     finally:
         globalLogPublisher.removeObserver(events.append)
     lines = [formatEvent(e) for e in events if e["log_level"] is LogLevel.info]
-    words = "GET /self-serve/try is refused for now: This takes too long just now; away: "
+    words = "GET /self-serve/try answered 503: No answer within 0.2 s; unavailable: "
     assert words + AWAY[0] in lines
 
 
@@ -224,7 +224,7 @@ async def test_the_first_page_shows_what_it_can_while_a_database_hangs(serve: Se
     assert answer.json["farm"] is None
     assert answer.json["jobs"] == {"failed": [], "open": 0, "oldest_open": None}
     (trouble,) = answer.json["troubles"]
-    assert trouble == "Nothing is known of the farm: This takes too long just now"
+    assert trouble == "Cannot read the farm: No answer within 0.5 s"
     served.farm.failing.held = Deferred()
     page = await served.ask("GET", "/")
     assert page.status == 200

@@ -115,7 +115,7 @@ async def test_the_page_has_words_for_what_is_not_known(watched: Served, program
     busy = attrs.evolve(POOL, connect_seconds=None)
     program.found = document(attrs.evolve(WELL, pools=[busy], farm=None, jobs=UnreadValue("away")))
     page = (await watched.ask("GET", "/status")).body.decode()
-    assert "all at work" in page
+    assert "all connections busy" in page
     assert "None" not in page
 
 

@@ -26,7 +26,7 @@ async def test_the_first_page_tells_how_the_farm_is(served: Served) -> None:
     assert ok == {"broker": True, "masters": False, "directory": False}
     page = (await served.ask("GET", "/")).text
     assert 'href="/self-serve/try"' in page
-    assert "silent: m1" in page
+    assert "not refreshing claims: m1" in page
 
 
 @twisted_test()

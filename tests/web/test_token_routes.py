@@ -250,7 +250,7 @@ async def test_a_token_is_told_once_and_listed_without_its_text(served: Served) 
         "token": told["token"],
         "label": "my bot",
         "expires_at": NOW + 7 * DAY,
-        "msg": "Token 1 is made: keep its text, it is not told again",
+        "msg": "Token 1 created: copy its text now, it is not shown again",
     }
     listed = await served.ask("GET", PATH, {**JSON, **ZOE})
     one = {"id": 1, "label": "my bot", "created_at": NOW, "expires_at": NOW + 7 * DAY}
@@ -333,7 +333,7 @@ async def test_a_revoked_token_is_refused_at_once(served: Served) -> None:
     told = await made(served)
     assert (await served.ask("GET", WHOAMI, {**JSON, **showing(told["token"])})).status == 200
     answer = await served.ask("DELETE", f"{PATH}/{told['id']}", {**JSON, **ZOE})
-    assert answer.json == {"status": "OK", "id": 1, "msg": "Token 1 is revoked"}
+    assert answer.json == {"status": "OK", "id": 1, "msg": "Token 1 revoked"}
     assert answer.headers["cache-control"] == "no-store"
     assert is_refused(await served.ask("GET", WHOAMI, {**JSON, **showing(told["token"])}))
 

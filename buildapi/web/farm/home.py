@@ -53,7 +53,7 @@ class Home:
         async def context() -> Mapping[str, Any]:
             return {**self._pages.common(), **document.value}
 
-        return Reply(document, Page("home.html", "The farm at a glance", context))
+        return Reply(document, Page("home.html", "Farm overview", context))
 
     async def _read(self) -> JSONBody:
         now = int(self._pages.now())
@@ -75,7 +75,7 @@ class Home:
         try:
             return await self._deadline.bound(reading)
         except (Unavailable, BadRequest) as e:
-            troubles.append(f"Nothing is known of {what}: {e.msg}")
+            troubles.append(f"Cannot read {what}: {e.msg}")
             return None
 
     def _masters(self, farm: FarmSummary | None) -> Sequence[Health]:
@@ -83,7 +83,7 @@ class Home:
         silent = farm.silent if farm else ()
         disabled = len(self._directory.disabled_masters())
         said = f"{known} known" + (f", {disabled} disabled" if disabled else "")
-        said += f", silent: {', '.join(silent)}" if silent else ""
+        said += f", not refreshing claims: {', '.join(silent)}" if silent else ""
         old = [name for name, age in ages.items() if age is None]
         read = ", ".join(f"{n} {int(a)} s ago" for n, a in ages.items() if a is not None)
         return [
@@ -106,4 +106,4 @@ class Home:
         }
 
 
-HOME = "The farm at a glance: what waits and runs by branch and pool, failed jobs, health."
+HOME = "Farm overview: pending and running by branch and pool, failed job requests, service health."

@@ -176,7 +176,7 @@ class WebApp:
         most = self._policy.answer_bytes
         if len(body) > most:
             request.responseHeaders.removeHeader(b"etag")
-            raise TooLarge(f"The answer is larger than {most} bytes: ask for less")
+            raise TooLarge(f"The answer exceeds {most} bytes: request less at a time")
         return body
 
     def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
@@ -241,7 +241,7 @@ class WebApp:
         if shown is None:
             return self._named(request)
         if self._policy.bearers is None:
-            raise BadToken("Tokens are not accepted here: they are switched off ([web] tokens)")
+            raise BadToken("Tokens are not accepted: they are switched off ([web] tokens)")
         return Identity.of(await self._policy.bearers.token(shown))
 
     def _shown(self, request: Any) -> str | None:
@@ -287,7 +287,7 @@ class WebApp:
         if isinstance(failure.value, MethodNotAllowed):
             return self._refuse(request, self._wrong_method(request))
         path = request.path.decode(errors="replace").replace(SLASH, "%2F")
-        return self._refuse(request, NotFound(f"There is nothing at {path}"))
+        return self._refuse(request, NotFound(f"No page at {path}"))
 
     def _wrong_method(self, request: Any) -> MethodError:
         """Return the 405 error and set ``Allow``; POST is listed only if a route declares it."""
@@ -299,7 +299,7 @@ class WebApp:
                 allowed.remove("POST")
         words = ", ".join(sorted(allowed))
         request.setHeader("allow", words)
-        return MethodError(f"Allowed methods are {words}")
+        return MethodError(f"Method not allowed (allowed: {words})")
 
     def _failed(self, request: Any, failure: Failure) -> bytes:
         """Answer an expected error with its message, any other with an incident id."""
@@ -314,7 +314,7 @@ class WebApp:
                 method=request.method.decode(errors="replace"),
                 path=request.path.decode(errors="replace"),
             )
-        return self._refuse(request, BuildAPIError(f"Something went wrong: incident {incident}"))
+        return self._refuse(request, BuildAPIError(f"Internal error: incident {incident}"))
 
     def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
         form = format_of_error(request.uri, request.text_header("accept"))
@@ -331,11 +331,11 @@ class WebApp:
             away.append(cause.msg)
         with tracing.about(request.trace):
             self._log.info(
-                "{method} {path} is refused for now: {msg}; away: {away}",
+                "{method} {path} answered 503: {msg}; unavailable: {away}",
                 method=request.method.decode(errors="replace"),
                 path=request.path.decode(errors="replace"),
                 msg=error.msg,
-                away=", ".join(away) or "nothing known",
+                away=", ".join(away) or "unknown",
             )
         told = {"away": away, "trace": request.trace, "status_page": f"{request.mount}/status"}
         return told if error.retry_after is None else told | {"retry_after": error.retry_after}

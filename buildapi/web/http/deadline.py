@@ -29,7 +29,7 @@ class Deadline:
         try:
             return await running.addTimeout(self._seconds + more, self._reactor)
         except defer.TimeoutError as e:
-            raise Unavailable("This takes too long just now") from e
+            raise Unavailable(f"No answer within {self._seconds + more:g} s") from e
 
 
 async def _started(work: Awaitable[T]) -> T:

@@ -34,9 +34,9 @@ _BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43})[ \t]*")
 _OURS = b"bapi_"
 _FORM = "bapi_ and 43 letters, digits, - and _"
 
-UNKNOWN = "This token is unknown, or it was revoked"
-EXPIRED = "This token has expired"
-BUSY = "Too many unknown tokens come just now"
+UNKNOWN = "The token is unknown or revoked"
+EXPIRED = "The token has expired"
+BUSY = "Too many requests with unknown tokens"
 
 log = Logger()
 
@@ -156,8 +156,8 @@ class TokenAuthenticator:
         try:
             await self._store.used(token_id, now)
         except Unavailable as e:
-            log.warn("token {id}: its use is not noted: {msg}", id=token_id, msg=e.msg)
+            log.warn("token {id}: last use not recorded: {msg}", id=token_id, msg=e.msg)
         except Exception:
-            log.failure("token {id}: its use is not noted", id=token_id)
+            log.failure("token {id}: last use not recorded", id=token_id)
         finally:
             self._notes -= 1

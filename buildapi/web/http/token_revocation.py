@@ -35,7 +35,7 @@ async def until_token_revoked(
         except Unavailable:
             pass
         except Exception:
-            log.failure("whether a token is still one cannot be told")
+            log.failure("a token cannot be checked")
 
     looking = task.LoopingCall(lambda: defer.ensureDeferred(look()))
     looking.clock = reactor

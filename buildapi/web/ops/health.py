@@ -80,7 +80,7 @@ class HealthRoutes:
         return await self._answers.get(("status",), look)
 
 
-HEALTH = "Whether this process answers; nothing else is asked."
-READY = "Whether requests should be sent to this process: 200, or 503 with the reasons."
-STATUS = "How every part of the program is, on this host and on the others."
-METRICS = "Numbers for Prometheus."
+HEALTH = "Whether this process answers; it checks nothing else."
+READY = "Whether this process is ready for requests: 200, or 503 with the reasons."
+STATUS = "The state of every service, on this host and on the others."
+METRICS = "Metrics for Prometheus."

@@ -42,7 +42,7 @@ class Lookup:
         text = (single(call.query, "q") or "").strip()
         found = await self._found(kind, text) if text else []
         document = JSONBody.of({"found": found})
-        title = f"Where {text[:60]} is" if text else "Find by name"
+        title = f"Matches for {text[:60]}" if text else "Find"
         page = Page("lookup.html", title, {"found": found, "kinds": KINDS})
         return Reply(document, page, location=found[0] if len(found) == 1 else None)
 
@@ -62,22 +62,22 @@ class Lookup:
         places = {(branches.owner(e.branch), e.revision) for e in meant}
         found = sorted((b, r) for b, r in places if b is not None and r)
         if not found:
-            raise NotFound(f"No revision of a known branch begins with {text[:60]}")
+            raise NotFound(f"No revision on a known branch begins with {text[:60]}")
         return [f"/self-serve/{segment(b)}/rev/{segment(r)}" for b, r in found]
 
     async def _id(self, kind: str, text: str) -> list[str]:
         id_ = id_of_path(text)
         if id_ is None:
-            raise BadRequest(f"Bad q: the id of a {kind} is a number")
+            raise BadRequest(f"Bad q: {text[:40]!r} is not a {kind} id (expected a number)")
         if kind == "job":
             return [f"/self-serve/jobs/{id_}"]
         stored = await self._builds.branch_of(kind, id_)
         branch = self._directory.branches().owner(stored)
         if branch is None:
-            raise NotFound(f"No {kind} {id_} is on a known branch")
+            raise NotFound(f"{kind.capitalize()} {id_} not found on any known branch")
         return [f"/self-serve/{segment(branch)}/{kind}/{id_}"]
 
 
-KIND = Param("kind", "revision (the default), build, request or job")
-TEXT = Param("q", "the beginning of a revision, at least 4 characters, or an id")
-LOOKUP = "Find a revision, build, request or job: where its page is, whatever its branch."
+KIND = Param("kind", "revision (default), build, request or job")
+TEXT = Param("q", "the first characters of a revision, at least 4, or an id")
+LOOKUP = "Find the page of a revision, build, request or job on any branch."

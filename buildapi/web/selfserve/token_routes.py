@@ -54,8 +54,8 @@ class TokenRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        days = Param("days", f"how long it lives, 1 to {self._days_max}; default {self._days}")
-        label = Param("label", f"what to call it, 1 to {LABEL_MAX} printable characters")
+        days = Param("days", f"days until it expires, 1 to {self._days_max}; default {self._days}")
+        label = Param("label", f"its label, 1 to {LABEL_MAX} printable characters")
         one = f"{PATH}/{{token_id}}"
         return (
             Route("GET", "/self-serve/whoami", whoami, WHOAMI, (FORMAT,)),
@@ -78,12 +78,12 @@ class TokenRoutes:
         """Create a token; only this answer has its text."""
         who = self._owner(call)
         if by_token(call):
-            raise AccessDenied("A token makes no tokens: log in yourself to make one")
+            raise AccessDenied("A token cannot create tokens: log in to create one")
         label, days = label_of(call.form), self._days_of(call.form)
         text = new_token()
         token = await self._working.bound(self._making.run(self._add, who, label, text, days))
         log.info(
-            "token {id} ({label}) of {who} made, for {days} days",
+            "token {id} ({label}) of {who} created, expires after {days} days",
             id=token.id,
             label=label,
             who=who,
@@ -105,7 +105,7 @@ class TokenRoutes:
         await self._store.forget(now - KEPT_DAYS * DAY_SECONDS)
         found = await self._store.of_user(who)
         if sum(token.expires_at > now for token in found) >= TOKENS_MAX:
-            raise BadRequest(f"You have {TOKENS_MAX} tokens, and may not have more: revoke one")
+            raise BadRequest(f"You have the maximum of {TOKENS_MAX} tokens: revoke one first")
         return await self._store.add(who, label, digest_of(text), now, now + days * DAY_SECONDS)
 
     async def revoke(self, call: Call) -> Reply:
@@ -117,14 +117,14 @@ class TokenRoutes:
         if self._bearers is not None:
             self._bearers.forget(token_id)
         log.info("token {id} of {who} revoked", id=token_id, who=who)
-        told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} is revoked"}
+        told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} revoked"}
         return attrs.evolve(Reply.data("Revoked", JSONBody.of(told)), location=PATH, fresh=True)
 
     def _owner(self, call: Call) -> str:
         """Return the owner; :raises AccessDenied: there is no user, or tokens are switched off."""
         who = call.user
         if self._bearers is None:
-            raise AccessDenied("There are no tokens here: they are switched off ([web] tokens)")
+            raise AccessDenied("Tokens are switched off ([web] tokens)")
         return who
 
     def _shown(self, found: Sequence[Token], told: Any, text: str = "") -> Reply:
@@ -146,7 +146,7 @@ async def whoami(call: Call) -> Reply:
         shown = {"id": token.id, "label": token.label, "expires_at": token.expires_at}
     told = {"who": who, "by": by.value if by else None, "token": shown}
     told["csrf_token"] = call.token or None
-    return attrs.evolve(Reply.data("Who you are", JSONBody.of(told)), fresh=True)
+    return attrs.evolve(Reply.data("Current user", JSONBody.of(told)), fresh=True)
 
 
 def token_json(token: Token) -> dict[str, Any]:
@@ -163,8 +163,8 @@ def label_of(form: Form) -> str:
     return label
 
 
-MADE = "Token {id} is made: keep its text, it is not told again"
-WHOAMI = "Who you are to this service, and by what: proxy, token or development."
+MADE = "Token {id} created: copy its text now, it is not shown again"
+WHOAMI = "The user you are authenticated as, and how: proxy, token or development."
 LIST = "Your tokens, newest first, without their texts."
-MAKE = "Make a token for a program of yours; the answer alone has its text."
-REVOKE = "Revoke a token of yours: from now on it is refused."
+MAKE = "Create a token for a program; only this answer has its text."
+REVOKE = "Revoke one of your tokens; it is refused from then on."
