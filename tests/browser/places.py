@@ -72,7 +72,7 @@ def _author(client: Client) -> str:
 
 
 def _cancel_all(page: Page) -> None:
-    page.locator("input[type=submit][value^='cancel all']").click()
+    page.locator("input[type=submit][value^='Cancel all']").click()
 
 
 def _show_plan(page: Page) -> None:

@@ -218,7 +218,7 @@ def test_the_question_says_who_else_loses_the_build_as_far_as_that_can_be_known(
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     expect(dialog.get_by_text("Build 12 is shared")).to_have_count(1 if known else 0)
-    expect(dialog.get_by_text("It can be asked for again")).to_have_count(1)
+    expect(dialog.get_by_text("A new request goes to the end")).to_have_count(1)
     page.keyboard.press("Escape")
 
 
@@ -246,7 +246,7 @@ def test_a_priority_is_set_and_shown(visit: Visit, farm: Service) -> None:
     page = watched(visit().open("/pending?q=priority"))
     row = page.locator(f"#request-{request_id}")
 
-    row.get_by_role("button", name=re.compile("^sooner")).click()
+    row.get_by_role("button", name=re.compile("^raise")).click()
 
     expect(told(page).locator(".state")).to_have_text("done", timeout=FARM_MS)
     expect(row.locator("input[name=priority]")).to_have_value("1")

@@ -58,8 +58,8 @@ def test_ages_go_on(visit: Visit, farm: Service) -> None:
     visitor.context.clock.install()
     page = visitor.open("/pending?q=an+age")
     age = page.locator(f"#request-{request_id} td[data-f=took]")
-    expect(age).to_have_text(re.compile(r"^waits \d+ s$"))
+    expect(age).to_have_text(re.compile(r"^waiting \d+ s$"))
 
     page.clock.fast_forward("02:00:00")
 
-    expect(age).to_have_text("waits 2 h 00")
+    expect(age).to_have_text("waiting 2 h 00")

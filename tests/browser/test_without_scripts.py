@@ -27,14 +27,14 @@ def open_plain(visit: Visit) -> Open:
 def job_of(page: Page) -> int:
     """Follow the page of an accepted request to its job; give the job's id."""
     if not JOB.search(page.url):
-        page.get_by_role("main").get_by_role("link", name="See what becomes of it").click()
+        page.get_by_role("main").get_by_role("link", name=re.compile(r"^Show job \d+")).click()
     expect(page).to_have_url(JOB)
     return int(page.url.rpartition("/")[2])
 
 
 def ended(page: Page) -> str:
     """Wait on a job's page until it has ended, by its own links; give what came of it."""
-    while (link := page.get_by_role("link", name="Wait for its end")).count():
+    while (link := page.get_by_role("link", name="Wait until it finishes")).count():
         link.click()
     expect(page.locator("main .state").first).to_have_text(re.compile("done|failed"))
     return page.get_by_role("main").inner_text()
@@ -78,7 +78,7 @@ def ended_of(page: Page) -> str:
     return ended(page)
 
 
-@pytest.mark.parametrize(("button", "priority"), [("set", 42), ("sooner", 1), ("later", -1)])
+@pytest.mark.parametrize(("button", "priority"), [("set", 42), ("raise", 1), ("lower", -1)])
 def test_a_priority_is_set(open_plain: Open, farm: Service, button: str, priority: int) -> None:
     (request_id,) = submit(farm, 1)
     page = open_plain("/pending")
@@ -110,7 +110,7 @@ def test_several_are_selected_and_cancelled(open_plain: Open, farm: Service) -> 
     expect(page.get_by_role("main")).to_contain_text(
         f"request {requests[0]} on {BRANCH}: waits for ever at ffffffffffff"
     )
-    page.get_by_role("button", name="Cancel those ticked").click()
+    page.get_by_role("button", name="Cancel selected").click()
     rows = page.locator("#jobs tbody tr")
     expect(rows).to_have_count(3)
     jobs = [row.get_by_role("link").nth(1).get_attribute("href") or "" for row in rows.all()]
@@ -129,7 +129,7 @@ def test_nothing_selected_is_said(visit: Visit) -> None:
     visitor.refusals.add(400)
     page = visitor.open("/pending")
     page.locator("#selection button[name=act][value=cancel]").click()
-    expect(page.get_by_role("main")).to_contain_text("nothing is selected")
+    expect(page.get_by_role("main")).to_contain_text("no build or request is selected")
 
 
 def test_rows_are_searched_and_links_keep_the_search(open_plain: Open, client: Client) -> None:
@@ -139,7 +139,7 @@ def test_rows_are_searched_and_links_keep_the_search(open_plain: Open, client: C
     before = page.locator("#list tbody tr").count()
 
     page.get_by_role("searchbox").fill(revision)
-    page.get_by_role("search").get_by_role("button", name="show").click()
+    page.get_by_role("search").get_by_role("button", name="Show").click()
 
     expect(page.get_by_role("searchbox")).to_have_value(revision)
     found = first_cells(page, "builder")
@@ -195,8 +195,8 @@ def test_a_whole_revision_is_cancelled_after_a_look_at_the_plan(
     own = f"/self-serve/{BRANCH}/request/{request_id}"
     revision = farm.client.get(own).body["revision"]
     page = open_plain(f"/self-serve/{BRANCH}/rev/{revision}")
-    page.locator("input[type=submit][value^='cancel all']").click()
-    expect(page.get_by_role("main")).to_contain_text("Nothing is done yet")
+    page.locator("input[type=submit][value^='Cancel all']").click()
+    expect(page.get_by_role("main")).to_contain_text("Nothing has been done yet")
     expect(page.get_by_role("main")).to_contain_text(f"request {request_id}")
     assert farm.client.get(own).body["complete"] == 0
     keep = page.get_by_role("main").get_by_role("link", name=re.compile("^Keep (it|them)$"))

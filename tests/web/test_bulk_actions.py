@@ -46,7 +46,7 @@ async def test_each_thing_gets_a_job_of_its_own(
 async def test_a_page_asks_before_it_cancels_and_then_tells(served: Served) -> None:
     asked = await served.ask("POST", PATH, FORM, body(BUILD, REQUEST, act="cancel"))
     assert asked.status == 200
-    assert "can only be built again" in asked.text
+    assert "can only be rebuilt from the start" in asked.text
     assert not served.jobs.jobs
     ((action, fields),) = Forms(asked.text).posting()
     assert (action, fields["act"], fields["confirm"]) == (PATH, "cancel", "1")
@@ -67,7 +67,7 @@ async def test_a_question_names_builder_and_revision_of_each_thing(served: Serve
         assert f"{name} on try: {about}" in asked.text
     assert "build 999 on try<" in asked.text
     assert "Cancel 2 builds and 1 request?" in asked.text
-    assert 'value="Cancel those ticked"' in asked.text
+    assert 'value="Cancel selected"' in asked.text
     one = await served.ask("POST", PATH, FORM, body(REQUEST, act="cancel"))
     assert "Cancel request 21?" in one.text
     assert 'value="Cancel request 21"' in one.text
@@ -97,13 +97,13 @@ async def test_a_priority_is_for_pending_requests(served: Served) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (body(act="cancel"), "nothing is selected"),
+        (body(act="cancel"), "no build or request is selected"),
         (body("try/build", act="cancel"), "Bad item"),
         (body("try/jobs/1", act="cancel"), "Bad item"),
         (body("a/b/build/1", act="cancel"), "Bad item"),
         (body(BUILD, act="explode"), "allowed are cancel, rebuild, priority"),
         (body(BUILD), "Bad act"),
-        (body(*(f"try/build/{n}" for n in range(501)), act="cancel"), "At most 500"),
+        (body(*(f"try/build/{n}" for n in range(501)), act="cancel"), "501 (max 500)"),
     ],
 )
 @twisted_test()

@@ -10,8 +10,8 @@ def test_a_build_that_is_awaited_to_be_stopped_has_its_row() -> None:
     """A request that a master has claimed, and whose build is not there yet, is cancelled too."""
     rows = rows_of(WatchDropped((7, 8)), dropped=set())
     assert rows == [
-        PlanRow("stop", "the build of request 7, once it has begun"),
-        PlanRow("stop", "the build of request 8, once it has begun"),
+        PlanRow("stop", "build of request 7, once it has started"),
+        PlanRow("stop", "build of request 8, once it has started"),
     ]
 
 

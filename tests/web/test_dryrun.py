@@ -74,7 +74,7 @@ async def test_html_clients_read_the_plan(served: Served, name: str) -> None:
     method, path, fields = ALL[name]
     answer = await served.ask(method, f"{path}?dry_run=1", ZOE, fields)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "Nothing is done yet" in answer.text
+    assert "Nothing has been done yet" in answer.text
     check_nothing_done(served)
     ((action, again),) = Forms(answer.text).posting()
     assert "dry_run" not in again
@@ -232,5 +232,5 @@ async def test_the_page_of_a_running_build_says_who_shares_it(served: Served) ->
     served.builds.builds[12] = BuildDetails(both, [{}, {}])
     page = (await served.ask("GET", "/self-serve/try/build/12", ZOE)).text
     assert (
-        "This build is for 2 requests: stopping it also ends request 77 (try fedcba987654)" in page
+        "This build serves 2 requests: stopping it also ends request 77 (try fedcba987654)" in page
     )

@@ -236,7 +236,7 @@ async def test_a_build_leads_to_its_master(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("finished", "words"), [(False, "not done yet"), (True, "done, and all of it passed")]
+    ("finished", "words"), [(False, "not done yet"), (True, "done, and all builds passed")]
 )
 @twisted_test()
 async def test_a_revision_says_whether_it_is_done(
@@ -257,7 +257,7 @@ async def test_the_cancel_of_a_revision_shows_first_what_it_would_do(served: Ser
     plan = await served.ask("POST", "/self-serve/try/rev/abcdef123456", ZOE, cancel)
     assert "request 21" in plan.text
     assert "build 8 of Linux try build on m1" in plan.text
-    assert "Nothing brings them back" in plan.text
+    assert "This cannot be undone" in plan.text
     assert not served.jobs.jobs
 
 
@@ -265,5 +265,5 @@ async def test_the_cancel_of_a_revision_shows_first_what_it_would_do(served: Ser
 async def test_an_empty_list_keeps_its_table_for_what_may_come(served: Served) -> None:
     served.builds.builds, served.builds.requests = {}, {}
     page = (await served.ask("GET", "/self-serve/try?date=2023-11-14")).text
-    assert "There is nothing here" in page
+    assert "No builds or pending requests." in page
     assert '<template id="new-build">' in page

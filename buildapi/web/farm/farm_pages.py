@@ -36,7 +36,7 @@ RECENT = (
     TableColumn("result", "Result", "state"),
     TableColumn("start", "Started", "time"),
     TableColumn("end", "Ended", "time"),
-    TableColumn("took", "Took", "seconds"),
+    TableColumn("took", "Duration", "seconds"),
 )
 OF_REVISION = (
     TableColumn("builder", "Builder"),
@@ -44,7 +44,7 @@ OF_REVISION = (
     TableColumn("submitted", "Submitted", "time"),
     TableColumn("start", "Started", "time"),
     TableColumn("end", "Ended", "time"),
-    TableColumn("took", "Lasts", "seconds"),
+    TableColumn("took", "Duration", "seconds"),
     TableColumn("branch", "Branch"),
     TableColumn("revision", "Revision"),
     TableColumn("master", "Master"),
@@ -60,13 +60,25 @@ class FarmPages:
 
     def pending(self, document: JSONBody, call: Call) -> Page:
         """Return the page of pending requests."""
-        how = Listing(WAITING, _events(call), WAITING_STATES, grows=_everything(call))
+        how = Listing(
+            WAITING,
+            _events(call),
+            WAITING_STATES,
+            grows=_everything(call),
+            what="pending requests",
+        )
         rows = _rows(document)
         return self._pages.listing("Pending requests", rows, how, call)
 
     def running(self, document: JSONBody, call: Call) -> Page:
         """Return the page of running builds."""
-        how = Listing(WORKING, _events(call), ("running",), grows=_everything(call))
+        how = Listing(
+            WORKING,
+            _events(call),
+            ("running",),
+            grows=_everything(call),
+            what="running builds",
+        )
         rows = _rows(document)
         return self._pages.listing("Running builds", rows, how, call)
 
@@ -87,7 +99,9 @@ class FarmPages:
             known = self._pages.masters()
             return [_of_revision(*one, known, now) for one in _entries(asked["all"])]
 
-        return self._table(title, OF_REVISION, lines, call, sort="builder", note=notice)
+        return self._table(
+            title, OF_REVISION, lines, call, sort="builder", note=notice, what="builds or requests"
+        )
 
     def pushes(self, document: JSONBody, call: Call, branch: str | None) -> Page:
         """Return the page of pushes by author."""
@@ -96,7 +110,13 @@ class FarmPages:
         of = f" on branches like {branch}" if branch else ""
         lines = [(Cell(who), Cell(count)) for who, count in counts.items()]
         return self._table(
-            f"Pushes{of}", PUSHES, lambda: lines, call, sort="-pushes", note=f"{total} in all"
+            f"Pushes{of}",
+            PUSHES,
+            lambda: lines,
+            call,
+            sort="-pushes",
+            note=f"Total: {total}",
+            what="pushes",
         )
 
     def _table(
@@ -108,6 +128,7 @@ class FarmPages:
         *,
         sort: str = "",
         note: str = "",
+        what: str = "builds",
     ) -> Page:
         def context() -> Mapping[str, Any]:
             asked = asked_of(call.query, columns, sort)
@@ -117,6 +138,7 @@ class FarmPages:
                 "table": shown,
                 "keep": keep,
                 "note": note,
+                "what": what,
                 "link_of": link_of,
             }
 

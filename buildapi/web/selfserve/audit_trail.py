@@ -41,7 +41,7 @@ class JobTrail:
             raise NotFound(f"Job {text} not found")
         entries = await self._trail.of_job(job.id, job.when - CLOCKS_APART)
         document = JSONBody.of(trace_json(job, entries))
-        title = f"What happened to job {job.id}"
+        title = f"Timeline of job {job.id}"
         page = Page("trace.html", title, lambda: self._pages.common() | document.value)
         return Reply(document, page, fresh=True)
 
@@ -75,7 +75,7 @@ def recorded_events(job: JobRecord) -> list[dict[str, Any]]:
         msg = str(body.get("msg", "")) if isinstance(body, dict) else ""
         found.append(_event(job.completed_at, "finisher", "stored", " ".join(msg.split())[:1000]))
     if job.agent is not None:
-        begun = _event(found[-1]["at"], "agent", "begun", "when is not recorded")
+        begun = _event(found[-1]["at"], "agent", "begun", "time not recorded")
         found.insert(1, begun | {"host": job.agent})
     return found
 
@@ -84,4 +84,4 @@ def _event(at: float, part: str, event: str, detail: str) -> dict[str, Any]:
     return {"at": at, "host": "", "part": part, "event": event, "detail": detail, "trace": ""}
 
 
-TRACE = "What happened to a job request on its way, and the id of the HTTP request it began with."
+TRACE = "The timeline of a job request, with the id of the HTTP request that submitted it."

@@ -21,10 +21,10 @@ from buildapi.web.selfserve.job_routes import COMMON
 from buildapi.web.selfserve.submission import JobSubmitter
 
 KINDS = {
-    "build": "what the schedulers build of it",
-    "pgo": "its PGO builds",
-    "nightly": "its nightly builds",
-    "builder": "a build of one builder",
+    "build": "All scheduled builds",
+    "pgo": "PGO builds",
+    "nightly": "Nightly builds",
+    "builder": "Single builder",
 }
 
 
@@ -73,7 +73,7 @@ def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
     kind = one_of("kind", form.text("kind") or "", list(KINDS))
     revision = (form.text("revision") or "").strip()
     if not revision:
-        raise BadRequest("Bad revision: it must say of what to build")
+        raise BadRequest("Bad revision: a revision is needed")
     asked = {n: given_once(query, form, n) for n in ("priority", "dry_run", "wait")}
     base, rev = f"/self-serve/{segment(branch.name)}", segment(revision)
     if kind != "builder":
@@ -81,7 +81,7 @@ def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
         return {"path": f"{base}/rev/{rev}{rest}", "body": asked}
     builder = (form.text("builder") or "").strip()
     if not builder:
-        raise BadRequest("Bad builder: it must say which one builds")
+        raise BadRequest("Bad builder: a builder is needed")
     body = {**asked, "properties": _properties(form), "files": _files(form)}
     return {"path": f"{base}/builders/{segment(builder)}/{rev}", "body": body}
 
@@ -94,7 +94,7 @@ def _properties(form: Form) -> Any:
     pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
     wrong = [name for name, mark, _ in pairs if not mark]
     if wrong:
-        raise BadRequest(f"Bad properties: {wrong[0][:60]!r} is no line NAME=VALUE")
+        raise BadRequest(f"Bad properties: {wrong[0][:60]!r} (expected NAME=VALUE)")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
@@ -106,16 +106,16 @@ def _files(form: Form) -> Any:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-FORM = "The form that asks for new builds."
-TAKE = "Ask for new builds with what the form says, where the other requests have paths."
-REVISION = Param("revision", "which revision to fill in")
-BUILDER = Param("builder", "which builder to fill in")
+FORM = "The form for new builds."
+TAKE = "Submit the form for new builds."
+REVISION = Param("revision", "the revision to fill in")
+BUILDER = Param("builder", "the builder to fill in")
 PARAMS = (
     Param("kind", "build, pgo, nightly or builder"),
-    Param("revision", "which revision"),
-    Param("builder", "which builder, where kind says so"),
+    Param("revision", "the revision to build"),
+    Param("builder", "the builder, if kind is builder"),
     Param("priority", "a whole number of 32 bits; default 0"),
-    Param("properties", "a JSON object, or a line NAME=VALUE for each"),
-    Param("files", "a JSON list, or a line for each"),
+    Param("properties", "a JSON object, or one NAME=VALUE per line"),
+    Param("files", "a JSON list, or one file per line"),
     *COMMON,
 )

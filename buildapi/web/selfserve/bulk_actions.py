@@ -35,7 +35,9 @@ class SelectedItem:
         """Parse ``BRANCH/build/ID`` or ``BRANCH/request/ID``; :raises BadRequest: it is neither."""
         match = _ITEM.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            raise BadRequest(f"Bad item: {str(text)[:60]!r}; allowed is BRANCH/build/ID or .../ID")
+            raise BadRequest(
+                f"Bad item: {str(text)[:60]!r} (expected BRANCH/build/ID or BRANCH/request/ID)"
+            )
         return cls(*match.groups())
 
     @property
@@ -93,7 +95,7 @@ class BulkActions:
             "items": items,
             "warnings": await self._warnings(call, items),
             "about": await self._named(items[:NAMED]),
-            "act": act if len(items) == 1 else "Cancel those ticked",
+            "act": act if len(items) == 1 else "Cancel selected",
         }
         return Reply(document, Page("confirm.html", f"{act}?", context), fresh=True)
 
@@ -122,9 +124,9 @@ def selected(form: Form) -> Sequence[SelectedItem]:
         texts += value if isinstance(value, list) else [value]
     items = list(dict.fromkeys(map(SelectedItem.of, texts)))
     if not items:
-        raise BadRequest("Bad item: nothing is selected")
+        raise BadRequest("Bad item: no build or request is selected")
     if len(items) > ENTRIES_MAX:
-        raise BadRequest(f"At most {ENTRIES_MAX} things may be selected, not {len(items)}")
+        raise BadRequest(f"Too many builds and requests selected: {len(items)} (max {ENTRIES_MAX})")
     return items
 
 
@@ -139,7 +141,7 @@ def _rebuild(item: SelectedItem, form: Form) -> Mapping[str, Any]:
 
 def _prioritize(item: SelectedItem, form: Form) -> Mapping[str, Any]:
     if item.kind != "request":
-        raise BadRequest(f"Only pending requests have a priority to change, not {item.words}")
+        raise BadRequest(f"The priority of {item.words} cannot be changed: it is not a request")
     return {"method": "PUT", "path": item.path, "body": {"priority": form.get("priority")}}
 
 
@@ -159,16 +161,16 @@ def _told(items: Sequence[SelectedItem], answers: Sequence[BatchAnswer]) -> Repl
         {"item": item.path, "status": answer.status, "body": answer.body}
         for item, answer in zip(items, answers, strict=True)
     ]
-    page = Page("selection.html", "What became of the selection", {"told": told, "items": items})
+    page = Page("selection.html", "Submitted job requests", {"told": told, "items": items})
     return Reply(JSONBody.of(told), page, fresh=True)
 
 
-ACT = f"Do one thing with up to {ENTRIES_MAX} builds and requests, as a batch would."
+ACT = f"Cancel, rebuild or reprioritize up to {ENTRIES_MAX} builds and requests."
 PARAMS = (
     Param("item", "BRANCH/build/ID or BRANCH/request/ID; repeated, or a JSON list", repeats=True),
     Param("act", "cancel, rebuild or priority"),
-    Param("count", "how often to rebuild each; default 1"),
-    Param("priority", "the priority to give, of pending requests only"),
-    Param("confirm", "1: HTML clients are not asked again whether to cancel"),
-    Param("dry_run", "1: answer with what would be done, and do nothing", in_query=True),
+    Param("count", "number of rebuilds of each; default 1"),
+    Param("priority", "the new priority, for pending requests only"),
+    Param("confirm", "1: skip the confirmation page of HTML clients"),
+    Param("dry_run", "1: return the plan, and do nothing", in_query=True),
 )

@@ -29,12 +29,12 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.selfserve.job_routes import JobRoute
 
 LOST = (
-    "Builds that are stopped lose what they did so far. Nothing brings them back: they can only be"
-    " built again, from the beginning."
+    "Stopped builds lose their work so far. This cannot be undone: they can only be rebuilt from"
+    " the start."
 )
-DROPPED = "Requests that are dropped can be asked for again, and then wait at the end."
-ASKED = "What is asked for can be cancelled again while it waits."
-MOVED = "A priority can be set again as long as the request waits."
+DROPPED = "A cancelled request is not restored: a new one goes to the end of the queue."
+ASKED = "New requests can be cancelled while they are pending."
+MOVED = "The priority can be changed again while the request is pending."
 
 NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
 
@@ -67,9 +67,9 @@ def shown_plan(plan: Plan, call: Call, route: JobRoute, document: JSONBody) -> M
 
 def act_of(rows: Sequence[PlanRow], *, cancels: bool) -> str:
     """Return the label of the confirm button."""
-    dropped, stopped = (sum(row.what == what for row in rows) for what in ("drop", "stop"))
+    dropped, stopped = (sum(row.what == what for row in rows) for what in ("cancel", "stop"))
     if not cancels:
-        return "Submit"
+        return "Confirm"
     counts = [(dropped, "request"), (stopped, "build")]
     told = [f"{n} {kind}{'s' if n > 1 else ''}" for n, kind in counts if n]
     return f"Cancel {' and '.join(told)}" if told else "Cancel"
@@ -118,22 +118,22 @@ def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[PlanRow]:
         case StopBuild():
             rows = [("stop", f"build {step.number} of {step.buildername} on {step.master}")]
         case Clobber():
-            rows = [("clobber", f"{step.build.buildername} on the slave of that build")]
+            rows = [("clobber", f"{step.build.buildername} on the slave of this build")]
         case DropRequest():
-            rows = [("drop", f"request {step.brid}")]
+            rows = [("cancel", f"request {step.brid}")]
         case DropRequests():
-            rows = [("drop", f"request {brid}") for brid in step.brids]
+            rows = [("cancel", f"request {brid}") for brid in step.brids]
         case SetPriority():
             rows = [("reprioritize", f"request {step.brid} to {step.priority}")]
         case RebuildStep():
-            rows = [("ask for", step.buildername)]
+            rows = [("request", f"a build of {step.buildername}")]
         case NewBuildset():
-            rows = [("ask for", f"{name} at {step.revision}") for name in step.builders]
+            rows = [("request", f"a build of {name} at {step.revision}") for name in step.builders]
         case SendChange():
             change = f"{step.revision} on {step.branch} to {step.master}"
-            rows = [("send the change", change)]
+            rows = [("send change", change)]
         case WatchDropped():
             # Of a dropped request it is a check for Buildbot 0.8's claim race, not an action.
             claimed = [brid for brid in step.brids if brid not in dropped]
-            rows = [("stop", f"the build of request {brid}, once it has begun") for brid in claimed]
+            rows = [("stop", f"build of request {brid}, once it has started") for brid in claimed]
     return [PlanRow(*row) for row in rows]

@@ -33,7 +33,7 @@ from buildapi.web.selfserve.listing import (
 
 @attrs.frozen
 class Listing:
-    """How a list is shown: its columns, and how scripts update it.
+    """How a list is shown: its columns, what its rows are called, and how scripts update it.
 
     ``events`` is the query of the event stream to follow.  Scripts remove rows whose state is not
     one of ``states``, and insert new rows only if ``grows``.
@@ -43,6 +43,7 @@ class Listing:
     events: str
     states: Sequence[str] = STATES
     grows: bool = False
+    what: str = "builds or pending requests"
 
 
 OF_BRANCH = ("state", "builder", "revision", "submitted", "started", "took", "reason")
@@ -53,14 +54,14 @@ LABELS = {
     "revision": "Revision",
     "submitted": "Submitted",
     "started": "Started",
-    "took": "Took",
+    "took": "Duration",
     "master": "Master",
     "reason": "Reason",
 }
 DONE = {
     (False, False): "not done yet",
-    (True, False): "done, and not all of it passed",
-    (True, True): "done, and all of it passed",
+    (True, False): "done, but not all builds passed",
+    (True, True): "done, and all builds passed",
 }
 
 

@@ -71,7 +71,7 @@ class Accepted:
 
 log = Logger()
 
-LATE = "Not accepted: the batch takes too long just now"
+LATE = "Not accepted: the batch took too long"
 
 Prepared = Submission | Accepted | Reply
 """A checked call: still to be recorded, accepted before, or answered with its plan."""
@@ -242,7 +242,7 @@ class JobSubmitter:
         :raises InProgress: this process is accepting it at the moment.
         """
         if self._desk.is_accepting(job_id):
-            raise InProgress("A request with this Idempotency-Key is just being accepted")
+            raise InProgress("Another request with this Idempotency-Key is being accepted")
         await shielded(self._desk.take_up(job_id))
         try:
             known = await self._keys.known(key.name, key.content)
@@ -268,7 +268,7 @@ class JobSubmitter:
         except Unavailable:  # the job is accepted, which a 503 would deny
             job = None
         except Exception:  # nor would an incident name the job
-            log.failure("job {id} is accepted, and could not be read", id=receipt.job_id)
+            log.failure("job {id} accepted, but it could not be read", id=receipt.job_id)
             job = None
         return receipt.reply(None if job is None else job_json(job))
 
@@ -276,7 +276,7 @@ class JobSubmitter:
         """Return what a job request would do now; record and send nothing."""
         facts = await self._looking.bound(self._observer.read(order.action))
         plan = _warned(decide(order.action, facts, call.user, self._rules), order.warnings)
-        words = f"{order.words} would do this; nothing was done"
+        words = f"{order.words}: dry run, nothing was done"
         told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
         document = JSONBody.of(told)
         page = Page("plan.html", order.words, lambda: shown_plan(plan, call, route, document))

@@ -206,7 +206,7 @@
     const since = item.starttime || item.submittime;
     const age = element("span", { "data-since": since }, lasting(now() - since));
     if (state !== "pending") return age;
-    const waits = element("span", { class: "soft" }, "waits ");
+    const waits = element("span", { class: "soft" }, "waiting ");
     waits.append(age);
     return waits;
   }
@@ -545,7 +545,7 @@
       forget();
       swap(old, document.adoptNode(next));
       history.replaceState(null, "", url);
-    }).catch((error) => tell(`This could not be looked for: ${error.message}`));
+    }).catch((error) => tell(`Search failed: ${error.message}`));
   }
 
   document.addEventListener("input", (event) => {
@@ -711,7 +711,7 @@
       });
       took_answer(await answer.json(), verb, things);
     } catch (error) {
-      const what = things.length === 1 ? things[0].thing || "" : `of ${things.length}`;
+      const what = things.length === 1 ? things[0].thing || "" : `${things.length} builds and requests`;
       tell(element("span", { class: "state failed" }, "not sent"), ` ${verb} ${what}: ${error.message}`);
     } finally {
       submitter.disabled = false;
