@@ -138,9 +138,9 @@ class BuildersReport:
         return [
             Fact("Branch", self.branch),
             Fact("Builds", self.root.count, "number"),
-            Fact("All ran", self.root.sum, "seconds"),
-            Fact("In the mean", self.root.mean, "seconds"),
-            Fact("Success, %", self.root.share(0), "number"),
+            Fact("Total run time", self.root.sum, "seconds"),
+            Fact("Average", self.root.mean, "seconds"),
+            Fact("Success (%)", self.root.share(0), "number"),
         ]
 
     def grids(self) -> Sequence[Grid]:
@@ -173,9 +173,9 @@ class BuildersReport:
         ordered = sorted(self.nodes.values(), key=lambda n: (-n.sum, n.path))
         shares = [(n.path[-1] if n.path else self.branch, self._share(n)) for n in ordered[:SLICES]]
         rest = sum(n.sum for n in ordered[SLICES:])
-        rows = [*shares, *([("all others", percent(rest, self.root.sum))] if rest else [])]
-        columns = (Column("builder", "Builder"), Column("share", "Run time, %", "number"))
-        return [Picture(Grid("share", "Shares of the run time", columns, rows), "rows", "%")]
+        rows = [*shares, *([("others", percent(rest, self.root.sum))] if rest else [])]
+        columns = (Column("builder", "Builder"), Column("share", "Run time (%)", "number"))
+        return [Picture(Grid("share", "Share of run time", columns, rows), "rows", "%")]
 
     def chart(self) -> GvizTable | str:
         """Return the shares of the run time, ascending."""
@@ -237,11 +237,11 @@ class BuilderReport:
             Fact("Job type", job_type or "-"),
             Fact("Builds", node.count, "number"),
             Fact("Shortest", min(node.times, default=0), "seconds"),
-            Fact("In the mean", node.mean, "seconds"),
-            Fact("Half of them at most", node.percentile(50), "seconds"),
-            Fact("95 % of them at most", node.percentile(95), "seconds"),
+            Fact("Average", node.mean, "seconds"),
+            Fact("Median", node.percentile(50), "seconds"),
+            Fact("95th percentile", node.percentile(95), "seconds"),
             Fact("Longest", max(node.times, default=0), "seconds"),
-            *(Fact(f"{word.capitalize()}, %", node.share(*c), "number") for word, c in WORDS),
+            *(Fact(f"{word.capitalize()} (%)", node.share(*c), "number") for word, c in WORDS),
         ]
 
     def grids(self) -> Sequence[Grid]:
@@ -253,7 +253,7 @@ class BuilderReport:
         ran = sorted((r.start_time or 0, r.run_time) for r in self.over if r.run_time is not None)
         columns = (Column("start", "Started", "time"), Column("minutes", "Minutes", "number"))
         rows = [(start, round(seconds / 60, 1)) for start, seconds in ran]
-        return [Picture(Grid("runs", "Minutes each build took", columns, rows), "line")]
+        return [Picture(Grid("runs", "Build duration (minutes)", columns, rows), "line")]
 
     def chart(self) -> GvizTable | str:
         """Return the run time of each build, in seconds, by start."""
@@ -277,15 +277,15 @@ COLUMNS = (
     Column("build_type", "Build type"),
     Column("job_type", "Job type"),
     Column("builder", "Builder"),
-    Column("sum", "All ran", "seconds"),
-    Column("share", "Share, %", "number"),
-    Column("mean", "Mean", "seconds"),
+    Column("sum", "Total run time", "seconds"),
+    Column("share", "Share (%)", "number"),
+    Column("mean", "Average", "seconds"),
     Column("median", "Median", "seconds"),
-    Column("p95", "95 %", "seconds"),
+    Column("p95", "95th percentile", "seconds"),
     Column("min", "Shortest", "seconds"),
     Column("max", "Longest", "seconds"),
     Column("count", "Builds", "number"),
-    Column("success", "Success, %", "number"),
-    Column("warnings", "Warnings, %", "number"),
-    Column("failed", "Failed, %", "number"),
+    Column("success", "Success (%)", "number"),
+    Column("warnings", "Warnings (%)", "number"),
+    Column("failed", "Failed (%)", "number"),
 )

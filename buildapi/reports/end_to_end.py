@@ -70,7 +70,7 @@ class EndToEndReport:
             Fact("Build runs", len(self.runs), "number"),
             Fact("Build requests", self.unique, "number"),
             Fact("Builds and requests", self.total, "number"),
-            Fact("Duration in the mean", self.mean, "seconds"),
+            Fact("Average duration", self.mean, "seconds"),
             Fact("Changes without a build", len(self.changes), "number"),
         ]
 
@@ -97,7 +97,7 @@ def _durations(runs: Any) -> Grid:
         if run.duration and run.first_change
     )
     columns = (Column("changed", "Changed", "time"), Column("hours", "Hours", "number"))
-    return Grid("durations", "Hours from the change to the last result", columns, rows)
+    return Grid("durations", "Hours from change to last result", columns, rows)
 
 
 def run_cells(branch: str, run: BuildRun) -> list[Any]:
@@ -145,13 +145,13 @@ CHANGES = (
     Column("change", "Change", "number"),
     Column("revision", "Revision"),
     Column("branch", "Branch"),
-    Column("when", "When", "time"),
+    Column("when", "Time", "time"),
 )
 
 
 def _changes(changes: Sequence[PendingChange]) -> Grid:
     rows = [(c.changeid, c.revision, c.branch, c.when_timestamp) for c in changes]
-    return Grid("changes", "Changes that no build has", CHANGES, rows)
+    return Grid("changes", "Changes without a build", CHANGES, rows)
 
 
 @attrs.frozen
@@ -173,11 +173,11 @@ class BuildRunReport:
         run, shown = self.run, self.run.document()
         return [
             Fact("Branch", self.branch),
-            *(Fact("Fits the revision", name) for name in self.between),
+            *(Fact("Matching revision", name) for name in self.between),
             Fact("Complete", shown["is_complete"]),
             Fact("Worst result", result_word(run.worst)),
             Fact("Authors", ", ".join(people(run.authors))),
-            Fact("Revisions of the changes", ", ".join(run.change_revisions)),
+            Fact("Change revisions", ", ".join(run.change_revisions)),
             Fact("Builds and requests", len(run.rows), "number"),
             Fact("Duration", run.duration, "seconds"),
             Fact("First change", run.first_change or None, "time"),
@@ -197,4 +197,4 @@ class BuildRunReport:
 
     def chart(self) -> GvizTable | str:
         """Raise BadRequest: this report has no chart."""
-        raise BadRequest("format: chart is not there; allowed are html, json, csv")
+        raise BadRequest("format: this report has no chart (allowed: html, json, csv)")

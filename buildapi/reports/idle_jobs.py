@@ -53,7 +53,7 @@ class IdleJobsReport:
         """List the totals."""
         return [
             Fact("Jobs", self.total, "number"),
-            Fact("They ran", sum(self.seconds.values()), "seconds"),
+            Fact("Total run time", sum(self.seconds.values()), "seconds"),
         ]
 
     def grids(self) -> Sequence[Grid]:
@@ -67,7 +67,7 @@ class IdleJobsReport:
         """Return the chart of running jobs over time."""
         table = self._over_time()
         columns = [Column("at", "Interval"), *(Column(n, n, "number") for n in self.intervals)]
-        grid = Grid("utilization", "Jobs that ran, over time", columns, table)
+        grid = Grid("utilization", "Running jobs over time", columns, table)
         return [Picture(grid, "area", stacked=True)]
 
     def _over_time(self) -> list[list[Any]]:
@@ -84,4 +84,4 @@ class IdleJobsReport:
         return GvizTable([*head, *((n, n, "number") for n in names)], self._over_time())
 
 
-HEAD = (Column("builder", "Builder"), Column("ran", "Ran", "seconds"))
+HEAD = (Column("builder", "Builder"), Column("ran", "Run time", "seconds"))

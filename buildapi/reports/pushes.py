@@ -75,7 +75,7 @@ class PushesReport:
         return [
             Fact("Pushes", whole, "number"),
             Fact("Branches", len(self.by_branch), "number"),
-            Fact("Pushes a day", round(whole / self.days, 1), "number"),
+            Fact("Pushes per day", round(whole / self.days, 1), "number"),
         ]
 
     def grids(self) -> Sequence[Grid]:
@@ -105,7 +105,7 @@ class PushesReport:
                 "bar",
                 stacked=True,
             ),
-            Picture(Grid("hours", "Pushes by hour of the day, in the mean", HOURLY, hours), "bar"),
+            Picture(Grid("hours", "Average pushes by hour of the day", HOURLY, hours), "bar"),
             Picture(Grid("share", "Pushes by branch", SHARE, whole), "pie"),
         ]
 

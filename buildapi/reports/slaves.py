@@ -196,8 +196,8 @@ class SlavesReport:
         busy = sum(slave.busy for slave in self.slaves)
         return [
             Fact("Slaves", whole, "number"),
-            Fact("Busy at the end, %", percent(at_end, whole), "number"),
-            Fact("Busy in the mean, %", round(busy / whole, 2) if whole else 0, "number"),
+            Fact("Busy at the end (%)", percent(at_end, whole), "number"),
+            Fact("Average busy (%)", round(busy / whole, 2) if whole else 0, "number"),
             Fact("Builds", sum(len(s.counted) for s in self.slaves), "number"),
             Fact("Last interval", self.last, "seconds"),
         ]
@@ -218,7 +218,7 @@ class SlavesReport:
             (at, *(percent(counts[i], self.silos[n]) for n, counts in by_silo.items()))
             for i, at in enumerate(labels)
         ]
-        shares = Grid("silos", "Busy slaves of each silo, %", columns, rows)
+        shares = Grid("silos", "Busy slaves by silo (%)", columns, rows)
         return [Picture(count, "area"), Picture(shares, "line", "%")]
 
     def chart(self) -> GvizTable | str:
@@ -275,14 +275,14 @@ class SlaveReport:
         slave = self.slave
         return [
             Fact("Name", slave.name or "-"),
-            Fact("Busy, %", round(slave.busy, 2), "number"),
-            Fact("Busy in the last interval, %", round(slave.busy_last, 2), "number"),
+            Fact("Busy (%)", round(slave.busy, 2), "number"),
+            Fact("Busy in the last interval (%)", round(slave.busy_last, 2), "number"),
             Fact("Builds", len(slave.counted), "number"),
-            Fact("Build in the mean", slave.mean, "seconds"),
-            Fact("Success, %", percent(slave.results[0], len(slave.counted)), "number"),
-            Fact("Failed, %", percent(slave.failures, len(slave.counted)), "number"),
-            Fact("Failed in the last interval, %", slave.recent_failures, "number"),
-            Fact("At the end it is", "busy" if slave.is_busy_at_end else "idle"),
+            Fact("Average build", slave.mean, "seconds"),
+            Fact("Success (%)", percent(slave.results[0], len(slave.counted)), "number"),
+            Fact("Failed (%)", percent(slave.failures, len(slave.counted)), "number"),
+            Fact("Failed in the last interval (%)", slave.recent_failures, "number"),
+            Fact("State at the end", "busy" if slave.is_busy_at_end else "idle"),
         ]
 
     def grids(self) -> Sequence[Grid]:
@@ -316,7 +316,7 @@ class SlaveReport:
             (label(begin, self.zone), *(round(n, 2) for n in parts))
             for begin, *parts in self.shares()
         ]
-        shares = Grid("ends", "How its builds ended, %", ENDS, rows)
+        shares = Grid("ends", "Build results (%)", ENDS, rows)
         return [Picture(shares, "bar", "%", stacked=True)]
 
     def chart(self) -> GvizTable | str:
@@ -361,7 +361,7 @@ def slave_cells(s: Slave, silo: str) -> Sequence[Any]:
 
 def no_chart() -> GvizTable:
     """Refuse a chart for a report that has none; :raises BadRequest: always."""
-    raise BadRequest("format: chart is not there; allowed are html, json, csv")
+    raise BadRequest("format: this report has no chart (allowed: html, json, csv)")
 
 
 BUSY = (Column("at", "Interval"), Column("busy", "Busy slaves", "number"))
@@ -374,25 +374,25 @@ ENDS = (
 SLAVE_COLUMNS = (
     Column("slave", "Slave"),
     Column("silo", "Silo"),
-    Column("busy", "Busy, %", "number"),
-    Column("last", "Busy last, %", "number"),
-    Column("mean", "Mean build", "seconds"),
+    Column("busy", "Busy (%)", "number"),
+    Column("last", "Busy, last interval (%)", "number"),
+    Column("mean", "Average build", "seconds"),
     Column("builds", "Builds", "number"),
-    Column("success", "Success, %", "number"),
-    Column("warnings", "Warnings, %", "number"),
-    Column("failed", "All failures, %", "number"),
-    Column("recent", "Failures last, %", "number"),
-    Column("failure", "Failure, %", "number"),
-    Column("skipped", "Skipped, %", "number"),
-    Column("exception", "Exception, %", "number"),
-    Column("retry", "Retry, %", "number"),
-    Column("none", "No result, %", "number"),
-    Column("state", "At the end"),
+    Column("success", "Success (%)", "number"),
+    Column("warnings", "Warnings (%)", "number"),
+    Column("failed", "All failures (%)", "number"),
+    Column("recent", "Failures, last interval (%)", "number"),
+    Column("failure", "Failure (%)", "number"),
+    Column("skipped", "Skipped (%)", "number"),
+    Column("exception", "Exception (%)", "number"),
+    Column("retry", "Retry (%)", "number"),
+    Column("none", "No result (%)", "number"),
+    Column("state", "State at the end"),
 )
 BUILD_COLUMNS = (
     Column("builder", "Builder"),
     Column("result", "Result"),
     Column("start", "Started", "time"),
     Column("end", "Ended", "time"),
-    Column("took", "Took", "seconds"),
+    Column("took", "Duration", "seconds"),
 )

@@ -121,7 +121,7 @@ class StatusBuilderReport:
         values = zip(SHARES, shares(b.results, b.total), strict=True)
         return [
             Fact("Builds", b.total, "number"),
-            Fact("Build in the mean", b.mean, "seconds"),
+            Fact("Average build", b.mean, "seconds"),
             Fact("Slaves", len(b.slaves), "number"),
             *(Fact(column.label, value, "number") for column, value in values),
         ]
@@ -177,21 +177,21 @@ def shares(results: Mapping[int, int], total: int) -> Sequence[float]:
 HEAD = (
     Column("builder", "Builder"),
     Column("builds", "Builds", "number"),
-    Column("mean", "Mean build", "seconds"),
+    Column("mean", "Average build", "seconds"),
     Column("slaves", "Slaves", "number"),
 )
 SLAVES = (
     Column("slave", "Slave"),
     Column("builds", "Builds", "number"),
-    Column("mean", "Mean build", "seconds"),
+    Column("mean", "Average build", "seconds"),
 )
 SHARES = (
-    Column("success", "Success, %", "number"),
-    Column("warnings", "Warnings, %", "number"),
-    Column("failed", "All failures, %", "number"),
-    Column("failure", "Failure, %", "number"),
-    Column("skipped", "Skipped, %", "number"),
-    Column("exception", "Exception, %", "number"),
-    Column("retry", "Retry, %", "number"),
-    Column("none", "No result, %", "number"),
+    Column("success", "Success (%)", "number"),
+    Column("warnings", "Warnings (%)", "number"),
+    Column("failed", "All failures (%)", "number"),
+    Column("failure", "Failure (%)", "number"),
+    Column("skipped", "Skipped (%)", "number"),
+    Column("exception", "Exception (%)", "number"),
+    Column("retry", "Retry (%)", "number"),
+    Column("none", "No result (%)", "number"),
 )

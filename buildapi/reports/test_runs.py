@@ -96,7 +96,7 @@ class JobTimesReport:
         """Return the chart of the :data:`LONGEST` longest entries."""
         longest = sorted(self.entries, key=lambda e: -e.total)[:LONGEST]
         rows = [(e.name, *(round(s / 60, 1) for s in (e.total - e.test, e.test))) for e in longest]
-        grid = Grid("parts", f"Minutes of the {len(longest)} longest", PARTS, rows)
+        grid = Grid("parts", f"Longest {len(longest)} (minutes)", PARTS, rows)
         return [Picture(grid, "rows", "minutes", stacked=True)]
 
     def chart(self) -> GvizTable | str:
@@ -114,14 +114,14 @@ LONGEST = 25
 COLUMNS = (
     Column("name", "Builder"),
     Column("platform", "Platform"),
-    Column("total", "Whole", "seconds"),
+    Column("total", "Total", "seconds"),
     Column("test", "Tests", "seconds"),
     Column("ratio", "Ratio", "number"),
 )
 PARTS = (
     Column("name", "Builder"),
-    Column("setup", "Setting up", "number"),
-    Column("test", "Testing", "number"),
+    Column("setup", "Setup", "number"),
+    Column("test", "Tests", "number"),
 )
 
 

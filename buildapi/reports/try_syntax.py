@@ -67,10 +67,10 @@ class TrySyntaxReport:
         return [
             Fact("Branch", self.whole.branch),
             Fact("Build runs", len(self.whole.runs), "number"),
-            Fact("Runs that used the try syntax", runs, "number"),
-            Fact("Authors who used it", len(used), "number"),
-            Fact("Authors who never did", len(unused - used), "number"),
-            Fact("Authors who did both", len(unused & used), "number"),
+            Fact("Runs with try syntax", runs, "number"),
+            Fact("Authors using it", len(used), "number"),
+            Fact("Authors never using it", len(unused - used), "number"),
+            Fact("Authors doing both", len(unused & used), "number"),
         ]
 
     def grids(self) -> Sequence[Grid]:
@@ -79,7 +79,9 @@ class TrySyntaxReport:
             [*run_cells(self.whole.branch, run), "yes" if self._used(run) else "no"]
             for run in self.whole.runs.values()
         ]
-        runs = Grid("runs", "Build runs", (*RUN_COLUMNS, Column("try", "Used try")), rows, "-took")
+        runs = Grid(
+            "runs", "Build runs", (*RUN_COLUMNS, Column("try", "Try syntax")), rows, "-took"
+        )
         used, unused = self._authors()
         people_ = [(a, _word(a, used, unused)) for a in sorted(used | unused)]
         return [runs, Grid("authors", "Authors", AUTHORS, people_)]
@@ -88,8 +90,8 @@ class TrySyntaxReport:
         """Return the charts of authors and of runs that used it."""
         used, unused = self._authors()
         runs = sum(map(self._used, self.whole.runs.values()))
-        of_people = [("used it", len(used)), ("never did", len(unused - used))]
-        of_runs = [("used it", runs), ("did not", len(self.whole.runs) - runs)]
+        of_people = [("used", len(used)), ("never used", len(unused - used))]
+        of_runs = [("used", runs), ("not used", len(self.whole.runs) - runs)]
         return [
             Picture(Grid("people", "Authors", SHARE, of_people), "pie"),
             Picture(Grid("share", "Build runs", SHARE, of_runs), "pie"),
@@ -108,5 +110,5 @@ def _word(author: str, used: set[str], unused: set[str]) -> str:
     return "never"
 
 
-AUTHORS = (Column("author", "Author"), Column("used", "Used the try syntax"))
-SHARE = (Column("what", "What"), Column("count", "How many", "number"))
+AUTHORS = (Column("author", "Author"), Column("used", "Try syntax"))
+SHARE = (Column("what", "Try syntax"), Column("count", "Count", "number"))

@@ -183,12 +183,12 @@ class WaitTimesReport:
         """List the totals, and the numbers left out."""
         found = self.total.percentiles()
         return [
-            Fact("Jobs that started", self.total.total, "number"),
-            Fact("Half of them waited at most", round(60 * found.get("50", 0)), "seconds"),
-            Fact("95 % of them waited at most", round(60 * found.get("95", 0)), "seconds"),
-            Fact("Waiting now", len(self.waiting), "number"),
-            Fact("Builds with no changes", self.no_changes, "number"),
-            Fact("Started before they were asked for", self.contradictory, "number"),
+            Fact("Started jobs", self.total.total, "number"),
+            Fact("Median wait", round(60 * found.get("50", 0)), "seconds"),
+            Fact("95th percentile wait", round(60 * found.get("95", 0)), "seconds"),
+            Fact("Pending now", len(self.waiting), "number"),
+            Fact("Builds without changes", self.no_changes, "number"),
+            Fact("Started before submission", self.contradictory, "number"),
             Fact("Masters", len(self.masters), "number"),
         ]
 
@@ -199,15 +199,17 @@ class WaitTimesReport:
             "platforms", "By platform", self._columns(), [self._row(*n) for n in names]
         )
         waits = [(w.buildername, w.request_id, w.since, w.seconds) for w in self._longest()]
-        waiting = Grid("waiting", "Still waiting", STILL, waits, "-waits")
+        waiting = Grid("waiting", "Pending requests", STILL, waits, "-waits")
         found = [("no platform", n) for n in sorted(self.other)]
-        found += [("not counted", n) for n in sorted(self.unknown)]
-        unknown = Grid("unknown", "Names without a platform, or not counted", UNKNOWN, found)
+        found += [("excluded", n) for n in sorted(self.unknown)]
+        unknown = Grid(
+            "unknown", "Excluded builders and builders without a platform", UNKNOWN, found
+        )
         return [platforms, *(g for g in (waiting, unknown) if g.rows)]
 
     def _columns(self) -> Sequence[Column]:
         blocks = [Column(f"b{b}", f"{self._label(b)} min", "number") for b in self._blocks()]
-        shares = [Column(f"p{p}", f"{p} %", "seconds") for p in PERCENTILES]
+        shares = [Column(f"p{p}", f"{p}th percentile", "seconds") for p in PERCENTILES]
         return [Column("platform", "Platform"), Column("total", "Jobs", "number"), *shares, *blocks]
 
     def _row(self, name: str, blocks: Blocks) -> Sequence[Any]:
@@ -232,12 +234,12 @@ class WaitTimesReport:
         blocks = self.total.every(self.asked.mpb)
         whole = Grid(
             "blocks",
-            "Jobs by minutes waited",
+            "Jobs by wait (minutes)",
             (Column("block", "Minutes"), Column("jobs", "Jobs", "number")),
             [(self._label(b), sum(counts)) for b, counts in blocks.items()],
         )
-        count = self._over_time("numbers", "Jobs over time by minutes waited", _count)
-        share = self._over_time("shares", "Shares over time by minutes waited", percent)
+        count = self._over_time("numbers", "Jobs over time by wait (minutes)", _count)
+        share = self._over_time("shares", "Share of jobs over time by wait (minutes)", percent)
         return [
             Picture(whole, "bar"),
             Picture(count, "bar", stacked=True),
@@ -295,7 +297,7 @@ def pool_of(
 STILL = (
     Column("builder", "Builder"),
     Column("request", "Request", "number"),
-    Column("since", "Since", "time"),
-    Column("waits", "Waits", "seconds"),
+    Column("since", "Submitted", "time"),
+    Column("waits", "Wait", "seconds"),
 )
-UNKNOWN = (Column("why", "Why"), Column("builder", "Builder"))
+UNKNOWN = (Column("why", "Reason"), Column("builder", "Builder"))

@@ -170,7 +170,7 @@ def test_a_build_run_has_its_requests_and_no_chart() -> None:
     assert [r["brid"] for r in report.document()["build_requests"]] == [1]
     assert report.facts()
     assert report.grids()
-    with pytest.raises(BadRequest, match="allowed are html, json, csv"):
+    with pytest.raises(BadRequest, match="has no chart"):
         report.chart()
 
 

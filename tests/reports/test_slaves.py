@@ -160,7 +160,7 @@ def test_builders_are_told_by_their_names_on_all_masters() -> None:
         ("b", 2, 150),
     ]
     assert [len(b.slaves) for b in named.builders] == [1, 2]
-    with pytest.raises(BadRequest, match="chart is not there"):
+    with pytest.raises(BadRequest, match="has no chart"):
         report_.chart()
 
 

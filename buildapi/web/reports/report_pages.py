@@ -34,16 +34,16 @@ MENU = (
     ("/reports/waittimes", "Wait times"),
     ("/reports/pushes", "Pushes"),
     ("/reports/builders", "Average time per builder"),
-    ("/reports/endtoend", "End to end times"),
+    ("/reports/endtoend", "End-to-end times"),
     ("/reports/slaves", "Slaves"),
     ("/reports/status_builders", "Builders"),
     ("/reports/trychooser", "Try syntax"),
     ("/reports/testruns", "Test runs"),
     ("/reports/idlejobs", "Idle jobs"),
     ("/reports/revision", "Build run"),
-    ("/reports/names", "Names"),
+    ("/reports/names", "Unclassified names"),
 )
-SPANS = ((4, "4 hours"), (24, "a day"), (168, "a week"), (720, "30 days"))
+SPANS = ((4, "4 hours"), (24, "1 day"), (168, "7 days"), (720, "30 days"))
 TABLE = ("q", "sort", "page", "format", "table")
 WHEN = ("starttime", "endtime", "hours", "from", "to")
 

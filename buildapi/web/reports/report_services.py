@@ -114,18 +114,18 @@ async def all_rows(reads: SchedulerReports, wanted: RowFilter) -> list[RequestRo
     return rows
 
 
-FORMAT = Param(
-    "format", "html, json, csv or chart; without it the Accept header decides, then html"
-)
+FORMAT = Param("format", "html, json, csv or chart; default from the Accept header, else html")
 COMMON = (
-    Param("starttime", "seconds since the epoch, which count; default a day before the end"),
-    Param("endtime", "seconds since the epoch, which count no more; default the last whole minute"),
-    Param("from", "the same as a date, 2026-11-24 or 2026-11-24T13:00, in the farm's zone"),
-    Param("to", "likewise for the end"),
-    Param("hours", "so many hours before the end, instead of a start"),
+    Param(
+        "starttime", "start, in seconds since the epoch (inclusive); default a day before the end"
+    ),
+    Param("endtime", "end, in seconds since the epoch (exclusive); default the last whole minute"),
+    Param("from", "start as a date, 2026-11-24 or 2026-11-24T13:00, in the farm's time zone"),
+    Param("to", "end as a date, likewise"),
+    Param("hours", "length of the window in hours, instead of a start"),
     FORMAT,
-    Param("table", "the table that format=csv gives; default the first one"),
+    Param("table", "the table of format=csv; default the first one"),
     Param("tqx", "reqId:N, for format=chart"),
 )
-BRANCH = Param("branch_name", f"a branch; default {DEFAULT_BRANCH}, or the first one there is")
-INT_SIZE = Param("int_size", "seconds of an interval; default a part of the window")
+BRANCH = Param("branch_name", f"a branch; default {DEFAULT_BRANCH}, else the first one")
+INT_SIZE = Param("int_size", "length of an interval in seconds; default a fraction of the window")

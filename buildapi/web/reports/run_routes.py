@@ -60,7 +60,7 @@ class RunReportRoutes:
 
         shown = await desk.shown(("endtoend", branch, window), window, compute)
         fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = ReportHeader(f"End to end times on {branch}", window, fields, action="endtoend")
+        how = ReportHeader(f"End-to-end times on {branch}", window, fields, action="endtoend")
         return await desk.reply(shown, how, call)
 
     async def trychooser(self, call: Call) -> Reply:
@@ -93,13 +93,13 @@ class RunReportRoutes:
         branch, revision = desk.branch(given), given.text("revision")
         fields = [
             Field("branch_name", "Branch", branch, desk.branches()),
-            Field("revision", "Revision", revision, hint="12 characters of it at least"),
+            Field("revision", "Revision", revision, hint="at least 12 characters"),
         ]
         if not revision:
             how = ReportHeader("Build run", None, fields, action="revision")
             return await desk.reply(EMPTY, how, call)
         if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
-            allowed = f"{PREFIX} characters of a hash, or the whole of a revision"
+            allowed = f"{PREFIX} characters of a hash, or a full revision"
             raise bad("revision", revision, allowed)
         if "revision" not in call.path:
             path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
@@ -148,7 +148,7 @@ class _Nothing:
 
 EMPTY = RenderedReport.of(_Nothing())
 
-ENDTOEND = "How long pushes took from the change to the last result."
-TRY = "Who says in the words of a change what to try."
-RUN = "All that was built of a revision."
-WHICH = Param("revision", "12 characters of a revision, or all of it")
+ENDTOEND = "Time from each change to its last result."
+TRY = "Authors who use the try syntax."
+RUN = "All builds of a revision."
+WHICH = Param("revision", "a revision, at least 12 characters of a hash")

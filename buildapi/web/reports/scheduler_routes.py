@@ -42,7 +42,7 @@ class SchedulerReportRoutes:
         """List the routes."""
         make, branch = self._desk.routes, ("", "/{branch_name}")
         return (
-            Route("GET", "/reports", self.index, "The reports there are.", (FORMAT,)),
+            Route("GET", "/reports", self.index, "The list of reports.", (FORMAT,)),
             *make("waittimes", ("", "/{pool}"), self.waittimes, WAITS, *WAIT_PARAMS),
             *make("pushes", ("",), self.pushes, PUSHES, *PUSH_PARAMS),
             *make("builders", branch, self.builders, BUILDERS, BRANCH, *BUILDER_PARAMS),
@@ -71,8 +71,8 @@ class SchedulerReportRoutes:
         fields = [
             Field("pool", "Pool", asked.pool, pools.names),
             Field("mpb", "Minutes per block", str(asked.mpb)),
-            Field("maxb", "Last block", str(asked.maxb)),
-            Field("int_size", "Interval, s", given.text("int_size")),
+            Field("maxb", "Last block (minutes)", str(asked.maxb)),
+            Field("int_size", "Interval (s)", given.text("int_size")),
         ]
         how = ReportHeader(
             f"Wait times of {asked.pool}", asked.window, fields, WAIT_NOTE, "waittimes"
@@ -102,7 +102,7 @@ class SchedulerReportRoutes:
         """Return the pool of each master; :raises Unavailable: no master is known."""
         roles = self._desk.directory.master_roles()
         if not roles:
-            raise Unavailable("The masters are not known yet: nothing tells one pool from another")
+            raise Unavailable("The masters file has not been read yet: pools are unknown")
         by_role = self._desk.rules.pools.by_role
         return {name: by_role.get(role or "") for name, role in roles.items()}
 
@@ -157,8 +157,10 @@ class SchedulerReportRoutes:
 
         shown = await desk.shown(("pushes", window, branches, kind), window, compute)
         fields = [
-            Field("branches", "Branches", ",".join(branches), hint="all, or some with commas"),
-            Field("int_size", "Interval, s", given.text("int_size")),
+            Field(
+                "branches", "Branches", ",".join(branches), hint="comma-separated; empty for all"
+            ),
+            Field("int_size", "Interval (s)", given.text("int_size")),
         ]
         return await desk.reply(shown, ReportHeader("Pushes", window, fields), call)
 
@@ -191,7 +193,7 @@ class SchedulerReportRoutes:
             Field("platform", "Platforms", ",".join(filters.platform)),
             Field("build_type", "Build types", ",".join(filters.build_type)),
             Field("job_type", "Job types", ",".join(filters.job_type)),
-            Field("detail_level", "By", level, LEVELS),
+            Field("detail_level", "Group by", level, LEVELS),
         ]
         how = ReportHeader(
             f"Average time per builder on {branch}", window, fields, action="builders"
@@ -221,25 +223,25 @@ WAIT_PARAMS = (
     Param("pool", "a pool of masters"),
     Param("mpb", "minutes per block, from 1; default 15"),
     Param("maxb", "the last block, in minutes; 0 for none; default 120"),
-    Param("num", "full or ptg: counts or percent, for format=chart"),
+    Param("num", "full (counts) or ptg (percent), for format=chart"),
     INT_SIZE,
 )
 PUSH_PARAMS = (
-    Param("branches", "branches, with commas between; default all"),
-    Param("type", "int, hourly or all: what format=chart gives"),
+    Param("branches", "comma-separated branches; default all"),
+    Param("type", "int, hourly or all: the data of format=chart"),
     INT_SIZE,
 )
 BUILDER_PARAMS = (
-    Param("platform", "platforms, with commas between; default all"),
-    Param("build_type", "build types, with commas between; default all"),
-    Param("job_type", "job types, with commas between; default all"),
+    Param("platform", "comma-separated platforms; default all"),
+    Param("build_type", "comma-separated build types; default all"),
+    Param("job_type", "comma-separated job types; default all"),
     Param("detail_level", ", ".join(LEVELS)),
 )
 WAIT_NOTE = (
-    "Waits are from the change to the start of the build, in minutes rounded down to a block."
-    " Builds that people asked for again are left out."
+    "A wait is the time from the change to the start of the build, in minutes, rounded down to a"
+    " block. Manual rebuilds are excluded."
 )
-WAITS = "How long jobs of a pool of masters waited, by platform and over time, and who still waits."
-PUSHES = "How many pushes there were, by branch, over time and by hour of the day."
-BUILDERS = "How long builds take: by platform, build type, job type or builder."
-BUILDER = "How long the builds of one builder took, and each of them."
+WAITS = "Wait times of the jobs of a pool of masters, by platform and over time; pending requests."
+PUSHES = "Number of pushes by branch, over time and by hour of the day."
+BUILDERS = "Build durations by platform, build type, job type or builder."
+BUILDER = "Build durations of one builder, and each of its builds."

@@ -82,7 +82,7 @@ class StatusReportRoutes:
             return SlavesReport(window, last, found, kind, desk.rules, desk.pages.zone)
 
         shown = await desk.shown(("slaves", window, last, kind), window, compute)
-        fields = [Field("last_int_size", "Last interval, s", given.text("last_int_size"))]
+        fields = [Field("last_int_size", "Last interval (s)", given.text("last_int_size"))]
         return await desk.reply(shown, ReportHeader("Slaves", window, fields), call)
 
     async def slave(self, call: Call) -> Reply:
@@ -189,7 +189,7 @@ class StatusReportRoutes:
             return report
 
         shown = await desk.shown(("idlejobs", window), window, compute)
-        fields = [Field("int_size", "Interval, s", given.text("int_size"))]
+        fields = [Field("int_size", "Interval (s)", given.text("int_size"))]
         return await desk.reply(shown, ReportHeader("Idle jobs", window, fields), call)
 
     # --- names
@@ -206,8 +206,10 @@ class StatusReportRoutes:
             return Names(found, len(builders), len(slaves))
 
         shown = await self._desk.shown(("names", window), window, compute)
-        note = "Names of this time that no rule of the classification matches."
-        return await self._desk.reply(shown, ReportHeader("Names", window, note=note), call)
+        note = "Names in this period that match no classification rule."
+        return await self._desk.reply(
+            shown, ReportHeader("Unclassified names", window, note=note), call
+        )
 
 
 @attrs.frozen
@@ -238,8 +240,8 @@ class Names:
         rows = [
             (group.replace("_", " "), name) for group, names in self._groups() for name in names
         ]
-        columns = (Column("group", "Without"), Column("name", "Name"))
-        return [Grid("names", "Names that no rule matches", columns, rows)]
+        columns = (Column("group", "Missing"), Column("name", "Name"))
+        return [Grid("names", "Unclassified names", columns, rows)]
 
     def pictures(self) -> Sequence[Picture]:
         """Return no pictures."""
@@ -259,19 +261,21 @@ def _is_true(text: str | None) -> bool | None:
     return None if text is None else bool(text)
 
 
-LAST = Param("last_int_size", "seconds of the last interval; default a part of the window")
-SLAVES_TYPE = Param("type", "all or silos: what format=chart gives; that of silos is CSV")
-SLAVE_TYPE = Param("type", "all or busy: what format=chart gives")
+LAST = Param(
+    "last_int_size", "length of the last interval in seconds; default a fraction of the window"
+)
+SLAVES_TYPE = Param("type", "all or silos: the data of format=chart (silos: CSV)")
+SLAVE_TYPE = Param("type", "all or busy: the data of format=chart")
 TEST_PARAMS = (
-    Param("category", "a category of builders; default all that are known"),
+    Param("category", "a category of builders; default all known ones"),
     Param("platform", "a platform; default all"),
     Param("btype", "a build type; default all"),
-    Param("group", "anything: by test suite"),
+    Param("group", "any value: group by test suite"),
 )
-SLAVES = "How busy slaves are, and how their builds end."
-SLAVE = "How busy one slave is, and each of its builds."
-BUILDERS = "How the builds of each builder ended, by the status database."
-BUILDER = "How the builds of one builder ended on each slave, by the status database."
-TESTRUNS = "How much of the time of test jobs is testing."
-IDLE = "What idle slaves did."
-NAMES = "Names of builders and slaves that no rule of the classification matches."
+SLAVES = "Busy time of slaves, and the results of their builds."
+SLAVE = "Busy time of one slave, and each of its builds."
+BUILDERS = "Build results of each builder, from the status database."
+BUILDER = "Build results of one builder on each slave, from the status database."
+TESTRUNS = "Setup and test time of test jobs."
+IDLE = "Jobs that idle slaves ran."
+NAMES = "Names of builders and slaves that match no classification rule."
