@@ -92,6 +92,6 @@ def test_a_socket_that_cannot_be_given_to_its_group_ends_the_program(
     listener = build(Settings(socket_group=12345)).listener
     with pytest.raises(SystemExit) as ended:
         listener._hand_over(Gone(), "unix:/nowhere/s")
-    assert "it cannot be given to the group of [web] socket_group" in str(ended.value)
+    assert "cannot set its group to [web] socket_group" in str(ended.value)
     assert len(logged_errors) == 1
     logged_errors.clear()

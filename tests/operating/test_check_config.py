@@ -93,7 +93,7 @@ MASTERS = [
 WARNED = [
     'warning: branches: branch "bad" is left out: repo is not a text',
     "warning: branches: branch 'jobs' is hidden: GET /self-serve/{branch} does not reach it,"
-    " /self-serve/jobs takes its place",
+    " /self-serve/jobs matches instead",
     'warning: masters: master "no name" is left out: it has no db_name',
     "warning: masters: [changes] master is 'off', which is disabled: it takes no changes",
 ]

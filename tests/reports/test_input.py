@@ -84,7 +84,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(farm: str, path: str, name:
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("starttime=2&endtime=1", "Bad starttime: it is after endtime"),
+        ("starttime=2&endtime=1", "Bad starttime: must not be after endtime"),
         ("starttime=-1", "Bad starttime: '-1'"),
         ("starttime=1e3", "Bad starttime: '1e3'"),
         ("starttime=nan", "Bad starttime: 'nan'"),

@@ -333,7 +333,7 @@ async def test_what_is_given_up_is_told(serve: Serve) -> None:
     await stop(served)
     globalLogPublisher.removeObserver(events.append)
     told = [e["log_format"].format(**e) for e in events if "late" in e]
-    assert told == ["1 connections are cut, 1 requests on them unanswered"]
+    assert told == ["closed 1 connections at shutdown, 1 requests unanswered"]
     await wire.closed
 
 

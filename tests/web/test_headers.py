@@ -75,7 +75,7 @@ async def test_a_referer_that_is_no_url_is_refused_where_it_has_to_tell_the_site
 ) -> None:
     sent = JSON | ZOE | {"Referer": referer}
     answer = await served.ask("DELETE", CANCEL, sent)
-    assert (answer.status, answer.json["msg"]) == (400, "Header Referer is no URL")
+    assert (answer.status, answer.json["msg"]) == (400, "Header Referer is not a URL")
     assert not served.jobs.jobs
     nobody = await served.ask("DELETE", CANCEL, JSON | {"Referer": referer})
     assert (nobody.status, nobody.json["msg"]) == (403, "ACCESS DENIED!"), "that comes first"

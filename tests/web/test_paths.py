@@ -154,7 +154,7 @@ async def test_what_is_no_name_of_a_host_is_refused(served: Served) -> None:
     hosts: list[str | bytes] = ["é", b"\xff\xfe", "a b", "a:b:c", "a@b", "a/b"]
     for host in hosts:
         answer = await served.ask("GET", "/self-serve/jobs", JSON | {"Host": host})
-        assert (answer.status, answer.json["msg"]) == (400, "Header Host is no name of a host")
+        assert (answer.status, answer.json["msg"]) == (400, "Header Host is not a host name")
 
 
 @twisted_test(10)

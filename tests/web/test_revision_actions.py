@@ -75,7 +75,7 @@ async def test_the_priority_of_a_new_build_does_not_come_from_the_query(
 ) -> None:
     method, path, _ = NEW[name]
     answer = await served.ask(method, f"{path}?priority=5", JSON | ZOE)
-    told = "Bad priority: it is taken from the body, not from the query"
+    told = "Bad priority: send it in the body, not in the query"
     assert refused(served, answer) == told
 
 
@@ -345,7 +345,7 @@ async def test_another_value_is_refused_with_what_is_allowed(
 # --- which revision is meant
 
 ONE, OTHER = "fedcba987654" + "1" * 28, "fedcba987654" + "2" * 28
-TWO = f"Revision {ONE[:12]} fits 2 revisions: {ONE}, {OTHER}; more characters tell which one"
+TWO = f"Revision {ONE[:12]} fits 2 revisions: {ONE}, {OTHER}; give more characters"
 
 
 def of(revision: str, end: str = "") -> str:

@@ -81,7 +81,7 @@ def wish(query: Query, who: str | None) -> Subscription:
     if wrong:
         raise bad("job", wrong[0], "ids of jobs, mine and all")
     if "mine" in jobs and who is None:
-        raise BadRequest("Bad job: mine needs a user")
+        raise BadRequest("Bad job: mine needs a logged-in user")
     return Subscription(
         branches=frozenset(text for text in query.get("branch", ()) if text),
         revisions=tuple(RevisionMatch(text) for text in query.get("revision", ()) if text),

@@ -162,11 +162,11 @@ class EventStreams:
     async def events(self, call: Call) -> Reply:
         """Stream the events that the query subscribes to."""
         if self._closed or len(self._listeners) >= self._shares.all:
-            raise Unavailable("Too many listen already")
+            raise Unavailable("Too many event streams")
         wanted = wish(call.query, call.who)
         for name in wanted.branches:
             if self._directory.branches().get(name) is None:
-                raise BadRequest(f"Bad branch: there is no branch {name[:100]!r}")
+                raise BadRequest(f"Bad branch: {name[:100]!r} not found")
 
         async def stream(request: Any) -> bytes:
             return await self._stream(request, wanted)
@@ -198,7 +198,7 @@ class EventStreams:
         most = self._shares.of_address if who is None else self._shares.of_user
         if sum(listening.owner == owner for listening in self._listeners) >= most:
             name = f"The address {address}" if who is None else who
-            raise TooManyStreams(f"{name} listens to {most} streams of events already")
+            raise TooManyStreams(f"{name} already has {most} event streams (the maximum)")
 
     def _welcome(self, request: Any, wanted: Subscription, owner: Owner) -> Subscriber:
         """Add a client, from its Last-Event-ID on if that is still buffered, else from now on."""
@@ -275,10 +275,10 @@ class EventStreams:
         try:
             events = await self._read()
         except (Unavailable, BadRequest) as e:
-            log.debug("events: not looked: {msg}", msg=e.msg)
+            log.debug("events: poll failed: {msg}", msg=e.msg)
             events = []
         except Exception:
-            log.failure("events: looking failed")
+            log.failure("events: poll failed")
             events = []
         finally:
             self._looking = False
@@ -354,7 +354,7 @@ def _of_job(job: Any) -> Event:
 
 EVENTS = "Server-sent events: builds, requests and jobs as they change; see docs/api.md."
 PARAMS = (
-    Param("branch", "builds, requests and jobs of this branch; may be repeated"),
-    Param("revision", "builds and requests of this revision; may be repeated"),
-    Param("job", "the id of a job, mine, or all; may be repeated"),
+    Param("branch", "events of builds, requests and jobs of this branch; may be repeated"),
+    Param("revision", "events of builds and requests of this revision; may be repeated"),
+    Param("job", "a job id, mine or all; may be repeated"),
 )

@@ -186,7 +186,7 @@ def _branches(call: Call) -> tuple[str, ...]:
 def _texts(call: Call, name: str, *, keep_empty: bool = False) -> tuple[str, ...]:
     values = call.query.get(name, ())
     if len(values) > VALUES_MAX:
-        raise BadRequest(f"Parameter {name} is given {len(values)} times, {VALUES_MAX} are allowed")
+        raise BadRequest(f"Parameter {name} is given {len(values)} times (max {VALUES_MAX})")
     return tuple(dict.fromkeys(v for v in values if v or keep_empty))
 
 
@@ -204,23 +204,29 @@ NOT_GREEDY = ("false", "False")
 
 BRANCH = Param(
     "branch",
-    "a branch, or a part of its stored name where no branch is called so; repeated: any of them",
+    "a branch, else a part of a stored branch name; may be repeated: any of them",
 )
 PORTION = (
-    Param("limit", f"how many at most, 1 to {LIMIT_MAX}; default all"),
-    Param("offset", "how many of the newest to leave out; default 0"),
+    Param("limit", f"maximum number of items, 1 to {LIMIT_MAX}; default all"),
+    Param("offset", "number of newest items to skip; default 0"),
 )
 RECENT_PARAMS = (
-    Param("slave", "a slave, or how its name begins, instead of that of the path; repeated: any"),
-    Param("greedy", "false: the name of the slave must be equal"),
-    Param("numbuilds", f"how many at most; default {NUMBUILDS}, ends at {NUMBUILDS_MAX}"),
+    Param(
+        "slave",
+        "a slave, or the beginning of its name, instead of that of the path; may be repeated",
+    ),
+    Param("greedy", "false: match the whole name of the slave"),
+    Param("numbuilds", f"maximum number of builds; default {NUMBUILDS}, up to {NUMBUILDS_MAX}"),
 )
 TIMES = (
-    Param("fromtime", "seconds since the epoch, or today for the last midnight of the farm"),
-    Param("totime", "seconds since the epoch, which count as well"),
+    Param(
+        "fromtime",
+        "start, in seconds since the epoch, or today for the last midnight in the farm's time zone",
+    ),
+    Param("totime", "end, in seconds since the epoch (inclusive)"),
 )
-PENDING = "Pending requests by branch and revision, newest first; a platform is ignored."
-RUNNING = "Running builds by branch and revision, newest first; a platform is ignored."
-REVISION = "Requests and builds of a revision on a branch; of a hash 12 digits are enough."
-RECENT = "The builds that ran last, newest first; of a slave those that have ended."
-PUSHES = "How many pushes each author made, and the total."
+PENDING = "Pending requests by branch and revision, newest first; platform is ignored."
+RUNNING = "Running builds by branch and revision, newest first; platform is ignored."
+REVISION = "Requests and builds of a revision on a branch; 12 digits of a hash suffice."
+RECENT = "Recent builds, newest first; for a slave, its ended builds."
+PUSHES = "Number of pushes by author, and the total."

@@ -96,7 +96,9 @@ class Authenticator:
         except UnicodeDecodeError as e:
             raise BadRequest(f"Header {self.header} is not UTF-8") from e
         if len(name) > WHO_MAX or not name.isprintable():
-            raise BadRequest(f"Header {self.header} is no name of up to {WHO_MAX} characters")
+            raise BadRequest(
+                f"Header {self.header} is not a name of up to {WHO_MAX} printable characters"
+            )
         return name or None
 
 

@@ -137,12 +137,12 @@ def _refusal(
     return NO_FORM if own_pages else ""
 
 
-CROSS_SITE = "A page of another site may not act for you"
+CROSS_SITE = "Pages of other sites cannot act for you"
 NO_FORM = (
-    "This is for our own pages, whose forms have a csrf_token;"
-    " a program that you are logged in to finds yours in /self-serve/whoami"
+    "A csrf_token is needed: our own pages send it in their forms;"
+    " programs find it at /self-serve/whoami"
 )
-OUT_OF_DATE = "This form is out of date, or another user's: load its page again"
+OUT_OF_DATE = "This form has expired or belongs to another user: reload its page"
 
 
 def here_of(request: Any) -> str:
@@ -157,4 +157,4 @@ def query_of(uri: bytes) -> Query:
     try:
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError as e:
-        raise BadRequest("The query is not UTF-8, percent-encoded") from e
+        raise BadRequest("The query is not percent-encoded UTF-8") from e

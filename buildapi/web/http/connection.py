@@ -247,7 +247,7 @@ class HTTPConnection(HTTPChannel):
     def _cut(self, why: str) -> None:
         """Abort a connection whose peer does not read."""
         peer = getattr(self.transport.getPeer(), "host", "a UNIX socket")
-        self._log.info("the connection of {peer} is cut: {why}", peer=peer, why=why)
+        self._log.info("closed the connection of {peer}: {why}", peer=peer, why=why)
         self._gone = True
         self.transport.abortConnection()
 
@@ -313,7 +313,7 @@ class HTTPConnection(HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse input that is not HTTP with a message; Twisted would send a bare 400."""
-        self._refuse(BadRequest("This is no HTTP/1.1 request"))
+        self._refuse(BadRequest("Not an HTTP/1.1 request"))
 
     def _refuse(self, error: BuildAPIError, line: bytes = b"") -> None:
         """Answer an incomplete request, discard the rest of it, and close.

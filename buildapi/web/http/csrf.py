@@ -99,5 +99,5 @@ def _origin_of(referer: str) -> str:
     try:
         parts = urlsplit(referer)
     except ValueError as e:
-        raise BadRequest("Header Referer is no URL") from e
+        raise BadRequest("Header Referer is not a URL") from e
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

@@ -95,7 +95,7 @@ def _decoded(part: MultipartPart) -> str:
     if part.charset.lower() not in CHARSETS:
         raise BadRequest(
             f"The form's part {part.name[:40]!r} is in charset {part.charset[:40]!r};"
-            " UTF-8 is allowed"
+            " only UTF-8 is allowed"
         )
     value: bytes = part.raw
     return value.decode()

@@ -30,7 +30,7 @@ def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool)
         return
     match = _HOST.fullmatch(values[0].strip())
     if match is None:
-        raise BadRequest("Header Host is no name of a host")
+        raise BadRequest("Header Host is not a host name")
     name = match[1].decode("ascii").lower()
     if allowed and name.removesuffix(".") not in allowed:
         raise UnknownHost(

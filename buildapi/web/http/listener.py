@@ -98,7 +98,7 @@ class Listener(Service):
         try:
             os.chown(address.name, -1, self._socket_group)
         except OSError as e:
-            why = f"it cannot be given to the group of [web] socket_group: {e.strerror}"
+            why = f"cannot set its group to [web] socket_group: {e.strerror}"
             self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
             raise CannotListenError(f"cannot listen on {text}: {why}") from e
 
@@ -149,7 +149,7 @@ class Listener(Service):
         late = [channel for channel in self._traffic.channels if not channel.idle]
         if late:
             self._log.warn(
-                "{late} connections are cut, {unanswered} requests on them unanswered",
+                "closed {late} connections at shutdown, {unanswered} requests unanswered",
                 late=len(late),
                 unanswered=len(self._traffic.requests),
             )

@@ -59,7 +59,7 @@ def _check_places(param: Param, in_query: int, in_body: int) -> None:
     if not param.repeats and times > 1:
         raise repeated(param.name, times)
     if in_query and not (param.in_query or param.needed):
-        raise BadRequest(f"Bad {param.name}: it is taken from the body, not from the query")
+        raise BadRequest(f"Bad {param.name}: send it in the body, not in the query")
 
 
 def unknown_names(given: Iterable[str], known: Iterable[str]) -> Sequence[str]:
@@ -80,7 +80,7 @@ def told(name: str, known: Iterable[str]) -> str:
     near = nearest(name, allowed)
     if near:
         return f"unknown parameter {shown}: did you mean '{near}'?"
-    listed = f"known are {', '.join(allowed)}" if allowed else "this request takes none"
+    listed = f"known are {', '.join(allowed)}" if allowed else "this request has no parameters"
     return f"unknown parameter {shown}: {listed}"
 
 

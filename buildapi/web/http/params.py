@@ -149,7 +149,7 @@ def day(query: Query, name: str) -> date | None:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise BadRequest(f"Bad {name}: {text[:40]!r} is no date, YYYY-MM-DD is needed")
+    raise BadRequest(f"Bad {name}: {text[:40]!r} is not a date (expected YYYY-MM-DD)")
 
 
 def choice(query: Query, name: str, allowed: Sequence[str]) -> str | None:

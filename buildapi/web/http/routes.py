@@ -38,7 +38,7 @@ class Param:
     needed: bool = False
 
 
-FORMAT = Param("format", "json or html; without it the Accept header decides, then html")
+FORMAT = Param("format", "json or html; default from the Accept header, else html")
 
 
 @attrs.frozen

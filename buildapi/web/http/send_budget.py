@@ -33,10 +33,12 @@ class SendBudget:
         if outgoing.queued:
             self._sizes[outgoing] = outgoing.queued
         if outgoing.queued > self.each:
-            outgoing.give_up(f"{outgoing.queued} bytes wait for it, {self.each} may")
+            outgoing.give_up(f"{outgoing.queued} unread bytes (max {self.each})")
         while self.waiting > self.total:
-            why = f"{self.waiting} bytes wait for all clients, {self.total} may"
-            next(iter(self._sizes)).give_up(f"{why}, and it has read nothing for the longest")
+            why = f"{self.waiting} unread bytes of all clients (max {self.total})"
+            next(iter(self._sizes)).give_up(
+                f"{why}, and it is the client that has read nothing for longest"
+            )
 
 
 @attrs.define(eq=False)

@@ -67,7 +67,7 @@ class DumpFiles:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        name = Param("name", "the name of a file that /builds lists")
+        name = Param("name", "the name of a file listed at /builds")
         return [
             Route("GET", "/builds", self.listed, LISTED, (FORMAT,)),
             Route("GET", "/builds/{name}", self.file, FILE, (name,)),
@@ -166,7 +166,7 @@ def opened(folder: Path, name: str) -> Dump:
     fits = NAME.fullmatch(name)
     content = _regular(folder / name) if fits else None
     if fits is None or content is None:
-        raise NotFound(f"There is no dump {name[:100]!r}")
+        raise NotFound(f"Dump {name[:100]!r} not found")
     is_ = os.fstat(content.fileno())
     etag = b'"%x-%x-%x"' % (is_.st_mtime_ns, is_.st_size, is_.st_ino)
     negotiated = name.endswith(COMPRESSED_JSON)
@@ -206,7 +206,7 @@ def _unchanged(request: Any, dump: Dump) -> bool:
         return False
 
 
-LISTED = "The dumps there are: files of JSON that are written regularly."
+LISTED = "The dumps: JSON files that are written regularly."
 FILE = (
     "A dump: ended builds, what waits, what runs; see docs/commands.md. A .js.gz is JSON in the"
     " content coding gzip for clients that accept that, else the compressed file."

@@ -90,7 +90,7 @@ class ReportParams:
         start = self.time("starttime") or self.day("from", zone)
         end = self.time("endtime") or self.day("to", zone)
         if start is not None and end is not None and start > end:
-            raise BadRequest("Bad starttime: it is after endtime")
+            raise BadRequest("Bad starttime: must not be after endtime")
         hours = self.whole("hours", 0, 0, HOURS_MAX)
         window = window_of(start, end, now)
         if hours and start is None:

@@ -71,7 +71,9 @@ class Batch:
         """Check all entries, then record and send them in order."""
         entries = call.entries
         if len(entries) > ENTRIES_MAX:
-            raise BadRequest(f"A batch has at most {ENTRIES_MAX} job requests, not {len(entries)}")
+            raise BadRequest(
+                f"Too many job requests in a batch: {len(entries)} (max {ENTRIES_MAX})"
+            )
         dry_run = switch(call.query, form_of({}), "dry_run")
         told = [attrs.asdict(a) for a in await self.run(call, entries, dry_run=dry_run)]
         return attrs.evolve(Reply.data("Batch", JSONBody.of(told)), fresh=True)
@@ -101,7 +103,7 @@ class Batch:
             key = f"{call.key}#{number}" if call.key else ""
             route, one = self.call(attrs.evolve(call, key=key), entry, dry_run=dry_run)
             if "wait" in one.form.values:
-                raise BadRequest("Parameter wait has no meaning in a batch")
+                raise BadRequest("Parameter wait is not allowed in a batch")
             return await self._counter.prepare(route, one)
         except BuildAPIError as e:
             return e
@@ -125,7 +127,7 @@ class Batch:
         except UnicodeDecodeError as e:
             raise BadRequest("The path is not UTF-8") from e
         except HTTPException as e:
-            raise NotFound(f"There is no job request {method} {path[:200]}") from e
+            raise NotFound(f"Unknown job request: {method} {path[:200]}") from e
         return route, values
 
 
@@ -143,11 +145,11 @@ def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
     if not isinstance(path, str) or not path.startswith("/"):
         raise BadRequest("path must be a path such as /self-serve/try/build")
     if path.startswith("//") or "?" in path or "#" in path:
-        raise BadRequest("path must be a path alone; parameters go into body")
+        raise BadRequest("path must be only a path: send parameters in body")
     if not isinstance(body, dict | None):
         raise BadRequest("body must be a JSON object")
     if not isinstance(key, str | None):
-        raise BadRequest("idempotency_key must be a text")
+        raise BadRequest("idempotency_key must be a string")
     return method, path, body or {}, key or ""
 
 
@@ -178,9 +180,7 @@ async def each(
 
 
 BATCH = f"Send up to {ENTRIES_MAX} job requests; each has its own status and body in the answer."
-DRY_RUN = Param(
-    "dry_run", "1, in the query: answer with what would be done, and do nothing", in_query=True
-)
+DRY_RUN = Param("dry_run", "1, in the query: return the plans, and do nothing", in_query=True)
 ENTRIES = Param(
     WHOLE_BODY,
     "a JSON list of objects with method (default POST), path, body (its parameters) and"

@@ -114,7 +114,7 @@ PARAMS = (
     Param("kind", "build, pgo, nightly or builder"),
     Param("revision", "the revision to build"),
     Param("builder", "the builder, if kind is builder"),
-    Param("priority", "a whole number of 32 bits; default 0"),
+    Param("priority", "a 32-bit integer; default 0"),
     Param("properties", "a JSON object, or one NAME=VALUE per line"),
     Param("files", "a JSON list, or one file per line"),
     *COMMON,

@@ -20,12 +20,12 @@ from buildapi.web.http.deadline import Deadline
 HOUR = 3600
 
 PER_REQUEST = (
-    "This request asks for {asked} builds, and one may ask for {most}"
-    " ([limits] builds_per_request): send it in parts"
+    "This request asks for {asked} builds (max {most}, [limits] builds_per_request):"
+    " send it in parts"
 )
 PER_HOUR = (
-    "{who} has asked for {before} builds within an hour, and may ask for {most}"
-    " ([limits] builds_per_user_hour): these {asked} are too many just now"
+    "Too many builds: {who} has submitted {before} within an hour, this request asks for"
+    " {asked} (max {most}, [limits] builds_per_user_hour)"
 )
 
 

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 NOT_RECORDED = "Couldn't create JobRequest row"
 NOT_SENT = "Couldn't send message to broker"
-UNKNOWN = "Nobody knows yet whether this is done: look at job {id} before you ask again"
+UNKNOWN = "The outcome is not known yet: check job {id} before you send the request again"
 
 log = Logger()
 
@@ -152,13 +152,13 @@ class JobDispatcher:
         except Unavailable as e:
             self._not_noted(message.request_id, e.msg)
         except Exception as e:
-            log.failure("job {id}: that it is sent is not recorded", id=message.request_id)
+            log.failure("job {id} sent, but this could not be recorded", id=message.request_id)
             self._not_noted(message.request_id, type(e).__name__)
         return True
 
     def _not_noted(self, request_id: int, why: str) -> None:
         """Request that the "sent" mark of an accepted job is recorded later."""
-        log.warn("job {id} is sent, but that is not recorded yet: {why}", id=request_id, why=why)
+        log.warn("job {id} sent, but this is not recorded yet: {why}", id=request_id, why=why)
         self._owe(request_id)
 
     async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:
@@ -174,7 +174,7 @@ class JobDispatcher:
             refused = await self._recording.bound(refusing)
         except Exception as e:  # the outbox refuses it later, unless an agent begins it
             if not isinstance(e, Unavailable):
-                log.failure("job {id} not refused", id=request_id)
+                log.failure("job {id} could not be marked as refused", id=request_id)
             raise OutcomeUnknownError(UNKNOWN.format(id=request_id), request_id) from e
         if refused:
             self._note(request_id, "refused", NOT_SENT)
@@ -191,7 +191,7 @@ async def shielded(work: Awaitable[T]) -> T:
         if not waiting.called:
             waiting.callback(result)
         elif isinstance(result, Failure) and not result.check(BuildAPIError):
-            log.failure("work that nobody waits for failed", failure=result)
+            log.failure("background work failed", failure=result)
 
     running.addBoth(pass_on)
     return await waiting

@@ -119,18 +119,18 @@ def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo
         raise bad(name, text, allowed) from e
 
 
-WAIT = Param("wait", f"answer when it is finished, or after so many seconds, up to {WAIT_MAX}")
+WAIT = Param("wait", f"seconds to wait until it is finished, up to {WAIT_MAX}")
 PAGING = (
-    Param("num", f"how many at most; default {NUM}, up to 1000"),
-    Param("offset", "how many of the newest to leave out; default 0"),
+    Param("num", f"maximum number of job requests; default {NUM}, up to 1000"),
+    Param("offset", "number of newest ones to skip; default 0"),
 )
 SEARCH = (
-    Param("who", "only of this user"),
-    Param("branch", "only of this branch"),
+    Param("who", "only job requests of this user"),
+    Param("branch", "only job requests of this branch"),
     Param("action", f"only {', '.join(list(ACTIONS)[:2])}, ..."),
-    Param("state", "only queued, running, done or failed ones"),
+    Param("state", "only job requests in this state: queued, running, done or failed"),
     Param("since", "not before this day, time (both in the farm's zone) or second"),
     Param("until", "not after this day, or before this time or second"),
 )
 JOBS = "Job requests, newest first."
-JOB = "One job request: its state, what was done for it, and what came of it."
+JOB = "One job request: its state, actions taken and result."

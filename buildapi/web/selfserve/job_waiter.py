@@ -61,9 +61,9 @@ class JobWaiter:
         try:
             self._release(list(await self._store.finished(list(self._waiting))))
         except Unavailable as e:
-            log.debug("jobs that are waited for not looked at: {msg}", msg=e.msg)
+            log.debug("poll of awaited jobs failed: {msg}", msg=e.msg)
         except Exception:
-            log.failure("jobs that are waited for not looked at")
+            log.failure("poll of awaited jobs failed")
         finally:
             self._looking = False
 

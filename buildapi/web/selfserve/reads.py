@@ -132,7 +132,7 @@ class SelfServeReads:
         document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
         if document.value is None:
             raise _no_revision(branch, revision)
-        reply = Reply.data(f"Is {revision} on {branch.name} done?", document)
+        reply = Reply.data(f"Completion of {revision} on {branch.name}", document)
         return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
 
     def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, Any]:
@@ -251,15 +251,17 @@ def _no_revision(branch: Branch, revision: str) -> NotFound:
 
 
 DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
-STABLE = Param("stableDelay", "seconds a build must have ended ago to count; default 180")
-VERSION = Param("v", "the version of the file that a page means; a file is kept under it")
+STABLE = Param(
+    "stableDelay", "seconds since its end after which a build counts as ended; default 180"
+)
+VERSION = Param("v", "the version of the file, for caches")
 FILES = "Style sheet and scripts of the pages."
-SELF_SERVE = "Branches, what to look for, and this documentation, made from the routes."
-BRANCHES = "The branches of the farm, as their file defines them."
+SELF_SERVE = "Branches, a search, and this documentation of the API."
+BRANCHES = "The branches file of the farm."
 DAY = "Builds started on a day and pending requests submitted on it, newest first."
 BUILD = "One build, with the requests it serves and their properties."
 REQUEST = "One build request, with its properties and builds."
-REVISION = "Builds and pending requests of a revision; of a hash the first 12 digits count."
-DONE = "Whether everything of a revision has ended, and whether all of it passed."
+REVISION = "Builds and pending requests of a revision; 12 digits of a hash suffice."
+DONE = "Whether all builds of a revision have ended, and whether all passed."
 BUILDERS = "Names of builders with requests on the branch in the last 60 days."
-USER = "Builds, running builds and pending requests with changes of an author."
+USER = "Ended builds, running builds and pending requests with changes of an author."

@@ -26,7 +26,7 @@ from buildapi.web.http.params import form_integer, id_of_path, is_digits, within
 from buildapi.web.http.routes import Param
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 
-PRIORITY = Param("priority", "a whole number of 32 bits, higher runs earlier; default 0")
+PRIORITY = Param("priority", "a 32-bit integer, higher runs earlier; default 0")
 
 
 @attrs.define
@@ -47,12 +47,12 @@ class RequestActions:
         """List the routes."""
         build, request = "/self-serve/{branch}/build", "/self-serve/{branch}/request"
         one_build, one_request = f"{build}/{{build_id}}", f"{request}/{{request_id}}"
-        count = Param("count", f"how many times, 1 to {self._count_max}; default 1")
-        build_id = Param("build_id", "which build", needed=True)
-        request_id = Param("request_id", "which request", needed=True)
+        count = Param("count", f"number of rebuilds, 1 to {self._count_max}; default 1")
+        build_id = Param("build_id", "the build to rebuild", needed=True)
+        request_id = Param("request_id", "the request to rebuild", needed=True)
         new = Param(
             "priority",
-            "the new priority, a whole number of 32 bits; higher runs earlier",
+            "the new priority, a 32-bit integer; higher runs earlier",
             needed=True,
         )
         return (
@@ -155,8 +155,10 @@ def _must_be_pending(request: BuildRequest) -> None:
         raise BadRequest("Request is already running")
 
 
-REBUILD = "Build again what a build built."
-AGAIN = "Ask again for what a request asked for."
-CANCEL_BUILD = "Stop a running build."
-CANCEL_REQUEST = "Drop a pending request, or stop the build of a running one."
-REPRIORITIZE = "Give a pending request another priority."
+REBUILD = "Rebuild a build."
+AGAIN = "Rebuild a request."
+CANCEL_BUILD = "Cancel a running build."
+CANCEL_REQUEST = (
+    "Cancel a request: a pending one is removed, the build of a running one is stopped."
+)
+REPRIORITIZE = "Change the priority of a pending request."

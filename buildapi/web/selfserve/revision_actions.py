@@ -146,7 +146,7 @@ class RevisionActions:
             return ""
         _, between = wanted.choose(stored, str)
         if between:
-            raise BadRequest(f"{ambiguity(revision, between)}; more characters tell which one")
+            raise BadRequest(f"{ambiguity(revision, between)}; give more characters")
         return revision if len(distinct(stored)) > 1 else ""
 
     async def _know(self, builder: str) -> None:
@@ -203,21 +203,26 @@ def _json(value: Any, name: str, kind: type) -> Any:
 
 KINDS: dict[type, str] = {dict: "object", list: "list"}
 CANCEL_PARAMS = (
-    Param("only", "pending or running: leave the others alone", in_query=True),
+    Param("only", "pending or running: cancel only these", in_query=True),
     Param(
         "builder",
-        "a pattern such as *talos*, also repeated: leave all other builders alone",
+        "a pattern such as *talos*, may be repeated: cancel only on these builders",
         repeats=True,
         in_query=True,
     ),
-    Param("exclude_builds", "1: leave builders alone that compile", in_query=True),
-    Param("reason", "why, up to 200 characters; shown with the stopped builds", in_query=True),
+    Param("exclude_builds", "1: do not cancel compile builds", in_query=True),
+    Param(
+        "reason", "the reason, up to 200 characters; shown with the stopped builds", in_query=True
+    ),
 )
-IGNORED = Param("priority", "accepted and ignored: schedulers give their builds a priority")
+IGNORED = Param("priority", "accepted and ignored: schedulers set the priority of their builds")
 PROPERTIES = Param("properties", "a JSON object: properties of the build")
-FILES = Param("files", "a JSON list of texts: files of the change, for tests what to install")
+FILES = Param(
+    "files",
+    "a JSON list of strings: files of the change; for tests, the URLs of the builds to test",
+)
 CANCEL = "Cancel all pending requests of a revision, and stop its running builds."
-BUILD = "Build what the schedulers build of a revision."
-PGO = "Ask for the PGO builds of a revision."
-NIGHTLY = "Ask for the nightly builds of a revision."
-BUILDER = "Ask for a build of one builder at a revision."
+BUILD = "Submit all scheduled builds of a revision."
+PGO = "Submit the PGO builds of a revision."
+NIGHTLY = "Submit the nightly builds of a revision."
+BUILDER = "Submit a build of one builder at a revision."

@@ -36,10 +36,10 @@ class ShadowedBranches:
                 try:
                     met, values = router.match(path, route.method)
                 except HTTPException:
-                    found.append(_hidden(name, route, "no path leads to it"))
+                    found.append(_hidden(name, route, "no route matches"))
                     break
                 if met is not route or values["branch"] != name:
-                    found.append(_hidden(name, route, f"{met.path} takes its place"))
+                    found.append(_hidden(name, route, f"{met.path} matches instead"))
                     break
         return found
 
