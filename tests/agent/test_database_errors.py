@@ -164,7 +164,7 @@ async def test_whatever_error_a_store_call_meets_nothing_is_lost_and_the_answer_
     logged_errors: list[Any], number: int, stage: str, after: int, times: int
 ) -> None:
     # A fault of the statement itself that lasts is tried as often as it may be, and ends among the
-    # dead letters, where the job is found again: tests.agent.test_dead_letter_review.py.
+    # dead letters, where the job is found again: tests/agent/test_dead_letter_review.py.
     lasting = times if _passes(number) else min(times, TRIES - 1)
     await life_of_a_job(number, stage, after, lasting)
     logged_errors.clear()

@@ -58,6 +58,25 @@ def test_links_and_anchors_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), link
 
 
+def pointers() -> Iterator[tuple[str, str]]:
+    """List what code points to in ``docs/PAGE.md`` and ``[docs/PAGE.md, "Heading"]``."""
+    for folder in ("buildapi", "tests", "bench", "plugins"):
+        for file in (ROOT / folder).rglob("*.py"):
+            text = re.sub(r"\s*\n\s*#?\s*", " ", file.read_text(encoding="utf-8"))
+            yield from re.findall(r'(?<![\w/])docs/([a-z/-]+\.md)(?:, "([^"]+)")?', text)
+
+
+def test_pages_and_headings_that_code_points_to_are_there() -> None:
+    found = set(pointers())
+    assert ("compatibility.md", "Branches") in found
+    missing = [
+        (page, heading)
+        for page, heading in found
+        if not (DOCS / page).exists() or (heading and slug(heading) not in anchors(DOCS / page))
+    ]
+    assert not missing
+
+
 @OURS
 def test_nothing_is_left_to_do(page: Path) -> None:
     assert not re.search(r"\b(TODO|FIXME|XXX|TBD)\b", page.read_text(encoding="utf-8"))
