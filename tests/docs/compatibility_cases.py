@@ -21,9 +21,9 @@ INTRODUCTION = """\
 # Compatibility, case by case
 
 [Compatibility](compatibility.md) says what changed and what to do. This page is the evidence:
-the answers and effects of the original were recorded over a small farm, and the tests replay every
-recording. A case is either answered as it was, with the same effects, or listed here with the
-reason.
+the answers and effects of the original, the Pylons program, were recorded over a small farm, and
+the tests replay every recording. A case is either answered as it was, with the same effects, or
+listed here with the reason.
 
 Cases have the names of the recordings, as shell patterns: `*` stands for any text. *Now* is the
 present status if it differs, else the respects that differ. *Kind* is *fix* where the original
