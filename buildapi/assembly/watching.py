@@ -23,6 +23,7 @@ from buildapi.db.sql import MissingTableError
 from buildapi.errors import Unavailable
 from buildapi.model.messages import SettledLetter
 from buildapi.model.ops import DumpState, Heartbeat, ProcessState
+from buildapi.ops import status_parts as parts
 from buildapi.ops.dead_letter_tally import DeadLetterTally
 from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.gauges import set_gauges
@@ -32,7 +33,9 @@ from buildapi.ops.master_probe import MasterProbe, Reached
 from buildapi.ops.metrics import Metrics
 from buildapi.ops.reactor_lag import ReactorLag
 from buildapi.ops.sd_notify import SystemdNotifier, manager
-from buildapi.ops.status_collector import Readiness, StatusCollector
+from buildapi.ops.status_collector import BoundedReader, Readiness, StatusCollector, backlog
+from buildapi.ops.status_document import StatusPart
+from buildapi.ops.status_parts import BrokerState, KnownMasters, ReplicationLag
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.routes import Route
@@ -188,30 +191,63 @@ class Watching:
     def board(self) -> StatusCollector:
         """Collector of the /status document."""
         of = self._of
-        broker = of.config.broker
+        seconds = of.config.service.heartbeat_seconds
         return StatusCollector(
-            reactor=of.reactor,
-            now=of.now,
-            me=self.me,
-            versions=versions(),
-            reasons=self.readiness.reasons,
-            broker=of.broker,
-            broker_kind=broker.scheme,
-            queues={"requests": broker.agent_queue, "finished": broker.web_queue},
-            pools=of.pools(),
-            lag=self._lag if of.primary is not None and of.has("api") else None,
-            directory=of.directory,
-            documents=of.directory.documents,
-            roster=self.roster,
-            beat_seconds=of.config.service.heartbeat_seconds,
-            store=of.store,
-            farm=self.farm.look if of.has("api") else None,
-            dumps=self._dumps if of.has("api") and of.dumps is not None else None,
-            traffic=lambda: (len(self.traffic.requests), len(self.traffic.channels)),
-            reload=lambda: of.reloading.last,
-            renumbered=lambda: self.numbering.last,
-            letters=self.letters.read if of.has("api") else lambda: None,
+            self._reader, of.now, self.me, self.roster.processes, seconds, self._parts()
         )
+
+    @cached_property
+    def _reader(self) -> BoundedReader:
+        return BoundedReader(self._of.reactor)
+
+    def _parts(self) -> Sequence[StatusPart[Any]]:
+        """List the parts of the /status document: how each is read, shown and judged."""
+        of, reader, api, known = self._of, self._reader, self._of.has("api"), versions()
+        lagging = self._lag if of.primary is not None and api else _nothing
+        return [
+            StatusPart(lambda: reader.value(self.readiness.reasons()), parts.show_readiness),
+            StatusPart(lambda: known, parts.show_process),
+            StatusPart(self._broker, parts.show_broker, parts.judge_broker),
+            StatusPart(
+                self.letters.read if api else lambda: None,
+                parts.show_dead_letters,
+                parts.judge_dead_letters,
+            ),
+            StatusPart(
+                lambda: reader.pools(of.pools()), parts.show_databases, parts.judge_databases
+            ),
+            StatusPart(lambda: reader.value(lagging()), parts.show_replica, parts.judge_replica),
+            StatusPart(of.directory.documents, parts.show_directory, parts.judge_directory),
+            StatusPart(self._masters, parts.show_masters, parts.judge_masters),
+            StatusPart(
+                lambda: reader.value(backlog(of.store, of.now())), parts.show_jobs, parts.judge_jobs
+            ),
+            StatusPart(
+                lambda: reader.value(self.farm.look() if api else _nothing()),
+                parts.show_farm,
+                parts.judge_farm,
+            ),
+            StatusPart(
+                self._dumps if of.dumps is not None and api else lambda: None,
+                parts.show_dumps,
+                parts.judge_dumps,
+            ),
+            StatusPart(self._connections, parts.show_http),
+            StatusPart(lambda: of.reloading.last, parts.show_reload),
+            StatusPart(lambda: self.numbering.last, parts.show_job_ids, parts.judge_job_ids),
+        ]
+
+    async def _broker(self) -> BrokerState:
+        broker = self._of.config.broker
+        queues = {"requests": broker.agent_queue, "finished": broker.web_queue}
+        return await self._reader.broker(self._of.broker, broker.scheme, queues)
+
+    def _masters(self) -> KnownMasters:
+        directory = self._of.directory
+        return KnownMasters(len(directory.master_urls()), directory.disabled_masters())
+
+    def _connections(self) -> tuple[int, int]:
+        return len(self.traffic.requests), len(self.traffic.channels)
 
     @cached_property
     def readiness(self) -> Readiness:
@@ -222,13 +258,13 @@ class Watching:
             of.reactor, lambda: of.state().value, pools, of.broker.status, of.directory
         )
 
-    async def _lag(self) -> int | None:
-        """Return the replication lag in seconds; :raises Unavailable: it is unknown."""
+    async def _lag(self) -> ReplicationLag:
+        """Return the replication lag; :raises Unavailable: it is unknown."""
         primary = self._of.primary
         if primary is None:
             raise AssertionError("there is no replica")
         try:
-            return await lag(self._pulse, primary, self._of.replica_db)
+            return ReplicationLag(await lag(self._pulse, primary, self._of.replica_db))
         except MissingTableError as e:
             raise Unavailable("no agent has written a pulse that the replica has") from e
 
@@ -255,6 +291,10 @@ class Watching:
         hand = len(self._of.agent.in_hand) if self._of.has("agent") else 0
         self.metrics.set("buildapi_jobs_in_hand", hand)
         return self.metrics.text()
+
+
+async def _nothing() -> None:
+    """Stand for what this process does not read."""
 
 
 def _still(error: str | None, dump: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -10,21 +10,18 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError
-from buildapi.interfaces import Broker, Directory, JobStore, ProcessRegistry
-from buildapi.jobs.farm_summary import FarmSummary
-from buildapi.model.messages import BrokerStatus, QueueDepth
-from buildapi.model.ops import DocumentState, DumpState, Heartbeat, PoolState
+from buildapi.interfaces import Broker, Directory, JobStore
+from buildapi.model.messages import BrokerStatus
+from buildapi.model.ops import Heartbeat, PoolState
 from buildapi.model.records import Backlog
-from buildapi.ops.dead_letter_tally import SettledDeadLetters
-from buildapi.ops.job_id_guard import JobIdReset
-from buildapi.ops.reload import Reload
 from buildapi.ops.status_document import (
-    QueueRole,
-    ReplicationLag,
-    StatusSnapshot,
+    StatusMoment,
+    StatusPart,
     UnreadValue,
     document,
 )
+from buildapi.ops.status_parts import BrokerState, QueueRole
+from buildapi.reactor_time import ReactorTime, timeout
 
 T = TypeVar("T")
 
@@ -32,7 +29,7 @@ PART_SECONDS = 3.0
 """Maximum seconds to read the state of one part."""
 
 PROBE_SECONDS = 2.5
-"""Maximum seconds of that for a connection to a database."""
+"""Maximum seconds of ``PART_SECONDS`` for a connection to a database."""
 
 WEEK, HOUR = 7 * 86_400, 3600
 """Seconds: unfinished jobs older than a week, left by old programs, do not count as backlog."""
@@ -49,90 +46,18 @@ class ObservedPool(Protocol):
     async def connecting(self, seconds: float) -> float | None: ...
 
 
-@attrs.define
-class StatusCollector:
-    """Collect the /status document; ``now`` returns epoch seconds.
+@attrs.frozen
+class BoundedReader:
+    """Read within a time limit, and return the reason instead of a value that does not come."""
 
-    ``me`` returns this process's heartbeat, ``reasons`` why it is not ready. ``pools`` are those it
-    uses. ``lag`` is None if the replica is the primary or is not used, ``farm`` if this process
-    does not read the farm, ``dumps`` if none are written.
-    """
-
-    reactor: Any
-    now: Callable[[], float]
-    me: Callable[[], Heartbeat]
-    versions: Mapping[str, str]
-    reasons: Callable[[], Awaitable[Sequence[str]]]
-    broker: Broker
-    broker_kind: str
-    queues: Mapping[str, str]
-    pools: Sequence[ObservedPool]
-    lag: Callable[[], Awaitable[int | None]] | None
-    directory: Directory
-    documents: Callable[[], Sequence[DocumentState]]
-    roster: ProcessRegistry
-    beat_seconds: float
-    store: JobStore
-    farm: Callable[[], Awaitable[FarmSummary]] | None
-    dumps: Callable[[], Sequence[DumpState]] | None
-    traffic: Callable[[], tuple[int, int]]
-    reload: Callable[[], Reload | None] = lambda: None
-    renumbered: Callable[[], JobIdReset | None] = lambda: None
-    letters: Callable[[], SettledDeadLetters | None] = lambda: None
+    _reactor: ReactorTime
     _log = Logger()
 
-    async def read(self) -> dict[str, Any]:
-        """Return the document."""
-        return document(await self.seen())
-
-    async def seen(self) -> StatusSnapshot:
-        """Query all parts concurrently."""
-        queues = [self._queue(role, name) for role, name in self.queues.items()]
-        pools = [self._pool(pool) for pool in self.pools]
-        rest = (
-            self._processes(),
-            self._part(self._jobs()),
-            self._farm(),
-            self._lag(),
-            self._part(self.reasons()),
-        )
-        asked = [*queues, *pools, *rest]
-        told: list[Any] = await defer.gatherResults(
-            [defer.ensureDeferred(_started(one)) for one in asked], consumeErrors=True
-        )
-        n, m = len(queues), len(queues) + len(pools)
-        processes, jobs, farm, lag, reasons = told[m:]
-        requests, connections = self.traffic()
-        return StatusSnapshot(
-            now=int(self.now()),
-            me=self.me(),
-            versions=self.versions,
-            reasons=[reasons.error] if isinstance(reasons, UnreadValue) else reasons,
-            broker_kind=self.broker_kind,
-            broker=self.broker.status(),
-            queues=told[:n],
-            pools=told[n:m],
-            lag=lag,
-            documents=self.documents(),
-            masters_known=len(self.directory.master_urls()),
-            masters_disabled=self.directory.disabled_masters(),
-            processes=processes,
-            beat_seconds=self.beat_seconds,
-            jobs=jobs,
-            farm=farm,
-            dumps=None if self.dumps is None else self.dumps(),
-            requests=requests,
-            connections=connections,
-            reload=self.reload(),
-            renumbered=self.renumbered(),
-            letters=self.letters(),
-        )
-
-    async def _part(self, work: Awaitable[T]) -> T | UnreadValue:
-        """Wait for a part within a time limit; return the reason if it does not answer."""
+    async def value(self, work: Awaitable[T]) -> T | UnreadValue:
+        """Return what is awaited, or why that fails."""
         running = defer.ensureDeferred(_started(work))
         try:
-            return await running.addTimeout(PART_SECONDS, self.reactor)
+            return await timeout(running, PART_SECONDS, self._reactor)
         except BuildAPIError as e:
             return UnreadValue(e.msg)
         except defer.TimeoutError:
@@ -141,15 +66,21 @@ class StatusCollector:
             self._log.failure("status: a part could not be read")
             return UnreadValue(f"it failed: {type(e).__name__}")
 
-    async def _processes(self) -> Sequence[Heartbeat] | UnreadValue:
-        return await self._part(self.roster.processes())
+    async def broker(self, broker: Broker, kind: str, queues: Mapping[str, str]) -> BrokerState:
+        """Read the broker and its queues, named by role."""
 
-    async def _queue(self, role: str, name: str) -> QueueRole:
-        depth: QueueDepth | UnreadValue = await self._part(self.broker.depth(name))
-        return QueueRole(name, role, depth)
+        async def queue(role: str, name: str) -> QueueRole:
+            return QueueRole(name, role, await self.value(broker.depth(name)))
+
+        found = await gathered([queue(role, name) for role, name in queues.items()])
+        return BrokerState(kind, broker.status(), found)
+
+    async def pools(self, pools: Sequence[ObservedPool]) -> Sequence[PoolState]:
+        """Read the state of pools, and how long a new connection takes."""
+        return await gathered([self._pool(pool) for pool in pools])
 
     async def _pool(self, pool: ObservedPool) -> PoolState:
-        took = await self._part(pool.connecting(PROBE_SECONDS))
+        took = await self.value(pool.connecting(PROBE_SECONDS))
         status = pool.status()
         return PoolState(
             name=pool.name,
@@ -162,22 +93,50 @@ class StatusCollector:
             error=took.error if isinstance(took, UnreadValue) else None,
         )
 
-    async def _farm(self) -> FarmSummary | UnreadValue | None:
-        return None if self.farm is None else await self._part(self.farm())
 
-    async def _lag(self) -> ReplicationLag | UnreadValue | None:
-        if self.lag is None:
-            return None
-        told = await self._part(self.lag())
-        return told if isinstance(told, UnreadValue) else ReplicationLag(told)
+@attrs.frozen
+class StatusCollector:
+    """Collect the /status document from its parts; ``now`` returns epoch seconds.
 
-    async def _jobs(self) -> Backlog:
-        now = int(self.now())
-        return await self.store.backlog(now - WEEK, now - HOUR)
+    ``me`` returns this process's heartbeat, and ``processes`` those of all, which are sent every
+    ``beat_seconds``. The document has the parts in their order.
+    """
+
+    reader: BoundedReader
+    now: Callable[[], float]
+    me: Callable[[], Heartbeat]
+    processes: Callable[[], Awaitable[Sequence[Heartbeat]]]
+    beat_seconds: float
+    parts: Sequence[StatusPart[Any]]
+
+    async def read(self) -> dict[str, Any]:
+        """Read all parts concurrently, and return the document."""
+        processes, *values = await gathered(
+            [self.reader.value(self.processes()), *map(_read, self.parts)]
+        )
+        moment = StatusMoment(int(self.now()), self.me(), processes, self.beat_seconds)
+        return document(moment, list(zip(self.parts, values, strict=True)))
+
+
+async def gathered(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await some work concurrently."""
+    return await defer.gatherResults(
+        [defer.ensureDeferred(one) for one in works], consumeErrors=True
+    )
+
+
+async def backlog(store: JobStore, now: float) -> Backlog:
+    """Read the unfinished and failed job requests that count."""
+    return await store.backlog(int(now) - WEEK, int(now) - HOUR)
 
 
 async def _started(work: Awaitable[T]) -> T:
     return await work
+
+
+async def _read(part: StatusPart[Any]) -> Any:
+    value = part.read()
+    return await value if isinstance(value, Awaitable) else value
 
 
 @attrs.frozen
@@ -187,7 +146,7 @@ class Readiness:
     ``state`` returns the word of its state; ``pools`` are those without which no request succeeds.
     """
 
-    reactor: Any
+    reactor: ReactorTime
     state: Callable[[], str]
     pools: Sequence[ObservedPool]
     broker: Callable[[], BrokerStatus]
@@ -206,7 +165,7 @@ class Readiness:
     async def _pool(self, pool: ObservedPool) -> str:
         trying = defer.ensureDeferred(pool.connecting(PROBE_SECONDS))
         try:
-            await trying.addTimeout(PART_SECONDS, self.reactor)
+            await timeout(trying, PART_SECONDS, self.reactor)
         except BuildAPIError as e:
             return e.msg
         except defer.TimeoutError:

@@ -21,7 +21,9 @@ from buildapi.model.ops import DocumentState, DumpState
 from buildapi.ops.gauges import set_gauges
 from buildapi.ops.metrics import KINDS, Metrics
 from buildapi.ops.reactor_lag import SECONDS, ReactorLag
-from buildapi.ops.status_document import ReplicationLag, UnreadValue, document
+from buildapi.ops.status_document import UnreadValue
+from buildapi.ops.status_parts import ReplicationLag
+from tests.ops.status import document
 from tests.ops.test_status_document import AGENT, NOW, WELL
 from tests.services.policy import program
 

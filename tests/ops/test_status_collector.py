@@ -15,7 +15,16 @@ from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Heartbeat, ProcessState
-from buildapi.ops.status_collector import PART_SECONDS, Readiness, StatusCollector
+from buildapi.ops import status_parts as parts
+from buildapi.ops.status_collector import (
+    PART_SECONDS,
+    BoundedReader,
+    Readiness,
+    StatusCollector,
+    backlog,
+)
+from buildapi.ops.status_document import StatusPart
+from buildapi.ops.status_parts import KnownMasters, ReplicationLag
 from tests.web.farm import MemoryDirectory, MemoryJobs
 
 NOW = 1_700_000_000
@@ -57,26 +66,39 @@ class World:
     lag: Callable[[], Any] | None = None
 
     def board(self) -> StatusCollector:
-        return StatusCollector(
-            reactor=self.clock,
-            now=lambda: NOW,
-            me=lambda: ME,
-            versions={},
-            reasons=self.reasons,
-            broker=self,  # type: ignore[arg-type]  # the two methods it needs
-            broker_kind="embedded",
-            queues={"requests": "r", "finished": "f"},
-            pools=self.pools,
-            lag=self.lag,
-            directory=MemoryDirectory(),
-            documents=list,
-            roster=self,  # type: ignore[arg-type]  # the method it needs
-            beat_seconds=10,
-            store=MemoryJobs(),
-            farm=None if self.farm is None else self.look,
-            dumps=None,
-            traffic=lambda: (0, 0),
-        )
+        reader, broker = BoundedReader(self.clock), self
+        queues, lag = {"requests": "r", "finished": "f"}, self.lag
+
+        async def nothing() -> None:
+            return None
+
+        some = [
+            StatusPart(lambda: reader.value(self.reasons()), parts.show_readiness),
+            StatusPart(dict, parts.show_process),
+            StatusPart(
+                lambda: reader.broker(broker, "embedded", queues),  # type: ignore[arg-type]  # the two methods it needs
+                parts.show_broker,
+                parts.judge_broker,
+            ),
+            StatusPart(
+                lambda: reader.pools(self.pools), parts.show_databases, parts.judge_databases
+            ),
+            StatusPart(
+                lambda: reader.value(lag() if lag else nothing()),
+                parts.show_replica,
+                parts.judge_replica,
+            ),
+            StatusPart(lambda: KnownMasters(1, ()), parts.show_masters, parts.judge_masters),
+            StatusPart(
+                lambda: reader.value(backlog(MemoryJobs(), NOW)), parts.show_jobs, parts.judge_jobs
+            ),
+            StatusPart(
+                lambda: reader.value(nothing() if self.farm is None else self.look()),
+                parts.show_farm,
+                parts.judge_farm,
+            ),
+        ]
+        return StatusCollector(reader, lambda: NOW, lambda: ME, self.processes, 10, some)
 
     def status(self) -> BrokerStatus:
         return BrokerStatus(connected=True)
@@ -179,10 +201,10 @@ def test_what_fails_for_no_known_reason_is_logged_and_said(
 
 
 def test_the_lag_of_the_replica(world: World) -> None:
-    async def behind() -> int:
-        return 7
+    async def behind() -> ReplicationLag:
+        return ReplicationLag(7)
 
-    async def away() -> int:
+    async def away() -> ReplicationLag:
         raise DatabaseUnavailable("away")
 
     assert read(world)["replica"]["apart"] is False

@@ -16,13 +16,9 @@ from buildapi.model.records import Backlog, JobRecord, JobState
 from buildapi.ops.dead_letter_tally import RECENT_SECONDS, DeadLetterTally
 from buildapi.ops.job_id_guard import JobIdReset
 from buildapi.ops.reload import Reload
-from buildapi.ops.status_document import (
-    QueueRole,
-    ReplicationLag,
-    StatusSnapshot,
-    UnreadValue,
-    document,
-)
+from buildapi.ops.status_document import UnreadValue
+from buildapi.ops.status_parts import QueueRole, ReplicationLag
+from tests.ops.status import StatusValues, document
 
 NOW = 1_700_000_000
 ME = Heartbeat("a:1:1", "a", 1, "1.0", ["api"], ProcessState.RUNNING, NOW - 100, NOW)
@@ -30,7 +26,7 @@ AGENT = Heartbeat(
     "b:2:2", "b", 2, "1.1", ["agent"], ProcessState.RUNNING, NOW - 50, NOW - 4, 3, [7, 8], 4, []
 )
 POOL = PoolState("jobs", "mysql", 1, 0, None, None, connect_seconds=0.002)
-WELL = StatusSnapshot(
+WELL = StatusValues(
     now=NOW,
     me=ME,
     versions={"buildapi": "1.0"},

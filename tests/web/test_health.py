@@ -9,10 +9,11 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.ops.status_document import UnreadValue, document
+from buildapi.ops.status_document import UnreadValue
 from buildapi.web.http.json_body import json_cache
 from buildapi.web.ops.health import HealthRoutes
 from buildapi.web.selfserve.pages import SelfServePages
+from tests.ops.status import document
 from tests.ops.test_status_document import AGENT, POOL, WELL
 from tests.reactor import twisted_test
 from tests.web.conftest import Serve, Served
