@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DONE, FAILED, WRONG, UNFINISHED, FORBIDDEN, MISSING, UNAVAILABLE, UNCLEAR = range(8)
 INTERRUPTED = 130
-"""As shells have it for a program that SIGINT ended."""
+"""128 and the number of SIGINT, as shells report it."""
 
 CODES = (
     (DONE, "done"),
@@ -14,7 +14,7 @@ CODES = (
     (FORBIDDEN, "not allowed"),
     (MISSING, "not found"),
     (UNAVAILABLE, "the service is unavailable: no connection, 500 to 504, or no answer in time"),
-    (UNCLEAR, "could not be told: an answer that is none of BuildAPI's, or an output that failed"),
+    (UNCLEAR, "unknown result: an answer that is not BuildAPI's, or output that cannot be written"),
     (INTERRUPTED, "interrupted"),
 )
-"""Each exit code and what it says."""
+"""Each exit code and its meaning."""

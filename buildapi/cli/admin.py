@@ -1,4 +1,7 @@
-"""Commands for operators: the tables and accounts of the databases, and the configuration."""
+"""Commands with the service's configuration: ``db``, ``queue``, ``dump``, ``check-config``.
+
+Modules of the assembly, which import Twisted, are imported when a command runs.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def _load_config(context: click.Context, _option: Any, path: Path) -> Config:
 
 
 def exit_with_error(error: ConfigError, code: int) -> NoReturn:
-    """Say each error of a configuration and exit."""
+    """Print each error of a configuration, and exit."""
     for line in str(error).splitlines():
         click.echo(f"buildapi: {line}", err=True)
     raise SystemExit(code) from None
@@ -42,12 +45,12 @@ config_option = click.option(
     show_default=True,
     show_envvar=True,
     callback=_load_config,
-    help="The configuration file of the service.",
+    help="Configuration file of the service.",
 )
 
 
 def _run_and_exit(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
-    """Run a task; exit with the code it gives."""
+    """Run a task in the reactor, and exit with the code it returns."""
     from buildapi.assembly.console import run
 
     async def main(reactor: Any) -> None:
@@ -60,18 +63,18 @@ def _run_and_exit(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
 
 @click.group()
 def db() -> None:
-    """Make, upgrade and look at the tables the service keeps, and its accounts."""
+    """Create, upgrade and inspect tables; print grants."""
 
 
 @db.command()
 @config_option
-@click.option("--sql", is_flag=True, help="Print the SQL that is needed, and change nothing.")
-@click.option("--all", "whole", is_flag=True, help="With --sql: print the whole schema.")
+@click.option("--sql", is_flag=True, help="Print the SQL of the upgrade; change nothing.")
+@click.option("--all", "whole", is_flag=True, help="With --sql: print the complete schema.")
 def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
-    """Make the tables that are missing, and widen those of old web processes.
+    """Create missing tables, and widen those of old web processes.
 
-    The jobs database, and where the service has the role agent the table of markers in the
-    scheduler database. Rows are kept; it may run again, and on several hosts at once.
+    This covers the jobs database and, with the role agent, the marker table in the scheduler
+    database. Rows are kept. The upgrade can be repeated, and run on several hosts at once.
     """
     from buildapi.assembly.tables import show_sql, upgrade_all
 
@@ -85,9 +88,9 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
 @db.command()
 @config_option
 def status(*, config: Config) -> None:
-    """Tell which tables are there.
+    """Show which tables exist.
 
-    Exit codes: 0 all are, 1 an upgrade is needed, 2 wrong configuration, 6 a database is
+    Exit codes: 0 complete, 1 an upgrade is needed, 2 wrong configuration, 6 a database is
     unavailable.
     """
     from buildapi.assembly.tables import show_status
@@ -97,20 +100,20 @@ def status(*, config: Config) -> None:
 
 @db.command()
 @config_option
-@click.option("--host", default="%", show_default=True, help="Where the accounts come from.")
+@click.option("--host", default="%", show_default=True, help="Host that the accounts connect from.")
 @click.option(
     "--role",
     "roles",
     multiple=True,
     type=click.Choice(["upgrade", "api", "agent", "read"]),
-    help="Whose accounts; may be given again. Default: all.",
+    help="Accounts of this role; repeatable. Default: all.",
 )
-@click.option("--user", help="Make one account with this name for all the roles.")
+@click.option("--user", help="Create one account of this name for all roles.")
 def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | None) -> None:
-    """Print SQL that makes the accounts, and grants each what it needs and no more.
+    """Print SQL that creates the accounts with the privileges they need.
 
-    Passwords are made up anew each time; accounts that exist keep theirs. The tables must be
-    there, so begin with --role upgrade and `buildapi db upgrade`.
+    Each run generates new passwords; accounts that exist keep theirs. The tables must exist:
+    start with --role upgrade and `buildapi db upgrade`.
     """
     from buildapi.assembly.accounts import Wanted, statements
     from buildapi.db.grants import ROLES
@@ -128,14 +131,14 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
 
 @click.command()
 @config_option
-@click.option("--connect", is_flag=True, help="Also try everything that it names.")
+@click.option("--connect", is_flag=True, help="Also try to reach everything that it names.")
 def check_config(*, config: Config, connect: bool) -> None:
     """Check the configuration file.
 
-    With --connect also every database, the broker, the directory and the masters are tried, each
-    for some seconds at most, and a line says how each is.
+    With --connect, also try every database, the broker, the directory and the masters, each for a
+    few seconds, and print a line for each.
 
-    Exit codes: 0 the service would take it, 1 it would not, or something that was tried failed.
+    Exit codes: 0 the configuration is valid, 1 it is not, or a connection failed.
     """
     from buildapi.assembly.checking import check, try_all, warnings_of_files
 
@@ -163,27 +166,33 @@ def check_config(*, config: Config, connect: bool) -> None:
 
 @click.group()
 def queue() -> None:
-    """Look at the queues of the broker, and settle their dead letters."""
+    """Inspect the queues of the broker and their dead letters."""
 
 
 def _require_amqp(config: Config) -> None:
     if config.broker.scheme == "embedded":
-        error = "[broker] url = 'embedded:': its queues are in the process of the service; see"
+        error = "[broker] url = 'embedded:': these queues exist only inside the service; see"
         exit_with_error(ConfigError(f"{error} /status"), WRONG)
 
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 JOBS_OPTION = click.option(
-    "--job", "jobs", type=click.IntRange(1), multiple=True, help="Of this job; may be given again."
+    "--job",
+    "jobs",
+    type=click.IntRange(1),
+    multiple=True,
+    help="Dead letters of this job; repeatable.",
 )
-ALL_OPTION = click.option("--all", "whole", is_flag=True, help="Of all jobs, and what is of none.")
+ALL_OPTION = click.option(
+    "--all", "whole", is_flag=True, help="All dead letters, also those of no job."
+)
 
 
 @queue.command("list")
 @config_option
 @JSON_OPTION
 def list_queues(*, config: Config, as_json: bool) -> None:
-    """List the queues: messages that wait, consumers, dead letters.
+    """List the queues: ready messages, consumers, dead letters.
 
     Exit codes: 0 done, 2 wrong configuration, 6 the broker is unavailable.
     """
@@ -195,9 +204,9 @@ def list_queues(*, config: Config, as_json: bool) -> None:
 
 @queue.group()
 def dead() -> None:
-    """List, retry or drop dead letters: messages that were put aside.
+    """List, retry or drop dead letters: messages that could not be processed.
 
-    The service itself takes up what it can; what stays here is for a person to look at.
+    The service retries what it can; a person decides about the rest.
     """
 
 
@@ -205,9 +214,9 @@ def dead() -> None:
 @config_option
 @JSON_OPTION
 def list_dead(*, config: Config, as_json: bool) -> None:
-    """List the dead letters, oldest first, with their job and why they are there.
+    """List the dead letters with their jobs and reasons, oldest first.
 
-    With --json their bodies as well. Exit codes as those of buildapi queue list.
+    With --json, also print their bodies. Exit codes: as of buildapi queue list.
     """
     from buildapi.assembly import queues
 
@@ -220,10 +229,11 @@ def list_dead(*, config: Config, as_json: bool) -> None:
 @JOBS_OPTION
 @ALL_OPTION
 def retry(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
-    """Put dead letters back into their queue, as if they were new.
+    """Move dead letters back to their queue, as new messages.
 
-    What is done is not done twice, and a job that is finished is not begun. Exit codes: 0 done,
-    2 wrong command line or configuration, 5 there is no such letter, 6 the broker is unavailable.
+    Changes that were made are not made twice, and finished jobs are not executed again. Exit
+    codes: 0 done, 2 wrong command line or configuration, 5 no such dead letter, 6 the broker is
+    unavailable.
     """
     _settle_dead(config, jobs, whole=whole, again=True)
 
@@ -233,7 +243,7 @@ def retry(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
 @JOBS_OPTION
 @ALL_OPTION
 def drop(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
-    """Delete dead letters; their jobs stay as they are. Exit codes as those of retry."""
+    """Delete dead letters; their jobs stay unchanged. Exit codes: as of retry."""
     _settle_dead(config, jobs, whole=whole, again=False)
 
 
@@ -241,7 +251,7 @@ def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: b
     from buildapi.assembly import queues
 
     if bool(jobs) == whole:
-        raise click.UsageError("give either --job, once or more, or --all")
+        raise click.UsageError("--job or --all is required, and not both")
     _require_amqp(config)
     chosen = None if whole else jobs
     _run_and_exit(lambda r: queues.settle_dead(config, r, click.echo, chosen, again=again))
@@ -252,11 +262,11 @@ def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: b
 
 @click.group()
 def dump() -> None:
-    """Write what the farm's databases tell as JSON."""
+    """Dump builds and requests of the farm as JSON."""
 
 
 def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that every dump has."""
+    """Add the options of every dump."""
     options = (
         config_option,
         click.option(
@@ -264,11 +274,11 @@ def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
             "--output",
             metavar="FILE",
             default="-",
-            help="Where it goes; a file is replaced once the new one is whole. Default: - for"
-            " standard output.",
+            help="Output file, replaced once the new one is complete. Default: - for standard"
+            " output.",
         ),
-        click.option("-z", "--gzip", "gzipped", is_flag=True, help="Compress it."),
-        click.option("--compact", is_flag=True, help="Leave out blanks and line feeds."),
+        click.option("-z", "--gzip", "gzipped", is_flag=True, help="Compress with gzip."),
+        click.option("--compact", is_flag=True, help="Omit spaces and newlines."),
     )
     for option in reversed(options):
         function = option(function)
@@ -277,10 +287,12 @@ def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @dump.command()
 @_dump_options
-@click.option("--hours", type=click.IntRange(1), help="Length of the time in hours.")
-@click.option("--days", type=click.IntRange(1), help="Length of the time in days. Default: 1.")
-@click.option("--starttime", type=click.IntRange(0), help="Its beginning, in epoch seconds.")
-@click.option("--startdate", type=click.DateTime(["%Y-%m-%d"]), help="Its beginning, a day in UTC.")
+@click.option("--hours", type=click.IntRange(1), help="Length of the period in hours.")
+@click.option("--days", type=click.IntRange(1), help="Length of the period in days. Default: 1.")
+@click.option("--starttime", type=click.IntRange(0), help="Start of the period in epoch seconds.")
+@click.option(
+    "--startdate", type=click.DateTime(["%Y-%m-%d"]), help="Start of the period, a day in UTC."
+)
 def builds(
     *,
     config: Config,
@@ -292,7 +304,7 @@ def builds(
     starttime: int | None,
     startdate: datetime | None,
 ) -> None:
-    """Write the builds that ended within a time, up to now unless a beginning is given."""
+    """Write the builds that ended in a period, which ends now unless a start is given."""
     asked = _window(hours, days, starttime, startdate)
     from buildapi.assembly.console import run_dump
     from buildapi.assembly.dumping import Dumper, Target
@@ -311,7 +323,7 @@ def _window(
     for first, second in (("hours", "days"), ("starttime", "startdate")):
         given = {"hours": hours, "days": days, "starttime": starttime, "startdate": startdate}
         if given[first] is not None and given[second] is not None:
-            raise click.UsageError(f"--{first} and --{second} do not go together")
+            raise click.UsageError(f"--{first} and --{second} exclude each other")
     length = hours * HOUR if hours is not None else (days or 1) * DAY
     start = starttime
     if startdate is not None:
@@ -319,13 +331,13 @@ def _window(
     try:
         return window(time.time(), length, start)
     except ValueError as e:
-        raise click.UsageError(f"there is no such time: {e}") from e
+        raise click.UsageError(f"invalid period: {e}") from e
 
 
 @dump.command()
 @_dump_options
 def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
-    """Write the requests that wait, as GET /pending?format=json answers."""
+    """Write the pending requests, in the format of GET /pending?format=json."""
     from buildapi.assembly.console import run_dump
     from buildapi.assembly.dumping import Target
 
@@ -335,7 +347,7 @@ def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> Non
 @dump.command()
 @_dump_options
 def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
-    """Write the builds that run, as GET /running?format=json answers."""
+    """Write the running builds, in the format of GET /running?format=json."""
     from buildapi.assembly.console import run_dump
     from buildapi.assembly.dumping import Target
 

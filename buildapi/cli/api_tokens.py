@@ -1,4 +1,4 @@
-"""Who asks: ``whoami`` and ``token``."""
+"""Authentication: ``whoami``, and API tokens with ``token``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from buildapi.cli.output import Output, output_options, require_list, unexpected
 from buildapi.cli.service_client import ServiceClient
 from buildapi.exit_codes import FAILED, FORBIDDEN
 
-TOKENS = ("id", "label", "created", "expires", "used")
+TOKENS = ("id", "label", "created", "expires", "last used")
 
 
 @click.command()
 @with_client
 @output_options
 def whoami(*, client: ServiceClient, out: Output) -> None:
-    """Tell whom the service takes you for; nobody is exit code 4."""
+    """Show the user you are authenticated as (exit 4 if none)."""
     document = client.get("self-serve", "whoami")
     who = unpack(lambda: document["who"])
     if out.as_json:
@@ -36,9 +36,9 @@ def whoami(*, client: ServiceClient, out: Output) -> None:
 
 
 def describe_user(document: Mapping[str, Any], out: Output) -> str:
-    """Say who it is, and how that is known."""
+    """Describe the user and the kind of authentication."""
     if document["who"] is None:
-        return "nobody: no user is known to the service"
+        return "nobody: you are not authenticated"
     token = document["token"]
     if not token:
         return f"{document['who']}, by {document['by']}"
@@ -49,21 +49,26 @@ def describe_user(document: Mapping[str, Any], out: Output) -> str:
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke API tokens."""
+    """Create, list and revoke API tokens."""
 
 
 @token.command()
-@click.option("--label", required=True, metavar="TEXT", help="What it is for.")
-@click.option("--days", type=click.IntRange(1), help="How long it holds. Default: the service's.")
-@click.option("--save", is_flag=True, help="Write it to the client's token file; print no token.")
+@click.option("--label", required=True, metavar="TEXT", help="Purpose of the token.")
+@click.option(
+    "--days", type=click.IntRange(1), help="Days until it expires. Default: set by the service."
+)
+@click.option("--save", is_flag=True, help="Save it in the token file; do not print it.")
 @connection_options
 @output_options
 @click.pass_context
 def create(
     context: click.Context, *, label: str, days: int | None, save: bool, out: Output
 ) -> None:
-    """Make a token; it is shown this once. You sign in with Basic or the proxy's cookie."""
-    client = make_client(context, token=None)  # a token makes no token
+    """Create a token, which is shown only once.
+
+    Log in with Basic authentication or the proxy's cookie; a token cannot create tokens.
+    """
+    client = make_client(context, token=None)  # the service creates no tokens for users of a token
     given = {"label": label} | ({} if days is None else {"days": days})
     body = {**given, **_form_token(client)}
     made: dict[str, Any] = unpack(dict, client.send("POST", "self-serve", "tokens", body=body))
@@ -80,16 +85,16 @@ def create(
 
 
 def _form_token(client: ServiceClient) -> Mapping[str, str]:
-    """Give what a form of the service's own pages would send along; older services have none."""
+    """Return the CSRF token that the service's own forms send; older services have none."""
     document = client.get("self-serve", "whoami")
     found = document.get("csrf_token") if isinstance(document, dict) else None
     return {"csrf_token": found} if isinstance(found, str) else {}
 
 
 def save_token(path: Path, secret: str, url: str) -> None:
-    """Write a token, and the address it is for, so that its owner alone can read it.
+    """Write a token and the URL of its service to a file that only its owner can read.
 
-    :raises CommandError: it cannot be written.
+    :raises CommandError: the file cannot be written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,14 +108,14 @@ def save_token(path: Path, secret: str, url: str) -> None:
                 Path(name).unlink()
             raise
     except OSError as e:
-        raise CommandError(f"{path}: the token is not saved: {e.strerror}", FAILED) from e
+        raise CommandError(f"{path}: cannot save the token: {e.strerror}", FAILED) from e
 
 
 @token.command("list")
 @with_client
 @output_options
 def list_(*, client: ServiceClient, out: Output) -> None:
-    """List your tokens; what they are is not shown."""
+    """List your tokens, without their secrets."""
     document = require_list(client.get("self-serve", "tokens"))
     if out.as_json:
         return out.json(document)
@@ -127,7 +132,7 @@ def _rows(document: Sequence[Mapping[str, Any]], out: Output) -> Sequence[Sequen
 @with_client
 @output_options
 def revoke(*, token_id: str, client: ServiceClient, out: Output) -> None:
-    """Revoke the token ID: nobody can use it any more."""
+    """Revoke the token ID."""
     document = client.send("DELETE", "self-serve", "tokens", token_id)
     if unpack(lambda: document["status"]) != "OK":
         raise unexpected_response()

@@ -1,4 +1,4 @@
-"""Where the service is and who asks: options, environment, and the client's own file."""
+"""Settings of the client, from options, environment and client file: URL and credentials."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FILES = ("token_file", "password_file", "cookie_file", "ca")
 
 @attrs.frozen
 class ClientSettings:
-    """How to reach the service; secrets are not shown by ``repr``."""
+    """How to reach the service; ``repr`` omits secrets."""
 
     url: str
     timeout: float = TIMEOUT
@@ -53,20 +53,20 @@ class ClientSettings:
 
     @property
     def has_secret(self) -> bool:
-        """Tell whether anything secret would be sent."""
+        """Return whether requests carry a secret."""
         return any((self.token, self.password, self.cookie))
 
 
 def config_folder() -> Path:
-    """Give the folder of the user's own settings."""
+    """Return the folder of the user's settings (XDG base directory specification)."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "buildapi"
 
 
 def read_settings(given: Mapping[str, Any]) -> ClientSettings:
-    """Put together options, environment and client file.
+    """Return the settings of options, environment and client file.
 
-    :raises CommandError: something in them is wrong, or a secret would travel unencrypted.
+    :raises CommandError: one of them is wrong, or a secret would be sent unencrypted.
     """
     chosen, file = locate_service(given)
     own = file
@@ -75,7 +75,7 @@ def read_settings(given: Mapping[str, Any]) -> ClientSettings:
     settings = _resolve(chosen, given, own)
     if settings.has_secret and not given.get("insecure_http") and not is_private(chosen):
         raise CommandError(
-            f"{chosen} is not encrypted: no token, password or cookie is sent there without"
+            f"{chosen} is not encrypted: sending a token, password or cookie there needs"
             " --insecure-http",
             WRONG,
         )
@@ -83,7 +83,7 @@ def read_settings(given: Mapping[str, Any]) -> ClientSettings:
 
 
 def locate_service(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Give the address of the service, and what the client file says; reads no secret."""
+    """Return the URL of the service and the content of the client file; read no secret file."""
     path = _client_file(given.get("client_config"))
     file = {} if path is None else _read(path)
     url = given.get("url") or _url(os.environ.get("BUILDAPI_URL"), "BUILDAPI_URL")
@@ -121,7 +121,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "it is not TOML"
+        reason = e.strerror if isinstance(e, OSError) else "not valid TOML"
         raise CommandError(f"{path}: {reason}", WRONG) from None  # TOML errors may quote a secret
     for key, value in found.items():
         _check(path, key, value)
@@ -135,13 +135,13 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _check(path: Path, key: str, value: Any) -> None:
     if key not in KEYS:
-        raise CommandError(f"{path}: {key} is unknown; allowed are {', '.join(KEYS)}", WRONG)
+        raise CommandError(f"{path}: unknown key {key} (allowed: {', '.join(KEYS)})", WRONG)
     if not isinstance(value, KEYS[key]) or isinstance(value, bool):
         kind = "a number" if key == "timeout" else "a text"
-        raise CommandError(f"{path}: {key} is not {kind}", WRONG)
+        raise CommandError(f"{path}: {key} must be {kind}", WRONG)
     number: Any = value  # isinstance made it an object
     if key == "timeout" and not 0 < number <= 3600:
-        raise CommandError(f"{path}: timeout is not above 0 and up to 3600 seconds", WRONG)
+        raise CommandError(f"{path}: timeout must be above 0 and at most 3600 seconds", WRONG)
 
 
 def _url(text: str | None, where: str) -> str | None:
@@ -182,11 +182,11 @@ def _password(user: str | None, path: str | None) -> str | None:
     if sys.stdin.isatty():
         asked: str = click.prompt(f"Password of {user}", hide_input=True, err=True)
         return asked
-    raise CommandError(f"the password of {user} is asked for: give --password-file", WRONG)
+    raise CommandError(f"a password for {user} is required: use --password-file", WRONG)
 
 
 def read_secret(path: str) -> str:
-    """Read a secret from a file, or with ``-`` from standard input."""
+    """Read a secret from a file, or from standard input for ``-``."""
     try:
         if path == "-":
             return sys.stdin.read(SECRET_MAX)
@@ -194,23 +194,23 @@ def read_secret(path: str) -> str:
         with Path(path).open(encoding="utf-8") as file:
             return file.read(SECRET_MAX)
     except (OSError, ValueError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
+        reason = e.strerror if isinstance(e, OSError) else "not UTF-8"
         raise CommandError(f"{path}: {reason}", WRONG) from None
 
 
 def _warn_if_open(path: Path) -> None:
     if path.exists() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        click.echo(f"buildapi: {path} holds a secret and is readable by others", err=True)
+        click.echo(f"buildapi: {path} holds a secret and is readable by other users", err=True)
 
 
 def _check_token(text: str, where: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise CommandError(f"{where}: what is there is no token", WRONG)
+        raise CommandError(f"{where}: not a token (expected ASCII without spaces)", WRONG)
     return text
 
 
 def _cookie(path: str, name: str | None, url: str) -> str:
-    """Read the cookie of a proxy; give ``name=value``."""
+    """Read the cookie of a proxy as ``name=value``."""
     text = read_secret(path).strip()
     if path != "-" and ("\t" in text or text.startswith("#")):
         text = _read_cookie_jar(path, name, url)
@@ -218,7 +218,7 @@ def _cookie(path: str, name: str | None, url: str) -> str:
     if not equals or not value or "\n" in text or not text.isascii() or not text.isprintable():
         raise CommandError(f"{path}: neither name=value nor a cookie jar", WRONG)
     if name is not None and found != name:
-        raise CommandError(f"{path}: there is no cookie {name}", WRONG)
+        raise CommandError(f"{path}: no cookie {name}", WRONG)
     return text
 
 
@@ -227,7 +227,7 @@ def _read_cookie_jar(path: str, name: str | None, url: str) -> str:
     try:
         jar.load(path, ignore_discard=True)
     except (LoadError, OSError):
-        raise CommandError(f"{path}: it is no cookie jar", WRONG) from None
+        raise CommandError(f"{path}: not a Netscape cookie jar", WRONG) from None
     parts = urlsplit(url)
     host = parts.hostname or ""
     fitting = [
@@ -239,23 +239,24 @@ def _read_cookie_jar(path: str, name: str | None, url: str) -> str:
     ]
     if len(fitting) != 1:
         raise CommandError(
-            f"{path}: {len(fitting)} cookies are for {host}; cookie names one", WRONG
+            f"{path}: {len(fitting)} cookies for {host} (expected one; choose it by --cookie)",
+            WRONG,
         )
     return fitting[0]
 
 
 def origin(url: str) -> Sequence[Any]:
-    """Give scheme, host and port of an address; :raises CommandError: it is none."""
+    """Return scheme, host and port of a URL; :raises CommandError: it is invalid."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError as e:
-        raise CommandError("a URL cannot be read", WRONG) from e
+        raise CommandError("invalid URL", WRONG) from e
     return parts.scheme, parts.hostname, port
 
 
 def is_private(url: str) -> bool:
-    """Tell whether nobody on the way can read what is sent there."""
+    """Return whether requests to a URL are encrypted, or stay on this machine."""
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True

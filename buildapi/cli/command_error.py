@@ -1,4 +1,4 @@
-"""How commands fail: the failure that carries an exit code."""
+"""Errors that end a command with an exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from buildapi.exit_codes import FAILED, FORBIDDEN, MISSING, UNAVAILABLE
 
 
 class CommandError(click.ClickException):
-    """A command cannot do what it was asked; its message is safe to show on a terminal."""
+    """End a command with a message and an exit code; the message is made printable."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(printable(message))
@@ -17,12 +17,12 @@ class CommandError(click.ClickException):
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]  # click has it as a class variable
-        """Tell click how to end."""
+        """Return the exit code, for click."""
         return self.code
 
 
 class ServiceRefusal(CommandError):
-    """The service answered with another status than was hoped for, and said why."""
+    """The service refused a request."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class ServiceRefusal(CommandError):
 
 
 def exit_code_for_status(status: int) -> int:
-    """Give the exit code that an HTTP status of a refusal means."""
+    """Return the exit code for the HTTP status of a refusal."""
     return STATUSES.get(status, UNAVAILABLE if status >= 500 else FAILED)
 
 

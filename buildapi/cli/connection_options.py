@@ -1,4 +1,4 @@
-"""The options of the connection, which every command that asks the service has."""
+"""Options for the connection to the service, for all commands that use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPLETION_SECONDS = 1.0
 
 
 def _remember_option(context: click.Context, option: click.Parameter, value: Any) -> None:
-    """Remember an option; what stands after the sub-command comes later and counts."""
+    """Store an option in the context; one after the sub-command overrides one before it."""
     given = context.meta.setdefault(OPTIONS_KEY, {})
     if value not in (None, False):
         given[option.name] = value
@@ -34,40 +34,46 @@ OPTIONS = (
         "--url",
         type=param_types.service_url,
         metavar="URL",
-        help="Where the service is. Default: BUILDAPI_URL, the client file, http://localhost:8010.",
+        help="URL of the service. Default: BUILDAPI_URL, the client file, http://localhost:8010.",
     ),
     _option(
         "--client-config",
         metavar="FILE",
-        help="The client file. Default: BUILDAPI_CLIENT_CONFIG, ~/.config/buildapi/client.toml,"
+        help="Client file. Default: BUILDAPI_CLIENT_CONFIG, ~/.config/buildapi/client.toml,"
         " /etc/buildapi/client.toml.",
     ),
-    _option("--token-file", metavar="FILE", help="Where the API token is; - for standard input."),
-    _option("--user", metavar="NAME", help="Sign in at the proxy with Basic authentication."),
+    _option("--token-file", metavar="FILE", help="File with the API token; - for standard input."),
+    _option("--user", metavar="NAME", help="User name for Basic authentication at the proxy."),
     _option(
-        "--password-file", metavar="FILE", help="The password of --user; - for standard input."
+        "--password-file",
+        metavar="FILE",
+        help="File with the password of --user; - for standard input.",
     ),
     _option(
-        "--cookie", metavar="NAME", help="The cookie of the proxy, where the file has several."
+        "--cookie", metavar="NAME", help="Name of the proxy's cookie, if the file has several."
     ),
-    _option("--cookie-file", metavar="FILE", help="A cookie jar, or a file with name=value."),
-    _option("--ca", metavar="FILE", help="Certificates to trust in place of the system's."),
     _option(
-        "--timeout", type=param_types.Seconds(0.1, 3600), help="Seconds to wait for an answer."
+        "--cookie-file", metavar="FILE", help="Netscape cookie jar, or a file with name=value."
     ),
-    _option("--insecure-http", is_flag=True, help="Send secrets over plain http, too."),
+    _option("--ca", metavar="FILE", help="File of certificates to trust instead of the system's."),
+    _option(
+        "--timeout",
+        type=param_types.Seconds(0.1, 3600),
+        help="Maximum wait for an answer in seconds.",
+    ),
+    _option("--insecure-http", is_flag=True, help="Allow secrets over plain http."),
 )
 
 
 def connection_options(function: Any) -> Any:
-    """Add the options of the connection."""
+    """Add the connection options to a command."""
     for option in reversed(OPTIONS):
         function = option(function)
     return function
 
 
 def make_client(context: click.Context, **changes: Any) -> ServiceClient:
-    """Make the client that the options ask for; ``changes`` are those to its settings."""
+    """Return a client with the options of a context; ``changes`` replace some of its settings."""
     settings = read_settings(context.meta.get(OPTIONS_KEY, {}))
     client = ServiceClient(attrs.evolve(settings, **changes))
     context.call_on_close(client.close)
@@ -75,7 +81,7 @@ def make_client(context: click.Context, **changes: Any) -> ServiceClient:
 
 
 def with_client(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of the connection, and hand the command its ``client``."""
+    """Add the connection options to a command, and pass it its ``client``."""
 
     @connection_options
     @click.pass_context
@@ -88,7 +94,7 @@ def with_client(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def complete_branch(context: click.Context, _param: click.Parameter, begun: str) -> Sequence[str]:
-    """Complete the name of a branch, or nothing: a shell must not wait, nor show errors."""
+    """Complete the name of a branch; return nothing on failures, as a shell must not fail."""
     try:
         url, _ = locate_service(context.meta.get(OPTIONS_KEY, {}))
         client = ServiceClient(ClientSettings(url, timeout=COMPLETION_SECONDS))
@@ -99,4 +105,4 @@ def complete_branch(context: click.Context, _param: click.Parameter, begun: str)
 
 
 branch_argument = click.argument("branch", shell_complete=complete_branch)
-"""The argument that names a branch."""
+"""The BRANCH argument, completed from the service."""

@@ -1,4 +1,4 @@
-"""The root of all commands: however one ends, its exit code says how."""
+"""The click group of the root, which maps every end of a command to an exit code."""
 
 from __future__ import annotations
 
@@ -16,35 +16,34 @@ from buildapi.exit_codes import DONE, FAILED, INTERRUPTED, UNCLEAR
 
 
 class OutputClosedError(click.ClickException):
-    """Nobody reads on: click would end with 1 before anybody else could say something of it."""
+    """Standard output is closed; click itself would exit with 1."""
 
     exit_code = UNCLEAR
 
-    def show(self, file: Any = None) -> None:  # noqa: ARG002  # there is nobody to show it to
-        """Say nothing."""
+    def show(self, file: Any = None) -> None:  # noqa: ARG002  # nobody reads it
+        """Print nothing."""
         _discard_output()
 
 
 class RootGroup(click.Group):
-    """A group that ends the process as the list of exit codes has it.
+    """A group that exits with the codes of ``buildapi.exit_codes``.
 
-    click itself would end with 1, which means something else here, where it is interrupted and
-    where the output cannot be written.
+    click exits with 1 if it is interrupted or cannot write; here, 1 means that something failed.
     """
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the options of the root."""
+        """Parse the options of the root."""
         try:
             return super().make_context(*args, **extra)
         except BrokenPipeError as e:
-            raise OutputClosedError("nobody reads the help") from e
+            raise OutputClosedError("standard output is closed") from e
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as e:
-            raise OutputClosedError("nobody reads the output") from e
+            raise OutputClosedError("standard output is closed") from e
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run a command line and exit."""
@@ -56,10 +55,10 @@ class RootGroup(click.Group):
 
 
 def _escape_unencodable() -> None:
-    r"""Have characters that the encoding of an output lacks written as \u0141, not fail.
+    r"""Write characters that the encoding of an output lacks as escapes such as \u0141.
 
-    Names of people and builders are anybody's; where there is no locale, or with
-    PYTHONIOENCODING, the encoding is narrow.
+    Names of users and builders can hold any character, and the encoding may be ASCII: without a
+    locale, or by PYTHONIOENCODING.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -90,7 +89,7 @@ def _is_interrupt(error: BaseException) -> bool:
 
 
 def _report_write_error(error: OSError) -> int:
-    """Say that something cannot be written."""
+    """Print that a file or standard output cannot be written; return the exit code."""
     where = "" if error.filename is None else f"{error.filename}: "
     with contextlib.suppress(OSError):
         click.echo(f"Error: {where}{error.strerror or error}", err=True)
@@ -99,7 +98,7 @@ def _report_write_error(error: OSError) -> int:
 
 
 def _discard_output() -> None:
-    """Give up what is still to be written: it would fail again at the very end."""
+    """Discard buffered output, which Python would try to write again at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

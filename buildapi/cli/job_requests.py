@@ -1,4 +1,4 @@
-"""What changes something: ``rebuild``, ``cancel``, ``cancel-rev``, ``prioritize``, ``new``."""
+"""Submit job requests: ``rebuild``, ``cancel``, ``cancel-rev``, ``prioritize``, ``new``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH_MAX = 500
 
 @attrs.frozen
 class JobCall:
-    """One job request."""
+    """The HTTP request that submits one job request."""
 
     method: str
     path: Sequence[str]
@@ -35,7 +35,7 @@ class JobCall:
 
 @attrs.frozen
 class JobRequestSender:
-    """Send job requests, and tell what came of them; ``end`` is when waiting for that is over."""
+    """Submit job requests and print their results; waiting ends at the monotonic time ``end``."""
 
     client: ServiceClient
     out: Output
@@ -45,9 +45,9 @@ class JobRequestSender:
     end: float = 0.0
 
     def send(self, asks: Sequence[JobCall]) -> None:
-        """Send one, or several at once; end with the code of the first that went wrong."""
+        """Submit one job request, or several as a batch; exit with the first failure's code."""
         if len(asks) > BATCH_MAX:
-            raise click.UsageError(f"at most {BATCH_MAX} at once")
+            raise click.UsageError(f"at most {BATCH_MAX} builds and requests at once")
         attrs.evolve(self, end=time.monotonic() + (self.wait or 0))._send(asks)
 
     def _send(self, asks: Sequence[JobCall]) -> None:
@@ -86,7 +86,7 @@ class JobRequestSender:
         return exit_code_for_status(status)
 
     def _tell(self, document: dict[str, Any]) -> int:
-        """Say what an answer says; wait for its job where that is asked for."""
+        """Print a response, and with --wait its finished job; return the exit code."""
         if not self.out.as_json:
             self.out.line(unpack(lambda: document["msg"]))
         _warn(document)
@@ -103,7 +103,7 @@ class JobRequestSender:
         job = document["job"]
         _warn(job, said=unpack(table_rows.warnings, document))
         if unpack(table_rows.did_nothing, job):
-            click.echo("there was nothing to do", err=True)
+            click.echo("nothing to do", err=True)
         if not self.out.as_json:
             rows = unpack(table_rows.job_items, job)
             if rows:
@@ -119,7 +119,7 @@ class JobRequestSender:
 
 
 def _warn(document: Mapping[str, Any], said: Sequence[str] = ()) -> None:
-    """Print the warnings of an answer, a plan or a job that were not printed before."""
+    """Print warnings of a response, a plan or a job, except those that were printed before."""
     for words in unpack(table_rows.warnings, document):
         if words not in said:
             click.echo(f"Warning: {printable(words)}", err=True)
@@ -130,15 +130,15 @@ def _job_id(document: Mapping[str, Any]) -> int:
 
 
 def with_sender(function: Callable[..., None]) -> Callable[..., None]:
-    """Add what every job request takes, and hand the command its ``sender``."""
+    """Add the options of every job request to a command, and pass it its ``sender``."""
 
-    @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+    @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
     @wait_option
     @click.option(
         "--key",
         type=param_types.idempotency_key,
         metavar="TEXT",
-        help="The Idempotency-Key: the same one again asks for nothing new. Default: a new one.",
+        help="Idempotency-Key, which makes repeating the command safe. Default: a new one.",
     )
     @with_client
     @output_options
@@ -160,23 +160,27 @@ def with_sender(function: Callable[..., None]) -> Callable[..., None]:
 
 
 ID = click.IntRange(1)
-BUILDS = click.option("--build", "builds", type=ID, multiple=True, help="A build; repeatable.")
+BUILDS = click.option("--build", "builds", type=ID, multiple=True, help="Build; repeatable.")
 REQUESTS = click.option(
-    "--request", "requests", type=ID, multiple=True, help="A request; repeatable."
+    "--request", "requests", type=ID, multiple=True, help="Request; repeatable."
 )
-PRIORITY = click.option("--priority", type=int, default=0, show_default=True)
+PRIORITY = click.option(
+    "--priority", type=int, default=0, show_default=True, help="Priority of the new requests."
+)
 
 
 def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
     if not builds and not requests:
-        raise click.UsageError("nothing is named: give --build ID or --request ID")
+        raise click.UsageError("--build ID or --request ID is required")
 
 
 @click.command()
 @branch_argument
 @BUILDS
 @REQUESTS
-@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How often.")
+@click.option(
+    "--count", type=click.IntRange(1), default=1, show_default=True, help="Number of rebuilds."
+)
 @PRIORITY
 @with_sender
 def rebuild(
@@ -188,7 +192,7 @@ def rebuild(
     priority: int,
     sender: JobRequestSender,
 ) -> None:
-    """Build again what builds built or requests asked for on BRANCH."""
+    """Rebuild builds or requests of BRANCH."""
     _some(builds, requests)
     named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
     rest = {"count": count, "priority": priority}
@@ -205,7 +209,7 @@ def rebuild(
 def cancel(
     *, branch: str, builds: Sequence[int], requests: Sequence[int], sender: JobRequestSender
 ) -> None:
-    """Stop builds, and drop pending requests, of BRANCH."""
+    """Stop builds or cancel pending requests of BRANCH."""
     _some(builds, requests)
     named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
     sender.send([JobCall("DELETE", ("self-serve", branch, k, str(i)), {}) for k, i in named])
@@ -214,11 +218,13 @@ def cancel(
 @click.command("cancel-rev")
 @branch_argument
 @click.argument("revision")
-@click.option("--only", type=click.Choice(["pending", "running"]), help="Leave the others alone.")
-@click.option("--builder", metavar="PATTERN", multiple=True, help="Only these; repeatable.")
-@click.option("--exclude-builds", is_flag=True, help="Leave builders alone that compile.")
-@click.option("--reason", metavar="TEXT", help="Why; masters show it with the stopped builds.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--only", type=click.Choice(["pending", "running"]), help="Cancel only these.")
+@click.option(
+    "--builder", metavar="PATTERN", multiple=True, help="Only these builders; repeatable."
+)
+@click.option("--exclude-builds", is_flag=True, help="Do not cancel compile builds.")
+@click.option("--reason", metavar="TEXT", help="Reason, shown by masters with the stopped builds.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_sender
 def cancel_rev(
     *,
@@ -231,9 +237,9 @@ def cancel_rev(
     yes: bool,
     sender: JobRequestSender,
 ) -> None:
-    """Drop all pending requests of REVISION on BRANCH, and stop its running builds.
+    """Cancel all requests and builds of REVISION on BRANCH.
 
-    On a terminal it is asked first.
+    Pending requests are cancelled, running builds stopped. Asks for confirmation on a terminal.
     """
     given = {"only": only, "builder": list(builder), "reason": reason}
     body = {k: v for k, v in given.items() if v} | ({"exclude_builds": 1} if exclude_builds else {})
@@ -247,12 +253,12 @@ def _confirm(sender: JobRequestSender, ask: JobCall, what: str) -> None:
     planned = sender.client.send(ask.method, *ask.path, body={**ask.body, "dry_run": 1})
     dropped, stopped = unpack(table_rows.dropped_and_stopped, planned)
     if not dropped and not stopped:
-        click.echo(f"Nothing of {what} is pending or running.", err=True)
+        click.echo(f"No pending requests or running builds of {what}.", err=True)
         raise SystemExit(DONE)
     for line in unpack(table_rows.to_cancel, planned):
         click.echo(f"  {printable(line)}", err=True)
     _warn(unpack(lambda: planned["plan"]))
-    text = f"Drop {dropped} pending requests and stop {stopped} builds of {what}?"
+    text = f"Cancel {dropped} pending requests and stop {stopped} builds of {what}?"
     click.confirm(text, abort=True, err=True)
 
 
@@ -262,7 +268,10 @@ def _confirm(sender: JobRequestSender, ask: JobCall, what: str) -> None:
 @click.argument("priority", type=int)
 @with_sender
 def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSender) -> None:
-    """Give the pending REQUEST of BRANCH another PRIORITY; higher runs earlier."""
+    """Set the PRIORITY of a pending REQUEST of BRANCH.
+
+    Higher runs earlier.
+    """
     path = ("self-serve", branch, "request", str(request))
     sender.send([JobCall("PUT", path, {"priority": priority})])
 
@@ -270,25 +279,25 @@ def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSe
 @click.command()
 @branch_argument
 @click.argument("revision")
-@click.option("--pgo", is_flag=True, help="The PGO builds.")
-@click.option("--nightly", is_flag=True, help="The nightly builds.")
-@click.option("--builder", metavar="NAME", help="A build of this builder.")
+@click.option("--pgo", is_flag=True, help="Only PGO builds.")
+@click.option("--nightly", is_flag=True, help="Only nightly builds.")
+@click.option("--builder", metavar="NAME", help="Only a build of this builder.")
 @click.option(
     "--property",
     "properties",
     type=param_types.name_and_value,
     metavar="NAME=VALUE",
     multiple=True,
-    help="With --builder: a property; repeatable.",
+    help="With --builder: property; repeatable.",
 )
 @click.option(
     "--file",
     "files",
     metavar="FILE",
     multiple=True,
-    help="With --builder: a file of the change; repeatable.",
+    help="With --builder: file of the change; repeatable.",
 )
-@click.option("--priority", type=int, help="Higher runs earlier. Default: 0.")
+@click.option("--priority", type=int, help="Priority; higher runs earlier. Default: 0.")
 @with_sender
 def new(
     *,
@@ -302,9 +311,12 @@ def new(
     priority: int | None,
     sender: JobRequestSender,
 ) -> None:
-    """Ask for new builds at REVISION on BRANCH: those of the schedulers, or what an option says."""
+    """Submit new builds of REVISION on BRANCH.
+
+    All scheduled builds, or those that an option selects.
+    """
     if pgo + nightly + (builder is not None) > 1:
-        raise click.UsageError("--pgo, --nightly and --builder do not go together")
+        raise click.UsageError("--pgo, --nightly and --builder exclude each other")
     if builder is None and (properties or files):
         raise click.UsageError("--property and --file need --builder")
     if priority is not None and not (pgo or nightly or builder is not None):

@@ -1,4 +1,4 @@
-"""``buildapi mail-waittimes``: fetch the wait-time report of the service and mail it."""
+"""``buildapi mail-waittimes``: mail the wait-time report of the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SENT, NOTHING_SENT, SOME_REFUSED = 0, 1, 2
 
 @attrs.frozen
 class Envelope:
-    """Who sends a mail to whom, by which server."""
+    """The mail server, sender and receivers of a mail."""
 
     server: tuple[str, int]
     sender: str
@@ -43,7 +43,7 @@ class Envelope:
     metavar="HOST[:PORT]",
     default="localhost",
     show_default=True,
-    help="The mail server.",
+    help="Mail server.",
 )
 @click.option(
     "-f",
@@ -51,7 +51,7 @@ class Envelope:
     "sender",
     type=param_types.mail_address,
     metavar="ADDRESS",
-    help="Default: buildapi@ this host.",
+    help="Sender. Default: buildapi@ this host.",
 )
 @click.option(
     "-a",
@@ -60,7 +60,7 @@ class Envelope:
     type=param_types.mail_address,
     metavar="ADDRESS",
     multiple=True,
-    help="To whom; repeatable.",
+    help="Receiver; repeatable.",
 )
 @click.option(
     "-b",
@@ -69,7 +69,7 @@ class Envelope:
     type=param_types.mail_address,
     metavar="ADDRESS",
     multiple=True,
-    help="To whom, unseen; repeatable.",
+    help="Hidden receiver; repeatable.",
 )
 @click.option(
     "-W",
@@ -79,9 +79,9 @@ class Envelope:
     metavar="URL",
     default=f"http://localhost:8010{REPORT}",
     show_default=True,
-    help="Where the report is.",
+    help="URL of the report.",
 )
-@click.option("-p", "--pool", default="buildpool", show_default=True)
+@click.option("-p", "--pool", default="buildpool", show_default=True, help="Pool of the report.")
 @click.option(
     "-m",
     "--minutes-per-block",
@@ -89,7 +89,7 @@ class Envelope:
     type=click.IntRange(0),
     default=15,
     show_default=True,
-    help="0: as the service likes.",
+    help="Minutes per block; 0: the default of the service.",
 )
 @click.option(
     "-x",
@@ -98,19 +98,23 @@ class Envelope:
     type=click.IntRange(0),
     default=90,
     show_default=True,
-    help="Minutes of the last block; 0: as the service likes.",
+    help="Minutes of the last block; 0: the default of the service.",
 )
 @click.option(
-    "-s", "--start-time", "starttime", type=float, help="Epoch seconds. Default: a day ago."
+    "-s",
+    "--start-time",
+    "starttime",
+    type=float,
+    help="Start in epoch seconds. Default: a day ago.",
 )
-@click.option("-e", "--end-time", "endtime", type=float, help="Epoch seconds. Default: now.")
+@click.option("-e", "--end-time", "endtime", type=float, help="End in epoch seconds. Default: now.")
 @click.option(
     "-t",
     "--tries",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="How often to try before giving up.",
+    help="Maximum number of tries.",
 )
 @click.option(
     "-z",
@@ -119,7 +123,7 @@ class Envelope:
     type=click.FloatRange(0),
     default=10,
     show_default=True,
-    help="Seconds between two tries.",
+    help="Seconds between tries.",
 )
 @click.option(
     "--timezone",
@@ -128,7 +132,7 @@ class Envelope:
     metavar="ZONE",
     default="UTC",
     show_default=True,
-    help="Zone of the times in the mail, such as US/Pacific.",
+    help="Time zone of the mail, such as US/Pacific.",
 )
 def mail_waittimes(
     *,
@@ -145,11 +149,11 @@ def mail_waittimes(
 ) -> None:
     """Mail the wait-time report of a pool.
 
-    Exit codes: 0 all receivers were accepted, 1 nothing was sent, 2 some were refused (or the
+    Exit codes: 0 sent to all receivers, 1 nothing was sent, 2 some receivers were refused (or the
     command line is wrong).
     """
     if not to and not bcc:
-        raise click.UsageError("nobody to send to: give --address or --BCC")
+        raise click.UsageError("--address or --BCC is required")
     envelope = Envelope(smtp, sender or f"buildapi@{socket.getfqdn()}", to, bcc)
 
     def once() -> Sequence[str]:
@@ -168,7 +172,10 @@ FAILURES = (httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, N
 
 
 def retry(once: Any, tries: int, pause: float) -> Sequence[str] | None:
-    """Try until it works, with pauses between; None: it never did, and each time said why."""
+    """Call a function until it succeeds, with pauses; return None after ``tries`` failures.
+
+    Each failure is printed.
+    """
     for attempt in range(1, tries + 1):
         try:
             refused: Sequence[str] = once()
@@ -182,17 +189,17 @@ def retry(once: Any, tries: int, pause: float) -> Sequence[str] | None:
 
 
 def reason(error: Exception) -> str:
-    """Say why it failed, in one line."""
+    """Describe an error in one line."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"refused: {', '.join(map(str, error.recipients))}"
     return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
 def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> Any:
-    """Fetch the report; parameters that are zero or not given are left to the service.
+    """Fetch the report; the service chooses parameters that are zero or missing.
 
-    :raises httpx.HTTPError: it cannot be had.
-    :raises NoReportError: what is there is something else.
+    :raises httpx.HTTPError: there is no answer, or a refusal.
+    :raises NoReportError: the answer is not a report.
     """
     params = {"format": "json", **{k: f"{v:.15g}" for k, v in asked.items() if v}}
     answer = httpx.get(
@@ -210,13 +217,13 @@ def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> Any
 
 
 def made(document: Any, base: str, zone: zoneinfo.ZoneInfo) -> Mail:
-    """Write the mail; the pending page is beside the reports."""
+    """Return the mail of a report; it links the pending page beside the reports."""
     root = base.removesuffix(REPORT) if base.endswith(REPORT) else base.rpartition("/")[0]
     return mail_of(read_report(document), zone, pending_page=f"{root}/pending", now=time.time())
 
 
 def message(mail: Mail, envelope: Envelope) -> EmailMessage:
-    """Make the message, text first; who gets it unseen is not in it."""
+    """Return the message, plain text first, without the hidden receivers."""
     made = EmailMessage()
     made["Subject"] = mail.subject
     made["From"] = envelope.sender
@@ -234,9 +241,9 @@ def _storable(text: str) -> str:
 
 
 def send_mail(mail: Mail, envelope: Envelope) -> Sequence[str]:
-    """Send it; give the addresses that were refused, where others were not.
+    """Send a mail; return the addresses that were refused if others were accepted.
 
-    :raises smtplib.SMTPException: nobody gets it.
+    :raises smtplib.SMTPException: no receiver was accepted.
     """
     everybody = list(dict.fromkeys([*envelope.to, *envelope.bcc]))
     with smtplib.SMTP(*envelope.server, timeout=SMTP_SECONDS) as server:

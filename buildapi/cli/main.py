@@ -21,12 +21,12 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @connection_options
 @click.version_option(package_name="buildapi", prog_name="buildapi")
 def root() -> None:
-    """See what a Buildbot farm does and act on it; dump it, report on it.
+    """Show and change a Buildbot farm; write dumps and reports.
 
-    Options of the connection stand before or after the name of a command.
+    Connection options may precede or follow the name of a command.
 
     Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not finished, 4 not
-    allowed, 5 not found, 6 service unavailable, 7 could not be told, 130 interrupted.
+    allowed, 5 not found, 6 service unavailable, 7 unknown result, 130 interrupted.
     """
 
 
@@ -34,7 +34,10 @@ def root() -> None:
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL, such as for: eval "$(buildapi completion bash)"."""
+    """Print the completion script of SHELL.
+
+    Use it as: eval "$(buildapi completion bash)"
+    """
     kind = get_completion_class(shell)
     if kind is None:
         raise click.ClickException(f"click has no completion for {shell}")

@@ -1,4 +1,4 @@
-"""``buildapi man``: manual pages, made from the commands themselves."""
+"""``buildapi man``: manual pages, generated from the commands."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from buildapi.cli.command_error import CommandError
 from buildapi.exit_codes import CODES
 
 HELP = ("-h, --help", "Show this message and exit.")
-"""Its names come from the root: a command by itself knows only one of them."""
+"""The help option as the root sets it, which a context without a parent does not know."""
 
 
 @click.command("man")
 @click.argument("command", nargs=-1)
-@click.option("--write", "folder", type=click.Path(path_type=Path), help="Write all into a folder.")
+@click.option(
+    "--write", "folder", type=click.Path(path_type=Path), help="Write all pages to a folder."
+)
 @click.pass_context
 def man(context: click.Context, command: Sequence[str], folder: Path | None) -> None:
-    """Print the manual page of COMMAND, or of buildapi, as roff: buildapi man job | man -l -."""
+    """Print the manual page of COMMAND, or of buildapi.
+
+    The output is roff: buildapi man job | man -l -
+    """
     root = context.find_root().command
     found = dict(pages(root))
     if folder is not None:
@@ -29,12 +34,12 @@ def man(context: click.Context, command: Sequence[str], folder: Path | None) -> 
         return
     name = "-".join(("buildapi", *command))
     if name not in found:
-        raise CommandError(f"there is no command {' '.join(command)}", 2)
+        raise CommandError(f"no such command: {' '.join(command)}", 2)
     click.echo(found[name], nl=False)
 
 
 def pages(command: click.Command, path: Sequence[str] = ("buildapi",)) -> Iterator[tuple[str, str]]:
-    """Give name and text of the page of a command, then those of its sub-commands."""
+    """Yield name and text of the page of a command, then those of its sub-commands."""
     context = click.Context(command, info_name=" ".join(path), **command.context_settings)
     yield "-".join(path), page(command, path, context)
     if isinstance(command, click.Group):
@@ -45,7 +50,7 @@ def pages(command: click.Command, path: Sequence[str] = ("buildapi",)) -> Iterat
 
 
 def page(command: click.Command, path: Sequence[str], context: click.Context) -> str:
-    """Write the page of one command."""
+    """Return the page of one command."""
     name, words = "-".join(path), " ".join(path)
     usage = " ".join(command.collect_usage_pieces(context))
     short = (command.help or "").strip().split("\n\n")[0]
@@ -88,7 +93,7 @@ def _options(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _exit_status(command: click.Command) -> Iterator[str]:
-    """Tell the codes that all commands have, unless this one describes its own."""
+    """Yield the exit codes of all commands, unless this one describes its own."""
     if "Exit codes:" in (command.help or ""):
         return
     yield ".SH EXIT STATUS"
@@ -108,6 +113,6 @@ def _commands(command: click.Command, path: Sequence[str], context: click.Contex
 
 
 def roff(text: str) -> str:
-    """Write a text so that roff shows it as it is."""
+    """Escape a text for roff."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     return f"\\&{escaped}" if escaped.startswith(".") else escaped

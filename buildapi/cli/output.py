@@ -1,4 +1,4 @@
-"""What a command prints: tables for people, the JSON of the service for programs."""
+"""Print results: tables for people, the JSON of the service for programs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Output:
-    """Print to standard output; ``as_json``: what the service said, and nothing else."""
+    """Print to standard output; with ``as_json`` only the JSON of the service."""
 
     as_json: bool
     utc: bool
 
     @property
     def colour(self) -> bool:
-        """Tell whether colours are wanted: on a terminal, unless NO_COLOR is set."""
+        """Return whether to use colours: on a terminal, unless NO_COLOR is set."""
         return self._on_terminal and not os.environ.get("NO_COLOR")
 
     @property
@@ -37,11 +37,11 @@ class Output:
         return sys.stdout is not None and sys.stdout.isatty()
 
     def time(self, seconds: Any) -> str:
-        """Write a time of the service."""
+        """Format a time of the service, in epoch seconds."""
         return format_time(seconds, utc=self.utc)
 
     def json(self, document: Any) -> None:
-        """Print a document; control characters in it are escaped."""
+        """Print a document; JSON escapes its control characters."""
         click.echo(json.dumps(document, indent=2))
 
     def line(self, text: str) -> None:
@@ -55,7 +55,7 @@ class Output:
 
 
 def unpack(shape: Callable[..., T], *given: Any) -> T:
-    """Shape an answer; :raises CommandError: it is not what BuildAPI answers."""
+    """Apply a function to a response; :raises CommandError: the response has another structure."""
     try:
         return shape(*given)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as e:
@@ -63,19 +63,19 @@ def unpack(shape: Callable[..., T], *given: Any) -> T:
 
 
 def unexpected_response() -> CommandError:
-    """Make the failure of an answer that BuildAPI does not give."""
-    return CommandError("the answer is not what BuildAPI answers: is the address right?", UNCLEAR)
+    """Return the error for a response that is not BuildAPI's."""
+    return CommandError("unexpected answer (not from BuildAPI): check the URL", UNCLEAR)
 
 
 def require_list(document: Any) -> list[Any]:
-    """Take an answer that is a list; :raises CommandError: it is none."""
+    """Return a response that is a list; :raises CommandError: it is not one."""
     if not isinstance(document, list):
         raise unexpected_response()
     return document
 
 
 def output_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--json`` and ``--utc``, and hand the command its ``out``."""
+    """Add ``--json`` and ``--utc`` to a command, and pass it its ``out``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the JSON of the service.")
     @click.option("--utc", is_flag=True, help="Show times in UTC. Default: local time.")

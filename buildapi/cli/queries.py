@@ -1,4 +1,4 @@
-"""What is there: branches, builds and requests, whether a revision is done, and wait times."""
+"""Read the farm: branches, builds, requests, revisions, and job requests."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def branches(*, client: ServiceClient, out: Output) -> None:
 
 @click.command()
 @branch_argument
-@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="A day of the farm's zone.")
-@click.option("--builder", metavar="PATTERN", help="Only builders such as '*talos*'.")
-@click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
+@click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Day, in the farm's time zone.")
+@click.option("--builder", metavar="PATTERN", help="Only builders that match, such as '*talos*'.")
+@click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @with_client
 @output_options
 def builds(
@@ -54,7 +54,7 @@ def builds(
     client: ServiceClient,
     out: Output,
 ) -> None:
-    """List builds and pending requests of BRANCH, of today unless --date says another day."""
+    """List builds and pending requests of BRANCH on one day. Default: today."""
     day = date and f"{date:%Y-%m-%d}"
     found = require_list(client.get("self-serve", branch, date=day))
     _print_items(unpack(_selected, found, builder, state), out)
@@ -63,8 +63,8 @@ def builds(
 @click.command()
 @branch_argument
 @click.argument("revision")
-@click.option("--builder", metavar="PATTERN", help="Only builders such as '*talos*'.")
-@click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
+@click.option("--builder", metavar="PATTERN", help="Only builders that match, such as '*talos*'.")
+@click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @with_client
 @output_options
 def rev(
@@ -109,14 +109,14 @@ def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
     type=click.IntRange(0),
     default=180,
     show_default=True,
-    help="Seconds since the last build ended, in which nothing new may have come.",
+    help="Required seconds without new builds after the last one ended.",
 )
 @click.option(
     "--every",
     type=param_types.Seconds(0.1),
     default=10,
     show_default=True,
-    help="Seconds between two looks while waiting.",
+    help="Seconds between polls while waiting.",
 )
 @wait_option
 @with_client
@@ -131,10 +131,9 @@ def is_done(
     client: ServiceClient,
     out: Output,
 ) -> None:
-    """Tell whether REVISION on BRANCH is done, and whether all of it passed.
+    """Show whether REVISION on BRANCH is done and passed.
 
-    Exit codes: 0 done and passed, 1 done and something failed, 3 not done; any other: that could
-    not be told.
+    Exit codes: 0 done and passed, 1 done and something failed, 3 not done; any other: unknown.
     """
     with _no_answer():
         where = ("self-serve", branch, "rev", revision)
@@ -159,7 +158,7 @@ def is_done(
 
 @contextmanager
 def _no_answer() -> Iterator[None]:
-    """Let no failure look like the answer that something failed."""
+    """Replace exit code 1 of errors, which means here that builds failed."""
     try:
         yield
     except CommandError as e:
@@ -187,7 +186,10 @@ def _verdict(complete: bool, passed: bool) -> str:
 def _farm(
     name: str, client: ServiceClient, out: Output, branch: Sequence[str], limit: int | None
 ) -> None:
-    """Show the oldest of what waits or runs: the service would give the newest of too many."""
+    """Print pending or running work, oldest first.
+
+    The limit is applied here, as that of the service keeps the newest.
+    """
     bound = limit if out.as_json else None
     document = client.get(name, branch=list(branch) or None, limit=bound)
     rows = unpack(table_rows.farm, document, name, out.time, time.time())
@@ -203,17 +205,17 @@ def _farm(
 
 
 def _doubt(client: ServiceClient, branch: Sequence[str]) -> None:
-    """Say which names are no branches: a part of one is allowed, so that it is no error."""
+    """Warn of names that are not branches; no error, as the service accepts parts of names."""
     there: dict[str, Any] = unpack(dict, client.get("self-serve", "branches")) if branch else {}
     for name in branch:
         if name not in there:
-            click.echo(printable(f"there is no branch {name}"), err=True)
+            click.echo(printable(f"no such branch: {name}"), err=True)
 
 
 LIMIT = click.option(
     "--limit",
     type=click.IntRange(1),
-    help="At most so many, the oldest; with --json those that the service gives, the newest.",
+    help="Maximum number of rows (oldest first); with --json, of items (newest first).",
 )
 
 
@@ -225,7 +227,7 @@ LIMIT = click.option(
 def pending(
     *, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
 ) -> None:
-    """List requests that wait on the whole farm, or of each BRANCH."""
+    """List pending requests of the farm, or of each BRANCH."""
     _farm("pending", client, out, branch, limit)
 
 
@@ -237,7 +239,7 @@ def pending(
 def running(
     *, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
 ) -> None:
-    """List builds that run on the whole farm, or of each BRANCH."""
+    """List running builds of the farm, or of each BRANCH."""
     _farm("running", client, out, branch, limit)
 
 
@@ -245,14 +247,20 @@ def running(
 
 
 @click.command()
-@click.option("--num", type=click.IntRange(1, 1000), default=25, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0, help="Leave out so many new ones.")
-@click.option("--who", metavar="USER")
-@click.option("--branch", metavar="BRANCH")
-@click.option("--action", metavar="ACTION", help="Such as rebuild_build.")
-@click.option("--state", type=click.Choice(["queued", "running", "done", "failed"]))
-@click.option("--since", metavar="TIME", help="A day or time of the farm's zone, or epoch seconds.")
-@click.option("--until", metavar="TIME", help="Likewise.")
+@click.option(
+    "--num", type=click.IntRange(1, 1000), default=25, show_default=True, help="Maximum number."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Number of newest ones to skip.")
+@click.option("--who", metavar="USER", help="Only of this user.")
+@click.option("--branch", metavar="BRANCH", help="Only of this branch.")
+@click.option("--action", metavar="ACTION", help="Only this action, such as rebuild_build.")
+@click.option(
+    "--state", type=click.Choice(["queued", "running", "done", "failed"]), help="Only this state."
+)
+@click.option(
+    "--since", metavar="TIME", help="Day or time in the farm's time zone, or epoch seconds."
+)
+@click.option("--until", metavar="TIME", help="As --since.")
 @with_client
 @output_options
 def jobs(*, client: ServiceClient, out: Output, **asked: Any) -> None:
@@ -266,18 +274,18 @@ def jobs(*, client: ServiceClient, out: Output, **asked: Any) -> None:
 @click.command()
 @click.argument("job_id", type=click.IntRange(1), metavar="ID")
 @wait_option
-@click.option("--trace", is_flag=True, help="Show what happened to it, step by step.")
+@click.option("--trace", is_flag=True, help="Show its timeline.")
 @with_client
 @output_options
 def job(
     *, job_id: int, wait: float | None, trace: bool, client: ServiceClient, out: Output
 ) -> None:
-    """Show the job ID, and what was done for it; a failed one is exit code 1."""
+    """Show the job request ID (exit 1 if it failed)."""
     late = None
     if wait is not None:
         try:
             wait_for_job(client, job_id, wait)
-        except CommandError as e:  # what there is so far is shown all the same
+        except CommandError as e:  # print the unfinished job before the error
             if e.exit_code != UNFINISHED:
                 raise
             late = e

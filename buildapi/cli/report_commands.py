@@ -28,9 +28,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @click.command()
 @click.argument("pool", default="buildpool")
-@click.option("--start", "starttime", type=int, help="Epoch seconds. Default: a day ago.")
-@click.option("--end", "endtime", type=int, help="Epoch seconds. Default: now.")
-@click.option("--minutes-per-block", "mpb", type=click.IntRange(1), help="Width of a column.")
+@click.option("--start", "starttime", type=int, help="Start in epoch seconds. Default: a day ago.")
+@click.option("--end", "endtime", type=int, help="End in epoch seconds. Default: now.")
+@click.option("--minutes-per-block", "mpb", type=click.IntRange(1), help="Minutes per column.")
 @with_client
 @output_options
 def waittimes(
@@ -42,7 +42,7 @@ def waittimes(
     client: ServiceClient,
     out: Output,
 ) -> None:
-    """Show how long requests of POOL waited: how many per platform and block of minutes."""
+    """Show wait times of POOL: requests by platform and minutes."""
     asked: dict[str, Any] = {"starttime": starttime, "endtime": endtime, "mpb": mpb}
     document = client.get("reports", "waittimes", pool, format="json", **asked)
     if out.as_json:
@@ -54,8 +54,8 @@ def waittimes(
 
 def _between(document: Mapping[str, Any], out: Output) -> str:
     begin, end = out.time(document["starttime"]), out.time(document["endtime"])
-    still = len(document["waiting"])
-    return f"pool {document['pool']} from {begin} to {end}: {document['total']} began, {still} wait"
+    started, waiting = document["total"], len(document["waiting"])
+    return f"pool {document['pool']} from {begin} to {end}: {started} started, {waiting} waiting"
 
 
 # --- names
@@ -67,12 +67,12 @@ def _between(document: Mapping[str, Any], out: Output) -> str:
     type=click.IntRange(1, 9600),
     default=168,
     show_default=True,
-    help="Of how long until now.",
+    help="Length of the period until now.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what the service answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON of the service.")
 @with_client
 def names(*, client: ServiceClient, hours: int, as_json: bool) -> None:
-    """List names of builders and slaves that no rule of the classification matches."""
+    """List builders and slaves without a classification rule."""
     document = _asked(client, hours)
     if as_json:
         click.echo(json.dumps(document, indent=2, sort_keys=True))
@@ -82,11 +82,11 @@ def names(*, client: ServiceClient, hours: int, as_json: bool) -> None:
             click.echo(f"{group}\t{printable(name)}")
     count = len({name for found in document["unmatched"].values() for name in found})
     total = document["builders"] + document["slaves"]
-    click.echo(f"{count} of {total} names are without a rule", err=True)
+    click.echo(f"{count} of {total} names match no rule", err=True)
 
 
 def _asked(client: ServiceClient, hours: int) -> Mapping[str, Any]:
-    """Ask for the report; :raises CommandError: there is none, with the code 1 it always had."""
+    """Fetch the report; :raises CommandError: any failure, with exit code 1."""
     where = f"{client.settings.url}{NAMES_PATH}"
     patient = max(NAMES_SECONDS - client.settings.timeout, 0)
     try:
@@ -96,7 +96,7 @@ def _asked(client: ServiceClient, hours: int) -> Mapping[str, Any]:
     except CommandError as e:
         raise CommandError(f"{where}: {e.message}", FAILED) from e
     if not _is_report(document):
-        raise CommandError(f"{where} answered 200 with something else")
+        raise CommandError(f"{where} did not answer with a report")
     found: Mapping[str, Any] = document
     return found
 
@@ -119,15 +119,22 @@ def _lists(document: Mapping[str, Any]) -> Sequence[Any]:
 
 @click.command("l10n-report")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", metavar="FILE", default="-", help="Where it goes. Default: -")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    default="-",
+    help="Output file. Default: - for standard output.",
+)
 def l10n_report(files: Sequence[Path], output: str) -> None:
-    """Report localised builds that went wrong, out of FILES of "dump builds", gzipped or not.
+    """Report failed localised builds from dumps.
 
-    Builds that lack a property the report needs are named on standard error.
+    FILES are those of "buildapi dump builds", compressed or not.
+    Builds without a property that the report needs are listed on standard error.
     """
     bad = [path for path in files if not path.is_file()]
     if bad:
-        raise click.ClickException(f"{bad[0]}: there is no such file")
+        raise click.ClickException(f"{bad[0]}: no such file")
     try:
         with AtomicFile(output) as out:
             for path in files:
@@ -147,7 +154,7 @@ def _reported(path: Path) -> str:
 
 
 def _builds(path: Path) -> Sequence[Any]:
-    """Read the builds of a dump; :raises click.ClickException: the file is none."""
+    """Read the builds of a dump; :raises click.ClickException: the file is not one."""
     try:
         data = path.read_bytes()
         document = json.loads(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)

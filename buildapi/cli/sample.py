@@ -1,4 +1,4 @@
-"""``buildapi sample``: start a sample farm, or write one into databases."""
+"""``buildapi sample``: run a sample farm, or write one to databases."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ TWISTD = "from twisted.scripts.twistd import run; run()"
 
 @click.group()
 def sample() -> None:
-    """Start a sample farm, or write one into databases."""
+    """Run a sample farm, or write one to databases."""
 
 
 @sample.command()
-@click.option("--data", default="./data", show_default=True, metavar="FOLDER", help="Its data.")
+@click.option("--data", default="./data", show_default=True, metavar="FOLDER", help="Data folder.")
 @click.option(
     "--listen",
     default="tcp:8010:interface=127.0.0.1",
     show_default=True,
     metavar="ENDPOINT",
-    help="Where it serves.",
+    help="Endpoint of the web server.",
 )
 def run(*, data: str, listen: str) -> None:
-    """Start the service with a live sample farm, until it is interrupted."""
-    # -P: the folder it is started in holds no modules of the program.
+    """Run the service with a live sample farm until interrupted."""
+    # -P: modules in the current folder must not replace those of the program.
     twistd = ("-P", "-c", TWISTD, "-n", "--pidfile=", "buildapi")
     _become([*twistd, "--sample", "--data", data, "--listen", listen])
 
@@ -40,7 +40,7 @@ def run(*, data: str, listen: str) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def write(*, arguments: Sequence[str]) -> None:
-    """Fill databases with an invented farm; buildapi sample write --help tells what it takes.
+    """Write an invented farm to databases; see buildapi sample write --help.
 
     Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a database is not empty.
     """
@@ -48,9 +48,9 @@ def write(*, arguments: Sequence[str]) -> None:
 
 
 def _become(arguments: Sequence[str]) -> None:
-    """Replace this process by another of the same interpreter, so that signals reach it."""
+    """Replace this process by a new interpreter, which then gets the signals."""
     sys.stdout.flush()
     try:
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is wanted
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # no shell is wanted
     except OSError as e:
         raise CommandError(f"{sys.executable}: {e.strerror}") from e

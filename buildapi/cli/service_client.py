@@ -1,4 +1,4 @@
-"""Ask the service over HTTP: with deadlines, bounded answers, and credentials for it alone."""
+"""An HTTP client for the service: deadlines, bounded responses, credentials for it alone."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ REDIRECTS_MAX = 3
 TRIES, PAUSE, PAUSE_MAX = 4, 0.5, 60.0
 TOO_MANY = 429
 RETRY_STATUSES = (409, TOO_MANY, 502, 503, 504)
-"""What a job request with a key is sent again for."""
+"""Statuses after which a request with an idempotency key is sent again."""
 
 LOST_STATUSES = (502, 504)
-"""What a proxy answers where it heard nothing: the service may have done it all the same."""
+"""Statuses of a proxy that got no response: the service may have handled the request."""
 
 Unreachable = (httpx.TransportError, TimeoutError)
 
 
 @attrs.frozen
 class ServiceResponse:
-    """An answer: its status, its document (None where it is no JSON), when to ask again."""
+    """A response; ``document`` is None if it is not JSON, ``retry_after`` is in seconds."""
 
     status: int
     document: Any
@@ -42,13 +42,13 @@ class ServiceResponse:
 
     @property
     def is_good(self) -> bool:
-        """Tell whether it says that what was asked for is so."""
+        """Return whether the request succeeded."""
         return self.status < 300 and self.document is not None
 
 
 @attrs.define
 class ServiceClient:
-    """Talk to one service; ``sleep`` takes the seconds between two tries."""
+    """Send requests to one service; ``sleep`` is called between tries."""
 
     settings: ClientSettings
     sleep: Callable[[float], None] = time.sleep
@@ -58,22 +58,24 @@ class ServiceClient:
         self._http = _open_http(self.settings)
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._http.close()
 
     def get(self, *path: str, wait: float = 0, patience: float = 0, **params: Any) -> Any:
-        """Read a document; the service may ``wait`` so long, ``patience`` is for slow reports.
+        """Get a document.
 
-        :raises CommandError: it cannot be had.
+        :param wait: seconds that the service may hold the response back (long poll).
+        :param patience: seconds beyond the timeout, for slow reports.
+        :raises CommandError: there is no response, or a refusal.
         """
         asked = {**params, "wait": max(1, int(wait))} if wait else params
         answer = self._once("GET", join_path(*path), asked, None, headers={}, wait=wait + patience)
         return self._good(answer, join_path(*path))
 
     def send(self, method: str, *path: str, body: Any = None, key: str = "", **params: Any) -> Any:
-        """Ask for a change; with a ``key`` again, where nothing was done or nothing was heard.
+        """Submit a change; with an idempotency ``key``, retry if the service is busy or silent.
 
-        :raises CommandError: it is refused, or there is no answer.
+        :raises CommandError: it is refused, or there is no response.
         """
         try:
             return self._sent(method, join_path(*path), params, body, key)
@@ -100,20 +102,20 @@ class ServiceClient:
                 TRIES - left, answer.retry_after, message_of(answer) or f"answered {answer.status}"
             )
         if key and answer.status in LOST_STATUSES:
-            message = f"{message_of(answer) or 'no answer of the service'} ({answer.status})"
+            message = f"{message_of(answer) or 'no answer from the service'} ({answer.status})"
             raise CommandError(f"{message}; {_repeat_hint(key)}", UNAVAILABLE)
         return self._good(answer, where)
 
     def _pause(self, tried: int, asked: float | None, reason: str) -> None:
         seconds = PAUSE * 2 ** (tried - 1) if asked is None else min(asked, PAUSE_MAX)
-        click.echo(f"{printable(reason)}; again in {seconds:g} s", err=True)
+        click.echo(f"{printable(reason)}; retrying in {seconds:g} s", err=True)
         self.sleep(seconds)
 
     def _good(self, answer: ServiceResponse, where: str) -> Any:
         if answer.is_good:
             return answer.document
         if answer.status < 300:
-            message = f"{self.settings.url}{where} answered no JSON: is the address right?"
+            message = f"{self.settings.url}{where} did not answer with JSON: check the URL"
             raise CommandError(message, UNCLEAR)
         raise ServiceRefusal(answer.status, message_of(answer))
 
@@ -127,7 +129,7 @@ class ServiceClient:
         headers: Mapping[str, str],
         wait: float = 0,
     ) -> ServiceResponse:
-        """Send one request, and follow it where the same service says so."""
+        """Send one request, and follow redirects within the service."""
         url = f"{self.settings.url}{where}"
         asked: Any = {k: v for k, v in params.items() if v not in (None, "", ())}
         for _ in range(REDIRECTS_MAX + 1):
@@ -143,7 +145,9 @@ class ServiceClient:
             if target is None:
                 return answer
             url, asked = self._same(url, target, method, answer.status), None
-        raise CommandError(f"{self.settings.url}{where} redirects in circles", UNCLEAR)
+        raise CommandError(
+            f"{self.settings.url}{where} redirects more than {REDIRECTS_MAX} times", UNCLEAR
+        )
 
     def _exchange(self, request: httpx.Request, wait: float) -> tuple[str | None, ServiceResponse]:
         end = time.monotonic() + self.settings.timeout + wait
@@ -154,19 +158,19 @@ class ServiceClient:
             reason = str(e) or type(e).__name__
             raise CommandError(f"{self.settings.url}: no answer: {reason}", UNAVAILABLE) from None
         except (UnicodeError, httpx.InvalidURL) as e:
-            raise CommandError(f"{self.settings.url}: no such address: {e}", WRONG) from None
+            raise CommandError(f"{self.settings.url}: not a usable URL: {e}", WRONG) from None
         target = response.headers.get("location") if response.is_redirect else None
         return target, ServiceResponse(
             response.status_code, _parse_json(with_body), _retry_after(response)
         )
 
     def _same(self, url: str, target: str, method: str, status: int) -> str:
-        """Check that a redirect stays with the service and keeps the method."""
+        """Return the target of a redirect; :raises CommandError: another host or method."""
         goal = urljoin(url, target)
         if origin(goal) != origin(self.settings.url):
             raise CommandError(
                 f"{self.settings.url} redirects to {goal.split('?')[0]}, which is not followed:"
-                " is the address right, and are you signed in?",
+                " check the URL, and whether you need to log in",
                 FORBIDDEN,
             )
         if method != "GET" and status not in (307, 308):
@@ -176,7 +180,7 @@ class ServiceClient:
 
 
 def _is_long_limit(answer: ServiceResponse) -> bool:
-    """Tell whether a limit holds for longer than anybody waits for a command."""
+    """Return whether a rate limit lasts longer than a command waits."""
     return answer.status == TOO_MANY and (answer.retry_after or 0) > PAUSE_MAX
 
 
@@ -195,13 +199,15 @@ def _open_http(settings: ClientSettings) -> httpx.Client:
     try:
         context = ssl.create_default_context(cafile=settings.ca)
     except OSError as e:
-        raise CommandError(f"{settings.ca}: no certificates: {e.strerror or e}", WRONG) from e
+        raise CommandError(
+            f"{settings.ca}: cannot read certificates: {e.strerror or e}", WRONG
+        ) from e
     # trust_env would bring in credentials of ~/.netrc, and proxies that then see ours.
     return httpx.Client(headers=headers, auth=auth, verify=context, trust_env=False)
 
 
 def _read_body(response: httpx.Response, end: float) -> bytes:
-    """Read a body; :raises CommandError: it is too large, or takes too long."""
+    """Read a body; :raises CommandError: it is too large; :raises TimeoutError: it is too slow."""
     body = bytearray()
     with closing(response):
         for chunk in response.iter_bytes():
@@ -209,7 +215,7 @@ def _read_body(response: httpx.Response, end: float) -> bytes:
             if len(body) > ANSWER_MAX:
                 raise CommandError(f"the answer has more than {ANSWER_MAX >> 20} MiB", UNCLEAR)
             if time.monotonic() > end:
-                raise TimeoutError("it takes too long")
+                raise TimeoutError("timed out")
     return bytes(body)
 
 
@@ -226,15 +232,15 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def message_of(answer: ServiceResponse) -> str:
-    """Give the message of a refusal; empty where there is none."""
+    """Return the message of a refusal; empty if there is none."""
     document = answer.document
     msg = document.get("msg") if isinstance(document, dict) else None
     return str(msg or "")
 
 
 def join_path(*path: str) -> str:
-    """Make a path of segments; :raises CommandError: one of them cannot be one."""
+    """Quote and join the segments of a path; :raises CommandError: one is empty or dots."""
     for segment in path:
         if segment in ("", ".", ".."):
-            raise CommandError(f"{segment!r} cannot be part of a path", WRONG)
+            raise CommandError(f"{segment!r} is not allowed as a name", WRONG)
     return "".join(f"/{quote(segment, safe='')}" for segment in path)

@@ -1,4 +1,4 @@
-"""``buildapi status``: how the service and its parts are."""
+"""``buildapi status``: the health of the service."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from buildapi.cli.terminal import format_duration
 from buildapi.exit_codes import FAILED
 
 HEAD = ("part", "state", "detail")
-AGENTS = ("agent", "state", "beat", "in hand", "jobs")
+AGENTS = ("agent", "state", "heartbeat", "in hand", "jobs")
 
 
 @click.command()
 @with_client
 @output_options
 def status(*, client: ServiceClient, out: Output) -> None:
-    """Show how the service is; any state but OK is exit code 1."""
+    """Show service health (exit 1 unless the state is OK)."""
     document = client.get("status", format="json")
     state = unpack(lambda: str(document["status"]))
     if out.as_json:
@@ -51,7 +51,7 @@ def _tell(document: Mapping[str, Any], state: str, out: Output) -> None:
 
 
 def parts(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-    """List the parts, then what is measured besides and says something else or more."""
+    """List the parts, then databases, queues, masters, jobs and farm unless they repeat a part."""
     own = list(_parts(document))
     more = (*_databases(document), *_queues(document), *_others(document))
     known = {(name, state) for name, state, _ in own}
@@ -68,7 +68,7 @@ def _parts(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
 def _databases(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     for base in document["databases"]:
         took = base["connect_seconds"]
-        time = "all at work" if took is None else f"connects in {took * 1000:.0f} ms"
+        time = "all connections busy" if took is None else f"connects in {took * 1000:.0f} ms"
         said = base["error"] or time
         yield f"database {base['name']}", _word(base["ok"]), said
 
@@ -88,13 +88,13 @@ def _others(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     yield (
         "masters",
         "not reachable" if gone else "OK",
-        ", ".join(gone) or (f"{masters['asked']} of {masters['known']} were asked"),
+        ", ".join(gone) or (f"{masters['asked']} of {masters['known']} probed"),
     )
     oldest = jobs["oldest_open"]
-    age = f", the oldest for {format_duration(oldest['age'])}" if oldest else ""
+    age = f", oldest for {format_duration(oldest['age'])}" if oldest else ""
     said = jobs["error"] or f"{jobs['open']} open{age}, {jobs['failed']} failed in the last hour"
     yield "jobs", _word(not jobs["error"]), said
-    if farm["error"] or farm["pending"] is not None:  # else the process does not read it
+    if farm["error"] or farm["pending"] is not None:  # else this process does not read the farm
         said = farm["error"] or f"{farm['pending']} pending, {farm['running']} running"
         yield "farm", _word(not farm["error"]), said
 
@@ -104,7 +104,7 @@ def _word(ok: Any) -> str:
 
 
 def agent_rows(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-    """List the agents, dead ones too."""
+    """List all agents, also silent ones."""
     return [
         (
             agent["name"],

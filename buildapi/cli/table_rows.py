@@ -1,4 +1,4 @@
-"""Rows of tables from what the service answers: pure functions of documents."""
+"""Columns and rows of tables: pure functions of JSON documents of the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def branches(document: Mapping[str, Any]) -> Sequence[Row]:
 
 
 def items(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
-    """List builds and pending requests, in the order of the service."""
+    """List builds and pending requests in the order of the document."""
     return [_build(i, time) if "build_id" in i else _request(i, time) for i in document]
 
 
@@ -60,7 +60,7 @@ def _request(item: Mapping[str, Any], time: Time) -> Row:
 
 
 def state(item: Mapping[str, Any]) -> str:
-    """Name the state of a build or a pending request in one word."""
+    """Return the state of a build or a pending request in one word."""
     if "build_id" not in item:
         waits = "claimed" if item.get("claimed_at") else "pending"
         return "complete" if item.get("complete") else waits
@@ -70,7 +70,7 @@ def state(item: Mapping[str, Any]) -> str:
 
 
 def ended(document: Sequence[Mapping[str, Any]]) -> int:
-    """Count what of a revision has come to its end."""
+    """Count the builds and requests of a revision that are finished."""
     return sum(state(item) not in OPEN for item in document)
 
 
@@ -94,23 +94,23 @@ def jobs(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
 
 
 def what(asked: Any) -> str:
-    """Write the parameters of a job request in one line."""
+    """Format the parameters of a job request in one line."""
     if not isinstance(asked, Mapping):
         return str(asked)
     return " ".join(f"{k}={v}" for k, v in asked.items() if v not in (None, "", [], {}))
 
 
 def job_header(job: Mapping[str, Any], time: Callable[[Any], str]) -> Sequence[str]:
-    """Say who asked for what, and when."""
+    """Return lines about the action, user and time of a job request."""
     lines = [f"job {job['id']}: {job['action']} {what(job['what'])}".rstrip()]
-    return [*lines, f"asked by {job['who']} at {time(job['when'])}"]
+    return [*lines, f"submitted by {job['who']} at {time(job['when'])}"]
 
 
 def trail_events(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-    """List the events in their order, with times since the first."""
+    """List the events of a job request in order, with the time since the first."""
     found = sorted(document["events"], key=lambda event: float(event["at"]))
     if not found:
-        return [(None, None, None, None, "nothing is known of it: it is too old, or not logged")]
+        return [(None, None, None, None, "no events: the job is too old, or was not logged")]
     first = float(found[0]["at"])
     return [
         (f"+{float(e['at']) - first:.3f} s", e["host"], e["part"], e["event"], e["detail"])
@@ -119,12 +119,12 @@ def trail_events(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
 
 
 def job_items(job: Mapping[str, Any]) -> Sequence[Row]:
-    """List what a job did."""
+    """List the actions that a job took."""
     return [(i.get("state"), *_thing(i), i.get("detail")) for i in job["items"] or ()]
 
 
 def did_nothing(job: Mapping[str, Any]) -> bool:
-    """Tell whether a job that is done found nothing that it was to change."""
+    """Return whether a job is done without having changed anything."""
     items = job["items"] or ()
     return (
         job["state"] == "done" and all(i.get("state") == "nothing" for i in items) and bool(items)
@@ -139,19 +139,19 @@ def _thing(item: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def outcome(job: Mapping[str, Any]) -> str:
-    """Say in one line what came of a job."""
+    """Format the result of a job in one line."""
     body = (job["complete_data"] or {}).get("body") or {}
     msg = body.get("msg") if isinstance(body, Mapping) else None
     return f"job {job['id']} is {job['state']}" + (f": {msg}" if msg else "")
 
 
 def warnings(document: Mapping[str, Any]) -> Sequence[str]:
-    """List the warnings of an answer, a plan or a job; older services know none."""
+    """List the warnings of a response, a plan or a job; older services send none."""
     return [str(words) for words in document.get("warnings", ())]
 
 
 def plan(document: Mapping[str, Any]) -> Sequence[Row]:
-    """List what a job request would do: writes first, then pokes at masters."""
+    """List the steps of a plan: writes to the database, then requests to masters."""
     wanted = document["plan"]
     writes = [("write", w["type"], what(_without_type(w))) for w in wanted["writes"]]
     return [*writes, *(("poke", p["type"], what(_without_type(p))) for p in wanted["pokes"])]
@@ -162,7 +162,7 @@ def _without_type(step: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def dropped_and_stopped(document: Mapping[str, Any]) -> tuple[int, int]:
-    """Count the requests that a plan drops and the builds that it stops."""
+    """Count the requests that a plan cancels and the builds that it stops."""
     wanted = document["plan"]
     dropped = {b for w in wanted["writes"] for b in w.get("brids", ())}
     stopped = {p["build_id"] for p in wanted["pokes"] if p["type"] == "StopBuild"}
@@ -173,7 +173,7 @@ LISTED = 10
 
 
 def to_cancel(document: Mapping[str, Any]) -> Sequence[str]:
-    """Name what a plan drops and stops, for the question before it: of each kind the first ten."""
+    """List the requests that a plan cancels and the builds it stops, the first ten of each."""
     wanted = document["plan"]
     requests = [f"request {b}" for w in wanted["writes"] for b in w.get("brids", ())]
     builds = [
@@ -190,7 +190,7 @@ def _first(lines: Sequence[str], kind: str) -> Sequence[str]:
 
 
 def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequence[Row]:
-    """List what waits (``pending``) or runs (``running``) on the farm, oldest first."""
+    """List the ``pending`` requests or ``running`` builds of a farm-wide document, oldest first."""
     began = {"pending": "submitted_at", "running": "start_time"}[name]
     found = sorted(_leaves(document[name]), key=lambda leaf: leaf[2][began] or 0)
     return [
@@ -207,7 +207,7 @@ def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequ
 
 
 def _starting(name: str, thing: Mapping[str, Any]) -> str:
-    """Name the master that has claimed a pending request and starts its build."""
+    """Return a text about the master that claimed a pending request."""
     master = thing.get("claimed_by_name") if name == "pending" else None
     return f", claimed by {master}, starting" if master else ""
 
@@ -219,7 +219,7 @@ def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, An
 
 
 def waittimes(document: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Row]]:
-    """Give heads and rows of a wait-time report: platforms by how long they waited."""
+    """Return columns and rows of a wait-time report, a row per platform."""
     blocks = sorted(document["wt"], key=int)
     head = ("platform", "total", *(f"{b} min" for b in blocks), "median", "90 %")
     platforms = sorted(document["platforms"].items())

@@ -1,4 +1,4 @@
-"""Texts for a terminal: safe ones, aligned tables, times and lengths of time."""
+"""Format text, tables, times and durations for a terminal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ COLOURS = {
     "unconfirmed": "red",
     "not reachable": "red",
 }
-"""The words that are coloured, wherever a cell is one of them."""
+"""Colours of cells, by their whole text."""
 
 
 def printable(text: Any) -> str:
-    """Write a text so that a terminal shows it, and does nothing else."""
+    """Replace characters that are not printable: control sequences would act on the terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
 COLUMN_MIN = 12
-"""Characters of a column that are shown, however narrow the terminal is."""
+"""Minimum width of a column in a narrow terminal."""
 
 
 def format_table(
@@ -40,9 +40,9 @@ def format_table(
     colour: bool = False,
     width: int | None = None,
 ) -> str:
-    """Align columns; None is an empty cell. Without rows there are the heads alone.
+    """Format a table with aligned columns; None is an empty cell.
 
-    Where lines would be longer than ``width``, the widest columns are cut.
+    If lines are longer than ``width``, the widest columns are truncated.
     """
     lines = [[_cell(c) for c in row] for row in (head, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -67,7 +67,7 @@ def format_table(
 
 
 def _fit_widths(widths: Sequence[int], width: int) -> list[int]:
-    """Make the widest columns narrower until all fit, or none is wide any more."""
+    """Narrow the widest columns until all fit, or have the minimum width."""
     fitted = list(widths)
     while sum(fitted) + 2 * (len(fitted) - 1) > width and max(fitted) > COLUMN_MIN:
         fitted[fitted.index(max(fitted))] -= 1
@@ -89,7 +89,7 @@ def _is_numeric(values: Sequence[Any]) -> bool:
 
 
 def format_time(seconds: Any, *, utc: bool) -> str:
-    """Write seconds since the epoch in local time, or UTC; empty where there are none."""
+    """Format seconds since the epoch in local time or UTC; empty for None."""
     if seconds is None:
         return ""
     try:
@@ -100,7 +100,7 @@ def format_time(seconds: Any, *, utc: bool) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Write a length of time with its two largest units."""
+    """Format a number of seconds with its two largest units; empty for None."""
     if seconds is None:
         return ""
     left = max(0, round(seconds))

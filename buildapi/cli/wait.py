@@ -1,4 +1,4 @@
-"""Wait until something is finished, and show on a terminal how far it is."""
+"""The option ``--wait``: poll until something is finished, with a progress bar."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from buildapi.progress_bar import progress_bar
 T = TypeVar("T")
 DEFAULT_SECONDS = 3600.0
 PAUSE_SECONDS = 0.2
-"""Between two looks, lest a service that holds no answer back is asked without end."""
+"""Pause between requests, for services that answer at once despite ``wait``."""
 
 HIDDEN_POLL_SECONDS, VISIBLE_POLL_SECONDS = 20.0, 1.0
-"""How long the service holds an answer back; shorter where a bar is to move."""
+"""Maximum seconds of a long poll; short if a progress bar is visible."""
 
 
 class OptionalSeconds(param_types.Seconds):
-    """Seconds that may be left out."""
+    """Seconds of an option whose value is optional."""
 
     hint = ": put --wait last, or write --wait=SECONDS"
 
@@ -37,10 +37,10 @@ wait_option = click.option(
     flag_value=DEFAULT_SECONDS,
     type=OptionalSeconds(0),
     metavar="[SECONDS]",
-    help=f"Wait until it is finished; without SECONDS for {DEFAULT_SECONDS / 3600:g} hour. Put it"
-    " last, or write --wait=SECONDS.",
+    help=f"Wait until finished; without SECONDS for {DEFAULT_SECONDS / 3600:g} hour. Put it last,"
+    " or write --wait=SECONDS.",
 )
-"""The option that waits; it stands last, or with ``=``."""
+"""The option --wait; click takes a word after it as its value."""
 
 
 def wait_for_job(
@@ -51,9 +51,9 @@ def wait_for_job(
     end: float | None = None,
     seen: bool = False,
 ) -> Mapping[str, Any]:
-    """Wait for a job and give it; ``seen``: the service answered just now.
+    """Return a job once it is finished; ``seen`` if the service has answered before.
 
-    The ``seconds`` count from now, unless it is said when they are over.
+    The wait ends at ``end`` of the monotonic clock, by default ``seconds`` from now.
 
     :raises CommandError: it is not finished in time.
     """
@@ -85,9 +85,11 @@ def poll(
     *,
     seen: bool = False,
 ) -> T | None:
-    """Look again and again until there is something, or the time is over.
+    """Call ``look`` until it returns a value, or until ``end``; then return None.
 
-    A service that is away for a while is no end, but it is said; one that was never there is.
+    Print once if a service that has answered becomes unavailable, and keep polling.
+
+    :raises CommandError: the service was unavailable from the start.
     """
     warned = False
     while True:
@@ -107,6 +109,6 @@ def poll(
 
 
 def exit_if_failed(state: str) -> None:
-    """End the command with the code of a job that failed."""
+    """Exit with 1 if a job failed."""
     if state == "failed":
         raise SystemExit(FAILED)

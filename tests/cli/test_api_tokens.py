@@ -130,7 +130,7 @@ def test_a_trace_tells_what_happened_to_a_job() -> None:
     out = done.out.decode()
     assert done.code == 1
     assert server.asked[0].path == "/self-serve/jobs/4711/trace"
-    assert "asked by ann at 1970-01-01 00:01:40" in out
+    assert "submitted by ann at 1970-01-01 00:01:40" in out
     assert "+0.500 s  bm1   agent  taken     \ufffd[2Jx" in out
     assert out.endswith("job 4711 is failed: master away\n")
     assert "\x1b" not in out

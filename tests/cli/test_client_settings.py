@@ -78,15 +78,15 @@ def test_what_counts_as_private(url: str, private: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("tokn = 'x'", "tokn is unknown; allowed are url, token"),
-        ("timeout = '3'", "timeout is not a number"),
-        ("timeout = 0", "timeout is not above 0"),
+        ("tokn = 'x'", "unknown key tokn (allowed: url, token"),
+        ("timeout = '3'", "timeout must be a number"),
+        ("timeout = 0", "timeout must be above 0"),
         ("url = 'ftp://x'", "url"),
-        ("url = 'http://u:hunter2@x'", "no user or password"),
-        ("token = 'hunter2", "not TOML"),
-        ("token = 'hunter2\\u001b'", "is no token"),
-        ("token = 'hunter 2'", "is no token"),
-        ("token_file = 3", "token_file is not a text"),
+        ("url = 'http://u:hunter2@x'", "a user or password in the URL"),
+        ("token = 'hunter2", "not valid TOML"),
+        ("token = 'hunter2\\u001b'", "not a token"),
+        ("token = 'hunter 2'", "not a token"),
+        ("token_file = 3", "token_file must be a text"),
         ("user = 'ann'\npassword_file = 'none'", "No such file"),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_secret_that_others_can_read_is_named(own_settings: Path, capsys: Any)
     assert capsys.readouterr().err == ""
     (own_settings / "token").chmod(0o644)
     read_settings({"url": LOCAL})
-    assert "readable by others" in capsys.readouterr().err
+    assert "readable by other users" in capsys.readouterr().err
 
 
 JAR = """# Netscape HTTP Cookie File
@@ -133,7 +133,7 @@ def test_a_cookie_comes_from_a_jar_or_a_line(tmp_path: Path) -> None:
     assert read_settings(jar).cookie == "session=abc"
     line = {"cookie_file": str(tmp_path / "line"), "url": LOCAL}
     assert read_settings(line).cookie == "s=1"
-    with pytest.raises(CommandError, match="0 cookies are for third"):
+    with pytest.raises(CommandError, match="0 cookies for third"):
         read_settings({**jar, "url": "https://third.org"})
     with pytest.raises(CommandError, match="no cookie t"):
         read_settings({**line, "cookie": "t"})

@@ -56,4 +56,4 @@ def test_what_is_no_dump_leaves_the_old_report(dumps: Path, content: bytes) -> N
 def test_a_file_that_is_not_there(dumps: Path) -> None:
     done = buildapi("l10n-report", "a.js.gz", "none.js", folder=dumps)
     assert (done.code, done.out) == (1, b"")
-    assert "none.js: there is no such file" in done.err
+    assert "none.js: no such file" in done.err

@@ -58,7 +58,7 @@ def test_names_are_listed_by_group_and_do_nothing_to_the_terminal(stub: HTTPServ
     result = run(stub, "--hours", "5")
     assert result.exit_code == 0
     assert result.stdout == "platform\ta\ufffd[31m\nplatform\tb\n"
-    assert result.stderr == "2 of 4 names are without a rule\n"
+    assert result.stderr == "2 of 4 names match no rule\n"
     assert Stub.asked == ["/reports/names?format=json&hours=5"]
 
 

@@ -116,7 +116,7 @@ def test_events_are_in_their_order_with_times_since_the_first() -> None:
 
 
 def test_a_job_without_events_says_so() -> None:
-    assert "nothing is known" in str(trail_events({"events": []}))
+    assert "no events" in str(trail_events({"events": []}))
 
 
 @pytest.mark.parametrize("width", [40, 60, 200])

@@ -75,7 +75,7 @@ def test_cancelling_a_revision_is_asked_first(answer: bytes, code: int, sent: in
     """Name the builds and requests that the question is about, with their ids."""
     with fake(cancelling) as server:
         terminal = on_terminal("cancel-rev", "try", "abc", "--url", server.url)
-        terminal.until("Drop 2 pending requests and stop 1 builds of abc on try? [y/N]")
+        terminal.until("Cancel 2 pending requests and stop 1 builds of abc on try? [y/N]")
         listed = [line.strip() for line in terminal.text.splitlines() if line.startswith("  ")]
         assert listed == ["request 1", "request 2", "build 41 of Linux x86-64"]
         os.write(terminal.handle, answer)
