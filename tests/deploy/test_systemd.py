@@ -72,9 +72,7 @@ def test_one_process_that_cannot_start_does_not_take_the_socket_from_the_others(
 
 def test_all_services_have_the_same_limits() -> None:
     texts = [(DEPLOY / "systemd" / name).read_text() for name in SERVICES]
-    limits = {
-        text[text.index("# What the process may do") : text.index("[Install]")] for text in texts
-    }
+    limits = {text[text.index("NoNewPrivileges=") : text.index("[Install]")] for text in texts}
     assert len(limits) == 1
 
 
