@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
     "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"}
-    | {"atomic_file", "progress_bar"},
+    | {"atomic_file", "progress_bar", "reactor_time"},
     "lifecycle": {"errors", "model"},
     "testing": {"model", "interfaces", "errors"},
     # What puts the rest together, and is imported by nothing below it.

@@ -21,8 +21,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it shi
 from buildapi.db.sql import Database, Statement, ValueRefusedError
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.catalog import BRANCHES, BuildType, builder_groups
-from buildapi.sample.loopback_ports import LoopbackServer
-from buildapi.sample.reactor_types import Endpoint
+from buildapi.sample.loopback_ports import Endpoint, LoopbackServer
 from buildapi.sample.sample_rows import (
     RowStatements,
     SampleChange,

@@ -12,8 +12,7 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
-from buildapi.sample.reactor_types import Endpoint
+from buildapi.sample.loopback_ports import Endpoint, LoopbackServer, QuietSite
 
 CLOBBER_TOKEN = "sample-token"  # noqa: S105  # guards nothing
 REMEMBERED, REQUESTS_MAX, NAME_MAX = 100, 100, 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet import defer
@@ -13,10 +13,25 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.server import Site
 
-from buildapi.sample.reactor_types import Endpoint, ListeningPort
-
 CONNECTIONS_MAX = 500
 """Maximum number of connections to one port; more are closed."""
+
+
+class ListeningPort(Protocol):
+    """A port that is listened on, as in IListeningPort."""
+
+    def getHost(self) -> Any:  # IPv4Address and the like, of which only TCP's have a port
+        """Return its address."""
+
+    def stopListening(self) -> defer.Deferred[None] | None:
+        """Stop; fire when it is closed."""
+
+
+class Endpoint(Protocol):
+    """A place to listen at, as in IStreamServerEndpoint."""
+
+    def listen(self, protocolFactory: Any) -> defer.Deferred[Any]:  # untyped in Twisted
+        """Start listening; fire with a :class:`ListeningPort`."""
 
 
 class QuietSite(Site):

@@ -9,16 +9,16 @@ from typing import Any
 from urllib.parse import quote
 
 import attrs
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from buildapi.db.sql import Database
 from buildapi.errors import DatabaseUnavailable
+from buildapi.reactor_time import ReactorTime, pause
 from buildapi.sample import request_queue
-from buildapi.sample.loopback_ports import LoopbackServer, QuietSite
-from buildapi.sample.reactor_types import Endpoint, TimeReactor
+from buildapi.sample.loopback_ports import Endpoint, LoopbackServer, QuietSite
 from buildapi.sample.request_queue import SampleRequest, submitted_properties
 from buildapi.sample.simulated_master import SimulatedMaster
 
@@ -45,7 +45,7 @@ class MasterResource(Resource):
     isLeaf = True
     log = Logger()
 
-    def __init__(self, clock: TimeReactor, master: SimulatedMaster, scheduler: Database) -> None:
+    def __init__(self, clock: ReactorTime, master: SimulatedMaster, scheduler: Database) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Resource is not typed
         self._clock, self._master, self._db = clock, master, scheduler
         self.responding: set[defer.Deferred[None]] = set()
@@ -127,8 +127,7 @@ class MasterResource(Resource):
             return _redirect("authfail")
         self._master.stop(builder, page.number)
         # 0.8.2 redirects after a second (status/web/build.py), so that the page shows the end.
-        seconds = self._master.settings.stop_answer_seconds
-        await task.deferLater(self._clock, seconds)  # type: ignore[arg-type]  # see reactor_types
+        await pause(self._clock, self._master.settings.stop_answer_seconds)
         return _redirect(f"builders/{quote(builder, safe='')}")
 
     async def _build(
@@ -345,7 +344,7 @@ class MasterWebServer(LoopbackServer):
 
     def __init__(
         self,
-        clock: TimeReactor,
+        clock: ReactorTime,
         endpoint: Endpoint,
         master: SimulatedMaster,
         scheduler: Database,

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 
 from buildapi.db.sql import Database, Statement
 from buildapi.errors import DatabaseUnavailable
+from buildapi.reactor_time import DelayedCall, ReactorTime
 from buildapi.sample.catalog import BRANCHES, builder_groups
 from buildapi.sample.commits import draw_commits
-from buildapi.sample.reactor_types import DelayedCall, TimeReactor
 from buildapi.sample.sample_rows import RowStatements, insert_change, insert_submission
 
 BUILDS, TESTED, TESTS = 4, 2, 10
@@ -48,7 +48,7 @@ class PushGenerator(Service):
 
     def __init__(
         self,
-        clock: TimeReactor,
+        clock: ReactorTime,
         db: Database,
         branches: Sequence[str],
         *,

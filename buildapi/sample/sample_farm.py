@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
@@ -16,6 +17,7 @@ from twisted.logger import Logger
 
 from buildapi.atomic_file import AtomicFile
 from buildapi.db.sql import Database
+from buildapi.reactor_time import ReactorTime
 from buildapi.sample.bulk_writer import fill, is_filled, status_writer
 from buildapi.sample.catalog import (
     MASTERS,
@@ -29,9 +31,9 @@ from buildapi.sample.catalog import (
 from buildapi.sample.change_source import ChangeSource
 from buildapi.sample.clobberer import ClobbererServer
 from buildapi.sample.history import FarmSize, generate
+from buildapi.sample.loopback_ports import Endpoint
 from buildapi.sample.master_web import MasterWebServer
 from buildapi.sample.push_generator import PushGenerator
-from buildapi.sample.reactor_types import Endpoint, SampleReactor
 from buildapi.sample.sample_rows import RowBatch, RowIds, SampleTable
 from buildapi.sample.simulated_master import MasterSettings, SimulatedMaster
 from buildapi.sample.status_builds import StatusRecorder
@@ -42,6 +44,13 @@ PUSH_SECONDS = 75.0
 
 BRANCHES_FILE, MASTERS_FILE, BUILDERS_FILE = "branches.json", "masters.json", "builders.json"
 SCHEDULER_FILE, STATUS_FILE = "scheduler.sqlite", "status.sqlite"
+
+
+class SampleReactor(ReactorTime, Protocol):
+    """Provide IReactorTime and IReactorFromThreads."""
+
+    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:
+        """Call in the reactor's thread."""
 
 
 class StoppedError(Exception):

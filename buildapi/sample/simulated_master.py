@@ -14,9 +14,9 @@ from twisted.logger import Logger
 from buildapi.db.sql import Database, GuardFailedError, Statement
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
+from buildapi.reactor_time import DelayedCall, ReactorTime
 from buildapi.sample import request_queue
 from buildapi.sample.catalog import SampleBuilder, SampleMaster
-from buildapi.sample.reactor_types import DelayedCall, TimeReactor
 from buildapi.sample.request_queue import SampleRequest, submitted_properties
 from buildapi.sample.sample_rows import MasterProcess
 from buildapi.sample.status_builds import (
@@ -85,7 +85,7 @@ class SimulatedMaster(Service):
 
     def __init__(
         self,
-        clock: TimeReactor,
+        clock: ReactorTime,
         master: SampleMaster,
         builders: Mapping[str, SampleBuilder],
         scheduler: Database,
@@ -104,7 +104,7 @@ class SimulatedMaster(Service):
         self._writing: set[defer.Deferred[None]] = set()
         self._resumed = False
         self._loop = task.LoopingCall(self._poll_once)
-        self._loop.clock = clock  # type: ignore[assignment]  # an IReactorTime, see reactor_types
+        self._loop.clock = clock  # type: ignore[assignment]  # an IReactorTime, see reactor_time
         self._looping: defer.Deferred[task.LoopingCall] | None = None
 
     def startService(self) -> None:
