@@ -199,12 +199,12 @@ async def test_a_farm_can_be_stopped_while_it_is_filled(tmp_path: Path) -> None:
 async def test_the_reactor_is_free_while_the_farm_is_filled(tmp_path: Path) -> None:
     async with running(tmp_path, size=FarmSize(builds=2000)) as farm:
         ready = farm.when_ready()
-        longest, last = 0.0, time.monotonic()
+        turns = 0
         while not ready.called:
-            await sleep(0.005)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            await sleep(0.02)
+            turns += 1
         await ready
-        assert longest < 0.5
+        assert turns >= 10, "a reactor that fills the databases itself makes one or two"
 
 
 @twisted_test(15)
