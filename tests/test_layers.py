@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "config"},
     "db": {"tracing", "model", "errors", "db"},
     "mq": {"tracing", "model", "errors", "mq"},
-    "buildbot": {"tracing", "model", "jobs", "db.sql", "errors", "buildbot"},
+    "buildbot": {"tracing", "model", "interfaces", "jobs", "db.sql", "errors", "buildbot"},
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
     "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"}

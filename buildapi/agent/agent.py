@@ -13,20 +13,18 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi import tracing
-from buildapi.agent.executor import Executor
+from buildapi.agent.journal import JobJournal
 from buildapi.agent.locks import KeyedLocks, Lease, LockKeys
 from buildapi.agent.queue_consumer import QueueConsumer
 from buildapi.agent.retry import Retrier
 from buildapi.errors import Unavailable, UnclassifiedError
-from buildapi.interfaces import Broker, Farm, JobStore, Trail
+from buildapi.interfaces import Broker, FarmActions, JobStore, Trail
 from buildapi.jobs.message_check import difference, is_of_job
-from buildapi.model.actions import CancelRevision, OfRevision
-from buildapi.model.facts import RequestFacts
+from buildapi.model.actions import CancelRevision
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Nack, Release
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.revisions import PREFIX
-from buildapi.model.rules import Rules
 from buildapi.model.wire import (
     FINISHED,
     JobMessage,
@@ -49,8 +47,7 @@ class Agent(Service):
     _reactor: Any
     _broker: Broker
     _store: JobStore
-    _farm: Farm
-    _rules: Rules
+    _farm: FarmActions
     _queue: str
     _agent_name: str
     _prefetch: int
@@ -62,11 +59,8 @@ class Agent(Service):
 
     def __attrs_post_init__(self) -> None:
         self.name = "agent"
-        self._order = KeyedLocks()
+        self._locks = KeyedLocks()
         self._patience = Retrier(self._reactor, self._waits)
-        self._performer = Executor(
-            self._reactor, self._farm, self._store, self._rules, self._now, self._trail
-        )
         self._intake = QueueConsumer(self._broker, self._queue, self._prefetch, self._drain_seconds)
         self._in_hand: list[Delivery] = []
 
@@ -164,8 +158,8 @@ class Agent(Service):
             return await insist(partial(self._keys, job))
 
         try:
-            async with self._order.turn(keys) as turn:
-                return await insist(partial(self._job, job, turn))
+            async with self._locks.hold(keys) as lease:
+                return await insist(partial(self._job, job, lease))
         except UnclassifiedError as e:
             if delivery.attempt < self._tries or self._patience.stopping:
                 return self._patience.given_up(e)
@@ -225,20 +219,21 @@ class Agent(Service):
         So the cancel of a revision cancels builds asked for before it and none asked for after it;
         jobs that cancel no revision do not wait for each other's revisions.
         """
+        subject = await self._farm.subject(job.action)
+        revision = _revision(subject.revision)
         if isinstance(job.action, CancelRevision):
-            return LockKeys(writing=_revision(job.action.revision))
-        if isinstance(job.action, OfRevision):
-            return LockKeys(beside=_revision(job.action.revision))
-        facts = await self._farm.read(job.action)
-        if not isinstance(facts, RequestFacts):
-            return LockKeys()
-        return LockKeys([facts.request.id], beside=_revision(facts.request.revision))
+            return LockKeys(exclusive_until_written=revision)
+        requests = [] if subject.request_id is None else [subject.request_id]
+        return LockKeys(requests, shared=revision)
 
-    async def _job(self, job: JobMessage, turn: Lease) -> Disposition:
+    async def _job(self, job: JobMessage, lease: Lease) -> Disposition:
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
             return self._finished_before(job)
         self._note(job.request_id, "begun")
-        outcome = await self._performer.perform(job, turn.written)
+        journal = JobJournal(
+            self._reactor, self._store, self._now, self._trail, job.request_id, lease.written
+        )
+        outcome = await self._farm.carry_out(job, journal)
         self._log.info(
             "job {id} {action} by {who}: {msg}",
             id=job.request_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,54 +12,56 @@ from twisted.internet import defer
 
 @attrs.frozen
 class LockKeys:
-    """Name the locks of a job: ``whole`` until its end, ``writing`` until it has written.
+    """Name the locks of a job, held to its end or only until it has written.
 
-    Jobs that share a key in ``beside`` do not wait for each other, only for one that has it in
-    ``writing``; and that one waits for them.
+    Jobs that have a key in ``shared``, until they have written, do not wait for each other, only
+    for one that has it in ``exclusive_until_written``; and that one waits for them.
     """
 
-    whole: Sequence[Hashable] = ()
-    writing: Sequence[Hashable] = ()
-    beside: Sequence[Hashable] = ()
+    exclusive: Sequence[Hashable] = ()
+    exclusive_until_written: Sequence[Hashable] = ()
+    shared: Sequence[Hashable] = ()
 
 
 @attrs.define
 class WaitQueue:
     """Queue the holders of a lock: the last exclusive one, and the shared ones since."""
 
-    alone: defer.Deferred[None] | None = None
-    beside: list[defer.Deferred[None]] = attrs.field(factory=list)
+    exclusive: defer.Deferred[None] | None = None
+    shared: list[defer.Deferred[None]] = attrs.field(factory=list)
 
-    def join(self, mine: defer.Deferred[None], *, alone: bool) -> Sequence[defer.Deferred[None]]:
+    def join(
+        self, mine: defer.Deferred[None], *, exclusive: bool
+    ) -> Sequence[defer.Deferred[None]]:
         """Append a holder; list the ones to wait for."""
-        before = [] if self.alone is None else [self.alone]
-        if not alone:
-            self.beside.append(mine)
+        before = [] if self.exclusive is None else [self.exclusive]
+        if not exclusive:
+            self.shared.append(mine)
             return before
-        before, self.alone, self.beside = [*before, *self.beside], mine, []
+        before, self.exclusive, self.shared = [*before, *self.shared], mine, []
         return before
 
     def leave(self, mine: defer.Deferred[None]) -> None:
         """Remove a holder."""
-        if self.alone is mine:
-            self.alone = None
-        elif mine in self.beside:
-            self.beside.remove(mine)
+        if self.exclusive is mine:
+            self.exclusive = None
+        elif mine in self.shared:
+            self.shared.remove(mine)
 
     @property
     def is_empty(self) -> bool:
         """Return whether there is no holder."""
-        return self.alone is None and not self.beside
+        return self.exclusive is None and not self.shared
 
 
-Lines = dict[Hashable, WaitQueue]
+WaitQueues = dict[Hashable, WaitQueue]
 
 
 @attrs.define
 class Lease:
     """Hold the locks of one job; later jobs wait for the keys they share."""
 
-    _lines: Lines
+    _queues: WaitQueues
     _keys: LockKeys
     _held: dict[Hashable, defer.Deferred[None]] = attrs.field(factory=dict, init=False)
 
@@ -66,51 +69,86 @@ class Lease:
         """Queue at all keys; list the holders to wait for."""
         keys = self._keys
         before: list[defer.Deferred[None]] = []
-        for key in dict.fromkeys((*keys.whole, *keys.writing, *keys.beside)):
+        for key in dict.fromkeys((*keys.exclusive, *keys.exclusive_until_written, *keys.shared)):
             self._held[key] = mine = defer.Deferred[None]()
-            line = self._lines.setdefault(key, WaitQueue())
-            before += line.join(mine, alone=key not in keys.beside)
+            queue = self._queues.setdefault(key, WaitQueue())
+            before += queue.join(mine, exclusive=key not in keys.shared)
         return before
 
     def written(self) -> None:
         """Release the locks of the writing phase; harmless to repeat."""
-        self._let_go([*self._keys.writing, *self._keys.beside])
+        self._release([*self._keys.exclusive_until_written, *self._keys.shared])
 
     def end(self) -> None:
         """Release all locks."""
-        self._let_go(list(self._held))
+        self._release(list(self._held))
 
-    def _let_go(self, keys: Sequence[Hashable]) -> None:
+    def _release(self, keys: Sequence[Hashable]) -> None:
         for key in keys:
             held = self._held.pop(key, None)
             if held is None:
                 continue
-            line = self._lines[key]
-            line.leave(held)
-            if line.is_empty:
-                del self._lines[key]
+            queue = self._queues[key]
+            queue.leave(held)
+            if queue.is_empty:
+                del self._queues[key]
             held.callback(None)
+
+
+@attrs.define(eq=False)
+class _Arrival:
+    """A job on its way to its locks; ``lease`` is None while its keys are unknown, or for ever."""
+
+    is_known: bool = False
+    lease: Lease | None = None
+    before: Sequence[defer.Deferred[None]] = ()
+    queued: defer.Deferred[None] = attrs.field(factory=defer.Deferred[None])
 
 
 @attrs.define
 class KeyedLocks:
     """Run jobs that share a key one at a time, in the order of their arrival."""
 
-    _lines: Lines = attrs.field(factory=dict, init=False)
-    _door: defer.DeferredLock = attrs.field(factory=defer.DeferredLock, init=False)
+    _queues: WaitQueues = attrs.field(factory=dict, init=False)
+    _arrivals: deque[_Arrival] = attrs.field(factory=deque[_Arrival], init=False)
 
     @asynccontextmanager
-    async def turn(self, keys: Callable[[], Awaitable[LockKeys]]) -> AsyncIterator[Lease]:
-        """Determine the keys, job by job to keep their order, and wait for the locks."""
-        async with self._door:
-            turn = Lease(self._lines, await keys())
-            before = turn.take()
+    async def hold(self, keys: Callable[[], Awaitable[LockKeys]]) -> AsyncIterator[Lease]:
+        """Find the keys of a job and wait for its locks; ``keys`` is called at once.
+
+        The keys of several jobs are found concurrently; the jobs queue at their locks in the order
+        of their arrival all the same.
+        """
+        arrival = _Arrival()
+        self._arrivals.append(arrival)
         try:
-            for one in before:
-                await _ended(one)
-            yield turn
+            arrival.lease = lease = Lease(self._queues, await keys())
         finally:
-            turn.end()
+            arrival.is_known = True
+            self._queue_known()
+        try:
+            await arrival.queued
+            for one in arrival.before:
+                await _ended(one)
+            yield lease
+        finally:
+            arrival.lease = None
+            lease.end()
+
+    def _queue_known(self) -> None:
+        """Queue the jobs before which every job has found its keys.
+
+        All of them queue before the first goes on: going on one inside the other, a hundred jobs
+        would exhaust the stack.
+        """
+        queued: list[_Arrival] = []
+        while self._arrivals and self._arrivals[0].is_known:
+            arrival = self._arrivals.popleft()
+            if arrival.lease is not None:
+                arrival.before = arrival.lease.take()
+                queued.append(arrival)
+        for arrival in queued:
+            arrival.queued.callback(None)
 
 
 def _ended(before: defer.Deferred[None]) -> defer.Deferred[None]:

@@ -17,6 +17,7 @@ from buildapi.buildbot.v08.clobber import Clobberer
 from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
 from buildapi.buildbot.v08.facts_reader import SQLFactsReader
 from buildapi.buildbot.v08.farm import V08Farm
+from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.buildbot.v08.master_client import MasterClient
 from buildapi.buildbot.v08.step_runner import StepRunner
@@ -54,16 +55,17 @@ class Acting:
         )
 
     @cached_property
-    def farm(self) -> V08Farm:
-        """Farm to act on."""
+    def actions(self) -> JobExecutor:
+        """What carries out job requests."""
         observer = self.observer(self._scheduler)
-        return V08Farm(
+        farm = V08Farm(
             self._scheduler,
             observer,
             self._poker(observer),
             self._config.agent.marker_table,
             self._now,
         )
+        return JobExecutor(farm, self.rules)
 
     def observer(self, db: Database) -> SQLFactsReader:
         """Create the reader of the facts that actions are about."""

@@ -257,8 +257,7 @@ class Assembly:
             self.reactor,
             self.broker,
             self.store,
-            self.acting.farm,
-            self.acting.rules,
+            self.acting.actions,
             queue=self.config.broker.agent_queue,
             agent_name=self.config.service.name,
             prefetch=self.config.agent.prefetch,
@@ -428,7 +427,7 @@ class Assembly:
         await create_jobs_schema(self.jobs_db)
         if self.has("agent"):
             await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
-            await self.acting.farm.forget(MARKER_DAYS)
+            await self.acting.actions.forget(MARKER_DAYS)
         if self.has("api"):  # before the first job request is taken
             await self.watching.numbering.check(int(self.now()))
         await self.directory.refresh()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
-from buildapi.model.facts import Facts
+from buildapi.model.facts import Facts, Subject
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -19,7 +20,6 @@ from buildapi.model.farm_rows import (
     RevisionEntry,
     RunningBuild,
 )
-from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import BranchDay, BuildDetails, OpenMark, RequestDetails, UserBuilds
 from buildapi.model.report_rows import (
@@ -37,7 +37,7 @@ from buildapi.model.report_rows import (
     WaitingFilter,
 )
 from buildapi.model.revisions import RevisionMatch
-from buildapi.model.steps import Plan, Poke, Recorded, Written
+from buildapi.model.wire import JobMessage
 
 
 class Builds(Protocol):
@@ -191,36 +191,55 @@ class TextLimits(Protocol):
         """
 
 
-class Farm(FactsReader, Protocol):
-    """Act on the farm: one transaction in the scheduler database, then pokes at masters.
+class ItemProgress(Protocol):
+    """Record the items of a job while it is carried out."""
 
-    Facts are read from the scheduler database itself: a replica may lag behind.
+    def add(self, items: Sequence[Item]) -> None:
+        """Add items whose outcome is known."""
+
+    async def open(self, item: Item) -> None:
+        """Record an item that was asked for and cannot be confirmed yet, until the job goes on."""
+
+
+class Journal(Protocol):
+    """Record what is done for one job while it is carried out."""
+
+    def note(self, event: str, detail: str) -> None:
+        """Record an event in the audit trail; events are the words of ``docs/api.md``."""
+
+    def written(self) -> None:
+        """Record that everything is written that later jobs on the same revision must see."""
+
+    def progress(self, total: int) -> AbstractAsyncContextManager[ItemProgress]:
+        """Record progress until the block ends; ``total`` is the expected number of lines."""
+
+
+class FarmActions(Protocol):
+    """Carry out job requests on the farm, each exactly once.
+
+    What the job has done before is found again, however often it is carried out and wherever it was
+    interrupted; nothing is done twice.
     """
 
-    async def recall(self, job: JobIdentity) -> Recorded | None:
-        """Read the marker row of a job from the scheduler database; None if there is none.
+    async def subject(self, action: Action) -> Subject:
+        """Return what a job is about, by one row at most; empty if that does not exist.
 
-        The marker of an earlier job with the same id does not count.
+        :raises Unavailable: it cannot be read now.
         """
 
-    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
-        """Execute the writes of a plan and insert its marker in one short transaction.
+    async def carry_out(self, job: JobMessage, journal: Journal) -> Outcome:
+        """Carry out a job, or what is left of it, and return its outcome.
 
-        Return an item per write if they were applied.  The marker of an earlier job with the same
-        id is moved aside.  The transaction is short because masters of Buildbot 0.8 query in their
-        reactor: a row lock that we hold stops all their work.
+        What the job is decided on is read from the farm itself: a replica may lag behind.
 
-        :raises BadRequest: a value cannot be stored; nothing was written.
+        :raises Unavailable: a database or service is away; calling again continues.
         """
 
-    async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
-        """Execute one step at a master or service and verify its effect; safe to repeat.
+    async def forget(self, days: int) -> None:
+        """Delete the records of jobs that ended so long ago that no message of theirs is left."""
 
-        ``job`` tells its effect from the same effect of another job.
-        """
-
-    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
-        """Record the final outcome in the marker row."""
+    async def highest_job(self) -> int:
+        """Return the highest id of a job that the farm has a record of; 0 if it has none."""
 
 
 class Directory(Protocol):

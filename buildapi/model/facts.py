@@ -47,6 +47,14 @@ class RequestFacts:
 
 
 @attrs.frozen
+class Subject:
+    """What a job request is about: its build request and its revision, as far as it has any."""
+
+    request_id: int | None = None
+    revision: str | None = None
+
+
+@attrs.frozen
 class RevisionFacts:
     """The requests of a revision on a branch that are pending or may be running, oldest first.
 

@@ -11,8 +11,8 @@ import msgspec
 from twisted.internet import defer
 
 from buildapi.agent.agent import Agent
-from buildapi.agent.executor import touched
 from buildapi.agent.result_consumer import ResultConsumer
+from buildapi.buildbot.v08.job_executor import JobExecutor, touched
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.errors import BadRequest
@@ -30,7 +30,7 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.branches import Branch, Branches
-from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
+from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobRecord, Progress, Stage
@@ -127,6 +127,23 @@ class FarmDouble:
         self.answers.append((step, list(events)))
 
     # --- facts
+
+    async def subject(self, action: Action) -> Subject:
+        await self.script.enter("subject")
+        match action:
+            case CancelBuild() | RebuildBuild():
+                found = next((f for f in self.known.values() if f.try_of(action.bid)), None)
+            case Reprioritize() | CancelRequest() | RebuildRequest():
+                found = self.known.get(action.brid)
+            case CancelRevision() | NewBuild() | NewPGOBuild() | NewNightly() | NewBuilderBuild():
+                return Subject(revision=action.revision)
+        return Subject(found.request.id, found.request.revision) if found else Subject()
+
+    async def forget(self, days: int) -> None:
+        self.markers = {job: r for job, r in self.markers.items() if r.outcome is None}
+
+    async def highest_job(self) -> int:
+        return max(self.markers, default=0)
 
     async def read(self, action: Action) -> Facts:
         await self.script.enter("read")
@@ -365,8 +382,7 @@ class Rig:
             clock or reactor(),
             broker,
             store,
-            self.farm,
-            rules(clobbers=clobbers),
+            JobExecutor(self.farm, rules(clobbers=clobbers)),
             queue="buildapi-agent",
             agent_name=f"agent-{len(self.services)}",
             prefetch=prefetch,

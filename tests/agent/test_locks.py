@@ -17,9 +17,9 @@ Key = str | int | tuple[str, int] | None
 
 @attrs.define
 class Street:
-    """Callers at an InOrder; each is inside until it is told to leave."""
+    """Callers of keyed locks; each is inside until it is told to leave."""
 
-    order: KeyedLocks = attrs.field(factory=KeyedLocks)
+    locks: KeyedLocks = attrs.field(factory=KeyedLocks)
     inside: list[int] = attrs.field(factory=list)
     came: list[int] = attrs.field(factory=list)
     leave: dict[int, defer.Deferred[None]] = attrs.field(factory=dict)
@@ -34,7 +34,7 @@ class Street:
             found = await key if isinstance(key, defer.Deferred) else key
             return found if isinstance(found, LockKeys) else LockKeys([found])
 
-        async with self.order.turn(find) as turn:
+        async with self.locks.hold(find) as turn:
             self.inside.append(number)
             self.came.append(number)
             self.turns[number] = turn
@@ -67,7 +67,7 @@ def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> 
     street.call(0, LockKeys([7], ["abcd"]))
     street.call(1, LockKeys([8], ["abcd"]))
     street.call(2, LockKeys([7], []))
-    street.call(3, LockKeys(writing=["ef01"]))
+    street.call(3, LockKeys(exclusive_until_written=["ef01"]))
     assert street.inside == [0, 3]
     street.turns[0].written()
     assert street.inside == [0, 3, 1]
@@ -78,10 +78,10 @@ def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> 
 
 def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
     street = Street()
-    street.call(0, LockKeys(beside=["abcd"]))
-    street.call(1, LockKeys([7], beside=["abcd"]))
-    street.call(2, LockKeys(writing=["abcd"]))
-    street.call(3, LockKeys(beside=["abcd"]))
+    street.call(0, LockKeys(shared=["abcd"]))
+    street.call(1, LockKeys([7], shared=["abcd"]))
+    street.call(2, LockKeys(exclusive_until_written=["abcd"]))
+    street.call(3, LockKeys(shared=["abcd"]))
     assert street.inside == [0, 1]
     street.turns[0].written()
     assert street.inside == [0, 1]
@@ -93,11 +93,11 @@ def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
 
 def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
     street = Street()
-    street.call(0, LockKeys([7], beside=["abcd"]))
+    street.call(0, LockKeys([7], shared=["abcd"]))
     street.turns[0].written()  # its pokes hang
-    street.call(1, LockKeys([7], beside=["abcd"]))
-    street.call(2, LockKeys([8], beside=["abcd"]))
-    street.call(3, LockKeys(writing=["abcd"]))
+    street.call(1, LockKeys([7], shared=["abcd"]))
+    street.call(2, LockKeys([8], shared=["abcd"]))
+    street.call(3, LockKeys(exclusive_until_written=["abcd"]))
     assert street.inside == [0, 2]
     street.leave[2].callback(None)
     street.leave[0].callback(None)
@@ -109,19 +109,19 @@ def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
 def test_whoever_has_written_lets_one_in_not_all() -> None:
     street = Street()
     for n in range(4):
-        street.call(n, LockKeys(writing=["abcd"]))
+        street.call(n, LockKeys(exclusive_until_written=["abcd"]))
     street.turns[0].written()
     street.turns[0].written()
     assert street.inside == [0, 1]
-    street.call(4, LockKeys(writing=["abcd"]))
+    street.call(4, LockKeys(exclusive_until_written=["abcd"]))
     street.turns[1].written()
     assert street.inside == [0, 1, 2]
 
 
 def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
     street = Street()
-    street.call(0, LockKeys(writing=["abcd"]))
-    street.call(1, LockKeys(writing=["abcd"]))
+    street.call(0, LockKeys(exclusive_until_written=["abcd"]))
+    street.call(1, LockKeys(exclusive_until_written=["abcd"]))
     street.leave[0].callback(None)
     assert street.inside == [1]
 
@@ -129,7 +129,7 @@ def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
 def test_one_who_waits_for_two_comes_when_both_have_let_go() -> None:
     street = Street()
     street.call(0, 7)
-    street.call(1, LockKeys(writing=["abcd"]))
+    street.call(1, LockKeys(exclusive_until_written=["abcd"]))
     street.call(2, LockKeys([7], ["abcd"]))
     street.call(3, LockKeys([7], []))
     street.turns[1].written()
@@ -157,6 +157,44 @@ def test_a_key_that_takes_long_to_find_keeps_the_order_of_those_behind() -> None
     assert street.inside == [1]
 
 
+def test_keys_are_looked_for_at_once_and_queue_in_the_order_of_arrival() -> None:
+    street = Street()
+    slow = [defer.Deferred[str]() for _ in range(3)]
+    for n in range(3):
+        street.call(n, slow[n])
+    slow[2].callback("a")
+    slow[1].callback("b")
+    assert street.inside == []
+    slow[0].callback("a")
+    assert sorted(street.inside) == [0, 1]
+    street.leave[0].callback(None)
+    assert sorted(street.inside) == [1, 2]
+
+
+def test_many_jobs_behind_one_slow_key_go_on_without_filling_the_stack() -> None:
+    street = Street()
+    slow: defer.Deferred[str] = defer.Deferred()
+    street.call(0, slow)
+    for n in range(1, 3000):
+        street.call(n, n)
+    slow.callback("a")
+    assert sorted(street.inside) == list(range(3000))
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_job_that_is_given_up_on_its_way_holds_nobody_back(is_known: bool) -> None:
+    street = Street()
+    slow: defer.Deferred[str] = defer.Deferred()
+    first = street.call(0, slow)
+    given_up = street.call(1, "a" if is_known else defer.Deferred[str]())
+    street.call(2, "a")
+    given_up.cancel()
+    given_up.addErrback(lambda f: f.trap(defer.CancelledError))
+    slow.callback("b")
+    assert sorted(street.inside) == [0, 2]
+    assert not first.called
+
+
 def test_a_key_that_cannot_be_found_lets_the_others_in() -> None:
     street = Street()
     failed = street.call(0, defer.fail(ZeroDivisionError()))
@@ -181,7 +219,7 @@ def test_nothing_is_kept_of_those_who_left() -> None:
     for n in range(3):
         street.turns[n].written()
         street.leave[n].callback(None)
-    assert street.order._lines == {}
+    assert street.locks._queues == {}
 
 
 KEYS = st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2)
@@ -200,8 +238,8 @@ def test_whatever_happens_nobody_shares_a_key_that_is_held_and_all_come_in(
     wrote: set[int] = set()
 
     def held(number: int) -> set[Hashable]:
-        written = set() if number in wrote else set(keys[number].writing)
-        return written | set(keys[number].whole)
+        written = set() if number in wrote else set(keys[number].exclusive_until_written)
+        return written | set(keys[number].exclusive)
 
     def leave(writes: bool, which: int) -> None:
         number = street.inside[which % len(street.inside)]
@@ -224,9 +262,11 @@ def test_whatever_happens_nobody_shares_a_key_that_is_held_and_all_come_in(
     assert [c.result for c in calls] == [None] * len(keys)
     assert sorted(street.came) == list(range(len(keys)))
     for key in "abxy":
-        mine = [n for n in street.came if key in (*keys[n].whole, *keys[n].writing)]
+        mine = [
+            n for n in street.came if key in (*keys[n].exclusive, *keys[n].exclusive_until_written)
+        ]
         assert mine == sorted(mine)
-    assert street.order._lines == {}
+    assert street.locks._queues == {}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30), st.randoms())

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.agent.job_progress import SECONDS, ProgressRecorder
+from buildapi.agent.journal import SECONDS, ProgressRecorder
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.actions import (
     CancelBuild,

@@ -9,8 +9,8 @@ import attrs
 import msgspec
 import pytest
 
+from buildapi.buildbot.v08.job_executor import MarkedFarm
 from buildapi.errors import BadRequest
-from buildapi.interfaces import Farm
 from buildapi.jobs.decide import decide
 from buildapi.jobs.plan_outcomes import conclude
 from buildapi.model.actions import (
@@ -22,7 +22,7 @@ from buildapi.model.actions import (
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import RequestFacts
+from buildapi.model.facts import RequestFacts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
@@ -63,7 +63,7 @@ class FarmUnderTest(FactsUnderTest, Protocol):
     """
 
     @property
-    def farm(self) -> Farm:
+    def farm(self) -> MarkedFarm:
         """Return the farm; it is also the reader of the facts."""
 
     def together(self, count: int) -> list[int]:
@@ -90,11 +90,11 @@ def same(one: object, other: object) -> bool:
     return msgspec.json.encode(one) == msgspec.json.encode(other)
 
 
-async def plan_for(farm: Farm, action: Action, who: str = "zoe") -> Plan:
+async def plan_for(farm: MarkedFarm, action: Action, who: str = "zoe") -> Plan:
     return decide(action, await farm.read(action), who, rules())
 
 
-async def facts_for(farm: Farm, action: Action) -> RequestFacts:
+async def facts_for(farm: MarkedFarm, action: Action) -> RequestFacts:
     facts = await farm.read(action)
     assert isinstance(facts, RequestFacts)
     return facts
@@ -116,7 +116,7 @@ ASKED = NewBuildset(
 )
 
 
-async def carry_out(farm: Farm, of: JobIdentity, action: Action, who: str = "zoe") -> Outcome:
+async def carry_out(farm: MarkedFarm, of: JobIdentity, action: Action, who: str = "zoe") -> Outcome:
     """Do a job as an agent does it: also one that was delivered before, or left in the middle."""
     recorded = await farm.recall(of)
     if recorded is not None and recorded.outcome is not None:
@@ -130,7 +130,7 @@ async def carry_out(farm: Farm, of: JobIdentity, action: Action, who: str = "zoe
 
 
 async def written(
-    farm: Farm, of: JobIdentity, action: Action, who: str = "zoe"
+    farm: MarkedFarm, of: JobIdentity, action: Action, who: str = "zoe"
 ) -> tuple[Plan, Sequence[Item]]:
     """Decide and write a job, and leave it before anything else is done."""
     while True:
@@ -220,6 +220,20 @@ class FarmContract(FactsReaderContract):
         assert made.writes() == before
         assert await made.farm.recall(job(1)) is None
         assert (await made.farm.write(job(1), writing(ASKED)))[0] is Written.APPLIED
+
+    @twisted_test(15)
+    async def test_the_subject_of_a_job_is_what_its_facts_are_about(
+        self, made: FarmUnderTest
+    ) -> None:
+        request = made.pending()
+        facts = await facts_for(made.farm, RebuildRequest(request))
+        about = Subject(request, facts.request.revision)
+        for action in (Reprioritize(request, 1), CancelRequest(request), RebuildRequest(request)):
+            assert await made.farm.subject(action) == about
+        for missing in (CancelRequest(4711), CancelBuild(4711), RebuildBuild(4711)):
+            assert await made.farm.subject(missing) == Subject()
+        cancel = CancelRevision(BRANCH, REVISION)
+        assert await made.farm.subject(cancel) == Subject(revision=REVISION)
 
     # --- plans and their markers
 

@@ -30,7 +30,7 @@ from buildapi.model.actions import (
 )
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
-from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
+from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts, Subject
 from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.revisions import RevisionMatch
 
@@ -78,6 +78,17 @@ class SQLFactsReader:
                 return self._branch(action.short_branch)
             case NewBuild() | NewPGOBuild() | NewNightly():
                 return self._branch(action.branch)
+
+    async def subject(self, action: Action) -> Subject:
+        """Return what an action is about; its build request is found by one SELECT."""
+        match action:
+            case Reprioritize() | CancelRequest() | RebuildRequest():
+                found = await queries.SUBJECT_OF_REQUEST.maybe(self._db, brid=action.brid)
+            case CancelBuild() | RebuildBuild():
+                found = await queries.SUBJECT_OF_BUILD.maybe(self._db, bid=action.bid)
+            case CancelRevision() | NewBuild() | NewPGOBuild() | NewNightly() | NewBuilderBuild():
+                return Subject(revision=action.revision)
+        return found or Subject()
 
     async def request(self, brid: int) -> RequestFacts | None:
         """Read the facts of a request."""

@@ -19,13 +19,14 @@ from buildapi.db.sql import (
     Database,
     DuplicateError,
     GuardFailedError,
+    MissingTableError,
     Statement,
     ValueRefusedError,
 )
 from buildapi.errors import BadRequest
 from buildapi.jobs.plan_outcomes import in_ascii
 from buildapi.model.actions import Action
-from buildapi.model.facts import Facts
+from buildapi.model.facts import Facts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Plan, Poke, Recorded, Written
@@ -67,6 +68,17 @@ class V08Farm:
     async def recall(self, job: JobIdentity) -> Recorded | None:
         """Return how far a job got before, from its marker row."""
         return await self._markers.find(self._db, job)
+
+    async def subject(self, action: Action) -> Subject:
+        """Return what an action is about, by one SELECT of one row at most."""
+        return await self._observer.subject(action)
+
+    async def highest_job(self) -> int:
+        """Return the highest id of a job with a marker; 0 if no agent has made the table yet."""
+        try:
+            return await self._markers.highest(self._db)
+        except MissingTableError:
+            return 0
 
     async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""

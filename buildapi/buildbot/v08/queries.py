@@ -13,6 +13,7 @@ import attrs
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.db.sql import Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
+from buildapi.model.facts import Subject
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.records import BuildRequest, OpenMark, RequestBuild
 from buildapi.model.results import known_result
@@ -304,6 +305,17 @@ BUILDS_SHARED: Query[TryRow] = Query(
 TRIES: Query[RequestBuild] = Query(
     f"SELECT {TRY} FROM builds b WHERE b.brid = :brid ORDER BY b.id",  # noqa: S608  # constants
     try_row,
+)
+_OF_REQUEST = """buildrequests br LEFT JOIN buildsets bs ON bs.id = br.buildsetid
+ LEFT JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
+SUBJECT_OF_REQUEST: Query[Subject] = Query(
+    f"SELECT br.id, ss.revision FROM {_OF_REQUEST} WHERE br.id = :brid",  # noqa: S608  # constants
+    Subject,
+)
+SUBJECT_OF_BUILD: Query[Subject] = Query(
+    f"SELECT br.id, ss.revision FROM {_OF_REQUEST}"  # noqa: S608  # constants
+    " JOIN builds b ON b.brid = br.id WHERE b.id = :bid",
+    Subject,
 )
 BRID_OF_BUILD: Query[int] = Query("SELECT b.brid FROM builds b WHERE b.id = :bid", int)
 HAS_BUILDER: Query[int] = Query(

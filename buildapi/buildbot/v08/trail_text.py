@@ -1,4 +1,4 @@
-"""Describe briefly what an agent decided, wrote and asked for."""
+"""Describe briefly what was decided, written and asked of masters for a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record the progress of a long job while it runs."""
+"""Record what is done for a job while it is carried out: its audit trail and its progress."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 from twisted.internet import task
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError
-from buildapi.interfaces import JobStore
+from buildapi.interfaces import JobStore, Trail
+from buildapi.model.ops import Part
 from buildapi.model.outcome import Item
 from buildapi.model.records import Progress
 from buildapi.model.wire import item_data
@@ -19,6 +21,36 @@ SECONDS = 0.5
 """Seconds between two records."""
 
 log = Logger()
+
+
+@attrs.frozen
+class JobJournal:
+    """Implement ``Journal`` for the job ``_job_id``; ``reactor`` is an IReactorTime.
+
+    ``now`` returns epoch seconds; ``_on_written`` is called once the job has written.
+    """
+
+    _reactor: Any
+    _store: JobStore
+    _now: Callable[[], float]
+    _trail: Trail
+    _job_id: int
+    _on_written: Callable[[], None]
+
+    def note(self, event: str, detail: str) -> None:
+        """Record an event in the audit trail."""
+        self._trail.note(self._job_id, Part.AGENT, event, detail)
+
+    def written(self) -> None:
+        """Record that everything is written that later jobs on the same revision must see."""
+        self._on_written()
+
+    @asynccontextmanager
+    async def progress(self, total: int) -> AsyncIterator[ProgressRecorder]:
+        """Record progress until the block ends; a job of one line has none."""
+        recorder = ProgressRecorder(self._reactor, self._store, self._now, self._job_id, total)
+        async with recorder.kept():
+            yield recorder
 
 
 class ProgressRecorder:

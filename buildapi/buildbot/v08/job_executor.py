@@ -1,28 +1,34 @@
-"""Execute one job: decide, write once, call the masters, conclude."""
+"""Execute one job: decide, write once, call the masters, conclude.
+
+The writes of a job and its marker are one transaction in the scheduler database; whoever executes
+the job again finds the marker, and goes on with the calls to masters, which are safe to repeat.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
 import attrs
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from buildapi.agent.job_progress import ProgressRecorder
-from buildapi.agent.trail_text import MasterCallTrail, decided, made_words
+from buildapi.buildbot.v08.trail_text import MasterCallTrail, decided, made_words
 from buildapi.errors import BadRequest, Unavailable, Unconfirmed
-from buildapi.interfaces import Farm, JobStore, Trail
+from buildapi.interfaces import ItemProgress, Journal
 from buildapi.jobs.decide import decide
 from buildapi.jobs.plan_outcomes import Did, conclude, refused
-from buildapi.model.ops import Part
+from buildapi.model.actions import Action
+from buildapi.model.facts import Facts, Subject
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.rules import Rules
 from buildapi.model.steps import (
     Clobber,
     Plan,
     Poke,
+    Recorded,
     SendChange,
     StopBuild,
     WatchDropped,
@@ -34,33 +40,88 @@ DECISIONS = 3
 """Maximum number of decisions on a job whose objects change before they are written."""
 
 
-@attrs.define
-class Executor:
-    """Execute jobs; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime."""
+class MarkedFarm(Protocol):
+    """Act on the farm: one transaction in the scheduler database, then pokes at masters.
 
-    _reactor: Any
-    _farm: Farm
-    _store: JobStore
+    Facts are read from the scheduler database itself: a replica may lag behind.
+    """
+
+    async def subject(self, action: Action) -> Subject:
+        """Return what an action is about, by one SELECT of one row at most."""
+
+    async def read(self, action: Action) -> Facts:
+        """Read the facts that an action is decided on."""
+
+    async def forget(self, days: int) -> None:
+        """Delete the markers of jobs that were settled so many days ago."""
+
+    async def highest_job(self) -> int:
+        """Return the highest id of a job with a marker; 0 if there is none."""
+
+    async def recall(self, job: JobIdentity) -> Recorded | None:
+        """Read the marker row of a job from the scheduler database; None if there is none.
+
+        The marker of an earlier job with the same id does not count.
+        """
+
+    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
+        """Execute the writes of a plan and insert its marker in one short transaction.
+
+        Return an item per write if they were applied.  The marker of an earlier job with the same
+        id is moved aside.  The transaction is short because masters of Buildbot 0.8 query in their
+        reactor: a row lock that we hold stops all their work.
+
+        :raises BadRequest: a value cannot be stored; nothing was written.
+        """
+
+    async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
+        """Execute one step at a master or service and verify its effect; safe to repeat.
+
+        ``job`` tells its effect from the same effect of another job.
+        """
+
+    async def settle(self, job: JobIdentity, outcome: Outcome) -> None:
+        """Record the final outcome in the marker row."""
+
+
+@attrs.define
+class JobExecutor:
+    """Implement ``FarmActions``."""
+
+    _farm: MarkedFarm
     _rules: Rules
-    _now: Callable[[], float]
-    _trail: Trail
     _log = Logger()
 
-    async def perform(self, job: JobMessage, written: Callable[[], None]) -> Outcome:
-        """Execute a job, or return its earlier outcome; ``written`` is called after its writes."""
+    async def subject(self, action: Action) -> Subject:
+        """Return what a job is about, from one row at most."""
+        return await self._farm.subject(action)
+
+    async def forget(self, days: int) -> None:
+        """Delete the markers of jobs settled so long ago that no message of theirs is left."""
+        await self._farm.forget(days)
+
+    async def highest_job(self) -> int:
+        """Return the highest id of a job that has a marker; 0 if none has."""
+        return await self._farm.highest_job()
+
+    async def carry_out(self, job: JobMessage, journal: Journal) -> Outcome:
+        """Execute a job, or return its earlier outcome.
+
+        :raises Unavailable: a database or master is away; what is left is done by the next call.
+        """
         recorded = await self._farm.recall(job.of)
         if recorded is None:
-            plan, made = await self._write(job)
+            plan, made = await self._write(job, journal)
         elif recorded.outcome is not None:
             return recorded.outcome
         elif not recorded.whole:
             return INTERRUPTED
         else:
             plan, made = recorded.plan, AGAIN if recorded.plan.writes else ()
-        written()
+        journal.written()
         if plan.writes:
-            self._note(job, "written", made_words(made))
-        outcome = conclude(plan, made, await self._pokes(plan, job))
+            journal.note("written", made_words(made))
+        outcome = conclude(plan, made, await self._pokes(plan, job, journal))
         if plan.writes or plan.pokes:
             await self._settle(job, outcome)
         return outcome
@@ -77,18 +138,18 @@ class Executor:
         except Exception:
             self._log.failure("job {id}: its outcome is not in its marker", id=job.request_id)
 
-    async def _write(self, job: JobMessage) -> tuple[Plan, Sequence[Item]]:
+    async def _write(self, job: JobMessage, journal: Journal) -> tuple[Plan, Sequence[Item]]:
         """Decide and write, again if what the decision relies on has changed meanwhile."""
         for _ in range(DECISIONS):
             try:
                 facts = await self._farm.read(job.action)
                 plan = decide(job.action, facts, job.who, self._rules)
-                self._note(job, "decided", decided(plan))
+                journal.note("decided", decided(plan))
                 if not plan.writes and not plan.pokes:
                     return plan, ()
                 written, made = await self._farm.write(job.of, plan)
             except BadRequest as e:
-                self._note(job, "decided", e.msg)
+                journal.note("decided", e.msg)
                 return refused(e.msg), ()
             match written:
                 case Written.APPLIED:
@@ -97,17 +158,14 @@ class Executor:
                     raise Unavailable("another agent has this job in hand")
                 case Written.STALE:
                     self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)
-                    self._note(job, "not written", "it changed meanwhile and is decided anew")
+                    journal.note("not written", "it changed meanwhile and is decided anew")
         return Plan(CHANGING), ()
 
-    async def _pokes(self, plan: Plan, job: JobMessage) -> Did:
-        notes = ProgressRecorder(
-            self._reactor, self._store, self._now, job.request_id, len(plan.lines)
-        )
-        asked = MasterCallTrail(lambda event, detail: self._note(job, event, detail))
-        async with notes.kept():
+    async def _pokes(self, plan: Plan, job: JobMessage, journal: Journal) -> Did:
+        asked = MasterCallTrail(journal.note)
+        async with journal.progress(len(plan.lines)) as progress:
             running = [
-                defer.ensureDeferred(self._poke(step, job, notes, asked)) for step in plan.pokes
+                defer.ensureDeferred(self._poke(step, job, progress, asked)) for step in plan.pokes
             ]
             ended = await defer.gatherResults(running)
         asked.end()
@@ -118,26 +176,23 @@ class Executor:
         return [(step, items) for step, items in did if not isinstance(items, Unavailable)]
 
     async def _poke(
-        self, step: Poke, job: JobMessage, notes: ProgressRecorder, asked: MasterCallTrail
+        self, step: Poke, job: JobMessage, progress: ItemProgress, asked: MasterCallTrail
     ) -> Sequence[Item] | Unavailable:
         """Execute one step; return Unavailable instead of raising it: the others must still end."""
         try:
             items = await self._farm.poke(job.of, step, job.who)
         except Unconfirmed as e:
             asked.waits(step, e.msg)
-            await notes.open(e.item)
+            await progress.open(e.item)
             return e
         except Unavailable as e:
             asked.waits(step, e.msg)
             return e
         except Exception:
             items = self._incident(step, job)
-        notes.add(items)
+        progress.add(items)
         asked.of(step, items)
         return items
-
-    def _note(self, job: JobMessage, event: str, detail: str) -> None:
-        self._trail.note(job.request_id, Part.AGENT, event, detail)
 
     def _incident(self, step: Poke, job: JobMessage) -> Sequence[Item]:
         incident = uuid.uuid4().hex[:8]
