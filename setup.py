@@ -22,7 +22,6 @@ setup(
     package_data={
         "buildapi": ["py.typed"],
         "buildapi.db": ["schema/*.sql"],
-        "buildapi.buildbot.v08": ["*.sql"],
         "buildapi.reports": ["classification.toml", "templates/*.html"],
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
         "buildapi.web": ["templates/*.html", "static/*"],

@@ -25,8 +25,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from buildapi.assembly import Assembly
-from buildapi.buildbot.v08.schema import scheduler_schema
 from buildapi.config import from_mapping
+from buildapi.sample.farm_schema import scheduler_schema
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"

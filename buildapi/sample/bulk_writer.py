@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import attrs
 import pymysql
 
-from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
+from buildapi.sample.farm_schema import scheduler_schema, status_schema
 from buildapi.sample.sample_rows import Row, RowBatch, RowIds, SampleTable
 
 MYSQL_PORT = 3306

@@ -12,9 +12,9 @@ import attrs
 import pytest
 import pytest_twisted
 
-from buildapi.buildbot.v08.schema import scheduler_schema
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import schema_sql, statements
+from buildapi.sample.farm_schema import scheduler_schema
 from tests.buildbot.seed import Seed, connect
 from tests.services.mariadb import MariaDB
 

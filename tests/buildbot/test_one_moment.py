@@ -11,12 +11,12 @@ import pytest
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
 from buildapi.buildbot.v08.farm_reads import SQLFarmReads
-from buildapi.buildbot.v08.schema import scheduler_schema
 from buildapi.jobs.completeness import is_done
 from buildapi.model.actions import CancelRevision
 from buildapi.model.branches import Branches
 from buildapi.model.facts import RevisionFacts
 from buildapi.model.revisions import RevisionMatch
+from buildapi.sample.farm_schema import scheduler_schema
 from tests.buildbot.acting import make_observer
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.doubles import Papers

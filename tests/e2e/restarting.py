@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import attrs
 
-from buildapi.buildbot.v08.schema import scheduler_schema
+from buildapi.sample.farm_schema import scheduler_schema
 from tests.buildbot.seed import Seed
 from tests.e2e.service import MARK, Client, Service, environment, toml, twistd
 from tests.services.mariadb import MariaDB, free_port

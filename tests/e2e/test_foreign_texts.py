@@ -10,7 +10,7 @@ from urllib.parse import quote
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.schema import status_schema
+from buildapi.sample.farm_schema import status_schema
 from tests.buildbot.conftest import create, in_charset
 from tests.buildbot.seed import Seed
 from tests.e2e.service import Client, Service, configured

@@ -13,7 +13,7 @@ import attrs
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
+from buildapi.sample.farm_schema import scheduler_schema, status_schema
 from tests.buildbot.seed import Seed
 from tests.e2e.conftest import MakeService
 from tests.e2e.service import Service

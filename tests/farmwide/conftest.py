@@ -9,8 +9,8 @@ import attrs
 import pytest
 import pytest_twisted
 
-from buildapi.buildbot.v08.schema import status_schema
 from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.sample.farm_schema import status_schema
 from tests.buildbot.conftest import (
     LIMITS,
     engine,

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
+from buildapi.sample.farm_schema import scheduler_schema, status_schema
 from tests.golden.cases import load
 from tests.services.mariadb import MariaDB
 

@@ -16,9 +16,9 @@ import pymysql
 import pytest
 
 from buildapi.buildbot.v08 import table_grants
-from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
 from buildapi.db.grants import JOBS as JOBS_RIGHTS
 from buildapi.db.schema import JOBS
+from buildapi.sample.farm_schema import scheduler_schema, status_schema
 from tests.e2e.service import Service, configured
 from tests.operating.conftest import Place
 from tests.services.mariadb import MariaDB

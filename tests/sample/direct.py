@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
 from buildapi.db.sql import DuplicateError, GuardFailedError, Params, Read, Ref, Row, Statement
 from buildapi.errors import DatabaseUnavailable
+from buildapi.sample.farm_schema import scheduler_schema, status_schema
 
 T = TypeVar("T")
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from buildapi.buildbot.v08.schema import scheduler_schema, status_schema
 from buildapi.sample.__main__ import main
 from buildapi.sample.bulk_writer import (
     BadURLError,
@@ -23,6 +22,7 @@ from buildapi.sample.bulk_writer import (
     scheduler_writer,
     status_writer,
 )
+from buildapi.sample.farm_schema import scheduler_schema, status_schema
 from buildapi.sample.history import FarmSize, generate
 from buildapi.sample.sample_rows import RowBatch, SampleTable
 from tests.services.mariadb import MariaDB
