@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from buildapi.assembly.dialects import DIALECTS
+from buildapi.config.converters import KeyPlace
+from buildapi.config.reader import SectionReader
+from buildapi.config.sections import FarmSection
+
 PACKAGE = Path(__file__).parent.parent / "buildapi"
 
 ALLOWED: dict[str, set[str]] = {
@@ -137,3 +142,24 @@ def test_a_layer_within_another_has_to_be_named(module: str, layer: str, allowed
 def test_an_import_of_a_module_from_its_package_counts(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("from buildapi.cli import admin", encoding="utf-8")
     assert "buildapi.cli.admin" in imports(tmp_path / "m.py")
+
+
+def test_a_dialect_is_chosen_in_one_file() -> None:
+    """Another dialect is one entry in its table: nobody else knows that there is this one."""
+    knowing = {
+        name_of(path)
+        for path in MODULES
+        if not name_of(path).startswith("buildbot.v08.")
+        and any(name.startswith("buildapi.buildbot.v08") for name in imports(path))
+    }
+    assert knowing == {"assembly.dialects"}
+
+
+def test_the_configuration_allows_the_dialects_there_are(tmp_path: Path) -> None:
+    reader = SectionReader(tmp_path, KeyPlace(tmp_path, {}))
+    for dialect in DIALECTS:
+        section = reader.section("farm", FarmSection, {"dialect": dialect})
+        assert section is not None
+        assert section.dialect == dialect
+    assert reader.section("farm", FarmSection, {"dialect": "no such"}) is None
+    assert all(f'"{dialect}"' in str(reader.errors) for dialect in DIALECTS)

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from buildapi.assembly.dialects import DIALECTS
 from buildapi.assembly.tables import database_name
-from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, SCHEDULER_WRITTEN, STATUS_READ
+from buildapi.buildbot.dialect import TablePrivileges
 from buildapi.config import Config
 from buildapi.db.grants import JOBS, MARKER, Grant, account, spelled, together
 
@@ -40,27 +41,29 @@ def _server(url: str) -> str:
 
 def grants(config: Config, role: str) -> Iterator[tuple[str, Grant]]:
     """List the privileges of a role, each with its server."""
-    databases = config.databases
-    for name, rights in _rights(role, config.agent.marker_table):
+    databases, farm = config.databases, DIALECTS[config.farm.dialect].privileges
+    for name, rights in _rights(role, config.agent.marker_table, farm):
         url = getattr(databases, name).url
         if not url.startswith("sqlite:"):
             for table, may in rights.items():
                 yield _server(url), Grant(database_name(url), table, may)
 
 
-def _rights(role: str, marker: str) -> Iterable[tuple[str, Mapping[str, str]]]:
+def _rights(
+    role: str, marker: str, farm: TablePrivileges
+) -> Iterable[tuple[str, Mapping[str, str]]]:
     yield "jobs", JOBS[role]
     yield "scheduler", {marker: MARKER[role]}
     if role == "upgrade":
         return
-    yield "scheduler", SCHEDULER_READ
+    yield "scheduler", farm.scheduler_read
     if role == "agent":
-        yield "scheduler", SCHEDULER_WRITTEN
+        yield "scheduler", farm.scheduler_written
         return
     if role == "api":
         yield "scheduler_replica", {marker: MARKER[role]}
-    yield "scheduler_replica", SCHEDULER_READ
-    yield "status", STATUS_READ
+    yield "scheduler_replica", farm.scheduler_read
+    yield "status", farm.status_read
 
 
 def statements(

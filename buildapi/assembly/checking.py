@@ -12,6 +12,7 @@ import attrs
 from twisted.internet import defer
 
 from buildapi.assembly.brokers import amqp_address, amqp_endpoint
+from buildapi.assembly.dialects import DIALECTS
 from buildapi.assembly.ground import may_be_empty
 from buildapi.assembly.program import Assembly
 from buildapi.assembly.reporting import classification
@@ -20,7 +21,6 @@ from buildapi.buildbot.directory import Master, parse_branches, parse_builders, 
 from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import NotADirectoryFile, Parse, ParsedDocument, parsed
 from buildapi.buildbot.http_fetch import Fetcher
-from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, STATUS_READ
 from buildapi.config import Config
 from buildapi.db.schema_upgrade import told
 from buildapi.mq.topology import dead_letters, on_channel
@@ -141,10 +141,10 @@ class Trial:
 
     def databases(self) -> Mapping[str, Callable[[], Awaitable[str]]]:
         """Return the checks of each database that the roles of the process use."""
-        databases = self._config.databases
-        read: dict[str, Mapping[str, str]] = {"scheduler": SCHEDULER_READ}
+        databases, farm = self._config.databases, DIALECTS[self._config.farm.dialect].privileges
+        read: dict[str, Mapping[str, str]] = {"scheduler": farm.scheduler_read}
         if "api" in self._config.service.roles:
-            read |= {"scheduler_replica": SCHEDULER_READ, "status": STATUS_READ}
+            read |= {"scheduler_replica": farm.scheduler_read, "status": farm.status_read}
         if databases.scheduler.url == databases.scheduler_replica.url:
             read.pop("scheduler_replica", None)
         own = {f"tables in {p.name}": partial(self._own, p) for p in places(self._config)}

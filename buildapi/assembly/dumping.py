@@ -10,10 +10,10 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from buildapi.atomic_file import AtomicFile
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
 from buildapi.db.sql import MissingTableError, RowLimitError
 from buildapi.errors import BuildAPIError
 from buildapi.interfaces import FarmReads
+from buildapi.interfaces.dialect import EndedBuilds, StartedRequests
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.farm_rows import BranchFilter, Portion
 from buildapi.reports.dump_entries import NEAR_SECONDS, ReadBuild, entries, read_build
@@ -57,8 +57,8 @@ class Dumper:
     """
 
     _reactor: Any
-    _ended: SQLEndedBuilds
-    _started: SQLStartedRequests
+    _ended: EndedBuilds
+    _started: StartedRequests
     _farm_wide: FarmReads
     _branches: Callable[[], Awaitable[Sequence[str]]]
 

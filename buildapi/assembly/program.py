@@ -16,11 +16,12 @@ from buildapi.agent.agent import Agent
 from buildapi.agent.dead_letter_review import DeadLetterReview
 from buildapi.agent.reconciler import Reconciler
 from buildapi.agent.result_consumer import ResultConsumer
-from buildapi.assembly.acting import Acting
 from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
+from buildapi.assembly.dialects import DIALECTS
 from buildapi.assembly.dumping import Dumper
 from buildapi.assembly.dumps import PeriodicDumps
+from buildapi.assembly.farm import farm_settings, naming_rules
 from buildapi.assembly.ground import directory, pool, sample_farm
 from buildapi.assembly.reloading import Again, Reloading
 from buildapi.assembly.reporting import Reporting
@@ -28,21 +29,21 @@ from buildapi.assembly.serving import Serving
 from buildapi.assembly.site import Site, away, of_broker, of_pool
 from buildapi.assembly.telling import Telling
 from buildapi.assembly.watching import Watching
+from buildapi.buildbot.dialect import FarmResources
 from buildapi.buildbot.directory import (
     DirectoryService,
 )
 from buildapi.buildbot.http_fetch import Fetcher
-from buildapi.buildbot.v08.build_reads import SQLBuilds
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
-from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.config import Config
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, create_marker_table
 from buildapi.db.sql import Database
+from buildapi.interfaces.dialect import Dialect
 from buildapi.lifecycle import Program, Stages
 from buildapi.model.health import Health
 from buildapi.model.ops import ProcessState
+from buildapi.model.rules import Rules
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.sample.clobberer import CLOBBER_TOKEN
 from buildapi.sample.sample_farm import SampleFarm
@@ -220,17 +221,24 @@ class Assembly:
     # --- the agent
 
     @cached_property
-    def acting(self) -> Acting:
-        """Services that act on the farm."""
-        return Acting(
-            self.config,
+    def rules(self) -> Rules:
+        """Naming rules of the farm's builders."""
+        return naming_rules(self.config, self._clobber_at())
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """What reads the farm and acts on it."""
+        resources = FarmResources(
             self.reactor,
             self.now,
-            self.scheduler_db,
+            _FarmDatabases(self),
             self.directory,
             self.fetcher,
+            self.rules,
+            farm_settings(self.config),
             self._clobber_at(),
         )
+        return DIALECTS[self.config.farm.dialect].build(resources)
 
     def _clobber_at(self) -> Callable[[], tuple[str, str | None]] | None:
         """Return where the clobberer is; the sample farm's URL is known only once it runs."""
@@ -257,7 +265,7 @@ class Assembly:
             self.reactor,
             self.broker,
             self.store,
-            self.acting.actions,
+            self.dialect.actions,
             queue=self.config.broker.agent_queue,
             agent_name=self.config.service.name,
             prefetch=self.config.agent.prefetch,
@@ -364,20 +372,10 @@ class Assembly:
         """Warn of branches that the routes hide; a process without routes hides none."""
         return ShadowedBranches(self.routes).warnings(branches) if self.has("api") else ()
 
-    @cached_property
-    def builds(self) -> SQLBuilds:
-        """Reads of builds, from the replica, and from the primary what the replica lacks."""
-        return SQLBuilds(self.replica_db, self.primary)
-
-    @cached_property
-    def farm_wide(self) -> SQLFarmReads:
-        """Reads of the whole farm."""
-        return SQLFarmReads(self.replica_db, self.primary)
-
     def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
         """Create the writer of dumps; ``branches`` returns the names of the branches."""
-        ended, started = SQLEndedBuilds(self.status_db), SQLStartedRequests(self.replica_db)
-        return Dumper(self.reactor, ended, started, self.farm_wide, branches)
+        of = self.dialect
+        return Dumper(self.reactor, of.ended_builds, of.started_requests, of.farm_reads, branches)
 
     @cached_property
     def dumps(self) -> PeriodicDumps | None:
@@ -398,7 +396,7 @@ class Assembly:
         shares = StreamLimits(
             limits.listeners, limits.listeners_per_user, limits.listeners_per_address
         )
-        return EventStreams(self.reactor, self.directory, self.builds, self.store, shares)
+        return EventStreams(self.reactor, self.directory, self.dialect.builds, self.store, shares)
 
     def health(self) -> Sequence[Health]:
         """Return the health of the broker and the databases, as known without a request."""
@@ -427,7 +425,7 @@ class Assembly:
         await create_jobs_schema(self.jobs_db)
         if self.has("agent"):
             await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
-            await self.acting.actions.forget(MARKER_DAYS)
+            await self.dialect.actions.forget(MARKER_DAYS)
         if self.has("api"):  # before the first job request is taken
             await self.watching.numbering.check(int(self.now()))
         await self.directory.refresh()
@@ -437,3 +435,34 @@ class Assembly:
         self.watching.manager.ready(self.serves)
         if self.has("api"):
             self.serving.listener.announce(self.config.web.prefix + "/self-serve")
+
+
+@attrs.frozen
+class _FarmDatabases:
+    """Provide the farm's databases to its dialect, each opened when it is first asked for."""
+
+    _of: Assembly
+
+    @property
+    def scheduler(self) -> Database:
+        return self._of.scheduler_db
+
+    @property
+    def replica(self) -> Database:
+        return self._of.replica_db
+
+    @property
+    def primary(self) -> Database | None:
+        return self._of.primary
+
+    @property
+    def status(self) -> Database:
+        return self._of.status_db
+
+    @property
+    def scheduler_reports(self) -> Database:
+        return self._of.reporting.scheduler_db
+
+    @property
+    def status_reports(self) -> Database:
+        return self._of.reporting.status_db

@@ -11,16 +11,11 @@ from typing import Any
 
 import attrs
 
-from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
-from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.config import Config
 from buildapi.config.sections import DatabaseSection
 from buildapi.db.pool import Observed, PooledDatabase, open_database
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import Classification, from_document
-
-HEAVY = 4
-"""Rows that count as much as one row with all of its texts."""
 
 
 @attrs.define(slots=False)
@@ -38,14 +33,16 @@ class Reporting:
     @property
     def pools(self) -> Sequence[PooledDatabase]:
         """List the connection pools."""
-        return [self._scheduler_db, self._status_db]
+        return [self.scheduler_db, self.status_db]
 
     @cached_property
-    def _scheduler_db(self) -> PooledDatabase:
+    def scheduler_db(self) -> PooledDatabase:
+        """Replica of the scheduler database, for reports."""
         return self._pool("scheduler_reports", self._config.databases.scheduler_replica)
 
     @cached_property
-    def _status_db(self) -> PooledDatabase:
+    def status_db(self) -> PooledDatabase:
+        """Status database, for reports."""
         return self._pool("status_reports", self._config.databases.status)
 
     def _pool(self, name: str, database: DatabaseSection) -> PooledDatabase:
@@ -63,17 +60,6 @@ class Reporting:
             tls_ca=str(database.tls_ca) if database.tls_ca else None,
             read_only=True,
         )
-
-    @cached_property
-    def scheduler(self) -> SQLSchedulerReports:
-        """Reports on the scheduler database."""
-        rows = self._config.reports.rows
-        return SQLSchedulerReports(self._scheduler_db, rows, max(1, rows // HEAVY))
-
-    @cached_property
-    def status(self) -> SQLStatusReports:
-        """Reports on the status database."""
-        return SQLStatusReports(self._status_db, self._config.reports.rows)
 
 
 def classification(path: Path | None) -> Classification:

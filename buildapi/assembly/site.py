@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
-from buildapi.buildbot.v08.text_limits import SQLTextLimits
 from buildapi.db.pool import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
@@ -74,7 +72,7 @@ class Site:
             *self._reads.routes(),
             *self.jobs.routes(),
             *JobTrail(of.store, of.telling.trails, self.pages).routes(),
-            *Lookup(of.directory, of.builds, of.farm_wide).routes(),
+            *Lookup(of.directory, of.dialect.builds, of.dialect.farm_reads).routes(),
             *of.events.routes(),
             *self._farm_wide.routes(),
             *self._reports(),
@@ -107,7 +105,7 @@ class Site:
     def _reads(self) -> SelfServeReads:
         of = self._of
         return SelfServeReads(
-            of.directory, of.builds, of.answers, self.pages, of.config.web.timezone, of.now
+            of.directory, of.dialect.builds, of.answers, self.pages, of.config.web.timezone, of.now
         )
 
     @cached_property
@@ -121,7 +119,7 @@ class Site:
     def _farm_wide(self) -> FarmViews:
         of = self._of
         return FarmViews(
-            of.directory, of.farm_wide, SQLRecentBuilds(of.status_db), of.answers, self.pages
+            of.directory, of.dialect.farm_reads, of.dialect.recent_builds, of.answers, self.pages
         )
 
     @cached_property
@@ -138,7 +136,7 @@ class Site:
 
     def _reports(self) -> Sequence[Route]:
         of, desk = self._of, self.report_desk
-        scheduler, status = of.reporting.scheduler, of.reporting.status
+        scheduler, status = of.dialect.scheduler_reports, of.dialect.status_reports
         return [
             *SchedulerReportRoutes(desk, scheduler).routes(),
             *RunReportRoutes(desk, scheduler).routes(),
@@ -153,13 +151,13 @@ class Site:
             self._reads.branch,
             JobDispatcher(of.store, of.broker, of.now, recording, of.telling.trail, of.outbox.owe),
             of.store,
-            of.acting.observer(of.replica_db),
-            of.acting.rules,
+            of.dialect.facts,
+            of.rules,
             IdempotencyKeys(of.reactor, of.store, of.now, recording),
             of.watch,
             looking,
             self.quota,
-            SQLTextLimits(of.replica_db),
+            of.dialect.text_limits,
             self._part("checking"),
         )
 
@@ -175,13 +173,13 @@ class Site:
         """Validator of job requests about builds and build requests."""
         of, count = self._of, self._of.config.limits.count
         looking, listed = self._part("looking"), of.directory.is_listed
-        return RequestActions(self._reads.branch, of.builds, count, looking, listed)
+        return RequestActions(self._reads.branch, of.dialect.builds, count, looking, listed)
 
     @cached_property
     def _taken(self) -> Sequence[JobRoute]:
         of, looking = self._of, self._part("looking")
         branch, jobs = self._reads.branch, self.requests
-        revisions = RevisionActions(branch, of.builds, of.directory, of.now, looking)
+        revisions = RevisionActions(branch, of.dialect.builds, of.directory, of.now, looking)
         return [*jobs.routes(), *revisions.routes()]
 
     @cached_property

@@ -14,13 +14,8 @@ import attrs
 from twisted.application.service import Service
 
 from buildapi import __version__
-from buildapi.buildbot.http_fetch import FetchError
-from buildapi.buildbot.v08.markers import Markers
-from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat, lag
 from buildapi.db.job_ids import highest_id, move_past
 from buildapi.db.process_registry import SQLProcessRegistry
-from buildapi.db.sql import MissingTableError
-from buildapi.errors import Unavailable
 from buildapi.model.messages import SettledLetter
 from buildapi.model.ops import DumpState, Heartbeat, ProcessState
 from buildapi.ops import status_parts as parts
@@ -104,24 +99,16 @@ class Watching:
 
     def _signs(self) -> Sequence[Sign]:
         """List what runs with each heartbeat: the replication pulse, the check of job ids."""
-        pulse: Sign = lambda now: self._pulse.renew(self._of.scheduler_db, now)  # noqa: E731  # two lines more as a function
+        pulse = [self._of.dialect.replica_lag.renew] if self._of.has("agent") else []
         numbers = [self.numbering.check] if self._of.has("api") else []
-        return [*([pulse] if self._of.has("agent") else []), *numbers]
+        return [*pulse, *numbers]
 
     @cached_property
     def numbering(self) -> JobIdGuard:
         """Check that job ids did not start over; API processes may insert jobs, agents may not."""
         of = self._of
-        markers = Markers(of.config.agent.marker_table)
-
-        async def highest_marker() -> int:
-            try:
-                return await markers.highest(of.scheduler_db)
-            except MissingTableError:  # no agent has made it yet
-                return 0
-
         return JobIdGuard(
-            highest_marker,
+            of.dialect.actions.highest_job,
             lambda: highest_id(of.jobs_db),
             lambda past: move_past(of.jobs_db, past),
         )
@@ -137,26 +124,13 @@ class Watching:
         self.metrics.count("buildapi_dead_letters", letter.queue, letter.end.value)
 
     @cached_property
-    def _pulse(self) -> ReplicationHeartbeat:
-        return ReplicationHeartbeat(self._of.config.agent.marker_table)
-
-    @cached_property
     def _probe(self) -> MasterProbe | None:
         of, seconds = self._of, self._of.config.ops.probe_seconds
         if not of.has("agent") or not seconds:
             return None
         return MasterProbe(
-            of.reactor, of.directory.probed_urls, self._ask, seconds, self._heart.soon
+            of.reactor, of.directory.probed_urls, of.dialect.probe_master, seconds, self._heart.soon
         )
-
-    async def _ask(self, url: str) -> str | None:
-        """Request the smallest page of a master; any response will do."""
-        seconds = self._of.config.agent.poke_seconds
-        try:
-            await self._of.fetcher.request("GET", f"{url}json/project", seconds=seconds)
-        except FetchError as e:
-            return str(e)
-        return None
 
     def me(self) -> Heartbeat:
         """Return the heartbeat of this process."""
@@ -185,7 +159,7 @@ class Watching:
     @cached_property
     def farm(self) -> FarmSummarizer:
         """Summary of the farm."""
-        return FarmSummarizer(self._of.directory, self._of.farm_wide, self._of.now)
+        return FarmSummarizer(self._of.directory, self._of.dialect.farm_reads, self._of.now)
 
     @cached_property
     def board(self) -> StatusCollector:
@@ -259,14 +233,7 @@ class Watching:
         )
 
     async def _lag(self) -> ReplicationLag:
-        """Return the replication lag; :raises Unavailable: it is unknown."""
-        primary = self._of.primary
-        if primary is None:
-            raise AssertionError("there is no replica")
-        try:
-            return ReplicationLag(await lag(self._pulse, primary, self._of.replica_db))
-        except MissingTableError as e:
-            raise Unavailable("no agent has written a pulse that the replica has") from e
+        return ReplicationLag(await self._of.dialect.replica_lag.seconds())
 
     def _dumps(self) -> Sequence[DumpState]:
         dumps, now = self._of.dumps, self._of.now()

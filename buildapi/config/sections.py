@@ -206,6 +206,13 @@ _BUILDS = ".*[ -](build|nightly)"
 
 
 @frozen
+class FarmSection:
+    """The version of Buildbot that the farm's masters run."""
+
+    dialect: str = field(metadata=key(choice("0.8"), "0.8"))
+
+
+@frozen
 class BuildersSection:
     """The names of PGO, nightly and compile builders: expressions that match whole names."""
 
@@ -299,6 +306,7 @@ class Config:
     limits: LimitsSection
     databases: DatabasesSection
     broker: BrokerSection
+    farm: FarmSection
     directory: DirectorySection
     builders: BuildersSection
     changes: ChangesSection
@@ -318,6 +326,7 @@ SECTIONS: dict[str, type] = {
     "web": WebSection,
     "limits": LimitsSection,
     "broker": BrokerSection,
+    "farm": FarmSection,
     "directory": DirectorySection,
     "builders": BuildersSection,
     "changes": ChangesSection,

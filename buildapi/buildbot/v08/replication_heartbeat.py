@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import attrs
 
-from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
+from buildapi.db.sql import (
+    Database,
+    DuplicateError,
+    GuardFailedError,
+    MissingTableError,
+    Query,
+    Statement,
+)
+from buildapi.errors import Unavailable
 
 PULSE = 0
 STATE = "pulse"
@@ -16,42 +24,43 @@ STATE = "pulse"
 
 @attrs.frozen
 class ReplicationHeartbeat:
-    """Renew and read the row in the table ``marker``, a checked name."""
+    """Implement ``ReplicaLag`` by a row in the table ``marker``, a checked name.
+
+    ``replica`` is None where there is none.
+    """
 
     _marker: str
+    _primary: Database
+    _replica: Database | None
 
-    async def renew(self, db: Database, now: int) -> None:
+    async def renew(self, now: int) -> None:
         """Write the time, in epoch seconds."""
         row = {"id": PULSE, "now": now, "state": STATE}
         update = f"UPDATE {self._marker} SET created_at = :now WHERE request_id = :id"  # noqa: S608  # a checked name
         try:
-            await db.transact([Statement(update, {"id": PULSE, "now": now}, 1)])
+            await self._primary.transact([Statement(update, {"id": PULSE, "now": now}, 1)])
         except GuardFailedError:
             insert = (
                 f"INSERT INTO {self._marker} (request_id, state, plan, created_at)"  # noqa: S608  # a checked name
                 " VALUES (:id, :state, '{}', :now)"
             )
             try:
-                await db.transact([Statement(insert, row, 1)])
+                await self._primary.transact([Statement(insert, row, 1)])
             except DuplicateError:  # another agent was faster
                 return
 
-    async def read(self, db: Database) -> int | None:
-        """Return the time that was written last; None if there is none.
+    async def seconds(self) -> int | None:
+        """Return the lag in seconds; None if no heartbeat has been written, or has arrived, yet.
 
-        :raises MissingTableError: no agent has created the table yet.
+        :raises Unavailable: no agent has created the table yet, or the replica does not have it.
         """
+        try:
+            written = await self._read(self._primary)
+            arrived = None if self._replica is None else await self._read(self._replica)
+        except MissingTableError as e:
+            raise Unavailable("no agent has written a pulse that the replica has") from e
+        return None if written is None or arrived is None else max(0, written - arrived)
+
+    async def _read(self, db: Database) -> int | None:
         text = f"SELECT created_at FROM {self._marker} WHERE request_id = :id"  # noqa: S608  # a checked name
         return await Query(text, int).maybe(db, id=PULSE)
-
-
-async def lag(pulse: ReplicationHeartbeat, primary: Database, replica: Database) -> int | None:
-    """Return the lag of a replica in seconds, as exact as the heartbeat interval.
-
-    None if no agent has written a heartbeat yet.
-    """
-    written = await pulse.read(primary)
-    if written is None:
-        return None
-    arrived = await pulse.read(replica)
-    return None if arrived is None else max(0, written - arrived)

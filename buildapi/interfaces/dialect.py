@@ -1,0 +1,85 @@
+"""The dialect of a farm: every role that knows one version of Buildbot, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from buildapi.interfaces.farm import (
+    Builds,
+    FactsReader,
+    FarmActions,
+    FarmReads,
+    RecentBuilds,
+    SchedulerReports,
+    StatusReports,
+    TextLimits,
+)
+from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
+
+
+class EndedBuilds(Protocol):
+    """Read ended builds for dumps."""
+
+    async def ids(self, window: DumpWindow) -> Sequence[int]:
+        """List the builds that ended in a window, by start time; those without one come first."""
+
+    async def builds(self, ids: Sequence[int]) -> Sequence[EndedBuild]:
+        """Read builds in the order of these ids, skipping those that are gone."""
+
+
+class StartedRequests(Protocol):
+    """Find the requests of builds whose properties do not name them."""
+
+    async def started(
+        self, numbers: Sequence[int], low: int, high: int
+    ) -> Sequence[StartedRequest]:
+        """List requests whose builds have one of these numbers and started from low to high."""
+
+
+class ReplicaLag(Protocol):
+    """Measure how far the replica of the scheduler database is behind."""
+
+    async def renew(self, now: int) -> None:
+        """Write a heartbeat, ``now`` in epoch seconds, into the primary."""
+
+    async def seconds(self) -> int | None:
+        """Return the lag in seconds; None if no heartbeat has been written, or has arrived, yet.
+
+        The lag is as exact as the heartbeats are frequent.
+
+        :raises Unavailable: no agent of this farm has ever run, or nothing of it has arrived.
+        """
+
+
+class Dialect(Protocol):
+    """Provide what reads a farm of one version of Buildbot and what acts on it.
+
+    Each role is made when it is first asked for: an agent needs no pool of the reports.
+    """
+
+    @property
+    def builds(self) -> Builds: ...
+    @property
+    def farm_reads(self) -> FarmReads: ...
+    @property
+    def recent_builds(self) -> RecentBuilds: ...
+    @property
+    def facts(self) -> FactsReader: ...
+    @property
+    def text_limits(self) -> TextLimits: ...
+    @property
+    def actions(self) -> FarmActions: ...
+    @property
+    def scheduler_reports(self) -> SchedulerReports: ...
+    @property
+    def status_reports(self) -> StatusReports: ...
+    @property
+    def ended_builds(self) -> EndedBuilds: ...
+    @property
+    def started_requests(self) -> StartedRequests: ...
+    @property
+    def replica_lag(self) -> ReplicaLag: ...
+
+    async def probe_master(self, url: str) -> str | None:
+        """Request the smallest page of a master; return why it gave no response, or None."""
