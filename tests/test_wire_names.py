@@ -23,7 +23,7 @@ from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq import consumer
 from buildapi.mq.topology import dead_letters
 from buildapi.ops.metrics import KINDS
-from buildapi.ops.status_document import document
+from tests.ops.status import document
 from tests.ops.test_status_document import WELL
 
 PATHS = """
