@@ -22,7 +22,7 @@ from buildapi.progress_bar import progress_bar
 from buildapi.reports.dump_entries import DAY, HOUR, window
 
 
-def _load_config(context: click.Context, _option: Any, path: Path) -> Config:
+def _load_config(context: click.Context, _option: click.Parameter, path: Path) -> Config:
     try:
         return load(path)
     except ConfigError as e:

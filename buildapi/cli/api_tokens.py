@@ -14,7 +14,7 @@ import click
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.connection_options import connection_options, make_client, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
-from buildapi.cli.service_client import ServiceClient
+from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.exit_codes import FAILED, FORBIDDEN
 
 TOKENS = ("id", "label", "created", "expires", "last used")
@@ -35,7 +35,7 @@ def whoami(*, client: ServiceClient, out: Output) -> None:
         raise SystemExit(FORBIDDEN)
 
 
-def describe_user(document: Mapping[str, Any], out: Output) -> str:
+def describe_user(document: Document, out: Output) -> str:
     """Describe the user and the kind of authentication."""
     if document["who"] is None:
         return "nobody: you are not authenticated"
@@ -71,7 +71,7 @@ def create(
     client = make_client(context, token=None)  # the service creates no tokens for users of a token
     given = {"label": label} | ({} if days is None else {"days": days})
     body = {**given, **_form_token(client)}
-    made: dict[str, Any] = unpack(dict, client.send("POST", "self-serve", "tokens", body=body))
+    made: dict[str, JSON] = unpack(dict, client.send("POST", "self-serve", "tokens", body=body))
     secret = unpack(lambda: str(made["token"]))
     if save:
         del made["token"]
@@ -122,7 +122,7 @@ def list_(*, client: ServiceClient, out: Output) -> None:
     return out.rows(TOKENS, unpack(_rows, document, out))
 
 
-def _rows(document: Sequence[Mapping[str, Any]], out: Output) -> Sequence[Sequence[Any]]:
+def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[Any]]:
     times = ("created_at", "expires_at", "used_at")
     return [(t["id"], t["label"], *(out.time(t[name]) for name in times)) for t in document]
 

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
 from typing import Any
@@ -133,13 +133,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     return {**found, **beside}
 
 
-def _check(path: Path, key: str, value: Any) -> None:
+def _check(path: Path, key: str, value: object) -> None:
     if key not in KEYS:
         raise CommandError(f"{path}: unknown key {key} (allowed: {', '.join(KEYS)})", WRONG)
     if not isinstance(value, KEYS[key]) or isinstance(value, bool):
         kind = "a number" if key == "timeout" else "a text"
         raise CommandError(f"{path}: {key} must be {kind}", WRONG)
-    number: Any = value  # isinstance made it an object
+    number: Any = value  # isinstance with the types of KEYS does not narrow it
     if key == "timeout" and not 0 < number <= 3600:
         raise CommandError(f"{path}: timeout must be above 0 and at most 3600 seconds", WRONG)
 
@@ -245,7 +245,7 @@ def _read_cookie_jar(path: str, name: str | None, url: str) -> str:
     return fitting[0]
 
 
-def origin(url: str) -> Sequence[Any]:
+def origin(url: str) -> tuple[str, str | None, int | None]:
     """Return scheme, host and port of a URL; :raises CommandError: it is invalid."""
     try:
         parts = urlsplit(url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import click
@@ -13,18 +13,19 @@ from buildapi.cli import param_types
 from buildapi.cli.client_settings import ClientSettings, locate_service, read_settings
 from buildapi.cli.service_client import ServiceClient
 
+F = TypeVar("F", bound=Callable[..., object])
 OPTIONS_KEY = "buildapi.connection"
 COMPLETION_SECONDS = 1.0
 
 
-def _remember_option(context: click.Context, option: click.Parameter, value: Any) -> None:
+def _remember_option(context: click.Context, option: click.Parameter, value: object) -> None:
     """Store an option in the context; one after the sub-command overrides one before it."""
     given = context.meta.setdefault(OPTIONS_KEY, {})
     if value not in (None, False):
         given[option.name] = value
 
 
-def _option(*names: str, **settings: Any) -> Any:
+def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # settings of click.option
     return click.option(*names, expose_value=False, callback=_remember_option, **settings)
 
 
@@ -65,7 +66,7 @@ OPTIONS = (
 )
 
 
-def connection_options(function: Any) -> Any:
+def connection_options(function: F) -> F:
     """Add the connection options to a command."""
     for option in reversed(OPTIONS):
         function = option(function)

@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -20,7 +20,7 @@ class OutputClosedError(click.ClickException):
 
     exit_code = UNCLEAR
 
-    def show(self, file: Any = None) -> None:  # noqa: ARG002  # nobody reads it
+    def show(self, file: IO[str] | None = None) -> None:  # noqa: ARG002  # nobody reads it
         """Print nothing."""
         _discard_output()
 

@@ -6,7 +6,7 @@ import functools
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -16,7 +16,7 @@ from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError, exit_code_for_status
 from buildapi.cli.connection_options import branch_argument, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
-from buildapi.cli.service_client import ServiceClient, join_path
+from buildapi.cli.service_client import JSON, Document, ServiceClient, join_path
 from buildapi.cli.terminal import printable
 from buildapi.cli.wait import wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED
@@ -30,7 +30,7 @@ class JobCall:
 
     method: str
     path: Sequence[str]
-    body: Mapping[str, Any]
+    body: Document
 
 
 @attrs.frozen
@@ -61,7 +61,7 @@ class JobRequestSender:
         if code:
             raise SystemExit(code)
 
-    def _one(self, ask: JobCall) -> dict[str, Any]:
+    def _one(self, ask: JobCall) -> dict[str, JSON]:
         body = {**ask.body, "dry_run": 1} if self.dry_run else dict(ask.body)
         sent = self.client.send(ask.method, *ask.path, body=body, key=self.key)
         return unpack(dict, sent)
@@ -78,14 +78,14 @@ class JobRequestSender:
             self.out.json(found)
         return next((code for code in codes if code), 0)
 
-    def _entry(self, entry: Mapping[str, Any]) -> int:
+    def _entry(self, entry: Document) -> int:
         status, body = int(entry["status"]), entry["body"]
         if status < 300:
             return self._tell(body)
         click.echo(f"Error: {CommandError(str(body['msg'])).message} ({status})", err=True)
         return exit_code_for_status(status)
 
-    def _tell(self, document: dict[str, Any]) -> int:
+    def _tell(self, document: dict[str, JSON]) -> int:
         """Print a response, and with --wait its finished job; return the exit code."""
         if not self.out.as_json:
             self.out.line(unpack(lambda: document["msg"]))
@@ -111,21 +111,21 @@ class JobRequestSender:
             self.out.line(unpack(table_rows.outcome, job))
         return FAILED if unpack(lambda: job["state"]) == "failed" else 0
 
-    def _tell_plan(self, document: Mapping[str, Any]) -> int:
+    def _tell_plan(self, document: Document) -> int:
         _warn(unpack(lambda: document["plan"]))
         if not self.out.as_json:
             self.out.rows(("step", "type", "what"), unpack(table_rows.plan, document))
         return FAILED if unpack(lambda: document["plan"]["errors"]) else 0
 
 
-def _warn(document: Mapping[str, Any], said: Sequence[str] = ()) -> None:
+def _warn(document: Document, said: Sequence[str] = ()) -> None:
     """Print warnings of a response, a plan or a job, except those that were printed before."""
     for words in unpack(table_rows.warnings, document):
         if words not in said:
             click.echo(f"Warning: {printable(words)}", err=True)
 
 
-def _job_id(document: Mapping[str, Any]) -> int:
+def _job_id(document: Document) -> int:
     return int(document["request_id"])
 
 
@@ -322,7 +322,7 @@ def new(
     if priority is not None and not (pgo or nightly or builder is not None):
         raise click.UsageError("--priority needs --pgo, --nightly or --builder")
     rev = ("self-serve", branch, "rev", revision)
-    body: dict[str, Any] = {} if priority is None else {"priority": priority}
+    body: dict[str, JSON] = {} if priority is None else {"priority": priority}
     if builder is None:
         kind = ("pgo",) if pgo else ("nightly",) if nightly else ()
         return sender.send([JobCall("POST", (*rev, *kind), body)])

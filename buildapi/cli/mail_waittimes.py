@@ -6,7 +6,7 @@ import smtplib
 import socket
 import time
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -171,14 +171,14 @@ def mail_waittimes(
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, smtplib.SMTPException, OSError, NoReportError)
 
 
-def retry(once: Any, tries: int, pause: float) -> Sequence[str] | None:
+def retry(once: Callable[[], Sequence[str]], tries: int, pause: float) -> Sequence[str] | None:
     """Call a function until it succeeds, with pauses; return None after ``tries`` failures.
 
     Each failure is printed.
     """
     for attempt in range(1, tries + 1):
         try:
-            refused: Sequence[str] = once()
+            refused = once()
         except (*FAILURES, MessageError, ValueError) as e:
             click.echo(f"try {attempt} of {tries}: nothing sent: {reason(e)}", err=True)
         else:

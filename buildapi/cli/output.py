@@ -14,6 +14,7 @@ import attrs
 import click
 
 from buildapi.cli.command_error import CommandError
+from buildapi.cli.service_client import JSON
 from buildapi.cli.terminal import format_table, format_time, printable
 from buildapi.exit_codes import UNCLEAR
 
@@ -40,7 +41,7 @@ class Output:
         """Format a time of the service, in epoch seconds."""
         return format_time(seconds, utc=self.utc)
 
-    def json(self, document: Any) -> None:
+    def json(self, document: JSON) -> None:
         """Print a document; JSON escapes its control characters."""
         click.echo(json.dumps(document, indent=2))
 
@@ -48,7 +49,7 @@ class Output:
         """Print one line."""
         click.echo(printable(text))
 
-    def rows(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def rows(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table."""
         width = shutil.get_terminal_size().columns if self._on_terminal else None
         click.echo(format_table(head, rows, colour=self.colour, width=width), color=self.colour)
@@ -67,7 +68,7 @@ def unexpected_response() -> CommandError:
     return CommandError("unexpected answer (not from BuildAPI): check the URL", UNCLEAR)
 
 
-def require_list(document: Any) -> list[Any]:
+def require_list(document: JSON) -> list[JSON]:
     """Return a response that is a list; :raises CommandError: it is not one."""
     if not isinstance(document, list):
         raise unexpected_response()

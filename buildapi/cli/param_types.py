@@ -21,7 +21,9 @@ class Seconds(click.FloatRange):
 
     hint = ""
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # click's signature
         """Accept a number within the range."""
         try:
             taken: float = float(value)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
 
 import click
 
@@ -16,7 +15,7 @@ from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.connection_options import branch_argument, complete_branch, with_client
 from buildapi.cli.output import Output, output_options, require_list, unpack
-from buildapi.cli.service_client import ServiceClient
+from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.cli.terminal import printable
 from buildapi.cli.wait import exit_if_failed, poll, wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
@@ -82,8 +81,8 @@ def rev(
 
 
 def _selected(
-    document: Sequence[Mapping[str, Any]], builder: str | None, state: str | None
-) -> Sequence[Mapping[str, Any]]:
+    document: Sequence[Document], builder: str | None, state: str | None
+) -> Sequence[Document]:
     return [
         item
         for item in document
@@ -92,7 +91,7 @@ def _selected(
     ]
 
 
-def _print_items(found: Sequence[Mapping[str, Any]], out: Output) -> None:
+def _print_items(found: Sequence[Document], out: Output) -> None:
     if out.as_json:
         return out.json(found)
     return out.rows(table_rows.ITEMS, unpack(table_rows.items, found, out.time))
@@ -137,9 +136,9 @@ def is_done(
     """
     with _no_answer():
         where = ("self-serve", branch, "rev", revision)
-        latest: dict[str, Any] = {}
+        latest: dict[str, JSON] = {}
 
-        def look(_left: float) -> Mapping[str, Any] | None:
+        def look(_left: float) -> Document | None:
             latest.update(unpack(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
             done = unpack(lambda: latest["job_complete"])
             if not done and wait:
@@ -206,7 +205,7 @@ def _farm(
 
 def _doubt(client: ServiceClient, branch: Sequence[str]) -> None:
     """Warn of names that are not branches; no error, as the service accepts parts of names."""
-    there: dict[str, Any] = unpack(dict, client.get("self-serve", "branches")) if branch else {}
+    there: dict[str, JSON] = unpack(dict, client.get("self-serve", "branches")) if branch else {}
     for name in branch:
         if name not in there:
             click.echo(printable(f"no such branch: {name}"), err=True)
@@ -263,7 +262,7 @@ def running(
 @click.option("--until", metavar="TIME", help="As --since.")
 @with_client
 @output_options
-def jobs(*, client: ServiceClient, out: Output, **asked: Any) -> None:
+def jobs(*, client: ServiceClient, out: Output, **asked: JSON) -> None:
     """List job requests, newest first."""
     document = require_list(client.get("self-serve", "jobs", **asked))
     if out.as_json:
@@ -300,7 +299,7 @@ def job(
     exit_if_failed(unpack(lambda: shown_job["state"]))
 
 
-def _print_job(document: Any, job: Any, trace: bool, out: Output) -> None:
+def _print_job(document: JSON, job: JSON, trace: bool, out: Output) -> None:
     for line in unpack(table_rows.job_header, job, out.time):
         out.line(line)
     if trace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from buildapi.cli import table_rows
 from buildapi.cli.command_error import CommandError, ServiceRefusal
 from buildapi.cli.connection_options import with_client
 from buildapi.cli.output import Output, output_options, unpack
-from buildapi.cli.service_client import ServiceClient
+from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.cli.terminal import printable
 from buildapi.exit_codes import FAILED
 from buildapi.reports.failed_locales import LocaleEntry, report
@@ -43,7 +43,7 @@ def waittimes(
     out: Output,
 ) -> None:
     """Show wait times of POOL: requests by platform and minutes."""
-    asked: dict[str, Any] = {"starttime": starttime, "endtime": endtime, "mpb": mpb}
+    asked: dict[str, JSON] = {"starttime": starttime, "endtime": endtime, "mpb": mpb}
     document = client.get("reports", "waittimes", pool, format="json", **asked)
     if out.as_json:
         return out.json(document)
@@ -52,7 +52,7 @@ def waittimes(
     return out.rows(head, rows)
 
 
-def _between(document: Mapping[str, Any], out: Output) -> str:
+def _between(document: Document, out: Output) -> str:
     begin, end = out.time(document["starttime"]), out.time(document["endtime"])
     started, waiting = document["total"], len(document["waiting"])
     return f"pool {document['pool']} from {begin} to {end}: {started} started, {waiting} waiting"
@@ -85,7 +85,7 @@ def names(*, client: ServiceClient, hours: int, as_json: bool) -> None:
     click.echo(f"{count} of {total} names match no rule", err=True)
 
 
-def _asked(client: ServiceClient, hours: int) -> Mapping[str, Any]:
+def _asked(client: ServiceClient, hours: int) -> Document:
     """Fetch the report; :raises CommandError: any failure, with exit code 1."""
     where = f"{client.settings.url}{NAMES_PATH}"
     patient = max(NAMES_SECONDS - client.settings.timeout, 0)
@@ -97,11 +97,11 @@ def _asked(client: ServiceClient, hours: int) -> Mapping[str, Any]:
         raise CommandError(f"{where}: {e.message}", FAILED) from e
     if not _is_report(document):
         raise CommandError(f"{where} did not answer with a report")
-    found: Mapping[str, Any] = document
+    found: Document = document
     return found
 
 
-def _is_report(document: Any) -> bool:
+def _is_report(document: JSON) -> bool:
     if not isinstance(document, dict) or not isinstance(document.get("unmatched"), dict):
         return False
     counts = [document.get("builders"), document.get("slaves")]
@@ -110,7 +110,7 @@ def _is_report(document: Any) -> bool:
     )
 
 
-def _lists(document: Mapping[str, Any]) -> Sequence[Any]:
+def _lists(document: Document) -> Sequence[Any]:
     return list(document["unmatched"].values())
 
 

@@ -19,6 +19,12 @@ from buildapi.cli.command_error import CommandError, ServiceRefusal
 from buildapi.cli.terminal import printable
 from buildapi.exit_codes import FORBIDDEN, UNAVAILABLE, UNCLEAR, WRONG
 
+JSON = Any
+"""A decoded JSON value. What services of several versions send is checked by ``output.unpack``."""
+
+Document = Mapping[str, JSON]
+"""A JSON object."""
+
 ANSWER_MAX = 64 * 1024 * 1024
 REDIRECTS_MAX = 3
 TRIES, PAUSE, PAUSE_MAX = 4, 0.5, 60.0
@@ -37,7 +43,7 @@ class ServiceResponse:
     """A response; ``document`` is None if it is not JSON, ``retry_after`` is in seconds."""
 
     status: int
-    document: Any
+    document: JSON
     retry_after: float | None = None
 
     @property
@@ -61,7 +67,7 @@ class ServiceClient:
         """Close the connections."""
         self._http.close()
 
-    def get(self, *path: str, wait: float = 0, patience: float = 0, **params: Any) -> Any:
+    def get(self, *path: str, wait: float = 0, patience: float = 0, **params: JSON) -> JSON:
         """Get a document.
 
         :param wait: seconds that the service may hold the response back (long poll).
@@ -72,7 +78,9 @@ class ServiceClient:
         answer = self._once("GET", join_path(*path), asked, None, headers={}, wait=wait + patience)
         return self._good(answer, join_path(*path))
 
-    def send(self, method: str, *path: str, body: Any = None, key: str = "", **params: Any) -> Any:
+    def send(
+        self, method: str, *path: str, body: JSON = None, key: str = "", **params: JSON
+    ) -> JSON:
         """Submit a change; with an idempotency ``key``, retry if the service is busy or silent.
 
         :raises CommandError: it is refused, or there is no response.
@@ -84,7 +92,7 @@ class ServiceClient:
                 click.echo(_repeat_hint(key), err=True)
             raise
 
-    def _sent(self, method: str, where: str, params: Mapping[str, Any], body: Any, key: str) -> Any:
+    def _sent(self, method: str, where: str, params: Document, body: JSON, key: str) -> JSON:
         headers = {"Idempotency-Key": key} if key else {}
         for left in reversed(range(TRIES if key else 1)):
             try:
@@ -111,7 +119,7 @@ class ServiceClient:
         click.echo(f"{printable(reason)}; retrying in {seconds:g} s", err=True)
         self.sleep(seconds)
 
-    def _good(self, answer: ServiceResponse, where: str) -> Any:
+    def _good(self, answer: ServiceResponse, where: str) -> JSON:
         if answer.is_good:
             return answer.document
         if answer.status < 300:
@@ -123,15 +131,15 @@ class ServiceClient:
         self,
         method: str,
         where: str,
-        params: Mapping[str, Any],
-        body: Any,
+        params: Document,
+        body: JSON,
         *,
         headers: Mapping[str, str],
         wait: float = 0,
     ) -> ServiceResponse:
         """Send one request, and follow redirects within the service."""
         url = f"{self.settings.url}{where}"
-        asked: Any = {k: v for k, v in params.items() if v not in (None, "", ())}
+        asked: JSON = {k: v for k, v in params.items() if v not in (None, "", ())}
         for _ in range(REDIRECTS_MAX + 1):
             request = self._http.build_request(
                 method,
@@ -219,7 +227,7 @@ def _read_body(response: httpx.Response, end: float) -> bytes:
     return bytes(body)
 
 
-def _parse_json(body: bytes) -> Any:
+def _parse_json(body: bytes) -> JSON:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from buildapi.cli.connection_options import with_client
 from buildapi.cli.output import Output, output_options, unpack
-from buildapi.cli.service_client import ServiceClient
+from buildapi.cli.service_client import Document, ServiceClient
 from buildapi.cli.terminal import format_duration
 from buildapi.exit_codes import FAILED
 
@@ -32,7 +32,7 @@ def status(*, client: ServiceClient, out: Output) -> None:
         raise SystemExit(FAILED)
 
 
-def _tell(document: Mapping[str, Any], state: str, out: Output) -> None:
+def _tell(document: Document, state: str, out: Output) -> None:
     process = unpack(lambda: document["process"])
     reasons = ", ".join(unpack(lambda: list(map(str, document["reasons"]))))
     out.line(f"{state}{f': {reasons}' if reasons else ''}")
@@ -50,7 +50,7 @@ def _tell(document: Mapping[str, Any], state: str, out: Output) -> None:
         out.rows(AGENTS, agents)
 
 
-def parts(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+def parts(document: Document) -> Sequence[Sequence[Any]]:
     """List the parts, then databases, queues, masters, jobs and farm unless they repeat a part."""
     own = list(_parts(document))
     more = (*_databases(document), *_queues(document), *_others(document))
@@ -58,14 +58,14 @@ def parts(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
     return [*own, *(row for row in more if tuple(row[:2]) not in known)]
 
 
-def _parts(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+def _parts(document: Document) -> Iterator[Sequence[Any]]:
     for part in document["parts"]:
         error = part["last_error"]
         detail = "; ".join(filter(None, (part["detail"], error and f"last error: {error}")))
         yield part["name"], _word(part["ok"]), detail
 
 
-def _databases(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+def _databases(document: Document) -> Iterator[Sequence[Any]]:
     for base in document["databases"]:
         took = base["connect_seconds"]
         time = "all connections busy" if took is None else f"connects in {took * 1000:.0f} ms"
@@ -73,7 +73,7 @@ def _databases(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         yield f"database {base['name']}", _word(base["ok"]), said
 
 
-def _queues(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+def _queues(document: Document) -> Iterator[Sequence[Any]]:
     for queue in document["broker"]["queues"]:
         counts = ("ready", "unacked", "consumers", "dead")
         said = queue["error"] or ", ".join(
@@ -82,7 +82,7 @@ def _queues(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
         yield f"queue {queue['name']}", _word(not queue["error"]), said
 
 
-def _others(document: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
+def _others(document: Document) -> Iterator[Sequence[Any]]:
     masters, jobs, farm = document["masters"], document["jobs"], document["farm"]
     gone = masters["unreachable"]
     yield (
@@ -103,7 +103,7 @@ def _word(ok: Any) -> str:
     return "OK" if ok else "failed"
 
 
-def agent_rows(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+def agent_rows(document: Document) -> Sequence[Sequence[Any]]:
     """List all agents, also silent ones."""
     return [
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from buildapi.cli.service_client import JSON, Document
 from buildapi.cli.terminal import format_duration
 from buildapi.model.durations import elapsed
 from buildapi.model.results import result_word
@@ -21,17 +22,17 @@ JOB_ITEMS = ("state", "what", "id", "detail")
 TRAIL_EVENTS = ("after", "host", "part", "event", "detail")
 
 
-def branches(document: Mapping[str, Any]) -> Sequence[Row]:
+def branches(document: Document) -> Sequence[Row]:
     """List the branches."""
     return [(name, b.get("repo_type"), b.get("repo")) for name, b in sorted(document.items())]
 
 
-def items(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
+def items(document: Sequence[Document], time: Time) -> Sequence[Row]:
     """List builds and pending requests in the order of the document."""
     return [_build(i, time) if "build_id" in i else _request(i, time) for i in document]
 
 
-def _build(item: Mapping[str, Any], time: Time) -> Row:
+def _build(item: Document, time: Time) -> Row:
     revision = short_revision(item["revision"] or "")
     name = item["buildername"]
     return (
@@ -46,20 +47,20 @@ def _build(item: Mapping[str, Any], time: Time) -> Row:
     )
 
 
-def _took(item: Mapping[str, Any]) -> str | None:
+def _took(item: Document) -> str | None:
     if item["endtime"] is None:
         return None
     seconds = elapsed(item["starttime"], item["endtime"])
     return "unknown" if seconds is None else format_duration(seconds)
 
 
-def _request(item: Mapping[str, Any], time: Time) -> Row:
+def _request(item: Document, time: Time) -> Row:
     revision, since = short_revision(item["revision"] or ""), time(item["submittime"])
     name, rank = item["buildername"], item["priority"]
     return "request", item["request_id"], name, revision, state(item), since, None, rank
 
 
-def state(item: Mapping[str, Any]) -> str:
+def state(item: Document) -> str:
     """Return the state of a build or a pending request in one word."""
     if "build_id" not in item:
         waits = "claimed" if item.get("claimed_at") else "pending"
@@ -69,7 +70,7 @@ def state(item: Mapping[str, Any]) -> str:
     return result_word(item["status"], none="ended")
 
 
-def ended(document: Sequence[Mapping[str, Any]]) -> int:
+def ended(document: Sequence[Document]) -> int:
     """Count the builds and requests of a revision that are finished."""
     return sum(state(item) not in OPEN for item in document)
 
@@ -77,7 +78,7 @@ def ended(document: Sequence[Mapping[str, Any]]) -> int:
 OPEN = ("pending", "claimed", "running")
 
 
-def jobs(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
+def jobs(document: Sequence[Document], time: Time) -> Sequence[Row]:
     """List job requests."""
     return [
         (
@@ -93,20 +94,20 @@ def jobs(document: Sequence[Mapping[str, Any]], time: Time) -> Sequence[Row]:
     ]
 
 
-def what(asked: Any) -> str:
+def what(asked: JSON) -> str:
     """Format the parameters of a job request in one line."""
     if not isinstance(asked, Mapping):
         return str(asked)
     return " ".join(f"{k}={v}" for k, v in asked.items() if v not in (None, "", [], {}))
 
 
-def job_header(job: Mapping[str, Any], time: Callable[[Any], str]) -> Sequence[str]:
+def job_header(job: Document, time: Callable[[Any], str]) -> Sequence[str]:
     """Return lines about the action, user and time of a job request."""
     lines = [f"job {job['id']}: {job['action']} {what(job['what'])}".rstrip()]
     return [*lines, f"submitted by {job['who']} at {time(job['when'])}"]
 
 
-def trail_events(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+def trail_events(document: Document) -> Sequence[Sequence[Any]]:
     """List the events of a job request in order, with the time since the first."""
     found = sorted(document["events"], key=lambda event: float(event["at"]))
     if not found:
@@ -118,12 +119,12 @@ def trail_events(document: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
     ]
 
 
-def job_items(job: Mapping[str, Any]) -> Sequence[Row]:
+def job_items(job: Document) -> Sequence[Row]:
     """List the actions that a job took."""
     return [(i.get("state"), *_thing(i), i.get("detail")) for i in job["items"] or ()]
 
 
-def did_nothing(job: Mapping[str, Any]) -> bool:
+def did_nothing(job: Document) -> bool:
     """Return whether a job is done without having changed anything."""
     items = job["items"] or ()
     return (
@@ -131,37 +132,37 @@ def did_nothing(job: Mapping[str, Any]) -> bool:
     )
 
 
-def _thing(item: Mapping[str, Any]) -> tuple[str, Any]:
+def _thing(item: Document) -> tuple[str, Any]:
     for name in ("build_id", "request_id", "master", "buildset_id"):
         if item.get(name) is not None:
             return name.removesuffix("_id"), item[name]
     return "", None
 
 
-def outcome(job: Mapping[str, Any]) -> str:
+def outcome(job: Document) -> str:
     """Format the result of a job in one line."""
     body = (job["complete_data"] or {}).get("body") or {}
     msg = body.get("msg") if isinstance(body, Mapping) else None
     return f"job {job['id']} is {job['state']}" + (f": {msg}" if msg else "")
 
 
-def warnings(document: Mapping[str, Any]) -> Sequence[str]:
+def warnings(document: Document) -> Sequence[str]:
     """List the warnings of a response, a plan or a job; older services send none."""
     return [str(words) for words in document.get("warnings", ())]
 
 
-def plan(document: Mapping[str, Any]) -> Sequence[Row]:
+def plan(document: Document) -> Sequence[Row]:
     """List the steps of a plan: writes to the database, then requests to masters."""
     wanted = document["plan"]
     writes = [("write", w["type"], what(_without_type(w))) for w in wanted["writes"]]
     return [*writes, *(("poke", p["type"], what(_without_type(p))) for p in wanted["pokes"])]
 
 
-def _without_type(step: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without_type(step: Document) -> Document:
     return {k: v for k, v in step.items() if k not in ("type", "properties", "build")}
 
 
-def dropped_and_stopped(document: Mapping[str, Any]) -> tuple[int, int]:
+def dropped_and_stopped(document: Document) -> tuple[int, int]:
     """Count the requests that a plan cancels and the builds that it stops."""
     wanted = document["plan"]
     dropped = {b for w in wanted["writes"] for b in w.get("brids", ())}
@@ -172,7 +173,7 @@ def dropped_and_stopped(document: Mapping[str, Any]) -> tuple[int, int]:
 LISTED = 10
 
 
-def to_cancel(document: Mapping[str, Any]) -> Sequence[str]:
+def to_cancel(document: Document) -> Sequence[str]:
     """List the requests that a plan cancels and the builds it stops, the first ten of each."""
     wanted = document["plan"]
     requests = [f"request {b}" for w in wanted["writes"] for b in w.get("brids", ())]
@@ -189,7 +190,7 @@ def _first(lines: Sequence[str], kind: str) -> Sequence[str]:
     return [*lines[:LISTED], *([f"and {left} more {kind}"] if left > 0 else [])]
 
 
-def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequence[Row]:
+def farm(document: Document, name: str, time: Time, now: float) -> Sequence[Row]:
     """List the ``pending`` requests or ``running`` builds of a farm-wide document, oldest first."""
     began = {"pending": "submitted_at", "running": "start_time"}[name]
     found = sorted(_leaves(document[name]), key=lambda leaf: leaf[2][began] or 0)
@@ -206,19 +207,19 @@ def farm(document: Mapping[str, Any], name: str, time: Time, now: float) -> Sequ
     ]
 
 
-def _starting(name: str, thing: Mapping[str, Any]) -> str:
+def _starting(name: str, thing: Document) -> str:
     """Return a text about the master that claimed a pending request."""
     master = thing.get("claimed_by_name") if name == "pending" else None
     return f", claimed by {master}, starting" if master else ""
 
 
-def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _leaves(tree: Document) -> Iterator[tuple[str, str, Document]]:
     for branch, revisions in tree.items():
         for revision, things in revisions.items():
             yield from ((branch, revision, thing) for thing in things)
 
 
-def waittimes(document: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Row]]:
+def waittimes(document: Document) -> tuple[Sequence[str], Sequence[Row]]:
     """Return columns and rows of a wait-time report, a row per platform."""
     blocks = sorted(document["wt"], key=int)
     head = ("platform", "total", *(f"{b} min" for b in blocks), "median", "90 %")
@@ -226,7 +227,7 @@ def waittimes(document: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Row]
     return head, [_waits(n, p, blocks) for n, p in [*platforms, ("all", document)]]
 
 
-def _waits(name: str, part: Mapping[str, Any], blocks: Sequence[str]) -> Row:
+def _waits(name: str, part: Document, blocks: Sequence[str]) -> Row:
     counts = [part["wt"].get(block, {}).get("total", 0) for block in blocks]
     percent = part.get("percentiles") or {}
     return name, part["total"], *counts, percent.get("50"), percent.get("90")

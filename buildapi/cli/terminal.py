@@ -24,7 +24,7 @@ COLOURS = {
 """Colours of cells, by their whole text."""
 
 
-def printable(text: Any) -> str:
+def printable(text: object) -> str:
     """Replace characters that are not printable: control sequences would act on the terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
@@ -78,11 +78,11 @@ def _truncate(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}\u2026"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return "" if value is None else printable(value)
 
 
-def _is_numeric(values: Sequence[Any]) -> bool:
+def _is_numeric(values: Sequence[object]) -> bool:
     return any(v is not None for v in values) and all(
         v is None or isinstance(v, int | float) for v in values
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
 from buildapi.cli import param_types
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.output import unpack
-from buildapi.cli.service_client import ServiceClient
+from buildapi.cli.service_client import Document, ServiceClient
 from buildapi.exit_codes import FAILED, UNAVAILABLE, UNFINISHED
 from buildapi.progress_bar import progress_bar
 
@@ -50,7 +50,7 @@ def wait_for_job(
     *,
     end: float | None = None,
     seen: bool = False,
-) -> Mapping[str, Any]:
+) -> Document:
     """Return a job once it is finished; ``seen`` if the service has answered before.
 
     The wait ends at ``end`` of the monotonic clock, by default ``seconds`` from now.
@@ -67,7 +67,7 @@ def wait_for_job(
 
 def _read_job(
     client: ServiceClient, job_id: int, left: float, show: Callable[[int, int], None]
-) -> Mapping[str, Any] | None:
+) -> Document | None:
     most = VISIBLE_POLL_SECONDS if sys.stderr.isatty() else HIDDEN_POLL_SECONDS
     job = client.get("self-serve", "jobs", str(job_id), wait=min(left, most))
     done = unpack(lambda: job["completed_at"] is not None)
