@@ -28,11 +28,12 @@ class AtomicFile:
 
     ``-`` is the standard output; that and anything but a regular file (a pipe, /dev/null) is
     written directly.  A context manager: it keeps the file, or drops it after an exception.  The
-    methods may be called from different threads.
+    methods may be called from different threads.  ``mode`` is that of the new file, less the umask.
     """
 
     _name: str
     _gzipped: bool = False
+    _mode: int = 0o666
     _out: Any = attrs.field(default=None, init=False)
     _packer: Any = attrs.field(default=None, init=False)
     _temporary: Path | None = attrs.field(default=None, init=False)
@@ -50,7 +51,9 @@ class AtomicFile:
         if path.exists() and not path.is_file():
             return path.open("wb")
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        return self._temporary.open("xb")
+        return open(
+            self._temporary, "xb", opener=lambda name, flags: os.open(name, flags, self._mode)
+        )
 
     @property
     def _path(self) -> Path:
@@ -111,6 +114,12 @@ class AtomicFile:
                 self.keep()
         finally:
             self.drop()
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a whole file, which replaces the old one; :raises OSError: that one stays."""
+    with AtomicFile(os.path.abspath(path), mode=mode) as file:  # a file named - is one, too
+        file.write(data)
 
 
 def _sync_folder(folder: Path) -> None:

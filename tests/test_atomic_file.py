@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from buildapi.atomic_file import STALE_SECONDS, AtomicFile, remove_stale
+from buildapi.atomic_file import STALE_SECONDS, AtomicFile, remove_stale, replace_file
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -67,6 +67,27 @@ def test_it_may_be_read_by_whom_the_mask_lets(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
 
 
+def test_a_secret_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("old, and for all to read")
+    replace_file(tmp_path / "f", b"new", mode=0o600)
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o600
+    assert (tmp_path / "f").read_text() == "new"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_file_that_is_named_like_the_standard_output_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    replace_file(Path("-"), b"x")
+    assert (tmp_path / "-").read_bytes() == b"x"
+
+
+def test_a_file_that_cannot_be_replaced_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace_file(tmp_path / "missing" / "f", b"x")
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "link").symlink_to("other/target")
@@ -90,8 +111,8 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_standard_output_stays_open(*, zipped: bool) -> None:
     program = f"""
-from buildapi.atomic_file import WholeFile
-with WholeFile("-", {zipped}) as file:
+from buildapi.atomic_file import AtomicFile
+with AtomicFile("-", {zipped}) as file:
     file.write(b"hello")
     file.write(b"!")
 print(end="", flush=True)
@@ -102,8 +123,8 @@ print(end="", flush=True)
 
 KILLED = """
 import os, sys
-from buildapi.atomic_file import WholeFile
-with WholeFile(sys.argv[1]) as file:
+from buildapi.atomic_file import AtomicFile
+with AtomicFile(sys.argv[1]) as file:
     file.write(b"new" * 100000)
     os.kill(os.getpid(), 9)
 """

@@ -34,9 +34,11 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "config"},
     "db": {"tracing", "model", "errors", "db"},
     "mq": {"tracing", "model", "errors", "mq"},
-    "buildbot": {"tracing", "model", "interfaces", "jobs", "db.sql", "errors", "buildbot"},
+    "buildbot": {"tracing", "model", "interfaces", "jobs", "db.sql", "errors", "buildbot"}
+    | {"atomic_file"},
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
-    "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"},
+    "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"}
+    | {"atomic_file"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"}
     | {"atomic_file", "progress_bar", "reactor_time"},
     "lifecycle": {"errors", "model"},

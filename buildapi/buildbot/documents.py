@@ -14,6 +14,7 @@ from twisted.internet import defer
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from buildapi.atomic_file import remove_stale, replace_file
 from buildapi.model.ops import DocumentState
 
 T = TypeVar("T")
@@ -182,11 +183,10 @@ class DocumentSource:
 
     def _keep(self, data: bytes) -> str | None:
         """Keep the bytes for the next process; return why that fails, or None."""
-        new = self.kept.with_name(self.kept.name + ".new")
         try:
-            new.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(data)
-            os.replace(new, self.kept)
+            self.kept.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale(self.kept.parent, self.kept.name)
+            replace_file(self.kept, data)
         except OSError as e:
             return str(e)
         return None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from buildapi.atomic_file import replace_file
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.connection_options import connection_options, make_client, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
@@ -98,15 +96,7 @@ def save_token(path: Path, secret: str, url: str) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".token", dir=path.parent)  # made with 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(f"{secret} {url}\n")
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        replace_file(path, f"{secret} {url}\n".encode(), mode=0o600)
     except OSError as e:
         raise CommandError(f"{path}: cannot save the token: {e.strerror}", FAILED) from e
 

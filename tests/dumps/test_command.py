@@ -175,13 +175,13 @@ def stopped_halfway(farm: Path, old: Path, number: int) -> subprocess.CompletedP
 
 SLOW = """
 import time
-from buildapi.atomic_file import WholeFile
-write = WholeFile.write
+from buildapi.atomic_file import AtomicFile
+write = AtomicFile.write
 def slow(self, data):
     write(self, data)
     self._out.flush()
     time.sleep(1)
-WholeFile.write = slow
+AtomicFile.write = slow
 from buildapi.cli.main import root
 root()
 """

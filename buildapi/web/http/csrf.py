@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from buildapi.atomic_file import replace_file
 from buildapi.errors import BadRequest
 
 FIELD = "csrf_token"
@@ -60,11 +61,7 @@ def kept_secret(path: Path) -> bytes:
         pass
     path.parent.mkdir(parents=True, exist_ok=True)
     secret = secrets.token_bytes(SECRET_BYTES)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret.hex())
-    os.replace(new, path)
+    replace_file(path, secret.hex().encode(), mode=0o600)
     return secret
 
 
