@@ -26,7 +26,7 @@ from buildapi.web.selfserve.batch import Batch
 from buildapi.web.selfserve.build_form import BuildForm
 from buildapi.web.selfserve.build_quota import BuildQuota
 from buildapi.web.selfserve.bulk_actions import BulkActions
-from buildapi.web.selfserve.dispatch import JobDispatcher
+from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys
 from buildapi.web.selfserve.job_pages import JobPages
 from buildapi.web.selfserve.job_routes import JobRoute
@@ -35,7 +35,7 @@ from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.reads import SelfServeReads
 from buildapi.web.selfserve.request_actions import RequestActions
 from buildapi.web.selfserve.revision_actions import RevisionActions
-from buildapi.web.selfserve.submission import JobSubmitter
+from buildapi.web.selfserve.submission import JobDispatcher, JobSubmitter
 
 if TYPE_CHECKING:
     from buildapi.assembly.program import Assembly
@@ -77,12 +77,12 @@ class Site:
             *self._farm_wide.routes(),
             *self._reports(),
             *(DumpFiles(folder, of.reactor).routes() if folder else ()),
-            *self._counter.routes(taken),
+            *self._submitter.routes(taken),
             *self._batch.routes(),
             *of.admission.desk(self.pages).routes(),
             *BulkActions(self._batch, self._reads.about).routes(),
             *BuildForm(
-                self._reads.branch, self._reads.builders_of, self._batch, self._counter
+                self._reads.branch, self._reads.builders_of, self._batch, self._submitter
             ).routes(),
         ]
 
@@ -144,15 +144,14 @@ class Site:
         ]
 
     @cached_property
-    def _counter(self) -> JobSubmitter:
+    def _submitter(self) -> JobSubmitter:
         of = self._of
         recording, looking = self._part("recording"), self._part("looking")
         return JobSubmitter(
             self._reads.branch,
             JobDispatcher(of.store, of.broker, of.now, recording, of.telling.trail, of.outbox.owe),
             of.store,
-            of.dialect.facts,
-            of.rules,
+            DryRun(of.dialect.facts, of.rules, looking),
             IdempotencyKeys(of.reactor, of.store, of.now, recording),
             of.watch,
             looking,
@@ -173,20 +172,19 @@ class Site:
         """Validator of job requests about builds and build requests."""
         of, count = self._of, self._of.config.limits.count
         looking, listed = self._part("looking"), of.directory.is_listed
-        return RequestActions(self._reads.branch, of.dialect.builds, count, looking, listed)
+        return RequestActions(of.dialect.builds, count, looking, listed)
 
     @cached_property
     def _taken(self) -> Sequence[JobRoute]:
         of, looking = self._of, self._part("looking")
-        branch, jobs = self._reads.branch, self.requests
-        revisions = RevisionActions(branch, of.dialect.builds, of.directory, of.now, looking)
-        return [*jobs.routes(), *revisions.routes()]
+        revisions = RevisionActions(of.dialect.builds, of.directory, of.now, looking)
+        return [*self.requests.routes(), *revisions.routes()]
 
     @cached_property
     def _batch(self) -> Batch:
         of = self._of
         seconds = of.config.web.answer_seconds * SHARES["batch"]
-        return Batch(self._taken, self._counter, monotonic, seconds)
+        return Batch(self._taken, self._submitter, monotonic, seconds)
 
 
 def away(broker: BrokerStatus, pools: Mapping[str, PoolStatus], now: float) -> Sequence[str]:

@@ -24,7 +24,7 @@ from buildapi.model.actions import CancelRequest
 from buildapi.model.records import JobRecord, JobState
 from buildapi.mq.embedded import EmbeddedBroker
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.selfserve.dispatch import NOT_RECORDED, JobDispatcher
+from buildapi.web.selfserve.submission import NOT_RECORDED, JobDispatcher
 from tests.agent.doubles import NOW, BrokerProxy, Rig, StoreProxy, msg, pending, reactor
 from tests.db.faulty import SERVER, Faults, FaultyDriver
 from tests.reactor import twisted_test, until

@@ -33,7 +33,7 @@ from buildapi.web.selfserve.batch import Batch
 from buildapi.web.selfserve.build_form import BuildForm
 from buildapi.web.selfserve.build_quota import BuildQuota
 from buildapi.web.selfserve.bulk_actions import BulkActions
-from buildapi.web.selfserve.dispatch import JobDispatcher
+from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys
 from buildapi.web.selfserve.job_pages import JobPages
 from buildapi.web.selfserve.job_waiter import JobWaiter
@@ -42,7 +42,7 @@ from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.reads import SelfServeReads, documentation
 from buildapi.web.selfserve.request_actions import RequestActions
 from buildapi.web.selfserve.revision_actions import RevisionActions
-from buildapi.web.selfserve.submission import JobSubmitter
+from buildapi.web.selfserve.submission import JobDispatcher, JobSubmitter
 from buildapi.web.selfserve.token_routes import TokenRoutes
 from tests.model.defaults import rules
 from tests.trails import MemoryTrail
@@ -203,18 +203,19 @@ def build(settings: Settings) -> Served:
         directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")], short
     )
     trail = MemoryTrail()
-    desk = JobDispatcher(jobs, broker, lambda: NOW + 0.5, short, trail)
+    dispatcher = JobDispatcher(jobs, broker, lambda: NOW + 0.5, short, trail)
     keys = IdempotencyKeys(reactor, jobs, lambda: NOW + 0.5, short)
     quota = BuildQuota(
         jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
     )
     limits = MemoryTextLimits()
-    acting = observer, rules(), keys, watch, short, quota, limits, short
-    counter = JobSubmitter(reads.branch, desk, jobs, *acting)
-    requests = RequestActions(reads.branch, builds, settings.count_max, short, directory.is_listed)
-    revisions = RevisionActions(reads.branch, builds, directory, lambda: NOW + 0.5, short)
+    dry_run = DryRun(observer, rules(), short)
+    acting = dry_run, keys, watch, short, quota, limits, short
+    submitter = JobSubmitter(reads.branch, dispatcher, jobs, *acting)
+    requests = RequestActions(builds, settings.count_max, short, directory.is_listed)
+    revisions = RevisionActions(builds, directory, lambda: NOW + 0.5, short)
     taken = [*requests.routes(), *revisions.routes()]
-    batch = Batch(taken, counter, reactor.seconds, settings.batch_seconds)
+    batch = Batch(taken, submitter, reactor.seconds, settings.batch_seconds)
     tokens = MemoryTokens()
     bearers = TokenAuthenticator(tokens, reactor.seconds, time, short) if settings.tokens else None
     routes = [
@@ -224,10 +225,10 @@ def build(settings: Settings) -> Served:
         *JobTrail(jobs, trail, pages).routes(),
         *Lookup(directory, builds, farm).routes(),
         *events.routes(),
-        *counter.routes(taken),
+        *submitter.routes(taken),
         *batch.routes(),
         *BulkActions(batch, reads.about).routes(),
-        *BuildForm(reads.branch, reads.builders_of, batch, counter).routes(),
+        *BuildForm(reads.branch, reads.builders_of, batch, submitter).routes(),
         *TokenRoutes(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,
     ]

@@ -21,7 +21,7 @@ from buildapi.web.http.path_converter import SLASH, Segment
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import WHOLE_BODY, Param, Route, rule_of
 from buildapi.web.selfserve.job_routes import JobRoute
-from buildapi.web.selfserve.submission import LATE, JobSubmitter, Prepared
+from buildapi.web.selfserve.submission import LATE, Accepted, JobSubmitter, Prepared, Submitted
 
 T = TypeVar("T")
 
@@ -55,13 +55,13 @@ class Batch:
     def __init__(
         self,
         routes: Sequence[JobRoute],
-        counter: JobSubmitter,
+        submitter: JobSubmitter,
         clock: Callable[[], float],
         recording_seconds: float,
     ) -> None:
         rules = [Rule(rule_of(r.path), methods=[r.method], endpoint=r) for r in routes]
         self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
-        self._counter, self._clock, self._seconds = counter, clock, recording_seconds
+        self._submitter, self._clock, self._seconds = submitter, clock, recording_seconds
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -90,8 +90,8 @@ class Batch:
             return await self._prepare(call, number, entries[number], dry_run=dry_run)
 
         prepared = await each(AT_ONCE, range(len(entries)), prepare)
-        answers = await self._counter.take(prepared, lambda: self._is_late(began))
-        return [_answered(answer) for answer in answers]
+        submitted = await self._submitter.submit(prepared, lambda: self._is_late(began))
+        return [_answered(one) for one in submitted]
 
     def _is_late(self, began: float) -> bool:
         return self._clock() - began > self._seconds
@@ -104,7 +104,7 @@ class Batch:
             route, one = self.call(attrs.evolve(call, key=key), entry, dry_run=dry_run)
             if "wait" in one.form.values:
                 raise BadRequest("Parameter wait is not allowed in a batch")
-            return await self._counter.prepare(route, one)
+            return await self._submitter.prepare(route, one)
         except BuildAPIError as e:
             return e
 
@@ -153,10 +153,11 @@ def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
     return method, path, body or {}, key or ""
 
 
-def _answered(answer: Reply | BuildAPIError) -> BatchAnswer:
-    if isinstance(answer, BuildAPIError):
-        return BatchAnswer.of_error(answer)
-    return BatchAnswer(answer.status, answer.document.value)
+def _answered(submitted: Submitted) -> BatchAnswer:
+    if isinstance(submitted, BuildAPIError):
+        return BatchAnswer.of_error(submitted)
+    reply = submitted.reply() if isinstance(submitted, Accepted) else submitted
+    return BatchAnswer(reply.status, reply.document.value)
 
 
 async def each(

@@ -35,7 +35,7 @@ class BuildForm:
     _branch: Callable[[str], Branch]
     _builders: Callable[[Branch], Awaitable[JSONBody]]
     _batch: Batch
-    _counter: JobSubmitter
+    _submitter: JobSubmitter
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -60,7 +60,7 @@ class BuildForm:
     async def take(self, call: Call) -> Reply:
         """Submit the job request of a filled form."""
         entry = entry_of(self._branch(call.path["branch"]), call.form, call.query)
-        reply = await self._counter.serve(*self._batch.call(call, entry))
+        reply = await self._submitter.serve(*self._batch.call(call, entry))
         if reply.status != 202:
             return reply
         return attrs.evolve(

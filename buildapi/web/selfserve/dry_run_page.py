@@ -1,4 +1,4 @@
-"""The page that previews a job request: its plan, and the form that confirms it."""
+"""Preview a job request: its plan as JSON, and a page with the form that confirms it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
+from buildapi.interfaces import FactsReader
+from buildapi.jobs.decide import decide
+from buildapi.model.rules import Rules
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
@@ -23,10 +27,13 @@ from buildapi.model.steps import (
     WatchDropped,
     Write,
 )
+from buildapi.model.wire import item_data
 from buildapi.web.http.call import Call
 from buildapi.web.http.csrf import FIELD
+from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.selfserve.job_routes import JobRoute
+from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 
 LOST = (
     "Stopped builds lose their work so far. This cannot be undone: they can only be rebuilt from"
@@ -40,6 +47,44 @@ NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
 
 
 @attrs.frozen
+class DryRun:
+    """Plan job requests without doing anything; ``looking`` bounds the read of the facts."""
+
+    _facts: FactsReader
+    _rules: Rules
+    _looking: Deadline
+
+    async def reply(self, route: JobRoute, call: Call, checked: CheckedRequest) -> Reply:
+        """Return what a job request would do now; record and send nothing."""
+        facts = await self._looking.bound(self._facts.read(checked.action))
+        plan = _warned(decide(checked.action, facts, call.user, self._rules), checked.warnings)
+        words = f"{checked.words}: dry run, nothing was done"
+        told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
+        page = Page("plan.html", checked.words, lambda: shown_plan(plan, call, route))
+        return Reply(JSONBody.of(told), page, fresh=True)
+
+
+def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
+    """Return a plan with these warnings as well, each once."""
+    both = tuple(dict.fromkeys((*plan.outcome.warnings, *warnings)))
+    outcome = msgspec.structs.replace(plan.outcome, warnings=both)
+    return msgspec.structs.replace(plan, outcome=outcome)
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON: its writes, its requests to masters, and the expected outcome."""
+    outcome = plan.outcome
+    return {
+        "errors": outcome.errors,
+        "msg": outcome.msg,
+        "items": [item_data(item) for item in outcome.items],
+        "warnings": list(outcome.warnings),
+        "writes": msgspec.to_builtins(list(plan.writes)),
+        "pokes": msgspec.to_builtins(list(plan.pokes)),
+    }
+
+
+@attrs.frozen
 class PlanRow:
     """One row of the plan: a verb and its object."""
 
@@ -47,7 +92,7 @@ class PlanRow:
     detail: str
 
 
-def shown_plan(plan: Plan, call: Call, route: JobRoute, document: JSONBody) -> Mapping[str, Any]:
+def shown_plan(plan: Plan, call: Call, route: JobRoute) -> Mapping[str, Any]:
     """Return the template context of a plan."""
     rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step, _dropped(plan))]
     counts = Counter(row.what for row in rows)
@@ -61,7 +106,6 @@ def shown_plan(plan: Plan, call: Call, route: JobRoute, document: JSONBody) -> M
         "fields": _fields(call),
         "cancels": route.method == "DELETE",
         "act": act_of(rows, cancels=route.method == "DELETE"),
-        "document": document,
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import attrs
 
 from buildapi.model.actions import Action
+from buildapi.model.branches import Branch
 from buildapi.web.http.call import Call
 from buildapi.web.http.routes import Handler, Param, Route
 
@@ -25,8 +26,8 @@ class CheckedRequest:
     warnings: Sequence[str] = ()
 
 
-Check = Callable[[Call], Awaitable[CheckedRequest]]
-"""Check a call; raise BadRequest, NotFound or Unavailable."""
+Check = Callable[[Call, Branch], Awaitable[CheckedRequest]]
+"""Check a call of a user on a known branch; raise BadRequest, NotFound or Unavailable."""
 
 
 @attrs.frozen

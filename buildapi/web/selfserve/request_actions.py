@@ -37,7 +37,6 @@ class RequestActions:
     builders file lists a builder, None if that is unknown.
     """
 
-    _branch: Callable[[str], Branch]
     _builds: Builds
     _count_max: int
     _looking: Deadline
@@ -67,9 +66,8 @@ class RequestActions:
         """Replace the maximum count of rebuilds (after a reload)."""
         self._count_max = count
 
-    async def rebuild_build(self, call: Call) -> CheckedRequest:
+    async def rebuild_build(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a rebuild of a build."""
-        branch = self._whose(call)
         build_id = form_integer(call.form, "build_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
         found = await self._build(branch, str(build_id))
@@ -77,41 +75,33 @@ class RequestActions:
         warnings = self._warnings(found.build.requests[0])
         return CheckedRequest(action, f"Rebuild of build {build_id}", warnings)
 
-    async def rebuild_request(self, call: Call) -> CheckedRequest:
+    async def rebuild_request(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a rebuild of a build request."""
-        branch = self._whose(call)
         request_id = form_integer(call.form, "request_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
         found = await self._request(branch, str(request_id))
         action = RebuildRequest(request_id, priority, count)
         return CheckedRequest(action, f"Rebuild of request {request_id}", self._warnings(found))
 
-    async def cancel_build(self, call: Call) -> CheckedRequest:
+    async def cancel_build(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of a build."""
-        branch = self._whose(call)
         text = _digits(call.path["build_id"], "build_id")
         await self._build(branch, text)
         return CheckedRequest(CancelBuild(int(text)), f"Cancel of build {text}")
 
-    async def cancel_request(self, call: Call) -> CheckedRequest:
+    async def cancel_request(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of a build request."""
-        branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         await self._request(branch, text)
         return CheckedRequest(CancelRequest(int(text)), f"Cancel of request {text}")
 
-    async def reprioritize(self, call: Call) -> CheckedRequest:
+    async def reprioritize(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a new priority of a pending build request."""
-        branch = self._whose(call)
         text = _digits(call.path["request_id"], "request_id")
         priority = priority_of(call.form)
         _must_be_pending(await self._request(branch, text))
         action = Reprioritize(int(text), priority)
         return CheckedRequest(action, f"Priority {priority} for request {text}")
-
-    def _whose(self, call: Call) -> Branch:
-        _ = call.user
-        return self._branch(call.path["branch"])
 
     def _count(self, form: Form) -> int:
         return within("count", form_integer(form, "count", 1), 1, self._count_max)

@@ -43,7 +43,6 @@ class RevisionActions:
     ``looking`` bounds the time to look up a builder or a revision.
     """
 
-    _branch: Callable[[str], Branch]
     _builds: Builds
     _directory: Directory
     _now: Callable[[], float]
@@ -62,9 +61,9 @@ class RevisionActions:
             JobRoute("POST", builder, self.builder, BUILDER, (PRIORITY, *special), followed=False),
         )
 
-    async def cancel(self, call: Call) -> CheckedRequest:
+    async def cancel(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of everything open of a revision."""
-        branch, revision = self._what(call)
+        revision = call.path["revision"]
         where = call.query, call.form
         full = await self._full(branch, revision)
         action = _valid(
@@ -80,32 +79,32 @@ class RevisionActions:
         )
         return CheckedRequest(action, f"Cancel of revision {revision} on {branch.name}")
 
-    async def build(self, call: Call) -> CheckedRequest:
+    async def build(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a new build of everything that is scheduled for a revision."""
-        branch, revision = self._what(call)
+        revision = call.path["revision"]
         action = _valid(lambda: NewBuild(branch.name, revision))
         await self._decided(branch, revision)
         return CheckedRequest(action, f"New build of revision {revision} on {branch.name}")
 
-    async def pgo(self, call: Call) -> CheckedRequest:
+    async def pgo(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check new PGO builds of a revision."""
-        branch, revision = self._what(call)
+        revision = call.path["revision"]
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
         await self._decided(branch, revision)
         return CheckedRequest(action, f"PGO builds of revision {revision} on {branch.name}")
 
-    async def nightly(self, call: Call) -> CheckedRequest:
+    async def nightly(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check new nightly builds of a revision."""
-        branch, revision = self._what(call)
+        revision = call.path["revision"]
         priority = priority_of(call.form, 0)
         action = _valid(lambda: NewNightly(branch.name, revision, priority))
         await self._decided(branch, revision)
         return CheckedRequest(action, f"Nightly builds of revision {revision} on {branch.name}")
 
-    async def builder(self, call: Call) -> CheckedRequest:
+    async def builder(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a new build of one builder."""
-        branch, revision = self._what(call)
+        revision = call.path["revision"]
         name = call.path["builder"]
         action = _valid(
             lambda: NewBuilderBuild(
@@ -120,10 +119,6 @@ class RevisionActions:
         await self._know(name)
         await self._decided(branch, revision)
         return CheckedRequest(action, f"New build of {name} at revision {revision}")
-
-    def _what(self, call: Call) -> tuple[Branch, str]:
-        _ = call.user
-        return self._branch(call.path["branch"]), call.path["revision"]
 
     async def _decided(self, branch: Branch, revision: str) -> None:
         """Refuse the beginning of a hash that fits two revisions; a full hash never does."""

@@ -1,24 +1,43 @@
-"""Process job requests: accept them, preview them, or repeat the first answer of a key."""
+"""Submit job requests: check them, record them, send them to the broker, or refuse them for good.
+
+What is recorded and not sent is refused in its row before the client hears of it, so that a 503
+means that the job is never executed.  Recording and sending go on if the client disconnects.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
-import msgspec
 from twisted.internet import defer
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from buildapi.errors import BuildAPIError, InProgress, OutcomeUnknownError, Unavailable
-from buildapi.interfaces import FactsReader, JobStore, TextLimits
-from buildapi.jobs.decide import decide
-from buildapi.model.actions import builds_asked
-from buildapi.model.ops import Token
+from buildapi import tracing
+from buildapi.errors import (
+    BrokerUnavailable,
+    BuildAPIError,
+    DatabaseUnavailable,
+    InProgress,
+    OutcomeUnknownError,
+    Unavailable,
+)
+from buildapi.interfaces import Broker, JobStore, TextLimits, Trail
+from buildapi.model.actions import Action, builds_asked
+from buildapi.model.branches import Branch
+from buildapi.model.ops import Part
+from buildapi.model.outcome import Outcome
 from buildapi.model.records import JobKey, KeyedJob
-from buildapi.model.rules import Rules
-from buildapi.model.steps import Plan
-from buildapi.model.wire import JobMessage, item_data, what
+from buildapi.model.wire import (
+    REQUESTS,
+    JobMessage,
+    action_from,
+    encode_request,
+    finished,
+    what,
+)
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
@@ -26,24 +45,35 @@ from buildapi.web.http.params import duration, given_once, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Route
 from buildapi.web.selfserve.build_quota import BuildQuota
-from buildapi.web.selfserve.dispatch import NOT_RECORDED, UNKNOWN, JobDispatcher, shielded
-from buildapi.web.selfserve.dry_run_page import shown_plan
+from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys, key_of
 from buildapi.web.selfserve.job_routes import WAIT_MAX, CheckedRequest, JobRoute
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.serializers import job_json
 
+T = TypeVar("T")
+
+NOT_RECORDED = "Couldn't create JobRequest row"
+NOT_SENT = "Couldn't send message to broker"
+UNKNOWN = "The outcome is not known yet: check job {id} before you send the request again"
+LATE = "Not accepted: the batch took too long"
+
+log = Logger()
+
 
 @attrs.frozen
 class Submission:
-    """A checked job request that is not yet recorded."""
+    """A checked job request of a user that is not recorded yet."""
 
+    call: Call
     route: JobRoute
-    order: CheckedRequest
-    who: str
-    key: JobKey | None
-    branch: str
-    token: Token | None = None
+    checked: CheckedRequest
+    key: JobKey | None = None
+
+    @property
+    def builds(self) -> int:
+        """Return the number of builds that it asks for."""
+        return builds_asked(self.checked.action.name, what(self.checked.action))
 
 
 @attrs.frozen
@@ -69,29 +99,27 @@ class Accepted:
         return attrs.evolve(shown, status=202, fresh=True)
 
 
-log = Logger()
-
-LATE = "Not accepted: the batch took too long"
-
 Prepared = Submission | Accepted | Reply
 """A checked call: still to be recorded, accepted before, or answered with its plan."""
+
+Submitted = Accepted | Reply | BuildAPIError
+"""What came of a prepared call: accepted, answered with its plan, or refused."""
 
 
 @attrs.frozen
 class JobSubmitter:
-    """Serve job requests; ``looking`` bounds the reads for a plan and of a job waited for.
+    """Serve job requests; ``looking`` bounds the read of a job that was waited for.
 
     ``checking`` bounds how long it may take to learn what the farm can store.  ``branch`` raises
     NotFound for an unknown branch name.
     """
 
-    _branch: Callable[[str], object]
-    _desk: JobDispatcher
+    _branch: Callable[[str], Branch]
+    _dispatcher: JobDispatcher
     _store: JobStore
-    _observer: FactsReader
-    _rules: Rules
+    _dry_run: DryRun
     _keys: IdempotencyKeys
-    _watch: JobWaiter
+    _waiter: JobWaiter
     _looking: Deadline
     _quota: BuildQuota
     _limits: TextLimits
@@ -109,141 +137,126 @@ class JobSubmitter:
 
     async def serve(self, route: JobRoute, call: Call) -> Reply:
         """Accept one job request, or return its plan for ``dry_run``."""
-        self._admit(call)
+        branch = self._branch(call.path["branch"])
         seconds = duration(given_once(call.query, call.form, "wait"), "wait", WAIT_MAX)
-        match await self.prepare(route, call):
-            case Reply() as plan:
-                return plan
-            case Accepted() as receipt:
-                return await self._answer(receipt, seconds)
-            case Submission() as ticket:
-                return await self._answer(await shielded(self._accept(ticket)), seconds)
+        prepared = await self.prepare(route, call, branch)
+        (submitted,) = await self.submit([prepared])
+        match submitted:
+            case BuildAPIError():
+                raise submitted
+            case Accepted():
+                return await self._answer(submitted, seconds)
+            case Reply():
+                return submitted
 
-    async def prepare(self, route: JobRoute, call: Call) -> Prepared:
-        """Check a call; return its plan, its earlier acceptance, or what to record."""
-        self._admit(call)
+    async def prepare(self, route: JobRoute, call: Call, branch: Branch | None = None) -> Prepared:
+        """Check a call; return its plan, its earlier acceptance, or what to record.
+
+        :raises NotFound: it names no known branch; this is checked before anything else.
+        """
+        branch = branch or self._branch(call.path["branch"])
         if switch(call.query, call.form, "dry_run"):
-            return await self._plan(await self._checked(route, call), call, route)
+            checked = await self._checked(route, call, branch)
+            return await self._dry_run.reply(route, call, checked)
         key = key_of(call, route)
         if key is not None and (first := await self._first(route, key)):
             return first
-        order = await self._checked(route, call)
-        known = None if key is None else attrs.evolve(key, words=order.words)
-        token = call.identity.token
-        return Submission(route, order, call.user, known, call.path["branch"], token)
+        checked = await self._checked(route, call, branch)
+        known = None if key is None else attrs.evolve(key, words=checked.words)
+        return Submission(call, route, checked, known)
 
-    async def _checked(self, route: JobRoute, call: Call) -> CheckedRequest:
+    async def _checked(self, route: JobRoute, call: Call, branch: Branch) -> CheckedRequest:
         """Check a call, and that the farm can store its texts.
 
         Where that is not known now, the agent finds out.
         """
-        order = await route.check(call)
+        checked = await route.check(call, branch)
         try:
-            warnings = await self._checking.bound(self._limits.check(order.action, call.user))
+            warnings = await self._checking.bound(self._limits.check(checked.action, call.user))
         except Unavailable:
-            return order
-        return attrs.evolve(order, warnings=(*order.warnings, *warnings))
+            return checked
+        return attrs.evolve(checked, warnings=(*checked.warnings, *warnings))
 
-    def _admit(self, call: Call) -> None:
-        """Require a user, then a known branch, before anything else is checked."""
-        _ = call.user
-        self._branch(call.path["branch"])
+    async def submit(
+        self,
+        prepared: Sequence[Prepared | BuildAPIError],
+        is_late: Callable[[], bool] = lambda: False,
+    ) -> Sequence[Submitted]:
+        """Record and send the job requests of one user in order; return what came of each.
 
-    async def take(
-        self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
-    ) -> Sequence[Reply | BuildAPIError]:
-        """Record and send job requests in order; refuse the rest once ``is_late`` returns true.
-
-        The work goes on to its end even if the client disconnects.
+        Each is recorded after the one before it; sending one does not wait for the others.  Once
+        ``is_late`` returns true, the rest is refused.  The work goes on to its end even if the
+        client disconnects.
 
         :raises TooManyBuilds: together they exceed a limit; none is recorded.
+        :raises DatabaseUnavailable: that cannot be told now; none is recorded.
         """
-        return await shielded(self._take(prepared, is_late))
+        submissions = [one for one in prepared if isinstance(one, Submission)]
+        if not submissions:
+            return [one for one in prepared if not isinstance(one, Submission)]
+        who, builds = submissions[0].call.user, sum(one.builds for one in submissions)
 
-    async def _take(
-        self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
-    ) -> Sequence[Reply | BuildAPIError]:
-        tickets = [one for one in prepared if isinstance(one, Submission)]
-        if not tickets:
-            return await self._take_all(prepared, is_late)
-        builds = sum(map(builds_of, tickets))
-        async with self._quota.recording(tickets[0].who, builds, NOT_RECORDED):
-            return await self._take_all(prepared, is_late)
+        async def work() -> Sequence[Submitted]:
+            async with self._quota.recording(who, builds, NOT_RECORDED):
+                going = [
+                    await self._begin(one, late=is_late())
+                    if isinstance(one, Submission)
+                    else defer.succeed(one)
+                    for one in prepared
+                ]
+                return [await submitted for submitted in going]
 
-    async def _take_all(
-        self, prepared: Sequence[Prepared | BuildAPIError], is_late: Callable[[], bool]
-    ) -> Sequence[Reply | BuildAPIError]:
-        going: list[defer.Deferred[Reply | BuildAPIError]] = []
-        for one in prepared:
-            match one:
-                case Submission():
-                    going.append(await self._begin(one, late=is_late()))
-                case Accepted():
-                    going.append(defer.succeed(one.reply()))
-                case _:
-                    going.append(defer.succeed(one))
-        return await defer.gatherResults(going)
+        return await shielded(work())
 
-    async def _begin(
-        self, ticket: Submission, *, late: bool
-    ) -> defer.Deferred[Reply | BuildAPIError]:
-        """Record a job request; return a Deferred of its answer, which fires once it is sent."""
+    async def _begin(self, submission: Submission, *, late: bool) -> defer.Deferred[Submitted]:
+        """Record a job request; return a Deferred that fires once it is sent, or refused."""
         if late:
             return defer.succeed(Unavailable(LATE))
+        call, action = submission.call, submission.checked.action
         try:
-            message = await self._record(ticket)
+            message = await self._dispatcher.record(
+                action, call.user, submission.key, call.path["branch"]
+            )
         except InProgress as e:
-            return defer.ensureDeferred(_caught(self._second(ticket, e)))
+            return defer.ensureDeferred(_or_error(self._second(submission, e)))
         except BuildAPIError as e:
             return defer.succeed(e)
-        return defer.ensureDeferred(_caught(self._send(ticket, message)))
+        return defer.ensureDeferred(_or_error(self._send(submission, message)))
 
-    async def _record(self, ticket: Submission) -> JobMessage:
-        action, who = ticket.order.action, ticket.who
-        return await self._desk.record(action, who, ticket.key, ticket.branch)
-
-    async def _accept(self, ticket: Submission) -> Accepted:
-        async with self._quota.recording(ticket.who, builds_of(ticket), NOT_RECORDED):
-            return await self._accept_counted(ticket)
-
-    async def _accept_counted(self, ticket: Submission) -> Accepted:
-        try:
-            message = await self._record(ticket)
-        except InProgress as e:
-            return await self._second(ticket, e)
-        return await self._send(ticket, message)
-
-    async def _send(self, ticket: Submission, message: JobMessage) -> Accepted:
-        await self._desk.send(message)
-        if ticket.token is not None:
+    async def _send(self, submission: Submission, message: JobMessage) -> Accepted:
+        await self._dispatcher.send(message)
+        token = submission.call.identity.token
+        if token is not None:
             log.info(
                 "job {id} by token {token} ({label}) of {who}",
                 id=message.request_id,
-                token=ticket.token.id,
-                label=ticket.token.label,
-                who=ticket.who,
+                token=token.id,
+                label=token.label,
+                who=message.who,
             )
-        order = ticket.order
-        return Accepted(ticket.route, message.request_id, order.words, order.warnings)
+        checked = submission.checked
+        return Accepted(submission.route, message.request_id, checked.words, checked.warnings)
+
+    # --- repeated requests
 
     async def _first(self, route: JobRoute, key: JobKey) -> Accepted | None:
+        """Return the acceptance of the first request with a key; None without one."""
         known = await self._keys.known(key.name, key.content)
         if known is not None and not known.accepted:
             known = await self._taken_up(key, known.request_id)
         if known is None:
             return None
-        receipt = Accepted(route, known.request_id, known.key.words)
-        self._desk.repeated(receipt.job_id)
-        return receipt
+        self._dispatcher.repeated(known.request_id)
+        return Accepted(route, known.request_id, known.key.words)
 
     async def _taken_up(self, key: JobKey, job_id: int) -> KeyedJob | None:
         """Send a job whose process died between recording and sending it; None if it was refused.
 
         :raises InProgress: this process is accepting it at the moment.
         """
-        if self._desk.is_accepting(job_id):
+        if self._dispatcher.is_accepting(job_id):
             raise InProgress("Another request with this Idempotency-Key is being accepted")
-        await shielded(self._desk.take_up(job_id))
+        await shielded(self._dispatcher.take_up(job_id))
         try:
             known = await self._keys.known(key.name, key.content)
         except Unavailable as e:  # a 503 would deny that it is accepted
@@ -252,65 +265,191 @@ class JobSubmitter:
             return attrs.evolve(known, accepted=True)
         return known
 
-    async def _second(self, ticket: Submission, error: InProgress) -> Accepted:
+    async def _second(self, submission: Submission, error: InProgress) -> Accepted:
         """Return the answer of the other of two concurrent requests with the same key."""
-        first = None if ticket.key is None else await self._first(ticket.route, ticket.key)
+        key = submission.key
+        first = None if key is None else await self._first(submission.route, key)
         if first is None:
             raise error
         return first
 
-    async def _answer(self, receipt: Accepted, seconds: float) -> Reply:
+    # --- answers
+
+    async def _answer(self, accepted: Accepted, seconds: float) -> Reply:
+        """Return the answer, after waiting up to ``seconds`` for the job to finish."""
         if seconds <= 0:
-            return receipt.reply()
-        await self._watch.finished(receipt.job_id, seconds)
+            return accepted.reply()
+        await self._waiter.finished(accepted.job_id, seconds)
         try:
-            job = await self._looking.bound(self._store.get(receipt.job_id))
+            job = await self._looking.bound(self._store.get(accepted.job_id))
         except Unavailable:  # the job is accepted, which a 503 would deny
             job = None
         except Exception:  # nor would an incident name the job
-            log.failure("job {id} accepted, but it could not be read", id=receipt.job_id)
+            log.failure("job {id} accepted, but it could not be read", id=accepted.job_id)
             job = None
-        return receipt.reply(None if job is None else job_json(job))
-
-    async def _plan(self, order: CheckedRequest, call: Call, route: JobRoute) -> Reply:
-        """Return what a job request would do now; record and send nothing."""
-        facts = await self._looking.bound(self._observer.read(order.action))
-        plan = _warned(decide(order.action, facts, call.user, self._rules), order.warnings)
-        words = f"{order.words}: dry run, nothing was done"
-        told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
-        document = JSONBody.of(told)
-        page = Page("plan.html", order.words, lambda: shown_plan(plan, call, route, document))
-        return Reply(document, page, fresh=True)
+        return accepted.reply(None if job is None else job_json(job))
 
 
-def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
-    """Return a plan with these warnings as well, each once."""
-    both = tuple(dict.fromkeys((*plan.outcome.warnings, *warnings)))
-    outcome = msgspec.structs.replace(plan.outcome, warnings=both)
-    return msgspec.structs.replace(plan, outcome=outcome)
-
-
-def builds_of(ticket: Submission) -> int:
-    """Return the number of builds that a job request asks for."""
-    action = ticket.order.action
-    return builds_asked(action.name, what(action))
-
-
-async def _caught(work: Awaitable[Accepted]) -> Reply | BuildAPIError:
+async def _or_error(work: Awaitable[Accepted]) -> Submitted:
     try:
-        return (await work).reply()
+        return await work
     except BuildAPIError as e:
         return e
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """Return a plan as JSON: its writes, its requests to masters, and the expected outcome."""
-    outcome = plan.outcome
-    return {
-        "errors": outcome.errors,
-        "msg": outcome.msg,
-        "items": [item_data(item) for item in outcome.items],
-        "warnings": list(outcome.warnings),
-        "writes": msgspec.to_builtins(list(plan.writes)),
-        "pokes": msgspec.to_builtins(list(plan.pokes)),
-    }
+@attrs.define
+class JobDispatcher:
+    """Record and send job requests; ``recording`` bounds the time of one database operation.
+
+    Neither may be cancelled when the client disconnects, or a job would be left halfway: see
+    ``shielded``.  ``now`` returns seconds since the epoch.  ``owe`` is called with the id of a job
+    that was sent when recording that failed.
+    """
+
+    _store: JobStore
+    _broker: Broker
+    _now: Callable[[], float]
+    _recording: Deadline
+    _trail: Trail
+    _owe: Callable[[int], None] = lambda _: None
+    _accepting: set[int] = attrs.field(factory=set, init=False)
+
+    async def record(
+        self, action: Action, who: str, key: JobKey | None = None, branch: str | None = None
+    ) -> JobMessage:
+        """Record a job request; return the message to send.
+
+        :raises Unavailable: the job is not executed, and never will be.
+        :raises InProgress: another job has this key.
+        """
+        now, identity = int(self._now()), secrets.token_hex(16)
+        try:
+            adding = self._store.add(
+                who, now, action.name, what(action), key, branch=branch, identity=identity
+            )
+            request_id = await self._recording.bound(adding)
+        except Unavailable as e:
+            log.warn("job request not recorded: {msg}", msg=e.msg)
+            raise DatabaseUnavailable(NOT_RECORDED) from e
+        except BuildAPIError:
+            raise
+        except Exception as e:  # whatever was recorded: only sent jobs are executed
+            log.failure("job request not recorded")
+            raise DatabaseUnavailable(NOT_RECORDED) from e
+        self._accepting.add(request_id)
+        self._note(request_id, "recorded", f"{action.name} by {who}")
+        return JobMessage(request_id, who, now, action, tracing.trace(), identity)
+
+    def _note(self, request_id: int, event: str, detail: str = "") -> None:
+        self._trail.note(request_id, Part.HTTP, event, detail)
+
+    def is_accepting(self, request_id: int) -> bool:
+        """Return whether this process is between the record of a job and its message."""
+        return request_id in self._accepting
+
+    async def take_up(self, request_id: int) -> None:
+        """Send a recorded job whose process died before sending it; a finished one is left alone.
+
+        If that process is alive and sends it, too, an agent executes it once.
+
+        :raises Unavailable: the job is not executed, and never will be.
+        :raises OutcomeUnknownError: whether it will be executed is not known yet.
+        """
+        job = await self._recording.bound(self._store.get(request_id))
+        if job is None or job.completed_at is not None:
+            return
+        action = action_from(job.action, job.what)
+        self._note(request_id, "taken up", "a request with the same Idempotency-Key")
+        trace = tracing.trace()
+        await self.send(JobMessage(job.id, job.who, job.when, action, trace, job.identity))
+
+    def repeated(self, request_id: int) -> None:
+        """Record in the audit trail that a repeated request got the answer of this job."""
+        self._note(request_id, "answered again", "a request with the same Idempotency-Key")
+
+    async def send(self, message: JobMessage) -> None:
+        """Send a recorded job; errors carry its id.
+
+        :raises Unavailable: the job is not executed, and never will be.
+        :raises OutcomeUnknownError: whether it will be executed is not known yet.
+        """
+        with tracing.about(job=message.request_id):
+            try:
+                sent = await self._send(message)
+            finally:
+                self._accepting.discard(message.request_id)
+            if sent:
+                log.info(
+                    "job {id} {action} by {who} accepted",
+                    id=message.request_id,
+                    action=message.action.name,
+                    who=message.who,
+                )
+
+    async def _send(self, message: JobMessage) -> bool:
+        try:
+            await self._broker.publish(
+                REQUESTS,
+                encode_request(message),
+                message_id=f"job-{message.request_id}",
+                correlation_id=str(message.request_id),
+            )
+        except BrokerUnavailable as e:
+            log.error("job {id} not sent: {msg}", id=message.request_id, msg=e.msg)
+            return await self._refuse(message.request_id, e)
+        except Exception as e:
+            log.failure("job {id} not sent", id=message.request_id)
+            return await self._refuse(message.request_id, BrokerUnavailable(type(e).__name__))
+        self._note(message.request_id, "sent")
+        try:
+            await self._recording.bound(self._store.sent(message.request_id))
+        except Unavailable as e:
+            self._not_noted(message.request_id, e.msg)
+        except Exception as e:
+            log.failure("job {id} sent, but this could not be recorded", id=message.request_id)
+            self._not_noted(message.request_id, type(e).__name__)
+        return True
+
+    def _not_noted(self, request_id: int, why: str) -> None:
+        """Request that the "sent" mark of an accepted job is recorded later."""
+        log.warn("job {id} sent, but this is not recorded yet: {why}", id=request_id, why=why)
+        self._owe(request_id)
+
+    async def _refuse(self, request_id: int, error: BrokerUnavailable) -> bool:
+        """Finish a job as failed, unless an agent has begun it; return True if one has.
+
+        A message without RabbitMQ's publisher confirm may still reach the queue, and a 503 promises
+        that the job is never executed: it may be answered only once the refusal is recorded.
+        """
+        self._note(request_id, "not sent", error.msg)
+        report = finished(request_id, Outcome(True, NOT_SENT))
+        try:
+            refusing = self._store.refuse(request_id, report, int(self._now()))
+            refused = await self._recording.bound(refusing)
+        except Exception as e:  # the outbox refuses it later, unless an agent begins it
+            if not isinstance(e, Unavailable):
+                log.failure("job {id} could not be marked as refused", id=request_id)
+            raise OutcomeUnknownError(UNKNOWN.format(id=request_id), request_id) from e
+        if refused:
+            self._note(request_id, "refused", NOT_SENT)
+            raise BrokerUnavailable(NOT_SENT, request_id) from error
+        return True
+
+
+async def shielded(work: Awaitable[T]) -> T:
+    """Return the result of ``work``, which goes on if the waiting is cancelled."""
+    running = defer.ensureDeferred(_await(work))
+    waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
+
+    def pass_on(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+        elif isinstance(result, Failure) and not result.check(BuildAPIError):
+            log.failure("background work failed", failure=result)
+
+    running.addBoth(pass_on)
+    return await waiting
+
+
+async def _await(work: Awaitable[T]) -> T:
+    return await work

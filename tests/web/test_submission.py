@@ -25,7 +25,7 @@ from buildapi.errors import (
 from buildapi.model.actions import CancelBuild, RebuildBuild
 from buildapi.model.records import JobState
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.selfserve.dispatch import NOT_RECORDED, NOT_SENT, JobDispatcher, shielded
+from buildapi.web.selfserve.submission import NOT_RECORDED, NOT_SENT, JobDispatcher, shielded
 from tests.reactor import twisted_test
 from tests.trails import MemoryTrail
 from tests.web.asking import failed, result
