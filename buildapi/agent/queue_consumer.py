@@ -29,7 +29,7 @@ class QueueConsumer:
         self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
 
     def _not_consuming(self, failure: Failure) -> None:
-        log.failure("nothing is taken from {queue}", failure=failure, queue=self._queue)
+        log.failure("cannot consume from {queue}", failure=failure, queue=self._queue)
 
     async def close(self) -> None:
         """Stop consuming, and wait up to the drain time for messages in hand."""

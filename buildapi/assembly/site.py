@@ -214,5 +214,5 @@ def of_pool(name: str, status: PoolStatus, now: float) -> Health:
     """Return the health of a database, from its last error."""
     at = status.last_error_at
     if at is None or now - at > RECENT_SECONDS:
-        return Health(f"database {name}", ok=True, detail=f"{status.in_flight} queries in flight")
+        return Health(f"database {name}", ok=True, detail=f"queries in flight: {status.in_flight}")
     return Health(f"database {name}", ok=False, detail=status.last_error or "")

@@ -50,20 +50,24 @@ class HeartbeatSender(PeriodicService):
         """Send one heartbeat; log a failure."""
         await self._forget()
         now = int(self._now())
-        await self._try("its sign of life", lambda: self._roster.beat(self._say()))
+        await self._try("write the row of this process", lambda: self._roster.beat(self._say()))
         for number, sign in enumerate(self._signs):
-            await self._try(f"sign {number + 1} in the scheduler database", lambda: sign(now))  # noqa: B023  # awaited at once
+            await self._try(f"write row {number + 1} in the scheduler database", lambda: sign(now))  # noqa: B023  # awaited at once
         self.beats += 1
 
     async def _forget(self) -> None:
         if self._reactor.seconds() - self._forgot_at < FORGET_SECONDS:
             return
         self._forgot_at = self._reactor.seconds()
-        await self._try("forgetting", lambda: self._roster.forget(int(self._now()) - SILENT_DAY))
+        await self._try(
+            "delete old rows", lambda: self._roster.forget(int(self._now()) - SILENT_DAY)
+        )
 
     async def after_last_run(self) -> None:
         """Leave the registry."""
-        await self._try("leaving", lambda: self._roster.leave(self._say().instance))
+        await self._try(
+            "delete the row of this process", lambda: self._roster.leave(self._say().instance)
+        )
 
     async def _try(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
         """Run a write; log when it begins to fail, and when it works again."""
@@ -71,12 +75,12 @@ class HeartbeatSender(PeriodicService):
             await do()
         except Unavailable as e:
             if self._troubles.get(what) != e.msg:
-                self._log.warn("heartbeat: {what} fails: {msg}", what=what, msg=e.msg)
+                self._log.warn("heartbeat: cannot {what}: {msg}", what=what, msg=e.msg)
             self._troubles[what] = e.msg
         except defer.CancelledError:
             raise
         except Exception:
-            self._log.failure("heartbeat: {what} fails", what=what)
+            self._log.failure("heartbeat: cannot {what}", what=what)
         else:
             if self._troubles.pop(what, None) is not None:
-                self._log.info("heartbeat: {what} works again", what=what)
+                self._log.info("heartbeat: can {what} again", what=what)

@@ -33,7 +33,7 @@ class MasterProbe(PeriodicService):
     differs from the one before.
     """
 
-    trouble = "the masters could not be looked at"
+    trouble = "the masters could not be probed"
     first_pause = FIRST_SECONDS
 
     _urls: Callable[[], Mapping[str, str | None]]
@@ -75,10 +75,10 @@ class MasterProbe(PeriodicService):
         earlier, self.seen = self.seen, seen
         before = earlier.silent if earlier else {}
         for name in seen.silent.keys() - before.keys():
-            self._log.warn("master {name} is silent: {why}", name=name, why=seen.silent[name])
+            self._log.warn("master {name} is unreachable: {why}", name=name, why=seen.silent[name])
         asked = self._urls()
         for name in before.keys() - seen.silent.keys():
-            words = "answers again" if name in asked else "is not asked any more"
+            words = "answers again" if name in asked else "is no longer probed"
             self._log.info("master {name} {words}", name=name, words=words)
         if seen != earlier:
             self._changed()

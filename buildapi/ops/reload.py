@@ -75,7 +75,7 @@ class Reloader:
             self._tell_errors(self.last)
         except Exception as e:
             self.last = Reload(self._now(), False, [f"{type(e).__name__}"])
-            self._log.failure("the configuration could not be read again: all stays as it is")
+            self._log.failure("the configuration could not be reloaded: nothing changed")
         return self.last
 
     def _obeyed(self, config: Any) -> Reload:
@@ -97,14 +97,14 @@ class Reloader:
     def _tell(self, done: Reload, warnings: Sequence[str]) -> None:
         for warning in warnings:
             self._log.warn("{warning}", warning=warning)
-        applied = ", ".join(done.applied) or "nothing new"
-        self._log.info("the configuration was read again; in force: {applied}", applied=applied)
+        applied = ", ".join(done.applied) or "nothing"
+        self._log.info("configuration reloaded; applied: {applied}", applied=applied)
         if done.needs_restart:
             rest = ", ".join(done.needs_restart)
-            self._log.warn("these need a restart: {keys}", keys=rest)
+            self._log.warn("restart needed to apply: {keys}", keys=rest)
 
     def _tell_errors(self, done: Reload) -> None:
-        self._log.error("the configuration is wrong now: all stays as it is")
+        self._log.error("the configuration is invalid: nothing changed")
         for line in done.errors:
             self._log.error("{line}", line=line)
 

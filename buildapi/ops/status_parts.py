@@ -175,7 +175,7 @@ def judge_dead_letters(
         for end in SettledAs
         if (ends := value.ends[end]).count
     ]
-    detail = ", ".join(told) or "none settled since this process began"
+    detail = ", ".join(told) or "none settled since this process started"
     ok, last = not value.ends[SettledAs.FAILED].recent, value.last
     if last is None:
         return [Verdict("dead letters", ok, detail)]
@@ -200,8 +200,8 @@ def _judge_pool(pool: PoolState, now: int) -> Verdict:
     recent = pool.last_error_at is not None and now - pool.last_error_at <= RECENT_SECONDS
     ok = pool.error is None and not recent
     seconds = pool.connect_seconds
-    took = "" if seconds is None else f", a connection takes {seconds:.3f} s"
-    detail = f"{pool.in_flight} queries in flight{took}" if ok else pool.error or pool.last_error
+    took = "" if seconds is None else f", connection time: {seconds:.3f} s"
+    detail = f"queries in flight: {pool.in_flight}{took}" if ok else pool.error or pool.last_error
     return Verdict(f"database {pool.name}", ok, detail or "", pool.last_error, pool.last_error_at)
 
 
@@ -275,7 +275,7 @@ def judge_masters(value: KnownMasters, moment: StatusMoment) -> Sequence[Verdict
         why = moment.processes.error
         return [
             Verdict("agents", False, why),
-            Verdict("masters", False, f"what agents reach is not known: {why}"),
+            Verdict("masters", False, f"unknown: {why}"),
         ]
     agents = _agents(moment)
     return [_judge_agents(agents), _judge_masters(_masters(value, agents))]
@@ -285,15 +285,15 @@ def _judge_agents(agents: Sequence[Mapping[str, Any]]) -> Verdict:
     alive = [a["name"] for a in agents if a["live"]]
     gone = [a["name"] for a in agents if not a["live"]]
     detail = f"{len(alive)} live" + (f": {', '.join(alive)}" if alive else "")
-    detail += f"; silent: {', '.join(gone)}" if gone else ""
+    detail += f"; no heartbeat: {', '.join(gone)}" if gone else ""
     return Verdict("agents", bool(alive), detail)
 
 
 def _judge_masters(masters: Mapping[str, Any]) -> Verdict:
     silent = masters["unreachable"]
-    detail = f"{masters['known']} known, {masters['asked']} asked"
+    detail = f"{masters['known']} known, {masters['asked']} probed"
     detail += f", {len(masters['disabled'])} disabled" if masters["disabled"] else ""
-    detail += f", no answer from {', '.join(silent)}" if silent else ""
+    detail += f", unreachable: {', '.join(silent)}" if silent else ""
     return Verdict("masters", bool(masters["known"]) and not silent, detail)
 
 

@@ -43,7 +43,7 @@ class BufferedTrail(PeriodicService):
     are deleted; 0 leaves that to others. ``counted`` is called for each event.
     """
 
-    trouble = "entries of trails are not written"
+    trouble = "audit trail: entries not written"
     first_pause = FLUSH_SECONDS
 
     _store: TrailStore
@@ -75,7 +75,7 @@ class BufferedTrail(PeriodicService):
         self.dropped += 1
         if self.dropped == self._told + 1:
             self._log.error(
-                "{waiting} entries of trails wait for the database: what comes now is dropped",
+                "audit trail: {waiting} entries wait for the database, new ones are dropped",
                 waiting=len(self._waiting),
             )
 
@@ -90,7 +90,7 @@ class BufferedTrail(PeriodicService):
         try:
             await timeout(flushing, STOP_SECONDS, self._reactor)
         except (Unavailable, defer.TimeoutError):
-            self._log.error("{count} entries of trails are lost", count=len(self._waiting))
+            self._log.error("audit trail: {count} entries lost", count=len(self._waiting))
 
     async def run_once(self) -> None:
         """Write waiting entries, and delete expired ones; :raises Unavailable: some still wait."""
@@ -99,7 +99,7 @@ class BufferedTrail(PeriodicService):
 
     def unavailable(self, error: Unavailable, pause: float) -> None:
         """Log until when entries wait, for whoever debugs: the database's own status says more."""
-        self._log.debug("trails wait {pause} s: {msg}", pause=pause, msg=error.msg)
+        self._log.debug("audit trail: next attempt in {pause} s: {msg}", pause=pause, msg=error.msg)
 
     async def flush(self) -> None:
         """Write waiting entries; :raises Unavailable: some still wait."""
@@ -110,11 +110,11 @@ class BufferedTrail(PeriodicService):
             except (Unavailable, defer.CancelledError):
                 raise
             except Exception:
-                self._log.failure("{count} entries of trails cannot be kept", count=len(batch))
+                self._log.failure("audit trail: {count} entries cannot be stored", count=len(batch))
             for _ in batch:
                 self._waiting.popleft()
         if self.dropped > self._told:
-            self._log.error("{count} entries of trails were dropped", count=self._lost())
+            self._log.error("audit trail: {count} entries dropped", count=self._lost())
 
     def _lost(self) -> int:
         lost, self._told = self.dropped - self._told, self.dropped
@@ -129,4 +129,4 @@ class BufferedTrail(PeriodicService):
         except (Unavailable, defer.CancelledError):
             raise
         except Exception:
-            self._log.failure("old entries of trails are not forgotten")
+            self._log.failure("audit trail: old entries not deleted")

@@ -617,7 +617,7 @@ async def test_an_agent_without_its_queue_says_so(rig: Rig, logged_errors: list[
     await agent.stopService()
     agent._intake._queue = "missing"
     agent.startService()
-    assert "nothing is taken" in logged_errors[0]["log_format"]
+    assert "cannot consume" in logged_errors[0]["log_format"]
     logged_errors.clear()
     await agent.stopService()
 

@@ -146,7 +146,7 @@ async def test_a_finisher_without_its_queue_says_so(rig: Rig, logged_errors: lis
     await finisher.stopService()
     finisher._intake._queue = "missing"
     finisher.startService()
-    assert "nothing is taken" in logged_errors[0]["log_format"]
+    assert "cannot consume" in logged_errors[0]["log_format"]
     logged_errors.clear()
     await finisher.stopService()
 

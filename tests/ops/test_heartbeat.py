@@ -165,9 +165,9 @@ def test_a_database_that_is_away_is_said_once_and_so_is_its_return(
     for _ in range(2):
         clock.advance(10)
     heart.stopService()
-    assert [line for line in log if "sign of life" in line] == [
-        "heartbeat: its sign of life fails: the jobs database is away",
-        "heartbeat: its sign of life works again",
+    assert [line for line in log if "row of this process" in line] == [
+        "heartbeat: cannot write the row of this process: the jobs database is away",
+        "heartbeat: can write the row of this process again",
     ]
     assert len(signs) == 8, "what else is to be written does not depend on it"
 

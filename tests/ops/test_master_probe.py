@@ -76,7 +76,7 @@ def test_what_changes_is_logged_and_told_once(
     clock.advance(60)
     probe.stopService()
     assert [line for line in log if line.startswith("master ")] == [
-        "master b:/m is silent: refused",
+        "master b:/m is unreachable: refused",
         "master b:/m answers again",
     ]
     assert net.changes == 3, "the first look, silence, and the answer"
@@ -115,7 +115,7 @@ def test_a_master_that_is_disabled_is_asked_no_more_and_not_said_to_answer(
     clock.advance(60)
     assert probe.seen == Reached(1, {})
     assert [line for line in log if "b:/m" in line] == [
-        "master b:/m is silent: no answer",
-        "master b:/m is not asked any more",
+        "master b:/m is unreachable: no answer",
+        "master b:/m is no longer probed",
     ]
     probe.stopService()

@@ -241,7 +241,7 @@ def test_a_master_that_one_live_agent_does_not_reach_is_unreachable() -> None:
     found = told(processes=[one, two, gone])
     masters = {"known": 5, "asked": 5, "unreachable": ["m1", "m2"], "share": 0.6, "disabled": []}
     assert found["masters"] == masters
-    assert part(found, "masters")["detail"] == "5 known, 5 asked, no answer from m1, m2"
+    assert part(found, "masters")["detail"] == "5 known, 5 probed, unreachable: m1, m2"
 
 
 def test_without_an_agent_that_asks_nothing_is_known_of_masters() -> None:
@@ -260,7 +260,7 @@ def test_a_master_that_the_masters_file_disables_is_told_and_alarms_nobody() -> 
     assert found["masters"]["disabled"] == ["off"]
     assert found["masters"]["share"] == 1
     assert part(found, "masters")["ok"]
-    assert part(found, "masters")["detail"] == "5 known, 4 asked, 1 disabled"
+    assert part(found, "masters")["detail"] == "5 known, 4 probed, 1 disabled"
 
 
 def test_entries_that_are_left_out_of_a_document_are_told() -> None:
@@ -377,7 +377,7 @@ def test_a_job_that_a_dead_letter_ended_as_failed_is_a_fault_for_an_hour() -> No
 
 def test_a_process_that_settled_none_says_so_and_one_that_does_not_look_nothing() -> None:
     assert part(told(letters=settled()), "dead letters")["detail"] == (
-        "none settled since this process began"
+        "none settled since this process started"
     )
     assert told()["dead_letters"] is None
     assert "dead letters" not in str(told()["parts"])

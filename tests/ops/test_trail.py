@@ -169,7 +169,7 @@ async def test_what_does_not_fit_is_dropped_counted_and_told_once(logged_errors:
     assert len(told(logged_errors)) == 1
     around.clock.advance(0.3)
     assert len(around.store.details) == module.MOST_WAITING
-    assert told(logged_errors) == ["{count} entries of trails were dropped"]
+    assert told(logged_errors) == ["audit trail: {count} entries dropped"]
     await around.trail.stopService()
 
 
@@ -184,7 +184,7 @@ async def test_entries_that_no_store_takes_do_not_hold_up_the_rest(
     around.note("b")
     around.clock.advance(0.3)
     assert around.store.details == ["b"]
-    assert told(logged_errors) == ["{count} entries of trails cannot be kept"]
+    assert told(logged_errors) == ["audit trail: {count} entries cannot be stored"]
     await around.trail.stopService()
 
 
@@ -207,7 +207,7 @@ async def test_stopping_takes_seconds_at_most(logged_errors: list[Any]) -> None:
     assert not stopping.called
     around.clock.advance(module.STOP_SECONDS)
     await stopping
-    assert told(logged_errors) == ["{count} entries of trails are lost"]
+    assert told(logged_errors) == ["audit trail: {count} entries lost"]
 
 
 @twisted_test()

@@ -107,7 +107,7 @@ async def test_the_page_shows_hosts_and_troubles_escaped(watched: Served, progra
     page = (await watched.ask("GET", "/status")).body.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
-    assert "silent" in page
+    assert "no heartbeat" in page
     assert "/self-serve/jobs/7" in page
 
 
