@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(read: Callable[[], T], holds: Callable[[T], bool], seconds: float = 20) -> T:
+def eventually(read: Callable[[], T], holds: Callable[[T], bool], seconds: float = 60) -> T:
     """Read until something holds of what is read; give that.
 
     :raises AssertionError: it does not in time.

@@ -12,9 +12,14 @@ from typing import Any
 import pytest_twisted
 from twisted.internet import defer, task
 
+PATIENCE = 30
+"""Seconds that everything may take: on a busy machine what is quick takes long."""
 
-def twisted_test(seconds: float = 5) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Any]:
-    """Run an ``async def`` test in the reactor and fail it after ``seconds``."""
+
+def twisted_test(
+    seconds: float = PATIENCE,
+) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], Any]:
+    """Run an ``async def`` test in the reactor; fail it after ``seconds``, at least PATIENCE."""
 
     def decorate(test: Callable[..., Coroutine[Any, Any, None]]) -> Any:
         @functools.wraps(test)
@@ -22,7 +27,7 @@ def twisted_test(seconds: float = 5) -> Callable[[Callable[..., Coroutine[Any, A
             from twisted.internet import reactor
 
             running = defer.ensureDeferred(test(*args, **kwargs))
-            yield running.addTimeout(seconds, reactor)  # type: ignore[arg-type]  # the module
+            yield running.addTimeout(max(seconds, PATIENCE), reactor)  # type: ignore[arg-type]  # the module
 
         return pytest_twisted.inlineCallbacks(started)
 
@@ -37,7 +42,7 @@ async def sleep(seconds: float) -> None:
 
 
 async def until(
-    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 5
+    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = PATIENCE
 ) -> None:
     """Wait for a condition, asking every 20 ms; :raises AssertionError: after ``seconds``."""
     from twisted.internet import reactor

@@ -480,10 +480,8 @@ class TestLocks:
         plan = await plan_for(made.farm, Reprioritize(request, 9))
         made.seed.execute("BEGIN")
         made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", request)
-        started = time.monotonic()
         with pytest.raises(DatabaseUnavailable, match="held up by locks"):
             await made.farm.write(job(1), plan)
-        assert time.monotonic() - started < 8
         assert await made.farm.recall(job(1)) is None
         writing = defer.ensureDeferred(made.farm.write(job(1), plan))
         await sleep(1.2)  # past the first lock time-out, so that it is tried again

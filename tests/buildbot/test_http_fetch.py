@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
@@ -89,12 +88,10 @@ async def test_silence_ends_at_the_deadline_with_the_connection(
     web: Masterfarm, fetcher: Fetcher
 ) -> None:
     serve(web, hang)
-    started = time.monotonic()
     with pytest.raises(FetchError, match=r"no answer within 0\.3 s") as caught:
         await fetcher.request("GET", url(web), seconds=0.3)
     assert caught.value.timed_out
     assert caught.value.sent
-    assert time.monotonic() - started < 3
     await until(lambda: web.crowd.now == 0)
 
 

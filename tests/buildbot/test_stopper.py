@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -69,10 +68,16 @@ class Case:
         )
 
     def stopper(
-        self, *, verify: float = 0.5, slots: int = 4, total: int = 20, login: Login | None = None
+        self,
+        *,
+        verify: float = 0.5,
+        slots: int = 4,
+        total: int = 20,
+        login: Login | None = None,
+        seconds: float = SECONDS,
     ) -> BuildStopper:
         masters = make_masters(
-            self.farm.directory, seconds=SECONDS, wait_seconds=5, per_master=slots, total=total
+            self.farm.directory, seconds=seconds, wait_seconds=5, per_master=slots, total=total
         )
         return make_stopper(self.scheduler, masters, verify, login)
 
@@ -205,10 +210,8 @@ async def test_a_master_that_does_not_tell_of_the_build_is_not_told_to_stop_it(
 async def test_a_master_that_is_down_fails_at_once(case: Case) -> None:
     case.obedient()
     await case.farm.close()
-    started = time.monotonic()
     item = await case.stop()
     assert (item.state, "refused" in item.detail) == ("failed", True)
-    assert time.monotonic() - started < SECONDS
 
 
 @twisted_test()
@@ -229,15 +232,13 @@ async def test_a_hung_master_fails_in_time_while_others_stop_at_once(
         return redirect(BACK)(request)
 
     farm.add(MASTER_B, lambda request: build_json(), stop)
-    stopper = hung.stopper()
-    started = time.monotonic()
+    stopper = hung.stopper(seconds=3)
     waiting = [defer.ensureDeferred(stopper.stop(hung.step(), "zoe")) for _ in range(50)]
     item = await stopper.stop(fine.step(master=MASTER_B), "zoe")
     assert item.state == "done"
-    assert time.monotonic() - started < SECONDS
+    assert not any(d.called for d in waiting)
     items = await defer.gatherResults(waiting)
     assert {i.state for i in items} == {"failed"}
-    assert time.monotonic() - started < 3 * SECONDS
     assert farm.masters[MASTER_A].posts == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -326,16 +327,18 @@ def test_a_batch_that_was_not_answered_is_not_done(answer: Any) -> None:
 def test_the_jobs_of_a_batch_share_their_time() -> None:
     def answer(asked: Asked) -> Reply:
         if asked.method == "POST":
-            return Reply(200, [{"status": 202, "body": QUEUED}] * 4)
+            queued = [QUEUED | {"request_id": n} for n in range(1, 5)]
+            return Reply(200, [{"status": 202, "body": body} for body in queued])
         return Reply(200, job("running", None))
 
     builds = [word for n in range(1, 5) for word in ("--build", str(n))]
     with fake(answer) as server:
-        done = buildapi("rebuild", "try", *builds, "--wait=1.5", "--url", server.url)
+        done = buildapi("rebuild", "try", *builds, "--wait=0.5", "--url", server.url)
+        reads = [re.findall(r"/jobs/(\d)", a.path)[0] for a in server.asked if a.method == "GET"]
     assert done.code == 3
     assert done.err.count("is not finished") == 4
-    # 0.2 s lie between two polls of the first job; the others find the time over, and poll once.
-    assert len([one for one in server.asked if one.method == "GET"]) <= 8 + 1 + 3
+    assert set(reads) == set("1234")
+    assert [reads.count(n) for n in "234"] == [1, 1, 1], "there is no time left to look again"
 
 
 def farm(*submitted: int) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import email.policy
-import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any
@@ -154,11 +153,9 @@ def test_it_tries_again_until_it_works(box: Mailbox) -> None:
 
 
 def test_it_does_not_pause_after_the_last_try(box: Mailbox) -> None:
-    began = time.monotonic()
     with web(REPORT, failures=9) as site:
-        done = send(box, site, "-a", ANN, "-z", "60")
+        done = send(box, site, "-a", ANN, "-z", "600")
     assert (done.code, box.mails) == (1, [])
-    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"", {"status": "FAILED"}], ids=str)

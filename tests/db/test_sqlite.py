@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from buildapi.db.pool import PooledDatabase
 from buildapi.db.sql import Query, Statement
 from buildapi.errors import DatabaseUnavailable
 from tests.db.conftest import OpenPool, check_round_trip, for_texts
-from tests.reactor import twisted_test
+from tests.reactor import twisted_test, until
 
 TABLE = Statement("CREATE TABLE IF NOT EXISTS t (n INTEGER, s TEXT)")
 ADD = Statement("INSERT INTO t (n) VALUES (1)", rows=1)
@@ -96,14 +97,18 @@ async def test_transactions_that_read_before_they_write_get_through(
 async def test_readers_do_not_wait_for_a_writer(db: PooledDatabase) -> None:
     await db.transact([TABLE, ADD])
 
+    deleted, read = Event(), Event()
+
     def slow(transaction: sqlite3.Cursor) -> None:
         transaction.execute("DELETE FROM t")
-        time.sleep(0.5)
+        deleted.set()
+        assert read.wait(30)
 
     writing = db.runInteraction(slow)
-    begun = time.monotonic()
+    await until(deleted.is_set)
     assert await COUNT.many(db) == [1]
-    assert time.monotonic() - begun < 0.4
+    assert not writing.called
+    read.set()
     await writing
     assert await COUNT.many(db) == [0]
 

@@ -92,7 +92,7 @@ class Client:
         body = json.loads(text) if text else None
         return Answer(status, body, dict(headers), time.monotonic() - began)
 
-    def wait_job(self, job_id: int, seconds: float = 20) -> dict[str, Any]:
+    def wait_job(self, job_id: int, seconds: float = 60) -> dict[str, Any]:
         """Wait until a job is finished; give it."""
         end = time.monotonic() + seconds
         while True:
@@ -102,7 +102,7 @@ class Client:
             assert time.monotonic() < end, f"not finished in {seconds} s: {job}"
             time.sleep(0.1)
 
-    def done(self, answer: Answer, seconds: float = 20) -> dict[str, Any]:
+    def done(self, answer: Answer, seconds: float = 60) -> dict[str, Any]:
         """Check that a job request was accepted; wait for the job and give it."""
         assert answer.status == 202, answer
         return self.wait_job(answer.body["request_id"], seconds)
@@ -124,7 +124,7 @@ class Service(Daemon):
         """Talk to it."""
         return Client(f"http://127.0.0.1:{self.port}")
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 90) -> None:
         """Wait until it says that it is ready."""
         end = time.monotonic() + seconds
         while "BuildAPI is ready" not in self.output():

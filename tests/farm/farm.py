@@ -29,8 +29,8 @@ from tests.farm.python27 import Python27, plain_environment
 from tests.farm.rows import SchedulerRows
 
 HERE = Path(__file__).resolve().parent
-CREATE_SECONDS = 60
-READY_SECONDS = 60  # two or three on an idle machine
+CREATE_SECONDS = 180
+READY_SECONDS = 180  # two or three on an idle machine
 
 Kind = Literal["long", "vlong", "medium", "short", "fail", "stubborn", "twostep"]
 Web = Literal["allow", "deny", "auth"]

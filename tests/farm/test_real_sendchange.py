@@ -133,12 +133,10 @@ async def test_a_job_is_stored_as_the_property_of_its_change(farm: Farm, master:
 
 @twisted_test(20)
 async def test_a_wrong_password_is_told(farm: Farm, master: Master) -> None:
-    start = time.monotonic()
     for wrong in ({"password": "wrong"}, {"username": "nobody"}):
         error = await refused(master, attrs.evolve(CHANGE, revision="refused"), **wrong)
         assert str(error) == "the master refused our user name or password"
         assert not error.sent
-    assert time.monotonic() - start < 2
     assert not changes_of(farm, "refused")
 
 
@@ -190,9 +188,7 @@ async def test_a_master_that_stands_still_is_left_after_the_deadline(
     change = attrs.evolve(CHANGE, revision="still")
     master.suspend()
     try:
-        start = time.monotonic()
         error = await refused(master, change, seconds=0.5)
-        assert time.monotonic() - start < 1.5
         assert str(error) == "no answer within 0.5 s"
         assert not error.sent
     finally:

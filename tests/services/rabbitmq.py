@@ -165,7 +165,7 @@ class RabbitMQ:
             command = [program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             self._epmd = Group.start(command, self.environment, self.folder / "epmd.out")
         self._node = Group.start([_script("rabbitmq-server")], self.environment, self._out)
-        self._wait(60)
+        self._wait(180)
 
     def stop(self) -> None:
         """Stop the node in good order; its data stay."""

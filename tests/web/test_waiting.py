@@ -53,15 +53,15 @@ def job_of(asking: str, wire_answer: Any) -> Any:
 @pytest.mark.parametrize("tell", [True, False], ids=["told", "looked at"])
 @twisted_test()
 async def test_the_answer_comes_when_the_job_is_finished(
-    served: Served, asking: str, *, tell: bool
+    served: Served, asking: str, monkeypatch: pytest.MonkeyPatch, *, tell: bool
 ) -> None:
+    if tell:  # else than by looking, which would be too late
+        monkeypatch.setattr("buildapi.web.selfserve.job_waiter.SECONDS", 600)
     wire = await ask_and_wait(served, asking)
     await sleep(0.1)
     assert not wire.received
-    began = time.monotonic()
     await finish(served, tell=tell)
     await wire.closed
-    assert time.monotonic() - began < (0.3 if tell else 1.5)
     job = job_of(asking, await wire.answer())
     assert (job["state"], job["completed_at"]) == ("done", NOW + 3)
     assert job["complete_data"]["body"]["msg"] == "12: Ok"
@@ -74,7 +74,7 @@ async def test_the_answer_comes_after_the_time_otherwise(served: Served, asking:
     began = time.monotonic()
     wire = await ask_and_wait(served, asking, 0.3)
     await wire.closed
-    assert 0.25 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.25
     assert job_of(asking, await wire.answer())["state"] == "queued"
 
 
@@ -133,19 +133,15 @@ async def test_a_time_is_given_once(served: Served, query: str) -> None:
 
 @twisted_test()
 async def test_a_job_that_is_not_there_is_not_waited_for(served: Served) -> None:
-    began = time.monotonic()
     answer = await served.ask("GET", "/self-serve/jobs/99?wait=60", JSON)
     assert (answer.status, answer.json["msg"]) == (404, "Job 99 not found")
     assert (await served.ask("GET", "/self-serve/jobs/x?wait=60", JSON)).status == 404
-    assert time.monotonic() - began < 2
 
 
 @twisted_test()
 async def test_a_refused_job_is_not_waited_for(served: Served) -> None:
-    began = time.monotonic()
     answer = await served.ask("DELETE", f"{BUILD}/99?wait=60", JSON | ZOE)
     assert answer.status == 404
-    assert time.monotonic() - began < 2
 
 
 @twisted_test()
@@ -167,11 +163,10 @@ async def test_a_client_that_goes_away_is_forgotten(served: Served, asking: str)
 
 @both
 @twisted_test()
-async def test_a_server_that_stops_answers_at_once(served: Served, asking: str) -> None:
+async def test_a_server_that_stops_answers_at_once(serve: Serve, asking: str) -> None:
+    served = serve(drain_seconds=60)
     wire = await ask_and_wait(served, asking)
-    began = time.monotonic()
     await served.listener.stopService()
-    assert time.monotonic() - began < 2
     assert job_of(asking, await wire.answer())["state"] == "queued"
 
 
