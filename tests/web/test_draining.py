@@ -159,7 +159,10 @@ async def test_the_first_of_pipelined_requests_says_that_the_others_are_not_done
 
 
 @twisted_test(8)
-async def test_an_answer_is_fetched_to_its_end_however_long_it_takes(serve: Serve) -> None:
+async def test_an_answer_is_fetched_to_its_end_however_long_it_takes(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildapi.web.http.listener.CLOSE_SECONDS", 0.1)
     served = serve(linger_seconds=0, drain_seconds=60)
     properties: Any = served.builds.requests[21].properties
     properties["large"] = "x" * 2**23  # more than a socket takes
@@ -169,7 +172,7 @@ async def test_an_answer_is_fetched_to_its_end_however_long_it_takes(serve: Serv
     await until(lambda: any(c.unread for c in served.listener._traffic.channels))
     assert not served.in_flight
     stopped = stop(served)
-    await sleep(1.5)  # longer than who has all of the answer is given
+    await sleep(0.3)  # longer than who has all of the answer is given
     wire.transport.resumeProducing()
     await wire.closed
     assert len((await wire.answer()).body) > 2**23
