@@ -203,7 +203,9 @@ async def test_a_master_that_stands_still_is_left_after_the_deadline(
 
 def insert_change(farm: Farm, branch: str, revision: str, columns: Mapping[str, str]) -> int:
     """Put a change with one file into the database; give its id."""
+    ((last,),) = farm.rows.select("SELECT MAX(changeid) FROM changes")
     row = {
+        "changeid": (last or 0) + 1,
         "author": "zoe",
         "comments": "c",
         "is_dir": 0,
@@ -214,15 +216,15 @@ def insert_change(farm: Farm, branch: str, revision: str, columns: Mapping[str, 
         "repository": "",
         "project": "",
     } | {name: text for name, text in columns.items() if name != "filename"}
-    marks = ", ".join(["%s"] * len(row))
-    farm.rows.execute(f"INSERT INTO changes ({', '.join(row)}) VALUES ({marks})", *row.values())
-    ((id_, *_),) = changes_of(farm, revision)
+    # The file comes first: a master that sees a change keeps what it read of it then.
     farm.rows.execute(
         "INSERT INTO change_files (changeid, filename) VALUES (%s, %s)",
-        id_,
+        row["changeid"],
         columns.get("filename", "dummy"),
     )
-    return int(id_)
+    marks = ", ".join(["%s"] * len(row))
+    farm.rows.execute(f"INSERT INTO changes ({', '.join(row)}) VALUES ({marks})", *row.values())
+    return int(row["changeid"])
 
 
 @pytest.mark.parametrize("column", ["filename", "author", "comments", "revlink"])
