@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +16,13 @@ from tests.services.mariadb import free_port
 BRANCH = "/self-serve/mozilla-central"
 
 
-@pytest.fixture
-def sample(tmp_path: Path) -> Iterator[Service]:
-    port = free_port()
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run one sample farm for all tests of a module, which leave it running."""
+    port, folder = free_port(), tmp_path_factory.mktemp("sample")
     listen = f"tcp:{port}:interface=127.0.0.1"
     command = twistd("buildapi", "--sample", "--data", "data", "--listen", listen)
-    service = Service(folder=tmp_path, command=command, environment=environment(), port=port)
+    service = Service(folder=folder, command=command, environment=environment(), port=port)
     service.up()
     yield service
     service.stop()
@@ -55,6 +55,20 @@ def wait_for(service: Service, request_id: int, key: str, seconds: float = 60) -
     return request
 
 
+def test_cancelling_works_for_pending_and_running(sample: Service) -> None:
+    """Act on what waits and runs in a farm that has just been filled: this test is the first."""
+    client = sample.client
+    running = next(i for i in items(sample) if "build_id" in i and i["endtime"] is None)
+    pending = next(i for i in items(sample) if "build_id" not in i)
+
+    stopped = client.done(client.delete(f"{BRANCH}/build/{running['build_id']}"))
+    dropped = client.done(client.delete(f"{BRANCH}/request/{pending['request_id']}"))
+
+    assert stopped["complete_data"]["body"]["msg"] in ("Ok", "Build is complete, nothing to do")
+    assert dropped["state"] == "done"
+    assert of_request(sample, pending["request_id"])["complete"] == 1
+
+
 def test_a_rebuild_goes_pending_running_done_and_a_restart_goes_on(sample: Service) -> None:
     client = sample.client
     assert set(client.get("/self-serve/branches").body) >= {
@@ -79,19 +93,6 @@ def test_a_rebuild_goes_pending_running_done_and_a_restart_goes_on(sample: Servi
     build = quick(sample)
     again = client.done(client.post(f"{BRANCH}/build", build_id=build["build_id"], count=3))
     assert len(again["items"]) == 3
-
-
-def test_cancelling_works_for_pending_and_running(sample: Service) -> None:
-    client = sample.client
-    running = next(i for i in items(sample) if "build_id" in i and i["endtime"] is None)
-    pending = next(i for i in items(sample) if "build_id" not in i)
-
-    stopped = client.done(client.delete(f"{BRANCH}/build/{running['build_id']}"))
-    dropped = client.done(client.delete(f"{BRANCH}/request/{pending['request_id']}"))
-
-    assert stopped["complete_data"]["body"]["msg"] in ("Ok", "Build is complete, nothing to do")
-    assert dropped["state"] == "done"
-    assert of_request(sample, pending["request_id"])["complete"] == 1
 
 
 def test_the_user_is_you_on_loopback_and_whom_a_proxy_names(sample: Service) -> None:
