@@ -15,6 +15,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 
 from buildapi.ops.monotonic_clock import use_monotonic_clock
 from tests.services.mariadb import MariaDB, start_mariadb
+from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
 
 # Shells let what they run in the background ignore SIGINT, and nohup SIGHUP: so would all that the
 # tests start.
@@ -108,3 +109,9 @@ def mariadb() -> Iterator[MariaDB]:
     server = start_mariadb()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """Run a RabbitMQ node; each test takes names of its own."""
+    yield from rabbitmq_server()

@@ -15,7 +15,7 @@ from tests.e2e.service import Service, configured
 from tests.farm.farm import Farm
 from tests.farm.fixtures import MakeFarm, make_farm, make_module_farm, python27
 from tests.services.mariadb import MariaDB
-from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
+from tests.services.rabbitmq import RabbitMQ
 
 __all__ = ["make_farm", "make_module_farm", "python27"]
 
@@ -32,9 +32,6 @@ BUILDERS = {
     }
 }
 MakeService = Callable[..., Service]
-
-
-rabbitmq = pytest.fixture(scope="session", name="rabbitmq")(rabbitmq_server)
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""A RabbitMQ node for the whole session, and brokers with names of their own on it."""
+"""Brokers with names of their own on a RabbitMQ node."""
 
 from __future__ import annotations
 
@@ -15,16 +15,11 @@ from twisted.logger import eventAsText, globalLogPublisher
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.service import AMQPService
-from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
+from tests.services.rabbitmq import RabbitMQ
 
 pytest.register_assert_rewrite("buildapi.testing")
 
 MakeAMQP = Callable[..., AMQPBroker]
-
-
-@pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    yield from rabbitmq_server(tmp_path_factory)
 
 
 @attrs.frozen

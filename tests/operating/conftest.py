@@ -56,8 +56,13 @@ def place(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     else:
         server: MariaDB = request.getfixturevalue("mariadb")
         urls = {name: server.database(name) for name in ("jobs", "scheduler", "status")}
-    (tmp_path / "branches.json").write_text(json.dumps(BRANCHES))
-    (tmp_path / "masters.json").write_text(json.dumps(MASTERS))
-    place = Place(tmp_path, urls)
+    return place_on(tmp_path, urls)
+
+
+def place_on(folder: Path, urls: Mapping[str, str]) -> Place:
+    """Write a directory and a configuration of databases into a folder."""
+    (folder / "branches.json").write_text(json.dumps(BRANCHES))
+    (folder / "masters.json").write_text(json.dumps(MASTERS))
+    place = Place(folder, urls)
     place.configure()
     return place

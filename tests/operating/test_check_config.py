@@ -12,9 +12,7 @@ import pytest
 from tests.cli.running import buildapi
 from tests.operating.conftest import Place
 from tests.services.mariadb import MariaDB, free_port
-from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
-
-rabbitmq = pytest.fixture(scope="session", name="rabbitmq")(rabbitmq_server)
+from tests.services.rabbitmq import RabbitMQ
 
 
 @pytest.fixture

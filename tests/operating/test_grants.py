@@ -20,15 +20,13 @@ from buildapi.db.grants import JOBS as JOBS_RIGHTS
 from buildapi.db.schema import JOBS
 from buildapi.sample.farm_schema import scheduler_schema, status_schema
 from tests.e2e.service import Service, configured
-from tests.operating.conftest import Place
+from tests.operating.conftest import Place, place_on
 from tests.services.mariadb import MariaDB
-from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
+from tests.services.rabbitmq import RabbitMQ
 
 V08 = Path(table_grants.__file__).parent
 DENIED = 1142
 COLUMN_DENIED = 1143
-
-rabbitmq = pytest.fixture(scope="session", name="rabbitmq")(rabbitmq_server)
 
 GRANT = re.compile(r"(CREATE USER IF NOT EXISTS '(\w+)'@'[^']*' IDENTIFIED BY '([^']+)'|GRANT .*);")
 
@@ -138,7 +136,12 @@ class Farm:
         return {
             **roles,
             "databases": self.databases(role),
-            "broker": {"url": broker},
+            "broker": {
+                "url": broker,
+                "exchange": "grants",
+                "agent_queue": "grants-agent",
+                "web_queue": "grants-web",
+            },
             "directory": files,
             "dumps": {"folder": "dumps", "seconds": 1},
             "agent": {"recheck_seconds": 1, "verify_seconds": 1},
@@ -156,13 +159,12 @@ class Farm:
         )
 
 
-@pytest.fixture
-def engine() -> str:
-    return "mysql"
-
-
-@pytest.fixture
-def farm(place: Place, mariadb: MariaDB, rabbitmq: RabbitMQ) -> Farm:
+@pytest.fixture(scope="module")
+def farm(mariadb: MariaDB, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Farm:
+    place = place_on(
+        tmp_path_factory.mktemp("grants"),
+        {name: mariadb.database(name) for name in ("jobs", "scheduler", "status")},
+    )
     farm = Farm(place, mariadb, rabbitmq)
     farm.fill()
     farm.grant("upgrade")

@@ -239,9 +239,9 @@ def start_rabbitmq(folder: Path) -> RabbitMQ:
     return node
 
 
-def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+def rabbitmq_server() -> Iterator[RabbitMQ]:
     """Serve as the body of a session fixture."""
-    del tmp_path_factory  # its folders are private to the user, and Erlang wants short paths
+    # Not in pytest's folders: they are private to the user, and Erlang wants short paths.
     folder = Path(tempfile.mkdtemp(prefix="buildapi-rabbitmq-"))
     try:
         node = start_rabbitmq(folder)
