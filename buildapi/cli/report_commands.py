@@ -96,7 +96,7 @@ def _asked(client: ServiceClient, hours: int) -> Document:
     except CommandError as e:
         raise CommandError(f"{where}: {e.message}", FAILED) from e
     if not _is_report(document):
-        raise CommandError(f"{where} did not answer with a report")
+        raise CommandError(f"{where} answered 200, but not with a report")
     found: Document = document
     return found
 
