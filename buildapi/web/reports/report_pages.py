@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -92,14 +92,26 @@ class RenderedReport:
 
 
 @attrs.frozen
-class ReportHeader:
-    """Title, window and form of a report's page."""
+class ReportRequest:
+    """A report that a call asks for, and the title and form of its page.
 
-    title: str
-    window: Window | None = None
+    The report depends on the ``window`` and on ``values``.  A ``title`` may depend on what was
+    computed.  The form leads to the path that was called, or to ``/reports/`` and ``action``.
+    ``location`` is the path of the report, if HTML clients are to be redirected there.
+    """
+
+    title: str | Callable[[RenderedReport], str]
+    window: Window | None
+    values: Hashable
+    compute: Callable[[], Awaitable[Report]]
     fields: Sequence[Field] = ()
     note: str = ""
     action: str = ""
+    location: str | None = None
+
+    def title_of(self, shown: RenderedReport) -> str:
+        """Return the title of the page that shows a report."""
+        return self.title(shown) if callable(self.title) else self.title
 
 
 @attrs.frozen
@@ -108,23 +120,22 @@ class ReportPages:
 
     _pages: SelfServePages
 
-    async def reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
+    async def reply(self, shown: RenderedReport, how: ReportRequest, call: Call) -> Reply:
         """Return a report in the requested format, rendered in a thread: tables may be long."""
         reply: Reply = await threads.deferToThread(self._reply, shown, how, call)
         return reply
 
-    def _reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
+    def _reply(self, shown: RenderedReport, how: ReportRequest, call: Call) -> Reply:
         wanted = call.query.get("format", ("",))[-1]
         if wanted == "csv":
             grid = shown.grid(call.query.get("table", ("",))[-1])
             return _attached(f"{grid.name}.csv", "text/csv; charset=utf-8", csv_text(grid))
         if wanted == "chart":
             return self._chart(shown, call)
+        title = how.title_of(shown)
         if not call.html:
-            return Reply(shown.document, Page("document.html", how.title))
-        return Reply(
-            shown.document, Page("report.html", how.title, self._context(shown, how, call))
-        )
+            return Reply(shown.document, Page("document.html", title))
+        return Reply(shown.document, Page("report.html", title, self._context(shown, how, call)))
 
     def _chart(self, shown: RenderedReport, call: Call) -> Reply:
         reqid = request_id(call.query.get("tqx", ("",))[-1])
@@ -136,7 +147,7 @@ class ReportPages:
         text = response(chart, reqid, self._pages.zone)
         return _attached("", "text/javascript; charset=utf-8", text)
 
-    def _context(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Mapping[str, Any]:
+    def _context(self, shown: RenderedReport, how: ReportRequest, call: Call) -> Mapping[str, Any]:
         return {
             **self._pages.common(),
             "how": how,

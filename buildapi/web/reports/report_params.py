@@ -27,9 +27,14 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 
 @attrs.frozen
 class ReportParams:
-    """The parameters of a call; an empty one counts as missing."""
+    """The parameters of a call; an empty one counts as missing.
+
+    ``now`` is in seconds since the epoch, ``zone`` the farm's.
+    """
 
     call: Call
+    now: float
+    zone: ZoneInfo
 
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter of the path or the query."""
@@ -64,8 +69,8 @@ class ReportParams:
             raise bad(name, text, "seconds since the epoch")
         return (int(number) if number.is_integer() else number) or None
 
-    def day(self, name: str, zone: ZoneInfo) -> float | None:
-        """Return a date or time of the zone as seconds since the epoch, None if missing.
+    def day(self, name: str) -> float | None:
+        """Return a date or time of the farm's zone as seconds since the epoch, None if missing.
 
         :raises BadRequest: it is not in ISO format.
         """
@@ -74,12 +79,12 @@ class ReportParams:
             return None
         try:
             moment = datetime.fromisoformat(text)
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
             return max(0, math.floor(aware.timestamp()))
         except (ValueError, OverflowError, OSError) as e:
             raise bad(name, text, "dates as 2026-11-24 or 2026-11-24T13:00") from e
 
-    def window(self, now: float, zone: ZoneInfo, parts: int = 0) -> Window:
+    def window(self, parts: int = 0) -> Window:
         """Return the time window; ``parts`` is its default number of intervals, 0 for none.
 
         ``from`` and ``to`` stand for ``starttime`` and ``endtime`` if these are missing; ``hours``
@@ -87,12 +92,12 @@ class ReportParams:
 
         :raises BadRequest: a parameter is invalid, or the start is after the end.
         """
-        start = self.time("starttime") or self.day("from", zone)
-        end = self.time("endtime") or self.day("to", zone)
+        start = self.time("starttime") or self.day("from")
+        end = self.time("endtime") or self.day("to")
         if start is not None and end is not None and start > end:
             raise BadRequest("Bad starttime: must not be after endtime")
         hours = self.whole("hours", 0, 0, HOURS_MAX)
-        window = window_of(start, end, now)
+        window = window_of(start, end, self.now)
         if hours and start is None:
             window = attrs.evolve(window, start=max(0, window.end - 3600 * hours))
         return self.divided(window, parts) if parts else window

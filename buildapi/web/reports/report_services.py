@@ -1,8 +1,8 @@
-"""Shared services of all reports: classification rules, cache, pages and parameters."""
+"""Serve reports by a table of their specs, with one cache and one set of classification rules."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import attrs
 from twisted.internet import threads
@@ -11,13 +11,12 @@ from buildapi.interfaces import Directory, SchedulerReports
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.report_rows import RequestRow, RowFilter
 from buildapi.reports.classification import Classification
-from buildapi.reports.grid import Report
-from buildapi.reports.window import Window
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
-from buildapi.web.http.rendering import Reply
+from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Param, Route
-from buildapi.web.reports.report_pages import FORMATS, RenderedReport, ReportHeader, ReportPages
+from buildapi.web.reports.report_pages import FORMATS, RenderedReport, ReportPages, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
 from buildapi.web.selfserve.pages import SelfServePages
 
@@ -26,6 +25,19 @@ FRESH_SECONDS, PAST_SECONDS = 60, 600
 
 SETTLED = 86_400
 """Seconds after its end when a window is not expected to change any more."""
+
+
+@attrs.frozen
+class ReportSpec:
+    """One report: its paths below ``/reports/``, and what it is and takes, for the documentation.
+
+    ``read`` returns what a call asks for; it raises BadRequest for parameters that are not allowed.
+    """
+
+    paths: Sequence[str]
+    read: Callable[[ReportParams], ReportRequest]
+    summary: str
+    params: Sequence[Param] = ()
 
 
 @attrs.define
@@ -43,22 +55,44 @@ class ReportServices:
         self.rules = rules
         self.computed.forget()
 
-    async def shown(
-        self, key: Hashable, window: Window | None, compute: Callable[[], Awaitable[Report]]
-    ) -> RenderedReport:
+    def routes(self, specs: Sequence[ReportSpec]) -> Sequence[Route]:
+        """Return the routes of reports."""
+        return [
+            Route(
+                "GET",
+                f"/reports/{path}",
+                self._handler(spec),
+                spec.summary,
+                (*spec.params, *COMMON),
+                patience=lambda _: self.seconds,
+                formats=FORMATS,
+            )
+            for spec in specs
+            for path in spec.paths
+        ]
+
+    def _handler(self, spec: ReportSpec) -> Handler:
+        async def handler(call: Call) -> Reply:
+            asked = spec.read(ReportParams(call, self.pages.now(), self.pages.zone))
+            if asked.location is not None:
+                nothing = JSONBody.of({})
+                return Reply(nothing, Page("document.html", spec.paths[0]), location=asked.location)
+            shown = await self._shown((spec.paths, asked.window, asked.values), asked)
+            return await ReportPages(self.pages).reply(shown, asked, call)
+
+        return handler
+
+    async def _shown(self, key: Hashable, asked: ReportRequest) -> RenderedReport:
         """Return a report from the cache, or compute it and render its tables in a thread."""
 
         async def work() -> RenderedReport:
-            report = await compute()
+            report = await asked.compute()
             shown: RenderedReport = await threads.deferToThread(RenderedReport.of, report)
             return shown
 
+        window = asked.window
         past = window is not None and window.end < self.pages.now() - SETTLED
         return await self.computed.get(key, work, PAST_SECONDS if past else FRESH_SECONDS)
-
-    async def reply(self, shown: RenderedReport, how: ReportHeader, call: Call) -> Reply:
-        """Return the reply that shows a report."""
-        return await ReportPages(self.pages).reply(shown, how, call)
 
     def branches(self) -> Sequence[str]:
         """List the branches of the directory and of the classification rules."""
@@ -76,23 +110,6 @@ class ReportServices:
         """Return the filter of a branch; a name that is unknown matches as a text."""
         found = self.directory.branches().get(name)
         return BranchFilter(texts=(name,)) if found is None else BranchFilter((found,))
-
-    def routes(
-        self, path: str, rests: Sequence[str], handler: Handler, summary: str, *params: Param
-    ) -> Sequence[Route]:
-        """Return the routes of a report: the path followed by each of ``rests``."""
-        return [
-            Route(
-                "GET",
-                f"/reports/{path}{rest}",
-                handler,
-                summary,
-                (*params, *COMMON),
-                patience=lambda _: self.seconds,
-                formats=FORMATS,
-            )
-            for rest in rests
-        ]
 
 
 def report_cache(

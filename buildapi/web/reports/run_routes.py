@@ -20,13 +20,11 @@ from buildapi.reports.grid import Report
 from buildapi.reports.request_rows import merged, quoted
 from buildapi.reports.try_syntax import TrySyntaxReport
 from buildapi.reports.window import Window
-from buildapi.web.http.call import Call
 from buildapi.web.http.params import bad
-from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.reports.report_pages import Field, RenderedReport, ReportHeader
+from buildapi.web.reports.report_pages import Field, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_services import BRANCH, ReportServices, all_rows
+from buildapi.web.reports.report_services import BRANCH, ReportServices, ReportSpec, all_rows
 
 _REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
 _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
@@ -42,43 +40,42 @@ class RunReportRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        make, branch = self._desk.routes, ("", "/{branch_name}")
-        return (
-            *make("endtoend", branch, self.endtoend, ENDTOEND, BRANCH),
-            *make("trychooser", branch, self.trychooser, TRY, BRANCH),
-            *make("revision", ("", "/{branch_name}/{revision}"), self.revision, RUN, BRANCH, WHICH),
+        endtoend = "endtoend", "endtoend/{branch_name}"
+        trychooser = "trychooser", "trychooser/{branch_name}"
+        revision = "revision", "revision/{branch_name}/{revision}"
+        specs = (
+            ReportSpec(endtoend, self.endtoend, ENDTOEND, (BRANCH,)),
+            ReportSpec(trychooser, self.trychooser, TRY, (BRANCH,)),
+            ReportSpec(revision, self.revision, RUN, (BRANCH, WHICH)),
         )
+        return self._desk.routes(specs)
 
-    async def endtoend(self, call: Call) -> Reply:
+    def endtoend(self, given: ReportParams) -> ReportRequest:
         """Report the time from each push to its last result."""
-        desk, given = self._desk, ReportParams(call)
+        desk = self._desk
         branch = desk.branch(given)
-        window = given.window(desk.pages.now(), desk.pages.zone)
+        window = given.window()
 
         async def compute() -> Report:
             return await self._end_to_end(branch, window, changes=True)
 
-        shown = await desk.shown(("endtoend", branch, window), window, compute)
         fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = ReportHeader(f"End-to-end times on {branch}", window, fields, action="endtoend")
-        return await desk.reply(shown, how, call)
+        title = f"End-to-end times on {branch}"
+        return ReportRequest(title, window, branch, compute, fields, action="endtoend")
 
-    async def trychooser(self, call: Call) -> Reply:
+    def trychooser(self, given: ReportParams) -> ReportRequest:
         """Report who uses the try syntax."""
-        desk, given = self._desk, ReportParams(call)
+        desk = self._desk
         branch = desk.branch(given)
-        window = given.window(desk.pages.now(), desk.pages.zone)
+        window = given.window()
 
         async def compute() -> Report:
             whole = await self._end_to_end(branch, window, changes=False)
             return TrySyntaxReport(whole, desk.rules.excluded)
 
-        shown = await desk.shown(("trychooser", branch, window), window, compute)
         fields = [Field("branch_name", "Branch", branch, desk.branches())]
-        how = ReportHeader(
-            f"Use of the try syntax on {branch}", window, fields, action="trychooser"
-        )
-        return await desk.reply(shown, how, call)
+        title = f"Use of the try syntax on {branch}"
+        return ReportRequest(title, window, branch, compute, fields, action="trychooser")
 
     async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEndReport:
         wanted = RowFilter(Span(window.start, window.end), self._desk.filter(branch))
@@ -87,30 +84,30 @@ class RunReportRoutes:
         runs = runs_of(merged(rows), self._desk.rules, waiting)
         return EndToEndReport(window.start, window.end, branch, runs, waiting)
 
-    async def revision(self, call: Call) -> Reply:
+    def revision(self, given: ReportParams) -> ReportRequest:
         """Report one build run; show the form alone without a revision."""
-        desk, given = self._desk, ReportParams(call)
+        desk = self._desk
         branch, revision = desk.branch(given), given.text("revision")
         fields = [
             Field("branch_name", "Branch", branch, desk.branches()),
             Field("revision", "Revision", revision, hint="at least 12 characters"),
         ]
+        form = ReportRequest("Build run", None, None, _nothing, fields, action="revision")
         if not revision:
-            how = ReportHeader("Build run", None, fields, action="revision")
-            return await desk.reply(EMPTY, how, call)
+            return form
         if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
             allowed = f"{PREFIX} characters of a hash, or a full revision"
             raise bad("revision", revision, allowed)
-        if "revision" not in call.path:
+        if "revision" not in given.call.path:
             path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
-            page = Page("document.html", "Build run")
-            return Reply(EMPTY.document, page, location=path)
+            return attrs.evolve(form, location=path)
         wanted = RevisionMatch(revision)
-        shown = await desk.shown(
-            ("revision", branch, wanted), None, lambda: self._run(branch, wanted)
+        return attrs.evolve(
+            form,
+            title=f"Build run {wanted.short} on {branch}",
+            values=(branch, wanted),
+            compute=lambda: self._run(branch, wanted),
         )
-        how = ReportHeader(f"Build run {wanted.short} on {branch}", None, fields, action="revision")
-        return await desk.reply(shown, how, call)
 
     async def _run(self, branch: str, revision: RevisionMatch) -> Report:
         wanted = RowFilter(None, self._desk.filter(branch), revision)
@@ -146,7 +143,9 @@ class _Nothing:
         raise bad("format", "chart", "html, json")
 
 
-EMPTY = RenderedReport.of(_Nothing())
+async def _nothing() -> Report:
+    return _Nothing()
+
 
 ENDTOEND = "Time from each change to its last result."
 TRY = "Authors who use the try syntax."

@@ -24,9 +24,16 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.reports.report_pages import MENU, Field, ReportHeader
+from buildapi.web.reports.report_pages import MENU, Field, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_services import BRANCH, FORMAT, INT_SIZE, ReportServices, all_rows
+from buildapi.web.reports.report_services import (
+    BRANCH,
+    FORMAT,
+    INT_SIZE,
+    ReportServices,
+    ReportSpec,
+    all_rows,
+)
 
 DIVISIONS = 12
 
@@ -40,14 +47,15 @@ class SchedulerReportRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        make, branch = self._desk.routes, ("", "/{branch_name}")
-        return (
-            Route("GET", "/reports", self.index, "The list of reports.", (FORMAT,)),
-            *make("waittimes", ("", "/{pool}"), self.waittimes, WAITS, *WAIT_PARAMS),
-            *make("pushes", ("",), self.pushes, PUSHES, *PUSH_PARAMS),
-            *make("builders", branch, self.builders, BUILDERS, BRANCH, *BUILDER_PARAMS),
-            *make("builder", ("/{buildername}",), self.builder, BUILDER),
+        branch = "builders", "builders/{branch_name}"
+        specs = (
+            ReportSpec(("waittimes", "waittimes/{pool}"), self.waittimes, WAITS, WAIT_PARAMS),
+            ReportSpec(("pushes",), self.pushes, PUSHES, PUSH_PARAMS),
+            ReportSpec(branch, self.builders, BUILDERS, (BRANCH, *BUILDER_PARAMS)),
+            ReportSpec(("builder/{buildername}",), self.builder, BUILDER),
         )
+        index = Route("GET", "/reports", self.index, "The list of reports.", (FORMAT,))
+        return (index, *self._desk.routes(specs))
 
     async def index(self, _call: Call) -> Reply:
         """List the reports."""
@@ -57,27 +65,31 @@ class SchedulerReportRoutes:
 
     # --- wait times
 
-    async def waittimes(self, call: Call) -> Reply:
+    def waittimes(self, given: ReportParams) -> ReportRequest:
         """Report how long the builds of a pool of masters waited."""
-        desk, given, pools = self._desk, ReportParams(call), self._desk.rules.pools
+        pools = self._desk.rules.pools
         asked = WaitTimesQuery(
             given.choice("pool", pools.names, pools.default),
-            given.window(desk.pages.now(), desk.pages.zone, DIVISIONS),
+            given.window(DIVISIONS),
             given.whole("mpb", 15, 1, 100_000),
             given.whole("maxb", 120, 0, 1_000_000),
             given.choice("num", ("full", "ptg"), "full"),
         )
-        shown = await desk.shown(("waittimes", asked), asked.window, lambda: self._waits(asked))
         fields = [
             Field("pool", "Pool", asked.pool, pools.names),
             Field("mpb", "Minutes per block", str(asked.mpb)),
             Field("maxb", "Last block (minutes)", str(asked.maxb)),
             Field("int_size", "Interval (s)", given.text("int_size")),
         ]
-        how = ReportHeader(
-            f"Wait times of {asked.pool}", asked.window, fields, WAIT_NOTE, "waittimes"
+        return ReportRequest(
+            f"Wait times of {asked.pool}",
+            asked.window,
+            asked,
+            lambda: self._waits(asked),
+            fields,
+            WAIT_NOTE,
+            "waittimes",
         )
-        return await desk.reply(shown, how, call)
 
     async def _waits(self, asked: WaitTimesQuery) -> Report:
         desk, excluded = self._desk, self._desk.rules.excluded
@@ -138,10 +150,10 @@ class SchedulerReportRoutes:
 
     # --- pushes
 
-    async def pushes(self, call: Call) -> Reply:
+    def pushes(self, given: ReportParams) -> ReportRequest:
         """Report the pushes by branch and time."""
-        desk, given = self._desk, ReportParams(call)
-        window = given.window(desk.pages.now(), desk.pages.zone, DIVISIONS)
+        desk = self._desk
+        window = given.window(DIVISIONS)
         branches = given.many("branches", desk.branches())
         kind = given.choice("type", ("int", "hourly", "all"), "all")
 
@@ -155,22 +167,21 @@ class SchedulerReportRoutes:
                 report.add(portion, desk.rules)
             return report
 
-        shown = await desk.shown(("pushes", window, branches, kind), window, compute)
         fields = [
             Field(
                 "branches", "Branches", ",".join(branches), hint="comma-separated; empty for all"
             ),
             Field("int_size", "Interval (s)", given.text("int_size")),
         ]
-        return await desk.reply(shown, ReportHeader("Pushes", window, fields), call)
+        return ReportRequest("Pushes", window, (branches, kind), compute, fields)
 
     # --- builders
 
-    async def builders(self, call: Call) -> Reply:
+    def builders(self, given: ReportParams) -> ReportRequest:
         """Report how long the builds of a branch take."""
-        desk, given = self._desk, ReportParams(call)
+        desk = self._desk
         branch = desk.branch(given)
-        window = given.window(desk.pages.now(), desk.pages.zone)
+        window = given.window()
         groups, fallback = desk.rules.groups, desk.rules.fallback
         filters = Filters(
             given.many("platform", (*groups["platform"].names, fallback)),
@@ -187,7 +198,6 @@ class SchedulerReportRoutes:
                 report.add(portion, desk.rules)
             return report
 
-        shown = await desk.shown(("builders", branch, window, filters, level), window, compute)
         fields = [
             Field("branch_name", "Branch", branch, desk.branches()),
             Field("platform", "Platforms", ",".join(filters.platform)),
@@ -195,24 +205,21 @@ class SchedulerReportRoutes:
             Field("job_type", "Job types", ",".join(filters.job_type)),
             Field("detail_level", "Group by", level, LEVELS),
         ]
-        how = ReportHeader(
-            f"Average time per builder on {branch}", window, fields, action="builders"
-        )
-        return await desk.reply(shown, how, call)
+        title, values = f"Average time per builder on {branch}", (branch, filters, level)
+        return ReportRequest(title, window, values, compute, fields, action="builders")
 
-    async def builder(self, call: Call) -> Reply:
+    def builder(self, given: ReportParams) -> ReportRequest:
         """Report how long the builds of one builder took."""
-        desk, given = self._desk, ReportParams(call)
-        window = given.window(desk.pages.now(), desk.pages.zone)
-        name = call.path["buildername"]
+        desk = self._desk
+        window = given.window()
+        name = given.call.path["buildername"]
 
         async def compute() -> Report:
             wanted = RowFilter(Span(window.start, window.end), builder=name)
             rows = await all_rows(self._reads, wanted)
             return BuilderReport(window.start, window.end, name, first_changes(rows), desk.rules)
 
-        shown = await desk.shown(("builder", name, window), window, compute)
-        return await desk.reply(shown, ReportHeader(f"Builder {name[:100]}", window), call)
+        return ReportRequest(f"Builder {name[:100]}", window, name, compute)
 
 
 def _is_ours(row: Waiting, pool: str, pool_of_pending: Callable[[str], str]) -> bool:

@@ -21,12 +21,10 @@ from buildapi.reports.status_builders import (
 )
 from buildapi.reports.test_runs import JobTimesQuery, JobTimesReport, entries_of
 from buildapi.reports.window import Window
-from buildapi.web.http.call import Call
-from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.reports.report_pages import Field, ReportHeader
+from buildapi.web.reports.report_pages import Field, RenderedReport, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_services import INT_SIZE, ReportServices
+from buildapi.web.reports.report_services import INT_SIZE, ReportServices, ReportSpec
 
 BEFORE = 86_400
 """Seconds before a window in which a build may have begun that still runs in the window."""
@@ -45,20 +43,17 @@ class StatusReportRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        make = self._desk.routes
-        return (
-            *make("slaves", ("",), self.slaves, SLAVES, LAST, INT_SIZE, SLAVES_TYPE),
-            *make("slaves", ("/{slave_id}",), self.slave, SLAVE, LAST, INT_SIZE, SLAVE_TYPE),
-            *make("status_builders", ("",), self.builders, BUILDERS),
-            *make("status_builders", ("/{builder_name}",), self.builder, BUILDER),
-            *make("testruns", ("",), self.testruns, TESTRUNS, *TEST_PARAMS),
-            *make("idlejobs", ("",), self.idlejobs, IDLE, INT_SIZE),
-            *make("names", ("",), self.names, NAMES),
+        intervals = LAST, INT_SIZE
+        specs = (
+            ReportSpec(("slaves",), self.slaves, SLAVES, (*intervals, SLAVES_TYPE)),
+            ReportSpec(("slaves/{slave_id}",), self.slave, SLAVE, (*intervals, SLAVE_TYPE)),
+            ReportSpec(("status_builders",), self.builders, BUILDERS),
+            ReportSpec(("status_builders/{builder_name}",), self.builder, BUILDER),
+            ReportSpec(("testruns",), self.testruns, TESTRUNS, TEST_PARAMS),
+            ReportSpec(("idlejobs",), self.idlejobs, IDLE, (INT_SIZE,)),
+            ReportSpec(("names",), self.names, NAMES),
         )
-
-    def _window(self, given: ReportParams, parts: int = 0) -> Window:
-        pages = self._desk.pages
-        return given.window(pages.now(), pages.zone, parts)
+        return self._desk.routes(specs)
 
     async def _builds(self, window: Window, before: int = 0, **of: Any) -> list[StatusBuild]:
         """Read the builds of a window, and those up to ``before`` seconds earlier that reach it."""
@@ -70,10 +65,10 @@ class StatusReportRoutes:
 
     # --- slaves
 
-    async def slaves(self, call: Call) -> Reply:
+    def slaves(self, given: ReportParams) -> ReportRequest:
         """Report how busy all slaves are."""
-        desk, given = self._desk, ReportParams(call)
-        window = self._window(given, SLAVES_DIVISIONS)
+        desk = self._desk
+        window = given.window(SLAVES_DIVISIONS)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
         kind = given.choice("type", ("silos", "all"), "all")
 
@@ -81,14 +76,13 @@ class StatusReportRoutes:
             found = slaves_of(await self._builds(window, BEFORE), window, last)
             return SlavesReport(window, last, found, kind, desk.rules, desk.pages.zone)
 
-        shown = await desk.shown(("slaves", window, last, kind), window, compute)
         fields = [Field("last_int_size", "Last interval (s)", given.text("last_int_size"))]
-        return await desk.reply(shown, ReportHeader("Slaves", window, fields), call)
+        return ReportRequest("Slaves", window, (last, kind), compute, fields)
 
-    async def slave(self, call: Call) -> Reply:
+    def slave(self, given: ReportParams) -> ReportRequest:
         """Report how busy one slave is."""
-        desk, given = self._desk, ReportParams(call)
-        window = self._window(given, SLAVE_DIVISIONS)
+        desk = self._desk
+        window = given.window(SLAVE_DIVISIONS)
         slave_id = given.whole("slave_id", 0, 0, ID_MAX)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
         kind = given.choice("type", ("busy", "all"), "all")
@@ -98,16 +92,17 @@ class StatusReportRoutes:
             slave = found[0] if found else Slave(slave_id, None, window, last)
             return SlaveReport(slave, kind, desk.pages.zone)
 
-        shown = await desk.shown(("slave", slave_id, window, last, kind), window, compute)
-        name = next((f.value for f in shown.facts if f.label == "Name"), "-")
-        title = f"Slave {slave_id if name == '-' else name}"
-        return await desk.reply(shown, ReportHeader(title, window), call)
+        def title(shown: RenderedReport) -> str:
+            name = next((f.value for f in shown.facts if f.label == "Name"), "-")
+            return f"Slave {slave_id if name == '-' else name}"
+
+        return ReportRequest(title, window, (slave_id, last, kind), compute)
 
     # --- builders
 
-    async def builders(self, call: Call) -> Reply:
+    def builders(self, given: ReportParams) -> ReportRequest:
         """Report the results of all builders."""
-        window = self._window(ReportParams(call))
+        window = given.window()
 
         async def compute() -> Report:
             named = Named(window)
@@ -115,12 +110,11 @@ class StatusReportRoutes:
                 named.add(portion)
             return StatusBuildersReport(window, named.builders)
 
-        shown = await self._desk.shown(("status_builders", window), window, compute)
-        return await self._desk.reply(shown, ReportHeader("Builders", window), call)
+        return ReportRequest("Builders", window, None, compute)
 
-    async def builder(self, call: Call) -> Reply:
+    def builder(self, given: ReportParams) -> ReportRequest:
         """Report the results of one builder, by slave."""
-        window, name = self._window(ReportParams(call)), call.path["builder_name"]
+        window, name = given.window(), given.call.path["builder_name"]
 
         async def compute() -> Report:
             builds = await self._builds(window, builder=name)
@@ -129,15 +123,14 @@ class StatusReportRoutes:
                 one.add(build)
             return StatusBuilderReport(one, slaves_of(builds, window, 0))
 
-        shown = await self._desk.shown(("status_builder", name, window), window, compute)
-        return await self._desk.reply(shown, ReportHeader(f"Builder {name[:100]}", window), call)
+        return ReportRequest(f"Builder {name[:100]}", window, name, compute)
 
     # --- test runs, idle jobs
 
-    async def testruns(self, call: Call) -> Reply:
+    def testruns(self, given: ReportParams) -> ReportRequest:
         """Report how much of the time of test jobs is testing."""
-        desk, given = self._desk, ReportParams(call)
-        window, tests = self._window(given), desk.rules.testruns
+        desk = self._desk
+        window, tests = given.window(), desk.rules.testruns
         wanted = JobTimesQuery(
             given.text("category") or None,
             given.text("platform") or None,
@@ -161,23 +154,22 @@ class StatusReportRoutes:
                 window.start, window.end, wanted, entries_of(times, wanted, desk.rules)
             )
 
-        shown = await desk.shown(("testruns", window, wanted), window, compute)
         fields = [
             Field("category", "Category", wanted.category or "", ("", *tests.categories)),
             Field("platform", "Platform", wanted.platform or "", ("", *self._platforms())),
             Field("btype", "Build type", wanted.btype or "", ("", *tests.build_types, "other")),
             Field("group", "By suite", "1" if wanted.group else "", ("", "1")),
         ]
-        return await desk.reply(shown, ReportHeader("Test runs", window, fields), call)
+        return ReportRequest("Test runs", window, wanted, compute, fields)
 
     def _platforms(self) -> Sequence[str]:
         rules = self._desk.rules
         return (*rules.groups["testruns_platform"].names, rules.testruns.platform_fallback)
 
-    async def idlejobs(self, call: Call) -> Reply:
+    def idlejobs(self, given: ReportParams) -> ReportRequest:
         """Report the jobs that idle slaves ran."""
-        desk, given = self._desk, ReportParams(call)
-        window = given.divided(self._window(given), 1)
+        desk = self._desk
+        window = given.divided(given.window(), 1)
         if not given.text("int_size"):
             window = attrs.evolve(window, int_size=0)
 
@@ -188,15 +180,14 @@ class StatusReportRoutes:
             report.add(b for b in found if b.end and b.end < window.end)
             return report
 
-        shown = await desk.shown(("idlejobs", window), window, compute)
         fields = [Field("int_size", "Interval (s)", given.text("int_size"))]
-        return await desk.reply(shown, ReportHeader("Idle jobs", window, fields), call)
+        return ReportRequest("Idle jobs", window, None, compute, fields)
 
     # --- names
 
-    async def names(self, call: Call) -> Reply:
+    def names(self, given: ReportParams) -> ReportRequest:
         """Report the names that no rule of the classification matches."""
-        window = self._window(ReportParams(call))
+        window = given.window()
 
         async def compute() -> Report:
             span = Span(window.start, window.end)
@@ -205,11 +196,8 @@ class StatusReportRoutes:
             found = unmatched(self._desk.rules, builders, slaves)
             return Names(found, len(builders), len(slaves))
 
-        shown = await self._desk.shown(("names", window), window, compute)
         note = "Names in this period that match no classification rule."
-        return await self._desk.reply(
-            shown, ReportHeader("Unclassified names", window, note=note), call
-        )
+        return ReportRequest("Unclassified names", window, None, compute, note=note)
 
 
 @attrs.frozen
