@@ -132,7 +132,87 @@ async def refusal(attempt: Awaitable[Any]) -> str:
     raise AssertionError("not refused")
 
 
-class BrokerContract:
+class ConsumerContract:
+    """Tests of what stops a Consumer, with the fixture ``make_broker`` of BrokerContract."""
+
+    @limited(20)
+    async def test_stopping_waits_for_what_is_in_hand_and_leaves_the_rest(
+        self, make_broker: MakeBroker
+    ) -> None:
+        made, got = await make_broker(), Recorder(hold=True)
+        await send(made.broker, b"1", b"2", b"3")
+        consumer = await made.broker.consume(made.queue, got, prefetch=1)
+        await until(lambda: len(got.held) == 1)
+        stopped = ensureDeferred(consumer.stop(5))
+        await pause(0.1)
+        assert not stopped.called
+        got.release(b"1")
+        assert await stopped
+        assert got.bodies == [b"1"]
+        again = Recorder()
+        await made.broker.consume(made.queue, again, prefetch=1)
+        await until(lambda: len(again.seen) == 2)
+        assert sorted(again.bodies) == [b"2", b"3"]
+
+    @limited(20)
+    async def test_what_is_in_hand_past_the_deadline_comes_again(
+        self, make_broker: MakeBroker
+    ) -> None:
+        made, got = await make_broker(), Recorder(hold=True)
+        await send(made.broker, b"1")
+        consumer = await made.broker.consume(made.queue, got, prefetch=1)
+        await until(lambda: bool(got.held))
+        assert not await consumer.stop(0.1)
+        again = Recorder()
+        await made.broker.consume(made.queue, again, prefetch=1)
+        await until(lambda: bool(again.seen))
+        assert (again.seen[0].redelivered, again.seen[0].attempt) == (True, 1), "it failed nowhere"
+        got.release(b"1")  # too late to count
+        await pause(0.05)
+        assert again.bodies == [b"1"]
+
+    @limited(20)
+    async def test_stopping_does_not_wait_for_a_requeue_delay(
+        self, make_broker: MakeBroker
+    ) -> None:
+        made, got = await make_broker(), Recorder([Nack("much later", 3600)])
+        await send(made.broker, b"1")
+        consumer = await made.broker.consume(made.queue, got, prefetch=1)
+        await until(lambda: bool(got.seen))
+        await pause(0.05)
+        assert await consumer.stop(5)
+        again = Recorder()
+        await made.broker.consume(made.queue, again, prefetch=1)
+        await until(lambda: bool(again.seen))
+
+    @limited(20)
+    async def test_a_message_left_alone_waits_for_the_next_consumer(
+        self, make_broker: MakeBroker
+    ) -> None:
+        made, got = await make_broker(), Recorder([Release()])
+        await send(made.broker, b"1")
+        consumer = await made.broker.consume(made.queue, got, prefetch=2)
+        await until(lambda: bool(got.seen))
+        await pause(0.1)
+        assert len(got.seen) == 1
+        assert await consumer.stop(5)
+        again = Recorder()
+        await made.broker.consume(made.queue, again, prefetch=1)
+        await until(lambda: bool(again.seen))
+        assert again.seen[0].redelivered
+
+    @limited(20)
+    async def test_a_consumer_is_stopped_twice_as_well(self, make_broker: MakeBroker) -> None:
+        made, got = await make_broker(), Recorder()
+        consumer = await made.broker.consume(made.queue, got, prefetch=1)
+        assert await consumer.stop(5)
+        assert await consumer.stop(5)
+        await send(made.broker, b"1")
+        await pause(0.1)
+        assert not got.seen
+
+
+class BrokerContract(ConsumerContract):
     """Tests of a Broker; a subclass defines the fixture ``make_broker`` (see MakeBroker).
 
     The fixture ``logged_errors`` is the list of errors logged during the test.
@@ -325,72 +405,6 @@ class BrokerContract:
         await pause(0.1)
         assert again.bodies == [b"2"]
         got.release(b"2")
-
-    @limited(20)
-    async def test_stopping_waits_for_what_is_in_hand_and_leaves_the_rest(
-        self, make_broker: MakeBroker
-    ) -> None:
-        made, got = await make_broker(), Recorder(hold=True)
-        await send(made.broker, b"1", b"2", b"3")
-        consumer = await made.broker.consume(made.queue, got, prefetch=1)
-        await until(lambda: len(got.held) == 1)
-        stopped = ensureDeferred(consumer.stop(5))
-        await pause(0.1)
-        assert not stopped.called
-        got.release(b"1")
-        assert await stopped
-        assert got.bodies == [b"1"]
-        again = Recorder()
-        await made.broker.consume(made.queue, again, prefetch=1)
-        await until(lambda: len(again.seen) == 2)
-        assert sorted(again.bodies) == [b"2", b"3"]
-
-    @limited(20)
-    async def test_what_is_in_hand_past_the_deadline_comes_again(
-        self, make_broker: MakeBroker
-    ) -> None:
-        made, got = await make_broker(), Recorder(hold=True)
-        await send(made.broker, b"1")
-        consumer = await made.broker.consume(made.queue, got, prefetch=1)
-        await until(lambda: bool(got.held))
-        assert not await consumer.stop(0.1)
-        again = Recorder()
-        await made.broker.consume(made.queue, again, prefetch=1)
-        await until(lambda: bool(again.seen))
-        assert (again.seen[0].redelivered, again.seen[0].attempt) == (True, 1), "it failed nowhere"
-        got.release(b"1")  # too late to count
-        await pause(0.05)
-        assert again.bodies == [b"1"]
-
-    @limited(20)
-    async def test_stopping_does_not_wait_for_a_requeue_delay(
-        self, make_broker: MakeBroker
-    ) -> None:
-        made, got = await make_broker(), Recorder([Nack("much later", 3600)])
-        await send(made.broker, b"1")
-        consumer = await made.broker.consume(made.queue, got, prefetch=1)
-        await until(lambda: bool(got.seen))
-        await pause(0.05)
-        assert await consumer.stop(5)
-        again = Recorder()
-        await made.broker.consume(made.queue, again, prefetch=1)
-        await until(lambda: bool(again.seen))
-
-    @limited(20)
-    async def test_a_message_left_alone_waits_for_the_next_consumer(
-        self, make_broker: MakeBroker
-    ) -> None:
-        made, got = await make_broker(), Recorder([Release()])
-        await send(made.broker, b"1")
-        consumer = await made.broker.consume(made.queue, got, prefetch=2)
-        await until(lambda: bool(got.seen))
-        await pause(0.1)
-        assert len(got.seen) == 1
-        assert await consumer.stop(5)
-        again = Recorder()
-        await made.broker.consume(made.queue, again, prefetch=1)
-        await until(lambda: bool(again.seen))
-        assert again.seen[0].redelivered
 
     @limited(20)
     async def test_a_failing_handler_is_logged_once_and_the_message_comes_again(

@@ -9,11 +9,12 @@ import attrs
 import pytest
 
 from buildapi.mq.amqp import AMQPBroker
-from buildapi.mq.consumer import REASON
+from buildapi.mq.consumer import REASON, AMQPConsumer, ChannelSettlement
 from buildapi.mq.topology import dead_letters
-from buildapi.testing import BrokerContract, MakeBroker
+from buildapi.testing import BrokerContract, MakeBroker, Recorder
 from tests.mq.conftest import Names
-from tests.reactor import until
+from tests.mq.settlement_contract import OfBroker, SettlementContract, blocking, taken_of
+from tests.reactor import twisted_test, until
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -44,6 +45,29 @@ class Made:
         await until(lambda: self.broker.status().connected)
 
 
+@pytest.fixture
+def make_quorum(make_amqp: Callable[..., AMQPBroker], client: Any, names: Names) -> MakeBroker:
+    async def make(tries: int = 5) -> Made:
+        broker = make_amqp(names, queue_type="quorum", tries=tries)
+        await until(lambda: broker.status().connected)
+        return Made(broker, names.agent_queue, client)
+
+    return make
+
+
+class TestChannelSettlement(SettlementContract):
+    """A delivery of RabbitMQ."""
+
+    @pytest.fixture
+    def taken(self, make_quorum: MakeBroker) -> OfBroker:
+        async def make() -> OfBroker:
+            return await taken_of(await make_quorum())
+
+        taken = blocking(make())
+        assert isinstance(taken.settlement, ChannelSettlement)
+        return taken
+
+
 class TestQuorumQueues(BrokerContract):
     """As a fresh deployment has them."""
 
@@ -59,6 +83,12 @@ class TestQuorumQueues(BrokerContract):
             return Made(broker, names.agent_queue, client)
 
         return make
+
+    @twisted_test(20)
+    async def test_a_consumer_is_its_own(self, make_broker: MakeBroker) -> None:
+        made = await make_broker()
+        consumer = await made.broker.consume(made.queue, Recorder(), prefetch=1)
+        assert isinstance(consumer, AMQPConsumer)
 
 
 class TestClassicQueues(TestQuorumQueues):

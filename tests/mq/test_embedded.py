@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import attrs
 import pytest
@@ -12,9 +13,12 @@ from twisted.internet.task import Clock
 
 from buildapi.errors import BrokerUnavailable
 from buildapi.model.messages import DeadLetter, Nack
-from buildapi.mq.embedded import EmbeddedBroker
+from buildapi.mq.embedded import EmbeddedBroker, EmbeddedConsumer, _Settlement
 from buildapi.testing import KEY, BrokerContract, MakeBroker, Recorder
+from tests.agent.doubles import BrokerProxy
+from tests.mq.settlement_contract import OfBroker, SettlementContract, blocking, taken_of
 from tests.reactor import sleep, twisted_test, until
+from tests.web.farm import MemoryBroker
 
 QUEUE = "buildapi-agent"
 
@@ -54,6 +58,66 @@ async def make_broker() -> AsyncIterator[MakeBroker]:
 
 class TestEmbeddedBroker(BrokerContract):
     """In the reactor."""
+
+    @twisted_test(5)
+    async def test_a_consumer_is_its_own(self, make_broker: MakeBroker) -> None:
+        made = await make_broker()
+        consumer = await made.broker.consume(made.queue, Recorder(), prefetch=1)
+        assert isinstance(consumer, EmbeddedConsumer)
+
+
+class TestEmbeddedSettlement(SettlementContract):
+    """A delivery of it."""
+
+    @pytest.fixture
+    def taken(self, make_broker: MakeBroker) -> OfBroker:
+        taken = blocking(_taken(make_broker))
+        assert isinstance(taken.settlement, _Settlement)
+        return taken
+
+
+async def _taken(make_broker: MakeBroker) -> OfBroker:
+    return await taken_of(await make_broker())
+
+
+def _in_reactor(make: Any) -> Any:
+    """Make a fixture of brokers that are stopped after the test."""
+
+    async def fixture() -> AsyncIterator[MakeBroker]:
+        made: list[Made] = []
+
+        async def start(tries: int = 5) -> Made:
+            from twisted.internet import reactor
+
+            made.append(Made(make(reactor, tries)))
+            await made[-1].start()
+            return made[-1]
+
+        yield start
+        for m in made:
+            await m.stop()
+
+    return pytest_twisted.async_yield_fixture(fixture)
+
+
+memory_broker = _in_reactor(lambda reactor, tries: MemoryBroker(reactor=reactor, tries=tries))
+proxied_broker = _in_reactor(lambda reactor, n: BrokerProxy(EmbeddedBroker(reactor, tries=n)))
+
+
+class TestMemoryBroker(BrokerContract):
+    """The double of the tests of pages."""
+
+    @pytest.fixture
+    def make_broker(self, memory_broker: MakeBroker) -> MakeBroker:
+        return memory_broker
+
+
+class TestBrokerProxy(BrokerContract):
+    """The double of the agent's tests."""
+
+    @pytest.fixture
+    def make_broker(self, proxied_broker: MakeBroker) -> MakeBroker:
+        return proxied_broker
 
 
 # --- its own --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from buildapi.errors import BrokerUnavailable
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Nack, Release
 from buildapi.mq.settlement import FAILED_PAUSE, RETRY_PAUSE, ChannelGone, UnsettledDeliveries
 from buildapi.testing import Recorder
+from tests.mq.settlement_contract import SettlementContract
 
 
 @attrs.define
@@ -38,6 +39,31 @@ class Told:
 
     async def dead_letter(self, reason: str) -> None:
         self._note(f"dead: {reason}")
+
+
+@attrs.define
+class Noted:
+    """The settlement that notes, at the first attempt."""
+
+    settlement: Told
+
+    async def outcome(self) -> str:
+        (end,) = self.settlement.ends
+        again = {"give back": 1, "requeue, not counted": 1, "requeue": 2}
+        return (
+            f"comes again, attempt {again[end]}" if end in again else end.replace("ack", "deleted")
+        )
+
+    async def lose(self) -> None:
+        self.settlement.failures = [ChannelGone() for _ in range(4)]
+
+
+class TestTold(SettlementContract):
+    """The double keeps the contract."""
+
+    @pytest.fixture
+    def taken(self) -> Noted:
+        return Noted(Told())
 
 
 def delivery(message_id: str | None = "m", attempt: int = 1, body: bytes = b"1") -> Delivery:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from buildapi.errors import (
     BadRequest,
@@ -45,7 +46,7 @@ from buildapi.model.farm_rows import (
     RevisionEntry,
     RunningBuild,
 )
-from buildapi.model.messages import BrokerStatus, Handler, QueueDepth
+from buildapi.model.messages import BrokerStatus
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -70,6 +71,7 @@ from buildapi.model.records import (
 )
 from buildapi.model.revisions import RevisionMatch
 from buildapi.model.steps import Sharer
+from buildapi.mq.embedded import EmbeddedBroker
 
 NOW = 1_700_000_000
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -538,6 +540,7 @@ class MemoryJobs:
     refusing: Failing = attrs.field(factory=Failing)
     reading: Failing = attrs.field(factory=Failing)
     counting: Failing = attrs.field(factory=Failing)
+    looking: Failing = attrs.field(factory=Failing)
     faster: bool = False
 
     async def add(
@@ -606,6 +609,7 @@ class MemoryJobs:
             self.jobs[request_id] = attrs.evolve(job, progress=progress)
 
     async def finished(self, request_ids: Sequence[int]) -> Set[int]:
+        await self.looking.happen(*request_ids)
         return set(request_ids) - {j.id for j in self.jobs.values() if j.completed_at is None}
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
@@ -679,35 +683,33 @@ def fits(job: JobRecord, wanted: JobFilter) -> bool:
     return all(want in (None, has) for want, has in pairs) and since <= job.when < until
 
 
-class NullConsumer:
-    """A consumer of nothing."""
+@attrs.define(slots=False, eq=False)
+class MemoryBroker(EmbeddedBroker):
+    """The embedded broker, which fails or hangs as told and keeps what was published.
 
-    async def stop(self, seconds: float) -> bool:
-        return True
+    On its clock, which stands still, no consumer is given a message.
+    """
 
+    keeps_messages = True
 
-@attrs.define
-class MemoryBroker:
-    """The role Broker: keeps what is published."""
-
+    reactor: Any = attrs.field(factory=Clock)
     failing: Failing = attrs.field(factory=Failing)
     published: list[tuple[str, bytes, str, str | None]] = attrs.field(factory=list)
-    keeps_messages: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.startService()
 
     async def publish(
         self, routing_key: str, body: bytes, *, message_id: str, correlation_id: str | None = None
     ) -> None:
         await self.failing.happen(message_id)
+        ids = {"message_id": message_id, "correlation_id": correlation_id}
+        await super().publish(routing_key, body, **ids)  # type: ignore[arg-type]  # both fit
         self.published.append((routing_key, body, message_id, correlation_id))
 
-    async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> NullConsumer:
-        return NullConsumer()
-
     def status(self) -> BrokerStatus:
-        return BrokerStatus(connected=self.failing.error is None)
-
-    async def depth(self, queue: str) -> QueueDepth:
-        return QueueDepth(len(self.published), 0, 0, 0)
+        return BrokerStatus(super().status().connected and self.failing.error is None)
 
 
 def database_down() -> DatabaseUnavailable:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-
-import attrs
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi.web.selfserve.job_waiter import SECONDS, WAITING_MAX, JobWaiter
 from tests.web.asking import failed, outcome, result
-from tests.web.farm import NOW, Failing, MemoryJobs, database_down
-
-
-@attrs.define
-class LookedAt(MemoryJobs):
-    """A job store whose looks are counted, and may be held up or fail."""
-
-    looking: Failing = attrs.field(factory=Failing)
-
-    async def finished(self, request_ids: Sequence[int]) -> Set[int]:
-        await self.looking.happen(*request_ids)
-        return await MemoryJobs.finished(self, request_ids)
+from tests.web.farm import NOW, MemoryJobs, database_down
 
 
 class Around:
     """A watch over jobs 1 and 2, both unfinished."""
 
     def __init__(self) -> None:
-        self.clock, self.jobs = Clock(), LookedAt()
+        self.clock, self.jobs = Clock(), MemoryJobs()
         self.watch = JobWaiter(self.clock, self.jobs)
         for _ in range(2):
             result(ensureDeferred(self.jobs.add("zoë", NOW, "cancel_build", {"bid": 11})))
