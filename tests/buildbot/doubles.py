@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 from twisted.internet import defer, task
@@ -14,12 +14,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from buildapi.buildbot.directory import Master
-from buildapi.db.sql import Database, Params, Read, Row
 from buildapi.model.branches import Branches
 from buildapi.model.builders import Builders
 from tests.buildbot.seed import T0
 
-T = TypeVar("T")
 Answer = Callable[[Any], Any]
 
 
@@ -213,30 +211,3 @@ class Papers:
 
     def masters(self) -> Mapping[str, Master]:
         return {m.db_name: m for m in self.master_list}
-
-
-@attrs.define
-class Counted:
-    """Pass reads on to a database, and keep their texts; ``error`` is raised instead."""
-
-    db: Database
-    texts: list[str] = attrs.field(factory=list)
-    error: Exception | None = None
-
-    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
-        self.texts.append(text)
-        if self.error is not None:
-            raise self.error
-        return await self.db.fetch(text, params)
-
-    async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        def noted(read: Read) -> T:
-            def note(text: str, params: Params) -> Sequence[Row]:
-                self.texts.append(text)
-                return read(text, params)
-
-            return reading(note)
-
-        if self.error is not None:
-            raise self.error
-        return await self.db.snapshot(noted)

@@ -14,8 +14,8 @@ from buildapi.db.sql import CHUNK, Params, Row
 from buildapi.errors import DatabaseUnavailable
 from tests.buildbot.acting import the_reactor
 from tests.buildbot.conftest import Scheduler
-from tests.buildbot.doubles import Counted
 from tests.buildbot.seed import T0
+from tests.db.scripted import ScriptedDatabase
 from tests.reactor import twisted_test
 
 
@@ -60,7 +60,7 @@ async def test_a_thousand_looks_at_once_are_a_few_queries(scheduler: Scheduler) 
     builds = [seed.start(request, at=T0 + 11) for request in requests]
     for build in builds[::2]:
         seed.end(build)
-    db: Any = Counted(scheduler.db)
+    db: Any = ScriptedDatabase(scheduler.db)
     looks = BuildPoller(the_reactor(), db)
     ids = [*builds, *range(100_000, 100_000 + 980)]
     asked = [defer.ensureDeferred(looks.is_over(id_)) for id_ in ids]

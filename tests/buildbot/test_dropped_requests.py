@@ -19,8 +19,8 @@ from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.steps import StopBuild, WatchDropped
 from tests.buildbot.acting import make_farm, make_observer, the_reactor
 from tests.buildbot.conftest import Scheduler
-from tests.buildbot.doubles import Counted
 from tests.buildbot.seed import MASTER_A, T0
+from tests.db.scripted import ScriptedDatabase
 from tests.model.values import job
 from tests.reactor import sleep, twisted_test
 
@@ -238,7 +238,7 @@ async def test_five_hundred_requests_cost_a_few_queries(scheduler: Scheduler) ->
     seed.complete(*requests, results=2)
     seed.run(*requests[:50])
     seed.execute("COMMIT")
-    counted, desk = Counted(scheduler.db), Desk()
+    counted, desk = ScriptedDatabase(scheduler.db), Desk()
     observer = make_observer(Scheduler(scheduler.url, seed, counted))  # type: ignore[arg-type]  # a database that counts
     stopper: Any = desk
     watcher = DroppedRequestWatcher(the_reactor(), observer.requests, stopper, 0.0, VERIFY)

@@ -32,9 +32,10 @@ from buildapi.model.facts import BranchFacts, RequestFacts, RevisionFacts
 from buildapi.model.steps import Sharer
 from tests.buildbot.acting import ZONE, make_observer
 from tests.buildbot.conftest import OpenScheduler, Scheduler
-from tests.buildbot.doubles import Counted, Papers
+from tests.buildbot.doubles import Papers
 from tests.buildbot.seed import MASTER_A, T0, Seed
 from tests.contracts.facts import FactsReaderContract
+from tests.db.scripted import ScriptedDatabase
 from tests.reactor import twisted_test
 
 REVISION = "abcdef012345"
@@ -280,7 +281,7 @@ class TestRevisions:
         requests = [seed.request(buildset=set_) for _ in range(2000)]
         seed.run(*requests[::4])
         seed.execute("COMMIT")
-        counted = Counted(wide.db)
+        counted = ScriptedDatabase(wide.db)
         observer = make_observer(Scheduler(wide.url, seed, counted), Papers(DEFINITIONS))  # type: ignore[arg-type]  # a database that counts
         facts = await observer.read(CancelRevision("try", REVISION))
         assert isinstance(facts, RevisionFacts)

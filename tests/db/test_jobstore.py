@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import attrs
 import pytest
@@ -16,11 +16,12 @@ from buildapi.db.jobstore import COMPLETE, END, SQLJobStore
 from buildapi.db.mysql import translate
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, schema_sql, statements
-from buildapi.db.sql import Database, Params, Query, Read, Row, Statement
+from buildapi.db.sql import Database, Query, Read, Statement
 from buildapi.errors import BadRequest, DatabaseUnavailable, InProgress
 from buildapi.interfaces import JobStore
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobKey, JobState, KeyedJob, Progress
+from tests.agent.doubles import StoreProxy
 from tests.db.conftest import OpenPool
 from tests.db.jobstore_contract import (
     DAY,
@@ -37,6 +38,8 @@ from tests.db.jobstore_contract import (
     progress_of,
     report,
 )
+from tests.db.scripted import ScriptedDatabase
+from tests.golden.program import WatchedStore
 from tests.reactor import sleep, twisted_test
 from tests.services.mariadb import MariaDB, start_mariadb
 from tests.web.farm import MemoryJobs
@@ -105,6 +108,30 @@ class TestSQLJobStore(JobStoreContract):
     @pytest.fixture
     def store(self, db: PooledDatabase) -> JobStore:
         return SQLJobStore(db)
+
+
+class TestStoreProxy(JobStoreContract):
+    """The double of the agent's tests, while it has no script."""
+
+    @pytest.fixture
+    def store(self, in_memory: PooledDatabase) -> JobStore:
+        proxy: Any = StoreProxy(SQLJobStore(in_memory))
+        return cast(JobStore, proxy)
+
+
+class TestWatchedStore(JobStoreContract):
+    """The store of a program that replays requests."""
+
+    @pytest.fixture
+    def store(self, in_memory: PooledDatabase) -> JobStore:
+        return WatchedStore(in_memory)
+
+
+@pytest.fixture
+def in_memory(open_pool: OpenPool) -> PooledDatabase:
+    pool = open_pool("sqlite::memory:", size=1, max_waiting=100)
+    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
+    return pool
 
 
 @pytest.fixture(scope="module")
@@ -503,31 +530,11 @@ async def test_the_backlog_is_read_as_of_one_moment(db: PooledDatabase, store: J
     assert (found.open, found.oldest and found.oldest.id, found.failed) == (1, job, 0)
 
 
-@attrs.frozen
-class ForgetfulDatabase:
-    """A pool whose first commit is done but not heard of, so that it tries again."""
-
-    db: PooledDatabase
-
-    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
-        return await self.db.fetch(text, params)
-
-    async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        return await self.db.snapshot(reading)
-
-    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
-        await self.db.transact(statements)
-        return await self.db.transact(statements)
-
-    async def transactional(self, tables: Iterable[str]) -> bool:
-        return await self.db.transactional(tables)
-
-
 @twisted_test(10)
 async def test_a_job_is_recorded_once_though_the_answer_was_lost(
     db: PooledDatabase, store: JobStore
 ) -> None:
-    id_ = await added(SQLJobStore(ForgetfulDatabase(db)))
+    id_ = await added(SQLJobStore(ScriptedDatabase(db, forgets=True)))
     assert [job.id for job in await store.latest(9, 0)] == [id_]
 
 
@@ -535,11 +542,11 @@ async def test_a_job_is_recorded_once_though_the_answer_was_lost(
 async def test_a_job_whose_answer_was_lost_has_its_key_itself(
     db: PooledDatabase, store: JobStore
 ) -> None:
-    id_ = await added(SQLJobStore(ForgetfulDatabase(db)), key=KEY)
+    id_ = await added(SQLJobStore(ScriptedDatabase(db, forgets=True)), key=KEY)
     assert [job.id for job in await store.latest(9, 0)] == [id_]
     assert await store.keyed(KEY.name, WHEN) == KeyedJob(KEY, id_, accepted=False)
     with pytest.raises(InProgress):
-        await added(SQLJobStore(ForgetfulDatabase(db)), key=KEY)
+        await added(SQLJobStore(ScriptedDatabase(db, forgets=True)), key=KEY)
 
 
 @twisted_test(10)
@@ -547,7 +554,7 @@ async def test_a_refusal_stands_though_the_answer_was_lost(
     db: PooledDatabase, store: JobStore
 ) -> None:
     id_ = await added(store)
-    forgetful = SQLJobStore(ForgetfulDatabase(db))
+    forgetful = SQLJobStore(ScriptedDatabase(db, forgets=True))
     assert await forgetful.refuse(id_, report(id_, errors=True), NOW)
     assert not await store.begin(id_, "a1", NOW)
 
@@ -557,7 +564,7 @@ async def test_a_beginning_stands_though_the_answer_was_lost(
     db: PooledDatabase, store: JobStore
 ) -> None:
     ours, theirs = await added(store), await old_row(db)
-    forgetful = SQLJobStore(ForgetfulDatabase(db))
+    forgetful = SQLJobStore(ScriptedDatabase(db, forgets=True))
     assert await forgetful.begin(ours, "a1", NOW)
     assert await forgetful.begin(theirs, "a1", NOW)
 

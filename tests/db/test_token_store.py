@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-import attrs
 import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema
-from buildapi.db.sql import Database, Params, Query, Read, Row, Statement
+from buildapi.db.sql import Database, Query, Statement
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import Token
 from tests.db.conftest import OpenPool
+from tests.db.scripted import ScriptedDatabase
 from tests.reactor import twisted_test
 from tests.web.memorytokens import MemoryTokens
 
@@ -203,31 +202,11 @@ async def test_any_number_of_expired_tokens_is_forgotten(
     assert await Query("SELECT COUNT(*) FROM buildapi_tokens", int).many(db) == [0]
 
 
-@attrs.frozen
-class ForgetfulDatabase:
-    """A pool whose first commit is done but not heard of, so that it tries again."""
-
-    db: PooledDatabase
-
-    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
-        return await self.db.fetch(text, params)
-
-    async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        return await self.db.snapshot(reading)
-
-    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
-        await self.db.transact(statements)
-        return await self.db.transact(statements)
-
-    async def transactional(self, tables: Iterable[str]) -> bool:
-        return await self.db.transactional(tables)
-
-
 @twisted_test(10)
 async def test_a_token_is_kept_once_though_the_answer_was_lost(
     db: PooledDatabase, store: TokenStore
 ) -> None:
-    forgetful: Database = ForgetfulDatabase(db)
+    forgetful: Database = ScriptedDatabase(db, forgets=True)
     token = await added(SQLTokenStore(forgetful))
     assert list(await store.of_user(WHO)) == [token]
 

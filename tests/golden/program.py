@@ -27,7 +27,7 @@ def now() -> float:
 
 
 @attrs.frozen
-class _Store(SQLJobStore):
+class WatchedStore(SQLJobStore):
     """Note the times of ``sweeps`` of the outbox: forgetting keys is the last it does."""
 
     sweeps: list[int] = attrs.field(factory=list)
@@ -39,8 +39,8 @@ class _Store(SQLJobStore):
 
 class _Assembly(Assembly):
     @cached_property
-    def store(self) -> _Store:
-        return _Store(self.jobs_db)
+    def store(self) -> WatchedStore:
+        return WatchedStore(self.jobs_db)
 
 
 @attrs.define

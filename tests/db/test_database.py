@@ -14,17 +14,18 @@ from buildapi.db.sql import Database, Read, RowLimitError, Statement
 from buildapi.errors import DatabaseUnavailable
 from tests.buildbot.seed import connect
 from tests.db.conftest import OpenPool
-from tests.db.snapshot_contract import (
+from tests.db.database_contract import (
     ADD,
     NUMBERS,
-    ConcurrentSnapshotContract,
-    SnapshotContract,
+    ConcurrentDatabaseContract,
+    DatabaseContract,
     adding,
 )
+from tests.db.scripted import ScriptedDatabase
 from tests.reactor import twisted_test
 from tests.sample.direct import DirectDatabase
 
-TABLE = "CREATE TABLE numbers (n INTEGER NOT NULL)"
+TABLE = "CREATE TABLE numbers (n INTEGER NOT NULL UNIQUE)"
 TABLES = {"sqlite": TABLE, "mysql": f"{TABLE} ENGINE=InnoDB"}
 
 
@@ -52,7 +53,7 @@ def write(made: str) -> Callable[[int], None]:
     return write
 
 
-class TestPools(ConcurrentSnapshotContract):
+class TestPools(ConcurrentDatabaseContract):
     """A pool, on each engine."""
 
     @twisted_test(20)
@@ -93,7 +94,7 @@ class TestPools(ConcurrentSnapshotContract):
         assert await numbers.snapshot(NUMBERS.all_of) == [6]
 
 
-class TestDouble(SnapshotContract):
+class TestDouble(DatabaseContract):
     """The database that answers at once."""
 
     @pytest.fixture
@@ -101,3 +102,11 @@ class TestDouble(SnapshotContract):
         connection = sqlite3.connect(":memory:")
         connection.execute(TABLE)
         return DirectDatabase(connection)
+
+
+class TestScripted(DatabaseContract):
+    """The double that keeps what it is asked."""
+
+    @pytest.fixture
+    def numbers(self, made: str, open_pool: OpenPool) -> ScriptedDatabase:
+        return ScriptedDatabase(open_pool(made, size=2))

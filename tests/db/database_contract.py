@@ -1,4 +1,4 @@
-"""What several reads of one moment promise, whatever the database behind them."""
+"""What reads, writes and several reads of one moment promise, whatever the database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from buildapi.db.sql import Database, Query, Read, Row, Statement
+from buildapi.db.sql import (
+    Database,
+    DuplicateError,
+    GuardFailedError,
+    Query,
+    Read,
+    Row,
+    Statement,
+)
 from tests.reactor import twisted_test
 
 NUMBERS = Query("SELECT n FROM numbers ORDER BY n", int)
@@ -17,8 +25,39 @@ def adding(*numbers: int) -> list[Statement]:
     return [Statement(ADD, {"n": n}, 1) for n in numbers]
 
 
-class SnapshotContract:
-    """Inherit, and give a fixture ``numbers``: a database with an empty table ``numbers(n)``."""
+class DatabaseContract:
+    """Inherit; the fixture ``numbers`` is a database with an empty table ``numbers(n)``, unique."""
+
+    @twisted_test(20)
+    async def test_what_is_written_is_read(self, numbers: Database) -> None:
+        assert len(await numbers.transact(adding(3, 5))) == 2
+        rows = await numbers.fetch("SELECT n FROM numbers WHERE n > :n", {"n": 3})
+        assert [tuple(row) for row in rows] == [(5,)]
+        assert list(await numbers.fetch("SELECT n FROM numbers WHERE n = :n", {"n": 9})) == []
+        assert await NUMBERS.many(numbers) == [3, 5]
+        assert list(await numbers.transact([])) == []
+
+    @twisted_test(20)
+    async def test_where_a_guard_fails_nothing_is_written(self, numbers: Database) -> None:
+        await numbers.transact(adding(1))
+        guarded = Statement("UPDATE numbers SET n = 7 WHERE n = :n", {"n": 4}, 1)
+        with pytest.raises(GuardFailedError):
+            await numbers.transact([*adding(2), guarded])
+        assert await NUMBERS.many(numbers) == [1]
+        unguarded = Statement("UPDATE numbers SET n = 7 WHERE n = :n", {"n": 4})
+        await numbers.transact([*adding(2), unguarded])
+        assert await NUMBERS.many(numbers) == [1, 2]
+
+    @twisted_test(20)
+    async def test_where_a_key_is_there_already_nothing_is_written(self, numbers: Database) -> None:
+        await numbers.transact(adding(1))
+        with pytest.raises(DuplicateError):
+            await numbers.transact(adding(2, 1))
+        assert await NUMBERS.many(numbers) == [1]
+
+    @twisted_test(20)
+    async def test_its_table_takes_part_in_transactions(self, numbers: Database) -> None:
+        assert await numbers.transactional(["numbers"])
 
     @twisted_test(20)
     async def test_a_later_read_can_use_what_an_earlier_one_found(self, numbers: Database) -> None:
@@ -57,7 +96,7 @@ class SnapshotContract:
             assert await numbers.snapshot(NUMBERS.all_of) == list(range(n + 1))
 
 
-class ConcurrentSnapshotContract(SnapshotContract):
+class ConcurrentDatabaseContract(DatabaseContract):
     """The same where others write meanwhile: give a fixture ``write`` that does so at once."""
 
     @twisted_test(20)
