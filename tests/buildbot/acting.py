@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import attrs
+
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.buildbot.v08.build_poller import BuildPoller
@@ -33,10 +35,14 @@ def the_reactor() -> Any:
     return reactor
 
 
+@attrs.define
 class Changes:
-    """Take changes and tell nobody."""
+    """Take changes, each of a job once, and tell nobody."""
+
+    taken: dict[JobIdentity, SendChange] = attrs.field(factory=dict)
 
     async def send(self, job: JobIdentity, step: SendChange, who: str) -> Item:
+        self.taken[job] = step
         return Item("done", f"{step.revision} for {who} of job {job.id}", master=step.master)
 
 

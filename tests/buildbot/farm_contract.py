@@ -142,7 +142,7 @@ async def written(
             return plan, made
 
 
-class FarmContract(FactsReaderContract):
+class MarkedFarmContract(FactsReaderContract):
     """Tests of a Farm; a subclass has the fixture ``made`` (see FarmUnderTest)."""
 
     @pytest.fixture

@@ -20,14 +20,15 @@ from buildapi.buildbot.v08.change_sender import (
 )
 from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.errors import DatabaseUnavailable, Unavailable, Unconfirmed
-from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import Plan, SendChange
-from tests.buildbot.acting import NOW
+from tests.buildbot.acting import NOW, Changes
+from tests.buildbot.changes_contract import ChangeStepsContract, SendRecordContract
 from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create
 from tests.buildbot.pbmaster import PBMaster, Python2Error, stores
 from tests.buildbot.seed import MASTER_A
+from tests.db.scripted import ScriptedDatabase
 from tests.model.values import job
 from tests.reactor import twisted_test
 from tests.services.mariadb import MariaDB
@@ -91,6 +92,56 @@ def case(master: PBMaster, scheduler: Scheduler) -> Case:
     case = Case(master, scheduler, {MASTER_A: master.entry(MASTER_A)}, sent)
     case.mark(7)
     return case
+
+
+class TestMarkerSendRecord(SendRecordContract):
+    """The contract, on each engine."""
+
+    @pytest.fixture
+    def record(self, case: Case) -> MarkerSendRecord:
+        case.mark(8)
+        return MarkerSendRecord(case.scheduler.db, Markers(MARKERS))
+
+
+@attrs.define
+class Sending:
+    """A sender to a master, and what is stored of its changes."""
+
+    case: Case
+
+    @property
+    def changes(self) -> ChangeSender:
+        return self.case.sender()
+
+    def stored(self) -> int:
+        return len(self.case.ids())
+
+
+class TestChangeSender(ChangeStepsContract):
+    """The contract, with a master in memory and a database on each engine."""
+
+    @pytest.fixture
+    def sending(self, case: Case) -> Sending:
+        case.mark(8)
+        return Sending(case)
+
+
+@attrs.define
+class Remembered:
+    """The double of other tests."""
+
+    changes: Changes
+
+    def stored(self) -> int:
+        return len(self.changes.taken)
+
+
+class TestChanges(ChangeStepsContract):
+    """The double keeps the contract."""
+
+    @pytest.fixture
+    def sending(self) -> Remembered:
+        return Remembered(Changes())
 
 
 @twisted_test()
@@ -346,14 +397,9 @@ async def test_what_left_is_not_called_unsent_because_the_master_is_gone_meanwhi
 
 @twisted_test()
 async def test_a_change_does_not_leave_before_that_is_noted(case: Case) -> None:
-    class Away:
-        async def begun(self, job: JobIdentity) -> bool:
-            return False
-
-        async def begin(self, job: JobIdentity) -> None:
-            raise DatabaseUnavailable("the scheduler database is away")
-
-    noted, case.sent = case.sent, Away()
+    refusal = DatabaseUnavailable("the scheduler database is away")
+    away = ScriptedDatabase(case.scheduler.db, refusal=refusal)
+    noted, case.sent = case.sent, MarkerSendRecord(away, Markers(MARKERS))
     with pytest.raises(Unavailable) as caught:
         await case.send()
     assert not isinstance(caught.value, Unconfirmed)

@@ -31,7 +31,7 @@ from tests.buildbot.farm_contract import (
     ASKED,
     CHANGE,
     Copy,
-    FarmContract,
+    MarkedFarmContract,
     facts_for,
     plan_for,
     same,
@@ -143,7 +143,7 @@ def made(scheduler: Scheduler) -> Made:
     return Made(scheduler, make_farm(scheduler))
 
 
-class TestV08Farm(FarmContract):
+class TestV08Farm(MarkedFarmContract):
     """The contract."""
 
 

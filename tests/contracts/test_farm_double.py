@@ -10,7 +10,7 @@ import pytest
 from buildapi.model.facts import RequestFacts
 from buildapi.model.records import RequestBuild
 from tests.agent.doubles import NOW, FarmDouble
-from tests.buildbot.farm_contract import Copy, FarmContract
+from tests.buildbot.farm_contract import Copy, MarkedFarmContract
 from tests.contracts.facts import BRANCH, REVISION
 from tests.model.values import claimed, request
 
@@ -91,7 +91,7 @@ class InMemory:
         return [dict(x) for x in (farm.known, farm.markers, farm.aside)], list(farm.effects)
 
 
-class TestFarmDouble(FarmContract):
+class TestFarmDouble(MarkedFarmContract):
     """The contract."""
 
     @pytest.fixture

@@ -16,13 +16,14 @@ T = TypeVar("T")
 class ScriptedDatabase:
     """Pass everything on to a database, and keep the texts of its SELECTs.
 
-    ``error`` is raised instead.  With ``forgets`` each commit is done but not heard of, so that it
-    is tried again.
+    ``error`` is raised instead, ``refusal`` at writes alone.  With ``forgets`` each commit is done
+    but not heard of, so that it is tried again.
     """
 
     db: Database
     texts: list[str] = attrs.field(factory=list)
     error: Exception | None = None
+    refusal: Exception | None = None
     forgets: bool = False
 
     async def fetch(self, text: str, params: Params) -> Sequence[Row]:
@@ -42,6 +43,8 @@ class ScriptedDatabase:
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         self._note()
+        if self.refusal is not None:
+            raise self.refusal
         if self.forgets:
             await self.db.transact(statements)
         return await self.db.transact(statements)

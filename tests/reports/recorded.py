@@ -6,16 +6,12 @@ import contextlib
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
-from typing import Any
 from zoneinfo import ZoneInfo
-
-import attrs
 
 from buildapi.buildbot.directory import parse_builders, parse_masters
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
-from buildapi.model.builders import Builders
 from buildapi.reports.classification import Classification, from_document
 from buildapi.web.reports.report_services import ReportServices, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
@@ -36,20 +32,14 @@ def rules() -> Classification:
     return from_document(tomllib.loads((DATA / NAME).read_text("utf-8")), NAME)
 
 
-@attrs.define
-class RecordedDirectory(MemoryDirectory):
-    """The directory of the recorded farm."""
-
-    definitions: dict[str, Any] = attrs.field(
-        factory=lambda: load("directory/production-branches.json")
+def recorded_directory() -> MemoryDirectory:
+    """Return the directory of the recorded farm."""
+    masters = parse_masters(load("directory/production-masters.json")).value
+    return MemoryDirectory(
+        definitions=load("directory/production-branches.json"),
+        listed=parse_builders(load("directory/allthethings.json")).value,
+        roles={name: master.role for name, master in masters.items()},
     )
-
-    def builders(self) -> Builders | None:
-        return parse_builders(load("directory/allthethings.json")).value
-
-    def master_roles(self) -> Mapping[str, str | None]:
-        found = parse_masters(load("directory/production-masters.json")).value
-        return {name: master.role for name, master in found.items()}
 
 
 @contextlib.asynccontextmanager
@@ -70,7 +60,7 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
         )
         for name in ("scheduler", "status")
     )
-    directory = RecordedDirectory()
+    directory = recorded_directory()
     pages = SelfServePages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
     desk = ReportServices(
         rules(),

@@ -122,9 +122,12 @@ class Failing:
 
 @attrs.define
 class MemoryDirectory:
-    """The role Directory."""
+    """The role Directory; ``missing`` is why nothing was ever read.
 
-    definitions: dict[str, Any] = attrs.field(
+    ``listed`` are the builders, or their names.
+    """
+
+    definitions: Mapping[str, Any] = attrs.field(
         factory=lambda: {
             "try": {"repo": "https://hg.example.org/try"},
             HOSTILE: {},
@@ -132,9 +135,13 @@ class MemoryDirectory:
         }
     )
     missing: str | None = None
-    listed: Sequence[str] | None = ("Linux try build", "Linux try talos/tp5")
+    listed: Builders | Sequence[str] | None = ("Linux try build", "Linux try talos/tp5")
     age: float | None = 12.9
     disabled: Sequence[str] = ()
+    urls: Mapping[str, str | None] = attrs.field(
+        factory=lambda: {"m1": "http://m1.example.org:8101/", "m2": None}
+    )
+    roles: Mapping[str, str | None] = attrs.field(factory=lambda: {"m1": "build", "m2": "tests"})
 
     def branches(self) -> Branches:
         self._read()
@@ -142,22 +149,27 @@ class MemoryDirectory:
 
     def builders(self) -> Builders | None:
         self._read()
-        return None if self.listed is None else Builders({n: Builder(n) for n in self.listed})
+        if self.listed is None or isinstance(self.listed, Builders):
+            return self.listed
+        return Builders({name: Builder(name) for name in self.listed})
 
     def is_listed(self, buildername: str) -> bool | None:
-        return None if self.listed is None else buildername in self.listed
+        if self.missing is not None:
+            return None
+        known = self.builders()
+        return None if known is None else buildername in known
 
     def master_urls(self) -> Mapping[str, str | None]:
-        return {"m1": "http://m1.example.org:8101/", "m2": None}
+        return {} if self.missing else self.urls
 
     def disabled_masters(self) -> Sequence[str]:
-        return self.disabled
+        return () if self.missing else self.disabled
 
     def master_roles(self) -> Mapping[str, str | None]:
-        return {"m1": "build", "m2": "tests"}
+        return {} if self.missing else self.roles
 
     def ages(self) -> Mapping[str, float | None]:
-        return {"branches": self.age, "builders": None}
+        return {"branches": None if self.missing else self.age, "builders": None}
 
     def _read(self) -> None:
         if self.missing is not None:
