@@ -12,7 +12,8 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
-from buildapi.db.jobstore import COMPLETE, END, SQLJobStore
+from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.jobstore.store import COMPLETE, END
 from buildapi.db.mysql import translate
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, schema_sql, statements

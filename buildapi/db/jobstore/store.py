@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db import askedbuilds, jobkeys, jobprogress, jobsearch
+from buildapi.db.jobstore import asked_builds, keys, search
+from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -89,7 +90,7 @@ def _record_with_branch(*c: Any) -> JobRecord:
 
 
 def _record_with_progress(*c: Any) -> JobRecord:
-    return attrs.evolve(_record_with_branch(*c[:11]), progress=jobprogress.noted(*c[11:]))
+    return attrs.evolve(_record_with_branch(*c[:11]), progress=progress_rows.noted(*c[11:]))
 
 
 _JOB = """SELECT r.id, r.action, r.who, r.`when`, r.what, r.completed_at, r.complete_data,
@@ -116,7 +117,7 @@ OLDEST = Query(
 )
 FAILED = Query(
     "SELECT COUNT(*) FROM jobrequests r"  # noqa: S608  # constants
-    f" WHERE {jobsearch.STATES[JobState.FAILED]} AND r.completed_at >= :since",
+    f" WHERE {search.STATES[JobState.FAILED]} AND r.completed_at >= :since",
     int,
 )
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
@@ -203,7 +204,7 @@ class SQLJobStore:
                 earlier = await BY_TOKEN.maybe(self._db, token=token)
                 if earlier is not None:  # the commit whose answer was lost had been one
                     return earlier
-                if key and await jobkeys.taken(self._db, key.name, job["when"]):
+                if key and await keys.taken(self._db, key.name, job["when"]):
                     break
             else:
                 return next(id_ for s, id_ in zip(statements, ids, strict=True) if s.binds)
@@ -211,11 +212,11 @@ class SQLJobStore:
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:
         """Find the job of a key that was recorded at ``since`` or later and not refused."""
-        return await jobkeys.KEYED.maybe(self._db, name=name, since=since)
+        return await keys.KEYED.maybe(self._db, name=name, since=since)
 
     async def forget_keys(self, before: int) -> None:
         """Delete the keys of jobs recorded before a time."""
-        await self._db.transact([Statement(jobkeys.FORGET, {"before": before})])
+        await self._db.transact([Statement(keys.FORGET, {"before": before})])
 
     async def sent(self, request_id: int) -> None:
         """Record that the broker has confirmed the message of a job."""
@@ -228,7 +229,7 @@ class SQLJobStore:
         already.
         """
         refuse = Statement(REFUSE, {"id": request_id}, 1)
-        rest = [*_completion(request_id, report, now), jobkeys.free(request_id)]
+        rest = [*_completion(request_id, report, now), keys.free(request_id)]
         if await self._guarded(request_id, [refuse, *rest]):
             return True
         return await STATE.maybe(self._db, id=request_id) == "refused"
@@ -248,7 +249,7 @@ class SQLJobStore:
         id_ = {"id": request_id}
         unfinished = [Statement(HOLD, id_, 1), Statement(STILL_OPEN, id_, 1)]
         try:
-            await self._applied([*unfinished, jobprogress.note(request_id, progress, now)])
+            await self._applied([*unfinished, progress_rows.note(request_id, progress, now)])
         except ValueRefusedError as e:
             self._log.debug("job {id}: progress not stored: {error}", id=request_id, error=e)
 
@@ -281,7 +282,7 @@ class SQLJobStore:
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
     ) -> Sequence[JobRecord]:
         """List the newest job requests first, without their progress, which may be long."""
-        where, params = jobsearch.wanted(wanted)
+        where, params = search.wanted(wanted)
         try:
             return await latest(where).many(self._db, limit=limit, offset=offset, **params)
         except ValueRefusedError:  # nothing in the database can be equal to that
@@ -304,7 +305,7 @@ class SQLJobStore:
 
     async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
         """List the builds a user's job requests asked for after ``since``, without refused ones."""
-        return await askedbuilds.asked_builds(self._db, who, since)
+        return await asked_builds.asked_builds(self._db, who, since)
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """List the states of the newest job requests, without their contents."""
@@ -361,21 +362,21 @@ def _insertion(
     id_, when = Ref("job"), job["when"]
     branch = job["branch"]
     left = [Statement(CLEAR_BESIDE, {"id": id_}), Statement(CLEAR_BRANCH, {"id": id_})]
-    left += [jobprogress.clear(id_), jobkeys.free(id_)]
+    left += [progress_rows.clear(id_), keys.free(id_)]
     return [
         # first, so that others who want this key wait here, where they hold no other lock
-        *([jobkeys.expire(key.name, when)] if key and clear else ()),
+        *([keys.expire(key.name, when)] if key and clear else ()),
         Statement(INSERT, {k: job[k] for k in COLUMNS}, 1, binds="job"),
         *(left if clear else ()),
         Statement(INSERT_BESIDE, {"id": id_, "token": token, "when": when}, 1),
         *([Statement(INSERT_BRANCH, {"id": id_, "branch": branch}, 1)] if branch else ()),
-        *([jobkeys.take(key, id_, when)] if key else ()),
+        *([keys.take(key, id_, when)] if key else ()),
     ]
 
 
 def _completion(request_id: int, report: Mapping[str, Any], now: int) -> list[Statement]:
     complete = {"id": request_id, "now": now, "report": json.dumps(report)}
-    return [Statement(COMPLETE, complete, 1), jobprogress.clear(request_id)]
+    return [Statement(COMPLETE, complete, 1), progress_rows.clear(request_id)]
 
 
 def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, Any]]]:
