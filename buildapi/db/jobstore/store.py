@@ -11,13 +11,12 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.jobstore import asked_builds, keys, search
+from buildapi.db.jobstore import asked_builds, keys, reads, search
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.sql import (
     Database,
     DuplicateError,
     GuardFailedError,
-    Query,
     Read,
     Ref,
     Statement,
@@ -25,8 +24,7 @@ from buildapi.db.sql import (
     any_of,
 )
 from buildapi.errors import BadRequest, InProgress
-from buildapi.model.actions import OLD_WIDTH, SELF_SERVE, full_name
-from buildapi.model.job_identity import derived_identity
+from buildapi.model.actions import OLD_WIDTH, full_name
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -35,7 +33,6 @@ from buildapi.model.records import (
     JobKey,
     JobMark,
     JobRecord,
-    JobState,
     KeyedJob,
     Progress,
 )
@@ -48,80 +45,6 @@ NOT_STORED = "What was done could not be stored: look at what is there"
 IDS_AT_ONCE = 500
 """Maximum number of ids in one query."""
 
-
-def _object(text: str | bytes | None) -> dict[str, Any] | None:
-    """Decode a JSON object; return None for anything else."""
-    try:
-        value = json.loads(text or "null")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _state(begun: str | None, completed_at: int | None, report: Mapping[str, Any]) -> JobState:
-    if completed_at is None:
-        return JobState.RUNNING if begun == "running" else JobState.QUEUED
-    body = report.get("body")
-    failed = isinstance(body, dict) and body.get("errors")
-    return JobState.FAILED if failed else JobState.DONE
-
-
-def _record(*c: Any) -> JobRecord:
-    report, action = _object(c[6]), full_name(c[1])
-    return JobRecord(
-        id=c[0],
-        action=action,
-        who=c[2],
-        when=c[3],
-        what=_object(c[4]) or {},
-        completed_at=c[5],
-        complete_data=report,
-        state=_state(c[7], c[5], report or {}),
-        agent=c[8],
-        identity=c[9] or derived_identity(c[0], c[2], c[3], action),
-    )
-
-
-def _record_with_branch(*c: Any) -> JobRecord:
-    job = _record(*c[:10])
-    said = job.what.get("branch")
-    named = said.removesuffix(SELF_SERVE) if isinstance(said, str) else None
-    return attrs.evolve(job, branch=c[10] or named)
-
-
-def _record_with_progress(*c: Any) -> JobRecord:
-    return attrs.evolve(_record_with_branch(*c[:11]), progress=progress_rows.noted(*c[11:]))
-
-
-_JOB = """SELECT r.id, r.action, r.who, r.`when`, r.what, r.completed_at, r.complete_data,
- s.state, s.agent, s.token"""
-_WITH_BESIDE = """FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id
- LEFT JOIN buildapi_branches l ON l.request_id = r.id"""
-_PROGRESS = "LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"
-_WITH_PROGRESS = f"{_JOB}, l.branch, p.total, p.items {_WITH_BESIDE} {_PROGRESS}"
-_OURS = f"{_JOB} FROM buildapi_jobs s JOIN jobrequests r ON r.id = s.request_id"
-_OPEN = """r.completed_at IS NULL AND r.`when` < :before AND r.id > :after
- ORDER BY r.id LIMIT :limit"""
-
-ONE = Query(f"{_WITH_PROGRESS} WHERE r.id = :id", _record_with_progress)
-MARKS = Query(
-    f"""SELECT r.id, r.completed_at, s.state, p.updated_at {_WITH_BESIDE} {_PROGRESS}
- ORDER BY r.id DESC LIMIT :limit""",
-    JobMark,
-)
-UNSETTLED = Query(f"{_OURS} WHERE s.sent = :sent AND {_OPEN}", _record)
-_WAITING = "r.completed_at IS NULL AND r.`when` >= :since"
-OPEN = Query(f"SELECT COUNT(*) FROM jobrequests r WHERE {_WAITING}", int)  # noqa: S608  # a constant
-OLDEST = Query(
-    f"{_JOB}, l.branch {_WITH_BESIDE} WHERE {_WAITING} ORDER BY r.id LIMIT 1", _record_with_branch
-)
-FAILED = Query(
-    "SELECT COUNT(*) FROM jobrequests r"  # noqa: S608  # constants
-    f" WHERE {search.STATES[JobState.FAILED]} AND r.completed_at >= :since",
-    int,
-)
-BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
-STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
 # Every transaction that begins, refuses or finishes a job, or records its progress, locks its row
 # in buildapi_jobs first: only one of them succeeds, and none deadlocks with another.
@@ -201,7 +124,7 @@ class SQLJobStore:
             try:
                 ids = await self._db.transact(statements)
             except DuplicateError:
-                earlier = await BY_TOKEN.maybe(self._db, token=token)
+                earlier = await reads.BY_TOKEN.maybe(self._db, token=token)
                 if earlier is not None:  # the commit whose answer was lost had been one
                     return earlier
                 if key and await keys.taken(self._db, key.name, job["when"]):
@@ -232,7 +155,7 @@ class SQLJobStore:
         rest = [*_completion(request_id, report, now), keys.free(request_id)]
         if await self._guarded(request_id, [refuse, *rest]):
             return True
-        return await STATE.maybe(self._db, id=request_id) == "refused"
+        return await reads.STATE.maybe(self._db, id=request_id) == "refused"
 
     async def begin(self, request_id: int, agent: str, now: int) -> bool:
         """Record that an agent begins an unfinished job, or begins it again after a redelivery.
@@ -276,7 +199,7 @@ class SQLJobStore:
 
     async def get(self, request_id: int) -> JobRecord | None:
         """Return a job request with its progress, or None."""
-        return await ONE.maybe(self._db, id=request_id)
+        return await reads.ONE.maybe(self._db, id=request_id)
 
     async def latest(
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
@@ -284,7 +207,7 @@ class SQLJobStore:
         """List the newest job requests first, without their progress, which may be long."""
         where, params = search.wanted(wanted)
         try:
-            return await latest(where).many(self._db, limit=limit, offset=offset, **params)
+            return await reads.latest(where).many(self._db, limit=limit, offset=offset, **params)
         except ValueRefusedError:  # nothing in the database can be equal to that
             return []
 
@@ -296,9 +219,9 @@ class SQLJobStore:
 
         def reading(read: Read) -> Backlog:
             return Backlog(
-                open=OPEN.first_of(read, since=since) or 0,
-                oldest=OLDEST.first_of(read, since=since),
-                failed=FAILED.first_of(read, since=failed_since) or 0,
+                open=reads.OPEN.first_of(read, since=since) or 0,
+                oldest=reads.OLDEST.first_of(read, since=since),
+                failed=reads.FAILED.first_of(read, since=failed_since) or 0,
             )
 
         return await self._db.snapshot(reading)
@@ -309,7 +232,7 @@ class SQLJobStore:
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """List the states of the newest job requests, without their contents."""
-        return await MARKS.many(self._db, limit=limit)
+        return await reads.MARKS.many(self._db, limit=limit)
 
     async def unsettled(
         self, *, sent: bool, before: int, limit: int, after: int = 0
@@ -318,7 +241,7 @@ class SQLJobStore:
 
         They come in the order of their ids, which are higher than ``after``.
         """
-        return await UNSETTLED.many(
+        return await reads.UNSETTLED.many(
             self._db, sent=int(sent), before=before, limit=limit, after=after
         )
 
@@ -341,15 +264,6 @@ class SQLJobStore:
 def new_identity() -> str:
     """Generate the identity of a job request."""
     return secrets.token_hex(16)
-
-
-def latest(where: str) -> Query[JobRecord]:
-    """Return the query of the newest job requests that meet a condition."""
-    return Query(
-        f"{_JOB}, l.branch {_WITH_BESIDE} WHERE {where}"
-        " ORDER BY r.id DESC LIMIT :limit OFFSET :offset",
-        _record_with_branch,
-    )
 
 
 def _insertion(
