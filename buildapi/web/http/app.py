@@ -299,7 +299,7 @@ class WebApp:
                 allowed.remove("POST")
         words = ", ".join(sorted(allowed))
         request.setHeader("allow", words)
-        return MethodError(f"Method not allowed (allowed: {words})")
+        return MethodError(f"Allowed methods are {words}")
 
     def _failed(self, request: Any, failure: Failure) -> bytes:
         """Answer an expected error with its message, any other with an incident id."""
