@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
 	@echo "make test       all tests; those that need a service which is not installed are skipped and named"
-	@echo "make fast       tests that need nothing but Python"
+	@echo "make fast       tests that need nothing but Python, without those that start our programs"
 	@echo "make check      what CI runs: formatting, lint, types, documentation, fast tests on 3.13, all tests"
 	@echo "make fast-3.12  fast tests on 3.12, which is between the two"
 	@echo "make docs       the documentation as a site in build/docs; every warning is an error"
@@ -79,19 +79,19 @@ test: $(VENV)/.installed-test
 
 fast: WORKERS = 3
 fast: $(VENV)/.installed-test
-	@$(PYTEST) -m '$(FAST)' $(PYTEST_ARGS)
+	@$(PYTEST) -m '$(FAST)' $(PROCESSES:%=--ignore=%) $(PYTEST_ARGS)
 
-# What starts the program as a process, and what only computes from values, says little of another Python: one is
-# enough for it.
-ONE_PYTHON = tests/docs tests/deploy tests/plugins tests/e2e tests/operating tests/dumps/test_command.py \
-	tests/cli/test_failures.py tests/cli/test_sample_farm.py tests/cli/test_terminal.py \
-	tests/golden tests/reports tests/farmwide tests/sample
+# What starts our programs takes half of the time of what needs only Python.
+PROCESSES = tests/docs/test_blocks.py tests/deploy tests/plugins tests/e2e tests/operating \
+	tests/dumps/test_command.py tests/cli/test_failures.py tests/cli/test_sample_farm.py tests/cli/test_terminal.py
+# What only computes from values says little of another Python.
+VALUES = tests/golden tests/reports tests/farmwide tests/sample
 
 fast-3.12 fast-3.13: fast-%:
 	@python=$$(PYTHON= QUIET=1 .ci/find-python $*) || { \
 		echo "Python $* is not installed: its tests are left out."; exit 0; }; \
 	$(MAKE) --no-print-directory fast PYTHON="$$python" VENV=.venv-$* \
-		PYTEST_ARGS='-q $(ONE_PYTHON:%=--ignore=%)'
+		PYTEST_ARGS='-q $(VALUES:%=--ignore=%)'
 
 format: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format
