@@ -129,7 +129,7 @@ def test_the_parts_of_two_processes_are_seen_from_one(watched: Watched) -> None:
         "finished": 1,
     }
     assert {d["name"]: d["kind"] for d in found["databases"]}["scheduler_replica"] == "mysql"
-    assert all(0 < d["connect_seconds"] < 3 for d in found["databases"])
+    assert all(d["connect_seconds"] > 0 for d in found["databases"])
     assert found["masters"]["unreachable"] == ["bm1:/m"]
     assert found["status"] == "DEGRADED"
     assert watched.api.client.get("/readyz").status == 200
