@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.model.messages import Disposition, Nack, Release
+from buildapi.reactor_time import ReactorTime, pause
 
 T = TypeVar("T")
 
@@ -25,12 +26,12 @@ log = Logger()
 
 @attrs.define
 class Retrier:
-    """Retry unavailable operations until they work or we stop; ``reactor`` is an IReactorTime.
+    """Retry unavailable operations until they work or we stop.
 
     ``waiting`` is called once with each reason for waiting.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _waiting: Callable[[str], None] = lambda _: None
     _stopping: bool = attrs.field(default=False, init=False)
     _pauses: set[defer.Deferred[None]] = attrs.field(factory=set, init=False)
@@ -42,12 +43,12 @@ class Retrier:
     def stop(self) -> None:
         """End all pauses and make no further attempt."""
         self._stopping = True
-        for pause in list(self._pauses):
-            pause.cancel()
+        for waiting in list(self._pauses):
+            waiting.cancel()
 
     def end(self) -> float:
         """Return until when a message that came now may be held, in seconds of the reactor."""
-        return float(self._reactor.seconds()) + PATIENCE
+        return self._reactor.seconds() + PATIENCE
 
     async def attempt(self, what: str, do: Callable[[], Awaitable[Disposition]]) -> Disposition:
         """Retry an operation until it works; return how to settle the message in any case."""
@@ -73,29 +74,29 @@ class Retrier:
 
     async def insist(self, what: str, do: Callable[[], Awaitable[T]], end: float) -> T:
         """Retry an operation until it works; :raises Unavailable: not until ``end``, or we stop."""
-        pause, told = FIRST_PAUSE, set[str]()
+        seconds, told = FIRST_PAUSE, set[str]()
         while not self._stopping:
             try:
                 return await do()
             except Unavailable as e:
-                if self._reactor.seconds() + pause > end:
+                if self._reactor.seconds() + seconds > end:
                     raise
-                log.warn("{what} waits {pause} s: {msg}", what=what, pause=pause, msg=e.msg)
+                log.warn("{what} waits {pause} s: {msg}", what=what, pause=seconds, msg=e.msg)
                 if e.msg not in told:
                     told.add(e.msg)
                     self._waiting(e.msg)
-            await self._wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await self._wait(seconds)
+            seconds = min(2 * seconds, LONGEST_PAUSE)
         raise Unavailable("stopping")
 
     async def _wait(self, seconds: float) -> None:
         if self._stopping:
             return
-        pause: defer.Deferred[None] = task.deferLater(self._reactor, seconds)
-        self._pauses.add(pause)
+        waiting = pause(self._reactor, seconds)
+        self._pauses.add(waiting)
         try:
-            await pause
+            await waiting
         except defer.CancelledError:
             pass  # stopping
         finally:
-            self._pauses.discard(pause)
+            self._pauses.discard(waiting)
