@@ -241,3 +241,11 @@ def test_metrics_that_are_named_are_served(page: Path, stage: Stage) -> None:
     away = {"buildapi_replica_lag_seconds"}
     assert named - away <= served | {n.removesuffix("_total") for n in served}
     assert away <= named - served, "here is no replica"
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
+def test_files_that_contributors_are_sent_to_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:buildapi|tests|docs|bench)/[\w./-]+)`", text)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
