@@ -82,7 +82,10 @@ class Site:
             *of.admission.desk(self.pages).routes(),
             *BulkActions(self._batch, self._reads.about).routes(),
             *BuildForm(
-                self._reads.branch, self._reads.builders_of, self._batch, self._submitter
+                self._reads.branch,
+                self._reads.builders_of,
+                self._revisions.new_builds(),
+                self._submitter,
             ).routes(),
         ]
 
@@ -176,9 +179,12 @@ class Site:
 
     @cached_property
     def _taken(self) -> Sequence[JobRoute]:
+        return [*self.requests.routes(), *self._revisions.routes()]
+
+    @cached_property
+    def _revisions(self) -> RevisionActions:
         of, looking = self._of, self._part("looking")
-        revisions = RevisionActions(of.dialect.builds, of.directory, of.now, looking)
-        return [*self.requests.routes(), *revisions.routes()]
+        return RevisionActions(of.dialect.builds, of.directory, of.now, looking)
 
     @cached_property
     def _batch(self) -> Batch:

@@ -228,7 +228,7 @@ def build(settings: Settings) -> Served:
         *submitter.routes(taken),
         *batch.routes(),
         *BulkActions(batch, reads.about).routes(),
-        *BuildForm(reads.branch, reads.builders_of, batch, submitter).routes(),
+        *BuildForm(reads.branch, reads.builders_of, revisions.new_builds(), submitter).routes(),
         *TokenRoutes(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,
     ]

@@ -12,12 +12,10 @@ from buildapi.model.branches import Branch
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import Query, given_once, one_of, single
-from buildapi.web.http.path_converter import segment
+from buildapi.web.http.params import given_once, one_of, single
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.selfserve.batch import Batch
-from buildapi.web.selfserve.job_routes import COMMON
+from buildapi.web.selfserve.job_routes import COMMON, JobRoute
 from buildapi.web.selfserve.submission import JobSubmitter
 
 KINDS = {
@@ -30,11 +28,14 @@ KINDS = {
 
 @attrs.frozen
 class BuildForm:
-    """Serve the form and accept it; ``builders`` returns the builder names of a branch."""
+    """Serve the form and accept it; ``builders`` returns the builder names of a branch.
+
+    ``kinds`` has the route of each kind of new builds.
+    """
 
     _branch: Callable[[str], Branch]
     _builders: Callable[[Branch], Awaitable[JSONBody]]
-    _batch: Batch
+    _kinds: Mapping[str, JobRoute]
     _submitter: JobSubmitter
 
     def routes(self) -> Sequence[Route]:
@@ -59,8 +60,15 @@ class BuildForm:
 
     async def take(self, call: Call) -> Reply:
         """Submit the job request of a filled form."""
-        entry = entry_of(self._branch(call.path["branch"]), call.form, call.query)
-        reply = await self._submitter.serve(*self._batch.call(call, entry))
+        branch, form, query = self._branch(call.path["branch"]), call.form, call.query
+        kind = one_of("kind", form.text("kind") or "", list(KINDS))
+        values = {"branch": branch.name, "revision": _needed(form, "revision")}
+        body = {name: given_once(query, form, name) for name in ("priority", "dry_run", "wait")}
+        if kind == "builder":
+            values["builder"] = _needed(form, "builder")
+            body |= {"properties": _properties(form), "files": _files(form)}
+        route = self._kinds[kind]
+        reply = await self._submitter.serve(route, route.call(call, values, body))
         if reply.status != 202:
             return reply
         return attrs.evolve(
@@ -68,22 +76,12 @@ class BuildForm:
         )
 
 
-def entry_of(branch: Branch, form: Form, query: Query) -> Mapping[str, Any]:
-    """Return a filled form as an entry of a batch; :raises BadRequest: a field is missing."""
-    kind = one_of("kind", form.text("kind") or "", list(KINDS))
-    revision = (form.text("revision") or "").strip()
-    if not revision:
-        raise BadRequest("Bad revision: a revision is needed")
-    asked = {n: given_once(query, form, n) for n in ("priority", "dry_run", "wait")}
-    base, rev = f"/self-serve/{segment(branch.name)}", segment(revision)
-    if kind != "builder":
-        rest = "" if kind == "build" else f"/{kind}"
-        return {"path": f"{base}/rev/{rev}{rest}", "body": asked}
-    builder = (form.text("builder") or "").strip()
-    if not builder:
-        raise BadRequest("Bad builder: a builder is needed")
-    body = {**asked, "properties": _properties(form), "files": _files(form)}
-    return {"path": f"{base}/builders/{segment(builder)}/{rev}", "body": body}
+def _needed(form: Form, name: str) -> str:
+    """Return a text of the form; :raises BadRequest: it is missing or empty."""
+    text = (form.text(name) or "").strip()
+    if not text:
+        raise BadRequest(f"Bad {name}: a {name} is needed")
+    return text
 
 
 def _properties(form: Form) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch
 from buildapi.web.http.call import Call
+from buildapi.web.http.form import form_of
+from buildapi.web.http.path_converter import segment
 from buildapi.web.http.routes import Handler, Param, Route
 
 WAIT_MAX = 60
@@ -48,6 +51,11 @@ class JobRoute:
     def known(self) -> Sequence[Param]:
         """List the known parameters."""
         return (*self.params, *COMMON)
+
+    def call(self, call: Call, values: Mapping[str, str], body: Mapping[str, Any]) -> Call:
+        """Return a call of this route with values for its path and its body, for the same user."""
+        here = self.path.format_map({name: segment(value) for name, value in values.items()})
+        return attrs.evolve(call, path=values, query={}, body=form_of(body), here=here)
 
     def served(self, handler: Handler) -> Route:
         """Return the route that serves it with a handler."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -32,6 +32,9 @@ from buildapi.web.selfserve.request_actions import PRIORITY, priority_of
 
 T = TypeVar("T")
 
+REV = "/self-serve/{branch}/rev/{revision}"
+OF_BUILDER = "/self-serve/{branch}/builders/{builder}/{revision}"
+
 WHOLE = 40
 """Digits of a full hash in Mercurial and Git."""
 
@@ -50,16 +53,21 @@ class RevisionActions:
 
     def routes(self) -> Sequence[JobRoute]:
         """List the routes."""
-        rev = "/self-serve/{branch}/rev/{revision}"
-        builder = "/self-serve/{branch}/builders/{builder}/{revision}"
-        special = (PROPERTIES, FILES)
-        return (
-            JobRoute("DELETE", rev, self.cancel, CANCEL, CANCEL_PARAMS),
-            JobRoute("POST", rev, self.build, BUILD, (IGNORED,), followed=False),
-            JobRoute("POST", f"{rev}/pgo", self.pgo, PGO, (PRIORITY,), followed=False),
-            JobRoute("POST", f"{rev}/nightly", self.nightly, NIGHTLY, (PRIORITY,), followed=False),
-            JobRoute("POST", builder, self.builder, BUILDER, (PRIORITY, *special), followed=False),
+        cancel = JobRoute("DELETE", REV, self.cancel, CANCEL, CANCEL_PARAMS)
+        return (cancel, *self.new_builds().values())
+
+    def new_builds(self) -> Mapping[str, JobRoute]:
+        """Return the routes of new builds by the kind of builds that people choose in a form."""
+        found = (
+            ("build", REV, self.build, BUILD, (IGNORED,)),
+            ("pgo", f"{REV}/pgo", self.pgo, PGO, (PRIORITY,)),
+            ("nightly", f"{REV}/nightly", self.nightly, NIGHTLY, (PRIORITY,)),
+            ("builder", OF_BUILDER, self.builder, BUILDER, (PRIORITY, PROPERTIES, FILES)),
         )
+        return {
+            kind: JobRoute("POST", path, check, summary, params, followed=False)
+            for kind, path, check, summary, params in found
+        }
 
     async def cancel(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of everything open of a revision."""
