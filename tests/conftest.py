@@ -37,6 +37,7 @@ def pytest_sessionstart() -> None:
 
 WAITING = (
     "tests/docs/test_blocks.py",
+    "tests/golden/test_jobs.py",
     "tests/e2e",
     "tests/farm",
     "tests/browser",
@@ -47,7 +48,7 @@ WAITING = (
     "tests/db",
     "tests/deploy",
 )
-"""What starts servers and processes, the longest first."""
+"""What starts servers, processes or many programs of ours, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
