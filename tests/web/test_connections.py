@@ -272,7 +272,7 @@ def test_a_client_with_too_much_waiting_is_cut_and_leaves_nothing() -> None:
     transport.outgoing.add(b"x" * (CHUNK + 1000))
     assert not transport.why
     transport.outgoing.add(b"x")
-    assert transport.why == "1001 bytes wait for it, 1000 may"
+    assert transport.why == "1001 unread bytes (max 1000)"
     assert budget.waiting == 0
     transport.outgoing.add(b"more")
     assert budget.waiting == 0
@@ -288,7 +288,7 @@ def test_of_all_clients_the_one_that_has_read_nothing_for_the_longest_is_cut() -
     assert one.outgoing.queued < full
     one.outgoing.add(b"x" * 900)
     three.outgoing.add(b"x" * (CHUNK + 900))
-    assert "2800 bytes wait for all clients" in two.why
+    assert "2800 unread bytes of all clients" in two.why
     assert not one.why
     assert not three.why
 

@@ -358,7 +358,10 @@ async def test_a_listener_who_leaves_is_forgotten(served: Served) -> None:
 
 @pytest.mark.parametrize(
     ("headers", "told"),
-    [(ZOE, "zoë@example.org listens"), ({"X-Forwarded-For": "192.0.2.7"}, "192.0.2.7 listens")],
+    [
+        (ZOE, "zoë@example.org already has"),
+        ({"X-Forwarded-For": "192.0.2.7"}, "192.0.2.7 already has"),
+    ],
 )
 @twisted_test()
 async def test_one_user_or_address_has_its_share_of_streams(
