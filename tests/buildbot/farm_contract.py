@@ -11,8 +11,8 @@ import pytest
 
 from buildapi.buildbot.v08.job_executor import MarkedFarm
 from buildapi.errors import BadRequest
+from buildapi.interfaces import FarmActions
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plan_outcomes import conclude
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -35,7 +35,9 @@ from buildapi.model.steps import (
     Write,
     Written,
 )
+from buildapi.model.wire import JobMessage
 from tests.contracts.facts import BRANCH, REVISION, FactsReaderContract, FactsUnderTest
+from tests.contracts.journal import MemoryJournal
 from tests.model.defaults import rules
 from tests.model.values import job
 from tests.reactor import twisted_test
@@ -116,19 +118,6 @@ ASKED = NewBuildset(
 )
 
 
-async def carry_out(farm: MarkedFarm, of: JobIdentity, action: Action, who: str = "zoe") -> Outcome:
-    """Do a job as an agent does it: also one that was delivered before, or left in the middle."""
-    recorded = await farm.recall(of)
-    if recorded is not None and recorded.outcome is not None:
-        return recorded.outcome
-    plan, made = (recorded.plan, ()) if recorded else await written(farm, of, action, who)
-    did = [(step, await farm.poke(of, step, who)) for step in plan.pokes]
-    outcome = conclude(plan, made, did)
-    if plan.writes or plan.pokes:
-        await farm.settle(of, outcome)
-    return outcome
-
-
 async def written(
     farm: MarkedFarm, of: JobIdentity, action: Action, who: str = "zoe"
 ) -> tuple[Plan, Sequence[Item]]:
@@ -142,25 +131,28 @@ async def written(
             return plan, made
 
 
-class MarkedFarmContract(FactsReaderContract):
-    """Tests of a Farm; a subclass has the fixture ``made`` (see FarmUnderTest)."""
+async def carry_out(actions: FarmActions, of: JobIdentity, action: Action) -> Outcome:
+    """Do a job as an agent does it."""
+    message = JobMessage(of.id, "zoe", of.when, action, "", of.identity)
+    return await actions.carry_out(message, MemoryJournal())
 
-    @pytest.fixture
-    def seen(self, made: FarmUnderTest) -> FactsUnderTest:
-        return made
 
-    # --- whole jobs: an action, what comes of it, and what is in the farm afterwards
+class FarmActionsContract:
+    """Tests of FarmActions: an action, what comes of it, and what is in the farm afterwards.
+
+    A subclass has the fixtures ``made`` (see FarmUnderTest) and ``actions``, which act on it.
+    """
 
     @pytest.mark.parametrize("crash", ["at once", "after its writes"])
     @twisted_test(15)
     async def test_a_job_that_is_delivered_again_is_done_once_and_says_the_same(
-        self, made: FarmUnderTest, crash: str
+        self, made: FarmUnderTest, actions: FarmActions, crash: str
     ) -> None:
         request = made.pending()
         rebuild = RebuildRequest(request, 5, 2)
         if crash == "after its writes":
             await written(made.farm, job(1), rebuild)
-        outcomes = [await carry_out(made.farm, job(1), rebuild) for _ in range(3)]
+        outcomes = [await carry_out(actions, job(1), rebuild) for _ in range(3)]
         assert [copy.priority for copy in made.copies(request)] == [5, 5]
         assert [(o.errors, o.msg) for o in outcomes] == [(False, "Ok")] * 3
         assert same(outcomes[1], outcomes[0])
@@ -168,45 +160,89 @@ class MarkedFarmContract(FactsReaderContract):
 
     @twisted_test(15)
     async def test_jobs_about_one_request_each_do_what_is_left_to_do(
-        self, made: FarmUnderTest
+        self, made: FarmUnderTest, actions: FarmActions
     ) -> None:
         request = made.pending()
-        assert not (await carry_out(made.farm, job(1), Reprioritize(request, 9))).errors
-        assert not (await carry_out(made.farm, job(2), CancelRequest(request))).errors
+        assert not (await carry_out(actions, job(1), Reprioritize(request, 9))).errors
+        assert not (await carry_out(actions, job(2), CancelRequest(request))).errors
         assert (made.priority(request), made.is_dropped(request)) == (9, True)
         before = made.writes()
-        again = await carry_out(made.farm, job(3), CancelRequest(request))
-        late = await carry_out(made.farm, job(4), Reprioritize(request, 1))
+        again = await carry_out(actions, job(3), CancelRequest(request))
+        late = await carry_out(actions, job(4), Reprioritize(request, 1))
         assert (again.errors, late.errors) == (False, False)
         assert made.writes() == before
         assert made.priority(request) == 9
 
     @twisted_test(15)
     async def test_what_is_not_there_is_an_outcome_and_changes_nothing(
-        self, made: FarmUnderTest
+        self, made: FarmUnderTest, actions: FarmActions
     ) -> None:
         made.pending()
         before = made.writes()
         for number, action in enumerate(
             (CancelRequest(4711), CancelBuild(4711), RebuildBuild(4711), Reprioritize(4711, 1))
         ):
-            outcome = await carry_out(made.farm, job(number + 1), action)
+            outcome = await carry_out(actions, job(number + 1), action)
             assert outcome.errors
             assert outcome.msg
         assert made.writes() == before
 
     @twisted_test(15)
     async def test_what_a_rebuild_submitted_can_be_cancelled_by_another_job(
-        self, made: FarmUnderTest
+        self, made: FarmUnderTest, actions: FarmActions
     ) -> None:
         request = made.pending()
-        done = await carry_out(made.farm, job(1), RebuildRequest(request))
+        done = await carry_out(actions, job(1), RebuildRequest(request))
         (copy,) = [item.request_id for item in done.items if item.request_id]
-        assert not (await carry_out(made.farm, job(2), CancelRequest(copy))).errors
+        assert not (await carry_out(actions, job(2), CancelRequest(copy))).errors
         assert (made.is_dropped(copy), made.is_complete(request)) == (True, False)
-        revision = await carry_out(made.farm, job(3), CancelRevision(BRANCH, REVISION))
+        revision = await carry_out(actions, job(3), CancelRevision(BRANCH, REVISION))
         assert not revision.errors
         assert made.is_dropped(request)
+
+    @twisted_test(15)
+    async def test_the_subject_of_a_job_is_what_its_facts_are_about(
+        self, made: FarmUnderTest, actions: FarmActions
+    ) -> None:
+        request = made.pending()
+        facts = await facts_for(made.farm, RebuildRequest(request))
+        about = Subject(request, facts.request.revision)
+        for action in (Reprioritize(request, 1), CancelRequest(request), RebuildRequest(request)):
+            assert await actions.subject(action) == about
+        for missing in (CancelRequest(4711), CancelBuild(4711), RebuildBuild(4711)):
+            assert await actions.subject(missing) == Subject()
+        cancel = CancelRevision(BRANCH, REVISION)
+        assert await actions.subject(cancel) == Subject(revision=REVISION)
+
+    @twisted_test(15)
+    async def test_what_a_job_does_is_noted_in_its_journal(
+        self, made: FarmUnderTest, actions: FarmActions
+    ) -> None:
+        journal = MemoryJournal()
+        of, action = job(9), Reprioritize(made.pending(), 7)
+        message = JobMessage(of.id, "zoe", of.when, action, "", of.identity)
+        await actions.carry_out(message, journal)
+        assert [event for event, _ in journal.events] == ["decided", "written"]
+        assert journal.writes == 1
+
+    @twisted_test(15)
+    async def test_the_highest_job_is_of_those_that_left_a_record(
+        self, made: FarmUnderTest, actions: FarmActions
+    ) -> None:
+        assert await actions.highest_job() == 0
+        for number in (7, 3):
+            await carry_out(actions, job(number), Reprioritize(made.pending(), 7))
+        assert await actions.highest_job() == 7
+        await actions.forget(30)
+        assert await actions.highest_job() == 7, "they ended just now"
+
+
+class MarkedFarmContract(FactsReaderContract):
+    """Tests of a Farm; a subclass has the fixture ``made`` (see FarmUnderTest)."""
+
+    @pytest.fixture
+    def seen(self, made: FarmUnderTest) -> FactsUnderTest:
+        return made
 
     @twisted_test(15)
     async def test_a_job_whose_value_cannot_be_stored_is_refused_and_leaves_nothing(
@@ -220,20 +256,6 @@ class MarkedFarmContract(FactsReaderContract):
         assert made.writes() == before
         assert await made.farm.recall(job(1)) is None
         assert (await made.farm.write(job(1), writing(ASKED)))[0] is Written.APPLIED
-
-    @twisted_test(15)
-    async def test_the_subject_of_a_job_is_what_its_facts_are_about(
-        self, made: FarmUnderTest
-    ) -> None:
-        request = made.pending()
-        facts = await facts_for(made.farm, RebuildRequest(request))
-        about = Subject(request, facts.request.revision)
-        for action in (Reprioritize(request, 1), CancelRequest(request), RebuildRequest(request)):
-            assert await made.farm.subject(action) == about
-        for missing in (CancelRequest(4711), CancelBuild(4711), RebuildBuild(4711)):
-            assert await made.farm.subject(missing) == Subject()
-        cancel = CancelRevision(BRANCH, REVISION)
-        assert await made.farm.subject(cancel) == Subject(revision=REVISION)
 
     # --- plans and their markers
 

@@ -17,6 +17,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 
 from buildapi.buildbot.v08 import lowering
 from buildapi.buildbot.v08.farm import TABLES, V08Farm
+from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
@@ -31,6 +32,7 @@ from tests.buildbot.farm_contract import (
     ASKED,
     CHANGE,
     Copy,
+    FarmActionsContract,
     MarkedFarmContract,
     facts_for,
     plan_for,
@@ -143,8 +145,17 @@ def made(scheduler: Scheduler) -> Made:
     return Made(scheduler, make_farm(scheduler))
 
 
+@pytest.fixture
+def actions(made: Made) -> JobExecutor:
+    return JobExecutor(made.farm, rules())
+
+
 class TestV08Farm(MarkedFarmContract):
     """The contract."""
+
+
+class TestJobExecutor(FarmActionsContract):
+    """The contract, on the rows of 0.8."""
 
 
 # --- rows of 0.8 ----------------------------------------------------------------------------

@@ -33,9 +33,6 @@ WITHOUT_CONTRACT = {
 STILL_WITHOUT = {
     "Dialect",
     "EndedBuilds",
-    "FarmActions",
-    "ItemProgress",
-    "Journal",
     "ReplicaLag",
     "StartedRequests",
 }

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import attrs
 import pytest
 
+from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.model.facts import RequestFacts
 from buildapi.model.records import RequestBuild
 from tests.agent.doubles import NOW, FarmDouble
-from tests.buildbot.farm_contract import Copy, MarkedFarmContract
+from tests.buildbot.farm_contract import Copy, FarmActionsContract, MarkedFarmContract
 from tests.contracts.facts import BRANCH, REVISION
+from tests.model.defaults import rules
 from tests.model.values import claimed, request
 
 
@@ -97,3 +99,15 @@ class TestFarmDouble(MarkedFarmContract):
     @pytest.fixture
     def made(self) -> InMemory:
         return InMemory(FarmDouble(reachable=False))
+
+
+class TestJobExecutorOnDouble(FarmActionsContract):
+    """The contract: what the tests of agents stand on behaves as on rows."""
+
+    @pytest.fixture
+    def made(self) -> InMemory:
+        return InMemory(FarmDouble(reachable=False))
+
+    @pytest.fixture
+    def actions(self, made: InMemory) -> JobExecutor:
+        return JobExecutor(made.farm, rules())
