@@ -59,7 +59,6 @@ ALLOWED: dict[str, set[str]] = {
     "cli.admin": {"assembly", "config", "db.grants", "errors", "exit_codes", "model", "reports"}
     | {"progress_bar"},
     "cli.main": {"cli", "cli.admin"},
-    "command": {"cli.main"},  # scripts of installations made before the command moved
     "tap": {"assembly", "config", "errors", "lifecycle", "ops"},
 }
 for timed in ("agent", "assembly", "buildbot", "db", "mq", "ops", "web"):
