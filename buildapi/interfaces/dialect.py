@@ -34,7 +34,10 @@ class StartedRequests(Protocol):
     async def started(
         self, numbers: Sequence[int], low: int, high: int
     ) -> Sequence[StartedRequest]:
-        """List requests whose builds have one of these numbers and started from low to high."""
+        """List requests whose builds have one of these numbers and started from low to high.
+
+        ``numbers`` are not empty; ``low`` and ``high``, in epoch seconds, are included.
+        """
 
 
 class ReplicaLag(Protocol):

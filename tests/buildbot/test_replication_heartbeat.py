@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat
+from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_marker_table
 from buildapi.db.sql import Query
-from buildapi.errors import Unavailable
+from tests.contracts.replica_lag import ReplicaLagContract
 from tests.db.conftest import OpenPool, engine, open_pool, url
 from tests.reactor import twisted_test
 
@@ -35,26 +37,34 @@ async def test_it_is_one_row_however_often_and_by_however_many(
     assert await heartbeat.seconds() == 0
 
 
+@attrs.define
+class Kept:
+    """Two SQLite files."""
+
+    lag: ReplicationHeartbeat
+    primary: PooledDatabase
+    replica: PooledDatabase
+
+    async def prepare(self, *, replica: bool) -> None:
+        await create_marker_table(self.replica if replica else self.primary, "our_markers")
+
+    async def arrive(self, now: int) -> None:
+        await ReplicationHeartbeat("our_markers", self.replica, None).renew(now)
+
+
+class TestReplicationHeartbeat(ReplicaLagContract):
+    """The contract."""
+
+    @pytest.fixture
+    def seen(self, open_pool: OpenPool, tmp_path: Path) -> Kept:
+        primary, replica = (open_pool(f"sqlite:{tmp_path}/{n}.sqlite") for n in ("one", "two"))
+        return Kept(ReplicationHeartbeat("our_markers", primary, replica), primary, replica)
+
+
 @twisted_test(10)
-async def test_the_lag_is_between_what_was_written_and_what_arrived(
-    open_pool: OpenPool, tmp_path: Path
-) -> None:
-    primary, replica = (open_pool(f"sqlite:{tmp_path}/{n}.sqlite") for n in ("one", "two"))
-    heartbeat = ReplicationHeartbeat("our_markers", primary, replica)
-    arrived = ReplicationHeartbeat("our_markers", replica, None)
-    with pytest.raises(Unavailable):
-        await heartbeat.seconds()
-    await create_marker_table(primary, "our_markers")
-    with pytest.raises(Unavailable):
-        await heartbeat.seconds()
-    await create_marker_table(replica, "our_markers")
-    assert await heartbeat.seconds() is None, "nothing was written yet"
-    await heartbeat.renew(NOW)
-    assert await heartbeat.seconds() is None, "nothing has arrived yet"
-    await arrived.renew(NOW)
-    assert await heartbeat.seconds() == 0
-    await heartbeat.renew(NOW + 40)
-    assert await heartbeat.seconds() == 40
-    await arrived.renew(NOW + 50)
-    assert await heartbeat.seconds() == 0, "the two reads are not at the same time"
-    assert await arrived.seconds() is None, "there is no replica"
+async def test_without_a_replica_there_is_no_lag(url: str, open_pool: OpenPool) -> None:
+    db = open_pool(url)
+    await create_marker_table(db, "our_markers")
+    alone = ReplicationHeartbeat("our_markers", db, None)
+    await alone.renew(NOW)
+    assert await alone.seconds() is None

@@ -32,9 +32,6 @@ WITHOUT_CONTRACT = {
 
 STILL_WITHOUT = {
     "Dialect",
-    "EndedBuilds",
-    "ReplicaLag",
-    "StartedRequests",
 }
 """Protocols whose contract class has still to be written; none may be added."""
 

@@ -6,11 +6,13 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
+import pytest
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
@@ -21,14 +23,17 @@ from buildapi.config import DumpsSection as Settings
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.farm_rows import BranchFilter, PendingEntry, Portion, RunningBuild
+from tests.contracts.dump_reads import EndedBuildsContract, StartedRequestsContract
 from tests.farmwide.doubles import RUNNING, WAITING
 from tests.reactor import twisted_test, until
 
 NOW = 1_700_000_000.5
+NONE: Mapping[str, str] = MappingProxyType({})
 BUILDS = [
     EndedBuild(i, i, 1, 1, 1, 1_699_999_000 + i, 1_699_999_900, 0, "due", PROPERTIES)
     for i, PROPERTIES in enumerate([(("buildername", '"linux"'), ("bad", "{"))] * 250)
 ]
+REQUEST = StartedRequest(4711, "linux", 0, 1_699_999_000.84, 1_699_998_000)
 NAMES = ["builds-4hr.js.gz", "builds-pending.js", "builds-running.js"]
 
 
@@ -40,28 +45,74 @@ class MemoryFarm:
     windows: list[DumpWindow] = attrs.field(factory=list)
     reads: list[int] = attrs.field(factory=list)
     hold: Deferred[None] | None = None
+    known: list[EndedBuild] = attrs.field(factory=lambda: list(BUILDS))
+    requests: list[StartedRequest] = attrs.field(factory=lambda: [REQUEST])
 
     async def ids(self, window: DumpWindow) -> Sequence[int]:
         if self.error is not None:
             raise self.error
         self.windows.append(window)
-        return [b.id for b in BUILDS]
+        ended = [b for b in self.known if window.start <= (b.endtime or 0) <= window.end]
+        return [b.id for b in sorted(ended, key=lambda b: (b.starttime or 0, b.id))]
 
     async def builds(self, ids: Sequence[int]) -> Sequence[EndedBuild]:
         self.reads.append(len(ids))
         if self.hold is not None:
             await self.hold
-        return [BUILDS[i] for i in ids]
+        by_id = {b.id: b for b in self.known}
+        return [by_id[id_] for id_ in ids if id_ in by_id]
 
     async def started(self, numbers: Sequence[int], low: int, high: int) -> list[StartedRequest]:
-        start = BUILDS[numbers[0]].starttime or 0
-        return [StartedRequest(4711, "linux", numbers[0], start + 0.84, 1_699_998_000)]
+        return [r for r in self.requests if r.number in numbers and low <= r.start_time <= high]
 
     async def pending(self, _branches: BranchFilter, _portion: Portion) -> Sequence[PendingEntry]:
         return [WAITING]
 
     async def running(self, _branches: BranchFilter, _portion: Portion) -> Sequence[RunningBuild]:
         return [RUNNING]
+
+
+@attrs.define
+class EndedInMemory:
+    """The double, without any builds."""
+
+    reader: MemoryFarm = attrs.field(factory=lambda: MemoryFarm(known=[]))
+
+    def build(
+        self, start: int | None, end: int | None, properties: Mapping[str, str] = NONE
+    ) -> int:
+        id_ = len(self.reader.known) + 1
+        pairs = tuple(properties.items())
+        self.reader.known.append(EndedBuild(id_, 7, 1, 1, 1, start, end, 0, "due", pairs))
+        return id_
+
+
+class TestMemoryFarmEnded(EndedBuildsContract):
+    """The contract, on the double."""
+
+    @pytest.fixture
+    def seen(self) -> EndedInMemory:
+        return EndedInMemory()
+
+
+@attrs.define
+class StartedInMemory:
+    """The double, without any requests."""
+
+    reader: MemoryFarm = attrs.field(factory=lambda: MemoryFarm(requests=[]))
+
+    def start(self, number: int, at: int) -> int:
+        id_ = len(self.reader.requests) + 1
+        self.reader.requests.append(StartedRequest(id_, "linux", number, at, at - 10))
+        return id_
+
+
+class TestMemoryFarmStarted(StartedRequestsContract):
+    """The contract, on the double."""
+
+    @pytest.fixture
+    def seen(self) -> StartedInMemory:
+        return StartedInMemory()
 
 
 async def branches() -> Sequence[str]:
@@ -242,7 +293,7 @@ async def turned(dumps: PeriodicDumps, clock: task.Clock, number: int) -> None:
 async def test_the_files_of_days_are_written_too_and_the_old_ones_removed(tmp_path: Path) -> None:
     """Write builds-YYYY-MM-DD.js.gz of so many days of UTC, and keep no more of them."""
     clock, at = task.Clock(), [NOW]
-    farm = MemoryFarm()
+    farm = MemoryFarm(known=[attrs.evolve(b, endtime=MIDNIGHT - 100) for b in BUILDS])
     dumps = make(farm, tmp_path, clock, lambda: at[0], days=3)
     (tmp_path / "builds-2020-01-01.js.gz").write_text("somebody's archive")
     dumps.startService()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from buildapi.db.sql import Row, RowLimitError
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import T0
+from tests.contracts.dump_reads import EndedBuildsContract, StartedRequestsContract
 from tests.farmwide.conftest import Status
 from tests.reactor import twisted_test
 
@@ -129,3 +131,62 @@ async def test_many_numbers_are_asked_in_parts(scheduler: Scheduler) -> None:
     narrow = SQLStartedRequests(Narrow(scheduler.db, 2))  # type: ignore[arg-type]  # no more is needed
     found = await narrow.started([*numbers, *range(1000, 2000)], T0, T0 + 50)
     assert [s.number for s in found] == numbers
+
+
+NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@attrs.define
+class Ended:
+    """Rows of a status database."""
+
+    status: Status
+
+    @property
+    def reader(self) -> SQLEndedBuilds:
+        return SQLEndedBuilds(self.status.db)
+
+    def build(
+        self,
+        start: int | None,
+        end: int | None,
+        properties: Mapping[str, str] = MappingProxyType({}),
+    ) -> int:
+        times = {"starttime": start, "endtime": end}
+        row = {name: None if when is None else at(when) for name, when in times.items()}
+        build = self.status.build(**row)
+        for name, value in properties.items():
+            self.status.property(build, name, value)
+        return build
+
+
+class TestSQLEndedBuilds(EndedBuildsContract):
+    """The contract."""
+
+    @pytest.fixture
+    def seen(self, status: Status) -> Ended:
+        return Ended(status)
+
+
+@attrs.define
+class Started:
+    """Rows of a scheduler database."""
+
+    scheduler: Scheduler
+
+    @property
+    def reader(self) -> SQLStartedRequests:
+        return SQLStartedRequests(self.scheduler.db)
+
+    def start(self, number: int, at: int) -> int:
+        request = self.scheduler.seed.request(at=at - 10)
+        self.scheduler.seed.start(request, number=number, at=at)
+        return request
+
+
+class TestSQLStartedRequests(StartedRequestsContract):
+    """The contract."""
+
+    @pytest.fixture
+    def seen(self, scheduler: Scheduler) -> Started:
+        return Started(scheduler)
