@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "buildapi"
 OURS = {
-    ("ops/logfile.py", "encoding"),  # that of the terminal the program was started on
+    ("ops/log_file.py", "encoding"),  # that of the terminal the program was started on
 }
 LOOK_UP = {"lookup", "getdecoder", "getincrementaldecoder", "getreader"}
 
