@@ -28,7 +28,11 @@ STEPS = 400
 
 
 def focus(page: Page) -> dict[str, Any]:
-    """Tell what has the focus; it must be something, and be seen."""
+    """Tell what has the focus; it must be something, and be seen.
+
+    A script moves it on in the turn after the one in which it takes a row away.
+    """
+    page.wait_for_function("!['BODY', 'HTML'].includes(document.activeElement.tagName)")
     at: dict[str, Any] = page.evaluate(FOCUS)
     assert at["tag"] not in ("body", "html"), "the focus is lost"
     assert at["outline"], f"the focus is not seen: {at}"

@@ -107,4 +107,4 @@ def _noticed(api: Process, *, old: bool) -> None:
     assert letters["failed"]["count"] == 0
     assert ("(delivery_limit) is returned" in api.output()) is old
     assert check.code == int(old)
-    assert ("taken up again" in check.output) is old
+    assert ("dead letters requeued" in check.output) is old

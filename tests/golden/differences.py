@@ -340,7 +340,7 @@ JOBS = (
         ["auth/long-user"],
         400,
         "A user name that does not fit its column is refused; MySQL truncated it.",
-        "512 characters",
+        "512 printable characters",
         "body",
     ),
     Difference(
