@@ -70,10 +70,10 @@ run: $(VENV)/.installed
 # --- check ------------------------------------------------------------------------------------
 
 # Each worker takes one file after the other, in the order of tests/conftest.py. Most tests wait for servers and
-# processes, so there are more workers than cores; the fast ones compute.
+# processes: one worker more than cores keeps both busy, and more would make each wait longer.
 PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: WORKERS = 6
+test: WORKERS = 3
 test: $(VENV)/.installed-test
 	@$(PYTEST) $(PYTEST_ARGS)
 
