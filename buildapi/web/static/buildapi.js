@@ -691,10 +691,23 @@
     (same || $("#main")).focus({ preventScroll: true });
   }
 
+  /* Say which rows are beside that of a control: its own may be gone before the answer comes. */
+  function besides(control) {
+    const row = control.closest("tr[id]");
+    return row ? [row.nextElementSibling, row.previousElementSibling].filter(Boolean).map((one) => one.id) : [];
+  }
+
+  /* Go to the first of these rows that is there, else to what was said of the job. */
+  function goOn(rows) {
+    const row = rows.map((id) => document.getElementById(id)).find(Boolean);
+    const target = row && $("a, button, input:not([type=hidden])", row);
+    (target || $("#told a") || $("#main")).focus({ preventScroll: true });
+  }
+
   async function send(form, submitter) {
     const data = new FormData(form, submitter);
     const asks = form.dataset.ask && (form.id !== "selection" || data.get("act") === "cancel");
-    const place = placeOf(submitter);
+    const place = placeOf(submitter), beside = besides(submitter);
     const verb = form.id === "selection" ? data.get("act") : submitter.name === "priority" ? "priority" : submitter.value;
     const things = form.id === "selection" ? $$("input[name=item]:checked").map(thingOf) : [{ ...form.dataset }];
     if (asks && !await agreed(form, submitter, data, things)) return back(submitter, place);
@@ -715,7 +728,8 @@
       tell(element("span", { class: "state failed" }, "not sent"), ` ${verb} ${what}: ${error.message}`);
     } finally {
       submitter.disabled = false;
-      if (form.hidden || !submitter.isConnected) ($("#told a") || $("#main")).focus({ preventScroll: true });
+      if (form.hidden) ($("#told a") || $("#main")).focus({ preventScroll: true });
+      else if (!submitter.isConnected) goOn(beside);
       else if (document.activeElement === document.body) submitter.focus({ preventScroll: true });
     }
   }
