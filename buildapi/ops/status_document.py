@@ -34,7 +34,7 @@ class StatusMoment:
 
 @attrs.frozen
 class Verdict:
-    """Tell whether something works as far as is known, and its last error.
+    """State whether something works as far as is known, and its last error.
 
     ``order`` puts what could not be read after everything else.
     """

@@ -107,7 +107,7 @@ class SingleFlight(Generic[T]):
         return await waiting
 
     def renew(self) -> None:
-        """Let later callers begin computations of their own, since running ones may be outdated."""
+        """Start a new computation for later callers, since running ones may be outdated."""
         self._generation += 1
 
     async def _fly(
