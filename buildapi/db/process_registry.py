@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
 from buildapi.model.ops import Heartbeat, ProcessState
 
@@ -59,9 +60,9 @@ ALL = Query(
 
 @attrs.frozen
 class SQLProcessRegistry:
-    """Implement ``Roster`` on a jobs database."""
+    """Implement ``ProcessRegistry`` on a jobs database."""
 
-    _db: Database
+    _db: Database = attrs.field(converter=JobsDatabase)
 
     async def beat(self, beat: Heartbeat) -> None:
         """Record the heartbeat of a process, replacing the one before."""

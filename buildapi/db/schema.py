@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from buildapi.db.sql import Database, MissingTableError, Statement
-from buildapi.errors import ConfigError
+import attrs
+
+from buildapi.db.sql import Database, MissingTableError, Params, Read, Row, Statement
+from buildapi.errors import ConfigError, DatabaseUnavailable
+
+T = TypeVar("T")
 
 MARKERS = "buildapi_markers"
 JOBS = (
@@ -70,6 +76,45 @@ async def create_marker_table(db: DialectDatabase, name: str = MARKERS) -> None:
     """Create the marker table in a scheduler database if it does not exist."""
     if not await _exist(db, table_name(name)):
         await db.transact(statements(schema_sql(db.dialect, "markers", markers=name)))
+
+
+@attrs.frozen
+class JobsDatabase:
+    """Add to a database of our own tables: while one is missing, it is unavailable.
+
+    The port serves before the first start has created them.
+    """
+
+    _db: Database
+
+    async def fetch(self, text: str, params: Params) -> Sequence[Row]:
+        """Run one SELECT; :raises DatabaseUnavailable: a table is missing."""
+        with _tables_expected():
+            return await self._db.fetch(text, params)
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        """Run several SELECTs of one moment; :raises DatabaseUnavailable: a table is missing."""
+        with _tables_expected():
+            return await self._db.snapshot(reading)
+
+    async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
+        """Run a transaction; :raises DatabaseUnavailable: a table is missing."""
+        with _tables_expected():
+            return await self._db.transact(statements)
+
+    async def transactional(self, tables: Iterable[str]) -> bool:
+        """Return whether all these tables take part in transactions."""
+        return await self._db.transactional(tables)
+
+
+@contextmanager
+def _tables_expected() -> Iterator[None]:
+    try:
+        yield
+    except MissingTableError as e:
+        raise DatabaseUnavailable(
+            "the jobs database lacks its tables, which the first start of the service creates"
+        ) from e
 
 
 async def _exist(db: Database, *tables: str) -> bool:

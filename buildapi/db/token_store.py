@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import (
     CHUNK,
     Database,
@@ -38,7 +39,7 @@ REVOKE = f"DELETE FROM buildapi_tokens WHERE id = :id AND {_WHOSE}"  # noqa: S60
 class SQLTokenStore:
     """Implement ``TokenStore`` on a jobs database."""
 
-    _db: Database
+    _db: Database = attrs.field(converter=JobsDatabase)
 
     async def add(self, who: str, label: str, digest: str, now: int, expires_at: int) -> Token:
         """Store a new token; :raises BadRequest: the name or label cannot be stored."""

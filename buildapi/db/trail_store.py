@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from buildapi.db.sql import Database, MissingTableError, Query, Statement, any_of
-from buildapi.errors import DatabaseUnavailable
+from buildapi.db.schema import JobsDatabase
+from buildapi.db.sql import Database, Query, Statement, any_of
 from buildapi.model.ops import Part, TrailEntry
 
 AT_ONCE = 100
@@ -53,7 +53,7 @@ OLD = Query(
 class SQLTrailStore:
     """Implement ``TrailStore`` on a jobs database."""
 
-    _db: Database
+    _db: Database = attrs.field(converter=JobsDatabase)
 
     async def add(self, entries: Sequence[TrailEntry]) -> None:
         """Store entries, all or none; texts that are too long are cut."""
@@ -61,7 +61,7 @@ class SQLTrailStore:
             _insertion(entries[start : start + AT_ONCE])
             for start in range(0, len(entries), AT_ONCE)
         ]
-        await self._transact(statements)
+        await self._db.transact(statements)
 
     async def of_job(self, job_id: int, since: float) -> Sequence[TrailEntry]:
         """List the trail of a job from ``since`` on, in order, at most 1000 entries.
@@ -85,30 +85,13 @@ class SQLTrailStore:
         primary key.
         """
         for _ in range(0, FORGET, AT_ONCE):
-            ids = await self._old(before)
+            ids = await OLD.many(self._db, before=int(before * 1000))
             if ids:
                 marks, params = any_of("id", ids)
                 text = f"DELETE FROM buildapi_trail WHERE id IN ({marks})"  # noqa: S608  # names of parameters
-                await self._transact([Statement(text, params)])
+                await self._db.transact([Statement(text, params)])
             if len(ids) < AT_ONCE:
                 return
-
-    async def _old(self, before: float) -> Sequence[int]:
-        try:
-            return await OLD.many(self._db, before=int(before * 1000))
-        except MissingTableError as e:
-            raise _no_table() from e
-
-    async def _transact(self, statements: Sequence[Statement]) -> None:
-        try:
-            await self._db.transact(statements)
-        except MissingTableError as e:
-            raise _no_table() from e
-
-
-def _no_table() -> DatabaseUnavailable:
-    """Return the error for a database whose tables the first start has not created yet."""
-    return DatabaseUnavailable("the jobs database has no table of trails yet")
 
 
 def _insertion(entries: Sequence[TrailEntry]) -> Statement:

@@ -11,7 +11,6 @@ from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import Query, Statement
 from buildapi.db.trail_store import SQLTrailStore
-from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Part
 from tests.db.conftest import OpenPool
 from tests.db.trailstore_contract import ENTRY, TrailStoreContract, later
@@ -63,12 +62,3 @@ async def test_a_part_of_a_newer_version_is_another_one(db: PooledDatabase) -> N
     await store.add([ENTRY])
     await db.transact([Statement("UPDATE buildapi_trail SET part = 'robot'")])
     assert [e.part for e in await store.of_job(ENTRY.job_id, 0)] == [Part.OTHER]
-
-
-@twisted_test(10)
-async def test_without_its_table_it_is_unavailable(url: str, open_pool: OpenPool) -> None:
-    store = SQLTrailStore(open_pool(url))
-    with pytest.raises(DatabaseUnavailable, match="no table"):
-        await store.add([ENTRY])
-    with pytest.raises(DatabaseUnavailable, match="no table"):
-        await store.forget(ENTRY.at)

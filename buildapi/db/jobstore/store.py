@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from buildapi.db.jobstore import asked_builds, keys, reads, search
 from buildapi.db.jobstore import progress as progress_rows
+from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -79,7 +80,7 @@ COMPLETE = """UPDATE jobrequests SET completed_at = :now, complete_data = :repor
 class SQLJobStore:
     """Implement ``JobStore`` on a jobs database."""
 
-    _db: Database
+    _db: Database = attrs.field(converter=JobsDatabase)
     _log = Logger()
 
     async def add(
