@@ -12,6 +12,8 @@ import attrs
 from twisted.application.service import Service
 from twisted.logger import Logger
 
+from buildapi.admin.dump_writer import Dumper
+from buildapi.admin.periodic_dumps import PeriodicDumps
 from buildapi.agent.agent import Agent
 from buildapi.agent.dead_letter_review import DeadLetterReview
 from buildapi.agent.reconciler import Reconciler
@@ -19,8 +21,6 @@ from buildapi.agent.result_consumer import ResultConsumer
 from buildapi.assembly.admission import Admission
 from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dialects import DIALECTS
-from buildapi.assembly.dumping import Dumper
-from buildapi.assembly.dumps import PeriodicDumps
 from buildapi.assembly.farm import farm_settings, naming_rules
 from buildapi.assembly.ground import directory, pool, sample_farm
 from buildapi.assembly.reloading import Again, Reloading

@@ -51,7 +51,7 @@ config_option = click.option(
 
 def _run_and_exit(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
     """Run a task in the reactor, and exit with the code it returns."""
-    from buildapi.assembly.console import run
+    from buildapi.admin.console import run
 
     async def main(reactor: Any) -> None:
         code = await work(reactor)
@@ -76,7 +76,7 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
     This covers the jobs database and, with the role agent, the marker table in the scheduler
     database. Rows are kept. The upgrade can be repeated, and run on several hosts at once.
     """
-    from buildapi.assembly.tables import show_sql, upgrade_all
+    from buildapi.admin.own_tables import show_sql, upgrade_all
 
     if whole and not sql:
         raise click.UsageError("--all goes with --sql")
@@ -93,7 +93,7 @@ def status(*, config: Config) -> None:
     Exit codes: 0 complete, 1 an upgrade is needed, 2 wrong configuration, 6 a database is
     unavailable.
     """
-    from buildapi.assembly.tables import show_status
+    from buildapi.admin.own_tables import show_status
 
     _run_and_exit(lambda reactor: show_status(config, reactor, click.echo))
 
@@ -115,7 +115,7 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
     Each run generates new passwords; accounts that exist keep theirs. The tables must exist:
     start with --role upgrade and `buildapi db upgrade`.
     """
-    from buildapi.assembly.accounts import Wanted, statements
+    from buildapi.admin.accounts import Wanted, statements
     from buildapi.db.grants import ROLES
 
     wanted = Wanted([role for role in ROLES if not roles or role in roles], host, user)
@@ -140,7 +140,7 @@ def check_config(*, config: Config, connect: bool) -> None:
 
     Exit codes: 0 the configuration is valid, 1 it is not, or a connection failed.
     """
-    from buildapi.assembly.checking import check, try_all, warnings_of_files
+    from buildapi.admin.config_checks import check, try_all, warnings_of_files
 
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
@@ -196,7 +196,7 @@ def list_queues(*, config: Config, as_json: bool) -> None:
 
     Exit codes: 0 done, 2 wrong configuration, 6 the broker is unavailable.
     """
-    from buildapi.assembly import queues
+    from buildapi.admin import queues
 
     _require_amqp(config)
     _run_and_exit(lambda reactor: queues.list_queues(config, reactor, click.echo, as_json=as_json))
@@ -218,7 +218,7 @@ def list_dead(*, config: Config, as_json: bool) -> None:
 
     With --json, also print their bodies. Exit codes: as of buildapi queue list.
     """
-    from buildapi.assembly import queues
+    from buildapi.admin import queues
 
     _require_amqp(config)
     _run_and_exit(lambda reactor: queues.list_dead(config, reactor, click.echo, as_json=as_json))
@@ -248,7 +248,7 @@ def drop(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
 
 
 def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: bool) -> None:
-    from buildapi.assembly import queues
+    from buildapi.admin import queues
 
     if bool(jobs) == whole:
         raise click.UsageError("--job or --all is required, and not both")
@@ -306,8 +306,8 @@ def builds(
 ) -> None:
     """Write the builds that ended in a period, which ends now unless a start is given."""
     asked = _window(hours, days, starttime, startdate)
-    from buildapi.assembly.console import run_dump
-    from buildapi.assembly.dumping import Dumper, Target
+    from buildapi.admin.console import run_dump
+    from buildapi.admin.dump_writer import Dumper, Target
 
     async def work(dumper: Dumper) -> None:
         with progress_bar(sys.stderr, "builds") as progress:
@@ -338,8 +338,8 @@ def _window(
 @_dump_options
 def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
     """Write the pending requests, in the format of GET /pending?format=json."""
-    from buildapi.assembly.console import run_dump
-    from buildapi.assembly.dumping import Target
+    from buildapi.admin.console import run_dump
+    from buildapi.admin.dump_writer import Target
 
     run_dump(config, lambda dumper: dumper.pending(Target(output, compact, gzipped)))
 
@@ -348,7 +348,7 @@ def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> Non
 @_dump_options
 def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
     """Write the running builds, in the format of GET /running?format=json."""
-    from buildapi.assembly.console import run_dump
-    from buildapi.assembly.dumping import Target
+    from buildapi.admin.console import run_dump
+    from buildapi.admin.dump_writer import Target
 
     run_dump(config, lambda dumper: dumper.running(Target(output, compact, gzipped)))

@@ -16,8 +16,8 @@ import pytest
 from twisted.internet import task
 from twisted.internet.defer import Deferred
 
-from buildapi.assembly.dumping import Dumper
-from buildapi.assembly.dumps import PeriodicDumps
+from buildapi.admin.dump_writer import Dumper
+from buildapi.admin.periodic_dumps import PeriodicDumps
 from buildapi.atomic_file import STALE_SECONDS
 from buildapi.config import DumpsSection as Settings
 from buildapi.errors import DatabaseUnavailable

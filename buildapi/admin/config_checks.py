@@ -11,12 +11,12 @@ from typing import Any
 import attrs
 from twisted.internet import defer
 
+from buildapi.admin.own_tables import Place, look, places
 from buildapi.assembly.brokers import amqp_address, amqp_endpoint
 from buildapi.assembly.dialects import DIALECTS
 from buildapi.assembly.ground import may_be_empty
 from buildapi.assembly.program import Assembly
 from buildapi.assembly.reporting import classification
-from buildapi.assembly.tables import Place, look, places
 from buildapi.buildbot.directory import Master, parse_branches, parse_builders, parse_masters
 from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import NotADirectoryFile, Parse, ParsedDocument, parsed

@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 from twisted.internet import defer
 
-from buildapi.assembly.daydumps import DayDumps
-from buildapi.assembly.dumping import EXPECTED, Dumper, Target
+from buildapi.admin.day_dump_files import DayDumps
+from buildapi.admin.dump_writer import EXPECTED, Dumper, Target
 from buildapi.atomic_file import remove_stale
 from buildapi.config import DumpsSection
 from buildapi.model.ended_builds import DumpStatus

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from buildapi.assembly.dumping import Dumper, Target
+from buildapi.admin.dump_writer import Dumper, Target
 from buildapi.atomic_file import AtomicFile, remove_stale
 from buildapi.config import DumpsSection
 from buildapi.model.ended_builds import DumpStatus

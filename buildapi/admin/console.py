@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TextIO
 from twisted.internet import defer, task
 from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
 
-from buildapi.assembly.dumping import EXPECTED, Dumper
+from buildapi.admin.dump_writer import EXPECTED, Dumper
 from buildapi.assembly.program import Assembly
 from buildapi.config import Config
 from buildapi.db.schema_upgrade import told

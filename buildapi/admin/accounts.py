@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from buildapi.admin.own_tables import database_name
 from buildapi.assembly.dialects import DIALECTS
-from buildapi.assembly.tables import database_name
 from buildapi.buildbot.dialect import TablePrivileges
 from buildapi.config import Config
 from buildapi.db.grants import JOBS, MARKER, Grant, account, spelled, together

@@ -1,0 +1,1 @@
+"""Do what operators ask for: tables, accounts, checks, dead letters, dumps."""
