@@ -8,6 +8,8 @@ from pathlib import Path
 
 import attrs
 
+from tests.services import process_states
+
 STOP_SECONDS = 10
 
 # Waits until its input is closed, by Guard.end() or because the tests' own process is gone, and
@@ -97,7 +99,8 @@ class Daemon:
 
     def suspend(self) -> None:
         """Let it hang: its ports accept connections and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        if self.running:
+            process_states.suspend(self.pid)
 
     def resume(self) -> None:
         """Let it go on after :meth:`suspend`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import pymysql
 
-from tests.services import policy
+from tests.services import policy, process_states
 
 START_SECONDS = 120
 REMEDY = "make services"
@@ -154,7 +154,8 @@ class MariaDB:
 
     def suspend(self) -> None:
         """Let it accept connections and never answer, until :meth:`resume`."""
-        self._signal(signal.SIGSTOP)
+        if self._server is not None and self._server.poll() is None:
+            process_states.suspend(self._server.pid)
 
     def resume(self) -> None:
         """Let a suspended server go on."""
