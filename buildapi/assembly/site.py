@@ -80,7 +80,7 @@ class Site:
             *self._submitter.routes(taken),
             *self._batch.routes(),
             *of.admission.desk(self.pages).routes(),
-            *BulkActions(self._batch, self._reads.about).routes(),
+            *BulkActions(self._batch, self.requests.of_items(), self._reads.about).routes(),
             *BuildForm(
                 self._reads.branch,
                 self._reads.builders_of,

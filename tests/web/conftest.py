@@ -227,7 +227,7 @@ def build(settings: Settings) -> Served:
         *events.routes(),
         *submitter.routes(taken),
         *batch.routes(),
-        *BulkActions(batch, reads.about).routes(),
+        *BulkActions(batch, requests.of_items(), reads.about).routes(),
         *BuildForm(reads.branch, reads.builders_of, revisions.new_builds(), submitter).routes(),
         *TokenRoutes(tokens, bearers, pages, time, settings.token_days, short).routes(),
         *settings.more_routes,

@@ -24,6 +24,8 @@ from buildapi.web.selfserve.job_routes import JobRoute
 from buildapi.web.selfserve.submission import LATE, Accepted, JobSubmitter, Prepared, Submitted
 
 T = TypeVar("T")
+JobCall = tuple[JobRoute, Call]
+"""A call of a job request, and its route."""
 
 ENTRIES_MAX = 500
 AT_ONCE = 16
@@ -75,47 +77,45 @@ class Batch:
                 f"Too many job requests in a batch: {len(entries)} (max {ENTRIES_MAX})"
             )
         dry_run = switch(call.query, form_of({}), "dry_run")
-        told = [attrs.asdict(a) for a in await self.run(call, entries, dry_run=dry_run)]
+
+        def job_call(number: int) -> JobCall:
+            return self._read(numbered(call, number), entries[number], dry_run=dry_run)
+
+        told = [attrs.asdict(answer) for answer in await self.run(len(entries), job_call)]
         return attrs.evolve(Reply.data("Batch", JSONBody.of(told)), fresh=True)
 
-    async def run(
-        self, call: Call, entries: Sequence[Any], *, dry_run: bool
-    ) -> Sequence[BatchAnswer]:
-        """Return the answer to each entry, in order; record nothing in a ``dry_run``."""
+    async def run(self, count: int, job_call: Callable[[int], JobCall]) -> Sequence[BatchAnswer]:
+        """Submit job requests 0 to ``count`` - 1; return the answer to each, in order.
+
+        ``job_call`` returns one by its number, or raises the error that answers it.
+        """
         began = self._clock()
 
         async def prepare(number: int) -> Prepared | BuildAPIError:
             if self._is_late(began):
                 return Unavailable(LATE)
-            return await self._prepare(call, number, entries[number], dry_run=dry_run)
+            try:
+                return await self._submitter.prepare(*job_call(number))
+            except BuildAPIError as e:
+                return e
 
-        prepared = await each(AT_ONCE, range(len(entries)), prepare)
+        prepared = await each(AT_ONCE, range(count), prepare)
         submitted = await self._submitter.submit(prepared, lambda: self._is_late(began))
         return [_answered(one) for one in submitted]
 
     def _is_late(self, began: float) -> bool:
         return self._clock() - began > self._seconds
 
-    async def _prepare(
-        self, call: Call, number: int, entry: Any, *, dry_run: bool
-    ) -> Prepared | BuildAPIError:
-        try:
-            key = f"{call.key}#{number}" if call.key else ""
-            route, one = self.call(attrs.evolve(call, key=key), entry, dry_run=dry_run)
-            if "wait" in one.form.values:
-                raise BadRequest("Parameter wait is not allowed in a batch")
-            return await self._submitter.prepare(route, one)
-        except BuildAPIError as e:
-            return e
-
-    def call(self, call: Call, entry: Any, *, dry_run: bool = False) -> tuple[JobRoute, Call]:
-        """Return the route and call of an entry; its key, if any, replaces that of ``call``."""
-        method, path, body, key = _read(entry)
+    def _read(self, call: Call, entry: Any, *, dry_run: bool) -> JobCall:
+        """Parse an entry; its key, if any, replaces that of ``call``."""
+        method, path, body, key = _fields(entry)
         inside = path.startswith(call.mount + "/")
         route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
         body = body | ({"dry_run": True} if dry_run else {})
         form = form_of(body)
         check(route.known, {}, form)
+        if "wait" in form.values:
+            raise BadRequest("Parameter wait is not allowed in a batch")
         one = attrs.evolve(call, path=values, query={}, body=form, here=path)
         return route, attrs.evolve(one, key=key or call.key)
 
@@ -131,7 +131,12 @@ class Batch:
         return route, values
 
 
-def _read(entry: Any) -> tuple[str, str, dict[str, Any], str]:
+def numbered(call: Call, number: int) -> Call:
+    """Return a call whose idempotency key, if any, is that of one of its job requests."""
+    return attrs.evolve(call, key=f"{call.key}#{number}" if call.key else "")
+
+
+def _fields(entry: Any) -> tuple[str, str, dict[str, Any], str]:
     if not isinstance(entry, dict):
         raise BadRequest(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}")
     unknown = [key for key in entry if key not in ENTRY_KEYS]

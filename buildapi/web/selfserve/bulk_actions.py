@@ -14,10 +14,11 @@ from buildapi.errors import BadRequest, NotFound, Unavailable
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import bad, id_of_path, switch
+from buildapi.web.http.params import id_of_path, one_of, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.selfserve.batch import ENTRIES_MAX, Batch, BatchAnswer
+from buildapi.web.selfserve.batch import ENTRIES_MAX, Batch, BatchAnswer, JobCall, numbered
+from buildapi.web.selfserve.job_routes import JobRoute
 
 _ITEM = re.compile(r"([^/]+)/(build|request)/([0-9]{1,30})", re.ASCII)
 
@@ -41,6 +42,11 @@ class SelectedItem:
         return cls(*match.groups())
 
     @property
+    def id_name(self) -> str:
+        """Return the name that its id has in job requests."""
+        return f"{self.kind}_id"
+
+    @property
     def path(self) -> str:
         """Return the path of its page."""
         return f"/self-serve/{self.branch}/{self.kind}/{self.id}"
@@ -56,6 +62,9 @@ class SelectedItem:
         return unquote(self.branch, errors="replace")
 
 
+Values = tuple[dict[str, Any], dict[str, Any]]
+"""Values for the path of a job request beside the branch, and the parameters of its body."""
+
 About = Callable[[str, str, int], Awaitable[str]]
 """Return builder and revision as text, given branch, kind and id."""
 
@@ -65,9 +74,10 @@ NAMED = 30
 
 @attrs.frozen
 class BulkActions:
-    """Run one action on all selected items."""
+    """Run one action on all selected items; ``job_routes`` has the route of each act and kind."""
 
     _batch: Batch
+    _job_routes: Mapping[tuple[str, str], JobRoute]
     _about: About
 
     def routes(self) -> Sequence[Route]:
@@ -76,17 +86,32 @@ class BulkActions:
 
     async def act(self, call: Call) -> Reply:
         """Run the action; HTML clients confirm a cancel first, since it cannot be undone."""
-        items, act = selected(call.form), call.form.text("act") or ""
-        make = ACTS.get(act)
-        if make is None:
-            raise bad("act", act, ", ".join(ACTS))
+        items, act = selected(call.form), one_of("act", call.form.text("act") or "", list(ACTS))
         dry_run = switch(call.query, call.form, "dry_run")
         sure = dry_run or switch({}, call.form, "confirm")
         if act == "cancel" and call.html and not sure:
             return await self._question(call, items)
-        entries = [make(item, call.form) for item in items]
-        answers = await self._batch.run(call, entries, dry_run=dry_run)
-        return _told(items, answers)
+        return _told(items, await self._submit(call, act, items, dry_run=dry_run))
+
+    async def _submit(
+        self, call: Call, act: str, items: Sequence[SelectedItem], *, dry_run: bool
+    ) -> Sequence[BatchAnswer]:
+        """Submit an act on each item; :raises BadRequest: a build has no priority."""
+        builds = [item for item in items if item.kind == "build"]
+        if act == "priority" and builds:
+            raise BadRequest(
+                f"The priority of {builds[0].words} cannot be changed: it is not a request"
+            )
+
+        def job_call(number: int) -> JobCall:
+            item = items[number]
+            route = self._job_routes[act, item.kind]
+            in_path, in_body = ACTS[act](item, call.form)
+            values = {"branch": _decoded(item.branch)} | in_path
+            body = in_body | ({"dry_run": True} if dry_run else {})
+            return route, route.call(numbered(call, number), values, body)
+
+        return await self._batch.run(len(items), job_call)
 
     async def _question(self, call: Call, items: Sequence[SelectedItem]) -> Reply:
         document = JSONBody.of({"status": "OK", "confirm": [item.path for item in items]})
@@ -111,8 +136,7 @@ class BulkActions:
 
     async def _warnings(self, call: Call, items: Sequence[SelectedItem]) -> Sequence[str]:
         """List the warnings of cancelling the items, each once."""
-        entries = [_cancel(item, call.form) for item in items]
-        answers = await self._batch.run(call, entries, dry_run=True)
+        answers = await self._submit(call, "cancel", items, dry_run=True)
         plans = [answer.body.get("plan", {}) for answer in answers]
         return list(dict.fromkeys(words for plan in plans for words in plan.get("warnings", ())))
 
@@ -130,22 +154,26 @@ def selected(form: Form) -> Sequence[SelectedItem]:
     return items
 
 
-def _cancel(item: SelectedItem, _form: Form) -> Mapping[str, Any]:
-    return {"method": "DELETE", "path": item.path}
+def _cancel(item: SelectedItem, _form: Form) -> Values:
+    return {item.id_name: item.id}, {}
 
 
-def _rebuild(item: SelectedItem, form: Form) -> Mapping[str, Any]:
-    body = {f"{item.kind}_id": item.id, "count": form.get("count"), "priority": None}
-    return {"method": "POST", "path": f"/self-serve/{item.branch}/{item.kind}", "body": body}
+def _rebuild(item: SelectedItem, form: Form) -> Values:
+    return {}, {item.id_name: item.id, "count": form.get("count")}
 
 
-def _prioritize(item: SelectedItem, form: Form) -> Mapping[str, Any]:
-    if item.kind != "request":
-        raise BadRequest(f"The priority of {item.words} cannot be changed: it is not a request")
-    return {"method": "PUT", "path": item.path, "body": {"priority": form.get("priority")}}
+def _prioritize(item: SelectedItem, form: Form) -> Values:
+    return {item.id_name: item.id}, {"priority": form.get("priority")}
 
 
 ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
+
+
+def _decoded(branch: str) -> str:
+    try:
+        return unquote(branch, errors="strict")
+    except UnicodeDecodeError as e:
+        raise BadRequest("The path is not UTF-8") from e
 
 
 def counted(items: Sequence[SelectedItem]) -> str:

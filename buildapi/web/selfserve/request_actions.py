@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -44,6 +44,10 @@ class RequestActions:
 
     def routes(self) -> Sequence[JobRoute]:
         """List the routes."""
+        return tuple(self.of_items().values())
+
+    def of_items(self) -> Mapping[tuple[str, str], JobRoute]:
+        """Return the routes by what people choose on a page: an act, and a build or a request."""
         build, request = "/self-serve/{branch}/build", "/self-serve/{branch}/request"
         one_build, one_request = f"{build}/{{build_id}}", f"{request}/{{request_id}}"
         count = Param("count", f"number of rebuilds, 1 to {self._count_max}; default 1")
@@ -54,13 +58,18 @@ class RequestActions:
             "the new priority, a 32-bit integer; higher runs earlier",
             needed=True,
         )
-        return (
-            JobRoute("POST", build, self.rebuild_build, REBUILD, (build_id, PRIORITY, count)),
-            JobRoute("POST", request, self.rebuild_request, AGAIN, (request_id, PRIORITY, count)),
-            JobRoute("DELETE", one_build, self.cancel_build, CANCEL_BUILD),
-            JobRoute("DELETE", one_request, self.cancel_request, CANCEL_REQUEST),
-            JobRoute("PUT", one_request, self.reprioritize, REPRIORITIZE, (new,)),
+        of_build, of_request = (build_id, PRIORITY, count), (request_id, PRIORITY, count)
+        found = (
+            ("rebuild", "build", "POST", build, self.rebuild_build, REBUILD, of_build),
+            ("rebuild", "request", "POST", request, self.rebuild_request, AGAIN, of_request),
+            ("cancel", "build", "DELETE", one_build, self.cancel_build, CANCEL_BUILD, ()),
+            ("cancel", "request", "DELETE", one_request, self.cancel_request, CANCEL_REQUEST, ()),
+            ("priority", "request", "PUT", one_request, self.reprioritize, REPRIORITIZE, (new,)),
         )
+        return {
+            (act, kind): JobRoute(method, path, check, summary, params)
+            for act, kind, method, path, check, summary, params in found
+        }
 
     def bound(self, count: int) -> None:
         """Replace the maximum count of rebuilds (after a reload)."""
