@@ -57,3 +57,19 @@ def test_restarts_under_load_are_measured() -> None:
     assert "1 restarts in" in printed
     assert " 0 failed" in printed
     assert " 0 lost or done twice" in printed
+
+
+def test_the_way_of_a_rebuild_is_counted() -> None:
+    printed = run("bench.trace", "--rounds", "1")
+    assert "one rebuild, embedded defaults, 1 rounds" in printed
+    assert "SELECTs          0" not in printed
+
+
+@pytest.mark.mariadb
+@pytest.mark.rabbitmq
+def test_the_drain_of_a_queue_is_measured() -> None:
+    assert program("mariadbd", "mysqld")
+    assert program("rabbitmq-server")
+    printed = run("bench.drain", "--jobs", "10", "--rounds", "1")
+    assert "distinct, this:" in printed
+    assert "10 jobs a round, 1 rounds, every job executed once" in printed

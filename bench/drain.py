@@ -1,0 +1,265 @@
+"""Let one agent drain a queue of rebuilds; print jobs per second and processor time per job.
+
+    python -m bench.drain [--jobs 300] [--rounds 5] [--against FOLDER]
+
+An API process accepts the jobs in batches while no agent runs; then one agent starts and drains
+them, with MariaDB and RabbitMQ of their own beside.  The jobs rebuild one build each (``distinct``)
+or all the same (``same``).  The rate is that between the first and the last finished report, so
+that starting does not count; the processor time is that of the agent and, apart, of the API
+process, which stores the reports.  ``--against`` is the top of another checkout, which takes turns
+with this one in every round: on a busy machine only the ratio of such rounds means anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from buildapi.sample.farm_schema import scheduler_schema
+from tests.buildbot.seed import Seed
+from tests.e2e.service import Client, Service, environment, toml, twistd
+from tests.services.mariadb import MariaDB, free_port, start_mariadb
+from tests.services.rabbitmq import RabbitMQ, start_rabbitmq
+
+ROOT = Path(__file__).parent.parent
+TICKS = os.sysconf("SC_CLK_TCK")
+BATCH = 50
+SECONDS = 300
+KINDS = ("distinct", "same")
+
+
+@attrs.frozen
+class Figures:
+    """Jobs per second, and milliseconds of processor time per job."""
+
+    rate: float
+    agent: float
+    api: float
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time of a process until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@attrs.define
+class Desk:
+    """A checkout with databases and a queue of its own, and its API process."""
+
+    name: str
+    tree: Path
+    folder: Path
+    scheduler: str
+    jobs: str
+    amqp: str
+    builds: Sequence[int] = ()
+    _api: Service = attrs.field(init=False)
+
+    @classmethod
+    def over(
+        cls,
+        checkout: tuple[str, Path],
+        folder: Path,
+        servers: tuple[MariaDB, RabbitMQ],
+        builds: int,
+    ) -> Desk:
+        """Create the databases, with builds to rebuild, and a virtual host."""
+        (name, tree), (server, broker) = checkout, servers
+        (folder / name).mkdir()
+        scheduler = server.database("scheduler", "utf8mb3")
+        server.execute(*scheduler_schema("mysql"), database=scheduler.rpartition("/")[2])
+        broker.ctl("add_vhost", name)
+        broker.ctl("set_permissions", "-p", name, broker.user, ".*", ".*", ".*")
+        url = f"amqp://{broker.user}:{broker.password}@127.0.0.1:{broker.port}/{name}"
+        desk = cls(name, tree, folder / name, scheduler, server.database("jobs"), url)
+        (desk.folder / "branches.json").write_text('{"try": {"repo": "https://hg.example.org"}}')
+        (desk.folder / "masters.json").write_text("[]")
+        seed = Seed(scheduler)
+        found = []
+        for number in range(builds):
+            request = seed.request(
+                revision=f"{number % 50:012x}",
+                builder=f"linux-{number % 30}",
+                properties={"product": "firefox", "buildid": str(number), "who": "a@example.org"},
+            )
+            found.append(seed.run(request))
+            seed.end(found[-1])
+            seed.complete(request)
+        seed.close()
+        desk.builds = found
+        return desk
+
+    def process(self, role: str) -> Service:
+        """Return a process of this checkout; it does not run yet."""
+        folder, port = self.folder / role, free_port()
+        folder.mkdir(exist_ok=True)
+        document = {
+            "service": {"data": "data", "roles": [role], "name": role},
+            "web": {"listen": [f"tcp:{port}:interface=127.0.0.1"]},
+            "databases": {"scheduler": {"url": self.scheduler}, "jobs": {"url": self.jobs}},
+            "broker": {"url": self.amqp},
+            "limits": {"builds_per_user_hour": 1_000_000, "builds_per_request": 100_000},
+            "directory": {
+                "branches": str(self.folder / "branches.json"),
+                "masters": str(self.folder / "masters.json"),
+            },
+        }
+        (folder / "buildapi.toml").write_text(toml(document))
+        return Service(
+            folder=folder,
+            command=twistd("buildapi", "--config", "buildapi.toml"),
+            environment={**environment(), "PYTHONPATH": str(self.tree)},
+            port=port,
+        )
+
+    def __attrs_post_init__(self) -> None:
+        self._api = self.process("api")
+
+    def start(self) -> None:
+        """Start the API process."""
+        self._api.up()
+
+    def end(self) -> None:
+        """End the API process."""
+        self._api.kill()
+
+    def drain(self, kind: str, jobs: int) -> Figures:
+        """Accept jobs, let an agent drain them, and measure that."""
+        accepted = self._accept(self._api.client, kind, jobs)
+        table, agent = Seed(self.jobs), self.process("agent")
+        agent.begin()
+        try:
+            began = self._until(table, accepted, 1, agent)
+            ended = self._until(table, accepted, jobs, agent)
+        finally:
+            agent.stop()
+            table.close()
+        done = ended.finished - began.finished
+        return Figures(
+            done / (ended.at - began.at),
+            (ended.agent - began.agent) / done * 1000,
+            (ended.api - began.api) / done * 1000,
+        )
+
+    def _accept(self, client: Client, kind: str, jobs: int) -> int:
+        """Accept jobs in batches; return the id of the first."""
+        builds = [self.builds[n if kind == "distinct" else 0] for n in range(jobs)]
+        ids: list[int] = []
+        for start in range(0, jobs, BATCH):
+            entries = [
+                {"path": "/self-serve/try/build", "body": {"build_id": build}}
+                for build in builds[start : start + BATCH]
+            ]
+            answer = client.ask("POST", "/self-serve/batch", document=entries)
+            refused = [one for one in answer.body if one["status"] != 202]
+            if answer.status != 200 or refused:
+                raise SystemExit(f"{self.name}: not accepted: {refused[:1] or answer}")
+            ids += [one["body"]["request_id"] for one in answer.body]
+        return ids[0]
+
+    def _until(self, table: Seed, first: int, wanted: int, agent: Service) -> _Moment:
+        """Wait until so many jobs are finished; return that moment."""
+        end = time.monotonic() + SECONDS
+        text = "SELECT COUNT(*) AS n FROM jobrequests WHERE id >= %s AND completed_at IS NOT NULL"
+        while True:
+            finished = int(table.rows(text, first)[0]["n"])
+            if finished >= wanted:
+                return _Moment(
+                    finished,
+                    time.monotonic(),
+                    processor_seconds(agent.pid),
+                    processor_seconds(self._api.pid),
+                )
+            if time.monotonic() > end or not agent.running:
+                raise SystemExit(f"{self.name}: {finished} of {wanted} jobs: {agent.output()}")
+            time.sleep(0.02)
+
+    def check(self, jobs: int) -> None:
+        """Raise SystemExit unless every job was executed once and finished well."""
+        farm, table = Seed(self.scheduler), Seed(self.jobs)
+        (done,) = farm.rows("SELECT COUNT(*) AS n FROM buildsets WHERE reason LIKE 'Self-serve%%'")
+        (failed,) = table.rows(
+            "SELECT COUNT(*) AS n FROM jobrequests WHERE complete_data NOT LIKE %s",
+            '%"errors": false%',
+        )
+        farm.close()
+        table.close()
+        if done["n"] != jobs or failed["n"]:
+            raise SystemExit(f"{self.name}: {done['n']} of {jobs} done, {failed['n']} failed")
+
+
+@attrs.frozen
+class _Moment:
+    finished: int
+    at: float
+    agent: float
+    api: float
+
+
+def show(kind: str, found: Mapping[str, Sequence[Figures]]) -> None:
+    """Print the medians of a kind, and the ratios of the rounds if there are two checkouts."""
+    for name, rounds in found.items():
+        rates = [one.rate for one in rounds]
+        agent = statistics.median(one.agent for one in rounds)
+        api = statistics.median(one.api for one in rounds)
+        print(
+            f"{kind}, {name}: {statistics.median(rates):.0f} jobs/s"
+            f" ({min(rates):.0f}-{max(rates):.0f}), per job {agent:.2f} ms of the agent,"
+            f" {api:.2f} ms of the API process"
+        )
+    if len(found) > 1:
+        after, before = found.values()
+        ratios = [a.rate / b.rate for a, b in zip(after, before, strict=True)]
+        work = [b.agent / a.agent for a, b in zip(after, before, strict=True)]
+        print(
+            f"{kind}, ratio of rounds: rate {statistics.median(ratios):.2f}"
+            f" ({min(ratios):.2f}-{max(ratios):.2f}),"
+            f" processor time of the agent {statistics.median(work):.2f}"
+        )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", type=Path)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    given = parser.parse_args()
+    trees: dict[str, Any] = {"this": ROOT}
+    trees |= {} if given.against is None else {"other": given.against.resolve()}
+    with ExitStack() as ends:
+        server = start_mariadb()
+        ends.callback(server.remove)
+        # Erlang wants short paths
+        folder, other = (Path(ends.enter_context(tempfile.TemporaryDirectory())) for _ in "12")
+        broker = start_rabbitmq(other)
+        ends.callback(broker.close)
+        desks = []
+        for name, tree in trees.items():
+            desks.append(Desk.over((name, tree), folder, (server, broker), given.jobs))
+            ends.callback(desks[-1].end)
+            desks[-1].start()
+        for kind in given.kinds:
+            found: dict[str, list[Figures]] = {desk.name: [] for desk in desks}
+            for _ in range(given.rounds):
+                for desk in desks:
+                    found[desk.name].append(desk.drain(kind, given.jobs))
+            show(kind, found)
+        for desk in desks:
+            desk.check(given.jobs * given.rounds * len(given.kinds))
+        print(f"{given.jobs} jobs a round, {given.rounds} rounds, every job executed once")
+
+
+if __name__ == "__main__":
+    main()
