@@ -58,10 +58,35 @@ WaitQueues = dict[Hashable, WaitQueue]
 
 
 @attrs.define
+class Wakeups:
+    """Wake the holders of locks one after the other, never one inside the other.
+
+    A job may end as soon as it is woken, as all of them do when the agent stops: a hundred that
+    wait for each other would exhaust the stack.
+    """
+
+    _due: deque[defer.Deferred[None]] = attrs.field(factory=deque[defer.Deferred[None]], init=False)
+    _is_waking: bool = attrs.field(default=False, init=False)
+
+    def wake(self, waiting: Sequence[defer.Deferred[None]]) -> None:
+        """Fire these after those that are due."""
+        self._due.extend(waiting)
+        if self._is_waking:
+            return
+        self._is_waking = True
+        try:
+            while self._due:
+                self._due.popleft().callback(None)
+        finally:
+            self._is_waking = False
+
+
+@attrs.define
 class Lease:
     """Hold the locks of one job; later jobs wait for the keys they share."""
 
     _queues: WaitQueues
+    _wakeups: Wakeups
     _keys: LockKeys
     _held: dict[Hashable, defer.Deferred[None]] = attrs.field(factory=dict, init=False)
 
@@ -84,6 +109,7 @@ class Lease:
         self._release(list(self._held))
 
     def _release(self, keys: Sequence[Hashable]) -> None:
+        freed: list[defer.Deferred[None]] = []
         for key in keys:
             held = self._held.pop(key, None)
             if held is None:
@@ -92,7 +118,8 @@ class Lease:
             queue.leave(held)
             if queue.is_empty:
                 del self._queues[key]
-            held.callback(None)
+            freed.append(held)
+        self._wakeups.wake(freed)
 
 
 @attrs.define(eq=False)
@@ -110,6 +137,7 @@ class KeyedLocks:
     """Run jobs that share a key one at a time, in the order of their arrival."""
 
     _queues: WaitQueues = attrs.field(factory=dict, init=False)
+    _wakeups: Wakeups = attrs.field(factory=Wakeups, init=False)
     _arrivals: deque[_Arrival] = attrs.field(factory=deque[_Arrival], init=False)
 
     @asynccontextmanager
@@ -122,7 +150,7 @@ class KeyedLocks:
         arrival = _Arrival()
         self._arrivals.append(arrival)
         try:
-            arrival.lease = lease = Lease(self._queues, await keys())
+            arrival.lease = lease = Lease(self._queues, self._wakeups, await keys())
         finally:
             arrival.is_known = True
             self._queue_known()
@@ -136,19 +164,14 @@ class KeyedLocks:
             lease.end()
 
     def _queue_known(self) -> None:
-        """Queue the jobs before which every job has found its keys.
-
-        All of them queue before the first goes on: going on one inside the other, a hundred jobs
-        would exhaust the stack.
-        """
+        """Queue the jobs before which every job has found its keys; then let them go on."""
         queued: list[_Arrival] = []
         while self._arrivals and self._arrivals[0].is_known:
             arrival = self._arrivals.popleft()
             if arrival.lease is not None:
                 arrival.before = arrival.lease.take()
                 queued.append(arrival)
-        for arrival in queued:
-            arrival.queued.callback(None)
+        self._wakeups.wake([arrival.queued for arrival in queued])
 
 
 def _ended(before: defer.Deferred[None]) -> defer.Deferred[None]:

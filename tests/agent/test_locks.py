@@ -181,6 +181,26 @@ def test_many_jobs_behind_one_slow_key_go_on_without_filling_the_stack() -> None
     assert sorted(street.inside) == list(range(3000))
 
 
+def test_many_jobs_of_one_request_that_end_at_once_do_not_fill_the_stack() -> None:
+    """So they do when the agent stops: each is given up as soon as it may go on."""
+    locks, ended = KeyedLocks(), list[int]()
+    first: defer.Deferred[None] = defer.Deferred()
+
+    async def keys() -> LockKeys:
+        return LockKeys([7])
+
+    async def job(number: int) -> None:
+        async with locks.hold(keys):
+            if number == 0:
+                await first
+            ended.append(number)
+
+    jobs = [defer.ensureDeferred(job(number)) for number in range(3000)]
+    first.callback(None)
+    assert ended == list(range(3000))
+    assert [one.result for one in jobs] == [None] * 3000
+
+
 @pytest.mark.parametrize("is_known", [False, True])
 def test_a_job_that_is_given_up_on_its_way_holds_nobody_back(is_known: bool) -> None:
     street = Street()
