@@ -42,7 +42,7 @@ from buildapi.web.http.parameter_names import (
     unknown_names,
     warnings,
 )
-from buildapi.web.http.path_converter import SLASH, Segment
+from buildapi.web.http.path_converter import SLASH
 from buildapi.web.http.rendering import (
     VARY,
     Frame,
@@ -54,6 +54,7 @@ from buildapi.web.http.rendering import (
     write_error,
 )
 from buildapi.web.http.request import RequestLimits, request_class
+from buildapi.web.http.route_map import Router
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
 from buildapi.web.http.token_auth import TokenAuthenticator, bearer
@@ -110,9 +111,7 @@ class WebApp:
 
     def klein(self) -> Klein:
         """Build the Klein router of all routes."""
-        app = Klein()
-        app.url_map.converters["seg"] = Segment
-        app.url_map.merge_slashes = False
+        app = Router()
         for rule, routes in groupby(sorted(self._routes, key=_rule), key=_rule):
             by_method = {route.method: route for route in routes}
             self._add(app, rule, by_method)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import attrs
 from twisted.internet import defer
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import Rule
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
 from buildapi.web.http.call import Call
@@ -17,8 +17,9 @@ from buildapi.web.http.form import form_of
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.parameter_names import check, told
 from buildapi.web.http.params import switch
-from buildapi.web.http.path_converter import SLASH, Segment
+from buildapi.web.http.path_converter import SLASH
 from buildapi.web.http.rendering import Reply
+from buildapi.web.http.route_map import RouteMap
 from buildapi.web.http.routes import WHOLE_BODY, Param, Route, rule_of
 from buildapi.web.selfserve.job_routes import JobRoute
 from buildapi.web.selfserve.submission import LATE, Accepted, JobSubmitter, Prepared, Submitted
@@ -62,7 +63,7 @@ class Batch:
         recording_seconds: float,
     ) -> None:
         rules = [Rule(rule_of(r.path), methods=[r.method], endpoint=r) for r in routes]
-        self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
+        self._map = RouteMap(rules)
         self._submitter, self._clock, self._seconds = submitter, clock, recording_seconds
 
     def routes(self) -> Sequence[Route]:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import Rule
 
-from buildapi.web.http.path_converter import SLASH, Segment
+from buildapi.web.http.path_converter import SLASH
+from buildapi.web.http.route_map import RouteMap
 from buildapi.web.http.routes import Route, rule_of
 
 BRANCH = "{branch}"
@@ -24,7 +25,7 @@ class ShadowedBranches:
     def __init__(self, routes: Sequence[Route]) -> None:
         self._of_branch = [route for route in routes if BRANCH in route.path]
         rules = [Rule(rule_of(r.path), methods=[r.method], endpoint=r) for r in routes]
-        self._map = Map(rules, converters={"seg": Segment}, merge_slashes=False)
+        self._map = RouteMap(rules)
 
     def warnings(self, names: Iterable[str]) -> Sequence[str]:
         """Return a warning for each hidden branch, naming the route that hides it."""

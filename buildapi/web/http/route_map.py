@@ -1,0 +1,45 @@
+"""A table of rules that paths are matched with, and no URL is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from klein import Klein
+from werkzeug.routing import Map, Rule, RuleFactory
+
+from buildapi.web.http.path_converter import Segment
+
+
+class RouteMap(Map):
+    """Match paths; :raises NotImplementedError: a URL is to be built.
+
+    For every rule Werkzeug writes and compiles two functions that build its URLs. We build our
+    URLs ourselves, and that would be half of the work of putting a site together.
+    """
+
+    def __init__(self, rules: Iterable[RuleFactory] = ()) -> None:
+        super().__init__(rules, converters={"seg": Segment}, merge_slashes=False)
+
+    def add(self, rulefactory: RuleFactory) -> None:
+        """Add a rule without what builds its URLs."""
+        if isinstance(rulefactory, Rule):
+            vars(rulefactory)["_compile_builder"] = _without_builder
+        super().add(rulefactory)
+
+
+def _without_builder(append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+    del append_unknown
+    return _no_url
+
+
+def _no_url(_rule: Rule, **_values: Any) -> tuple[str, str]:
+    raise NotImplementedError
+
+
+class Router(Klein):
+    """Klein's router with a map that only matches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._url_map = RouteMap()
