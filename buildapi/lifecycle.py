@@ -7,11 +7,12 @@ from typing import Any
 
 import attrs
 from twisted.application.service import MultiService, Service
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
 from buildapi.model.ops import ProcessState
+from buildapi.reactor_time import Reactor, pause, timeout
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to prepare."""
@@ -60,7 +61,7 @@ class Program(MultiService):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, stages: Stages) -> None:
+    def __init__(self, reactor: Reactor, stages: Stages) -> None:
         MultiService.__init__(self)
         self.name = "buildapi"
         self._reactor, self._stages = reactor, stages
@@ -88,11 +89,11 @@ class Program(MultiService):
         self._starting.addErrback(self._not_started)
 
     async def _start(self) -> None:
-        pause = FIRST_PAUSE
+        delay = FIRST_PAUSE
         while not await self._prepared():
             self._admit()
-            await task.deferLater(self._reactor, pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await pause(self._reactor, delay)
+            delay = min(2 * delay, LONGEST_PAUSE)
         if not self.running:  # stopped, and what we waited for went on all the same
             return
         for service in self._stages.workers:
@@ -152,7 +153,7 @@ class Program(MultiService):
             return
         left = max(LEAST_SECONDS, self._end - self._reactor.seconds())
         try:
-            await defer.maybeDeferred(service.stopService).addTimeout(left, self._reactor)
+            await timeout(defer.maybeDeferred(service.stopService), left, self._reactor)
         except defer.TimeoutError:
             self._log.warn("{name} did not stop in time and is given up", name=service.name)
         except Exception:

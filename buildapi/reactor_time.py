@@ -1,18 +1,20 @@
-"""Type the part of a reactor that tells and keeps time, which Twisted's `Clock` has as well.
+"""Type the parts of a reactor that the program uses, first of all time, which `Clock` has as well.
 
-Twisted describes it as the zope interface IReactorTime, whose methods type checkers cannot call.
+Twisted describes them as zope interfaces (IReactorTime, IReactorFromThreads, IReactorCore), whose
+methods type checkers cannot call: they are declared without ``self``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from twisted.internet import task
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
+    from twisted.python.threadpool import ThreadPool
 
 T = TypeVar("T")
 
@@ -34,9 +36,37 @@ class ReactorTime(Protocol):
         """Return the time in seconds since an arbitrary moment."""
 
     def callLater(
-        self, delay: float, callable: Callable[..., Any], *args: object, **kw: object
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object
     ) -> DelayedCall:
         """Call a function after a delay in seconds."""
+
+
+class ThreadedReactor(ReactorTime, Protocol):
+    """Provide IReactorTime and IReactorFromThreads."""
+
+    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:
+        """Call a function in the reactor's thread, soon; may be called from any thread."""
+
+
+class Reactor(ThreadedReactor, Protocol):
+    """Provide IReactorTime, IReactorThreads and IReactorCore: the reactor itself, no Clock."""
+
+    def getDelayedCalls(self) -> Sequence[DelayedCall]:
+        """List the calls that are due later."""
+
+    def stop(self) -> None:
+        """Stop the reactor; :raises twisted.internet.error.ReactorNotRunning: it does not run."""
+
+    def callWhenRunning(self, callable: Callable[..., object], *args: object) -> object:
+        """Call a function once the reactor runs, at once if it does."""
+
+    def addSystemEventTrigger(
+        self, phase: str, event_type: str, callable: Callable[..., object], *args: object
+    ) -> object:
+        """Call a function before, during or after a system event such as ``shutdown``."""
+
+    def getThreadPool(self) -> ThreadPool:
+        """Return the pool of ``deferToThread``."""
 
 
 def pause(reactor: ReactorTime, seconds: float) -> Deferred[None]:
@@ -44,6 +74,21 @@ def pause(reactor: ReactorTime, seconds: float) -> Deferred[None]:
     return task.deferLater(cast("IReactorTime", reactor), seconds)
 
 
-def timeout(deferred: Deferred[T], seconds: float, reactor: ReactorTime) -> Deferred[T]:
-    """Cancel a Deferred after a time limit, which then fails with defer.TimeoutError."""
-    return deferred.addTimeout(seconds, cast("IReactorTime", reactor))
+def repeated(reactor: ReactorTime, work: Callable[..., object], *args: object) -> task.LoopingCall:
+    """Return a LoopingCall of ``work`` on this clock; its ``start`` takes the interval."""
+    loop = task.LoopingCall(work, *args)
+    loop.clock = cast("IReactorTime", reactor)
+    return loop
+
+
+def timeout(
+    deferred: Deferred[T],
+    seconds: float,
+    reactor: ReactorTime,
+    late: Callable[[object, float], T] | None = None,
+) -> Deferred[T]:
+    """Cancel a Deferred after a time limit, which then fails with defer.TimeoutError.
+
+    ``late`` is called instead with what the cancelled Deferred came to, and the limit.
+    """
+    return deferred.addTimeout(seconds, cast("IReactorTime", reactor), late)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
+from twisted.logger import LogEvent
 
 from buildapi.errors import BrokerUnavailable
 from buildapi.interfaces import Broker
@@ -408,7 +409,7 @@ class BrokerContract(ConsumerContract):
 
     @limited(20)
     async def test_a_failing_handler_is_logged_once_and_the_message_comes_again(
-        self, make_broker: MakeBroker, logged_errors: list[dict[str, Any]]
+        self, make_broker: MakeBroker, logged_errors: list[LogEvent]
     ) -> None:
         made, got = await make_broker(), Recorder()
 

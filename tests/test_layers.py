@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"atomic_file"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"}
     | {"atomic_file", "progress_bar", "reactor_time"},
-    "lifecycle": {"errors", "model"},
+    "lifecycle": {"errors", "model", "reactor_time"},
     "testing": {"model", "interfaces", "errors"},
     "admin": {"assembly", "buildbot", "config", "db", "errors", "exit_codes", "interfaces", "model"}
     | {"admin", "atomic_file", "mq", "reports", "web"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 from twisted.application.service import Service
@@ -33,6 +33,7 @@ from buildapi.model.wire import (
     encode_finished,
     finished,
 )
+from buildapi.reactor_time import ReactorTime
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Agent(Service):
     A job that failed ``tries`` times for an unknown reason is finished as failed.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _broker: Broker
     _store: JobStore
     _farm: FarmActions

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import attrs
-from twisted.internet import task
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError
@@ -16,6 +14,7 @@ from buildapi.model.ops import Part
 from buildapi.model.outcome import Item
 from buildapi.model.records import Progress
 from buildapi.model.wire import item_data
+from buildapi.reactor_time import ReactorTime, repeated
 
 SECONDS = 0.5
 """Seconds between two records."""
@@ -30,7 +29,7 @@ class JobJournal:
     ``now`` returns epoch seconds; ``_on_written`` is called once the job has written.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _store: JobStore
     _now: Callable[[], float]
     _trail: Trail
@@ -57,7 +56,7 @@ class ProgressRecorder:
     """Record the items of a job; ``reactor`` provides IReactorTime, ``now`` epoch seconds."""
 
     def __init__(
-        self, reactor: Any, store: JobStore, now: Callable[[], float], job: int, total: int
+        self, reactor: ReactorTime, store: JobStore, now: Callable[[], float], job: int, total: int
     ) -> None:
         self._reactor, self._store, self._now = reactor, store, now
         self._job, self._total = job, total
@@ -78,8 +77,7 @@ class ProgressRecorder:
         if self._total < 2:
             yield
             return
-        loop = task.LoopingCall(self._note)
-        loop.clock = self._reactor
+        loop = repeated(self._reactor, self._note)
         ended = loop.start(SECONDS)
         try:
             yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import attrs
 from twisted.application.service import Service
@@ -20,6 +19,7 @@ from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
 from buildapi.model.wire import Malformed, decode_finished, finished, trace_of
+from buildapi.reactor_time import ReactorTime
 
 PREFETCH = 20
 
@@ -31,7 +31,7 @@ class ResultConsumer(Service):
     ``changed`` is called for every report, since cached reads may be out of date.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _broker: Broker
     _store: JobStore
     _queue: str
@@ -84,7 +84,7 @@ class ResultConsumer(Service):
             self._changed()
         return DeadLetter(error.reason)
 
-    async def _store_report(self, request_id: int, report: dict[str, Any]) -> Disposition:
+    async def _store_report(self, request_id: int, report: dict[str, object]) -> Disposition:
         row = await self._store.get(request_id)
         refusal = None if row is None or row.completed_at else report_refusal(report, row)
         if refusal is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -13,6 +13,7 @@ from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.db.sql import Database
 from buildapi.interfaces.dialect import Dialect
 from buildapi.model.rules import Rules
+from buildapi.reactor_time import ReactorTime
 
 
 class FarmDatabases(Protocol):
@@ -75,7 +76,7 @@ class FarmResources:
     ``clobberer`` returns the URL of the clobberer and its token; it is None if there is none.
     """
 
-    reactor: Any
+    reactor: ReactorTime
     now: Callable[[], float]
     databases: FarmDatabases
     directory: DirectoryService

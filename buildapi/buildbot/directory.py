@@ -15,6 +15,7 @@ from buildapi.buildbot.documents import DocumentSource, NotADirectoryFile, Parse
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches, repository_path
 from buildapi.model.builders import Builder, Builders
+from buildapi.model.json_types import JSONObject
 from buildapi.model.ops import DocumentState
 from buildapi.periodic import Backoff, PeriodicService
 from buildapi.reactor_time import ReactorTime
@@ -45,7 +46,7 @@ class Master:
         return f"http://{self.hostname}:{self.http_port}/" if self.http_port else None
 
 
-def parse_branches(document: Any) -> ParsedDocument[Mapping[str, Mapping[str, Any]]]:
+def parse_branches(document: Any) -> ParsedDocument[Mapping[str, Mapping[str, object]]]:
     """Validate the branches file: an object of objects with usable repositories.
 
     A list of objects with names is accepted as well. An invalid entry is skipped with a warning
@@ -67,8 +68,8 @@ def parse_branches(document: Any) -> ParsedDocument[Mapping[str, Mapping[str, An
     return ParsedDocument(branches, len(branches), warnings)
 
 
-def _by_name(entries: Sequence[Any], warnings: list[str]) -> Mapping[str, Any]:
-    found: dict[str, Any] = {}
+def _by_name(entries: Sequence[object], warnings: list[str]) -> Mapping[str, object]:
+    found: dict[str, object] = {}
     for number, entry in enumerate(entries, 1):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
@@ -193,7 +194,7 @@ _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 """Names and addresses of hosts, without anything else that a URL may contain."""
 
 
-def _master(entry: Mapping[str, Any], warnings: list[str]) -> Master:
+def _master(entry: JSONObject, warnings: list[str]) -> Master:
     name = _shown(entry["db_name"])
     for key, value in (
         ("http_port", _port(entry, "http_port")),
@@ -218,12 +219,12 @@ def _master(entry: Mapping[str, Any], warnings: list[str]) -> Master:
     )
 
 
-def _text(entry: Mapping[str, Any], key: str) -> str | None:
+def _text(entry: Mapping[str, object], key: str) -> str | None:
     value = entry.get(key)
     return value if isinstance(value, str) else None
 
 
-def _port(entry: Mapping[str, Any], key: str) -> int | None:
+def _port(entry: Mapping[str, object], key: str) -> int | None:
     value = entry.get(key)
     return value if type(value) is int and 0 < value < 65536 else None
 

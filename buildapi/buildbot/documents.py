@@ -53,7 +53,7 @@ def decode(data: bytes) -> Any:
     return json.loads(data, object_pairs_hook=_object)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     return dict(pairs)
 
 

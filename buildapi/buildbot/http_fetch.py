@@ -16,6 +16,8 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IAgent
 from zope.interface import implementer  # type: ignore[import-untyped]  # it ships no types
 
+from buildapi.reactor_time import ReactorTime, timeout
+
 CONNECT_SECONDS = 3.0
 
 PIECE = 2**12
@@ -75,7 +77,7 @@ class _Collect(protocol.Protocol):
 class Fetcher:
     """Send HTTP requests; each has its own connection, so that nothing outlives it."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: ReactorTime) -> None:
         """Create a client; ``reactor`` provides IReactorTCP and IReactorTime."""
         self._reactor = reactor
         self._client = HTTPClient(_agent(reactor))
@@ -88,7 +90,7 @@ class Fetcher:
         seconds: float,
         limit: int = 2**20,
         data: dict[str, str] | None = None,
-        document: Any = None,
+        document: object = None,
         token: str | None = None,
     ) -> FetchedAnswer:
         """Send a request and wait up to ``seconds``; ``limit`` bounds the bytes of the body.
@@ -98,12 +100,12 @@ class Fetcher:
         :raises FetchError: there is no complete response.
         """
         end = self._reactor.seconds() + seconds
-        sent = {"data": data, "headers": _authorization(token)}
+        sent: dict[str, Any] = {"data": data, "headers": _authorization(token)}
         if document is not None:
             sent["json"] = document
         running = defer.ensureDeferred(self._go(method, url, limit, sent))
         try:
-            return await _cancellable(running.addTimeout(seconds, self._reactor))
+            return await _cancellable(timeout(running, seconds, self._reactor))
         except defer.CancelledError:
             raise
         except Exception as e:
@@ -111,6 +113,7 @@ class Fetcher:
                 raise FetchError(f"no answer within {seconds:g} s", timed_out=True) from e
             raise _in_words(e) from e
 
+    # Any: keywords of treq, each of a type of its own
     async def _go(self, method: str, url: str, limit: int, sent: dict[str, Any]) -> FetchedAnswer:
         response = await self._client.request(
             method, url, allow_redirects=False, unbuffered=True, **sent

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -19,6 +19,7 @@ from buildapi.errors import ConfigError
 from buildapi.exit_codes import DONE, FAILED, WRONG
 from buildapi.model.ended_builds import DumpWindow
 from buildapi.progress_bar import progress_bar
+from buildapi.reactor_time import ReactorTime
 from buildapi.reports.dump_entries import DAY, HOUR, window
 
 
@@ -49,11 +50,11 @@ config_option = click.option(
 )
 
 
-def _run_and_exit(work: Callable[[Any], Awaitable[int]]) -> NoReturn:
+def _run_and_exit(work: Callable[[ReactorTime], Awaitable[int]]) -> NoReturn:
     """Run a task in the reactor, and exit with the code it returns."""
     from buildapi.admin.console import run
 
-    async def main(reactor: Any) -> None:
+    async def main(reactor: ReactorTime) -> None:
         code = await work(reactor)
         if code:
             raise SystemExit(code)
@@ -154,7 +155,7 @@ def check_config(*, config: Config, connect: bool) -> None:
     if not connect:
         return
 
-    async def trying(reactor: Any) -> int:
+    async def trying(reactor: ReactorTime) -> int:
         return DONE if await try_all(config, reactor, click.echo) else FAILED
 
     sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -112,7 +111,7 @@ def list_(*, client: ServiceClient, out: Output) -> None:
     return out.rows(TOKENS, unpack(_rows, document, out))
 
 
-def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[Any]]:
+def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[object]]:
     times = ("created_at", "expires_at", "used_at")
     return [(t["id"], t["label"], *(out.time(t[name]) for name in times)) for t in document]
 

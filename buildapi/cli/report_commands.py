@@ -7,7 +7,6 @@ import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -110,7 +109,7 @@ def _is_report(document: JSON) -> bool:
     )
 
 
-def _lists(document: Document) -> Sequence[Any]:
+def _lists(document: Document) -> Sequence[object]:
     return list(document["unmatched"].values())
 
 
@@ -153,7 +152,7 @@ def _reported(path: Path) -> str:
     return text
 
 
-def _builds(path: Path) -> Sequence[Any]:
+def _builds(path: Path) -> Sequence[object]:
     """Read the builds of a dump; :raises click.ClickException: the file is not one."""
     try:
         data = path.read_bytes()

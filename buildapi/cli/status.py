@@ -50,7 +50,7 @@ def _tell(document: Document, state: str, out: Output) -> None:
         out.rows(AGENTS, agents)
 
 
-def parts(document: Document) -> Sequence[Sequence[Any]]:
+def parts(document: Document) -> Sequence[Sequence[object]]:
     """List the parts, then databases, queues, masters, jobs and farm unless they repeat a part."""
     own = list(_parts(document))
     more = (*_databases(document), *_queues(document), *_others(document))
@@ -58,14 +58,14 @@ def parts(document: Document) -> Sequence[Sequence[Any]]:
     return [*own, *(row for row in more if tuple(row[:2]) not in known)]
 
 
-def _parts(document: Document) -> Iterator[Sequence[Any]]:
+def _parts(document: Document) -> Iterator[Sequence[object]]:
     for part in document["parts"]:
         error = part["last_error"]
         detail = "; ".join(filter(None, (part["detail"], error and f"last error: {error}")))
         yield part["name"], _word(part["ok"]), detail
 
 
-def _databases(document: Document) -> Iterator[Sequence[Any]]:
+def _databases(document: Document) -> Iterator[Sequence[object]]:
     for base in document["databases"]:
         took = base["connect_seconds"]
         time = "all connections busy" if took is None else f"connects in {took * 1000:.0f} ms"
@@ -73,7 +73,7 @@ def _databases(document: Document) -> Iterator[Sequence[Any]]:
         yield f"database {base['name']}", _word(base["ok"]), said
 
 
-def _queues(document: Document) -> Iterator[Sequence[Any]]:
+def _queues(document: Document) -> Iterator[Sequence[object]]:
     for queue in document["broker"]["queues"]:
         counts = ("ready", "unacked", "consumers", "dead")
         said = queue["error"] or ", ".join(
@@ -82,7 +82,7 @@ def _queues(document: Document) -> Iterator[Sequence[Any]]:
         yield f"queue {queue['name']}", _word(not queue["error"]), said
 
 
-def _others(document: Document) -> Iterator[Sequence[Any]]:
+def _others(document: Document) -> Iterator[Sequence[object]]:
     masters, jobs, farm = document["masters"], document["jobs"], document["farm"]
     gone = masters["unreachable"]
     yield (
@@ -103,7 +103,7 @@ def _word(ok: Any) -> str:
     return "OK" if ok else "failed"
 
 
-def agent_rows(document: Document) -> Sequence[Sequence[Any]]:
+def agent_rows(document: Document) -> Sequence[Sequence[object]]:
     """List all agents, also silent ones."""
     return [
         (

@@ -11,7 +11,7 @@ from buildapi.model.durations import elapsed
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
 
-Row = Sequence[Any]
+Row = Sequence[object]
 Time = Callable[[Any], str]
 
 BRANCHES = ("branch", "kind", "repository")
@@ -107,7 +107,7 @@ def job_header(job: Document, time: Callable[[Any], str]) -> Sequence[str]:
     return [*lines, f"submitted by {job['who']} at {time(job['when'])}"]
 
 
-def trail_events(document: Document) -> Sequence[Sequence[Any]]:
+def trail_events(document: Document) -> Sequence[Sequence[object]]:
     """List the events of a job request in order, with the time since the first."""
     found = sorted(document["events"], key=lambda event: float(event["at"]))
     if not found:

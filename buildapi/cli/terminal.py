@@ -35,7 +35,7 @@ COLUMN_MIN = 12
 
 def format_table(
     head: Sequence[str],
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Sequence[object]],
     *,
     colour: bool = False,
     width: int | None = None,

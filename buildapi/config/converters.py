@@ -120,7 +120,7 @@ def many(convert: Convert, *, least: int = 0) -> Convert:
             raise BadValueError("a list in square brackets")
         if len(value) < least:
             raise BadValueError(f"a list of at least {least}")
-        done: list[Any] = []
+        done: list[object] = []
         for item in value:
             done.append(_part(convert, item, place))
             if done[-1] in done[:-1]:
@@ -133,7 +133,7 @@ def many(convert: Convert, *, least: int = 0) -> Convert:
 def table_of(convert: Convert) -> Convert:
     """Return a converter of tables with any keys."""
 
-    def convert_all(value: object, place: KeyPlace) -> Mapping[str, Any]:
+    def convert_all(value: object, place: KeyPlace) -> Mapping[str, object]:
         if not isinstance(value, Mapping):
             raise BadValueError("a table")
         return {name: _named_part(convert, name, value[name], place) for name in value}

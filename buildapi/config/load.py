@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -16,7 +15,14 @@ from buildapi.config.checks import CHECKS
 from buildapi.config.converters import KeyPlace
 from buildapi.config.reader import SectionReader
 from buildapi.config.secret import one_line, printable, shown
-from buildapi.config.sections import DATABASES, SECTIONS, Config, DatabaseSection, DatabasesSection
+from buildapi.config.sections import (
+    DATABASES,
+    SECTIONS,
+    Config,
+    DatabaseSection,
+    DatabasesSection,
+    ServiceSection,
+)
 from buildapi.errors import ConfigError
 
 SAMPLE_USER = "you@localhost"
@@ -41,7 +47,7 @@ def sample_config(data: Path, listen: str | None) -> Config:
 
     :raises ConfigError: ``listen`` is not an endpoint, or ``data`` not a folder.
     """
-    document: dict[str, Any] = {
+    document: dict[str, object] = {
         "service": {"data": os.path.abspath(data)},
         "web": {"development_user": SAMPLE_USER, "hosts": LOCAL_HOSTS}
         | ({"listen": [listen]} if listen else {}),
@@ -51,7 +57,7 @@ def sample_config(data: Path, listen: str | None) -> Config:
 
 
 def from_mapping(
-    mapping: Mapping[str, Any], *, file: Path, environ: Mapping[str, str] = os.environ
+    mapping: Mapping[str, object], *, file: Path, environ: Mapping[str, str] = os.environ
 ) -> Config:
     """Read and check a parsed TOML file; paths are relative to the folder of ``file``.
 
@@ -59,10 +65,11 @@ def from_mapping(
     """
     reader = SectionReader(file, KeyPlace(Path(os.path.abspath(file.parent)), environ))
     reader.unknown(mapping, [*SECTIONS, "databases"], "section")
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         name: reader.section(name, cls, mapping.get(name, {})) for name, cls in SECTIONS.items()
     }
-    data = found["service"].data if found["service"] else reader.place.folder
+    service = found["service"]
+    data = service.data if isinstance(service, ServiceSection) else reader.place.folder
     databases = _databases(mapping.get("databases", {}), data, reader)
     _stop_at_errors(reader)
     config = Config(**found, databases=databases, file=file)  # type: ignore[arg-type]  # no error
@@ -90,7 +97,7 @@ def _databases(table: object, data: Path, reader: SectionReader) -> DatabasesSec
     return DatabasesSection(**found) if all(found.values()) else None  # type: ignore[arg-type]  # none is None
 
 
-def _default_urls(table: Mapping[str, Any], data: Path) -> dict[str, str]:
+def _default_urls(table: Mapping[str, object], data: Path) -> dict[str, str]:
     urls = {name: f"sqlite:{data}/{name}.sqlite" for name in DATABASES}
     # A replica that is named must say where it is: the default would be another's file.
     del urls["scheduler_replica"]
@@ -101,12 +108,13 @@ def _with_url(table: object, url: str) -> object:
     return {"url": url} | table if isinstance(table, dict) else table
 
 
-def _with_old_names(config: Config, mapping: Mapping[str, Any], reader: SectionReader) -> Config:
+def _with_old_names(config: Config, mapping: Mapping[str, object], reader: SectionReader) -> Config:
     """Apply ``[broker] max_deliveries``, the older name of ``[agent] tries``, with a warning."""
     old = config.broker.max_deliveries
     if old is None:
         return config
-    if "tries" in mapping.get("agent", {}):
+    agent = mapping.get("agent")
+    if isinstance(agent, Mapping) and "tries" in agent:
         reader.warn("[broker] max_deliveries is not used beside [agent] tries, its new name")
         return config
     reader.warn(f"[broker] max_deliveries is called [agent] tries now: taken as tries = {old}")
@@ -144,7 +152,7 @@ def _stop_at_errors(reader: SectionReader) -> None:
         raise ConfigError("\n".join(reader.errors))
 
 
-def _document(file: Path) -> dict[str, Any]:
+def _document(file: Path) -> dict[str, object]:
     """Parse TOML; errors contain no text of the file, which may hold passwords."""
     named = one_line(str(file))
     try:

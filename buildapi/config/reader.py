@@ -73,7 +73,9 @@ class Key:
         """Return the names the key may have in the file."""
         return (name,)
 
-    def read(self, section: str, name: str, table: Mapping[str, Any], reader: SectionReader) -> Any:
+    def read(
+        self, section: str, name: str, table: Mapping[str, object], reader: SectionReader
+    ) -> Any:
         """Return the value; record an error and return None if it is bad."""
         value = table.get(name, self.default)
         try:
@@ -99,7 +101,7 @@ class SecretKey:
         return tuple(f"{name}{suffix}" for suffix in _SOURCES)
 
     def read(
-        self, section: str, name: str, table: Mapping[str, Any], reader: SectionReader
+        self, section: str, name: str, table: Mapping[str, object], reader: SectionReader
     ) -> Secret | None:
         """Return the password, None if missing; record errors without showing it."""
         given = [n for n in self.names(name) if table.get(n, "") != ""]
@@ -118,7 +120,7 @@ class SecretKey:
 
 
 def _read_secret(
-    section: str, name: str, given: str, table: Mapping[str, Any], reader: SectionReader
+    section: str, name: str, given: str, table: Mapping[str, object], reader: SectionReader
 ) -> Secret | None:
     source = _SOURCES[given.removeprefix(name)]
     try:

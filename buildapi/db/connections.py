@@ -13,6 +13,7 @@ from twisted.enterprise import adbapi
 from buildapi.db.driver import Driver
 from buildapi.db.sql import GuardFailedError, Params, Read, Ref, Row, Statement
 from buildapi.errors import DatabaseUnavailable
+from buildapi.reactor_time import ReactorTime
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class Transaction(adbapi.Transaction):
 
     _cursor: Any
 
-    def execute(self, text: str, params: Params | Sequence[Any] = ()) -> None:
+    def execute(self, text: str, params: Params | Sequence[object] = ()) -> None:
         """Execute one statement."""
         if params and not isinstance(params, Mapping):
             self._cursor.execute(text, params)
@@ -33,7 +34,7 @@ class Transaction(adbapi.Transaction):
 class ThreadConnections(adbapi.ConnectionPool):
     """Extend adbapi's pool: check connections before use, and drop those that are broken."""
 
-    def __init__(self, driver: Driver, reactor: Any, size: int) -> None:
+    def __init__(self, driver: Driver, reactor: ReactorTime, size: int) -> None:
         super().__init__(driver.module, cp_reactor=reactor, cp_min=0, cp_max=size)  # type: ignore[no-untyped-call]  # adbapi is not typed
         self.driver = driver
         self._used: dict[int, float] = {}
@@ -176,7 +177,7 @@ def _execute_all(driver: Driver, connection: Any, statements: Sequence[Statement
     return ids
 
 
-def _resolved(params: Params, bound: Mapping[str, int]) -> dict[str, Any]:
+def _resolved(params: Params, bound: Mapping[str, int]) -> dict[str, object]:
     return {
         key: bound[value.name] if isinstance(value, Ref) else value for key, value in params.items()
     }

@@ -197,13 +197,13 @@ def foreign_to(error: BaseException, params: Params) -> frozenset[str]:
     return frozenset(name for name, text in texts if not text.isascii())
 
 
-def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) -> dict[str, Any]:
+def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) -> dict[str, object]:
     """Return the session settings for a server that has these variables.
 
     READ COMMITTED is not for a server that logs statements: InnoDB then refuses to write (1665,
     ER_BINLOG_STMT_MODE_AND_ROW_ENGINE).
     """
-    chosen: dict[str, Any] = {
+    chosen: dict[str, object] = {
         "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
         "time_zone": "+00:00",
     }
@@ -220,7 +220,7 @@ def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) ->
     return chosen | _silence(variables)
 
 
-def _silence(variables: Mapping[str, str]) -> dict[str, Any]:
+def _silence(variables: Mapping[str, str]) -> dict[str, object]:
     """Return the settings that make a server end a silent session and release its locks.
 
     MariaDB 10.3 and later distinguish a session within a transaction from an idle one. MySQL does
@@ -228,14 +228,14 @@ def _silence(variables: Mapping[str, str]) -> dict[str, Any]:
     ``net_`` timeouts end a session whose client falls silent within a statement.
     """
     if "idle_transaction_timeout" in variables:
-        chosen: dict[str, Any] = {"idle_transaction_timeout": IDLE_SECONDS}
+        chosen: dict[str, object] = {"idle_transaction_timeout": IDLE_SECONDS}
     else:
         chosen = _first(variables, SILENT_SECONDS, "wait_timeout")
     chosen |= _first(variables, IDLE_SECONDS, "net_read_timeout")
     return chosen | _first(variables, SILENT_SECONDS, "net_write_timeout")
 
 
-def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, Any]:
+def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, object]:
     return next(({name: value} for name in names if name in variables), {})
 
 
@@ -249,7 +249,7 @@ class _Connection(pymysql.connections.Connection):
 class MySQLDriver:
     """Connect to a server; ``options`` holds the password and is never shown."""
 
-    options: Mapping[str, Any] = attrs.field(repr=False)
+    options: Mapping[str, Any] = attrs.field(repr=False)  # Any: keywords of pymysql.connect
     seconds: float
     read_only: bool = False
     dialect: str = "mysql"

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError, ensureDeferred
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -30,6 +29,7 @@ from buildapi.db.sql import (
 )
 from buildapi.db.sqlite import SQLiteDriver
 from buildapi.errors import ConfigError, DatabaseUnavailable, UnclassifiedError
+from buildapi.reactor_time import ReactorTime, pause, timeout
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class WorkerPool:
 
     label: str
     connections: ThreadConnections
-    _reactor: Any
+    _reactor: ReactorTime
     _slots: DeferredSemaphore
     _max_waiting: int
     _wait_seconds: float
@@ -119,7 +119,7 @@ class WorkerPool:
             raise DatabaseUnavailable(f"{self.label} is busy: {self.waiting} callers wait already")
         turn = self._slots.acquire()
         if not turn.called:
-            turn.addTimeout(self._wait_seconds, self._reactor)
+            timeout(turn, self._wait_seconds, self._reactor)
         try:
             await turn
         except TimeoutError as e:
@@ -168,7 +168,7 @@ class PooledDatabase(Service):
     _driver: Driver
     _reads: WorkerPool
     _writes: WorkerPool
-    _reactor: Any
+    _reactor: ReactorTime
     _max_rows: int
     _statement_seconds: float
     _drain_seconds: float
@@ -218,7 +218,7 @@ class PooledDatabase(Service):
         work = self._reads.connections.select(text, params or {}, self._max_rows)
         return ensureDeferred(self._run(self._reads, work))
 
-    def runOperation(self, text: str, params: Params | Sequence[Any] = ()) -> Deferred[None]:
+    def runOperation(self, text: str, params: Params | Sequence[object] = ()) -> Deferred[None]:
         """Run one statement in a transaction of its own, without retrying."""
         return self.runInteraction(lambda transaction: transaction.execute(text, params))
 
@@ -239,7 +239,7 @@ class PooledDatabase(Service):
         began, lane = self._reactor.seconds(), self._reads
         trying = ensureDeferred(self._within_service(lane, lane.connections.connecting, ()))
         try:
-            return await trying.addTimeout(seconds, self._reactor)
+            return await timeout(trying, seconds, self._reactor)
         except (TimeoutError, DatabaseUnavailable) as e:
             if lane.full and lane.answered_at >= began - self._statement_seconds:
                 return None
@@ -285,7 +285,7 @@ class PooledDatabase(Service):
         while self._calls or self.status().in_flight:
             if self._reactor.seconds() > end:
                 return False
-            await deferLater(self._reactor, 0.02)
+            await pause(self._reactor, 0.02)
         return True
 
     def _lanes(self) -> Iterable[WorkerPool]:
@@ -336,7 +336,7 @@ class PooledDatabase(Service):
                 if not left or verdict.trouble not in AGAIN or self._reactor.seconds() >= end:
                     raise self._error(verdict, e) from e
                 self._log.info("{name}: trying again after {error}", name=self.name, error=e)
-            await deferLater(self._reactor, left.pop(0) * random.uniform(0.5, 1.5))
+            await pause(self._reactor, left.pop(0) * random.uniform(0.5, 1.5))
 
     def _error(self, verdict: ClassifiedError, error: Exception) -> Exception:
         text = f"the {self.name} database {verdict.text}"
@@ -357,7 +357,7 @@ class PooledDatabase(Service):
 def open_database(
     url: str,
     *,
-    reactor: Any,
+    reactor: ReactorTime,
     name: str,
     size: int,
     max_waiting: int,

@@ -10,6 +10,7 @@ import attrs
 
 from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
+from buildapi.model.json_types import JSONObject
 from buildapi.model.ops import Heartbeat, ProcessState
 
 STATES = {state.value for state in ProcessState}
@@ -43,7 +44,7 @@ def _beat(*c: Any) -> Heartbeat:
     )
 
 
-def _detail(text: str) -> dict[str, Any]:
+def _detail(text: str) -> JSONObject:
     try:
         value = json.loads(text)
     except ValueError:
@@ -72,7 +73,7 @@ class SQLProcessRegistry:
         except GuardFailedError:
             await self._enter(row)
 
-    async def _enter(self, row: dict[str, Any]) -> None:
+    async def _enter(self, row: dict[str, object]) -> None:
         try:
             await self._db.transact([Statement(ENTER, row, 1)])
         except DuplicateError:  # the commit whose answer was lost had been one
@@ -92,7 +93,7 @@ class SQLProcessRegistry:
         await self._db.transact([Statement(FORGET, {"before": before})])
 
 
-def _row(beat: Heartbeat) -> dict[str, Any]:
+def _row(beat: Heartbeat) -> dict[str, object]:
     detail = {
         "in_hand": beat.in_hand,
         "jobs": list(beat.jobs),

@@ -12,7 +12,7 @@ import attrs
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Params = Mapping[str, Any]
+Params = Mapping[str, object]
 Read = Callable[[str, Params], Sequence[Row]]
 """Run one SELECT of a snapshot, in the pool's thread that has it."""
 
@@ -122,7 +122,7 @@ class Query(Generic[T]):
         return self.row(*rows[0]) if rows else None
 
 
-def any_of(name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+def any_of(name: str, values: Sequence[object]) -> tuple[str, dict[str, object]]:
     """Return a list for ``IN``: ``any_of("id", [7, 9])`` is ``(":id0, :id1", {"id0": 7, ...})``.
 
     An empty list becomes ``NULL``, which equals nothing.

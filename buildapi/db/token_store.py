@@ -74,7 +74,7 @@ class SQLTokenStore:
     async def revoke(self, token_id: int, who: str) -> bool:
         """Delete a token of a user; return False if the user has no such token."""
         try:
-            await self._db.transact([Statement(REVOKE, {"id": token_id} | _whose(who), 1)])
+            await self._db.transact([Statement(REVOKE, {"id": token_id, **_whose(who)}, 1)])
         except (GuardFailedError, ValueRefusedError):
             return False
         return True

@@ -95,7 +95,7 @@ class SQLTrailStore:
 
 
 def _insertion(entries: Sequence[TrailEntry]) -> Statement:
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
     rows = []
     for number, entry in enumerate(entries):
         values = _values(entry)
@@ -105,7 +105,7 @@ def _insertion(entries: Sequence[TrailEntry]) -> Statement:
     return Statement(text, params, len(entries))
 
 
-def _values(entry: TrailEntry) -> dict[str, Any]:
+def _values(entry: TrailEntry) -> dict[str, object]:
     texts = {name: _storable(getattr(entry, name), width) for name, width in WIDTHS.items()}
     plain = {"request_id": entry.job_id, "at": int(entry.at * 1000), "part": entry.part.value}
     return {name: (texts | plain)[name] for name in COLUMNS}

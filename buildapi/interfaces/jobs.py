@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Protocol
 
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth, Review
 from buildapi.model.records import (
@@ -79,7 +79,7 @@ class JobStore(Protocol):
         who: str,
         when: int,
         action: str,
-        what: Mapping[str, Any],
+        what: Mapping[str, object],
         key: JobKey | None = None,
         *,
         branch: str | None = None,
@@ -103,7 +103,7 @@ class JobStore(Protocol):
     async def sent(self, request_id: int) -> None:
         """Record that the broker has confirmed the message of a job."""
 
-    async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+    async def refuse(self, request_id: int, report: Mapping[str, object], now: int) -> bool:
         """Finish a job that no agent has begun as failed, and free its key.
 
         It is never executed then.  Return False if it is known to be sent or an agent was faster:
@@ -122,7 +122,7 @@ class JobStore(Protocol):
     async def finished(self, request_ids: Sequence[int]) -> Set[int]:
         """Return the ids of those jobs that are finished or unknown."""
 
-    async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+    async def finish(self, request_id: int, report: Mapping[str, object], now: int) -> bool:
         """Store the outcome of an unfinished job; return False if it was finished already."""
 
     async def get(self, request_id: int) -> JobRecord | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
@@ -53,14 +52,14 @@ def decide(
     return KEPT
 
 
-def _is_of(letter: Letter, report: Mapping[str, Any] | None, job: JobRecord) -> bool:
+def _is_of(letter: Letter, report: Mapping[str, object] | None, job: JobRecord) -> bool:
     """Return whether a letter matches the job recorded under its id."""
     if report is not None:
         return report_refusal(report, job) is None
     return difference(decode_request(letter.body), job) is None
 
 
-def _is_recorded(letter: Letter, report: Mapping[str, Any] | None, job: JobRecord) -> bool:
+def _is_recorded(letter: Letter, report: Mapping[str, object] | None, job: JobRecord) -> bool:
     """Return whether the row of a finished job contains all that a letter says.
 
     A finished message has the items of the job, which exist nowhere else until they are stored.

@@ -8,7 +8,6 @@ from the agent that has the job in hand [docs/amqp.md, "Whose a message is"].
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from buildapi.model.records import JobRecord, JobState
 from buildapi.model.validators import InvalidValueError
@@ -56,7 +55,7 @@ def _is_stored_as(said: str, stored: str) -> bool:
     )
 
 
-def is_of_job(unreadable: Mapping[str, Any], job: JobRecord) -> bool:
+def is_of_job(unreadable: Mapping[str, object], job: JobRecord) -> bool:
     """Return whether a malformed message belongs to a job that no agent has begun.
 
     No field that can be read may differ from the row, and at least one must agree.
@@ -75,7 +74,7 @@ def is_of_job(unreadable: Mapping[str, Any], job: JobRecord) -> bool:
     return bool(shared or identity or who)
 
 
-def report_refusal(report: Mapping[str, Any], job: JobRecord) -> str | None:
+def report_refusal(report: Mapping[str, object], job: JobRecord) -> str | None:
     """Return why a finished message is refused for an unfinished job; None if it is accepted.
 
     Agents of the Pylons program neither begin jobs in our tables nor send their name: their

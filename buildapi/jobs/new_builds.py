@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from buildapi.jobs.plan_outcomes import NOTHING_CREATED, OK, nothing, reason, refused
 from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
@@ -78,7 +77,7 @@ def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) 
     return Plan(Outcome(False, OK), (step,))
 
 
-def _properties(facts: BranchFacts, given: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+def _properties(facts: BranchFacts, given: Mapping[str, object]) -> Sequence[tuple[str, str]]:
     """List properties as stored; those of the client replace ``buildid`` and ``builduid``."""
     ids = {"buildid": facts.buildid, "builduid": facts.builduid}
     return [(name, stored_property(value)) for name, value in {**ids, **given}.items()]

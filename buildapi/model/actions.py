@@ -180,7 +180,7 @@ class NewBuilderBuild:
     revision: str = attrs.field(validator=ascii_name)
     builder_name: str = attrs.field(validator=ascii_name)
     priority: int = attrs.field(default=0, validator=_priority)
-    properties: Mapping[str, Any] = attrs.field(factory=dict, validator=validators.properties)
+    properties: Mapping[str, object] = attrs.field(factory=dict, validator=validators.properties)
     files: tuple[str, ...] = attrs.field(
         default=(), converter=validators.listed, validator=validators.files
     )
@@ -222,7 +222,7 @@ def full_name(stored: str) -> str:
     return _CUT.get(stored, stored)
 
 
-def builds_asked(name: str, what: Mapping[str, Any]) -> int:
+def builds_asked(name: str, what: Mapping[str, object]) -> int:
     """Count the builds that a job request asks for; ``what`` is the stored body of the action.
 
     A new build, PGO or nightly build of a revision counts as one: the agent decides later how many

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -20,7 +19,7 @@ class Branch:
 
     name: str
     names: tuple[str, ...]
-    definition: Mapping[str, Any]
+    definition: Mapping[str, object]
     rivals: tuple[str, ...] = ()
 
     @property
@@ -52,7 +51,7 @@ def begins(stored: str, text: str) -> bool:
     return stored == text or stored.startswith(text + "-")
 
 
-def repository_path(definition: Mapping[str, Any]) -> str | None:
+def repository_path(definition: Mapping[str, object]) -> str | None:
     """Return ``projects/cedar`` for a ``repo`` of ``https://hg.example.org/projects/cedar``.
 
     Older branches files hold the path itself, as ``repo_path`` or as ``repo``.
@@ -79,7 +78,7 @@ class Branches:
     @classmethod
     def from_definitions(
         cls,
-        definitions: Mapping[str, Mapping[str, Any]],
+        definitions: Mapping[str, Mapping[str, object]],
         stored: Mapping[str, Sequence[str]] | None = None,
     ) -> Branches:
         """Build the branches from the file; ``stored`` adds names per branch."""
@@ -107,12 +106,12 @@ class Branches:
                 self._owners[stored] = found
         return found
 
-    def definitions(self) -> dict[str, Any]:
+    def definitions(self) -> dict[str, object]:
         """Return the branches file as it was read."""
         return {name: dict(b.definition) for name, b in self.by_name.items()}
 
 
-def _names(name: str, definition: Mapping[str, Any], more: Iterable[str]) -> tuple[str, ...]:
+def _names(name: str, definition: Mapping[str, object], more: Iterable[str]) -> tuple[str, ...]:
     path = repository_path(definition)
     return tuple(dict.fromkeys([name, *([path] if path else []), *more]))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 
@@ -145,7 +145,7 @@ class RequestDetails:
     """
 
     request: BuildRequest
-    properties: Mapping[str, Any]
+    properties: Mapping[str, object]
     build_ids: Sequence[int]
     starting: bool = False
 
@@ -155,7 +155,7 @@ class BuildDetails:
     """A build with the properties of each of its requests, in the order of ``build.requests``."""
 
     build: Build
-    properties: Sequence[Mapping[str, Any]]
+    properties: Sequence[Mapping[str, object]]
 
 
 @attrs.frozen
@@ -221,7 +221,7 @@ class Progress:
     """The progress of a running job: items so far (plain data), and ``total`` at the end."""
 
     total: int
-    items: Sequence[Mapping[str, Any]]
+    items: Sequence[Mapping[str, object]]
 
 
 KEY_SECONDS = 86_400
@@ -271,9 +271,9 @@ class JobRecord:
     action: str
     who: str
     when: int
-    what: Mapping[str, Any]
+    what: Mapping[str, object]
     completed_at: int | None = None
-    complete_data: Mapping[str, Any] | None = None
+    complete_data: Mapping[str, object] | None = None
     state: JobState = JobState.QUEUED
     agent: str | None = None
     progress: Progress | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 import msgspec
 
 from buildapi.model.actions import ACTIONS, ID_MAX, Action, full_name
 from buildapi.model.job_identity import JobIdentity, is_identity
+from buildapi.model.json_types import JSONObject
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.validators import InvalidValueError
 
@@ -53,13 +53,13 @@ class Malformed(Exception):
         self,
         reason: str,
         request_id: int | None = None,
-        message: Mapping[str, Any] | None = None,
+        message: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason, self.request_id, self.message = reason, request_id, message or {}
 
 
-def what(action: Action) -> dict[str, Any]:
+def what(action: Action) -> dict[str, object]:
     """Return the body of an action, as ``jobrequests.what`` stores it.
 
     Empty fields that older programs do not know are left out.
@@ -68,14 +68,18 @@ def what(action: Action) -> dict[str, Any]:
     return {f.name: _plain(v) for f, v in fields if v or not f.metadata.get("added")}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
 def encode_request(message: JobMessage) -> bytes:
     """Encode a message of routing key ``requests``."""
-    body = {"request_id": message.request_id, "when": message.when, **what(message.action)}
-    whole = {"action": message.action.name, "who": message.who, "body": body}
+    body: dict[str, object] = {
+        "request_id": message.request_id,
+        "when": message.when,
+        **what(message.action),
+    }
+    whole: dict[str, object] = {"action": message.action.name, "who": message.who, "body": body}
     return _dump(whole | _traced(message.trace) | _identified(message.identity))
 
 
@@ -100,8 +104,8 @@ def decode_request(data: bytes) -> JobMessage:
     return JobMessage(request_id, who, when, action, trace_of(message), identity_of(message))
 
 
-def action_from(name: object, body: Mapping[str, Any]) -> Action:
-    """Build an action from its name and body.
+def action_from(name: object, body: JSONObject) -> Action:
+    """Build an action from its name and body, whose values the validators of its class check.
 
     :raises LookupError: the name is unknown, or a value without default is missing.
     :raises InvalidValueError: a value is not allowed.
@@ -116,7 +120,7 @@ def action_from(name: object, body: Mapping[str, Any]) -> Action:
     return cls(**{f.name: body[f.name] for f in fields if f.name in body})
 
 
-def trace_of(message: Mapping[str, Any]) -> str:
+def trace_of(message: Mapping[str, object]) -> str:
     """Return the id of the HTTP request in a message; empty if it has none."""
     trace = message.get("trace")
     return trace if isinstance(trace, str) and _TRACE.fullmatch(trace) else ""
@@ -126,7 +130,7 @@ def _traced(trace: str) -> dict[str, str]:
     return {"trace": trace} if trace else {}
 
 
-def identity_of(message: Mapping[str, Any]) -> str:
+def identity_of(message: Mapping[str, object]) -> str:
     """Return the job's identity in a message; empty if it has none."""
     identity = message.get("identity")
     return identity if isinstance(identity, str) and is_identity(identity) else ""
@@ -142,9 +146,9 @@ def finished(
     agent: str | None = None,
     trace: str = "",
     identity: str = "",
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the message of a finished job; without ``identity`` it becomes ``complete_data``."""
-    message: dict[str, Any] = {
+    message: dict[str, object] = {
         "body": {"errors": outcome.errors, "msg": outcome.msg},
         "request_id": request_id,
     }
@@ -155,17 +159,17 @@ def finished(
     return message | ({"agent": agent} if agent else {}) | _traced(trace) | _identified(identity)
 
 
-def item_data(item: Item) -> dict[str, Any]:
+def item_data(item: Item) -> dict[str, object]:
     """Return an item as plain data without the fields that are None."""
     return {k: v for k in item.__struct_fields__ if (v := getattr(item, k)) is not None}
 
 
-def encode_finished(message: Mapping[str, Any]) -> bytes:
+def encode_finished(message: Mapping[str, object]) -> bytes:
     """Encode a message of routing key ``finished``."""
     return _dump(message)
 
 
-def decode_finished(data: bytes) -> tuple[int, dict[str, Any]]:
+def decode_finished(data: bytes) -> tuple[int, dict[str, object]]:
     """Decode a message of routing key ``finished``: the job id and the whole message.
 
     :raises Malformed: with the reason.
@@ -178,7 +182,7 @@ def decode_finished(data: bytes) -> tuple[int, dict[str, Any]]:
     return request_id, message
 
 
-def _unlike_report(message: Mapping[str, Any]) -> str | None:
+def _unlike_report(message: Mapping[str, object]) -> str | None:
     """Return what is wrong with the shape of a finished message; None if nothing is."""
     body, items = message.get("body"), message.get("items", [])
     if not isinstance(body, dict):
@@ -192,7 +196,7 @@ def _unlike_report(message: Mapping[str, Any]) -> str | None:
     return None
 
 
-def readable_items(items: object) -> list[Mapping[str, Any]]:
+def readable_items(items: object) -> list[Mapping[str, object]]:
     """List the stored items that are JSON objects; another program may have stored others."""
     return [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
 
@@ -205,7 +209,7 @@ def _is_item(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def readable_report(report: Mapping[str, Any]) -> dict[str, Any]:
+def readable_report(report: Mapping[str, object]) -> JSONObject:
     """Return stored ``complete_data`` with a body and ``msg`` of the types that pages read."""
     body, readable = report.get("body"), dict(report)
     if "body" in report and not isinstance(body, dict):
@@ -235,7 +239,7 @@ def _seconds(value: object) -> int:
     return int(value) if isinstance(value, int | float) and -1e18 < value < 1e18 else 0
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _object(data: bytes) -> dict[str, object]:
     try:
         message = json.loads(data)
     except (ValueError, RecursionError) as e:
@@ -245,5 +249,5 @@ def _object(data: bytes) -> dict[str, Any]:
     return message
 
 
-def _dump(value: Mapping[str, Any]) -> bytes:
+def _dump(value: Mapping[str, object]) -> bytes:
     return json.dumps(value).encode()

@@ -26,6 +26,7 @@ from buildapi.mq.topology import QueueType, Topology, dead_letters, on_channel
 from buildapi.mq.txamqp.client import Client, ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import Closed, describe
 from buildapi.mq.txamqp.service import AMQPService, Setup
+from buildapi.reactor_time import ReactorTime, timeout
 
 
 @attrs.define(slots=False, eq=False)
@@ -44,7 +45,7 @@ class AMQPBroker(MultiService):
     keeps_messages = True
     log = Logger()
 
-    reactor: Any
+    reactor: ReactorTime
     endpoint: Any
     username: str
     password: str = attrs.field(repr=False)
@@ -107,7 +108,7 @@ class AMQPBroker(MultiService):
         :raises BrokerUnavailable: they are not within ``seconds``.
         """
         try:
-            await self._publishing.when_connected().addTimeout(seconds, self.reactor)
+            await timeout(self._publishing.when_connected(), seconds, self.reactor)
         except (Closed, TimeoutError):
             error = self.status().last_error or f"no answer within {seconds:g} s"
             raise BrokerUnavailable(f"the broker cannot be used: {error}") from None
@@ -162,8 +163,8 @@ class AMQPBroker(MultiService):
         if client is None:
             raise BrokerUnavailable(f"not connected: {self.status().last_error or 'connecting'}")
         try:
-            return await ensureDeferred(_depth(client, queue)).addTimeout(
-                self.publish_seconds, self.reactor
+            return await timeout(
+                ensureDeferred(_depth(client, queue)), self.publish_seconds, self.reactor
             )
         except (Closed, TimeoutError) as e:
             raise BrokerUnavailable(f"depth of {queue}: {describe(e)}") from None

@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildapi.model.messages import Delivery
@@ -21,6 +20,7 @@ from buildapi.mq.txamqp import codec
 from buildapi.mq.txamqp.client import Client
 from buildapi.mq.txamqp.errors import Closed, DeadlineError, describe
 from buildapi.mq.txamqp.service import AMQPService, backoff
+from buildapi.reactor_time import pause, timeout
 
 DELIVERY_COUNT = "x-delivery-count"
 """Header of quorum queues: count of earlier deliveries, including those lost with a connection."""
@@ -48,17 +48,17 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def count_of(headers: Mapping[str, Any], name: str) -> int:
+def count_of(headers: Mapping[str, object], name: str) -> int:
     value = headers.get(name)
     return max(value, 0) if type(value) is int else 0
 
 
-def headers_of(message: Any) -> dict[str, Any]:
+def headers_of(message: Any) -> dict[str, object]:
     headers = message.content.properties.get("headers")
     return dict(headers) if headers else {}
 
 
-def copied(message: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
+def copied(message: Any, headers: Mapping[str, object]) -> dict[str, object]:
     """Return the properties for a copy of a message."""
     theirs = message.content.properties
     return {k: v for k, v in theirs.items() if k not in DROPPED_PROPERTIES} | {
@@ -68,7 +68,7 @@ def copied(message: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def kept_headers(message: Any) -> dict[str, Any]:
+def kept_headers(message: Any) -> dict[str, object]:
     """Return the headers for a copy; empty if they cannot be encoded or are too long."""
     kept = {k: v for k, v in headers_of(message).items() if k not in DROPPED_HEADERS}
     try:
@@ -122,7 +122,7 @@ class ChannelSettlement:
         ours = {ATTEMPT: self.delivery.attempt, REASON: reason[:REASON_LENGTH]}
         await self._move(dead_letters(self.queue), ours)
 
-    async def _move(self, queue: str, headers: dict[str, Any]) -> None:
+    async def _move(self, queue: str, headers: dict[str, object]) -> None:
         """Publish a copy, wait for its confirm, then acknowledge the original."""
         self._open_channel()
         ours = {ROUTING_KEY: self.delivery.routing_key} | headers
@@ -176,7 +176,7 @@ class AMQPConsumer:
 
     async def _within(self, seconds: float, step: Any) -> None:
         try:
-            await ensureDeferred(step).addTimeout(seconds, self.hand.clock)
+            await timeout(ensureDeferred(step), seconds, self.hand.clock)
         except (Closed, DeadlineError):
             self.log.debug("{queue}: the channel is gone already", queue=self.hand.queue)
 
@@ -220,11 +220,11 @@ class AMQPConsumer:
         self.hand.take(delivery, settlement)
 
     async def _wait(self, error: Exception, failures: int) -> None:
-        pause = backoff(failures)
+        seconds = backoff(failures)
         self.log.warn(
-            "{queue}: not consuming: {error}; next attempt in {pause:.1f} s",
+            "{queue}: not consuming: {error}; next attempt in {seconds:.1f} s",
             queue=self.hand.queue,
             error=describe(error),
-            pause=pause,
+            seconds=seconds,
         )
-        await deferLater(self.hand.clock, pause)
+        await pause(self.hand.clock, seconds)

@@ -25,16 +25,17 @@ from buildapi.mq.consumer import (
 from buildapi.mq.publisher import Publisher
 from buildapi.mq.topology import dead_letters
 from buildapi.mq.txamqp.client import Client
+from buildapi.reactor_time import ReactorTime, timeout
 
 
-def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+def _death(headers: Mapping[str, object]) -> Mapping[str, object]:
     """Return what the broker recorded when it last dead-lettered a message [x-death]."""
     deaths = headers.get("x-death")
     last = deaths[0] if isinstance(deaths, list) and deaths else None
     return last if isinstance(last, Mapping) else {}
 
 
-def _key(headers: Mapping[str, Any], death: Mapping[str, Any]) -> str | None:
+def _key(headers: Mapping[str, object], death: Mapping[str, object]) -> str | None:
     """Return the original routing key: our header if we moved the message, else the broker's."""
     keys = death.get("routing-keys")
     value = headers.get(ROUTING_KEY) or (keys[0] if isinstance(keys, list) and keys else None)
@@ -69,7 +70,7 @@ def letter_of(message: Any) -> Letter:
 class QueueReview:
     """Run one review; each operation of the broker may take ``seconds``."""
 
-    reactor: Any
+    reactor: ReactorTime
     publisher: Publisher
     queue: str
     seconds: float
@@ -86,7 +87,7 @@ class QueueReview:
         try:
             for _ in range(limit):
                 getting = channel.basic_get(queue=dead_letters(self.queue), no_ack=False)
-                message = await ensureDeferred(getting).addTimeout(self.seconds, self.reactor)
+                message = await timeout(ensureDeferred(getting), self.seconds, self.reactor)
                 if message.method.name == "get-empty":
                     return
                 await self._settle(channel, message, await judge(letter_of(message)))

@@ -22,6 +22,7 @@ from buildapi.model.messages import (
 )
 from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.settlement import ChannelGone, UnsettledDeliveries
+from buildapi.reactor_time import ReactorTime
 
 TURN = 100
 """Maximum number of messages of a queue delivered in one iteration of the reactor."""
@@ -150,7 +151,7 @@ class EmbeddedBroker(Service):
     keeps_messages = False
     log = Logger()
 
-    reactor: Any
+    reactor: ReactorTime
     agent_queue: str = "buildapi-agent"
     web_queue: str = "buildapi-web"
     tries: int = 3

@@ -12,6 +12,7 @@ from buildapi.errors import BrokerUnavailable
 from buildapi.mq.txamqp.client import Client
 from buildapi.mq.txamqp.errors import Closed, Nacked, Unroutable, describe
 from buildapi.mq.txamqp.service import AMQPService
+from buildapi.reactor_time import ReactorTime, timeout
 
 
 @attrs.define(eq=False)
@@ -23,7 +24,7 @@ class Publisher:
 
     log = Logger()
 
-    reactor: Any
+    reactor: ReactorTime
     seconds: float
     bound: int
     service: AMQPService = attrs.field(init=False)
@@ -35,7 +36,7 @@ class Publisher:
         channel.when_closed().addCallback(self._channel_closed, client)
 
     async def send(
-        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, object]
     ) -> None:
         """Publish a message; return when the broker has confirmed it.
 
@@ -46,9 +47,8 @@ class Publisher:
         if self._open() >= self.bound:
             raise BrokerUnavailable(f"{self.bound} messages wait for the broker already")
         try:
-            await ensureDeferred(
-                self._confirmed(exchange, routing_key, body, properties)
-            ).addTimeout(self.seconds, self.reactor)
+            confirmed = self._confirmed(exchange, routing_key, body, properties)
+            await timeout(ensureDeferred(confirmed), self.seconds, self.reactor)
         except TimeoutError:
             raise BrokerUnavailable(self._late_text()) from None
         except Nacked:
@@ -65,7 +65,7 @@ class Publisher:
         return client.blocked if client is not None else None
 
     async def _confirmed(
-        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, object]
     ) -> None:
         await self.service.when_connected()
         await self._channel.publish(exchange, routing_key, body, properties)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
 from twisted.internet.defer import (
@@ -13,7 +13,6 @@ from twisted.internet.defer import (
     TimeoutError,
     ensureDeferred,
 )
-from twisted.internet.task import deferLater
 from twisted.logger import Logger, LogLevel
 
 from buildapi.errors import BrokerUnavailable
@@ -27,6 +26,7 @@ from buildapi.model.messages import (
     Release,
     exhausted,
 )
+from buildapi.reactor_time import ReactorTime, pause, timeout
 
 FAILED_PAUSE = 1.0
 """Seconds before a message is delivered again if its handler raised."""
@@ -71,7 +71,7 @@ class UnsettledDeliveries:
 
     log = Logger()
 
-    clock: Any
+    clock: ReactorTime
     queue: str
     handler: Handler
     prefetch: int
@@ -101,8 +101,8 @@ class UnsettledDeliveries:
     def refuse(self) -> None:
         """Accept no more deliveries, and end pauses early."""
         self.stopping = True
-        for pause in list(self._pauses):
-            pause.cancel()
+        for waiting in list(self._pauses):
+            waiting.cancel()
 
     async def drain(self, seconds: float) -> bool:
         """Accept no more deliveries and wait for the rest; return whether all ended in time."""
@@ -112,7 +112,7 @@ class UnsettledDeliveries:
         idle: Deferred[None] = Deferred(self._idle.remove)
         self._idle.append(idle)
         try:
-            await idle.addTimeout(seconds, self.clock)
+            await timeout(idle, seconds, self.clock)
         except TimeoutError:
             return False
         return True
@@ -197,14 +197,14 @@ class UnsettledDeliveries:
     async def _pause(self, seconds: float) -> None:
         if self.stopping or seconds <= 0:
             return
-        pause: Deferred[None] = deferLater(self.clock, seconds)
-        self._pauses.add(pause)
+        waiting = pause(self.clock, seconds)
+        self._pauses.add(waiting)
         try:
-            await pause
+            await waiting
         except CancelledError:
             pass  # stopping
         finally:
-            self._pauses.discard(pause)
+            self._pauses.discard(waiting)
 
     def _say(self, what: str, delivery: Delivery, reason: str = "") -> None:
         self.log.info(

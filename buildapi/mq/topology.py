@@ -74,7 +74,7 @@ class Topology:
             await self._have_queue(client, queue, wanted)
         await self._have_bindings(client)
 
-    def _quorum_arguments(self, queue: str) -> dict[str, Any]:
+    def _quorum_arguments(self, queue: str) -> dict[str, object]:
         return {
             "x-queue-type": "quorum",
             "x-dead-letter-exchange": "",
@@ -91,7 +91,7 @@ class Topology:
             lambda ch: ch.exchange_declare(exchange=name, passive=True),
         )
 
-    async def _have_queue(self, client: Client, name: str, arguments: dict[str, Any]) -> None:
+    async def _have_queue(self, client: Client, name: str, arguments: dict[str, object]) -> None:
         await self._have(
             client,
             f"queue {name}",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from buildapi.model.json_types import JSONObject
 from buildapi.ops.metrics import Metrics
 
 UNKNOWN = -1.0
 
 
-def set_gauges(metrics: Metrics, found: Mapping[str, Any]) -> None:
+def set_gauges(metrics: Metrics, found: JSONObject) -> None:
     """Set the gauges from the /status document; leave out those whose value is unknown.
 
     An unknown lag or age is -1, so that an alert can tell it from a missing one.
@@ -27,7 +25,7 @@ def set_gauges(metrics: Metrics, found: Mapping[str, Any]) -> None:
     metrics.set("buildapi_status_errors", sum(not part["ok"] for part in found["parts"]))
 
 
-def _dumps(metrics: Metrics, dumps: Mapping[str, Any] | None) -> None:
+def _dumps(metrics: Metrics, dumps: JSONObject | None) -> None:
     if dumps is None:
         metrics.leave_out("buildapi_dump_age_seconds")
         return
@@ -40,7 +38,7 @@ def _or_unknown(value: float | None) -> float:
     return UNKNOWN if value is None else value
 
 
-def _process(metrics: Metrics, found: Mapping[str, Any]) -> None:
+def _process(metrics: Metrics, found: JSONObject) -> None:
     metrics.set("buildapi_ready", found["ready"])
     metrics.set("buildapi_draining", found["process"]["state"] == "draining")
     metrics.set("buildapi_http_in_flight", found["http"]["requests"])
@@ -51,14 +49,14 @@ def _process(metrics: Metrics, found: Mapping[str, Any]) -> None:
         metrics.leave_out("buildapi_agents_live")
 
 
-def _broker(metrics: Metrics, broker: Mapping[str, Any]) -> None:
+def _broker(metrics: Metrics, broker: JSONObject) -> None:
     metrics.set("buildapi_broker_connected", broker["connected"] and not broker["blocked"])
     for key in ("ready", "unacked", "dead", "consumers"):
         known = {q["role"]: q[key] for q in broker["queues"] if q[key] is not None}
         metrics.replace(f"buildapi_queue_{key}", known)
 
 
-def _databases(metrics: Metrics, found: Mapping[str, Any]) -> None:
+def _databases(metrics: Metrics, found: JSONObject) -> None:
     databases = found["databases"]
     took = {d["name"]: d["connect_seconds"] for d in databases if d["connect_seconds"] is not None}
     metrics.replace("buildapi_db_up", {d["name"]: float(d["error"] is None) for d in databases})
@@ -72,7 +70,7 @@ def _databases(metrics: Metrics, found: Mapping[str, Any]) -> None:
         metrics.leave_out("buildapi_replica_lag_seconds")
 
 
-def _masters(metrics: Metrics, found: Mapping[str, Any]) -> None:
+def _masters(metrics: Metrics, found: JSONObject) -> None:
     masters = found["masters"]
     states = {"known": masters["known"], "disabled": len(masters["disabled"])}
     if found["agents_error"] is None:
@@ -88,7 +86,7 @@ FARM = (
 )
 
 
-def _farm(metrics: Metrics, farm: Mapping[str, Any]) -> None:
+def _farm(metrics: Metrics, farm: JSONObject) -> None:
     if farm["pending"] is None:
         metrics.leave_out(*FARM)
         return
@@ -100,7 +98,7 @@ def _farm(metrics: Metrics, farm: Mapping[str, Any]) -> None:
     metrics.set("buildapi_pending_worst_pool", worst)
 
 
-def _jobs(metrics: Metrics, jobs: Mapping[str, Any]) -> None:
+def _jobs(metrics: Metrics, jobs: JSONObject) -> None:
     if jobs["error"] is not None:
         metrics.leave_out("buildapi_jobs_open", "buildapi_oldest_open_job_seconds")
         return

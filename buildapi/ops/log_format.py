@@ -77,7 +77,7 @@ def as_json(event: LogEvent) -> str:
         return json.dumps({"ts": ts, "level": "error", "ns": "-", "msg": _unfit(e)}) + "\n"
 
 
-def _object(event: LogEvent) -> Mapping[str, Any]:
+def _object(event: LogEvent) -> Mapping[str, object]:
     told = {
         "ts": _timestamp(event.get("log_time")),
         "level": level_of(event).name,
@@ -91,8 +91,8 @@ def _object(event: LogEvent) -> Mapping[str, Any]:
     return {k: v for k, v in told.items() if v is not None} | _fields(event)
 
 
-def _fields(event: LogEvent) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _fields(event: LogEvent) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in event.items():
         name = _cut(str(key), 100)
         if name in OURS or name in LEGACY or name.startswith("log_") or _HIDDEN.search(name):

@@ -8,10 +8,11 @@ once.
 from __future__ import annotations
 
 import time
-from typing import Any
+
+from buildapi.reactor_time import Reactor
 
 
-def use_monotonic_clock(reactor: Any) -> None:
+def use_monotonic_clock(reactor: Reactor) -> None:
     """Replace the clock of ``reactor``, which provides IReactorTime.
 
     From then on use ``reactor.seconds()`` for delays only, and ``time.time()`` for what is shown or
@@ -23,4 +24,4 @@ def use_monotonic_clock(reactor: Any) -> None:
         return
     if scheduled := reactor.getDelayedCalls():
         raise RuntimeError(f"scheduled before the clock was replaced: {scheduled[0]}")
-    reactor.seconds = time.monotonic
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # ReactorBase asks itself

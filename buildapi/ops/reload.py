@@ -60,7 +60,7 @@ class Reloader:
     _now: Callable[[], float]
     _refresh: Callable[[], None] = lambda: None
     last: Reload | None = attrs.field(default=None, init=False)
-    _in_force: dict[str, Any] = attrs.field(init=False)
+    _in_force: dict[str, object] = attrs.field(init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -109,17 +109,19 @@ class Reloader:
             self._log.error("{line}", line=line)
 
 
-def settings_of(config: Any) -> dict[str, Any]:
+def settings_of(config: Any) -> dict[str, object]:
     """Return all settings by name, such as ``[web] listen`` and ``[databases.jobs] url``."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for field in attrs.fields(type(config)):
         if field.name not in NOT_SETTINGS:
             _collect(field.name, getattr(config, field.name), found)
     return found
 
 
-def _collect(section: str, values: Any, found: dict[str, Any]) -> None:
-    plain: Mapping[str, Any] = {f.name: getattr(values, f.name) for f in attrs.fields(type(values))}
+def _collect(section: str, values: Any, found: dict[str, object]) -> None:
+    plain: Mapping[str, object] = {
+        f.name: getattr(values, f.name) for f in attrs.fields(type(values))
+    }
     for name, value in plain.items():
         if attrs.has(type(value)) and section == "databases":
             _collect(f"{section}.{name}", value, found)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet import task
 from twisted.logger import Logger
+
+from buildapi.reactor_time import ReactorTime, repeated
 
 ADDRESS, WATCHDOG, WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 SIGNS_PER_LIMIT = 3
@@ -57,7 +58,7 @@ class SystemdNotifier(Service):
     ``seconds`` is the manager's limit, 0 for none; ``clock`` returns monotonic seconds.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _notifier: Notifier
     _seconds: float
     _clock: Callable[[], float]
@@ -70,8 +71,7 @@ class SystemdNotifier(Service):
         """Start the watchdog messages: the start of the program may exceed the limit."""
         Service.startService(self)
         if self._seconds > 0:
-            self._loop = task.LoopingCall(self._notifier.tell, "WATCHDOG=1")
-            self._loop.clock = self._reactor
+            self._loop = repeated(self._reactor, self._notifier.tell, "WATCHDOG=1")
             self._loop.start(self._seconds / SIGNS_PER_LIMIT)
 
     def ready(self, status: str) -> None:
@@ -94,7 +94,7 @@ class SystemdNotifier(Service):
             self._loop = None
 
 
-def manager(reactor: Any, clock: Callable[[], float]) -> SystemdNotifier:
+def manager(reactor: ReactorTime, clock: Callable[[], float]) -> SystemdNotifier:
     """Create the notifier for the environment of this process."""
     seconds = watchdog_seconds(os.environ, os.getpid())
     return SystemdNotifier(reactor, Notifier.of(os.environ), seconds, clock)

@@ -12,13 +12,15 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from buildapi.reactor_time import Reactor
+
 FAILED = 1
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 log = Logger()
 
 
-def end_once(reactor: Any) -> None:
+def end_once(reactor: Reactor) -> None:
     """Log further signals once the first has come; ``reactor`` provides IReactorCore.
 
     Twisted would log a failure for each. Supervisors and shells may well send two, and the second

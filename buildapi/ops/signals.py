@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import attrs
+
+from buildapi.reactor_time import ThreadedReactor
 
 CAUGHT = (signal.SIGHUP, signal.SIGUSR1)
 
@@ -20,7 +21,7 @@ class Signals:
     """
 
     _wanted: Mapping[int, Callable[[], None]] = attrs.field(factory=dict, init=False)
-    _reactor: Any = attrs.field(default=None, init=False)
+    _reactor: ThreadedReactor | None = attrs.field(default=None, init=False)
     _early: list[int] = attrs.field(factory=list, init=False)
 
     def catch(self) -> None:
@@ -30,14 +31,14 @@ class Signals:
         for number in CAUGHT:
             signal.signal(number, self._came)
 
-    def bind(self, reactor: Any, wanted: Mapping[int, Callable[[], None]]) -> None:
+    def bind(self, reactor: ThreadedReactor, wanted: Mapping[int, Callable[[], None]]) -> None:
         """Set the handlers, and handle signals that came before."""
         self._reactor, self._wanted = reactor, wanted
         early, self._early = self._early, []
         for number in dict.fromkeys(early):
             self._came(number)
 
-    def _came(self, number: int, _frame: Any = None) -> None:
+    def _came(self, number: int, _frame: object = None) -> None:
         if self._reactor is None:
             self._early.append(number)
         elif number in self._wanted:

@@ -109,7 +109,7 @@ class StatusCollector:
     beat_seconds: float
     parts: Sequence[StatusPart[Any]]
 
-    async def read(self) -> dict[str, Any]:
+    async def read(self) -> dict[str, object]:
         """Read all parts concurrently, and return the document."""
         processes, *values = await gathered(
             [self.reader.value(self.processes()), *map(_read, self.parts)]

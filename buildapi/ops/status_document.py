@@ -61,21 +61,21 @@ class StatusPart(Generic[T]):
     """
 
     read: Callable[[], T | Awaitable[T]]
-    show: Callable[[T, StatusMoment], Mapping[str, Any]]
+    show: Callable[[T, StatusMoment], Mapping[str, object]]
     judge: Callable[[T, StatusMoment], Sequence[Verdict]] = unjudged
 
 
 def document(
     moment: StatusMoment, readings: Sequence[tuple[StatusPart[Any], Any]]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the document of parts with their values; keys and verdicts are in that order."""
-    found, verdicts = dict[str, Any](), list[Verdict]()
+    found, verdicts = dict[str, object](), list[Verdict]()
     for part, value in readings:
         found |= part.show(value, moment)
         verdicts += part.judge(value, moment)
     verdicts.sort(key=lambda verdict: verdict.order)
     parts = [attrs.asdict(v, filter=lambda a, _: a.name != "order") for v in verdicts]
-    return {"status": _word(moment.me, found["ready"], verdicts), **found, "parts": parts}
+    return {"status": _word(moment.me, bool(found["ready"]), verdicts), **found, "parts": parts}
 
 
 def _word(me: Heartbeat, ready: bool, verdicts: Sequence[Verdict]) -> str:

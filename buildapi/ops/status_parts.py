@@ -7,11 +7,11 @@ buildapi/assembly/watching.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
 from buildapi.jobs.farm_summary import FarmSummary
+from buildapi.model.json_types import JSONObject
 from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs
 from buildapi.model.ops import DocumentState, DumpState, Heartbeat, PoolState
 from buildapi.model.records import Backlog, JobRecord
@@ -54,13 +54,15 @@ def judge_read(name: str) -> Callable[[object, StatusMoment], Sequence[Verdict]]
 # --- this process
 
 
-def show_readiness(value: Sequence[str] | UnreadValue, _moment: StatusMoment) -> Mapping[str, Any]:
+def show_readiness(
+    value: Sequence[str] | UnreadValue, _moment: StatusMoment
+) -> Mapping[str, object]:
     """Return whether the process is ready, and why not; if nobody can tell, it is not."""
     reasons = [value.error] if isinstance(value, UnreadValue) else list(value)
     return {"ready": not reasons, "reasons": reasons}
 
 
-def show_process(value: Mapping[str, str], moment: StatusMoment) -> Mapping[str, Any]:
+def show_process(value: Mapping[str, str], moment: StatusMoment) -> Mapping[str, object]:
     """Return the time, this process, and the versions of the program and its libraries."""
     me = moment.me
     process = {
@@ -75,13 +77,13 @@ def show_process(value: Mapping[str, str], moment: StatusMoment) -> Mapping[str,
     return {"now": moment.now, "process": process, "versions": dict(value)}
 
 
-def show_http(value: tuple[int, int], _moment: StatusMoment) -> Mapping[str, Any]:
+def show_http(value: tuple[int, int], _moment: StatusMoment) -> Mapping[str, object]:
     """Return the numbers of requests and connections."""
     requests, connections = value
     return {"http": {"requests": requests, "connections": connections}}
 
 
-def show_reload(value: Reload | None, _moment: StatusMoment) -> Mapping[str, Any]:
+def show_reload(value: Reload | None, _moment: StatusMoment) -> Mapping[str, object]:
     """Return how the last reload of the configuration ended; None if there was none."""
     if value is None:
         return {"reload": None}
@@ -115,7 +117,7 @@ class BrokerState:
     queues: Sequence[QueueRole]
 
 
-def show_broker(value: BrokerState, moment: StatusMoment) -> Mapping[str, Any]:
+def show_broker(value: BrokerState, moment: StatusMoment) -> Mapping[str, object]:
     """Return the connection and the queues."""
     in_hand = sum(a["in_hand"] for a in _agents(moment) if a["live"])
     queues = [_queue(q, in_hand if q.role == "requests" else None) for q in value.queues]
@@ -135,7 +137,7 @@ def judge_broker(value: BrokerState, _moment: StatusMoment) -> Sequence[Verdict]
     return [Verdict("broker", ok, detail, status.last_error, status.last_error_at), *unread]
 
 
-def _queue(queue: QueueRole, in_hand: int | None) -> dict[str, Any]:
+def _queue(queue: QueueRole, in_hand: int | None) -> dict[str, object]:
     """Return a queue as JSON; agents count unacknowledged messages if the broker does not."""
     head = {"name": queue.name, "role": queue.role}
     if isinstance(queue.depth, UnreadValue):
@@ -154,7 +156,9 @@ _SETTLED = {
 }
 
 
-def show_dead_letters(value: SettledDeadLetters | None, _moment: StatusMoment) -> Mapping[str, Any]:
+def show_dead_letters(
+    value: SettledDeadLetters | None, _moment: StatusMoment
+) -> Mapping[str, object]:
     """Return the settled dead letters; None if this process does not review them."""
     if value is None:
         return {"dead_letters": None}
@@ -186,7 +190,7 @@ def judge_dead_letters(
 # --- databases
 
 
-def show_databases(value: Sequence[PoolState], _moment: StatusMoment) -> Mapping[str, Any]:
+def show_databases(value: Sequence[PoolState], _moment: StatusMoment) -> Mapping[str, object]:
     """Return the connection pools."""
     return {"databases": [{"ok": p.error is None, **attrs.asdict(p)} for p in value]}
 
@@ -214,7 +218,7 @@ class ReplicationLag:
 
 def show_replica(
     value: ReplicationLag | UnreadValue | None, _moment: StatusMoment
-) -> Mapping[str, Any]:
+) -> Mapping[str, object]:
     """Return the replication lag; None if the replica is the primary or is not used."""
     seconds = value.seconds if isinstance(value, ReplicationLag) else None
     apart = value is not None
@@ -227,7 +231,7 @@ judge_replica = judge_read("replica lag")
 # --- the directory, processes and masters
 
 
-def show_directory(value: Sequence[DocumentState], _moment: StatusMoment) -> Mapping[str, Any]:
+def show_directory(value: Sequence[DocumentState], _moment: StatusMoment) -> Mapping[str, object]:
     """Return the documents with their first warnings."""
     return {
         "directory": [
@@ -258,7 +262,7 @@ class KnownMasters:
     disabled: Sequence[str]
 
 
-def show_masters(value: KnownMasters, moment: StatusMoment) -> Mapping[str, Any]:
+def show_masters(value: KnownMasters, moment: StatusMoment) -> Mapping[str, object]:
     """Return masters, agents and all processes."""
     agents = _agents(moment)
     return {
@@ -281,7 +285,7 @@ def judge_masters(value: KnownMasters, moment: StatusMoment) -> Sequence[Verdict
     return [_judge_agents(agents), _judge_masters(_masters(value, agents))]
 
 
-def _judge_agents(agents: Sequence[Mapping[str, Any]]) -> Verdict:
+def _judge_agents(agents: Sequence[JSONObject]) -> Verdict:
     alive = [a["name"] for a in agents if a["live"]]
     gone = [a["name"] for a in agents if not a["live"]]
     detail = f"{len(alive)} live" + (f": {', '.join(alive)}" if alive else "")
@@ -289,7 +293,7 @@ def _judge_agents(agents: Sequence[Mapping[str, Any]]) -> Verdict:
     return Verdict("agents", bool(alive), detail)
 
 
-def _judge_masters(masters: Mapping[str, Any]) -> Verdict:
+def _judge_masters(masters: JSONObject) -> Verdict:
     silent = masters["unreachable"]
     detail = f"{masters['known']} known, {masters['asked']} probed"
     detail += f", {len(masters['disabled'])} disabled" if masters["disabled"] else ""
@@ -302,17 +306,17 @@ def live(beat: Heartbeat, now: int, beat_seconds: float) -> bool:
     return now - beat.beat_at <= BEATS_MISSED * beat_seconds + 1
 
 
-def _agents(moment: StatusMoment) -> list[dict[str, Any]]:
+def _agents(moment: StatusMoment) -> list[JSONObject]:
     return [process for process in _processes(moment) if "agent" in process["roles"]]
 
 
-def _processes(moment: StatusMoment) -> list[dict[str, Any]]:
+def _processes(moment: StatusMoment) -> list[JSONObject]:
     if isinstance(moment.processes, UnreadValue):
         return []
     return [_process(beat, moment) for beat in moment.processes]
 
 
-def _process(beat: Heartbeat, moment: StatusMoment) -> dict[str, Any]:
+def _process(beat: Heartbeat, moment: StatusMoment) -> dict[str, object]:
     shaped = attrs.asdict(beat, filter=lambda a, _: a.name not in ("roles", "state"))
     return shaped | {
         "roles": list(beat.roles),
@@ -324,7 +328,7 @@ def _process(beat: Heartbeat, moment: StatusMoment) -> dict[str, Any]:
     }
 
 
-def _masters(known: KnownMasters, agents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _masters(known: KnownMasters, agents: Sequence[JSONObject]) -> dict[str, object]:
     """Combine the reports of live agents: a master that one of them cannot reach is unreachable.
 
     Except a disabled master: an agent may have asked it before the masters file disabled it.
@@ -345,7 +349,7 @@ def _error(value: object) -> str | None:
 # --- jobs and the farm
 
 
-def show_jobs(value: Backlog | UnreadValue, moment: StatusMoment) -> Mapping[str, Any]:
+def show_jobs(value: Backlog | UnreadValue, moment: StatusMoment) -> Mapping[str, object]:
     """Return the numbers of unfinished and failed job requests, and the oldest unfinished one."""
     if isinstance(value, UnreadValue):
         return {"jobs": {"open": None, "oldest_open": None, "failed": None, "error": value.error}}
@@ -354,7 +358,7 @@ def show_jobs(value: Backlog | UnreadValue, moment: StatusMoment) -> Mapping[str
     return {"jobs": {**numbers, "error": None}}
 
 
-def _job(job: JobRecord, now: int) -> dict[str, Any]:
+def _job(job: JobRecord, now: int) -> dict[str, object]:
     age = max(0, now - job.when)
     return {"id": job.id, "when": job.when, "age": age, "state": job.state.value}
 
@@ -362,7 +366,7 @@ def _job(job: JobRecord, now: int) -> dict[str, Any]:
 judge_jobs = judge_read("job requests")
 
 
-def show_job_ids(_value: JobIdReset | None, _moment: StatusMoment) -> Mapping[str, Any]:
+def show_job_ids(_value: JobIdReset | None, _moment: StatusMoment) -> Mapping[str, object]:
     """Return no keys: only a verdict tells of them."""
     return {}
 
@@ -381,7 +385,9 @@ def judge_job_ids(value: JobIdReset | None, _moment: StatusMoment) -> Sequence[V
     return [Verdict("job numbers", value.moved, f"warning: {then}", why, value.at)]
 
 
-def show_farm(value: FarmSummary | UnreadValue | None, moment: StatusMoment) -> Mapping[str, Any]:
+def show_farm(
+    value: FarmSummary | UnreadValue | None, moment: StatusMoment
+) -> Mapping[str, object]:
     """Return what is pending and running, also by pool; None if this process does not read it."""
     if value is None or isinstance(value, UnreadValue):
         nothing = dict.fromkeys(("pending", "running", "oldest_pending"))
@@ -405,7 +411,7 @@ def show_farm(value: FarmSummary | UnreadValue | None, moment: StatusMoment) -> 
     return {"farm": farm}
 
 
-def _oldest(farm: FarmSummary, now: int) -> dict[str, Any] | None:
+def _oldest(farm: FarmSummary, now: int) -> dict[str, object] | None:
     oldest = farm.oldest
     if oldest is None:
         return None
@@ -417,7 +423,7 @@ def _oldest(farm: FarmSummary, now: int) -> dict[str, Any] | None:
 judge_farm = judge_read("farm")
 
 
-def show_dumps(value: Sequence[DumpState] | None, _moment: StatusMoment) -> Mapping[str, Any]:
+def show_dumps(value: Sequence[DumpState] | None, _moment: StatusMoment) -> Mapping[str, object]:
     """Return the dumps and their ages; None if this process writes none."""
     if value is None:
         return {"dumps": None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -91,7 +90,7 @@ class BuildRun:
         """Count rows with a change as builds, unit tests or talos runs, by their stored branch."""
         return Counter(_kind(row.branch) for row in self.rows if row.when_timestamp)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the JSON object of the run."""
         statuses, kinds = self.statuses, self.kinds()
         return {

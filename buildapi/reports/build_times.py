@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -58,7 +57,7 @@ class TimesNode:
         """Return the percentage of builds with one of these results."""
         return percent(sum(self.results[c] for c in codes), self.count)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return its entry in the JSON document; the Pylons program had no percentiles."""
         platform, build_type, job_type, builder = (*self.path, "", "", "", "")[:4]
         return {
@@ -112,7 +111,7 @@ class BuildersReport:
                 for each in (self.root, node) if one.status not in UNCOUNTED else ():
                     each.add(one.run_time, one.results)
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {
             "starttime": self.start,
@@ -148,7 +147,7 @@ class BuildersReport:
         rows = [self._row(node) for _, node in sorted(self.nodes.items())]
         return [Grid("builders", "By " + LEVELS[self.level - 1], COLUMNS, rows, "-share")]
 
-    def _row(self, node: TimesNode) -> Sequence[Any]:
+    def _row(self, node: TimesNode) -> Sequence[object]:
         platform, build_type, job_type, builder = (*node.path, "", "", "", "")[:4]
         return [
             platform,
@@ -179,7 +178,8 @@ class BuildersReport:
 
     def chart(self) -> GvizTable | str:
         """Return the shares of the run time, ascending."""
-        rows = sorted(([_title(n), self._share(n)] for n in self.nodes.values()), key=_by_share)
+        shares = sorted((self._share(n), _title(n)) for n in self.nodes.values())
+        rows = [[title, share] for share, title in shares]
         head = [("builder", "Builder", "string"), ("run_time", "Run Time", "number")]
         return GvizTable(head, rows)
 
@@ -192,10 +192,6 @@ def path_of(builder: str, rules: Classification) -> Path:
 
 def _title(node: TimesNode) -> str:
     return " ".join(filter(None, node.path))
-
-
-def _by_share(row: Sequence[Any]) -> tuple[float, str]:
-    return row[1], row[0]
 
 
 @attrs.frozen
@@ -221,7 +217,7 @@ class BuilderReport:
             node.add(row.run_time, row.results)
         return node
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         requests = [request_json(row, self.rules) for row in self.over]
         times = {"starttime": self.start, "endtime": self.end}

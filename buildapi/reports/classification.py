@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -170,7 +169,7 @@ class Classification:
         return next((name for name, p in self.reasons if p.match(text)), None)
 
 
-def from_document(document: Mapping[str, Any], where: str) -> Classification:
+def from_document(document: Mapping[str, object], where: str) -> Classification:
     """Read a classification; errors begin with ``where``.
 
     :raises ConfigError: with one line for each error.
@@ -196,7 +195,7 @@ class _Reader:
     where: str
     errors: list[str] = attrs.field(factory=list)
 
-    def classification(self, document: Mapping[str, Any]) -> Classification:
+    def classification(self, document: Mapping[str, object]) -> Classification:
         options = self._table(document, "platform_options")
         return Classification(
             groups={name: self._group(document, name) for name in RULES},
@@ -211,25 +210,25 @@ class _Reader:
     def _refuse(self, what: str) -> None:
         self.errors.append(f"{self.where}: {what}")
 
-    def _table(self, document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    def _table(self, document: Mapping[str, object], name: str) -> Mapping[str, object]:
         value = document.get(name, {})
         if isinstance(value, dict):
             return value
         self._refuse(f"[{name}] must be a table")
         return {}
 
-    def _entries(self, document: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
+    def _entries(self, document: Mapping[str, object], name: str) -> Iterable[Mapping[str, object]]:
         value = document.get(name, [])
         if not isinstance(value, list) or not all(isinstance(e, dict) for e in value):
             self._refuse(f"[[{name}]] must be a list of tables")
             return []
         return value
 
-    def _group(self, document: Mapping[str, Any], group: str) -> Group:
+    def _group(self, document: Mapping[str, object], group: str) -> Group:
         entries = self._entries(document, group)
         return Group(tuple(self._rule(entry, f"[[{group}]]") for entry in entries))
 
-    def _rule(self, entry: Mapping[str, Any], place: str) -> Rule:
+    def _rule(self, entry: Mapping[str, object], place: str) -> Rule:
         name = self._text(entry, place, "name")
         patterns = self._texts(entry, f"{place} {name}", "patterns")
         return Rule(name, self._expressions(patterns, f"{place} {name}"))
@@ -245,7 +244,7 @@ class _Reader:
             self._refuse(f"{place}: {pattern!r} is no regular expression: {e}")
             return None
 
-    def _reasons(self, document: Mapping[str, Any]) -> list[tuple[str, re.Pattern[str]]]:
+    def _reasons(self, document: Mapping[str, object]) -> list[tuple[str, re.Pattern[str]]]:
         found = []
         for entry in self._entries(document, "buildset_reason"):
             name = self._text(entry, "[[buildset_reason]]", "name")
@@ -255,7 +254,7 @@ class _Reader:
                 found.append((name, expression))
         return found
 
-    def _pools(self, document: Mapping[str, Any]) -> Pools:
+    def _pools(self, document: Mapping[str, object]) -> Pools:
         table = self._table(document, "pools")
         names = self._texts(table, "[pools]", "names") or ("buildpool",)
         default = self._text(table, "[pools]", "default", names[0])
@@ -267,14 +266,14 @@ class _Reader:
         for pool in (default, *by_role.values(), *(name for name, _ in pending)):
             if pool not in names:
                 self._refuse(f"[pools] names no {pool!r}: it has {', '.join(names)}")
-        return Pools(names, default, dict(by_role), pending)
+        return Pools(names, default, {r: str(pool) for r, pool in by_role.items()}, pending)
 
-    def _like(self, entry: Mapping[str, Any]) -> Like:
+    def _like(self, entry: Mapping[str, object]) -> Like:
         yes = self._texts(entry, "[[pending_pool]]", "buildername_like")
         no = self._texts(entry, "[[pending_pool]]", "buildername_not_like")
         return Like(tuple(map(like_pattern, yes)), tuple(map(like_pattern, no)))
 
-    def _exclusions(self, document: Mapping[str, Any]) -> Exclusions:
+    def _exclusions(self, document: Mapping[str, object]) -> Exclusions:
         waits, pushes = "waittimes_report", "pushes_report"
         tables = {n: self._table(document, n) for n in (waits, pushes, *_OTHERS)}
 
@@ -295,7 +294,7 @@ class _Reader:
             idle_like=texts("idlejobs_report", "category_like") or ("%idle%",),
         )
 
-    def _testruns(self, document: Mapping[str, Any]) -> TestRuns:
+    def _testruns(self, document: Mapping[str, object]) -> TestRuns:
         table, place = self._table(document, "testruns"), "[testruns]"
         results = table.get("results", [0, 1])
         if not isinstance(results, list) or not all(isinstance(r, int) for r in results):
@@ -314,7 +313,7 @@ class _Reader:
             platform_fallback=self._text(table, place, "platform_fallback", "other"),
         )
 
-    def _whole(self, table: Mapping[str, Any], place: str, key: str, default: int) -> int:
+    def _whole(self, table: Mapping[str, object], place: str, key: str, default: int) -> int:
         value = table.get(key, default)
         if type(value) is not int or value < 0:
             self._refuse(f"{place} {key} must be a whole number from 0")
@@ -322,7 +321,7 @@ class _Reader:
         return value
 
     def _text(
-        self, table: Mapping[str, Any], place: str, key: str, default: str | None = None
+        self, table: Mapping[str, object], place: str, key: str, default: str | None = None
     ) -> str:
         value = table.get(key, default)
         if not isinstance(value, str):
@@ -330,7 +329,7 @@ class _Reader:
             return ""
         return value
 
-    def _texts(self, table: Mapping[str, Any], place: str, key: str) -> tuple[str, ...]:
+    def _texts(self, table: Mapping[str, object], place: str, key: str) -> tuple[str, ...]:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(t, str) for t in value):
             self._refuse(f"{place} {key} must be a list of texts")

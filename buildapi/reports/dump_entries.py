@@ -32,7 +32,7 @@ def window(now: float, length: int | None = None, start: int | None = None) -> D
 class Requests:
     """The requests that a build served, and the submission time of the first."""
 
-    ids: Sequence[Any] = ()
+    ids: Sequence[object] = ()
     time: float | None = None
 
 
@@ -44,14 +44,14 @@ class ReadBuild:
     """
 
     build: EndedBuild
-    properties: Mapping[str, Any]
+    properties: Mapping[str, object]
     bad: Sequence[str]
     requests: Requests | None
 
 
 def read_build(build: EndedBuild) -> ReadBuild:
     """Decode the properties of a build; the first of each name counts."""
-    properties: dict[str, Any] = {}
+    properties: dict[str, object] = {}
     bad: list[str] = []
     for name, text in build.properties:
         try:
@@ -78,7 +78,7 @@ def _finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def requests_told(properties: Mapping[str, Any]) -> Requests | None:
+def requests_told(properties: Mapping[str, object]) -> Requests | None:
     """Return the requests named by properties; None if properties do not name them.
 
     Without a ``buildername`` there are none.
@@ -114,7 +114,7 @@ def matched(read: ReadBuild, started: Iterable[StartedRequest]) -> Requests:
 
 def entries(
     reads: Sequence[ReadBuild], started: Iterable[StartedRequest]
-) -> Sequence[Mapping[str, Any]]:
+) -> Sequence[Mapping[str, object]]:
     """Return the entries of builds, with requests from properties or the scheduler database."""
     by_number: dict[int, list[StartedRequest]] = {}
     for s in started:
@@ -125,7 +125,7 @@ def entries(
     ]
 
 
-def _entry(read: ReadBuild, requests: Requests) -> Mapping[str, Any]:
+def _entry(read: ReadBuild, requests: Requests) -> Mapping[str, object]:
     shaped = attrs.asdict(read.build, filter=attrs.filters.exclude("properties"))
     return {
         **shaped,

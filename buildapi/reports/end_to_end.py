@@ -47,7 +47,7 @@ class EndToEndReport:
         known = [r.duration for r in self.runs.values() if r.duration is not None]
         return sum(known) // len(known) if known else 0
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {
             "starttime": self.start,
@@ -100,7 +100,7 @@ def _durations(runs: Any) -> Grid:
     return Grid("durations", "Hours from change to last result", columns, rows)
 
 
-def run_cells(branch: str, run: BuildRun) -> list[Any]:
+def run_cells(branch: str, run: BuildRun) -> list[object]:
     """Return the cells of a run, in the order of ``RUN_COLUMNS``."""
     shown = run.document()
     revision = run.revision or ""
@@ -162,7 +162,7 @@ class BuildRunReport:
     run: BuildRun
     between: Sequence[str] = ()
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         rows = [request_json(row, self.run.rules) for row in self.run.rows]
         more = {"revisions": list(self.between)} if self.between else {}

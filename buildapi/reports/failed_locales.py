@@ -34,24 +34,26 @@ class MissingLocale:
     text: str
 
 
-def report(builds: Iterable[Any]) -> Iterator[LocaleEntry | MissingLocale]:
+def report(builds: Iterable[object]) -> Iterator[LocaleEntry | MissingLocale]:
     """Yield an entry, or what is lacking, for each build that belongs into the report."""
     for build in builds:
         properties = build.get("properties") if isinstance(build, dict) else None
-        if not isinstance(properties, dict):
+        if not isinstance(build, dict) or not isinstance(properties, dict):
             yield MissingLocale(f"not a build with properties: {str(build)[:80]}")
         elif _concerns(build, properties):
             yield _entry(build, properties)
 
 
-def _concerns(build: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+def _concerns(build: Mapping[str, object], properties: Mapping[str, object]) -> bool:
     name, platform = properties.get("buildername"), properties.get("platform")
     if name is None or platform is None or "l10n" not in str(name):
         return False
     return platform not in PASSED_OVER and build.get("result") not in NOT_REPORTED
 
 
-def _entry(build: Mapping[str, Any], properties: Mapping[str, Any]) -> LocaleEntry | MissingLocale:
+def _entry(
+    build: Mapping[str, object], properties: Mapping[str, object]
+) -> LocaleEntry | MissingLocale:
     missing = [name for name in NEEDED if properties.get(name) is None]
     if missing:
         named = f"build {build.get('id')} ({properties['buildername']})"

@@ -38,7 +38,7 @@ class Grid:
     name: str
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Sequence[object]]
     sort: str = ""
 
 
@@ -69,13 +69,13 @@ class GvizTable:
     """A Google Visualization table; columns are (id, label, type)."""
 
     columns: Sequence[tuple[str, str, str]]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Sequence[object]]
 
 
 class Report(Protocol):
     """A computed report."""
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
 
     def facts(self) -> Sequence[Fact]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any
 
 import attrs
 
@@ -36,7 +35,7 @@ class IdleJobsReport:
         for index in range(self.window.index(start), self.window.index(end) + 1):
             counts[index] += 1
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {
             "starttime": self.window.start,
@@ -70,7 +69,7 @@ class IdleJobsReport:
         grid = Grid("utilization", "Running jobs over time", columns, table)
         return [Picture(grid, "area", stacked=True)]
 
-    def _over_time(self) -> list[list[Any]]:
+    def _over_time(self) -> list[list[object]]:
         names = sorted(self.intervals)
         return [
             [label(begin, self.zone), *(self.intervals[n][i] for n in names)]

@@ -39,7 +39,7 @@ class ListDocument:
         name = encoded(self._name, compact=True)
         return b"{%s:[" % name if self._compact else b"{\n  %s: [" % name
 
-    def items(self, values: Iterable[Any]) -> bytes:
+    def items(self, values: Iterable[object]) -> bytes:
         """Encode the next values of the list."""
         return b"".join(map(self._item, values))
 
@@ -48,7 +48,7 @@ class ListDocument:
         comma, self._empty = b"" if self._empty else b",", False
         return comma + text if self._compact else comma + b"\n    " + _deeper(text, b"    ")
 
-    def tail(self, rest: Mapping[str, Any]) -> bytes:
+    def tail(self, rest: Mapping[str, object]) -> bytes:
         """Return the end of the list and the keys that follow it."""
         text = encoded(dict(rest), compact=self._compact)
         end = b"]" if self._compact or self._empty else b"\n  ]"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
 
 import attrs
 
@@ -54,7 +53,7 @@ class PushesReport:
         """Return the number of days in the window, rounded up."""
         return max(1, -int(-(self.window.seconds - 1) // DAY))
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document; the Pylons program had no ``hours``."""
         return {
             "starttime": self.window.start,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -52,7 +51,7 @@ def results_picture(results: Mapping[int, int]) -> Picture:
     return Picture(Grid("results", "Results", columns, sorted(named.items())), "pie")
 
 
-def request_json(row: RequestRow, rules: Classification) -> dict[str, Any]:
+def request_json(row: RequestRow, rules: Classification) -> dict[str, object]:
     """Return the JSON of a row; it has no platform and types, which follow from the builder."""
     return {
         "number": row.number,
@@ -111,7 +110,7 @@ def request_grid(rows: Sequence[RequestRow], rules: Classification, sort: str) -
     return Grid("requests", "Build requests", COLUMNS, [_cells(r, rules) for r in rows], sort)
 
 
-def _cells(row: RequestRow, rules: Classification) -> Sequence[Any]:
+def _cells(row: RequestRow, rules: Classification) -> Sequence[object]:
     branch = rules.branch(row.branch) or ""
     short = row.short_revision or ""
     return [

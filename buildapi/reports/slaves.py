@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import cached_property
-from typing import Any
 
 import attrs
 
@@ -94,7 +93,7 @@ class Slave:
         recent = [b for b in self.counted if (b.start or 0) >= self.window.end - self.last]
         return percent(sum(b.result in ALL_FAILURES for b in recent), len(recent))
 
-    def document(self, int_size: int = 0) -> dict[str, Any]:
+    def document(self, int_size: int = 0) -> dict[str, object]:
         """Return its JSON object."""
         return {
             "slave_id": self.slave_id,
@@ -161,7 +160,7 @@ class SlavesReport:
     rules: Classification
     zone: tzinfo
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {
             "starttime": self.window.start,
@@ -254,7 +253,7 @@ class SlaveReport:
     kind: str
     zone: tzinfo
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         builds = [
             {
@@ -341,7 +340,7 @@ class SlaveReport:
         return rows
 
 
-def slave_cells(s: Slave, silo: str) -> Sequence[Any]:
+def slave_cells(s: Slave, silo: str) -> Sequence[object]:
     """Return the cells of a slave, in the order of ``SLAVE_COLUMNS``."""
     total = len(s.counted)
     return [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -45,7 +44,7 @@ class NamedBuilder:
         """Return the mean duration in whole seconds; 0 if none is known."""
         return self.seconds // self.timed if self.timed else 0
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return its JSON object."""
         return {
             "name": self.name,
@@ -64,7 +63,7 @@ class StatusBuildersReport:
     window: Window
     builders: Sequence[NamedBuilder]
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {
             "starttime": self.window.start,
@@ -111,7 +110,7 @@ class StatusBuilderReport:
     builder: NamedBuilder
     slaves: Sequence[Slave]
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {**self.builder.document(), "slaves": [s.document() for s in self.slaves]}
 

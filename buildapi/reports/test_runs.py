@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -39,7 +38,7 @@ class JobTimesEntry:
         """Return the fraction of the time spent in tests; 0 if there was none."""
         return self.test / self.total if self.total else 0.0
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return its JSON object."""
         return {
             "total": _whole(self.total),
@@ -62,7 +61,7 @@ class JobTimesReport:
     wanted: JobTimesQuery
     entries: Sequence[JobTimesEntry]
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {
             "starttime": self.start,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 
+from buildapi.model.json_types import JSONObject
 from buildapi.model.report_rows import RequestRow
 from buildapi.reports.build_runs import BuildRun
 from buildapi.reports.classification import Exclusions
@@ -36,14 +36,15 @@ class TrySyntaxReport:
     def _used(self, run: BuildRun) -> bool:
         return any(map(self._marked, run.rows))
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document.
 
         The Pylons program had no ``authors_used`` and ``authors_not_used``.
         """
-        document = dict(self.whole.document())
+        document: JSONObject = self.whole.document()
         used, unused = self._authors()
-        return document | {
+        return {
+            **document,
             "build_runs": {
                 name: shown
                 | {"uses_try_chooser": self.uses(run), "used_trychooser": self._used(run)}

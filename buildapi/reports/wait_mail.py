@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from buildapi.model.json_types import JSONObject
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -119,7 +121,7 @@ def read_report(document: Any) -> MailedWaitTimes:
         raise NoReportError(f"not a wait-time report: {type(e).__name__}: {e}") from e
 
 
-def _waits(name: str, part: Mapping[str, Any], maxb: int) -> Waits:
+def _waits(name: str, part: JSONObject, maxb: int) -> Waits:
     total = int(part["total"])
     counts = {int(minutes): int(block["total"]) for minutes, block in part["wt"].items()}
     return Waits(name, total, [_block(m, counts[m], total, maxb) for m in sorted(counts)])
@@ -130,7 +132,7 @@ def _block(minutes: int, count: int, total: int, maxb: int) -> Block:
     return Block(minutes, count, percent, last=maxb > 0 and minutes == maxb)
 
 
-def _lines(document: Mapping[str, Any], key: str) -> Sequence[str]:
+def _lines(document: JSONObject, key: str) -> Sequence[str]:
     return sorted(map(_line, document.get(key) or ()))
 
 
@@ -159,7 +161,7 @@ def mail_of(times: MailedWaitTimes, zone: tzinfo, *, pending_page: str, now: flo
     return Mail(subject, _text(facts), html)
 
 
-def _text(facts: Mapping[str, Any]) -> str:
+def _text(facts: JSONObject) -> str:
     times: MailedWaitTimes = facts["times"]
     platforms = ["\n".join([f"{p.name}: {p.total}", *_rows(p)]) for p in times.platforms]
     blocks = [

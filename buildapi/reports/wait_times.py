@@ -6,7 +6,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any
 
 import attrs
 
@@ -80,7 +79,7 @@ class Blocks:
         ordered = sorted(self.waits)
         return {str(p): round(_rank(ordered, p), 2) for p in PERCENTILES} if ordered else {}
 
-    def document(self, mpb: int) -> dict[str, Any]:
+    def document(self, mpb: int) -> dict[str, object]:
         """Return the JSON object of the blocks."""
         return {
             str(block): {"total": sum(counts), "intervals": counts}
@@ -143,7 +142,7 @@ class WaitTimesReport:
         key = platform or fallback
         self.platforms.setdefault(key, Blocks(self.asked.window)).add(*where)
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document.
 
         The Pylons program had no ``percentiles``, ``waiting`` and ``contradictory``.
@@ -212,7 +211,7 @@ class WaitTimesReport:
         shares = [Column(f"p{p}", f"{p}th percentile", "seconds") for p in PERCENTILES]
         return [Column("platform", "Platform"), Column("total", "Jobs", "number"), *shares, *blocks]
 
-    def _row(self, name: str, blocks: Blocks) -> Sequence[Any]:
+    def _row(self, name: str, blocks: Blocks) -> Sequence[object]:
         found = blocks.percentiles()
         counts = [sum(blocks.counts.get(b, ())) for b in self._blocks()]
         return [

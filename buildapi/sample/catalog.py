@@ -26,7 +26,7 @@ class SampleBranch:
         return self.name.startswith("try")
 
     @property
-    def definition(self) -> dict[str, Any]:
+    def definition(self) -> dict[str, object]:
         """Return its entry of the branches file."""
         return {
             "graph_branches": [self.name.title()],
@@ -296,7 +296,7 @@ class SampleMaster:
         """Return its address in the status database."""
         return f"http://{self.host}:8010"
 
-    def definition(self, http_port: int, pb_port: int = 0) -> dict[str, Any]:
+    def definition(self, http_port: int, pb_port: int = 0) -> dict[str, object]:
         """Return its entry of the masters file, with these ports of loopback.
 
         A ``pb_port`` of 0 means none.
@@ -362,7 +362,7 @@ def builders_document(names: Sequence[str]) -> Any:
     }
 
 
-def _builder(builder: SampleBuilder) -> dict[str, Any]:
+def _builder(builder: SampleBuilder) -> dict[str, object]:
     short = re.sub(r"[^a-z0-9.]+", "-", builder.name.lower()).strip("-")
     return {
         "properties": {

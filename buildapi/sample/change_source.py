@@ -115,19 +115,19 @@ def _bounded(what: str, value: object, most: int) -> str:
     return text
 
 
-def _text(fields: Mapping[str, Any], name: str, most: int) -> str | None:
+def _text(fields: Mapping[str, object], name: str, most: int) -> str | None:
     value = fields.get(name)
     return None if value is None else _bounded(name, value, most)
 
 
-def _required(fields: Mapping[str, Any], name: str) -> str:
+def _required(fields: Mapping[str, object], name: str) -> str:
     text = _text(fields, name, TEXT_MAX)
     if text is None:
         raise BadChangeError(f"{name} must not be None")
     return text
 
 
-def _ascii(fields: Mapping[str, Any], name: str) -> str | None:
+def _ascii(fields: Mapping[str, object], name: str) -> str | None:
     """Validate a branch or revision: with other than ASCII a real master's schedulers stop."""
     value = fields.get(name)
     text = _text({name: str(value) if type(value) is int else value}, name, NAME_MAX)

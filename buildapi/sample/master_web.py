@@ -136,7 +136,7 @@ class MasterResource(Resource):
         page = await self._find(builder, number)
         return NOT_FOUND if page is None else show(page)
 
-    async def _builder(self, name: str) -> dict[str, Any]:
+    async def _builder(self, name: str) -> dict[str, object]:
         pending = [r for r in await request_queue.PENDING.many(self._db) if r.builder == name]
         current = [number for builder, number in self._master.building if builder == name]
         return {
@@ -153,18 +153,18 @@ class MasterResource(Resource):
         known = (*self._master.building.values(), *self._master.recent.values())
         return {build.slave for build in known}
 
-    async def _slaves(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            name: {"connected": True, "name": name, "runningBuilds": [], "version": "0.8.2"}
-            for name in sorted(self._slaves_at_work())
-        }
+    async def _slaves(self) -> dict[str, object]:
+        running: dict[str, list[object]] = {name: [] for name in sorted(self._slaves_at_work())}
         for builder, number in list(self._master.building):
             page = await find_build(self._db, self._master, builder, number)
-            if page is not None and page.slave in found:
-                found[page.slave]["runningBuilds"].append(page.as_json())
-        return found
+            if page is not None and page.slave in running:
+                running[page.slave].append(page.as_json())
+        return {
+            name: {"connected": True, "name": name, "runningBuilds": builds, "version": "0.8.2"}
+            for name, builds in running.items()
+        }
 
-    def _project(self) -> dict[str, Any]:
+    def _project(self) -> dict[str, object]:
         return {
             "buildbotURL": self._master.master.url() + "/",
             "projectName": self._master.master.name,
@@ -208,7 +208,7 @@ class BuildPage:
     reason: str
     properties: Sequence[tuple[str, Any, str]]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the content of ``/json/builders/B/builds/N``."""
         step = self._step()
         return {
@@ -227,7 +227,7 @@ class BuildPage:
             "times": [self.start, self.finish],
         }
 
-    def _step(self) -> dict[str, Any]:
+    def _step(self) -> dict[str, object]:
         return {
             "eta": None,
             "expectations": [],
@@ -278,7 +278,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def source_stamp(request: SampleRequest) -> dict[str, Any]:
+def source_stamp(request: SampleRequest) -> dict[str, object]:
     """Return a source stamp as a master shows it."""
     return {
         "branch": request.branch,

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
@@ -17,7 +16,7 @@ from twisted.logger import Logger
 
 from buildapi.atomic_file import AtomicFile
 from buildapi.db.sql import Database
-from buildapi.reactor_time import ReactorTime
+from buildapi.reactor_time import ThreadedReactor
 from buildapi.sample.bulk_writer import fill, is_filled, status_writer
 from buildapi.sample.catalog import (
     MASTERS,
@@ -44,13 +43,6 @@ PUSH_SECONDS = 75.0
 
 BRANCHES_FILE, MASTERS_FILE, BUILDERS_FILE = "branches.json", "masters.json", "builders.json"
 SCHEDULER_FILE, STATUS_FILE = "scheduler.sqlite", "status.sqlite"
-
-
-class SampleReactor(ReactorTime, Protocol):
-    """Provide IReactorTime and IReactorFromThreads."""
-
-    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:
-        """Call in the reactor's thread."""
 
 
 class StoppedError(Exception):
@@ -130,7 +122,7 @@ class SampleFarm(MultiService):
 
     def __init__(
         self,
-        reactor: SampleReactor,
+        reactor: ThreadedReactor,
         data_dir: Path,
         scheduler: Database,
         status: Database | None = None,
@@ -297,5 +289,5 @@ class SampleFarm(MultiService):
         service.setServiceParent(self)
 
 
-def _free_port(reactor: SampleReactor) -> TCP4ServerEndpoint:
+def _free_port(reactor: ThreadedReactor) -> TCP4ServerEndpoint:
     return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")

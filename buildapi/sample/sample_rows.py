@@ -101,7 +101,7 @@ class SampleTable(enum.Enum):
         """Return the columns of a complete row; that of the id comes first."""
         return self.columns if self.id is None else (self.id, *self.columns)
 
-    def insert(self, row: Sequence[Any], binds: str | None = None) -> Statement:
+    def insert(self, row: Sequence[object], binds: str | None = None) -> Statement:
         """Return the statement that inserts a row without its id."""
         values = dict(zip(self.columns, row, strict=True))
         names = ", ".join(f"`{name}`" for name in values)
@@ -296,7 +296,7 @@ def insert_buildset(
     source: RowId,
     reason: str,
     submitted_at: int,
-    properties: Mapping[str, Any],
+    properties: Mapping[str, object],
     *,
     complete_at: int | None = None,
     results: int | None = None,

@@ -217,13 +217,13 @@ class StatusRecorder:
             self._ids[key] = await self._find(table, row) or await self._add(table, row)
         return self._ids[key]
 
-    async def _find(self, table: SampleTable, row: Sequence[Any]) -> int | None:
+    async def _find(self, table: SampleTable, row: Sequence[object]) -> int | None:
         values = dict(zip(table.columns, row, strict=True))
         where = " AND ".join(f"{name} = :{name}" for name in table.unique)
         text = f"SELECT id FROM {table.title} WHERE {where} ORDER BY id LIMIT 1"  # noqa: S608  # constants
         return await Query[int](text, int).maybe(self._db, **{n: values[n] for n in table.unique})
 
-    async def _add(self, table: SampleTable, row: Sequence[Any]) -> int:
+    async def _add(self, table: SampleTable, row: Sequence[object]) -> int:
         try:
             [added] = await self._db.transact([table.insert(row)])
         except DuplicateError:  # another master added it since

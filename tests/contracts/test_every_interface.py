@@ -24,7 +24,8 @@ WITHOUT_CONTRACT = {
     "Report": "values that pure functions compute; tests of each report compare all of them",
     "DelayedCall": REACTOR,
     "ReactorTime": REACTOR,
-    "SampleReactor": REACTOR,
+    "ThreadedReactor": REACTOR,
+    "Reactor": REACTOR,
     "ListeningPort": REACTOR,
     "Endpoint": REACTOR,
 }

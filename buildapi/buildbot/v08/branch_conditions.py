@@ -6,8 +6,6 @@ comparison, which uses no index.
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from buildapi.db.sql import any_of, exact, like_prefix
@@ -15,7 +13,7 @@ from buildapi.model.branches import Branch, begins
 from buildapi.model.farm_rows import BranchFilter
 
 
-def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, Any]]:
+def let_through(column: str, branches: BranchFilter) -> tuple[str, dict[str, object]]:
     """Return the condition "the filter includes this stored branch", and its parameters."""
     if branches.is_open:
         return "1 = 1", {}
@@ -30,7 +28,7 @@ class _Spelling:
     """Build conditions on one column, and collect their parameters."""
 
     column: str
-    params: dict[str, Any] = attrs.field(factory=dict)
+    params: dict[str, object] = attrs.field(factory=dict)
 
     def belongs(self, branch: Branch) -> str:
         """Return ``Branch.owns`` in SQL: our name fits, and no longer one of another branch."""

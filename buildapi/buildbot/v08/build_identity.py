@@ -45,7 +45,7 @@ def identify(step: StopBuild, answer: bytes) -> BuildIdentity:
     return BuildIdentity.SAME if known_result(build.get("results")) is None else BuildIdentity.ENDED
 
 
-def _matches(step: StopBuild, build: dict[str, Any]) -> bool:
+def _matches(step: StopBuild, build: dict[str, object]) -> bool:
     times = build.get("times")
     start = times[0] if isinstance(times, list) and times else None
     revisions = _revisions(build.get("sourceStamp"))

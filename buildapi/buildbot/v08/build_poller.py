@@ -9,13 +9,14 @@ from twisted.internet import defer
 
 from buildapi.buildbot.v08 import queries
 from buildapi.db.sql import Database, chunks
+from buildapi.reactor_time import ReactorTime
 
 
 @attrs.define
 class BuildPoller:
     """Collect the questions of one iteration of ``reactor`` (IReactorTime) into one query."""
 
-    _reactor: Any
+    _reactor: ReactorTime
     _db: Database
     _asked: dict[int, list[defer.Deferred[bool]]] = attrs.field(factory=dict, init=False)
 

@@ -277,6 +277,6 @@ def _sharing(read: Read, row: TryRow) -> list[TryRow]:
     )
 
 
-def _properties(read: Read, buildsetid: int) -> Mapping[str, Any]:
+def _properties(read: Read, buildsetid: int) -> Mapping[str, object]:
     pairs = queries.PROPERTIES.all_of(read, buildsetid=buildsetid)
     return {name: property_value(text) for name, text in pairs}

@@ -6,10 +6,8 @@ nothing: the identity of the build is checked before, and the database is querie
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
-from twisted.internet import defer, task
+from twisted.internet import defer
 
 from buildapi.buildbot.http_fetch import FetchedAnswer
 from buildapi.buildbot.v08.build_identity import BuildIdentity, build_path, identify
@@ -18,6 +16,7 @@ from buildapi.buildbot.v08.master_client import MasterClient, MasterError
 from buildapi.jobs.warnings import loses
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
+from buildapi.reactor_time import ReactorTime, pause
 
 LOOK_SECONDS = 0.25
 """Seconds between two queries for the effect."""
@@ -37,7 +36,7 @@ class Login:
 class BuildStopper:
     """Stop builds; ``verify_seconds`` is the time to wait for the effect."""
 
-    _reactor: Any
+    _reactor: ReactorTime
     _looks: BuildPoller
     _masters: MasterClient
     _verify_seconds: float
@@ -111,7 +110,7 @@ class BuildStopper:
         while not await self._is_over(step):
             if self._reactor.seconds() >= end:
                 return False
-            await task.deferLater(self._reactor, LOOK_SECONDS)
+            await pause(self._reactor, LOOK_SECONDS)
         return True
 
     async def _is_over(self, step: StopBuild) -> bool:

@@ -8,10 +8,9 @@ change leaves, and what was begun is never sent again: the database shows the re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
-from twisted.internet import task
 
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
@@ -22,6 +21,7 @@ from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Item
 from buildapi.model.steps import SendChange
+from buildapi.reactor_time import ReactorTime, pause
 
 COMMENTS = "Submitted via self-serve"
 FILES = ("dummy",)
@@ -79,7 +79,7 @@ class ChangeSender:
     ``db`` is the scheduler database of the masters; ``sent`` records there what is being sent.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _db: Database
     _sent: SendRecord
     _directory: Callable[[], Mapping[str, Master]]
@@ -161,7 +161,7 @@ class ChangeSender:
             while (change := await self._find(job, step)) is None:
                 if self._reactor.seconds() >= end:
                     return None
-                await task.deferLater(self._reactor, LOOK_SECONDS)
+                await pause(self._reactor, LOOK_SECONDS)
         except Unavailable as e:
             open_ = f"whether the change is stored is not known now: {e.msg}"
             raise Unconfirmed(e.msg, _item(step, "unconfirmed", open_)) from e

@@ -7,16 +7,16 @@ same.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import attrs
-from twisted.internet import defer, task
+from twisted.internet import defer
 
 from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS, BuildStopper
 from buildapi.jobs.cancel import stops_of
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
 from buildapi.model.steps import WatchDropped
+from buildapi.reactor_time import ReactorTime, pause
 
 ReadRequests = Callable[[Sequence[int]], Awaitable[Sequence[RequestFacts]]]
 
@@ -29,7 +29,7 @@ class DroppedRequestWatcher:
     ``reactor`` provides IReactorTime.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _read: ReadRequests
     _stopper: BuildStopper
     _recheck_seconds: float
@@ -37,7 +37,7 @@ class DroppedRequestWatcher:
 
     async def watch(self, step: WatchDropped, who: str) -> Sequence[Item]:
         """Poll until the end of each request is known, and stop the builds that were started."""
-        await task.deferLater(self._reactor, self._recheck_seconds)
+        await pause(self._reactor, self._recheck_seconds)
         end = self._reactor.seconds() + self._verify_seconds
         left, items, started = list(step.brids), list[Item](), list[RequestFacts]()
         while left:
@@ -50,7 +50,7 @@ class DroppedRequestWatcher:
                 items += [_not_seen(known[brid]) for brid in left]
                 break
             if left:
-                await task.deferLater(self._reactor, LOOK_SECONDS)
+                await pause(self._reactor, LOOK_SECONDS)
         return [*items, *await self._stop(started, step.note, who)]
 
     async def _stop(self, started: Sequence[RequestFacts], note: str, who: str) -> Sequence[Item]:

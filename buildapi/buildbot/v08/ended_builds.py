@@ -132,7 +132,7 @@ ENDED: Query[tuple[int, int]] = Query(
 )
 
 
-def builds_by_id(ids: Sequence[int]) -> tuple[Query[EndedBuild], dict[str, Any]]:
+def builds_by_id(ids: Sequence[int]) -> tuple[Query[EndedBuild], dict[str, object]]:
     """Select builds without their properties."""
     listed, params = any_of("id", ids)
     text = (
@@ -156,7 +156,7 @@ def _ended_row(*c: Any) -> EndedBuild:
     )
 
 
-def properties_of(ids: Sequence[int]) -> tuple[Query[Property], dict[str, Any]]:
+def properties_of(ids: Sequence[int]) -> tuple[Query[Property], dict[str, object]]:
     """Select build, name and stored value of properties."""
     listed, params = any_of("id", ids)
     text = (
@@ -167,7 +167,7 @@ def properties_of(ids: Sequence[int]) -> tuple[Query[Property], dict[str, Any]]:
     return Query(text, lambda build, name, value: (build, name, value)), params
 
 
-def started(numbers: Sequence[int]) -> tuple[Query[StartedRequest], dict[str, Any]]:
+def started(numbers: Sequence[int]) -> tuple[Query[StartedRequest], dict[str, object]]:
     """Select requests with builds of these numbers that started in ``[:low, :high]``."""
     listed, params = any_of("number", numbers)
     text = (

@@ -9,7 +9,6 @@ derived from its own identity, where that job still finds it.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import attrs
 import msgspec
@@ -46,7 +45,7 @@ _OWN = """request_id IN (:request_id, :aside)
  AND (plan LIKE :own OR (plan NOT LIKE :named AND state <> 'pulse' AND created_at >= :since))"""
 
 
-def _owner(job: JobIdentity) -> dict[str, Any]:
+def _owner(job: JobIdentity) -> dict[str, object]:
     return {
         "request_id": job.id,
         "aside": aside(job.identity),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import attrs
 from twisted.internet import defer
 
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.http_fetch import FetchedAnswer, Fetcher, FetchError
+from buildapi.reactor_time import ReactorTime, timeout
 
 
 class MasterError(Exception):
@@ -39,7 +39,7 @@ class MasterClient:
     master was silent to a request before it.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _fetcher: Fetcher
     _directory: Callable[[], Mapping[str, Master]]
     _seconds: float
@@ -89,7 +89,7 @@ class MasterClient:
     async def _turn(self, slots: defer.DeferredSemaphore, came: float) -> AsyncIterator[None]:
         left = max(0.0, came + self._wait_seconds - self._reactor.seconds())
         try:
-            await slots.acquire().addTimeout(left, self._reactor)
+            await timeout(slots.acquire(), left, self._reactor)
         except defer.TimeoutError as e:
             raise MasterError(f"not asked: busy for {self._wait_seconds:g} s") from e
         try:

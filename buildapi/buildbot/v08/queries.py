@@ -102,7 +102,7 @@ def _pair(name: str, value: str) -> tuple[str, str]:
     return name, value
 
 
-def of_branch(branch: Branch) -> tuple[str, dict[str, Any]]:
+def of_branch(branch: Branch) -> tuple[str, dict[str, object]]:
     """Return the condition "the stored branch belongs to this branch"."""
     return let_through("ss.branch", BranchFilter((branch,)))
 
@@ -181,14 +181,14 @@ def unended_of_revision(where: str) -> Query[BuildRequest]:
     )
 
 
-def requests_by_id(brids: Sequence[int]) -> tuple[Query[BuildRequest], dict[str, Any]]:
+def requests_by_id(brids: Sequence[int]) -> tuple[Query[BuildRequest], dict[str, object]]:
     """Select requests by their ids."""
     ids, params = any_of("id", brids)
     text = f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id IN ({ids}) ORDER BY br.id"  # noqa: S608  # constants and parameter names
     return Query(text, request_row), params
 
 
-def tries_of(brids: Sequence[int]) -> tuple[Query[RequestBuild], dict[str, Any]]:
+def tries_of(brids: Sequence[int]) -> tuple[Query[RequestBuild], dict[str, object]]:
     """Select every build of these requests, oldest first."""
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY} FROM builds b WHERE b.brid IN ({ids}) ORDER BY b.id"  # noqa: S608  # constants and parameter names
@@ -197,7 +197,7 @@ def tries_of(brids: Sequence[int]) -> tuple[Query[RequestBuild], dict[str, Any]]
 
 def open_builds_of(
     masters: Sequence[str], numbers: Sequence[int]
-) -> tuple[Query[TryRow], dict[str, Any]]:
+) -> tuple[Query[TryRow], dict[str, object]]:
     """Select builds of these numbers, of any builder, whose open requests these masters claimed."""
     names, params = any_of("master", masters)
     found, more = any_of("number", numbers)
@@ -208,7 +208,7 @@ def open_builds_of(
     ), {**params, **more}
 
 
-def authors_of(buildsetids: Sequence[int]) -> tuple[Query[tuple[int, str]], dict[str, Any]]:
+def authors_of(buildsetids: Sequence[int]) -> tuple[Query[tuple[int, str]], dict[str, object]]:
     """Select pairs of a buildset and the author of a change in it, the last change last."""
     ids, params = any_of("id", buildsetids)
     return Query(
@@ -219,7 +219,7 @@ def authors_of(buildsetids: Sequence[int]) -> tuple[Query[tuple[int, str]], dict
     ), params
 
 
-def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, Any]]:
+def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, object]]:
     """Select those of these builds that have not ended."""
     ids, params = any_of("id", build_ids)
     text = f"SELECT b.id FROM builds b WHERE b.id IN ({ids}) AND b.finish_time IS NULL"  # noqa: S608  # parameter names
@@ -260,7 +260,7 @@ def waiting_of_author(where: str) -> Query[BuildRequest]:
     )
 
 
-def builds_of(brids: Sequence[int]) -> tuple[Query[TryRow], dict[str, Any]]:
+def builds_of(brids: Sequence[int]) -> tuple[Query[TryRow], dict[str, object]]:
     """Select every build of these requests, newest first."""
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.id IN ({ids}) ORDER BY b.id DESC"  # noqa: S608  # constants and parameter names

@@ -33,8 +33,9 @@ class SQLRecentBuilds:
         return await recent(newest).many(self._status, limit=limit, **params)
 
 
-def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, Any]]:
+def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, object]]:
     """Return the SELECT of the newest builds that ended on some slaves."""
+    params: dict[str, object]
     if greedy:
         params = {f"slave{i}": like_prefix(name) for i, name in enumerate(slaves)}
         named = " OR ".join(f"s.name LIKE :{key} ESCAPE '|'" for key in params)

@@ -6,7 +6,7 @@ Requests are found by the submission time of their buildset, which has an index.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -33,6 +33,7 @@ from buildapi.model.report_rows import (
 )
 from buildapi.model.results import NO_RESULT
 
+T = TypeVar("T")
 SUBMITTED = "bs.submitted_at >= :start AND bs.submitted_at < :end"
 REQUESTS = (
     "buildsets bs JOIN buildrequests br ON br.buildsetid = bs.id"
@@ -166,8 +167,8 @@ def _push_row(when: Any, branch: str | None) -> Push:
 
 
 async def _portions(
-    reading: ChunkedRead, query: Query[Any], wanted: RowFilter, params: dict[str, Any]
-) -> AsyncIterator[Sequence[Any]]:
+    reading: ChunkedRead, query: Query[T], wanted: RowFilter, params: dict[str, object]
+) -> AsyncIterator[Sequence[T]]:
     if wanted.span is None:
         yield await reading.once(query, **params)
         return
@@ -175,7 +176,7 @@ async def _portions(
         yield portion
 
 
-def _where(wanted: RowFilter) -> tuple[str, dict[str, Any]]:
+def _where(wanted: RowFilter) -> tuple[str, dict[str, object]]:
     where, params = let_through("ss.branch", wanted.branches)
     if wanted.span is not None:
         where += f" AND {SUBMITTED}"

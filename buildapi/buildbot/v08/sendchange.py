@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.spread import banana, jelly, pb
 
 from buildapi.errors import BuildAPIError
+from buildapi.reactor_time import ReactorTime, timeout
 
 COMMENTS_LENGTH = 1024
 """Maximum characters of comments that a master's database accepts (VARCHAR(1024))."""
@@ -43,11 +44,11 @@ class PBChange:
     revlink: str | None
     comments: str
     files: Sequence[str]
-    properties: Mapping[str, Any]
+    properties: Mapping[str, object]
 
-    def message(self) -> dict[str, Any]:
+    def message(self) -> dict[str, object]:
         """Return the argument of ``addChange``, without an empty link and with comments cut."""
-        fields = {
+        fields: dict[str, object] = {
             "who": self.who,
             "branch": self.branch,
             "revision": self.revision,
@@ -73,9 +74,15 @@ class MasterFailure(pb.CopiedFailure):
         """Copy type, value and parents; the rest is not used here."""
         said = {_text(k): v for k, v in state.items()} if isinstance(state, dict) else {}
         parents = said.get("parents")
-        taken: dict[str, Any] = {key: _text(said.get(key)) for key in ("type", "value")}
+        taken: dict[str, object] = {key: _text(said.get(key)) for key in ("type", "value")}
         taken["parents"] = [_text(p) for p in parents] if isinstance(parents, list) else []
-        empty: dict[str, Any] = {"traceback": "", "tb": None, "frames": [], "stack": [], "count": 0}
+        empty: dict[str, object] = {
+            "traceback": "",
+            "tb": None,
+            "frames": [],
+            "stack": [],
+            "count": 0,
+        }
         super().setCopyableState({**empty, **taken})  # type: ignore[no-untyped-call]  # Twisted
 
     def raiseException(self) -> NoReturn:
@@ -163,7 +170,7 @@ class _Factory(pb.PBClientFactory):
 class _Sending:
     """Hold one conversation with a master, and its progress."""
 
-    change: dict[str, Any]
+    change: dict[str, object]
     credentials: UsernamePassword
     leaving: Callable[[], Awaitable[None]]
     sent: bool = False
@@ -205,7 +212,7 @@ async def _unnoted() -> None:
 
 
 async def send_change(
-    reactor: Any,
+    reactor: ReactorTime,
     host: str,
     port: int,
     change: PBChange,
@@ -232,7 +239,7 @@ async def send_change(
         raise ChangeError(f"no answer within {seconds:g} s", sent=sending.sent)
 
     try:
-        await running.addTimeout(seconds, reactor, late)
+        await timeout(running, seconds, reactor, late)
     except (ChangeError, BuildAPIError, defer.CancelledError):
         raise
     except Exception as e:

@@ -87,9 +87,9 @@ LAST = 253_402_300_799
 
 def _of(
     slave_id: int | None, builder: str | None, categories: Sequence[str]
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """Return a condition on builds without a join, so that they are found by their time."""
-    wanted, params = ["1 = 1"], dict[str, Any]()
+    wanted, params = ["1 = 1"], dict[str, object]()
     if slave_id is not None:
         wanted.append("b.slave_id = :slave")
         params["slave"] = slave_id
@@ -164,7 +164,7 @@ SLAVES = Query(
 
 def timed_builds(
     wanted: JobTimeFilter,
-) -> tuple[Query[tuple[int, int, int | None]], dict[str, Any]]:
+) -> tuple[Query[tuple[int, int, int | None]], dict[str, object]]:
     """Select the counted builds: id, id of the builder, and seconds if they are known."""
     results, params = any_of("result", wanted.results)
     categories, of_categories = any_of("category", wanted.categories)
@@ -192,7 +192,7 @@ def _seconds(start: Any, end: Any) -> int | None:
 
 def steps_of(
     ids: Sequence[int], wanted: JobTimeFilter
-) -> tuple[Query[tuple[int, int | None]], dict[str, Any]]:
+) -> tuple[Query[tuple[int, int | None]], dict[str, object]]:
     """Select the test steps of builds: id of the build, and seconds if they are known."""
     marks, params = any_of("id", ids)
     names, of_names = any_of("step", wanted.steps)

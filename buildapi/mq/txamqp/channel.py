@@ -36,7 +36,7 @@ class _Incoming:
     method: Any
     args: tuple[Any, ...]
     size: int = 0
-    properties: dict[str, Any] = attrs.field(factory=dict)
+    properties: dict[str, object] = attrs.field(factory=dict)
     chunks: list[bytes] = attrs.field(factory=list)
     received: int = 0
 
@@ -52,7 +52,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
 
     def __init__(self, number: int, outgoing: None, client: Any) -> None:
         super().__init__(number, outgoing, client)
-        self._calls: deque[tuple[list[Any], Deferred[Any]]] = deque()
+        self._calls: deque[tuple[list[object], Deferred[Any]]] = deque()
         self._incoming: _Incoming | None = None
         self._consumers: dict[str, tuple[OnMessage, OnEnd]] = {}
         self._published = 0
@@ -106,7 +106,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         else:
             self._complete(Message(method, args, None))
 
-    def on_header(self, size: int, properties: dict[str, Any]) -> None:
+    def on_header(self, size: int, properties: dict[str, object]) -> None:
         """Receive a header frame."""
         incoming = self._expect_content()
         incoming.size, incoming.properties = size, properties

@@ -25,6 +25,7 @@ from buildapi.mq.txamqp import codec
 from buildapi.mq.txamqp.channel import Channel
 from buildapi.mq.txamqp.errors import Closed, ProtocolError, closed_error
 from buildapi.mq.txamqp.spec import SPEC
+from buildapi.reactor_time import ReactorTime, timeout
 
 FRAME_MAX = 131072
 """Requested maximum size of a frame, in bytes; RabbitMQ's default."""
@@ -127,7 +128,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         self.channel_max = 0
         self.blocked: str | None = None
         self.error: Exception | None = None
-        self.server_properties: dict[str, Any] = {}
+        self.server_properties: dict[str, object] = {}
         self._buffer = bytearray()
         self._last_number = 0
         self._beating = LoopingCall(self._beat)
@@ -180,7 +181,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
     async def shutdown(self, seconds: float) -> None:
         """Close the connection; after ``seconds`` abort it."""
         try:
-            await ensureDeferred(self._leave()).addTimeout(seconds, self.clock)
+            await timeout(ensureDeferred(self._leave()), seconds, self.clock)
         except (DeadlineError, Closed):
             self.abort(Closed("the broker did not answer our good-bye"))
 
@@ -290,7 +291,7 @@ class ClientFactory(Factory):
 
     noisy = False
 
-    reactor: Any
+    reactor: ReactorTime
     credentials: Credentials
     vhost: str = "/"
     heartbeat: int = 30

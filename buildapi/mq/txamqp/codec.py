@@ -103,7 +103,7 @@ def _value(value: object) -> bytes:
     raise TypeError(f"an AMQP table cannot hold a {type(value).__name__}")
 
 
-def table(values: Mapping[str, Any]) -> bytes:
+def table(values: Mapping[str, object]) -> bytes:
     """Encode a field table."""
     return _long_string(b"".join(_short_string(k) + _value(v) for k, v in values.items()))
 
@@ -118,7 +118,7 @@ def _field(kind: str, value: Any) -> bytes:
     return struct.pack(NUMBERS[kind], value)
 
 
-def method(m: Any, args: Iterable[Any]) -> bytes:
+def method(m: Any, args: Iterable[object]) -> bytes:
     """Encode a method of the specification with its arguments; adjacent bits share octets."""
     out = [struct.pack(">HH", m.klass.id, m.id)]
     bits = count = 0
@@ -137,7 +137,7 @@ def method(m: Any, args: Iterable[Any]) -> bytes:
     return b"".join(out) + (bytes((bits,)) if count else b"")
 
 
-def header(klass: Any, size: int, properties: Mapping[str, Any]) -> bytes:
+def header(klass: Any, size: int, properties: Mapping[str, object]) -> bytes:
     """Encode a content header without the properties that are None.
 
     :raises ValueError: a property that AMQP does not define.
@@ -215,7 +215,7 @@ class Reader:
         self._bits_left -= 1
         return bit
 
-    def _array(self) -> list[Any]:
+    def _array(self) -> list[object]:
         end = self.number(">I") + self._position
         found = []
         while self._position < end:
@@ -254,7 +254,7 @@ def read_method(payload: bytes) -> tuple[Any, tuple[Any, ...]]:
     return m, tuple([reader.field(f.type) for f in m.fields])
 
 
-def read_header(payload: bytes) -> tuple[int, dict[str, Any]]:
+def read_header(payload: bytes) -> tuple[int, dict[str, object]]:
     """Decode a header frame into the size of the body and the properties."""
     reader = Reader(payload)
     klass = SPEC.classes.byid[reader.number(">H")]

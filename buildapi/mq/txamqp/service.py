@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fail, succeed
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildapi.mq.txamqp.client import Client, ClientFactory
 from buildapi.mq.txamqp.errors import Closed, describe
+from buildapi.reactor_time import ReactorTime, pause, timeout
 
 CONNECT_SECONDS = 30.0
 """Maximum seconds for connecting, login and set-up together."""
@@ -48,7 +48,7 @@ class AMQPService(Service):
 
     log = Logger()
 
-    reactor: Any
+    reactor: ReactorTime
     endpoint: Any
     factory: ClientFactory
     setup: Setup
@@ -109,8 +109,8 @@ class AMQPService(Service):
         failures = 0
         while self.running:
             try:
-                client = await ensureDeferred(self._connect()).addTimeout(
-                    CONNECT_SECONDS, self.reactor
+                client = await timeout(
+                    ensureDeferred(self._connect()), CONNECT_SECONDS, self.reactor
                 )
                 failures = 0
                 await self._until_lost(client)
@@ -120,9 +120,9 @@ class AMQPService(Service):
             if not self.running:
                 return
             failures += 1
-            pause = self.pause(failures)
-            self._failed(error, pause)
-            await deferLater(self.reactor, pause)
+            seconds = self.pause(failures)
+            self._failed(error, seconds)
+            await pause(self.reactor, seconds)
 
     async def _connect(self) -> Client:
         client: Client = await self.endpoint.connect(self.factory)

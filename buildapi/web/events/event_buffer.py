@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any
 
 import attrs
 
@@ -27,7 +26,7 @@ class Event:
     """
 
     kind: str
-    data: Mapping[str, Any]
+    data: Mapping[str, object]
     branch: str | None = None
     revision: str | None = None
     job: int | None = None
@@ -126,6 +125,6 @@ class EventBuffer:
         return id_of_path(text) if name == self.name else None
 
 
-def written(kind: str, id_: str, data: Mapping[str, Any]) -> bytes:
+def written(kind: str, id_: str, data: Mapping[str, object]) -> bytes:
     """Encode an event for the stream [HTML Living Standard, "Server-sent events"]."""
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), encode(data))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.internet import defer, task
@@ -14,6 +14,7 @@ from buildapi.errors import BadRequest, TooManyStreams, Unavailable
 from buildapi.interfaces import Builds, Directory, JobStore
 from buildapi.model.branches import Branches
 from buildapi.model.records import BranchDay, Build, BuildRequest, JobMark, OpenMark
+from buildapi.reactor_time import ReactorTime
 from buildapi.web.events.event_buffer import (
     BUILD,
     HELLO,
@@ -31,6 +32,9 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.selfserve.serializers import alone_json, build_json, job_json
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 LOOK_SECONDS = 2.0
 REST = 10
@@ -63,7 +67,7 @@ Owner = tuple[str | None, str]
 """The owner of a stream: a user and "", or None and an address if there is no user."""
 
 
-def owner_of(request: Any) -> Owner:
+def owner_of(request: BuildAPIRequest) -> Owner:
     """Return the owner of a stream."""
     who = request.identity.who
     return (who, "") if who is not None else (None, request.client_address)
@@ -76,7 +80,7 @@ class Subscriber:
     It is the push producer of its request.
     """
 
-    request: Any
+    request: BuildAPIRequest
     wish: Subscription
     position: int
     owner: Owner
@@ -137,7 +141,7 @@ class StreamLimits:
 class EventStreams:
     """Poll the farm while clients listen; ``reactor`` provides IReactorTime."""
 
-    _reactor: Any
+    _reactor: ReactorTime
     _directory: Directory
     _builds: Builds
     _jobs: JobStore
@@ -168,13 +172,13 @@ class EventStreams:
             if self._directory.branches().get(name) is None:
                 raise BadRequest(f"Bad branch: {name[:100]!r} not found")
 
-        async def stream(request: Any) -> bytes:
+        async def stream(request: BuildAPIRequest) -> bytes:
             return await self._stream(request, wanted)
 
         nothing = Reply(JSONBody.of(None), Page("document.html", "Events"))
         return attrs.evolve(nothing, stream=stream)
 
-    async def _stream(self, request: Any, wanted: Subscription) -> bytes:
+    async def _stream(self, request: BuildAPIRequest, wanted: Subscription) -> bytes:
         owner = owner_of(request)
         self._share(owner)
         request.setHeader("content-type", "text/event-stream; charset=utf-8")
@@ -200,7 +204,7 @@ class EventStreams:
             name = f"The address {address}" if who is None else who
             raise TooManyStreams(f"{name} already has {most} event streams (the maximum)")
 
-    def _welcome(self, request: Any, wanted: Subscription, owner: Owner) -> Subscriber:
+    def _welcome(self, request: BuildAPIRequest, wanted: Subscription, owner: Owner) -> Subscriber:
         """Add a client, from its Last-Event-ID on if that is still buffered, else from now on."""
         last = request.text_header("last-event-id")
         known = self._memory.number_of(last) if last else None

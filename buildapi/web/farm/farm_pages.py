@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -11,6 +10,7 @@ from buildapi.jobs.farm_views import UNKNOWN, branch_namer
 from buildapi.model.branches import Branches
 from buildapi.model.durations import elapsed
 from buildapi.model.farm_rows import PendingEntry, RunningBuild
+from buildapi.model.json_types import JSONObject
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
 from buildapi.web.farm.farm_serializers import TOTAL
@@ -130,7 +130,7 @@ class FarmPages:
         note: str = "",
         what: str = "builds",
     ) -> Page:
-        def context() -> Mapping[str, Any]:
+        def context() -> JSONObject:
             asked = asked_of(call.query, columns, sort)
             keep = [(n, v) for n, vs in call.query.items() if n not in ASKED for v in vs]
             shown = table(columns, lines(), asked)
@@ -161,21 +161,21 @@ def _rows(document: JSONBody) -> Callable[[], Sequence[ListRow]]:
     return lambda: [ListRow(**row) for row in document.value]
 
 
-def _entries(nested: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _entries(nested: JSONObject) -> Iterator[tuple[str, str, JSONObject]]:
     for branch, revisions in nested.items():
         for revision, entries in revisions.items():
             for entry in entries:
                 yield branch, "" if revision == UNKNOWN else revision, entry
 
 
-def waiting_rows(branches: Branches, found: Iterable[PendingEntry]) -> list[dict[str, Any]]:
+def waiting_rows(branches: Branches, found: Iterable[PendingEntry]) -> list[dict[str, object]]:
     """Return rows of pending requests as JSON; ``place`` is the branch whose pages have them."""
     name = branch_namer(branches.by_name)
     rows = (_waiting(entry, name(entry.branch), branches.owner(entry.branch)) for entry in found)
     return [attrs.asdict(row) for row in rows]
 
 
-def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict[str, Any]]:
+def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict[str, object]]:
     """Return rows of running builds as JSON."""
     name = branch_namer(branches.by_name)
     rows = (_working(build, name(build.branch), branches.owner(build.branch)) for build in found)
@@ -222,7 +222,7 @@ def _working(build: RunningBuild, branch: str, place: str | None) -> ListRow:
     )
 
 
-def _recent(build: Mapping[str, Any]) -> Line:
+def _recent(build: JSONObject) -> Line:
     start, end, result = build["starttime"], build["endtime"], build["result"]
     lasted = elapsed(start, end)
     slave = build["slavename"] or ""
@@ -238,7 +238,7 @@ def _recent(build: Mapping[str, Any]) -> Line:
     )
 
 
-def _state(entry: Mapping[str, Any]) -> str:
+def _state(entry: JSONObject) -> str:
     """Return the word for the state of a request, as seen by one of its builds.
 
     A build of Buildbot 0.8 has no result of its own: one that has ended while its request has none
@@ -255,7 +255,11 @@ def _state(entry: Mapping[str, Any]) -> str:
 
 
 def _of_revision(
-    branch: str, revision: str, entry: Mapping[str, Any], known: Mapping[str, MasterLinks], now: int
+    branch: str,
+    revision: str,
+    entry: JSONObject,
+    known: Mapping[str, MasterLinks],
+    now: int,
 ) -> Line:
     submitted, start, end = entry["submitted_at"], entry["start_time"], entry["finish_time"]
     builder, number, claimed_by = entry["buildername"], entry["number"], entry["claimed_by_name"]

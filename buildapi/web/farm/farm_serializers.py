@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -32,11 +32,11 @@ class Sourced(Protocol):
 
 
 S = TypeVar("S", bound=Sourced)
-Nested = dict[str, dict[str, list[dict[str, Any]]]]
+Nested = dict[str, dict[str, list[dict[str, object]]]]
 
 
 def nested(
-    names: Iterable[str], items: Iterable[S], shape: Callable[[S], dict[str, Any]]
+    names: Iterable[str], items: Iterable[S], shape: Callable[[S], dict[str, object]]
 ) -> Nested:
     """Group items by branch and revision, sorted by both; ``names`` are the known branches."""
     name, found = branch_namer(names), Nested()
@@ -51,7 +51,7 @@ def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> Nested:
     return nested(names, found, _pending_entry)
 
 
-def _pending_entry(entry: PendingEntry) -> dict[str, Any]:
+def _pending_entry(entry: PendingEntry) -> dict[str, object]:
     shaped = {
         "id": entry.id,
         "buildername": entry.buildername,
@@ -67,7 +67,7 @@ def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> Nested:
     return nested(names, found, _running_entry)
 
 
-def _running_entry(build: RunningBuild) -> dict[str, Any]:
+def _running_entry(build: RunningBuild) -> dict[str, object]:
     return {
         "id": build.id,
         "request_ids": list(build.request_ids),
@@ -90,7 +90,7 @@ def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> dict[
     }
 
 
-def _revision_entry(entry: RevisionEntry) -> dict[str, Any]:
+def _revision_entry(entry: RevisionEntry) -> dict[str, object]:
     return {
         "id": entry.id,
         "buildsetid": entry.buildsetid,
@@ -105,7 +105,7 @@ def _revision_entry(entry: RevisionEntry) -> dict[str, Any]:
     }
 
 
-def recent_json(found: Iterable[RecentBuild]) -> list[dict[str, Any]]:
+def recent_json(found: Iterable[RecentBuild]) -> list[dict[str, object]]:
     """Return recent builds as JSON."""
     return [attrs.asdict(build) for build in found]
 

@@ -50,7 +50,7 @@ class Home:
         """Show the home page; a part that cannot be read is named, and the others are shown."""
         document = await self._answers.get(("home",), self._read)
 
-        async def context() -> Mapping[str, Any]:
+        async def context() -> Mapping[str, object]:
             return {**self._pages.common(), **document.value}
 
         return Reply(document, Page("home.html", "Farm overview", context))
@@ -91,7 +91,7 @@ class Home:
             Health("directory", not old, f"read {read or 'never'}"),
         ]
 
-    async def _jobs(self, now: int) -> Mapping[str, Any]:
+    async def _jobs(self, now: int) -> Mapping[str, object]:
         since = now - JOBS_SECONDS
         failed = await self._store.latest(
             FAILED_MAX, 0, JobFilter(state=JobState.FAILED, since=since)

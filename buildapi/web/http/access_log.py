@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from buildapi.redaction import hidden, hidden_in_url
 from buildapi.web.http.auth import Authenticator, Identity, address_of
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 LONGEST = {"uri": 2000, "referer": 500, "agent": 500, "user": 512, "client": 100, "method": 20}
 """Maximum lengths, in characters, of values that a client chooses."""
@@ -29,7 +32,7 @@ class AccessLog:
     _now: Callable[[], float]
     json: bool = False
 
-    def __call__(self, request: Any) -> None:
+    def __call__(self, request: BuildAPIRequest) -> None:
         """Log an answered request."""
         facts, at = facts_of(request), datetime.fromtimestamp(self._now(), UTC)
         self.file.write((as_json if self.json else as_text)(facts, at) + "\n")
@@ -39,7 +42,7 @@ class AccessLog:
         self.file.close()
 
 
-def facts_of(request: Any) -> Mapping[str, Any]:
+def facts_of(request: BuildAPIRequest) -> Mapping[str, object]:
     """Collect the values of a log line from a request; tokens in URLs and headers are masked."""
     texts = {
         "client": request.client_address,
@@ -64,9 +67,9 @@ def _who(identity: Identity | None) -> str:
     return "" if identity is None else identity.who or ""
 
 
-def as_text(facts: Mapping[str, Any], at: datetime) -> str:
+def as_text(facts: Mapping[str, object], at: datetime) -> str:
     """Format a line in the combined log format, followed by the request id and the seconds."""
-    quoted = {n: quote(v) if isinstance(v, str) else v for n, v in facts.items()}
+    quoted = {n: quote(v) for n, v in facts.items() if isinstance(v, str)}
     user = quoted["user"].replace(" ", "\\x20") or "-"
     client = quoted["client"].replace(" ", "\\x20") or "-"
     return (
@@ -78,7 +81,7 @@ def as_text(facts: Mapping[str, Any], at: datetime) -> str:
     )
 
 
-def as_json(facts: Mapping[str, Any], at: datetime) -> str:
+def as_json(facts: Mapping[str, object], at: datetime) -> str:
     """Format a line as a JSON object in plain ASCII; empty values are left out."""
     head = {"ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", "level": "info"}
     told = {n: v for n, v in facts.items() if v != ""}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import attrs
@@ -27,6 +27,7 @@ from buildapi.errors import (
     Unavailable,
     UnknownParameter,
 )
+from buildapi.reactor_time import ReactorTime
 from buildapi.web.http.auth import Authenticator, Identity
 from buildapi.web.http.call import Call, call_of
 from buildapi.web.http.connection import Traffic, channel_class
@@ -59,6 +60,9 @@ from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
 from buildapi.web.http.token_auth import TokenAuthenticator, bearer
 from buildapi.web.http.token_revocation import until_token_revoked
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 PREFLIGHT_SECONDS = 600
 
@@ -123,7 +127,7 @@ class WebApp:
     def _add(self, app: Klein, rule: str, routes: Mapping[str, Route]) -> None:
         """Serve the routes of one path; a POST may turn into a PUT or DELETE by ``_method``."""
 
-        async def endpoint(request: Any, **path: str) -> bytes:
+        async def endpoint(request: BuildAPIRequest, **path: str) -> bytes:
             request.route = next(iter(routes.values())).path
             with tracing.about(request.trace):
                 return await self._answer(request, routes, path)
@@ -133,14 +137,14 @@ class WebApp:
         app.route(rule, methods=sorted(methods))(endpoint)
 
     def _add_options(self, app: Klein, rule: str, methods: Sequence[str]) -> None:
-        def endpoint(request: Any, **_path: str) -> bytes:
+        def endpoint(request: BuildAPIRequest, **_path: str) -> bytes:
             return self._options(request, methods)
 
         endpoint.__name__ = f"OPTIONS {rule}"
         app.route(rule, methods=["OPTIONS"])(endpoint)
 
     async def _answer(
-        self, request: Any, routes: Mapping[str, Route], path: Mapping[str, str]
+        self, request: BuildAPIRequest, routes: Mapping[str, Route], path: Mapping[str, str]
     ) -> bytes:
         self._cors(request)
         if request.refusal is not None:
@@ -170,7 +174,7 @@ class WebApp:
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
         return self._bounded(request, write(request, reply, form, frame))
 
-    def _bounded(self, request: Any, body: bytes) -> bytes:
+    def _bounded(self, request: BuildAPIRequest, body: bytes) -> bytes:
         """Return a body; raise TooLarge for one so long that its connection would be cut."""
         most = self._policy.answer_bytes
         if len(body) > most:
@@ -178,7 +182,7 @@ class WebApp:
             raise TooLarge(f"The answer exceeds {most} bytes: request less at a time")
         return body
 
-    def _chosen(self, request: Any, routes: Mapping[str, Route]) -> Route:
+    def _chosen(self, request: BuildAPIRequest, routes: Mapping[str, Route]) -> Route:
         """Return the route for the request's method, reading the body where ``_method`` may be.
 
         :raises AccessDenied: the request has no user, and changes something or reads what is not
@@ -199,7 +203,7 @@ class WebApp:
             raise self._wrong_method(request)
         return route
 
-    def _check_names(self, request: Any, route: Route, call: Call) -> None:
+    def _check_names(self, request: BuildAPIRequest, route: Route, call: Call) -> None:
         """Check the parameter names before a handler reads anything with them.
 
         :raises UnknownParameter: one is unknown, in a change or where reads are ``strict``.
@@ -216,7 +220,7 @@ class WebApp:
         if unknown:
             request.responseHeaders.setRawHeaders(b"warning", warnings(unknown))
 
-    async def _streamed(self, request: Any, stream: Stream) -> bytes:
+    async def _streamed(self, request: BuildAPIRequest, stream: Stream) -> bytes:
         """Write a stream to its end, or until the token of the request is revoked or expires."""
         shown = self._shown(request)
         bearers = self._policy.bearers
@@ -226,7 +230,7 @@ class WebApp:
             stream(request), lambda: bearers.token(shown), request.reactor
         )
 
-    async def _identify(self, request: Any) -> Identity:
+    async def _identify(self, request: BuildAPIRequest) -> Identity:
         """Authenticate a request: by its token if it has one, else by the proxy's header.
 
         With a token, the user in the header is ignored: a proxy that lets tokens through has not
@@ -243,19 +247,19 @@ class WebApp:
             raise BadToken("Tokens are not accepted: they are switched off ([web] tokens)")
         return Identity.of(await self._policy.bearers.token(shown))
 
-    def _shown(self, request: Any) -> str | None:
+    def _shown(self, request: BuildAPIRequest) -> str | None:
         """Return a request's bearer token, None without one; :raises BadToken: it is invalid."""
         policy, headers = self._policy, request.requestHeaders
         named = any(v.strip() for v in headers.getRawHeaders(policy.auth.header.encode(), []))
         passes = policy.ignores_foreign and named and policy.auth.trusts(request.peer)
         return bearer(headers.getRawHeaders(b"authorization", []), foreign_passes=passes)
 
-    def _named(self, request: Any) -> Identity:
+    def _named(self, request: BuildAPIRequest) -> Identity:
         auth = self._policy.auth
         values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
         return auth.identity(request.peer, values)
 
-    def _options(self, request: Any, methods: Sequence[str]) -> bytes:
+    def _options(self, request: BuildAPIRequest, methods: Sequence[str]) -> bytes:
         if request.refusal is not None:
             return self._refuse(request, request.refusal)
         request.setResponseCode(204)
@@ -268,7 +272,7 @@ class WebApp:
             request.setHeader("access-control-max-age", str(PREFLIGHT_SECONDS))
         return b""
 
-    def _cors(self, request: Any) -> bool:
+    def _cors(self, request: BuildAPIRequest) -> bool:
         origin = request.text_header("origin")
         if origin not in self._policy.origins:
             return False
@@ -276,7 +280,7 @@ class WebApp:
             request.setHeader(name, value)
         return True
 
-    def _not_routed(self, request: Any, failure: Failure) -> bytes:
+    def _not_routed(self, request: BuildAPIRequest, failure: Failure) -> bytes:
         """Answer a request without a route: an earlier refusal, a redirect, 405 or 404."""
         self._cors(request)
         if request.refusal is not None:
@@ -288,7 +292,7 @@ class WebApp:
         path = request.path.decode(errors="replace").replace(SLASH, "%2F")
         return self._refuse(request, NotFound(f"No page at {path}"))
 
-    def _wrong_method(self, request: Any) -> MethodError:
+    def _wrong_method(self, request: BuildAPIRequest) -> MethodError:
         """Return the 405 error and set ``Allow``; POST is listed only if a route declares it."""
         mapper = IKleinRequest(request).mapper
         allowed = set(mapper.allowed_methods())
@@ -300,7 +304,7 @@ class WebApp:
         request.setHeader("allow", words)
         return MethodError(f"Allowed methods are {words}")
 
-    def _failed(self, request: Any, failure: Failure) -> bytes:
+    def _failed(self, request: BuildAPIRequest, failure: Failure) -> bytes:
         """Answer an expected error with its message, any other with an incident id."""
         if isinstance(failure.value, BuildAPIError):
             return self._refuse(request, failure.value)
@@ -315,14 +319,14 @@ class WebApp:
             )
         return self._refuse(request, BuildAPIError(f"Internal error: incident {incident}"))
 
-    def _refuse(self, request: Any, error: BuildAPIError) -> bytes:
+    def _refuse(self, request: BuildAPIRequest, error: BuildAPIError) -> bytes:
         form = format_of_error(request.uri, request.text_header("accept"))
         with_tokens = self._policy.bearers is not None
         frame = Frame(request.mount, self._who(request), with_tokens=with_tokens)
         more = self._unavailable(request, error) if error.status == Unavailable.status else None
         return write_error(request, error, form, frame, more)
 
-    def _unavailable(self, request: Any, error: BuildAPIError) -> Mapping[str, Any]:
+    def _unavailable(self, request: BuildAPIRequest, error: BuildAPIError) -> Mapping[str, object]:
         """Log a 503 and return its details: what is away, the request id and the status page."""
         cause = error.__cause__
         away = list(self._policy.away())
@@ -339,7 +343,7 @@ class WebApp:
         told = {"away": away, "trace": request.trace, "status_page": f"{request.mount}/status"}
         return told if error.retry_after is None else told | {"retry_after": error.retry_after}
 
-    def _who(self, request: Any) -> str | None:
+    def _who(self, request: BuildAPIRequest) -> str | None:
         """Return the user of a refused request; None if unknown."""
         if request.identity is not None:
             return str(request.identity.who) if request.identity.who else None
@@ -359,7 +363,7 @@ def _methods(routes: Mapping[str, Route]) -> set[str]:
     return methods | {"HEAD"} if "GET" in methods else methods
 
 
-def _without_slash(request: Any) -> bytes:
+def _without_slash(request: BuildAPIRequest) -> bytes:
     """Redirect to the path without its trailing slash, on this host and with the query."""
     path = "/" + request.path.decode(errors="replace").strip("/").replace(SLASH, "%2F")
     _, mark, query = request.uri.partition(b"?")
@@ -384,7 +388,7 @@ class LoggingSite(Site):
         """Return the ALPN protocols for TLS: HTTP/1.1 alone, which our channel speaks."""
         return [b"http/1.1"]
 
-    def log(self, request: Any) -> None:
+    def log(self, request: BuildAPIRequest) -> None:
         """Report an answered request, through its channel while it has one."""
         if request.channel is None:
             self.answered(request)
@@ -405,7 +409,7 @@ class LoggingSite(Site):
 def site(
     app: WebApp,
     *,
-    reactor: Any,
+    reactor: ReactorTime,
     limits: RequestLimits,
     prefix: str,
     idle_seconds: float,

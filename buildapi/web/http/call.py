@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
 import attrs
@@ -14,6 +14,9 @@ from buildapi.web.http.csrf import FIELD, CSRFTokens, is_cross_site, may_be_read
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import Query
 from buildapi.web.http.path_converter import SLASH
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 
 @attrs.frozen
@@ -53,7 +56,7 @@ class Call:
         return form
 
     @property
-    def entries(self) -> Sequence[Any]:
+    def entries(self) -> Sequence[object]:
         """Return the entries of a JSON list; :raises BadRequest: the body is not one."""
         entries = self._read().entries
         if entries is None:
@@ -79,7 +82,7 @@ class Call:
 
 
 def call_of(
-    request: Any,
+    request: BuildAPIRequest,
     path: Mapping[str, str],
     identity: Identity,
     origins: Sequence[str],
@@ -110,7 +113,7 @@ def call_of(
     )
 
 
-def _token(request: Any, call: Call, tokens: CSRFTokens) -> str:
+def _token(request: BuildAPIRequest, call: Call, tokens: CSRFTokens) -> str:
     """Return a CSRF token for forms; empty if a page of another site can read the answer."""
     if call.who is None or by_token(call) or may_be_read_by_others(request, request.origins):
         return ""
@@ -123,7 +126,12 @@ def by_token(call: Call) -> bool:
 
 
 def _refusal(
-    request: Any, call: Call, origins: Sequence[str], tokens: CSRFTokens, *, own_pages: bool
+    request: BuildAPIRequest,
+    call: Call,
+    origins: Sequence[str],
+    tokens: CSRFTokens,
+    *,
+    own_pages: bool,
 ) -> str:
     """Return why a change is refused; empty if it is allowed."""
     if by_token(call):
@@ -145,7 +153,7 @@ NO_FORM = (
 OUT_OF_DATE = "This form has expired or belongs to another user: reload its page"
 
 
-def here_of(request: Any) -> str:
+def here_of(request: BuildAPIRequest) -> str:
     """Return the path of a request below the mount prefix, percent-encoded."""
     path: bytes = request.path.replace(SLASH.encode(), b"%2F")
     return quote(path.decode(errors="replace"), safe="/%")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.internet.error import ConnectionAborted, ConnectionDone
@@ -17,6 +17,9 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it shi
 from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.web.http.half_closed import HalfClosedConnection
 from buildapi.web.http.send_budget import Outgoing, SendBudget
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 LINGER_SECONDS = 1.0
 """How long to discard the input of a refused client, so that it reads why [RFC 9112 9.6]."""
@@ -78,7 +81,7 @@ class HTTPConnection(HTTPChannel):
 
     def __init__(self) -> None:
         HTTPChannel.__init__(self)
-        self._untold: list[Any] = []
+        self._untold: list[object] = []
         self._outgoing = Outgoing(
             self.budget,
             write=self._hand_on,
@@ -105,7 +108,7 @@ class HTTPConnection(HTTPChannel):
             self._leaving = self.callLater(seconds, self.transport.abortConnection)
             self.loseConnection()
 
-    def checkPersistence(self, request: Any, version: bytes) -> bool:
+    def checkPersistence(self, request: BuildAPIRequest, version: bytes) -> bool:
         """Return whether another request may follow; False during shutdown."""
         persistent = bool(HTTPChannel.checkPersistence(self, request, version))
         if self.traffic.ending:
@@ -284,7 +287,7 @@ class HTTPConnection(HTTPChannel):
         self._gone = not taken
         self.transport.abortConnection()
 
-    def answered(self, request: Any) -> None:
+    def answered(self, request: BuildAPIRequest) -> None:
         """Report an answered request; after a half-close, once it is known if the peer is there."""
         if self._eof and not self._ended:
             self._untold.append(request)

@@ -8,13 +8,16 @@ import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import attrs
 
 from buildapi.atomic_file import replace_file
 from buildapi.errors import BadRequest
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 FIELD = "csrf_token"
 """The name of the hidden field in every form of ours."""
@@ -65,7 +68,7 @@ def kept_secret(path: Path) -> bytes:
     return secret
 
 
-def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
+def is_cross_site(request: BuildAPIRequest, origins: Sequence[str]) -> bool:
     """Return whether the request comes from a page of another site that is not configured.
 
     Browsers omit Sec-Fetch-Site over plain HTTP; then Origin, or else Referer, must match Host.
@@ -82,13 +85,13 @@ def is_cross_site(request: Any, origins: Sequence[str]) -> bool:
     return bool(origin) and origin not in origins and not _is_own(origin, request)
 
 
-def may_be_read_by_others(request: Any, origins: Sequence[str]) -> bool:
+def may_be_read_by_others(request: BuildAPIRequest, origins: Sequence[str]) -> bool:
     """Return whether a page of another, configured, site may read the answer [Fetch, CORS]."""
     origin = request.text_header("origin")
     return origin in origins and not _is_own(origin, request)
 
 
-def _is_own(origin: str, request: Any) -> bool:
+def _is_own(origin: str, request: BuildAPIRequest) -> bool:
     return bool(origin.partition("://")[2] == request.text_header("host"))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 from twisted.internet import defer
 
 from buildapi.errors import Unavailable
+from buildapi.reactor_time import ReactorTime, timeout
 
 T = TypeVar("T")
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 class Deadline:
     """A time limit of ``seconds``; ``reactor`` provides IReactorTime."""
 
-    _reactor: Any
+    _reactor: ReactorTime
     _seconds: float
 
     async def bound(self, work: Awaitable[T], more: float = 0.0) -> T:
@@ -27,7 +28,7 @@ class Deadline:
         """
         running = defer.ensureDeferred(_started(work))
         try:
-            return await running.addTimeout(self._seconds + more, self._reactor)
+            return await timeout(running, self._seconds + more, self._reactor)
         except defer.TimeoutError as e:
             raise Unavailable(f"No answer within {self._seconds + more:g} s") from e
 

@@ -32,8 +32,8 @@ class Form:
     with a JSON null, which counts as missing.
     """
 
-    values: Mapping[str, Sequence[Any]]
-    entries: Sequence[Any] | None = None
+    values: Mapping[str, Sequence[object]]
+    entries: Sequence[object] | None = None
     nulls: Sequence[str] = ()
 
     def get(self, name: str) -> Any:
@@ -115,15 +115,15 @@ def _json(data: bytes) -> Form:
     return form_of(document)
 
 
-def form_of(document: Mapping[str, Any]) -> Form:
+def form_of(document: Mapping[str, object]) -> Form:
     """Return a JSON object as a form; null counts as missing."""
     values = {name: [value] for name, value in document.items() if value is not None}
     return Form(values, nulls=tuple(name for name in document if name not in values))
 
 
-def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, object]:
     """Return pairs of a JSON object as a dict; :raises BadRequest: a name is there twice."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
             raise BadRequest(f"{name[:60]!r} is given twice in a JSON object, once is allowed")

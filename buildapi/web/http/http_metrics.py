@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 """Methods with a label of their own; the others are ``other``."""
@@ -21,7 +24,7 @@ class HTTPMetrics:
     _count: Callable[..., None]
     _observe: Callable[..., None]
 
-    def __call__(self, request: Any) -> None:
+    def __call__(self, request: BuildAPIRequest) -> None:
         """Count an answered request."""
         method = request.method.decode("latin-1")
         known = method if method in METHODS else "other"

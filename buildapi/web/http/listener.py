@@ -8,13 +8,14 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.internet.address import UNIXAddress
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
+from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.http.connection import Traffic
 
 LOOK_SECONDS = 0.05
@@ -55,7 +56,7 @@ class Listener(Service):
     since a client may just be sending: its answer then says that the connection closes.
     """
 
-    _reactor: Any
+    _reactor: ReactorTime
     _site: Site
     _endpoints: Sequence[str]
     _traffic: Traffic
@@ -68,7 +69,7 @@ class Listener(Service):
 
     def __attrs_post_init__(self) -> None:
         self.name = "http"
-        self.ports: list[Any] = []
+        self.ports: list[object] = []
         self._site.noisy = False
 
     def startService(self) -> None:
@@ -142,7 +143,7 @@ class Listener(Service):
             if now >= linger:
                 for channel in [c for c in self._traffic.channels if c.idle]:
                     channel.leave(CLOSE_SECONDS)
-            await task.deferLater(self._reactor, LOOK_SECONDS)
+            await pause(self._reactor, LOOK_SECONDS)
 
     def _give_up(self) -> None:
         """Close the connections that are left; log how many have not ended in time."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from buildapi.errors import BadRequest, UnknownParameter
 from buildapi.web.http.form import Form
@@ -101,6 +100,6 @@ def warnings(names: Sequence[str]) -> Sequence[str]:
     return [f'299 buildapi "unknown parameter {name}"' for name in shown]
 
 
-def known_of(params: Sequence[Param], path: Mapping[str, Any]) -> Sequence[str]:
+def known_of(params: Sequence[Param], path: Mapping[str, object]) -> Sequence[str]:
     """List the known names of a read: its own, those of its path, and those of lists."""
     return (*(p.name for p in params), *path, *VIEW)

@@ -173,12 +173,12 @@ def whole(query: Query, name: str, default: int, low: int, high: int | None = No
 # --- parameters of a job request in its query or its body ---------------------------------------
 
 
-def given(query: Query, form: Form, name: str) -> Sequence[Any]:
+def given(query: Query, form: Form, name: str) -> Sequence[object]:
     """List the values of a parameter; the items of a JSON list count as values.
 
     :raises BadRequest: it is both in the query and in the body.
     """
-    in_body: list[Any] = []
+    in_body: list[object] = []
     for value in form.values.get(name, ()):
         in_body += value if isinstance(value, list) else [value]
     if in_body and name in query:

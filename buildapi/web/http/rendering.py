@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -20,6 +20,9 @@ from buildapi.web.http.call import query_of
 from buildapi.web.http.json_body import JSONBody, entity_tag
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
 from buildapi.web.http.path_converter import segment
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
@@ -57,7 +60,7 @@ environment.filters |= {
     "short_revision": short_revision,
 }
 
-Context = Mapping[str, Any]
+Context = Mapping[str, object]
 
 
 @attrs.frozen
@@ -125,7 +128,7 @@ async def prepared(reply: Reply, form: str) -> Reply:
     return attrs.evolve(reply, page=attrs.evolve(reply.page, context=await reply.page.shown()))
 
 
-def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
+def write(request: BuildAPIRequest, reply: Reply, form: str, frame: Frame) -> bytes:
     """Set status and headers of a reply; return its body."""
     request.setHeader("vary", VARY)
     if is_private(frame, form) and reply.file is None and reply.attached is None:
@@ -149,7 +152,9 @@ def write(request: Any, reply: Reply, form: str, frame: Frame) -> bytes:
     return _body(request, kind, body)
 
 
-def _shown(request: Any, reply: Reply, form: str, frame: Frame) -> tuple[str, bytes, bytes]:
+def _shown(
+    request: BuildAPIRequest, reply: Reply, form: str, frame: Frame
+) -> tuple[str, bytes, bytes]:
     if reply.file is not None:
         request.setHeader("cache-control", FILE_CACHE)
         return reply.file.type, reply.file.body, reply.file.etag
@@ -163,7 +168,7 @@ def _shown(request: Any, reply: Reply, form: str, frame: Frame) -> tuple[str, by
     return HTML_TYPE, body, entity_tag(bare)  # without the token, which differs each time
 
 
-def _name(request: Any, file: File) -> None:
+def _name(request: BuildAPIRequest, file: File) -> None:
     """Set the name under which browsers save a file."""
     if file.name:
         request.setHeader("content-disposition", f'attachment; filename="{file.name}"')
@@ -179,7 +184,7 @@ def phrase(status: int) -> str:
     return HTTPStatus(status).phrase
 
 
-def known(request: Any, etag: bytes) -> bool:
+def known(request: BuildAPIRequest, etag: bytes) -> bool:
     """Return whether the client has this version; tags compare weakly [RFC 9110 13.1.2]."""
     given = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", []))
     tags = {tag.strip().removeprefix(b"W/") for tag in given.split(b",")}
@@ -187,7 +192,11 @@ def known(request: Any, etag: bytes) -> bool:
 
 
 def write_error(
-    request: Any, error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
+    request: BuildAPIRequest,
+    error: BuildAPIError,
+    form: str,
+    frame: Frame,
+    more: Context | None = None,
 ) -> bytes:
     """Set status and headers of an error; return its body, with the details in ``more``."""
     request.setResponseCode(error.status, phrase(error.status).encode())
@@ -246,7 +255,7 @@ def page(frame: Frame, shown: Page) -> bytes:
     return text.encode(errors="replace")  # stored texts may hold lone surrogates
 
 
-def _body(request: Any, kind: str, body: bytes) -> bytes:
+def _body(request: BuildAPIRequest, kind: str, body: bytes) -> bytes:
     """Set the headers of a body and compress it if accepted.
 
     Twisted's gzip encoder would write its trailer after a 304 and a HEAD as well.

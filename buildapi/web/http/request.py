@@ -15,6 +15,7 @@ from twisted.web.server import Request
 
 from buildapi import tracing
 from buildapi.errors import BadRequest, BuildAPIError, TooLarge
+from buildapi.reactor_time import ReactorTime
 from buildapi.web.http.access_log import client_of
 from buildapi.web.http.auth import Authenticator, Identity
 from buildapi.web.http.connection import GONE
@@ -52,7 +53,7 @@ class BuildAPIRequest(Request):
     prefix: str = ""
     origins: Sequence[str] = ()
     hosts: Sequence[str] = ()
-    reactor: Any = None
+    reactor: ReactorTime
     in_flight: set[Any]
     channel: Any
     content: Any
@@ -254,7 +255,7 @@ def request_class(
     auth: Authenticator,
     origins: Sequence[str],
     hosts: Sequence[str],
-    reactor: Any,
+    reactor: ReactorTime,
     in_flight: set[Any],
 ) -> type[BuildAPIRequest]:
     """Return the request class of a site; ``reactor`` provides IReactorTime.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import attrs
 
@@ -73,7 +72,7 @@ class Route:
         """Return the path in the router's syntax."""
         return rule_of(self.path)
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         """Return the route's entry in the API documentation."""
         return {
             "method": self.method,

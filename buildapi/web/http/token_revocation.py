@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from twisted.internet import defer, task
+from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import BadToken, Unavailable
+from buildapi.reactor_time import ReactorTime, repeated
 
 log = Logger()
 
@@ -17,7 +18,9 @@ LOOK_SECONDS = 15.0
 
 
 async def until_token_revoked(
-    answering: Coroutine[Any, Any, bytes], check: Callable[[], Awaitable[object]], reactor: Any
+    answering: Coroutine[Any, Any, bytes],
+    check: Callable[[], Awaitable[object]],
+    reactor: ReactorTime,
 ) -> bytes:
     """Return the last bytes of a stream; cancel it once ``check`` raises BadToken.
 
@@ -37,8 +40,7 @@ async def until_token_revoked(
         except Exception:
             log.failure("a token cannot be checked")
 
-    looking = task.LoopingCall(lambda: defer.ensureDeferred(look()))
-    looking.clock = reactor
+    looking = repeated(reactor, lambda: defer.ensureDeferred(look()))
     looking.start(LOOK_SECONDS, now=False)
     try:
         return await going

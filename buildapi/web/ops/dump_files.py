@@ -8,18 +8,22 @@ import stat
 from collections.abc import Iterator, Sequence
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import attrs
 from twisted.internet import defer
 from twisted.web import http
 
 from buildapi.errors import NotFound
+from buildapi.reactor_time import ReactorTime
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import names
 from buildapi.web.http.rendering import JSON_TYPE, SAFE, Page, Reply, known
 from buildapi.web.http.routes import FORMAT, Param, Route
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
 
 TYPES = {"js": JSON_TYPE, "json": JSON_TYPE, "gz": "application/gzip"}
 """Media types by file name extension."""
@@ -63,7 +67,7 @@ class DumpFiles:
     """Serve the regular files of a folder; symbolic links are not followed."""
 
     _folder: Path
-    _reactor: Any
+    _reactor: ReactorTime
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -77,7 +81,7 @@ class DumpFiles:
         """List the dumps."""
         return Reply.data("Dumps", JSONBody.of({"dumps": list(self._files())}))
 
-    def _files(self) -> Iterator[dict[str, Any]]:
+    def _files(self) -> Iterator[dict[str, object]]:
         try:
             found = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
         except OSError:  # the folder does not exist yet
@@ -91,14 +95,14 @@ class DumpFiles:
         """Send a file, or 304 if the client has it."""
         dump = opened(self._folder, call.path["name"])
 
-        async def stream(request: Any) -> bytes:
+        async def stream(request: BuildAPIRequest) -> bytes:
             with dump.content:
                 return await self._sent(request, dump.to(request.text_header("accept-encoding")))
 
         nothing = Reply(JSONBody.of(None), Page("document.html", "Dump"))
         return attrs.evolve(nothing, stream=stream)
 
-    async def _sent(self, request: Any, dump: Dump) -> bytes:
+    async def _sent(self, request: BuildAPIRequest, dump: Dump) -> bytes:
         _headers(request, dump)
         if _unchanged(request, dump):
             request.setResponseCode(304)
@@ -118,9 +122,9 @@ class DumpFiles:
 class DumpTransfer:
     """A pull producer that sends a file; a client that reads nothing is cut off."""
 
-    _request: Any
+    _request: BuildAPIRequest
     _dump: Dump
-    _reactor: Any
+    _reactor: ReactorTime
     ended: defer.Deferred[None] = attrs.field(factory=defer.Deferred, init=False)
     _left: int = attrs.field(init=False)
     _watch: Any = attrs.field(init=False)
@@ -185,7 +189,7 @@ def _regular(path: Path) -> BinaryIO | None:
     return None
 
 
-def _headers(request: Any, dump: Dump) -> None:
+def _headers(request: BuildAPIRequest, dump: Dump) -> None:
     for name, value in SAFE.items():
         request.setHeader(name, value)
     request.setHeader("etag", dump.etag)
@@ -195,7 +199,7 @@ def _headers(request: Any, dump: Dump) -> None:
     request.setHeader("accept-ranges", "none")  # parts of a replaced file would not fit together
 
 
-def _unchanged(request: Any, dump: Dump) -> bool:
+def _unchanged(request: BuildAPIRequest, dump: Dump) -> bool:
     """Return whether the client has this file; its tags are more exact than its date."""
     if request.requestHeaders.hasHeader(b"if-none-match"):
         return known(request, dump.etag)

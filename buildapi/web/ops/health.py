@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -26,9 +25,9 @@ class HealthRoutes:
     ``numbers`` formats that document and the counters as Prometheus text.
     """
 
-    _look: Callable[[], Awaitable[Mapping[str, Any]]]
+    _look: Callable[[], Awaitable[Mapping[str, object]]]
     _reasons: Callable[[], Awaitable[Sequence[str]]]
-    _numbers: Callable[[Mapping[str, Any]], bytes]
+    _numbers: Callable[[Mapping[str, object]], bytes]
     _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
 
@@ -62,7 +61,7 @@ class HealthRoutes:
         """Show the status of every service."""
         document = await self._document()
 
-        async def context() -> Mapping[str, Any]:
+        async def context() -> Mapping[str, object]:
             return self._pages.common() | {"of": document.value}
 
         return Reply(document, Page("status.html", "Status", context), fresh=True)

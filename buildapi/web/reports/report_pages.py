@@ -147,7 +147,9 @@ class ReportPages:
         text = response(chart, reqid, self._pages.zone)
         return _attached("", "text/javascript; charset=utf-8", text)
 
-    def _context(self, shown: RenderedReport, how: ReportRequest, call: Call) -> Mapping[str, Any]:
+    def _context(
+        self, shown: RenderedReport, how: ReportRequest, call: Call
+    ) -> Mapping[str, object]:
         return {
             **self._pages.common(),
             "how": how,
@@ -162,7 +164,7 @@ class ReportPages:
             "json_link": _with(call, keep_times=True, format="json"),
         }
 
-    def _table(self, grid: Grid, call: Call, *, main: bool) -> Mapping[str, Any]:
+    def _table(self, grid: Grid, call: Call, *, main: bool) -> Mapping[str, object]:
         columns = [TableColumn(c.name, c.label, c.kind) for c in grid.columns]
         lines = [_line(row) for row in grid.rows]
         asked = asked_of(call.query if main else {}, columns, grid.sort)
@@ -172,7 +174,7 @@ class ReportPages:
         keep = [(n, v) for n, vs in call.query.items() if n not in TABLE for v in vs]
         return {"grid": grid, "table": shown, "main": main, "keep": keep}
 
-    def _times(self, window: Window | None) -> Mapping[str, Any]:
+    def _times(self, window: Window | None) -> Mapping[str, object]:
         if window is None:
             return {}
         zone = self._pages.zone
@@ -209,11 +211,11 @@ def _with(call: Call, *, keep_times: bool = False, **more: Any) -> str:
     return "?" + urlencode([*kept, *((n, str(v)) for n, v in more.items())], errors="replace")
 
 
-def _line(row: Sequence[Any]) -> Line:
+def _line(row: Sequence[object]) -> Line:
     return [Cell(c.value, c.path) if isinstance(c, Link) else Cell(c) for c in row]
 
 
-def picture_json(picture: Picture) -> dict[str, Any]:
+def picture_json(picture: Picture) -> dict[str, object]:
     """Return the data from which scripts draw a chart, and its table."""
     grid = picture.grid
     head, *series = grid.columns
@@ -235,6 +237,6 @@ def picture_json(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _thinned(rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+def _thinned(rows: Sequence[Sequence[object]]) -> Sequence[Sequence[object]]:
     """Drop rows evenly until a chart has at most ``POINTS_MAX`` points."""
     return rows[:: -(-len(rows) // POINTS_MAX)] if len(rows) > POINTS_MAX else rows

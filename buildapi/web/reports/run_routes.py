@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any
 
 import attrs
 
@@ -16,7 +15,7 @@ from buildapi.model.revisions import PREFIX, RevisionMatch
 from buildapi.model.validators import NAME_MAX
 from buildapi.reports.build_runs import BuildRun, runs_of
 from buildapi.reports.end_to_end import BuildRunReport, EndToEndReport
-from buildapi.reports.grid import Report
+from buildapi.reports.grid import Fact, Grid, Picture, Report
 from buildapi.reports.request_rows import merged, quoted
 from buildapi.reports.try_syntax import TrySyntaxReport
 from buildapi.reports.window import Window
@@ -127,16 +126,16 @@ class RunReportRoutes:
 class _Nothing:
     """An empty report, shown with its form."""
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         return {}
 
-    def facts(self) -> Sequence[Any]:
+    def facts(self) -> Sequence[Fact]:
         return ()
 
-    def grids(self) -> Sequence[Any]:
+    def grids(self) -> Sequence[Grid]:
         return ()
 
-    def pictures(self) -> Sequence[Any]:
+    def pictures(self) -> Sequence[Picture]:
         return ()
 
     def chart(self) -> str:

@@ -208,7 +208,7 @@ class Names:
     builders: int
     slaves: int
 
-    def document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, object]:
         """Return the JSON document."""
         return {"builders": self.builders, "slaves": self.slaves, "unmatched": self.unmatched}
 

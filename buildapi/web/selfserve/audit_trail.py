@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -46,16 +45,16 @@ class JobTrail:
         return Reply(document, page, fresh=True)
 
 
-def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, Any]:
+def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, object]:
     """Return a job and its events as JSON; without events, those that its row implies."""
     events = [event_json(entry) for entry in entries] or recorded_events(job)
-    report: Mapping[str, Any] = job.complete_data or {}
+    report: Mapping[str, object] = job.complete_data or {}
     told = report.get("trace")
     trace = first_trace(entries) or (told if isinstance(told, str) else None)
     return {"job": job_json(job), "trace": trace or None, "events": events}
 
 
-def event_json(entry: TrailEntry) -> dict[str, Any]:
+def event_json(entry: TrailEntry) -> dict[str, object]:
     """Return an event as JSON."""
     return {
         "at": entry.at,
@@ -67,7 +66,7 @@ def event_json(entry: TrailEntry) -> dict[str, Any]:
     }
 
 
-def recorded_events(job: JobRecord) -> list[dict[str, Any]]:
+def recorded_events(job: JobRecord) -> list[dict[str, object]]:
     """Return the events that a job's row implies; the host is known of ``begun`` alone."""
     found = [_event(job.when, "http", "recorded", f"{job.action} by {job.who}")]
     if job.completed_at is not None:
@@ -75,12 +74,13 @@ def recorded_events(job: JobRecord) -> list[dict[str, Any]]:
         msg = str(body.get("msg", "")) if isinstance(body, dict) else ""
         found.append(_event(job.completed_at, "finisher", "stored", " ".join(msg.split())[:1000]))
     if job.agent is not None:
-        begun = _event(found[-1]["at"], "agent", "begun", "time not recorded")
+        last = job.when if job.completed_at is None else job.completed_at
+        begun = _event(last, "agent", "begun", "time not recorded")
         found.insert(1, begun | {"host": job.agent})
     return found
 
 
-def _event(at: float, part: str, event: str, detail: str) -> dict[str, Any]:
+def _event(at: float, part: str, event: str, detail: str) -> dict[str, object]:
     return {"at": at, "host": "", "part": part, "event": event, "detail": detail, "trace": ""}
 
 

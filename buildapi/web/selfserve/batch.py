@@ -137,7 +137,7 @@ def numbered(call: Call, number: int) -> Call:
     return attrs.evolve(call, key=f"{call.key}#{number}" if call.key else "")
 
 
-def _fields(entry: Any) -> tuple[str, str, dict[str, Any], str]:
+def _fields(entry: Any) -> tuple[str, str, dict[str, object], str]:
     if not isinstance(entry, dict):
         raise BadRequest(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}")
     unknown = [key for key in entry if key not in ENTRY_KEYS]

@@ -51,7 +51,7 @@ class BuildForm:
         branch = self._branch(call.path["branch"])
         filled = {n: single(call.query, n) or "" for n in ("revision", "builder")}
 
-        async def context() -> Mapping[str, Any]:
+        async def context() -> Mapping[str, object]:
             names = (await self._builders(branch)).value
             return {"branch": branch.name, "kinds": KINDS, "builders": names, **filled}
 

@@ -62,7 +62,7 @@ class SelectedItem:
         return unquote(self.branch, errors="replace")
 
 
-Values = tuple[dict[str, Any], dict[str, Any]]
+Values = tuple[dict[str, object], dict[str, object]]
 """Values for the path of a job request beside the branch, and the parameters of its body."""
 
 About = Callable[[str, str, int], Awaitable[str]]
@@ -143,7 +143,7 @@ class BulkActions:
 
 def selected(form: Form) -> Sequence[SelectedItem]:
     """Return the selected items, each once; :raises BadRequest: there are none, or too many."""
-    texts: list[Any] = []
+    texts: list[object] = []
     for value in form.values.get("item", ()):
         texts += value if isinstance(value, list) else [value]
     items = list(dict.fromkeys(map(SelectedItem.of, texts)))

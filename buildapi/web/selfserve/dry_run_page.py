@@ -71,7 +71,7 @@ def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
     return msgspec.structs.replace(plan, outcome=outcome)
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: Plan) -> dict[str, object]:
     """Return a plan as JSON: its writes, its requests to masters, and the expected outcome."""
     outcome = plan.outcome
     return {
@@ -92,7 +92,7 @@ class PlanRow:
     detail: str
 
 
-def shown_plan(plan: Plan, call: Call, route: JobRoute) -> Mapping[str, Any]:
+def shown_plan(plan: Plan, call: Call, route: JobRoute) -> Mapping[str, object]:
     """Return the template context of a plan."""
     rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step, _dropped(plan))]
     counts = Counter(row.what for row in rows)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-from twisted.internet import task
 
 from buildapi.errors import BadRequest, KeyReused
 from buildapi.interfaces import JobStore
 from buildapi.model.records import KEY_SECONDS, JobKey, KeyedJob
+from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.parameter_names import is_content
@@ -30,7 +30,7 @@ NOT_CONTENT = {"dry_run", "wait"}
 class IdempotencyKeys:
     """Look up idempotency keys; ``now`` returns seconds since the epoch."""
 
-    _reactor: Any
+    _reactor: ReactorTime
     _store: JobStore
     _now: Callable[[], float]
     _looking: Deadline
@@ -53,7 +53,7 @@ class IdempotencyKeys:
                 raise KeyReused("This Idempotency-Key was used for another request")
             if job.accepted or self._reactor.seconds() >= end:
                 return job
-            await task.deferLater(self._reactor, PAUSE)
+            await pause(self._reactor, PAUSE)
 
 
 def key_of(call: Call, route: JobRoute, words: str = "") -> JobKey | None:
@@ -72,8 +72,8 @@ def key_of(call: Call, route: JobRoute, words: str = "") -> JobKey | None:
         raise BadRequest("The body is nested too deeply") from e
 
 
-def _content(call: Call) -> list[Mapping[str, Any]]:
-    parts: tuple[Mapping[str, Any], ...] = (call.form.values, call.query)
+def _content(call: Call) -> list[Mapping[str, object]]:
+    parts: tuple[Mapping[str, object], ...] = (call.form.values, call.query)
     return [
         {k: list(v) for k, v in part.items() if k not in NOT_CONTENT and is_content(k)}
         for part in parts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -52,7 +51,7 @@ class JobRoute:
         """List the known parameters."""
         return (*self.params, *COMMON)
 
-    def call(self, call: Call, values: Mapping[str, str], body: Mapping[str, Any]) -> Call:
+    def call(self, call: Call, values: Mapping[str, str], body: Mapping[str, object]) -> Call:
         """Return a call of this route with values for its path and its body, for the same user."""
         here = self.path.format_map({name: segment(value) for name, value in values.items()})
         return attrs.evolve(call, path=values, query={}, body=form_of(body), here=here)

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
 from buildapi.interfaces import JobStore
+from buildapi.reactor_time import ReactorTime, timeout
 
 SECONDS = 0.5
 """Seconds between two polls; outcomes that arrive in this process are seen at once."""
@@ -24,7 +25,7 @@ log = Logger()
 class JobWaiter:
     """Poll the jobs that clients wait for; ``reactor`` provides IReactorTime."""
 
-    _reactor: Any
+    _reactor: ReactorTime
     _store: JobStore
     _waiting: dict[int, list[defer.Deferred[None]]] = attrs.field(factory=dict, init=False)
     _loop: Any = attrs.field(default=None, init=False)
@@ -40,7 +41,7 @@ class JobWaiter:
         self._watch()
         self.look()
         try:
-            await waiting.addTimeout(seconds, self._reactor)
+            await timeout(waiting, seconds, self._reactor)
         except defer.TimeoutError:
             pass
         finally:

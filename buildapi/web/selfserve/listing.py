@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import attrs
 
 from buildapi.model.durations import elapsed
+from buildapi.model.json_types import JSONObject
 from buildapi.model.results import RESULT_WORDS
 from buildapi.web.http.path_converter import segment
 
@@ -66,12 +67,12 @@ class ListRow:
         return self.state in OPEN
 
 
-def row(item: Mapping[str, Any], place: str) -> ListRow:
+def row(item: JSONObject, place: str) -> ListRow:
     """Return the row of a build or of a pending request."""
     return _build(item, place) if "requests" in item else _request(item, place)
 
 
-def rows_of(items: Sequence[Mapping[str, Any]], place: str) -> Sequence[ListRow]:
+def rows_of(items: Sequence[JSONObject], place: str) -> Sequence[ListRow]:
     """Return the rows of a list.
 
     Buildbot 0.8 stores the result per request, not per build: if a request was retried, only its
@@ -99,7 +100,7 @@ def blank(kind: str, place: str) -> ListRow:
     return ListRow(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
 
 
-def _request(item: Mapping[str, Any], place: str) -> ListRow:
+def _request(item: JSONObject, place: str) -> ListRow:
     claimed = bool(item["claimed_at"]) and not item["complete"]
     return ListRow(
         kind="request",
@@ -120,7 +121,7 @@ def _request(item: Mapping[str, Any], place: str) -> ListRow:
     )
 
 
-def _build(item: Mapping[str, Any], place: str) -> ListRow:
+def _build(item: JSONObject, place: str) -> ListRow:
     requests = item["requests"]
     first = requests[0]
     return ListRow(
@@ -142,7 +143,7 @@ def _build(item: Mapping[str, Any], place: str) -> ListRow:
     )
 
 
-def state(build: Mapping[str, Any]) -> str:
+def state(build: JSONObject) -> str:
     """Return the word for a build's state; one that has ended without a result is a retry."""
     if build.get("abandoned"):
         return "abandoned"

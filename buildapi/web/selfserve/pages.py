@@ -12,6 +12,7 @@ import attrs
 
 from buildapi.jobs.warnings import loses
 from buildapi.model.actions import ACTIONS
+from buildapi.model.json_types import JSONObject
 from buildapi.model.records import JobState
 from buildapi.model.revisions import ambiguity, short_revision
 from buildapi.model.steps import Sharer
@@ -86,12 +87,12 @@ class SelfServePages:
     ) -> Page:
         """Return a page of a list of builds and pending requests."""
 
-        def context() -> Mapping[str, Any]:
+        def context() -> Mapping[str, object]:
             return self.listed(rows(), how, call) | more
 
         return Page("listing.html", title, context)
 
-    def listed(self, rows: Sequence[ListRow], how: Listing, call: Call) -> dict[str, Any]:
+    def listed(self, rows: Sequence[ListRow], how: Listing, call: Call) -> dict[str, object]:
         """Return the template context of a list."""
         return self.common() | {
             "list": shown(rows, asked(call.query)),
@@ -119,7 +120,7 @@ class SelfServePages:
         """Return the page of a revision; its builds and ``is_done`` come from one read."""
         how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
 
-        def context() -> Mapping[str, Any]:
+        def context() -> Mapping[str, object]:
             known = document.value["done"]
             done = DONE[known["job_complete"], known["job_passed"]]
             listed = self.listed(rows_of(document.value["items"], branch), how, call)
@@ -143,7 +144,7 @@ class SelfServePages:
     def thing(self, title: str, document: JSONBody, call: Call, branch: str) -> Page:
         """Return the page of one build or build request, with its properties."""
 
-        def context() -> Mapping[str, Any]:
+        def context() -> Mapping[str, object]:
             item = document.value
             requests = item.get("requests", [item])
             waits = "requests" not in item and not item["complete"]
@@ -181,7 +182,7 @@ class SelfServePages:
     ) -> Page:
         """Return the page of job requests, with its search form."""
 
-        def context() -> Mapping[str, Any]:
+        def context() -> Mapping[str, object]:
             sought = {n: call.query.get(n, ("",))[-1] for n in SOUGHT}
             return self.common() | {
                 "jobs": document.value,
@@ -206,12 +207,12 @@ class SelfServePages:
     def builders(self, branch: str, document: JSONBody, _call: Call) -> Page:
         """Return the page of a branch's builders."""
 
-        def context() -> Mapping[str, Any]:
+        def context() -> Mapping[str, object]:
             return self.common() | {"names": document.value, "branch": branch}
 
         return Page("builders.html", f"Builders of {branch}", context)
 
-    def common(self) -> dict[str, Any]:
+    def common(self) -> dict[str, object]:
         """Return the context of every page with times."""
         return {"now": int(self.now()), "zone": self.zone}
 
@@ -242,6 +243,6 @@ def link_of(asked: ListQuery, keep: Sequence[tuple[str, str]], **changes: Any) -
     return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)
 
 
-def _sharers(requests: Sequence[Mapping[str, Any]]) -> Sequence[Sharer]:
+def _sharers(requests: Sequence[JSONObject]) -> Sequence[Sharer]:
     """List the requests that share the build of the first one (coalesced by the master)."""
     return [Sharer(r["request_id"], r["branch"], r["revision"]) for r in requests[1:]]

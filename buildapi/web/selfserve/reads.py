@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
@@ -16,6 +16,7 @@ from buildapi.interfaces import Builds, Directory
 from buildapi.jobs.completeness import is_done
 from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.branches import Branch
+from buildapi.model.json_types import JSONObject
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.web.http.assets import files
@@ -125,7 +126,7 @@ class SelfServeReads:
         delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
         wanted = RevisionMatch(revision)
 
-        def shape(found: BranchDay) -> dict[str, Any] | None:
+        def shape(found: BranchDay) -> dict[str, object] | None:
             return self._done(found, wanted, delay) if found.builds or found.pending else None
 
         key = ("is_done", branch.name, wanted, delay)
@@ -135,11 +136,15 @@ class SelfServeReads:
         reply = Reply.data(f"Completion of {revision} on {branch.name}", document)
         return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
 
-    def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, Any]:
+    def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, object]:
         """Return the ``is_done`` document; with ``revisions`` if the hash fits several of them."""
         complete, passed = is_done(found, delay, int(self._now()))
         _, between = wanted.choose(found.revisions, lambda stored: stored)
-        done = {"stableDelay": delay, "job_complete": complete, "job_passed": passed}
+        done: dict[str, object] = {
+            "stableDelay": delay,
+            "job_complete": complete,
+            "job_passed": passed,
+        }
         return {**done, "revisions": list(between)} if between else done
 
     def _revision(self, call: Call) -> tuple[Branch, str]:
@@ -171,7 +176,7 @@ class SelfServeReads:
         :raises BuildAPIError: the branch is unknown, or the database does not respond.
         """
         branch = self.branch(branch_name)
-        shape: Mapping[str, Any] | None = None
+        shape: JSONObject | None = None
         if kind == "build" and (build := await self._builds.build(branch, id_)) is not None:
             shape = build_details_json(build)
         if kind == "request" and (request := await self._builds.request(branch, id_)) is not None:

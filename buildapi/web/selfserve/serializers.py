@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from buildapi.jobs.completeness import status
 from buildapi.model.records import (
     BranchDay,
@@ -18,7 +16,7 @@ from buildapi.model.records import (
 from buildapi.model.wire import readable_items, readable_report
 
 
-def request_json(request: BuildRequest) -> dict[str, Any]:
+def request_json(request: BuildRequest) -> dict[str, object]:
     """Return a build request as JSON; clients tell a pending one by its missing ``status``."""
     return {
         "request_id": request.id,
@@ -34,7 +32,7 @@ def request_json(request: BuildRequest) -> dict[str, Any]:
     }
 
 
-def alone_json(request: BuildRequest) -> dict[str, Any]:
+def alone_json(request: BuildRequest) -> dict[str, object]:
     """Return a request that is an item of its own: open without a build, or dropped.
 
     It has ``claimed_by_name`` if a master has claimed it and is starting its build.
@@ -45,7 +43,7 @@ def alone_json(request: BuildRequest) -> dict[str, Any]:
     return shaped
 
 
-def build_json(build: Build) -> dict[str, Any]:
+def build_json(build: Build) -> dict[str, object]:
     """Return a build as JSON; ``status`` is the result of its request, ``branch`` as stored.
 
     Several ``requests`` were coalesced by the master.  ``abandoned`` is true, or missing: a
@@ -68,15 +66,15 @@ def build_json(build: Build) -> dict[str, Any]:
     }
 
 
-def build_details_json(details: BuildDetails) -> dict[str, Any]:
+def build_details_json(details: BuildDetails) -> dict[str, object]:
     """Return a build as JSON, its requests with their properties."""
     shaped = build_json(details.build)
-    for request, properties in zip(shaped["requests"], details.properties, strict=True):
-        request["properties"] = dict(properties)
+    requests = zip(details.build.requests, details.properties, strict=True)
+    shaped["requests"] = [{**request_json(r), "properties": dict(p)} for r, p in requests]
     return shaped
 
 
-def request_details_json(details: RequestDetails) -> dict[str, Any]:
+def request_details_json(details: RequestDetails) -> dict[str, object]:
     """Return a build request as JSON, with its properties and builds."""
     shape = alone_json if details.starting else request_json
     return {
@@ -86,12 +84,12 @@ def request_details_json(details: RequestDetails) -> dict[str, Any]:
     }
 
 
-def list_json(found: BranchDay) -> list[dict[str, Any]]:
+def list_json(found: BranchDay) -> list[dict[str, object]]:
     """Return a flat list as JSON: builds, then open requests without a build."""
     return [*map(build_json, found.builds), *map(alone_json, found.pending)]
 
 
-def user_json(found: UserBuilds) -> dict[str, Any]:
+def user_json(found: UserBuilds) -> dict[str, object]:
     """Return the builds and pending requests of a user as JSON."""
     return {
         "builds": [build_json(b) for b in found.builds],
@@ -100,7 +98,7 @@ def user_json(found: UserBuilds) -> dict[str, Any]:
     }
 
 
-def job_json(job: JobRecord) -> dict[str, Any]:
+def job_json(job: JobRecord) -> dict[str, object]:
     """Return a job request as JSON; ``id``, ``state`` and what follows ``complete_data`` are new.
 
     The items of a running job are those settled so far.

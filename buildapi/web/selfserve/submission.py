@@ -85,7 +85,7 @@ class Accepted:
     words: str
     warnings: Sequence[str] = ()
 
-    def reply(self, job: dict[str, Any] | None = None) -> Reply:
+    def reply(self, job: dict[str, object] | None = None) -> Reply:
         """Return the 202 answer, with the ``job`` as it is if the client waited for it."""
         msg = f"{self.words} is queued as job {self.job_id}"
         told = {"status": "OK", "request_id": self.job_id, "msg": msg}

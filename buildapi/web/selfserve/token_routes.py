@@ -149,7 +149,7 @@ async def whoami(call: Call) -> Reply:
     return attrs.evolve(Reply.data("Current user", JSONBody.of(told)), fresh=True)
 
 
-def token_json(token: Token) -> dict[str, Any]:
+def token_json(token: Token) -> dict[str, object]:
     """Return a token as JSON for its owner, without its text."""
     names = ("id", "label", "created_at", "expires_at", "used_at")
     return {name: getattr(token, name) for name in names}
