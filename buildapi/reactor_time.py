@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-from twisted.internet import task
+from twisted.internet import task, threads
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IReactorTime
+    from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
     from twisted.python.threadpool import ThreadPool
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class ReactorTime(Protocol):
 class ThreadedReactor(ReactorTime, Protocol):
     """Provide IReactorTime and IReactorFromThreads."""
 
-    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:
+    def callFromThread(self, callable: Callable[..., object], *args: object, **kw: object) -> None:
         """Call a function in the reactor's thread, soon; may be called from any thread."""
 
 
@@ -72,6 +72,11 @@ class Reactor(ThreadedReactor, Protocol):
 def pause(reactor: ReactorTime, seconds: float) -> Deferred[None]:
     """Return a Deferred that fires after a pause, and can be cancelled."""
     return task.deferLater(cast("IReactorTime", reactor), seconds)
+
+
+def in_pool(reactor: ThreadedReactor, pool: ThreadPool, work: Callable[[], T]) -> Deferred[T]:
+    """Call a function in a thread of a pool."""
+    return threads.deferToThreadPool(cast("IReactorFromThreads", reactor), pool, work)
 
 
 def repeated(reactor: ReactorTime, work: Callable[..., object], *args: object) -> task.LoopingCall:

@@ -13,7 +13,7 @@ from twisted.enterprise import adbapi
 from buildapi.db.driver import Driver
 from buildapi.db.sql import GuardFailedError, Params, Read, Ref, Row, Statement
 from buildapi.errors import DatabaseUnavailable
-from buildapi.reactor_time import ReactorTime
+from buildapi.reactor_time import ThreadedReactor
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Transaction(adbapi.Transaction):
 class ThreadConnections(adbapi.ConnectionPool):
     """Extend adbapi's pool: check connections before use, and drop those that are broken."""
 
-    def __init__(self, driver: Driver, reactor: ReactorTime, size: int) -> None:
+    def __init__(self, driver: Driver, reactor: ThreadedReactor, size: int) -> None:
         super().__init__(driver.module, cp_reactor=reactor, cp_min=0, cp_max=size)  # type: ignore[no-untyped-call]  # adbapi is not typed
         self.driver = driver
         self._used: dict[int, float] = {}

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError, ensureDeferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from buildapi.db.connections import ThreadConnections
@@ -29,7 +28,7 @@ from buildapi.db.sql import (
 )
 from buildapi.db.sqlite import SQLiteDriver
 from buildapi.errors import ConfigError, DatabaseUnavailable, UnclassifiedError
-from buildapi.reactor_time import ReactorTime, pause, timeout
+from buildapi.reactor_time import ThreadedReactor, in_pool, pause, timeout
 
 T = TypeVar("T")
 
@@ -76,7 +75,7 @@ class WorkerPool:
 
     label: str
     connections: ThreadConnections
-    _reactor: ReactorTime
+    _reactor: ThreadedReactor
     _slots: DeferredSemaphore
     _max_waiting: int
     _wait_seconds: float
@@ -109,7 +108,7 @@ class WorkerPool:
         if self._closed:
             self._slots.release()
             raise DatabaseUnavailable(f"{self.label} is closed")
-        ended = deferToThreadPool(self._reactor, self.connections.threadpool, work)
+        ended = in_pool(self._reactor, self.connections.threadpool, work)
         answer: Deferred[T] = Deferred()
         ended.addBoth(self._free).addCallbacks(answer.callback, answer.errback)
         return await answer
@@ -138,9 +137,7 @@ class WorkerPool:
             return
         self._ended = True
         if self.connections.running:
-            await deferToThreadPool(
-                self._reactor, self.connections.threadpool, self.connections.close_all
-            )
+            await in_pool(self._reactor, self.connections.threadpool, self.connections.close_all)
         self.connections.close()  # type: ignore[no-untyped-call]  # adbapi is not typed
 
     def refuse(self) -> None:
@@ -168,7 +165,7 @@ class PooledDatabase(Service):
     _driver: Driver
     _reads: WorkerPool
     _writes: WorkerPool
-    _reactor: ReactorTime
+    _reactor: ThreadedReactor
     _max_rows: int
     _statement_seconds: float
     _drain_seconds: float
@@ -357,7 +354,7 @@ class PooledDatabase(Service):
 def open_database(
     url: str,
     *,
-    reactor: ReactorTime,
+    reactor: ThreadedReactor,
     name: str,
     size: int,
     max_waiting: int,

@@ -175,7 +175,7 @@ class Asked:
     """A request as far as the log uses it."""
 
     method, uri, clientproto, code, sentLength = b"GET", b"/x\xe9", b"HTTP/1.1", 200, "-"
-    client_address, identity, trace, seconds = "127.0.0.1", None, "rid", 0.5
+    client_address, who, trace, seconds = "127.0.0.1", None, "rid", 0.5
 
     def text_header(self, _name: str) -> Any:
         return ""

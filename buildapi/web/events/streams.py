@@ -69,7 +69,7 @@ Owner = tuple[str | None, str]
 
 def owner_of(request: BuildAPIRequest) -> Owner:
     """Return the owner of a stream."""
-    who = request.identity.who
+    who = request.who
     return (who, "") if who is not None else (None, request.client_address)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from buildapi.redaction import hidden, hidden_in_url
-from buildapi.web.http.auth import Authenticator, Identity, address_of
+from buildapi.web.http.auth import Authenticator, address_of
 
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
@@ -46,7 +46,7 @@ def facts_of(request: BuildAPIRequest) -> Mapping[str, object]:
     """Collect the values of a log line from a request; tokens in URLs and headers are masked."""
     texts = {
         "client": request.client_address,
-        "user": _who(request.identity),
+        "user": request.who or "",
         "method": request.method.decode("latin-1"),
         "uri": hidden_in_url(request.uri.decode("latin-1")),
         "protocol": request.clientproto.decode("latin-1"),
@@ -61,10 +61,6 @@ def facts_of(request: BuildAPIRequest) -> Mapping[str, object]:
         "seconds": round(request.seconds, 4),
         "trace": request.trace,
     }
-
-
-def _who(identity: Identity | None) -> str:
-    return "" if identity is None else identity.who or ""
 
 
 def as_text(facts: Mapping[str, object], at: datetime) -> str:

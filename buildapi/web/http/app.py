@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import attrs
@@ -13,6 +13,7 @@ from klein import Klein
 from klein.interfaces import IKleinRequest
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http import Request
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -54,15 +55,12 @@ from buildapi.web.http.rendering import (
     write,
     write_error,
 )
-from buildapi.web.http.request import RequestLimits, request_class
+from buildapi.web.http.request import BuildAPIRequest, RequestLimits, request_class
 from buildapi.web.http.route_map import Router
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
 from buildapi.web.http.token_auth import TokenAuthenticator, bearer
 from buildapi.web.http.token_revocation import until_token_revoked
-
-if TYPE_CHECKING:
-    from buildapi.web.http.request import BuildAPIRequest
 
 PREFLIGHT_SECONDS = 600
 
@@ -191,7 +189,7 @@ class WebApp:
         """
         reads = request.method in (b"GET", b"HEAD")
         free = reads and (self._policy.reads_free or routes["GET"].open)
-        if request.identity.who is None and not free:
+        if request.who is None and not free:
             raise AccessDenied
         if reads:
             return routes["GET"]
@@ -346,7 +344,7 @@ class WebApp:
     def _who(self, request: BuildAPIRequest) -> str | None:
         """Return the user of a refused request; None if unknown."""
         if request.identity is not None:
-            return str(request.identity.who) if request.identity.who else None
+            return request.who or None
         try:
             shown = self._shown(request)
             return self._named(request).who if shown is None else None
@@ -381,19 +379,20 @@ class LoggingSite(Site):
     """
 
     protocol: Any
-    answered: Callable[[Any], None]
+    answered: Callable[[BuildAPIRequest], None]
     closing: Callable[[], None]
 
     def acceptableProtocols(self) -> list[bytes]:
         """Return the ALPN protocols for TLS: HTTP/1.1 alone, which our channel speaks."""
         return [b"http/1.1"]
 
-    def log(self, request: BuildAPIRequest) -> None:
+    def log(self, request: Request) -> None:
         """Report an answered request, through its channel while it has one."""
-        if request.channel is None:
-            self.answered(request)
+        ours = cast("BuildAPIRequest", request)  # see `requestFactory`
+        if ours.channel is None:
+            self.answered(ours)
         else:
-            request.channel.answered(request)
+            ours.channel.answered(ours)
 
     def stopFactory(self) -> None:
         """Close the access log with the last port."""
@@ -413,7 +412,7 @@ def site(
     limits: RequestLimits,
     prefix: str,
     idle_seconds: float,
-    answered: Callable[[Any], None],
+    answered: Callable[[BuildAPIRequest], None],
     closing: Callable[[], None] = lambda: None,
     traffic: Traffic,
     budget: SendBudget,

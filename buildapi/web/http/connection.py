@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +15,7 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer  # type: ignore[import-untyped]  # it ships no types
 
 from buildapi.errors import BadRequest, BuildAPIError
+from buildapi.reactor_time import DelayedCall
 from buildapi.web.http.half_closed import HalfClosedConnection
 from buildapi.web.http.send_budget import Outgoing, SendBudget
 
@@ -50,8 +51,8 @@ class Traffic:
     Once ``ending`` is set, every answer is the last one of its connection.
     """
 
-    requests: set[Any] = attrs.field(factory=set)
-    channels: set[Any] = attrs.field(factory=set)
+    requests: set[BuildAPIRequest] = attrs.field(factory=set)
+    channels: set[HTTPConnection] = attrs.field(factory=set)
     ending: bool = False
 
 
@@ -68,20 +69,21 @@ class HTTPConnection(HTTPChannel):
     stalled_seconds: float
     traffic: Traffic
     budget: SendBudget
-    callLater: Any
+    callLater: Callable[..., DelayedCall]
+    # Any: TCP, UNIX and TLS transports have no common type with what we call of them
     transport: Any
     _networkProducer: Any
-    _first_line: Any = None
-    _leaving: Any = None
-    _lingering: Any = None
-    _turn: Any = None
+    _first_line: DelayedCall | None = None
+    _leaving: DelayedCall | None = None
+    _lingering: DelayedCall | None = None
+    _turn: DelayedCall | None = None
     _farewell: HalfClosedConnection | None = None
     _closing = _refused = _held = _eof = _gone = _ended = False
     _log = Logger()
 
     def __init__(self) -> None:
         HTTPChannel.__init__(self)
-        self._untold: list[object] = []
+        self._untold: list[BuildAPIRequest] = []
         self._outgoing = Outgoing(
             self.budget,
             write=self._hand_on,

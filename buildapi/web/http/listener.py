@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet import defer
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,6 +17,10 @@ from twisted.web.server import Site
 
 from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.http.connection import Traffic
+
+if TYPE_CHECKING:
+    from twisted.internet import tcp
+    from twisted.internet.interfaces import IAddress, IListeningPort
 
 LOOK_SECONDS = 0.05
 CLOSE_SECONDS = 1.0
@@ -69,7 +73,7 @@ class Listener(Service):
 
     def __attrs_post_init__(self) -> None:
         self.name = "http"
-        self.ports: list[object] = []
+        self.ports: list[tcp.Port] = []
         self._site.noisy = False
 
     def startService(self) -> None:
@@ -79,7 +83,7 @@ class Listener(Service):
         for text in self._endpoints:
             failed: list[Failure] = []
             opening = serverFromString(self._reactor, text).listen(self._site)
-            opening.addCallbacks(self.ports.append, failed.append)
+            opening.addCallbacks(self._opened, failed.append)
             if failed:
                 why = failed[0].getErrorMessage()
                 self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
@@ -90,7 +94,10 @@ class Listener(Service):
             for port in self.ports:
                 port.stopReading()
 
-    def _hand_over(self, port: Any, text: str) -> None:
+    def _opened(self, port: IListeningPort) -> None:
+        self.ports.append(cast("tcp.Port", port))  # those of UNIX and TLS are made from it
+
+    def _hand_over(self, port: tcp.Port, text: str) -> None:
         """Set the group of a UNIX socket that we made; :raises CannotListenError: that fails."""
         address = port.getHost()
         ours = isinstance(address, UNIXAddress) and not text.startswith(SHARED)
@@ -158,7 +165,11 @@ class Listener(Service):
             channel.leave(CLOSE_SECONDS)
 
 
-def _accept_before_closing(port: Any, *, shared: bool) -> None:
+def _accept_before_closing(
+    port: Any,  # Any: a method of Twisted's Port is replaced
+    *,
+    shared: bool,
+) -> None:
     """Make a stopping port accept, as it closes, the connections that the kernel has established.
 
     Closing would reset them.  Twisted closes in the reactor turn after ``stopListening``, so that
@@ -166,7 +177,7 @@ def _accept_before_closing(port: Any, *, shared: bool) -> None:
     """
     closed = port.connectionLost
 
-    def accept_and_close(reason: Any) -> None:
+    def accept_and_close(reason: Failure) -> None:
         if not shared:
             port.numberAccepts = WAITING_MOST
             port.doRead()
@@ -175,8 +186,10 @@ def _accept_before_closing(port: Any, *, shared: bool) -> None:
     port.connectionLost = accept_and_close
 
 
-def _url(scheme: str, address: Any) -> str:
+def _url(scheme: str, address: IAddress) -> str:
     if isinstance(address, UNIXAddress):
         return f"unix:{address.name!r}"
-    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(address.host, address.host)  # noqa: S104  # how an open port calls itself
+    if not isinstance(address, IPv4Address | IPv6Address):
+        return str(address)
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(str(address.host), str(address.host))  # noqa: S104  # how an open port calls itself
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{address.port}"

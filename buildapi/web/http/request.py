@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 import attrs
 from twisted.internet.address import UNIXAddress
+from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.server import Request
 
@@ -54,9 +55,17 @@ class BuildAPIRequest(Request):
     origins: Sequence[str] = ()
     hosts: Sequence[str] = ()
     reactor: ReactorTime
-    in_flight: set[Any]
+    in_flight: set[BuildAPIRequest]
     channel: Any
     content: Any
+
+    if TYPE_CHECKING:  # Twisted leaves these without types
+
+        def setHeader(self, name: str, value: str | bytes) -> None: ...
+        def setResponseCode(self, code: int, message: bytes | None = None) -> None: ...
+        def write(self, data: bytes) -> None: ...
+        def registerProducer(self, producer: object, streaming: bool) -> None: ...
+        def unregisterProducer(self) -> None: ...
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Request.__init__(self, *args, **kwargs)
@@ -87,6 +96,11 @@ class BuildAPIRequest(Request):
         return tracing.acceptable(named) or tracing.new_trace()
 
     @property
+    def who(self) -> str | None:
+        """Return the user; None for nobody, and before authentication."""
+        return None if self.identity is None else self.identity.who
+
+    @property
     def seconds(self) -> float:
         """Return the seconds since the request began."""
         return float(self.reactor.seconds() - self._began)
@@ -114,7 +128,7 @@ class BuildAPIRequest(Request):
         if self._deadline.active():
             self._deadline.cancel()
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Failure) -> None:
         """Unregister the request; log one whose answer was not complete."""
         self._arrived()
         if self._processing and self in self.in_flight:
@@ -256,7 +270,7 @@ def request_class(
     origins: Sequence[str],
     hosts: Sequence[str],
     reactor: ReactorTime,
-    in_flight: set[Any],
+    in_flight: set[BuildAPIRequest],
 ) -> type[BuildAPIRequest]:
     """Return the request class of a site; ``reactor`` provides IReactorTime.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -73,12 +72,12 @@ def key_of(call: Call, route: JobRoute, words: str = "") -> JobKey | None:
 
 
 def _content(call: Call) -> list[Mapping[str, object]]:
-    parts: tuple[Mapping[str, object], ...] = (call.form.values, call.query)
+    parts: tuple[Mapping[str, Sequence[object]], ...] = (call.form.values, call.query)
     return [
         {k: list(v) for k, v in part.items() if k not in NOT_CONTENT and is_content(k)}
         for part in parts
     ]
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
