@@ -62,7 +62,7 @@ class SelectedItem:
         return unquote(self.branch, errors="replace")
 
 
-Values = tuple[dict[str, object], dict[str, object]]
+Values = tuple[dict[str, str], dict[str, object]]
 """Values for the path of a job request beside the branch, and the parameters of its body."""
 
 About = Callable[[str, str, int], Awaitable[str]]
