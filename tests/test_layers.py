@@ -60,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"atomic_file", "lifecycle", "model", "mq", "ops", "reports", "sample", "tracing", "web"},
     "cli.admin": {"admin", "assembly", "config", "db.grants", "errors", "exit_codes", "model"}
-    | {"progress_bar", "reports"},
+    | {"progress_bar", "reactor_time", "reports"},
     "cli.main": {"cli", "cli.admin"},
     "tap": {"assembly", "config", "errors", "lifecycle", "ops"},
 }
