@@ -103,6 +103,51 @@ class JobStoreContract:
         await store.sent(999)
         assert await store.get(999) is None
 
+    @twisted_test(20)
+    async def test_jobs_added_at_once_keep_their_order_and_none_has_the_error_of_another(
+        self, store: JobStore
+    ) -> None:
+        keys = [None, KEY, None, KEY, OTHER_KEY, None]
+        adding = [added_or_not(store, key) if key else added(store) for key in keys]
+        found = list(await gatherResults([ensureDeferred(one) for one in adding]))
+        ids = [id_ for id_ in found if id_ is not None]
+        assert [id_ is None for id_ in found] == [False, False, False, True, False, False]
+        assert ids == sorted(set(ids))
+        assert [job.id for job in await store.latest(9, 0)] == ids[::-1]
+
+    @twisted_test(20)
+    async def test_jobs_begun_and_ended_at_once_are_answered_each_for_itself(
+        self, store: JobStore
+    ) -> None:
+        ids = [await added(store) for _ in range(5)]
+        assert await store.finish(ids[2], report(ids[2]), NOW)
+        wanted = [*ids, ids[0], 999]
+        begun = [ensureDeferred(store.begin(id_, "a1", NOW)) for id_ in wanted]
+        assert await gatherResults(begun) == [True, True, False, True, True, True, False]
+        ended = [ensureDeferred(store.finish(id_, report(id_), NOW)) for id_ in wanted]
+        assert await gatherResults(ended) == [True, True, False, True, True, False, False]
+        read = await gatherResults([ensureDeferred(store.get(id_)) for id_ in wanted])
+        states = [None if job is None else (job.id, job.state) for job in read]
+        assert states == [*((id_, JobState.DONE) for id_ in [*ids, ids[0]]), None]
+        reports = [job.complete_data for job in read if job is not None]
+        assert reports == [report(id_) for id_ in [*ids, ids[0]]]
+
+    @twisted_test(20)
+    async def test_many_jobs_sent_at_once_are_sent(self, store: JobStore) -> None:
+        ids = [await added(store) for _ in range(4)]
+        await gatherResults([ensureDeferred(store.sent(id_)) for id_ in [*ids[:3], ids[0], 999]])
+        unsettled = await store.unsettled(sent=True, before=NOW, limit=9)
+        assert [job.id for job in unsettled] == ids[:3]
+
+    @twisted_test(20)
+    async def test_users_counted_at_once_are_counted_apart(self, store: JobStore) -> None:
+        for who, when in ((WHO, WHEN), (WHO, WHEN + 2), ("ann@example.org", WHEN + 2)):
+            await store.add(who, when, "rebuild_build", {"bid": 1, "priority": 0, "count": 2})
+        asked = [(WHO, WHEN - 1), (WHO, WHEN), ("ann@example.org", WHEN), ("nobody", 0)]
+        found = [ensureDeferred(store.asked_builds(*one)) for one in [asked[0], *asked]]
+        counts = [sum(job.builds for job in jobs) for jobs in await gatherResults(found)]
+        assert counts == [4, 4, 2, 2, 0]
+
     @twisted_test(10)
     async def test_a_job_begun_is_running_at_its_agent(self, store: JobStore) -> None:
         id_ = await added(store)

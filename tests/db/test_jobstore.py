@@ -13,7 +13,7 @@ import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.db.jobstore import SQLJobStore
-from buildapi.db.jobstore.store import COMPLETE, END
+from buildapi.db.jobstore.writes import Ending, finishing
 from buildapi.db.mysql import translate
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, schema_sql, statements
@@ -499,8 +499,8 @@ async def test_progress_waits_for_a_finish_that_is_under_way(
     await store.begin(id_, "a1", NOW)
     with contextlib.closing(mariadb.connect(url.rpartition("/")[2])) as other:
         other.begin()
-        for statement in (END, COMPLETE):
-            other.cursor().execute(translate(statement), {"id": id_, "now": 5, "report": "{}"})
+        for statement in finishing([Ending(id_, {}, 5)])[:2]:
+            other.cursor().execute(translate(statement.text), statement.params)
         late = ensureDeferred(store.progress(id_, PROGRESS, NOW))
         await sleep(0.2)
         assert not late.called

@@ -26,7 +26,7 @@ def now() -> float:
     return epoch() + 0.25
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class WatchedStore(SQLJobStore):
     """Note the times of ``sweeps`` of the outbox: forgetting keys is the last it does."""
 

@@ -1,4 +1,4 @@
-"""Count, in SQL, the builds that a user asked for recently.
+"""Count, in SQL, the builds that users asked for recently.
 
 The table of job requests, which old web processes share, has no index on users or times. Its ids
 grow with time, so only the newest rows are read.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from buildapi.db.sql import Database, Query
+from buildapi.db.sql import Database, Query, any_of
 from buildapi.model.actions import ASKING, OLD_WIDTH, builds_asked, full_name
 from buildapi.model.records import AskedBuilds
 
@@ -22,8 +22,11 @@ _ACTIONS = ", ".join(f"'{name}'" for name in _NAMES)
 _FIRST = "(SELECT COALESCE(MAX(id), 0) - :most FROM jobrequests)"
 
 
-def _row(who: str, when: int, action: str, what: str | bytes) -> tuple[str, AskedBuilds]:
-    return who, AskedBuilds(when, builds_asked(full_name(action), _object(what)))
+def _row(
+    who: str | None, when: int, action: str | None, what: str | bytes | None
+) -> tuple[str | None, AskedBuilds]:
+    builds = 0 if action is None else builds_asked(full_name(action), _object(what or ""))
+    return who, AskedBuilds(when, builds)
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
@@ -34,25 +37,35 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-ASKED = Query(
-    "SELECT r.who, r.`when`, r.action, r.what FROM jobrequests r"  # noqa: S608  # constants
-    " LEFT JOIN buildapi_jobs s ON s.request_id = r.id"
-    f" WHERE r.id > {_FIRST} AND r.who = :who AND r.`when` > :since AND r.action IN ({_ACTIONS})"
-    " AND (s.state IS NULL OR s.state <> 'refused')",
-    _row,
-)
-EARLIER = Query(
-    f"SELECT r.`when` FROM jobrequests r WHERE r.id <= {_FIRST} ORDER BY r.id DESC LIMIT 1",  # noqa: S608  # constants
-    int,
-)
+def _asked(names: str) -> Query[tuple[str | None, AskedBuilds]]:
+    """Return the query of the builds asked for in the newest rows.
+
+    A row without a user has the time of the newest job request that is not among these rows.
+    """
+    return Query(
+        "SELECT r.who, r.`when`, r.action, r.what FROM jobrequests r"  # noqa: S608  # constants and names of parameters
+        " LEFT JOIN buildapi_jobs s ON s.request_id = r.id"
+        f" WHERE r.id > {_FIRST} AND r.who IN ({names}) AND r.`when` > :since"
+        f" AND r.action IN ({_ACTIONS}) AND (s.state IS NULL OR s.state <> 'refused')"
+        " UNION ALL SELECT NULL, e.`when`, NULL, NULL FROM (SELECT r.`when` FROM jobrequests r"
+        f" WHERE r.id <= {_FIRST} ORDER BY r.id DESC LIMIT 1) e",
+        _row,
+    )
 
 
-async def asked_builds(db: Database, who: str, since: int) -> Sequence[AskedBuilds]:
-    """List the builds a user's job requests asked for since that time, without refused ones."""
-    found: Sequence[tuple[str, AskedBuilds]] = ()
+async def asked_builds(
+    db: Database, wanted: Sequence[tuple[str, int]]
+) -> Sequence[Sequence[AskedBuilds]]:
+    """List, for each user and time, the builds asked for since then, without refused ones."""
+    names, params = any_of("who", sorted({who for who, _ in wanted}))
+    since = min(since for _, since in wanted)
+    found: Sequence[tuple[str | None, AskedBuilds]] = ()
     for most in NEWEST:
-        found = await ASKED.many(db, most=most, who=who, since=since)
-        earlier = await EARLIER.maybe(db, most=most)
-        if earlier is None or earlier <= since:
+        found = await _asked(names).many(db, most=most, since=since, **params)
+        earlier = [asked.when for name, asked in found if name is None]
+        if not earlier or earlier[0] <= since:
             break
-    return [asked for name, asked in found if name == who]  # collations may be lax
+    return [
+        [asked for name, asked in found if name == who and asked.when > after]
+        for who, after in wanted  # collations may be lax
+    ]

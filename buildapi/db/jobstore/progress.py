@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from buildapi.db.sql import Ref, Statement
+from buildapi.db.sql import Ref, Statement, any_of
 from buildapi.model.records import Progress
 from buildapi.model.wire import readable_items
 
 NOTE = """REPLACE INTO buildapi_progress (request_id, total, items, updated_at)
  VALUES (:id, :total, :items, :now)"""
-CLEAR = "DELETE FROM buildapi_progress WHERE request_id = :id"
+CLEAR = "DELETE FROM buildapi_progress WHERE request_id IN ({ids})"
 
 
 def note(request_id: int, progress: Progress, now: int) -> Statement:
@@ -20,9 +21,10 @@ def note(request_id: int, progress: Progress, now: int) -> Statement:
     return Statement(NOTE, row)
 
 
-def clear(job: int | Ref) -> Statement:
-    """Return the statement that deletes the progress of a job."""
-    return Statement(CLEAR, {"id": job})
+def clear(jobs: Sequence[int | Ref]) -> Statement:
+    """Return the statement that deletes the progress of jobs."""
+    ids, params = any_of("id", jobs)
+    return Statement(CLEAR.format(ids=ids), params)
 
 
 def noted(total: int | None, items: str | None) -> Progress | None:

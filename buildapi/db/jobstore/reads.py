@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.jobstore import search
-from buildapi.db.sql import Query
+from buildapi.db.sql import Query, any_of
 from buildapi.model.actions import SELF_SERVE, full_name
 from buildapi.model.job_identity import derived_identity
 from buildapi.model.records import JobMark, JobRecord, JobState
@@ -70,7 +70,6 @@ _OURS = f"{_JOB} FROM buildapi_jobs s JOIN jobrequests r ON r.id = s.request_id"
 _OPEN = """r.completed_at IS NULL AND r.`when` < :before AND r.id > :after
  ORDER BY r.id LIMIT :limit"""
 
-ONE = Query(f"{_WITH_PROGRESS} WHERE r.id = :id", _record_with_progress)
 MARKS = Query(
     f"""SELECT r.id, r.completed_at, s.state, p.updated_at {_WITH_BESIDE} {_PROGRESS}
  ORDER BY r.id DESC LIMIT :limit""",
@@ -89,6 +88,12 @@ FAILED = Query(
 )
 BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", int)
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
+
+
+def jobs_by_id(ids: Sequence[int]) -> tuple[Query[JobRecord], dict[str, Any]]:
+    """Return the query of job requests by their ids, with their progress."""
+    names, params = any_of("id", ids)
+    return Query(f"{_WITH_PROGRESS} WHERE r.id IN ({names})", _record_with_progress), params
 
 
 def latest(where: str) -> Query[JobRecord]:

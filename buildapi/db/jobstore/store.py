@@ -11,15 +11,16 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.jobstore import asked_builds, keys, reads, search
+from buildapi.db.call_groups import CallGroups, together_or_alone
+from buildapi.db.jobstore import asked_builds, keys, reads, search, writes
 from buildapi.db.jobstore import progress as progress_rows
+from buildapi.db.jobstore.writes import Beginning, Ending, NewJob
 from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import (
     Database,
     DuplicateError,
     GuardFailedError,
     Read,
-    Ref,
     Statement,
     ValueRefusedError,
     any_of,
@@ -47,41 +48,29 @@ IDS_AT_ONCE = 500
 """Maximum number of ids in one query."""
 
 
-# Every transaction that begins, refuses or finishes a job, or records its progress, locks its row
-# in buildapi_jobs first: only one of them succeeds, and none deadlocks with another.
-COLUMNS = ("action", "who", "when", "what")
-INSERT = """INSERT INTO jobrequests (action, who, `when`, what)
- VALUES (:action, :who, :when, :what)"""
-# InnoDB may give out an id again after rows were deleted and the server restarted (until MySQL 8.0
-# the counter is in memory only): rows of the earlier job must not count for the new one.
-CLEAR_BESIDE = "DELETE FROM buildapi_jobs WHERE request_id = :id"
-INSERT_BRANCH = "INSERT INTO buildapi_branches (request_id, branch) VALUES (:id, :branch)"
-CLEAR_BRANCH = "DELETE FROM buildapi_branches WHERE request_id = :id"
-INSERT_BESIDE = """INSERT INTO buildapi_jobs (request_id, state, sent, token, created_at)
- VALUES (:id, 'queued', 0, :token, :when)"""
-ADOPT = """INSERT INTO buildapi_jobs (request_id, state, sent, created_at)
- SELECT r.id, 'queued', 1, r.`when` FROM jobrequests r WHERE r.id = :id
- AND NOT EXISTS (SELECT 1 FROM buildapi_jobs s WHERE s.request_id = :id)"""
-SENT = "UPDATE buildapi_jobs SET sent = 1 WHERE request_id = :id"
-# Rows of old web processes have no token. They count as sent, since nobody can know.
-REFUSE = """UPDATE buildapi_jobs SET state = 'refused'
- WHERE request_id = :id AND state = 'queued' AND (sent = 0 OR token IS NULL)"""
-BEGIN = """UPDATE buildapi_jobs SET state = 'running', sent = 1, agent = :agent, begun_at = :now
- WHERE request_id = :id"""
-HOLD = """UPDATE buildapi_jobs SET state = state
- WHERE request_id = :id AND state IN ('queued', 'running')"""
-END = "UPDATE buildapi_jobs SET state = 'finished' WHERE request_id = :id"
-STILL_OPEN = "UPDATE jobrequests SET completed_at = NULL WHERE id = :id AND completed_at IS NULL"
-COMPLETE = """UPDATE jobrequests SET completed_at = :now, complete_data = :report
- WHERE id = :id AND completed_at IS NULL"""
-
-
-@attrs.frozen
+@attrs.define(eq=False)
 class SQLJobStore:
-    """Implement ``JobStore`` on a jobs database."""
+    """Implement ``JobStore`` on a jobs database.
+
+    What is asked of many jobs at once is written and read in groups.
+    """
 
     _db: Database = attrs.field(converter=JobsDatabase)
+    _adding: CallGroups[NewJob, int] = attrs.field(init=False)
+    _sending: CallGroups[int, None] = attrs.field(init=False)
+    _beginning: CallGroups[Beginning, bool] = attrs.field(init=False)
+    _finishing: CallGroups[Ending, bool] = attrs.field(init=False)
+    _getting: CallGroups[int, JobRecord | None] = attrs.field(init=False)
+    _counting: CallGroups[tuple[str, int], Sequence[AskedBuilds]] = attrs.field(init=False)
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._adding = CallGroups(self._add_all)
+        self._sending = CallGroups(self._sent_all)
+        self._beginning = CallGroups(self._begin_all)
+        self._finishing = CallGroups(self._finish_all)
+        self._getting = CallGroups(self._get_all)
+        self._counting = CallGroups(self._asked_all)
 
     async def add(
         self,
@@ -101,37 +90,44 @@ class SQLJobStore:
         :raises BadRequest: the database cannot store it.
         :raises InProgress: a job has this key already; nothing was recorded.
         """
-        job = {"action": action, "who": who, "when": when, "what": json.dumps(what)}
-        job["branch"] = branch
+        row = {"action": action, "who": who, "when": when, "what": json.dumps(what)}
         try:
-            return await self._add_cut(job, identity or new_identity(), key)
+            return await self._adding.call(NewJob(row, branch, identity or new_identity(), key))
         except ValueRefusedError as e:
             raise BadRequest("the name or the request cannot be stored") from e
 
-    async def _add_cut(self, job: Mapping[str, Any], token: str, key: JobKey | None) -> int:
+    async def _add_all(self, jobs: Sequence[NewJob]) -> Sequence[int | Exception]:
+        return await together_or_alone(jobs, self._added, self._add_cut)
+
+    async def _added(self, jobs: Sequence[NewJob], *, clear: bool = False) -> Sequence[int]:
+        statements = writes.insertion(jobs, clear=clear)
+        ids = await self._db.transact(statements)
+        return [id_ for s, id_ in zip(statements, ids, strict=True) if s.binds]
+
+    async def _add_cut(self, job: NewJob) -> int:
         """Add a job; if an old table is too narrow for the action's name, with the name cut."""
         try:
-            return await self._add_once(job, token, key)
+            return await self._add_once(job)
         except ValueRefusedError:
-            name, cut = job["action"], job["action"][:OLD_WIDTH]
+            name, cut = job.row["action"], job.row["action"][:OLD_WIDTH]
             if name == cut or full_name(cut) != name:
                 raise
-            return await self._add_once({**job, "action": cut}, token, key)
+            return await self._add_once(attrs.evolve(job, row={**job.row, "action": cut}))
 
-    async def _add_once(self, job: Mapping[str, Any], token: str, key: JobKey | None) -> int:
+    async def _add_once(self, job: NewJob) -> int:
         # With statement-based logging, deleting a missing row locks a gap, and two transactions
         # that do so cannot both insert: delete only what turned out to be in the way.
-        for statements in (_insertion(job, token, key), _insertion(job, token, key, clear=True)):
+        for clear in (False, True):
             try:
-                ids = await self._db.transact(statements)
+                (id_,) = await self._added([job], clear=clear)
             except DuplicateError:
-                earlier = await reads.BY_TOKEN.maybe(self._db, token=token)
+                earlier = await reads.BY_TOKEN.maybe(self._db, token=job.token)
                 if earlier is not None:  # the commit whose answer was lost had been one
                     return earlier
-                if key and await keys.taken(self._db, key.name, job["when"]):
+                if job.key and await keys.taken(self._db, job.key.name, job.row["when"]):
                     break
             else:
-                return next(id_ for s, id_ in zip(statements, ids, strict=True) if s.binds)
+                return id_
         raise InProgress("a job request with this key is there already")
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:
@@ -144,7 +140,11 @@ class SQLJobStore:
 
     async def sent(self, request_id: int) -> None:
         """Record that the broker has confirmed the message of a job."""
-        await self._db.transact([Statement(SENT, {"id": request_id})])
+        await self._sending.call(request_id)
+
+    async def _sent_all(self, ids: Sequence[int]) -> Sequence[None]:
+        await self._db.transact([writes.sent(sorted(ids))])
+        return [None] * len(ids)
 
     async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Finish a job that no agent has begun as failed, which prevents it, and free its key.
@@ -152,9 +152,7 @@ class SQLJobStore:
         Return False if it is known to be sent or an agent was faster, True if it was refused
         already.
         """
-        refuse = Statement(REFUSE, {"id": request_id}, 1)
-        rest = [*_completion(request_id, report, now), keys.free(request_id)]
-        if await self._guarded(request_id, [refuse, *rest]):
+        if await self._guarded(request_id, writes.refusal(Ending(request_id, report, now))):
             return True
         return await reads.STATE.maybe(self._db, id=request_id) == "refused"
 
@@ -163,15 +161,21 @@ class SQLJobStore:
 
         Return False if the job is finished, refused or unknown.
         """
-        begin = {"id": request_id, "agent": agent, "now": now}
-        return await self._guarded(
-            request_id, [Statement(BEGIN, begin, 1), Statement(STILL_OPEN, {"id": request_id}, 1)]
-        )
+        return await self._beginning.call(Beginning(request_id, agent, now))
+
+    async def _begin_all(self, jobs: Sequence[Beginning]) -> Sequence[bool | Exception]:
+        return await together_or_alone(jobs, self._begun, self._begin_one)
+
+    async def _begun(self, jobs: Sequence[Beginning]) -> Sequence[bool]:
+        await self._db.transact(writes.beginning(jobs))
+        return [True] * len(jobs)
+
+    async def _begin_one(self, job: Beginning) -> bool:
+        return await self._guarded(job.id, writes.beginning([job]))
 
     async def progress(self, request_id: int, progress: Progress, now: int) -> None:
         """Record the progress of an unfinished job; ignore progress that cannot be stored."""
-        id_ = {"id": request_id}
-        unfinished = [Statement(HOLD, id_, 1), Statement(STILL_OPEN, id_, 1)]
+        unfinished = writes.unfinished(request_id)
         try:
             await self._applied([*unfinished, progress_rows.note(request_id, progress, now)])
         except ValueRefusedError as e:
@@ -187,20 +191,40 @@ class SQLJobStore:
 
     async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
         """Store the report of an unfinished job; return False if it was finished already."""
-        for length in (None, MSG_MAX):
-            try:
-                return await self._finish(request_id, _shortened(report, length), now)
-            except ValueRefusedError as e:  # old tables end at 64 kB, and packets somewhere
-                self._log.warn("job {id}: its report is shortened: {error}", id=request_id, error=e)
-        return await self._finish(request_id, _shortened(report, 0), now)
+        return await self._finishing.call(Ending(request_id, report, now))
 
-    async def _finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
-        end = Statement(END, {"id": request_id})
-        return await self._applied([end, *_completion(request_id, report, now)])
+    async def _finish_all(self, jobs: Sequence[Ending]) -> Sequence[bool | Exception]:
+        return await together_or_alone(jobs, self._finished, self._finish_one)
+
+    async def _finished(self, jobs: Sequence[Ending]) -> Sequence[bool]:
+        await self._db.transact(writes.finishing(jobs))
+        return [True] * len(jobs)
+
+    async def _finish_one(self, job: Ending) -> bool:
+        for length in (None, MSG_MAX):
+            short = attrs.evolve(job, report=_shortened(job.report, length))
+            try:
+                return await self._applied(writes.finishing([short]))
+            except ValueRefusedError as e:  # old tables end at 64 kB, and packets somewhere
+                self._log.warn("job {id}: its report is shortened: {error}", id=job.id, error=e)
+        least = attrs.evolve(job, report=_shortened(job.report, 0))
+        return await self._applied(writes.finishing([least]))
 
     async def get(self, request_id: int) -> JobRecord | None:
         """Return a job request with its progress, or None."""
-        return await reads.ONE.maybe(self._db, id=request_id)
+        return await self._getting.call(request_id)
+
+    async def _get_all(self, ids: Sequence[int]) -> Sequence[JobRecord | Exception | None]:
+        return await together_or_alone(ids, self._got, self._get_one)
+
+    async def _got(self, ids: Sequence[int]) -> Sequence[JobRecord | None]:
+        query, params = reads.jobs_by_id(sorted(set(ids)))
+        found = {job.id: job for job in await query.many(self._db, **params)}
+        return [found.get(id_) for id_ in ids]
+
+    async def _get_one(self, id_: int) -> JobRecord | None:
+        (found,) = await self._got([id_])
+        return found
 
     async def latest(
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
@@ -229,7 +253,19 @@ class SQLJobStore:
 
     async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
         """List the builds a user's job requests asked for after ``since``, without refused ones."""
-        return await asked_builds.asked_builds(self._db, who, since)
+        return await self._counting.call((who, since))
+
+    async def _asked_all(
+        self, wanted: Sequence[tuple[str, int]]
+    ) -> Sequence[Sequence[AskedBuilds] | Exception]:
+        return await together_or_alone(wanted, self._asked, self._asked_one)
+
+    async def _asked(self, wanted: Sequence[tuple[str, int]]) -> Sequence[Sequence[AskedBuilds]]:
+        return await asked_builds.asked_builds(self._db, wanted)
+
+    async def _asked_one(self, wanted: tuple[str, int]) -> Sequence[AskedBuilds]:
+        (found,) = await self._asked([wanted])
+        return found
 
     async def marks(self, limit: int) -> Sequence[JobMark]:
         """List the states of the newest job requests, without their contents."""
@@ -251,7 +287,7 @@ class SQLJobStore:
         if await self._applied(statements):
             return True
         with contextlib.suppress(DuplicateError):  # somebody else does in the same moment
-            await self._db.transact([Statement(ADOPT, {"id": request_id})])
+            await self._db.transact([writes.adoption(request_id)])
         return await self._applied(statements)
 
     async def _applied(self, statements: Sequence[Statement]) -> bool:
@@ -265,33 +301,6 @@ class SQLJobStore:
 def new_identity() -> str:
     """Generate the identity of a job request."""
     return secrets.token_hex(16)
-
-
-def _insertion(
-    job: Mapping[str, Any], token: str, key: JobKey | None, *, clear: bool = False
-) -> list[Statement]:
-    """Return the statements that record a job.
-
-    ``clear`` deletes first what an expired key and an earlier job of the same id have left.
-    """
-    id_, when = Ref("job"), job["when"]
-    branch = job["branch"]
-    left = [Statement(CLEAR_BESIDE, {"id": id_}), Statement(CLEAR_BRANCH, {"id": id_})]
-    left += [progress_rows.clear(id_), keys.free(id_)]
-    return [
-        # first, so that others who want this key wait here, where they hold no other lock
-        *([keys.expire(key.name, when)] if key and clear else ()),
-        Statement(INSERT, {k: job[k] for k in COLUMNS}, 1, binds="job"),
-        *(left if clear else ()),
-        Statement(INSERT_BESIDE, {"id": id_, "token": token, "when": when}, 1),
-        *([Statement(INSERT_BRANCH, {"id": id_, "branch": branch}, 1)] if branch else ()),
-        *([keys.take(key, id_, when)] if key else ()),
-    ]
-
-
-def _completion(request_id: int, report: Mapping[str, Any], now: int) -> list[Statement]:
-    complete = {"id": request_id, "now": now, "report": json.dumps(report)}
-    return [Statement(COMPLETE, complete, 1), progress_rows.clear(request_id)]
 
 
 def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -1,0 +1,110 @@
+"""Answer calls in groups: one transaction for all that wait, as databases commit in groups."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Generic, TypeVar
+
+import attrs
+from twisted.internet import defer
+
+from buildapi.errors import DatabaseUnavailable, Unavailable, UnclassifiedError
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+MOST = 100
+"""Maximum number of calls in one group: no pool allows fewer rows in a result."""
+
+WAITING_MAX = 10_000
+"""Maximum number of calls that wait for the group before theirs."""
+
+
+@attrs.define(eq=False)
+class CallGroups(Generic[K, T]):
+    """Collect the calls that come while a group is under way; they make up the next one.
+
+    A call that comes alone does not wait.  ``do`` answers the calls of a group, oldest first, and
+    begins after each of them; an answer that is an exception is raised to that caller alone.  One
+    group runs at a time, so that calls have their effects in the order in which they came.
+    """
+
+    _do: Callable[[Sequence[K]], Awaitable[Sequence[T | Exception]]]
+    _waiting: deque[tuple[K, defer.Deferred[T]]] = attrs.field(factory=deque, init=False)
+    _is_running: bool = attrs.field(default=False, init=False)
+
+    async def call(self, item: K) -> T:
+        """Return the answer; a call cancelled before its group begins is left out.
+
+        :raises DatabaseUnavailable: too many calls wait already.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            raise DatabaseUnavailable(f"{WAITING_MAX} calls wait for the database already")
+        answer: defer.Deferred[T] = defer.Deferred()
+        self._waiting.append((item, answer))
+        if not self._is_running:
+            # A group belongs to no single request: its log lines must not name one.
+            Context().run(lambda: defer.ensureDeferred(self._run()))
+        return await answer
+
+    async def _run(self) -> None:
+        self._is_running = True
+        try:
+            while self._waiting:
+                await self._answer(self._next())
+        finally:
+            self._is_running = False
+
+    def _next(self) -> Sequence[tuple[K, defer.Deferred[T]]]:
+        group: list[tuple[K, defer.Deferred[T]]] = []
+        while self._waiting and len(group) < MOST:
+            item, answer = self._waiting.popleft()
+            if not answer.called:  # by a cancel
+                group.append((item, answer))
+        return group
+
+    async def _answer(self, group: Sequence[tuple[K, defer.Deferred[T]]]) -> None:
+        if not group:
+            return
+        found: Sequence[T | Exception]
+        try:
+            found = await self._do([item for item, _ in group])
+        except Exception as e:
+            found = [e] * len(group)
+        for (_, answer), one in zip(group, found, strict=True):
+            if answer.called:
+                continue
+            if isinstance(one, Exception):
+                answer.errback(one)
+            else:
+                answer.callback(one)
+
+
+async def together_or_alone(
+    items: Sequence[K],
+    together: Callable[[Sequence[K]], Awaitable[Sequence[T]]],
+    alone: Callable[[K], Awaitable[T]],
+) -> Sequence[T | Exception]:
+    """Answer a group at once; where that fails for a reason of one of them, each by itself.
+
+    An error that the database cannot classify may be the fault of one, too.
+
+    :raises Unavailable: the database is unavailable.
+    """
+    if len(items) > 1:
+        try:
+            return await together(items)
+        except Exception as e:
+            if isinstance(e, Unavailable) and not isinstance(e, UnclassifiedError):
+                raise
+    found: list[T | Exception] = []
+    for item in items:
+        try:
+            found.append(await alone(item))
+        except Exception as e:
+            found.append(e)
+            if isinstance(e, Unavailable) and not isinstance(e, UnclassifiedError):
+                break  # the others would wait as long, one after the other
+    return found + found[-1:] * (len(items) - len(found))
