@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from buildapi.assembly.program import Assembly
+from buildapi.buildbot.v08.lowered_plan import Poke, Write
 from buildapi.config import Config, sample_config
 from buildapi.db.schema import schema_sql
-from buildapi.model import steps
 from buildapi.model.messages import LetterEnd, SettledAs
 from buildapi.model.ops import Part, ProcessState
 from buildapi.model.records import JobState
@@ -235,7 +235,7 @@ def test_events_of_a_trail_and_who_notes_them() -> None:
 
 
 def test_tags_of_steps_in_markers_and_plans() -> None:
-    both = [*steps.Write.__args__, *steps.Poke.__args__]
+    both = [*Write.__args__, *Poke.__args__]
     assert sorted(str(step.__struct_config__.tag) for step in both) == STEPS
 
 

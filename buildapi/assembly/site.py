@@ -154,7 +154,7 @@ class Site:
             self._reads.branch,
             JobDispatcher(of.store, of.broker, of.now, recording, of.telling.trail, of.outbox.owe),
             of.store,
-            DryRun(of.dialect.facts, of.rules, looking),
+            DryRun(of.dialect.facts, of.dialect.steps_json, of.rules, looking),
             IdempotencyKeys(of.reactor, of.store, of.now, recording),
             of.watch,
             looking,

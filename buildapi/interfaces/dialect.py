@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from buildapi.interfaces.farm import (
@@ -16,6 +16,8 @@ from buildapi.interfaces.farm import (
     TextLimits,
 )
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
+from buildapi.model.facts import Facts
+from buildapi.model.steps import Plan
 
 
 class EndedBuilds(Protocol):
@@ -83,6 +85,13 @@ class Dialect(Protocol):
     def started_requests(self) -> StartedRequests: ...
     @property
     def replica_lag(self) -> ReplicaLag: ...
+
+    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:
+        """Return the steps of a plan, decided on these facts, as clients of a dry run read them.
+
+        ``writes`` are done in databases and happen first, ``pokes`` are asked of masters and
+        services [docs/api.md, "dry_run"].  Each is a list of JSON objects with a ``type``.
+        """
 
     async def probe_master(self, url: str) -> str | None:
         """Request the smallest page of a master; return why it gave no response, or None."""

@@ -22,10 +22,10 @@ from buildapi.model.steps import (
     DropRequests,
     OutcomeLine,
     Plan,
-    Poke,
     Sharer,
+    Step,
     StopBuild,
-    WatchDropped,
+    StopClaimed,
 )
 
 CANCEL_FAILED = "Error cancelling build"
@@ -43,18 +43,15 @@ def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
     request = facts.request
     if _is_pending(request):
         drop = DropRequest(request.id, request.buildsetid)
-        watch = WatchDropped((request.id,))
-        return Plan(Outcome(False, ""), (drop,), (watch,), (line(request.id),))
+        return Plan(Outcome(False, ""), (drop,), (line(request.id),))
     stops = _stops(facts, facts.running)
     if stops and request.claimed_at:
-        pokes = _with_clobbers(stops, rules)
         outcome = Outcome(False, "", warnings=shared(stops))
-        return Plan(outcome, pokes=pokes, lines=(line(request.id),))
+        return Plan(outcome, _with_clobbers(stops, rules), (line(request.id),))
     if request.complete:
         msg = f"Request {request.id} is complete, nothing to do"
         return nothing(msg, "it is complete", brid=request.id)
-    watch = WatchDropped((request.id,))
-    return Plan(Outcome(False, ""), pokes=(watch,), lines=(line(request.id),))
+    return Plan(Outcome(False, ""), (StopClaimed((request.id,)),), (line(request.id),))
 
 
 def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) -> Plan:
@@ -69,9 +66,9 @@ def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) 
     stops = _stops(facts, [build])
     if not stops:
         return refused(CANCEL_FAILED, NOT_CLAIMED, brid=request.id)
-    pokes = _with_clobbers(stops, rules)
     outcome = Outcome(False, "", warnings=shared(stops))
-    return Plan(outcome, pokes=pokes, lines=(OutcomeLine(request.id, OK, CANCEL_FAILED),))
+    lines = (OutcomeLine(request.id, OK, CANCEL_FAILED),)
+    return Plan(outcome, _with_clobbers(stops, rules), lines)
 
 
 def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: Rules) -> Plan:
@@ -88,12 +85,14 @@ def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: 
     if not parts.lines:
         return nothing("", "there is nothing of it to cancel")
     stops = [msgspec.structs.replace(s, note=action.reason) for s in parts.stops]
-    watched = [f.request.id for f in (*parts.pending, *parts.claimed)]
-    watch = WatchDropped(watched, action.only != "pending", action.reason)
+    claimed = [f.request.id for f in parts.claimed]
     return Plan(
         Outcome(False, "", parts.failed, shared(stops)),
-        (_drop(parts.pending),) if parts.pending else (),
-        (*_with_clobbers(stops, rules), *((watch,) if watched else ())),
+        (
+            *((_drop(parts.pending, action),) if parts.pending else ()),
+            *_with_clobbers(stops, rules),
+            *((StopClaimed(claimed, action.reason),) if claimed else ()),
+        ),
         parts.lines,
     )
 
@@ -148,9 +147,14 @@ def _is_pending(request: BuildRequest) -> bool:
     return not request.complete and not request.claimed_at
 
 
-def _drop(pending: Sequence[RequestFacts]) -> DropRequests:
+def _drop(pending: Sequence[RequestFacts], action: CancelRevision) -> DropRequests:
     buildsets = dict.fromkeys(f.request.buildsetid for f in pending)
-    return DropRequests([f.request.id for f in pending], list(buildsets))
+    return DropRequests(
+        [f.request.id for f in pending],
+        list(buildsets),
+        claimed=action.only != "pending",
+        note=action.reason,
+    )
 
 
 def _stops(
@@ -194,7 +198,7 @@ def _stop(
     )
 
 
-def _with_clobbers(stops: Sequence[StopBuild], rules: Rules) -> Sequence[Poke]:
+def _with_clobbers(stops: Sequence[StopBuild], rules: Rules) -> Sequence[Step]:
     if rules.clobber is None:
         return stops
     return (*stops, *(Clobber(s) for s in stops if rules.clobber.takes(s.buildername)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from buildapi.jobs.cancel import cancel_build, cancel_request, cancel_revision
 from buildapi.jobs.new_builds import builder_build, chosen_builds, new_build
 from buildapi.jobs.plan_outcomes import NOTHING_CREATED, OK, nothing, reason, refused
-from buildapi.jobs.requeue_blockers import poison
 from buildapi.jobs.warnings import unlisted
 from buildapi.model.actions import (
     Action,
@@ -24,7 +23,7 @@ from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
 from buildapi.model.rules import Rules
-from buildapi.model.steps import Plan, RebuildStep, SetPriority
+from buildapi.model.steps import Plan, Rebuild, SetPriority
 
 
 def decide(  # noqa: PLR0911  # one for each action
@@ -83,16 +82,14 @@ def _rebuild(
 ) -> Plan:
     if facts is None:
         return refused(missing)
-    if (found := poison(facts)) is not None:
-        detail = f"a copy would keep masters from starting anything on its builder: {found}"
-        return refused(NOTHING_CREATED, detail, brid=facts.request.id)
-    step = RebuildStep(
+    if facts.rebuild_refusal is not None:
+        return refused(NOTHING_CREATED, facts.rebuild_refusal, brid=facts.request.id)
+    step = Rebuild(
+        brid=facts.request.id,
+        build_id=action.bid if isinstance(action, RebuildBuild) else None,
         buildername=facts.request.buildername,
         priority=action.priority,
         reason=reason("Rebuilt", who),
-        sourcestampid=facts.sourcestampid,
-        external_idstring=facts.external_idstring,
-        properties=facts.properties,
     )
     warnings = unlisted(facts.request.buildername, facts.listed)
     return Plan(Outcome(False, OK, warnings=warnings), (step,) * action.count)

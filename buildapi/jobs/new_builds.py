@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from buildapi.jobs.plan_outcomes import NOTHING_CREATED, OK, nothing, reason, refused
 from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
 from buildapi.model.facts import BranchFacts
 from buildapi.model.outcome import Outcome
 from buildapi.model.rules import Choice
-from buildapi.model.steps import NewBuildset, NewChange, OutcomeLine, Plan, SendChange
-from buildapi.model.validators import NAME_MAX, stored_property
+from buildapi.model.steps import NewChange, OutcomeLine, Plan, SendChange, SubmitBuilds
+from buildapi.model.validators import NAME_MAX
 
 CHANGE_FAILED = "The change could not be sent"
 CHANGE_OPEN = "It is not known whether the change is stored: look before you ask again"
-POISON = "masters fail on the path of its repository, which is not ASCII"
 
 
 def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
@@ -23,14 +22,10 @@ def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
         return refused(f"Branch {action.branch} not found")
     if facts.change_master is None:
         return refused(CHANGE_FAILED, "no master that takes changes is known")
-    if not facts.path.isascii():
-        return refused(CHANGE_FAILED, POISON)
+    if facts.build_refusal is not None:
+        return refused(CHANGE_FAILED, facts.build_refusal)
     step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))
-    return Plan(
-        Outcome(False, ""),
-        pokes=(step,),
-        lines=(OutcomeLine(None, OK, CHANGE_FAILED, CHANGE_OPEN),),
-    )
+    return Plan(Outcome(False, ""), (step,), (OutcomeLine(None, OK, CHANGE_FAILED, CHANGE_OPEN),))
 
 
 def _link(action: NewBuild, facts: BranchFacts) -> str | None:
@@ -48,9 +43,9 @@ def chosen_builds(
     if not builders:
         detail = f"no builder of {action.branch} matches {choice.pattern.pattern}"
         return nothing(NOTHING_CREATED, detail)
-    if not facts.path.isascii():
-        return refused(NOTHING_CREATED, POISON)
-    step = NewBuildset(
+    if facts.build_refusal is not None:
+        return refused(NOTHING_CREATED, facts.build_refusal)
+    step = SubmitBuilds(
         branch=facts.path,
         revision=action.revision,
         reason=reason("Requested", who),
@@ -65,7 +60,7 @@ def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) 
     """Plan a build request for one builder, with a change that names the files to install."""
     if facts is None:
         return refused(f"Branch {action.short_branch} not found")
-    step = NewBuildset(
+    step = SubmitBuilds(
         branch=action.short_branch,
         revision=action.revision,
         reason=reason("Requested", who),
@@ -77,7 +72,6 @@ def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) 
     return Plan(Outcome(False, OK), (step,))
 
 
-def _properties(facts: BranchFacts, given: Mapping[str, object]) -> Sequence[tuple[str, str]]:
-    """List properties as stored; those of the client replace ``buildid`` and ``builduid``."""
-    ids = {"buildid": facts.buildid, "builduid": facts.builduid}
-    return [(name, stored_property(value)) for name, value in {**ids, **given}.items()]
+def _properties(facts: BranchFacts, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the properties; those of the client replace ``buildid`` and ``builduid``."""
+    return {"buildid": facts.buildid, "builduid": facts.builduid, **given}

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
+import attrs
 import msgspec
 
-from buildapi.model.charsets import escaped
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import (
-    Clobber,
-    NewBuildset,
-    NewChange,
-    OutcomeLine,
-    Plan,
-    Poke,
-    RebuildStep,
-    Write,
-)
+from buildapi.model.steps import OutcomeLine, Plan
 
 REASON_MAX = 256
 """Characters of ``buildsets.reason``, VARCHAR(256) in Buildbot 0.8."""
@@ -26,23 +16,30 @@ REASON_MAX = 256
 OK = "Ok"
 NOTHING_CREATED = "No builds to create"
 
-Did = Sequence[tuple[Poke, Sequence[Item]]]
-"""The executed pokes of a plan, each with its items."""
 
+@attrs.frozen
+class StepResult:
+    """The items of a step that was carried out.
 
-def conclude(plan: Plan, made: Sequence[Item], did: Did) -> Outcome:
-    """Return the outcome of an executed plan: an error if an item failed or is unconfirmed.
-
-    A clobber is an extra: if it fails, it adds its item but no error.
+    ``is_extra``: nobody asked for it, so its failure is shown and is no error of the job.
     """
-    count = [item for poke, items in did if not isinstance(poke, Clobber) for item in items]
-    everything = (*plan.outcome.items, *made, *(item for _, items in did for item in items))
-    if not plan.lines:
-        return Outcome(plan.outcome.errors, plan.outcome.msg, everything, plan.outcome.warnings)
-    counted = (*plan.outcome.items, *count)
+
+    items: Sequence[Item]
+    is_extra: bool = False
+
+
+def conclude(
+    outcome: Outcome, lines: Sequence[OutcomeLine], results: Sequence[StepResult]
+) -> Outcome:
+    """Return the outcome of an executed plan: an error if an item failed or is unconfirmed."""
+    everything = (*outcome.items, *(item for result in results for item in result.items))
+    if not lines:
+        return msgspec.structs.replace(outcome, items=everything)
+    asked = [item for result in results if not result.is_extra for item in result.items]
+    counted = (*outcome.items, *asked)
     failed, open_ = _with_state(counted, "failed"), _with_state(counted, "unconfirmed")
-    words = [_words(line, failed, open_) for line in plan.lines]
-    return Outcome(bool(failed | open_), "\n".join(words), everything, plan.outcome.warnings)
+    words = [_words(line, failed, open_) for line in lines]
+    return Outcome(bool(failed | open_), "\n".join(words), everything, outcome.warnings)
 
 
 def _with_state(items: Iterable[Item], state: str) -> set[int | None]:
@@ -61,32 +58,6 @@ def reason(verb: str, who: str) -> str:
     The masters of the farm do not coalesce requests with ``Self-serve`` in their reason.
     """
     return f"Self-serve: {verb} by {who}"[:REASON_MAX]
-
-
-def in_ascii(plan: Plan) -> Plan:
-    """Return a plan with its reasons and authors in ASCII, which any database can store.
-
-    A reason is ours to word, and loses its accents.  An author is somebody's name: without its
-    accents it would be somebody else's, so it is escaped.
-    """
-    return msgspec.structs.replace(plan, writes=tuple(map(_plain, plan.writes)))
-
-
-def _plain(step: Write) -> Write:
-    match step:
-        case NewBuildset(change=NewChange() as change):
-            named = msgspec.structs.replace(change, author=escaped(change.author))
-            return msgspec.structs.replace(step, reason=_ascii(step.reason), change=named)
-        case RebuildStep() | NewBuildset():
-            return msgspec.structs.replace(step, reason=_ascii(step.reason))
-        case _:
-            return step
-
-
-def _ascii(text: str) -> str:
-    """Remove accents, and replace characters without an ASCII letter by question marks."""
-    bare = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "".join(bare).encode("ascii", "replace").decode()
 
 
 def refused(msg: str, detail: str | None = None, *, brid: int | None = None) -> Plan:

@@ -12,20 +12,19 @@ from buildapi.model.steps import Sharer
 
 @attrs.frozen
 class RequestFacts:
-    """A build request, values of its buildset, and all its builds (``tries``), oldest first.
+    """A build request and all its builds (``tries``), oldest first.
 
-    ``properties`` are pairs of name and stored text.  ``listed`` is whether the builders file
-    lists the builder; None if there is no such file or it was never read.  ``sharers`` maps the id
-    of each running build that serves several requests to all of them, this one included.
+    ``listed`` is whether the builders file lists the builder; None if there is no such file or it
+    was never read.  ``sharers`` maps the id of each running build that serves several requests to
+    all of them, this one included.  ``rebuild_refusal`` is why it may not be rebuilt, None if it
+    may.  A dialect adds what else it needs in order to carry out the steps.
     """
 
     request: BuildRequest
-    sourcestampid: int
-    external_idstring: str | None
-    properties: Sequence[tuple[str, str]]
     tries: Sequence[RequestBuild]
     listed: bool | None = None
     sharers: Mapping[int, Sequence[Sharer]] = attrs.field(factory=dict)
+    rebuild_refusal: str | None = None
 
     def try_of(self, build_id: int) -> RequestBuild | None:
         """Return the build of the request with this id; None if there is none."""
@@ -73,6 +72,7 @@ class BranchFacts:
     ``path`` is the repository path, ``repository`` the repository URL, ``builders`` are the names
     of all builders of the branch.  ``buildid`` and ``builduid`` are the properties of a build
     submitted now.  ``change_master`` is the ``db_name`` of the master that accepts changes.
+    ``build_refusal`` is why its repository cannot be built, None if it can.
     """
 
     path: str
@@ -81,6 +81,7 @@ class BranchFacts:
     buildid: str
     builduid: str
     change_master: str | None
+    build_refusal: str | None = None
 
 
 Facts = RequestFacts | RevisionFacts | BranchFacts | None

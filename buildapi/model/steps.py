@@ -1,28 +1,32 @@
-"""The plan of a job request and its steps, as data that can be shown before it is executed."""
+"""The plan of a job request and its steps, as data that can be shown before it is executed.
+
+Steps say what is to happen to the farm in Buildbot's words, and not how: each dialect carries them
+out in its own way, and in the order of the plan where that matters to it.
+"""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from buildapi.model.outcome import Outcome
 
-
 # The tags of steps stand in markers and in the plans that clients read: they outlive class names.
-class RebuildStep(msgspec.Struct, frozen=True, tag="Requeue"):
-    """Submit a copy of a buildset with one build request.
 
-    ``properties`` are pairs of name and stored text, copied as they are.
+
+class Rebuild(msgspec.Struct, frozen=True, tag=True):
+    """Submit a copy of a request: its builder, source and properties.
+
+    ``build_id`` is the build it is asked for, None if it is asked for the request itself.
     """
 
+    brid: int
+    build_id: int | None
     buildername: str
     priority: int
     reason: str
-    sourcestampid: int
-    external_idstring: str | None
-    properties: Sequence[tuple[str, str]]
 
 
 class NewChange(msgspec.Struct, frozen=True):
@@ -34,17 +38,17 @@ class NewChange(msgspec.Struct, frozen=True):
     files: Sequence[str]
 
 
-class NewBuildset(msgspec.Struct, frozen=True, tag=True):
+class SubmitBuilds(msgspec.Struct, frozen=True, tag=True):
     """Submit a buildset for a new source stamp, with one build request per builder.
 
-    ``properties`` are pairs of name and stored text.
+    ``properties`` are JSON values by name.
     """
 
     branch: str
     revision: str
     reason: str
     priority: int
-    properties: Sequence[tuple[str, str]]
+    properties: Mapping[str, Any]  # whatever JSON value a client sends, passed on unread
     builders: Sequence[str]
     change: NewChange | None = None
 
@@ -57,9 +61,9 @@ class SetPriority(msgspec.Struct, frozen=True, tag=True):
 
 
 class DropRequest(msgspec.Struct, frozen=True, tag=True):
-    """Complete a request that is still pending as failed, and its buildset with the last one.
+    """Cancel a request while it is pending; decide again if a master has claimed it meanwhile.
 
-    A master of Buildbot 0.8 never completes the buildset of a request that it did not build.
+    A master that claims it in the same moment must not build it all the same.
     """
 
     brid: int
@@ -67,10 +71,26 @@ class DropRequest(msgspec.Struct, frozen=True, tag=True):
 
 
 class DropRequests(msgspec.Struct, frozen=True, tag=True):
-    """Complete the requests that are still pending, as :class:`DropRequest` does."""
+    """Cancel all of these requests that are still pending, at once.
+
+    ``claimed``: stop the builds of those that a master claims first, too; ``note`` is shown with
+    these.
+    """
 
     brids: Sequence[int]
     buildsetids: Sequence[int]
+    claimed: bool = True
+    note: str = ""
+
+
+class StopClaimed(msgspec.Struct, frozen=True, tag=True):
+    """Stop the builds that masters are about to start for requests they have claimed.
+
+    ``note`` is shown with the stopped builds.
+    """
+
+    brids: Sequence[int]
+    note: str = ""
 
 
 class Sharer(msgspec.Struct, frozen=True):
@@ -85,9 +105,10 @@ class Sharer(msgspec.Struct, frozen=True):
 class StopBuild(msgspec.Struct, frozen=True, tag=True):
     """Stop one build on the master that runs it, after checking that it is this build.
 
-    Two masters of Buildbot 0.8.2 can claim one request; ``claimed_by_name`` then names only the
-    last, where the build number may belong to another build.  ``note`` is shown with the stopped
-    build.  ``sharers`` lose it as well: requests coalesced into it that nobody asked to cancel.
+    ``master`` is the one that claimed the request, where the build number may belong to another
+    build: two masters can claim one request, and then only the last claim is known.  ``note`` is
+    shown with the stopped build.  ``sharers`` lose it as well: requests coalesced into it that
+    nobody asked to cancel.
     """
 
     build_id: int
@@ -107,19 +128,6 @@ class Clobber(msgspec.Struct, frozen=True, tag=True):
     build: StopBuild
 
 
-class WatchDropped(msgspec.Struct, frozen=True, tag=True):
-    """Check cancelled requests again: a master may have claimed them in the same moment.
-
-    A master of Buildbot 0.8.2 claims by a SELECT and an unconditional UPDATE, so it may build a
-    request that was completed between the two.  ``claimed``: also stop requests that a master
-    claimed before they could be cancelled.
-    """
-
-    brids: Sequence[int]
-    claimed: bool = True
-    note: str = ""
-
-
 class SendChange(msgspec.Struct, frozen=True, tag=True):
     """Send a change to a master; ``master`` is its ``db_name``."""
 
@@ -129,8 +137,17 @@ class SendChange(msgspec.Struct, frozen=True, tag=True):
     revlink: str | None
 
 
-Write = RebuildStep | NewBuildset | SetPriority | DropRequest | DropRequests
-Poke = StopBuild | Clobber | WatchDropped | SendChange
+Step = (
+    Rebuild
+    | SubmitBuilds
+    | SetPriority
+    | DropRequest
+    | DropRequests
+    | StopClaimed
+    | StopBuild
+    | Clobber
+    | SendChange
+)
 
 
 class OutcomeLine(msgspec.Struct, frozen=True):
@@ -146,37 +163,12 @@ class OutcomeLine(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The writes of one transaction, the pokes after it, and the outcome.
+    """The steps of a job request, and the outcome if each step has the effect it names.
 
-    ``outcome`` has no items for ``pokes``: each poke adds its own.  If there are ``lines``, they
-    and the items make its message.
+    ``outcome`` has no items for ``steps``: each adds its own when it is carried out.  If there are
+    ``lines``, they and the items make its message.
     """
 
     outcome: Outcome
-    writes: Sequence[Write] = ()
-    pokes: Sequence[Poke] = ()
+    steps: Sequence[Step] = ()
     lines: Sequence[OutcomeLine] = ()
-
-
-class Written(enum.Enum):
-    """The result of the transaction of a plan.
-
-    ``STALE``: a guard failed, nothing was written; read and decide again.
-    ``BEFORE``: this job has a marker row already, nothing was written.
-    """
-
-    APPLIED = "applied"
-    STALE = "stale"
-    BEFORE = "before"
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """The marker row of a job: its plan as applied, and its outcome once settled.
-
-    ``whole`` is false if writes may be missing: the agent died between them on a storage engine
-    without transactions (MyISAM).
-    """
-
-    plan: Plan
-    outcome: Outcome | None = None
-    whole: bool = True

@@ -13,9 +13,24 @@ from twisted.internet import defer
 from buildapi.agent.agent import Agent
 from buildapi.agent.result_consumer import ResultConsumer
 from buildapi.buildbot.v08.job_executor import JobExecutor, touched
+from buildapi.buildbot.v08.lowered_plan import (
+    BuildsetRow,
+    CompleteRequests,
+    CopyBuildset,
+    InsertBuildset,
+    LoweredPlan,
+    Poke,
+    Recorded,
+    StoredRequestFacts,
+    Write,
+    Written,
+    lowered,
+)
+from buildapi.buildbot.v08.requeue_blockers import rebuild_refusal
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.errors import BadRequest
+from buildapi.jobs.decide import decide
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -30,25 +45,12 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.branches import Branch, Branches
-from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts, Subject
+from buildapi.model.facts import BranchFacts, Facts, RevisionFacts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import JobRecord, Progress, Stage
+from buildapi.model.records import BuildRequest, JobRecord, Progress, RequestBuild, Stage
 from buildapi.model.revisions import RevisionMatch
-from buildapi.model.steps import (
-    DropRequest,
-    DropRequests,
-    NewBuildset,
-    NewChange,
-    Plan,
-    Poke,
-    RebuildStep,
-    Recorded,
-    SetPriority,
-    StopBuild,
-    Write,
-    Written,
-)
+from buildapi.model.steps import DropRequest, NewChange, SetPriority, StopBuild
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, what
 from buildapi.mq.embedded import EmbeddedBroker
 from tests.model.defaults import rules
@@ -104,7 +106,7 @@ class FarmDouble:
     """
 
     script: Script = attrs.field(factory=Script)
-    known: dict[int, RequestFacts] = attrs.field(factory=dict)
+    known: dict[int, StoredRequestFacts] = attrs.field(factory=dict)
     markers: dict[int, Recorded] = attrs.field(factory=dict)
     owners: dict[int, str] = attrs.field(factory=dict)
     aside: dict[JobIdentity, Recorded] = attrs.field(factory=dict)
@@ -115,7 +117,7 @@ class FarmDouble:
     reachable: bool = True
     stale: int = 0
 
-    def add(self, *facts: RequestFacts) -> None:
+    def add(self, *facts: StoredRequestFacts) -> None:
         for one in facts:
             self.known[one.request.id] = one
 
@@ -169,7 +171,7 @@ class FarmDouble:
             return RevisionFacts((), between)
         return RevisionFacts(
             [
-                attrs.evolve(f, sourcestampid=0, external_idstring=None, properties=())
+                attrs.evolve(f, buildset=BuildsetRow(), rebuild_refusal=None)
                 for f in ours
                 if f.request.revision in meant
                 and (not f.request.complete or any(t.finish_time is None for t in f.tries))
@@ -201,7 +203,7 @@ class FarmDouble:
 
     # --- writes
 
-    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
+    async def write(self, job: JobIdentity, plan: LoweredPlan) -> tuple[Written, Sequence[Item]]:
         await self.script.enter("write")
         if self._marker(job) is not None:
             return Written.BEFORE, ()
@@ -235,21 +237,23 @@ class FarmDouble:
                 self.change(write.brid, priority=write.priority)
             case DropRequest():
                 self.drop(write.brid)
-            case DropRequests():
+            case CompleteRequests():
                 for brid in filter(self._is_pending, write.brids):
                     self.drop(brid)
-            case RebuildStep():
+            case CopyBuildset():
                 source = next(
-                    f.request for f in self.known.values() if f.sourcestampid == write.sourcestampid
+                    f.request
+                    for f in self.known.values()
+                    if f.buildset.sourcestampid == write.sourcestampid
                 )
                 return [self._make(write, source.branch, source.revision, write.sourcestampid)]
-            case NewBuildset():
+            case InsertBuildset():
                 stamp, set_ = self._next("sourcestampid"), self._next("buildsetid")
                 if write.change is not None:
                     self.changes[stamp] = write.change
                 return [
                     self._make(
-                        RebuildStep(
+                        CopyBuildset(
                             builder, write.priority, write.reason, stamp, None, write.properties
                         ),
                         write.branch,
@@ -272,12 +276,12 @@ class FarmDouble:
 
     def _next(self, what: str) -> int:
         """Return an id of a row that is new."""
-        taken = [100, *(getattr(f, what, 0) for f in self.known.values())]
+        taken = [100, *(getattr(f.buildset, what, 0) for f in self.known.values())]
         taken += [getattr(f.request, what, 0) for f in self.known.values()]
         return max(taken) + 1
 
     def _make(
-        self, new: RebuildStep, branch: str | None, revision: str | None, stamp: int, set_: int = 0
+        self, new: CopyBuildset, branch: str | None, revision: str | None, stamp: int, set_: int = 0
     ) -> Item:
         row = request(
             id=self._next("id"),
@@ -288,7 +292,7 @@ class FarmDouble:
             reason=new.reason,
             priority=new.priority,
         )
-        self.add(RequestFacts(row, stamp, new.external_idstring, new.properties, ()))
+        self.add(stored(row, BuildsetRow(stamp, new.external_idstring, new.properties)))
         said = f"submitted to {new.buildername}"
         return Item("done", said, request_id=row.id, buildset_id=row.buildsetid)
 
@@ -311,10 +315,24 @@ class FarmDouble:
         return [Item("done", "stopped", request_id=brid) for brid in touched(step)]
 
 
+def stored(
+    row: BuildRequest, buildset: BuildsetRow, tries: Sequence[RequestBuild] = ()
+) -> StoredRequestFacts:
+    """Return the facts of a request as a reader of a 0.8 farm does."""
+    refusal = rebuild_refusal(row, buildset.properties)
+    return StoredRequestFacts(row, tries, rebuild_refusal=refusal, buildset=buildset)
+
+
 def _of_branch(name: str) -> BranchFacts | None:
     if BRANCHES.get(name) is None:
         return None
     return attrs.evolve(BRANCH, builduid=uuid.uuid4().hex)
+
+
+async def planned_for(farm: FarmDouble, action: Action) -> LoweredPlan:
+    """Decide a job of zoe's as an agent would now."""
+    facts = await farm.read(action)
+    return lowered(decide(action, facts, "zoe", rules()), facts)
 
 
 @attrs.define
@@ -483,9 +501,9 @@ def reactor() -> Any:
     return module
 
 
-def pending(id_: int = 7, **changes: Any) -> RequestFacts:
+def pending(id_: int = 7, **changes: Any) -> StoredRequestFacts:
     """Give the facts of a pending request."""
-    return RequestFacts(request(id=id_, **changes), 55, None, (), ())
+    return stored(request(id=id_, **changes), BuildsetRow(55))
 
 
 def msg(record: JobRecord) -> str:

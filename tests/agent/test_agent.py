@@ -12,6 +12,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from buildapi.agent.retry import PATIENCE
+from buildapi.buildbot.v08.lowered_plan import BuildsetRow, Recorded, lowered
 from buildapi.db.sql import ValueRefusedError
 from buildapi.errors import (
     BadRequest,
@@ -33,13 +34,12 @@ from buildapi.model.actions import (
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import RequestFacts
 from buildapi.model.messages import DeadLetter, Delivery, Nack
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobState, RequestBuild
-from buildapi.model.steps import Recorded, SetPriority, StopBuild
+from buildapi.model.steps import SetPriority, StopBuild
 from buildapi.model.wire import REQUESTS, JobMessage, encode_request, item_data
-from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending
+from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending, planned_for, stored
 from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed
 from tests.reactor import sleep, twisted_test, until
@@ -48,7 +48,7 @@ AWAY = DatabaseUnavailable("the database is away")
 ODD = UnclassifiedError("the database fails with error 1105")
 UP = Reprioritize(7, 5)
 ONE, TWO = RequestBuild(41, 9, 7, NOW, None), RequestBuild(42, 31, 7, NOW + 2, None)
-RUNNING = RequestFacts(claimed(id=7), 55, None, (), (ONE, TWO))
+RUNNING = stored(claimed(id=7), BuildsetRow(55), (ONE, TWO))
 
 
 def stop(build: RequestBuild) -> StopBuild:
@@ -141,7 +141,7 @@ async def test_an_agent_that_dies_leaves_a_job_to_the_next_and_nothing_happens_t
     desk: Rig, where: str, action: Any
 ) -> None:
     part, method = CRASHES[where]
-    planned = decide(action, await desk.farm.read(action), "zoe", rules())
+    planned = await planned_for(desk.farm, action)
     if method == "poke" and not planned.pokes:
         method = "settle"
     script = desk.farm.script if part == "farm" else desk.broker.script
@@ -232,7 +232,7 @@ async def test_a_job_nobody_recorded_is_put_aside(desk: Rig) -> None:
 async def test_a_job_cut_short_without_transactions_is_not_repeated(desk: Rig) -> None:
     job = await desk.record(CancelRequest(7))
     desk.farm.markers[job] = Recorded(
-        decide(CancelRequest(7), pending(7), "zoe", rules()), whole=False
+        lowered(decide(CancelRequest(7), pending(7), "zoe", rules()), None), whole=False
     )
     await desk.send(job, CancelRequest(7))
     desk.agent()
@@ -387,10 +387,12 @@ async def test_a_job_whose_id_was_used_before_is_done_and_not_called_done(
     """The marker of another job with the same id, of before a restore, is no success."""
     if isinstance(action, CancelBuild | RebuildBuild):
         desk.farm.add(attrs.evolve(RUNNING, tries=[ONE]))
-    planned = decide(action, await desk.farm.read(action), "zoe", rules())
+    planned = await planned_for(desk.farm, action)
     job = await desk.record(action)
     outcome = Outcome(False, "Ok of another job") if settled else None
-    desk.farm.markers[job] = Recorded(decide(UP, pending(7), "zoe", rules()), outcome)
+    desk.farm.markers[job] = Recorded(
+        lowered(decide(UP, pending(7), "zoe", rules()), None), outcome
+    )
     desk.farm.owners[job] = "f" * 32
     desk.agent()
     await desk.send(job, action)
@@ -680,7 +682,7 @@ async def test_a_job_says_unconfirmed_while_nobody_can_tell_whether_its_change_i
 ) -> None:
     """Neither failed nor Ok until the database can be read; then what it shows."""
     clock, action = Clock(), NewBuild("try", "abcdef")
-    (step,) = decide(action, await desk.farm.read(action), "zoe", rules()).pokes
+    (step,) = (await planned_for(desk.farm, action)).pokes
     open_ = Item("unconfirmed", "not known now", master="m")
     desk.farm.answer(step, Unconfirmed("the database is away", open_), [Item("done", "stored")])
     desk.agent(clock)

@@ -10,6 +10,14 @@ import pytest
 from twisted.internet.task import Clock
 
 from buildapi.agent.journal import SECONDS, ProgressRecorder
+from buildapi.buildbot.v08.lowered_plan import (
+    BuildsetRow,
+    CompleteRequests,
+    CopyBuildset,
+    Poke,
+    StoredRequestFacts,
+    WatchDropped,
+)
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.actions import (
     CancelBuild,
@@ -20,19 +28,10 @@ from buildapi.model.actions import (
     RebuildRequest,
     Reprioritize,
 )
-from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
 from buildapi.model.records import JobState, Progress, RequestBuild
-from buildapi.model.steps import (
-    Clobber,
-    DropRequests,
-    Poke,
-    RebuildStep,
-    SendChange,
-    StopBuild,
-    WatchDropped,
-)
-from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending
+from buildapi.model.steps import Clobber, SendChange, StopBuild
+from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending, stored
 from tests.model.values import MASTER, claimed
 from tests.reactor import sleep, twisted_test, until
 
@@ -40,8 +39,9 @@ AWAY = DatabaseUnavailable("the database is away")
 CANCEL = CancelRevision("try", REVISION)
 
 
-def running(brid: int, bid: int) -> RequestFacts:
-    return RequestFacts(claimed(id=brid), 55, None, (), (RequestBuild(bid, 9, brid, NOW, None),))
+def running(brid: int, bid: int) -> StoredRequestFacts:
+    build = RequestBuild(bid, 9, brid, NOW, None)
+    return stored(claimed(id=brid), BuildsetRow(55), (build,))
 
 
 def stop(brid: int, bid: int) -> StopBuild:
@@ -57,7 +57,7 @@ def desk(rig: Rig) -> Rig:
 
 
 def dropped(rig: Rig) -> list[list[int]]:
-    return [list(w.brids) for _, w in rig.farm.effects if isinstance(w, DropRequests)]
+    return [list(w.brids) for _, w in rig.farm.effects if isinstance(w, CompleteRequests)]
 
 
 def poked(rig: Rig, job: int) -> list[Poke]:
@@ -126,7 +126,7 @@ async def test_an_incident_in_a_clobber_is_an_item_and_the_job_is_ok(
 ) -> None:
     rig.finisher()
     request = claimed(id=20, buildername="Linux try build")
-    rig.farm.add(RequestFacts(request, 55, None, (), (RequestBuild(41, 9, 20, NOW, None),)))
+    rig.farm.add(stored(request, BuildsetRow(55), (RequestBuild(41, 9, 20, NOW, None),)))
     step = msgspec.structs.replace(stop(20, 41), buildername="Linux try build")
     rig.farm.answer(Clobber(step), ZeroDivisionError())
     rig.agent(clobbers=True)
@@ -262,7 +262,7 @@ async def test_jobs_on_one_request_keep_their_order_where_the_first_hangs_in_its
     gate.callback(None)
     for job in (first, behind):
         assert (await desk.finished(job)).state is JobState.DONE
-    assert [job for job, w in desk.farm.effects if isinstance(w, RebuildStep)] == [behind]
+    assert [job for job, w in desk.farm.effects if isinstance(w, CopyBuildset)] == [behind]
 
 
 # --- progress -------------------------------------------------------------------------------

@@ -10,6 +10,14 @@ import msgspec
 import pytest
 
 from buildapi.buildbot.v08.job_executor import MarkedFarm
+from buildapi.buildbot.v08.lowered_plan import (
+    InsertBuildset,
+    LoweredPlan,
+    Recorded,
+    Write,
+    Written,
+    lowered,
+)
 from buildapi.errors import BadRequest
 from buildapi.interfaces import FarmActions
 from buildapi.jobs.decide import decide
@@ -26,15 +34,7 @@ from buildapi.model.facts import RequestFacts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import Stage
-from buildapi.model.steps import (
-    NewBuildset,
-    NewChange,
-    Plan,
-    Recorded,
-    SetPriority,
-    Write,
-    Written,
-)
+from buildapi.model.steps import NewChange, SetPriority
 from buildapi.model.wire import JobMessage
 from tests.contracts.facts import BRANCH, REVISION, FactsReaderContract, FactsUnderTest
 from tests.contracts.journal import MemoryJournal
@@ -92,8 +92,9 @@ def same(one: object, other: object) -> bool:
     return msgspec.json.encode(one) == msgspec.json.encode(other)
 
 
-async def plan_for(farm: MarkedFarm, action: Action, who: str = "zoe") -> Plan:
-    return decide(action, await farm.read(action), who, rules())
+async def plan_for(farm: MarkedFarm, action: Action, who: str = "zoe") -> LoweredPlan:
+    facts = await farm.read(action)
+    return lowered(decide(action, facts, who, rules()), facts)
 
 
 async def facts_for(farm: MarkedFarm, action: Action) -> RequestFacts:
@@ -102,13 +103,13 @@ async def facts_for(farm: MarkedFarm, action: Action) -> RequestFacts:
     return facts
 
 
-def writing(*writes: Write) -> Plan:
-    return Plan(Outcome(False, "Ok"), writes)
+def writing(*writes: Write) -> LoweredPlan:
+    return LoweredPlan(Outcome(False, "Ok"), writes)
 
 
 FILES = ("build/Zo\xeb's 100% \u2603.zip", "build/target.tar.bz2")
 CHANGE = NewChange("zoe@example.org", "try-selfserve", REVISION, FILES)
-ASKED = NewBuildset(
+ASKED = InsertBuildset(
     branch="try",
     revision=REVISION,
     reason="Self-serve: Requested by zoe@example.org",
@@ -120,7 +121,7 @@ ASKED = NewBuildset(
 
 async def written(
     farm: MarkedFarm, of: JobIdentity, action: Action, who: str = "zoe"
-) -> tuple[Plan, Sequence[Item]]:
+) -> tuple[LoweredPlan, Sequence[Item]]:
     """Decide and write a job, and leave it before anything else is done."""
     while True:
         plan = await plan_for(farm, action, who)

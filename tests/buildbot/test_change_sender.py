@@ -18,11 +18,12 @@ from buildapi.buildbot.v08.change_sender import (
     ChangeLogin,
     ChangeSender,
 )
+from buildapi.buildbot.v08.lowered_plan import LoweredPlan
 from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.errors import DatabaseUnavailable, Unavailable, Unconfirmed
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Plan, SendChange
+from buildapi.model.steps import SendChange
 from tests.buildbot.acting import NOW, Changes
 from tests.buildbot.changes_contract import ChangeStepsContract, SendRecordContract
 from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create
@@ -64,7 +65,7 @@ class Case:
 
     def mark(self, request: int) -> None:
         """Give a job its marker, as the write of its plan does."""
-        plan = Plan(Outcome(False, ""), pokes=(STEP,))
+        plan = LoweredPlan(Outcome(False, ""), pokes=(STEP,))
         mark = Markers(MARKERS).mark(job(request), plan, "written", int(NOW))
         pytest_twisted.blockon(defer.ensureDeferred(self.scheduler.db.transact([mark])))
 
@@ -326,7 +327,7 @@ async def test_a_name_that_the_database_cannot_hold_is_sent_escaped(
     case.scheduler = open_scheduler(url)
     case.master.hook = stores(case.scheduler.seed)
     case.sent = MarkerSendRecord(case.scheduler.db, Markers(MARKERS))
-    plan = Plan(Outcome(False, ""), pokes=(STEP,))
+    plan = LoweredPlan(Outcome(False, ""), pokes=(STEP,))
     mark = Markers(MARKERS).mark(job(7), plan, "written", int(NOW))
     await case.scheduler.db.transact([mark])
     item = await case.sender().send(job(7), STEP, who)

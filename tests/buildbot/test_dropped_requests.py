@@ -12,11 +12,12 @@ from twisted.internet.task import Clock
 
 from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS
 from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
+from buildapi.buildbot.v08.lowered_plan import WatchDropped
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
 from buildapi.model.records import BuildRequest, RequestBuild
-from buildapi.model.steps import StopBuild, WatchDropped
+from buildapi.model.steps import StopBuild
 from tests.buildbot.acting import make_farm, make_observer, the_reactor
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import MASTER_A, T0
@@ -46,7 +47,7 @@ def facts(
         complete_at=None,
         results=None,
     )
-    return RequestFacts(request, 0, None, (), tries)
+    return RequestFacts(request, tries)
 
 
 def running(brid: int, number: int = 1) -> RequestBuild:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08.facts_reader import SQLFactsReader
+from buildapi.buildbot.v08.lowered_plan import StoredRequestFacts
 from buildapi.errors import BadRequest
 from buildapi.model.actions import (
     Action,
@@ -131,10 +132,11 @@ class TestRequests:
         ]
         for action in actions:
             facts = await make_observer(scheduler).read(action)
-            assert isinstance(facts, RequestFacts)
+            assert isinstance(facts, StoredRequestFacts)
             assert (facts.request.id, [t.id for t in facts.tries]) == (request, [build])
-            assert (facts.sourcestampid, facts.external_idstring) == (stamp, "ext")
-            assert list(facts.properties) == [("a", '[1, "test"]'), ("b", '[2, "test"]')]
+            row = facts.buildset
+            assert (row.sourcestampid, row.external_idstring) == (stamp, "ext")
+            assert list(row.properties) == [("a", '[1, "test"]'), ("b", '[2, "test"]')]
 
     @twisted_test()
     async def test_many_requests_are_read_by_chunks_with_their_tries(

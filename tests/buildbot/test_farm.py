@@ -18,13 +18,14 @@ from twisted.logger import LogLevel, globalLogPublisher
 from buildapi.buildbot.v08 import lowering
 from buildapi.buildbot.v08.farm import TABLES, V08Farm
 from buildapi.buildbot.v08.job_executor import JobExecutor
+from buildapi.buildbot.v08.lowered_plan import CopyBuildset, Recorded, Written, lowered
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.facts import BranchFacts
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
-from buildapi.model.steps import NewChange, RebuildStep, Recorded, Written
+from buildapi.model.steps import NewChange
 from buildapi.model.wire import decode_request
 from tests.buildbot.acting import NOW, make_farm, the_reactor
 from tests.buildbot.conftest import MARKERS, OpenScheduler, Scheduler, create, empty
@@ -260,7 +261,7 @@ class TestRows:
     ) -> None:
         plan = await plan_for(made.farm, RebuildRequest(made.pending()))
         (step,) = plan.writes
-        assert isinstance(step, RebuildStep)
+        assert isinstance(step, CopyBuildset)
         odd = msgspec.structs.replace(step, properties=[("note", "no \ud800 character")])
         plan = msgspec.structs.replace(plan, writes=(odd,))
         before = made.writes()
@@ -356,7 +357,7 @@ async def test_new_builds_are_the_rows_that_they_were_before(
         builduid=json.loads(values["builduid"])[0],
         change_master=None,
     )
-    plan = decide(message.action, facts, message.who, rules())
+    plan = lowered(decide(message.action, facts, message.who, rules()), facts)
     then = float(wrote["buildsets"][0]["submitted_at"])
     await make_farm(scheduler, now=then).write(job(1), plan)
     for table in TABLES:
@@ -460,7 +461,7 @@ class TestMyISAM:
     ) -> None:
         scheduler = open_scheduler(url)
         farm = make_farm(scheduler)
-        plan = decide(CancelRequest(1), None, "zoe", rules())
+        plan = lowered(decide(CancelRequest(1), None, "zoe", rules()), None)
         try:
             scheduler.seed.execute(f"ALTER TABLE {table} ENGINE=MyISAM")
             await farm.write(job(99), plan)

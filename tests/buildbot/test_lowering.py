@@ -9,34 +9,31 @@ import attrs
 import msgspec
 import pytest
 
+from buildapi.buildbot.v08.lowered_plan import (
+    CompleteRequests,
+    CopyBuildset,
+    InsertBuildset,
+    LoweredPlan,
+    WatchDropped,
+    Write,
+)
 from buildapi.buildbot.v08.lowering import lower, made
 from buildapi.buildbot.v08.markers import Markers, aside
 from buildapi.db.sql import Ref, Statement
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import (
-    DropRequest,
-    DropRequests,
-    NewBuildset,
-    NewChange,
-    OutcomeLine,
-    Plan,
-    RebuildStep,
-    SetPriority,
-    WatchDropped,
-    Write,
-)
+from buildapi.model.steps import DropRequest, NewChange, OutcomeLine, SetPriority
 from tests.model.values import job
 
 MARKS = Markers("marks")
-COPY = RebuildStep("linux", 4, "Self-serve: Rebuilt by zoe", 55, None, (("a", '["1", "x"]'),))
+COPY = CopyBuildset("linux", 4, "Self-serve: Rebuilt by zoe", 55, None, (("a", '["1", "x"]'),))
 CHANGE = NewChange("zoe", "try-selfserve", "abc", ("f1", "f2"))
-NEW = NewBuildset("try", "abc", "why", 4, (("a", '["1", "x"]'),), ("linux", "win"), CHANGE)
-MANY = DropRequests(list(range(1, 1202)), list(range(5000, 5501)))
+NEW = InsertBuildset("try", "abc", "why", 4, (("a", '["1", "x"]'),), ("linux", "win"), CHANGE)
+MANY = CompleteRequests(list(range(1, 1202)), list(range(5000, 5501)))
 NOW = 1_700_000_000
 
 
 def statements(*writes: Write, transactional: bool = True) -> list[Statement]:
-    plan = Plan(Outcome(False, "Ok"), writes)
+    plan = LoweredPlan(Outcome(False, "Ok"), writes)
     return list(lower(plan, job(9), marker="marks", now=NOW, transactional=transactional))
 
 
@@ -146,7 +143,7 @@ def test_each_request_refers_to_its_own_buildset() -> None:
         (SetPriority(7, -2), [None, 1]),
         (DropRequest(7, 70), [None, 1, None]),
         (COPY, [None, None, None, None]),
-        (DropRequests([7, 8], [70]), [None, None, None]),
+        (CompleteRequests([7, 8], [70]), [None, None, None]),
     ],
 )
 def test_what_was_decided_about_is_guarded_by_its_row_count(
@@ -158,7 +155,7 @@ def test_what_was_decided_about_is_guarded_by_its_row_count(
 def test_guards_look_at_the_row_itself() -> None:
     priority, drop, many = (
         statements(write)[1]
-        for write in (SetPriority(7, 1), DropRequest(7, 70), DropRequests([7], [70]))
+        for write in (SetPriority(7, 1), DropRequest(7, 70), CompleteRequests([7], [70]))
     )
     for statement in (priority, drop, many):
         assert "complete = 0 AND (claimed_at = 0 OR claimed_at IS NULL)" in statement.text
@@ -174,7 +171,7 @@ def test_statements_are_printable_and_hold_values_as_parameters_only() -> None:
         builders=("50% :x",),
         change=NewChange("it's; DROP", "n'", "50% :x", ("n'",)),
     )
-    drops = (DropRequest(7, 70), DropRequests([7], [70]))
+    drops = (DropRequest(7, 70), CompleteRequests([7], [70]))
     for statement in statements(odd, new, SetPriority(7, 1), *drops):
         printed = repr(statement)
         assert statement.text in printed or statement.text.replace("'", "\\'") in printed
@@ -187,15 +184,15 @@ def test_statements_are_printable_and_hold_values_as_parameters_only() -> None:
 
 def test_the_marker_holds_the_plan() -> None:
     lines = (OutcomeLine(7, "7: Ok", "No luck"),)
-    plan = Plan(Outcome(False, ""), (DropRequest(7, 70), NEW), (WatchDropped((7,)),), lines)
+    plan = LoweredPlan(Outcome(False, ""), (DropRequest(7, 70), NEW), (WatchDropped((7,)),), lines)
     mark = lower(plan, job(9), marker="marks", now=NOW)[0]
     assert (mark.params["request_id"], mark.params["now"]) == (9, NOW)
-    stored: Any = msgspec.json.decode(mark.params["plan"], type=Plan)
+    stored: Any = msgspec.json.decode(mark.params["plan"], type=LoweredPlan)
     assert msgspec.json.encode(stored) == msgspec.json.encode(plan)
 
 
 def test_the_plan_in_a_marker_begins_with_the_identity_of_its_job() -> None:
-    plan = Plan(Outcome(False, ""), (NEW,))
+    plan = LoweredPlan(Outcome(False, ""), (NEW,))
     mark = lower(plan, job(9), marker="marks", now=NOW)[0]
     assert json.loads(mark.params["plan"])["identity"] == job(9).identity
     assert mark.params["plan"].startswith(MARKS.unmark(job(9)).params["own"].rstrip("%"))

@@ -8,6 +8,7 @@ import pytest
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
 from buildapi.buildbot.v08.farm_reads import SQLFarmReads
+from buildapi.buildbot.v08.lowered_plan import Written, lowered
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.db.sql import any_of
 from buildapi.jobs.decide import decide
@@ -17,7 +18,6 @@ from buildapi.model.farm_rows import BranchFilter, Portion
 from buildapi.model.records import UserBuilds
 from buildapi.model.report_rows import ChangeFilter, RowFilter, Span
 from buildapi.model.revisions import RevisionMatch
-from buildapi.model.steps import Written
 from tests.buildbot.acting import make_farm
 from tests.buildbot.conftest import OpenScheduler, Scheduler, create
 from tests.buildbot.seed import T0
@@ -159,7 +159,8 @@ async def test_a_reason_is_written_without_what_the_database_cannot_hold(
     whole = make_farm(farm)
     request = farm.seed.request()
     action = RebuildRequest(request)
-    plan = decide(action, await whole.read(action), who, rules())
+    facts = await whole.read(action)
+    plan = lowered(decide(action, facts, who, rules()), facts)
     assert (await whole.write(job(1), plan))[0] is Written.APPLIED
     (newest,) = farm.seed.rows("SELECT reason FROM buildsets ORDER BY id DESC LIMIT 1")
     assert newest["reason"] in (f"Self-serve: Rebuilt by {who}", f"Self-serve: Rebuilt by {stored}")

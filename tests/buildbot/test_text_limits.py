@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from buildapi.buildbot.v08.lowered_plan import Written, lowered
 from buildapi.buildbot.v08.text_limits import SQLTextLimits
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.interfaces import TextLimits
@@ -13,7 +14,6 @@ from buildapi.jobs.decide import decide
 from buildapi.model.actions import NewBuild, NewBuilderBuild
 from buildapi.model.charsets import TextColumn
 from buildapi.model.facts import BranchFacts
-from buildapi.model.steps import Written
 from tests.buildbot.acting import make_farm
 from tests.buildbot.conftest import OpenScheduler, Scheduler, create
 from tests.buildbot.text_limits_contract import REVISION, TextLimitsContract, builder_build
@@ -117,7 +117,7 @@ async def test_what_is_refused_is_what_the_database_would_not_take(
     farm, action = make_farm(database), builder_build(text)
     refused = text in UNHELD.get(charset, ())
     database.seed.execute("DELETE FROM buildapi_markers")
-    plan = decide(action, FACTS, "zoe", rules())
+    plan = lowered(decide(action, FACTS, "zoe", rules()), FACTS)
     if refused:
         with pytest.raises(BadRequest):
             await farm.write(job(1), plan)
@@ -126,7 +126,7 @@ async def test_what_is_refused_is_what_the_database_would_not_take(
     else:
         assert (await farm.write(job(1), plan))[0] is Written.APPLIED
         await SQLTextLimits(database.db).check(action, "zoe")
-    plan = decide(builder_build("a"), FACTS, text, rules())
+    plan = lowered(decide(builder_build("a"), FACTS, text, rules()), FACTS)
     assert (await farm.write(job(2), plan))[0] is Written.APPLIED
     (newest,) = database.seed.rows("SELECT author FROM changes ORDER BY changeid DESC LIMIT 1")
     assert newest["author"] == await SQLTextLimits(database.db).author(text)

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from buildapi.buildbot.v08.job_executor import JobExecutor
-from buildapi.model.facts import RequestFacts
+from buildapi.buildbot.v08.lowered_plan import BuildsetRow
 from buildapi.model.records import RequestBuild
-from tests.agent.doubles import NOW, FarmDouble
+from tests.agent.doubles import NOW, FarmDouble, stored
 from tests.buildbot.farm_contract import Copy, FarmActionsContract, MarkedFarmContract
 from tests.contracts.facts import BRANCH, REVISION
 from tests.model.defaults import rules
@@ -46,7 +46,7 @@ class InMemory:
     def _add(self, properties: Mapping[str, str], **columns: object) -> int:
         self.last += 1
         row = request(**{"id": self.last, "buildsetid": self.last, **columns})
-        self.farm.add(RequestFacts(row, row.buildsetid, None, tuple(properties.items()), ()))
+        self.farm.add(stored(row, BuildsetRow(row.buildsetid, None, tuple(properties.items()))))
         return row.id
 
     def run(self, request: int) -> int:
@@ -82,8 +82,8 @@ class InMemory:
                 f.request.revision,
                 f.request.reason,
                 f.request.priority,
-                dict(f.properties),
-                [c for stamp, c in self.farm.changes.items() if stamp == f.sourcestampid],
+                dict(f.buildset.properties),
+                [c for stamp, c in self.farm.changes.items() if stamp == f.buildset.sourcestampid],
             )
             for f in found
         ]

@@ -16,12 +16,13 @@ from twisted.internet.threads import deferToThread
 
 from buildapi.buildbot.directory import parse_masters
 from buildapi.buildbot.v08.change_sender import JOB_PROPERTY, ChangeLogin, ChangeSender
+from buildapi.buildbot.v08.lowered_plan import LoweredPlan
 from buildapi.buildbot.v08.markers import WRITTEN, Markers, MarkerSendRecord
 from buildapi.buildbot.v08.sendchange import ChangeError, PBChange, send_change
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import create_marker_table
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Plan, SendChange
+from buildapi.model.steps import SendChange
 from tests.farm.farm import Farm, Master
 from tests.farm.fixtures import MakeFarm
 from tests.model.values import job
@@ -293,7 +294,7 @@ async def test_a_change_is_sent_once_for_a_job(
     await create_marker_table(db, MARKERS)
     markers, jobs = Markers(MARKERS), [job(11), job(1), job(111)]
     step = SendChange(master.claimed_by_name, "try", "once", None)
-    plan, now = Plan(Outcome(False, "Ok"), pokes=(step,)), int(time.time())
+    plan, now = LoweredPlan(Outcome(False, "Ok"), pokes=(step,)), int(time.time())
     await db.transact([markers.mark(of, plan, WRITTEN, now) for of in jobs])
     sender = ChangeSender(reactor, db, MarkerSendRecord(db, markers), lambda: masters, login, 5, 5)
     first = await sender.send(jobs[0], step, WHO)

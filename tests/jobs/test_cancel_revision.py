@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from buildapi.jobs.cancel import cancel_revision
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plan_outcomes import conclude
+from buildapi.jobs.plan_outcomes import StepResult, conclude
 from buildapi.model.actions import CancelRequest, CancelRevision
 from buildapi.model.facts import RequestFacts, RevisionFacts
 from buildapi.model.outcome import Item, Outcome
@@ -23,9 +23,9 @@ from buildapi.model.steps import (
     DropRequest,
     DropRequests,
     Plan,
-    Poke,
+    Step,
     StopBuild,
-    WatchDropped,
+    StopClaimed,
 )
 from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed, request
@@ -35,7 +35,7 @@ START = 1_700_000_101
 
 
 def facts(of: BuildRequest, *tries: RequestBuild) -> RequestFacts:
-    return RequestFacts(of, 0, None, (), tries)
+    return RequestFacts(of, tries)
 
 
 def running(id_: int, bid: int, **changes: Any) -> RequestFacts:
@@ -88,32 +88,32 @@ def plan(found: Sequence[RequestFacts], action: CancelRevision = ALL, **kind: bo
 
 
 def ended(plan: Plan, **states: str) -> Outcome:
-    """Conclude a plan whose pokes came to ``done``, or what ``r7="failed"`` says."""
-    did = [
-        (poke, [Item(states.get(f"r{brid}", "done"), "seen", request_id=brid)])
-        for poke in plan.pokes
-        for brid in ([poke.brid] if isinstance(poke, StopBuild) else watched(poke))
+    """Conclude a plan whose steps came to ``done``, or what ``r7="failed"`` says."""
+    seen = [
+        StepResult([Item(states.get(f"r{brid}", "done"), "seen", request_id=brid)])
+        for step in plan.steps
+        for brid in about(step)
     ]
-    return conclude(plan, (), did)
+    return conclude(plan.outcome, plan.lines, seen)
 
 
-def watched(poke: Poke) -> Sequence[int]:
-    assert isinstance(poke, WatchDropped)
-    return poke.brids
+def about(step: Step) -> Sequence[int]:
+    assert isinstance(step, StopBuild | StopClaimed | DropRequests)
+    return [step.brid] if isinstance(step, StopBuild) else step.brids
 
 
 def cancelled(plan: Plan) -> tuple[list[int], list[int], list[int]]:
-    """List the requests that are dropped, those watched, and the builds that are stopped."""
-    dropped = [b for w in plan.writes if isinstance(w, DropRequests) for b in w.brids]
-    watched = [b for p in plan.pokes if isinstance(p, WatchDropped) for b in p.brids]
-    return dropped, watched, [p.build_id for p in plan.pokes if isinstance(p, StopBuild)]
+    """List the requests that are dropped, those awaited, and the builds that are stopped."""
+    dropped = [b for s in plan.steps if isinstance(s, DropRequests) for b in s.brids]
+    awaited = [b for s in plan.steps if isinstance(s, StopClaimed) for b in s.brids]
+    return dropped, awaited, [s.build_id for s in plan.steps if isinstance(s, StopBuild)]
 
 
-# request, dropped, watched, stopped, in the words of the job
+# request, dropped, awaited, stopped, in the words of the job
 TABLE: dict[str, tuple[RequestFacts, bool, bool, list[int], str]] = {
-    "pending": (PENDING, True, True, [], "11: Ok"),
-    "never claimed": (NEVER_CLAIMED, True, True, [], "13: Ok"),
-    "pending with a build of nobody": (UNCLAIMED_BUILD, True, True, [], "14: Ok"),
+    "pending": (PENDING, True, False, [], "11: Ok"),
+    "never claimed": (NEVER_CLAIMED, True, False, [], "13: Ok"),
+    "pending with a build of nobody": (UNCLAIMED_BUILD, True, False, [], "14: Ok"),
     "claimed, no build yet": (CLAIMED, False, True, [], "21: Ok"),
     "running": (BUILDING, False, False, [41], "31: Ok"),
     "running twice": (DOUBLE, False, False, [42, 43], "32: Ok"),
@@ -134,18 +134,17 @@ TABLE: dict[str, tuple[RequestFacts, bool, bool, list[int], str]] = {
 
 @pytest.mark.parametrize("name", TABLE)
 def test_the_table(name: str) -> None:
-    known, dropped, watched, stopped, msg = TABLE[name]
+    known, dropped, awaited, stopped, msg = TABLE[name]
     planned = plan([known])
     ids = [known.request.id]
-    assert cancelled(planned) == (ids if dropped else [], ids if watched else [], stopped)
+    assert cancelled(planned) == (ids if dropped else [], ids if awaited else [], stopped)
     outcome = ended(planned)
     assert (outcome.msg, outcome.errors) == (msg, msg.startswith("Error"))
 
 
 def test_all_that_is_pending_is_dropped_in_one_step_and_its_buildsets_once() -> None:
     planned = plan([PENDING, SAME_SET, NEVER_CLAIMED, BUILDING])
-    assert planned.writes == (DropRequests([11, 12, 13], [11, 13]),)
-    assert planned.pokes == (stop(31, 41), WatchDropped([11, 12, 13]))
+    assert planned.steps == (DropRequests([11, 12, 13], [11, 13]), stop(31, 41))
 
 
 def test_there_is_a_line_for_each_request_in_the_order_of_their_ids() -> None:
@@ -164,7 +163,7 @@ def test_there_is_a_line_for_each_request_in_the_order_of_their_ids() -> None:
 def test_nothing_to_cancel_is_an_empty_message_and_no_error(found: list[RequestFacts]) -> None:
     planned = plan(found)
     outcome = ended(planned)
-    assert (outcome.errors, outcome.msg, planned.writes, planned.pokes) == (False, "", (), ())
+    assert (outcome.errors, outcome.msg, planned.steps) == (False, "", ())
     assert [i.state for i in outcome.items] == ["nothing"]
 
 
@@ -175,14 +174,14 @@ def test_an_unknown_branch_is_refused() -> None:
 
 def test_only_pending_leaves_all_that_a_master_has() -> None:
     planned = plan(EVERYTHING, attrs.evolve(ALL, only="pending"))
-    assert cancelled(planned) == ([11, 12, 13, 14], [11, 12, 13, 14], [])
+    assert cancelled(planned) == ([11, 12, 13, 14], [], [])
 
 
 def test_only_pending_does_not_stop_what_a_master_claims_in_between() -> None:
-    (watch,) = plan([PENDING], attrs.evolve(ALL, only="pending")).pokes
-    assert watch == WatchDropped([11], claimed=False)
-    (watch,) = plan([PENDING]).pokes
-    assert watch == WatchDropped([11], claimed=True)
+    (drop,) = plan([PENDING], attrs.evolve(ALL, only="pending")).steps
+    assert drop == DropRequests([11], [11], claimed=False)
+    (drop,) = plan([PENDING]).steps
+    assert drop == DropRequests([11], [11], claimed=True)
 
 
 def test_only_running_leaves_what_is_pending() -> None:
@@ -224,18 +223,19 @@ def test_a_cancel_may_name_its_builders(changes: dict[str, Any], left: list[int]
 
 
 def test_the_reason_is_shown_with_all_that_is_stopped() -> None:
-    planned = plan([BUILDING, PENDING], attrs.evolve(ALL, reason="bad push"))
-    assert planned.pokes == (
+    planned = plan([BUILDING, PENDING, CLAIMED], attrs.evolve(ALL, reason="bad push"))
+    assert planned.steps == (
+        DropRequests([11], [11], note="bad push"),
         stop(31, 41, note="bad push"),
-        WatchDropped([11], note="bad push"),
+        StopClaimed([21], note="bad push"),
     )
 
 
 def test_builds_that_compile_are_clobbered_once_stopped() -> None:
     known = [running(31, 41, buildername="Linux try build"), BUILDING]
-    first, second, clobber = plan(known, clobbers=True).pokes
+    first, second, clobber = plan(known, clobbers=True).steps
     assert clobber == Clobber(stop(31, 41, buildername="Linux try build"))
-    assert [first, second] == list(plan(known).pokes)
+    assert [first, second] == list(plan(known).steps)
 
 
 ANY = st.sampled_from([*EVERYTHING, LOST, LOST_IDLE])
@@ -255,14 +255,15 @@ def test_each_request_has_one_line_and_a_step_or_an_item(
     found: list[RequestFacts], changes: dict[str, Any]
 ) -> None:
     planned = cancel_revision(attrs.evolve(ALL, **changes), RevisionFacts(found), rules())
-    dropped, watched, stopped = cancelled(planned)
-    handled = {p.brid for p in planned.pokes if isinstance(p, StopBuild)} | set(watched)
+    dropped, awaited, stopped = cancelled(planned)
+    stopping = {s.brid for s in planned.steps if isinstance(s, StopBuild)}
+    handled = stopping | {*dropped, *awaited}
     failed = {i.request_id for i in planned.outcome.items if i.state == "failed"}
     lines = [line.brid for line in planned.lines]
     assert lines == sorted(set(lines), key=lambda n: n or 0)
     assert set(lines) == handled | failed
     assert not handled & failed
-    assert set(dropped) <= set(watched)
+    assert not set(dropped) & {*awaited, *stopping}
     assert len(set(stopped)) == len(stopped)
     assert msgspec.json.decode(msgspec.json.encode(planned), type=Plan)
 
@@ -273,8 +274,8 @@ def test_a_cancel_of_its_revision_does_to_a_request_what_its_own_cancel_does(
 ) -> None:
     """Excepted those claimed without a build: a revision waits for it."""
     alone = decide(CancelRequest(known.request.id), known, "zoe", rules())
-    dropped = [w.brid for w in alone.writes if isinstance(w, DropRequest)]
-    stopped = [p.build_id for p in alone.pokes if isinstance(p, StopBuild)]
+    dropped = [w.brid for w in alone.steps if isinstance(w, DropRequest)]
+    stopped = [p.build_id for p in alone.steps if isinstance(p, StopBuild)]
     assert cancelled(plan([known]))[::2] == (dropped, stopped)
 
 
@@ -282,5 +283,4 @@ def test_a_hash_that_fits_two_revisions_cancels_nothing_and_names_both() -> None
     plan = decide(ALL, RevisionFacts((), ("abcdef0123451", "abcdef0123452")), "zoe", rules())
     said = "Revision abcdef012345 fits 2 revisions: abcdef0123451, abcdef0123452"
     assert (plan.outcome.errors, plan.outcome.msg) == (True, said)
-    assert not plan.writes
-    assert not plan.pokes
+    assert not plan.steps

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plan_outcomes import conclude
+from buildapi.jobs.plan_outcomes import StepResult, conclude
 from buildapi.jobs.warnings import SHARERS_NAMED, loses, shared
 from buildapi.model.actions import (
     Action,
@@ -38,7 +38,7 @@ def facts(brid: int = 7, bid: int = 41, *sharers: Sharer, **more: Any) -> Reques
     build = RequestBuild(bid, 9, brid, START, None)
     own = Sharer(brid, "try", "abcdef012345")
     shares = {bid: (own, *sharers)} if sharers else {}
-    return RequestFacts(claimed(id=brid), 5, None, (), (build,), sharers=shares, **more)
+    return RequestFacts(claimed(id=brid), (build,), sharers=shares, **more)
 
 
 def planned(action: Action, known: RequestFacts | RevisionFacts) -> Plan:
@@ -52,7 +52,7 @@ CANCELS: list[Any] = [CancelBuild(41), CancelRequest(7)]
 def test_a_plan_that_stops_a_shared_build_says_whose_other_pushes_lose_it(action: Action) -> None:
     plan = planned(action, facts(7, 41, OTHER))
     assert list(plan.outcome.warnings) == [WARNING]
-    (stop,) = plan.pokes
+    (stop,) = plan.steps
     assert isinstance(stop, StopBuild)
     assert list(stop.sharers) == [OTHER]
 
@@ -60,8 +60,8 @@ def test_a_plan_that_stops_a_shared_build_says_whose_other_pushes_lose_it(action
 @pytest.mark.parametrize("action", CANCELS)
 def test_the_outcome_of_a_stop_says_it_as_well(action: Action) -> None:
     plan = planned(action, facts(7, 41, OTHER))
-    done = [(plan.pokes[0], [Item("done", "stopped", request_id=7)])]
-    assert list(conclude(plan, (), done).warnings) == [WARNING]
+    done = StepResult([Item("done", "stopped", request_id=7)])
+    assert list(conclude(plan.outcome, plan.lines, [done]).warnings) == [WARNING]
 
 
 @pytest.mark.parametrize("action", CANCELS)
@@ -119,7 +119,7 @@ def test_many_who_share_a_build_are_counted() -> None:
 def test_a_rebuild_for_a_builder_that_no_builders_file_lists_is_accepted_with_a_warning(
     action: Action, listed: bool | None, warnings: list[str]
 ) -> None:
-    plan = planned(action, RequestFacts(request(), 5, None, (), (), listed=listed))
+    plan = planned(action, RequestFacts(request(), (), listed=listed))
     assert (plan.outcome.errors, list(plan.outcome.warnings)) == (False, warnings)
-    assert len(plan.writes) == getattr(action, "count", 1)
-    assert list(conclude(plan, (), []).warnings) == warnings
+    assert len(plan.steps) == getattr(action, "count", 1)
+    assert list(conclude(plan.outcome, plan.lines, []).warnings) == warnings

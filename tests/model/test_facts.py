@@ -17,7 +17,7 @@ def attempt(id_: int, number: int, start: int = 0, finish: int | None = None) ->
 
 
 def running(*tries: RequestBuild) -> list[int]:
-    facts = RequestFacts(request(), 5, None, (), tries)
+    facts = RequestFacts(request(), tries)
     return [t.id for t in facts.running]
 
 
@@ -58,7 +58,7 @@ def test_what_a_dead_master_left_is_not_running_when_another_took_the_request(
 
 def test_a_try_is_found_by_its_build_id() -> None:
     tries = [attempt(1, 9), attempt(2, 10)]
-    facts = RequestFacts(request(), 5, None, (), tries)
+    facts = RequestFacts(request(), tries)
     assert facts.try_of(2) == tries[1]
     assert facts.try_of(3) is None
 

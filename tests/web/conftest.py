@@ -11,6 +11,7 @@ import attrs
 import pytest
 import pytest_twisted
 
+from buildapi.buildbot.v08.lowered_plan import steps_json
 from buildapi.model.health import Health
 from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.log_file import LogFile
@@ -209,7 +210,7 @@ def build(settings: Settings) -> Served:
         jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
     )
     limits = MemoryTextLimits()
-    dry_run = DryRun(observer, rules(), short)
+    dry_run = DryRun(observer, steps_json, rules(), short)
     acting = dry_run, keys, watch, short, quota, limits, short
     submitter = JobSubmitter(reads.branch, dispatcher, jobs, *acting)
     requests = RequestActions(builds, settings.count_max, short, directory.is_listed)

@@ -11,6 +11,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from buildapi.buildbot.v08.lowered_plan import BuildsetRow, StoredRequestFacts
 from buildapi.errors import (
     BadRequest,
     BrokerUnavailable,
@@ -36,7 +37,7 @@ from buildapi.model.actions import (
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builder, Builders
 from buildapi.model.charsets import escaped
-from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts
+from buildapi.model.facts import BranchFacts, Facts, RevisionFacts
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -503,13 +504,13 @@ class MemoryFactsReader:
         found = [self._facts(r) for r in sorted(ours, key=lambda r: r.id) if r.revision in meant]
         return RevisionFacts(
             [
-                attrs.evolve(f, properties=(), listed=None)
+                attrs.evolve(f, buildset=BuildsetRow(), listed=None)
                 for f in found
                 if not f.request.complete or any(t.finish_time is None for t in f.tries)
             ]
         )
 
-    def _facts(self, request: BuildRequest) -> RequestFacts:
+    def _facts(self, request: BuildRequest) -> StoredRequestFacts:
         builds = self.builds.builds_of(request.id)
         tries = [
             RequestBuild(b.id, b.number, request.id, b.start_time, b.finish_time) for b in builds
@@ -517,7 +518,9 @@ class MemoryFactsReader:
         properties = self.builds.properties(request.id)
         texts = [(n, json.dumps([value, "test"])) for n, value in properties.items()]
         shared = {b.id: self.sharers for b in builds if self.sharers and b.finish_time is None}
-        return RequestFacts(request, 1, None, texts, tries, self.listed, shared)
+        return StoredRequestFacts(
+            request, tries, self.listed, shared, buildset=BuildsetRow(1, None, texts)
+        )
 
 
 @attrs.define

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import attrs
 
 from buildapi.buildbot.dialect import DialectDefinition, FarmResources, TablePrivileges
 from buildapi.buildbot.http_fetch import FetchError
+from buildapi.buildbot.v08 import lowered_plan
 from buildapi.buildbot.v08.build_poller import BuildPoller
 from buildapi.buildbot.v08.build_reads import SQLBuilds
 from buildapi.buildbot.v08.build_stopper import BuildStopper, Login
@@ -29,6 +31,8 @@ from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, SCHEDULER_WRITTEN, STATUS_READ
 from buildapi.buildbot.v08.text_limits import SQLTextLimits
 from buildapi.db.sql import Database
+from buildapi.model.facts import Facts
+from buildapi.model.steps import Plan
 
 DEFAULT_PASSWORD = "changepw"  # noqa: S105  # what change sources of Buildbot 0.8 ask for unless told otherwise
 
@@ -168,6 +172,10 @@ class V08Dialect:
         if of.clobberer is None:
             return None
         return Clobberer(of.fetcher, self._masters, of.clobberer, of.settings.clobber_seconds)
+
+    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:
+        """Return the steps as the writes and pokes that a job would be split into."""
+        return lowered_plan.steps_json(plan, facts)
 
     async def probe_master(self, url: str) -> str | None:
         """Request the smallest page of a master; any response will do."""

@@ -12,10 +12,10 @@ import attrs
 from twisted.internet import defer
 
 from buildapi.buildbot.v08.build_stopper import LOOK_SECONDS, BuildStopper
+from buildapi.buildbot.v08.lowered_plan import WatchDropped
 from buildapi.jobs.cancel import stops_of
 from buildapi.model.facts import RequestFacts
 from buildapi.model.outcome import Item
-from buildapi.model.steps import WatchDropped
 from buildapi.reactor_time import ReactorTime, pause
 
 ReadRequests = Callable[[Sequence[int]], Awaitable[Sequence[RequestFacts]]]

@@ -13,6 +13,8 @@ import attrs
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_reads import bounded
+from buildapi.buildbot.v08.lowered_plan import BuildsetRow, StoredRequestFacts
+from buildapi.buildbot.v08.requeue_blockers import build_refusal, rebuild_refusal
 from buildapi.buildbot.v08.shared_builds import with_sharers
 from buildapi.db.sql import Database, Read, chunks
 from buildapi.model.actions import (
@@ -148,6 +150,7 @@ class SQLFactsReader:
             buildid=datetime.fromtimestamp(int(self._now()), self._zone).strftime("%Y%m%d%H%M%S"),
             builduid=uuid.uuid4().hex,
             change_master=self._taker_of_changes(),
+            build_refusal=build_refusal(branch.path),
         )
 
     def _taker_of_changes(self) -> str | None:
@@ -167,12 +170,12 @@ def _request(read: Read, brid: int) -> RequestFacts | None:
         return None
     origin = queries.ORIGIN.first_of(read, buildsetid=request.buildsetid)
     sourcestampid, external = origin or (0, None)
-    facts = RequestFacts(
+    properties = queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid)
+    facts = StoredRequestFacts(
         request=request,
-        sourcestampid=sourcestampid,
-        external_idstring=external,
-        properties=queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid),
         tries=queries.TRIES.all_of(read, brid=brid),
+        rebuild_refusal=rebuild_refusal(request, properties),
+        buildset=BuildsetRow(sourcestampid, external, properties),
     )
     return with_sharers(read, [facts])[0]
 
@@ -183,4 +186,4 @@ def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[Reques
         query, params = queries.tries_of(some)
         for one in query.all_of(read, **params):
             tries[one.brid].append(one)
-    return with_sharers(read, [RequestFacts(r, 0, None, (), tries[r.id]) for r in requests])
+    return with_sharers(read, [RequestFacts(r, tries[r.id]) for r in requests])

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from buildapi.buildbot.v08 import lowering
 from buildapi.buildbot.v08.facts_reader import SQLFactsReader
+from buildapi.buildbot.v08.lowered_plan import LoweredPlan, Poke, Recorded, Written, in_ascii
 from buildapi.buildbot.v08.markers import Markers
 from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.db.sql import (
@@ -24,12 +25,10 @@ from buildapi.db.sql import (
     ValueRefusedError,
 )
 from buildapi.errors import BadRequest
-from buildapi.jobs.plan_outcomes import in_ascii
 from buildapi.model.actions import Action
 from buildapi.model.facts import Facts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.steps import Plan, Poke, Recorded, Written
 
 TABLES = (
     "sourcestamps",
@@ -84,7 +83,7 @@ class V08Farm:
         """Read the facts that an action is decided on."""
         return await self._observer.read(action)
 
-    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
+    async def write(self, job: JobIdentity, plan: LoweredPlan) -> tuple[Written, Sequence[Item]]:
         """Write a plan and its marker row in one short transaction, or nothing.
 
         A reason that the database cannot hold is written without accents, an author escaped.
@@ -99,7 +98,7 @@ class V08Farm:
                 raise
         return await self._write(job, plain)
 
-    async def _write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
+    async def _write(self, job: JobIdentity, plan: LoweredPlan) -> tuple[Written, Sequence[Item]]:
         whole = await self._has_transactions()
         try:
             statements = lowering.lower(

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from buildapi.buildbot.v08.lowered_plan import CopyBuildset, InsertBuildset
 from buildapi.db.sql import Ref, Statement
-from buildapi.model.steps import NewBuildset, NewChange, RebuildStep
+from buildapi.model.steps import NewChange
 
 REQUEST = "-request"
 """Suffix of the name that an inserted build request is bound to."""
 
 
-def requeue(step: RebuildStep, name: str, now: int) -> Iterable[Statement]:
+def buildset_copy(step: CopyBuildset, name: str, now: int) -> Iterable[Statement]:
     """Insert a copy of a buildset without its request, bound to ``name``."""
     yield _buildset(step.sourcestampid, step.external_idstring, step.reason, name, now)
     if step.properties:
         yield _properties(step.properties, name)
 
 
-def new_buildset(step: NewBuildset, name: str, now: int) -> Iterable[Statement]:
+def new_buildset(step: InsertBuildset, name: str, now: int) -> Iterable[Statement]:
     """Insert a buildset with its source stamp and change, without its requests."""
     stamp, change = f"{name}-stamp", f"{name}-change"
     yield Statement(

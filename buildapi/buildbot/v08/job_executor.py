@@ -14,26 +14,25 @@ import attrs
 from twisted.internet import defer
 from twisted.logger import Logger
 
+from buildapi.buildbot.v08.lowered_plan import (
+    LoweredPlan,
+    Poke,
+    Recorded,
+    WatchDropped,
+    Written,
+    lowered,
+)
 from buildapi.buildbot.v08.trail_text import MasterCallTrail, decided, made_words
 from buildapi.errors import BadRequest, Unavailable, Unconfirmed
 from buildapi.interfaces import ItemProgress, Journal
 from buildapi.jobs.decide import decide
-from buildapi.jobs.plan_outcomes import Did, conclude, refused
+from buildapi.jobs.plan_outcomes import StepResult, conclude, refused
 from buildapi.model.actions import Action
 from buildapi.model.facts import Facts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.rules import Rules
-from buildapi.model.steps import (
-    Clobber,
-    Plan,
-    Poke,
-    Recorded,
-    SendChange,
-    StopBuild,
-    WatchDropped,
-    Written,
-)
+from buildapi.model.steps import Clobber, SendChange, StopBuild
 from buildapi.model.wire import JobMessage
 
 DECISIONS = 3
@@ -64,7 +63,7 @@ class MarkedFarm(Protocol):
         The marker of an earlier job with the same id does not count.
         """
 
-    async def write(self, job: JobIdentity, plan: Plan) -> tuple[Written, Sequence[Item]]:
+    async def write(self, job: JobIdentity, plan: LoweredPlan) -> tuple[Written, Sequence[Item]]:
         """Execute the writes of a plan and insert its marker in one short transaction.
 
         Return an item per write if they were applied.  The marker of an earlier job with the same
@@ -121,7 +120,8 @@ class JobExecutor:
         journal.written()
         if plan.writes:
             journal.note("written", made_words(made))
-        outcome = conclude(plan, made, await self._pokes(plan, job, journal))
+        results = [StepResult(made), *await self._pokes(plan, job, journal)]
+        outcome = conclude(plan.outcome, plan.lines, results)
         if plan.writes or plan.pokes:
             await self._settle(job, outcome)
         return outcome
@@ -138,19 +138,19 @@ class JobExecutor:
         except Exception:
             self._log.failure("job {id}: its outcome is not in its marker", id=job.request_id)
 
-    async def _write(self, job: JobMessage, journal: Journal) -> tuple[Plan, Sequence[Item]]:
+    async def _write(self, job: JobMessage, journal: Journal) -> tuple[LoweredPlan, Sequence[Item]]:
         """Decide and write, again if what the decision relies on has changed meanwhile."""
         for _ in range(DECISIONS):
             try:
                 facts = await self._farm.read(job.action)
-                plan = decide(job.action, facts, job.who, self._rules)
+                plan = lowered(decide(job.action, facts, job.who, self._rules), facts)
                 journal.note("decided", decided(plan))
                 if not plan.writes and not plan.pokes:
                     return plan, ()
                 written, made = await self._farm.write(job.of, plan)
             except BadRequest as e:
                 journal.note("decided", e.msg)
-                return refused(e.msg), ()
+                return LoweredPlan(refused(e.msg).outcome), ()
             match written:
                 case Written.APPLIED:
                     return plan, made
@@ -159,9 +159,11 @@ class JobExecutor:
                 case Written.STALE:
                     self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)
                     journal.note("not written", "it changed meanwhile and is decided anew")
-        return Plan(CHANGING), ()
+        return LoweredPlan(CHANGING), ()
 
-    async def _pokes(self, plan: Plan, job: JobMessage, journal: Journal) -> Did:
+    async def _pokes(
+        self, plan: LoweredPlan, job: JobMessage, journal: Journal
+    ) -> Sequence[StepResult]:
         asked = MasterCallTrail(journal.note)
         async with journal.progress(len(plan.lines)) as progress:
             running = [
@@ -173,7 +175,11 @@ class JobExecutor:
             if isinstance(result, Unavailable):
                 raise result
         did = zip(plan.pokes, ended, strict=True)
-        return [(step, items) for step, items in did if not isinstance(items, Unavailable)]
+        return [
+            StepResult(items, is_extra=isinstance(step, Clobber))
+            for step, items in did
+            if not isinstance(items, Unavailable)
+        ]
 
     async def _poke(
         self, step: Poke, job: JobMessage, progress: ItemProgress, asked: MasterCallTrail

@@ -1,29 +1,28 @@
-"""Translate a plan to guarded SQL statements on the scheduler database of Buildbot 0.8."""
+"""Translate the writes of a plan to guarded SQL statements on a 0.8 scheduler database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from buildapi.buildbot.v08 import inserts
+from buildapi.buildbot.v08.lowered_plan import (
+    CompleteRequests,
+    CopyBuildset,
+    InsertBuildset,
+    LoweredPlan,
+    Write,
+)
 from buildapi.buildbot.v08.markers import STARTED, WRITTEN, Markers
 from buildapi.buildbot.v08.queries import UNCLAIMED
 from buildapi.db.sql import Statement, any_of, chunks
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item
 from buildapi.model.results import FAILURE
-from buildapi.model.steps import (
-    DropRequest,
-    DropRequests,
-    NewBuildset,
-    Plan,
-    RebuildStep,
-    SetPriority,
-    Write,
-)
+from buildapi.model.steps import DropRequest, SetPriority
 
 
 def lower(
-    plan: Plan, job: JobIdentity, *, marker: str, now: int, transactional: bool = True
+    plan: LoweredPlan, job: JobIdentity, *, marker: str, now: int, transactional: bool = True
 ) -> Sequence[Statement]:
     """List all writes of a plan, in an order in which a crash between two does no harm.
 
@@ -62,13 +61,13 @@ def _writes(writes: Sequence[Write], now: int) -> Iterable[Statement]:
             case DropRequest():
                 yield _complete_request(step, now)
                 yield _complete_buildsets([step.buildsetid], now)
-            case DropRequests():
+            case CompleteRequests():
                 yield from (_complete_requests(some, now) for some in chunks(step.brids))
                 yield from (_complete_buildsets(some, now) for some in chunks(step.buildsetids))
-            case RebuildStep():
-                yield from inserts.requeue(step, name, now)
+            case CopyBuildset():
+                yield from inserts.buildset_copy(step, name, now)
                 last.append(inserts.request(name, 0, step.buildername, step.priority, now))
-            case NewBuildset():
+            case InsertBuildset():
                 yield from inserts.new_buildset(step, name, now)
                 last += [
                     inserts.request(name, i, builder, step.priority, now)

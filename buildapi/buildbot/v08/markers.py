@@ -13,11 +13,11 @@ import hashlib
 import attrs
 import msgspec
 
+from buildapi.buildbot.v08.lowered_plan import LoweredPlan, Recorded
 from buildapi.db.sql import Database, Query, Statement
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
-from buildapi.model.steps import Plan, Recorded
 
 STARTED, WRITTEN, SENDING, SETTLED = "started", "written", "sending", "settled"
 """States of a marker row; ``started`` occurs only on engines without transactions.
@@ -29,7 +29,7 @@ ASIDE_MAX = 2**31 - 1
 _NAMED = '{"identity":"'
 
 
-def encoded(identity: str, plan: Plan) -> str:
+def encoded(identity: str, plan: LoweredPlan) -> str:
     """Encode a plan with the identity of its job; older versions skip the identity."""
     return f'{_NAMED}{identity}",{msgspec.json.encode(plan).decode()[1:]}'
 
@@ -61,7 +61,7 @@ class _Named(msgspec.Struct):
 
 def _recorded(state: str, plan: str, outcome: str | None) -> Recorded:
     return Recorded(
-        plan=msgspec.json.decode(plan, type=Plan),
+        plan=msgspec.json.decode(plan, type=LoweredPlan),
         outcome=msgspec.json.decode(outcome, type=Outcome) if outcome else None,
         whole=state != STARTED,
     )
@@ -88,7 +88,7 @@ class Markers:
         text = f"SELECT state FROM {self.table} WHERE {_OWN}"  # noqa: S608  # a checked name
         return await Query(text, str).maybe(db, **_owner(job)) == SENDING
 
-    def mark(self, job: JobIdentity, plan: Plan, state: str, now: int) -> Statement:
+    def mark(self, job: JobIdentity, plan: LoweredPlan, state: str, now: int) -> Statement:
         """Insert the marker of a job; a second one fails as a duplicate."""
         return Statement(
             f"INSERT INTO {self.table} (request_id, state, plan, created_at)"  # noqa: S608  # a checked name

@@ -10,9 +10,10 @@ import attrs
 from buildapi.buildbot.v08.build_stopper import BuildStopper
 from buildapi.buildbot.v08.clobber import Clobberer
 from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
+from buildapi.buildbot.v08.lowered_plan import Poke, WatchDropped
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item
-from buildapi.model.steps import Clobber, Poke, SendChange, StopBuild, WatchDropped
+from buildapi.model.steps import Clobber, SendChange, StopBuild
 
 
 class ChangeSteps(Protocol):

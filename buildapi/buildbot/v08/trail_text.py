@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from buildapi.buildbot.v08.lowered_plan import LoweredPlan, Poke, WatchDropped
 from buildapi.model.outcome import Item
 from buildapi.model.revisions import short_revision
-from buildapi.model.steps import Clobber, Plan, Poke, SendChange, StopBuild, WatchDropped
+from buildapi.model.steps import Clobber, SendChange, StopBuild
 
 ITEMS_MOST = 5
 """Maximum number of items named one by one."""
@@ -18,7 +19,7 @@ ASKED_MOST = 50
 """Maximum number of calls to masters recorded one by one for a job; the rest is counted."""
 
 
-def decided(plan: Plan) -> str:
+def decided(plan: LoweredPlan) -> str:
     """Describe a plan; one without effect by its reason."""
     if not plan.writes and not plan.pokes:
         return plan.outcome.msg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,20 +12,20 @@ import msgspec
 
 from buildapi.interfaces import FactsReader
 from buildapi.jobs.decide import decide
+from buildapi.model.facts import Facts
 from buildapi.model.rules import Rules
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
     DropRequests,
-    NewBuildset,
     Plan,
-    Poke,
-    RebuildStep,
+    Rebuild,
     SendChange,
     SetPriority,
+    Step,
     StopBuild,
-    WatchDropped,
-    Write,
+    StopClaimed,
+    SubmitBuilds,
 )
 from buildapi.model.wire import item_data
 from buildapi.web.http.call import Call
@@ -43,14 +43,21 @@ DROPPED = "A cancelled request is not restored: a new one goes to the end of the
 ASKED = "New requests can be cancelled while they are pending."
 MOVED = "The priority can be changed again while the request is pending."
 
+StepsJSON = Callable[[Plan, Facts], Mapping[str, object]]
+"""Encode the steps of a plan that was decided on these facts, as ``Dialect.steps_json``."""
+
 NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
 
 
 @attrs.frozen
 class DryRun:
-    """Plan job requests without doing anything; ``looking`` bounds the read of the facts."""
+    """Plan job requests without doing anything; ``looking`` bounds the read of the facts.
+
+    ``steps_json`` is the dialect's encoder of steps.
+    """
 
     _facts: FactsReader
+    _steps_json: StepsJSON
     _rules: Rules
     _looking: Deadline
 
@@ -59,7 +66,8 @@ class DryRun:
         facts = await self._looking.bound(self._facts.read(checked.action))
         plan = _warned(decide(checked.action, facts, call.user, self._rules), checked.warnings)
         words = f"{checked.words}: dry run, nothing was done"
-        told = {"status": "OK", "dry_run": True, "msg": words, "plan": plan_json(plan)}
+        document = plan_json(plan, self._steps_json(plan, facts))
+        told = {"status": "OK", "dry_run": True, "msg": words, "plan": document}
         page = Page("plan.html", checked.words, lambda: shown_plan(plan, call, route))
         return Reply(JSONBody.of(told), page, fresh=True)
 
@@ -71,16 +79,15 @@ def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
     return msgspec.structs.replace(plan, outcome=outcome)
 
 
-def plan_json(plan: Plan) -> dict[str, object]:
-    """Return a plan as JSON: its writes, its requests to masters, and the expected outcome."""
+def plan_json(plan: Plan, steps: Mapping[str, object]) -> dict[str, object]:
+    """Return a plan as JSON: the expected outcome and its steps, as the dialect encodes them."""
     outcome = plan.outcome
     return {
         "errors": outcome.errors,
         "msg": outcome.msg,
         "items": [item_data(item) for item in outcome.items],
         "warnings": list(outcome.warnings),
-        "writes": msgspec.to_builtins(list(plan.writes)),
-        "pokes": msgspec.to_builtins(list(plan.pokes)),
+        **steps,
     }
 
 
@@ -94,7 +101,7 @@ class PlanRow:
 
 def shown_plan(plan: Plan, call: Call, route: JobRoute) -> Mapping[str, object]:
     """Return the template context of a plan."""
-    rows = [row for step in (*plan.writes, *plan.pokes) for row in rows_of(step, _dropped(plan))]
+    rows = [row for step in plan.steps for row in rows_of(step)]
     counts = Counter(row.what for row in rows)
     return {
         "rows": rows,
@@ -131,32 +138,18 @@ def _text(value: Any) -> str:
 
 def warnings(plan: Plan) -> Sequence[str]:
     """List the warnings of a plan, and what of it can and cannot be undone."""
-    steps = (*plan.writes, *plan.pokes)
+    steps = plan.steps
     told = {
         LOST: any(isinstance(s, StopBuild) for s in steps),
         DROPPED: any(isinstance(s, DropRequest | DropRequests) for s in steps),
-        ASKED: any(isinstance(s, RebuildStep | NewBuildset | SendChange) for s in steps),
+        ASKED: any(isinstance(s, Rebuild | SubmitBuilds | SendChange) for s in steps),
         MOVED: any(isinstance(s, SetPriority) for s in steps),
     }
     return [*plan.outcome.warnings, *(words for words, holds in told.items() if holds)]
 
 
-def _dropped(plan: Plan) -> set[int]:
-    """Return the requests that a plan cancels in the database."""
-    found: set[int] = set()
-    for step in plan.writes:
-        match step:
-            case DropRequest():
-                found.add(step.brid)
-            case DropRequests():
-                found.update(step.brids)
-            case SetPriority() | RebuildStep() | NewBuildset():
-                pass
-    return found
-
-
-def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[PlanRow]:
-    """Describe a step as rows; ``dropped`` are the requests that the plan cancels."""
+def rows_of(step: Step) -> Sequence[PlanRow]:
+    """Describe a step as rows."""
     rows: Sequence[tuple[str, str]] = ()
     match step:
         case StopBuild():
@@ -169,15 +162,14 @@ def rows_of(step: Write | Poke, dropped: Collection[int]) -> Sequence[PlanRow]:
             rows = [("cancel", f"request {brid}") for brid in step.brids]
         case SetPriority():
             rows = [("reprioritize", f"request {step.brid} to {step.priority}")]
-        case RebuildStep():
+        case Rebuild():
             rows = [("request", f"a build of {step.buildername}")]
-        case NewBuildset():
+        case SubmitBuilds():
             rows = [("request", f"a build of {name} at {step.revision}") for name in step.builders]
         case SendChange():
             change = f"{step.revision} on {step.branch} to {step.master}"
             rows = [("send change", change)]
-        case WatchDropped():
-            # Of a dropped request it is a check for Buildbot 0.8's claim race, not an action.
-            claimed = [brid for brid in step.brids if brid not in dropped]
-            rows = [("stop", f"build of request {brid}, once it has started") for brid in claimed]
+        case StopClaimed():
+            late = "once it has started"
+            rows = [("stop", f"build of request {brid}, {late}") for brid in step.brids]
     return [PlanRow(*row) for row in rows]
