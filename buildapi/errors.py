@@ -105,6 +105,12 @@ class TooManyStreams(BuildAPIError):
     retry_after = 30
 
 
+class Unsupported(BuildAPIError):
+    """Report that this version of Buildbot does not record or do what is asked; say which."""
+
+    status, code = 501, "unsupported"
+
+
 class Unavailable(BuildAPIError):
     """Refuse a request for now: nothing was done, a retry is safe."""
 

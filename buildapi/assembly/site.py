@@ -138,12 +138,11 @@ class Site:
         )
 
     def _reports(self) -> Sequence[Route]:
-        of, desk = self._of, self.report_desk
-        scheduler, status = of.dialect.scheduler_reports, of.dialect.status_reports
+        desk, reads = self.report_desk, self._of.dialect.reports
         return [
-            *SchedulerReportRoutes(desk, scheduler).routes(),
-            *RunReportRoutes(desk, scheduler).routes(),
-            *StatusReportRoutes(desk, status, scheduler).routes(),
+            *SchedulerReportRoutes(desk, reads).routes(),
+            *RunReportRoutes(desk, reads).routes(),
+            *StatusReportRoutes(desk, reads).routes(),
         ]
 
     @cached_property

@@ -9,8 +9,7 @@ from buildapi.interfaces.farm import (
     ItemProgress,
     Journal,
     RecentBuilds,
-    SchedulerReports,
-    StatusReports,
+    Reports,
     TextLimits,
 )
 from buildapi.interfaces.jobs import Broker, Consumer, JobStore
@@ -29,8 +28,7 @@ __all__ = [
     "Journal",
     "ProcessRegistry",
     "RecentBuilds",
-    "SchedulerReports",
-    "StatusReports",
+    "Reports",
     "TextLimits",
     "TokenStore",
     "Trail",

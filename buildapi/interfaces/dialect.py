@@ -11,8 +11,7 @@ from buildapi.interfaces.farm import (
     FarmActions,
     FarmReads,
     RecentBuilds,
-    SchedulerReports,
-    StatusReports,
+    Reports,
     TextLimits,
 )
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
@@ -76,9 +75,7 @@ class Dialect(Protocol):
     @property
     def actions(self) -> FarmActions: ...
     @property
-    def scheduler_reports(self) -> SchedulerReports: ...
-    @property
-    def status_reports(self) -> StatusReports: ...
+    def reports(self) -> Reports: ...
     @property
     def ended_builds(self) -> EndedBuilds: ...
     @property

@@ -116,10 +116,11 @@ class RecentBuilds(Protocol):
         """
 
 
-class SchedulerReports(Protocol):
-    """Read the rows of reports from the scheduler database, in portions.
+class Reports(Protocol):
+    """Read the rows of reports, in portions.
 
-    Every read raises BadRequest if there are more rows than a report may read.
+    Every read raises BadRequest if there are more rows than a report may read, and Unsupported,
+    with the reason, if farms of this dialect do not record what it asks for.
     """
 
     def waiting(self, wanted: WaitingFilter) -> AsyncIterator[Sequence[Waiting]]:
@@ -143,13 +144,6 @@ class SchedulerReports(Protocol):
     async def builders(self, span: Span) -> Sequence[str]:
         """List the names of builders with requests submitted in a span."""
 
-
-class StatusReports(Protocol):
-    """Read the rows of reports from the status database, in portions.
-
-    Every read raises BadRequest if there are more rows than a report may read.
-    """
-
     def builds(
         self,
         span: Span,
@@ -158,7 +152,7 @@ class StatusReports(Protocol):
         builder: str | None = None,
         categories: Sequence[str] = (),
     ) -> AsyncIterator[Sequence[StatusBuild]]:
-        """Yield builds started in a span; ``categories`` are SQL LIKE patterns, none for all."""
+        """Yield builds started in a span; ``categories`` are LIKE patterns, none for all."""
 
     async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
         """Return the mean times of builders whose builds have test steps."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 
 from buildapi.errors import BadRequest
-from buildapi.interfaces import SchedulerReports, StatusReports
+from buildapi.interfaces import Reports
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.report_rows import (
     ChangeFilter,
@@ -32,14 +32,14 @@ async def every(portions: AsyncIterator[Sequence[Any]]) -> list[Any]:
     return [row async for portion in portions for row in portion]
 
 
-class SchedulerUnderTest(Protocol):
+class ReportsUnderTest(Protocol):
     """A reader of reports, and what schedulers and masters do; times are epoch seconds."""
 
     @property
-    def reads(self) -> SchedulerReports:
+    def reads(self) -> Reports:
         """Return what is tested."""
 
-    def few(self, rows: int) -> SchedulerReports:
+    def few(self, rows: int) -> Reports:
         """Return the same where one report may read so many rows."""
 
     def submit(
@@ -66,21 +66,50 @@ class SchedulerUnderTest(Protocol):
     def push(self, author: str, branches: Sequence[str | None], at: int) -> int:
         """Push a change of branch ``try`` that sources of these branches have; return its id."""
 
+    def build(
+        self,
+        builder: str = ...,
+        *,
+        slave: str = ...,
+        start: int = ...,
+        took: int | None = ...,
+        result: int | None = ...,
+        category: str | None = ...,
+    ) -> int:
+        """Record a build; without ``took`` it runs; return its id."""
+
+    def step(self, build: int, name: str, *, start: int, took: int) -> None:
+        """Record a step of a build."""
+
 
 def wanted(span: Span = DAY, **more: Any) -> WaitingFilter:
     return WaitingFilter(span, [OURS], **more)
 
 
-async def waiting(farm: SchedulerUnderTest, asked: WaitingFilter) -> list[str]:
+async def waiting(farm: ReportsUnderTest, asked: WaitingFilter) -> list[str]:
     return sorted(row.buildername for row in await every(farm.reads.waiting(asked)))
 
 
-class SchedulerReportsContract:
-    """Tests of a SchedulerReports; a subclass has the fixture ``farm`` (SchedulerUnderTest)."""
+def timed(**more: Any) -> JobTimeFilter:
+    """Return which builds and steps are tests."""
+    values: dict[str, Any] = {
+        "categories": (),
+        "steps": ("crashtest",),
+        "step_patterns": ("%mochitest%",),
+        "excluded": (),
+        "results": (0, 1),
+        "longer": 10,
+        "shorter": 10_000,
+    }
+    return JobTimeFilter(span=DAY, **values | more)
+
+
+class ReportsContract:
+    """Tests of Reports; a subclass has the fixture ``farm`` (see ReportsUnderTest)."""
 
     @twisted_test(10)
     async def test_of_a_farm_where_nothing_happened_all_is_empty(
-        self, farm: SchedulerUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
         reads = farm.reads
         for portions in (
@@ -96,7 +125,7 @@ class SchedulerReportsContract:
 
     @twisted_test(10)
     async def test_what_others_took_is_theirs_and_what_nobody_took_anybodys(
-        self, farm: SchedulerUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
         farm.run(farm.submit("ours"))
         farm.run(farm.submit("theirs"), master=THEIRS)
@@ -105,9 +134,7 @@ class SchedulerReportsContract:
         assert await waiting(farm, wanted()) == ["ours", "waits"]
 
     @twisted_test(10)
-    async def test_what_is_not_there_is_left_out_for_nothing(
-        self, farm: SchedulerUnderTest
-    ) -> None:
+    async def test_what_is_not_there_is_left_out_for_nothing(self, farm: ReportsUnderTest) -> None:
         """Count requests whose change or reason is NULL [docs/compatibility.md, "Reports"]."""
         farm.submit("no reason", reason=None)
         farm.submit("rebuilt", reason="Self-serve: Rebuilt by ann")
@@ -125,9 +152,7 @@ class SchedulerReportsContract:
         assert await waiting(farm, asked) == expected
 
     @twisted_test(10)
-    async def test_the_first_change_and_the_first_build_count(
-        self, farm: SchedulerUnderTest
-    ) -> None:
+    async def test_the_first_change_and_the_first_build_count(self, farm: ReportsUnderTest) -> None:
         request = farm.submit("twice", comments=["a", "b"], changed=T0 - 40)
         farm.end(farm.run(request, at=T0 + 100), at=T0 + 200)
         farm.run(request, at=T0 + 300)
@@ -137,7 +162,7 @@ class SchedulerReportsContract:
     @pytest.mark.parametrize("offset", [-1, 0, 1])
     @twisted_test(10)
     async def test_what_is_at_the_border_of_two_queries_is_there_once(
-        self, farm: SchedulerUnderTest, offset: int
+        self, farm: ReportsUnderTest, offset: int
     ) -> None:
         at = T0 + HOURS + offset
         farm.run(farm.submit("border", at=at), at=at + 5)
@@ -149,7 +174,7 @@ class SchedulerReportsContract:
 
     @twisted_test(10)
     async def test_more_rows_than_allowed_are_refused_with_what_helps(
-        self, farm: SchedulerUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
         for i in range(6):
             request = farm.submit(f"b{i}", at=T0 + i * HOURS, comments=["x"])
@@ -174,14 +199,14 @@ class SchedulerReportsContract:
                 await rest
 
     @twisted_test(10)
-    async def test_a_builder_is_its_name_to_the_letter(self, farm: SchedulerUnderTest) -> None:
+    async def test_a_builder_is_its_name_to_the_letter(self, farm: ReportsUnderTest) -> None:
         for name in ("Linux_x", "linux_x", "LinuxAx", "Linux_x "):
             farm.submit(name)
         rows = await every(farm.reads.rows(RowFilter(DAY, builder="Linux_x")))
         assert [row.buildername for row in rows] == ["Linux_x"]
 
     @twisted_test(10)
-    async def test_a_row_has_all_there_is(self, farm: SchedulerUnderTest) -> None:
+    async def test_a_row_has_all_there_is(self, farm: ReportsUnderTest) -> None:
         request = farm.submit("b", comments=["try: -b o"], changed=T0 - 7)
         farm.end(farm.run(request, at=T0 + 10), at=T0 + 70)
         farm.complete(request, results=1, at=T0 + 71)
@@ -194,7 +219,7 @@ class SchedulerReportsContract:
 
     @twisted_test(10)
     async def test_rows_are_one_for_each_build_and_change_in_their_order(
-        self, farm: SchedulerUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
         request, other = farm.submit("b", comments=["one", "two"]), farm.submit("b")
         builds = [farm.run(request, at=T0 + 10), farm.run(request, at=T0 + 500)]
@@ -209,16 +234,14 @@ class SchedulerReportsContract:
         assert len(await every(farm.reads.attempts(RowFilter(DAY)))) == 3
 
     @twisted_test(10)
-    async def test_signs_of_patterns_in_a_revision_are_plain(
-        self, farm: SchedulerUnderTest
-    ) -> None:
+    async def test_signs_of_patterns_in_a_revision_are_plain(self, farm: ReportsUnderTest) -> None:
         for revision in ("abc_ef", "abcdef", "abc_eff", None):
             farm.submit("b", revision=revision)
         found = await every(farm.reads.rows(RowFilter(None, revision=RevisionMatch("abc_ef"))))
         assert [row.revision for row in found] == ["abc_ef"]
 
     @twisted_test(10)
-    async def test_pushes_are_times_and_branches_of_changes(self, farm: SchedulerUnderTest) -> None:
+    async def test_pushes_are_times_and_branches_of_changes(self, farm: ReportsUnderTest) -> None:
         for branch in ("try", "try", "cedar", "try-talos", None):
             farm.push("ann", [branch], T0)
         farm.push("ann", ["try"], T0 + 5)
@@ -230,9 +253,7 @@ class SchedulerReportsContract:
         assert await every(farm.reads.pushes(linked)) == []
 
     @twisted_test(10)
-    async def test_changes_without_a_stamp_are_still_to_come(
-        self, farm: SchedulerUnderTest
-    ) -> None:
+    async def test_changes_without_a_stamp_are_still_to_come(self, farm: ReportsUnderTest) -> None:
         farm.push("ann", ["try"], T0)
         late, early = farm.push("bea", [], T0 + 9), farm.push("cleo", [], T0 + 3)
         found = await farm.reads.pending_changes(RowFilter(DAY))
@@ -244,7 +265,7 @@ class SchedulerReportsContract:
 
     @twisted_test(10)
     async def test_who_took_what_is_counted_and_builders_are_listed_once(
-        self, farm: SchedulerUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
         for master in (OURS, OURS, THEIRS):
             farm.run(farm.submit("b"), master=master)
@@ -257,122 +278,78 @@ class SchedulerReportsContract:
             [],
         )
 
-
-class StatusUnderTest(Protocol):
-    """A reader of reports, and what masters record of builds; times are epoch seconds."""
-
-    @property
-    def reads(self) -> StatusReports:
-        """Return what is tested."""
-
-    def few(self, rows: int) -> StatusReports:
-        """Return the same where one report may read so many rows."""
-
-    def build(
-        self,
-        builder: str = ...,
-        *,
-        slave: str = ...,
-        start: int = ...,
-        took: int | None = ...,
-        result: int | None = ...,
-        category: str | None = ...,
-    ) -> int:
-        """Record a build; without ``took`` it runs; return its id."""
-
-    def step(self, build: int, name: str, *, start: int, took: int) -> None:
-        """Record a step of a build."""
-
-
-def timed(**more: Any) -> JobTimeFilter:
-    """Return which builds and steps are tests."""
-    values: dict[str, Any] = {
-        "categories": (),
-        "steps": ("crashtest",),
-        "step_patterns": ("%mochitest%",),
-        "excluded": (),
-        "results": (0, 1),
-        "longer": 10,
-        "shorter": 10_000,
-    }
-    return JobTimeFilter(span=DAY, **values | more)
-
-
-class StatusReportsContract:
-    """Tests of a StatusReports; a subclass has the fixture ``masters`` (StatusUnderTest)."""
+    # --- builds, slaves and steps
 
     @twisted_test(10)
     async def test_of_a_farm_where_nothing_was_built_all_is_empty(
-        self, masters: StatusUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
-        assert await every(masters.reads.builds(DAY)) == []
-        assert list(await masters.reads.slaves(DAY)) == []
-        assert list(await masters.reads.test_times(timed())) == []
+        assert await every(farm.reads.builds(DAY)) == []
+        assert list(await farm.reads.slaves(DAY)) == []
+        assert list(await farm.reads.test_times(timed())) == []
 
     @twisted_test(10)
-    async def test_a_build_has_its_names_and_times(self, masters: StatusUnderTest) -> None:
-        masters.build("b", took=90, result=2)
-        [row] = await every(masters.reads.builds(DAY))
+    async def test_a_build_has_its_names_and_times(self, farm: ReportsUnderTest) -> None:
+        farm.build("b", took=90, result=2)
+        [row] = await every(farm.reads.builds(DAY))
         assert (row.slave, row.builder, row.result) == ("s1", "b", 2)
         assert (row.start, row.end, row.duration) == (T0, T0 + 90, 90)
 
     @twisted_test(10)
     async def test_a_build_that_goes_on_has_no_end_and_no_result(
-        self, masters: StatusUnderTest
+        self, farm: ReportsUnderTest
     ) -> None:
-        masters.build(took=None, result=None)
-        [row] = await every(masters.reads.builds(DAY))
+        farm.build(took=None, result=None)
+        [row] = await every(farm.reads.builds(DAY))
         assert (row.end, row.result, row.duration) == (None, -1, 0)
 
     @pytest.mark.parametrize("offset", [-1, 0, 1])
     @twisted_test(10)
-    async def test_what_is_at_the_border_of_two_queries_is_there_once(
-        self, masters: StatusUnderTest, offset: int
+    async def test_a_build_at_the_border_of_two_queries_is_there_once(
+        self, farm: ReportsUnderTest, offset: int
     ) -> None:
         at = T0 + HOURS + offset
-        masters.build(start=at)
-        builds = masters.reads.builds
+        farm.build(start=at)
+        builds = farm.reads.builds
         assert len(await every(builds(Span(T0, T0 + 30_000)))) == 1
         assert await every(builds(Span(T0, at))) == []
         assert len(await every(builds(Span(at, at + 1)))) == 1
         assert len(await every(builds(Span(at - 0.5, at + 0.5)))) == 1
 
     @twisted_test(10)
-    async def test_builds_of_a_slave_a_builder_or_a_category(
-        self, masters: StatusUnderTest
-    ) -> None:
+    async def test_builds_of_a_slave_a_builder_or_a_category(self, farm: ReportsUnderTest) -> None:
         for name in ("Linux_a", "LinuxXa"):
-            masters.build(name)
-        masters.build("idle-job", slave="s2", category="when idle")
-        of = masters.reads.builds
+            farm.build(name)
+        farm.build("idle-job", slave="s2", category="when idle")
+        of = farm.reads.builds
         assert [b.builder for b in await every(of(DAY, builder="Linux_a"))] == ["Linux_a"]
         [idle] = await every(of(DAY, categories=["%idle%"]))
         assert idle.builder == "idle-job"
         assert [b.builder for b in await every(of(DAY, slave_id=idle.slave_id))] == ["idle-job"]
-        assert list(await masters.reads.slaves(DAY)) == ["s1", "s2"]
+        assert list(await farm.reads.slaves(DAY)) == ["s1", "s2"]
 
     @twisted_test(10)
-    async def test_more_rows_than_allowed_are_refused(self, masters: StatusUnderTest) -> None:
+    async def test_more_builds_than_allowed_are_refused(self, farm: ReportsUnderTest) -> None:
         for i in range(4):
-            masters.build(start=T0 + i * 8000, slave=f"s{i}")
+            farm.build(start=T0 + i * 8000, slave=f"s{i}")
         with pytest.raises(BadRequest, match="more than 3 rows"):
-            await every(masters.few(3).builds(DAY))
+            await every(farm.few(3).builds(DAY))
         with pytest.raises(BadRequest, match="more than 3 rows"):
-            await masters.few(3).slaves(DAY)
+            await farm.few(3).slaves(DAY)
         with pytest.raises(BadRequest, match="more than 3 rows"):
-            await masters.few(3).test_times(timed())
+            await farm.few(3).test_times(timed())
 
     @twisted_test(10)
-    async def test_means_of_builds_and_of_their_test_steps(self, masters: StatusUnderTest) -> None:
+    async def test_means_of_builds_and_of_their_test_steps(self, farm: ReportsUnderTest) -> None:
         for took, tested in ((100, 60), (200, 100)):
-            one = masters.build("tests", took=took)
-            masters.step(one, "crashtest", start=T0 + 5, took=tested - 20)
-            masters.step(one, "big mochitest-1", start=T0 + 50, took=20)
-            masters.step(one, "reboot", start=T0 + 90, took=7)
-        masters.step(masters.build("compiles", took=500), "compile", start=T0, took=400)
-        masters.step(masters.build("tests", took=9), "crashtest", start=T0, took=5)
-        masters.step(masters.build("tests", took=300, result=2), "crashtest", start=T0, took=5)
-        [found] = await masters.reads.test_times(timed())
+            one = farm.build("tests", took=took)
+            farm.step(one, "crashtest", start=T0 + 5, took=tested - 20)
+            farm.step(one, "big mochitest-1", start=T0 + 50, took=20)
+            farm.step(one, "reboot", start=T0 + 90, took=7)
+        farm.step(farm.build("compiles", took=500), "compile", start=T0, took=400)
+        farm.step(farm.build("tests", took=9), "crashtest", start=T0, took=5)
+        farm.step(farm.build("tests", took=300, result=2), "crashtest", start=T0, took=5)
+        [found] = await farm.reads.test_times(timed())
         assert (found.builder, found.builds, found.total, found.test) == ("tests", 2, 150, 80)
         for none in (timed(excluded=("tests",)), timed(categories=("none",))):
-            assert list(await masters.reads.test_times(none)) == []
+            assert list(await farm.reads.test_times(none)) == []

@@ -9,6 +9,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from buildapi.buildbot.directory import parse_builders, parse_masters
+from buildapi.buildbot.v08.reports import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
@@ -69,10 +70,10 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
         pages,
         30,
     )
-    of_scheduler = SQLSchedulerReports(scheduler, ROWS, ROWS)
-    reports = SchedulerReportRoutes(desk, of_scheduler)
-    runs = RunReportRoutes(desk, of_scheduler)
-    more = StatusReportRoutes(desk, SQLStatusReports(status, ROWS), of_scheduler)
+    reads = SQLReports(SQLSchedulerReports(scheduler, ROWS, ROWS), SQLStatusReports(status, ROWS))
+    reports = SchedulerReportRoutes(desk, reads)
+    runs = RunReportRoutes(desk, reads)
+    more = StatusReportRoutes(desk, reads)
     try:
         async with on_port([*reports.routes(), *runs.routes(), *more.routes()]) as port:
             yield port

@@ -25,6 +25,7 @@ from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.buildbot.v08.master_client import MasterClient
 from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat
+from buildapi.buildbot.v08.reports import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.buildbot.v08.step_runner import StepRunner
@@ -74,17 +75,14 @@ class V08Dialect:
         return SQLTextLimits(self._of.databases.replica)
 
     @cached_property
-    def scheduler_reports(self) -> SQLSchedulerReports:
-        """Reports on the scheduler database."""
-        rows = self._of.settings.report_rows
-        return SQLSchedulerReports(
-            self._of.databases.scheduler_reports, rows, max(1, rows // HEAVY)
+    def reports(self) -> SQLReports:
+        """Reads of reports, from the replica of the scheduler database and the status database."""
+        databases, rows = self._of.databases, self._of.settings.report_rows
+        heavy = max(1, rows // HEAVY)
+        return SQLReports(
+            SQLSchedulerReports(databases.scheduler_reports, rows, heavy),
+            SQLStatusReports(databases.status_reports, rows),
         )
-
-    @cached_property
-    def status_reports(self) -> SQLStatusReports:
-        """Reports on the status database."""
-        return SQLStatusReports(self._of.databases.status_reports, self._of.settings.report_rows)
 
     @cached_property
     def ended_builds(self) -> SQLEndedBuilds:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 import attrs
 from twisted.internet import threads
 
-from buildapi.interfaces import Directory, SchedulerReports
+from buildapi.interfaces import Directory, Reports
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.report_rows import RequestRow, RowFilter
 from buildapi.reports.classification import Classification
@@ -123,7 +123,7 @@ def report_cache(
 DEFAULT_BRANCH = "mozilla-central"
 
 
-async def all_rows(reads: SchedulerReports, wanted: RowFilter) -> list[RequestRow]:
+async def all_rows(reads: Reports, wanted: RowFilter) -> list[RequestRow]:
     """Read all rows into memory, in the order of the database."""
     rows: list[RequestRow] = []
     async for portion in reads.rows(wanted):

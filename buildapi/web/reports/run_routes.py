@@ -9,7 +9,7 @@ from operator import attrgetter
 import attrs
 
 from buildapi.errors import NotFound
-from buildapi.interfaces import SchedulerReports
+from buildapi.interfaces import Reports
 from buildapi.model.report_rows import RowFilter, Span
 from buildapi.model.revisions import PREFIX, RevisionMatch
 from buildapi.model.validators import NAME_MAX
@@ -35,7 +35,7 @@ class RunReportRoutes:
     """Serve the reports of build runs."""
 
     _desk: ReportServices
-    _reads: SchedulerReports
+    _reads: Reports
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from buildapi.errors import Unavailable
-from buildapi.interfaces import SchedulerReports
+from buildapi.interfaces import Reports
 from buildapi.model.report_rows import (
     ChangeFilter,
     RowFilter,
@@ -43,7 +43,7 @@ class SchedulerReportRoutes:
     """Serve the reports of the scheduler database."""
 
     _desk: ReportServices
-    _reads: SchedulerReports
+    _reads: Reports
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""

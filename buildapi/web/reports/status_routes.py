@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from buildapi.interfaces import SchedulerReports, StatusReports
+from buildapi.interfaces import Reports
 from buildapi.model.report_rows import JobTimeFilter, Span, StatusBuild
 from buildapi.reports.classification import unmatched
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
@@ -35,11 +35,10 @@ ID_MAX = 2**31 - 1
 
 @attrs.frozen
 class StatusReportRoutes:
-    """Serve the reports of the status database."""
+    """Serve the reports on builds, their slaves and their steps."""
 
     _desk: ReportServices
-    _reads: StatusReports
-    _scheduler: SchedulerReports
+    _reads: Reports
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -191,7 +190,7 @@ class StatusReportRoutes:
 
         async def compute() -> Report:
             span = Span(window.start, window.end)
-            builders = await self._scheduler.builders(span)
+            builders = await self._reads.builders(span)
             slaves = await self._reads.slaves(span)
             found = unmatched(self._desk.rules, builders, slaves)
             return Names(found, len(builders), len(slaves))

@@ -1,37 +1,47 @@
-"""What reports read from a scheduler database, on each engine."""
+"""What reports read from a scheduler and a status database, on each engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import attrs
 import pytest
 
+from buildapi.buildbot.v08.reports import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
+from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.errors import BadRequest
 from buildapi.model.report_rows import RowFilter, Span
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import Seed
-from tests.contracts.reports import DAY, HOURS, OURS, T0, SchedulerReportsContract, every
+from tests.contracts.reports import DAY, HOURS, OURS, T0, ReportsContract, every
+from tests.farmwide.conftest import Status
 from tests.reactor import twisted_test
+
+
+def utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @attrs.frozen
 class Farm:
-    """A scheduler database, and what is read of it."""
+    """Both databases, and what is read of them."""
 
     scheduler: Scheduler
+    status: Status
 
     @property
     def seed(self) -> Seed:
         return self.scheduler.seed
 
     @property
-    def reads(self) -> SQLSchedulerReports:
+    def reads(self) -> SQLReports:
         return self.few(1000)
 
-    def few(self, rows: int) -> SQLSchedulerReports:
-        return SQLSchedulerReports(self.scheduler.db, rows, rows)
+    def few(self, rows: int) -> SQLReports:
+        scheduler = SQLSchedulerReports(self.scheduler.db, rows, rows)
+        return SQLReports(scheduler, SQLStatusReports(self.status.db, rows))
 
     def submit(
         self,
@@ -62,13 +72,37 @@ class Farm:
     def push(self, author: str, branches: Sequence[str | None], at: int) -> int:
         return self.seed.change(author, [self.seed.stamp(branch) for branch in branches], at)
 
+    def build(
+        self,
+        builder: str = "linux-build",
+        *,
+        slave: str = "s1",
+        start: int = T0,
+        took: int | None = 60,
+        result: int | None = 0,
+        category: str | None = None,
+    ) -> int:
+        end = None if took is None else utc(start + took)
+        times = {"starttime": utc(start), "endtime": end}
+        id_ = self.status.build(slave, name=builder, result=result, **times)
+        text = "UPDATE builders SET category = %s WHERE name = %s"
+        self.status.seed.execute(text, category, builder)
+        return id_
+
+    def step(self, build: int, name: str, *, start: int, took: int) -> None:
+        order = "`order`" if self.status.seed.dialect == "mysql" else '"order"'
+        times = {"starttime": utc(start), "endtime": utc(start + took)}
+        columns = {"name": name, "build_id": build, order: 1, "description": "[]"}
+        self.status.seed.insert("steps", **columns, **times)
+
 
 @pytest.fixture
-def farm(scheduler: Scheduler) -> Farm:
-    return Farm(scheduler)
+def farm(scheduler: Scheduler, status: Status) -> Farm:
+    status.seed.execute("DELETE FROM steps")
+    return Farm(scheduler, status)
 
 
-class TestSQLSchedulerReports(SchedulerReportsContract):
+class TestSQLReports(ReportsContract):
     """The contract, on each engine."""
 
 
@@ -86,3 +120,13 @@ async def test_a_claim_of_null_is_none(farm: Farm) -> None:
     farm.seed.execute("UPDATE buildrequests SET claimed_at = NULL")
     [row] = await every(farm.reads.rows(RowFilter(DAY)))
     assert row.claimed_at == 0
+
+
+@twisted_test(10)
+async def test_builders_of_two_masters_may_have_one_name(farm: Farm) -> None:
+    seed = farm.status.seed
+    other = seed.insert("builders", name="LinuxXa", master_id=2)
+    farm.status.build("s1", name="LinuxXa", builder_id=other, starttime=utc(T0))
+    farm.build("LinuxXa")
+    found = await every(farm.reads.builds(DAY, builder="LinuxXa"))
+    assert [b.builder for b in found] == ["LinuxXa", "LinuxXa"]
