@@ -10,9 +10,9 @@ import attrs
 from buildapi.model.farm_rows import PendingEntry, RunningBuild
 
 STALE_SECONDS = 1800
-"""Seconds without a refreshed claim after which a master counts as silent.
+"""Seconds without a sign of life after which a master counts as silent.
 
-A master of Buildbot 0.8 refreshes ``claimed_at`` of its requests every 600 seconds.
+It is three times the longest pause: a master of Buildbot 0.8 refreshes its claims every 600 s.
 """
 
 
@@ -28,7 +28,7 @@ class GroupLoad:
 
 @attrs.frozen
 class FarmSummary:
-    """The summary of the farm; ``silent`` are masters that no longer refresh their claims.
+    """The summary of the farm; ``silent`` are masters that build and give no more signs of life.
 
     ``known_pools`` are all pools, None if unknown.
     """
@@ -82,5 +82,5 @@ def _silent(running: Iterable[RunningBuild], now: int) -> Sequence[str]:
     for build in running:
         if build.claimed_by_name is not None:
             last = heard.get(build.claimed_by_name, 0)
-            heard[build.claimed_by_name] = max(last, build.last_heartbeat)
+            heard[build.claimed_by_name] = max(last, build.master_seen_at)
     return sorted(name for name, last in heard.items() if now - last > STALE_SECONDS)

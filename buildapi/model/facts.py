@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from buildapi.model.records import BuildRequest, RequestBuild, is_left_over
+from buildapi.model.records import BuildRequest, RequestBuild
 from buildapi.model.steps import Sharer
 
 
@@ -34,15 +34,9 @@ class RequestFacts:
     def running(self) -> Sequence[RequestBuild]:
         """List the builds that may be running: normally the last one at most.
 
-        Buildbot 0.8 never ends the row of a build whose master was killed: it is left over if a
-        later build has the same number, or began after the claim had lapsed.  Two masters of
-        Buildbot 0.8.2 can claim one request; then both builds are running.
+        There are several if masters can claim one request twice, as those of Buildbot 0.8.2 can.
         """
-        return [
-            t
-            for i, t in enumerate(self.tries)
-            if t.finish_time is None and not is_left_over(t, self.tries[i + 1 :])
-        ]
+        return [t for t in self.tries if t.finish_time is None and not t.left_over]
 
 
 @attrs.frozen

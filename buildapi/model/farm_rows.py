@@ -53,25 +53,11 @@ class PendingEntry:
 
 
 @attrs.frozen
-class RunningRow:
-    """A row of ``builds`` without a finish time, with its claimed request."""
-
-    build_id: int
-    number: int
-    start_time: int
-    request_id: int
-    buildername: str
-    claimed_by_name: str | None
-    claimed_by_incarnation: str | None
-    claimed_at: int
-    submitted_at: int
-    branch: str | None
-    revision: str | None
-
-
-@attrs.frozen
 class RunningBuild:
-    """A running build; ``request_ids`` are all requests it serves, oldest first."""
+    """A running build; ``request_ids`` are all requests it serves, oldest first.
+
+    ``master_seen_at`` is when its master last gave a sign of life in the database.
+    """
 
     id: int
     request_ids: Sequence[int]
@@ -80,7 +66,7 @@ class RunningBuild:
     claimed_by_name: str | None
     start_time: int
     submitted_at: int
-    last_heartbeat: int
+    master_seen_at: int
     branch: str | None
     revision: str | None
 

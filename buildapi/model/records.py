@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import attrs
 
@@ -22,9 +21,9 @@ class Stage(enum.Enum):
 
 @attrs.frozen
 class BuildRequest:
-    """A row of ``buildrequests`` with branch and revision of its source stamp and its reason.
+    """A build request with branch and revision of its source stamp and its reason.
 
-    ``claimed_at`` is 0 if no master has claimed it, also if the row has NULL.
+    ``claimed_at`` is 0 if no master has claimed it.
     """
 
     id: int
@@ -37,14 +36,13 @@ class BuildRequest:
     submitted_at: int
     claimed_at: int
     claimed_by_name: str | None
-    claimed_by_incarnation: str | None
     complete: bool
     complete_at: int | None
     results: int | None
 
     @property
     def stage(self) -> Stage:
-        """Return the stage; a ``claimed_at`` of NULL counts as 0."""
+        """Return the stage."""
         if self.complete:
             return Stage.COMPLETE
         return Stage.CLAIMED if self.claimed_at else Stage.PENDING
@@ -68,9 +66,10 @@ def awaits_build(complete: bool, claimed_at: int, ends: Iterable[int | None]) ->
 
 @attrs.frozen
 class RequestBuild:
-    """A row of ``builds``: one build of a request; a retried request has several.
+    """One build of a request; a retried request has several.
 
-    ``number`` is unique only per master and builder.
+    ``number`` is unique only per master and builder.  ``left_over``: it has no end, and will have
+    none, because its master died.
     """
 
     id: int
@@ -78,33 +77,7 @@ class RequestBuild:
     brid: int
     start_time: int
     finish_time: int | None
-
-
-CLAIM_LAPSES = 3000
-"""Seconds between the starts of two builds beyond which they are no double claim.
-
-A master of Buildbot 0.8 takes a claim over once ``claimed_at`` is 3600 seconds old.
-"""
-
-
-class Numbered(Protocol):
-    """The values that tell the builds of one request apart."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def start_time(self) -> int: ...
-
-
-def is_left_over(old: Numbered, later: Iterable[Numbered]) -> bool:
-    """Return whether a build without an end is left over from a master that died.
-
-    Then a later build of the request has its number (the restarted master assigns it
-    again), or began after the claim had lapsed (another master took over).
-    """
-    return any(
-        one.number == old.number or one.start_time - old.start_time > CLAIM_LAPSES for one in later
-    )
+    left_over: bool = False
 
 
 @attrs.frozen

@@ -42,7 +42,6 @@ def facts(
         submitted_at=T0,
         claimed_at=T0 + 10 if claimed else 0,
         claimed_by_name=MASTER_A if claimed else None,
-        claimed_by_incarnation="boot" if claimed else None,
         complete=complete,
         complete_at=None,
         results=None,

@@ -434,7 +434,7 @@ class FarmReadsContract:
         (_, build) = found
         assert (build.id, build.buildername, build.claimed_by_name) == (first, "linux", MASTER)
         assert (build.branch, build.revision) == ("try", REVISION)
-        assert (build.submitted_at, build.last_heartbeat) == (T0, T0 + 99)
+        assert (build.submitted_at, build.master_seen_at) == (T0, T0 + 99)
         assert found[0].submitted_at == T0 + 5
 
     @twisted_test(10)

@@ -129,7 +129,7 @@ class InMemory:
 
     def claim(self, *requests: int, at: int = T0 + 10) -> None:
         for brid in requests:
-            self._change(brid, claimed_at=at, claimed_by_name=MASTER, claimed_by_incarnation="p1")
+            self._change(brid, claimed_at=at, claimed_by_name=MASTER)
 
     def start(self, *requests: int, at: int = T0 + 11) -> int:
         self.last += 1
@@ -149,7 +149,7 @@ class InMemory:
 
     def release(self, *requests: int) -> None:
         for brid in requests:
-            self._change(brid, claimed_at=0, claimed_by_name=None, claimed_by_incarnation=None)
+            self._change(brid, claimed_at=0, claimed_by_name=None)
 
     def push(self, branch: str, author: str, at: int) -> None:
         self.builds.pushes.append((branch, author, at))

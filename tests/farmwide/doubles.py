@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 
+from buildapi.buildbot.v08.build_rows import RunningRow
 from buildapi.model.farm_rows import (
     PendingEntry,
     RecentBuild,
     RevisionEntry,
     RunningBuild,
-    RunningRow,
 )
 from buildapi.model.records import Build, BuildDetails, RequestDetails
 from tests.farmwide.serving import JSON, get, serving
@@ -76,7 +76,7 @@ def rows_of(
         _add(rows, waits.id, waits, priority=waits.priority or 0, claimed_at=claimed_at)
     for build in running:
         for brid in build.request_ids:
-            _add(rows, brid, build, claimed_at=build.last_heartbeat)
+            _add(rows, brid, build, claimed_at=build.master_seen_at)
         _start(rows, build.id, build, build.request_ids)
     for number, entry in enumerate(revision):
         _add(rows, entry.id, entry, **{name: getattr(entry, name) for name in OF_ENTRY})

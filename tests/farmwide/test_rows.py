@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from buildapi.jobs.farm_views import branch_namer, running_builds
+from buildapi.buildbot.v08.build_rows import running_builds
+from buildapi.jobs.farm_views import branch_namer
 from tests.farmwide.doubles import NOW, a_row
 
 NAMES = ["mozilla-central", "try", "try-comm-central", "mozilla-beta", ""]
@@ -44,7 +45,7 @@ def test_coalesced_requests_are_one_build_with_the_values_of_the_newest() -> Non
         (build,) = running_builds(ordered)
         assert (build.id, build.request_ids) == (13, (22, 23))
         assert (build.branch, build.revision) == ("new", "r2")
-        assert (build.submitted_at, build.last_heartbeat) == (NOW - 400, NOW - 5)
+        assert (build.submitted_at, build.master_seen_at) == (NOW - 400, NOW - 5)
 
 
 @pytest.mark.parametrize(

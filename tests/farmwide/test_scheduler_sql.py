@@ -194,7 +194,7 @@ async def test_coalesced_requests_run_as_one_build(scheduler: Scheduler) -> None
         claimed_by_name=MASTER_A,
         start_time=T0 + 20,
         submitted_at=T0,
-        last_heartbeat=T0 + 19,
+        master_seen_at=T0 + 19,
         branch="try",
         revision="ffff",
     )

@@ -43,7 +43,7 @@ def facts(of: BuildRequest, *tries: RequestBuild) -> RequestFacts:
 
 RUNNING, OTHER = RequestBuild(41, 9, 7, START, None), RequestBuild(42, 31, 7, START + 2, None)
 ENDED = RequestBuild(40, 8, 7, START - 50, START - 10)
-LEFT = RequestBuild(39, 9, 7, START - 90, None)  # by a master killed and restarted
+LEFT = RequestBuild(39, 9, 7, START - 90, None, left_over=True)  # by a master killed and restarted
 
 PENDING = facts(request())
 RETRIED = facts(request(), ENDED)

@@ -21,7 +21,6 @@ PENDING = BuildRequest(
     submitted_at=1_700_000_000,
     claimed_at=0,
     claimed_by_name=None,
-    claimed_by_incarnation=None,
     complete=False,
     complete_at=None,
     results=None,

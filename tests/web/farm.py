@@ -11,6 +11,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from buildapi.buildbot.v08.build_rows import is_left_over
 from buildapi.buildbot.v08.lowered_plan import BuildsetRow, StoredRequestFacts
 from buildapi.errors import (
     BadRequest,
@@ -68,7 +69,6 @@ from buildapi.model.records import (
     RequestDetails,
     Stage,
     UserBuilds,
-    is_left_over,
 )
 from buildapi.model.revisions import RevisionMatch
 from buildapi.model.steps import Sharer
@@ -90,7 +90,6 @@ def a_request(id_: int, **changes: Any) -> BuildRequest:
         submitted_at=NOW - 5000,
         claimed_at=0,
         claimed_by_name=None,
-        claimed_by_incarnation=None,
         complete=False,
         complete_at=None,
         results=None,
@@ -99,7 +98,7 @@ def a_request(id_: int, **changes: Any) -> BuildRequest:
 
 
 PENDING = a_request(21)
-RUNNING = a_request(22, claimed_at=NOW - 4000, claimed_by_name="m1", claimed_by_incarnation="pid1")
+RUNNING = a_request(22, claimed_at=NOW - 4000, claimed_by_name="m1")
 COMPLETE = attrs.evolve(RUNNING, id=23, complete=True, complete_at=NOW - 1000, results=0)
 BUILD = Build(11, 7, NOW - 3900, NOW - 1000, [COMPLETE])
 RUNNING_BUILD = Build(12, 8, NOW - 3900, None, [RUNNING])

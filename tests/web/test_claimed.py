@@ -20,7 +20,6 @@ REV = "/self-serve/try/rev/abcdef123456"
 CLAIM: dict[str, Any] = {
     "claimed_at": NOW - 20,
     "claimed_by_name": "bm1.example.org:/builds/m1",
-    "claimed_by_incarnation": "pid1",
 }
 STARTING = a_request(31, **CLAIM)
 ABANDONED = Build(13, 9, NOW - 9000, None, [COMPLETE])

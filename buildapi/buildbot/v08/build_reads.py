@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import attrs
 
 from buildapi.buildbot.v08 import queries
-from buildapi.buildbot.v08.queries import TryRow, of_branch
+from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, is_left_over
+from buildapi.buildbot.v08.queries import of_branch
 from buildapi.db.sql import (
     Database,
     Read,
@@ -29,7 +30,6 @@ from buildapi.model.records import (
     RequestDetails,
     Stage,
     UserBuilds,
-    is_left_over,
 )
 from buildapi.model.revisions import RevisionMatch
 
@@ -38,22 +38,22 @@ T = TypeVar("T")
 NOTHING = BranchDay((), ())
 
 
-def merge(rows: Iterable[TryRow]) -> list[Build]:
+def merge(rows: Iterable[BuildRow]) -> list[Build]:
     """Merge the rows of coalesced requests into one build each.
 
     A 0.8 master inserts one row of ``builds`` per coalesced request, with the same number. The
     first row provides the values. Each request is listed once, though a killed master may have left
     two rows of it. Released requests have no claim: nothing shows that two of them shared a build.
     """
-    groups: dict[object, list[TryRow]] = {}
+    groups: dict[object, list[BuildRow]] = {}
     tries: dict[int, list[RequestBuild]] = {}
     for row in rows:
-        groups.setdefault(queries.shared_key(row), []).append(row)
+        groups.setdefault(row.shared_key, []).append(row)
         tries.setdefault(row.request.id, []).append(row.build)
     return [_build(group, tries[group[0].request.id]) for group in groups.values()]
 
 
-def _build(group: Sequence[TryRow], tries: Sequence[RequestBuild]) -> Build:
+def _build(group: Sequence[BuildRow], tries: Sequence[RequestBuild]) -> Build:
     first = group[0].build
     requests = {row.request.id: row.request for row in group}
     return Build(
@@ -171,7 +171,7 @@ class SQLBuilds:
         """List the builds of requests, and those requests that have no build of their claim."""
 
         def reading(read: Read) -> BranchDay:
-            rows: list[TryRow] = []
+            rows: list[BuildRow] = []
             requests: list[BuildRequest] = []
             for ids in chunks(request_ids):
                 having, params = queries.requests_by_id(ids)
@@ -233,14 +233,14 @@ async def bounded(reading: Awaitable[T]) -> T:
         raise BadRequest(f"Too many rows: {e}; ask for less at a time") from e
 
 
-def apart(rows: Iterable[tuple[BuildRequest, RequestBuild | None]]) -> BranchDay:
+def apart(rows: Iterable[tuple[StoredRequest, RequestBuild | None]]) -> BranchDay:
     """Separate requests joined with their builds into builds, and open requests without one."""
-    requests: dict[int, BuildRequest] = {}
+    requests: dict[int, StoredRequest] = {}
     tries: dict[int, list[RequestBuild]] = {}
     for request, build in rows:
         requests[request.id] = request
         tries.setdefault(request.id, []).extend([build] if build else [])
-    built = [TryRow(build, requests[brid]) for brid, builds in tries.items() for build in builds]
+    built = [BuildRow(build, requests[brid]) for brid, builds in tries.items() for build in builds]
     waiting = [r for r in requests.values() if r.awaits_build(_ends(tries[r.id]))]
     return BranchDay(
         merge(sorted(built, key=lambda row: row.build.id, reverse=True)),
@@ -257,7 +257,7 @@ def _is_alone(request: BuildRequest, tries: Sequence[RequestBuild]) -> bool:
     return request.awaits_build(_ends(tries)) or not tries
 
 
-def _owned(branch: Branch, rows: Iterable[TryRow]) -> list[TryRow]:
+def _owned(branch: Branch, rows: Iterable[BuildRow]) -> list[BuildRow]:
     return [row for row in rows if branch.owns(row.request.branch)]
 
 
@@ -265,7 +265,7 @@ def _of_branch(branch: Branch, requests: Iterable[BuildRequest]) -> list[BuildRe
     return [r for r in requests if branch.owns(r.branch)]
 
 
-def _sharing(read: Read, row: TryRow) -> list[TryRow]:
+def _sharing(read: Read, row: BuildRow) -> list[BuildRow]:
     r = row.request
     return queries.BUILDS_SHARED.all_of(
         read,

@@ -13,9 +13,10 @@ import attrs
 from buildapi.buildbot.directory import Master
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_reads import bounded
+from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, with_left_over
 from buildapi.buildbot.v08.lowered_plan import BuildsetRow, StoredRequestFacts
 from buildapi.buildbot.v08.requeue_blockers import build_refusal, rebuild_refusal
-from buildapi.buildbot.v08.shared_builds import with_sharers
+from buildapi.buildbot.v08.shared_builds import sharers_of
 from buildapi.db.sql import Database, Read, chunks
 from buildapi.model.actions import (
     Action,
@@ -33,7 +34,7 @@ from buildapi.model.actions import (
 from buildapi.model.branches import Branch, Branches
 from buildapi.model.builders import Builders
 from buildapi.model.facts import BranchFacts, Facts, RequestFacts, RevisionFacts, Subject
-from buildapi.model.records import BuildRequest, RequestBuild
+from buildapi.model.records import RequestBuild
 from buildapi.model.revisions import RevisionMatch
 
 CHANGE_ROLE = "scheduler"
@@ -106,11 +107,11 @@ class SQLFactsReader:
         """Read many requests with their builds, without their properties."""
 
         def reading(read: Read) -> Sequence[RequestFacts]:
-            found: list[BuildRequest] = []
+            found: list[StoredRequest] = []
             for some in chunks(brids):
                 query, params = queries.requests_by_id(some)
                 found += query.all_of(read, **params)
-            return _with_tries(read, found)
+            return _with_builds(read, found)
 
         return await self._db.snapshot(reading)
 
@@ -134,7 +135,7 @@ class SQLFactsReader:
             unended = queries.unended_of_revision(where).all_of(read, **params)
             ours = [r for r in (*unfinished, *unended) if branch.owns(r.branch)]
             found = {r.id: r for r in ours if r.revision in meant}
-            return RevisionFacts(_with_tries(read, [found[brid] for brid in sorted(found)]))
+            return RevisionFacts(_with_builds(read, [found[brid] for brid in sorted(found)]))
 
         return await bounded(self._db.snapshot(reading))
 
@@ -171,19 +172,32 @@ def _request(read: Read, brid: int) -> RequestFacts | None:
     origin = queries.ORIGIN.first_of(read, buildsetid=request.buildsetid)
     sourcestampid, external = origin or (0, None)
     properties = queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid)
-    facts = StoredRequestFacts(
+    builds = with_left_over(queries.TRIES.all_of(read, brid=brid))
+    return StoredRequestFacts(
         request=request,
-        tries=queries.TRIES.all_of(read, brid=brid),
+        tries=builds,
+        sharers=sharers_of(read, _running(request, builds)),
         rebuild_refusal=rebuild_refusal(request, properties),
         buildset=BuildsetRow(sourcestampid, external, properties),
     )
-    return with_sharers(read, [facts])[0]
 
 
-def _with_tries(read: Read, requests: Sequence[BuildRequest]) -> Sequence[RequestFacts]:
-    tries: dict[int, list[RequestBuild]] = {r.id: [] for r in requests}
-    for some in chunks(list(tries)):
+def _with_builds(read: Read, requests: Sequence[StoredRequest]) -> Sequence[RequestFacts]:
+    """Read the builds of many requests, and who shares those that run."""
+    rows: dict[int, list[RequestBuild]] = {r.id: [] for r in requests}
+    for some in chunks(list(rows)):
         query, params = queries.tries_of(some)
         for one in query.all_of(read, **params):
-            tries[one.brid].append(one)
-    return with_sharers(read, [RequestFacts(r, tries[r.id]) for r in requests])
+            rows[one.brid].append(one)
+    builds = {brid: with_left_over(of) for brid, of in rows.items()}
+    shared = sharers_of(read, [row for r in requests for row in _running(r, builds[r.id])])
+    return [
+        RequestFacts(
+            r, builds[r.id], sharers={b.id: shared[b.id] for b in builds[r.id] if b.id in shared}
+        )
+        for r in requests
+    ]
+
+
+def _running(request: StoredRequest, builds: Sequence[RequestBuild]) -> Sequence[BuildRow]:
+    return [BuildRow(b, request) for b in builds if b.finish_time is None and not b.left_over]

@@ -12,6 +12,7 @@ import attrs
 
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_reads import bounded
+from buildapi.buildbot.v08.build_rows import RunningRow, running_builds
 from buildapi.buildbot.v08.queries import (
     BUILDS,
     REQUESTS,
@@ -22,7 +23,6 @@ from buildapi.buildbot.v08.queries import (
     seconds,
 )
 from buildapi.db.sql import Database, Query, Read, exact
-from buildapi.jobs.farm_views import running_builds
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -31,7 +31,6 @@ from buildapi.model.farm_rows import (
     PushCounts,
     RevisionEntry,
     RunningBuild,
-    RunningRow,
 )
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
-
 from buildapi.buildbot.v08.branch_conditions import let_through
+from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
 from buildapi.db.sql import Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
 from buildapi.model.facts import Subject
 from buildapi.model.farm_rows import BranchFilter
-from buildapi.model.records import BuildRequest, OpenMark, RequestBuild
+from buildapi.model.records import OpenMark, RequestBuild
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
 
@@ -36,23 +35,6 @@ WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NU
 """``BuildRequest.awaits_build`` in SQL: open, and no build of this claim has begun."""
 
 
-@attrs.frozen
-class TryRow:
-    """Hold a row of ``builds`` with its request."""
-
-    build: RequestBuild
-    request: BuildRequest
-
-
-def shared_key(row: TryRow) -> object:
-    """Return the key that rows of coalesced requests of one build share."""
-    r = row.request
-    if r.claimed_by_name is None:
-        return row.build.id
-    who = (r.claimed_by_name, r.claimed_by_incarnation, r.claimed_at)
-    return (*who, r.buildername, row.build.number)
-
-
 def seconds(value: Any) -> int:
     """Truncate a stored time to whole seconds."""
     return int(value)
@@ -68,9 +50,9 @@ def claim_seconds(value: Any) -> int:
     return int(value or 0)
 
 
-def request_row(*c: Any) -> BuildRequest:
+def request_row(*c: Any) -> StoredRequest:
     """Create a request from the columns :data:`REQUEST`."""
-    return BuildRequest(
+    return StoredRequest(
         id=c[0],
         buildsetid=c[1],
         buildername=c[2],
@@ -93,9 +75,9 @@ def try_row(*c: Any) -> RequestBuild:
     return RequestBuild(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
 
 
-def build_row(*c: Any) -> TryRow:
+def build_row(*c: Any) -> BuildRow:
     """Create a build with its request from the columns :data:`TRY` and :data:`REQUEST`."""
-    return TryRow(try_row(*c[:5]), request_row(*c[5:]))
+    return BuildRow(try_row(*c[:5]), request_row(*c[5:]))
 
 
 def _pair(name: str, value: str) -> tuple[str, str]:
@@ -107,7 +89,7 @@ def of_branch(branch: Branch) -> tuple[str, dict[str, object]]:
     return let_through("ss.branch", BranchFilter((branch,)))
 
 
-def builds_started(where: str) -> Query[TryRow]:
+def builds_started(where: str) -> Query[BuildRow]:
     """Select builds started in ``[:start, :end)``, newest first."""
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
@@ -116,7 +98,7 @@ def builds_started(where: str) -> Query[TryRow]:
     )
 
 
-def waiting_submitted(where: str) -> Query[BuildRequest]:
+def waiting_submitted(where: str) -> Query[StoredRequest]:
     """Select open requests without a build submitted in ``[:start, :end)``, newest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
@@ -144,7 +126,7 @@ def revisions(where: str) -> Query[tuple[str, str]]:
     )
 
 
-def of_revision(where: str) -> Query[tuple[BuildRequest, RequestBuild | None]]:
+def of_revision(where: str) -> Query[tuple[StoredRequest, RequestBuild | None]]:
     """Select requests whose revision is ``LIKE :revision``, open or built, for each build.
 
     It is one statement, so that tables without transactions are read as of one moment, too.
@@ -157,11 +139,11 @@ def of_revision(where: str) -> Query[tuple[BuildRequest, RequestBuild | None]]:
     )
 
 
-def _maybe_built(*c: Any) -> tuple[BuildRequest, RequestBuild | None]:
+def _maybe_built(*c: Any) -> tuple[StoredRequest, RequestBuild | None]:
     return request_row(*c[5:]), None if c[0] is None else try_row(*c[:5])
 
 
-def open_of_revision(where: str) -> Query[BuildRequest]:
+def open_of_revision(where: str) -> Query[StoredRequest]:
     """Select incomplete requests whose revision is ``LIKE :revision``, oldest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
@@ -171,7 +153,7 @@ def open_of_revision(where: str) -> Query[BuildRequest]:
     )
 
 
-def unended_of_revision(where: str) -> Query[BuildRequest]:
+def unended_of_revision(where: str) -> Query[StoredRequest]:
     """Select requests, complete ones too, that have an unended build, oldest first."""
     return Query(
         f"SELECT DISTINCT {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
@@ -181,7 +163,7 @@ def unended_of_revision(where: str) -> Query[BuildRequest]:
     )
 
 
-def requests_by_id(brids: Sequence[int]) -> tuple[Query[BuildRequest], dict[str, object]]:
+def requests_by_id(brids: Sequence[int]) -> tuple[Query[StoredRequest], dict[str, object]]:
     """Select requests by their ids."""
     ids, params = any_of("id", brids)
     text = f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id IN ({ids}) ORDER BY br.id"  # noqa: S608  # constants and parameter names
@@ -197,7 +179,7 @@ def tries_of(brids: Sequence[int]) -> tuple[Query[RequestBuild], dict[str, objec
 
 def open_builds_of(
     masters: Sequence[str], numbers: Sequence[int]
-) -> tuple[Query[TryRow], dict[str, object]]:
+) -> tuple[Query[BuildRow], dict[str, object]]:
     """Select builds of these numbers, of any builder, whose open requests these masters claimed."""
     names, params = any_of("master", masters)
     found, more = any_of("number", numbers)
@@ -240,7 +222,7 @@ AUTHORED = f"""bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
  AND {exact("c.author")} = :author)"""  # noqa: S608  # constants
 
 
-def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
+def builds_of_author(where: str, *, complete: bool) -> Query[BuildRow]:
     """Select the newest 200 builds with a change of ``:author``."""
     op = "<>" if complete else "="
     return Query(
@@ -250,7 +232,7 @@ def builds_of_author(where: str, *, complete: bool) -> Query[TryRow]:
     )
 
 
-def waiting_of_author(where: str) -> Query[BuildRequest]:
+def waiting_of_author(where: str) -> Query[StoredRequest]:
     """Select the newest 200 open requests without a build with a change of ``:author``."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
@@ -260,7 +242,7 @@ def waiting_of_author(where: str) -> Query[BuildRequest]:
     )
 
 
-def builds_of(brids: Sequence[int]) -> tuple[Query[TryRow], dict[str, object]]:
+def builds_of(brids: Sequence[int]) -> tuple[Query[BuildRow], dict[str, object]]:
     """Select every build of these requests, newest first."""
     ids, params = any_of("id", brids)
     text = f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.id IN ({ids}) ORDER BY b.id DESC"  # noqa: S608  # constants and parameter names
@@ -286,15 +268,15 @@ STORED_BRANCH: dict[str, Query[str | None]] = {
         lambda branch: branch,
     ),
 }
-REQUEST_BY_ID: Query[BuildRequest] = Query(
+REQUEST_BY_ID: Query[StoredRequest] = Query(
     f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id = :brid",  # noqa: S608  # constants
     request_row,
 )
-BUILD_BY_ID: Query[TryRow] = Query(
+BUILD_BY_ID: Query[BuildRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id = :bid",  # noqa: S608  # constants
     build_row,
 )
-BUILDS_SHARED: Query[TryRow] = Query(
+BUILDS_SHARED: Query[BuildRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants
     " WHERE b.number = :number AND br.buildername = :buildername AND br.claimed_by_name = :master"
     f" AND {exact('br.buildername')} = :buildername"

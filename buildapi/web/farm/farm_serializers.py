@@ -77,7 +77,7 @@ def _running_entry(build: RunningBuild) -> dict[str, object]:
         "number": build.number,
         "start_time": build.start_time,
         "submitted_at": build.submitted_at,
-        "last_heartbeat": build.last_heartbeat,
+        "last_heartbeat": build.master_seen_at,
     }
 
 
