@@ -58,15 +58,17 @@ class Copy:
     changes: list[NewChange] = attrs.field(factory=list)
 
 
-class FarmUnderTest(FactsUnderTest, Protocol):
+class ActionsUnderTest(Protocol):
     """A farm without masters, and its requests as somebody beside us sees them.
 
     ``pending`` submits requests of priority 3.
     """
 
-    @property
-    def farm(self) -> MarkedFarm:
-        """Return the farm; it is also the reader of the facts."""
+    def pending(self) -> int:
+        """Submit a request of ``REVISION`` on ``BRANCH``; return its id."""
+
+    async def interrupt(self, of: JobIdentity, action: Action) -> None:
+        """Carry out a job as far as it changes the farm, and leave it before it has an outcome."""
 
     def together(self, count: int) -> list[int]:
         """Submit such requests that belong to the same buildset."""
@@ -85,6 +87,14 @@ class FarmUnderTest(FactsUnderTest, Protocol):
 
     def writes(self) -> object:
         """Give all that can be written by a plan, to be compared."""
+
+
+class FarmUnderTest(ActionsUnderTest, FactsUnderTest, Protocol):
+    """A 0.8 farm without masters."""
+
+    @property
+    def farm(self) -> MarkedFarm:
+        """Return the farm; it is also the reader of the facts."""
 
 
 def same(one: object, other: object) -> bool:
@@ -141,18 +151,18 @@ async def carry_out(actions: FarmActions, of: JobIdentity, action: Action) -> Ou
 class FarmActionsContract:
     """Tests of FarmActions: an action, what comes of it, and what is in the farm afterwards.
 
-    A subclass has the fixtures ``made`` (see FarmUnderTest) and ``actions``, which act on it.
+    A subclass has the fixtures ``made`` (see ActionsUnderTest) and ``actions``, which act on it.
     """
 
     @pytest.mark.parametrize("crash", ["at once", "after its writes"])
     @twisted_test(15)
     async def test_a_job_that_is_delivered_again_is_done_once_and_says_the_same(
-        self, made: FarmUnderTest, actions: FarmActions, crash: str
+        self, made: ActionsUnderTest, actions: FarmActions, crash: str
     ) -> None:
         request = made.pending()
         rebuild = RebuildRequest(request, 5, 2)
         if crash == "after its writes":
-            await written(made.farm, job(1), rebuild)
+            await made.interrupt(job(1), rebuild)
         outcomes = [await carry_out(actions, job(1), rebuild) for _ in range(3)]
         assert [copy.priority for copy in made.copies(request)] == [5, 5]
         assert [(o.errors, o.msg) for o in outcomes] == [(False, "Ok")] * 3
@@ -161,7 +171,7 @@ class FarmActionsContract:
 
     @twisted_test(15)
     async def test_jobs_about_one_request_each_do_what_is_left_to_do(
-        self, made: FarmUnderTest, actions: FarmActions
+        self, made: ActionsUnderTest, actions: FarmActions
     ) -> None:
         request = made.pending()
         assert not (await carry_out(actions, job(1), Reprioritize(request, 9))).errors
@@ -176,7 +186,7 @@ class FarmActionsContract:
 
     @twisted_test(15)
     async def test_what_is_not_there_is_an_outcome_and_changes_nothing(
-        self, made: FarmUnderTest, actions: FarmActions
+        self, made: ActionsUnderTest, actions: FarmActions
     ) -> None:
         made.pending()
         before = made.writes()
@@ -190,7 +200,7 @@ class FarmActionsContract:
 
     @twisted_test(15)
     async def test_what_a_rebuild_submitted_can_be_cancelled_by_another_job(
-        self, made: FarmUnderTest, actions: FarmActions
+        self, made: ActionsUnderTest, actions: FarmActions
     ) -> None:
         request = made.pending()
         done = await carry_out(actions, job(1), RebuildRequest(request))
@@ -203,11 +213,10 @@ class FarmActionsContract:
 
     @twisted_test(15)
     async def test_the_subject_of_a_job_is_what_its_facts_are_about(
-        self, made: FarmUnderTest, actions: FarmActions
+        self, made: ActionsUnderTest, actions: FarmActions
     ) -> None:
         request = made.pending()
-        facts = await facts_for(made.farm, RebuildRequest(request))
-        about = Subject(request, facts.request.revision)
+        about = Subject(request, REVISION)
         for action in (Reprioritize(request, 1), CancelRequest(request), RebuildRequest(request)):
             assert await actions.subject(action) == about
         for missing in (CancelRequest(4711), CancelBuild(4711), RebuildBuild(4711)):
@@ -217,7 +226,7 @@ class FarmActionsContract:
 
     @twisted_test(15)
     async def test_what_a_job_does_is_noted_in_its_journal(
-        self, made: FarmUnderTest, actions: FarmActions
+        self, made: ActionsUnderTest, actions: FarmActions
     ) -> None:
         journal = MemoryJournal()
         of, action = job(9), Reprioritize(made.pending(), 7)
@@ -228,7 +237,7 @@ class FarmActionsContract:
 
     @twisted_test(15)
     async def test_the_highest_job_is_of_those_that_left_a_record(
-        self, made: FarmUnderTest, actions: FarmActions
+        self, made: ActionsUnderTest, actions: FarmActions
     ) -> None:
         assert await actions.highest_job() == 0
         for number in (7, 3):

@@ -21,8 +21,9 @@ from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.lowered_plan import CopyBuildset, Recorded, Written, lowered
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
-from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
+from buildapi.model.actions import Action, CancelRequest, RebuildRequest, Reprioritize
 from buildapi.model.facts import BranchFacts
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
 from buildapi.model.steps import NewChange
@@ -39,6 +40,7 @@ from tests.buildbot.farm_contract import (
     plan_for,
     same,
     writing,
+    written,
 )
 from tests.buildbot.seed import T0, Seed, connect
 from tests.contracts.facts import BRANCH, REVISION
@@ -136,6 +138,9 @@ class Made:
     def properties(self, buildset: int) -> dict[str, str]:
         rows = self.seed.rows("SELECT * FROM buildset_properties WHERE buildsetid = %s", buildset)
         return {r["property_name"]: r["property_value"] for r in rows}
+
+    async def interrupt(self, of: JobIdentity, action: Action) -> None:
+        await written(self.farm, of, action)
 
     def writes(self) -> object:
         return [self.seed.rows(f"SELECT * FROM {table}") for table in WRITTEN_TABLES]

@@ -31,11 +31,6 @@ WITHOUT_CONTRACT = {
 }
 """Protocols in the package that need no contract class, with the reason."""
 
-STILL_WITHOUT = {
-    "Dialect",
-}
-"""Protocols whose contract class has still to be written; none may be added."""
-
 Methods = Mapping[str, tuple[str, ...]]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -264,8 +259,6 @@ def test_every_protocol_has_a_contract_that_runs_on_all_that_implement_it() -> N
 def lacking(protocol: Class) -> str:
     """Say what the contract of a Protocol lacks; return nothing where all is there."""
     tests = contract(protocol)
-    if protocol.name in STILL_WITHOUT:
-        return "" if tests is None else f"{protocol.name} has a contract now: unlist it"
     if tests is None:
         return f"no class {protocol.name}Contract tests what {protocol} promises"
     tested = set().union(*map(mentioned, runs(tests)))
@@ -275,7 +268,7 @@ def lacking(protocol: Class) -> str:
 
 def test_the_lists_name_protocols_that_are_there() -> None:
     there = {c.name for c in classes() if is_ours(c) and c.is_protocol}
-    assert {*WITHOUT_CONTRACT, *STILL_WITHOUT} <= there
+    assert {*WITHOUT_CONTRACT} <= there
 
 
 def test_every_interface_has_implementations_that_are_found() -> None:

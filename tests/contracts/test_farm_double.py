@@ -9,9 +9,11 @@ import pytest
 
 from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.lowered_plan import BuildsetRow
+from buildapi.model.actions import Action
+from buildapi.model.job_identity import JobIdentity
 from buildapi.model.records import RequestBuild
 from tests.agent.doubles import NOW, FarmDouble, stored
-from tests.buildbot.farm_contract import Copy, FarmActionsContract, MarkedFarmContract
+from tests.buildbot.farm_contract import Copy, FarmActionsContract, MarkedFarmContract, written
 from tests.contracts.facts import BRANCH, REVISION
 from tests.model.defaults import rules
 from tests.model.values import claimed, request
@@ -87,6 +89,9 @@ class InMemory:
             )
             for f in found
         ]
+
+    async def interrupt(self, of: JobIdentity, action: Action) -> None:
+        await written(self.farm, of, action)
 
     def writes(self) -> object:
         farm = self.farm
