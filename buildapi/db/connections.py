@@ -6,12 +6,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.enterprise import adbapi
 
 from buildapi.db.driver import Driver
-from buildapi.db.sql import GuardFailedError, Params, Read, Ref, Row, Statement
+from buildapi.db.sql import GuardFailedError, Params, Read, Ref, Row, Statement, Write
 from buildapi.errors import DatabaseUnavailable
 from buildapi.reactor_time import ThreadedReactor
 
@@ -113,16 +114,32 @@ class ThreadConnections(adbapi.ConnectionPool):
         """
 
         def read_all(connection: Any) -> T:
-            end = time.monotonic() + seconds
-
-            def read(text: str, params: Params) -> Sequence[Row]:
-                if time.monotonic() > end:
-                    raise DatabaseUnavailable(late)
-                return self.driver.select(connection, text, params, max_rows)
-
-            return reading(read)
+            return reading(self._read(connection, max_rows, seconds, late))
 
         return self._whole(read_all, self.driver.begin_snapshot)
+
+    def decide(
+        self, deciding: Callable[[Read, Write], T], max_rows: int, seconds: float, late: str
+    ) -> Callable[[Any], T]:
+        """Return a function that reads in a snapshot, and writes in the same transaction."""
+
+        def read_and_write(connection: Any) -> T:
+            def write(statements: Sequence[Statement]) -> Sequence[int]:
+                return _execute_all(self.driver, connection, statements)
+
+            return deciding(self._read(connection, max_rows, seconds, late), write)
+
+        return self._whole(read_and_write, partial(self.driver.begin_snapshot, writes=True))
+
+    def _read(self, connection: Any, max_rows: int, seconds: float, late: str) -> Read:
+        end = time.monotonic() + seconds
+
+        def read(text: str, params: Params) -> Sequence[Row]:
+            if time.monotonic() > end:
+                raise DatabaseUnavailable(late)
+            return self.driver.select(connection, text, params, max_rows)
+
+        return read
 
     def transact(self, statements: Sequence[Statement]) -> Callable[[Any], list[int]]:
         """Return a function that runs the statements in one transaction."""

@@ -71,8 +71,8 @@ class Driver(Protocol):
     def begin(self, connection: Any) -> None:
         """Start a transaction."""
 
-    def begin_snapshot(self, connection: Any) -> None:
-        """Start a read-only transaction that sees everything as of one moment."""
+    def begin_snapshot(self, connection: Any, *, writes: bool = False) -> None:
+        """Start a transaction that sees everything as of one moment, read-only unless it writes."""
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters."""

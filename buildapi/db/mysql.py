@@ -376,15 +376,16 @@ class MySQLDriver:
         """Start a transaction."""
         connection.begin()
 
-    def begin_snapshot(self, connection: Any) -> None:
-        """Start a read-only transaction that sees everything as of one moment.
+    def begin_snapshot(self, connection: Any, *, writes: bool = False) -> None:
+        """Start a transaction that sees everything as of one moment, read-only unless it writes.
 
         A consistent snapshot needs REPEATABLE READ, for this transaction only [MySQL manual, "START
         TRANSACTION"]; READ ONLY exists from MySQL 5.6.5 and MariaDB 10.0 on.
         """
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT /*!50605 , READ ONLY */")
+            read_only = "" if writes else " /*!50605 , READ ONLY */"
+            cursor.execute(f"START TRANSACTION WITH CONSISTENT SNAPSHOT{read_only}")
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters.

@@ -24,6 +24,7 @@ from buildapi.db.sql import (
     Row,
     Statement,
     ValueRefusedError,
+    Write,
     any_of,
 )
 from buildapi.db.sqlite import SQLiteDriver
@@ -187,10 +188,23 @@ class PooledDatabase(Service):
 
         :raises RowLimitError: a SELECT returned more rows than the pool allows.
         """
-        late = f"the {self.name} database took too long"
-        seconds, rows = self._statement_seconds, self._max_rows
-        work = self._reads.connections.snapshot(reading, rows, seconds, late)
+        work = self._reads.connections.snapshot(reading, *self._bounds())
         return await self._run(self._reads, work, PAUSES)
+
+    async def decide(self, deciding: Callable[[Read, Write], T]) -> T:
+        """Run one transaction whose statements depend on what it reads.
+
+        :raises GuardFailedError: nothing was written.
+        :raises DuplicateError: nothing was written.
+        :raises ValueRefusedError: nothing was written.
+        :raises RowLimitError: a SELECT returned more rows than the pool allows.
+        """
+        work = self._writes.connections.decide(deciding, *self._bounds())
+        return await self._run(self._writes, work, PAUSES)
+
+    def _bounds(self) -> tuple[int, float, str]:
+        late = f"the {self.name} database took too long"
+        return self._max_rows, self._statement_seconds, late
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         """Run all statements in one transaction; return the last inserted id of each.

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from buildapi.db.sql import Database, MissingTableError, Params, Read, Row, Statement
+from buildapi.db.sql import Database, MissingTableError, Params, Read, Row, Statement, Write
 from buildapi.errors import ConfigError, DatabaseUnavailable
 
 T = TypeVar("T")
@@ -101,6 +101,11 @@ class JobsDatabase:
         """Run a transaction; :raises DatabaseUnavailable: a table is missing."""
         with _tables_expected():
             return await self._db.transact(statements)
+
+    async def decide(self, deciding: Callable[[Read, Write], T]) -> T:
+        """Run a transaction that reads first; :raises DatabaseUnavailable: a table is missing."""
+        with _tables_expected():
+            return await self._db.decide(deciding)
 
     async def transactional(self, tables: Iterable[str]) -> bool:
         """Return whether all these tables take part in transactions."""

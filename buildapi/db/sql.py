@@ -38,6 +38,10 @@ class Statement:
     binds: str | None = None
 
 
+Write = Callable[[Sequence[Statement]], Sequence[int]]
+"""Run statements of a transaction in its thread; return the last inserted id of each."""
+
+
 class GuardFailedError(Exception):
     """A statement matched another number of rows than required; nothing was written."""
 
@@ -86,6 +90,19 @@ class Database(Protocol):
 
         :raises GuardFailedError: nothing was written.
         :raises DuplicateError: nothing was written.
+        """
+
+    async def decide(self, deciding: Callable[[Read, Write], T]) -> T:
+        """Run one transaction whose statements depend on what it reads.
+
+        All of its SELECTs see the database as it is at the first of them; what was changed since is
+        for the guards of its statements to find.  ``deciding`` runs in a thread, and again after a
+        retry, like the statements of ``transact``; it reads before it writes, and takes
+        milliseconds.
+
+        :raises GuardFailedError: nothing was written.
+        :raises DuplicateError: nothing was written.
+        :raises RowLimitError: a SELECT returned more rows than the pool allows.
         """
 
     async def transactional(self, tables: Iterable[str]) -> bool:

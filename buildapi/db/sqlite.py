@@ -210,9 +210,12 @@ class SQLiteDriver:
         """Start a transaction as the writer, since a reader cannot always be upgraded to one."""
         connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
 
-    def begin_snapshot(self, connection: Any) -> None:
-        """Start a read-only transaction that sees everything as of its first SELECT."""
-        connection.execute("BEGIN DEFERRED")
+    def begin_snapshot(self, connection: Any, *, writes: bool = False) -> None:
+        """Start a transaction that sees everything as of its first SELECT."""
+        if writes:
+            self.begin(connection)
+        else:
+            connection.execute("BEGIN DEFERRED")
 
     def execute(self, cursor: Any, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters."""

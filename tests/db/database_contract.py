@@ -14,6 +14,7 @@ from buildapi.db.sql import (
     Read,
     Row,
     Statement,
+    Write,
 )
 from tests.reactor import twisted_test
 
@@ -69,6 +70,39 @@ class DatabaseContract:
             return read("SELECT n FROM numbers WHERE n < :last ORDER BY n", {"last": last})
 
         assert [tuple(row) for row in await numbers.snapshot(reading)] == [(3,), (5,)]
+
+    @twisted_test(20)
+    async def test_what_is_written_can_depend_on_what_was_read(self, numbers: Database) -> None:
+        await numbers.transact(adding(3, 5))
+
+        def deciding(read: Read, write: Write) -> int:
+            found = NUMBERS.all_of(read)
+            assert len(write(adding(sum(found), 9))) == 2
+            return sum(found)
+
+        assert await numbers.decide(deciding) == 8
+        assert await NUMBERS.many(numbers) == [3, 5, 8, 9]
+
+    @pytest.mark.parametrize("how", ["guard", "key", "error"])
+    @twisted_test(20)
+    async def test_what_fails_after_a_write_that_was_decided_has_written_nothing(
+        self, numbers: Database, how: str
+    ) -> None:
+        await numbers.transact(adding(3))
+        guarded = Statement("UPDATE numbers SET n = 7 WHERE n = :n", {"n": 4}, 1)
+
+        def deciding(read: Read, write: Write) -> None:
+            assert NUMBERS.all_of(read) == [3]
+            write(adding(5))
+            if how == "error":
+                raise ZeroDivisionError
+            write([guarded] if how == "guard" else adding(3))
+
+        errors = {"guard": GuardFailedError, "key": DuplicateError, "error": ZeroDivisionError}
+        with pytest.raises(errors[how]):
+            await numbers.decide(deciding)
+        assert await NUMBERS.many(numbers) == [3]
+        assert len(await numbers.transact(adding(5))) == 1
 
     @twisted_test(20)
     async def test_nothing_found_is_nothing(self, numbers: Database) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import attrs
 
-from buildapi.db.sql import Database, Params, Read, Row, Statement
+from buildapi.db.sql import Database, Params, Read, Row, Statement, Write
 
 T = TypeVar("T")
 
@@ -48,6 +48,14 @@ class ScriptedDatabase:
         if self.forgets:
             await self.db.transact(statements)
         return await self.db.transact(statements)
+
+    async def decide(self, deciding: Callable[[Read, Write], T]) -> T:
+        self._note()
+        if self.refusal is not None:
+            raise self.refusal
+        if self.forgets:
+            await self.db.decide(deciding)
+        return await self.db.decide(deciding)
 
     async def transactional(self, tables: Iterable[str]) -> bool:
         self._note()

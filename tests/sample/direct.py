@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 
 import attrs
 
-from buildapi.db.sql import DuplicateError, GuardFailedError, Params, Read, Ref, Row, Statement
+from buildapi.db.sql import (
+    DuplicateError,
+    GuardFailedError,
+    Params,
+    Read,
+    Ref,
+    Row,
+    Statement,
+    Write,
+)
 from buildapi.errors import DatabaseUnavailable
 from buildapi.sample.farm_schema import scheduler_schema, status_schema
 
@@ -43,6 +52,19 @@ class DirectDatabase:
         try:
             with self.connection:
                 return self._run(statements)
+        except sqlite3.IntegrityError as e:
+            raise DuplicateError(str(e)) from e
+
+    async def decide(self, deciding: Callable[[Read, Write], T]) -> T:
+        """Read, then write all or nothing."""
+        self._check()
+
+        def read(text: str, params: Params) -> Sequence[Row]:
+            return self.connection.execute(text, dict(params)).fetchall()
+
+        try:
+            with self.connection:
+                return deciding(read, self._run)
         except sqlite3.IntegrityError as e:
             raise DuplicateError(str(e)) from e
 
