@@ -21,7 +21,14 @@ from buildapi.model.farm_rows import (
     RunningBuild,
 )
 from buildapi.model.outcome import Item, Outcome
-from buildapi.model.records import BranchDay, BuildDetails, OpenMark, RequestDetails, UserBuilds
+from buildapi.model.records import (
+    BranchDay,
+    BuildDetails,
+    BuildRequest,
+    OpenMark,
+    RequestDetails,
+    UserBuilds,
+)
 from buildapi.model.report_rows import (
     Attempt,
     ChangeFilter,
@@ -60,6 +67,12 @@ class Builds(Protocol):
 
     async def request(self, branch: Branch, request_id: int) -> RequestDetails | None:
         """Return a request of the branch; None if it has no such request."""
+
+    async def find_build(self, branch: Branch, build_id: int) -> BuildRequest | None:
+        """Return the request of a build of the branch, by one row; None if it has no such build."""
+
+    async def find_request(self, branch: Branch, request_id: int) -> BuildRequest | None:
+        """Return a request of the branch, by one row; None if it has no such request."""
 
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         """List the names of builders with requests submitted since a time, sorted."""

@@ -149,6 +149,21 @@ class BuildsContract:
         assert (r.submitted_at, r.claimed_at, r.complete_at) == (T0 + 5, T0 + 19, T0 + 91)
         assert r.claimed_by_name == MASTER
         assert not found.left_over
+        for row in (
+            await made.builds.find_build(TRY, build),
+            await made.builds.find_request(TRY, request),
+        ):
+            assert row is not None
+            assert (row.id, row.buildername, row.branch, row.stage) == (
+                request,
+                "l/n x",
+                "try-linux",
+                Stage.COMPLETE,
+            )
+        assert await made.builds.find_build(CEDAR, build) is None
+        assert await made.builds.find_request(CEDAR, request) is None
+        assert await made.builds.find_build(TRY, 4711) is None
+        assert await made.builds.find_request(TRY, 4711) is None
 
     @twisted_test(10)
     async def test_only_what_belongs_to_the_branch_is_listed(self, made: FarmUnderTest) -> None:

@@ -273,6 +273,16 @@ class MemoryBuilds:
         ids = [b.id for b in self.builds_of(request_id)]
         return RequestDetails(found, self.properties(request_id), ids, starting)
 
+    async def find_build(self, branch: Branch, build_id: int) -> BuildRequest | None:
+        await self.failing.happen("build", branch.name, build_id)
+        found = next((b for b in self._owned(branch) if b.id == build_id), None)
+        return None if found is None else found.requests[0]
+
+    async def find_request(self, branch: Branch, request_id: int) -> BuildRequest | None:
+        await self.failing.happen("request", branch.name, request_id)
+        found = next((r for r in self.all_requests() if r.id == request_id), None)
+        return None if found is None or not branch.owns(found.branch) else found
+
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         await self.failing.happen("builders", branch.name, since)
         ours = [r for r in self.all_requests() if branch.owns(r.branch)]

@@ -149,6 +149,24 @@ class SQLBuilds:
 
         return await self._somewhere(lambda db: db.snapshot(reading))
 
+    async def find_build(self, branch: Branch, build_id: int) -> BuildRequest | None:
+        """Return the request of a build of the branch."""
+
+        async def read(db: Database) -> BuildRequest | None:
+            row = await queries.BUILD_BY_ID.maybe(db, bid=build_id)
+            return row.request if row is not None and branch.owns(row.request.branch) else None
+
+        return await self._somewhere(read)
+
+    async def find_request(self, branch: Branch, request_id: int) -> BuildRequest | None:
+        """Return a request of the branch, without its builds."""
+
+        async def read(db: Database) -> BuildRequest | None:
+            found = await queries.REQUEST_BY_ID.maybe(db, brid=request_id)
+            return found if found is not None and branch.owns(found.branch) else None
+
+        return await self._somewhere(read)
+
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         """List names of builders with requests submitted since a time, sorted."""
         where, params = of_branch(branch)

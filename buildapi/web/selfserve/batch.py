@@ -93,7 +93,7 @@ class Batch:
         began = self._clock()
 
         async def prepare(number: int) -> Prepared | BuildAPIError:
-            if self._is_late(began):
+            if self._seconds_left(began) < 0:
                 return Unavailable(LATE)
             try:
                 return await self._submitter.prepare(*job_call(number))
@@ -101,11 +101,11 @@ class Batch:
                 return e
 
         prepared = await each(AT_ONCE, range(count), prepare)
-        submitted = await self._submitter.submit(prepared, lambda: self._is_late(began))
+        submitted = await self._submitter.submit(prepared, lambda: self._seconds_left(began))
         return [_answered(one) for one in submitted]
 
-    def _is_late(self, began: float) -> bool:
-        return self._clock() - began > self._seconds
+    def _seconds_left(self, began: float) -> float:
+        return began + self._seconds - self._clock()
 
     def _read(self, call: Call, entry: Any, *, dry_run: bool) -> JobCall:
         """Parse an entry; its key, if any, replaces that of ``call``."""

@@ -17,7 +17,7 @@ from buildapi.model.actions import (
     Reprioritize,
 )
 from buildapi.model.branches import Branch
-from buildapi.model.records import BuildDetails, BuildRequest, Stage
+from buildapi.model.records import BuildRequest, Stage
 from buildapi.model.validators import INT32_MAX, INT32_MIN
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
@@ -81,7 +81,7 @@ class RequestActions:
         priority, count = priority_of(call.form, 0), self._count(call.form)
         found = await self._build(branch, str(build_id))
         action = RebuildBuild(build_id, priority, count)
-        warnings = self._warnings(found.build.requests[0])
+        warnings = self._warnings(found)
         return CheckedRequest(action, f"Rebuild of build {build_id}", warnings)
 
     async def rebuild_request(self, call: Call, branch: Branch) -> CheckedRequest:
@@ -118,9 +118,9 @@ class RequestActions:
     def _warnings(self, request: BuildRequest) -> Sequence[str]:
         return unlisted(request.buildername, self._is_listed(request.buildername))
 
-    async def _build(self, branch: Branch, text: str) -> BuildDetails:
+    async def _build(self, branch: Branch, text: str) -> BuildRequest:
         build_id = id_of_path(text)
-        read = None if build_id is None else self._builds.build(branch, build_id)
+        read = None if build_id is None else self._builds.find_build(branch, build_id)
         found = await self._looking.bound(read) if read else None
         if found is None:
             raise NotFound(f"Build {text} not found on branch {branch.name}")
@@ -128,11 +128,11 @@ class RequestActions:
 
     async def _request(self, branch: Branch, text: str) -> BuildRequest:
         request_id = id_of_path(text)
-        read = None if request_id is None else self._builds.request(branch, request_id)
+        read = None if request_id is None else self._builds.find_request(branch, request_id)
         found = await self._looking.bound(read) if read else None
         if found is None:
             raise NotFound(f"Request {text} not found on branch {branch.name}")
-        return found.request
+        return found
 
 
 def priority_of(form: Form, default: int | None = None) -> int:

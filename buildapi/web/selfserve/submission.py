@@ -7,7 +7,7 @@ means that the job is never executed.  Recording and sending go on if the client
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -53,6 +53,12 @@ from buildapi.web.selfserve.serializers import job_json
 
 T = TypeVar("T")
 
+AT_ONCE = 100
+"""Maximum number of job requests of one call that are recorded in one go."""
+
+QUICK = 0.1
+"""Part of the time left; more are recorded in one go after some that took no more of it."""
+
 NOT_RECORDED = "Couldn't create JobRequest row"
 NOT_SENT = "Couldn't send message to broker"
 UNKNOWN = "The outcome is not known yet: check job {id} before you send the request again"
@@ -61,7 +67,7 @@ LATE = "Not accepted: the batch took too long"
 log = Logger()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Submission:
     """A checked job request of a user that is not recorded yet."""
 
@@ -180,13 +186,13 @@ class JobSubmitter:
     async def submit(
         self,
         prepared: Sequence[Prepared | BuildAPIError],
-        is_late: Callable[[], bool] = lambda: False,
+        seconds_left: Callable[[], float] = lambda: 1.0,
     ) -> Sequence[Submitted]:
         """Record and send the job requests of one user in order; return what came of each.
 
-        Each is recorded after the one before it; sending one does not wait for the others.  Once
-        ``is_late`` returns true, the rest is refused.  The work goes on to its end even if the
-        client disconnects.
+        They are recorded in their order, more in one go while that is quick; sending one does not
+        wait for the others.  Once ``seconds_left`` returns less than 0, the rest is refused.  The
+        work goes on to its end even if the client disconnects.
 
         :raises TooManyBuilds: together they exceed a limit; none is recorded.
         :raises DatabaseUnavailable: that cannot be told now; none is recorded.
@@ -198,30 +204,52 @@ class JobSubmitter:
 
         async def work() -> Sequence[Submitted]:
             async with self._quota.recording(who, builds, NOT_RECORDED):
-                going = [
-                    await self._begin(one, late=is_late())
-                    if isinstance(one, Submission)
-                    else defer.succeed(one)
-                    for one in prepared
+                going = await self._begin_all(submissions, seconds_left)
+                return [
+                    await going[one] if isinstance(one, Submission) else one for one in prepared
                 ]
-                return [await submitted for submitted in going]
 
         return await shielded(work())
 
-    async def _begin(self, submission: Submission, *, late: bool) -> defer.Deferred[Submitted]:
-        """Record a job request; return a Deferred that fires once it is sent, or refused."""
-        if late:
-            return defer.succeed(Unavailable(LATE))
+    async def _begin_all(
+        self, submissions: Sequence[Submission], seconds_left: Callable[[], float]
+    ) -> Mapping[Submission, defer.Deferred[Submitted]]:
+        """Record job requests; return Deferreds that fire once each is sent, or refused."""
+        going: dict[Submission, defer.Deferred[Submitted]] = {}
+        at_once = 1
+        while len(going) < len(submissions):
+            left = seconds_left()
+            if left < 0:
+                late = submissions[len(going) :]
+                return going | {one: defer.succeed(Unavailable(LATE)) for one in late}
+            some = submissions[len(going) : len(going) + at_once]
+            # The store records in the order of the calls, and what waits in one transaction.
+            recording = [defer.ensureDeferred(self._record(one)) for one in some]
+            for one, recorded in zip(some, recording, strict=True):
+                going[one] = self._begin_sending(one, await recorded)
+            if left - seconds_left() <= QUICK * left:
+                at_once = min(2 * at_once, AT_ONCE)
+        return going
+
+    async def _record(self, submission: Submission) -> JobMessage | BuildAPIError:
         call, action = submission.call, submission.checked.action
         try:
-            message = await self._dispatcher.record(
+            return await self._dispatcher.record(
                 action, call.user, submission.key, call.path["branch"]
             )
-        except InProgress as e:
-            return defer.ensureDeferred(_or_error(self._second(submission, e)))
         except BuildAPIError as e:
-            return defer.succeed(e)
-        return defer.ensureDeferred(_or_error(self._send(submission, message)))
+            return e
+
+    def _begin_sending(
+        self, submission: Submission, recorded: JobMessage | BuildAPIError
+    ) -> defer.Deferred[Submitted]:
+        match recorded:
+            case JobMessage():
+                return defer.ensureDeferred(_or_error(self._send(submission, recorded)))
+            case InProgress():
+                return defer.ensureDeferred(_or_error(self._second(submission, recorded)))
+            case BuildAPIError():
+                return defer.succeed(recorded)
 
     async def _send(self, submission: Submission, message: JobMessage) -> Accepted:
         await self._dispatcher.send(message)
