@@ -57,11 +57,18 @@ async def test_a_body_that_cannot_be_read_is_a_bad_request(served: Served) -> No
 
 
 @twisted_test(10)
-async def test_a_body_of_another_kind_has_no_values(served: Served) -> None:
+async def test_a_body_of_another_kind_is_refused_not_ignored(served: Served) -> None:
+    """Without its ``only=pending``, the cancel of a revision would stop running builds."""
     for kind in ["", "text/plain", "\xff\xfe", "application/json-patch+json", ";;"]:
         headers = JSON | ZOE | {"Content-Type": kind.encode("latin-1")}
-        answer = await served.ask("POST", PATH, headers, b"build_id=11")
-        assert (answer.status, answer.json["msg"]) == (400, "Bad build_id")
+        for method, path, body in [
+            ("POST", PATH, b"build_id=11"),
+            ("DELETE", "/self-serve/try/rev/abcdef", b"only=pending"),
+        ]:
+            answer = await served.ask(method, path, headers, body)
+            assert (answer.status, answer.json["code"]) == (400, "bad_request")
+            assert "or application/json" in answer.json["msg"]
+    assert not served.jobs.jobs
 
 
 @twisted_test()

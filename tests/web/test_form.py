@@ -88,8 +88,12 @@ def test_no_body_has_no_values(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/octet-stream", "application/xml"])
-def test_other_bodies_have_no_values(kind: str) -> None:
-    assert read(kind, b"a=1") == {}
+def test_a_body_of_another_kind_is_refused(kind: str) -> None:
+    """If it were ignored, the cancel of a revision would do more than its sender meant."""
+    assert read(kind, b" \r\n") == {}
+    with pytest.raises(BadRequest, match="send application/x-www-form-urlencoded, multipart") as e:
+        read(kind, b"a=1")
+    assert (repr(kind) in str(e.value)) == bool(kind)
 
 
 @pytest.mark.parametrize(

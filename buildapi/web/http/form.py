@@ -48,9 +48,10 @@ class Form:
 
 
 def parse_form(content_type: str, body: IO[bytes]) -> Form:
-    """Parse a body; one of another content type, or without one, has no values.
+    """Parse a body.
 
-    :raises BadRequest: it does not parse as its content type.
+    :raises BadRequest: it does not parse as its content type, or is of another one.  If it were
+        ignored, a job request could do more than its sender meant.
     """
     kind, options = parse_options_header(content_type)
     match kind:
@@ -60,6 +61,12 @@ def parse_form(content_type: str, body: IO[bytes]) -> Form:
             return _gather(_multipart(body, options.get("boundary")))
         case "application/json":
             return _json(body.read())
+        case _ if body.read().strip():
+            of = f"of content type {kind[:60]!r}" if kind else "without a content type"
+            raise BadRequest(
+                f"The body is {of}: send application/x-www-form-urlencoded, multipart/form-data"
+                " or application/json"
+            )
         case _:
             return Form({})
 
