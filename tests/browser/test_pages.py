@@ -1,4 +1,7 @@
-"""Every page: valid HTML, for everybody on any screen, nothing wrong in the console."""
+"""Every page: valid HTML, for everybody on any screen, nothing wrong in the console.
+
+It fits a narrow screen also once its texts are longer, as they are after a live update.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,12 @@ pytestmark = pytest.mark.chromium
 SIDEWAYS = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
     [...document.querySelectorAll("main *, header *")].filter((e) => !e.closest(".scroll, pre")
         && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map((e) => e.outerHTML)"""
+
+# What a live update may put there: texts of the farm that are longer than those of today.
+LENGTHEN = """(text) => document.querySelectorAll("main :is(td, dd, li, p, strong, code, pre, a)")
+    .forEach((e) => [...e.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE && n.data.trim())
+        .forEach((n) => { n.data = text; }))"""
+LONGER = ("a message of several words " * 10, "without-a-blank" * 12)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -38,3 +47,6 @@ def test_a_page_is_valid_and_for_everybody_on_any_screen(
     assert not found, "\n".join(found)
     page.set_viewport_size(NARROW)
     assert page.evaluate(SIDEWAYS) == []
+    for text in LONGER:
+        page.evaluate(LENGTHEN, text)
+        assert page.evaluate(SIDEWAYS) == []
