@@ -19,7 +19,7 @@ from tests.docs import shims
 from tests.docs.blocks import ROOT, Block
 from tests.docs.shims import SHIMS
 
-SECONDS = 240
+SECONDS = 900
 """A page may take so long; then all that it started is killed."""
 PROCESSES = 2000
 """What its user may run by then: a bound for what calls itself without end (root has none)."""
