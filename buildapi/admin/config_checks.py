@@ -22,7 +22,7 @@ from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import NotADirectoryFile, Parse, ParsedDocument, parsed
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
-from buildapi.db.schema_upgrade import told
+from buildapi.db.schema_upgrade import error_text
 from buildapi.mq.topology import dead_letters, on_channel
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import ChannelClosed, describe
@@ -57,7 +57,7 @@ def _of_file(document: Document, config: Config) -> Sequence[str]:
     try:
         found = document.parsed(Path(document.location).read_bytes(), config)
     except (OSError, ValueError, RecursionError, NotADirectoryFile) as e:
-        return [told(e)]
+        return [error_text(e)]
     return [*found.warnings, *remarks(document.name, found.value, config)]
 
 
@@ -133,7 +133,7 @@ class Trial:
         except defer.CancelledError:
             raise
         except Exception as e:
-            self._say(f"FAILED: {name}: {told(e) or type(e).__name__}")
+            self._say(f"FAILED: {name}: {error_text(e) or type(e).__name__}")
             return False
         return True
 

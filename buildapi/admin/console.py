@@ -13,7 +13,7 @@ from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
 from buildapi.admin.dump_writer import EXPECTED, Dumper
 from buildapi.assembly.program import Assembly
 from buildapi.config import Config
-from buildapi.db.schema_upgrade import told
+from buildapi.db.schema_upgrade import error_text
 from buildapi.errors import Unavailable
 from buildapi.exit_codes import FAILED, INTERRUPTED, UNAVAILABLE
 
@@ -45,7 +45,7 @@ def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
             sys.stderr.write("buildapi: interrupted\n")
             raise SystemExit(INTERRUPTED) from None
         except EXPECTED as e:
-            sys.stderr.write(f"buildapi: {told(e)}\n")
+            sys.stderr.write(f"buildapi: {error_text(e)}\n")
             raise SystemExit(UNAVAILABLE if isinstance(e, Unavailable) else FAILED) from None
 
     task.react(lambda reactor: _interruptible(reactor, whole(reactor)))

@@ -16,7 +16,7 @@ from buildapi.config.sections import DatabaseSection
 from buildapi.db.pool import PooledDatabase, open_database
 from buildapi.db.schema import schema_sql
 from buildapi.db.schema_diff import SchemaChange, SchemaDiff, absent, survey, version
-from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, told, upgrade
+from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, error_text, upgrade
 from buildapi.errors import BuildAPIError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
 
@@ -93,7 +93,7 @@ async def each(config: Config, work: Callable[[Place], Awaitable[None]]) -> int:
         except CancelledError:
             raise
         except (UpgradeError, BuildAPIError, *DRIVER_ERRORS) as e:
-            sys.stderr.write(f"buildapi: {place.name}: {told(e)}\n")
+            sys.stderr.write(f"buildapi: {place.name}: {error_text(e)}\n")
             codes.append(UNAVAILABLE if isinstance(e, Unavailable) else FAILED)
     return max(codes)
 

@@ -292,8 +292,8 @@ class Assembly:
     def _changed(self) -> None:
         """Invalidate cached reads when a report has come."""
         self.answers.forget()
-        self.watch.look()
-        self.events.look()
+        self.watch.poll()
+        self.events.poll()
 
     @cached_property
     def watch(self) -> JobWaiter:

@@ -114,7 +114,7 @@ class Site:
     @cached_property
     def _home(self) -> Home:
         of = self._of
-        look = of.watching.farm.look
+        look = of.watching.farm.summarize
         part = self._part("home")
         return Home(of.directory, look, of.store, of.answers, self.pages, of.health, part)
 

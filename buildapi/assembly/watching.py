@@ -197,7 +197,7 @@ class Watching:
                 lambda: reader.value(backlog(of.store, of.now())), parts.show_jobs, parts.judge_jobs
             ),
             StatusPart(
-                lambda: reader.value(self.farm.look() if api else _nothing()),
+                lambda: reader.value(self.farm.summarize() if api else _nothing()),
                 parts.show_farm,
                 parts.judge_farm,
             ),

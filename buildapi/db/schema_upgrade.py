@@ -53,10 +53,10 @@ async def _made(
         await db.transact([*settings, Statement(change.statement)])
     except (*DRIVER_ERRORS, BuildAPIError) as e:
         if any(left.what == change.what for left in (await look()).changes):
-            raise UpgradeError(f"not done: {change.what}: {told(e)}") from e
+            raise UpgradeError(f"not done: {change.what}: {error_text(e)}") from e
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the database's message behind our own words for it; neither holds a password."""
     words = str(error)
     cause = error.__cause__

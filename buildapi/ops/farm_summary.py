@@ -20,7 +20,7 @@ class FarmSummarizer:
     _reads: FarmReads
     _now: Callable[[], float]
 
-    async def look(self) -> FarmSummary:
+    async def summarize(self) -> FarmSummary:
         """Return the summary.
 
         :raises Unavailable: a database or the directory is unavailable.

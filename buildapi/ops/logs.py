@@ -62,7 +62,7 @@ class Logs:
         """
         counter: Any = self.count  # its type does not know that functions may observe
         globalLogPublisher.addObserver(counter)
-        wanted = told_to_twistd(sys.argv if arguments is None else arguments)
+        wanted = twistd_options(sys.argv if arguments is None else arguments)
         self._foreign = "--logger" in wanted or "--syslog" in wanted
         if self._foreign:
             return
@@ -110,7 +110,7 @@ class Logs:
 SHORT = {"-n": "--nodaemon", "-l": "--logfile", "-b": "--debug"}
 
 
-def told_to_twistd(arguments: Sequence[str]) -> Mapping[str, str]:
+def twistd_options(arguments: Sequence[str]) -> Mapping[str, str]:
     """Return the options of twistd on its command line, whatever started it.
 
     The command line of another program counts as one that stays in the foreground.

@@ -47,9 +47,9 @@ class MasterProbe(PeriodicService):
 
     async def run_once(self) -> None:
         """Probe every master, and keep the result."""
-        self._note(await self.look())
+        self._note(await self.probe())
 
-    async def look(self) -> Reached:
+    async def probe(self) -> Reached:
         """Probe every master that has a web interface once."""
         urls = {name: url for name, url in self._urls().items() if url is not None}
         left, silent = iter(urls.items()), dict[str, str]()

@@ -31,7 +31,7 @@ class Notifier:
         """Create a notifier from the environment."""
         return cls(environ.get(ADDRESS, ""))
 
-    def tell(self, *lines: str) -> None:
+    def send(self, *lines: str) -> None:
         """Send one message; log a failure only."""
         if not self._address:
             return
@@ -71,20 +71,20 @@ class SystemdNotifier(Service):
         """Start the watchdog messages: the start of the program may exceed the limit."""
         Service.startService(self)
         if self._seconds > 0:
-            self._loop = repeated(self._reactor, self._notifier.tell, "WATCHDOG=1")
+            self._loop = repeated(self._reactor, self._notifier.send, "WATCHDOG=1")
             self._loop.start(self._seconds / SIGNS_PER_LIMIT)
 
     def ready(self, status: str) -> None:
         """Notify that the program has started."""
-        self._notifier.tell("READY=1", f"STATUS={status}")
+        self._notifier.send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
         """Notify that the configuration is being reloaded; ``ready`` ends that."""
-        self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={int(self._clock() * 1e6)}")
+        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock() * 1e6)}")
 
     def stopping(self) -> None:
         """Notify that the process ends; watchdog messages go on until it has."""
-        self._notifier.tell("STOPPING=1", "STATUS=ending what is in hand")
+        self._notifier.send("STOPPING=1", "STATUS=ending what is in hand")
 
     def stopService(self) -> None:
         """Stop the watchdog messages."""

@@ -50,7 +50,7 @@ class SlavePools:
 
     _free: dict[str, list[tuple[float, int]]] = attrs.field(factory=dict)
 
-    def take(self, pool: str, start: int, finish: int | None) -> str:
+    def assign(self, pool: str, start: int, finish: int | None) -> str:
         """Return the slave that was idle longest, or a new one."""
         free = self._free.setdefault(pool, [])
         idle = bool(free) and free[0][0] <= start
@@ -131,7 +131,7 @@ class HistoryRecorder:
             name=builder.name,
             builder=builder,
             number=number,
-            slave=self.slaves.take(builder.pool, start, finish),
+            slave=self.slaves.assign(builder.pool, start, finish),
             start=start,
             finish=finish,
             result=times.result,

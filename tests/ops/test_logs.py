@@ -11,7 +11,7 @@ import attrs
 import pytest
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 
-from buildapi.ops.logs import Logs, told_to_twistd
+from buildapi.ops.logs import Logs, twistd_options
 
 
 @attrs.define
@@ -175,5 +175,5 @@ def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
 )
 def test_the_command_line_of_twistd_is_read(arguments: list[str], found: dict[str, str]) -> None:
     names = {"-o": "--no_save", "-y": "--python"}
-    told = {names.get(name, name): value for name, value in told_to_twistd(arguments).items()}
+    told = {names.get(name, name): value for name, value in twistd_options(arguments).items()}
     assert told == found

@@ -67,16 +67,16 @@ def test_an_abstract_address_is_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind("\0buildapi-test-notify")
         s.setblocking(False)
-        Notifier("@buildapi-test-notify").tell("READY=1")
+        Notifier("@buildapi-test-notify").send("READY=1")
         assert heard(s) == ["READY=1"]
 
 
 def test_without_a_manager_nothing_is_sent_and_one_that_is_gone_is_logged(
     tmp_path: Path, log: list[str]
 ) -> None:
-    Notifier.of({}).tell("READY=1")
+    Notifier.of({}).send("READY=1")
     assert log == []
-    Notifier(str(tmp_path / "gone")).tell("READY=1", "STATUS=x")
+    Notifier(str(tmp_path / "gone")).send("READY=1", "STATUS=x")
     (line,) = log
     assert "was not told READY=1" in line
 

@@ -199,7 +199,7 @@ def build(settings: Settings) -> Served:
         settings.listeners, settings.listeners_per_user, settings.listeners_per_address
     )
     events = EventStreams(reactor, directory, builds, jobs, shares)
-    look = FarmSummarizer(directory, farm, pages.now).look
+    look = FarmSummarizer(directory, farm, pages.now).summarize
     shown = Home(
         directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")], short
     )

@@ -63,7 +63,7 @@ def test_who_does_not_want_to_wait_costs_no_query(around: Around, seconds: float
 def test_a_look_finds_what_is_finished_and_leaves_the_others(around: Around) -> None:
     first, second = around.wait(1), around.wait(2)
     around.finish(1)
-    around.watch.look()
+    around.watch.poll()
     assert result(first) is None
     assert not second.called
     second.cancel()
@@ -98,10 +98,10 @@ def test_hundreds_of_waiters_are_one_query_each_time(around: Around) -> None:
         around.clock.advance(SECONDS)
     assert [sorted(look) for look in around.looks()] == [[1, 2]] * 10
     around.finish(1)
-    around.watch.look()
+    around.watch.poll()
     assert [w.called for w in waiting] == [True, False] * 200
     around.finish(2)
-    around.watch.look()
+    around.watch.poll()
     assert all(result(w) is None for w in waiting)
     around.check_quiet()
 

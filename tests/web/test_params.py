@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from buildapi.errors import BadRequest
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import (
+    all_values,
     bounded,
     day,
     duration,
     form_integer,
-    given,
-    given_once,
     id_of_path,
     integer,
     is_digits,
+    only_value,
     single,
     switch,
     tolerant_integer,
@@ -139,12 +139,12 @@ def test_a_huge_text_is_not_repeated_whole() -> None:
 
 
 def test_a_parameter_may_stand_in_the_query_or_in_the_body() -> None:
-    assert list(given({"a": ["x", "y"]}, Form({}), "a")) == ["x", "y"]
-    assert list(given({}, Form({"a": ["x", "y"]}), "a")) == ["x", "y"]
-    assert list(given({}, Form({"a": [["x", "y"]]}), "a")) == ["x", "y"]
-    assert list(given({"b": ["x"]}, Form({}), "a")) == []
+    assert list(all_values({"a": ["x", "y"]}, Form({}), "a")) == ["x", "y"]
+    assert list(all_values({}, Form({"a": ["x", "y"]}), "a")) == ["x", "y"]
+    assert list(all_values({}, Form({"a": [["x", "y"]]}), "a")) == ["x", "y"]
+    assert list(all_values({"b": ["x"]}, Form({}), "a")) == []
     with pytest.raises(BadRequest, match="a is given in the query and in the body"):
-        given({"a": ["x"]}, Form({"a": ["x"]}), "a")
+        all_values({"a": ["x"]}, Form({"a": ["x"]}), "a")
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_a_parameter_may_stand_in_the_query_or_in_the_body() -> None:
 )
 def test_a_parameter_that_may_be_given_once(query: Any, values: Any) -> None:
     with pytest.raises(BadRequest, match="a is given 2 times, once is allowed"):
-        given_once(query, Form(values), "a")
-    assert given_once({"a": ["x"]}, Form({}), "a") == "x"
-    assert given_once({}, Form({}), "a") is None
+        only_value(query, Form(values), "a")
+    assert only_value({"a": ["x"]}, Form({}), "a") == "x"
+    assert only_value({}, Form({}), "a") is None
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Around:
         self.streams[number].addErrback(lambda f: f.trap(CancelledError) and None)
         self.streams[number].cancel()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         self.clock.advance(LOOK_SECONDS)
 
     def change(self, brid: int = 21, **changes: Any) -> None:
@@ -132,10 +132,10 @@ def kinds(line: Line) -> list[str]:
 def test_who_listens_is_told_what_changes_and_nothing_twice(around: Around) -> None:
     line = around.listen()
     assert kinds(line) == ["hello"]
-    around.look()
+    around.poll()
     assert kinds(line) == []
     around.change(priority=7)
-    around.look()
+    around.poll()
     ((kind, data),) = line.told()
     assert (kind, data["request_id"], data["priority"], data["branch_name"]) == (
         "request",
@@ -143,7 +143,7 @@ def test_who_listens_is_told_what_changes_and_nothing_twice(around: Around) -> N
         7,
         "try",
     )
-    around.look()
+    around.poll()
     assert kinds(line) == []
 
 
@@ -153,26 +153,26 @@ def test_a_build_is_told_from_its_beginning_to_its_end(around: Around) -> None:
         around.builds.builds[12],
         build=attrs.evolve(around.builds.builds[12].build, finish_time=NOW),
     )
-    around.look()
+    around.poll()
     assert [(k, d["endtime"]) for k, d in line.told()[1:]] == [("build", NOW)]
     around.change(22, **COMPLETE)
-    around.look()
+    around.poll()
     assert [(k, d["status"]) for k, d in line.told()] == [("build", 0)]
 
 
 def test_a_request_that_is_dropped_is_told_as_complete(around: Around) -> None:
     line = around.listen()
     around.change(**COMPLETE)
-    around.look()
+    around.poll()
     assert [(k, d["complete"]) for k, d in line.told()[1:]] == [("request", 1)]
 
 
 def test_many_listeners_cost_one_stream_of_queries(around: Around) -> None:
     lines = [around.listen() for _ in range(3)]
-    around.look()
+    around.poll()
     before = around.reads()
     around.change(priority=1)
-    around.look()
+    around.poll()
     assert around.reads() == before + 1
     assert around.reads("of_requests") == 1
     assert [kinds(line) for line in lines] == [["hello", "request"]] * 3
@@ -195,7 +195,7 @@ def test_who_comes_back_is_told_what_happened_meanwhile(around: Around) -> None:
     line.told()
     around.part()
     around.change(priority=1)
-    around.look()
+    around.poll()
     back = around.listen(line.last_id)
     assert kinds(back) == ["hello", "request"]
 
@@ -210,10 +210,10 @@ def test_nobody_looks_once_nobody_listens_for_long(around: Around) -> None:
     line.told()
     around.part()
     for _ in range(int(GRACE_SECONDS / LOOK_SECONDS) + 2):
-        around.look()
+        around.poll()
     before = around.reads()
     for _ in range(10):
-        around.look()
+        around.poll()
     assert around.reads() == before
     assert not around.clock.getDelayedCalls()
     assert kinds(around.listen(line.last_id)) == ["reset"]
@@ -224,7 +224,7 @@ def test_a_slow_reader_is_told_when_it_can_take_more(around: Around) -> None:
     line.told()
     line.producer.pauseProducing()
     around.change(priority=1)
-    around.look()
+    around.poll()
     around.clock.advance(HEARTBEAT_SECONDS)
     assert not line.written
     line.producer.resumeProducing()
@@ -242,9 +242,9 @@ def test_a_reader_that_is_too_slow_is_told_to_read_anew(
     line.producer.pauseProducing()
     for priority in range(1, 6):
         around.change(priority=priority)
-        around.look()
+        around.poll()
     line.producer.resumeProducing()
-    around.look()
+    around.poll()
     around.clock.advance(HEARTBEAT_SECONDS)
     assert kinds(line) == ["reset"]
 
@@ -258,10 +258,10 @@ def test_so_much_at_once_that_nobody_should_read_it_is_a_reset(
     for id_ in range(100, 104):
         details = around.builds.requests[21]
         around.builds.requests[id_] = attrs.evolve(details, request=a_request(id_))
-    around.look()
+    around.poll()
     assert kinds(line) == ["reset"]
     around.change(priority=3)
-    around.look()
+    around.poll()
     assert kinds(line) == ["request"]
 
 
@@ -270,10 +270,10 @@ def test_what_a_failed_look_missed_the_next_one_tells(around: Around) -> None:
     line.told()
     around.change(priority=3)
     around.builds.failing.error = database_down()
-    around.look()
+    around.poll()
     assert kinds(line) == []
     around.builds.failing.error = None
-    around.look()
+    around.poll()
     assert kinds(line) == ["request"]
 
 
@@ -282,22 +282,22 @@ def test_jobs_are_told_as_they_go(around: Around) -> None:
     line.told()
     id_ = result(ensureDeferred(around.jobs.add("zoë", NOW, "cancel_build", {"bid": 11})))
     result(ensureDeferred(around.jobs.add("ann", NOW, "cancel_build", {"bid": 11})))
-    around.look()
+    around.poll()
     assert [(k, d["id"], d["state"]) for k, d in line.told()] == [("job", id_, "queued")]
     result(ensureDeferred(around.jobs.begin(id_, "a", NOW)))
-    around.events.look()
+    around.events.poll()
     report = {"body": {"errors": False, "msg": "Ok"}, "request_id": id_}
     result(ensureDeferred(around.jobs.finish(id_, report, NOW)))
-    around.events.look()
+    around.events.poll()
     assert [d["state"] for _, d in line.told()] == ["running", "done"]
 
 
 def test_old_jobs_that_come_into_view_are_no_news(around: Around) -> None:
     around.jobs.jobs = {n: JobRecord(n, "rebuild_build", "zoë", NOW, {}) for n in range(2, 600)}
     line = around.listen(job="all")
-    around.look()
+    around.poll()
     del around.jobs.jobs[599]
-    around.look()
+    around.poll()
     assert kinds(line) == ["hello"]
 
 
@@ -312,12 +312,12 @@ def test_stopping_ends_all_streams(around: Around) -> None:
 
 def test_a_look_takes_its_time_and_then_rests(around: Around) -> None:
     around.listen()
-    around.look()
+    around.poll()
     around.builds.failing.held = held = Deferred[None]()
-    around.look()
+    around.poll()
     reads = around.reads()
     around.clock.advance(5)
-    around.events.look()
+    around.events.poll()
     assert around.reads() == reads, "one look at a time"
     around.builds.failing.held = None
     held.callback(None)
@@ -335,7 +335,7 @@ async def test_events_come_over_http_and_end_with_the_service(serve: Serve) -> N
     assert b"cache-control: no-store" in wire.received.lower()
     job = await served.ask("DELETE", "/self-serve/try/build/12", ZOE)
     assert job.status == 302
-    served.events.look()
+    served.events.poll()
     await wire.until(lambda: b"event: job" in wire.received)
     await served.listener.stopService()
     await wire.closed

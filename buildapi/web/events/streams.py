@@ -115,7 +115,7 @@ class Subscriber:
         if not self.paused:
             self.request.write(COMMENT)
 
-    def tell(self, memory: EventBuffer) -> None:
+    def write_events(self, memory: EventBuffer) -> None:
         """Write the events since the last position that the client subscribed to."""
         if self.paused or self.ended.called:
             return
@@ -149,7 +149,7 @@ class EventStreams:
     _listeners: set[Subscriber] = attrs.field(factory=set, init=False)
     _memory: EventBuffer = attrs.field(init=False)
     _seen: PolledState | None = attrs.field(default=None, init=False)
-    _looking: bool = attrs.field(default=False, init=False)
+    _polling: bool = attrs.field(default=False, init=False)
     _again: bool = attrs.field(default=False, init=False)
     _next: Any = attrs.field(default=None, init=False)
     _heart: Any = attrs.field(default=None, init=False)
@@ -215,12 +215,12 @@ class EventStreams:
         kind = RESET if last and missed is None else HELLO
         request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
         self._listeners.add(listening)
-        listening.tell(self._memory)
+        listening.write_events(self._memory)
         if self._heart is None:
             self._heart = task.LoopingCall(self._beat)
             self._heart.clock = self._reactor
             self._heart.start(HEARTBEAT_SECONDS, now=False)
-        self.look()
+        self.poll()
         return listening
 
     def _part(self, listening: Subscriber) -> None:
@@ -235,7 +235,7 @@ class EventStreams:
         for listening in list(self._listeners):
             if not listening.paused:
                 listening.request.write(COMMENT)
-                listening.tell(self._memory)
+                listening.write_events(self._memory)
 
     def close(self) -> None:
         """End all streams, and accept no more (at shutdown)."""
@@ -246,16 +246,16 @@ class EventStreams:
 
     # --- polling
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Poll now, or again after the running poll: something may have changed."""
         self._cancel()
         if self._closed or not self._wanted():
             return
-        if self._looking:
+        if self._polling:
             self._again = True
             return
-        self._looking = True
-        defer.ensureDeferred(self._look())
+        self._polling = True
+        defer.ensureDeferred(self._poll())
 
     def _cancel(self) -> None:
         if self._next is not None and self._next.active():
@@ -274,7 +274,7 @@ class EventStreams:
     def _forget(self) -> None:
         self._memory, self._seen = EventBuffer(uuid.uuid4().hex[:8], REMEMBERED), None
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         began = self._reactor.seconds()
         try:
             events = await self._read()
@@ -285,17 +285,17 @@ class EventStreams:
             log.failure("events: poll failed")
             events = []
         finally:
-            self._looking = False
+            self._polling = False
         self._memory.add(events)
         for listening in list(self._listeners):
-            listening.tell(self._memory)
+            listening.write_events(self._memory)
             if listening.half_closed:
                 listening.probe()
         if self._closed:
             return
         pause = max(LOOK_SECONDS, REST * (self._reactor.seconds() - began))
         again, self._again = self._again, False
-        self._next = self._reactor.callLater(0 if again else pause, self.look)
+        self._next = self._reactor.callLater(0 if again else pause, self.poll)
 
     async def _read(self) -> Sequence[Event]:
         """Return the events between the last poll and now; none for the first poll."""

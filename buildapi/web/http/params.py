@@ -173,7 +173,7 @@ def whole(query: Query, name: str, default: int, low: int, high: int | None = No
 # --- parameters of a job request in its query or its body ---------------------------------------
 
 
-def given(query: Query, form: Form, name: str) -> Sequence[object]:
+def all_values(query: Query, form: Form, name: str) -> Sequence[object]:
     """List the values of a parameter; the items of a JSON list count as values.
 
     :raises BadRequest: it is both in the query and in the body.
@@ -186,14 +186,14 @@ def given(query: Query, form: Form, name: str) -> Sequence[object]:
     return in_body or query.get(name, ())
 
 
-def given_once(query: Query, form: Form, name: str) -> Any:
+def only_value(query: Query, form: Form, name: str) -> Any:
     """Return the value of a parameter, None without one; :raises BadRequest: it has several."""
-    return _only(name, given(query, form, name))
+    return _only(name, all_values(query, form, name))
 
 
 def switch(query: Query, form: Form, name: str) -> bool:
     """Return an on/off parameter, False if missing; :raises BadRequest: it is anything else."""
-    value = given_once(query, form, name)
+    value = only_value(query, form, name)
     if value is None or value == "":
         return False
     word = str(value).lower() if isinstance(value, str | int) else "?"

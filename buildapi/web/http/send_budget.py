@@ -33,10 +33,10 @@ class SendBudget:
         if outgoing.queued:
             self._sizes[outgoing] = outgoing.queued
         if outgoing.queued > self.each:
-            outgoing.give_up(f"{outgoing.queued} unread bytes (max {self.each})")
+            outgoing.abort(f"{outgoing.queued} unread bytes (max {self.each})")
         while self.waiting > self.total:
             why = f"{self.waiting} unread bytes of all clients (max {self.total})"
-            next(iter(self._sizes)).give_up(
+            next(iter(self._sizes)).abort(
                 f"{why}, and it is the client that has read nothing for longest"
             )
 
@@ -86,7 +86,7 @@ class Outgoing:
         self._send()
         self._budget.note(self, progress=True)
 
-    def give_up(self, why: str) -> None:
+    def abort(self, why: str) -> None:
         """Drop the queued bytes and cut the connection."""
         self.end()
         self._cut(why)
@@ -109,7 +109,7 @@ class Outgoing:
 
     def _stalled(self) -> None:
         self._clock = None
-        self.give_up("it reads nothing")
+        self.abort("it reads nothing")
 
     def _stop_clock(self) -> None:
         if self._clock is not None:

@@ -12,7 +12,7 @@ from buildapi.model.branches import Branch
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import given_once, one_of, single
+from buildapi.web.http.params import one_of, only_value, single
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.selfserve.job_routes import COMMON, JobRoute
@@ -43,7 +43,7 @@ class BuildForm:
         path = "/self-serve/{branch}/new"
         return [
             Route("GET", path, self.form, FORM, (REVISION, BUILDER)),
-            Route("POST", path, self.take, TAKE, PARAMS, job=True),
+            Route("POST", path, self.submit, SUBMIT, PARAMS, job=True),
         ]
 
     async def form(self, call: Call) -> Reply:
@@ -58,12 +58,12 @@ class BuildForm:
         page = Page("new.html", f"New builds on {branch.name}", context)
         return Reply(JSONBody.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
 
-    async def take(self, call: Call) -> Reply:
+    async def submit(self, call: Call) -> Reply:
         """Submit the job request of a filled form."""
         branch, form, query = self._branch(call.path["branch"]), call.form, call.query
         kind = one_of("kind", form.text("kind") or "", list(KINDS))
         values = {"branch": branch.name, "revision": _needed(form, "revision")}
-        body = {name: given_once(query, form, name) for name in ("priority", "dry_run", "wait")}
+        body = {name: only_value(query, form, name) for name in ("priority", "dry_run", "wait")}
         if kind == "builder":
             values["builder"] = _needed(form, "builder")
             body |= {"properties": _properties(form), "files": _files(form)}
@@ -105,7 +105,7 @@ def _files(form: Form) -> Any:
 
 
 FORM = "The form for new builds."
-TAKE = "Submit the form for new builds."
+SUBMIT = "Submit the form for new builds."
 REVISION = Param("revision", "the revision to fill in")
 BUILDER = Param("builder", "the builder to fill in")
 PARAMS = (

@@ -29,7 +29,7 @@ class JobWaiter:
     _store: JobStore
     _waiting: dict[int, list[defer.Deferred[None]]] = attrs.field(factory=dict, init=False)
     _loop: Any = attrs.field(default=None, init=False)
-    _looking: bool = attrs.field(default=False, init=False)
+    _polling: bool = attrs.field(default=False, init=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     async def finished(self, job_id: int, seconds: float) -> None:
@@ -39,7 +39,7 @@ class JobWaiter:
         waiting: defer.Deferred[None] = defer.Deferred()
         self._waiting.setdefault(job_id, []).append(waiting)
         self._watch()
-        self.look()
+        self.poll()
         try:
             await timeout(waiting, seconds, self._reactor)
         except defer.TimeoutError:
@@ -52,13 +52,13 @@ class JobWaiter:
         self._closed = True
         self._release(list(self._waiting))
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Poll now: something may have changed."""
-        if self._waiting and not self._looking:
-            self._looking = True
-            defer.ensureDeferred(self._look())
+        if self._waiting and not self._polling:
+            self._polling = True
+            defer.ensureDeferred(self._poll())
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         try:
             self._release(list(await self._store.finished(list(self._waiting))))
         except Unavailable as e:
@@ -66,7 +66,7 @@ class JobWaiter:
         except Exception:
             log.failure("poll of awaited jobs failed")
         finally:
-            self._looking = False
+            self._polling = False
 
     def _release(self, job_ids: list[int]) -> None:
         for job_id in job_ids:
@@ -76,7 +76,7 @@ class JobWaiter:
 
     def _watch(self) -> None:
         if self._loop is None:
-            self._loop = task.LoopingCall(self.look)
+            self._loop = task.LoopingCall(self.poll)
             self._loop.clock = self._reactor
             self._loop.start(SECONDS, now=False)
 

@@ -24,7 +24,7 @@ from buildapi.model.validators import InvalidValueError
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form, once
-from buildapi.web.http.params import Query, given, given_once, switch
+from buildapi.web.http.params import Query, all_values, only_value, switch
 from buildapi.web.http.routes import Param
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 from buildapi.web.selfserve.reads import BUILDERS_DAYS
@@ -79,7 +79,7 @@ class RevisionActions:
                 branch.name,
                 short_revision(revision),
                 only=_text(*where, "only", None),
-                builders=tuple(given(*where, "builder")),
+                builders=tuple(all_values(*where, "builder")),
                 exclude_builds=switch(*where, "exclude_builds"),
                 reason=_text(*where, "reason", ""),
                 full_revision=full,
@@ -173,7 +173,7 @@ class RevisionActions:
 
 def _text(query: Query, form: Form, name: str, default: Any) -> Any:
     """Return a parameter as it is; the default if missing or empty."""
-    value = given_once(query, form, name)
+    value = only_value(query, form, name)
     return default if value is None or value == "" else value
 
 

@@ -41,7 +41,7 @@ from buildapi.model.wire import (
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import duration, given_once, switch
+from buildapi.web.http.params import duration, only_value, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Route
 from buildapi.web.selfserve.build_quota import BuildQuota
@@ -144,7 +144,7 @@ class JobSubmitter:
     async def serve(self, route: JobRoute, call: Call) -> Reply:
         """Accept one job request, or return its plan for ``dry_run``."""
         branch = self._branch(call.path["branch"])
-        seconds = duration(given_once(call.query, call.form, "wait"), "wait", WAIT_MAX)
+        seconds = duration(only_value(call.query, call.form, "wait"), "wait", WAIT_MAX)
         prepared = await self.prepare(route, call, branch)
         (submitted,) = await self.submit([prepared])
         match submitted:
