@@ -17,7 +17,7 @@ from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.routes import Route
 from buildapi.web.ops.dump_files import DumpFiles
-from buildapi.web.reports.report_services import ReportServices, report_cache
+from buildapi.web.reports.report_server import ReportServer, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
 from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
 from buildapi.web.reports.status_routes import StatusReportRoutes
@@ -126,10 +126,10 @@ class Site:
         )
 
     @cached_property
-    def report_desk(self) -> ReportServices:
+    def report_desk(self) -> ReportServer:
         """Shared services of all reports."""
         of = self._of
-        return ReportServices(
+        return ReportServer(
             of.reporting.rules,
             of.directory,
             report_cache(monotonic, REPORTS_KEPT, REPORT_ROWS_KEPT),

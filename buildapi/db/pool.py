@@ -13,7 +13,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError, ensureDeferred
 from twisted.logger import Logger
 
-from buildapi.db.connections import ThreadConnections
 from buildapi.db.driver import ClassifiedError, Driver, ErrorKind
 from buildapi.db.mysql import MySQLDriver
 from buildapi.db.sql import (
@@ -28,6 +27,7 @@ from buildapi.db.sql import (
     any_of,
 )
 from buildapi.db.sqlite import SQLiteDriver
+from buildapi.db.thread_connections import ThreadConnections
 from buildapi.errors import ConfigError, DatabaseUnavailable, UnclassifiedError
 from buildapi.reactor_time import ThreadedReactor, in_pool, pause, timeout
 

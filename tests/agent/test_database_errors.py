@@ -13,12 +13,12 @@ from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.task import Clock
 
 from buildapi.agent.reconciler import Reconciler
-from buildapi.db.connections import ThreadConnections
 from buildapi.db.driver import ErrorKind
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase, WorkerPool
 from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import ValueRefusedError
+from buildapi.db.thread_connections import ThreadConnections
 from buildapi.errors import BadRequest, BuildAPIError, DatabaseUnavailable, OutcomeUnknownError
 from buildapi.model.actions import CancelRequest
 from buildapi.model.records import JobRecord, JobState

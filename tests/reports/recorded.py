@@ -14,7 +14,7 @@ from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
 from buildapi.reports.classification import Classification, from_document
-from buildapi.web.reports.report_services import ReportServices, report_cache
+from buildapi.web.reports.report_server import ReportServer, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
 from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
 from buildapi.web.reports.status_routes import StatusReportRoutes
@@ -63,7 +63,7 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
     )
     directory = recorded_directory()
     pages = SelfServePages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
-    desk = ReportServices(
+    desk = ReportServer(
         rules(),
         directory,
         report_cache(reactor.seconds, 20, 10_000),

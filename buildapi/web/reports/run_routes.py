@@ -23,7 +23,7 @@ from buildapi.web.http.params import bad
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.reports.report_pages import Field, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_services import BRANCH, ReportServices, ReportSpec, all_rows
+from buildapi.web.reports.report_server import BRANCH, ReportServer, ReportSpec, all_rows
 
 _REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
 _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
@@ -34,7 +34,7 @@ _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
 class RunReportRoutes:
     """Serve the reports of build runs."""
 
-    _desk: ReportServices
+    _server: ReportServer
     _reads: Reports
 
     def routes(self) -> Sequence[Route]:
@@ -47,48 +47,48 @@ class RunReportRoutes:
             ReportSpec(trychooser, self.trychooser, TRY, (BRANCH,)),
             ReportSpec(revision, self.revision, RUN, (BRANCH, WHICH)),
         )
-        return self._desk.routes(specs)
+        return self._server.routes(specs)
 
     def endtoend(self, given: ReportParams) -> ReportRequest:
         """Report the time from each push to its last result."""
-        desk = self._desk
-        branch = desk.branch(given)
+        server = self._server
+        branch = server.branch(given)
         window = given.window()
 
         async def compute() -> Report:
             return await self._end_to_end(branch, window, changes=True)
 
-        fields = [Field("branch_name", "Branch", branch, desk.branches())]
+        fields = [Field("branch_name", "Branch", branch, server.branches())]
         title = f"End-to-end times on {branch}"
         return ReportRequest(title, window, branch, compute, fields, action="endtoend")
 
     def trychooser(self, given: ReportParams) -> ReportRequest:
         """Report who uses the try syntax."""
-        desk = self._desk
-        branch = desk.branch(given)
+        server = self._server
+        branch = server.branch(given)
         window = given.window()
 
         async def compute() -> Report:
             whole = await self._end_to_end(branch, window, changes=False)
-            return TrySyntaxReport(whole, desk.rules.excluded)
+            return TrySyntaxReport(whole, server.rules.excluded)
 
-        fields = [Field("branch_name", "Branch", branch, desk.branches())]
+        fields = [Field("branch_name", "Branch", branch, server.branches())]
         title = f"Use of the try syntax on {branch}"
         return ReportRequest(title, window, branch, compute, fields, action="trychooser")
 
     async def _end_to_end(self, branch: str, window: Window, *, changes: bool) -> EndToEndReport:
-        wanted = RowFilter(Span(window.start, window.end), self._desk.filter(branch))
+        wanted = RowFilter(Span(window.start, window.end), self._server.filter(branch))
         rows = await all_rows(self._reads, wanted)
         waiting = await self._reads.pending_changes(wanted) if changes else ()
-        runs = runs_of(merged(rows), self._desk.rules, waiting)
+        runs = runs_of(merged(rows), self._server.rules, waiting)
         return EndToEndReport(window.start, window.end, branch, runs, waiting)
 
     def revision(self, given: ReportParams) -> ReportRequest:
         """Report one build run; show the form alone without a revision."""
-        desk = self._desk
-        branch, revision = desk.branch(given), given.text("revision")
+        server = self._server
+        branch, revision = server.branch(given), given.text("revision")
         fields = [
-            Field("branch_name", "Branch", branch, desk.branches()),
+            Field("branch_name", "Branch", branch, server.branches()),
             Field("revision", "Revision", revision, hint="at least 12 characters"),
         ]
         form = ReportRequest("Build run", None, None, _nothing, fields, action="revision")
@@ -109,10 +109,10 @@ class RunReportRoutes:
         )
 
     async def _run(self, branch: str, revision: RevisionMatch) -> Report:
-        wanted = RowFilter(None, self._desk.filter(branch), revision)
+        wanted = RowFilter(None, self._server.filter(branch), revision)
         every = merged(await all_rows(self._reads, wanted))
         rows, between = revision.choose(every, attrgetter("revision"))
-        run = BuildRun(revision.short, rows, self._desk.rules)
+        run = BuildRun(revision.short, rows, self._server.rules)
         waiting, _ = revision.choose(
             await self._reads.pending_changes(wanted), attrgetter("revision")
         )

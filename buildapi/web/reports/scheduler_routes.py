@@ -26,11 +26,11 @@ from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.reports.report_pages import MENU, Field, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_services import (
+from buildapi.web.reports.report_server import (
     BRANCH,
     FORMAT,
     INT_SIZE,
-    ReportServices,
+    ReportServer,
     ReportSpec,
     all_rows,
 )
@@ -42,7 +42,7 @@ DIVISIONS = 12
 class SchedulerReportRoutes:
     """Serve the reports of the scheduler database."""
 
-    _desk: ReportServices
+    _server: ReportServer
     _reads: Reports
 
     def routes(self) -> Sequence[Route]:
@@ -55,19 +55,19 @@ class SchedulerReportRoutes:
             ReportSpec(("builder/{buildername}",), self.builder, BUILDER),
         )
         index = Route("GET", "/reports", self.index, "The list of reports.", (FORMAT,))
-        return (index, *self._desk.routes(specs))
+        return (index, *self._server.routes(specs))
 
     async def index(self, _call: Call) -> Reply:
         """List the reports."""
         document = JSONBody.of({"reports": {title: path for path, title in MENU}})
-        context = {**self._desk.pages.common(), "menu": MENU}
+        context = {**self._server.pages.common(), "menu": MENU}
         return Reply(document, Page("reports.html", "Reports", context))
 
     # --- wait times
 
     def waittimes(self, given: ReportParams) -> ReportRequest:
         """Report how long the builds of a pool of masters waited."""
-        pools = self._desk.rules.pools
+        pools = self._server.rules.pools
         asked = WaitTimesQuery(
             given.choice("pool", pools.names, pools.default),
             given.window(DIVISIONS),
@@ -92,7 +92,7 @@ class SchedulerReportRoutes:
         )
 
     async def _waits(self, asked: WaitTimesQuery) -> Report:
-        desk, excluded = self._desk, self._desk.rules.excluded
+        server, excluded = self._server, self._server.rules.excluded
         span = Span(asked.window.start, asked.window.end)
         pools = self._pools()
         masters = sorted(name for name, pool in pools.items() if pool == asked.pool)
@@ -104,18 +104,18 @@ class SchedulerReportRoutes:
             excluded.comments_like,
         )
         pool_of_pending = await self._pending_pools(span, pools)
-        report = WaitTimesReport(asked, masters, desk.pages.zone, int(desk.pages.now()))
+        report = WaitTimesReport(asked, masters, server.pages.zone, int(server.pages.now()))
         async for rows in self._reads.waiting(wanted):
             ours = [r for r in rows if _is_ours(r, asked.pool, pool_of_pending)]
-            report.add(ours, desk.rules)
+            report.add(ours, server.rules)
         return report
 
     def _pools(self) -> Mapping[str, str | None]:
         """Return the pool of each master; :raises Unavailable: no master is known."""
-        roles = self._desk.directory.master_roles()
+        roles = self._server.directory.master_roles()
         if not roles:
             raise Unavailable("The masters file has not been read yet: pools are unknown")
-        by_role = self._desk.rules.pools.by_role
+        by_role = self._server.rules.pools.by_role
         return {name: by_role.get(role or "") for name, role in roles.items()}
 
     async def _pending_pools(
@@ -127,7 +127,7 @@ class SchedulerReportRoutes:
         claimed most requests of builders with the same slaves; else the one of the builder's name.
         """
         claims = await self._reads.claims(span)
-        slaves, rules = self._slave_pools(), self._desk.rules.pools
+        slaves, rules = self._slave_pools(), self._server.rules.pools
 
         def of_master(name: str) -> str | None:
             return next((pool for m, pool in pools.items() if name.startswith(m)), None)
@@ -143,7 +143,7 @@ class SchedulerReportRoutes:
 
     def _slave_pools(self) -> Mapping[str, str | None]:
         try:
-            builders = self._desk.directory.builders()
+            builders = self._server.directory.builders()
         except Unavailable:
             return {}
         return {} if builders is None else {b.name: b.pool for b in builders.by_name.values()}
@@ -152,19 +152,19 @@ class SchedulerReportRoutes:
 
     def pushes(self, given: ReportParams) -> ReportRequest:
         """Report the pushes by branch and time."""
-        desk = self._desk
+        server = self._server
         window = given.window(DIVISIONS)
-        branches = given.many("branches", desk.branches())
+        branches = given.many("branches", server.branches())
         kind = given.choice("type", ("int", "hourly", "all"), "all")
 
         async def compute() -> Report:
-            report = PushesReport(window, branches, kind, desk.pages.zone)
-            excluded = desk.rules.excluded
+            report = PushesReport(window, branches, kind, server.pages.zone)
+            excluded = server.rules.excluded
             wanted = ChangeFilter(
                 Span(window.start, window.end), excluded.push_branches_like, excluded.push_links
             )
             async for portion in self._reads.pushes(wanted):
-                report.add(portion, desk.rules)
+                report.add(portion, server.rules)
             return report
 
         fields = [
@@ -179,10 +179,10 @@ class SchedulerReportRoutes:
 
     def builders(self, given: ReportParams) -> ReportRequest:
         """Report how long the builds of a branch take."""
-        desk = self._desk
-        branch = desk.branch(given)
+        server = self._server
+        branch = server.branch(given)
         window = given.window()
-        groups, fallback = desk.rules.groups, desk.rules.fallback
+        groups, fallback = server.rules.groups, server.rules.fallback
         filters = Filters(
             given.many("platform", (*groups["platform"].names, fallback)),
             given.many("build_type", groups["build_type"].names),
@@ -193,13 +193,13 @@ class SchedulerReportRoutes:
         async def compute() -> Report:
             number = LEVELS.index(level) + 1
             report = BuildersReport(window.start, window.end, branch, number, filters)
-            wanted = RowFilter(Span(window.start, window.end), desk.filter(branch))
+            wanted = RowFilter(Span(window.start, window.end), server.filter(branch))
             async for portion in self._reads.attempts(wanted):
-                report.add(portion, desk.rules)
+                report.add(portion, server.rules)
             return report
 
         fields = [
-            Field("branch_name", "Branch", branch, desk.branches()),
+            Field("branch_name", "Branch", branch, server.branches()),
             Field("platform", "Platforms", ",".join(filters.platform)),
             Field("build_type", "Build types", ",".join(filters.build_type)),
             Field("job_type", "Job types", ",".join(filters.job_type)),
@@ -210,14 +210,14 @@ class SchedulerReportRoutes:
 
     def builder(self, given: ReportParams) -> ReportRequest:
         """Report how long the builds of one builder took."""
-        desk = self._desk
+        server = self._server
         window = given.window()
         name = given.call.path["buildername"]
 
         async def compute() -> Report:
             wanted = RowFilter(Span(window.start, window.end), builder=name)
             rows = await all_rows(self._reads, wanted)
-            return BuilderReport(window.start, window.end, name, first_changes(rows), desk.rules)
+            return BuilderReport(window.start, window.end, name, first_changes(rows), server.rules)
 
         return ReportRequest(f"Builder {name[:100]}", window, name, compute)
 

@@ -24,7 +24,7 @@ from buildapi.reports.window import Window
 from buildapi.web.http.routes import Param, Route
 from buildapi.web.reports.report_pages import Field, RenderedReport, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_services import INT_SIZE, ReportServices, ReportSpec
+from buildapi.web.reports.report_server import INT_SIZE, ReportServer, ReportSpec
 
 BEFORE = 86_400
 """Seconds before a window in which a build may have begun that still runs in the window."""
@@ -37,7 +37,7 @@ ID_MAX = 2**31 - 1
 class StatusReportRoutes:
     """Serve the reports on builds, their slaves and their steps."""
 
-    _desk: ReportServices
+    _server: ReportServer
     _reads: Reports
 
     def routes(self) -> Sequence[Route]:
@@ -52,7 +52,7 @@ class StatusReportRoutes:
             ReportSpec(("idlejobs",), self.idlejobs, IDLE, (INT_SIZE,)),
             ReportSpec(("names",), self.names, NAMES),
         )
-        return self._desk.routes(specs)
+        return self._server.routes(specs)
 
     async def _builds(self, window: Window, before: int = 0, **of: Any) -> list[StatusBuild]:
         """Read the builds of a window, and those up to ``before`` seconds earlier that reach it."""
@@ -66,21 +66,21 @@ class StatusReportRoutes:
 
     def slaves(self, given: ReportParams) -> ReportRequest:
         """Report how busy all slaves are."""
-        desk = self._desk
+        server = self._server
         window = given.window(SLAVES_DIVISIONS)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
         kind = given.choice("type", ("silos", "all"), "all")
 
         async def compute() -> Report:
             found = slaves_of(await self._builds(window, BEFORE), window, last)
-            return SlavesReport(window, last, found, kind, desk.rules, desk.pages.zone)
+            return SlavesReport(window, last, found, kind, server.rules, server.pages.zone)
 
         fields = [Field("last_int_size", "Last interval (s)", given.text("last_int_size"))]
         return ReportRequest("Slaves", window, (last, kind), compute, fields)
 
     def slave(self, given: ReportParams) -> ReportRequest:
         """Report how busy one slave is."""
-        desk = self._desk
+        server = self._server
         window = given.window(SLAVE_DIVISIONS)
         slave_id = given.whole("slave_id", 0, 0, ID_MAX)
         last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
@@ -89,7 +89,7 @@ class StatusReportRoutes:
         async def compute() -> Report:
             found = slaves_of(await self._builds(window, BEFORE, slave_id=slave_id), window, last)
             slave = found[0] if found else Slave(slave_id, None, window, last)
-            return SlaveReport(slave, kind, desk.pages.zone)
+            return SlaveReport(slave, kind, server.pages.zone)
 
         def title(shown: RenderedReport) -> str:
             name = next((f.value for f in shown.facts if f.label == "Name"), "-")
@@ -128,8 +128,8 @@ class StatusReportRoutes:
 
     def testruns(self, given: ReportParams) -> ReportRequest:
         """Report how much of the time of test jobs is testing."""
-        desk = self._desk
-        window, tests = given.window(), desk.rules.testruns
+        server = self._server
+        window, tests = given.window(), server.rules.testruns
         wanted = JobTimesQuery(
             given.text("category") or None,
             given.text("platform") or None,
@@ -150,7 +150,7 @@ class StatusReportRoutes:
             )
             times = await self._reads.test_times(asked)
             return JobTimesReport(
-                window.start, window.end, wanted, entries_of(times, wanted, desk.rules)
+                window.start, window.end, wanted, entries_of(times, wanted, server.rules)
             )
 
         fields = [
@@ -162,19 +162,19 @@ class StatusReportRoutes:
         return ReportRequest("Test runs", window, wanted, compute, fields)
 
     def _platforms(self) -> Sequence[str]:
-        rules = self._desk.rules
+        rules = self._server.rules
         return (*rules.groups["testruns_platform"].names, rules.testruns.platform_fallback)
 
     def idlejobs(self, given: ReportParams) -> ReportRequest:
         """Report the jobs that idle slaves ran."""
-        desk = self._desk
+        server = self._server
         window = given.divided(given.window(), 1)
         if not given.text("int_size"):
             window = attrs.evolve(window, int_size=0)
 
         async def compute() -> Report:
-            report = IdleJobsReport(window, desk.pages.zone)
-            categories = desk.rules.excluded.idle_like
+            report = IdleJobsReport(window, server.pages.zone)
+            categories = server.rules.excluded.idle_like
             found = await self._builds(window, categories=categories)
             report.add(b for b in found if b.end and b.end < window.end)
             return report
@@ -192,7 +192,7 @@ class StatusReportRoutes:
             span = Span(window.start, window.end)
             builders = await self._reads.builders(span)
             slaves = await self._reads.slaves(span)
-            found = unmatched(self._desk.rules, builders, slaves)
+            found = unmatched(self._server.rules, builders, slaves)
             return Names(found, len(builders), len(slaves))
 
         note = "Names in this period that match no classification rule."

@@ -41,8 +41,8 @@ class ReportSpec:
 
 
 @attrs.define
-class ReportServices:
-    """Shared services of all reports; ``seconds`` is the extra time that one may take."""
+class ReportServer:
+    """Compute, cache and serve reports; ``seconds`` is the extra time that one may take."""
 
     rules: Classification
     directory: Directory
