@@ -133,9 +133,9 @@ class AMQPBroker(MultiService):
 
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> AMQPConsumer:
         """Start a consumer on a channel of its own; messages come once there is a connection."""
-        hand = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
-        consumer = AMQPConsumer(self._consuming, self._topology, self._publisher, hand)
-        self._consumers = [c for c in self._consumers if not c.hand.stopping] + [consumer]
+        unsettled = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
+        consumer = AMQPConsumer(self._consuming, self._topology, self._publisher, unsettled)
+        self._consumers = [c for c in self._consumers if not c.unsettled.stopping] + [consumer]
         if self._consuming.parent is None:
             self._consuming.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
         consumer.start()

@@ -106,7 +106,7 @@ class ChannelSettlement:
         """Acknowledge the message."""
         self._open_channel().basic_ack(delivery_tag=self.message.delivery_tag)
 
-    def give_back(self) -> None:
+    def requeue_unhandled(self) -> None:
         """Requeue the message.
 
         RabbitMQ 4.3 counts basic.reject, but not basic.nack, towards the delivery limit.
@@ -145,7 +145,7 @@ class AMQPConsumer:
     service: AMQPService
     topology: Topology
     publisher: Publisher
-    hand: UnsettledDeliveries
+    unsettled: UnsettledDeliveries
     _loop: Deferred[None] | None = attrs.field(default=None, init=False)
     _channel: Any = attrs.field(default=None, init=False)
     _tag: str = attrs.field(default="", init=False)
@@ -161,13 +161,13 @@ class AMQPConsumer:
 
         Return whether all of them ended within ``seconds``.
         """
-        clock = self.hand.clock
+        clock = self.unsettled.clock
         end = clock.seconds() + seconds
-        self.hand.refuse()
+        self.unsettled.refuse()
         channel = self._channel
         if channel is not None:
             await self._within(seconds, channel.cancel(self._tag))
-        done = await self.hand.drain(max(0.0, end - clock.seconds()))
+        done = await self.unsettled.drain(max(0.0, end - clock.seconds()))
         if self._loop is not None:
             self._loop.cancel()
         if channel is not None:
@@ -176,13 +176,13 @@ class AMQPConsumer:
 
     async def _within(self, seconds: float, step: Any) -> None:
         try:
-            await timeout(ensureDeferred(step), seconds, self.hand.clock)
+            await timeout(ensureDeferred(step), seconds, self.unsettled.clock)
         except (Closed, DeadlineError):
-            self.log.debug("{queue}: the channel is gone already", queue=self.hand.queue)
+            self.log.debug("{queue}: the channel is gone already", queue=self.unsettled.queue)
 
     async def _run(self) -> None:
         failures = 0
-        while not self.hand.stopping:
+        while not self.unsettled.stopping:
             try:
                 client = await self.service.when_connected()
             except Closed:
@@ -194,37 +194,37 @@ class AMQPConsumer:
                 failures = 0
             except Closed as e:
                 error = e
-            if not client.closed and not self.hand.stopping:
+            if not client.closed and not self.unsettled.stopping:
                 failures += 1
                 await self._wait(error, failures)
 
     async def _consume(self, client: Client) -> Exception:
         """Consume on a channel until it or the consumer ends; return the reason."""
         ended: Deferred[Exception] = Deferred()
-        channel = await client.open_channel(prefetch=self.hand.prefetch)
+        channel = await client.open_channel(prefetch=self.unsettled.prefetch)
         try:
             self._tag = await channel.consume(
-                self.hand.queue, partial(self._take, channel), ended.callback
+                self.unsettled.queue, partial(self._take, channel), ended.callback
             )
             self._channel = channel
             return await ended
         finally:
-            stopper_closes = self.hand.stopping and self._channel is channel
+            stopper_closes = self.unsettled.stopping and self._channel is channel
             self._channel = None
             if not stopper_closes:
                 channel.release()
 
     def _take(self, channel: Any, message: Any) -> None:
-        delivery, queue = delivery_of(message), self.hand.queue
+        delivery, queue = delivery_of(message), self.unsettled.queue
         settlement = ChannelSettlement(channel, message, delivery, queue, self.publisher)
-        self.hand.take(delivery, settlement)
+        self.unsettled.handle(delivery, settlement)
 
     async def _wait(self, error: Exception, failures: int) -> None:
         seconds = backoff(failures)
         self.log.warn(
             "{queue}: not consuming: {error}; next attempt in {seconds:.1f} s",
-            queue=self.hand.queue,
+            queue=self.unsettled.queue,
             error=describe(error),
             seconds=seconds,
         )
-        await pause(self.hand.clock, seconds)
+        await pause(self.unsettled.clock, seconds)

@@ -83,7 +83,7 @@ class _Settlement:
     def ack(self) -> None:
         self._take_out()
 
-    def give_back(self) -> None:
+    def requeue_unhandled(self) -> None:
         self._take_out().again(self.delivery, first=True, failed=False)
         self.broker.pump()
 
@@ -92,7 +92,7 @@ class _Settlement:
         self.broker.pump()
 
     async def dead_letter(self, reason: str) -> None:
-        self.broker.put_aside(self._take_out(), EmbeddedDeadLetter(self.delivery, reason))
+        self.broker.dead_letter(self._take_out(), EmbeddedDeadLetter(self.delivery, reason))
 
     def _take_out(self) -> _Queue:
         if self not in self.consumer.open:
@@ -109,28 +109,28 @@ class EmbeddedConsumer:
 
     broker: EmbeddedBroker
     queue: _Queue
-    hand: UnsettledDeliveries
+    unsettled: UnsettledDeliveries
     open: list[_Settlement] = attrs.field(factory=list, init=False)
 
     @property
     def has_room(self) -> bool:
         """Return whether the consumer can take another message: unsettled ones count."""
-        return not self.hand.stopping and len(self.open) < self.hand.prefetch
+        return not self.unsettled.stopping and len(self.open) < self.unsettled.prefetch
 
     def deliver(self, delivery: Delivery) -> None:
         """Deliver a message to the handler."""
         settlement = _Settlement(self.broker, self, delivery)
         self.open.append(settlement)
         self.queue.in_hand += 1
-        self.hand.take(delivery, settlement)
+        self.unsettled.handle(delivery, settlement)
 
     async def stop(self, seconds: float) -> bool:
         """Stop consuming, wait for deliveries in hand, and return the rest to the queue.
 
         Return whether all of them ended within ``seconds``.
         """
-        self.hand.refuse()
-        done = await self.hand.drain(seconds)
+        self.unsettled.refuse()
+        done = await self.unsettled.drain(seconds)
         if self in self.queue.consumers:
             self.queue.consumers.remove(self)
         left, self.open = self.open, []
@@ -205,8 +205,8 @@ class EmbeddedBroker(Service):
     async def consume(self, queue: str, handler: Handler, *, prefetch: int) -> EmbeddedConsumer:
         """Start a consumer."""
         target = self._queue(queue)
-        hand = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
-        consumer = EmbeddedConsumer(self, target, hand)
+        unsettled = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
+        consumer = EmbeddedConsumer(self, target, unsettled)
         target.consumers.append(consumer)
         self.pump()
         return consumer
@@ -259,7 +259,7 @@ class EmbeddedBroker(Service):
         if self.running and self._pumping is None:
             self._pumping = self.reactor.callLater(0, self._deliver)
 
-    def put_aside(self, queue: _Queue, letter: EmbeddedDeadLetter) -> None:
+    def dead_letter(self, queue: _Queue, letter: EmbeddedDeadLetter) -> None:
         """Add a dead letter; beyond the limit drop the oldest, with a warning."""
         queue.dead.append(letter)
         if len(queue.dead) > self.max_messages:

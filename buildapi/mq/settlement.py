@@ -51,7 +51,7 @@ class Settlement(Protocol):
     def ack(self) -> None:
         """Acknowledge the message, which deletes it."""
 
-    def give_back(self) -> None:
+    def requeue_unhandled(self) -> None:
         """Requeue a message that was not handled."""
 
     async def requeue(self, *, failed: bool) -> None:
@@ -91,7 +91,7 @@ class UnsettledDeliveries:
         """Return the number of unsettled deliveries."""
         return len(self._running)
 
-    def take(self, delivery: Delivery, settlement: Settlement) -> None:
+    def handle(self, delivery: Delivery, settlement: Settlement) -> None:
         """Start handling a delivery, or requeue it when stopping."""
         running = ensureDeferred(self._in_turn(delivery, settlement))
         self._running.add(running)
@@ -143,7 +143,7 @@ class UnsettledDeliveries:
         async with self._slots:
             try:
                 if self.stopping:
-                    settlement.give_back()
+                    settlement.requeue_unhandled()
                 else:
                     await self._settle(delivery, settlement, await self._ask(delivery))
             except ChannelGone:

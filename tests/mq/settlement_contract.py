@@ -41,7 +41,7 @@ class SettlementContract:
     async def test_what_was_not_handled_comes_again_as_it_came(
         self, taken: SettlementUnderTest
     ) -> None:
-        taken.settlement.give_back()
+        taken.settlement.requeue_unhandled()
         assert await taken.outcome() == "comes again, attempt 1"
 
     @pytest.mark.parametrize(("failed", "attempt"), [(True, 2), (False, 1)])
@@ -60,7 +60,7 @@ class SettlementContract:
     @twisted_test(20)
     async def test_nothing_is_settled_over_what_is_gone(self, taken: SettlementUnderTest) -> None:
         await taken.lose()
-        for settle in (taken.settlement.ack, taken.settlement.give_back):
+        for settle in (taken.settlement.ack, taken.settlement.requeue_unhandled):
             with pytest.raises(ChannelGone):
                 settle()
         with pytest.raises(ChannelGone):
@@ -75,7 +75,7 @@ class _Hand(UnsettledDeliveries):
 
     kept: list[Settlement] = attrs.field(factory=list)
 
-    def take(self, delivery: Delivery, settlement: Settlement) -> None:
+    def handle(self, delivery: Delivery, settlement: Settlement) -> None:
         self.kept.append(settlement)
 
 
@@ -108,7 +108,7 @@ async def taken_of(made: BrokerUnderTest) -> OfBroker:
     from twisted.internet import reactor
 
     consumer: Any = await made.broker.consume(made.queue, Recorder(), prefetch=1)
-    hand = consumer.hand = _Hand(reactor, made.queue, Recorder(), 1, 5)
+    hand = consumer.unsettled = _Hand(reactor, made.queue, Recorder(), 1, 5)
     await send(made.broker, b"1")
     await until(lambda: bool(hand.kept))
     return OfBroker(made, consumer, hand.kept[0])

@@ -31,7 +31,7 @@ class Told:
     def ack(self) -> None:
         self._note("ack")
 
-    def give_back(self) -> None:
+    def requeue_unhandled(self) -> None:
         self._note("give back")
 
     async def requeue(self, *, failed: bool) -> None:
@@ -87,7 +87,7 @@ def in_hand(handler: Any, prefetch: int = 10) -> tuple[Clock, UnsettledDeliverie
 def test_an_answer_settles_the_delivery(answer: Any, ends: list[str]) -> None:
     _, hand = in_hand(Recorder([answer]))
     told = Told()
-    hand.take(delivery(), told)
+    hand.handle(delivery(), told)
     assert told.ends == ends
     assert len(hand) == 0
 
@@ -95,14 +95,14 @@ def test_an_answer_settles_the_delivery(answer: Any, ends: list[str]) -> None:
 def test_the_last_delivery_is_not_requeued_but_put_aside() -> None:
     _, hand = in_hand(Recorder([Nack("busy")]))
     told = Told()
-    hand.take(delivery(attempt=3), told)
+    hand.handle(delivery(attempt=3), told)
     assert told.ends == ["dead: tried 3 times; the last time: busy"]
 
 
 def test_one_that_waits_for_what_is_away_is_requeued_however_often_it_came() -> None:
     _, hand = in_hand(Recorder([Nack("away", failed=False)]))
     told = Told()
-    hand.take(delivery(attempt=3), told)
+    hand.handle(delivery(attempt=3), told)
     assert told.ends == ["requeue, not counted"]
 
 
@@ -114,7 +114,7 @@ def test_a_failing_handler_has_its_message_requeued_after_a_pause(
 
     clock, hand = in_hand(handler)
     told = Told()
-    hand.take(delivery(), told)
+    hand.handle(delivery(), told)
     assert told.ends == []
     clock.advance(FAILED_PAUSE)
     assert told.ends == ["requeue"]
@@ -126,9 +126,9 @@ def test_deliveries_of_the_same_message_run_one_after_the_other() -> None:
     got = Recorder(hold=True)
     _, hand = in_hand(got)
     old, new, other = Told([ChannelGone()]), Told(), Told()
-    hand.take(delivery(body=b"old"), old)
-    hand.take(delivery(body=b"new", attempt=2), new)
-    hand.take(delivery("other", body=b"other"), other)
+    hand.handle(delivery(body=b"old"), old)
+    hand.handle(delivery(body=b"new", attempt=2), new)
+    hand.handle(delivery("other", body=b"other"), other)
     assert sorted(got.held) == [b"old", b"other"]
     got.release(b"old")
     assert sorted(got.held) == [b"new", b"other"]
@@ -141,7 +141,7 @@ def test_messages_without_an_id_do_not_wait_for_each_other() -> None:
     got = Recorder(hold=True)
     _, hand = in_hand(got)
     for body in (b"1", b"2"):
-        hand.take(delivery(None, body=body), Told())
+        hand.handle(delivery(None, body=body), Told())
     assert sorted(got.held) == [b"1", b"2"]
     for body in (b"1", b"2"):
         got.release(body)
@@ -151,7 +151,7 @@ def test_no_more_run_than_there_are_slots_and_a_stop_gives_the_others_back() -> 
     got, told = Recorder(hold=True), [Told() for _ in range(3)]
     _, hand = in_hand(got, prefetch=1)
     for n in range(3):
-        hand.take(delivery(str(n), body=b"%d" % n), told[n])
+        hand.handle(delivery(str(n), body=b"%d" % n), told[n])
     assert list(got.held) == [b"0"]
     got.release(b"0")
     assert list(got.held) == [b"1"]
@@ -163,7 +163,7 @@ def test_no_more_run_than_there_are_slots_and_a_stop_gives_the_others_back() -> 
 def test_a_dead_letter_that_the_broker_does_not_take_is_tried_again() -> None:
     clock, hand = in_hand(Recorder([DeadLetter("bad")]))
     told = Told([BrokerUnavailable("blocked"), BrokerUnavailable("blocked")])
-    hand.take(delivery(), told)
+    hand.handle(delivery(), told)
     clock.advance(RETRY_PAUSE)
     assert told.ends == []
     clock.advance(RETRY_PAUSE)
@@ -173,8 +173,8 @@ def test_a_dead_letter_that_the_broker_does_not_take_is_tried_again() -> None:
 def test_a_stop_ends_pauses_and_tries_only_once_more() -> None:
     clock, hand = in_hand(Recorder([DeadLetter("bad"), Nack("busy", 100)]))
     stuck, delayed = Told([BrokerUnavailable("blocked")] * 5), Told()
-    hand.take(delivery("1"), stuck)
-    hand.take(delivery("2"), delayed)
+    hand.handle(delivery("1"), stuck)
+    hand.handle(delivery("2"), delayed)
     drained = ensureDeferred(hand.drain(5))
     assert drained.result is True
     assert (stuck.ends, len(stuck.failures)) == ([], 3)
@@ -185,7 +185,7 @@ def test_a_stop_ends_pauses_and_tries_only_once_more() -> None:
 def test_draining_waits_and_tells_whether_all_ended() -> None:
     got = Recorder(hold=True)
     clock, hand = in_hand(got)
-    hand.take(delivery(), Told())
+    hand.handle(delivery(), Told())
     early = ensureDeferred(hand.drain(5))
     clock.advance(5)
     assert early.result is False
@@ -199,5 +199,5 @@ def test_nothing_is_taken_while_stopping() -> None:
     got, told = Recorder(), Told()
     _, hand = in_hand(got)
     hand.refuse()
-    hand.take(delivery(), told)
+    hand.handle(delivery(), told)
     assert (got.seen, told.ends) == ([], ["give back"])
