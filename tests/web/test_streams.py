@@ -39,6 +39,7 @@ class Line:
 
     method = b"GET"
     identity, client_address = Identity("zoë"), "192.0.2.1"
+    who = identity.who
 
     def __init__(self, last: str = "") -> None:
         self.written, self.headers = b"", dict[str, str]()
