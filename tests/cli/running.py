@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from tests.cli import preloaded
+from tests.services import preloaded
 
 COMMAND = str(Path(sys.executable).with_name("buildapi"))
 
