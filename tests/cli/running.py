@@ -37,14 +37,14 @@ def buildapi(
 ) -> Done:
     """Run the command to its end."""
     command, own = [COMMAND, *map(str, arguments)], environment or {}
-    if any(name.startswith("PYTHON") for name in own):  # what Python reads when it starts
+    if not preloaded.can_run({**os.environ, **own}):
         done = subprocess.run(
             command,
             cwd=folder,
             input=given.encode(),
             env={**os.environ, **own},
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr.decode())

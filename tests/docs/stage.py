@@ -18,6 +18,7 @@ import attrs
 from tests.docs import shims
 from tests.docs.blocks import ROOT, Block
 from tests.docs.shims import SHIMS
+from tests.services import preloaded, preloaded_client
 
 SECONDS = 900
 """A page may take so long; then all that it started is killed."""
@@ -42,8 +43,10 @@ SYSTEM_FOLDERS = (
     "var/lib/buildapi",
     "var/log/buildapi",
 )
-REAL = ("buildapi", "check_buildapi")
+REAL = ("check_buildapi",)
 """Programs of this environment that run as they are."""
+FORKED = ("buildapi",)
+"""Those that are forked from a process that has loaded them."""
 
 
 @attrs.frozen
@@ -90,6 +93,7 @@ def _bounded(script: Path, environment: Mapping[str, str]) -> int:
         ["/bin/sh", str(script)],
         env=dict(environment),
         stdin=subprocess.DEVNULL,
+        pass_fds=[preloaded.loaded(name).fileno() for name in FORKED],
         start_new_session=True,
     )
     try:
@@ -195,8 +199,13 @@ def _programs(folder: Path) -> None:
     for name in REAL:
         if (own / name).exists():
             (folder / name).symlink_to(own / name)
+    python = shlex.quote(sys.executable)
+    for name in FORKED:
+        at = preloaded.loaded(name).fileno()
+        client = f"{python} -IS {preloaded_client.__file__} {shlex.quote(str(own / name))}"
+        _program(folder / name, f'PRELOADED={at} exec {client} "$@"')
     for name in SHIMS:
-        _program(folder / name, f'exec {shlex.quote(sys.executable)} {shims.__file__} {name} "$@"')
+        _program(folder / name, f'exec {python} {shims.__file__} {name} "$@"')
     curl = f"/usr/bin/curl -w '%{{stderr}}\\n{STATUS} %{{http_code}}\\n' \"$@\""
     _program(folder / "curl", f"exec {curl}")
 

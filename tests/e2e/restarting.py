@@ -44,18 +44,20 @@ class Process(Service):
 
     def start(self) -> None:
         """Start it; with a socket as systemd would."""
+        if self.shared is None:
+            super().start()
+            return
         assert not self.running, f"{self.folder.name} runs already"
-        fds = () if self.shared is None else (self.shared.fileno(),)
-        before = [sys.executable, "-c", HAND_OVER, *map(str, fds)] if fds else []
+        fd = self.shared.fileno()
         with (self.folder / "run.out").open("ab") as out:
             self._process = subprocess.Popen(
-                [*before, *self.command],
+                [sys.executable, "-c", HAND_OVER, str(fd), *self.command],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                pass_fds=fds,
+                pass_fds=[fd],
                 start_new_session=True,
             )
 
@@ -195,7 +197,7 @@ class Load:
             thread.join(30)
 
     def _client(self, number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         turn, pause = 0, PAUSE if number % 2 else 0.0
         while not self._over.wait(pause):
             turn += 1
@@ -232,7 +234,7 @@ class Load:
 
     def until(self, answered: int) -> None:
         """Wait until so many more requests are answered."""
-        goal, end = self.answered + answered, time.monotonic() + 60
+        goal, end = self.answered + answered, time.monotonic() + 180
         while self.answered < goal:
             assert time.monotonic() < end, f"only {self.answered} of {goal} are answered"
             time.sleep(0.02)

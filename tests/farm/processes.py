@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 from pathlib import Path
+from typing import IO
 
 import attrs
 
 from tests.services import process_states
+from tests.services.preloaded import Process as Forked
 
 STOP_SECONDS = 10
 
@@ -57,7 +59,7 @@ class Daemon:
     folder: Path
     command: list[str]
     environment: dict[str, str]
-    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+    _process: subprocess.Popen[bytes] | Forked | None = attrs.field(default=None, init=False)
 
     @property
     def running(self) -> bool:
@@ -74,15 +76,18 @@ class Daemon:
         """Start the process; it may not answer yet."""
         assert not self.running, f"{self.folder.name} runs already"
         with (self.folder / "run.out").open("ab") as out:
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+            self._process = self._started(out)
+
+    def _started(self, out: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        return subprocess.Popen(
+            self.command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End it in good order, by force after some seconds; nothing happens where it has ended."""
