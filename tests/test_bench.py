@@ -18,7 +18,7 @@ def run(module: str, *options: str) -> str:
     """Run a benchmark; give what it prints."""
     command = [sys.executable, "-W", "error::DeprecationWarning:bench", "-m", module, *options]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -24,7 +24,7 @@ from tests.browser.service import USER
 from tests.services.policy import program
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-SECONDS = 10
+SECONDS = 60
 WIDE: ViewportSize = {"width": 1300, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 800}
 NOT_LOADED = "Failed to load resource: the server responded with a status of "

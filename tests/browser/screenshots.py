@@ -78,7 +78,7 @@ def _followed(browser: Browser, service: Service, places: Places, folder: Path) 
     if not row.count():
         row = page.locator("tr[data-kind=build]").first
     row.locator("input[type=submit][value=rebuild]").click()
-    expect(page.get_by_role("status").locator(".state")).to_have_text("done", timeout=60_000)
+    expect(page.get_by_role("status").locator(".state")).to_have_text("done", timeout=180_000)
     page.locator("input[name=item]").first.check()
     _picture(page, folder / "day-followed.png")
     visitor.context.close()

@@ -62,7 +62,7 @@ def test_a_build_is_found_and_built_again(visit: Visit, client: Client) -> None:
 
     page.keyboard.press("Enter")
 
-    expect(page.get_by_role("status").locator(".state")).to_have_text("done", timeout=60_000)
+    expect(page.get_by_role("status").locator(".state")).to_have_text("done", timeout=180_000)
     assert focus(page)["row"] == row
     go_to(page, tag="a", row="")  # the way on is not shut
     expect(page.get_by_role("status").get_by_role("link")).to_have_count(1)

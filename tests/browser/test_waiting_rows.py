@@ -145,7 +145,7 @@ def test_a_list_that_is_read_again_moves_nothing_either(visit: Visit, farm: Serv
     before = top(page, mine[0])
     (new,) = submit(farm, 1, builder="read again", later=5)
     farm.client.done(farm.client.put(f"{BRANCH_PAGE}/request/{mine[0]}", priority=9))
-    expect(show(page)).to_have_text("1 new: show", timeout=30_000)
+    expect(show(page)).to_have_text("1 new: show", timeout=180_000)
     expect(row(page, mine[0]).locator("input[name=priority]")).to_have_value("9")
     assert top(page, mine[0]) == before
     show(page).click()

@@ -22,7 +22,7 @@ def connect(url: str) -> Any:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         path = parts.path.removeprefix("/")
-        connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
     return pymysql.connect(

@@ -291,7 +291,7 @@ def test_an_interrupt_has_a_code_of_its_own_and_names_the_key() -> None:
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         eventually(lambda: len(server.asked), lambda asked: asked == 1)
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=180)
     assert running.returncode == 130
     assert "--key mine repeats it safely" in said
     assert "Traceback" not in said

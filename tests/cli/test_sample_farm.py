@@ -144,7 +144,7 @@ def test_a_shell_completes_branches(farm: Service) -> None:
         "BUILDAPI_URL": f"http://127.0.0.1:{farm.port}",
     }
     done = subprocess.run(
-        [COMMAND], env={**os.environ, **given}, capture_output=True, timeout=60, check=True
+        [COMMAND], env={**os.environ, **given}, capture_output=True, timeout=180, check=True
     )
     assert b"plain,mozilla-central" in done.stdout
     assert done.stderr == b""

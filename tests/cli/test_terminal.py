@@ -31,7 +31,7 @@ class Terminal:
 
     def until(self, words: str) -> None:
         """Read until it shows these words."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 180
         while words not in self.text:
             assert time.monotonic() < end, self.text
             assert self._read(), self.text

@@ -16,7 +16,7 @@ from tests.deploy.samples import DEPLOY
 from tests.e2e.service import Client, toml
 from tests.services.mariadb import free_port
 
-SECONDS = 40
+SECONDS = 180
 
 
 @attrs.frozen

@@ -46,7 +46,9 @@ class Proxy:
             connection.close()
 
     def connect(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("localhost", self.port, timeout=20, context=self.context)
+        return http.client.HTTPSConnection(
+            "localhost", self.port, timeout=120, context=self.context
+        )
 
     def begin(
         self,
@@ -363,7 +365,7 @@ def test_a_job_is_recorded_in_the_name_of_who_logged_in(
 
 def asked(port: int, path: str) -> int:
     """Ask a process itself, as nobody, and give the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request("GET", path)
         return connection.getresponse().status

@@ -30,7 +30,7 @@ def units(tmp_path: Path) -> Path:
 def analyze(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [program("systemd-analyze"), "--no-pager", *arguments]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=180
     )
 
 

@@ -28,7 +28,7 @@ def test_a_shim_that_finds_itself_ends() -> None:
         check=False,
         env=environment,
         capture_output=True,
-        timeout=30,
+        timeout=180,
     )
     assert done.returncode == 97
     assert b"without end" in done.stderr

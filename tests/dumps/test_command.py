@@ -163,13 +163,13 @@ def stopped_halfway(farm: Path, old: Path, number: int) -> subprocess.CompletedP
     old.write_text("old")
     program = [sys.executable, "-c", SLOW, "dump", "builds", "--days", "30", "-o", str(old)]
     with subprocess.Popen(program, cwd=farm, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 180
         while not any(p.stat().st_size for p in old.parent.glob(".*.tmp")):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end, "it does not write"
             time.sleep(0.02)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=180)
     return subprocess.CompletedProcess(program, process.returncode, "", errors)
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLE = {"enabled": True, "builds": 50}
 
 
-def wait(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def wait(condition: Callable[[], Any], seconds: float = 180) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {seconds} s"
@@ -182,7 +182,7 @@ def test_a_daemon_logs_to_its_file_and_obeys(tmp_path: Path) -> None:
     service = configured(tmp_path / "service", {"sample": SAMPLE, "log": {"file": "run.log"}})
     program = str(Path(sys.executable).with_name("twistd"))
     command = [program, "--pidfile=run.pid", *PLUGIN]
-    subprocess.run(command, cwd=service.folder, env=environment(), check=True, timeout=60)
+    subprocess.run(command, cwd=service.folder, env=environment(), check=True, timeout=180)
     log, pidfile = service.folder / "run.log", service.folder / "run.pid"
     pid = int(wait(lambda: pidfile.exists() and pidfile.read_text().strip()))
     try:

@@ -24,7 +24,7 @@ from tests.services.mariadb import MariaDB
 WARNING = "was the jobs database restored, or lost?"
 
 
-def until(what: str, holds: Callable[[], bool], seconds: float = 20) -> None:
+def until(what: str, holds: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"not so after {seconds} s: {what}"
@@ -82,7 +82,7 @@ def desk_of(service: Service) -> Desk:
             found[:] = rows.select(text)[:1]
             return bool(found)
 
-        until("a build runs on try", any_runs, 60)
+        until("a build runs on try", any_runs)
         return found[0][0]
 
     return Desk(service.client, rows, running)

@@ -36,7 +36,7 @@ class Got:
 
 def ask(service: Service, path: str, **headers: str) -> Got:
     """Ask with these headers and no others."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
     try:
         connection.putrequest("GET", path, skip_accept_encoding=True)
         for name, value in headers.items():
@@ -156,7 +156,7 @@ def test_readers_of_the_sample_farm_find_what_they_look_for(
     assert packages
 
 
-def dumps_of(service: Service, seconds: float = 30) -> set[str]:
+def dumps_of(service: Service, seconds: float = 180) -> set[str]:
     """Wait until the first round of dumps is over; list the files."""
     end = time.monotonic() + seconds
     while True:
@@ -175,7 +175,7 @@ def test_what_is_built_now_is_in_the_next_dump_with_the_same_properties(sample: 
     wait_for(sample, request, "complete")
     sample.stop()
     sample.up()  # it dumps at its start
-    end = time.monotonic() + 30
+    end = time.monotonic() + 180
     while True:
         document = decoded(sample, "builds-4hr.js.gz")
         found = [b for b in document["builds"] if request in b["request_ids"]]

@@ -139,7 +139,7 @@ def test_a_kill_between_commit_and_ack_makes_no_second_rebuild(
     world.broker.ctl(f"set_{alarm}", "0")  # deliveries go on, nothing published is taken
     try:
         agent.up()
-        end = time.monotonic() + 15
+        end = time.monotonic() + 180
         while len(rows.select("SELECT id FROM buildrequests")) == before:
             assert time.monotonic() < end, f"nothing was written: {agent.output()}"
             time.sleep(0.05)
@@ -174,7 +174,7 @@ def test_without_a_broker_the_answer_is_503_in_seconds_and_the_job_is_never_run(
     job = client.get("/self-serve/jobs?num=1").body[0]
     assert (job["state"], job["what"]["brid"]) == ("failed", first)
 
-    end = time.monotonic() + 40
+    end = time.monotonic() + 180
     while (accepted := client.post("/self-serve/try/request", request_id=first)).status != 202:
         assert time.monotonic() < end, f"no reconnect: {service.output()}"
         time.sleep(0.5)

@@ -62,7 +62,7 @@ def test_a_change_makes_the_builds_of_the_masters_schedulers(
     )
     link = f"https://hg.example.org/mozilla-central/rev/{rev}"
     assert found == [(USER, "mozilla-central", "Submitted via self-serve", link)]
-    end = time.monotonic() + 15
+    end = time.monotonic() + 180
     while not requests_of(rows, rev):
         assert time.monotonic() < end, "the scheduler made nothing of it"
         time.sleep(0.1)
@@ -97,8 +97,11 @@ def test_pgo_builds_are_those_of_the_branch_and_run(world: World, service: Servi
 
 
 def test_a_revision_is_cancelled_on_all_masters_though_one_of_them_hangs(
-    world: World, service: Service
+    world: World, make_service: MakeService
 ) -> None:
+    patient = {**world.sections["agent"], "poke_seconds": 15}
+    service = make_service("buildapi", {**world.sections, "agent": patient})
+    service.up()
     rows, client, rev = world.farm.rows, service.client, revision("cancel")
     hung, _ = world.farm.masters
 
@@ -115,14 +118,12 @@ def test_a_revision_is_cancelled_on_all_masters_though_one_of_them_hangs(
     try:
         accepted = client.delete(f"/self-serve/try/rev/{rev[:12]}", reason="bad push")
         job_id = accepted.body["request_id"]
-        end = time.monotonic() + 4.5
-        while True:  # the hung master is given five seconds
+        while True:  # the hung master is given a quarter of a minute
             job = client.get(f"/self-serve/jobs/{job_id}").body
+            assert job["state"] in ("queued", "running"), job
             if job["progress"] and job["progress"]["done"] >= 32:
                 break
-            assert time.monotonic() < end, job
             time.sleep(0.1)
-        assert job["state"] == "running"
         assert job["progress"] == {"done": 32, "total": 34}
         job = client.done(accepted)
     finally:

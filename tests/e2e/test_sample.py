@@ -46,7 +46,7 @@ def of_request(service: Service, request_id: int) -> dict[str, Any]:
     return details
 
 
-def wait_for(service: Service, request_id: int, key: str, seconds: float = 60) -> dict[str, Any]:
+def wait_for(service: Service, request_id: int, key: str, seconds: float = 180) -> dict[str, Any]:
     """Wait until a request is claimed, complete, ...; give it."""
     end = time.monotonic() + seconds
     while not (request := of_request(service, request_id))[key]:
@@ -121,7 +121,7 @@ def test_it_answers_to_names_of_this_host_alone(sample: Service) -> None:
         f"[::1]:{sample.port}",
         "evil.example.org",
     ):
-        connection = HTTPConnection("127.0.0.1", sample.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", sample.port, timeout=120)
         headers = {"Host": host, "Accept": "application/json"}
         connection.request("GET", "/self-serve/whoami", headers=headers)
         answers[host] = connection.getresponse().status

@@ -69,7 +69,7 @@ def rebuild(service: Service) -> int:
         f"build_id={build}".encode(),
         {"Accept": "application/json", "X-Remote-User": USER, "X-Request-Id": RID},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.headers["X-Request-Id"] == RID
         return int(json.loads(answer.read())["request_id"])
 

@@ -23,7 +23,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -61,7 +61,7 @@ def test_a_daemon_that_cannot_listen_says_so_to_who_waits(tmp_path: Path) -> Non
     command = [service.command[0], "--pidfile=d.pid", "--logfile=d.log", *service.command[3:]]
     with socket.create_server(("127.0.0.1", service.port)):
         done = subprocess.run(
-            command, cwd=service.folder, env=environment(), timeout=60, check=False
+            command, cwd=service.folder, env=environment(), timeout=180, check=False
         )
     assert done.returncode == 1
     log = (service.folder / "d.log").read_text()

@@ -58,7 +58,7 @@ def second(folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -81,7 +81,7 @@ def test_a_second_process_is_refused_before_the_first_is_ready(
 ) -> None:
     first, data = make_run(), tmp_path / "data"
     first.begin()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 180
     while not (data / "buildapi.lock").exists():
         assert first.running, first.output()
         assert time.monotonic() < end
@@ -99,7 +99,7 @@ def test_of_processes_that_are_started_at_the_same_moment_one_serves_and_the_oth
     services = [make_run() for _ in range(3)]
     for service in services:
         service.begin()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while len(running := [s for s in services if s.running]) > 1:
         assert time.monotonic() < end, "more than one goes on"
         time.sleep(0.05)
@@ -141,7 +141,7 @@ def test_a_lock_that_is_deleted_under_a_process_is_taken_anew(
     first.up()
     for file in data.glob("*.lock"):
         file.unlink()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 180
     while len(list(data.glob("*.lock"))) < 4:
         assert time.monotonic() < end, list(data.glob("*.lock"))
         time.sleep(0.05)

@@ -43,7 +43,7 @@ class Watched:
 
     def of_agent(self, path: str) -> bytes:
         url = f"http://127.0.0.1:{self.ops_port}{path}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=120) as answer:
             return bytes(answer.read())
 
 

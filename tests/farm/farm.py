@@ -85,13 +85,13 @@ class Master(Daemon):
             "pb_port": self.pb_port,
         }
 
-    def json(self, path: str, seconds: float = 5) -> Any:
+    def json(self, path: str, seconds: float = 60) -> Any:
         """Ask for ``/json/<path>``; :raises OSError: no answer in time, or an HTTP error."""
         with _opener.open(f"{self.url}/json/{path}", timeout=seconds) as answer:
             return json.load(answer)
 
     def post(
-        self, path: str, fields: Mapping[str, str] | None = None, *, seconds: float = 5
+        self, path: str, fields: Mapping[str, str] | None = None, *, seconds: float = 60
     ) -> tuple[int, str]:
         """Post a form; give the status and the Location, which is empty where there is none.
 
@@ -111,7 +111,7 @@ class Master(Daemon):
         number: int,
         fields: Mapping[str, str] | None = None,
         *,
-        seconds: float = 5,
+        seconds: float = 60,
     ) -> tuple[int, str]:
         """Press the button "stop build" of a build; answers as :meth:`post`."""
         quoted = urllib.parse.quote(builder, safe="")

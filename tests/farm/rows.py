@@ -109,7 +109,7 @@ class SchedulerRows:
         text = f"SELECT {columns} FROM builds WHERE brid = %s ORDER BY id"
         return [BuildRow(*row) for row in self.select(text, request_id)]
 
-    def wait_running(self, request_id: int, seconds: float = 60) -> BuildRow:
+    def wait_running(self, request_id: int, seconds: float = 180) -> BuildRow:
         """Wait until a request has a build without an end; give it."""
         return self._wait(
             lambda: next((b for b in self.builds(request_id) if b.finish_time is None), None),
@@ -117,7 +117,7 @@ class SchedulerRows:
             seconds,
         )
 
-    def wait_complete(self, request_id: int, seconds: float = 60) -> RequestRow:
+    def wait_complete(self, request_id: int, seconds: float = 180) -> RequestRow:
         """Wait until a request is complete; give it."""
         return self._wait(
             lambda: row if (row := self.request(request_id)).complete else None,
@@ -159,7 +159,7 @@ class SchedulerRows:
 
 def _sqlite(parts: urllib.parse.SplitResult) -> Any:
     # A master writes with short locks; ours wait for them.
-    return sqlite3.connect(parts.path.removeprefix("/"), timeout=10)
+    return sqlite3.connect(parts.path.removeprefix("/"), timeout=60)
 
 
 def _mysql(parts: urllib.parse.SplitResult) -> Any:

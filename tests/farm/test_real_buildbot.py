@@ -224,7 +224,7 @@ def test_a_guard_ends_nothing_elsewhere(tmp_path: Path) -> None:
         bystander.kill()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "not so in time"

@@ -92,7 +92,7 @@ def changes_of(farm: Farm, revision: str) -> list[tuple[Any, ...]]:
     )
 
 
-def wait_built(farm: Farm, builder: str, revision: str, seconds: float = 20) -> int:
+def wait_built(farm: Farm, builder: str, revision: str, seconds: float = 180) -> int:
     """Wait until a builder has built a revision; give the results."""
     end = time.monotonic() + seconds
     while True:
@@ -312,7 +312,7 @@ async def test_a_change_is_sent_once_for_a_job(
 
 
 def wait_first_built(farm: Farm, revision: str) -> int:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 180
     while True:
         rows = farm.rows.select(
             "SELECT br.results FROM buildrequests br JOIN buildsets bs ON bs.id = br.buildsetid"

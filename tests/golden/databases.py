@@ -123,7 +123,7 @@ def fill_server(server: MariaDB) -> dict[str, str]:
 @contextlib.contextmanager
 def opened(path: Path) -> Any:
     """Open a file, past the code under test, for one transaction."""
-    with contextlib.closing(sqlite3.connect(path, timeout=5)) as db:
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as db:
         db.row_factory = sqlite3.Row
         with db:
             yield db

@@ -15,6 +15,7 @@ from twisted.logger import eventAsText, globalLogPublisher
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.service import AMQPService
+from tests.reactor import PATIENCE
 from tests.services.rabbitmq import RabbitMQ
 
 pytest.register_assert_rewrite("buildapi.testing")
@@ -93,7 +94,7 @@ async def client(rabbitmq: RabbitMQ) -> AsyncIterator[Any]:
     factory = ClientFactory(reactor, Credentials(rabbitmq.user, rabbitmq.password), label="test")
     service = AMQPService(reactor, endpoint_of(rabbitmq), factory, setup)
     service.startService()
-    yield await service.when_connected().addTimeout(10, reactor)
+    yield await service.when_connected().addTimeout(PATIENCE, reactor)
     await service.stopService()
 
 

@@ -106,7 +106,7 @@ def test_upgrades_side_by_side_are_harmless(place: Place) -> None:
         subprocess.Popen(command, cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(3)
     ]
-    ends = [(process.communicate(timeout=60), process.returncode) for process in both]
+    ends = [(process.communicate(timeout=180), process.returncode) for process in both]
     assert [code for _, code in ends] == [0, 0, 0], ends
     assert place.run("db", "status").code == 0
 

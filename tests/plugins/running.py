@@ -73,7 +73,7 @@ def run(*arguments: str, plugin: Path = PLUGIN, **variables: str) -> Outcome:
         [str(plugin), *arguments],
         capture_output=True,
         env=environment(**variables),
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -96,7 +96,7 @@ def run_line(command: str, **variables: str) -> Outcome:
         capture_output=True,
         text=True,
         env=environment(**variables),
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

@@ -12,7 +12,7 @@ from tests.plugins.running import KINDS, Outcome, run
 
 # One process is one agent, and a farm that has just begun has waited for nothing yet.
 OPTIONS = {"agents": ("-w", "1:"), "backlog": ("-w", "86400", "-c", "172800")}
-SECONDS = 60
+SECONDS = 180
 
 
 @pytest.fixture(scope="module")

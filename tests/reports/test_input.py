@@ -63,7 +63,7 @@ def farm() -> Iterator[str]:
 def asked(farm: str, path: str, **headers: str) -> Answer:
     request = Request(farm + path, headers={"Accept": "application/json", **headers})
     try:
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=120) as answer:
             return Answer(answer.status, dict(answer.headers.items()), answer.read())
     except HTTPError as e:
         return Answer(e.code, dict(e.headers.items()), e.read())

@@ -234,7 +234,7 @@ def test_the_module_can_be_run() -> None:
         [sys.executable, "-m", "buildapi.sample", "--help"],
         check=False,
         capture_output=True,
-        timeout=30,
+        timeout=180,
     )
     assert done.returncode == 0
     assert b"--scheduler" in done.stdout

@@ -19,7 +19,7 @@ import pymysql
 
 from tests.services import policy, process_states
 
-START_SECONDS = 120
+START_SECONDS = 300
 REMEDY = "make services"
 # Small, and without care for power cuts: the data is thrown away.
 FAST = (
@@ -82,8 +82,8 @@ class MariaDB:
             database=database,
             charset="utf8mb4",
             autocommit=True,
-            connect_timeout=5,
-            read_timeout=30,
+            connect_timeout=30,
+            read_timeout=120,
             ssl_disabled=True,
         )
 
@@ -228,7 +228,7 @@ def _install(installer: str, folder: Path, account: str) -> None:
             *FAST,
         ],
         capture_output=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     if done.returncode:

@@ -62,7 +62,7 @@ def nginx_before(folder: Path, ports: Sequence[int]) -> Iterator[int]:
 
 
 def _wait(port: int, log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not _listens(port):
         assert time.monotonic() < end, f"nginx did not start: {log.read_text()}"
         time.sleep(0.05)

@@ -14,10 +14,10 @@ def suspend(pid: int) -> None:
     A thread inside a system call goes on for a moment after the signal (signal(7)): what it
     writes then would surprise a test that deletes or replaces its files.
 
-    :raises AssertionError: a thread still runs after a minute.
+    :raises AssertionError: a thread still runs after three minutes.
     """
     os.kill(pid, signal.SIGSTOP)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while states := {s for s in _states(pid) if s not in "TtZX"}:
         assert time.monotonic() < end, f"process {pid} has threads in states {states}"
         time.sleep(0.005)

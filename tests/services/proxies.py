@@ -109,7 +109,7 @@ def _run(folder: Path, command: Sequence[str], port: int) -> Running:
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     server = Running(folder, process)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 180
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 5).close()

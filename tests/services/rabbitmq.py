@@ -165,7 +165,7 @@ class RabbitMQ:
             command = [program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             self._epmd = Group.start(command, self.environment, self.folder / "epmd.out")
         self._node = Group.start([_script("rabbitmq-server")], self.environment, self._out)
-        self._wait(180)
+        self._wait(300)
 
     def stop(self) -> None:
         """Stop the node in good order; its data stay."""
@@ -195,7 +195,7 @@ class RabbitMQ:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert done.returncode == 0, f"rabbitmqctl {args[0]}: {done.stdout}{done.stderr}"
