@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,17 @@ from twisted.logger import LogLevel, globalLogPublisher
 from buildapi.buildbot.v08 import lowering
 from buildapi.buildbot.v08.farm import TABLES, V08Farm
 from buildapi.buildbot.v08.job_executor import JobExecutor
-from buildapi.buildbot.v08.lowered_plan import CopyBuildset, Recorded, Written, lowered
+from buildapi.buildbot.v08.lowered_plan import (
+    CopyBuildset,
+    LoweredPlan,
+    Recorded,
+    Written,
+    lowered,
+)
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import Action, CancelRequest, RebuildRequest, Reprioritize
-from buildapi.model.facts import BranchFacts
+from buildapi.model.facts import BranchFacts, Facts
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
@@ -44,6 +50,7 @@ from tests.buildbot.farm_contract import (
 )
 from tests.buildbot.seed import T0, Seed, connect
 from tests.contracts.facts import BRANCH, REVISION
+from tests.db.scripted import ScriptedDatabase
 from tests.model.defaults import rules
 from tests.model.values import job
 from tests.reactor import sleep, twisted_test
@@ -321,6 +328,86 @@ class TestRows:
         await made.farm.forget(1)
         left = made.seed.rows(f"SELECT request_id FROM {MARKERS} ORDER BY request_id")
         assert [r["request_id"] for r in left] == [2, 3]
+
+
+class TestPerform:
+    """Recall, facts, decision, writes and marker are one transaction."""
+
+    @staticmethod
+    def planned(action: Action) -> Callable[[Facts], LoweredPlan]:
+        return lambda facts: lowered(decide(action, facts, "zoe", rules()), facts)
+
+    @twisted_test()
+    async def test_what_needs_nobody_else_is_settled_with_its_writes(self, made: Made) -> None:
+        request = made.pending({"a": '["1", "x"]'})
+        action = RebuildRequest(request, 4, 2)
+        done = await made.farm.perform(job(1), action, self.planned(action))
+        assert done is not None
+        assert (done.is_new, len(done.made), len(made.copies(request))) == (True, 2, 2)
+        outcome = done.recorded.outcome
+        assert outcome is not None
+        assert list(outcome.items) == list(done.made)
+        again = await made.farm.perform(job(1), action, self.planned(action))
+        assert again is not None
+        assert not again.is_new
+        assert same(again.recorded, done.recorded)
+        assert same(await made.farm.recall(job(1)), done.recorded)
+        assert len(made.copies(request)) == 2
+
+    @twisted_test()
+    async def test_what_masters_are_asked_for_is_not_settled_yet(self, made: Made) -> None:
+        request = made.pending()
+        made.run(request)
+        action = CancelRequest(request)
+        done = await made.farm.perform(job(1), action, self.planned(action))
+        assert done is not None
+        assert done.recorded.plan.pokes
+        assert done.recorded.outcome is None
+        assert same(await made.farm.recall(job(1)), Recorded(done.recorded.plan))
+
+    @twisted_test()
+    async def test_what_is_refused_leaves_no_marker(self, made: Made) -> None:
+        before = made.writes()
+        action = RebuildRequest(4711)
+        done = await made.farm.perform(job(1), action, self.planned(action))
+        assert done is not None
+        assert done.recorded.outcome is not None
+        assert done.recorded.outcome.errors
+        assert made.writes() == before
+
+    @pytest.mark.parametrize("why", ["stale", "text", "id"])
+    @twisted_test()
+    async def test_what_is_not_possible_at_once_has_written_nothing(
+        self, made: Made, why: str
+    ) -> None:
+        request = made.pending()
+        action: Action = RebuildRequest(request)
+        planned = self.planned(action)
+        if why == "stale":
+            action = Reprioritize(request, 5)
+            plan = await plan_for(made.farm, action)
+            made.run(request)
+            planned = lambda _: plan  # noqa: E731  # decided on facts that changed
+        elif why == "text":
+            odd = CopyBuildset("linux", 0, "no \ud800 character", 1, None, ())
+            planned = lambda _: LoweredPlan(Outcome(False, "Ok"), (odd,))  # noqa: E731  # as above
+        else:
+            await made.farm.write(job(1, life=1), await plan_for(made.farm, action))
+        before = made.writes()
+        assert await made.farm.perform(job(1), action, planned) is None
+        assert made.writes() == before
+
+    @twisted_test()
+    async def test_a_commit_that_was_not_heard_of_is_found_again(
+        self, made: Made, scheduler: Scheduler
+    ) -> None:
+        request = made.pending()
+        forgetful = attrs.evolve(made.farm, db=ScriptedDatabase(scheduler.db, forgets=True))
+        action = RebuildRequest(request)
+        done = await forgetful.perform(job(1), action, self.planned(action))
+        assert done is not None
+        assert (done.is_new, len(made.copies(request))) == (False, 1)
+        assert done.recorded.outcome is not None
 
 
 # --- rows as they were written before -----------------------------------------------------------

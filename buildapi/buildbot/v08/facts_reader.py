@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -70,17 +71,33 @@ class SQLFactsReader:
     async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""
         match action:
-            case Reprioritize() | CancelRequest() | RebuildRequest():
-                return await self.request(action.brid)
-            case CancelBuild() | RebuildBuild():
-                return await self._of_build(action.bid)
-            case CancelRevision():
-                branch = self._documents.branches().get(action.branch)
-                return None if branch is None else await self._revision(branch, action.wanted)
             case NewBuilderBuild():
                 return self._branch(action.short_branch)
             case NewBuild() | NewPGOBuild() | NewNightly():
                 return self._branch(action.branch)
+            case _:
+                return await bounded(self._db.snapshot(self.reading(action)))
+
+    def reading(self, action: Action) -> Callable[[Read], Facts]:
+        """Return what reads the facts of an action within a transaction.
+
+        :raises Unavailable: a document of the directory was never read.
+        """
+        match action:
+            case Reprioritize() | CancelRequest() | RebuildRequest():
+                return lambda read: self._listed(_request(read, brid=action.brid))
+            case CancelBuild() | RebuildBuild():
+                return lambda read: self._listed(_request(read, bid=action.bid))
+            case CancelRevision():
+                branch = self._documents.branches().get(action.branch)
+                if branch is None:
+                    return lambda _: None
+                return partial(_revision, branch=branch, wanted=action.wanted)
+            case NewBuilderBuild():
+                of_branch = self._branch(action.short_branch)
+            case NewBuild() | NewPGOBuild() | NewNightly():
+                of_branch = self._branch(action.branch)
+        return lambda _: of_branch
 
     async def subject(self, action: Action) -> Subject:
         """Return what an action is about; its build request is found by one SELECT."""
@@ -95,7 +112,7 @@ class SQLFactsReader:
 
     async def request(self, brid: int) -> RequestFacts | None:
         """Read the facts of a request."""
-        return self._listed(await self._db.snapshot(lambda read: _request(read, brid)))
+        return self._listed(await self._db.snapshot(lambda read: _request(read, brid=brid)))
 
     def _listed(self, facts: RequestFacts | None) -> RequestFacts | None:
         """Add whether the builders file lists the builder."""
@@ -114,30 +131,6 @@ class SQLFactsReader:
             return _with_builds(read, found)
 
         return await self._db.snapshot(reading)
-
-    async def _of_build(self, build_id: int) -> RequestFacts | None:
-        def reading(read: Read) -> RequestFacts | None:
-            brid = queries.BRID_OF_BUILD.first_of(read, bid=build_id)
-            return None if brid is None else _request(read, brid)
-
-        return self._listed(await self._db.snapshot(reading))
-
-    async def _revision(self, branch: Branch, wanted: RevisionMatch) -> RevisionFacts:
-        where, params = queries.of_branch(branch)
-        params["revision"] = queries.revision_pattern(wanted)
-
-        def reading(read: Read) -> RevisionFacts:
-            stored = queries.revisions(where).all_of(read, **params)
-            meant, between = wanted.choose([r for b, r in stored if branch.owns(b)], str)
-            if between:
-                return RevisionFacts((), between)
-            unfinished = queries.open_of_revision(where).all_of(read, **params)
-            unended = queries.unended_of_revision(where).all_of(read, **params)
-            ours = [r for r in (*unfinished, *unended) if branch.owns(r.branch)]
-            found = {r.id: r for r in ours if r.revision in meant}
-            return RevisionFacts(_with_builds(read, [found[brid] for brid in sorted(found)]))
-
-        return await bounded(self._db.snapshot(reading))
 
     def _branch(self, name: str) -> BranchFacts | None:
         branch = self._documents.branches().get(name)
@@ -165,14 +158,16 @@ class SQLFactsReader:
         return None
 
 
-def _request(read: Read, brid: int) -> RequestFacts | None:
-    request = queries.REQUEST_BY_ID.first_of(read, brid=brid)
-    if request is None:
+def _request(read: Read, **id_: int) -> RequestFacts | None:
+    """Read the facts of a request by its ``brid``, or by the ``bid`` of a build of it."""
+    found = (queries.OWN_BUILDSET if "brid" in id_ else queries.BUILDSET_OF_BUILD).first_of(
+        read, **id_
+    )
+    if found is None:
         return None
-    origin = queries.ORIGIN.first_of(read, buildsetid=request.buildsetid)
-    sourcestampid, external = origin or (0, None)
+    request, sourcestampid, external = found
     properties = queries.PROPERTIES.all_of(read, buildsetid=request.buildsetid)
-    builds = with_left_over(queries.TRIES.all_of(read, brid=brid))
+    builds = with_left_over(queries.TRIES.all_of(read, brid=request.id))
     return StoredRequestFacts(
         request=request,
         tries=builds,
@@ -180,6 +175,20 @@ def _request(read: Read, brid: int) -> RequestFacts | None:
         rebuild_refusal=rebuild_refusal(request, properties),
         buildset=BuildsetRow(sourcestampid, external, properties),
     )
+
+
+def _revision(read: Read, branch: Branch, wanted: RevisionMatch) -> RevisionFacts:
+    where, params = queries.of_branch(branch)
+    params["revision"] = queries.revision_pattern(wanted)
+    stored = queries.revisions(where).all_of(read, **params)
+    meant, between = wanted.choose([r for b, r in stored if branch.owns(b)], str)
+    if between:
+        return RevisionFacts((), between)
+    unfinished = queries.open_of_revision(where).all_of(read, **params)
+    unended = queries.unended_of_revision(where).all_of(read, **params)
+    ours = [r for r in (*unfinished, *unended) if branch.owns(r.branch)]
+    found = {r.id: r for r in ours if r.revision in meant}
+    return RevisionFacts(_with_builds(read, [found[brid] for brid in sorted(found)]))
 
 
 def _with_builds(read: Read, requests: Sequence[StoredRequest]) -> Sequence[RequestFacts]:

@@ -13,7 +13,14 @@ from twisted.logger import Logger
 
 from buildapi.buildbot.v08 import lowering
 from buildapi.buildbot.v08.facts_reader import SQLFactsReader
-from buildapi.buildbot.v08.lowered_plan import LoweredPlan, Poke, Recorded, Written, in_ascii
+from buildapi.buildbot.v08.lowered_plan import (
+    LoweredPlan,
+    Performed,
+    Poke,
+    Recorded,
+    Written,
+    in_ascii,
+)
 from buildapi.buildbot.v08.markers import Markers
 from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.db.sql import (
@@ -21,10 +28,14 @@ from buildapi.db.sql import (
     DuplicateError,
     GuardFailedError,
     MissingTableError,
+    Read,
+    RowLimitError,
     Statement,
     ValueRefusedError,
+    Write,
 )
 from buildapi.errors import BadRequest
+from buildapi.jobs.plan_outcomes import StepResult, conclude
 from buildapi.model.actions import Action
 from buildapi.model.facts import Facts, Subject
 from buildapi.model.job_identity import JobIdentity
@@ -40,6 +51,16 @@ TABLES = (
     "buildrequests",
 )
 """Tables that the writes of a plan touch."""
+
+STEP_BY_STEP = (
+    BadRequest,
+    DuplicateError,
+    GuardFailedError,
+    RowLimitError,
+    UnicodeEncodeError,
+    ValueRefusedError,
+)
+"""Errors of a transaction that wrote nothing, each of which is met by a way of its own."""
 
 MSG_MAX = 4000
 """Characters kept of an outcome's message if the whole outcome does not fit."""
@@ -97,6 +118,39 @@ class V08Farm:
             if plain == plan:
                 raise
         return await self._write(job, plain)
+
+    async def perform(
+        self, job: JobIdentity, action: Action, planned: Callable[[Facts], LoweredPlan]
+    ) -> Performed | None:
+        """Recall a job, or read its facts, decide and write it, all in one transaction.
+
+        Where nobody is to be asked for anything after it, the marker has the outcome at once; it
+        then comes last, since the outcome names the rows that were inserted.
+        """
+        if not await self._has_transactions():
+            return None
+        reading, now = self._observer.reading(action), int(self._now())
+
+        def deciding(read: Read, write: Write) -> Performed:
+            recorded = self._markers.find_in(read, job)
+            if recorded is not None:
+                return Performed(recorded, is_new=False)
+            plan = planned(reading(read))
+            if plan.pokes:
+                statements = lowering.lower(plan, job, marker=self._marker, now=now)
+                return Performed(Recorded(plan), lowering.made(statements, write(statements)))
+            statements = lowering.lower_settled(plan, now)
+            made = lowering.made(statements, write(statements))
+            outcome = conclude(plan.outcome, plan.lines, [StepResult(made)])
+            if plan.writes:
+                write([self._markers.mark_settled(job, plan, outcome, now)])
+            return Performed(Recorded(plan, outcome), made)
+
+        try:
+            return await self._db.decide(deciding)
+        except STEP_BY_STEP as e:
+            self._log.debug("job {id}: done step by step: {error}", id=job.id, error=e)
+            return None
 
     async def _write(self, job: JobIdentity, plan: LoweredPlan) -> tuple[Written, Sequence[Item]]:
         whole = await self._has_transactions()

@@ -7,7 +7,8 @@ the job again finds the marker, and goes on with the calls to masters, which are
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -16,6 +17,7 @@ from twisted.logger import Logger
 
 from buildapi.buildbot.v08.lowered_plan import (
     LoweredPlan,
+    Performed,
     Poke,
     Recorded,
     WatchDropped,
@@ -73,6 +75,14 @@ class MarkedFarm(Protocol):
         :raises BadRequest: a value cannot be stored; nothing was written.
         """
 
+    async def perform(
+        self, job: JobIdentity, action: Action, planned: Callable[[Facts], LoweredPlan]
+    ) -> Performed | None:
+        """Do what ``recall``, ``read`` and ``write`` do, in one transaction.
+
+        None: not possible, nothing was written; only step by step can be known why.
+        """
+
     async def poke(self, job: JobIdentity, step: Poke, who: str) -> Sequence[Item]:
         """Execute one step at a master or service and verify its effect; safe to repeat.
 
@@ -108,18 +118,18 @@ class JobExecutor:
 
         :raises Unavailable: a database or master is away; what is left is done by the next call.
         """
-        recorded = await self._farm.recall(job.of)
-        if recorded is None:
-            plan, made = await self._write(job, journal)
-        elif recorded.outcome is not None:
-            return recorded.outcome
-        elif not recorded.whole:
+        done = await self._performed(job, journal)
+        recorded, plan = done.recorded, done.recorded.plan
+        if not recorded.whole:
             return INTERRUPTED
-        else:
-            plan, made = recorded.plan, AGAIN if recorded.plan.writes else ()
+        if recorded.outcome is not None and not done.is_new:
+            return recorded.outcome
         journal.written()
+        made = done.made if done.is_new or not plan.writes else AGAIN
         if plan.writes:
             journal.note("written", made_words(made))
+        if recorded.outcome is not None:
+            return recorded.outcome
         results = [StepResult(made), *await self._pokes(plan, job, journal)]
         outcome = conclude(plan.outcome, plan.lines, results)
         if plan.writes or plan.pokes:
@@ -138,12 +148,27 @@ class JobExecutor:
         except Exception:
             self._log.failure("job {id}: its outcome is not in its marker", id=job.request_id)
 
+    async def _performed(self, job: JobMessage, journal: Journal) -> Performed:
+        """Decide and write a job, or recall how far it got before."""
+        done = await self._farm.perform(job.of, job.action, partial(self._planned, job))
+        if done is not None:
+            if done.is_new:
+                journal.note("decided", decided(done.recorded.plan))
+            return done
+        recorded = await self._farm.recall(job.of)
+        if recorded is not None:
+            return Performed(recorded, is_new=False)
+        plan, made = await self._write(job, journal)
+        return Performed(Recorded(plan), made)
+
+    def _planned(self, job: JobMessage, facts: Facts) -> LoweredPlan:
+        return lowered(decide(job.action, facts, job.who, self._rules), facts)
+
     async def _write(self, job: JobMessage, journal: Journal) -> tuple[LoweredPlan, Sequence[Item]]:
         """Decide and write, again if what the decision relies on has changed meanwhile."""
         for _ in range(DECISIONS):
             try:
-                facts = await self._farm.read(job.action)
-                plan = lowered(decide(job.action, facts, job.who, self._rules), facts)
+                plan = self._planned(job, await self._farm.read(job.action))
                 journal.note("decided", decided(plan))
                 if not plan.writes and not plan.pokes:
                     return plan, ()

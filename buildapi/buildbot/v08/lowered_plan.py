@@ -16,7 +16,7 @@ import msgspec
 
 from buildapi.model.charsets import escaped
 from buildapi.model.facts import Facts, RequestFacts
-from buildapi.model.outcome import Outcome
+from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import (
     Clobber,
     DropRequest,
@@ -143,6 +143,18 @@ class Recorded(msgspec.Struct, frozen=True):
     plan: LoweredPlan
     outcome: Outcome | None = None
     whole: bool = True
+
+
+@attrs.frozen
+class Performed:
+    """What one transaction has done for a job, or found done before, as ``recorded``.
+
+    ``made`` are the items of its writes.  The outcome is there if nothing is left to do.
+    """
+
+    recorded: Recorded
+    made: Sequence[Item] = ()
+    is_new: bool = True
 
 
 # --- the split

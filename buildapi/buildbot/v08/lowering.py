@@ -36,6 +36,11 @@ def lower(
     return statements
 
 
+def lower_settled(plan: LoweredPlan, now: int) -> Sequence[Statement]:
+    """List the writes of a plan whose marker follows with its outcome, in one transaction."""
+    return list(_writes(plan.writes, now))
+
+
 def made(statements: Sequence[Statement], ids: Sequence[int]) -> Sequence[Item]:
     """List the requests that were inserted; ``ids`` are the last inserted ids of each statement."""
     bound = {s.binds: (s, i) for s, i in zip(statements, ids, strict=True) if s.binds}

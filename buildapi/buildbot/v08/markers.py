@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from buildapi.buildbot.v08.lowered_plan import LoweredPlan, Recorded
-from buildapi.db.sql import Database, Query, Statement
+from buildapi.db.sql import Database, Query, Read, Statement
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
@@ -75,8 +75,16 @@ class Markers:
 
     async def find(self, db: Database, job: JobIdentity) -> Recorded | None:
         """Return what the marker of a job records; None if it has none."""
+        return await self._own.maybe(db, **_owner(job))
+
+    def find_in(self, read: Read, job: JobIdentity) -> Recorded | None:
+        """Return what the marker of a job records, within a transaction; None if it has none."""
+        return self._own.first_of(read, **_owner(job))
+
+    @property
+    def _own(self) -> Query[Recorded]:
         text = f"SELECT state, plan, outcome FROM {self.table} WHERE {_OWN}"  # noqa: S608  # a checked name
-        return await Query(text, _recorded).maybe(db, **_owner(job))
+        return Query(text, _recorded)
 
     async def foreign(self, db: Database, job: JobIdentity) -> str | None:
         """Return the stored plan of another job that has this one's id; None if there is none."""
@@ -97,6 +105,22 @@ class Markers:
                 "request_id": job.id,
                 "state": state,
                 "plan": encoded(job.identity, plan),
+                "now": now,
+            },
+        )
+
+    def mark_settled(
+        self, job: JobIdentity, plan: LoweredPlan, outcome: Outcome, now: int
+    ) -> Statement:
+        """Insert the marker of a job together with its outcome; a second one is a duplicate."""
+        return Statement(
+            f"INSERT INTO {self.table} (request_id, state, plan, outcome, created_at)"  # noqa: S608  # a checked name
+            " VALUES (:request_id, :state, :plan, :outcome, :now)",
+            {
+                "request_id": job.id,
+                "state": SETTLED,
+                "plan": encoded(job.identity, plan),
+                "outcome": msgspec.json.encode(outcome).decode(),
                 "now": now,
             },
         )

@@ -299,7 +299,6 @@ SUBJECT_OF_BUILD: Query[Subject] = Query(
     " JOIN builds b ON b.brid = br.id WHERE b.id = :bid",
     Subject,
 )
-BRID_OF_BUILD: Query[int] = Query("SELECT b.brid FROM builds b WHERE b.id = :bid", int)
 HAS_BUILDER: Query[int] = Query(
     "SELECT br.id FROM buildrequests br"  # noqa: S608  # constants
     f" WHERE br.buildername = :name AND {exact('br.buildername')} = :name"
@@ -311,7 +310,17 @@ PROPERTIES: Query[tuple[str, str]] = Query(
     " WHERE buildsetid = :buildsetid ORDER BY property_name",
     _pair,
 )
-ORIGIN: Query[tuple[int, str | None]] = Query(
-    "SELECT sourcestampid, external_idstring FROM buildsets WHERE id = :buildsetid",
-    lambda sourcestampid, external: (sourcestampid, external),
+_BUILDSET = f"SELECT {REQUEST}, bs.sourcestampid, bs.external_idstring FROM {REQUESTS}"  # noqa: S608  # constants
+
+
+def _with_buildset(*c: Any) -> tuple[StoredRequest, int, str | None]:
+    return request_row(*c[:-2]), c[-2], c[-1]
+
+
+OWN_BUILDSET: Query[tuple[StoredRequest, int, str | None]] = Query(
+    f"{_BUILDSET} WHERE br.id = :brid", _with_buildset
 )
+BUILDSET_OF_BUILD: Query[tuple[StoredRequest, int, str | None]] = Query(
+    f"{_BUILDSET} JOIN builds b ON b.brid = br.id WHERE b.id = :bid", _with_buildset
+)
+"""A request with the source stamp and the external id of its buildset."""
