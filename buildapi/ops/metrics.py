@@ -19,8 +19,6 @@ from prometheus_client import (
 from prometheus_client.core import Metric
 from twisted.logger import LogLevel
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Histogram buckets in seconds of fast operations."""
 
