@@ -22,7 +22,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from buildapi.config import Config
-from buildapi.config.addresses import sqlite_file
+from buildapi.config.addresses import database_file
 from buildapi.errors import ConfigError
 
 NAME = "buildapi.lock"
@@ -170,6 +170,6 @@ def _places(config: Config) -> Iterator[tuple[str, Path]]:
         *(["scheduler"] if sample or "agent" in config.service.roles else []),
         *(["status"] if sample else []),  # masters of a sample farm write to both
     ]
-    found = [sqlite_file(getattr(databases, name).url) for name in names]
+    found = [database_file(getattr(databases, name).url) for name in names]
     for file in dict.fromkeys(os.path.realpath(file) for file in found if file):
         yield f"the database {file}", Path(f"{file}.lock")

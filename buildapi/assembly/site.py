@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from buildapi.db.pool import PoolStatus
+from buildapi.model.health import PoolStatus
 from buildapi.model.health import Health
 from buildapi.model.messages import BrokerStatus
 from buildapi.web.farm.home import Home

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import attrs
@@ -107,10 +107,10 @@ def database_url(value: object, place: KeyPlace) -> str:
     """Accept the URL of a database; return it without its password, an SQLite path absolute."""
     url, _ = split_password(text(value, place))
     scheme, _, rest = url.partition(":")
-    known = _DATABASES.get(scheme.lower())
-    if known is None:
+    kind = DATABASE_KINDS.get(scheme.lower())
+    if kind is None:
         raise BadValueError(_DATABASE)
-    return known(rest, place)
+    return kind.check(rest, place)
 
 
 def _sqlite(rest: str, place: KeyPlace) -> str:
@@ -136,23 +136,54 @@ def _mysql(rest: str, _: KeyPlace) -> str:
     return parts.geturl()
 
 
-_DATABASES: dict[str, Callable[[str, KeyPlace], str]] = {
-    "sqlite": _sqlite,
-    "mysql": _mysql,
-    "mysql+pymysql": _mysql,
+@attrs.frozen
+class DatabaseKind:
+    """Describe the URLs of one scheme: how one is checked, and whether it names a file.
+
+    A database in a file has no server: no password, no certificate, no accounts.
+    """
+
+    check: Callable[[str, KeyPlace], str]
+    is_file: bool = False
+
+
+DATABASE_KINDS: Mapping[str, DatabaseKind] = {
+    "sqlite": DatabaseKind(_sqlite, is_file=True),
+    "mysql": DatabaseKind(_mysql),
+    "mysql+pymysql": DatabaseKind(_mysql),
 }
+"""Kind of database for each URL scheme; ``buildapi.db.pool.DRIVERS`` has their drivers."""
 
 
-def sqlite_file(url: str) -> str | None:
-    """Return the file of an SQLite database; None for other databases."""
+def database_file(url: str) -> str | None:
+    """Return the file of a database that is one; None for a database on a server."""
     scheme, _, name = url.partition(":")
-    return name if scheme == "sqlite" else None
+    return name if DATABASE_KINDS[scheme].is_file else None
 
 
 # --- broker ---------------------------------------------------------------------------------
 
 _BROKER = '"embedded:" or "amqp://USER@HOST:PORT/VHOST" (or amqps)'
 _AMQP_PORTS = {"amqp": 5672, "amqps": 5671}
+
+
+@attrs.frozen
+class BrokerKind:
+    """Describe the brokers of one URL scheme.
+
+    Where ``is_shared``, other processes reach the queues: at an address, with a password.
+    """
+
+    is_shared: bool
+    has_tls: bool
+
+
+BROKER_KINDS: Mapping[str, BrokerKind] = {
+    "embedded": BrokerKind(is_shared=False, has_tls=False),
+    "amqp": BrokerKind(is_shared=True, has_tls=False),
+    "amqps": BrokerKind(is_shared=True, has_tls=True),
+}
+"""Kind of broker for each URL scheme; ``buildapi.assembly.brokers.BROKERS`` opens them."""
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from buildapi.config.addresses import is_local, sqlite_file
+from buildapi.config.addresses import database_file, is_local
 from buildapi.config.secret import shown
 from buildapi.config.sections import Config, DatabaseSection
 
@@ -24,7 +24,7 @@ def _databases(config: Config) -> Iterator[tuple[str, DatabaseSection]]:
 def sample_stays_off_real_farms(config: Config) -> Iterator[str]:
     """Require SQLite for every database of the sample farm, which writes to all of them."""
     for where, database in _databases(config):
-        if config.sample.enabled and sqlite_file(database.url) is None:
+        if config.sample.enabled and database_file(database.url) is None:
             yield f"[{where}] url = {shown(database.url)}: must be SQLite with [sample] enabled"
 
 
@@ -39,7 +39,7 @@ def farm_is_known(config: Config) -> Iterator[str]:
 def sqlite_files_serve(config: Config) -> Iterator[str]:
     """Require the scheduler's SQLite file to exist, and the files that we write to be writable."""
     for where, database in _databases(config):
-        found = sqlite_file(database.url)
+        found = database_file(database.url)
         if found is None:
             continue
         if not os.path.exists(found):
@@ -55,16 +55,16 @@ _WRITTEN = {"databases.jobs", "databases.scheduler"}
 def passwords_have_a_use(config: Config) -> Iterator[str]:
     """Refuse passwords and certificates that would be ignored; require one for AMQP."""
     for where, database in _databases(config):
-        if sqlite_file(database.url) is not None:
+        if database_file(database.url) is not None:
             yield from _unused(where, "an SQLite file", password=database.password)
             yield from _unused(where, "an SQLite file", tls_ca=database.tls_ca)
     broker = config.broker
     kind = f"a broker of kind {broker.scheme}"
-    if broker.scheme == "embedded":
+    if not broker.kind.is_shared:
         yield from _unused("broker", kind, password=broker.password)
     elif broker.password is None:
         yield "[broker] password: must be given (or password_file, password_env) for AMQP"
-    if broker.scheme != "amqps":
+    if not broker.kind.has_tls:
         yield from _unused("broker", kind, tls_ca=broker.tls_ca)
 
 
@@ -86,9 +86,9 @@ def clobberer_has_a_place(config: Config) -> Iterator[str]:
         yield '[clobber] url = "": must be given with token'
 
 
-def embedded_broker_has_both_ends(config: Config) -> Iterator[str]:
-    """Refuse the embedded broker unless this process has both roles."""
-    if config.broker.scheme == "embedded" and len(config.service.roles) < 2:
+def broker_has_both_ends(config: Config) -> Iterator[str]:
+    """Refuse a broker inside this process unless the process has both roles."""
+    if not config.broker.kind.is_shared and len(config.service.roles) < 2:
         yield (
             '[broker] url = "embedded:": must be AMQP'
             ' unless [service] roles are both "api" and "agent"'
@@ -133,7 +133,7 @@ CHECKS: tuple[Check, ...] = (
     passwords_have_a_use,
     master_login_is_whole,
     clobberer_has_a_place,
-    embedded_broker_has_both_ends,
+    broker_has_both_ends,
     queues_differ,
     development_user_stays_local,
     numbers_agree,

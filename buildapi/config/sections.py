@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo
 from attrs import field, fields, frozen
 
 from buildapi.config.addresses import (
+    BROKER_KINDS,
     AMQPAddress,
+    BrokerKind,
     amqp_address,
     broker_url,
     database_url,
@@ -177,12 +179,17 @@ class BrokerSection:
     @property
     def scheme(self) -> str:
         """Return ``embedded``, ``amqp`` or ``amqps``."""
-        return self.url.partition(":")[0]
+        return self.url.partition(":")[0].lower()
+
+    @property
+    def kind(self) -> BrokerKind:
+        """Return the kind of broker that the scheme names."""
+        return BROKER_KINDS[self.scheme]
 
     @property
     def address(self) -> AMQPAddress | None:
-        """Return the address of the broker; None for the embedded one."""
-        return None if self.scheme == "embedded" else amqp_address(self.url)
+        """Return the address of the broker; None for one that has none."""
+        return amqp_address(self.url) if self.kind.is_shared else None
 
 
 @frozen
@@ -200,6 +207,10 @@ class DirectorySection:
     stored_branches: Mapping[str, tuple[str, ...]] = field(
         metadata=key(table_of(many(text, least=1)), {})
     )
+
+    def may_be_empty(self, name: str) -> bool:
+        """Return whether a document may be empty: it is allowed to be, or there is none."""
+        return not getattr(self, name) or name in self.allow_empty
 
 
 _BUILDS = ".*[ -](build|nightly)"

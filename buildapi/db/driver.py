@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -29,6 +29,26 @@ class ClassifiedError:
 
     trouble: ErrorKind
     text: str
+
+
+@attrs.frozen
+class ServerLocation:
+    """Name a server, and the database on it."""
+
+    server: str
+    database: str
+
+
+@attrs.frozen
+class DriverDefinition:
+    """Describe a driver: the dialect of its schema, how it is opened, and where a URL leads.
+
+    ``locate`` is None for an engine without a server, which has no accounts either.
+    """
+
+    dialect: str
+    open: Callable[..., Driver]
+    locate: Callable[[str], ServerLocation] | None = None
 
 
 class Driver(Protocol):

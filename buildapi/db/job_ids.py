@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
 
 from buildapi.db.schema import DialectDatabase
 from buildapi.db.sql import DuplicateError, GuardFailedError, Query, Statement
@@ -25,9 +28,7 @@ ROLL_BACK = f"UPDATE {TABLE} SET what = what WHERE 1 = 0"  # noqa: S608  # a con
 
 async def highest_id(db: DialectDatabase) -> int:
     """Return the highest known id of a job request; 0 if there is none."""
-    if db.dialect == "sqlite":
-        return max(await HIGHEST.maybe(db) or 0, await SEQUENCE.maybe(db) or 0)
-    return await HIGHEST.maybe(db) or 0
+    return await COUNTERS[db.dialect].highest(db)
 
 
 async def move_past(db: DialectDatabase, past: int) -> bool:
@@ -35,13 +36,42 @@ async def move_past(db: DialectDatabase, past: int) -> bool:
 
     Return False if that is impossible: tables without transactions would keep the row.
     """
-    if db.dialect == "sqlite":
-        params = {"past": past}
-        await db.transact([Statement(RAISE, params), Statement(BEGIN, params)])
-        return True
+    return await COUNTERS[db.dialect].move_past(db, past)
+
+
+async def _highest_row(db: DialectDatabase) -> int:
+    return await HIGHEST.maybe(db) or 0
+
+
+async def _highest_given_out(db: DialectDatabase) -> int:
+    return max(await _highest_row(db), await SEQUENCE.maybe(db) or 0)
+
+
+async def _set_sequence(db: DialectDatabase, past: int) -> bool:
+    params = {"past": past}
+    await db.transact([Statement(RAISE, params), Statement(BEGIN, params)])
+    return True
+
+
+async def _insert_and_roll_back(db: DialectDatabase, past: int) -> bool:
     if not await db.transactional([TABLE]):
         return False
     # Expected: either the row was rolled back, or a job has that id already.
     with contextlib.suppress(GuardFailedError, DuplicateError):
         await db.transact([Statement(ROW, {"past": past}, 1), Statement(ROLL_BACK, rows=1)])
     return True
+
+
+@attrs.frozen
+class IdCounter:
+    """Read and raise the counter of ids of an engine."""
+
+    highest: Callable[[DialectDatabase], Awaitable[int]]
+    move_past: Callable[[DialectDatabase, int], Awaitable[bool]]
+
+
+COUNTERS: Mapping[str, IdCounter] = {
+    "sqlite": IdCounter(_highest_given_out, _set_sequence),
+    "mysql": IdCounter(_highest_row, _insert_and_roll_back),
+}
+"""The counters of ids, by the dialect of the engine."""

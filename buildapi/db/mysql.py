@@ -18,9 +18,11 @@ from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 
-from buildapi.db.driver import ClassifiedError, ErrorKind
+from buildapi.db.driver import ClassifiedError, DriverDefinition, ErrorKind, ServerLocation
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 3306
 
 PING_AFTER = 1.0
 """Idle seconds after which a connection is pinged before use."""
@@ -282,7 +284,7 @@ class MySQLDriver:
         """
         try:
             parts = urlsplit(url)
-            port = parts.port or 3306
+            port = parts.port or DEFAULT_PORT
         except ValueError:
             raise ConfigError(f"{name}: the host or port of the database URL is wrong") from None
         query = dict(parse_qsl(parts.query))
@@ -296,7 +298,7 @@ class MySQLDriver:
         tls = {"ssl_ca": tls_ca, "ssl_verify_cert": True, "ssl_verify_identity": True}
         return cls(
             {
-                "host": parts.hostname or "127.0.0.1",
+                "host": parts.hostname or DEFAULT_HOST,
                 "port": port,
                 "user": unquote(parts.username or ""),
                 "password": password or unquote(parts.password or ""),
@@ -458,3 +460,14 @@ def _abandon(cursor: Any) -> None:
     if result is not None:
         result.unbuffered_active = False
     cursor.connection = None
+
+
+def locate(url: str) -> ServerLocation:
+    """Return the server and the database that a URL names."""
+    parts = urlsplit(url)
+    socket = dict(parse_qsl(parts.query)).get("unix_socket")
+    server = socket or f"{parts.hostname or DEFAULT_HOST}:{parts.port or DEFAULT_PORT}"
+    return ServerLocation(server, unquote(parts.path.strip("/")))
+
+
+DEFINITION = DriverDefinition("mysql", MySQLDriver.from_url, locate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,8 +13,8 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError, ensureDeferred
 from twisted.logger import Logger
 
-from buildapi.db.driver import ClassifiedError, Driver, ErrorKind
-from buildapi.db.mysql import MySQLDriver
+from buildapi.db import mysql, sqlite
+from buildapi.db.driver import ClassifiedError, Driver, DriverDefinition, ErrorKind
 from buildapi.db.sql import (
     DuplicateError,
     MissingTableError,
@@ -26,19 +26,25 @@ from buildapi.db.sql import (
     Write,
     any_of,
 )
-from buildapi.db.sqlite import SQLiteDriver
 from buildapi.db.thread_connections import ThreadConnections
 from buildapi.errors import ConfigError, DatabaseUnavailable, UnclassifiedError
+from buildapi.model.health import PoolStatus
 from buildapi.reactor_time import ThreadedReactor, in_pool, pause, timeout
 
 T = TypeVar("T")
 
-DRIVERS: dict[str, Callable[..., Driver]] = {
-    "sqlite": SQLiteDriver.from_url,
-    "mysql": MySQLDriver.from_url,
-    "mysql+pymysql": MySQLDriver.from_url,
+DRIVERS: Mapping[str, DriverDefinition] = {
+    "sqlite": sqlite.DEFINITION,
+    "mysql": mysql.DEFINITION,
+    "mysql+pymysql": mysql.DEFINITION,
 }
 """Driver for each URL scheme."""
+
+
+def driver_of(url: str) -> DriverDefinition:
+    """Return what is known of the driver for a URL of the configuration."""
+    return DRIVERS[url.partition(":")[0]]
+
 
 PAUSES = (0.05, 0.1, 0.2)
 """Seconds before each retry of a transaction, varied at random by up to half."""
@@ -50,21 +56,6 @@ CUT_SECONDS = 1.0
 
 Observed = Callable[[str, float, str], None]
 """Called after each call with the pool's name, the seconds, and ok, unavailable or refused."""
-
-
-@attrs.frozen
-class PoolStatus:
-    """Describe the state of a pool; ``last_error_at`` is in epoch seconds.
-
-    ``unanswered`` is the number of seconds since the first question without an answer; None if the
-    last answer is newer than any question.
-    """
-
-    in_flight: int
-    waiting: int
-    last_error: str | None
-    last_error_at: float | None
-    unanswered: float | None = None
 
 
 @attrs.define(eq=False)
@@ -393,7 +384,7 @@ def open_database(
     scheme = url.partition(":")[0]
     if scheme not in DRIVERS:
         raise ConfigError(f"{name}: database URL of kind {scheme!r}; allowed: {sorted(DRIVERS)}")
-    driver = DRIVERS[scheme](
+    driver = DRIVERS[scheme].open(
         url,
         name=name,
         seconds=statement_seconds,

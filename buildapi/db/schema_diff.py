@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
@@ -110,12 +110,12 @@ async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> Sche
     :raises ConfigError: the table name is not allowed.
     """
     table_name(markers)
-    look = _look_sqlite if db.dialect == "sqlite" else _look_mysql
-    seen = await look(db, {o.table for o in objects(db.dialect, part, markers)})
+    engine = ENGINES[db.dialect]
+    seen = await engine.look(db, {o.table for o in objects(db.dialect, part, markers)})
     found = _compared(db.dialect, part, markers, seen)
-    if db.dialect == "sqlite" or all(table.name != OLD for table in seen.tables):
+    if engine.widening is None or all(table.name != OLD for table in seen.tables):
         return found
-    return attrs.evolve(found, changes=[*found.changes, *await _widening(db)])
+    return attrs.evolve(found, changes=[*found.changes, *await engine.widening(db)])
 
 
 def _compared(dialect: str, part: str, markers: str, seen: ExistingSchema) -> SchemaDiff:
@@ -224,3 +224,26 @@ def _null(column: Row) -> str:
 
 LOCK_WAIT = Statement("SET SESSION lock_wait_timeout = 20")
 """Limit the seconds an ALTER TABLE waits for its lock: all later statements queue behind it."""
+
+
+# --- which engine is read how
+
+
+@attrs.frozen
+class EngineTables:
+    """Describe how the tables of an engine are read and changed.
+
+    ``widening`` finds what an old table is too narrow for; None where columns have no width.
+    ``settings`` are statements before a change.
+    """
+
+    look: Callable[[DialectDatabase, set[str]], Awaitable[ExistingSchema]]
+    widening: Callable[[DialectDatabase], Awaitable[Sequence[SchemaChange]]] | None = None
+    settings: Sequence[Statement] = ()
+
+
+ENGINES: Mapping[str, EngineTables] = {
+    "sqlite": EngineTables(_look_sqlite),
+    "mysql": EngineTables(_look_mysql, _widening, [LOCK_WAIT]),
+}
+"""How tables are read, by the dialect of the engine."""

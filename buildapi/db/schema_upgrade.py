@@ -9,7 +9,7 @@ import attrs
 import pymysql
 
 from buildapi.db.schema import MARKERS, DialectDatabase
-from buildapi.db.schema_diff import LOCK_WAIT, SchemaChange, SchemaDiff, survey
+from buildapi.db.schema_diff import ENGINES, SchemaChange, SchemaDiff, survey
 from buildapi.db.sql import Statement
 from buildapi.errors import BuildAPIError
 
@@ -48,7 +48,7 @@ async def upgrade(db: DialectDatabase, part: str, markers: str = MARKERS) -> Upg
 async def _made(
     db: DialectDatabase, change: SchemaChange, look: Callable[[], Awaitable[SchemaDiff]]
 ) -> None:
-    settings = [LOCK_WAIT] if db.dialect == "mysql" else []
+    settings = ENGINES[db.dialect].settings
     try:
         await db.transact([*settings, Statement(change.statement)])
     except (*DRIVER_ERRORS, BuildAPIError) as e:

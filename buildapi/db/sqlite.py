@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.driver import ClassifiedError, ErrorKind
+from buildapi.db.driver import ClassifiedError, DriverDefinition, ErrorKind
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -245,3 +245,6 @@ class SQLiteDriver:
             return UNREACHABLE if "closed" in str(error) else None
         unknown = ClassifiedError(ErrorKind.UNKNOWN, f"fails with error {code}")
         return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF, unknown)
+
+
+DEFINITION = DriverDefinition("sqlite", SQLiteDriver.from_url)

@@ -12,3 +12,18 @@ class Health:
     name: str
     ok: bool
     detail: str
+
+
+@attrs.frozen
+class PoolStatus:
+    """Describe the state of a pool; ``last_error_at`` is in epoch seconds.
+
+    ``unanswered`` is the number of seconds since the first question without an answer; None if the
+    last answer is newer than any question.
+    """
+
+    in_flight: int
+    waiting: int
+    last_error: str | None
+    last_error_at: float | None
+    unanswered: float | None = None

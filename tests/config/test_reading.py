@@ -82,13 +82,14 @@ def test_database_urls_are_given_in_one_form(farm: Path, given_url: str, url: st
         ("amqp://u:p@h/", AMQPAddress("h", 5672, "/", "u", False)),
         ("amqps://u%40x:p@h:1/%2Fa", AMQPAddress("h", 1, "/a", "u@x", True)),
         ("amqps://u:p@[::1]/b%20c", AMQPAddress("::1", 5671, "b c", "u", True)),
+        ("AMQPS://u:p@h", AMQPAddress("h", 5671, "/", "u", True)),
     ],
 )
 def test_broker_urls_become_addresses(farm: Path, url: str, address: AMQPAddress) -> None:
     config = read(farm, farm_with({"broker": {"url": url}}))
     assert config.broker.address == address
     assert config.broker.password == Secret("p")
-    assert config.broker.scheme == url.partition(":")[0]
+    assert config.broker.scheme == url.partition(":")[0].lower()
 
 
 def test_authorities_go_with_encrypted_connections(farm: Path) -> None:

@@ -40,7 +40,7 @@ class TestMySQLDriver(DriverContract):
     def driver(self, mariadb: MariaDB) -> Driver:
         url = mariadb.database("driver")
         rest: dict[str, Any] = {"read_only": False, "password": None, "tls_ca": None}
-        driver = DRIVERS["mysql"](url, name="test", seconds=5, **rest)
+        driver = DRIVERS["mysql"].open(url, name="test", seconds=5, **rest)
         assert isinstance(driver, MySQLDriver)
         return driver
 

@@ -10,9 +10,9 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
-from buildapi.db.pool import PoolStatus
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.jobs.farm_summary import FarmSummary
+from buildapi.model.health import PoolStatus
 from buildapi.model.messages import BrokerStatus, QueueDepth
 from buildapi.model.ops import Heartbeat, ProcessState
 from buildapi.ops import status_parts as parts
