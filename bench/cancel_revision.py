@@ -24,7 +24,7 @@ from twisted.internet import task, threads
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from buildapi.assembly import Assembly
+from buildapi.assembly import assemble
 from buildapi.config import from_mapping
 from buildapi.sample.farm_schema import scheduler_schema
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
@@ -177,7 +177,7 @@ async def run(server: MariaDB, folder: Path, requests: int, count: int) -> None:
         json.dumps({"try": {"repo": "https://hg.example.org/try"}})
     )
     port = free_port()
-    service = Assembly(configuration(folder, url, port), reactor, time.time).program()
+    service = assemble(configuration(folder, url, port), reactor).program
     service.startService()
     await task.deferLater(reactor, 2.0)
     print(

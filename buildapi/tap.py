@@ -10,10 +10,11 @@ from typing import Any
 from twisted.python import usage
 
 from buildapi.assembly import Again, assemble
-from buildapi.assembly.locks import lock, watch
+from buildapi.assembly.databases import files_to_lock
 from buildapi.config import Config, load, sample_config
 from buildapi.errors import ConfigError
 from buildapi.lifecycle import Program
+from buildapi.ops.file_locks import lock_files, watch
 from buildapi.ops.monotonic_clock import use_monotonic_clock
 from buildapi.ops.shutdown import end_once, fail_at_exit
 from buildapi.ops.signals import Signals
@@ -59,9 +60,10 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
 
 
 def _assembled(options: Any, reactor: Any) -> Program:
+    config: Config = options["loaded"]
     use_monotonic_clock(reactor)
     try:
-        locks = lock(options["loaded"])
+        locks = lock_files(config.service.data, files_to_lock(config))
     except ConfigError as e:
         sys.stderr.write(f"buildapi: {e}\n")
         raise SystemExit(1) from None
@@ -69,7 +71,7 @@ def _assembled(options: Any, reactor: Any) -> Program:
     watch(locks, reactor, fail_at_exit)
     end_once(reactor)
     again = Again(options["signals"], lambda: _configured(options))
-    program = assemble(options["loaded"], reactor, again=again)
+    program = assemble(config, reactor, again=again).program
     program.failing = fail_at_exit
     return program
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from buildapi.assembly.brokers import BROKERS
 from buildapi.assembly.dialects import DIALECTS
+from buildapi.config.addresses import BROKER_KINDS, DATABASE_KINDS
 from buildapi.config.converters import KeyPlace
 from buildapi.config.reader import SectionReader
 from buildapi.config.sections import FarmSection
+from buildapi.db.pool import DRIVERS
 
 PACKAGE = Path(__file__).parent.parent / "buildapi"
 
@@ -43,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"atomic_file", "progress_bar", "reactor_time"},
     "lifecycle": {"errors", "model", "reactor_time"},
     "testing": {"model", "interfaces", "errors"},
-    "admin": {"assembly", "buildbot", "config", "db", "errors", "exit_codes", "interfaces", "model"}
+    "admin": {"buildbot", "config", "db", "errors", "exit_codes", "interfaces", "model"}
     | {"admin", "atomic_file", "mq", "reports", "web"},
     # What puts the rest together, and is imported by nothing below it.
     "assembly": {
@@ -57,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "exit_codes",
         "interfaces",
+        "jobs",
     }
     | {"atomic_file", "lifecycle", "model", "mq", "ops", "reports", "sample", "tracing", "web"},
     "cli.admin": {"admin", "assembly", "config", "db.grants", "errors", "exit_codes", "model"}
@@ -157,6 +161,66 @@ def test_a_dialect_is_chosen_in_one_file() -> None:
         and any(name.startswith("buildapi.buildbot.v08") for name in imports(path))
     }
     assert knowing == {"assembly.dialects"}
+
+
+ENGINES = {"sqlite", "mysql", "mysql+pymysql", "embedded", "amqp", "amqps"}
+TABLES = {"config.addresses", "sample.bulk_writer"}
+"""The modules that spell what the URL of an engine or a broker looks like, beside its table."""
+
+
+def asks_what_it_is(tree: ast.AST) -> list[int]:
+    """List the lines that compare with the name of an engine or broker, or ask for its class."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Compare) and _names_engine([node.left, *node.comparators]))
+        or (isinstance(node, ast.MatchValue) and _names_engine([node.value]))
+        or (isinstance(node, ast.Call) and _is_question(node))
+    ]
+
+
+def _names_engine(parts: list[ast.expr]) -> bool:
+    constants = [n.value for p in parts for n in ast.walk(p) if isinstance(n, ast.Constant)]
+    return any(isinstance(c, str) and c.partition(":")[0] in ENGINES for c in constants)
+
+
+def _is_question(call: ast.Call) -> bool:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr in ("startswith", "removeprefix") and _names_engine(call.args)
+    if not isinstance(call.func, ast.Name) or call.func.id not in ("isinstance", "issubclass"):
+        return False
+    names = {n.id for n in ast.walk(call.args[1]) if isinstance(n, ast.Name)}
+    return any(name.endswith(("Broker", "Driver", "Database", "Dialect", "Pool")) for name in names)
+
+
+def test_engines_and_brokers_are_told_apart_by_tables_only() -> None:
+    """What differs between them is a fact of their entries, not a question in the code."""
+    asking = {
+        name_of(path): lines
+        for path in MODULES
+        if name_of(path) not in TABLES
+        and (lines := asks_what_it_is(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert asking == {}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        'url.startswith("sqlite:")',
+        'if db.dialect == "mysql": pass',
+        'kind in ("amqp", "amqps")',
+        "isinstance(broker, EmbeddedBroker)",
+        'match scheme:\n    case "embedded": pass',
+    ],
+)
+def test_a_question_for_an_engine_or_broker_is_found(question: str) -> None:
+    assert asks_what_it_is(ast.parse(question))
+
+
+def test_urls_that_are_accepted_can_be_opened() -> None:
+    assert set(DATABASE_KINDS) == set(DRIVERS)
+    assert set(BROKER_KINDS) == set(BROKERS)
 
 
 def test_the_configuration_allows_the_dialects_there_are(tmp_path: Path) -> None:

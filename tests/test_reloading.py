@@ -15,10 +15,11 @@ import pytest_twisted
 from twisted.internet import reactor as module
 from twisted.internet.task import deferLater
 
-from buildapi.assembly import Again, Assembly
+from buildapi.assembly import Again, assemble
+from buildapi.assembly.program import ApiServices
 from buildapi.config import Config
 from buildapi.model.messages import LetterEnd
-from buildapi.ops.reload import Reload
+from buildapi.ops.reload import Reload, Reloader
 from buildapi.ops.signals import CAUGHT, Signals
 from buildapi.web.http.auth import Authenticator
 from tests.reactor import twisted_test, until
@@ -32,20 +33,28 @@ class Around:
 
     def __init__(self, folder: Path, *roles: str) -> None:
         self.config: Config = real(folder, *roles)
-        self.assembly = Assembly(self.config, module, lambda: 1_795_819_765.5)
-        self.program = self.assembly.program()
         self.signals = Signals()
         self.signals.catch()
-        self.assembly.reloading.obey(Again(self.signals, lambda: self.config))
+        again = Again(self.signals, lambda: self.config)
+        self.daemon = assemble(self.config, module, lambda: 1_795_819_765.5, again=again)
+        self.access_log = self.daemon.listeners.access_log
 
     def change(self, section: str, **keys: Any) -> None:
         changed = attrs.evolve(getattr(self.config, section), **keys)
         self.config = attrs.evolve(self.config, **{section: changed})
 
     def reload(self) -> Reload:
-        reloader = self.assembly.reloading.reloader
-        assert reloader is not None
-        return reloader.reload()
+        return self.reloader.reload()
+
+    @property
+    def reloader(self) -> Reloader:
+        assert self.daemon.reloader is not None
+        return self.daemon.reloader
+
+    @property
+    def api(self) -> ApiServices:
+        assert self.daemon.services.api is not None
+        return self.daemon.services.api
 
 
 Make = Callable[..., Around]
@@ -62,9 +71,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
     yield around
     for one in made:
-        serving = one.assembly.serving
-        if serving.access_log is not None:
-            serving.access_log.close()
+        one.access_log.close()
     for number, handler in before.items():
         signal.signal(number, handler)
     pytest_twisted.blockon(deferLater(module, 0))
@@ -75,7 +82,7 @@ async def test_bounds_of_requests_change(make: Make) -> None:
     around = make("api")
     around.change("limits", count=7, jobs_page=9)
     assert sorted(around.reload().applied) == ["[limits] count", "[limits] jobs_page"]
-    site = around.assembly.site
+    site = around.api.site
     assert (site.requests._count_max, site.jobs._page) == (7, 9)
 
 
@@ -84,13 +91,13 @@ async def test_who_is_believed_changes_for_every_door(make: Make) -> None:
     around = make("api")
     around.change("web", trusted_proxies=("192.0.2.1",), allowed_origins=("https://x.example",))
     around.reload()
-    ((app, served),) = around.assembly.serving._made
-    auth: Authenticator = app.policy.auth
-    requests: Any = served.requestFactory
+    (door,) = around.daemon.listeners.sites
+    auth: Authenticator = door.app.policy.auth
+    requests: Any = door.site.requestFactory
     assert auth.trusts("192.0.2.1")
     assert not auth.trusts("127.0.0.1")
     assert requests.auth is auth
-    assert list(app.policy.origins) == list(requests.origins) == ["https://x.example"]
+    assert list(door.app.policy.origins) == list(requests.origins) == ["https://x.example"]
 
 
 @twisted_test(10)
@@ -99,7 +106,7 @@ async def test_an_access_log_begins_moves_and_ends(make: Make, tmp_path: Path) -
     around.change("web", access_log=tmp_path / "1.log")
     around.change("log", format="json")
     around.reload()
-    log = around.assembly.serving.access_log
+    log = around.access_log.current
     assert log is not None
     assert (log.file.path, log.json) == (tmp_path / "1.log", True)
     around.change("log", format="text")
@@ -107,7 +114,7 @@ async def test_an_access_log_begins_moves_and_ends(make: Make, tmp_path: Path) -
     assert not log.json
     around.change("web", access_log=None)
     around.reload()
-    assert around.assembly.serving.access_log is None
+    assert around.access_log.current is None
 
 
 @twisted_test(10)
@@ -115,9 +122,9 @@ async def test_a_classification_that_changed_in_its_file_is_read(
     make: Make, tmp_path: Path, logged_errors: list[Any]
 ) -> None:
     around = make("api")
-    before = around.assembly.site.report_desk.rules
+    before = around.api.site.reports.rules
     around.reload()
-    assert around.assembly.site.report_desk.rules is not before
+    assert around.api.site.reports.rules is not before
     around.change("reports", classification=tmp_path / "missing.toml")
     assert not around.reload().ok
     assert logged_errors
@@ -129,7 +136,7 @@ async def test_trails_are_kept_for_as_long_as_it_says_now(make: Make) -> None:
     around = make("api")
     around.change("ops", trail_days=3)
     around.reload()
-    assert around.assembly.telling.trail._days == 3
+    assert around.daemon.services.trail._days == 3
 
 
 @twisted_test(10)
@@ -139,15 +146,15 @@ async def test_an_agent_reloads_what_it_has(make: Make) -> None:
     around.change("limits", count=7)
     done = around.reload()
     assert (done.applied, done.needs_restart) == (["[log] level"], ["[limits] count"])
-    assert around.assembly.telling.logs.level == "debug"
+    assert around.daemon.services.logs.level == "debug"
 
 
 @twisted_test(10)
 async def test_a_hangup_asks_for_it(make: Make) -> None:
     around = make("api")
     os.kill(os.getpid(), signal.SIGHUP)
-    await until(lambda: around.assembly.reloading.last is not None)
-    last = around.assembly.reloading.last
+    await until(lambda: around.reloader.last is not None)
+    last = around.reloader.last
     assert last is not None
     assert last.ok
 
@@ -156,7 +163,7 @@ def test_the_page_lists_what_needs_no_restart(make: Make) -> None:
     page = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| `\[(\w+)\]` \| ([^|;]+)", page, re.MULTILINE)
     listed = {f"[{name}] {key}" for name, keys in table for key in re.findall(r"`(\w+)`", keys)}
-    able = {name for one in make("api").assembly.reloading.reloadables for name in one.names}
+    able = {name for one in make("api").reloader._reloadables() for name in one.names}
     assert listed == able
 
 

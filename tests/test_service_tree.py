@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import attrs
 import pytest
 
 from buildapi.assembly import assemble
-from buildapi.assembly.program import Assembly
 from buildapi.config import Config, from_mapping, sample_config
 from buildapi.lifecycle import Program
 from buildapi.mq.amqp import AMQPBroker
@@ -28,7 +26,7 @@ def names(program: Program) -> list[str | None]:
 def built(config: Config) -> Program:
     from twisted.internet import reactor
 
-    return assemble(config, reactor)
+    return assemble(config, reactor).program
 
 
 def real(folder: Path, *roles: str, **broker: Any) -> Config:
@@ -74,10 +72,10 @@ def test_a_process_warns_of_the_branches_that_its_own_routes_hide(tmp_path: Path
     from twisted.internet import reactor
 
     names = ["jobs", "branches", "events", "lookup", "whoami", "tokens", "batch", "try", "a/b"]
-    branches, *_ = Assembly(real(tmp_path, "api"), reactor, time.time).directory.sources
+    branches, *_ = assemble(real(tmp_path, "api"), reactor).services.adapters.directory.sources
     hidden = [text.split("'")[1] for text in branches.remarks(names)]
     assert hidden == ["jobs", "branches", "events", "lookup", "whoami", "tokens"]
-    branches, *_ = Assembly(real(tmp_path, "agent"), reactor, time.time).directory.sources
+    branches, *_ = assemble(real(tmp_path, "agent"), reactor).services.adapters.directory.sources
     assert list(branches.remarks(names)) == []
 
 

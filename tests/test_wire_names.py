@@ -7,12 +7,11 @@ name is added to its list; none is taken away or changed.
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 
-from buildapi.assembly.program import Assembly
+from buildapi.assembly import assemble
 from buildapi.buildbot.v08.lowered_plan import Poke, Write
 from buildapi.config import Config, sample_config
 from buildapi.db.schema import schema_sql
@@ -209,7 +208,9 @@ def config(tmp_path: Path) -> Config:
 def test_paths(config: Config) -> None:
     from twisted.internet import reactor
 
-    routes = Assembly(config, reactor, time.time).routes
+    api = assemble(config, reactor).services.api
+    assert api is not None
+    routes = api.site.routes
     assert {f"{r.method} {r.path}" for r in routes} == set(words(PATHS))
 
 

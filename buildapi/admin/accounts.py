@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-from buildapi.admin.own_tables import database_name
-from buildapi.assembly.dialects import DIALECTS
 from buildapi.buildbot.dialect import TablePrivileges
-from buildapi.config import Config
+from buildapi.config import DatabasesSection
 from buildapi.db.grants import JOBS, MARKER, Grant, account, spelled, together
+from buildapi.db.pool import driver_of
 
 PREFIX = "buildapi_"
 
@@ -32,21 +30,18 @@ class Wanted:
         return {PREFIX + role: [role] for role in self.roles}
 
 
-def _server(url: str) -> str:
-    """Return an identifier of the server in a URL."""
-    parts = urlsplit(url)
-    path = dict(parse_qsl(parts.query)).get("unix_socket")
-    return path or f"{parts.hostname or '127.0.0.1'}:{parts.port or 3306}"
-
-
-def grants(config: Config, role: str) -> Iterator[tuple[str, Grant]]:
-    """List the privileges of a role, each with its server."""
-    databases, farm = config.databases, DIALECTS[config.farm.dialect].privileges
-    for name, rights in _rights(role, config.agent.marker_table, farm):
+def grants(
+    databases: DatabasesSection, marker_table: str, farm: TablePrivileges, role: str
+) -> Iterator[tuple[str, Grant]]:
+    """List the privileges of a role, each with its server; ``farm`` are those that its dialect
+    needs.
+    """
+    for name, rights in _rights(role, marker_table, farm):
         url = getattr(databases, name).url
-        if not url.startswith("sqlite:"):
+        if locate := driver_of(url).locate:
+            place = locate(url)
             for table, may in rights.items():
-                yield _server(url), Grant(database_name(url), table, may)
+                yield place.server, Grant(place.database, table, may)
 
 
 def _rights(
@@ -67,14 +62,22 @@ def _rights(
 
 
 def statements(
-    config: Config, wanted: Wanted, password: Callable[[], str] = lambda: secrets.token_urlsafe(24)
+    databases: DatabasesSection,
+    marker_table: str,
+    farm: TablePrivileges,
+    wanted: Wanted,
+    password: Callable[[], str] = lambda: secrets.token_urlsafe(24),
 ) -> Iterator[str]:
     """Return the SQL lines, server by server; ``password`` generates one for each account.
+
+    ``farm`` are the privileges that the dialect of the farm needs.
 
     :raises ConfigError: a name is not allowed.
     """
     needed = {
-        name: together_on(pair for role in roles for pair in grants(config, role))
+        name: together_on(
+            pair for role in roles for pair in grants(databases, marker_table, farm, role)
+        )
         for name, roles in wanted.accounts().items()
     }
     passwords = {name: password() for name in needed}

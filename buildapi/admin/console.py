@@ -1,44 +1,26 @@
-"""Run one task of the configured program from the command line, and exit."""
+"""Run one task in the reactor from the command line, and exit."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TextIO
 
 from twisted.internet import defer, task
 from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
 
-from buildapi.admin.dump_writer import EXPECTED, Dumper
-from buildapi.assembly.program import Assembly
-from buildapi.config import Config
+from buildapi.admin.dump_writer import EXPECTED
 from buildapi.db.schema_upgrade import error_text
 from buildapi.errors import Unavailable
 from buildapi.exit_codes import FAILED, INTERRUPTED, UNAVAILABLE
-
-Work = Callable[[Dumper], Awaitable[None]]
-
-
-def run_dump(config: Config, work: Work) -> NoReturn:
-    """Run a function with the databases of a configuration; exit with 0 or an error code."""
-
-    async def main(reactor: Any) -> None:
-        assembly = Assembly(config, reactor, time.time)
-        try:
-            await work(assembly.dumper(lambda: _branches(assembly)))
-        finally:
-            await assembly.replica_db.stopService()
-            await assembly.status_db.stopService()
-
-    run(main)
+from buildapi.reactor_time import Reactor
 
 
 def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
     """Run an asynchronous function in the reactor; exit with 0 or an error code."""
     _log_to(sys.stderr)
 
-    async def whole(reactor: Any) -> None:
+    async def whole(reactor: Reactor) -> None:
         try:
             await main(reactor)
         except defer.CancelledError:
@@ -52,19 +34,7 @@ def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
     raise AssertionError("the reactor ends the process")
 
 
-async def _branches(assembly: Assembly) -> Sequence[str]:
-    """Read the branches, or the service's kept copy; the rest of the directory is not needed.
-
-    :raises Unavailable: neither can be read.
-    """
-    source = assembly.directory.sources[0]
-    source.remarks = lambda _: ()  # what routes hide is not asked here, where none are served
-    await source.recall()
-    await source.refresh(time.time())
-    return list(assembly.directory.branches().by_name)
-
-
-def _interruptible(reactor: Any, main: Any) -> defer.Deferred[None]:
+def _interruptible(reactor: Reactor, main: Any) -> defer.Deferred[None]:
     """Cancel the running task when the process is told to end, and wait for it."""
     running = defer.ensureDeferred(main)
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from buildapi.atomic_file import AtomicFile
@@ -16,6 +15,7 @@ from buildapi.interfaces import FarmReads
 from buildapi.interfaces.dialect import EndedBuilds, StartedRequests
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.farm_rows import BranchFilter, Portion
+from buildapi.reactor_time import Reactor, in_pool
 from buildapi.reports.dump_entries import NEAR_SECONDS, ReadBuild, entries, read_build
 from buildapi.reports.json_files import ListDocument, encoded
 from buildapi.web.farm.farm_serializers import pending_json, running_json
@@ -56,7 +56,7 @@ class Dumper:
     Encoding and writing run in threads of the reactor's own pool.
     """
 
-    _reactor: Any
+    _reactor: Reactor
     _ended: EndedBuilds
     _started: StartedRequests
     _farm_wide: FarmReads
@@ -132,8 +132,7 @@ class Dumper:
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work in a thread of the reactor's pool."""
         pool = self._reactor.getThreadPool()
-        done: T = await deferToThreadPool(self._reactor, pool, work, *arguments)
-        return done
+        return await in_pool(self._reactor, pool, lambda: work(*arguments))
 
 
 def _read(builds: Sequence[EndedBuild]) -> Sequence[ReadBuild]:

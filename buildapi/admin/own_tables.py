@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import attrs
 from twisted.internet.defer import CancelledError
 
-from buildapi.config import Config
-from buildapi.config.sections import DatabaseSection
-from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.config import DatabaseSection, DatabasesSection
+from buildapi.config.addresses import database_file
+from buildapi.db.pool import PooledDatabase, driver_of, open_database
 from buildapi.db.schema import schema_sql
 from buildapi.db.schema_diff import SchemaChange, SchemaDiff, absent, survey, version
 from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, error_text, upgrade
 from buildapi.errors import BuildAPIError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
+from buildapi.reactor_time import Reactor
 
 UPGRADE_SECONDS = 3600.0
 """Maximum seconds of one change: widening a column rewrites a long table."""
@@ -40,9 +39,9 @@ class Place:
     @property
     def dialect(self) -> str:
         """Return the dialect of its schema."""
-        return "sqlite" if self.database.url.startswith("sqlite:") else "mysql"
+        return driver_of(self.database.url).dialect
 
-    def open(self, reactor: Any, seconds: float, *, read_only: bool) -> PooledDatabase:
+    def open(self, reactor: Reactor, seconds: float, *, read_only: bool) -> PooledDatabase:
         """Open a pool of a single connection."""
         database = self.database
         return open_database(
@@ -59,21 +58,20 @@ class Place:
         )
 
     def exists(self) -> bool:
-        """Return whether it can be opened for reading: a missing SQLite file cannot."""
-        path = self.database.url.partition(":")[2].removeprefix("///")
-        return self.dialect != "sqlite" or Path(path).exists()
+        """Return whether it can be opened for reading: a missing file cannot."""
+        file = database_file(self.database.url)
+        return file is None or Path(file).exists()
 
 
-def places(config: Config) -> Sequence[Place]:
-    """List the places where the process keeps tables: markers only if it is an agent."""
-    databases, markers = config.databases, config.agent.marker_table
+def places(databases: DatabasesSection, markers: str, roles: Collection[str]) -> Sequence[Place]:
+    """List the places where a process of these roles keeps tables: only agents keep markers."""
     found = [Place("jobs", "jobs", databases.jobs, markers)]
-    if "agent" in config.service.roles:
+    if "agent" in roles:
         found.append(Place("scheduler", "markers", databases.scheduler, markers))
     return found
 
 
-async def look(place: Place, reactor: Any) -> SchemaDiff:
+async def look(place: Place, reactor: Reactor) -> SchemaDiff:
     """Survey a place without writing; :raises BuildAPIError: it cannot be read."""
     if not place.exists():
         return absent(place.dialect, place.part, place.markers)
@@ -84,10 +82,10 @@ async def look(place: Place, reactor: Any) -> SchemaDiff:
         await db.stopService()
 
 
-async def each(config: Config, work: Callable[[Place], Awaitable[None]]) -> int:
+async def each(where: Sequence[Place], work: Callable[[Place], Awaitable[None]]) -> int:
     """Call a function for each place, even after a failure; return the highest exit code."""
     codes = [DONE]
-    for place in places(config):
+    for place in where:
         try:
             await work(place)
         except CancelledError:
@@ -98,7 +96,7 @@ async def each(config: Config, work: Callable[[Place], Awaitable[None]]) -> int:
     return max(codes)
 
 
-async def upgrade_all(config: Config, reactor: Any, say: Say) -> int:
+async def upgrade_all(where: Sequence[Place], reactor: Reactor, say: Say) -> int:
     """Upgrade all places and print the changes; return the exit code."""
 
     async def one(place: Place) -> None:
@@ -115,16 +113,16 @@ async def upgrade_all(config: Config, reactor: Any, say: Say) -> int:
             say(f"{place.name}: nothing to do")
         _warn(place, upgraded.before, say)
 
-    return await each(config, one)
+    return await each(where, one)
 
 
-async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> int:
+async def show_sql(where: Sequence[Place], reactor: Reactor, say: Say, *, whole: bool) -> int:
     """Print the SQL that an upgrade would run, or the ``whole`` schema; return the exit code."""
 
     async def one(place: Place) -> None:
         say(f"-- database {place.name}: {place.database.url}")
-        if place.dialect == "mysql":
-            say(f"USE `{database_name(place.database.url)}`;")
+        if locate := driver_of(place.database.url).locate:
+            say(f"USE `{locate(place.database.url).database}`;")
         if whole:
             say(schema_sql(place.dialect, place.part, markers=place.markers))
             return
@@ -134,10 +132,10 @@ async def show_sql(config: Config, reactor: Any, say: Say, *, whole: bool) -> in
         if not found.changes:
             say("-- nothing to do")
 
-    return await each(config, one)
+    return await each(where, one)
 
 
-async def show_status(config: Config, reactor: Any, say: Say) -> int:
+async def show_status(where: Sequence[Place], reactor: Reactor, say: Say) -> int:
     """Print the existing and the missing tables; return the exit code."""
     needed: list[SchemaChange] = []
 
@@ -153,7 +151,7 @@ async def show_status(config: Config, reactor: Any, say: Say) -> int:
         _warn(place, found, say)
         needed.extend(found.changes)
 
-    return await each(config, one) or (FAILED if needed else DONE)
+    return await each(where, one) or (FAILED if needed else DONE)
 
 
 def _warn(place: Place, found: SchemaDiff, say: Say) -> None:
@@ -162,8 +160,3 @@ def _warn(place: Place, found: SchemaDiff, say: Say) -> None:
             f"{place.name}: warning: table {table.name} is {table.engine}, which has no"
             f" transactions; when nothing uses it: ALTER TABLE {table.name} ENGINE=InnoDB;"
         )
-
-
-def database_name(url: str) -> str:
-    """Return the name of the database in a MySQL URL."""
-    return unquote(urlsplit(url).path.strip("/"))

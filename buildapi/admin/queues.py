@@ -1,4 +1,4 @@
-"""Inspect the queues of a configured broker, and retry or drop their dead letters."""
+"""Inspect the queues of a broker, and retry or drop their dead letters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from buildapi.assembly.brokers import amqp
-from buildapi.config import Config
 from buildapi.exit_codes import DONE, MISSING
 from buildapi.model.messages import Letter, LetterEnd
-from buildapi.model.wire import FINISHED, REQUESTS, job_of
+from buildapi.model.wire import job_of
 from buildapi.mq.amqp import AMQPBroker
 
 CONNECT_SECONDS = 10.0
@@ -20,29 +18,25 @@ LETTERS_MOST = 100_000
 
 Say = Callable[[str], None]
 
+Queues = Mapping[str, str]
+"""The queues of the service, by routing key."""
 
-async def _with_broker(
-    config: Config, reactor: Any, work: Callable[[AMQPBroker], Awaitable[int]]
-) -> int:
-    """Run a function with the broker; :raises BrokerUnavailable: it cannot be reached."""
-    broker = amqp(config, reactor)
+
+async def _with_broker(broker: AMQPBroker, work: Callable[[], Awaitable[int]]) -> int:
+    """Run a function while the broker runs; :raises BrokerUnavailable: it cannot be reached."""
     broker.startService()  # type: ignore[no-untyped-call]  # Twisted
     try:
         await broker.connected(CONNECT_SECONDS)
-        return await work(broker)
+        return await work()
     finally:
         await broker.stopService()
 
 
-def _queues(config: Config) -> Mapping[str, str]:
-    return {REQUESTS: config.broker.agent_queue, FINISHED: config.broker.web_queue}
-
-
-async def list_queues(config: Config, reactor: Any, say: Say, *, as_json: bool) -> int:
+async def list_queues(broker: AMQPBroker, queues: Queues, say: Say, *, as_json: bool) -> int:
     """Print the depth, consumers and dead letters of each queue."""
 
-    async def work(broker: AMQPBroker) -> int:
-        depths = {queue: await broker.depth(queue) for queue in _queues(config).values()}
+    async def work() -> int:
+        depths = {queue: await broker.depth(queue) for queue in queues.values()}
         shown = [
             {"queue": q, "ready": d.ready, "consumers": d.consumers, "dead": d.dead}
             for q, d in depths.items()
@@ -50,15 +44,15 @@ async def list_queues(config: Config, reactor: Any, say: Say, *, as_json: bool) 
         _show(shown, say, as_json=as_json)
         return DONE
 
-    return await _with_broker(config, reactor, work)
+    return await _with_broker(broker, work)
 
 
-async def list_dead(config: Config, reactor: Any, say: Say, *, as_json: bool) -> int:
+async def list_dead(broker: AMQPBroker, queues: Queues, say: Say, *, as_json: bool) -> int:
     """Print each dead letter with its reason; all stay."""
 
-    async def work(broker: AMQPBroker) -> int:
+    async def work() -> int:
         shown: list[Mapping[str, Any]] = []
-        for key, queue in _queues(config).items():
+        for key, queue in queues.items():
 
             async def keep(letter: Letter, key: str = key, queue: str = queue) -> LetterEnd:
                 shown.append(_shown(key, queue, letter, whole=as_json))
@@ -68,18 +62,18 @@ async def list_dead(config: Config, reactor: Any, say: Say, *, as_json: bool) ->
         _show(shown, say, as_json=as_json)
         return DONE
 
-    return await _with_broker(config, reactor, work)
+    return await _with_broker(broker, work)
 
 
 async def settle_dead(
-    config: Config, reactor: Any, say: Say, jobs: Collection[int] | None, *, again: bool
+    broker: AMQPBroker, queues: Queues, say: Say, jobs: Collection[int] | None, *, again: bool
 ) -> int:
     """Retry or drop the dead letters of jobs, or all; print each, and return 5 if there is none."""
     end = LetterEnd.RETRY if again else LetterEnd.DROP
 
-    async def work(broker: AMQPBroker) -> int:
+    async def work() -> int:
         settled = 0
-        for key, queue in _queues(config).items():
+        for key, queue in queues.items():
 
             async def judge(letter: Letter, key: str = key, queue: str = queue) -> LetterEnd:
                 nonlocal settled
@@ -98,7 +92,7 @@ async def settle_dead(
             say("no such dead letter")
         return DONE if settled else MISSING
 
-    return await _with_broker(config, reactor, work)
+    return await _with_broker(broker, work)
 
 
 def _or_none(job: int | None) -> str:

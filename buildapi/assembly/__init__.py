@@ -1,6 +1,6 @@
 """Assemble the program: the only package that chooses implementations."""
 
-from buildapi.assembly.program import Assembly, assemble
-from buildapi.assembly.reloading import Again
+from buildapi.assembly.program import Daemon, assemble
+from buildapi.assembly.reloadables import Again
 
-__all__ = ["Again", "Assembly", "assemble"]
+__all__ = ["Again", "Daemon", "assemble"]

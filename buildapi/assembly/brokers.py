@@ -1,22 +1,40 @@
-"""Create the broker for the scheme of its URL."""
+"""Choose the broker by the scheme of its URL, and open it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet import ssl
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 
-from buildapi.config import Config
-from buildapi.config.addresses import AMQPAddress
+from buildapi.admin.config_checks import check_amqp
+from buildapi.config import AMQPAddress, Config
 from buildapi.errors import ConfigError
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.embedded import EmbeddedBroker
+from buildapi.mq.txamqp.client import Credentials
+from buildapi.reactor_time import Reactor
+
+ServiceBroker = AMQPBroker | EmbeddedBroker
+"""A broker that starts and stops with the program."""
 
 
-def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
+@attrs.frozen
+class BrokerDefinition:
+    """Describe how a broker is opened by the service, and tried and reached by commands.
+
+    ``connect`` is None where only the service itself reaches the queues.
+    """
+
+    open: Callable[[Config, Reactor], ServiceBroker]
+    check: Callable[[Config, Reactor], Awaitable[str]]
+    connect: Callable[[Config, Reactor], AMQPBroker] | None
+
+
+def _embedded(config: Config, reactor: Reactor) -> EmbeddedBroker:
     broker = config.broker
     return EmbeddedBroker(
         reactor,
@@ -26,12 +44,15 @@ def _embedded(config: Config, reactor: Any) -> EmbeddedBroker:
     )
 
 
-def amqp(config: Config, reactor: Any) -> AMQPBroker:
-    """Create the AMQP broker; :raises ConfigError: the URL has no host."""
-    broker, address = config.broker, amqp_address(config)
+async def _check_embedded(_config: Config, _reactor: Reactor) -> str:
+    return "embedded"
+
+
+def _amqp(config: Config, reactor: Reactor) -> AMQPBroker:
+    broker, address = config.broker, _address(config)
     return AMQPBroker(
         reactor,
-        amqp_endpoint(config, reactor),
+        _endpoint(config, reactor),
         vhost=address.vhost,
         username=address.username,
         password=broker.password.reveal() if broker.password else "",
@@ -45,17 +66,23 @@ def amqp(config: Config, reactor: Any) -> AMQPBroker:
     )
 
 
-def amqp_address(config: Config) -> AMQPAddress:
-    """Return the address of the AMQP broker; :raises ConfigError: the URL has no host."""
+async def _check_amqp(config: Config, reactor: Reactor) -> str:
+    broker, address = config.broker, _address(config)
+    login = Credentials(address.username, broker.password.reveal() if broker.password else "")
+    queues = (broker.agent_queue, broker.web_queue)
+    return await check_amqp(_endpoint(config, reactor), login, address.vhost, queues, reactor)
+
+
+def _address(config: Config) -> AMQPAddress:
     address = config.broker.address
     if address is None:
         raise ConfigError("[broker] url names no host")
     return address
 
 
-def amqp_endpoint(config: Config, reactor: Any) -> Any:
+def _endpoint(config: Config, reactor: Reactor) -> Any:
     """Return the endpoint of the AMQP broker, with TLS if its URL asks for it."""
-    address = amqp_address(config)
+    address = _address(config)
     endpoint: Any = HostnameEndpoint(reactor, address.host, address.port)
     if not address.tls:
         return endpoint
@@ -67,8 +94,11 @@ def _trust(ca: Path | None) -> Any:
     return None if ca is None else ssl.Certificate.loadPEM(ca.read_bytes())
 
 
-BROKERS: dict[str, Callable[[Config, Any], Any]] = {
-    "embedded": _embedded,
-    "amqp": amqp,
-    "amqps": amqp,
+AMQP = BrokerDefinition(_amqp, _check_amqp, _amqp)
+
+BROKERS: Mapping[str, BrokerDefinition] = {
+    "embedded": BrokerDefinition(_embedded, _check_embedded, None),
+    "amqp": AMQP,
+    "amqps": AMQP,
 }
+"""Broker for each URL scheme; ``buildapi.config.addresses.BROKER_KINDS`` has what URLs say."""

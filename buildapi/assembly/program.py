@@ -1,12 +1,14 @@
-"""Assemble the program from its services."""
+"""The daemon from top to bottom: what it is made of, and in which order that starts.
+
+``create_services`` makes every part once and hands each what it needs; ``assemble`` adds the
+listeners, the signals and the stages. Nothing connects, listens or runs before the program starts.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 from twisted.application.service import Service
@@ -15,44 +17,50 @@ from twisted.logger import Logger
 from buildapi.admin.dump_writer import Dumper
 from buildapi.admin.periodic_dumps import PeriodicDumps
 from buildapi.agent.agent import Agent
-from buildapi.agent.dead_letter_review import DeadLetterReview
-from buildapi.agent.reconciler import Reconciler
-from buildapi.agent.result_consumer import ResultConsumer
-from buildapi.assembly.admission import Admission
-from buildapi.assembly.brokers import BROKERS
-from buildapi.assembly.dialects import DIALECTS
-from buildapi.assembly.farm import farm_settings, naming_rules
-from buildapi.assembly.ground import directory, pool, sample_farm
-from buildapi.assembly.reloading import Again, Reloading
-from buildapi.assembly.reporting import Reporting
-from buildapi.assembly.serving import Serving
-from buildapi.assembly.site import Site, away, of_broker, of_pool
-from buildapi.assembly.telling import Telling
-from buildapi.assembly.watching import Watching
-from buildapi.buildbot.dialect import FarmResources
-from buildapi.buildbot.directory import (
-    DirectoryService,
+from buildapi.assembly.adapters import Adapters, Clock, open_adapters
+from buildapi.assembly.http_listeners import HTTPListeners, http_listeners
+from buildapi.assembly.monitoring import Monitoring, describe_process, job_id_guard, monitoring
+from buildapi.assembly.process_status import monitoring_routes, process_readiness, status_collector
+from buildapi.assembly.reloadables import (
+    Again,
+    bind_signals,
+    refresh_directory,
+    reloadables,
+    reopen_logs,
 )
-from buildapi.buildbot.http_fetch import Fetcher
+from buildapi.assembly.result_services import ResultServices, result_services
+from buildapi.assembly.web_site import (
+    LiveAnswers,
+    SiteAdapters,
+    WebSite,
+    live_answers,
+    page_renderer,
+    web_site,
+)
 from buildapi.config import Config
-from buildapi.db.jobstore import SQLJobStore
-from buildapi.db.pool import PooledDatabase
 from buildapi.db.schema import create_jobs_schema, create_marker_table
-from buildapi.db.sql import Database
+from buildapi.interfaces import Directory, TrailStore
 from buildapi.interfaces.dialect import Dialect
+from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.lifecycle import Program, Stages
 from buildapi.model.health import Health
+from buildapi.model.messages import SettledLetter
 from buildapi.model.ops import ProcessState
-from buildapi.model.rules import Rules
-from buildapi.model.wire import FINISHED, REQUESTS
-from buildapi.sample.clobberer import CLOBBER_TOKEN
-from buildapi.sample.sample_farm import SampleFarm
-from buildapi.web.events.streams import EventStreams, StreamLimits
-from buildapi.web.http.cache import SingleFlightCache
-from buildapi.web.http.json_body import JSONBody, json_cache
-from buildapi.web.selfserve.job_waiter import JobWaiter
+from buildapi.ops.dead_letter_tally import DeadLetterTally
+from buildapi.ops.farm_summary import FarmSummarizer
+from buildapi.ops.job_id_guard import JobIdGuard
+from buildapi.ops.job_metrics import JobMetrics
+from buildapi.ops.logs import Logs
+from buildapi.ops.metrics import Metrics
+from buildapi.ops.outages import away, of_broker, of_pool
+from buildapi.ops.reload import Reload, Reloader
+from buildapi.ops.trail import BufferedTrail
+from buildapi.reactor_time import Reactor
+from buildapi.web.http.connection import Traffic
+from buildapi.web.http.routes import Route
+from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.pages import SelfServePages
-from buildapi.web.selfserve.reads import documentation
+from buildapi.web.selfserve.reads import files_routes
 from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 
 SWITCH_SECONDS = 0.0005
@@ -64,405 +72,402 @@ MARKER_DAYS = 30
 log = Logger()
 
 
-def assemble(
-    config: Config,
-    reactor: Any,
-    now: Callable[[], float] = time.time,
-    *,
-    again: Again | None = None,
-) -> Program:
-    """Assemble the program; ``now`` returns epoch seconds.
+@attrs.frozen
+class ApiServices:
+    """Hold what only a process with the role ``api`` has."""
 
-    ``again`` reads the configuration again, and holds the signals that ask for it.
-    """
-    sys.setswitchinterval(SWITCH_SECONDS)
-    assembly = Assembly(config, reactor, now)
-    program = assembly.program()
-    program.joining = assembly.telling.logs.join
-    if again is not None:
-        assembly.reloading.obey(again)
-    return program
-
-
-@attrs.define(slots=False)
-class Assembly:
-    """Create the services of one program, each once, on first use."""
-
-    config: Config
-    reactor: Any
-    now: Callable[[], float]
-    _made: Program = attrs.field(init=False)
-
-    def program(self) -> Program:
-        """Assemble the services into stages."""
-        stages = Stages(
-            doors=self.serving.doors(),
-            ground=self._ground(),
-            prepare=self._prepare,
-            workers=self._workers(),
-            ready=self._ready,
-            admit=self._admit,
-            takers=self._takers(),
-            drain_seconds=self.config.service.drain_seconds,
-            turned=self.watching.turned,
-        )
-        for warning in self.config.warnings:
-            log.warn("{warning}", warning=warning)
-        self._made = Program(self.reactor, stages)
-        return self._made
-
-    def state(self) -> ProcessState:
-        """Return the state of the program."""
-        return self._made.state
-
-    @property
-    def serves(self) -> str:
-        """Status text for the service manager."""
-        return f"serving, roles {', '.join(self.config.service.roles)}"
-
-    def has(self, role: str) -> bool:
-        """Return whether this process has a role."""
-        return role in self.config.service.roles
-
-    def _takers(self) -> list[Service]:
-        http = [self.serving.listener] if self.has("api") else []
-        return [*http, *([self.agent] if self.has("agent") else [])]
-
-    def _admit(self) -> None:
-        if self.has("api"):
-            self.serving.listener.admit()
-
-    # --- what the rest stands on
-
-    def _ground(self) -> list[Service]:
-        last = self.sample if self.config.sample.enabled else self.directory
-        return [*self.watching.first(), *self.pools(), self.telling.trail, self.broker, last]
-
-    def pools(self) -> Sequence[PooledDatabase]:
-        """List the connection pools that its roles use, those of reports last."""
-        pools = [self.jobs_db, self.scheduler_db]
-        if self.has("api"):
-            pools += [self.replica_db, self.status_db, *self.reporting.pools]
-        return list(dict.fromkeys(pools))
-
-    def _pool(self, name: str, *, read_only: bool = False) -> PooledDatabase:
-        observed = self.watching.metrics.query
-        return pool(self.config, self.reactor, name, observed, read_only=read_only)
-
-    @cached_property
-    def watching(self) -> Watching:
-        """Monitoring services."""
-        return Watching(self)
-
-    @cached_property
-    def jobs_db(self) -> PooledDatabase:
-        """Jobs database, which is our own."""
-        return self._pool("jobs")
-
-    @cached_property
-    def scheduler_db(self) -> PooledDatabase:
-        """Scheduler database of the masters, for writes."""
-        return self._pool("scheduler")
-
-    @cached_property
-    def replica_db(self) -> PooledDatabase:
-        """Replica for interactive reads, in a pool apart from the writes."""
-        return self._pool("scheduler_replica", read_only=True)
-
-    @cached_property
-    def status_db(self) -> PooledDatabase:
-        """Status database; the sample farm writes to its own."""
-        return self._pool("status", read_only=not self.config.sample.enabled)
-
-    @cached_property
-    def reporting(self) -> Reporting:
-        """Services of reports."""
-        return Reporting(self.config, self.reactor, self.watching.metrics.query)
-
-    @cached_property
-    def broker(self) -> Any:
-        """Broker for the scheme of its URL."""
-        broker = BROKERS[self.config.broker.scheme](self.config, self.reactor)
-        broker.name = "broker"
-        return broker
-
-    @cached_property
-    def fetcher(self) -> Fetcher:
-        """HTTP client for masters and directory documents."""
-        return Fetcher(self.reactor)
-
-    @cached_property
-    def sample(self) -> SampleFarm:
-        """Sample farm."""
-        return sample_farm(self.config, self.reactor, self.scheduler_db, self.status_db)
-
-    @cached_property
-    def directory(self) -> DirectoryService:
-        """Directory of branches, masters and builders."""
-        return directory(self.config, self.reactor, self.fetcher, self._hidden)
-
-    @cached_property
-    def store(self) -> SQLJobStore:
-        """Store of job requests."""
-        return SQLJobStore(self.jobs_db)
-
-    # --- what is told of it
-
-    @cached_property
-    def telling(self) -> Telling:
-        """Log and audit trails."""
-        return Telling(self)
-
-    @cached_property
-    def reloading(self) -> Reloading:
-        """Signal handlers: reload settings, reopen log files."""
-        return Reloading(self)
-
-    # --- the agent
-
-    @cached_property
-    def rules(self) -> Rules:
-        """Naming rules of the farm's builders."""
-        return naming_rules(self.config, self._clobber_at())
-
-    @cached_property
-    def dialect(self) -> Dialect:
-        """What reads the farm and acts on it."""
-        resources = FarmResources(
-            self.reactor,
-            self.now,
-            _FarmDatabases(self),
-            self.directory,
-            self.fetcher,
-            self.rules,
-            farm_settings(self.config),
-            self._clobber_at(),
-        )
-        return DIALECTS[self.config.farm.dialect].build(resources)
-
-    def _clobber_at(self) -> Callable[[], tuple[str, str | None]] | None:
-        """Return where the clobberer is; the sample farm's URL is known only once it runs."""
-        clobber = self.config.clobber
-        url, token = clobber.url, clobber.token.reveal() if clobber.token else None
-        if url is not None:
-            return lambda: (url, token)
-        if self.config.sample.enabled:
-            return lambda: (self.sample.clobber_url, CLOBBER_TOKEN)
-        return None
-
-    def _workers(self) -> list[Service]:
-        """List the workers in starting order; they stop in reverse: reports outlive the agent."""
-        written = [self.directory] if self.config.sample.enabled else []
-        reports = [self.finisher, self.outbox, self.letters] if self.has("api") else []
-        dumps = [self.dumps] if self.has("api") and self.dumps is not None else []
-        agent = [self.agent] if self.has("agent") else []
-        return [*written, *self.watching.workers(), *dumps, *reports, *agent]
-
-    @cached_property
-    def agent(self) -> Agent:
-        """Consumer of job requests."""
-        return Agent(
-            self.reactor,
-            self.broker,
-            self.store,
-            self.dialect.actions,
-            queue=self.config.broker.agent_queue,
-            agent_name=self.config.service.name,
-            prefetch=self.config.agent.prefetch,
-            drain_seconds=self.config.service.drain_seconds,
-            now=self.now,
-            trail=self.telling.trail,
-            tries=self.config.agent.tries,
-        )
-
-    @cached_property
-    def finisher(self) -> ResultConsumer:
-        """Consumer of the agents' reports."""
-        return ResultConsumer(
-            self.reactor,
-            self.broker,
-            self.store,
-            queue=self.config.broker.web_queue,
-            drain_seconds=self.config.service.drain_seconds,
-            now=self.now,
-            changed=self._changed,
-            trail=self.telling.trail,
-        )
-
-    def _changed(self) -> None:
-        """Invalidate cached reads when a report has come."""
-        self.answers.forget()
-        self.watch.poll()
-        self.events.poll()
-
-    @cached_property
-    def watch(self) -> JobWaiter:
-        """Waiter for jobs to finish."""
-        return JobWaiter(self.reactor, self.store)
-
-    @cached_property
-    def outbox(self) -> Reconciler:
-        """Reconciler of jobs that were never sent or are lost."""
-        trail, trails = self.telling.trail, self.telling.trails
-        return Reconciler(
-            self.reactor,
-            self.broker,
-            self.store,
-            self.now,
-            trail,
-            trails,
-            self.watching.roster,
-            self.config.broker.agent_queue,
-            self.config.agent.tries,
-        )
-
-    @cached_property
-    def letters(self) -> DeadLetterReview:
-        """Reviewer of dead letters."""
-        broker = self.config.broker
-        return DeadLetterReview(
-            self.reactor,
-            self.broker,
-            self.store,
-            {REQUESTS: broker.agent_queue, FINISHED: broker.web_queue},
-            self.now,
-            self.telling.trail,
-            self.watching.settled,
-        )
-
-    # --- HTTP
-
-    @cached_property
-    def serving(self) -> Serving:
-        """HTTP services."""
-        return Serving(self)
-
-    def let_go(self) -> None:
-        """End waiting requests and event streams at shutdown."""
-        self.watch.close()
-        self.events.close()
-
-    @cached_property
-    def admission(self) -> Admission:
-        """Token services."""
-        return Admission(self.config.web, self.reactor, self.now, self.jobs_db)
-
-    @cached_property
-    def answers(self) -> SingleFlightCache[JSONBody]:
-        """Cache of responses."""
-        return json_cache(time.monotonic, self.config.web.cache_seconds)
-
-    @cached_property
-    def site(self) -> Site:
-        """Routes and their services."""
-        return Site(self)
-
-    @property
-    def pages(self) -> SelfServePages:
-        """Renderer of pages."""
-        return self.site.pages
-
-    @cached_property
-    def routes(self) -> Sequence[Any]:
-        """Return all routes, the documentation generated from them first."""
-        routes = self.site.routes()
-        return [*documentation(routes, self.directory), *routes]
-
-    def _hidden(self, branches: Iterable[str]) -> Sequence[str]:
-        """Warn of branches that the routes hide; a process without routes hides none."""
-        return ShadowedBranches(self.routes).warnings(branches) if self.has("api") else ()
-
-    def dumper(self, branches: Callable[[], Awaitable[Sequence[str]]]) -> Dumper:
-        """Create the writer of dumps; ``branches`` returns the names of the branches."""
-        of = self.dialect
-        return Dumper(self.reactor, of.ended_builds, of.started_requests, of.farm_reads, branches)
-
-    @cached_property
-    def dumps(self) -> PeriodicDumps | None:
-        """Periodic dumps; None if the configuration names no folder for them."""
-        wanted = self.config.dumps
-        if wanted.folder is None:
-            return None
-
-        async def branches() -> Sequence[str]:
-            return list(self.directory.branches().by_name)
-
-        return PeriodicDumps(self.reactor, self.dumper(branches), wanted.folder, wanted, self.now)
-
-    @cached_property
-    def events(self) -> EventStreams:
-        """Event streams."""
-        limits = self.config.limits
-        shares = StreamLimits(
-            limits.listeners, limits.listeners_per_user, limits.listeners_per_address
-        )
-        return EventStreams(self.reactor, self.directory, self.dialect.builds, self.store, shares)
-
-    def health(self) -> Sequence[Health]:
-        """Return the health of the broker and the databases, as known without a request."""
-        pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
-        now = self.now()
-        return [of_broker(self.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
-
-    def away(self) -> Sequence[str]:
-        """List the services that do not respond, as known without a request."""
-        pools = dict.fromkeys([self.jobs_db, self.scheduler_db, self.replica_db, self.status_db])
-        return away(self.broker.status(), {p.name: p.status() for p in pools}, self.now())
-
-    @property
-    def primary(self) -> Database | None:
-        """Primary database, if the replica is another one."""
-        databases = self.config.databases
-        apart = databases.scheduler.url != databases.scheduler_replica.url
-        return self.scheduler_db if apart else None
-
-    # --- starting
-
-    async def _prepare(self) -> None:
-        """Wait for the sample farm, create missing tables, read the directory."""
-        if self.config.sample.enabled:
-            await self.sample.when_ready()
-        await create_jobs_schema(self.jobs_db)
-        if self.has("agent"):
-            await create_marker_table(self.scheduler_db, self.config.agent.marker_table)
-            await self.dialect.actions.forget(MARKER_DAYS)
-        if self.has("api"):  # before the first job request is taken
-            await self.watching.numbering.check(int(self.now()))
-        await self.directory.refresh()
-
-    def _ready(self) -> None:
-        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(self.config.service.roles))
-        self.watching.manager.ready(self.serves)
-        if self.has("api"):
-            self.serving.listener.announce(self.config.web.prefix + "/self-serve")
+    live: LiveAnswers
+    results: ResultServices
+    site: WebSite
 
 
 @attrs.frozen
-class _FarmDatabases:
-    """Provide the farm's databases to its dialect, each opened when it is first asked for."""
+class Services:
+    """Hold the parts of one process; those that it has not are None."""
 
-    _of: Assembly
+    adapters: Adapters
+    traffic: Traffic
+    logs: Logs
+    trail: BufferedTrail
+    agent: Agent | None
+    dumps: PeriodicDumps | None
+    job_ids: JobIdGuard
+    monitoring: Monitoring
+    monitoring_routes: Sequence[Route]
+    api: ApiServices | None
 
-    @property
-    def scheduler(self) -> Database:
-        return self._of.scheduler_db
 
-    @property
-    def replica(self) -> Database:
-        return self._of.replica_db
+@attrs.frozen
+class Daemon:
+    """Hold the assembled program and what it is made of; ``reloader`` is None without ``again``."""
 
-    @property
-    def primary(self) -> Database | None:
-        return self._of.primary
+    program: Program
+    services: Services
+    listeners: HTTPListeners
+    reloader: Reloader | None
 
-    @property
-    def status(self) -> Database:
-        return self._of.status_db
 
-    @property
-    def scheduler_reports(self) -> Database:
-        return self._of.reporting.scheduler_db
+def assemble(
+    config: Config,
+    reactor: Reactor,
+    now: Callable[[], float] = time.time,
+    *,
+    again: Again | None = None,
+    replace: Callable[[Adapters], Adapters] = lambda adapters: adapters,
+) -> Daemon:
+    """Assemble the program; ``now`` returns epoch seconds.
 
-    @property
-    def status_reports(self) -> Database:
-        return self._of.reporting.status_db
+    ``again`` reads the configuration again, and holds the signals that ask for it. ``replace``
+    returns the adapters to use in place of those that the configuration names: tests put their own
+    there.
+
+    :raises ConfigError: a URL, or a file that the configuration names, is wrong.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    clock = Clock(reactor, now)
+
+    # Both are asked only while the program runs, when the two at the end of this function exist.
+    def state() -> ProcessState:
+        return program.state
+
+    def reloaded() -> Reload | None:
+        return None if reloader is None else reloader.last
+
+    metrics = Metrics()
+    adapters = replace(open_adapters(config, clock, metrics.query))
+    services = create_services(config, clock, metrics, adapters, state=state, reloaded=reloaded)
+    listeners = http_listeners(
+        config,
+        clock,
+        metrics,
+        services.api.site.bearers if services.api else None,
+        away=lambda: outages(adapters, clock),
+        ending=services.api.live.end if services.api else lambda: None,
+    )
+    stages = create_stages(config, clock, services, listeners)
+    for warning in config.warnings:
+        log.warn("{warning}", warning=warning)
+    program = Program(reactor, stages)
+    program.joining = services.logs.join
+    reloader = create_reloader(config, clock, services, listeners, state=state, again=again)
+    return Daemon(program, services, listeners, reloader)
+
+
+# --- the parts
+
+
+def create_services(
+    config: Config,
+    clock: Clock,
+    metrics: Metrics,
+    adapters: Adapters,
+    *,
+    state: Callable[[], ProcessState],
+    reloaded: Callable[[], Reload | None],
+) -> Services:
+    """Create every part of a process of the configured roles, each after what it needs.
+
+    ``state`` returns that of the process, ``reloaded`` the result of the last reload.
+    """
+    roles, dialect, directory = config.service.roles, adapters.dialect, adapters.directory
+    started_at = int(clock.now())
+    describe_process(config, metrics, started_at)
+
+    # What it writes of itself: the log, and the audit trail of job requests.
+    logs = create_logs(config, metrics)
+    trail = create_trail(config, clock, adapters.trails, metrics)
+
+    # What it does of its own accord.
+    agent = create_agent(config, clock, adapters, trail) if "agent" in roles else None
+    dumps = create_dumps(config, clock, dialect, directory) if "api" in roles else None
+    job_ids = job_id_guard(dialect.actions, adapters.databases.jobs)
+
+    # How others learn how it is: heartbeats, /status, metrics.
+    watch = monitoring(
+        config,
+        clock,
+        metrics,
+        processes=adapters.processes,
+        agent=agent,
+        masters=directory.probed_urls,
+        dialect=dialect,
+        job_ids=job_ids,
+        state=state,
+        started_at=started_at,
+    )
+    traffic, letters = Traffic(), DeadLetterTally(clock.now)
+    farm = FarmSummarizer(directory, dialect.farm_reads, clock.now)
+    readiness = process_readiness(config, clock, adapters, state)
+    collector = status_collector(
+        config,
+        clock,
+        adapters,
+        monitoring=watch,
+        readiness=readiness,
+        job_ids=job_ids,
+        farm=farm,
+        letters=letters,
+        dumps=dumps,
+        traffic=traffic,
+        reloaded=reloaded,
+    )
+    pages = page_renderer(config, clock, directory)
+    health_routes = monitoring_routes(
+        clock,
+        collector=collector,
+        readiness=readiness,
+        metrics=metrics,
+        agent=agent,
+        pages=pages,
+    )
+
+    # What it answers: accept job requests and show them, the farm and its reports.
+    def settled(letter: SettledLetter) -> None:
+        letters.note(letter)
+        metrics.count("buildapi_dead_letters", letter.queue, letter.end.value)
+
+    api = (
+        create_api(
+            config,
+            clock,
+            adapters,
+            trail=trail,
+            pages=pages,
+            summary=farm.summarize,
+            monitoring=health_routes,
+            settled=settled,
+        )
+        if "api" in roles
+        else None
+    )
+    return Services(
+        adapters, traffic, logs, trail, agent, dumps, job_ids, watch, health_routes, api
+    )
+
+
+def create_api(
+    config: Config,
+    clock: Clock,
+    adapters: Adapters,
+    *,
+    trail: BufferedTrail,
+    pages: SelfServePages,
+    summary: Callable[[], Awaitable[FarmSummary]],
+    monitoring: Sequence[Route],
+    settled: Callable[[SettledLetter], None],
+) -> ApiServices:
+    """Create what accepts job requests, takes their results, and answers everybody.
+
+    ``summary`` reads that of the farm, ``monitoring`` are more routes, ``settled`` is called with
+    each dead letter that is settled.
+    """
+    site_adapters = SiteAdapters(
+        adapters.directory,
+        adapters.dialect,
+        adapters.rules,
+        adapters.store,
+        adapters.broker,
+        trail,
+        adapters.trails,
+        adapters.tokens,
+    )
+    live = live_answers(config, clock, site_adapters)
+    results = result_services(
+        config,
+        clock,
+        broker=adapters.broker,
+        store=adapters.store,
+        trail=trail,
+        trails=adapters.trails,
+        processes=adapters.processes,
+        changed=live.refresh,
+        settled=settled,
+    )
+    site = web_site(
+        config,
+        clock,
+        site_adapters,
+        live=live,
+        pages=pages,
+        classification=read_classification(config.reports.classification),
+        owe=results.reconciler.owe,
+        summary=summary,
+        health=lambda: health(adapters, clock),
+        monitoring=monitoring,
+    )
+    adapters.directory.remark_on_branches(ShadowedBranches(site.routes).warnings)
+    return ApiServices(live, results, site)
+
+
+def create_agent(config: Config, clock: Clock, adapters: Adapters, trail: BufferedTrail) -> Agent:
+    """Create the consumer of job requests, which executes them."""
+    return Agent(
+        clock.reactor,
+        adapters.broker,
+        adapters.store,
+        adapters.dialect.actions,
+        queue=config.broker.agent_queue,
+        agent_name=config.service.name,
+        prefetch=config.agent.prefetch,
+        drain_seconds=config.service.drain_seconds,
+        now=clock.now,
+        trail=trail,
+        tries=config.agent.tries,
+    )
+
+
+def create_logs(config: Config, metrics: Metrics) -> Logs:
+    """Create the log of the process."""
+    wanted = config.log
+    return Logs(
+        wanted.level,
+        wanted.format,
+        wanted.file,
+        lambda level: metrics.count("buildapi_log_events", level),
+    )
+
+
+def create_trail(
+    config: Config, clock: Clock, trails: TrailStore, metrics: Metrics
+) -> BufferedTrail:
+    """Create the writer of audit trails; processes that serve HTTP also delete expired entries."""
+    wanted = config.service
+    days = config.ops.trail_days if "api" in wanted.roles else 0
+    numbers = JobMetrics(metrics.count, metrics.observe, clock.reactor.seconds)
+    return BufferedTrail(clock.reactor, trails, clock.now, wanted.name, days, numbers)
+
+
+def create_dumps(
+    config: Config, clock: Clock, dialect: Dialect, directory: Directory
+) -> PeriodicDumps | None:
+    """Create the periodic dumps; None if the configuration names no folder for them."""
+    wanted = config.dumps
+    if wanted.folder is None:
+        return None
+
+    async def branches() -> Sequence[str]:
+        return list(directory.branches().by_name)
+
+    dumper = Dumper(
+        clock.reactor, dialect.ended_builds, dialect.started_requests, dialect.farm_reads, branches
+    )
+    return PeriodicDumps(clock.reactor, dumper, wanted.folder, wanted, clock.now)
+
+
+def health(adapters: Adapters, clock: Clock) -> Sequence[Health]:
+    """Return the health of the broker and the databases, as known without a request."""
+    now = clock.now()
+    pools = adapters.databases.interactive
+    return [of_broker(adapters.broker.status()), *(of_pool(p.name, p.status(), now) for p in pools)]
+
+
+def outages(adapters: Adapters, clock: Clock) -> Sequence[str]:
+    """List the services that do not respond, as known without a request."""
+    pools = {p.name: p.status() for p in adapters.databases.interactive}
+    return away(adapters.broker.status(), pools, clock.now())
+
+
+# --- in which order they start and stop
+
+
+def create_stages(
+    config: Config, clock: Clock, services: Services, listeners: HTTPListeners
+) -> Stages:
+    """Open the doors, then the ground; prepare the databases; then start the workers.
+
+    They stop in reverse: results are taken as long as an agent runs. The public listener and the
+    agent, which accept work, stop first of all.
+    """
+    adapters, watch, roles = services.adapters, services.monitoring, config.service.roles
+    agent, api = services.agent, services.api
+    public = listeners.public(api.site.routes, services.traffic) if api else None
+    for_monitoring = (
+        listeners.for_monitoring([*services.monitoring_routes, *files_routes()])
+        if config.ops.listen
+        else None
+    )
+    # The directory of a sample farm is written by the farm, and read once that runs.
+    sample, directory = adapters.sample, adapters.directory
+    ground: list[Service] = [watch.notifier, *adapters.databases.used_by(roles)]
+    ground += [services.trail, adapters.broker, sample or directory]
+    workers: list[Service] = [directory] if sample else []
+    workers += watch.services()
+    workers += [services.dumps] if services.dumps else []
+    workers += api.results.services() if api else []
+    workers += [agent] if agent else []
+    serves = serving_text(config)
+
+    def ready() -> None:
+        log.info("BuildAPI is ready, roles {roles}", roles=", ".join(roles))
+        watch.notifier.ready(serves)
+        if public:
+            public.announce(config.web.prefix + "/self-serve")
+
+    return Stages(
+        doors=[door for door in (for_monitoring, public) if door],
+        ground=ground,
+        prepare=lambda: prepare(config, clock, services),
+        workers=workers,
+        ready=ready,
+        admit=public.admit if public else lambda: None,
+        takers=[taker for taker in (public, agent) if taker],
+        drain_seconds=config.service.drain_seconds,
+        turned=watch.turned,
+    )
+
+
+async def prepare(config: Config, clock: Clock, services: Services) -> None:
+    """Wait for the sample farm, create missing tables, read the directory.
+
+    :raises Unavailable: something does not respond; the next call tries everything again.
+    """
+    adapters = services.adapters
+    if adapters.sample:
+        await adapters.sample.when_ready()
+    await create_jobs_schema(adapters.databases.jobs)
+    if services.agent:
+        await create_marker_table(adapters.databases.scheduler, config.agent.marker_table)
+        await adapters.dialect.actions.forget(MARKER_DAYS)
+    if services.api:  # before the first job request is taken
+        await services.job_ids.check(int(clock.now()))
+    await adapters.directory.refresh()
+
+
+def create_reloader(
+    config: Config,
+    clock: Clock,
+    services: Services,
+    listeners: HTTPListeners,
+    *,
+    state: Callable[[], ProcessState],
+    again: Again | None,
+) -> Reloader | None:
+    """Create what reloads the configuration, and bind the signals that ask for it."""
+    if again is None:
+        return None
+    site = services.api.site if services.api else None
+
+    def reopen() -> None:
+        reopen_logs(services.logs, listeners.access_log)
+
+    def refresh() -> None:
+        reopen()
+        refresh_directory(services.adapters.directory)
+
+    able = reloadables(services.logs, services.trail, listeners, site)
+    reloader = Reloader(again.read, config, lambda: able, clock.now, refresh)
+    bind_signals(
+        again,
+        clock,
+        reloader,
+        services.monitoring.notifier,
+        state,
+        serves=serving_text(config),
+        reopen=reopen,
+    )
+    return reloader
+
+
+def serving_text(config: Config) -> str:
+    """Return the status text for the service manager."""
+    return f"serving, roles {', '.join(config.service.roles)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -263,6 +263,10 @@ class DirectoryService(PeriodicService):
         """List the documents, for status pages."""
         all_of_them = (self._branches, self._masters, self._builders)
         return tuple(source for source in all_of_them if source is not None)
+
+    def remark_on_branches(self, remarks: Callable[[Iterable[str]], Sequence[str]]) -> None:
+        """Add warnings about the names of branches to those of their document."""
+        self._branches.remarks = remarks
 
     def ages(self) -> Mapping[str, float | None]:
         """Return for each document the seconds since it was last good; None: never."""

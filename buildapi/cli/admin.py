@@ -1,6 +1,6 @@
 """Commands with the service's configuration: ``db``, ``queue``, ``dump``, ``check-config``.
 
-Modules of the assembly, which import Twisted, are imported when a command runs.
+Modules that import Twisted are imported when a command runs.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,8 +20,11 @@ from buildapi.errors import ConfigError
 from buildapi.exit_codes import DONE, FAILED, WRONG
 from buildapi.model.ended_builds import DumpWindow
 from buildapi.progress_bar import progress_bar
-from buildapi.reactor_time import ReactorTime
+from buildapi.reactor_time import Reactor
 from buildapi.reports.dump_entries import DAY, HOUR, window
+
+if TYPE_CHECKING:
+    from buildapi.admin.dump_writer import Dumper
 
 
 def _load_config(context: click.Context, _option: click.Parameter, path: Path) -> Config:
@@ -50,11 +54,11 @@ config_option = click.option(
 )
 
 
-def _run_and_exit(work: Callable[[ReactorTime], Awaitable[int]]) -> NoReturn:
+def _run_and_exit(work: Callable[[Reactor], Awaitable[int]]) -> NoReturn:
     """Run a task in the reactor, and exit with the code it returns."""
     from buildapi.admin.console import run
 
-    async def main(reactor: ReactorTime) -> None:
+    async def main(reactor: Reactor) -> None:
         code = await work(reactor)
         if code:
             raise SystemExit(code)
@@ -78,12 +82,14 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
     database. Rows are kept. The upgrade can be repeated, and run on several hosts at once.
     """
     from buildapi.admin.own_tables import show_sql, upgrade_all
+    from buildapi.assembly.commands import own_tables
 
     if whole and not sql:
         raise click.UsageError("--all goes with --sql")
+    places = own_tables(config)
     if sql:
-        _run_and_exit(lambda reactor: show_sql(config, reactor, click.echo, whole=whole))
-    _run_and_exit(lambda reactor: upgrade_all(config, reactor, click.echo))
+        _run_and_exit(lambda reactor: show_sql(places, reactor, click.echo, whole=whole))
+    _run_and_exit(lambda reactor: upgrade_all(places, reactor, click.echo))
 
 
 @db.command()
@@ -95,8 +101,9 @@ def status(*, config: Config) -> None:
     unavailable.
     """
     from buildapi.admin.own_tables import show_status
+    from buildapi.assembly.commands import own_tables
 
-    _run_and_exit(lambda reactor: show_status(config, reactor, click.echo))
+    _run_and_exit(lambda reactor: show_status(own_tables(config), reactor, click.echo))
 
 
 @db.command()
@@ -116,12 +123,13 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
     Each run generates new passwords; accounts that exist keep theirs. The tables must exist:
     start with --role upgrade and `buildapi db upgrade`.
     """
-    from buildapi.admin.accounts import Wanted, statements
+    from buildapi.admin.accounts import Wanted
+    from buildapi.assembly.commands import grant_statements
     from buildapi.db.grants import ROLES
 
     wanted = Wanted([role for role in ROLES if not roles or role in roles], host, user)
     try:
-        lines = list(statements(config, wanted))
+        lines = list(grant_statements(config, wanted))
     except ConfigError as e:
         exit_with_error(e, WRONG)
     if not lines:
@@ -141,22 +149,22 @@ def check_config(*, config: Config, connect: bool) -> None:
 
     Exit codes: 0 the configuration is valid, 1 it is not, or a connection failed.
     """
-    from buildapi.admin.config_checks import check, try_all, warnings_of_files
+    from buildapi.assembly.commands import check_connections, check_files, file_warnings
 
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
     try:
-        check(config)
+        check_files(config)
     except ConfigError as e:
         exit_with_error(e, FAILED)
-    for warning in () if connect else warnings_of_files(config):  # --connect reads them itself
+    for warning in () if connect else file_warnings(config):  # --connect reads them itself
         click.echo(f"warning: {warning}")
     click.echo(f"ok: {config.file}")
     if not connect:
         return
 
-    async def trying(reactor: ReactorTime) -> int:
-        return DONE if await try_all(config, reactor, click.echo) else FAILED
+    async def trying(reactor: Reactor) -> int:
+        return DONE if await check_connections(config, reactor, click.echo) else FAILED
 
     sys.stdout.flush()
     _run_and_exit(trying)
@@ -170,10 +178,15 @@ def queue() -> None:
     """Inspect the queues of the broker and their dead letters."""
 
 
-def _require_amqp(config: Config) -> None:
-    if config.broker.scheme == "embedded":
-        error = "[broker] url = 'embedded:': these queues exist only inside the service; see"
-        exit_with_error(ConfigError(f"{error} /status"), WRONG)
+def _with_queues(config: Config, work: Callable[..., Awaitable[int]]) -> NoReturn:
+    """Call a function with the broker and its queues, and exit with the code it returns."""
+    from buildapi.assembly.commands import service_queues, shared_broker
+
+    try:
+        connect = shared_broker(config)
+    except ConfigError as e:
+        exit_with_error(e, WRONG)
+    _run_and_exit(lambda reactor: work(connect(reactor), service_queues(config)))
 
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -199,8 +212,7 @@ def list_queues(*, config: Config, as_json: bool) -> None:
     """
     from buildapi.admin import queues
 
-    _require_amqp(config)
-    _run_and_exit(lambda reactor: queues.list_queues(config, reactor, click.echo, as_json=as_json))
+    _with_queues(config, partial(queues.list_queues, say=click.echo, as_json=as_json))
 
 
 @queue.group()
@@ -221,8 +233,7 @@ def list_dead(*, config: Config, as_json: bool) -> None:
     """
     from buildapi.admin import queues
 
-    _require_amqp(config)
-    _run_and_exit(lambda reactor: queues.list_dead(config, reactor, click.echo, as_json=as_json))
+    _with_queues(config, partial(queues.list_dead, say=click.echo, as_json=as_json))
 
 
 @dead.command()
@@ -253,9 +264,8 @@ def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: b
 
     if bool(jobs) == whole:
         raise click.UsageError("--job or --all is required, and not both")
-    _require_amqp(config)
     chosen = None if whole else jobs
-    _run_and_exit(lambda r: queues.settle_dead(config, r, click.echo, chosen, again=again))
+    _with_queues(config, partial(queues.settle_dead, say=click.echo, jobs=chosen, again=again))
 
 
 # --- dumps
@@ -286,6 +296,14 @@ def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def _write_dump(config: Config, work: Callable[[Dumper], Awaitable[None]]) -> NoReturn:
+    """Call a function with what writes dumps, and exit."""
+    from buildapi.admin.console import run
+    from buildapi.assembly.commands import write_dump
+
+    run(lambda reactor: write_dump(config, reactor, work))
+
+
 @dump.command()
 @_dump_options
 @click.option("--hours", type=click.IntRange(1), help="Length of the period in hours.")
@@ -307,15 +325,14 @@ def builds(
 ) -> None:
     """Write the builds that ended in a period, which ends now unless a start is given."""
     asked = _window(hours, days, starttime, startdate)
-    from buildapi.admin.console import run_dump
-    from buildapi.admin.dump_writer import Dumper, Target
+    from buildapi.admin.dump_writer import Target
 
     async def work(dumper: Dumper) -> None:
         with progress_bar(sys.stderr, "builds") as progress:
             number = await dumper.builds(asked, Target(output, compact, gzipped), progress)
         click.echo(f"{number} builds from {asked.start} to {asked.end}", err=True)
 
-    run_dump(config, work)
+    _write_dump(config, work)
 
 
 def _window(
@@ -339,17 +356,15 @@ def _window(
 @_dump_options
 def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
     """Write the pending requests, in the format of GET /pending?format=json."""
-    from buildapi.admin.console import run_dump
     from buildapi.admin.dump_writer import Target
 
-    run_dump(config, lambda dumper: dumper.pending(Target(output, compact, gzipped)))
+    _write_dump(config, lambda dumper: dumper.pending(Target(output, compact, gzipped)))
 
 
 @dump.command()
 @_dump_options
 def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
     """Write the running builds, in the format of GET /running?format=json."""
-    from buildapi.admin.console import run_dump
     from buildapi.admin.dump_writer import Target
 
-    run_dump(config, lambda dumper: dumper.running(Target(output, compact, gzipped)))
+    _write_dump(config, lambda dumper: dumper.running(Target(output, compact, gzipped)))

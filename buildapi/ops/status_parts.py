@@ -1,7 +1,7 @@
 """Show and judge the parts of the /status document.
 
 Whatever is added there is a pair of functions here, and an entry in the list of parts in
-buildapi/assembly/watching.py.
+buildapi/assembly/process_status.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IHostnameResolver
 from zope.interface import implementer
 
-from buildapi.assembly import Assembly
+from buildapi.assembly import Daemon, assemble
+from buildapi.assembly.adapters import Adapters
 from buildapi.config import from_mapping
 from buildapi.db.jobstore import SQLJobStore
 from tests.golden.cases import DATA, epoch
@@ -37,22 +37,27 @@ class WatchedStore(SQLJobStore):
         self.sweeps.append(before)
 
 
-class _Assembly(Assembly):
-    @cached_property
-    def store(self) -> WatchedStore:
-        return WatchedStore(self.jobs_db)
+def _watched(adapters: Adapters) -> Adapters:
+    return attrs.evolve(adapters, store=WatchedStore(adapters.databases.jobs))
 
 
 @attrs.define
 class Running:
     """A program that is ready, and the port it serves."""
 
-    assembly: _Assembly
+    daemon: Daemon
 
     @property
     def port(self) -> int:
         """Tell where it listens."""
-        return int(self.assembly.serving.listener.ports[0].getHost().port)
+        listener: Any = self.daemon.program.getServiceNamed("http")
+        return int(listener.ports[0].getHost().port)
+
+    @property
+    def sweeps(self) -> list[int]:
+        """Return the times of the outbox's sweeps."""
+        store: Any = self.daemon.services.adapters.store
+        return store.sweeps
 
 
 @contextlib.asynccontextmanager
@@ -84,13 +89,13 @@ async def program(
         "agent": {"poke_seconds": 1, "verify_seconds": 0, "recheck_seconds": 0},
     }
     config = from_mapping(document, file=folder / "buildapi.toml", environ={})
-    running = Running(_Assembly(config, reactor, now))
-    service = running.assembly.program()
+    running = Running(assemble(config, reactor, now, replace=_watched))
+    service = running.daemon.program
     service.startService()
     try:
         # A job that comes during the first sweep may be sent twice, for it comes in the same
         # second: that does no harm, but is not what was recorded.
-        await until(lambda: bool(running.assembly.store.sweeps), 20)
+        await until(lambda: bool(running.sweeps), 20)
         yield running
     finally:
         await service.stopService()

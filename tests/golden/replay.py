@@ -128,7 +128,7 @@ async def _act(
     )
     with _no_names():
         async with running as at:
-            _watch(at.assembly.broker, farm.jobs, messages)
+            _watch(at.daemon.services.adapters.broker, farm.jobs, messages)
             answer = await ask(at.port, request)
             if answer.status in ACCEPTED:
                 await until(lambda: _newest(farm.jobs)["completed_at"] is not None, SECONDS)

@@ -10,14 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from buildapi.assembly.locks import Locks, lock
+from buildapi.assembly.databases import files_to_lock
 from buildapi.config import Config, load, sample_config
 from buildapi.config.load import from_mapping
 from buildapi.errors import ConfigError
+from buildapi.ops.file_locks import FileLocks, lock_files
 from tests.e2e.test_twistd import run
 from tests.operating.conftest import Place
 
 ME = f"process {os.getpid()} on {platform.node()}"
+
+
+def lock(config: Config) -> FileLocks:
+    """Lock what a process of this configuration locks."""
+    return lock_files(config.service.data, files_to_lock(config))
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def sample(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def held(sample: Config) -> Iterator[Locks]:
+def held(sample: Config) -> Iterator[FileLocks]:
     locks = lock(sample)
     yield locks
     locks.release()
@@ -49,7 +55,7 @@ def configured(folder: Path, **databases: str) -> Config:
 
 
 def test_a_second_process_on_the_data_folder_is_refused_and_told_who_has_it(
-    sample: Config, held: Locks
+    sample: Config, held: FileLocks
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         lock(sample)

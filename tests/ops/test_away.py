@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.assembly.site import away
-from buildapi.db.pool import PoolStatus
+from buildapi.model.health import PoolStatus
 from buildapi.model.messages import BrokerStatus
+from buildapi.ops.outages import away
 
 UP = BrokerStatus(connected=True)
 NOW = 1000.0

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from buildapi.assembly.reporting import classification
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import from_document, unmatched
 from buildapi.sample.catalog import BRANCHES, SampleBuilder, builders
+from buildapi.web.reports.classification_file import read_classification
 from tests.reports.recorded import rules
 
 # Builder name, platform, build type and job type by the recorded farm's rules
@@ -93,7 +93,7 @@ def test_test_runs_are_told_apart_by_the_status_database() -> None:
 
 
 def test_the_default_fits_the_sample_farm() -> None:
-    default = classification(None)
+    default = read_classification(None)
     found = {
         b.name: (default.build_type(b.name), default.job_type(b.name))
         for b in builders(list(BRANCHES))
@@ -154,7 +154,7 @@ def test_an_empty_document_classifies_nothing_and_fails_nothing() -> None:
 @pytest.mark.parametrize("name", ["a" * 100_000, "Linux " * 20_000, "\x00\ud800\n" * 1000])
 def test_hostile_names_take_no_time(name: str) -> None:
     began = time.process_time()
-    for each in (rules(), classification(None)):
+    for each in (rules(), read_classification(None)):
         each.platform(name)
         each.build_type(name)
         each.job_type(name)

@@ -42,6 +42,38 @@ class AccessLog:
         self.file.close()
 
 
+@attrs.define
+class AccessLogSwitch:
+    """Write the access log, which may be replaced while requests are answered, or is None."""
+
+    current: AccessLog | None
+
+    def __call__(self, request: BuildAPIRequest) -> None:
+        """Log an answered request."""
+        if self.current is not None:
+            self.current(request)
+
+    def replace(self, access_log: AccessLog | None) -> None:
+        """Switch to another access log, and close the one before."""
+        self.close()
+        self.current = access_log
+
+    def write_as(self, *, json: bool) -> None:
+        """Write further lines as JSON or as text."""
+        if self.current is not None:
+            self.current.json = json
+
+    def reopen(self) -> None:
+        """Reopen the file after it was renamed."""
+        if self.current is not None:
+            self.current.file.reopen()
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+        if self.current is not None:
+            self.current.close()
+
+
 def facts_of(request: BuildAPIRequest) -> Mapping[str, object]:
     """Collect the values of a log line from a request; tokens in URLs and headers are masked."""
     texts = {

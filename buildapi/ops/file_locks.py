@@ -12,7 +12,7 @@ import fcntl
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,8 @@ from twisted.internet import task
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
-from buildapi.config import Config
-from buildapi.config.addresses import database_file
 from buildapi.errors import ConfigError
 
-NAME = "buildapi.lock"
 HOLDER_BYTES = 300
 
 LOOK_SECONDS = 2.0
@@ -39,7 +36,7 @@ class InUseError(ConfigError):
 
 
 @attrs.frozen
-class Held:
+class FileLock:
     """A lock that this process holds; ``file`` is its descriptor."""
 
     what: str
@@ -55,10 +52,10 @@ class Held:
 
 
 @attrs.define
-class Locks:
+class FileLocks:
     """Hold locks until the process ends, however it ends."""
 
-    _held: list[Held] = attrs.field(factory=list)
+    _held: list[FileLock] = attrs.field(factory=list)
 
     def sign(self) -> None:
         """Write the holding process into each file; repeat it after a daemon has forked."""
@@ -92,7 +89,7 @@ class Locks:
             os.close(file)
             sys.stderr.write(f"buildapi: warning: {what} cannot be locked: {e.strerror}\n")
         else:
-            self._held.append(Held(what, path, file))
+            self._held.append(FileLock(what, path, file))
             self.sign()
 
     def renew(self) -> None:
@@ -113,7 +110,7 @@ class Locks:
             os.close(held.file)
 
 
-def watch(locks: Locks, reactor: Any, failing: Callable[[], None]) -> None:
+def watch(locks: FileLocks, reactor: Any, failing: Callable[[], None]) -> None:
     """Renew the locks while the reactor runs; stop it where another process holds one.
 
     A data folder that is deleted under a process takes its lock along, and the next process that is
@@ -135,15 +132,15 @@ def watch(locks: Locks, reactor: Any, failing: Callable[[], None]) -> None:
     reactor.callWhenRunning(looking.start, LOOK_SECONDS, now=False)
 
 
-def lock(config: Config) -> Locks:
-    """Create the data folder, and lock it and the SQLite files that the process writes.
+def lock_files(folder: Path, files: Iterable[tuple[str, Path]]) -> FileLocks:
+    """Create the data folder, and lock files, each with what it stands for.
 
     :raises ConfigError: one of them is in use, or cannot be used.
     """
-    locks = Locks()
+    locks = FileLocks()
     try:
-        _usable(config.service.data)
-        for what, path in _places(config):
+        _make_usable(folder)
+        for what, path in files:
             locks.take(what, path)
     except ConfigError:
         locks.release()
@@ -151,7 +148,7 @@ def lock(config: Config) -> Locks:
     return locks
 
 
-def _usable(folder: Path) -> None:
+def _make_usable(folder: Path) -> None:
     what = f"[service] data = {str(folder)!r}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,17 +156,3 @@ def _usable(folder: Path) -> None:
         raise ConfigError(f"{what}: must be a folder, and a part of it is a file") from None
     except OSError as e:
         raise ConfigError(f"{what}: the folder cannot be made: {e.strerror}") from e
-
-
-def _places(config: Config) -> Iterator[tuple[str, Path]]:
-    """List the lock files: beside the databases, since SQLite locks the databases themselves."""
-    data, databases, sample = config.service.data, config.databases, config.sample.enabled
-    yield f"the data folder {data}", data / NAME
-    names = [
-        "jobs",
-        *(["scheduler"] if sample or "agent" in config.service.roles else []),
-        *(["status"] if sample else []),  # masters of a sample farm write to both
-    ]
-    found = [database_file(getattr(databases, name).url) for name in names]
-    for file in dict.fromkeys(os.path.realpath(file) for file in found if file):
-        yield f"the database {file}", Path(f"{file}.lock")

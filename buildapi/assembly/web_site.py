@@ -1,0 +1,224 @@
+"""Wire what answers requests for pages and JSON: the routes, and the services behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+
+from buildapi.assembly.adapters import Clock
+from buildapi.config import Config
+from buildapi.interfaces import Broker, Directory, JobStore, TokenStore, Trail, TrailStore
+from buildapi.interfaces.dialect import Dialect
+from buildapi.jobs.farm_summary import FarmSummary
+from buildapi.model.health import Health
+from buildapi.model.rules import Rules
+from buildapi.reports.classification import Classification
+from buildapi.web.events.streams import EventStreams, StreamLimits
+from buildapi.web.farm.home import Home
+from buildapi.web.farm.views import FarmViews
+from buildapi.web.http.cache import SingleFlightCache
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.json_body import JSONBody, json_cache
+from buildapi.web.http.routes import Route
+from buildapi.web.http.token_auth import TokenAuthenticator
+from buildapi.web.ops.dump_files import DumpFiles
+from buildapi.web.reports.report_server import ReportServer, report_cache
+from buildapi.web.reports.run_routes import RunReportRoutes
+from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
+from buildapi.web.reports.status_routes import StatusReportRoutes
+from buildapi.web.selfserve.audit_trail import JobTrail
+from buildapi.web.selfserve.batch import Batch
+from buildapi.web.selfserve.build_form import BuildForm
+from buildapi.web.selfserve.build_quota import BuildQuota
+from buildapi.web.selfserve.bulk_actions import BulkActions
+from buildapi.web.selfserve.dry_run_page import DryRun
+from buildapi.web.selfserve.idempotency import IdempotencyKeys
+from buildapi.web.selfserve.job_pages import JobPages
+from buildapi.web.selfserve.job_waiter import JobWaiter
+from buildapi.web.selfserve.lookup import Lookup
+from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.reads import SelfServeReads, documentation
+from buildapi.web.selfserve.request_actions import RequestActions
+from buildapi.web.selfserve.revision_actions import RevisionActions
+from buildapi.web.selfserve.submission import JobDispatcher, JobSubmitter
+from buildapi.web.selfserve.token_routes import TokenRoutes
+
+REPORTS_KEPT = 20
+"""Maximum number of reports in the cache."""
+
+REPORT_ROWS_KEPT = 200_000
+"""Maximum number of rows of all cached reports."""
+
+
+@attrs.frozen
+class TimeShares:
+    """Set the shares of the time limit of a response; what a request leaves is for the broker.
+
+    ``looking`` is for one read, ``checking`` for the check of texts, ``recording`` for one write
+    of a job request, ``writing`` for one of a token, ``batch`` for all entries, ``home`` for a
+    part of the home page.
+    """
+
+    looking: float = 0.4
+    checking: float = 0.1
+    recording: float = 0.2
+    writing: float = 0.8
+    batch: float = 0.6
+    home: float = 0.6
+
+
+@attrs.frozen
+class SiteAdapters:
+    """Hold what the routes read and write; tests hand in doubles."""
+
+    directory: Directory
+    dialect: Dialect
+    rules: Rules
+    store: JobStore
+    broker: Broker
+    trail: Trail
+    trails: TrailStore
+    tokens: TokenStore
+
+
+@attrs.frozen
+class LiveAnswers:
+    """Hold what shows the results of jobs as they come: kept answers, waiting clients, streams."""
+
+    cache: SingleFlightCache[JSONBody]
+    waiter: JobWaiter
+    events: EventStreams
+
+    def refresh(self) -> None:
+        """Look again: a result has come."""
+        self.cache.forget()
+        self.waiter.poll()
+        self.events.poll()
+
+    def end(self) -> None:
+        """End waiting requests and event streams, at shutdown."""
+        self.waiter.close()
+        self.events.close()
+
+
+def live_answers(config: Config, clock: Clock, site: SiteAdapters) -> LiveAnswers:
+    """Create the cache of responses, the waiter for jobs and the event streams."""
+    limits = config.limits
+    shares = StreamLimits(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
+    builds = site.dialect.builds
+    return LiveAnswers(
+        json_cache(clock.reactor.seconds, config.web.cache_seconds),
+        JobWaiter(clock.reactor, site.store),
+        EventStreams(clock.reactor, site.directory, builds, site.store, shares),
+    )
+
+
+def page_renderer(config: Config, clock: Clock, directory: Directory) -> SelfServePages:
+    """Create the renderer of pages."""
+    return SelfServePages(config.web.timezone, clock.now, directory.master_urls)
+
+
+@attrs.frozen
+class WebSite:
+    """Hold the routes, the documentation generated from them first, and what a reload changes.
+
+    ``bearers`` authenticates tokens; it is None if the configuration accepts none.
+    """
+
+    routes: Sequence[Route]
+    bearers: TokenAuthenticator | None
+    jobs: JobPages
+    requests: RequestActions
+    quota: BuildQuota
+    reports: ReportServer
+
+
+def web_site(
+    config: Config,
+    clock: Clock,
+    site: SiteAdapters,
+    *,
+    live: LiveAnswers,
+    pages: SelfServePages,
+    classification: Classification,
+    owe: Callable[[int], None],
+    summary: Callable[[], Awaitable[FarmSummary]],
+    health: Callable[[], Sequence[Health]],
+    monitoring: Sequence[Route],
+    shares: TimeShares = TimeShares(),
+) -> WebSite:
+    """Wire all routes.
+
+    ``owe`` is called with a job whose sending could not be recorded, ``summary`` reads that of the
+    farm, ``health`` returns that of the broker and databases; ``monitoring`` are more routes.
+    """
+    reactor, now, web, limits = clock.reactor, clock.now, config.web, config.limits
+    directory, dialect, store = site.directory, site.dialect, site.store
+    builds, zone = dialect.builds, web.timezone
+
+    def part(share: float) -> Deadline:
+        return Deadline(reactor, web.answer_seconds * share)
+
+    looking, recording = part(shares.looking), part(shares.recording)
+
+    home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
+    reads = SelfServeReads(directory, builds, live.cache, pages, zone, now)
+    jobs = JobPages(store, live.waiter, pages, zone, limits.jobs_page)
+    farm_views = FarmViews(directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages)
+    kept = report_cache(reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT)
+    reports = ReportServer(classification, directory, kept, pages, config.reports.answer_seconds)
+
+    quota = BuildQuota(
+        store, now, recording, limits.builds_per_request, limits.builds_per_user_hour
+    )
+    submitter = JobSubmitter(
+        reads.branch,
+        JobDispatcher(store, site.broker, now, recording, site.trail, owe),
+        store,
+        DryRun(dialect.facts, dialect.steps_json, site.rules, looking),
+        IdempotencyKeys(reactor, store, now, recording),
+        live.waiter,
+        looking,
+        quota,
+        dialect.text_limits,
+        part(shares.checking),
+    )
+    requests = RequestActions(builds, limits.count, looking, directory.is_listed)
+    revisions = RevisionActions(builds, directory, now, looking)
+    job_routes = [*requests.routes(), *revisions.routes()]
+    batch = Batch(job_routes, submitter, reactor.seconds, web.answer_seconds * shares.batch)
+    form = BuildForm(reads.branch, reads.builders_of, revisions.new_builds(), submitter)
+
+    bearers = TokenAuthenticator(site.tokens, reactor.seconds, now, looking) if web.tokens else None
+    tokens = TokenRoutes(site.tokens, bearers, pages, now, web.token_days, part(shares.writing))
+    folder = config.dumps.folder
+    routes = [
+        *home.routes(),
+        *monitoring,
+        *reads.routes(),
+        *jobs.routes(),
+        *JobTrail(store, site.trails, pages).routes(),
+        *Lookup(directory, builds, dialect.farm_reads).routes(),
+        *live.events.routes(),
+        *farm_views.routes(),
+        *report_routes(reports, dialect),
+        *(DumpFiles(folder, reactor).routes() if folder else ()),
+        *submitter.routes(job_routes),
+        *batch.routes(),
+        *tokens.routes(),
+        *BulkActions(batch, requests.of_items(), reads.about).routes(),
+        *form.routes(),
+    ]
+    documented = [*documentation(routes, directory), *routes]
+    return WebSite(documented, bearers, jobs, requests, quota, reports)
+
+
+def report_routes(reports: ReportServer, dialect: Dialect) -> Sequence[Route]:
+    """List the routes of reports."""
+    reads = dialect.reports
+    return [
+        *SchedulerReportRoutes(reports, reads).routes(),
+        *RunReportRoutes(reports, reads).routes(),
+        *StatusReportRoutes(reports, reads).routes(),
+    ]

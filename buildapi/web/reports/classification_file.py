@@ -1,0 +1,26 @@
+"""Read the classification of builder names, the default one or a farm's own."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from buildapi.errors import ConfigError
+from buildapi.reports.classification import Classification, from_document
+
+
+def read_classification(path: Path | None) -> Classification:
+    """Read a classification; without a path, the default one.
+
+    :raises ConfigError: with one line for each error.
+    """
+    if path is None:
+        text = (resources.files("buildapi.reports") / "classification.toml").read_text("utf-8")
+        return from_document(tomllib.loads(text), "the default classification")
+    try:
+        return from_document(tomllib.loads(path.read_text("utf-8")), str(path))
+    except (OSError, ValueError) as e:
+        if isinstance(e, ConfigError):
+            raise
+        raise ConfigError(f"{path}: {e}") from e
