@@ -51,11 +51,11 @@ class HTTPListeners:
     _budget: SendBudget
     sites: list[ServedSite] = attrs.field(factory=list, init=False)
 
-    def public(self, routes: Sequence[Route], traffic: Traffic) -> Listener:
-        """Create the listener of the public routes; it is held until requests are admitted."""
+    def public(self, routes: Sequence[Route], traffic: Traffic, *, held: bool = True) -> Listener:
+        """Create the listener of the public routes, ``held`` until requests are admitted."""
         web = self._config.web
         return self._listener(
-            routes, web.listen, traffic, linger=web.linger_seconds, hosts=web.hosts, held=True
+            routes, web.listen, traffic, linger=web.linger_seconds, hosts=web.hosts, held=held
         )
 
     def for_monitoring(self, routes: Sequence[Route]) -> Listener:

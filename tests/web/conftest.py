@@ -11,40 +11,32 @@ import attrs
 import pytest
 import pytest_twisted
 
+from buildapi.assembly.adapters import Clock
+from buildapi.assembly.http_listeners import http_listeners
+from buildapi.assembly.web_site import (
+    SiteAdapters,
+    TimeShares,
+    live_answers,
+    page_renderer,
+    web_site,
+)
 from buildapi.buildbot.v08.lowered_plan import steps_json
+from buildapi.config import Config, Secret, sample_config
+from buildapi.errors import DatabaseUnavailable
+from buildapi.model.facts import Facts
 from buildapi.model.health import Health
+from buildapi.model.steps import Plan
 from buildapi.ops.farm_summary import FarmSummarizer
-from buildapi.ops.log_file import LogFile
-from buildapi.web.events.streams import EventStreams, StreamLimits
-from buildapi.web.farm.home import Home
-from buildapi.web.http.access_log import AccessLog
-from buildapi.web.http.app import Policy, WebApp, site
-from buildapi.web.http.auth import Authenticator
+from buildapi.ops.metrics import Metrics
+from buildapi.web.events.streams import EventStreams
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens
-from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.listener import Listener
-from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
-from buildapi.web.http.send_budget import SendBudget
 from buildapi.web.http.token_auth import TokenAuthenticator
-from buildapi.web.selfserve.audit_trail import JobTrail
-from buildapi.web.selfserve.batch import Batch
-from buildapi.web.selfserve.build_form import BuildForm
-from buildapi.web.selfserve.build_quota import BuildQuota
-from buildapi.web.selfserve.bulk_actions import BulkActions
-from buildapi.web.selfserve.dry_run_page import DryRun
-from buildapi.web.selfserve.idempotency import IdempotencyKeys
-from buildapi.web.selfserve.job_pages import JobPages
+from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.job_waiter import JobWaiter
-from buildapi.web.selfserve.lookup import Lookup
-from buildapi.web.selfserve.pages import SelfServePages
-from buildapi.web.selfserve.reads import SelfServeReads, documentation
-from buildapi.web.selfserve.request_actions import RequestActions
-from buildapi.web.selfserve.revision_actions import RevisionActions
-from buildapi.web.selfserve.submission import JobDispatcher, JobSubmitter
-from buildapi.web.selfserve.token_routes import TokenRoutes
+from tests.farmwide.doubles import MemoryRecentBuilds
 from tests.model.defaults import rules
 from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request
@@ -61,13 +53,14 @@ from tests.web.farm import (
 from tests.web.memorytokens import MemoryTokens, Time
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
-TOKENS = CSRFTokens(b"of the tests")
+FORM_SECRET = "of the tests"
+TOKENS = CSRFTokens(FORM_SECRET.encode())
 ORIGIN = "https://sheriffs.example.org"
 
 
 @attrs.define
 class Settings:
-    """What the configuration would say."""
+    """What differs from the configuration of a sample farm, and what no configuration says."""
 
     prefix: str = ""
     trusted: Sequence[str] = ("127.0.0.1", "unix")
@@ -103,12 +96,46 @@ class Settings:
     unread_bytes: int = 2**26
     unread_bytes_total: int = 2**28
 
-    def told(self) -> Mapping[str, Any]:
-        """Make the access log, and what ends it."""
-        if self.access_log is None:
-            return {"answered": lambda _: None}
-        log = AccessLog(LogFile(self.access_log), lambda: NOW + 0.5)
-        return {"answered": log, "closing": log.close}
+    def config(self) -> Config:
+        """Return the configuration that says it."""
+        web = attrs.evolve(
+            BASE.web,
+            prefix=self.prefix,
+            trusted_proxies=self.trusted,
+            development_user=self.development_user,
+            allowed_origins=self.origins,
+            max_body=self.max_body,
+            request_seconds=self.request_seconds,
+            idle_seconds=self.idle_seconds,
+            answer_seconds=self.answer_seconds,
+            cache_seconds=self.cache_seconds,
+            linger_seconds=self.linger_seconds,
+            access_log=self.access_log,
+            listen=self.listen,
+            tokens=self.tokens,
+            token_days=self.token_days,
+            strict=self.strict,
+            hosts=self.hosts,
+            foreign_bearer="ignore" if self.ignores_foreign else "refuse",
+            reads="anyone" if self.reads_free else "users",
+            form_secret=Secret(FORM_SECRET),
+            timezone=ZoneInfo("UTC"),
+        )
+        limits = attrs.evolve(
+            BASE.limits,
+            count=self.count_max,
+            jobs_page=self.jobs_page,
+            listeners=self.listeners,
+            listeners_per_user=self.listeners_per_user,
+            listeners_per_address=self.listeners_per_address,
+            builds_per_request=self.builds_per_request,
+            builds_per_user_hour=self.builds_per_user_hour,
+            unread_bytes=self.unread_bytes,
+            unread_bytes_total=self.unread_bytes_total,
+        )
+        service = attrs.evolve(BASE.service, drain_seconds=self.drain_seconds)
+        dumps = attrs.evolve(BASE.dumps, folder=None)
+        return attrs.evolve(BASE, web=web, limits=limits, service=service, dumps=dumps)
 
 
 @attrs.define
@@ -180,119 +207,82 @@ def served(serve: Serve) -> Served:
     return serve()
 
 
+class NoReports:
+    """Stand for the reports' reads, which sites of these tests have not."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise DatabaseUnavailable(f"there is no {name} in this farm")
+
+
+@attrs.frozen
+class MemoryDialect:
+    """A dialect over a farm in memory, as far as a site asks one."""
+
+    builds: MemoryBuilds
+    farm_reads: MemoryFarmReads
+    facts: MemoryFactsReader
+    text_limits: MemoryTextLimits = attrs.field(factory=MemoryTextLimits)
+    recent_builds: MemoryRecentBuilds = attrs.field(factory=MemoryRecentBuilds)
+    reports: Any = attrs.field(factory=NoReports)
+
+    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:
+        return steps_json(plan, facts)
+
+
+BASE = sample_config(Path("data"), None)
+
+
 def build(settings: Settings) -> Served:
-    """Put a site together as buildapi.tap does."""
-    from twisted.internet import reactor as module
+    """Wire a site as the program does, with a farm, stores and a broker in memory."""
+    from twisted.internet import reactor
 
-    reactor: Any = module
-    directory, builds = MemoryDirectory(), MemoryBuilds.small()
-    jobs, broker = MemoryJobs(), MemoryBroker()
-    observer, watch = MemoryFactsReader(builds, directory=directory), JobWaiter(reactor, jobs)
-    deadline = Deadline(reactor, settings.answer_seconds)
-    short = Deadline(reactor, settings.answer_seconds / 2)
-    zone, answers = ZoneInfo("UTC"), json_cache(reactor.seconds, settings.cache_seconds)
     time = Time(NOW + 0.5)
-    pages = SelfServePages(zone, time, directory.master_urls)
-    reads = SelfServeReads(directory, builds, answers, pages, zone, lambda: NOW + 0.5)
-    farm = MemoryFarmReads(builds)
-    shares = StreamLimits(
-        settings.listeners, settings.listeners_per_user, settings.listeners_per_address
+    clock, config = Clock(reactor, time), settings.config()
+    builds, directory = MemoryBuilds.small(), MemoryDirectory()
+    dialect = MemoryDialect(
+        builds, MemoryFarmReads(builds), MemoryFactsReader(builds, directory=directory)
     )
-    events = EventStreams(reactor, directory, builds, jobs, shares)
-    look = FarmSummarizer(directory, farm, pages.now).summarize
-    shown = Home(
-        directory, look, jobs, answers, pages, lambda: [Health("broker", True, "here")], short
-    )
-    trail = MemoryTrail()
-    dispatcher = JobDispatcher(jobs, broker, lambda: NOW + 0.5, short, trail)
-    keys = IdempotencyKeys(reactor, jobs, lambda: NOW + 0.5, short)
-    quota = BuildQuota(
-        jobs, lambda: NOW + 0.5, short, settings.builds_per_request, settings.builds_per_user_hour
-    )
-    limits = MemoryTextLimits()
-    dry_run = DryRun(observer, steps_json, rules(), short)
-    acting = dry_run, keys, watch, short, quota, limits, short
-    submitter = JobSubmitter(reads.branch, dispatcher, jobs, *acting)
-    requests = RequestActions(builds, settings.count_max, short, directory.is_listed)
-    revisions = RevisionActions(builds, directory, lambda: NOW + 0.5, short)
-    taken = [*requests.routes(), *revisions.routes()]
-    batch = Batch(taken, submitter, reactor.seconds, settings.batch_seconds)
-    tokens = MemoryTokens()
-    bearers = TokenAuthenticator(tokens, reactor.seconds, time, short) if settings.tokens else None
-    routes = [
-        *shown.routes(),
-        *reads.routes(),
-        *JobPages(jobs, watch, pages, zone, settings.jobs_page).routes(),
-        *JobTrail(jobs, trail, pages).routes(),
-        *Lookup(directory, builds, farm).routes(),
-        *events.routes(),
-        *submitter.routes(taken),
-        *batch.routes(),
-        *BulkActions(batch, requests.of_items(), reads.about).routes(),
-        *BuildForm(reads.branch, reads.builders_of, revisions.new_builds(), submitter).routes(),
-        *TokenRoutes(tokens, bearers, pages, time, settings.token_days, short).routes(),
-        *settings.more_routes,
-    ]
-    routes = [*documentation(routes, directory), *routes]
-    auth = Authenticator.of("X-Remote-User", settings.trusted, settings.development_user)
-    traffic = Traffic()
-    http = site(
-        WebApp(
-            routes,
-            Policy(
-                auth,
-                settings.origins,
-                TOKENS,
-                deadline,
-                bearers,
-                settings.strict,
-                answer_bytes=settings.unread_bytes,
-                reads_free=settings.reads_free,
-                away=lambda: settings.away,
-                ignores_foreign=settings.ignores_foreign,
-            ),
+    jobs, broker, trail, tokens = MemoryJobs(), MemoryBroker(), MemoryTrail(), MemoryTokens()
+    adapters: Any = SiteAdapters(
+        directory, dialect, rules(), jobs, broker, trail, trail, tokens
+    )  # doubles
+    live, pages = live_answers(config, clock, adapters), page_renderer(config, clock, directory)
+    wired = web_site(
+        config,
+        clock,
+        adapters,
+        live=live,
+        pages=pages,
+        classification=read_classification(None),
+        owe=lambda _: None,
+        summary=FarmSummarizer(directory, dialect.farm_reads, pages.now).summarize,
+        health=lambda: [Health("broker", True, "here")],
+        monitoring=settings.more_routes,
+        shares=TimeShares(
+            *(0.5, 0.5, 0.5, 0.5), batch=settings.batch_seconds / settings.answer_seconds, home=0.5
         ),
-        reactor=reactor,
-        limits=RequestLimits(settings.max_body, settings.request_seconds),
-        prefix=settings.prefix,
-        idle_seconds=settings.idle_seconds,
-        **settings.told(),
-        traffic=traffic,
-        budget=SendBudget(settings.unread_bytes, settings.unread_bytes_total),
-        hosts=settings.hosts,
     )
-    drain = settings.drain_seconds
-
-    def let_go() -> None:
-        watch.close()
-        events.close()
-
-    listener = Listener(
-        reactor,
-        http,
-        settings.listen,
-        traffic,
-        drain,
-        let_go,
-        settings.linger_seconds,
-        settings.held,
-        settings.socket_group,
+    traffic = Traffic()
+    listeners = http_listeners(
+        config, clock, Metrics(), wired.bearers, away=lambda: settings.away, ending=live.end
     )
+    listener = listeners.public(wired.routes, traffic, held=settings.held)
+    listener._socket_group = settings.socket_group  # tests have groups that have no name
     return Served(
         listener,
-        routes,
+        wired.routes,
         traffic.requests,
         directory,
         builds,
-        observer,
-        limits,
-        watch,
+        dialect.facts,
+        dialect.text_limits,
+        live.waiter,
         jobs,
         broker,
-        farm,
-        events,
+        dialect.farm_reads,
+        live.events,
         trail,
         tokens,
-        bearers,
+        wired.bearers,
         time,
     )
