@@ -12,8 +12,7 @@ from typing import Any
 import pytest_twisted
 from twisted.internet import defer, task
 
-PATIENCE = 180
-"""Seconds that everything may take: on a busy machine what is quick takes long."""
+from tests.patience import PATIENCE
 
 
 def twisted_test(

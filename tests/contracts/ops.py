@@ -15,6 +15,7 @@ from buildapi.interfaces import ProcessRegistry, Trail
 from buildapi.model.ops import Heartbeat, Part, ProcessState, TrailEntry
 from buildapi.ops.log_file import Sink
 from buildapi.ops.status_collector import ObservedPool
+from tests.patience import PATIENCE
 from tests.reactor import twisted_test
 
 
@@ -141,9 +142,9 @@ class ObservedPoolContract:
 
     @twisted_test(10)
     async def test_a_connection_takes_a_time(self, made: PoolUnderTest) -> None:
-        took = await made.pool.connecting(5)
+        took = await made.pool.connecting(PATIENCE)
         assert took is not None
-        assert 0 <= took < 5
+        assert 0 <= took < PATIENCE
 
     @twisted_test(10)
     async def test_where_none_can_be_opened_the_database_is_unavailable(

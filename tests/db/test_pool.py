@@ -29,6 +29,7 @@ from buildapi.db.sql import (
 )
 from buildapi.errors import DatabaseUnavailable
 from tests.db.conftest import OpenPool
+from tests.patience import PATIENCE
 from tests.reactor import sleep, twisted_test, until
 
 TABLES = {
@@ -408,8 +409,8 @@ async def test_a_connection_that_was_tried_takes_the_place_of_another(
     db = open_pool(url, size=2)
     await gatherResults([started(db.fetch("SELECT 1", {})) for _ in range(4)])
     for _ in range(3):
-        took = await gatherResults([started(db.connecting(5)) for _ in range(4)])
-        assert all(seconds is not None and 0 < seconds < 5 for seconds in took)
+        took = await gatherResults([started(db.connecting(PATIENCE)) for _ in range(4)])
+        assert all(seconds is not None and 0 < seconds < PATIENCE for seconds in took)
     assert 1 <= len(db._reads.connections.connections) <= 2
     if engine == "mysql":
         open_ = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE()"

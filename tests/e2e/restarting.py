@@ -20,6 +20,7 @@ import attrs
 from buildapi.sample.farm_schema import scheduler_schema
 from tests.buildbot.seed import Seed
 from tests.e2e.service import MARK, Client, Service, environment, toml, twistd
+from tests.patience import PATIENCE
 from tests.services.mariadb import MariaDB, free_port
 from tests.services.rabbitmq import RabbitMQ
 
@@ -61,7 +62,7 @@ class Process(Service):
                 start_new_session=True,
             )
 
-    def end(self, *numbers: signal.Signals, seconds: float = DRAIN + 7) -> float:
+    def end(self, *numbers: signal.Signals, seconds: float = PATIENCE) -> float:
         """Send signals and wait for the end; give the time it took."""
         assert self._process is not None
         began = time.monotonic()
@@ -116,13 +117,13 @@ class Site:
         }
         return cls(folder, sections, scheduler, shared)
 
-    def process(self, name: str, role: str) -> Process:
+    def process(self, name: str, role: str, drain: int = DRAIN) -> Process:
         """Make a process; an API process listens on the shared socket or a port of its own."""
         folder, port = self.folder / name, free_port()
         folder.mkdir()
         own = f"tcp:{port}:interface=127.0.0.1"
         web = {"listen": ["systemd:domain=INET:index=0" if self.shared else own]}
-        service = {"data": "data", "roles": [role], "name": name, "drain_seconds": DRAIN}
+        service = {"data": "data", "roles": [role], "name": name, "drain_seconds": drain}
         document = {"service": service, "web": web, **self.sections}
         (folder / "buildapi.toml").write_text(toml(document))
         made = Process(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.restarting import DRAIN, Load, Process, Site, all_done
+from tests.e2e.restarting import Load, Process, Site, all_done
+from tests.patience import PATIENCE
 from tests.services.mariadb import MariaDB
 from tests.services.nginx import nginx_before
 from tests.services.rabbitmq import RabbitMQ
@@ -84,7 +85,7 @@ def test_kills_lose_no_accepted_job_and_double_none(site: Site) -> None:
 
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM] * 2, [signal.SIGINT, signal.SIGTERM]])
 def test_a_second_signal_changes_nothing(site: Site, numbers: list[signal.Signals]) -> None:
-    api = site.process("api", "api")
+    api = site.process("api", "api", drain=PATIENCE)
     api.up()
     idle = socket.create_connection(("127.0.0.1", api.port))
     idle.sendall(b"GET /self-serve/branches?format=json HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -92,7 +93,7 @@ def test_a_second_signal_changes_nothing(site: Site, numbers: list[signal.Signal
     assert api._process is not None
     api._process.send_signal(numbers[0])
     _until_told(api, "shutting down")
-    assert api.end(numbers[1]) < DRAIN
+    assert api.end(numbers[1]) < PATIENCE
     idle.close()
     assert f"{numbers[1].name} again: ending already" in api.output()
     assert "Traceback" not in api.output()
@@ -105,7 +106,7 @@ def test_two_signals_at_the_same_moment_are_one_end(site: Site) -> None:
     assert api._process is not None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
         api._process.send_signal(number)
-    api._process.wait(2 * DRAIN)
+    api._process.wait(PATIENCE)
     assert "again: ending already" in api.output()
     assert "stopped broker" in api.output()
     assert "Traceback" not in api.output()

@@ -15,7 +15,7 @@ from twisted.logger import eventAsText, globalLogPublisher
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.service import AMQPService
-from tests.reactor import PATIENCE
+from tests.patience import PATIENCE
 from tests.services.rabbitmq import RabbitMQ
 
 pytest.register_assert_rewrite("buildapi.testing")

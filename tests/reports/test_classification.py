@@ -158,7 +158,7 @@ def test_hostile_names_take_no_time(name: str) -> None:
         each.platform(name)
         each.build_type(name)
         each.job_type(name)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 60, "it takes milliseconds, or hours"
 
 
 def test_names_without_a_rule_are_listed() -> None:
