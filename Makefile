@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test fast fast-3.12 fast-3.13 check format format-check lint types docs services dist man clean
+.PHONY: help run test fast fast-3.12 fast-3.13 collect check format format-check lint types docs services dist man clean
 
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
@@ -75,12 +75,16 @@ run: $(VENV)/.installed
 # --- check ------------------------------------------------------------------------------------
 
 # Each worker takes one file after the other, in the order of tests/conftest.py. Most tests wait for servers and
-# processes: one worker more than cores keeps both busy, and more would make each wait longer.
+# processes: twice as many workers as cores keep both busy, and more would make each wait longer.
 PYTEST = $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: WORKERS = 3
+test: WORKERS = 4
 test: $(VENV)/.installed-test
 	@$(PYTEST) $(PYTEST_ARGS)
+
+# Each worker would rewrite the assertions of all tests for itself: this leaves them in the cache.
+collect: $(VENV)/.installed-test
+	@$(VENV)/bin/python -m pytest --collect-only -q | tail -n 1
 
 fast: WORKERS = 3
 fast: $(VENV)/.installed-test
@@ -123,7 +127,7 @@ check:
 	@.ci/timed "install" $(MAKE) --silent $(VENV)/.installed-all
 	@.ci/timed "format" $(MAKE) --no-print-directory format-check
 	@.ci/timed "lint" $(MAKE) --no-print-directory lint
-	@.ci/together "fast tests on 3.13" fast-3.13 "types" types "documentation" docs
+	@.ci/together "fast tests on 3.13" fast-3.13 "types" types "documentation" docs "collection" collect
 	@.ci/timed "all tests on $$($(VENV)/bin/python --version)" $(MAKE) --no-print-directory test
 
 man: $(VENV)/.installed
