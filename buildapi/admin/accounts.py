@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from buildapi.buildbot.dialect import TablePrivileges
+from buildapi.buildbot.dialect_definition import TablePrivileges
 from buildapi.config import DatabasesSection
 from buildapi.db.grants import JOBS, MARKER, Grant, account, spelled, together
 from buildapi.db.pool import driver_of

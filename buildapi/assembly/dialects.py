@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from buildapi.buildbot.dialect import (
+from buildapi.buildbot.dialect_definition import (
     DialectDefinition,
     FarmDatabases,
     FarmLogin,
@@ -13,7 +13,7 @@ from buildapi.buildbot.dialect import (
 )
 from buildapi.buildbot.directory import DirectoryService
 from buildapi.buildbot.http_fetch import Fetcher
-from buildapi.buildbot.v08 import dialect as v08
+from buildapi.buildbot.v08 import roles as v08
 from buildapi.config import Config
 from buildapi.interfaces.dialect import Dialect
 from buildapi.model.rules import Choice, Rules

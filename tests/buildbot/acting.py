@@ -14,7 +14,7 @@ from buildapi.buildbot.v08.build_poller import BuildPoller
 from buildapi.buildbot.v08.build_stopper import BuildStopper, Login
 from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
 from buildapi.buildbot.v08.facts_reader import SQLFactsReader
-from buildapi.buildbot.v08.farm import V08Farm
+from buildapi.buildbot.v08.marked_farm import V08Farm
 from buildapi.buildbot.v08.master_client import MasterClient
 from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.model.job_identity import JobIdentity

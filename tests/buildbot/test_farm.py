@@ -15,7 +15,6 @@ from twisted.internet import defer
 from twisted.logger import LogLevel, globalLogPublisher
 
 from buildapi.buildbot.v08 import lowering
-from buildapi.buildbot.v08.farm import TABLES, V08Farm
 from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.lowered_plan import (
     CopyBuildset,
@@ -24,6 +23,7 @@ from buildapi.buildbot.v08.lowered_plan import (
     Written,
     lowered,
 )
+from buildapi.buildbot.v08.marked_farm import TABLES, V08Farm
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import Action, CancelRequest, RebuildRequest, Reprioritize

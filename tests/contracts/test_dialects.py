@@ -14,9 +14,9 @@ import treq
 
 from buildapi.assembly import Assembly
 from buildapi.assembly.dialects import DIALECTS
-from buildapi.buildbot.dialect import FarmLogin, FarmResources, FarmSettings
+from buildapi.buildbot.dialect_definition import FarmLogin, FarmResources, FarmSettings
 from buildapi.buildbot.http_fetch import Fetcher
-from buildapi.buildbot.v08.dialect import V08Dialect
+from buildapi.buildbot.v08.roles import V08Dialect
 from buildapi.config import from_mapping
 from buildapi.db.sql import Database
 from buildapi.model.actions import Action

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from buildapi.buildbot.dialect import DialectDefinition, FarmResources, TablePrivileges
+from buildapi.buildbot.dialect_definition import DialectDefinition, FarmResources, TablePrivileges
 from buildapi.errors import Unavailable, Unsupported
 from buildapi.interfaces import Journal
 from buildapi.jobs.decide import decide

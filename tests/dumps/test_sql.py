@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
+from buildapi.buildbot.v08.ended_build_reads import SQLEndedBuilds, SQLStartedRequests
 from buildapi.db.sql import Row, RowLimitError
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from tests.buildbot.conftest import Scheduler

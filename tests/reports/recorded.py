@@ -9,7 +9,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from buildapi.buildbot.directory import parse_builders, parse_masters
-from buildapi.buildbot.v08.reports import SQLReports
+from buildapi.buildbot.v08.report_reads import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from buildapi.buildbot.v08.reports import SQLReports
+from buildapi.buildbot.v08.report_reads import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.errors import BadRequest

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import attrs
 
-from buildapi.buildbot.dialect import DialectDefinition, FarmResources, TablePrivileges
+from buildapi.buildbot.dialect_definition import DialectDefinition, FarmResources, TablePrivileges
 from buildapi.buildbot.http_fetch import FetchError
 from buildapi.buildbot.v08 import lowered_plan
 from buildapi.buildbot.v08.build_poller import BuildPoller
@@ -16,16 +16,16 @@ from buildapi.buildbot.v08.build_stopper import BuildStopper, Login
 from buildapi.buildbot.v08.change_sender import ChangeLogin, ChangeSender
 from buildapi.buildbot.v08.clobber import Clobberer
 from buildapi.buildbot.v08.dropped_requests import DroppedRequestWatcher
-from buildapi.buildbot.v08.ended_builds import SQLEndedBuilds, SQLStartedRequests
+from buildapi.buildbot.v08.ended_build_reads import SQLEndedBuilds, SQLStartedRequests
 from buildapi.buildbot.v08.facts_reader import SQLFactsReader
-from buildapi.buildbot.v08.farm import V08Farm
 from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.buildbot.v08.job_executor import JobExecutor
+from buildapi.buildbot.v08.marked_farm import V08Farm
 from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.buildbot.v08.master_client import MasterClient
 from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat
-from buildapi.buildbot.v08.reports import SQLReports
+from buildapi.buildbot.v08.report_reads import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.buildbot.v08.step_runner import StepRunner
