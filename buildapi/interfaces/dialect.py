@@ -42,10 +42,10 @@ class StartedRequests(Protocol):
 
 
 class ReplicaLag(Protocol):
-    """Measure how far the replica of the scheduler database is behind."""
+    """Measure how far the replica that pages are read from is behind the farm's database."""
 
     async def renew(self, now: int) -> None:
-        """Write a heartbeat, ``now`` in epoch seconds, into the primary."""
+        """Write a heartbeat, ``now`` in epoch seconds, where the replica copies it from."""
 
     async def seconds(self) -> int | None:
         """Return the lag in seconds; None if no heartbeat has been written, or has arrived, yet.

@@ -118,7 +118,7 @@ class FarmReads(Protocol):
 
 
 class RecentBuilds(Protocol):
-    """Read the latest builds from the status database."""
+    """Read the latest builds of the farm."""
 
     async def recent(
         self, slaves: Sequence[str], *, greedy: bool, limit: int
@@ -165,7 +165,10 @@ class Reports(Protocol):
         builder: str | None = None,
         categories: Sequence[str] = (),
     ) -> AsyncIterator[Sequence[StatusBuild]]:
-        """Yield builds started in a span; ``categories`` are LIKE patterns, none for all."""
+        """Yield builds started in a span; ``categories`` are patterns, none for all.
+
+        Patterns are those of ``model.report_rows``.
+        """
 
     async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:
         """Return the mean times of builders whose builds have test steps."""

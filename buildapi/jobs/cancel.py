@@ -112,6 +112,7 @@ def _parts(meant: Sequence[RequestFacts]) -> _Parts:
     ids = {f.request.id for f in meant}
     pending = [f for f in meant if _is_pending(f.request)]
     rest = [f for f in meant if not _is_pending(f.request)]
+    # A claim without a name: there is no master to ask.
     lost = [f.request.id for f in rest if f.request.claimed_by_name is None]
     return _Parts(
         pending,
@@ -127,7 +128,8 @@ def _meant(
 ) -> Sequence[RequestFacts]:
     """Select the requests to cancel; a complete request counts while a build of it runs.
 
-    A master of Buildbot 0.8 that claimed a request just as it was completed builds it nevertheless.
+    A master that claimed a request just as it was completed may build it nevertheless
+    [docs/design.md, "Acting on Buildbot 0.8"].
     """
     return [
         f

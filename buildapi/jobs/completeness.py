@@ -5,6 +5,7 @@ from __future__ import annotations
 from buildapi.model.records import BranchDay, Build
 from buildapi.model.results import RETRY, SUCCESS
 
+# The original counted a retry as passed, and bots wait for its answer: it is kept so.
 PASSED = {SUCCESS, RETRY}
 
 
@@ -25,5 +26,8 @@ def _ended_lately(build: Build, stable_delay: int, now: int) -> bool:
 
 
 def status(build: Build) -> int | None:
-    """Return the result of the request a build is for; None while it is incomplete."""
+    """Return the result of the request a build is for; None while it is incomplete.
+
+    Builds of Buildbot 0.8 have no results of their own: of a retried request the last one counts.
+    """
     return build.requests[0].results

@@ -65,7 +65,9 @@ def _reprioritize(action: Reprioritize, facts: RequestFacts | None) -> Plan:
     match request.stage:
         case Stage.COMPLETE:
             return nothing("Request is complete, nothing to do", "it is complete", brid=request.id)
-        case Stage.CLAIMED:
+        case (
+            Stage.CLAIMED
+        ):  # masters read priorities when they choose what to claim, and never later
             return refused(
                 "Request is already running",
                 f"claimed by {request.claimed_by_name}",

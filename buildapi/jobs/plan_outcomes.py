@@ -11,7 +11,7 @@ from buildapi.model.outcome import Item, Outcome
 from buildapi.model.steps import OutcomeLine, Plan
 
 REASON_MAX = 256
-"""Characters of ``buildsets.reason``, VARCHAR(256) in Buildbot 0.8."""
+"""Characters of ``buildsets.reason``: VARCHAR(256) in Buildbot 0.8, and in 4 still."""
 
 OK = "Ok"
 NOTHING_CREATED = "No builds to create"

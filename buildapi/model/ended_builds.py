@@ -26,7 +26,7 @@ class DumpWindow:
 
 @attrs.frozen
 class EndedBuild:
-    """A row of ``builds`` in the status database; ``properties`` are stored names and values."""
+    """A build that has ended; ``properties`` are stored names and values."""
 
     id: int
     buildnumber: int
@@ -42,7 +42,7 @@ class EndedBuild:
 
 @attrs.frozen
 class StartedRequest:
-    """A build request with one of its builds, from the scheduler database."""
+    """A build request with one of its builds."""
 
     request_id: int
     buildername: str

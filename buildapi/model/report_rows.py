@@ -1,6 +1,8 @@
-"""The rows that reports are computed from, of the scheduler and the status database.
+"""The rows that reports are computed from, and what a report asks for.
 
 All times are whole seconds since the epoch; ``branch`` and ``revision`` are the stored values.
+Patterns are those of classification.toml, where ``%`` stands for any text and ``_`` for one
+character, as in SQL: the file is the site's own, and its rules are passed on as they are.
 """
 
 from __future__ import annotations
@@ -209,7 +211,7 @@ class Span:
 class WaitingFilter:
     """Select requests claimed by masters with one of these name prefixes, or unclaimed.
 
-    The other fields are SQL LIKE patterns of rows to leave out.
+    The other fields are patterns of rows to leave out.
     """
 
     span: Span
@@ -223,8 +225,8 @@ class WaitingFilter:
 class ChangeFilter:
     """Select the changes that count as pushes.
 
-    Their stored branch matches none of ``branches_unlike`` (SQL LIKE patterns); their link or
-    comment begins with one of ``links``.
+    Their stored branch matches none of the patterns ``branches_unlike``; their link or comment
+    begins with one of ``links``.
     """
 
     span: Span
@@ -252,7 +254,7 @@ class RowFilter:
 class JobTimeFilter:
     """Select builds for test times: wholly in the span, within bounds of seconds.
 
-    ``categories`` are exact, none for all; ``step_patterns`` are SQL LIKE patterns.
+    ``categories`` are exact, none for all; ``step_patterns`` are patterns.
     """
 
     span: Span

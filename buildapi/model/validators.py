@@ -64,7 +64,7 @@ ASCII_ALLOWED = f"1 to {NAME_MAX} printable ASCII characters: masters fail on an
 
 
 def ascii_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Check a name that masters of Buildbot 0.8 read as ASCII.
+    """Check a name that masters of Buildbot 0.8 read as ASCII; other dialects keep to it, too.
 
     One non-ASCII character in a pending request keeps every master from starting any build of its
     builder; in a change it stops the schedulers of the other masters.

@@ -12,7 +12,7 @@ import attrs
 import pytest
 import treq
 
-from buildapi.assembly import Assembly
+from buildapi.assembly import assemble
 from buildapi.assembly.dialects import DIALECTS
 from buildapi.buildbot.dialect_definition import FarmLogin, FarmResources, FarmSettings
 from buildapi.buildbot.http_fetch import Fetcher
@@ -242,13 +242,14 @@ async def service(folder: Path, dialect: str) -> AsyncIterator[tuple[ToyFarm, st
     }
     read = from_mapping(document, file=folder / "buildapi.toml", environ={})
     config = attrs.evolve(read, farm=attrs.evolve(read.farm, dialect=dialect))
-    assembly = Assembly(config, reactor, lambda: NOW)
-    program = assembly.program()
+    daemon = assemble(config, reactor, lambda: NOW)
+    program = daemon.program
     program.startService()
     try:
-        await until(lambda: bool(assembly.serving.listener.ports), 20)
-        port = assembly.serving.listener.ports[0].getHost().port
-        made: Any = assembly.dialect
+        listener: Any = program.getServiceNamed("http")
+        await until(lambda: bool(listener.ports), 20)
+        port = listener.ports[0].getHost().port
+        made: Any = daemon.services.adapters.dialect
         yield made.farm, f"http://127.0.0.1:{port}"
     finally:
         await program.stopService()

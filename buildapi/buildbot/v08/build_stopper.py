@@ -95,6 +95,8 @@ class BuildStopper:
         return identify(step, answer.body)
 
     async def _post(self, step: StopBuild, master: str, who: str) -> FetchedAnswer:
+        # 0.8 reads user and password from the form and ignores HTTP Basic; what it records as
+        # "pressed by" is the username, so without a login of ours that is who asked.
         comment = f"{COMMENT}: {step.note}" if step.note else COMMENT
         form = {"username": who, "comments": comment}
         if self._login is not None:
@@ -130,6 +132,7 @@ def _refusal(answer: FetchedAnswer) -> str | None:
     """Return why a stop was refused, or None; a redirect to ``authfail`` is a refusal."""
     if answer.code == 302:
         *folder, page = (answer.location or "").rstrip("/").split("/")
+        # A stop that was taken leads to the page of the builder, whatever its name is.
         refused = page in REFUSALS and folder[-1:] != ["builders"]
         return "the master refused: not authorised" if refused else None
     if answer.code == 404:
@@ -138,3 +141,4 @@ def _refusal(answer: FetchedAnswer) -> str | None:
 
 
 REFUSALS = ("authfail", "authzfail")
+"""Last part of the page that a refused stop is sent to: in 0.8.0 to 0.8.8, and from 0.8.9 on."""

@@ -38,6 +38,7 @@ class ChunkedRead:
     rows: int
     taken: int = attrs.field(default=0, init=False)
 
+    # Any: parameters of a query, which are text, numbers or None as its columns are.
     async def each(self, query: Query[T], span: Span, **params: Any) -> AsyncIterator[Sequence[T]]:
         """Yield the rows of every slice; the query has ``:start`` and ``:end``.
 

@@ -43,6 +43,7 @@ class Clobberer:
         return _item(build, "done", f"{slave} clobbered for {build.buildername}")
 
     async def _slave(self, build: StopBuild) -> str | None:
+        # No table of the scheduler database names the slave of a build: only its master knows it.
         answer = await self._masters.ask(build.master, "GET", f"json/{build_path(build)}")
         if answer.code != 200:
             raise MasterError(f"the master answered {answer.code} when asked for the slave")

@@ -142,6 +142,7 @@ def builds_by_id(ids: Sequence[int]) -> tuple[Query[EndedBuild], dict[str, objec
     return Query(text, _ended_row), params
 
 
+# Any in row functions: the columns of a driver have no types until these give them one.
 def _ended_row(*c: Any) -> EndedBuild:
     return EndedBuild(
         id=c[0],

@@ -142,6 +142,7 @@ class SQLFactsReader:
             repository=branch.repository,
             builders=() if builders is None else builders.of(branch),
             buildid=datetime.fromtimestamp(int(self._now()), self._zone).strftime("%Y%m%d%H%M%S"),
+            # All builds of one job share it: it says which belong together.
             builduid=uuid.uuid4().hex,
             change_master=self._taker_of_changes(),
             build_refusal=build_refusal(branch.path),

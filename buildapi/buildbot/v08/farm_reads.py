@@ -119,6 +119,7 @@ def pending(where: str, part: str = "") -> Query[PendingEntry]:
     )
 
 
+# Any in row functions: the columns of a driver have no types until these give them one.
 def _pending_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> PendingEntry:
     branch, revision, priority, claimed_at, master = c
     claimed_by = master if claimed_at else None

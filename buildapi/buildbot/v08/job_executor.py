@@ -124,6 +124,8 @@ class JobExecutor:
             return INTERRUPTED
         if recorded.outcome is not None and not done.is_new:
             return recorded.outcome
+        # From here on only masters are asked, which may take minutes: other jobs on the revision
+        # see the writes and need not wait for that.
         journal.written()
         made = done.made if done.is_new or not plan.writes else AGAIN
         if plan.writes:
@@ -180,6 +182,7 @@ class JobExecutor:
                 case Written.APPLIED:
                     return plan, made
                 case Written.BEFORE:
+                    # recall() found no marker: another agent has written it since, by its own plan.
                     raise Unavailable("another agent has this job in hand")
                 case Written.STALE:
                     self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)

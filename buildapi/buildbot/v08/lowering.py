@@ -64,6 +64,7 @@ def _writes(writes: Sequence[Write], now: int) -> Iterable[Statement]:
             case SetPriority():
                 yield _set_priority(step)
             case DropRequest():
+                # In this order: a buildset is complete once none of its requests is open.
                 yield _complete_request(step, now)
                 yield _complete_buildsets([step.buildsetid], now)
             case CompleteRequests():
@@ -82,6 +83,8 @@ def _writes(writes: Sequence[Write], now: int) -> Iterable[Statement]:
 
 
 def _set_priority(step: SetPriority) -> Statement:
+    # Masters read it with each claim (priority DESC, buildsets.submitted_at ASC) and never again:
+    # on a claimed request it would be written for nothing, so that counts as stale.
     return Statement(
         "UPDATE buildrequests SET priority = :priority"  # noqa: S608  # constants
         f" WHERE id = :brid AND complete = 0 AND {UNCLAIMED}",
@@ -91,6 +94,9 @@ def _set_priority(step: SetPriority) -> Statement:
 
 
 def _complete_request(step: DropRequest, now: int) -> Statement:
+    # What a 0.8.2 master writes when its own page cancels a request: it has no result "cancelled",
+    # and claimed_at stays 0, which tells a dropped request from one that was built.  One row is no
+    # proof that no master builds it: a claim is an UPDATE without conditions, hence the watch.
     return Statement(
         "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # constants
         f" WHERE id = :brid AND complete = 0 AND {UNCLAIMED}",

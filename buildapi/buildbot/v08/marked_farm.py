@@ -162,6 +162,8 @@ class V08Farm:
         except DuplicateError:
             return Written.BEFORE, ()
         except GuardFailedError:
+            # MyISAM keeps what came before the failed guard: the marker, for no plan writes
+            # anything else ahead of a guarded step.
             await self._unmark(job, whole=whole)
             return Written.STALE, ()
         except (ValueRefusedError, UnicodeEncodeError) as e:

@@ -26,6 +26,7 @@ class MasterError(Exception):
 class _Lane:
     """Hold the slots of one master, and when it last timed out."""
 
+    # A 0.8 master answers a stop after one whole second, and everything in its one reactor.
     slots: defer.DeferredSemaphore
     silent_at: float | None = None
 

@@ -35,6 +35,7 @@ WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NU
 """``BuildRequest.awaits_build`` in SQL: open, and no build of this claim has begun."""
 
 
+# Any in row functions: the columns of a driver have no types until these give them one.
 def seconds(value: Any) -> int:
     """Truncate a stored time to whole seconds."""
     return int(value)

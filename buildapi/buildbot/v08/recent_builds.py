@@ -63,6 +63,7 @@ def recent(newest: str) -> Query[RecentBuild]:
     )
 
 
+# Any in row functions: the columns of a driver have no types until these give them one.
 def _recent_row(id_: int, name: str, stored: str | None, number: int, *c: Any) -> RecentBuild:
     return RecentBuild(
         id=id_,

@@ -126,6 +126,7 @@ def likes_escaped(column: str, key: str, patterns: Sequence[str]) -> tuple[str, 
     return text, dict(zip(params, patterns, strict=True))
 
 
+# Any in row functions: the columns of a driver have no types until these give them one.
 def _waiting_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> Waiting:
     start, change = maybe_seconds(c[0]), maybe_seconds(c[1])
     return Waiting(id_, builder, seconds(submitted_at), start, change, c[2], bool(c[3]))

@@ -123,6 +123,7 @@ def builds(where: str) -> Query[_Row]:
     )
 
 
+# Any in row functions: the columns of a driver have no types until these give them one.
 def _row(slave_id: int, builder_id: int, start: Any, end: Any, result: int | None) -> _Row:
     code = NO_RESULT if result is None else result
     return _Row(slave_id, builder_id, utc_seconds(start), utc_seconds(end), code)

@@ -18,6 +18,7 @@ SCHEDULER_READ: Mapping[str, str] = {
 }
 """Privileges to read the scheduler database."""
 
+# change_properties and builds are not in it: only masters write those.
 SCHEDULER_WRITTEN: Mapping[str, str] = {
     "buildrequests": "INSERT, UPDATE",
     "buildsets": "INSERT, UPDATE",
