@@ -211,7 +211,7 @@ class DirectoryCheck:
         for warning in document.warnings(parsed):
             self._say(f"warning: {document.name}: {warning}")
         found[document.name] = parsed.value
-        return f"{document.location}, {parsed.usable} of them"
+        return f"{document.location}: {parsed.usable} usable"
 
     async def _ask(self, masters: Mapping[str, Master]) -> bool:
         """Send a request to each enabled master."""

@@ -58,11 +58,11 @@ def parse_branches(document: Any) -> ParsedDocument[Mapping[str, Mapping[str, ob
     if isinstance(document, list):
         document = _by_name(document, warnings)
     if not isinstance(document, dict):
-        raise NotADirectoryFile("a JSON object of branches is needed")
+        raise NotADirectoryFile("expected a JSON object of branches")
     branches = {}
     for name, definition in document.items():
         if (why := _no_name(name) or _no_branch(definition)) is not None:
-            warnings.append(f"branch {_shown(name)} is left out: {why}")
+            warnings.append(f"branch {_shown(name)} is skipped: {why}")
         else:
             branches[name] = definition
     return ParsedDocument(branches, len(branches), warnings)
@@ -73,9 +73,9 @@ def _by_name(entries: Sequence[object], warnings: list[str]) -> Mapping[str, obj
     for number, entry in enumerate(entries, 1):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
-            warnings.append(f"entry {number} is left out: it has no name")
+            warnings.append(f"entry {number} is skipped: it has no name")
         elif name in found:
-            warnings.append(f"entry {number} is left out: branch {_shown(name)} was there before")
+            warnings.append(f"entry {number} is skipped: branch {_shown(name)} is listed before")
         else:
             found[name] = entry
     return found
@@ -84,10 +84,10 @@ def _by_name(entries: Sequence[object], warnings: list[str]) -> Mapping[str, obj
 def _no_branch(definition: Any) -> str | None:
     """Return why a branch definition is invalid, or None."""
     if not isinstance(definition, dict):
-        return "a JSON object is needed"
+        return "expected a JSON object"
     for key in ("repo", "repo_path"):
         if not isinstance(definition.get(key), str | None):
-            return f"{key} is not a text"
+            return f"{key} is not a string"
     try:
         repository_path(definition)
     except ValueError as e:
@@ -98,11 +98,11 @@ def _no_branch(definition: Any) -> str | None:
 def _no_name(name: str) -> str | None:
     """Return why a text is no name: a name is one path segment in UTF-8."""
     if not name.strip() or name in (".", ".."):
-        return "this cannot be a name in a path"
+        return "its name cannot be a path segment (blank, or dots only)"
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "its name cannot be written in UTF-8"
+        return "its name cannot be encoded as UTF-8"
     return None
 
 
@@ -121,17 +121,17 @@ def parse_builders(document: Any) -> ParsedDocument[Builders]:
     """
     entries = document.get("builders") if isinstance(document, dict) else None
     if not isinstance(entries, dict):
-        raise NotADirectoryFile('a JSON object with an object "builders" is needed')
+        raise NotADirectoryFile('expected a JSON object with an object "builders"')
     builders: dict[str, Builder] = {}
     warnings, usable = list[str](), 0
     for name, entry in entries.items():
         if (why := _no_name(name)) is not None:
-            warnings.append(f"builder {_shown(name)} is left out: {why}")
+            warnings.append(f"builder {_shown(name)} is skipped: {why}")
             continue
         if isinstance(entry, dict):
             usable += 1
         else:
-            warnings.append(f"builder {_shown(name)} is not an object: only its name is known")
+            warnings.append(f"builder {_shown(name)} is not a JSON object: only its name is used")
         builders[name] = _builder(name, entry)
     return ParsedDocument(Builders(builders), usable, warnings)
 
@@ -157,15 +157,15 @@ def parse_masters(document: Any) -> ParsedDocument[Mapping[str, Master]]:
     :raises NotADirectoryFile: it is something else.
     """
     if not isinstance(document, list):
-        raise NotADirectoryFile("a JSON list of masters is needed")
+        raise NotADirectoryFile("expected a JSON list of masters")
     masters: dict[str, Master] = {}
     warnings: list[str] = []
     for number, entry in enumerate(document, 1):
         if (why := _no_master(entry)) is not None:
-            warnings.append(f"master {_which(number, entry)} is left out: {why}")
+            warnings.append(f"master {_which(number, entry)} is skipped: {why}")
             continue
         if (name := entry["db_name"]) in masters:
-            warnings.append(f"master {_shown(name)} is listed twice: the later entry is taken")
+            warnings.append(f"master {_shown(name)} is listed twice: the later entry is used")
         masters[name] = _master(entry, warnings)
     return ParsedDocument(
         masters, sum(1 for m in masters.values() if m.http_port or m.pb_port), warnings
@@ -181,12 +181,12 @@ def _which(number: int, entry: Any) -> str:
 def _no_master(entry: Any) -> str | None:
     """Return why an entry is no master, or None."""
     if not isinstance(entry, dict):
-        return "a JSON object is needed"
+        return "expected a JSON object"
     for key in ("db_name", "hostname"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             return f"it has no {key}"
     if not _HOST.fullmatch(entry["hostname"]):
-        return f"its hostname is {_shown(entry['hostname'])}"
+        return f"invalid hostname {_shown(entry['hostname'])}"
     return _no_name(entry["db_name"])
 
 
@@ -202,11 +202,11 @@ def _master(entry: JSONObject, warnings: list[str]) -> Master:
     ):
         if value is None and entry.get(key) not in (None, 0):  # 0 is how files say "none"
             said = _shown(entry[key])
-            warnings.append(f"master {name}: {key} {said} is not a port (1 to 65535): none is used")
+            warnings.append(f"master {name}: {key} is {said} (expected 1 to 65535): ignored")
     enabled = entry.get("enabled", True)
     if not isinstance(enabled, bool):
         warnings.append(
-            f"master {name}: enabled is {_shown(enabled)}, not true or false: true is used"
+            f"master {name}: enabled is {_shown(enabled)} (expected true or false): treated as true"
         )
     return Master(
         db_name=entry["db_name"],
@@ -235,7 +235,7 @@ class DirectoryService(PeriodicService):
     ``now`` returns epoch seconds; ``builders`` is None if the farm lists none.
     """
 
-    trouble = "the farm's documents are not refreshed"
+    trouble = "cannot refresh the directory"
 
     def __init__(
         self,
@@ -293,7 +293,7 @@ class DirectoryService(PeriodicService):
     async def run_once(self) -> None:
         """Refresh; :raises Unavailable: a document is not good, and is read again sooner."""
         if not await self.refresh():
-            raise Unavailable("a document of the farm is not good")
+            raise Unavailable("a directory document cannot be used")
 
     def unavailable(self, error: Unavailable, pause: float) -> None:
         """Log nothing: each document logs its own failure."""
@@ -305,7 +305,7 @@ class DirectoryService(PeriodicService):
         """
         good = self._branches.good
         if good is None:
-            raise Unavailable("The branches are not known yet")
+            raise Unavailable("The branches file has not been read yet")
         if self._table is None or self._table[0] is not good:
             self._table = (good, Branches.from_definitions(good, self._stored))
         return self._table[1]
@@ -338,7 +338,7 @@ class DirectoryService(PeriodicService):
         if self._builders is None:
             return None
         if self._builders.good is None:
-            raise Unavailable("The builders are not known yet")
+            raise Unavailable("The builders file has not been read yet")
         good: Builders = self._builders.good
         return good
 

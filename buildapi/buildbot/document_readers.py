@@ -65,9 +65,11 @@ def redirected(url: str, location: str | None) -> str:
         parts = urlsplit(target)
         _ = parts.port
     except ValueError as e:
-        raise FetchError("a redirect to what is not a URL") from e
+        raise FetchError("a redirect to an invalid URL") from e
     if not parts.hostname or "@" in parts.netloc or not target.isascii():
-        raise FetchError("a redirect to what is not a URL of a host without user name")
+        raise FetchError(
+            "a redirect to a URL that is not allowed (expected a host, no user name, only ASCII)"
+        )
     if parts.scheme not in (urlsplit(url).scheme, "https"):
         raise FetchError(
             f"a redirect from {urlsplit(url).scheme} to {parts.scheme} is not followed"

@@ -73,7 +73,7 @@ WORDED_MOST = 3
 
 
 def _empty(name: str) -> str:
-    return f"no usable entry: refused unless [directory] allow_empty names {name!r}"
+    return f"no usable entry: refused unless [directory] allow_empty lists {name!r}"
 
 
 @attrs.frozen
@@ -116,7 +116,7 @@ class DocumentSource:
         except Exception as e:
             self.last_error, self.last_error_at = f"{type(e).__name__}: {e}", now
             log.warn(
-                "directory: {name} not refreshed, the last good one stays: {error}",
+                "directory: {name} not refreshed, the last good version stays in use: {error}",
                 name=self.name,
                 error=self.last_error,
             )
@@ -125,7 +125,7 @@ class DocumentSource:
         if taken.found is not None:
             self._adopt(taken.found, taken.digest)
         if taken.not_kept is not None:
-            log.warn("directory: cannot keep {path}: {error}", path=self.kept, error=taken.not_kept)
+            log.warn("directory: cannot save {path}: {error}", path=self.kept, error=taken.not_kept)
         return True
 
     def state(self, now: float) -> DocumentState:
@@ -145,7 +145,9 @@ class DocumentSource:
         except defer.CancelledError:
             raise
         except Exception as e:
-            log.warn("directory: {path} is of no use: {error}", path=str(self.kept), error=str(e))
+            log.warn(
+                "directory: ignoring the saved {path}: {error}", path=str(self.kept), error=str(e)
+            )
             return
         self._adopt(found, digest)
         self.good_at = stored.st_mtime

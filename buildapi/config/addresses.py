@@ -52,25 +52,28 @@ def wide_open(description: str) -> str | None:
     """Return why every user of this host may connect to a UNIX socket; None if they may not."""
     mode = _socket_mode(description)
     if mode and int(mode, 8) & 0o002:
-        return f"mode {mode} lets everybody on this host connect"
+        return f"mode {mode} lets every user of this host connect"
     kind, _, named = _endpoint_words(description)
     if kind == "systemd" and named.get("domain") == "UNIX":
-        return "its mode is that of SocketMode in its unit, by default for everybody on this host"
+        return (
+            "systemd sets its mode (SocketMode in the unit; by default every user of this host may"
+            " connect)"
+        )
     return None
 
 
 def _check_endpoint(description: str) -> None:
     kind, words, named = _endpoint_words(description)
     if kind in _REFUSED_TYPES:
-        raise ValueError("HTTP is not served there")
+        raise ValueError("standard input cannot serve HTTP")
     if kind == "systemd":
         # Its file descriptors exist only in the process that systemd starts.
         if "domain" not in named or ("name" in named) == ("index" in named):
-            raise ValueError("systemd needs domain and either name or index")
+            raise ValueError("systemd needs a domain, and either a name or an index")
         return
     serverFromString(None, description)  # needs a reactor only in listen(), never called here
     if kind in _PORT_TYPES and not 0 <= int(named.get("port", [*words, "0"][0])) < 65536:
-        raise ValueError("a port is below 65536")
+        raise ValueError("the port must be at most 65535")
 
 
 def _endpoint_words(description: str) -> tuple[str, list[str], dict[str, str]]:
@@ -119,12 +122,12 @@ def _sqlite(rest: str, place: KeyPlace) -> str:
         raise BadValueError('a file such as "sqlite:data/jobs.sqlite"')
     found = path(name, place)
     if os.path.isdir(found):
-        raise BadValueError("a file; a folder of that name is there")
+        raise BadValueError("a file, not an existing folder")
     return f"sqlite:{found}"
 
 
 def _mysql(rest: str, _: KeyPlace) -> str:
-    allowed = '"mysql://USER@HOST:PORT/NAME", with "?unix_socket=PATH" at most'
+    allowed = '"mysql://USER@HOST:PORT/NAME", optionally with "?unix_socket=PATH"'
     parts = _split("mysql:" + rest, allowed)
     if not parts.username or not unquote(parts.path[1:]) or "/" in parts.path[1:]:
         raise BadValueError(allowed)
@@ -211,7 +214,7 @@ def amqp_address(url: str) -> AMQPAddress:
     if parts.scheme not in _AMQP_PORTS or not parts.hostname or not parts.username:
         raise BadValueError(_BROKER)
     if "/" in parts.path[1:] or parts.query:
-        raise BadValueError(f"{_BROKER}, with / in the virtual host as %2F")
+        raise BadValueError(f'{_BROKER}, with "/" in the virtual host written as "%2F"')
     return AMQPAddress(
         parts.hostname,
         parts.port or _AMQP_PORTS[parts.scheme],

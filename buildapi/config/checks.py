@@ -44,9 +44,9 @@ def sqlite_files_serve(config: Config) -> Iterator[str]:
             continue
         if not os.path.exists(found):
             if where.startswith("databases.scheduler") and not config.sample.enabled:
-                yield f"[{where}] url = {shown(database.url)}: must be a file that is there"
+                yield f"[{where}] url = {shown(database.url)}: must be an existing file"
         elif where in _WRITTEN and not os.access(found, os.W_OK):
-            yield f"[{where}] url = {shown(database.url)}: must be a file that can be written"
+            yield f"[{where}] url = {shown(database.url)}: must be a writable file"
 
 
 _WRITTEN = {"databases.jobs", "databases.scheduler"}
@@ -71,27 +71,27 @@ def passwords_have_a_use(config: Config) -> Iterator[str]:
 def _unused(where: str, what: str, **given: object) -> Iterator[str]:
     for name, value in given.items():
         if value is not None:
-            yield f"[{where}] {name}: must be left out for {what}"
+            yield f"[{where}] {name}: must not be set for {what}"
 
 
 def master_login_is_whole(config: Config) -> Iterator[str]:
     """Require a user name with the masters' password."""
     if config.agent.master_password is not None and not config.agent.master_username:
-        yield '[agent] master_username = "": must be given with master_password'
+        yield '[agent] master_username = "": must be set if master_password is set'
 
 
 def clobberer_has_a_place(config: Config) -> Iterator[str]:
     """Require a URL with the clobber service's token."""
     if config.clobber.token is not None and config.clobber.url is None:
-        yield '[clobber] url = "": must be given with token'
+        yield '[clobber] url = "": must be set if token is set'
 
 
 def broker_has_both_ends(config: Config) -> Iterator[str]:
     """Refuse a broker inside this process unless the process has both roles."""
     if not config.broker.kind.is_shared and len(config.service.roles) < 2:
         yield (
-            '[broker] url = "embedded:": must be AMQP'
-            ' unless [service] roles are both "api" and "agent"'
+            '[broker] url = "embedded:": must be an amqp URL'
+            ' unless [service] roles has both "api" and "agent"'
         )
 
 
@@ -107,7 +107,7 @@ def development_user_stays_local(config: Config) -> Iterator[str]:
         if not is_local(description):
             yield (
                 f"[web] listen = {shown(description)}:"
-                " must be on a loopback interface with development_user"
+                " must be on a loopback interface if development_user is set"
             )
 
 
@@ -123,7 +123,9 @@ def numbers_agree(config: Config) -> Iterator[str]:
         low = getattr(getattr(config, section), less)
         high = getattr(getattr(config, other), more)
         if low > high:
-            yield f"[{section}] {less} = {low}: must be at most {more} of [{other}], {high}"
+            yield (
+                f"[{section}] {less} = {low}: must be at most {more} of [{other}], which is {high}"
+            )
 
 
 CHECKS: tuple[Check, ...] = (

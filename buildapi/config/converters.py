@@ -49,7 +49,7 @@ Convert = Callable[[object, KeyPlace], Any]
 def text(value: object, _: KeyPlace) -> str:
     """Accept printable text, also empty."""
     if not isinstance(value, str):
-        raise BadValueError("text in quotes")
+        raise BadValueError("a string in quotes")
     if not value.isprintable() or len(value) > TEXT_LENGTH:
         raise BadValueError(f"at most {TEXT_LENGTH} printable characters")
     return value
@@ -119,7 +119,7 @@ def many(convert: Convert, *, least: int = 0) -> Convert:
         if not isinstance(value, list | tuple):
             raise BadValueError("a list in square brackets")
         if len(value) < least:
-            raise BadValueError(f"a list of at least {least}")
+            raise BadValueError(f"a list with at least {least} item{'' if least == 1 else 's'}")
         done: list[object] = []
         for item in value:
             done.append(_part(convert, item, place))
@@ -152,7 +152,7 @@ def _named_part(convert: Convert, name: str, item: object, place: KeyPlace) -> A
     try:
         return convert(item, place)
     except BadValueError as e:
-        raise BadValueError(f"{e.allowed}, for {printable(name)}", e.wrong(item)) from e
+        raise BadValueError(f"{e.allowed} ({printable(name)})", e.wrong(item)) from e
 
 
 # --- files ----------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def folder(value: object, place: KeyPlace) -> Path:
     """Accept the path of a folder that exists or can be created."""
     found = path(value, place)
     if os.path.exists(found) and not os.path.isdir(found):
-        raise BadValueError("a folder; a file of that name is there")
+        raise BadValueError("a folder, not an existing file")
     return found
 
 
@@ -177,7 +177,7 @@ def file(value: object, place: KeyPlace) -> Path:
     """Accept the path of a readable regular file."""
     found = path(value, place)
     if not (os.path.isfile(found) and os.access(found, os.R_OK)):
-        raise BadValueError("a file that is there and can be read")
+        raise BadValueError("an existing, readable file")
     return found
 
 
@@ -187,7 +187,7 @@ def certificates(value: object, place: KeyPlace) -> Path:
     try:
         ssl.create_default_context(cafile=found)
     except OSError as e:  # ssl.SSLError is one
-        raise BadValueError("a file of certificates in PEM form") from e
+        raise BadValueError("a file of certificates in PEM format") from e
     return found
 
 
@@ -195,7 +195,7 @@ def log_file(value: object, place: KeyPlace) -> Path:
     """Accept the path of a file in an existing folder."""
     found = path(value, place)
     if os.path.isdir(found) or not os.path.isdir(found.parent):
-        raise BadValueError("a file in a folder that is there")
+        raise BadValueError("a file in an existing folder")
     return found
 
 
@@ -213,12 +213,12 @@ def host_name(value: object, place: KeyPlace) -> str:
 
 
 def group(value: object, place: KeyPlace) -> str:
-    """Accept the name of a group of this system."""
+    """Accept the name of an existing group of this host."""
     name = text(value, place)
     try:
         grp.getgrnam(name)
     except KeyError as e:
-        raise BadValueError("a group of this system") from e
+        raise BadValueError("an existing group of this host") from e
     return name
 
 

@@ -115,9 +115,9 @@ def _with_old_names(config: Config, mapping: Mapping[str, object], reader: Secti
         return config
     agent = mapping.get("agent")
     if isinstance(agent, Mapping) and "tries" in agent:
-        reader.warn("[broker] max_deliveries is not used beside [agent] tries, its new name")
+        reader.warn("[broker] max_deliveries is ignored: [agent] tries, its new name, is also set")
         return config
-    reader.warn(f"[broker] max_deliveries is called [agent] tries now: taken as tries = {old}")
+    reader.warn(f"[broker] max_deliveries is now called [agent] tries: used as tries = {old}")
     return attrs.evolve(config, agent=attrs.evolve(config.agent, tries=old))
 
 
@@ -125,14 +125,14 @@ def _completed(config: Config, reader: SectionReader) -> Config:
     """Add the files that a sample farm writes, and the warnings to log."""
     if user := config.web.development_user:
         reader.warn(
-            f"[web] development_user = {shown(user)}: local requests that name no user are made"
-            " in that name"
+            f"[web] development_user = {shown(user)}: local requests without a user act as this"
+            " user"
         )
     for description in config.web.listen if "unix" in config.web.trusted_proxies else ():
         if why := wide_open(description):
             reader.warn(
-                f"[web] listen = {shown(description)}: {why}, and who connects may name any user"
-                ' ("unix" is one of trusted_proxies)'
+                f"[web] listen = {shown(description)}: {why}; whoever connects may name any user,"
+                ' because trusted_proxies has "unix"'
             )
     directory, dumps = config.directory, config.dumps
     if config.sample.enabled:
@@ -158,7 +158,7 @@ def _document(file: Path) -> dict[str, object]:
     try:
         text = file.read_bytes().decode()
     except OSError as e:
-        raise ConfigError(f"{named}: cannot be read: {e.strerror}") from e
+        raise ConfigError(f"{named}: cannot read it: {e.strerror}") from e
     except UnicodeDecodeError as e:
         line = e.object[: e.start].count(b"\n") + 1
         raise ConfigError(f"{named}: line {line}: not UTF-8 text") from None

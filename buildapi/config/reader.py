@@ -58,7 +58,7 @@ class SectionReader:
         for name in map(str, table):
             if name not in allowed:
                 near = difflib.get_close_matches(name[:SHOWN_LENGTH], allowed, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(allowed)}"
+                hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
                 self.refuse(f"{where}{printable(name)}: unknown {what}; {hint}")
 
 
@@ -111,7 +111,7 @@ class SecretKey:
         if len(sources) > 1:
             listed = ", ".join(self.names(name))
             told = " and ".join(sources)
-            reader.refuse(f"[{section}] {told} are given: must be only one of {listed}")
+            reader.refuse(f"[{section}] {told} are both set: set only one of {listed}")
             return None
         if in_url:
             _warn_if_exposed(reader, reader.file, f"[{section}] {self.url} holds a password")
@@ -134,7 +134,7 @@ def _read_secret(
 
 def _from_text(value: object, where: str, reader: SectionReader) -> str:
     if not isinstance(value, str):
-        raise BadValueError("text in quotes (the value is not shown)")
+        raise BadValueError("a string in quotes (the value is not shown)")
     _warn_if_exposed(reader, reader.file, f"{where} is a password")
     return value
 
@@ -151,17 +151,17 @@ def _from_file(value: object, where: str, reader: SectionReader) -> str:
 
 def _content(found: Path, value: object) -> str:
     if not os.path.isfile(found):  # reading a pipe would block
-        raise BadValueError("a file that is there and can be read", value)
+        raise BadValueError("an existing, readable file", value)
     try:
         with found.open("rb") as source:
             data = source.read(SECRET_FILE_SIZE + 1)
         content = data.decode().removesuffix("\n").removesuffix("\r")
     except OSError as e:
-        raise BadValueError(f"a file that can be read ({e.strerror})", value) from e
+        raise BadValueError(f"a readable file ({e.strerror})", value) from e
     except UnicodeDecodeError:
         content = ""  # not chained: the error contains the password
     if not content or len(data) > SECRET_FILE_SIZE:
-        raise BadValueError("a file that holds a password as UTF-8 text", value)
+        raise BadValueError("a file with a password in UTF-8", value)
     return content
 
 

@@ -87,7 +87,7 @@ class FileLocks:
             raise InUseError(f"{what} is in use by {holder or 'another process'}") from None
         except OSError as e:  # some network file systems have no locks
             os.close(file)
-            sys.stderr.write(f"buildapi: warning: {what} cannot be locked: {e.strerror}\n")
+            sys.stderr.write(f"buildapi: warning: cannot lock {what}: {e.strerror}\n")
         else:
             self._held.append(FileLock(what, path, file))
             self.sign()
@@ -121,7 +121,9 @@ def watch(locks: FileLocks, reactor: Any, failing: Callable[[], None]) -> None:
         try:
             locks.renew()
         except InUseError as e:
-            log.critical("{msg}: its lock was deleted under this process, which ends", msg=str(e))
+            log.critical(
+                "{msg}: its lock file was deleted while this process ran; stopping", msg=str(e)
+            )
             looking.stop()
             failing()
             with contextlib.suppress(ReactorNotRunning):
@@ -153,6 +155,6 @@ def _make_usable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise ConfigError(f"{what}: must be a folder, and a part of it is a file") from None
+        raise ConfigError(f"{what}: must be a folder, but part of the path is a file") from None
     except OSError as e:
         raise ConfigError(f"{what}: the folder cannot be made: {e.strerror}") from e

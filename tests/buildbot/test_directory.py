@@ -188,7 +188,7 @@ def test_branches_may_be_a_list_of_objects_that_name_themselves() -> None:
 def test_an_entry_of_a_list_that_has_no_name_is_left_out_alone(entry: object) -> None:
     found = parse_branches([{"name": "try"}, entry])
     assert list(found.value) == ["try"]
-    assert found.warnings == ["entry 2 is left out: it has no name"]
+    assert found.warnings == ["entry 2 is skipped: it has no name"]
 
 
 def test_builders_are_known_with_what_is_said_of_each() -> None:
@@ -220,9 +220,9 @@ def test_what_is_no_builders_file_is_refused(document: object) -> None:
 
 
 def test_nothing_is_known_before_the_first_good_refresh(desk: Desk) -> None:
-    with pytest.raises(Unavailable, match="not known yet"):
+    with pytest.raises(Unavailable, match="not been read yet"):
         desk.service.branches()
-    with pytest.raises(Unavailable, match="not known yet"):
+    with pytest.raises(Unavailable, match="not been read yet"):
         desk.service.builders()
     assert desk.service.masters() == {}
     assert desk.service.ages() == {"branches": None, "masters": None, "builders": None}

@@ -128,8 +128,8 @@ async def test_an_empty_document_is_refused_with_the_setting_that_would_allow_it
     assert not await place.source.refresh(5)
     assert place.source.good is None
     assert place.source.last_error == (
-        "NotADirectoryFile: no usable entry: refused unless [directory] allow_empty names"
-        " 'masters'; master 1 is left out: it has no db_name"
+        "NotADirectoryFile: no usable entry: refused unless [directory] allow_empty lists"
+        " 'masters'; master 1 is skipped: it has no db_name"
     )
 
 
@@ -147,14 +147,14 @@ async def test_an_empty_document_that_an_older_version_kept_is_of_no_use(tmp_pat
 @pytest.mark.parametrize(
     ("name", "definition", "why"),
     [
-        ("bad", None, "a JSON object is needed"),
-        ("bad", "https://hg.example.org/bad", "a JSON object is needed"),
+        ("bad", None, "expected a JSON object"),
+        ("bad", "https://hg.example.org/bad", "expected a JSON object"),
         ("bad", {"repo": "http://["}, "its repo is not a URL: Invalid IPv6 URL"),
-        ("bad", {"repo": 5}, "repo is not a text"),
-        ("bad", {"repo_path": ["x"]}, "repo_path is not a text"),
-        ("", {}, "this cannot be a name in a path"),
-        ("..", {}, "this cannot be a name in a path"),
-        ("\ud800", {}, "its name cannot be written in UTF-8"),
+        ("bad", {"repo": 5}, "repo is not a string"),
+        ("bad", {"repo_path": ["x"]}, "repo_path is not a string"),
+        ("", {}, "its name cannot be a path segment (blank, or dots only)"),
+        ("..", {}, "its name cannot be a path segment (blank, or dots only)"),
+        ("\ud800", {}, "its name cannot be encoded as UTF-8"),
     ],
 )
 def test_a_bad_branch_is_left_out_by_its_name_and_the_others_are_taken(
@@ -163,19 +163,19 @@ def test_a_bad_branch_is_left_out_by_its_name_and_the_others_are_taken(
     found = parse_branches({"try": {}, name: definition, "cedar": {"repo": None}})
     assert list(found.value) == ["try", "cedar"]
     shown = '"\\ud800"' if name == "\ud800" else json.dumps(name)
-    assert list(found.warnings) == [f"branch {shown} is left out: {why}"]
+    assert list(found.warnings) == [f"branch {shown} is skipped: {why}"]
 
 
 @pytest.mark.parametrize(
     ("entry", "warning"),
     [
-        ("x", "master 1 is left out: a JSON object is needed"),
-        ({"name": "m", "hostname": "h"}, 'master "m" is left out: it has no db_name'),
-        ({"db_name": "b:/b"}, 'master "b:/b" is left out: it has no hostname'),
-        ({"db_name": "", "hostname": "h"}, "master 1 is left out: it has no db_name"),
+        ("x", "master 1 is skipped: expected a JSON object"),
+        ({"name": "m", "hostname": "h"}, 'master "m" is skipped: it has no db_name'),
+        ({"db_name": "b:/b"}, 'master "b:/b" is skipped: it has no hostname'),
+        ({"db_name": "", "hostname": "h"}, "master 1 is skipped: it has no db_name"),
         (
             {"db_name": "b:/b", "hostname": "http://h/"},
-            'master "b:/b" is left out: its hostname is "http://h/"',
+            'master "b:/b" is skipped: invalid hostname "http://h/"',
         ),
     ],
 )
@@ -192,9 +192,12 @@ def test_a_bad_master_is_left_out_by_its_name_and_the_others_are_taken(
     [
         (
             {"pb_port": "9010"},
-            'master "a:/b": pb_port "9010" is not a port (1 to 65535): none is used',
+            'master "a:/b": pb_port is "9010" (expected 1 to 65535): ignored',
         ),
-        ({"enabled": "no"}, 'master "a:/b": enabled is "no", not true or false: true is used'),
+        (
+            {"enabled": "no"},
+            ('master "a:/b": enabled is "no" (expected true or false): treated as true'),
+        ),
     ],
 )
 def test_a_bad_value_of_a_master_is_told_and_the_master_taken(
@@ -213,15 +216,15 @@ def test_a_master_without_a_port_is_nothing_to_warn_of(port: int | None) -> None
 def test_a_master_that_is_listed_twice_is_told() -> None:
     found = parse_masters([MASTER, MASTER | {"http_port": 8011}])
     assert found.value["a:/b"].http_port == 8011
-    assert list(found.warnings) == ['master "a:/b" is listed twice: the later entry is taken']
+    assert list(found.warnings) == ['master "a:/b" is listed twice: the later entry is used']
 
 
 def test_a_bad_builder_is_told_by_its_name_and_the_others_are_taken() -> None:
     found = parse_builders({"builders": {"linux": {}, "": {}, "mac": 5}})
     assert list(found.value.by_name) == ["linux", "mac"]
     assert list(found.warnings) == [
-        'builder "" is left out: this cannot be a name in a path',
-        'builder "mac" is not an object: only its name is known',
+        'builder "" is skipped: its name cannot be a path segment (blank, or dots only)',
+        'builder "mac" is not a JSON object: only its name is used',
     ]
 
 
@@ -230,7 +233,7 @@ async def test_warnings_of_a_document_are_in_its_state_and_once_in_the_log(tmp_p
     place = Place(tmp_path, "branches")
     place.source.remarks = lambda names: [f"branch {n!r} is hidden" for n in names if n == "jobs"]
     place.now = {"try": {}, "jobs": {}, "bad": None}
-    told = 'branch "bad" is left out: a JSON object is needed', "branch 'jobs' is hidden"
+    told = 'branch "bad" is skipped: expected a JSON object', "branch 'jobs' is hidden"
     with logged() as lines:
         assert await place.source.refresh(5)
         place.now["more"] = {}
@@ -368,10 +371,10 @@ def test_a_redirect_leads_to_the_same_scheme_or_to_https(
     [
         ("https://a/b", "http://a/b", "a redirect from https to http is not followed"),
         ("http://a/b", "ftp://a/b", "a redirect from http to ftp is not followed"),
-        ("http://a/b", "file:///etc/passwd", "not a URL of a host"),
-        ("http://a/b", "http://me:secret@c/d", "without user name"),
-        ("http://a/b", "http://[", "not a URL"),
-        ("http://a/b", "http://c:99999/", "not a URL"),
+        ("http://a/b", "file:///etc/passwd", "a URL that is not allowed"),
+        ("http://a/b", "http://me:secret@c/d", "no user name"),
+        ("http://a/b", "http://[", "an invalid URL"),
+        ("http://a/b", "http://c:99999/", "an invalid URL"),
         ("http://a/b", None, "without Location"),
     ],
 )

@@ -14,7 +14,7 @@ from tests.config.documents import FARM, PASSWORD, Document, farm_with, read, re
 ENDPOINT = 'must be a Twisted server endpoint such as "tcp:8010:interface=127.0.0.1"'
 ORIGIN = 'must be an origin such as "https://ci.example.org" or "http://localhost:8080", never "*"'
 PROXY = 'must be an IP address, a network such as "10.1.0.0/16", or "unix"'
-MYSQL = 'must be "mysql://USER@HOST:PORT/NAME", with "?unix_socket=PATH" at most'
+MYSQL = 'must be "mysql://USER@HOST:PORT/NAME", optionally with "?unix_socket=PATH"'
 BROKER = 'must be "embedded:" or "amqp://USER@HOST:PORT/VHOST" (or amqps)'
 QUEUE = 'must be a name of letters, digits and "_.:-", not beginning with "amq."'
 ZONE = 'must be an IANA time zone such as "America/Los_Angeles"'
@@ -22,29 +22,29 @@ DOCUMENT = "must be a file or an http(s) URL without user name and password"
 
 WRONG_VALUES = [
     ("service.roles", "api", '"api"', "must be a list in square brackets"),
-    ("service.roles", [], "a list", "must be a list of at least 1"),
+    ("service.roles", [], "a list", "must be a list with at least 1 item"),
     ("service.roles", ["apt"], '"apt"', 'must be "api" or "agent"'),
     ("service.roles", ["api", 5], "5", 'must be "api" or "agent"'),
     ("service.roles", ["api", "api"], '"api"', "must be listed only once"),
     ("service.data", "", '""', "must be a path"),
-    ("service.data", 7, "7", "must be text in quotes"),
+    ("service.data", 7, "7", "must be a string in quotes"),
     ("service.data", "b\n", r'"b\n"', "must be at most 1000 printable characters"),
-    ("service.data", "ca.pem", '"ca.pem"', "must be a folder; a file of that name is there"),
+    ("service.data", "ca.pem", '"ca.pem"', "must be a folder, not an existing file"),
     ("service.drain_seconds", -1, "-1", "must be a number of seconds from 0 to 600"),
     ("service.drain_seconds", "1", '"1"', "must be a number of seconds from 0 to 600"),
     ("service.drain_seconds", True, "true", "must be a number of seconds from 0 to 600"),
     ("service.drain_seconds", float("nan"), "nan", "must be a number of seconds from 0 to 600"),
-    ("web.listen", [], "a list", "must be a list of at least 1"),
-    ("web.listen", [8010], "8010", "must be text in quotes"),
+    ("web.listen", [], "a list", "must be a list with at least 1 item"),
+    ("web.listen", [8010], "8010", "must be a string in quotes"),
     ("web.listen", ["8010"], '"8010"', f"{ENDPOINT} (Unknown endpoint type: '8010')"),
-    ("web.listen", ["tcp:65536"], '"tcp:65536"', f"{ENDPOINT} (a port is below 65536)"),
-    ("web.listen", ["tcp:-1"], '"tcp:-1"', f"{ENDPOINT} (a port is below 65536)"),
-    ("web.listen", ["stdio:"], '"stdio:"', f"{ENDPOINT} (HTTP is not served there)"),
+    ("web.listen", ["tcp:65536"], '"tcp:65536"', f"{ENDPOINT} (the port must be at most 65535)"),
+    ("web.listen", ["tcp:-1"], '"tcp:-1"', f"{ENDPOINT} (the port must be at most 65535)"),
+    ("web.listen", ["stdio:"], '"stdio:"', f"{ENDPOINT} (standard input cannot serve HTTP)"),
     (
         "web.listen",
         ["systemd:domain=INET"],
         '"systemd:domain=INET"',
-        f"{ENDPOINT} (systemd needs domain and either name or index)",
+        f"{ENDPOINT} (systemd needs a domain, and either a name or an index)",
     ),
     ("web.prefix", "buildapi", '"buildapi"', 'must be empty or a path such as "/buildapi"'),
     ("web.prefix", "/a/", '"/a/"', 'must be empty or a path such as "/buildapi"'),
@@ -60,7 +60,7 @@ WRONG_VALUES = [
     ("web.timezone", "America", '"America"', ZONE),
     ("web.max_body", 2.5, "2.5", "must be a whole number from 1024 to 67108864"),
     ("web.max_body", True, "true", "must be a whole number from 1024 to 67108864"),
-    ("web.access_log", "no/a.log", '"no/a.log"', "must be a file in a folder that is there"),
+    ("web.access_log", "no/a.log", '"no/a.log"', "must be a file in an existing folder"),
     ("limits.count", 1001, "1001", "must be a whole number from 1 to 1000"),
     ("broker.url", "embedded", '"embedded"', BROKER),
     ("broker.url", "amqp://h/v", '"amqp://h/v"', BROKER),
@@ -69,7 +69,7 @@ WRONG_VALUES = [
         "broker.url",
         "amqp://u@h/a/b",
         '"amqp://u@h/a/b"',
-        f"{BROKER}, with / in the virtual host as %2F",
+        f'{BROKER}, with "/" in the virtual host written as "%2F"',
     ),
     ("broker.exchange", "amq.topic", '"amq.topic"', QUEUE),
     ("broker.queue_type", "stream", '"stream"', 'must be "quorum" or "classic"'),
@@ -77,14 +77,14 @@ WRONG_VALUES = [
         "broker.tls_ca",
         "masters.json",
         '"masters.json"',
-        "must be a file of certificates in PEM form",
+        "must be a file of certificates in PEM format",
     ),
-    ("broker.tls_ca", "no.pem", '"no.pem"', "must be a file that is there and can be read"),
+    ("broker.tls_ca", "no.pem", '"no.pem"', "must be an existing, readable file"),
     (
         "directory.branches",
         "no.json",
         '"no.json"',
-        "must be a file that is there and can be read",
+        "must be an existing, readable file",
     ),
     ("directory.masters", "ftp://h/m", '"ftp://h/m"', DOCUMENT),
     ("directory.masters", "http://[::1/m", '"http://[::1/m"', DOCUMENT),
@@ -93,7 +93,7 @@ WRONG_VALUES = [
         "directory.stored_branches",
         {"try": "a"},
         '"a"',
-        "must be a list in square brackets, for try",
+        "must be a list in square brackets (try)",
     ),
     (
         "agent.marker_table",
@@ -130,7 +130,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
             '"sqlite::memory:"',
             'must be a file such as "sqlite:data/jobs.sqlite"',
         ),
-        ("sqlite:data", '"sqlite:data"', "must be a file; a folder of that name is there"),
+        ("sqlite:data", '"sqlite:data"', "must be a file, not an existing folder"),
         ("mysql://u@h", '"mysql://u@h"', MYSQL),
         ("mysql://h/n", '"mysql://h/n"', MYSQL),
         ("mysql://u@/n", '"mysql://u@/n"', MYSQL),
@@ -147,14 +147,14 @@ WRONG_STRUCTURE = [
     ({"wbe": {}}, "wbe: unknown section; did you mean web?"),
     (
         {"xyzzy": 1},
-        "xyzzy: unknown section; known are "
+        "xyzzy: unknown section; allowed: "
         "service, log, ops, web, limits, broker, farm, directory, builders, changes, clobber,"
         " agent, reports, dumps, sample, databases",
     ),
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
     (
         {"limits": {"q\n": 1}},
-        r"[limits] q\n: unknown key; known are count, jobs_page, list_rows, listeners,"
+        r"[limits] q\n: unknown key; allowed: count, jobs_page, list_rows, listeners,"
         " listeners_per_user, listeners_per_address, builds_per_request, builds_per_user_hour,"
         " unread_bytes, unread_bytes_total",
     ),
@@ -187,7 +187,10 @@ AMQP = {"url": "amqp://u:p@h/v"}
 WRONG_TOGETHER = [
     (
         {"sample": {"enabled": True}, "databases": {"scheduler": {"url": "mysql://u@h/n"}}},
-        '[databases.scheduler] url = "mysql://u@h/n": must be SQLite with [sample] enabled',
+        (
+            '[databases.scheduler] url = "mysql://u@h/n": must be an SQLite file if [sample]'
+            " enabled = true"
+        ),
     ),
     (
         {"directory": {"branches": ""}},
@@ -196,31 +199,31 @@ WRONG_TOGETHER = [
     ({"directory": {"masters": ""}}, '[directory] masters = "": must be a file or an http(s) URL'),
     (
         {"databases": {"scheduler": {"url": "sqlite:/no/s.sqlite"}}},
-        '[databases.scheduler] url = "sqlite:/no/s.sqlite": must be a file that is there',
+        '[databases.scheduler] url = "sqlite:/no/s.sqlite": must be an existing file',
     ),
     (
         {"databases": {"scheduler_replica": {"url": "sqlite:/no/r.sqlite"}}},
-        '[databases.scheduler_replica] url = "sqlite:/no/r.sqlite": must be a file that is there',
+        '[databases.scheduler_replica] url = "sqlite:/no/r.sqlite": must be an existing file',
     ),
     (
         {"databases": {"jobs": {"password": PASSWORD}}},
-        "[databases.jobs] password: must be left out for an SQLite file",
+        "[databases.jobs] password: must not be set for an SQLite file",
     ),
     (
         {"databases": {"jobs": {"tls_ca": "ca.pem"}}},
-        "[databases.jobs] tls_ca: must be left out for an SQLite file",
+        "[databases.jobs] tls_ca: must not be set for an SQLite file",
     ),
     (
         {"broker": {"password": PASSWORD}},
-        "[broker] password: must be left out for a broker of kind embedded",
+        "[broker] password: must not be set for a broker of kind embedded",
     ),
     (
         {"broker": AMQP | {"tls_ca": "ca.pem"}},
-        "[broker] tls_ca: must be left out for a broker of kind amqp",
+        "[broker] tls_ca: must not be set for a broker of kind amqp",
     ),
     (
         {"broker": {"url": "amqp://u@h/v"}},
-        "[broker] password: must be given (or password_file, password_env) for AMQP",
+        "[broker] password: must be set for AMQP (or password_file, or password_env)",
     ),
     (
         {"broker": {"web_queue": "q", "agent_queue": "q"}},
@@ -228,32 +231,35 @@ WRONG_TOGETHER = [
     ),
     (
         {"service": {"roles": ["api"]}},
-        '[broker] url = "embedded:": must be AMQP'
-        ' unless [service] roles are both "api" and "agent"',
+        '[broker] url = "embedded:": must be an amqp URL'
+        ' unless [service] roles has both "api" and "agent"',
     ),
     (
         {"agent": {"master_password": PASSWORD}},
-        '[agent] master_username = "": must be given with master_password',
+        '[agent] master_username = "": must be set if master_password is set',
     ),
     (
         {"clobber": {"token": PASSWORD}},
-        '[clobber] url = "": must be given with token',
+        '[clobber] url = "": must be set if token is set',
     ),
     (
         {"web": {"development_user": "me", "listen": ["tcp:80"]}},
-        '[web] listen = "tcp:80": must be on a loopback interface with development_user',
+        '[web] listen = "tcp:80": must be on a loopback interface if development_user is set',
     ),
     (
         {"broker": {"publish_seconds": 6}},
-        "[broker] publish_seconds = 6.0: must be at most answer_seconds of [web], 5.0",
+        "[broker] publish_seconds = 6.0: must be at most answer_seconds of [web], which is 5.0",
     ),
     (
         {"agent": {"pokes": 3}},
-        "[agent] pokes_per_master = 20: must be at most pokes of [agent], 3",
+        "[agent] pokes_per_master = 20: must be at most pokes of [agent], which is 3",
     ),
     (
         {"directory": {"refresh_seconds": 5}},
-        "[directory] timeout_seconds = 10.0: must be at most refresh_seconds of [directory], 5.0",
+        (
+            "[directory] timeout_seconds = 10.0: must be at most refresh_seconds of [directory],"
+            " which is 5.0"
+        ),
     ),
 ]
 
@@ -273,7 +279,7 @@ def test_an_api_host_needs_no_masters(farm: Path) -> None:
 def test_databases_we_write_must_be_writable(farm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may write everything, so the answer of the system is replaced."""
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
-    assert refused(farm, FARM).endswith("must be a file that can be written")
+    assert refused(farm, FARM).endswith("must be a writable file")
 
 
 def test_all_errors_are_reported_at_once(farm: Path) -> None:
@@ -338,8 +344,8 @@ def test_a_file_past_the_limits_of_the_parser_is_refused(tmp_path: Path, content
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "no.toml", {})
-    assert str(caught.value) == f"{tmp_path}/no.toml: cannot be read: No such file or directory"
-    with pytest.raises(ConfigError, match=r": cannot be read: Is a directory$"):
+    assert str(caught.value) == f"{tmp_path}/no.toml: cannot read it: No such file or directory"
+    with pytest.raises(ConfigError, match=r": cannot read it: Is a directory$"):
         load(tmp_path, {})
 
 
@@ -347,4 +353,4 @@ def test_a_long_path_is_told_whole(tmp_path: Path) -> None:
     file = tmp_path / ("x" * 100) / "b.toml"
     with pytest.raises(ConfigError) as caught:
         load(file)
-    assert str(caught.value).startswith(f"{file}: cannot be read")
+    assert str(caught.value).startswith(f"{file}: cannot read it")

@@ -144,8 +144,8 @@ def test_it_is_known_which_endpoints_are_local(description: str, local: bool) ->
 def test_a_development_user_is_warned_about(farm: Path) -> None:
     config = read(farm, farm_with({"web": {"development_user": "me"}}))
     assert config.warnings == (
-        f'{farm}/b.toml: [web] development_user = "me": local requests that name no user are made'
-        " in that name",
+        f'{farm}/b.toml: [web] development_user = "me": local requests without a user act as this'
+        " user",
     )
 
 
@@ -161,7 +161,7 @@ def test_reading_the_configuration_installs_no_reactor() -> None:
 
 @pytest.mark.parametrize(
     ("agent", "tries", "said"),
-    [({}, 5, "taken as tries = 5"), ({"tries": 2}, 2, "is not used beside [agent] tries")],
+    [({}, 5, "used as tries = 5"), ({"tries": 2}, 2, "is ignored: [agent] tries")],
 )
 def test_the_old_name_of_how_often_a_job_is_tried_is_read(
     tmp_path: Path, agent: dict[str, int], tries: int, said: str

@@ -67,22 +67,22 @@ def test_an_empty_password_is_none(farm: Path, key: str) -> None:
     assert config.databases.status.password is None
 
 
-ONE = "must be only one of password, password_file, password_env"
-HELD = "must be a file that holds a password as UTF-8 text"
+ONE = "set only one of password, password_file, password_env"
+HELD = "must be a file with a password in UTF-8"
 SET = "must be the name of an environment variable that is set"
 WRONG_SECRETS = [
-    ({"password": 5}, "password: must be text in quotes (the value is not shown)"),
-    ({"password": [PASSWORD]}, "password: must be text in quotes (the value is not shown)"),
-    ({"password": "x", "password_env": "X"}, f"password and password_env are given: {ONE}"),
+    ({"password": 5}, "password: must be a string in quotes (the value is not shown)"),
+    ({"password": [PASSWORD]}, "password: must be a string in quotes (the value is not shown)"),
+    ({"password": "x", "password_env": "X"}, f"password and password_env are both set: {ONE}"),
     (
         {"url": f"amqp://u:{PASSWORD}@h", "password_file": "pw"},
-        f"password_file and the password in url are given: {ONE}",
+        f"password_file and the password in url are both set: {ONE}",
     ),
     (
         {"password_file": "no"},
-        'password_file = "no": must be a file that is there and can be read',
+        'password_file = "no": must be an existing, readable file',
     ),
-    ({"password_file": 5}, "password_file = 5: must be text in quotes"),
+    ({"password_file": 5}, "password_file = 5: must be a string in quotes"),
     ({"password_file": "empty"}, f'password_file = "empty": {HELD}'),
     ({"password_file": "binary"}, f'password_file = "binary": {HELD}'),
     ({"password_file": "long"}, f'password_file = "long": {HELD}'),
@@ -105,14 +105,14 @@ def test_a_password_that_cannot_be_had_is_named_but_not_shown(
 
 def test_a_password_file_that_is_a_pipe_is_not_waited_for(farm: Path) -> None:
     os.mkfifo(farm / "pipe")
-    error = 'password_file = "pipe": must be a file that is there and can be read'
+    error = 'password_file = "pipe": must be an existing, readable file'
     assert refused(farm, broker_with({"password_file": "pipe"})) == f"[broker] {error}"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux")
 def test_a_password_file_that_cannot_be_read_is_named_with_the_reason(farm: Path) -> None:
     """Reading this one at its start fails for root too."""
-    error = 'password_file = "/proc/self/mem": must be a file that can be read (Input/output error)'
+    error = 'password_file = "/proc/self/mem": must be a readable file (Input/output error)'
     assert refused(farm, broker_with({"password_file": "/proc/self/mem"})) == f"[broker] {error}"
 
 

@@ -40,9 +40,9 @@ def test_a_unix_socket_is_for_owner_and_group_unless_the_endpoint_says_otherwise
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("unix:/run/b.sock:mode=666", "mode 666 lets everybody on this host connect"),
-        ("unix:/run/b.sock:602", "mode 602 lets everybody on this host connect"),
-        ("systemd:domain=UNIX:index=0", "its mode is that of SocketMode in its unit"),
+        ("unix:/run/b.sock:mode=666", "mode 666 lets every user of this host connect"),
+        ("unix:/run/b.sock:602", "mode 602 lets every user of this host connect"),
+        ("systemd:domain=UNIX:index=0", "systemd sets its mode (SocketMode in the unit"),
         ("unix:/run/b.sock", ""),
         ("unix:/run/b.sock:mode=664", ""),
         ("tcp:8010", ""),
@@ -59,7 +59,7 @@ def test_a_socket_that_lets_everybody_name_a_user_is_warned_about(
 
 
 def test_a_group_that_is_none_is_refused(farm: Path) -> None:
-    with pytest.raises(ConfigError, match="must be a group of this system"):
+    with pytest.raises(ConfigError, match="must be an existing group of this host"):
         read(farm, farm_with({"web": {"socket_group": "no-such-group"}}))
     name = grp.getgrgid(os.getgid()).gr_name
     assert read(farm, farm_with({"web": {"socket_group": name}})).web.socket_group == name

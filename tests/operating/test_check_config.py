@@ -89,11 +89,12 @@ MASTERS = [
     {"name": "no name"},
 ]
 WARNED = [
-    'warning: branches: branch "bad" is left out: repo is not a text',
-    "warning: branches: branch 'jobs' is hidden: GET /self-serve/{branch} does not reach it,"
-    " /self-serve/jobs matches instead",
-    'warning: masters: master "no name" is left out: it has no db_name',
-    "warning: masters: [changes] master is 'off', which is disabled: it takes no changes",
+    'warning: branches: branch "bad" is skipped: repo is not a string',
+    'warning: branches: branch "jobs" is hidden: GET /self-serve/{branch} does not reach it:'
+    " /self-serve/jobs comes first",
+    'warning: masters: master "no name" is skipped: it has no db_name',
+    'warning: masters: [changes] master = "off": disabled in the masters file, so it accepts no'
+    " changes",
 ]
 
 
@@ -146,7 +147,7 @@ class TestServers:
         for _ in range(2):
             out = place.run("check-config", "--connect").out.decode()
             assert (
-                "ok: broker: logged in; will be made: checked, checked2, checked.dead,"
+                "ok: broker: logged in; created at start: checked, checked2, checked.dead,"
                 " checked2.dead\n" in out
             )
         broker("wrong")

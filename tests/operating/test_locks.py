@@ -93,7 +93,7 @@ def test_a_data_folder_that_cannot_be_used_ends_it_with_one_line(tmp_path: Path,
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError) as caught:
         lock(sample_config(tmp_path / data, None))
-    said = r".*data.* (must be a folder|cannot be made|cannot write).*"
+    said = r".*data.* (must be a folder|cannot create|cannot write).*"
     assert re.fullmatch(said, str(caught.value))
     assert str(tmp_path / data) in str(caught.value)
 

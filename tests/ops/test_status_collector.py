@@ -274,8 +274,8 @@ def test_it_is_not_ready_before_and_after(state: str) -> None:
             ["the broker: low on memory"],
         ),
         (
-            {"directory": MemoryDirectory(missing="The branches are not known yet")},
-            ["The branches are not known yet"],
+            {"directory": MemoryDirectory(missing="The branches file has not been read yet")},
+            ["The branches file has not been read yet"],
         ),
     ],
 )

@@ -264,7 +264,7 @@ def test_a_master_that_the_masters_file_disables_is_told_and_alarms_nobody() -> 
 
 
 def test_entries_that_are_left_out_of_a_document_are_told() -> None:
-    some = [f"branch {n} is left out: no" for n in range(150)]
+    some = [f"branch {n} is skipped: no" for n in range(150)]
     found = told(documents=[DocumentState("branches", 7, warnings=some)])
     assert part(found, "directory branches")["detail"] == (
         "read 7 s ago; " + "; ".join(some[:3]) + "; and 147 more"

@@ -38,13 +38,13 @@ def test_a_branch_whose_pages_can_be_reached_is_not_told(name: str) -> None:
 
 def test_a_branch_of_the_name_of_a_route_is_told_with_that_route() -> None:
     assert hidden("try", "jobs") == [
-        "branch 'jobs' is hidden: GET /self-serve/{branch} does not reach it,"
-        " /self-serve/jobs matches instead"
+        'branch "jobs" is hidden: GET /self-serve/{branch} does not reach it:'
+        " /self-serve/jobs comes first"
     ]
 
 
 def test_a_branch_that_is_hidden_on_one_page_only_is_told() -> None:
     assert hidden("fixed") == [
-        "branch 'fixed' is hidden: GET /self-serve/{branch}/rev/{rev} does not reach it,"
-        " /self-serve/fixed/rev/{rev} matches instead"
+        'branch "fixed" is hidden: GET /self-serve/{branch}/rev/{rev} does not reach it:'
+        " /self-serve/fixed/rev/{rev} comes first"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -40,10 +41,11 @@ class ShadowedBranches:
                     found.append(_hidden(name, route, "no route matches"))
                     break
                 if met is not route or values["branch"] != name:
-                    found.append(_hidden(name, route, f"{met.path} matches instead"))
+                    found.append(_hidden(name, route, f"{met.path} comes first"))
                     break
         return found
 
 
 def _hidden(name: str, route: Route, why: str) -> str:
-    return f"branch {name!r} is hidden: {route.method} {route.path} does not reach it, {why}"
+    shown = json.dumps(name, ensure_ascii=False)
+    return f"branch {shown} is hidden: {route.method} {route.path} does not reach it: {why}"
