@@ -29,7 +29,7 @@ from buildapi.model.steps import (
 )
 
 CANCEL_FAILED = "Error cancelling build"
-NOT_CLAIMED = "no master has claimed it"
+NOT_CLAIMED = "no master has claimed the request"
 
 
 def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
@@ -62,7 +62,7 @@ def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) 
     request = facts.request
     if build.finish_time is not None or build not in facts.running:
         msg = "Build is complete, nothing to do"
-        return nothing(msg, "it is complete", brid=request.id, bid=build.id)
+        return nothing(msg, "the build is complete", brid=request.id, bid=build.id)
     stops = _stops(facts, [build])
     if not stops:
         return refused(CANCEL_FAILED, NOT_CLAIMED, brid=request.id)
@@ -83,7 +83,7 @@ def cancel_revision(action: CancelRevision, facts: RevisionFacts | None, rules: 
         return refused(ambiguity(action.wanted.text, facts.between))
     parts = _parts(_meant(action, facts.requests, rules))
     if not parts.lines:
-        return nothing("", "there is nothing of it to cancel")
+        return nothing("", "no pending requests and no running builds")
     stops = [msgspec.structs.replace(s, note=action.reason) for s in parts.stops]
     claimed = [f.request.id for f in parts.claimed]
     return Plan(

@@ -48,7 +48,9 @@ def decide(
         return DeadLetterDecision(LetterEnd.RETURN)
     if letter.by_broker or letter.exhausted:
         end = LetterEnd.DROP if report is None else LetterEnd.KEEP
-        return DeadLetterDecision(end, f"Given up: {letter.reason}; look at what is there")
+        return DeadLetterDecision(
+            end, f"Given up: {letter.reason}; check the farm before you submit it again"
+        )
     return KEPT
 
 

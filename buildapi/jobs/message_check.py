@@ -82,9 +82,11 @@ def report_refusal(report: Mapping[str, object], job: JobRecord) -> str | None:
     """
     identity, agent = identity_of(report), report.get("agent")
     if identity:
-        return None if identity == job.identity else "it is of another job that had the same id"
+        return (
+            None if identity == job.identity else "it belongs to another job that had the same id"
+        )
     if agent is None and job.agent is None:
         return None
     if job.agent is None:
         return "no agent has begun the job"
-    return None if agent == job.agent else "its sender does not have the job in hand"
+    return None if agent == job.agent else "its sender is not the agent that executes the job"

@@ -9,7 +9,7 @@ from buildapi.model.steps import Sharer, StopBuild
 SHARERS_NAMED = 5
 """Maximum number of requests that a warning names one by one."""
 
-UNLISTED = "no master lists this builder; it may wait for ever"
+UNLISTED = "the builders file does not list this builder; the request may stay pending for ever"
 
 
 def unlisted(buildername: str, listed: bool | None) -> Sequence[str]:
@@ -31,10 +31,14 @@ def shared(stops: Iterable[StopBuild]) -> Sequence[str]:
 
 def loses(sharers: Sequence[Sharer]) -> str:
     """Return the words of a warning: which other requests lose a stopped build."""
+    return f"stopping it also ends {listed(sharers)}"
+
+
+def listed(sharers: Sequence[Sharer]) -> str:
+    """Name the requests that share a build, a limited number of them one by one."""
     named = [_named(sharer) for sharer in sharers[:SHARERS_NAMED]]
     more = len(sharers) - SHARERS_NAMED
-    words = ", ".join(named) + (f" and {more} more" if more > 0 else "")
-    return f"stopping it also ends {words}"
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 def _named(sharer: Sharer) -> str:

@@ -160,10 +160,10 @@ FORGED = {"body": {"errors": False, "msg": "Ok"}, "items": [], "agent": "agent-x
     ("begun_by", "changes", "why"),
     [
         (None, {}, "no agent has begun the job"),
-        ("agent-y", {}, "its sender does not have the job in hand"),
-        ("agent-y", {"agent": None}, "its sender does not have the job in hand"),
-        ("agent-y", {"agent": ["agent-y"]}, "its sender does not have the job in hand"),
-        ("agent-x", {"identity": "0" * 32}, "it is of another job that had the same id"),
+        ("agent-y", {}, "its sender is not the agent that executes the job"),
+        ("agent-y", {"agent": None}, "its sender is not the agent that executes the job"),
+        ("agent-y", {"agent": ["agent-y"]}, "its sender is not the agent that executes the job"),
+        ("agent-x", {"identity": "0" * 32}, "it belongs to another job that had the same id"),
     ],
 )
 @twisted_test()

@@ -168,7 +168,7 @@ async def test_a_change_is_sent_once_for_a_job(case: Case) -> None:
     await case.send()
     item = await case.send()
     (id_,) = case.ids()
-    assert item == Item("done", f"change {id_} was sent before", master=MASTER_A)
+    assert item == Item("done", f"change {id_} had already been sent", master=MASTER_A)
     assert case.master.connected == 1
 
 
@@ -214,7 +214,10 @@ async def test_a_master_that_takes_no_changes_is_told(case: Case) -> None:
     case.directory[MASTER_A] = attrs.evolve(case.directory[MASTER_A], pb_port=None)
     item = await case.send()
     assert (item.state, item.master) == ("failed", MASTER_A)
-    assert item.detail == f"not sent: master {MASTER_A} takes no changes: it has no pb_port"
+    assert (
+        item.detail
+        == f"not sent: master {MASTER_A} accepts no changes: it has no pb_port in the masters file"
+    )
 
 
 @twisted_test()
@@ -264,7 +267,7 @@ async def test_silence_without_effect_stays_open(case: Case) -> None:
     item = await case.send(seconds=0.2, verify=0.1)
     assert item == Item(
         "unconfirmed",
-        "no answer within 0.2 s; the master may store the change later",
+        "no answer within 0.2 s; the master may still store the change",
         master=MASTER_A,
     )
 
@@ -281,7 +284,7 @@ async def test_a_change_that_is_taken_and_not_stored_stays_open(case: Case) -> N
     case.master.hook = lambda change: None
     item = await case.send(verify=0.1)
     assert (item.state, item.master) == ("unconfirmed", MASTER_A)
-    assert item.detail == "the master took the change; not stored 0.1 s later"
+    assert item.detail == "the master accepted the change, but did not store it within 0.1 s"
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["answered", "silent"])
@@ -301,7 +304,7 @@ async def test_what_would_poison_masters_is_not_sent(case: Case) -> None:
     item = await case.send(step=SendChange(MASTER_A, "trÿ", STEP.revision, None))
     assert (item.state, item.detail) == (
         "failed",
-        "not sent: the branch has characters beyond ASCII",
+        "not sent: the branch has non-ASCII characters",
     )
     assert case.master.connected == 0
 
@@ -381,7 +384,7 @@ async def test_a_change_that_left_is_not_sent_again_when_the_database_could_not_
     assert store is not None
     store(change)
     (id_,) = case.ids()
-    assert (await case.send()).detail == f"change {id_} was sent before"
+    assert (await case.send()).detail == f"change {id_} had already been sent"
     assert len(case.master.changes) == 1
 
 
@@ -434,4 +437,4 @@ async def test_a_change_that_an_older_version_sent_counts_from_when_the_job_was_
     when = job(7).when + later
     case.scheduler.seed.execute("UPDATE changes SET when_timestamp = %s", when)
     item = await case.send()
-    assert (item.detail == f"change {case.ids()[0]} was sent before") is is_own
+    assert (item.detail == f"change {case.ids()[0]} had already been sent") is is_own

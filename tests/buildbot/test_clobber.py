@@ -95,8 +95,8 @@ async def test_without_a_slave_nothing_is_clobbered(farm: Masterfarm, answer: An
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (status(404), "not clobbered: the master answered 404 when asked for the slave"),
-        (status(500), "not clobbered: the master answered 500 when asked for the slave"),
+        (status(404), "not clobbered: the master answered 404 to the request for the slave"),
+        (status(500), "not clobbered: the master answered 500 to the request for the slave"),
         (hang, "not clobbered: no answer within 0.4 s"),
     ],
 )

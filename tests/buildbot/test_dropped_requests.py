@@ -97,24 +97,28 @@ DONE, IN_DOUBT, NOTHING = "done", "unconfirmed", "nothing"
 @pytest.mark.parametrize(
     ("found", "state", "words"),
     [
-        (None, DONE, "it is gone"),
-        (facts(7), DONE, "cancelled before it was started"),
-        (facts(7, complete=False), IN_DOUBT, "a master gave it back in between: ask again"),
-        (facts(7, claimed=True, tries=[ended(7)]), NOTHING, "it has ended"),
+        (None, DONE, "the request no longer exists"),
+        (facts(7), DONE, "cancelled before a build started"),
+        (
+            facts(7, complete=False),
+            IN_DOUBT,
+            "a master released its claim meanwhile: cancel it again",
+        ),
+        (facts(7, claimed=True, tries=[ended(7)]), NOTHING, "its build has ended"),
         (
             facts(7, claimed=True),
             IN_DOUBT,
-            "a master has claimed it, but no build of it is running",
+            "a master has claimed the request, but no build of it is running",
         ),
         (
             facts(7, complete=False, claimed=True, tries=[ended(7)]),
             IN_DOUBT,
-            "a master has claimed it, but no build of it is running",
+            "a master has claimed the request, but no build of it is running",
         ),
         (
             facts(7, complete=False, claimed=True),
             IN_DOUBT,
-            "a master has claimed it, but no build of it is running",
+            "a master has claimed the request, but no build of it is running",
         ),
         (facts(7, claimed=True, tries=[ended(7), running(7, 2)]), DONE, "stopped for zoe"),
         (facts(7, complete=False, claimed=True, tries=[running(7)]), DONE, "stopped for zoe"),
@@ -135,7 +139,7 @@ def test_what_masters_had_claimed_is_left_alone_where_only_pending_ones_are_mean
     desk = Desk()
     desk.knows(facts(7, complete=False, claimed=True, tries=tries))
     (item,) = desk.watched(WatchDropped((7,), claimed=False))
-    assert (item.state, item.detail) == (NOTHING, "a master had started it before")
+    assert (item.state, item.detail) == (NOTHING, "a master had already started it")
     assert desk.stopped == []
     assert len(desk.looks) == 1
 

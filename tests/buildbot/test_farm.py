@@ -512,8 +512,8 @@ class TestMyISAM:
             assert (await old.farm.write(job(id_), plan))[0] is Written.APPLIED
         assert same(await old.farm.recall(job(1)), Recorded(plan))
         assert [w for w in warnings if "MyISAM" in w] == [
-            "the scheduler database has no transactions (MyISAM): an agent that dies"
-            " in the middle of a job leaves it for a person to look at"
+            "the scheduler database has no transactions (MyISAM): a job whose"
+            " agent dies while it writes is not repeated and needs a check by hand"
         ]
         assert (await old.farm.write(job(1), plan))[0] is Written.BEFORE
         assert (await old.farm.write(job(1, life=1), plan))[0] is Written.APPLIED

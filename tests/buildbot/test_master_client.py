@@ -145,7 +145,10 @@ def test_nothing_waits_longer_for_its_slots_than_it_may() -> None:
     desk.clock.advance(5)
     desk.wire.answer("a")  # b is asked after 9 seconds and answers never
     desk.clock.advance(5)  # late came 10 seconds ago
-    assert results([waiting, late])[1] == "not asked: busy for 10 s"
+    assert (
+        results([waiting, late])[1]
+        == "not sent: too many requests to masters for 10 s ([agent] pokes)"
+    )
     desk.clock.advance(6)
     assert results([waiting]) == ["no answer"]
 
@@ -157,7 +160,10 @@ def test_the_wait_for_both_slots_counts_together() -> None:
     desk.clock.advance(9)
     assert results([first, second]) == ["open", "open"]
     desk.clock.advance(1)  # b gives up in the same moment: first gets its slot
-    assert results([first, second]) == ["open", "not asked: busy for 10 s"]
+    assert results([first, second]) == [
+        "open",
+        "not sent: too many requests to masters for 10 s ([agent] pokes)",
+    ]
     desk.wire.answer("a")
     assert first.result is OK
 
@@ -178,7 +184,9 @@ def test_a_turn_that_does_not_come_in_time_is_given_up() -> None:
     for _ in range(3):
         desk.clock.advance(SECONDS - 1)
         desk.wire.answer("a")
-    assert results(asked) == [str(OK)] * 3 + ["not asked: busy for 25 s"]
+    assert results(asked) == [str(OK)] * 3 + [
+        "not sent: too many requests to masters for 25 s ([agent] pokes)"
+    ]
 
 
 def test_a_turn_given_up_leaves_its_slot_to_the_next() -> None:
@@ -186,7 +194,7 @@ def test_a_turn_given_up_leaves_its_slot_to_the_next() -> None:
     desk.ask("a")
     gone = desk.ask("a")
     desk.clock.advance(5)
-    assert results([gone]) == ["not asked: busy for 5 s"]
+    assert results([gone]) == ["not sent: too many requests to masters for 5 s ([agent] pokes)"]
     desk.wire.answer("a")
     again = desk.ask("a")
     desk.wire.answer("a")
@@ -199,7 +207,7 @@ def test_those_who_wait_for_a_master_that_keeps_silent_are_not_sent_after_the_ot
     desk.clock.advance(6)
     waiting = [desk.ask("a", str(n)) for n in range(3)]
     desk.clock.advance(4)
-    assert results(waiting) == ["not asked: the master keeps silent"] * 3
+    assert results(waiting) == ["not sent: the master does not respond"] * 3
     assert desk.wire.asked == ["a/first"]
 
 
@@ -210,7 +218,7 @@ def test_any_number_may_wait_for_a_master_that_keeps_silent() -> None:
     desk.clock.advance(SECONDS - 1)
     late = desk.ask("a")
     desk.clock.advance(1)
-    assert set(results([*waiting, late])) == {"not asked: the master keeps silent"}
+    assert set(results([*waiting, late])) == {"not sent: the master does not respond"}
     again = desk.ask("a", "again")
     desk.wire.answer("a")
     assert again.result is OK

@@ -126,7 +126,7 @@ async def test_refused_credentials_are_told(
 async def test_a_master_without_change_source_is_told(master: PBMaster) -> None:
     master.no_source = True
     error = await refused(master.number)
-    assert str(error) == "the master takes no changes (no PBChangeSource)"
+    assert str(error) == "the master accepts no changes (no PBChangeSource)"
     assert not error.sent
 
 
@@ -194,7 +194,7 @@ def with_text(name: str, text: str) -> PBChange:
 @twisted_test()
 async def test_what_would_poison_masters_is_not_sent(master: PBMaster, name: str) -> None:
     error = await refused(master.number, with_text(name, "trÿ"))
-    assert str(error) == f"the {name} has characters beyond ASCII"
+    assert str(error) == f"the {name} has non-ASCII characters"
     assert not error.sent
     assert master.connected == 0
 
@@ -212,7 +212,7 @@ async def test_a_change_without_files_is_refused_as_masters_drop_it(master: PBMa
 @twisted_test()
 async def test_what_cannot_be_put_on_the_wire_is_not_sent(master: PBMaster, value: Any) -> None:
     error = await refused(master.number, attrs.evolve(CHANGE, properties={"x": value}))
-    assert str(error) == "the change cannot be put into words of Perspective Broker"
+    assert str(error) == "the change cannot be encoded for Perspective Broker"
     assert not error.sent
     assert master.connected == 0
 
@@ -321,7 +321,7 @@ async def test_a_peer_that_is_no_master_is_told_at_once(
     error = await refused(peer.number)
     assert str(error) in {
         "the master does not speak Perspective Broker",
-        "the master's answer makes no sense",
+        "the master's answer cannot be read",
     }
     assert not error.sent
     await until(lambda: not peer.connections)

@@ -165,7 +165,10 @@ async def test_any_builder_name_reaches_the_master_encoded_once(
 async def test_a_redirect_to_the_page_for_refusals_is_a_refusal(case: Case, page: str) -> None:
     case.knowing(redirect(f"../../../../{page}"))
     item = await case.stop()
-    assert (item.state, item.detail) == ("failed", "the master refused: not authorised")
+    assert (item.state, item.detail) == (
+        "failed",
+        "the master refused the stop: not authorised (see [agent] master_username)",
+    )
 
 
 @twisted_test()
@@ -179,7 +182,7 @@ async def test_a_builder_called_authfail_is_no_refusal(
 
 @pytest.mark.parametrize(
     ("answer", "text"),
-    [(status(404), "knows no such build any more"), (status(500), "answered 500")],
+    [(status(404), "no longer has this build"), (status(500), "answered 500")],
 )
 @twisted_test()
 async def test_a_stop_not_accepted_fails(case: Case, answer: Answer, text: str) -> None:
@@ -191,9 +194,9 @@ async def test_a_stop_not_accepted_fails(case: Case, answer: Answer, text: str) 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (status(404), "no master knows this build"),
-        (status(500), "answered 500 when asked for the build"),
-        (lambda request: b"no JSON", "no master knows this build"),
+        (status(404), "no master has this build"),
+        (status(500), "answered 500 to the request for the build"),
+        (lambda request: b"no JSON", "no master has this build"),
     ],
 )
 @twisted_test()
@@ -247,7 +250,7 @@ async def test_a_master_hung_after_it_was_told_may_still_obey(case: Case) -> Non
     case.knowing(hang)
     item = await case.stop(verify=0.1)
     assert item.state == "unconfirmed"
-    assert "the master may stop it later" in item.detail
+    assert "the master may still stop the build" in item.detail
 
 
 @twisted_test()
@@ -286,7 +289,7 @@ async def test_an_effect_seen_late_is_waited_for(case: Case) -> None:
 async def test_a_build_that_has_ended_needs_no_master(case: Case) -> None:
     case.seed.end(case.build)
     item = await case.stop()
-    assert (item.state, item.detail) == ("nothing", "it has ended")
+    assert (item.state, item.detail) == ("nothing", "the build has ended")
 
 
 @twisted_test()
@@ -311,7 +314,7 @@ async def test_another_build_with_the_number_is_never_stopped(
     item = await case.stop()
     assert (item.state, item.detail) == (
         "failed",
-        "no master knows this build: nothing stopped",
+        "no master has this build; nothing was stopped",
     )
     assert wrong.posts == []
 
@@ -398,5 +401,5 @@ async def test_what_was_done_says_who_else_lost_the_build(case: Case) -> None:
     step = msgspec.structs.replace(case.step(), sharers=sharers)
     item = await case.stopper().stop(step, "zoe@example.org")
     assert item.detail == (
-        "stopped; stopping it also ends request 8 (try fedcba987654 by joe@example.org)"
+        "stopped; this also ended request 8 (try fedcba987654 by joe@example.org)"
     )

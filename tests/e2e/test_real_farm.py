@@ -93,7 +93,7 @@ def test_a_build_that_is_not_the_one_meant_is_left_alone(world: World, service: 
 
     assert job["state"] == "failed"
     assert job["complete_data"]["body"]["msg"] == "Error cancelling build"
-    assert "no master knows this build" in job["items"][0]["detail"]
+    assert "no master has this build" in job["items"][0]["detail"]
     assert rows.request(request_id).complete == 0
     rows.execute("UPDATE builds SET start_time = start_time + 3600 WHERE id = %s", build.id)
     assert client.done(client.delete(f"/self-serve/try/build/{build.id}"))["state"] == "done"

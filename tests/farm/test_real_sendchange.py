@@ -144,7 +144,7 @@ async def test_a_wrong_password_is_told(farm: Farm, master: Master) -> None:
 @twisted_test(20)
 async def test_a_master_without_change_source_is_told(other: Master) -> None:
     error = await refused(other)
-    assert str(error) == "the master takes no changes (no PBChangeSource)"
+    assert str(error) == "the master accepts no changes (no PBChangeSource)"
     assert not error.sent
 
 
@@ -303,7 +303,7 @@ async def test_a_change_is_sent_once_for_a_job(
     where = master.claimed_by_name
     assert first == Item("done", f"change {id_} sent to {where}", master=where)
     again = await sender.send(jobs[0], step, WHO)
-    assert again == Item("done", f"change {id_} was sent before", master=where)
+    assert again == Item("done", f"change {id_} had already been sent", master=where)
     assert len(changes_of(farm, "once")) == 1
     await sender.send(jobs[1], step, WHO)
     await sender.send(jobs[2], step, WHO)

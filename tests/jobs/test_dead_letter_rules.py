@@ -48,7 +48,9 @@ DROPPED = DeadLetterDecision(LetterEnd.DROP)
 
 REPORT = finished(3, Outcome(False, "Ok"), "agent1", identity=JOB.identity)
 OF_REPORT = attrs.evolve(TRIED, body=encode_finished(REPORT), routing_key=FINISHED)
-GIVEN_UP = finished(3, Outcome(True, f"Given up: {TRIED.reason}; look at what is there"))
+GIVEN_UP = finished(
+    3, Outcome(True, f"Given up: {TRIED.reason}; check the farm before you submit it again")
+)
 IN_HAND = attrs.evolve(JOB, agent="agent1")
 
 

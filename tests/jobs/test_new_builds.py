@@ -79,7 +79,7 @@ def test_a_new_build_is_a_change_for_the_schedulers() -> None:
         (
             "unconfirmed",
             True,
-            "It is not known whether the change is stored: look before you ask again",
+            "It is not known whether the change is stored: check before you submit it again",
         ),
         ("failed", True, "The change could not be sent"),
     ],
@@ -105,7 +105,7 @@ def test_a_farm_without_a_master_for_changes_refuses_them() -> None:
     planned = plan(BUILD, attrs.evolve(BRANCH, change_master=None))
     assert (planned.outcome.errors, planned.steps) == (True, ())
     assert planned.outcome.msg == "The change could not be sent"
-    assert planned.outcome.items[0].detail == "no master that takes changes is known"
+    assert planned.outcome.items[0].detail == "no master that accepts changes is known"
 
 
 # --- chosen builders ------------------------------------------------------------------------

@@ -30,7 +30,9 @@ OTHER = Sharer(8, "try", "0123456789abcdef", "joe@example.org")
 WARNING = (
     "Build 41 is shared: stopping it also ends request 8 (try 0123456789ab by joe@example.org)"
 )
-UNLISTED = "linux: no master lists this builder; it may wait for ever"
+UNLISTED = (
+    "linux: the builders file does not list this builder; the request may stay pending for ever"
+)
 
 
 def facts(brid: int = 7, bid: int = 41, *sharers: Sharer, **more: Any) -> RequestFacts:

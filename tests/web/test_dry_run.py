@@ -208,7 +208,9 @@ async def test_a_rebuild_for_a_builder_that_no_master_lists_is_accepted_with_a_w
     served.directory.listed = ["another"]
     answer = await served.ask("POST", f"/self-serve/try/{path}", JSON | ZOE, fields)
     (warning,) = answer.json["warnings"]
-    assert warning.endswith(": no master lists this builder; it may wait for ever")
+    assert warning.endswith(
+        ": the builders file does not list this builder; the request may stay pending for ever"
+    )
     assert answer.status == 202
     served.directory.listed = None
     answer = await served.ask("POST", f"/self-serve/try/{path}", JSON | ZOE, fields)

@@ -248,7 +248,7 @@ async def bounded(reading: Awaitable[T]) -> T:
     try:
         return await reading
     except RowLimitError as e:
-        raise BadRequest(f"Too many rows: {e}; ask for less at a time") from e
+        raise BadRequest(f"Too many rows: {e}; request less at a time") from e
 
 
 def apart(rows: Iterable[tuple[StoredRequest, RequestBuild | None]]) -> BranchDay:

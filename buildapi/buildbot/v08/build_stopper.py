@@ -13,7 +13,7 @@ from buildapi.buildbot.http_fetch import FetchedAnswer
 from buildapi.buildbot.v08.build_identity import BuildIdentity, build_path, identify
 from buildapi.buildbot.v08.build_poller import BuildPoller
 from buildapi.buildbot.v08.master_client import MasterClient, MasterError
-from buildapi.jobs.warnings import loses
+from buildapi.jobs.warnings import listed
 from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
 from buildapi.reactor_time import ReactorTime, pause
@@ -46,7 +46,7 @@ class BuildStopper:
         """Stop one build where it runs, and verify the effect."""
         item = await self._stop(step, who)
         if item.state == "failed" and await self._is_over(step):
-            return self._item(step, "nothing", "it has ended")
+            return self._item(step, "nothing", "the build has ended")
         return item
 
     async def _stop(self, step: StopBuild, who: str) -> Item:
@@ -55,23 +55,25 @@ class BuildStopper:
         except MasterError as e:
             return self._item(step, "failed", str(e))
         if master is None:
-            return self._item(step, "failed", "no master knows this build: nothing stopped")
+            return self._item(step, "failed", "no master has this build; nothing was stopped")
         try:
             refusal = _refusal(await self._post(step, master, who))
         except MasterError as e:
             if not e.asked:
                 return self._item(step, "failed", str(e), master)
-            return await self._seen(step, master, f"{e}; the master may stop it later")
+            return await self._seen(step, master, f"{e}; the master may still stop the build")
         if refusal is not None:
             return self._item(step, "failed", refusal, master)
-        return await self._seen(step, master, "the master accepted the stop (slave silent?)")
+        return await self._seen(
+            step, master, "the master accepted the stop (does the slave respond?)"
+        )
 
     async def _seen(self, step: StopBuild, master: str, doubt: str) -> Item:
         """Wait for the effect; without it the outcome is unconfirmed."""
         if await self._ended(step):
-            lost = f"; {loses(step.sharers)}" if step.sharers else ""
+            lost = f"; this also ended {listed(step.sharers)}" if step.sharers else ""
             return self._item(step, "done", f"stopped{lost}", master)
-        detail = f"still running {self._verify_seconds:g} s later: {doubt}"
+        detail = f"still running after {self._verify_seconds:g} s: {doubt}"
         return self._item(step, "unconfirmed", detail, master)
 
     async def _find(self, step: StopBuild) -> str | None:
@@ -91,7 +93,7 @@ class BuildStopper:
         if answer.code == 404:
             return BuildIdentity.OTHER
         if answer.code != 200:
-            raise MasterError(f"the master answered {answer.code} when asked for the build")
+            raise MasterError(f"the master answered {answer.code} to the request for the build")
         return identify(step, answer.body)
 
     async def _post(self, step: StopBuild, master: str, who: str) -> FetchedAnswer:
@@ -134,9 +136,13 @@ def _refusal(answer: FetchedAnswer) -> str | None:
         *folder, page = (answer.location or "").rstrip("/").split("/")
         # A stop that was taken leads to the page of the builder, whatever its name is.
         refused = page in REFUSALS and folder[-1:] != ["builders"]
-        return "the master refused: not authorised" if refused else None
+        return (
+            "the master refused the stop: not authorised (see [agent] master_username)"
+            if refused
+            else None
+        )
     if answer.code == 404:
-        return "the master knows no such build any more"
+        return "the master no longer has this build"
     return None if 200 <= answer.code < 300 else f"the master answered {answer.code}"
 
 

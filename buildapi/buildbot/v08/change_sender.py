@@ -36,8 +36,8 @@ IDENTITY_PROPERTY = "selfserve_identity"
 LOOK_SECONDS = 0.25
 """Seconds between two queries for the change."""
 
-LATER = "the master may store the change later"
-BEGUN = f"the change was being sent when an agent was interrupted; {LATER}"
+LATER = "the master may still store the change"
+BEGUN = f"an agent was interrupted while it sent the change; {LATER}"
 
 # Few changes have the same revision, which is indexed, as is the change of a property. Changes of
 # older versions have no identity: with the id of this job, but stored before it was accepted, they
@@ -99,14 +99,17 @@ class ChangeSender:
         """
         before = await self._find(job, step)
         if before is not None:
-            return _item(step, "done", f"change {before} was sent before")
+            return _item(step, "done", f"change {before} had already been sent")
         if await self._sent.begun(job):
             return await self._result(job, step, BEGUN)
         try:
             await self._send(job, step, who)
         except ChangeError as e:
             return await self._after_error(job, step, e)
-        taken = f"the master took the change; not stored {self._verify_seconds:g} s later"
+        taken = (
+            f"the master accepted the change, but did not store it within {self._verify_seconds:g}"
+            " s"
+        )
         return await self._result(job, step, taken)
 
     async def _send(self, job: JobIdentity, step: SendChange, who: str) -> None:
@@ -116,7 +119,9 @@ class ChangeSender:
         if not master.enabled:
             raise ChangeError(f"master {step.master} is disabled in the masters file")
         if master.pb_port is None:
-            raise ChangeError(f"master {step.master} takes no changes: it has no pb_port")
+            raise ChangeError(
+                f"master {step.master} accepts no changes: it has no pb_port in the masters file"
+            )
         change = PBChange(
             # The master stores it, and would refuse what its database cannot hold.
             who=await self._limits.author(who),
@@ -163,7 +168,7 @@ class ChangeSender:
                     return None
                 await pause(self._reactor, LOOK_SECONDS)
         except Unavailable as e:
-            open_ = f"whether the change is stored is not known now: {e.msg}"
+            open_ = f"cannot check whether the change is stored: {e.msg}"
             raise Unconfirmed(e.msg, _item(step, "unconfirmed", open_)) from e
         return change
 

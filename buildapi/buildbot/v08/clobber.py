@@ -46,7 +46,7 @@ class Clobberer:
         # No table of the scheduler database names the slave of a build: only its master knows it.
         answer = await self._masters.ask(build.master, "GET", f"json/{build_path(build)}")
         if answer.code != 200:
-            raise MasterError(f"the master answered {answer.code} when asked for the slave")
+            raise MasterError(f"the master answered {answer.code} to the request for the slave")
         return slave_of(answer.body)
 
     async def _post(self, slave: str, buildername: str) -> None:

@@ -64,21 +64,23 @@ class DroppedRequestWatcher:
 def _settled(step: WatchDropped, brid: int, facts: RequestFacts | None) -> Item | None:
     """Return the outcome of a request; None while a build of it runs or may begin."""
     if facts is None:
-        return Item("done", "it is gone", request_id=brid)
+        return Item("done", "the request no longer exists", request_id=brid)
     request = facts.request
     if not request.claimed_at:
         if request.complete:
-            return Item("done", "cancelled before it was started", request_id=brid)
-        return Item("unconfirmed", "a master gave it back in between: ask again", request_id=brid)
+            return Item("done", "cancelled before a build started", request_id=brid)
+        return Item(
+            "unconfirmed", "a master released its claim meanwhile: cancel it again", request_id=brid
+        )
     if not request.complete and not step.claimed:
-        return Item("nothing", "a master had started it before", request_id=brid)
+        return Item("nothing", "a master had already started it", request_id=brid)
     ended = bool(facts.tries) and not facts.running
     if ended and request.complete:
-        return Item("nothing", "it has ended", request_id=brid)
+        return Item("nothing", "its build has ended", request_id=brid)
     return None
 
 
 def _not_seen(facts: RequestFacts) -> Item:
-    detail = "a master has claimed it, but no build of it is running"
+    detail = "a master has claimed the request, but no build of it is running"
     master = facts.request.claimed_by_name
     return Item("unconfirmed", detail, request_id=facts.request.id, master=master)

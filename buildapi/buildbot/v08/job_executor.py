@@ -148,7 +148,7 @@ class JobExecutor:
         except Unavailable:
             raise
         except Exception:
-            self._log.failure("job {id}: its outcome is not in its marker", id=job.request_id)
+            self._log.failure("job {id}: cannot store the outcome in its marker", id=job.request_id)
 
     async def _performed(self, job: JobMessage, journal: Journal) -> Performed:
         """Decide and write a job, or recall how far it got before."""
@@ -252,14 +252,14 @@ def touched(step: Poke) -> Sequence[int | None]:
             return [None]
 
 
-AGAIN = (Item("done", "written before an agent was interrupted; not written again"),)
+AGAIN = (Item("done", "already written when an agent was interrupted; not repeated"),)
 INTERRUPTED = Outcome(
     True,
-    "An agent died while it wrote this job: look at what is there before asking again",
+    "An agent died while it wrote this job: check the farm before you submit it again",
     (Item("failed", "the scheduler database has no transactions; the job is not repeated"),),
 )
 CHANGING = Outcome(
     True,
     "The request keeps changing, nothing was done",
-    (Item("failed", f"it changed {DECISIONS} times while this was decided; ask again"),),
+    (Item("failed", f"it changed {DECISIONS} times during the decision; submit the job again"),),
 )

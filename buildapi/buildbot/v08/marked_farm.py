@@ -168,7 +168,7 @@ class V08Farm:
             return Written.STALE, ()
         except (ValueRefusedError, UnicodeEncodeError) as e:
             await self._unmark(job, whole=whole)
-            raise BadRequest("The scheduler database cannot store a text of this job") from e
+            raise BadRequest("The scheduler database cannot store a value of this job") from e
         return Written.APPLIED, lowering.made(statements, ids)
 
     async def _transact(self, job: JobIdentity, statements: Sequence[Statement]) -> Sequence[int]:
@@ -183,8 +183,8 @@ class V08Farm:
             if foreign is None:
                 raise
         self._log.warn(
-            "job {id}: its id was used before, by a job whose marker is moved aside; was the jobs"
-            " database restored, or lost?",
+            "job {id}: an earlier job had this id, and its marker now has another one. Was the"
+            " jobs database restored or lost?",
             id=job.id,
         )
         _, *ids = await self._db.transact([self._markers.move_aside(job, foreign), *statements])
@@ -204,7 +204,9 @@ class V08Farm:
         try:
             await self._db.transact([self._markers.settle(job, outcome)])
         except ValueRefusedError as e:
-            self._log.warn("job {id}: its outcome is shortened: {error}", id=job.id, error=e)
+            self._log.warn(
+                "job {id}: outcome shortened to fit into its marker: {error}", id=job.id, error=e
+            )
             short = Outcome(outcome.errors, outcome.msg[:MSG_MAX])
             await self._db.transact([self._markers.settle(job, short)])
 
@@ -218,7 +220,7 @@ class V08Farm:
             self._transactional = await self._db.transactional((*TABLES, self._marker))
             if not self._transactional:
                 self._log.warn(
-                    "the scheduler database has no transactions (MyISAM): an agent that dies"
-                    " in the middle of a job leaves it for a person to look at"
+                    "the scheduler database has no transactions (MyISAM): a job whose"
+                    " agent dies while it writes is not repeated and needs a check by hand"
                 )
         return self._transactional

@@ -82,7 +82,7 @@ class MasterClient:
         came = self._reactor.seconds()
         async with self._turn(lane.slots, came):
             if lane.silent_at is not None and lane.silent_at > came:
-                raise MasterError("not asked: the master keeps silent")
+                raise MasterError("not sent: the master does not respond")
             async with self._turn(self._total, came):
                 yield
 
@@ -92,7 +92,10 @@ class MasterClient:
         try:
             await timeout(slots.acquire(), left, self._reactor)
         except defer.TimeoutError as e:
-            raise MasterError(f"not asked: busy for {self._wait_seconds:g} s") from e
+            raise MasterError(
+                f"not sent: too many requests to masters for {self._wait_seconds:g} s ([agent]"
+                " pokes)"
+            ) from e
         try:
             yield
         finally:

@@ -201,7 +201,7 @@ class _Sending:
             return self.broker.nonsense
         if isinstance(problem, (pb.PBConnectionLost, pb.DeadReferenceError, *LOST)):
             return "the master closed the connection"
-        return "the master's answer makes no sense"
+        return "the master's answer cannot be read"
 
 
 LOST = (error.ConnectionClosed, error.ConnectError)
@@ -252,14 +252,14 @@ def _check(change: PBChange) -> None:
     # masters fail to read changes.
     for name, value in (("branch", change.branch), ("revision", change.revision)):
         if not value.isascii():
-            raise ChangeError(f"the {name} has characters beyond ASCII")
+            raise ChangeError(f"the {name} has non-ASCII characters")
     # A change with an empty list of files is answered with None, and not stored (0.8.2).
     if not change.files:
         raise ChangeError("a change needs a file")
     try:
         banana.encode(jelly.jelly(change.message()))
     except (ValueError, banana.BananaError) as e:
-        raise ChangeError("the change cannot be put into words of Perspective Broker") from e
+        raise ChangeError("the change cannot be encoded for Perspective Broker") from e
 
 
 def _refusal(said: pb.RemoteError) -> str:
@@ -267,7 +267,7 @@ def _refusal(said: pb.RemoteError) -> str:
     if kind in REFUSED_LOGINS:
         return "the master refused our user name or password"
     if NO_SOURCE in str(said):
-        return "the master takes no changes (no PBChangeSource)"
+        return "the master accepts no changes (no PBChangeSource)"
     return f"the master refused: {_brief(': '.join(filter(None, (kind, str(said)))))}"
 
 

@@ -43,7 +43,7 @@ def asked_of(step: Poke) -> str:
         case SendChange():
             return f"{step.master}: change {short_revision(step.revision)} of {step.branch}"
         case WatchDropped():
-            return f"database: whether {_count(len(step.brids), 'dropped request')} stayed so"
+            return f"database: check {_count(len(step.brids), 'cancelled request')}"
 
 
 def _item(item: Item) -> str:
@@ -76,9 +76,9 @@ class MasterCallTrail:
     def waits(self, step: Poke, why: str) -> None:
         """Record that a step cannot be done now."""
         if self._told < ASKED_MOST:
-            self._one(f"{asked_of(step)}: not now, {why}")
+            self._one(f"{asked_of(step)}: deferred, {why}")
         else:
-            self._rest["not now"] += 1
+            self._rest["deferred"] += 1
 
     def end(self) -> None:
         """Record the totals of the rest."""
