@@ -132,9 +132,9 @@ class Agent(Service):
             case DeadLetter(reason):
                 self._note(job_id, "put aside", reason)
             case Nack(reason, delay):
-                self._note(job_id, "left", f"{reason}; it comes again in {delay:g} s")
+                self._note(job_id, "left", f"{reason}; redelivered in {delay:g} s")
             case Release():
-                self._note(job_id, "left", "this agent stops: another one takes it")
+                self._note(job_id, "left", "this agent stops; requeued for another agent")
             case Ack():
                 pass
 
@@ -175,11 +175,11 @@ class Agent(Service):
         """
         row = await self._store.get(job.request_id)
         if row is None:
-            raise _NotOurs(f"no job {job.request_id} is recorded")
+            raise _NotOurs(f"there is no job {job.request_id}")
         differing = difference(job, row)
         if differing is not None:
             reason = f"not the message of job {row.id}: its {differing} differs"
-            self._log.error("message put aside, {reason}", reason=reason)
+            self._log.error("message dead-lettered: {reason}", reason=reason)
             raise _NotOurs(reason)
         return attrs.evolve(job, identity=row.identity, when=row.when)
 
@@ -188,14 +188,17 @@ class Agent(Service):
         self._log.failure(
             "job {id} failed, incident {incident}", id=job.request_id, incident=incident
         )
-        outcome = Outcome(True, f"The agent failed, incident {incident}: look at what is there")
+        outcome = Outcome(
+            True,
+            f"The agent failed, incident {incident}: check the farm before you submit it again",
+        )
         self._note(job.request_id, "failed", f"incident {incident}")
         finish = partial(self._finish, job.request_id, outcome, f"incident {incident}")
-        return await self._patience.attempt(f"the end of job {job.request_id}", finish)
+        return await self._patience.attempt(f"outcome of job {job.request_id}", finish)
 
     async def _malformed(self, error: Malformed) -> Disposition:
         self._log.error(
-            "malformed job request (job {id}) put aside: {reason}",
+            "malformed job request (job {id}) dead-lettered: {reason}",
             id=error.request_id,
             reason=error.reason,
         )
@@ -246,8 +249,8 @@ class Agent(Service):
         return Ack()
 
     def _finished_before(self, job: JobMessage) -> Disposition:
-        self._log.info("job {id} is finished: not executed", id=job.request_id)
-        self._note(job.request_id, "not executed", "it is finished")
+        self._log.info("job {id} is already finished: not executed", id=job.request_id)
+        self._note(job.request_id, "not executed", "the job is already finished")
         return Ack()
 
     async def _report(self, job: JobMessage, outcome: Outcome) -> None:
@@ -276,7 +279,7 @@ def _revision(revision: str | None) -> Sequence[str]:
 
 def _times(delivery: Delivery) -> str:
     """Describe how often a message was delivered."""
-    again = ", it came before" if delivery.redelivered else ""
+    again = ", redelivered" if delivery.redelivered else ""
     return f"attempt {delivery.attempt}{again}"
 
 
@@ -286,4 +289,4 @@ def _in_short(outcome: Outcome) -> str:
     if len(lines) < 2:
         return outcome.msg
     failed = sum(item.state in ("failed", "unconfirmed") for item in outcome.items)
-    return f"{len(lines)} requests, {len(outcome.items)} items, {failed} of them not as asked"
+    return f"{len(lines)} requests, {len(outcome.items)} items, {failed} failed or unconfirmed"

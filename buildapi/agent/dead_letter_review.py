@@ -33,7 +33,7 @@ class DeadLetterReview(PeriodicService):
     or failed. A letter under review at the stop returns to its place.
     """
 
-    trouble = "dead letters not reviewed"
+    trouble = "cannot review the dead letters"
 
     _broker: Broker
     _store: JobStore
@@ -82,7 +82,7 @@ class DeadLetterReview(PeriodicService):
 
         await self._broker.review(queue, judge, limit=REVIEW_MOST)
         if kept >= REVIEW_MOST:
-            self._log.error("{queue}: too many dead letters to look at all", queue=queue)
+            self._log.error("{queue}: too many dead letters to review all of them", queue=queue)
             kept = dead
         self._kept[queue] = kept
 

@@ -96,6 +96,6 @@ class ProgressRecorder:
         try:
             await self._store.progress(self._job, progress, int(self._now()))
         except BuildAPIError as e:  # the job itself does not depend on it
-            log.info("job {id}: progress not noted: {msg}", id=self._job, msg=e.msg)
+            log.info("job {id}: cannot store the progress: {msg}", id=self._job, msg=e.msg)
         except Exception:
-            log.failure("job {id}: progress not noted", id=self._job)
+            log.failure("job {id}: cannot store the progress", id=self._job)

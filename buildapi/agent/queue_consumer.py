@@ -35,4 +35,4 @@ class QueueConsumer:
         """Stop consuming, and wait up to the drain time for messages in hand."""
         consumer = await self._starting if self._starting is not None else None
         if consumer is not None and not await consumer.stop(self._drain_seconds):
-            log.warn("messages of {queue} still in hand are left to others", queue=self._queue)
+            log.warn("requeueing the unsettled messages of {queue}", queue=self._queue)

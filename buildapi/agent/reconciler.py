@@ -64,7 +64,7 @@ class Reconciler(PeriodicService):
     complete sweeps.
     """
 
-    trouble = "outbox: not swept"
+    trouble = "outbox: cannot look for unsent and lost jobs"
 
     _broker: Broker
     _store: JobStore
@@ -103,7 +103,7 @@ class Reconciler(PeriodicService):
     def owe(self, request_id: int) -> None:
         """Record that a job is sent as soon as the database accepts it: its client got 202."""
         if len(self._owed) >= OWED_MAX:
-            self._log.error("job {id}: that it is sent will not be recorded", id=request_id)
+            self._log.error("job {id}: sent, but this will not be recorded", id=request_id)
             return
         self._owed.add(request_id)
         if self._owing is None:
@@ -126,7 +126,7 @@ class Reconciler(PeriodicService):
         with contextlib.suppress(defer.TimeoutError):
             await timeout(paying, LAST_SECONDS, self._reactor)
         for request_id in sorted(self._owed):
-            self._log.error("job {id}: that it is sent is not recorded", id=request_id)
+            self._log.error("job {id}: sent, but this could not be recorded", id=request_id)
 
     async def _pay_once(self) -> None:
         for request_id in sorted(self._owed):
@@ -137,7 +137,7 @@ class Reconciler(PeriodicService):
             except defer.CancelledError:
                 raise
             except Exception:  # it stays owed: its sender was told 202
-                self._log.failure("job {id}: that it is sent is not recorded", id=request_id)
+                self._log.failure("job {id}: sent, but this could not be recorded", id=request_id)
                 continue
             self._owed.discard(request_id)
 
@@ -180,7 +180,7 @@ class Reconciler(PeriodicService):
         """
         before = int(self._now()) + 1
         async for job in self._unsettled(sent=True, before=before, after=self._resent):
-            await self._send_again(job, "the broker keeps nothing over restarts", wait=True)
+            await self._send_again(job, "the broker keeps no messages across restarts", wait=True)
             self._resent = job.id
 
     async def _send_again(self, job: JobRecord, why: str, *, wait: bool = False) -> None:
@@ -199,7 +199,7 @@ class Reconciler(PeriodicService):
         try:
             await self.drive_lost()
         except BrokerUnavailable as e:
-            self._log.info("outbox: lost jobs not looked for: {msg}", msg=e.msg)
+            self._log.info("outbox: cannot look for lost jobs: {msg}", msg=e.msg)
 
     async def drive_lost(self) -> None:
         """Send jobs again whose message is gone: purged, or deleted together with its queue.
@@ -213,9 +213,9 @@ class Reconciler(PeriodicService):
         for job in again:
             times = self._driven.get(job.id, 0)
             if job.when < self._now() - TOO_OLD:
-                await self._fail(job, "It was not carried out within 7 days")
+                await self._fail(job, "It was not executed within 7 days")
             elif times >= self._tries:
-                await self._fail(job, f"It was sent again {times} times, and never ended")
+                await self._fail(job, f"It was sent again {times} times and never finished")
             else:
                 await self._send_again(job, "its message was lost")
                 self._driven[job.id] = times + 1
@@ -248,7 +248,7 @@ class Reconciler(PeriodicService):
         return {job for beat in agents for job in beat.jobs}
 
     async def _fail(self, job: JobRecord, why: str) -> None:
-        outcome = Outcome(True, f"{why}: look at what is there before asking again")
+        outcome = Outcome(True, f"{why}: check the farm before you submit it again")
         if await self._store.finish(job.id, finished(job.id, outcome), int(self._now())):
             self._log.warn("job {id} is finished as failed: {why}", id=job.id, why=why)
             self._trail.note(job.id, Part.OUTBOX, "failed", why)

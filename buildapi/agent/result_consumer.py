@@ -65,20 +65,20 @@ class ResultConsumer(Service):
         except Malformed as e:
             malformed = partial(self._malformed, e)
             with tracing.about("", e.request_id):
-                return await self._patience.attempt("a malformed report", malformed)
+                return await self._patience.attempt("a malformed outcome", malformed)
         store = partial(self._store_report, request_id, report)
         with tracing.about(trace_of(report), request_id):
-            return await self._patience.attempt(f"report of job {request_id}", store)
+            return await self._patience.attempt(f"outcome of job {request_id}", store)
 
     async def _malformed(self, error: Malformed) -> Disposition:
         self._log.error(
-            "malformed report (job {id}) put aside: {reason}",
+            "malformed outcome (job {id}) dead-lettered: {reason}",
             id=error.request_id,
             reason=error.reason,
         )
         row = None if error.request_id is None else await self._store.get(error.request_id)
         if row is not None and report_refusal(error.message, row) is None:
-            outcome = Outcome(True, f"The agent's report could not be read: {error.reason}")
+            outcome = Outcome(True, f"The agent's outcome could not be read: {error.reason}")
             await self._store.finish(row.id, finished(row.id, outcome), int(self._now()))
             self._trail.note(row.id, Part.FINISHER, "put aside", error.reason)
             self._changed()
@@ -95,11 +95,11 @@ class ResultConsumer(Service):
         if fresh:
             self._trail.note(request_id, Part.FINISHER, "stored")
         else:
-            self._log.info("job {id} was finished before, or is not ours", id=request_id)
-            self._trail.note(request_id, Part.FINISHER, "late", "it was finished before")
+            self._log.info("job {id} is already finished, or has no row here", id=request_id)
+            self._trail.note(request_id, Part.FINISHER, "late", "the job is already finished")
         return Ack()
 
     def _refused(self, request_id: int, refusal: str) -> Disposition:
         """Dead-letter a report that is not of the job it names; the job stays as it is."""
-        self._log.error("report of job {id} put aside: {why}", id=request_id, why=refusal)
-        return DeadLetter(f"not the report of job {request_id}: {refusal}")
+        self._log.error("outcome of job {id} dead-lettered: {why}", id=request_id, why=refusal)
+        return DeadLetter(f"not the outcome of job {request_id}: {refusal}")

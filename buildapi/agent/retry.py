@@ -81,7 +81,9 @@ class Retrier:
             except Unavailable as e:
                 if self._reactor.seconds() + seconds > end:
                     raise
-                log.warn("{what} waits {pause} s: {msg}", what=what, pause=seconds, msg=e.msg)
+                log.warn(
+                    "{what}: next attempt in {pause} s: {msg}", what=what, pause=seconds, msg=e.msg
+                )
                 if e.msg not in told:
                     told.add(e.msg)
                     self._waiting(e.msg)

@@ -224,7 +224,7 @@ async def test_a_job_nobody_recorded_is_put_aside(desk: Rig) -> None:
     desk.agent()
     await desk.send(4711, UP)
     await desk.idle()
-    assert desk.dead() == ["no job 4711 is recorded"]
+    assert desk.dead() == ["there is no job 4711"]
     assert desk.farm.effects == []
 
 
@@ -756,7 +756,10 @@ async def test_an_error_that_stays_puts_the_message_aside_and_finishes_the_row(
     await desk.idle()
     incident = logged_errors[-1]["incident"]
     assert done.state is JobState.FAILED
-    assert msg(done) == f"The agent failed, incident {incident}: look at what is there"
+    assert (
+        msg(done)
+        == f"The agent failed, incident {incident}: check the farm before you submit it again"
+    )
     assert desk.dead() == [f"incident {incident}"]
     assert len(logged_errors) == 3
     logged_errors.clear()

@@ -148,10 +148,10 @@ async def test_letters_that_were_kept_are_reviewed_again_only_when_there_are_mor
 ) -> None:
     reviewer.service.startService()
     await until(lambda: bool(reviewer.clock.getDelayedCalls()))
-    await reviewer.put_aside(4711, "no job 4711 is recorded")
+    await reviewer.put_aside(4711, "there is no job 4711")
     for _ in range(4):
         asked = len(rig.store.script.calls)
         reviewer.clock.advance(INTERVAL)
         await until(lambda: bool(reviewer.clock.getDelayedCalls()))
     assert len(rig.store.script.calls) == asked
-    assert rig.dead() == ["no job 4711 is recorded"]
+    assert rig.dead() == ["there is no job 4711"]

@@ -100,7 +100,7 @@ async def test_a_report_without_a_body_finishes_its_job_as_failed(
     await rig.idle()
     assert (done.state, msg(done)) == (
         JobState.FAILED,
-        "The agent's report could not be read: no body",
+        "The agent's outcome could not be read: no body",
     )
     assert rig.dead("buildapi-web") == ["no body"]
     logged_errors.clear()
@@ -181,7 +181,7 @@ async def test_a_report_is_taken_only_from_who_has_the_job_in_hand(
     await rig.idle()
     record = await rig.get(job)
     assert (record.completed_at, record.complete_data) == (None, None)
-    assert rig.dead("buildapi-web") == [f"not the report of job {job}: {why}"]
+    assert rig.dead("buildapi-web") == [f"not the outcome of job {job}: {why}"]
     assert len(logged_errors) == 1
     logged_errors.clear()
 
@@ -226,7 +226,7 @@ async def test_a_report_of_another_shape_is_put_aside_and_breaks_no_page(
     await rig.idle()
     assert (done.state, msg(done)) == (
         JobState.FAILED,
-        f"The agent's report could not be read: {reason}",
+        f"The agent's outcome could not be read: {reason}",
     )
     assert rig.dead("buildapi-web") == [reason, reason]
     assert (await rig.get(other)).completed_at is None

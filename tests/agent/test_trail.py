@@ -185,4 +185,4 @@ async def test_an_odd_id_in_a_message_is_none(rig: Rig, odd: Any) -> None:
 
 def test_a_message_that_is_left_says_when_it_comes_again(rig: Rig) -> None:
     rig.agent()._note_end(3, Nack("the broker is away", 2.5))
-    assert rig.trail.details("left") == ["the broker is away; it comes again in 2.5 s"]
+    assert rig.trail.details("left") == ["the broker is away; redelivered in 2.5 s"]

@@ -582,7 +582,7 @@ class MemoryJobs:
         id_ = max(self.jobs, default=0) + 1
         if key is not None:
             if key.name in self.keys and self.keys[key.name][2] >= when - 86_400:
-                raise InProgress("a job request with this key is there already")
+                raise InProgress("a job request with this key already exists")
             self.keys[key.name] = (key, id_, when)
         self.jobs[id_] = JobRecord(
             *(id_, action, who, when, dict(what)),

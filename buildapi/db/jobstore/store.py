@@ -42,7 +42,7 @@ from buildapi.model.records import (
 MSG_MAX = 4000
 """Characters kept of a report's message if the whole report does not fit."""
 
-NOT_STORED = "What was done could not be stored: look at what is there"
+NOT_STORED = "The outcome could not be stored: check the farm before you submit it again"
 
 IDS_AT_ONCE = 500
 """Maximum number of ids in one query."""
@@ -94,7 +94,7 @@ class SQLJobStore:
         try:
             return await self._adding.call(NewJob(row, branch, identity or new_identity(), key))
         except ValueRefusedError as e:
-            raise BadRequest("the name or the request cannot be stored") from e
+            raise BadRequest("the user name or the request cannot be stored") from e
 
     async def _add_all(self, jobs: Sequence[NewJob]) -> Sequence[int | Exception]:
         return await together_or_alone(jobs, self._added, self._add_cut)
@@ -128,7 +128,7 @@ class SQLJobStore:
                     break
             else:
                 return id_
-        raise InProgress("a job request with this key is there already")
+        raise InProgress("a job request with this key already exists")
 
     async def keyed(self, name: str, since: int) -> KeyedJob | None:
         """Find the job of a key that was recorded at ``since`` or later and not refused."""
@@ -179,7 +179,7 @@ class SQLJobStore:
         try:
             await self._applied([*unfinished, progress_rows.note(request_id, progress, now)])
         except ValueRefusedError as e:
-            self._log.debug("job {id}: progress not stored: {error}", id=request_id, error=e)
+            self._log.debug("job {id}: cannot store the progress: {error}", id=request_id, error=e)
 
     async def finished(self, request_ids: Sequence[int]) -> Set[int]:
         """Return the ids of those jobs that are finished or do not exist."""
@@ -206,7 +206,9 @@ class SQLJobStore:
             try:
                 return await self._applied(writes.finishing([short]))
             except ValueRefusedError as e:  # old tables end at 64 kB, and packets somewhere
-                self._log.warn("job {id}: its report is shortened: {error}", id=job.id, error=e)
+                self._log.warn(
+                    "job {id}: outcome shortened to fit into its row: {error}", id=job.id, error=e
+                )
         least = attrs.evolve(job, report=_shortened(job.report, 0))
         return await self._applied(writes.finishing([least]))
 
