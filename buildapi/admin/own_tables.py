@@ -106,7 +106,7 @@ async def upgrade_all(where: Sequence[Place], reactor: Reactor, say: Say) -> int
         finally:
             await db.stopService()
         for table in upgraded.before.tables:
-            say(f"{place.name}: table {table.name} was there")
+            say(f"{place.name}: table {table.name} exists")
         for change in upgraded.done:
             say(f"{place.name}: done: {change.what}")
         if not upgraded.done:
@@ -143,10 +143,10 @@ async def show_status(where: Sequence[Place], reactor: Reactor, say: Say) -> int
         found = await look(place, reactor)
         say(f"{place.name}: {place.database.url} ({found.server})")
         for table in found.tables:
-            say(f"  {table.name}: there{f', {table.engine}' if table.engine else ''}")
+            say(f"  {table.name}: exists{f', {table.engine}' if table.engine else ''}")
         for change in found.changes:
             say(f"  to do: {change.what}")
-        here = "complete" if not found.changes else "an upgrade is needed: buildapi db upgrade"
+        here = "complete" if not found.changes else "an upgrade is needed: run buildapi db upgrade"
         say(f"  version {version(place.dialect, place.part)}: {here}")
         _warn(place, found, say)
         needed.extend(found.changes)
@@ -158,5 +158,6 @@ def _warn(place: Place, found: SchemaDiff, say: Say) -> None:
     for table in found.without_transactions:
         say(
             f"{place.name}: warning: table {table.name} is {table.engine}, which has no"
-            f" transactions; when nothing uses it: ALTER TABLE {table.name} ENGINE=InnoDB;"
+            f" transactions; convert it while nothing uses it: ALTER TABLE {table.name}"
+            " ENGINE=InnoDB;"
         )

@@ -69,9 +69,9 @@ _HOST = re.compile(r"[A-Za-z0-9_.:%/-]{1,255}")
 def account(user: str, host: str) -> str:
     """Return an account as SQL; :raises ConfigError: a part has characters not allowed."""
     if not _ACCOUNT.fullmatch(user):
-        raise ConfigError(f"{user!r} is no name for an account; allowed: {_ACCOUNT.pattern}")
+        raise ConfigError(f"{user!r} is not the name of an account; allowed: {_ACCOUNT.pattern}")
     if not _HOST.fullmatch(host):
-        raise ConfigError(f"{host!r} is no host of an account; allowed: {_HOST.pattern}")
+        raise ConfigError(f"{host!r} is not the host of an account; allowed: {_HOST.pattern}")
     return f"'{user}'@'{host}'"
 
 

@@ -40,16 +40,16 @@ READ_GRACE = 1.0
 
 LOST = ClassifiedError(ErrorKind.LOST, "does not answer")
 UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be reached")
-FULL_HOUSE = ClassifiedError(ErrorKind.UNAVAILABLE, "has no connection left for us")
-REFUSED = ClassifiedError(ErrorKind.UNAVAILABLE, "refuses our account")
+FULL_HOUSE = ClassifiedError(ErrorKind.UNAVAILABLE, "has no free connection")
+REFUSED = ClassifiedError(ErrorKind.UNAVAILABLE, "refuses the account")
 TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
-READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "takes no writes now")
+READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "accepts no writes now")
 DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
-HELD_UP = ClassifiedError(ErrorKind.CONFLICT, "is held up by locks")
-DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "has such a row already")
+HELD_UP = ClassifiedError(ErrorKind.CONFLICT, "is blocked by locks")
+DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "already has such a row")
 VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
 MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
-TOO_LARGE = ClassifiedError(ErrorKind.VALUE, "takes no statement of this size")
+TOO_LARGE = ClassifiedError(ErrorKind.VALUE, "refuses a statement of this size")
 
 # Servers have thousands of errors, and each version and fork adds some. One that is in neither
 # table is taken for a temporary condition of the server: a Galera node that is not ready (1047), a

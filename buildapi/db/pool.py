@@ -107,7 +107,7 @@ class WorkerPool:
 
     async def _slot(self) -> None:
         if self._slots.tokens == 0 and self.waiting >= self._max_waiting:
-            raise DatabaseUnavailable(f"{self.label} is busy: {self.waiting} callers wait already")
+            raise DatabaseUnavailable(f"{self.label} is busy: {self.waiting} queries already wait")
         turn = self._slots.acquire()
         if not turn.called:
             timeout(turn, self._wait_seconds, self._reactor)
@@ -115,7 +115,7 @@ class WorkerPool:
             await turn
         except TimeoutError as e:
             raise DatabaseUnavailable(
-                f"{self.label} is busy: no connection was free for {self._wait_seconds:g} seconds"
+                f"{self.label} is busy: no free connection within {self._wait_seconds:g} s"
             ) from e
 
     def _free(self, result: T) -> T:
@@ -273,7 +273,7 @@ class PooledDatabase(Service):
 
     async def _drain(self) -> None:
         if not await self._idle(self._drain_seconds):
-            self._log.warn("{name}: queries still run and are cut off", name=self.name)
+            self._log.warn("{name}: aborting queries that still run", name=self.name)
             for lane in self._lanes():
                 lane.cut()
             if not await self._idle(CUT_SECONDS):
@@ -350,7 +350,7 @@ class PooledDatabase(Service):
             case ErrorKind.MISSING:
                 return MissingTableError(f"{text}: {error}"[:300])
             case ErrorKind.UNKNOWN:
-                self._log.warn("{text}, of no known kind: {error}", text=text, error=error)
+                self._log.warn("{text} (unknown error): {error}", text=text, error=error)
                 return UnclassifiedError(text)
             case ErrorKind.LOST | ErrorKind.CONFLICT | ErrorKind.UNAVAILABLE:
                 return DatabaseUnavailable(text)

@@ -39,7 +39,7 @@ class DialectDatabase(Database, Protocol):
 def table_name(name: str) -> str:
     """Return a table name that is safe in SQL; :raises ConfigError: it is not."""
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} is no name for a table; allowed: {_NAME.pattern}")
+        raise ConfigError(f"{name!r} is not the name of a table; allowed: {_NAME.pattern}")
     return name
 
 

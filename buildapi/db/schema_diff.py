@@ -83,7 +83,7 @@ def objects(dialect: str, part: str, markers: str = MARKERS) -> Sequence[SchemaO
     for statement in statements(schema_sql(dialect, part, markers=markers)):
         match = _MADE.match(statement.text)
         if match is None:
-            raise ValueError(f"what does this make? {statement.text[:80]}")
+            raise ValueError(f"unknown statement in a schema file: {statement.text[:80]}")
         kind = match["kind"].removeprefix("UNIQUE ").lower()
         found.append(
             SchemaObject(kind, match["name"], match["table"] or match["name"], statement.text)
@@ -95,13 +95,13 @@ def version(dialect: str, part: str) -> int:
     """Return the version of the tables in a schema file, from its first line."""
     match = _VERSION.search(schema_sql(dialect, part))
     if match is None:
-        raise ValueError(f"the schema {part} says no version")
+        raise ValueError(f"the schema {part} states no version")
     return int(match[1])
 
 
 def absent(dialect: str, part: str, markers: str = MARKERS) -> SchemaDiff:
     """Return the survey of a database that does not exist."""
-    return _compared(dialect, part, markers, ExistingSchema("not there", []))
+    return _compared(dialect, part, markers, ExistingSchema("does not exist", []))
 
 
 async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> SchemaDiff:
@@ -121,7 +121,7 @@ async def survey(db: DialectDatabase, part: str, markers: str = MARKERS) -> Sche
 def _compared(dialect: str, part: str, markers: str, seen: ExistingSchema) -> SchemaDiff:
     there = {table.name for table in seen.tables} | seen.indexes
     missing = [o for o in objects(dialect, part, markers) if o.name not in there]
-    made = [SchemaChange(f"make {o.kind} {o.name}", o.statement) for o in missing]
+    made = [SchemaChange(f"create {o.kind} {o.name}", o.statement) for o in missing]
     names = [o.name for o in missing]
     return SchemaDiff(seen.server, version(dialect, part), seen.tables, names, made)
 
@@ -202,7 +202,7 @@ async def _widening(db: DialectDatabase) -> Sequence[SchemaChange]:
         row = columns.get(wide.column)
         if row is not None and (size := _size(row)) < wide.size:
             clauses.append(f"MODIFY `{wide.column}` {wide.kind}{_null(row)}")
-            words.append(f"{wide.column} to {wide.kind} (it held {size} {wide.unit})")
+            words.append(f"{wide.column} to {wide.kind} (now {size} {wide.unit})")
     if "completed_at" in columns and "completed_at" not in indexed:
         clauses.append(f"ADD KEY {INDEX} (completed_at)")
         words.append("an index on completed_at")

@@ -24,13 +24,13 @@ BUSY_SECONDS = 5.0
 STEPS = 10_000
 """SQLite virtual machine steps, about a millisecond, between two checks of the deadline."""
 
-HELD_UP = ClassifiedError(ErrorKind.UNAVAILABLE, "is held up by locks")
+HELD_UP = ClassifiedError(ErrorKind.UNAVAILABLE, "is blocked by locks")
 TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
 UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be opened or read")
 GONE = ClassifiedError(ErrorKind.UNAVAILABLE, "has lost its file")
-READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "takes no writes now")
+READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "accepts no writes now")
 DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
-DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "has such a row already")
+DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "already has such a row")
 VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
 MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
 
@@ -182,12 +182,14 @@ class SQLiteDriver:
             return True
         if now is None:
             self._log.error(
-                "{path} was deleted or moved away while this process uses it: nothing is recorded"
-                " until it is back",
+                (
+                    "{path} was deleted or moved while in use: nothing is recorded until it is"
+                    " restored"
+                ),
                 path=self.path,
             )
-            raise FileGoneError(f"{self.path} is gone")
-        self._log.warn("{path} was replaced while this process uses it", path=self.path)
+            raise FileGoneError(f"{self.path} does not exist")
+        self._log.warn("{path} was replaced while in use", path=self.path)
         return False
 
     def usable(self, connection: Any) -> bool:

@@ -171,7 +171,7 @@ class Readiness:
         except defer.TimeoutError:
             return f"the {pool.name} database gives no connection within {PART_SECONDS:g} s"
         except Exception as e:  # whatever it is, nobody should be sent here
-            self._log.failure("the {name} database could not be tried", name=pool.name)
+            self._log.failure("the {name} database could not be checked", name=pool.name)
             return f"the {pool.name} database fails: {type(e).__name__}"
         return ""
 

@@ -584,7 +584,7 @@ class TestLocks:
         plan = await plan_for(made.farm, Reprioritize(request, 9))
         made.seed.execute("BEGIN")
         made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", request)
-        with pytest.raises(DatabaseUnavailable, match="held up by locks"):
+        with pytest.raises(DatabaseUnavailable, match="blocked by locks"):
             await made.farm.write(job(1), plan)
         assert await made.farm.recall(job(1)) is None
         patient = make_farm(open_scheduler(url, statement_seconds=PATIENCE))

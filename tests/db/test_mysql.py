@@ -131,7 +131,7 @@ async def test_a_refused_login_is_told_without_the_password(
     mariadb: MariaDB, database: str, open_pool: OpenPool
 ) -> None:
     db = open_pool(mariadb.url(database).replace("root@", "bob@"), password="s3cret")
-    with pytest.raises(DatabaseUnavailable, match="test database refuses our account") as caught:
+    with pytest.raises(DatabaseUnavailable, match="test database refuses the account") as caught:
         await VALUES.many(db)
     assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r} {db.status()}"
 
@@ -164,7 +164,7 @@ async def test_a_server_of_another_authority_is_not_talked_to(
 
 @twisted_test(10)
 async def test_a_snapshot_only_reads(db: PooledDatabase) -> None:
-    with pytest.raises(DatabaseUnavailable, match="takes no writes"):
+    with pytest.raises(DatabaseUnavailable, match="accepts no writes"):
         await db.snapshot(lambda read: read("INSERT INTO t VALUES (99, 0)", {}))
     assert await VALUES.many(db) == [0, 0, 0]
 
@@ -376,7 +376,7 @@ async def test_a_lock_held_too_long_is_an_error(
     db = open_pool(mariadb.url(database), statement_seconds=1.8)
     with rival.cursor() as cursor:
         cursor.execute("UPDATE t SET n = 10 WHERE id = 1")
-    with pytest.raises(DatabaseUnavailable, match="the test database is held up by locks"):
+    with pytest.raises(DatabaseUnavailable, match="the test database is blocked by locks"):
         await db.transact(counted(2, 1))
     rival.rollback()
     assert await VALUES.many(db) == [0, 0, 0]
@@ -441,6 +441,6 @@ async def test_a_packet_that_is_too_large_is_refused_and_not_tried_for_ever(
         if length < largest:
             await db.transact([insert])
             continue
-        with pytest.raises(ValueRefusedError, match="takes no statement of this size"):
+        with pytest.raises(ValueRefusedError, match="refuses a statement of this size"):
             await db.transact([insert])
     assert db.status().last_error is None, "nothing looked like an outage"

@@ -80,7 +80,7 @@ async def test_an_account_that_may_not_create_uses_the_tables_there_are(
     mariadb.execute("CREATE USER small@'127.0.0.1'")
     mariadb.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.* TO small@'127.0.0.1'")
     small = open_pool(url.replace("root@", "small@"))
-    with pytest.raises(DatabaseUnavailable, match="refuses our account"):
+    with pytest.raises(DatabaseUnavailable, match="refuses the account"):
         await create_jobs_schema(small)
     for part in ("jobs", "markers"):
         made = statements(schema_sql("mysql", part))

@@ -121,7 +121,7 @@ async def test_a_file_locked_by_somebody_else_is_unavailable_after_a_while(
     await db.transact([TABLE])
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseUnavailable, match="the test database is held up by locks"):
+        with pytest.raises(DatabaseUnavailable, match="the test database is blocked by locks"):
             await db.transact([ADD])
     await db.transact([ADD])
     assert await COUNT.many(db) == [1]

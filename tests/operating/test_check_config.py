@@ -162,7 +162,7 @@ class TestServers:
         poor.configure()
         done = poor.run("check-config", "--connect")
         assert done.code == 1
-        assert "FAILED: database status: the status database refuses our account" in (
+        assert "FAILED: database status: the status database refuses the account" in (
             done.out.decode()
         )
         assert "secret" not in done.out.decode() + done.err

@@ -85,7 +85,7 @@ class TestPrinted:
     def test_a_name_that_is_none_is_refused(self, place: Place) -> None:
         refused = place.run("db", "grants", "--host", "x' OR '1")
         assert (refused.code, refused.out) == (2, b"")
-        assert "is no host of an account" in refused.err
+        assert "is not the host of an account" in refused.err
         assert place.run("db", "grants", "--user", "a'b").code == 2
         assert place.run("db", "grants", "--role", "root").code == 2
 
@@ -266,7 +266,7 @@ def test_each_process_can_do_all_it_does(
         assert time.monotonic() < end, api.output()
         time.sleep(0.1)
     for service in services:
-        assert "refuses our account" not in service.output()
+        assert "refuses the account" not in service.output()
         assert "denied" not in service.output()
         assert "Traceback" not in service.output()
 
