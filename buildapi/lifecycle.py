@@ -155,7 +155,7 @@ class Program(MultiService):
         try:
             await timeout(defer.maybeDeferred(service.stopService), left, self._reactor)
         except defer.TimeoutError:
-            self._log.warn("{name} did not stop in time and is given up", name=service.name)
+            self._log.warn("{name} did not stop in time and is abandoned", name=service.name)
         except Exception:
             self._log.failure("{name} did not stop cleanly", name=service.name)
         else:

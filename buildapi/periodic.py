@@ -167,5 +167,5 @@ class PeriodicService(Service):
         try:
             await timeout(ended, STOP_SECONDS, self._reactor)
         except defer.TimeoutError:
-            self._log.warn("{name}: what is in hand did not end in time", name=self.name)
+            self._log.warn("{name}: its unfinished work did not end in time", name=self.name)
             run.cancel()

@@ -449,7 +449,7 @@ class BrokerContract(ConsumerContract):
     async def test_a_message_that_nobody_takes_is_refused(self, make_broker: MakeBroker) -> None:
         made = await make_broker()
         text = await refusal(made.broker.publish("nobody", b"1", message_id="1"))
-        assert "no queue takes 'nobody'" in text
+        assert "no queue is bound to 'nobody'" in text
 
     @limited(20)
     async def test_the_depth_of_an_unknown_queue_is_unknown(self, make_broker: MakeBroker) -> None:

@@ -140,7 +140,7 @@ def _read(builds: Sequence[EndedBuild]) -> Sequence[ReadBuild]:
     for read in reads:
         if read.bad:
             log.warn(
-                "build {id}: properties that are no JSON are left out: {names}",
+                "build {id}: omitted properties that are not JSON: {names}",
                 id=read.build.id,
                 names=", ".join(read.bad)[:200],
             )

@@ -33,7 +33,7 @@ class PeriodicDumps(PeriodicService):
     ``rounds`` counts how often all dumps were attempted. A stop removes an incomplete file.
     """
 
-    trouble = "dumps not written"
+    trouble = "cannot write the dumps"
 
     _dumper: Dumper
     _folder: Path
@@ -113,9 +113,9 @@ class PeriodicDumps(PeriodicService):
         except defer.CancelledError:
             raise
         except EXPECTED as e:
-            self._log.warn("dumps: {name} not written: {error}", name=name, error=str(e))
+            self._log.warn("dumps: cannot write {name}: {error}", name=name, error=str(e))
             return str(e)
         except Exception as e:
-            self._log.failure("dumps: {name} not written", name=name)
+            self._log.failure("dumps: cannot write {name}", name=name)
             return f"{type(e).__name__}"
         return None

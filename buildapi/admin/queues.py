@@ -81,7 +81,7 @@ async def settle_dead(
                 if jobs is not None and job not in jobs:
                     return LetterEnd.KEEP
                 settled += 1
-                say(f"{queue}: letter of job {_or_none(job)} is {end.value} ({letter.reason})")
+                say(f"{queue}: dead letter of job {_or_none(job)} is {end.value} ({letter.reason})")
                 return end
 
             # Review no more letters than there were: a retried one may be dead-lettered again at

@@ -167,7 +167,7 @@ class AMQPBroker(MultiService):
                 ensureDeferred(_depth(client, queue)), self.publish_seconds, self.reactor
             )
         except (Closed, TimeoutError) as e:
-            raise BrokerUnavailable(f"depth of {queue}: {describe(e)}") from None
+            raise BrokerUnavailable(f"cannot read the depth of {queue}: {describe(e)}") from None
 
     async def review(self, queue: str, judge: Review, *, limit: int) -> None:
         """Pass the dead letters of a queue to ``judge``, oldest first; kept ones stay in order.
@@ -181,7 +181,9 @@ class AMQPBroker(MultiService):
         try:
             await reviewing.run(client, judge, limit)
         except (Closed, TimeoutError) as e:
-            raise BrokerUnavailable(f"dead letters of {queue}: {describe(e)}") from None
+            raise BrokerUnavailable(
+                f"cannot read the dead letters of {queue}: {describe(e)}"
+            ) from None
 
 
 async def _depth(client: Client, queue: str) -> QueueDepth:

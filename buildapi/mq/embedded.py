@@ -193,10 +193,10 @@ class EmbeddedBroker(Service):
         if not self.running:
             raise BrokerUnavailable("the embedded broker is stopped")
         if routing_key not in self._routes:
-            raise BrokerUnavailable(f"no queue takes {routing_key!r}")
+            raise BrokerUnavailable(f"no queue is bound to {routing_key!r}")
         queue = self._queues[self._routes[routing_key]]
         if len(queue) >= self.max_messages:
-            raise BrokerUnavailable(f"{self.max_messages} messages wait already")
+            raise BrokerUnavailable(f"the queue is full: {self.max_messages} messages wait")
         queue.waiting.append(
             Delivery(body, routing_key, message_id, correlation_id, redelivered=False, attempt=1)
         )

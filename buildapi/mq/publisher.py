@@ -45,7 +45,7 @@ class Publisher:
         if self.blocked is not None:
             raise BrokerUnavailable(self._blocked_text())
         if self._open() >= self.bound:
-            raise BrokerUnavailable(f"{self.bound} messages wait for the broker already")
+            raise BrokerUnavailable(f"too many messages wait for the broker ({self.bound})")
         try:
             confirmed = self._confirmed(exchange, routing_key, body, properties)
             await timeout(ensureDeferred(confirmed), self.seconds, self.reactor)
@@ -54,7 +54,7 @@ class Publisher:
         except Nacked:
             raise BrokerUnavailable("the broker refused the message") from None
         except Unroutable as e:
-            raise BrokerUnavailable(f"no queue takes {routing_key!r}: {e}") from None
+            raise BrokerUnavailable(f"no queue is bound to {routing_key!r}: {e}") from None
         except Closed as e:
             raise BrokerUnavailable(f"not confirmed: {describe(e)}") from None
 
@@ -83,7 +83,7 @@ class Publisher:
         return f"not connected within {self.seconds:g} s: {last}"
 
     def _blocked_text(self) -> str:
-        return f"the broker takes no messages: {self.blocked}"
+        return f"the broker accepts no messages: {self.blocked}"
 
     def _channel_closed(self, error: Exception, client: Client) -> None:
         """Reconnect if only the channel was closed: that declares everything again."""

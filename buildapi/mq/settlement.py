@@ -148,7 +148,9 @@ class UnsettledDeliveries:
                     await self._settle(delivery, settlement, await self._ask(delivery))
             except ChannelGone:
                 self.log.info(
-                    "{queue}: message {id} comes again", queue=self.queue, id=delivery.message_id
+                    "{queue}: message {id} will be redelivered",
+                    queue=self.queue,
+                    id=delivery.message_id,
                 )
 
     async def _ask(self, delivery: Delivery) -> Disposition:
@@ -174,9 +176,9 @@ class UnsettledDeliveries:
             case Ack():
                 settlement.ack()
             case Release():
-                self._say("is left for the next consumer", delivery)
+                self._say("is requeued for another consumer", delivery)
             case DeadLetter(reason):
-                self._say("is put aside", delivery, reason)
+                self._say("is dead-lettered", delivery, reason)
                 await self._insist(lambda: settlement.dead_letter(reason))
             case Nack(reason, delay, failed):
                 self._say("is requeued", delivery, reason)

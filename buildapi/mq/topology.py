@@ -132,7 +132,7 @@ class Topology:
         if what not in self._reported:
             self._reported.add(what)
             self.log.warn(
-                "{what} is there with other arguments and used as it is: {error}",
+                "{what} exists with other arguments and is used as it is: {error}",
                 what=what,
                 error=error,
             )

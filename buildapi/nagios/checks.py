@@ -318,7 +318,7 @@ def _blocked(value: JSONValue) -> str:
     if value.is_null or value.value is False:
         return ""
     reason = "" if value.value is True else f": {value.text()}"
-    return f"the broker takes no messages{reason}"
+    return f"the broker accepts no messages{reason}"
 
 
 def _of_role(queues: Sequence[JSONValue], role: str) -> JSONValue:

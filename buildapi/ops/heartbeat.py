@@ -31,7 +31,7 @@ class HeartbeatSender(PeriodicService):
     under way ends before the process leaves the registry.
     """
 
-    trouble = "heartbeat: not sent"
+    trouble = "heartbeat: cannot write it"
     finishes = True
 
     _roster: ProcessRegistry

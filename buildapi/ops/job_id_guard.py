@@ -59,9 +59,9 @@ class JobIdGuard:
             return  # no job was asked for since
         self.last = found
         self._log.warn(
-            "the highest job request is {job}, and a marker is of {marker}: was the jobs database"
-            " restored, or lost? {done}",
+            "the highest job request is {job}, but there is a marker of job {marker}: was the jobs"
+            " database restored or lost? {done}",
             job=job,
             marker=marker,
-            done=f"Ids go on after {marker}" if moved else "Ids could not be moved on",
+            done=f"New ids continue after {marker}" if moved else "The next id could not be raised",
         )

@@ -147,4 +147,4 @@ def _cut(text: str, most: int) -> str:
 
 
 def _unfit(error: Exception) -> str:
-    return f"an event that cannot be shown: {type(error).__name__}"
+    return f"an event that cannot be formatted: {type(error).__name__}"

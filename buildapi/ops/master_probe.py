@@ -33,7 +33,7 @@ class MasterProbe(PeriodicService):
     differs from the one before.
     """
 
-    trouble = "the masters could not be probed"
+    trouble = "cannot probe the masters"
     first_pause = FIRST_SECONDS
 
     _urls: Callable[[], Mapping[str, str | None]]

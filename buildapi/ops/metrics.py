@@ -43,63 +43,106 @@ class MetricKind:
 
 
 KINDS = (
-    MetricKind(Gauge, "buildapi_info", "1, with the version as a label", ["version", "roles"]),
-    MetricKind(Gauge, "buildapi_start_time_seconds", "When the process began, in epoch seconds"),
-    MetricKind(Gauge, "buildapi_ready", "1 if /readyz says so"),
-    MetricKind(Gauge, "buildapi_draining", "1 while the process ends what is in hand"),
-    MetricKind(Counter, "buildapi_http_requests", "Answers", ["method", "route", "status"]),
-    MetricKind(Histogram, "buildapi_http_request_seconds", "Time to an answer", ["route"], FAST),
-    MetricKind(Gauge, "buildapi_http_in_flight", "Requests begun and not answered"),
-    MetricKind(Gauge, "buildapi_http_connections", "Open connections"),
+    MetricKind(Gauge, "buildapi_info", "1; version and roles are labels", ["version", "roles"]),
+    MetricKind(Gauge, "buildapi_start_time_seconds", "Start of the process in epoch seconds"),
+    MetricKind(Gauge, "buildapi_ready", "1 if /readyz answers 200"),
+    MetricKind(Gauge, "buildapi_draining", "1 while the process drains"),
+    MetricKind(
+        Counter, "buildapi_http_requests", "Answers to HTTP requests", ["method", "route", "status"]
+    ),
+    MetricKind(
+        Histogram, "buildapi_http_request_seconds", "Response time in seconds", ["route"], FAST
+    ),
+    MetricKind(Gauge, "buildapi_http_in_flight", "HTTP requests that are not answered yet"),
+    MetricKind(Gauge, "buildapi_http_connections", "Open HTTP connections"),
     MetricKind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),
     MetricKind(
-        Histogram, "buildapi_job_seconds", "From its begin by the agent to its report", (), SLOW
+        Histogram,
+        "buildapi_job_seconds",
+        "Time from the beginning of a job to its outcome in seconds",
+        (),
+        SLOW,
     ),
-    MetricKind(Counter, "buildapi_dead_letters", "Dead letters settled", ["queue", "end"]),
     MetricKind(
-        Gauge, "buildapi_jobs_in_hand", "Messages the agent of this process has not settled"
+        Counter, "buildapi_dead_letters", "Dead letters that this process settled", ["queue", "end"]
     ),
-    MetricKind(Gauge, "buildapi_jobs_open", "Job requests of the last week that are not finished"),
-    MetricKind(Gauge, "buildapi_oldest_open_job_seconds", "Age of the oldest of them; 0 for none"),
-    MetricKind(Gauge, "buildapi_broker_connected", "1 if connected and not blocked"),
-    MetricKind(Gauge, "buildapi_queue_ready", "Messages that wait", ["queue"]),
-    MetricKind(Gauge, "buildapi_queue_unacked", "Messages in hand, as agents say", ["queue"]),
-    MetricKind(Gauge, "buildapi_queue_dead", "Messages put aside", ["queue"]),
-    MetricKind(Gauge, "buildapi_queue_consumers", "Consumers", ["queue"]),
-    MetricKind(Counter, "buildapi_db_calls", "Calls of a pool", ["database", "result"]),
+    MetricKind(
+        Gauge,
+        "buildapi_jobs_in_hand",
+        "Messages that the agent of this process has not acknowledged",
+    ),
+    MetricKind(Gauge, "buildapi_jobs_open", "Unfinished job requests of the last week"),
+    MetricKind(
+        Gauge,
+        "buildapi_oldest_open_job_seconds",
+        "Age of the oldest unfinished job request in seconds; 0 if there is none",
+    ),
+    MetricKind(
+        Gauge, "buildapi_broker_connected", "1 if connected, and the broker accepts messages"
+    ),
+    MetricKind(Gauge, "buildapi_queue_ready", "Ready messages of a queue", ["queue"]),
+    MetricKind(
+        Gauge,
+        "buildapi_queue_unacked",
+        "Unacknowledged messages of a queue, as the agents report them",
+        ["queue"],
+    ),
+    MetricKind(Gauge, "buildapi_queue_dead", "Dead letters of a queue", ["queue"]),
+    MetricKind(Gauge, "buildapi_queue_consumers", "Consumers of a queue", ["queue"]),
+    MetricKind(Counter, "buildapi_db_calls", "Database calls of a pool", ["database", "result"]),
     MetricKind(
         Histogram,
         "buildapi_db_call_seconds",
-        "Time of a call, waiting included",
+        "Time of a database call in seconds, including the wait for a connection",
         ["database"],
         FAST,
     ),
-    MetricKind(Gauge, "buildapi_db_up", "1 if the database gave a connection", ["database"]),
-    MetricKind(Gauge, "buildapi_db_connect_seconds", "Time to open a connection", ["database"]),
-    MetricKind(Gauge, "buildapi_db_in_flight", "Queries that run", ["database"]),
+    MetricKind(Gauge, "buildapi_db_up", "1 if the database accepts connections", ["database"]),
+    MetricKind(
+        Gauge, "buildapi_db_connect_seconds", "Time to open a connection in seconds", ["database"]
+    ),
+    MetricKind(Gauge, "buildapi_db_in_flight", "Running queries", ["database"]),
     MetricKind(Gauge, "buildapi_db_waiting", "Queries that wait for a connection", ["database"]),
     MetricKind(
-        Gauge, "buildapi_replica_lag_seconds", "How far the replica is behind; -1 if unknown"
+        Gauge,
+        "buildapi_replica_lag_seconds",
+        "Lag of the scheduler database's replica in seconds; -1 if unknown",
     ),
     MetricKind(
-        Gauge, "buildapi_directory_age_seconds", "Since it was good; -1 for never", ["document"]
-    ),
-    MetricKind(Gauge, "buildapi_masters", "Masters by state: known, asked, unreachable", ["state"]),
-    MetricKind(Gauge, "buildapi_agents_live", "Agents that gave a sign of life lately"),
-    MetricKind(Gauge, "buildapi_pending_requests", "Build requests that wait"),
-    MetricKind(
-        Gauge, "buildapi_pending_worst_pool", "Build requests that wait in the fullest pool"
+        Gauge,
+        "buildapi_directory_age_seconds",
+        "Seconds since a directory document was last good; -1 if it never was",
+        ["document"],
     ),
     MetricKind(
-        Gauge, "buildapi_oldest_pending_seconds", "Age of the oldest that waits; 0 for none"
+        Gauge,
+        "buildapi_masters",
+        "Masters by state: known, disabled, asked (probed by agents), unreachable",
+        ["state"],
     ),
-    MetricKind(Gauge, "buildapi_running_builds", "Builds that run"),
+    MetricKind(Gauge, "buildapi_agents_live", "Agents on all hosts with a recent heartbeat"),
+    MetricKind(Gauge, "buildapi_pending_requests", "Pending build requests"),
     MetricKind(
-        Gauge, "buildapi_dump_age_seconds", "Since the oldest dump was written; -1 for never"
+        Gauge, "buildapi_pending_worst_pool", "Pending build requests of the pool with most of them"
     ),
-    MetricKind(Gauge, "buildapi_status_errors", "Parts of /status that could not be read"),
     MetricKind(
-        Histogram, "buildapi_reactor_lag_seconds", "How late the reactor's timer is", (), FAST
+        Gauge,
+        "buildapi_oldest_pending_seconds",
+        "Age of the oldest pending build request in seconds; 0 if there is none",
+    ),
+    MetricKind(Gauge, "buildapi_running_builds", "Running builds"),
+    MetricKind(
+        Gauge,
+        "buildapi_dump_age_seconds",
+        "Seconds since the oldest dump was written; -1 if one is missing",
+    ),
+    MetricKind(Gauge, "buildapi_status_errors", "Parts that /status reports as not ok"),
+    MetricKind(
+        Histogram,
+        "buildapi_reactor_lag_seconds",
+        "Delay of the reactor's timer in seconds",
+        (),
+        FAST,
     ),
     MetricKind(Counter, "buildapi_log_events", "Logged events, by level", ["level"]),
 )

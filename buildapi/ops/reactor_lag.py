@@ -16,7 +16,7 @@ SECONDS = 0.5
 class ReactorLag(PeriodicService):
     """Call ``late`` with each timer's delay in seconds."""
 
-    trouble = "the lag of the reactor is not measured"
+    trouble = "cannot measure the reactor lag"
     first_pause = SECONDS
 
     _late: Callable[[float], None]

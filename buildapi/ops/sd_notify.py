@@ -40,7 +40,7 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as s:
                 s.sendto("\n".join(lines).encode(), address)
         except OSError as e:
-            log.warn("the service manager was not told {what}: {e}", what=lines[0], e=str(e))
+            log.warn("cannot notify the service manager of {what}: {e}", what=lines[0], e=str(e))
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float:

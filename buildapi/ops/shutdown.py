@@ -34,7 +34,7 @@ def end_once(reactor: Reactor) -> None:
             handlers[number](number, frame)
         else:
             name = signal.Signals(number).name
-            reactor.callFromThread(log.info, "{name} again: ending already", name=name)
+            reactor.callFromThread(log.info, "{name} again: already stopping", name=name)
 
     def take_over() -> None:
         """Wrap the handlers that the reactor has just installed."""

@@ -150,9 +150,9 @@ def _queue(queue: QueueRole, in_hand: int | None) -> dict[str, object]:
 
 
 _SETTLED = {
-    SettledAs.RETURNED: "taken up again",
-    SettledAs.FAILED: "ended with the job as failed",
-    SettledAs.DROPPED: "dropped after the end of the job",
+    SettledAs.RETURNED: "requeued",
+    SettledAs.FAILED: "failed with the job",
+    SettledAs.DROPPED: "dropped because the job had ended",
 }
 
 
@@ -183,7 +183,7 @@ def judge_dead_letters(
     ok, last = not value.ends[SettledAs.FAILED].recent, value.last
     if last is None:
         return [Verdict("dead letters", ok, detail)]
-    why = f"{last.queue}: the letter of job {last.job_id} ({last.reason}), {_SETTLED[last.end]}"
+    why = f"{last.queue}: dead letter of job {last.job_id} ({last.reason}), {_SETTLED[last.end]}"
     return [Verdict("dead letters", ok, detail, why, last.at)]
 
 
@@ -376,11 +376,13 @@ def judge_job_ids(value: JobIdReset | None, _moment: StatusMoment) -> Sequence[V
     if value is None:
         return ()
     why = (
-        f"ids of job requests began again after {value.highest_job}, and a marker is of"
-        f" {value.highest_marker}: was the jobs database restored, or lost?"
+        f"the highest job request is {value.highest_job}, but there is a marker of job"
+        f" {value.highest_marker}: was the jobs database restored or lost?"
     )
     then = (
-        f"ids go on after {value.highest_marker}" if value.moved else "they could not be moved on"
+        f"new ids continue after {value.highest_marker}"
+        if value.moved
+        else "the next id could not be raised"
     )
     return [Verdict("job numbers", value.moved, f"warning: {then}", why, value.at)]
 

@@ -43,7 +43,7 @@ class BufferedTrail(PeriodicService):
     are deleted; 0 leaves that to others. ``counted`` is called for each event.
     """
 
-    trouble = "audit trail: entries not written"
+    trouble = "audit trail: cannot write entries"
     first_pause = FLUSH_SECONDS
 
     _store: TrailStore
@@ -75,7 +75,7 @@ class BufferedTrail(PeriodicService):
         self.dropped += 1
         if self.dropped == self._told + 1:
             self._log.error(
-                "audit trail: {waiting} entries wait for the database, new ones are dropped",
+                "audit trail: {waiting} entries wait for the database; new ones are dropped",
                 waiting=len(self._waiting),
             )
 
@@ -129,4 +129,4 @@ class BufferedTrail(PeriodicService):
         except (Unavailable, defer.CancelledError):
             raise
         except Exception:
-            self._log.failure("audit trail: old entries not deleted")
+            self._log.failure("audit trail: cannot delete old entries")

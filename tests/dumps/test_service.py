@@ -214,7 +214,7 @@ async def test_what_nobody_expected_is_logged_and_the_rest_goes_on(
     tmp_path: Path, logged_errors: list[dict[str, Any]]
 ) -> None:
     async def check(dumps: PeriodicDumps) -> None:
-        assert [e["log_format"] for e in logged_errors] == ["dumps: {name} not written"]
+        assert [e["log_format"] for e in logged_errors] == ["dumps: cannot write {name}"]
         logged_errors.clear()
         assert sorted(os.listdir(tmp_path)) == NAMES[1:]
         assert dumps.statuses()[0].age(NOW) is None

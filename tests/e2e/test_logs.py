@@ -107,7 +107,7 @@ def test_files_that_were_renamed_are_begun_anew(start: Start, arguments: tuple[s
     run = start(*arguments, log={"file": "run.log"})
     run.path("run.log").rename(run.path("run.log.1"))
     run.signal(signal.SIGUSR1)
-    wait(lambda: "opened again" in run.text("run.log"))
+    wait(lambda: "log files reopened" in run.text("run.log"))
     assert "BuildAPI is ready" in run.text("run.log.1")
     assert "BuildAPI is ready" not in run.text("run.log")
 
@@ -189,7 +189,7 @@ def test_a_daemon_logs_to_its_file_and_obeys(tmp_path: Path) -> None:
         wait(lambda: ready(service.client))
         log.rename(service.folder / "run.log.1")
         os.kill(pid, signal.SIGUSR1)
-        wait(lambda: log.exists() and "opened again" in log.read_text())
+        wait(lambda: log.exists() and "log files reopened" in log.read_text())
         assert not (service.folder / "twistd.log").exists()
     finally:
         os.kill(pid, signal.SIGTERM)

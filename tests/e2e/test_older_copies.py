@@ -21,7 +21,7 @@ from tests.e2e.service import Service, configured
 from tests.farm.rows import SchedulerRows
 from tests.services.mariadb import MariaDB
 
-WARNING = "was the jobs database restored, or lost?"
+WARNING = "was the jobs database restored or lost?"
 
 
 def until(what: str, holds: Callable[[], bool], seconds: float = 180) -> None:
@@ -45,11 +45,11 @@ def numbers(service: Service) -> dict[str, Any] | None:
 def warned(service: Service, highest: int) -> None:
     """Check that log and status tell that ids began again, and where they go on."""
     assert WARNING in service.output()
-    assert f"Ids go on after {highest}" in service.output()
+    assert f"New ids continue after {highest}" in service.output()
     part = numbers(service)
     assert part is not None
     assert WARNING in part["last_error"]
-    assert part["detail"] == f"warning: ids go on after {highest}"
+    assert part["detail"] == f"warning: new ids continue after {highest}"
 
 
 # --- SQLite files beside a sample farm

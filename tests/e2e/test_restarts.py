@@ -95,7 +95,7 @@ def test_a_second_signal_changes_nothing(site: Site, numbers: list[signal.Signal
     _until_told(api, "shutting down")
     assert api.end(numbers[1]) < PATIENCE
     idle.close()
-    assert f"{numbers[1].name} again: ending already" in api.output()
+    assert f"{numbers[1].name} again: already stopping" in api.output()
     assert "Traceback" not in api.output()
 
 

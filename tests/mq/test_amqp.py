@@ -135,7 +135,7 @@ def test_a_queue_that_is_there_already_is_used_as_it_is(log_lines: list[str]) ->
     looks = [c for c in d.publisher.called("queue.declare") if c["passive"]]
     assert [c["queue"] for c in looks] == [QUEUE]
     (line,) = [t for t in log_lines if "used as it is" in t]
-    assert f"queue {QUEUE} is there with other arguments" in line
+    assert f"queue {QUEUE} exists with other arguments" in line
     assert "406 PRECONDITION_FAILED" in line
     d.stop()
 
@@ -209,9 +209,9 @@ def test_a_blocked_broker_is_named_as_the_reason_and_then_asked_no_more() -> Non
     sent = d.publish()
     d.publisher.send(0, "connection.blocked", reason="low on memory")
     d.turn(3)
-    assert refusal(sent) == "the broker takes no messages: low on memory"
+    assert refusal(sent) == "the broker accepts no messages: low on memory"
     count = len(d.publisher.called("basic.publish"))
-    assert refusal(d.publish()) == "the broker takes no messages: low on memory"
+    assert refusal(d.publish()) == "the broker accepts no messages: low on memory"
     assert len(d.publisher.called("basic.publish")) == count
     assert d.broker.status().blocked == "low on memory"
     d.publisher.send(0, "connection.unblocked")

@@ -159,7 +159,7 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room() -> None
     await desk.broker.consume(QUEUE, got, prefetch=1)
     desk.send("1", "2", "3")
     desk.turn()
-    with pytest.raises(BrokerUnavailable, match="3 messages wait already"):
+    with pytest.raises(BrokerUnavailable, match="the queue is full: 3 messages wait"):
         await desk.broker.publish(KEY, b"4", message_id="4")
     got.release(b"1")
     desk.send("4")

@@ -91,7 +91,7 @@ async def test_an_operator_lists_retries_and_drops_dead_letters(
         assert (await broker.depth(names.agent_queue)).dead == 2, "all are where they were"
 
         retried = await run(tmp_path, "dead", "retry", "--job", "3")
-        assert (retried.code, b"letter of job 3 is retried" in retried.out) == (0, True)
+        assert (retried.code, b"dead letter of job 3 is retried" in retried.out) == (0, True)
         depth = await broker.depth(names.agent_queue)
         assert (depth.ready, depth.dead) == (1, 1)
 

@@ -132,7 +132,7 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
     await until(lambda: len(got.seen) == 1)
     channel = await client.open_channel()
     await channel.queue_delete(queue=names.agent_queue)
-    assert "no queue takes" in await refusal(broker.publish(KEY, b"2", message_id="2"))
+    assert "no queue is bound to" in await refusal(broker.publish(KEY, b"2", message_id="2"))
     await until(lambda: len(got.seen) == 1)
     while True:
         try:
@@ -168,7 +168,7 @@ async def test_a_memory_alarm_stops_publishing_but_not_consuming(
         await sleep(0.2)
         start = now()
         text = await refusal(broker.publish(KEY, b"caught", message_id="caught"))
-        assert text == "the broker takes no messages: low on memory"
+        assert text == "the broker accepts no messages: low on memory"
         assert 0.9 < now() - start < 2
         assert broker.status().blocked == "low on memory"
         start = now()

@@ -33,7 +33,7 @@ NOW = 1000.0
         (
             BrokerStatus(connected=True, blocked="low on memory"),
             PoolStatus(0, 0, None, None),
-            ["the broker takes no messages: low on memory"],
+            ["the broker accepts no messages: low on memory"],
         ),
     ],
 )

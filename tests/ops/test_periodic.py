@@ -297,7 +297,7 @@ def test_a_stop_waits_within_a_bound(clock: Clock, log: list[str]) -> None:
     clock.advance(STOP_SECONDS)
     assert stopped.called
     assert (patient.cancelled, patient.last) == (1, ["left"])
-    assert log == ["work: what is in hand did not end in time"]
+    assert log == ["work: its unfinished work did not end in time"]
 
 
 def test_a_stop_waits_for_what_a_cancelled_run_cleans_up_and_a_start_does_so_too(

@@ -44,7 +44,7 @@ def test_it_says_how_the_process_is(manager_socket: socket.socket) -> None:
         "READY=1\nSTATUS=serving",
         "RELOADING=1\nMONOTONIC_USEC=12500000",
         "READY=1\nSTATUS=serving",
-        "STOPPING=1\nSTATUS=ending what is in hand",
+        "STOPPING=1\nSTATUS=draining",
     ]
 
 
@@ -78,7 +78,7 @@ def test_without_a_manager_nothing_is_sent_and_one_that_is_gone_is_logged(
     assert log == []
     Notifier(str(tmp_path / "gone")).send("READY=1", "STATUS=x")
     (line,) = log
-    assert "was not told READY=1" in line
+    assert "cannot notify the service manager of READY=1" in line
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ def test_ids_of_jobs_that_began_again_are_warned_about(moved: bool) -> None:
     seen = attrs.evolve(WELL, renumbered=JobIdReset(WELL.now, 30, 50, moved))
     (part,) = [p for p in document(seen)["parts"] if p["name"] == "job numbers"]
     assert (part["ok"], part["last_error_at"]) == (moved, WELL.now)
-    assert "began again after 30" in part["last_error"]
+    assert "the highest job request is 30" in part["last_error"]
     assert "job numbers" not in str(document(WELL)["parts"])
 
 
@@ -359,10 +359,10 @@ def test_dead_letters_that_were_settled_are_told_with_the_last_of_them() -> None
     assert part(found, "dead letters") == {
         "name": "dead letters",
         "ok": True,
-        "detail": "2 taken up again (1 in the last hour), 1 dropped after the end of the job"
+        "detail": "2 requeued (1 in the last hour), 1 dropped because the job had ended"
         " (1 in the last hour)",
-        "last_error": "buildapi-agent: the letter of job 7 (delivery_limit),"
-        " dropped after the end of the job",
+        "last_error": "buildapi-agent: dead letter of job 7 (delivery_limit),"
+        " dropped because the job had ended",
         "last_error_at": NOW - 8,
     }
 

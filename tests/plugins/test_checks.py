@@ -58,7 +58,7 @@ ALONE = (
     ("agents", "agents.1.version", "0.2.0", 0, "of different versions: 0.1.0, 0.2.0"),
     ("agents", "agents_error", "no table", 3, "cannot tell which agents there are: no table"),
     ("queue", "broker.connected", False, 2, "the amqps broker is not connected"),
-    ("queue", "broker.blocked", "low on disk", 2, "the broker takes no messages: low on disk"),
+    ("queue", "broker.blocked", "low on disk", 2, "the broker accepts no messages: low on disk"),
     ("queue", "broker.queues.0.ready", 51, 1, "buildapi-agent has 51 ready"),
     ("queue", "broker.queues.1.ready", 501, 2, "buildapi-web has 501 ready"),
     ("queue", "broker.queues.1.dead", 1, 1, "buildapi-web has 1 dead"),

@@ -183,7 +183,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         try:
             await timeout(ensureDeferred(self._leave()), seconds, self.clock)
         except (DeadlineError, Closed):
-            self.abort(Closed("the broker did not answer our good-bye"))
+            self.abort(Closed("the broker did not confirm the close"))
 
     async def _leave(self) -> None:
         if not self.closed:
@@ -280,7 +280,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         now = self.clock.seconds()
         silent = now - self._received_at
         if silent > 2 * self.heartbeat:
-            self.abort(Closed(f"the broker was silent for {silent:.0f} s"))
+            self.abort(Closed(f"the broker sent nothing for {silent:.0f} s"))
         elif now - self._sent_at >= self.heartbeat / 2:
             self.write(codec.frame(codec.HEARTBEAT, 0, b""))
 
