@@ -304,7 +304,7 @@ def _print_job(document: JSON, job: JSON, trace: bool, out: Output) -> None:
         out.line(line)
     if trace:
         if unpack(lambda: document["trace"]):
-            out.line(f"trace {document['trace']}")
+            out.line(f"HTTP request ID: {document['trace']}")
         out.rows(table_rows.TRAIL_EVENTS, unpack(table_rows.trail_events, document))
     rows = unpack(table_rows.job_items, job)
     if rows:

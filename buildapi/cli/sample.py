@@ -40,7 +40,7 @@ def run(*, data: str, listen: str) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def write(*, arguments: Sequence[str]) -> None:
-    """Write an invented farm to databases; see buildapi sample write --help.
+    """Write a generated farm to databases; see buildapi sample write --help.
 
     Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a database is not empty.
     """

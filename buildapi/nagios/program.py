@@ -104,7 +104,7 @@ def run(arguments: Sequence[str] | None) -> NoReturn:
     except Timeout:
         message = f"the check did not end within {seconds} s"
     except Exception as e:  # a fault of the plugin is not a state of the service
-        message = f"fault in the plugin: {type(e).__name__} {printable(str(e))}"
+        message = f"error in the plugin: {type(e).__name__} {printable(str(e))}"
     with contextlib.suppress(OSError):  # if nothing can be written, the exit code still counts
         print(f"{spec.name.upper()} UNKNOWN - {message}", flush=True)
     sys.exit(UNKNOWN)

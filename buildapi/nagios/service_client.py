@@ -104,7 +104,7 @@ class ServiceClient:
                 if len(body) > BODY_MAX:
                     raise UnreachableError(f"the response is larger than {BODY_MAX // 2**20} MiB")
                 if response.length:  # bytes that Content-Length announced and that are missing
-                    raise UnreachableError("the response broke off")
+                    raise UnreachableError("the response was cut short")
                 seconds = time.monotonic() - began
                 return Response(response.status, response.reason or "", body, seconds)
         except urllib.error.URLError as e:

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _fill(options, size)
     except NotEmptyError as e:
-        return _complain(f"{e}; --force adds to it all the same", REFUSED)
+        return _complain(f"{e}; --force adds to it anyway", REFUSED)
     except BadURLError as e:
         return _complain(str(e), 2)
     except (OSError, sqlite3.Error, pymysql.Error) as e:
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     size = FarmSize()
     parser = argparse.ArgumentParser(
         prog="python -m buildapi.sample",
-        description="Fill a scheduler database, and a status database, with an invented farm.",
+        description="Fill a scheduler database, and a status database, with a generated farm.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not empty.",
     )
     parser.add_argument("--scheduler", required=True, metavar="URL", help="sqlite:FILE or mysql://")

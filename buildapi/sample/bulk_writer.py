@@ -145,7 +145,7 @@ def _writer(
     scheme, _, rest = url.partition(":")
     known = _DRIVERS.get(scheme)
     if known is None or not rest:
-        raise BadURLError("a database is sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/NAME")
+        raise BadURLError("expected sqlite:FILE or mysql://USER:PASSWORD@HOST:PORT/NAME")
     connect, dialect, mark = known
     with closing(connect(url)) as connection:
         writer = BulkWriter(connection, mark, schema(dialect), main)

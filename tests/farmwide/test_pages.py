@@ -265,7 +265,7 @@ async def test_today_begins_at_the_farms_midnight() -> None:
         ("/pending?limit=50001", "Bad limit: '50001'; allowed are whole numbers from 1 to 50000"),
         ("/running?limit=x", "Bad limit: 'x'; allowed are whole numbers from 1 to 50000"),
         ("/running?offset=-1", "Bad offset: '-1'; allowed are whole numbers from 0 to 10000000"),
-        ("/pending?limit=1&limit=2", "Parameter limit is given 2 times, once is allowed"),
+        ("/pending?limit=1&limit=2", "Parameter limit is given 2 times (max 1)"),
         ("/pending?" + "branch=x&" * 21, "Parameter branch is given 21 times (max 20)"),
         ("/recent?numbuilds=abc", "Bad numbuilds: 'abc'; allowed are whole numbers from 0"),
         ("/recent?numbuilds=-1", "Bad numbuilds: '-1'; allowed are whole numbers from 0"),

@@ -56,7 +56,7 @@ class Outcome:
         assert self.line.startswith(f"{kind.upper()} {STATES[self.code]} - "), self.line
         assert self.output.count("|") <= 1
         assert all(PERFDATA.fullmatch(e) for e in self.output.partition("|")[2].split()), self
-        assert "fault in the plugin" not in self.line
+        assert "error in the plugin" not in self.line
         assert all(c.isprintable() for c in self.output.rstrip("\n"))
         return self
 

@@ -59,7 +59,7 @@ BROKEN = {
     "binary": (Page(bytes(range(256))), "JSON", ""),
     "depth": (Page(b"[" * 100_000), "JSON", ""),
     "huge": (Page(b" " * (33 * 2**20)), "larger than 32 MiB", ""),
-    "broken off": (Page(b"{}", length=1000), "broke off", ""),
+    "broken off": (Page(b"{}", length=1000), "was cut short", ""),
 }
 
 

@@ -145,10 +145,10 @@ def _refusal(
     return NO_FORM if own_pages else ""
 
 
-CROSS_SITE = "Pages of other sites cannot act for you"
+CROSS_SITE = "Requests from pages of other sites are refused ([web] allowed_origins)"
 NO_FORM = (
-    "A csrf_token is needed: our own pages send it in their forms;"
-    " programs find it at /self-serve/whoami"
+    "A csrf_token is required: the forms of BuildAPI send it;"
+    " programs read it from /self-serve/whoami"
 )
 OUT_OF_DATE = "This form has expired or belongs to another user: reload its page"
 

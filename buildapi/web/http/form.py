@@ -133,6 +133,6 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            raise BadRequest(f"{name[:60]!r} is given twice in a JSON object, once is allowed")
+            raise BadRequest(f"{name[:60]!r} is given more than once in a JSON object")
         found[name] = value
     return found

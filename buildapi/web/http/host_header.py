@@ -23,7 +23,7 @@ def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool)
     :raises UnknownHost: it is not an allowed name.
     """
     if len(values) > 1:
-        raise BadRequest(f"Header Host is given {len(values)} times, once is allowed")
+        raise BadRequest(f"Header Host is given {len(values)} times (max 1)")
     if not values:
         if needed:
             raise BadRequest("Header Host is missing")
@@ -34,5 +34,5 @@ def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool)
     name = match[1].decode("ascii").lower()
     if allowed and name.removesuffix(".") not in allowed:
         raise UnknownHost(
-            f"Nobody is called {name[:100]!r} here; allowed are {', '.join(allowed)} ([web] hosts)"
+            f"Unknown host {name[:100]!r}; allowed are {', '.join(allowed)} ([web] hosts)"
         )

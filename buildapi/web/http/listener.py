@@ -121,7 +121,7 @@ class Listener(Service):
         """Log the URL of a page on each port."""
         for endpoint, port in zip(self._endpoints, self.ports, strict=True):
             scheme = "https" if endpoint.startswith("ssl:") else "http"
-            self._log.info("self-serve is at {url}", url=_url(scheme, port.getHost()) + path)
+            self._log.info("serving self-serve at {url}", url=_url(scheme, port.getHost()) + path)
 
     def stopService(self) -> defer.Deferred[None]:
         """Stop accepting connections; return a Deferred that fires after the drain."""

@@ -79,7 +79,7 @@ def told(name: str, known: Iterable[str]) -> str:
     near = nearest(name, allowed)
     if near:
         return f"unknown parameter {shown}: did you mean '{near}'?"
-    listed = f"known are {', '.join(allowed)}" if allowed else "this request has no parameters"
+    listed = f"allowed are {', '.join(allowed)}" if allowed else "this request has no parameters"
     return f"unknown parameter {shown}: {listed}"
 
 

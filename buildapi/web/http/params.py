@@ -29,7 +29,7 @@ def bad(name: str, value: str, allowed: str) -> BadRequest:
 
 def repeated(name: str, times: int) -> BadRequest:
     """Return the error for a parameter that may be given once."""
-    return BadRequest(f"Parameter {name} is given {times} times, once is allowed")
+    return BadRequest(f"Parameter {name} is given {times} times (max 1)")
 
 
 def in_both(name: str) -> BadRequest:

@@ -64,7 +64,7 @@ def bearer(values: Sequence[bytes], *, foreign_passes: bool = False) -> str | No
     if foreign_passes and not any(_OURS in value for value in values):
         return None
     if len(values) > 1:
-        raise BadToken(f"Authorization is given {len(values)} times, once is allowed")
+        raise BadToken(f"Authorization is given {len(values)} times (max 1)")
     match = _BEARER.fullmatch(values[0])
     if match is None:
         raise BadToken(f"Authorization must be Bearer and a token: {_FORM}")

@@ -357,12 +357,12 @@ class JobDispatcher:
             )
             request_id = await self._recording.bound(adding)
         except Unavailable as e:
-            log.warn("job request not recorded: {msg}", msg=e.msg)
+            log.warn("cannot record the job request: {msg}", msg=e.msg)
             raise DatabaseUnavailable(NOT_RECORDED) from e
         except BuildAPIError:
             raise
         except Exception as e:  # whatever was recorded: only sent jobs are executed
-            log.failure("job request not recorded")
+            log.failure("cannot record the job request")
             raise DatabaseUnavailable(NOT_RECORDED) from e
         self._accepting.add(request_id)
         self._note(request_id, "recorded", f"{action.name} by {who}")
