@@ -268,7 +268,7 @@ async def test_a_stop_accepted_but_not_seen_is_in_doubt(case: Case) -> None:
     case.knowing(redirect(BACK))
     item = await case.stop(verify=0.3)
     assert item.state == "unconfirmed"
-    assert "still running 0.3 s later" in item.detail
+    assert "still running after 0.3 s" in item.detail
 
 
 @twisted_test()

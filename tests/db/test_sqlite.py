@@ -169,7 +169,9 @@ async def test_a_file_that_is_deleted_under_a_running_process_is_noticed_at_the_
         with pytest.raises(DatabaseUnavailable, match="the jobs database"):
             await COUNT.maybe(db)
     assert not file.exists(), "no empty one hides the loss"
-    assert any("was deleted or moved away" in event["log_format"] for event in logged_errors)
+    assert any(
+        "was deleted or moved while in use" in event["log_format"] for event in logged_errors
+    )
     logged_errors.clear()
     kept.rename(file)
     await db.transact([ADD])

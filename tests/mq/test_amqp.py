@@ -227,7 +227,7 @@ def test_more_than_the_bound_are_refused_even_after_their_callers_gave_up() -> N
     given_up = [d.publish(str(n)) for n in range(2)]
     d.turn(3)
     assert all(refusal(s) for s in given_up)
-    assert refusal(d.publish()) == "2 messages wait for the broker already"
+    assert refusal(d.publish()) == "too many messages wait for the broker (2)"
     d.confirm(delivery_tag=2, multiple=True)
     sent = d.publish()
     d.confirm(delivery_tag=3)
@@ -239,7 +239,7 @@ def test_those_who_wait_for_a_connection_are_bounded_too() -> None:
     d = desk(Endpoint(Clock(), errors=[Refused()] * 9), max_unconfirmed=2)
     for n in range(2):
         d.publish(str(n)).addErrback(lambda f: f.trap(BrokerUnavailable))
-    assert refusal(d.publish()) == "2 messages wait for the broker already"
+    assert refusal(d.publish()) == "too many messages wait for the broker (2)"
     d.stop()
 
 

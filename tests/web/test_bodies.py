@@ -92,7 +92,7 @@ async def test_a_parameter_given_twice_is_refused_in_a_form_as_in_a_query(served
         answer = await served.ask("POST", PATH, JSON | ZOE | {"Content-Type": kind}, body)
         assert answer.status == 400, kind
         assert "count" in answer.json["msg"], kind
-        assert "more than once" in answer.json["msg"], kind
+        assert "max 1" in answer.json["msg"], kind
     assert not served.jobs.jobs
 
 

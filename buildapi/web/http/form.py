@@ -133,6 +133,6 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            raise BadRequest(f"{name[:60]!r} is given more than once in a JSON object")
+            raise BadRequest(f"{name[:60]!r} is given more than once in a JSON object (max 1)")
         found[name] = value
     return found
