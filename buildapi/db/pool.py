@@ -337,7 +337,7 @@ class PooledDatabase(Service):
                     raise
                 if not left or verdict.trouble not in AGAIN or self._reactor.seconds() >= end:
                     raise self._error(verdict, e) from e
-                self._log.info("{name}: trying again after {error}", name=self.name, error=e)
+                self._log.info("{name}: retrying after {error}", name=self.name, error=e)
             await pause(self._reactor, left.pop(0) * random.uniform(0.5, 1.5))
 
     def _error(self, verdict: ClassifiedError, error: Exception) -> Exception:
