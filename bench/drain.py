@@ -4,10 +4,11 @@
 
 An API process accepts the jobs in batches while no agent runs; then one agent starts and drains
 them, with MariaDB and RabbitMQ of their own beside.  The jobs rebuild one build each (``distinct``)
-or all the same (``same``).  The rate is that between the first and the last finished report, so
-that starting does not count; the processor time is that of the agent and, apart, of the API
-process, which stores the reports.  ``--against`` is the top of another checkout, which takes turns
-with this one in every round: on a busy machine only the ratio of such rounds means anything.
+or all of them one build (``same``).  The rate is that between the first and the last finished
+report, so that starting does not count; the processor time is that of the agent and, apart, of
+the API process, which stores the reports.  ``--against`` is the top of another checkout, which
+takes turns with this one in every round: on a busy machine only the ratio of such rounds means
+anything.
 """
 
 from __future__ import annotations

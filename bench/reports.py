@@ -114,7 +114,7 @@ def timed(url: str, form: str) -> tuple[float, int, int]:
 
 
 def megabytes(pid: int) -> int:
-    """Tell how much memory a process has."""
+    """Return how much memory a process has."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
 

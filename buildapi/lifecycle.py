@@ -94,7 +94,7 @@ class Program(MultiService):
             self._admit()
             await pause(self._reactor, delay)
             delay = min(2 * delay, LONGEST_PAUSE)
-        if not self.running:  # stopped, and what we waited for went on all the same
+        if not self.running:  # stopped, and what we waited for went on nevertheless
             return
         for service in self._stages.workers:
             service.startService()

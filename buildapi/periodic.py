@@ -97,7 +97,7 @@ class PeriodicService(Service):
     def soon(self) -> None:
         """Run now instead of after the pause, or once more after the run in hand.
 
-        The interval begins anew with the end of that run. A stopped service ignores it.
+        The interval begins again with the end of that run. A stopped service ignores it.
         """
         if not self.running:
             return

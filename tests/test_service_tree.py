@@ -73,7 +73,7 @@ def test_a_process_warns_of_the_branches_that_its_own_routes_hide(tmp_path: Path
 
     names = ["jobs", "branches", "events", "lookup", "whoami", "tokens", "batch", "try", "a/b"]
     branches, *_ = assemble(real(tmp_path, "api"), reactor).services.adapters.directory.sources
-    hidden = [text.split("'")[1] for text in branches.remarks(names)]
+    hidden = [text.split('"')[1] for text in branches.remarks(names)]
     assert hidden == ["jobs", "branches", "events", "lookup", "whoami", "tokens"]
     branches, *_ = assemble(real(tmp_path, "agent"), reactor).services.adapters.directory.sources
     assert list(branches.remarks(names)) == []

@@ -16,6 +16,7 @@ from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import NotADirectoryFile, Parse, ParsedDocument, parsed
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import DatabaseSection, DirectorySection
+from buildapi.config.secret import shown
 from buildapi.db.schema_upgrade import error_text
 from buildapi.mq.topology import dead_letters, on_channel
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
@@ -62,7 +63,7 @@ def checks_of_tables(places: Sequence[Place], reactor: Reactor) -> Mapping[str, 
     async def complete(place: Place) -> str:
         found = await look(place, reactor)
         if found.changes:
-            raise TrialError(f"{len(found.changes)} to make or change: buildapi db upgrade")
+            raise TrialError(f"{len(found.changes)} to create or change: run buildapi db upgrade")
         return f"complete ({found.server})"
 
     return {f"tables in {place.name}": partial(complete, place) for place in places}
@@ -74,14 +75,14 @@ async def check_reads(
     """Read from each table of a database that Buildbot writes."""
     place, listed = Place(name, "", database, ""), list(tables)
     if not place.exists():
-        raise TrialError(f"{database.url} is not there")
+        raise TrialError(f"{database.url} does not exist")
     db = place.open(reactor, DATABASE_SECONDS, read_only=True)
     try:
         for table in listed:
             await db.fetch(f"SELECT 1 FROM {table} WHERE 1 = 0", {})  # noqa: S608  # our names
     finally:
         await db.stopService()
-    return f"all {len(listed)} tables can be read"
+    return f"all {len(listed)} tables are readable"
 
 
 # --- the broker
@@ -104,7 +105,7 @@ async def check_amqp(
                 await client.shutdown(1)
         except Exception as e:
             raise TrialError(describe(e)) from None
-        return f"logged in; will be made: {', '.join(missing)}" if missing else "logged in"
+        return f"logged in; created at start: {', '.join(missing)}" if missing else "logged in"
 
     return await timeout(defer.ensureDeferred(log_in()), BROKER_SECONDS, reactor)
 
@@ -152,7 +153,8 @@ def documents(
 
     def disabled(masters: Mapping[str, Master]) -> Sequence[str]:
         return [
-            f"[changes] master is {change_master!r}, which is disabled: it takes no changes"
+            f"[changes] master = {shown(change_master)}: disabled in the masters file, so it"
+            " accepts no changes"
             for master in masters.values()
             if not master.enabled and change_master in (master.name, master.db_name)
         ]

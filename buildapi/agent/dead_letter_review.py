@@ -87,7 +87,7 @@ class DeadLetterReview(PeriodicService):
         self._kept[queue] = kept
 
     async def _judge(self, routing_key: str, queue: str, letter: Letter) -> tuple[LetterEnd, bool]:
-        """Return what becomes of a letter, and whether the next look need not decide anew."""
+        """Return how to settle a letter, and whether the next review need not decide again."""
         job_id = job_of(routing_key, letter.body)
         job = None if job_id is None else await self._store.get(job_id)
         old = job is not None and job.when < self._now() - TOO_OLD

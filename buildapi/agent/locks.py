@@ -145,7 +145,7 @@ class KeyedLocks:
         """Find the keys of a job and wait for its locks; ``keys`` is called at once.
 
         The keys of several jobs are found concurrently; the jobs queue at their locks in the order
-        of their arrival all the same.
+        of their arrival nevertheless.
         """
         arrival = _Arrival()
         self._arrivals.append(arrival)

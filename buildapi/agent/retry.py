@@ -65,7 +65,7 @@ class Retrier:
     def given_up(self, error: Unavailable) -> Disposition:
         """Return how to settle a message that could not be handled.
 
-        Waiting for an unavailable service is no failed attempt: no outage is too long.
+        Waiting for an unavailable service is not a failed attempt: no outage is too long.
         """
         if self._stopping:
             return Release()

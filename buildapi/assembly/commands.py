@@ -163,7 +163,7 @@ async def check_connections(config: Config, reactor: Reactor, say: Say) -> bool:
     Return whether all is well. Each check has a deadline of its own.
     """
     if config.sample.enabled:
-        say("ok: the sample farm needs nothing else")
+        say("ok: a sample farm needs no other service")
         return True
     roles, databases = config.service.roles, config.databases
     farm = DIALECTS[config.farm.dialect].privileges

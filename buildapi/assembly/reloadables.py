@@ -106,7 +106,7 @@ def reopen_logs(logs: Logs, access: AccessLogSwitch | None) -> None:
     logs.reopen()
     if access is not None:
         access.reopen()
-    log.info("log files are opened again")
+    log.info("log files reopened")
 
 
 def refresh_directory(directory: DirectoryService) -> None:
@@ -115,9 +115,9 @@ def refresh_directory(directory: DirectoryService) -> None:
 
     def failed(failure: Failure) -> None:
         if failure.check(Unavailable):
-            log.warn("the directory is not refreshed: {msg}", msg=str(failure.value))
+            log.warn("cannot refresh the directory: {msg}", msg=str(failure.value))
         else:
-            log.failure("the directory is not refreshed", failure=failure)
+            log.failure("cannot refresh the directory", failure=failure)
 
     refreshing.addErrback(failed)
 

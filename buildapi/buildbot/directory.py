@@ -96,7 +96,7 @@ def _no_branch(definition: Any) -> str | None:
 
 
 def _no_name(name: str) -> str | None:
-    """Return why a text is no name: a name is one path segment in UTF-8."""
+    """Return why a text is not a name, or None: a name is one path segment in UTF-8."""
     if not name.strip() or name in (".", ".."):
         return "its name cannot be a path segment (blank, or dots only)"
     try:
@@ -179,7 +179,7 @@ def _which(number: int, entry: Any) -> str:
 
 
 def _no_master(entry: Any) -> str | None:
-    """Return why an entry is no master, or None."""
+    """Return why an entry is not a master, or None."""
     if not isinstance(entry, dict):
         return "expected a JSON object"
     for key in ("db_name", "hostname"):

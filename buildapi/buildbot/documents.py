@@ -23,7 +23,7 @@ log = Logger()
 
 
 class NotADirectoryFile(Exception):
-    """A document is no branches, masters or builders file; the message says why."""
+    """A document is not a branches, masters or builders file; the message says why."""
 
 
 @attrs.frozen

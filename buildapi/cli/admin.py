@@ -85,7 +85,7 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
     from buildapi.assembly.commands import own_tables
 
     if whole and not sql:
-        raise click.UsageError("--all goes with --sql")
+        raise click.UsageError("--all needs --sql")
     places = own_tables(config)
     if sql:
         _run_and_exit(lambda reactor: show_sql(places, reactor, click.echo, whole=whole))

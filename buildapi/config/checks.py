@@ -25,7 +25,10 @@ def sample_stays_off_real_farms(config: Config) -> Iterator[str]:
     """Require SQLite for every database of the sample farm, which writes to all of them."""
     for where, database in _databases(config):
         if config.sample.enabled and database_file(database.url) is None:
-            yield f"[{where}] url = {shown(database.url)}: must be SQLite with [sample] enabled"
+            yield (
+                f"[{where}] url = {shown(database.url)}: must be an SQLite file if [sample]"
+                " enabled = true"
+            )
 
 
 def farm_is_known(config: Config) -> Iterator[str]:
@@ -63,7 +66,7 @@ def passwords_have_a_use(config: Config) -> Iterator[str]:
     if not broker.kind.is_shared:
         yield from _unused("broker", kind, password=broker.password)
     elif broker.password is None:
-        yield "[broker] password: must be given (or password_file, password_env) for AMQP"
+        yield "[broker] password: must be set for AMQP (or password_file, or password_env)"
     if not broker.kind.has_tls:
         yield from _unused("broker", kind, tls_ca=broker.tls_ca)
 

@@ -17,7 +17,7 @@ class ErrorKind(enum.Enum):
     LOST = "the connection ended; what it was doing may be done or not"
     CONFLICT = "other transactions were in the way; nothing was done"
     UNAVAILABLE = "the database does not do it now"
-    DUPLICATE = "a unique key is there already"
+    DUPLICATE = "a unique key already exists"
     VALUE = "a value does not fit"
     MISSING = "there is no such table"
     UNKNOWN = "nobody classified it: what it was doing may be done or not"

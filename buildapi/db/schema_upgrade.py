@@ -53,7 +53,7 @@ async def _made(
         await db.transact([*settings, Statement(change.statement)])
     except (*DRIVER_ERRORS, BuildAPIError) as e:
         if any(left.what == change.what for left in (await look()).changes):
-            raise UpgradeError(f"not done: {change.what}: {error_text(e)}") from e
+            raise UpgradeError(f"failed: {change.what}: {error_text(e)}") from e
 
 
 def error_text(error: BaseException) -> str:

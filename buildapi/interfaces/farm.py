@@ -192,7 +192,7 @@ class TextLimits(Protocol):
     """Know which texts the farm cannot store."""
 
     async def check(self, action: Action, who: str) -> Sequence[str]:
-        """Check the texts of a job request before it is accepted; warn of a name spelled anew.
+        """Check the texts of a job request before it is accepted; warn of changed names.
 
         The name of who asks, which nobody can change for one request, is never refused.
 

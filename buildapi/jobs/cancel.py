@@ -50,7 +50,7 @@ def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
         return Plan(outcome, _with_clobbers(stops, rules), (line(request.id),))
     if request.complete:
         msg = f"Request {request.id} is complete, nothing to do"
-        return nothing(msg, "it is complete", brid=request.id)
+        return nothing(msg, "the request is complete", brid=request.id)
     return Plan(Outcome(False, ""), (StopClaimed((request.id,)),), (line(request.id),))
 
 

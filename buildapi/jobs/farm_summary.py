@@ -10,7 +10,7 @@ import attrs
 from buildapi.model.farm_rows import PendingEntry, RunningBuild
 
 STALE_SECONDS = 1800
-"""Seconds without a sign of life after which a master counts as silent.
+"""Seconds without a refreshed claim after which a master counts as silent.
 
 It is three times the longest pause: a master of Buildbot 0.8 refreshes its claims every 600 s.
 """
@@ -28,7 +28,7 @@ class GroupLoad:
 
 @attrs.frozen
 class FarmSummary:
-    """The summary of the farm; ``silent`` are masters that build and give no more signs of life.
+    """The summary of the farm; ``silent`` are masters that refresh their claims no more.
 
     ``known_pools`` are all pools, None if unknown.
     """

@@ -13,7 +13,7 @@ from buildapi.model.steps import NewChange, OutcomeLine, Plan, SendChange, Submi
 from buildapi.model.validators import NAME_MAX
 
 CHANGE_FAILED = "The change could not be sent"
-CHANGE_OPEN = "It is not known whether the change is stored: look before you ask again"
+CHANGE_OPEN = "It is not known whether the change is stored: check before you submit it again"
 
 
 def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
@@ -21,7 +21,7 @@ def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
     if facts is None:
         return refused(f"Branch {action.branch} not found")
     if facts.change_master is None:
-        return refused(CHANGE_FAILED, "no master that takes changes is known")
+        return refused(CHANGE_FAILED, "no master that accepts changes is known")
     if facts.build_refusal is not None:
         return refused(CHANGE_FAILED, facts.build_refusal)
     step = SendChange(facts.change_master, facts.path, action.revision, _link(action, facts))

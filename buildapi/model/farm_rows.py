@@ -56,7 +56,7 @@ class PendingEntry:
 class RunningBuild:
     """A running build; ``request_ids`` are all requests it serves, oldest first.
 
-    ``master_seen_at`` is when its master last gave a sign of life in the database.
+    ``master_seen_at`` is when its master last refreshed its claim.
     """
 
     id: int

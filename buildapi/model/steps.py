@@ -63,7 +63,7 @@ class SetPriority(msgspec.Struct, frozen=True, tag=True):
 class DropRequest(msgspec.Struct, frozen=True, tag=True):
     """Cancel a request while it is pending; decide again if a master has claimed it meanwhile.
 
-    A master that claims it in the same moment must not build it all the same.
+    A master that claims it in the same moment must not build it nevertheless.
     """
 
     brid: int

@@ -178,7 +178,7 @@ class AMQPConsumer:
         try:
             await timeout(ensureDeferred(step), seconds, self.unsettled.clock)
         except (Closed, DeadlineError):
-            self.log.debug("{queue}: the channel is gone already", queue=self.unsettled.queue)
+            self.log.debug("{queue}: the channel is already closed", queue=self.unsettled.queue)
 
     async def _run(self) -> None:
         failures = 0

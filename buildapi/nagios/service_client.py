@@ -277,7 +277,7 @@ class JSONValue:
         return None if self.is_null else self.count()
 
     def text_or_none(self) -> str | None:
-        """Return a text, or None if it is null; an empty error is an error all the same."""
+        """Return a text, or None if it is null; an empty error is an error as well."""
         return None if self.is_null else self.text() or "no reason given"
 
     def _type_error(self, expected: str) -> CheckError:

@@ -157,4 +157,4 @@ def _make_usable(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         raise ConfigError(f"{what}: must be a folder, but part of the path is a file") from None
     except OSError as e:
-        raise ConfigError(f"{what}: the folder cannot be made: {e.strerror}") from e
+        raise ConfigError(f"{what}: cannot create the folder: {e.strerror}") from e

@@ -30,7 +30,7 @@ class JobIdReset:
 class JobIdGuard:
     """Compare the highest job id with the highest id in a marker, and move the job ids past it.
 
-    Jobs with reused ids are executed all the same; but two trails, pages and markers with one id
+    Jobs with reused ids are executed correctly; but two trails, pages and markers with one id
     confuse people.
     """
 

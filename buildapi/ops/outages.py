@@ -20,7 +20,7 @@ def away(broker: BrokerStatus, pools: Mapping[str, PoolStatus], now: float) -> S
     if not broker.connected or broker.blocked:
         since = broker.last_error_at
         known = f" (for {now - since:.0f} s)" if since is not None and since < now else ""
-        words = f"takes no messages: {broker.blocked}" if broker.blocked else "is not connected"
+        words = f"accepts no messages: {broker.blocked}" if broker.blocked else "is not connected"
         found.append(f"the broker {words}{known}")
     for name, status in pools.items():
         failed = status.last_error_at is not None and now - status.last_error_at < RECENT_SECONDS

@@ -84,7 +84,7 @@ class SystemdNotifier(Service):
 
     def stopping(self) -> None:
         """Notify that the process ends; watchdog messages go on until it has."""
-        self._notifier.send("STOPPING=1", "STATUS=ending what is in hand")
+        self._notifier.send("STOPPING=1", "STATUS=draining")
 
     def stopService(self) -> None:
         """Stop the watchdog messages."""

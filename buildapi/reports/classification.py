@@ -241,7 +241,7 @@ class _Reader:
         try:
             return re.compile(pattern)
         except re.error as e:
-            self._refuse(f"{place}: {pattern!r} is no regular expression: {e}")
+            self._refuse(f"{place}: {pattern!r} is not a regular expression: {e}")
             return None
 
     def _reasons(self, document: Mapping[str, object]) -> list[tuple[str, re.Pattern[str]]]:
@@ -265,7 +265,7 @@ class _Reader:
         ]
         for pool in (default, *by_role.values(), *(name for name, _ in pending)):
             if pool not in names:
-                self._refuse(f"[pools] names no {pool!r}: it has {', '.join(names)}")
+                self._refuse(f"[pools] has no pool {pool!r} (allowed: {', '.join(names)})")
         return Pools(names, default, {r: str(pool) for r, pool in by_role.items()}, pending)
 
     def _like(self, entry: Mapping[str, object]) -> Like:
@@ -325,14 +325,14 @@ class _Reader:
     ) -> str:
         value = table.get(key, default)
         if not isinstance(value, str):
-            self._refuse(f"{place} needs a text {key}")
+            self._refuse(f"{place} needs a string {key}")
             return ""
         return value
 
     def _texts(self, table: Mapping[str, object], place: str, key: str) -> tuple[str, ...]:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(t, str) for t in value):
-            self._refuse(f"{place} {key} must be a list of texts")
+            self._refuse(f"{place} {key} must be a list of strings")
             return ()
         return tuple(value)
 

@@ -1,4 +1,4 @@
-"""Draw when pushes come and what comes of requests: when their builds run, and how they end."""
+"""Draw when pushes come and the results of requests: when their builds run, and how they end."""
 
 from __future__ import annotations
 

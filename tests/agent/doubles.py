@@ -509,7 +509,7 @@ def reactor() -> Any:
 
 
 def pending(id_: int = 7, **changes: Any) -> StoredRequestFacts:
-    """Give the facts of a pending request."""
+    """Return the facts of a pending request."""
     return stored(request(id=id_, **changes), BuildsetRow(55))
 
 

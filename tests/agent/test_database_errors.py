@@ -109,7 +109,7 @@ async def _settled(rig: Rig, outbox: Reconciler, clock: Clock) -> None:
 
 
 def _passes(number: int) -> bool:
-    """Tell whether an error is of the server's condition, and not the statement's own fault."""
+    """Return whether an error is of the server's condition, and not the statement's own fault."""
     verdict = SERVER.verdict(pymysql.OperationalError(number, ""))
     return verdict is not None and verdict.trouble is not ErrorKind.VALUE
 

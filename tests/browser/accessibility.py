@@ -25,7 +25,7 @@ def violations(page: Page) -> Sequence[Mapping[str, Any]]:
 
 
 def told(found: Sequence[Mapping[str, Any]], scheme: str) -> list[str]:
-    """Tell violations: the rule, how grave, where, and what would help."""
+    """List violations: the rule, how grave, where, and what would help."""
     return [_told(one, scheme) for one in found]
 
 

@@ -109,7 +109,7 @@ def _add_builders(path: Path) -> None:
 
 
 def _rename(url: str) -> None:
-    """Give slaves, builders and masters of the status database hostile names."""
+    """Rename slaves, builders and masters of the status database to hostile names."""
     connection = connect(url)
     for table in ("slaves", "builders", "masters"):
         ids = [id_ for (id_,) in connection.execute(f"SELECT id FROM {table}")]

@@ -23,7 +23,7 @@ Item = dict[str, Any]
 
 
 def served(folder: Path, sections: Mapping[str, Any]) -> Service:
-    """Give a service with a configuration of its own and no user but those a proxy names."""
+    """Return a service with a configuration of its own and no user but those a proxy names."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     web = {
@@ -39,7 +39,7 @@ def served(folder: Path, sections: Mapping[str, Any]) -> Service:
 
 
 def sample_farm(folder: Path, *, builds: int = 500) -> Service:
-    """Give a sample farm in which nobody pushes, so that only what a test does changes things."""
+    """Return a sample farm in which nobody pushes, so that only what a test does changes things."""
     sample = {"enabled": True, "builds": builds, "days": DAYS, "push_seconds": 0}
     return served(folder, {"sample": sample})
 

@@ -28,7 +28,7 @@ STEPS = 400
 
 
 def focus(page: Page) -> dict[str, Any]:
-    """Tell what has the focus; it must be something, and be seen.
+    """Return what has the focus; it must be something, and be seen.
 
     A script moves it on in the turn after the one in which it takes a row away.
     """

@@ -29,7 +29,7 @@ ZONE = ZoneInfo("America/Los_Angeles")
 
 
 def the_reactor() -> Any:
-    """Give the reactor, which is typed as a module."""
+    """Return the reactor, which is typed as a module."""
     from twisted.internet import reactor
 
     return reactor
@@ -47,7 +47,7 @@ class Changes:
 
 
 def make_masters(directory: Callable[[], Mapping[str, Master]], **limits: Any) -> MasterClient:
-    """Give masters; ``limits`` are of those of :class:`MasterClient`."""
+    """Return masters; ``limits`` are of those of :class:`MasterClient`."""
     few = {"seconds": 2, "wait_seconds": 10, "per_master": 2, "total": 4}
     reactor = the_reactor()
     return MasterClient(reactor, Fetcher(reactor), directory, **few | limits)
@@ -56,7 +56,7 @@ def make_masters(directory: Callable[[], Mapping[str, Master]], **limits: Any) -
 def make_stopper(
     scheduler: Scheduler, masters: MasterClient, verify: float, login: Login | None = None
 ) -> BuildStopper:
-    """Give what stops builds."""
+    """Return a build stopper."""
     reactor = the_reactor()
     return BuildStopper(reactor, BuildPoller(reactor, scheduler.db), masters, verify, login)
 
@@ -64,13 +64,13 @@ def make_stopper(
 def make_observer(
     scheduler: Scheduler, papers: Papers | None = None, **more: Any
 ) -> SQLFactsReader:
-    """Give what reads."""
+    """Return a reader of builds."""
     now = more.pop("now", NOW)
     return SQLFactsReader(scheduler.db, papers or Papers(), lambda: now, ZONE, **more)
 
 
 def make_farm(scheduler: Scheduler, verify: float = 0.1, now: float = NOW) -> V08Farm:
-    """Give a farm without masters."""
+    """Return a farm without masters."""
     observer = make_observer(scheduler)
     stopper = make_stopper(scheduler, make_masters(dict), verify)
     watcher = DroppedRequestWatcher(the_reactor(), observer.requests, stopper, 0.0, verify)

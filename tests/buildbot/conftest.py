@@ -60,7 +60,7 @@ def in_charset(schema: Sequence[str], charset: str) -> Sequence[str]:
 
 @pytest.fixture(scope="session")
 def mysql_urls(mariadb: MariaDB) -> list[str]:
-    """Give two databases, made once: tables are slow to make."""
+    """Return two databases, made once: tables are slow to make."""
     urls = [mariadb.database("scheduler", "utf8") for _ in range(2)]
     for url in urls:
         create(url, "mysql")
@@ -109,7 +109,7 @@ def open_scheduler() -> Iterator[OpenScheduler]:
 
 @pytest.fixture
 def make_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], str]:
-    """Give the URL of one of two empty databases."""
+    """Return the URL of one of two empty databases."""
 
     def make(number: int) -> str:
         if engine == "mysql":
@@ -125,11 +125,11 @@ def make_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Cal
 
 @pytest.fixture
 def scheduler(make_url: Callable[[int], str], open_scheduler: OpenScheduler) -> Scheduler:
-    """Give the primary."""
+    """Return the primary."""
     return open_scheduler(make_url(0))
 
 
 @pytest.fixture
 def replica(make_url: Callable[[int], str], open_scheduler: OpenScheduler) -> Scheduler:
-    """Give another database, read only by contract."""
+    """Return another database, read only by contract."""
     return open_scheduler(make_url(1))

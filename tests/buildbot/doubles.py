@@ -87,7 +87,7 @@ def build_json(
     results: int | None = None,
     **more: Any,
 ) -> bytes:
-    """Give what a master says of a build under ``/json``."""
+    """Return what a master says of a build under ``/json``."""
     times = [start, None if results is None else start + 60]
     source: dict[str, Any] = {"branch": "try", "revision": revision, "changes": []}
     return json.dumps(

@@ -74,19 +74,19 @@ class ActionsUnderTest(Protocol):
         """Submit such requests that belong to the same buildset."""
 
     def priority(self, request: int) -> int:
-        """Tell the priority of a request."""
+        """Return the priority of a request."""
 
     def is_dropped(self, request: int) -> bool:
-        """Tell whether a request is complete, and what it belongs to too."""
+        """Return whether a request is complete, and what it belongs to too."""
 
     def is_complete(self, request: int) -> bool:
-        """Tell whether a request is complete."""
+        """Return whether a request is complete."""
 
     def copies(self, request: int) -> list[Copy]:
         """List the requests submitted after this one (0: all), oldest first."""
 
     def writes(self) -> object:
-        """Give all that can be written by a plan, to be compared."""
+        """Return all that can be written by a plan, to be compared."""
 
 
 class FarmUnderTest(ActionsUnderTest, FactsUnderTest, Protocol):

@@ -127,11 +127,11 @@ class PBMaster(protocol.ServerFactory[Any]):
 
     @property
     def number(self) -> int:
-        """Tell the port it listens on."""
+        """Return the port it listens on."""
         return int(self._port.getHost().port)
 
     def entry(self, db_name: str) -> Master:
-        """Give its entry of the directory."""
+        """Return its entry of the directory."""
         return Master(db_name, "127.0.0.1", None, self.number, None)
 
     def buildProtocol(self, address: Any) -> Any:
@@ -212,7 +212,7 @@ class RawPeer:
 
     @property
     def number(self) -> int:
-        """Tell the port it listens on."""
+        """Return the port it listens on."""
         return int(self._port.getHost().port)
 
 

@@ -23,7 +23,7 @@ def changed(**keys: object) -> bytes:
 
 
 def coalesced(*revisions: str) -> bytes:
-    """Tell of a build for changes of several revisions."""
+    """Return a build for changes of several revisions."""
     changes = [{"revision": revision} for revision in revisions]
     return changed(sourceStamp={"revision": revisions[0], "changes": changes})
 

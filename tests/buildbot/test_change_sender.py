@@ -64,7 +64,7 @@ class Case:
         return await self.sender(login, **limits).send(job(request), step, WHO)
 
     def mark(self, request: int) -> None:
-        """Give a job its marker, as the write of its plan does."""
+        """Insert the marker of a job, as the write of its plan does."""
         plan = LoweredPlan(Outcome(False, ""), pokes=(STEP,))
         mark = Markers(MARKERS).mark(job(request), plan, "written", int(NOW))
         pytest_twisted.blockon(defer.ensureDeferred(self.scheduler.db.transact([mark])))

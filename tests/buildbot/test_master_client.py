@@ -82,7 +82,7 @@ class Desk:
 
 
 def results(asked: list[defer.Deferred[Any]]) -> list[str]:
-    """Say of each what came of it."""
+    """Return the result of each, as text."""
     said: list[str] = []
     for one in asked:
         outcome = getattr(one, "result", None)

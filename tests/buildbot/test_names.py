@@ -41,7 +41,7 @@ FOREIGN = ("\u0141", "\u6f22\u5b57", "\u2075", "\U0001f680")
     ]
 )
 def farm(request: pytest.FixtureRequest, open_scheduler: OpenScheduler) -> Scheduler:
-    """Give a database whose columns hold more or less of Unicode."""
+    """Return a database whose columns hold more or less of Unicode."""
     if request.param == "sqlite":
         return open_scheduler(request.getfixturevalue("sqlite_url"))
     url = request.getfixturevalue("mariadb").database("names", request.param)

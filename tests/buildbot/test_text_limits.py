@@ -31,7 +31,7 @@ FACTS = BranchFacts("try", None, (), "20231114221320", "0" * 32, "master-a")
 
 @pytest.fixture(scope="session")
 def charset_urls(mariadb: MariaDB) -> dict[str, str]:
-    """Give a scheduler database of each character set, made once."""
+    """Return a scheduler database of each character set, made once."""
     urls = {charset: mariadb.database("texts", charset) for charset in HELD}
     for charset, url in urls.items():
         create(url, "mysql", charset)

@@ -13,7 +13,7 @@ _, CERTIFICATE = authority("Farm")
 
 @pytest.fixture
 def farm(tmp_path: Path) -> Path:
-    """Give a folder with the files a configuration of a farm may name."""
+    """Return a folder with the files a configuration of a farm may name."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "scheduler.sqlite").touch()
     (tmp_path / "branches.json").write_text("{}")

@@ -113,7 +113,7 @@ def test_the_page_tells_the_bounds_of_every_number() -> None:
 
 
 def accepted(folder: Path, section: str, key: str, number: float) -> bool:
-    """Tell whether a number is allowed by itself; others may still not go together with it."""
+    """Return whether a number is allowed by itself; others may still not go together with it."""
     value = int(number) if number.is_integer() else number
     document: Document = {key: value}
     for name in reversed(section.split(".")):

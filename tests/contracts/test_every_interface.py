@@ -257,7 +257,7 @@ def test_every_protocol_has_a_contract_that_runs_on_all_that_implement_it() -> N
 
 
 def lacking(protocol: Class) -> str:
-    """Say what the contract of a Protocol lacks; return nothing where all is there."""
+    """List what the contract of a Protocol lacks."""
     tests = contract(protocol)
     if tests is None:
         return f"no class {protocol.name}Contract tests what {protocol} promises"

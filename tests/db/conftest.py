@@ -61,7 +61,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of an empty database."""
+    """Return the URL of an empty database."""
     if engine == "sqlite":
         return f"sqlite:{tmp_path / 'data' / 'test.sqlite'}"
     server: MariaDB = request.getfixturevalue("mariadb")

@@ -31,7 +31,7 @@ TABLES = {"sqlite": TABLE, "mysql": f"{TABLE} ENGINE=InnoDB"}
 
 @pytest.fixture
 def made(url: str, engine: str, open_pool: OpenPool) -> str:
-    """Give the URL of a database with the table."""
+    """Return the URL of a database with the table."""
     pytest_twisted.blockon(ensureDeferred(open_pool(url).transact([Statement(TABLES[engine])])))
     return url.replace("sqlite:", "sqlite:///")
 

@@ -69,7 +69,7 @@ def db(url: str, open_pool: OpenPool) -> PooledDatabase:
 
 @pytest.fixture
 def old_db(url: str, engine: str, open_pool: OpenPool) -> PooledDatabase:
-    """Give a database with the old table, used by the new program."""
+    """Return a database with the old table, used by the new program."""
 
     async def make(pool: PooledDatabase) -> None:
         await pool.transact([Statement(OLD_TABLE[engine])])

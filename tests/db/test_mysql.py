@@ -42,7 +42,7 @@ VALUES = Query("SELECT n FROM t WHERE id <= 3 ORDER BY id", int)
 
 @pytest.fixture
 def database(mariadb: MariaDB) -> str:
-    """Give the name of a database with the table ``t``."""
+    """Return the name of a database with the table ``t``."""
     name = mariadb.database("server").rpartition("/")[2]
     mariadb.execute(*ROWS, database=name)
     return name
@@ -55,7 +55,7 @@ def db(mariadb: MariaDB, database: str, open_pool: OpenPool) -> PooledDatabase:
 
 @pytest.fixture(scope="module")
 def certificate() -> Iterator[tuple[Path, Path]]:
-    """Give the files of a certificate and its key, where the server's account can read them."""
+    """Return the files of a certificate and its key, where the server's account can read them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = make_certificate(folder)
@@ -77,7 +77,7 @@ def own_server(
 
 @pytest.fixture
 def rival(mariadb: MariaDB, database: str) -> Iterator[Connection[Any]]:
-    """Give a connection of somebody else, within a transaction."""
+    """Return a connection of somebody else, within a transaction."""
     connection = mariadb.connect(database)
     connection.begin()
     yield connection
@@ -93,7 +93,7 @@ def counted(*ids: int) -> list[Statement]:
 
 
 def login(mariadb: MariaDB, database: str) -> dict[str, Any]:
-    """Give what the driver logs in with."""
+    """Return the credentials of the driver."""
     return {"host": "127.0.0.1", "port": mariadb.port, "user": "root", "database": database}
 
 

@@ -56,7 +56,7 @@ NAMES = Query("SELECT name FROM parent ORDER BY id", str)
 
 @pytest.fixture
 def made(url: str, engine: str, open_pool: OpenPool) -> str:
-    """Give the URL of a database with tables."""
+    """Return the URL of a database with tables."""
     pool = open_pool(url)
     statements = [Statement(text) for text in TABLES[engine]]
     pytest_twisted.blockon(ensureDeferred(pool.transact(statements)))

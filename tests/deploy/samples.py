@@ -9,7 +9,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def sample(name: str, changes: Mapping[str, str]) -> str:
-    """Give the text of a sample with texts replaced, each of which must be there."""
+    """Return the text of a sample with texts replaced, each of which must be there."""
     text = (DEPLOY / name).read_text()
     for old, new in changes.items():
         assert old in text, f"{name} holds no {old!r}"

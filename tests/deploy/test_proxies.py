@@ -68,7 +68,7 @@ class Proxy:
 
 
 def login(who: str = ARLA, password: str | None = None) -> tuple[str, str]:
-    """Give the header of a password."""
+    """Return the header of a password."""
     secret = PEOPLE[who] if password is None else password
     return "Authorization", f"Basic {base64.b64encode(f'{who}:{secret}'.encode()).decode()}"
 

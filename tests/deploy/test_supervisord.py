@@ -79,7 +79,7 @@ def test_all_programs_run_and_are_ended(tmp_path: Path) -> None:
 
 
 def served(port: int) -> bool:
-    """Tell whether it answers: supervisord calls a process running before its port is open."""
+    """Return whether it answers: supervisord calls a process running before its port is open."""
     try:
         return Client(f"http://127.0.0.1:{port}").get("/self-serve/branches").status == 200
     except URLError:

@@ -21,7 +21,7 @@ class Sent:
     body: bytes
 
     def all(self, name: str) -> list[str]:
-        """Give all values of a header, however it is spelled, with - or _."""
+        """Return all values of a header, however it is spelled, with - or _."""
         wanted = name.lower().replace("_", "-")
         return [v for k, v in self.headers if k.lower().replace("_", "-") == wanted]
 

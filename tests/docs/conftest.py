@@ -28,7 +28,7 @@ class _Controller(Controller):
 
 @pytest.fixture(scope="session")
 def mail() -> Iterator[str]:
-    """Give the address of a mail server that takes everything."""
+    """Return the address of a mail server that takes everything."""
     controller = _Controller(Sink(), hostname="127.0.0.1", port=0)
     controller.start()
     yield f"127.0.0.1:{controller.port}"

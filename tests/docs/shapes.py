@@ -49,7 +49,7 @@ def _kind(value: Any) -> str:
 
 
 def output_differs(shown: str, real: str) -> str | None:
-    """Tell how printed lines differ from those shown, where ``...`` is anything, also lines."""
+    """List how printed lines differ from those shown, where ``...`` is anything, also lines."""
     pattern = re.escape(shown.strip()).replace(re.escape("..."), r"[\s\S]*?")
     lines = [line.rstrip() for line in real.strip().splitlines()]
     text = "\n".join(lines)

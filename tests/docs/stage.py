@@ -107,7 +107,7 @@ def _bounded(script: Path, environment: Mapping[str, str]) -> int:
 
 
 def runs(block: Block) -> bool:
-    """Tell whether a block is run, and not only looked at."""
+    """Return whether a block is run, and not only looked at."""
     return block.language in ("sh", "console", "bash", "python") and not {
         "not run",
         "saved as",
@@ -126,7 +126,7 @@ def documented(text: str, stage: Stage, folder: Path) -> str:
 
 
 def commands(block: Block) -> str:
-    """Give what is typed: of a console those lines that follow a prompt."""
+    """Return what is typed: of a console those lines that follow a prompt."""
     if block.language != "console":
         return block.text
     lines = [line.removeprefix("$ ") for line in block.text.splitlines() if line.startswith("$ ")]

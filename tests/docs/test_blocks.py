@@ -53,7 +53,7 @@ def named(block: Block) -> str:
 
 
 def each(*languages: str) -> pytest.MarkDecorator:
-    """Give a test each block of these languages that is not excepted."""
+    """Parametrize a test with each block of these languages that is not excepted."""
     found = [b for b in ALL if b.language in languages and "not run" not in b.marks]
     return pytest.mark.parametrize("block", found, ids=named)
 
@@ -130,7 +130,7 @@ def test_commands_do_what_the_page_says(block: Block, ran: Runs) -> None:
 
 
 def before(block: Block) -> Block:
-    """Give the last commands before a block."""
+    """Return the last commands before a block."""
     return [b for b in blocks_of(block.page) if runs(b) and b.line < block.line][-1]
 
 

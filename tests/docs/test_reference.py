@@ -24,7 +24,7 @@ OURS = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(RO
 
 
 def prose(page: Path) -> str:
-    """Give a page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
 
 

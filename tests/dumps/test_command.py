@@ -24,7 +24,7 @@ BUILDS = 250
 
 @pytest.fixture(scope="session")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with a configuration and filled databases."""
+    """Return a folder with a configuration and filled databases."""
     folder = tmp_path_factory.mktemp("farm")
     urls = {name: f"sqlite:{folder / name}.sqlite" for name in ("scheduler", "status")}
     options = [f"--{name}={url}" for name, url in urls.items()]

@@ -114,7 +114,7 @@ TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
 def twistd(*arguments: str) -> list[str]:
-    """Give the command that runs twistd in the foreground with this interpreter."""
+    """Return the command that runs twistd in the foreground with this interpreter."""
     return [TWISTD, "-n", "--pidfile=", *arguments]
 
 
@@ -147,7 +147,7 @@ class Service(Daemon):
             time.sleep(0.05)
 
     def output(self) -> str:
-        """Give what it wrote since its last start."""
+        """Return what it wrote since its last start."""
         text = (self.folder / "run.out").read_text(errors="replace")
         return text.rpartition(MARK)[2]
 
@@ -178,7 +178,7 @@ def configured(folder: Path, sections: Mapping[str, Any]) -> Service:
 
 
 def environment() -> dict[str, str]:
-    """Give the environment of a service: this one, with what it prints unbuffered."""
+    """Return the environment of a service: this one, with what it prints unbuffered."""
     return {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 

@@ -172,7 +172,7 @@ def test_a_signal_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
 
 
 def caught(pid: int) -> bool:
-    """Tell whether a process catches SIGHUP."""
+    """Return whether a process catches SIGHUP."""
     status = Path(f"/proc/{pid}/status").read_text()
     (mask,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
     return bool(int(mask, 16) >> (signal.SIGHUP - 1) & 1)

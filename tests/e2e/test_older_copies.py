@@ -128,7 +128,7 @@ def tables_of(world: World, mariadb: MariaDB) -> Tables:
 
 @pytest.fixture
 def of_its_own(world: World, mariadb: MariaDB) -> World:
-    """Give each test a jobs database, markers and queues of its own."""
+    """Create a jobs database, markers and queues for one test."""
     url = mariadb.database("older")
     own = url.rpartition("/")[2]
     sections = {

@@ -66,16 +66,16 @@ class Master(Daemon):
 
     @property
     def url(self) -> str:
-        """Give the address of its web status, without a slash at the end."""
+        """Return the address of its web status, without a slash at the end."""
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def claimed_by_name(self) -> str:
-        """Give what it writes to ``buildrequests.claimed_by_name``."""
+        """Return what it writes to ``buildrequests.claimed_by_name``."""
         return f"{os.uname().nodename}:{self.folder.resolve()}"
 
     def entry(self) -> dict[str, Any]:
-        """Give its entry of the masters file."""
+        """Return its entry of the masters file."""
         return {
             "name": self.name,
             "role": self.role,
@@ -227,7 +227,7 @@ class Farm:
             master.wait_ready(seconds)
 
     def masters_json(self) -> str:
-        """Give the text of the masters file."""
+        """Return the text of the masters file."""
         return json.dumps([master.entry() for master in self.masters], indent=1)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ MakeFarm = Callable[..., Farm]
 
 @pytest.fixture(scope="session")
 def python27() -> Python27:
-    """Give the environment with Buildbot 0.8.2; built, in half a minute, where it is missing."""
+    """Return the environment with Buildbot 0.8.2; built, in half a minute, where it is missing."""
     interpreter = find_python27()
     if interpreter is None:
         policy.missing(

@@ -63,12 +63,12 @@ class Daemon:
 
     @property
     def running(self) -> bool:
-        """Tell whether the process is there, suspended or not."""
+        """Return whether the process is there, suspended or not."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Give the process id; it has to have been started."""
+        """Return the process id; it has to have been started."""
         assert self._process is not None, f"{self.folder.name} was never started"
         return self._process.pid
 
@@ -112,7 +112,7 @@ class Daemon:
         self._signal(signal.SIGCONT)
 
     def log(self) -> str:
-        """Give the end of what it wrote to its logs."""
+        """Return the end of what it wrote to its logs."""
         texts = [
             path.read_text(errors="replace")[-3000:]
             for name in ("run.out", "twistd.log")

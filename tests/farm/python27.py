@@ -37,7 +37,7 @@ class Python27:
         return [str(scripts / "python"), str(scripts / script), *arguments]
 
     def works(self) -> bool:
-        """Tell whether Buildbot can be imported (an interpreter may be gone after an upgrade)."""
+        """Return whether Buildbot can be imported (an interpreter may be gone after an upgrade)."""
         python = self.prefix / "bin" / "python"
         if not python.exists():
             return False
@@ -62,13 +62,13 @@ def find_python27() -> str | None:
 
 
 def plain_environment() -> dict[str, str]:
-    """Give this process's environment without what would lead Python 2.7 to our own packages."""
+    """Return this process's environment without what would lead Python 2.7 to our own packages."""
     ours = {"PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "VIRTUAL_ENV", "PIP_REQUIRE_VIRTUALENV"}
     return {key: value for key, value in os.environ.items() if key not in ours}
 
 
 def environment(interpreter: str) -> Python27:
-    """Give the cached environment, building it first where there is none.
+    """Return the cached environment, building it first where there is none.
 
     :raises BuildError: it cannot be built.
     """

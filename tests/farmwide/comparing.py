@@ -13,7 +13,7 @@ from tests.golden.compare import NAMES, belongs, unequal
 
 
 def differences(case: Mapping[str, Any], answer: Answer, now: Any) -> dict[str, str]:
-    """Tell in which respects an answer is not the recorded one."""
+    """List how an answer differs from the recorded one."""
     found = unequal("status", case["status"], answer.status)
     if case.get("location") is not None:
         found |= unequal("location", _path(case["location"]), _path(answer.headers["location"]))

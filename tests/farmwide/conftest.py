@@ -57,7 +57,7 @@ class Status:
         return self.seed.insert("builds", **values | columns)
 
     def property(self, build: int, name: str, value: str) -> None:
-        """Give a build a property."""
+        """Add a property to a build."""
         id_ = self.seed.insert("properties", name=name, source="Builder", value=value)
         self.seed.insert("build_properties", property_id=id_, build_id=build)
 
@@ -69,7 +69,7 @@ class Status:
 
 @pytest.fixture(scope="session")
 def status_url(mariadb: MariaDB) -> str:
-    """Give a database on the server, made once."""
+    """Return a database on the server, made once."""
     url = mariadb.database("status", "latin1")
     mariadb.execute(*status_schema("mysql"), database=url.rpartition("/")[2])
     return url

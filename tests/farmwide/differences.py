@@ -46,7 +46,7 @@ class Difference:
     agree: Callable[[Case, Any], bool] | None = None
 
     def covers(self, name: str) -> bool:
-        """Tell whether a case is one of these."""
+        """Return whether a case is one of these."""
         return any(fnmatchcase(name, pattern) for pattern in self.cases)
 
 

@@ -53,7 +53,7 @@ def _fill_status(url: str, mark: str) -> None:
 
 @cache
 def stored_branches() -> Mapping[int, str | None]:
-    """Give the stored branch of each request, by its id."""
+    """Return the stored branch of each request, by its id."""
     tables = load("fixture.json.gz")["scheduler"]
     stamps = {row["id"]: row["branch"] for row in tables["sourcestamps"]}
     sets = {row["id"]: stamps[row["sourcestampid"]] for row in tables["buildsets"]}
@@ -61,7 +61,7 @@ def stored_branches() -> Mapping[int, str | None]:
 
 
 def chosen(stored: str | None, asked: str) -> bool:
-    """Tell whether a stored branch is one that is asked for, as it is asked for now."""
+    """Return whether a stored branch is one that is asked for, as it is asked for now."""
     if asked in NAMES:
         return belongs(stored or "", asked)
     return stored is not None and asked.lower() in stored.lower()

@@ -91,7 +91,7 @@ def test_a_read_is_answered_as_recorded_or_as_the_table_of_differences_says(
 
 
 def text_of(answer: Answer, now: Any) -> str:
-    """Give what an error says, without the escapes of its page."""
+    """Return what an error says, without the escapes of its page."""
     return str(now["msg"]) if isinstance(now, dict) and "msg" in now else _unescaped(answer)
 
 

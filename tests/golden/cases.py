@@ -50,5 +50,5 @@ def _case(recorded: dict[str, Any]) -> Case:
 
 
 def epoch() -> int:
-    """Tell when it was recorded, in seconds since the epoch; the clock stood still."""
+    """Return when it was recorded, in seconds since the epoch; the clock stood still."""
     return int(load("manifest.json")["_epoch"])

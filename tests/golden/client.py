@@ -26,7 +26,7 @@ class Answer:
 
     @property
     def media_type(self) -> str:
-        """Give the content type without its parameters."""
+        """Return the content type without its parameters."""
         return self.headers.get("content-type", "").partition(";")[0]
 
 

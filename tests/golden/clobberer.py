@@ -45,7 +45,7 @@ class Clobberer:
 
     @property
     def url(self) -> str:
-        """Tell what to post to."""
+        """Return what to post to."""
         return f"http://127.0.0.1:{self._port.getHost().port}/clobber"
 
 

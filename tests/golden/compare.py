@@ -30,7 +30,7 @@ JSON = "application/json"
 
 
 def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
-    """Tell in which respects an answer to a read is not the recorded one."""
+    """List how the answer to a read differs from the recorded one."""
     found = _head(case["status"], case["content_type"], case.get("location"), answer)
     if case["kind"] == "json" and "type" not in found:
         old = normal(_whole_names(owned(case)))
@@ -40,7 +40,7 @@ def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
 
 
 def response_differences(response: Mapping[str, Any], answer: Answer) -> dict[str, str]:
-    """Tell in which respects the answer to a job request is not the recorded one."""
+    """List how the answer to a job request differs from the recorded one."""
     headers = {name.lower(): value for name, value in response["headers"]}
     kind = headers.get("content-type", "").partition(";")[0]
     found = _head(response["status"], kind, headers.get("location"), answer)
@@ -66,7 +66,7 @@ def _path(location: str | None) -> str:
 
 
 def unequal(respect: str, old: Any, new: Any) -> dict[str, str]:
-    """Say that two values differ, if they do."""
+    """Yield a message if two values differ."""
     return {} if old == new else {respect: f"was {_shown(old)}, is {_shown(new)}"}
 
 
@@ -117,7 +117,7 @@ NAMES = _names()
 
 
 def belongs(stored: str, branch: str) -> bool:
-    """Tell whether a stored branch belongs to a branch: it has the longest name that fits."""
+    """Return whether a stored branch belongs to a branch: it has the longest name that fits."""
     fitting = [
         (len(name), owner)
         for owner, names in NAMES.items()
@@ -179,7 +179,7 @@ def _id(request: Mapping[str, Any]) -> int:
 
 
 def job_differences(case: Mapping[str, Any], seen: Seen) -> dict[str, str]:
-    """Tell in which respects what a job request came to is not what is recorded."""
+    """List how the result of a job request differs from the recorded one."""
     accepted, final = case.get("jobrequest_at_accept"), case.get("jobrequest_final")
     sent, ended = seen.published(REQUESTS), seen.published(FINISHED)
     return {
@@ -268,7 +268,7 @@ def _changes(seen: Seen) -> Sequence[Any]:
 
 
 def made(changed: Mapping[str, Any]) -> Any:
-    """Give changes of tables in a form in which they can be compared.
+    """Return changes of tables in a form in which they can be compared.
 
     In which order the requests of one buildset were inserted was not defined, nor that of rows
     without an id; of the ids of builds that were made up, the form is.

@@ -28,7 +28,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def urls(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """Give the URLs of databases that hold the recorded farm."""
+    """Return the URLs of databases that hold the recorded farm."""
     if request.param == "mariadb":
         return fill_server(request.getfixturevalue("mariadb"))
     files: Files = request.getfixturevalue("files")

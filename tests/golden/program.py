@@ -22,7 +22,7 @@ from tests.reactor import until
 
 
 def now() -> float:
-    """Tell the time, which stands still."""
+    """Return the time, which stands still."""
     return epoch() + 0.25
 
 
@@ -49,7 +49,7 @@ class Running:
 
     @property
     def port(self) -> int:
-        """Tell where it listens."""
+        """Return where it listens."""
         listener: Any = self.daemon.program.getServiceNamed("http")
         return int(listener.ports[0].getHost().port)
 

@@ -53,7 +53,7 @@ class Seen:
 
     @property
     def nothing(self) -> bool:
-        """Tell whether nothing came of it."""
+        """Return whether it had no effect."""
         effects = self.messages, self.row, self.scheduler, self.asked, self.told, self.sent
         return not any(effects)
 
@@ -111,7 +111,7 @@ async def replay(case: Case, folder: Path, files: Files) -> Seen:
 
 
 def _change_fails(recorded: Mapping[str, Any]) -> bool:
-    """Tell whether a change was sent in vain when the case was recorded."""
+    """Return whether a change was sent in vain when the case was recorded."""
     reports = [json.loads(m["body_raw"])["body"] for m in recorded.get("finished", [])]
     return bool(recorded.get("sendchange")) and any(report["errors"] for report in reports)
 

@@ -33,7 +33,7 @@ def _check_listed(
 
 
 def _refused(answer: Answer) -> bool:
-    """Tell whether nothing came of it, which the replay has made sure of."""
+    """Return whether it had no effect, which the replay has made sure of."""
     return answer.status not in (202, 302)
 
 

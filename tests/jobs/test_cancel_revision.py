@@ -39,7 +39,7 @@ def facts(of: BuildRequest, *tries: RequestBuild) -> RequestFacts:
 
 
 def running(id_: int, bid: int, **changes: Any) -> RequestFacts:
-    """Give a claimed request with a running build."""
+    """Return a claimed request with a running build."""
     return facts(claimed(id=id_, buildsetid=id_, **changes), RequestBuild(bid, 9, id_, START, None))
 
 

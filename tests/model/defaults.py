@@ -11,7 +11,7 @@ from buildapi.model.rules import Choice, Rules
 
 
 def rules(*, clobbers: bool = False) -> Rules:
-    """Give them; where there is a clobberer, what compiles is clobbered."""
+    """Return the rules; where there is a clobberer, what compiles is clobbered."""
     place = KeyPlace(Path(), {})
     named = {at: key.convert(key.default, place) for at, key in keys_of(BuildersSection).items()}  # type: ignore[union-attr]  # no secrets
     builds = Choice(named["builds"])

@@ -133,7 +133,7 @@ STORED = NAMES | st.text("abx/-", max_size=8)
 
 
 def longest(stored: str, names: list[str]) -> int:
-    """Give the length of the longest name the stored value equals or continues; 0 for none."""
+    """Return the length of the longest name the stored value equals or continues; 0 for none."""
     return max((len(n) for n in names if stored == n or stored[: len(n) + 1] == n + "-"), default=0)
 
 

@@ -33,11 +33,11 @@ def job(id_: int, life: int = 0, when: int = 1_700_000_000) -> JobIdentity:
 
 
 def request(**changes: Any) -> BuildRequest:
-    """Give a pending request with changes."""
+    """Return a pending request with changes."""
     return attrs.evolve(PENDING, **changes)
 
 
 def claimed(**changes: Any) -> BuildRequest:
-    """Give a claimed request with changes."""
+    """Return a claimed request with changes."""
     claim: dict[str, Any] = {"claimed_at": 1_700_000_100, "claimed_by_name": MASTER}
     return attrs.evolve(PENDING, **claim | changes)

@@ -95,7 +95,7 @@ def consuming(handler: Recorder, **options: Any) -> Desk:
 
 
 def refusal(deferred: Deferred[Any]) -> str:
-    """Give the text of the refusal it must have ended with."""
+    """Return the text of the refusal it must have ended with."""
     found: list[Any] = []
     deferred.addBoth(found.append)
     assert found, "still waiting"

@@ -49,7 +49,7 @@ class Place:
 
 @pytest.fixture
 def place(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Give a place whose databases are empty."""
+    """Return a place whose databases are empty."""
     if engine == "sqlite":
         urls = {name: f"sqlite:{name}.sqlite" for name in ("jobs", "scheduler", "status")}
         (tmp_path / "scheduler.sqlite").touch()

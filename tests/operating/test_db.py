@@ -32,7 +32,7 @@ def rows(server: MariaDB, place: Place, query: str, name: str = "jobs") -> Seque
 
 
 def database(place: Place, name: str = "jobs") -> str:
-    """Give the name of a database of a place."""
+    """Return the name of a database of a place."""
     return place.urls[name].rpartition("/")[2]
 
 

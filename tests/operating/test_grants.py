@@ -38,7 +38,7 @@ def accounts(text: str) -> dict[str, str]:
 
 
 def sql(text: str) -> list[str]:
-    """Give the printed statements."""
+    """Return the printed statements."""
     lines = [line for line in text.splitlines() if not line.startswith("--")]
     assert all(GRANT.fullmatch(line) for line in lines), lines
     return lines

@@ -11,7 +11,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """Give the texts that are logged during the test."""
+    """Return the texts that are logged during the test."""
     lines: list[str] = []
 
     def observe(event: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ class StatusValues:
 
 
 def document(values: StatusValues) -> dict[str, Any]:
-    """Give the document of a program in this state."""
+    """Return the document of a program in this state."""
     reader = BoundedReader(Clock())
     collector = StatusCollector(
         reader,

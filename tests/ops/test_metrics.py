@@ -39,7 +39,7 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def exposed() -> dict[str, set[str]]:
-    """Give the names as Prometheus sees them, with their labels."""
+    """Return the names as Prometheus sees them, with their labels."""
     suffix = {"Counter": "_total"}
     return {k.name + suffix.get(k.make.__name__, ""): set(k.labels) for k in KINDS}
 

@@ -99,7 +99,7 @@ class Around:
 
 
 def told(logged_errors: list[Any]) -> list[str]:
-    """Give the errors that were logged, which are meant."""
+    """Return the errors that were logged, which are meant."""
     formats = [e["log_format"] for e in logged_errors]
     logged_errors.clear()
     return formats

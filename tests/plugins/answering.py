@@ -29,7 +29,7 @@ FAILED = [
 
 
 def healthy() -> dict[str, Any]:
-    """Give a status document that tests may break."""
+    """Return a status document that tests may break."""
     document: dict[str, Any] = copy.deepcopy(HEALTHY)
     return document
 

@@ -18,6 +18,6 @@ def answering_once() -> Iterator[Answering]:
 
 @pytest.fixture
 def service(answering_once: Answering) -> Answering:
-    """Give the server, healthy again."""
+    """Return the server, healthy again."""
     answering_once.heal()
     return answering_once

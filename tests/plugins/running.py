@@ -62,7 +62,7 @@ class Outcome:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Give the environment of a run: "python3" is the interpreter of the tests."""
+    """Return the environment of a run: "python3" is the interpreter of the tests."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**os.environ, "PATH": path, **more}
 

@@ -49,7 +49,7 @@ def _values(body: str) -> Mapping[str, str]:
 
 
 def expanded(check_command: str, macros: Mapping[str, str]) -> str:
-    """Give the command line that Nagios runs for a ``check_command``; no macro may be left."""
+    """Return the command line that Nagios runs for a ``check_command``; no macro may be left."""
     commands = {o.values["command_name"]: o.values["command_line"] for o in objects("commands.cfg")}
     name, *arguments = check_command.split("!")
     known = {**macros, **{f"$ARG{n}$": text for n, text in enumerate(arguments, 1)}}

@@ -114,18 +114,21 @@ def _job(builder: SampleBuilder) -> str:
 
 BROKEN = [
     ({"platform": {}}, "[[platform]] must be a list of tables"),
-    ({"platform": [{"patterns": []}]}, "[[platform]] needs a text name"),
+    ({"platform": [{"patterns": []}]}, "[[platform]] needs a string name"),
     ({"platform": [{"name": "a", "patterns": "x"}]}, "[[platform]] a patterns must be a list"),
-    ({"branch": [{"name": "a", "patterns": ["("]}]}, "[[branch]] a: '(' is no regular expression"),
+    (
+        {"branch": [{"name": "a", "patterns": ["("]}]},
+        "[[branch]] a: '(' is not a regular expression",
+    ),
     ({"pools": []}, "[pools] must be a table"),
-    ({"pools": {"names": ["a"], "default": "b"}}, "[pools] names no 'b': it has a"),
-    ({"pending_pool": [{"name": "b"}]}, "[pools] names no 'b'"),
-    ({"buildset_reason": [{"name": "a"}]}, "[[buildset_reason]] a needs a text pattern"),
+    ({"pools": {"names": ["a"], "default": "b"}}, "[pools] has no pool 'b' (allowed: a)"),
+    ({"pending_pool": [{"name": "b"}]}, "[pools] has no pool 'b'"),
+    ({"buildset_reason": [{"name": "a"}]}, "[[buildset_reason]] a needs a string pattern"),
     ({"waittimes_report": {"reason_not_like": [1]}}, "[waittimes_report] reason_not_like must"),
     ({"waittimes_report": {"buildername_exclude": ["("]}}, "buildername_exclude: '(' is no"),
     ({"testruns": {"min_seconds": -1}}, "[testruns] min_seconds must be a whole number from 0"),
     ({"testruns": {"results": ["a"]}}, "[testruns] results must be a list of whole numbers"),
-    ({"platform_options": {"fallback": 1}}, "platform_options needs a text fallback"),
+    ({"platform_options": {"fallback": 1}}, "platform_options needs a string fallback"),
 ]
 
 

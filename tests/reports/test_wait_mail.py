@@ -87,7 +87,7 @@ def mail(changes: Mapping[str, Any] | None = None, zone: ZoneInfo = UTC) -> Mail
 
 
 def words(html: str) -> str:
-    """Give what a reader of the page reads."""
+    """Return what a reader of the page reads."""
     root = tinyhtml5.parse(html)
     return " ".join(" ".join(root.itertext()).split())
 

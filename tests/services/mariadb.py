@@ -52,11 +52,11 @@ class MariaDB:
 
     @property
     def socket_path(self) -> Path:
-        """Tell where its Unix socket is."""
+        """Return where its Unix socket is."""
         return self.folder / "sock"
 
     def url(self, database: str) -> str:
-        """Give the URL of a database of this server."""
+        """Return the URL of a database of this server."""
         return f"mysql://root@127.0.0.1:{self.port}/{database}"
 
     def database(self, name: str, charset: str = "utf8mb4") -> str:
@@ -136,7 +136,7 @@ class MariaDB:
                 return
 
     def log(self) -> str:
-        """Give what the server wrote to its log."""
+        """Return what the server wrote to its log."""
         return (self.folder / "server.log").read_text(errors="replace")
 
     def stop(self) -> None:

@@ -171,7 +171,7 @@ def next_command(control: socket.socket) -> None:
 
 
 def _report(child: int, files: Sequence[int]) -> None:
-    """Tell the number of a process and how it ended, and end; kill it if nobody listens."""
+    """Return the number of a process and how it ended, and end; kill it if nobody listens."""
     asker = files[3]
     for file in {*files} - {asker}:
         os.close(file)

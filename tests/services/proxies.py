@@ -99,7 +99,7 @@ class Running:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self) -> str:
-        """Give what it wrote."""
+        """Return what it wrote."""
         logs = [*self.folder.glob("*.log"), self.folder / "out"]
         return "".join(log.read_text(errors="replace") for log in logs if log.exists())
 

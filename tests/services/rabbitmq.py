@@ -135,7 +135,7 @@ class RabbitMQ:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the variables that keep the node apart from any other on the machine."""
+        """Return the variables that keep the node apart from any other on the machine."""
         at = self.folder
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith("RABBITMQ_")},

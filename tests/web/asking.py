@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 
 def outcome(deferred: Deferred[Any]) -> Any:
-    """Give the result, or the Failure."""
+    """Return the result, or the Failure."""
     seen: list[Any] = []
     deferred.addBoth(seen.append)
     assert seen, "still waiting"
@@ -17,7 +17,7 @@ def outcome(deferred: Deferred[Any]) -> Any:
 
 
 def result(deferred: Deferred[Any]) -> Any:
-    """Give the result it must have."""
+    """Return the result it must have."""
     seen = outcome(deferred)
     if isinstance(seen, Failure):
         seen.raiseException()
@@ -25,7 +25,7 @@ def result(deferred: Deferred[Any]) -> Any:
 
 
 def failed(deferred: Deferred[Any]) -> BaseException:
-    """Give the error it must have."""
+    """Return the error it must have."""
     seen = outcome(deferred)
     assert isinstance(seen, Failure), seen
     assert seen.value is not None

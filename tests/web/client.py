@@ -150,7 +150,7 @@ def _head(head: bytes) -> Answer:
 
 
 def _size(answer: Answer, method: str, rest: bytes) -> tuple[int, int] | None:
-    """Give where the body ends and where the next response begins; None where it is not whole."""
+    """Return where the body ends and where the next response begins; None where it is not whole."""
     if method == "HEAD" or answer.status in (100, 204, 304):
         return 0, 0
     if "chunked" in answer.headers.get("transfer-encoding", ""):

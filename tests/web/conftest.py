@@ -186,7 +186,7 @@ Serve = Callable[..., Served]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Give a function that starts a site; it takes the fields of Settings."""
+    """Return a function that starts a site; it takes the fields of Settings."""
     listeners: list[Listener] = []
 
     def start(**settings: Any) -> Served:

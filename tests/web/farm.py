@@ -700,7 +700,7 @@ def _said(what: Mapping[str, Any]) -> str | None:
 
 
 def fits(job: JobRecord, wanted: JobFilter) -> bool:
-    """Tell whether a filter lets a job through."""
+    """Return whether a filter lets a job through."""
     pairs = [(wanted.who, job.who), (wanted.branch, job.branch)]
     pairs += [(wanted.action, job.action), (wanted.state, job.state)]
     since, until = wanted.since or 0, wanted.until or 2**60

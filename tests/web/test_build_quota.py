@@ -28,7 +28,7 @@ def many(count: int) -> dict[str, Any]:
 
 
 def is_too_many(served: Served, answer: Answer, limit: str, most: int) -> bool:
-    """Tell whether it is refused for a limit that is told, with nothing of it done."""
+    """Return whether it is refused for a limit that is told, with nothing of it done."""
     assert answer.status == 429, answer
     assert not served.broker.published
     assert 1 <= int(answer.headers["retry-after"]) <= HOUR

@@ -36,7 +36,7 @@ async def _wait(deferred: Deferred[None]) -> None:
 
 
 async def used(served: Served) -> Wire:
-    """Give a connection on which a request was answered, and another may follow."""
+    """Return a connection on which a request was answered, and another may follow."""
     wire = await served.wire()
     wire.send(ASKED)
     answer = await wire.answer()

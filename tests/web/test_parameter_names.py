@@ -275,7 +275,7 @@ class Noting(dict[str, Sequence[str]]):
 
 
 async def names_read(route: Route, path: Mapping[str, str]) -> set[str]:
-    """Give the names that a read looks for in its query."""
+    """Return the names that a read looks for in its query."""
     query = Noting()
     call = Call(path, query, Form({}), NOBODY, html=True)
     if route.patience:

@@ -35,7 +35,7 @@ async def build(served: Served, fields: Mapping[str, Any], path: str = BUILDER) 
 
 
 def refused(served: Served, answer: Answer) -> str:
-    """Give the text of a 400 that has left nothing behind."""
+    """Return the text of a 400 that has left nothing behind."""
     assert answer.status == 400, answer
     assert not served.jobs.jobs
     assert not served.broker.published

@@ -64,7 +64,7 @@ class Line:
         self.producer = None
 
     def told(self) -> list[tuple[str, Any]]:
-        """Give what came since the last time, as kinds and data."""
+        """Return what came since the last time, as kinds and data."""
         found = []
         for block in self.written.decode().split("\n\n"):
             fields = dict(

@@ -31,7 +31,7 @@ Headers = Mapping[str, str]
 
 
 def of_form(who: str = WHO) -> dict[str, str]:
-    """Give what the forms of our pages carry for a user."""
+    """Return what the forms of our pages carry for a user."""
     return {"csrf_token": TOKENS.of(who)}
 
 

@@ -1,4 +1,4 @@
-"""Tell which rows of ``builds`` are one build of a 0.8 master, and which a dead master left.
+"""Return which rows of ``builds`` are one build of a 0.8 master, and which a dead master left.
 
 A master of Buildbot 0.8 inserts one row per request that a build serves, all with one number, and
 records nowhere that they belong together.  It never ends the rows of a build that it was killed in.
@@ -120,7 +120,7 @@ def _build(rows: Sequence[RunningRow]) -> RunningBuild:
         claimed_by_name=newest.claimed_by_name,
         start_time=newest.start_time,
         submitted_at=oldest.submitted_at,
-        # A master refreshes claimed_at of what it builds every 600 s: its only sign of life in 0.8.
+        # A 0.8 master refreshes claimed_at every 600 s while it builds: only that shows it alive.
         master_seen_at=max(r.claimed_at for r in rows),
         branch=newest.branch,
         revision=newest.revision,

@@ -1,7 +1,6 @@
 """Watch dropped requests: a 0.8 master may claim one at the moment in which it is dropped.
 
-Its claim is an unconditional UPDATE after a SELECT: a request completed in between is built all the
-same.
+Its claim is an unconditional UPDATE after a SELECT: a request completed in between is still built.
 """
 
 from __future__ import annotations

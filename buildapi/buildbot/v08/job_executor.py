@@ -139,7 +139,7 @@ class JobExecutor:
         return outcome
 
     async def _settle(self, job: JobMessage, outcome: Outcome) -> None:
-        """Record an outcome; one that cannot be recorded stands all the same.
+        """Record an outcome; one that cannot be recorded is valid nevertheless.
 
         :raises Unavailable: the database is unavailable.
         """
@@ -185,8 +185,12 @@ class JobExecutor:
                     # recall() found no marker: another agent has written it since, by its own plan.
                     raise Unavailable("another agent has this job in hand")
                 case Written.STALE:
-                    self._log.info("job {id}: changed meanwhile, decided anew", id=job.request_id)
-                    journal.note("not written", "it changed meanwhile and is decided anew")
+                    self._log.info(
+                        "job {id}: the facts changed meanwhile; deciding again", id=job.request_id
+                    )
+                    journal.note(
+                        "not written", "the facts changed since the decision; deciding again"
+                    )
         return LoweredPlan(CHANGING), ()
 
     async def _pokes(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from buildapi.model.records import BuildRequest
 
-NOT_ASCII_PATH = "masters fail on the path of its repository, which is not ASCII"
+NOT_ASCII_PATH = "masters fail on the path of the repository, which is not ASCII"
 
 
 def rebuild_refusal(request: BuildRequest, properties: Sequence[tuple[str, str]]) -> str | None:
@@ -21,7 +21,7 @@ def rebuild_refusal(request: BuildRequest, properties: Sequence[tuple[str, str]]
     found = next(_findings(request, properties), None)
     if found is None:
         return None
-    return f"a copy would keep masters from starting anything on its builder: {found}"
+    return f"a copy would block its builder on all masters: {found}"
 
 
 def build_refusal(path: str) -> str | None:
@@ -37,7 +37,7 @@ def _findings(request: BuildRequest, properties: Sequence[tuple[str, str]]) -> I
         if not name.isascii():
             yield f"the name of property {name} is not ASCII"
         if not _is_pair(value):
-            yield f"property {name} is no JSON pair of value and source"
+            yield f"property {name} is not a JSON pair of value and source"
 
 
 def _is_pair(text: str) -> bool:

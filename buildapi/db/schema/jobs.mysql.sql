@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS buildapi_processes (
     detail LONGTEXT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
 
--- What happened to each job request on its way, for who asks what became of it; old rows are
+-- What happened to each job request on its way, for whoever asks how it ended; old rows are
 -- deleted by the program.
 --   at          milliseconds since the epoch, by the clock of host
 --   part        http, outbox, agent or finisher
@@ -109,7 +109,7 @@ CREATE TABLE IF NOT EXISTS buildapi_trail (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
 
 -- Tokens that programs show in place of a password.  Of each only the digest is kept, 64 hex
--- digits, which is of no use to who reads it.
+-- digits, which is of no use to a reader.
 --   who         for whom it stands
 --   label       what its owner calls it
 --   expires_at  when it ends (seconds since the epoch, as are created_at and used_at)

@@ -94,7 +94,7 @@ CREATE TABLE IF NOT EXISTS buildapi_processes (
     detail TEXT NOT NULL
 );
 
--- What happened to each job request on its way, for who asks what became of it; old rows are
+-- What happened to each job request on its way, for whoever asks how it ended; old rows are
 -- deleted by the program.
 --   at          milliseconds since the epoch, by the clock of host
 --   part        http, outbox, agent or finisher
@@ -116,7 +116,7 @@ CREATE INDEX IF NOT EXISTS buildapi_trail_request_id ON buildapi_trail (request_
 CREATE INDEX IF NOT EXISTS buildapi_trail_at ON buildapi_trail (at);
 
 -- Tokens that programs show in place of a password.  Of each only the digest is kept, 64 hex
--- digits, which is of no use to who reads it.
+-- digits, which is of no use to a reader.
 --   who         for whom it stands
 --   label       what its owner calls it
 --   expires_at  when it ends (seconds since the epoch, as are created_at and used_at)

@@ -4,7 +4,7 @@
 -- One row for each job whose writes are in this database, written in the same transaction:
 -- a message that comes twice finds it and writes nothing.
 --   plan        what the job writes and does, JSON
---   outcome     what became of it, JSON, once that is settled
+--   outcome     its outcome, JSON, once that is settled
 --   created_at  seconds since the epoch
 CREATE TABLE IF NOT EXISTS buildapi_markers (
     request_id INTEGER NOT NULL PRIMARY KEY,

@@ -16,7 +16,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 
 @attrs.frozen
 class HTTPMetrics:
-    """Count answers by method, route and status; observe the duration of those that are no streams.
+    """Count answers by method, route and status; observe durations, except of streams.
 
     ``count`` takes a metric name and labels; ``observe`` takes the seconds after the name.
     """

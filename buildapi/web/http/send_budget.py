@@ -109,7 +109,7 @@ class Outgoing:
 
     def _stalled(self) -> None:
         self._clock = None
-        self.abort("it reads nothing")
+        self.abort("it does not read its answer")
 
     def _stop_clock(self) -> None:
         if self._clock is not None:

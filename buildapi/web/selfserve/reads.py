@@ -221,7 +221,7 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
     async def show(_call: Call) -> Reply:
         try:
             names, reason = sorted(directory.branches().by_name), ""
-        except Unavailable as e:  # the documentation itself can be shown all the same
+        except Unavailable as e:  # the documentation itself can be shown without it
             names, reason = [], e.msg
         ages = {name: _whole(age) for name, age in directory.ages().items()}
         document = JSONBody.of(

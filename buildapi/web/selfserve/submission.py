@@ -109,7 +109,7 @@ Prepared = Submission | Accepted | Reply
 """A checked call: still to be recorded, accepted before, or answered with its plan."""
 
 Submitted = Accepted | Reply | BuildAPIError
-"""What came of a prepared call: accepted, answered with its plan, or refused."""
+"""The result of a prepared call: accepted, answered with its plan, or refused."""
 
 
 @attrs.frozen
@@ -188,7 +188,7 @@ class JobSubmitter:
         prepared: Sequence[Prepared | BuildAPIError],
         seconds_left: Callable[[], float] = lambda: 1.0,
     ) -> Sequence[Submitted]:
-        """Record and send the job requests of one user in order; return what came of each.
+        """Record and send the job requests of one user in order; return the result of each.
 
         They are recorded in their order, more in one go while that is quick; sending one does not
         wait for the others.  Once ``seconds_left`` returns less than 0, the rest is refused.  The

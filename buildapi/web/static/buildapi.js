@@ -1,5 +1,5 @@
 /* What pages gain with scripts: times of the reader, rows that follow what happens, forms that
-   stay on the page, filters while typing. Without any of this every action works all the same. */
+   stay on the page, filters while typing. Without any of this every action works as well. */
 "use strict";
 
 (() => {
@@ -558,7 +558,7 @@
   /* --- asking for things ---------------------------------------------------------------- */
 
   const jobs = new Map();          // lines that tell of a job, by its id
-  const early = new Map();         // what came of jobs before their answer did
+  const early = new Map();         // outcomes of jobs that arrived before their answers
 
   function tell(...parts) {
     const told = document.getElementById("told");
@@ -635,7 +635,7 @@
       const plans = (Array.isArray(told) ? told.map((one) => one.body) : [told]).map((one) => one.plan || {});
       return [...new Set(plans.flatMap((plan) => plan.warnings || []))];
     } catch {
-      return [];  // the question is asked all the same
+      return [];  // the question is asked without it
     }
   }
 
