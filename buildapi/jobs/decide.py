@@ -64,7 +64,9 @@ def _reprioritize(action: Reprioritize, facts: RequestFacts | None) -> Plan:
     request = facts.request
     match request.stage:
         case Stage.COMPLETE:
-            return nothing("Request is complete, nothing to do", "it is complete", brid=request.id)
+            return nothing(
+                "Request is complete, nothing to do", "the request is complete", brid=request.id
+            )
         case (
             Stage.CLAIMED
         ):  # masters read priorities when they choose what to claim, and never later

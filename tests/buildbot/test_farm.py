@@ -609,7 +609,7 @@ class TestLocks:
         made.seed.execute("SELECT * FROM buildrequests WHERE id = %s FOR UPDATE", held)
         try:
             for id_, plan in enumerate(plans):
-                written, _ = await made.farm.write(job(id_), plan)  # else it is held up by locks
+                written, _ = await made.farm.write(job(id_), plan)  # else it is blocked by locks
                 assert written is Written.APPLIED
         finally:
             made.seed.execute("COMMIT")

@@ -107,7 +107,7 @@ def test_two_signals_at_the_same_moment_are_one_end(site: Site) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
         api._process.send_signal(number)
     api._process.wait(PATIENCE)
-    assert "again: ending already" in api.output()
+    assert "again: already stopping" in api.output()
     assert "stopped broker" in api.output()
     assert "Traceback" not in api.output()
 

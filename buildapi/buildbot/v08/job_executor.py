@@ -183,7 +183,7 @@ class JobExecutor:
                     return plan, made
                 case Written.BEFORE:
                     # recall() found no marker: another agent has written it since, by its own plan.
-                    raise Unavailable("another agent has this job in hand")
+                    raise Unavailable("another agent is executing this job")
                 case Written.STALE:
                     self._log.info(
                         "job {id}: the facts changed meanwhile; deciding again", id=job.request_id
