@@ -158,16 +158,17 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._all = {kind.name: kind.declared(self.registry) for kind in KINDS}
         self._left_out: set[str] = set()
+        self._counted: dict[tuple[str, ...], Any] = {}
         for level in LogLevel.iterconstants():  # or nobody could tell the first one from none
             self._one("buildapi_log_events", [level.name])
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Increment a counter; ``labels`` are in the order of their declaration."""
-        self._one(name, labels).inc(by)
+        self._lasting(name, labels).inc(by)
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
         """Record a duration."""
-        self._one(name, labels).observe(seconds)
+        self._lasting(name, labels).observe(seconds)
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
@@ -202,6 +203,13 @@ class Metrics:
     def families(self) -> Iterable[Metric]:
         """Return all metrics, for use within the program."""
         return self.registry.collect()
+
+    def _lasting(self, name: str, labels: Sequence[str]) -> Any:
+        """Return what counts for these labels; it is looked up once, as none is ever removed."""
+        key = (name, *labels)
+        if key not in self._counted:
+            self._counted[key] = self._one(name, labels)
+        return self._counted[key]
 
     def _one(self, name: str, labels: Sequence[str]) -> Any:
         metric = self._all[name]
