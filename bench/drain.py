@@ -154,19 +154,25 @@ class Desk:
 
     def _accept(self, client: Client, kind: str, jobs: int) -> int:
         """Accept jobs in batches; return the id of the first."""
-        builds = [self.builds[n if kind == "distinct" else 0] for n in range(jobs)]
+        left = [self.builds[n if kind == "distinct" else 0] for n in range(jobs)]
         ids: list[int] = []
-        for start in range(0, jobs, BATCH):
+        end = time.monotonic() + SECONDS
+        while left:
+            some, left = left[:BATCH], left[BATCH:]
             entries = [
-                {"path": "/self-serve/try/build", "body": {"build_id": build}}
-                for build in builds[start : start + BATCH]
+                {"path": "/self-serve/try/build", "body": {"build_id": build}} for build in some
             ]
             answer = client.ask("POST", "/self-serve/batch", document=entries)
-            refused = [one for one in answer.body if one["status"] != 202]
-            if answer.status != 200 or refused:
-                raise SystemExit(f"{self.name}: not accepted: {refused[:1] or answer}")
-            ids += [one["body"]["request_id"] for one in answer.body]
-        return ids[0]
+            if answer.status != 200 or time.monotonic() > end:
+                raise SystemExit(f"{self.name}: not accepted: {answer}")
+            for build, one in zip(some, answer.body, strict=True):
+                if one["status"] == 503:  # a busy machine: it is never executed
+                    left.append(build)
+                elif one["status"] != 202:
+                    raise SystemExit(f"{self.name}: not accepted: {one}")
+                else:
+                    ids.append(one["body"]["request_id"])
+        return min(ids)
 
     def _until(self, table: Seed, first: int, wanted: int, agent: Service) -> _Moment:
         """Wait until so many jobs are finished; return that moment."""
