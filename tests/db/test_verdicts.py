@@ -31,6 +31,11 @@ def test_the_statements_own_fault_is_no_outage(number: int) -> None:
     assert trouble(number) is None
 
 
+@pytest.mark.parametrize("number", [ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, ER.CHECKREAD])
+def test_what_other_transactions_did_is_a_conflict_which_is_tried_again(number: int) -> None:
+    assert trouble(number) is ErrorKind.CONFLICT
+
+
 def test_a_packet_that_is_too_large_is_the_statements_own_fault() -> None:
     assert trouble(1153) is ErrorKind.VALUE
 
