@@ -288,7 +288,17 @@ async def names_read(route: Route, path: Mapping[str, str]) -> set[str]:
     return query.read
 
 
-PLACES = {"branch": "try", "build_id": "11", "request_id": "21", "revision": "abcdef123456"}
+PLACES = {"branch": "try", "build_id": "11", "request_id": "21", "revision": "abcdef123456"} | {
+    "branch_name": "try",
+    "builder_name": "linux",
+    "buildername": "linux",
+    "platform": "linux",
+    "pool": "buildpool",
+    "slave": "s1",
+    "slave_id": "1",
+    "fromtime": "1",
+    "totime": "2",
+}
 
 
 @twisted_test(20)
