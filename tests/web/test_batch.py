@@ -207,7 +207,6 @@ async def test_more_entries_are_refused_together(serve: Serve) -> None:
         ("application/json", json.dumps(CANCEL).encode()),
         ("application/json", b""),
         (FORM, b"path=/self-serve/try/build"),
-        ("text/plain", json.dumps([CANCEL]).encode()),
     ],
 )
 @twisted_test()
@@ -216,6 +215,15 @@ async def test_a_batch_is_a_list(served: Served, kind: str, body: bytes) -> None
     assert (answer.status, answer.json["msg"]) == (400, "The body is not a JSON list")
     broken = await served.ask("POST", BATCH, HEADERS, b"[")
     assert (broken.status, broken.json["msg"]) == (400, "The body is not JSON")
+
+
+@twisted_test()
+async def test_a_batch_of_a_content_type_that_nobody_reads_is_refused(served: Served) -> None:
+    headers = HEADERS | {"Content-Type": "text/plain"}
+    answer = await served.ask("POST", BATCH, headers, json.dumps([CANCEL]).encode())
+    assert answer.status == 400
+    assert answer.json["msg"].startswith("The body is of content type 'text/plain'")
+    assert not served.jobs.jobs
 
 
 @twisted_test()

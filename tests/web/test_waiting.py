@@ -39,7 +39,7 @@ async def finish(served: Served, *, tell: bool) -> None:
     report = {"body": {"errors": False, "msg": "12: Ok"}, "request_id": 1}
     await served.jobs.finish(1, report, NOW + 3)
     if tell:
-        served.watch.look()
+        served.watch.poll()
 
 
 def job_of(asking: str, wire_answer: Any) -> Any:
