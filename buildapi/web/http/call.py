@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
 from buildapi.web.http.auth import AuthMethod, Identity
-from buildapi.web.http.csrf import FIELD, CSRFTokens, is_cross_site, may_be_read_by_others
+from buildapi.web.http.csrf import CSRFTokens, may_be_read_by_others, refusal_of
 from buildapi.web.http.form import Form
 from buildapi.web.http.params import Query
 from buildapi.web.http.path_converter import SLASH
@@ -102,7 +102,8 @@ def call_of(
     call = Call(path, {}, request.body, identity, mount=request.mount, here=here_of(request))
     if acts:
         _ = call.user
-        refusal = _refusal(request, call, origins, tokens, own_pages=own_pages)
+        by_browser = not by_token(call)
+        refusal = refusal_of(request, call.user, origins, tokens, own_pages) if by_browser else ""
         call = attrs.evolve(call, refusal=refusal)
         _ = call.user
     return attrs.evolve(
@@ -123,34 +124,6 @@ def _token(request: BuildAPIRequest, call: Call, tokens: CSRFTokens) -> str:
 def by_token(call: Call) -> bool:
     """Return whether a call is authenticated by a bearer token, which browsers never add."""
     return call.identity.by is AuthMethod.TOKEN
-
-
-def _refusal(
-    request: BuildAPIRequest,
-    call: Call,
-    origins: Sequence[str],
-    tokens: CSRFTokens,
-    *,
-    own_pages: bool,
-) -> str:
-    """Return why a change is refused; empty if it is allowed."""
-    if by_token(call):
-        return ""
-    form = call.body
-    token = form.get(FIELD) if isinstance(form, Form) else None
-    if token is not None:  # a page of another site cannot know it
-        return "" if tokens.fits(str(token), call.who or "") else OUT_OF_DATE
-    if is_cross_site(request, origins):
-        return CROSS_SITE
-    return NO_FORM if own_pages else ""
-
-
-CROSS_SITE = "Requests from pages of other sites are refused ([web] allowed_origins)"
-NO_FORM = (
-    "A csrf_token is required: the forms of BuildAPI send it;"
-    " programs read it from /self-serve/whoami"
-)
-OUT_OF_DATE = "This form has expired or belongs to another user: reload its page"
 
 
 def here_of(request: BuildAPIRequest) -> str:

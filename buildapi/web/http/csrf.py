@@ -15,6 +15,7 @@ import attrs
 
 from buildapi.atomic_file import replace_file
 from buildapi.errors import BadRequest
+from buildapi.web.http.form import Form
 
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
@@ -66,6 +67,34 @@ def kept_secret(path: Path) -> bytes:
     secret = secrets.token_bytes(SECRET_BYTES)
     replace_file(path, secret.hex().encode(), mode=0o600)
     return secret
+
+
+def refusal_of(
+    request: BuildAPIRequest,
+    who: str,
+    origins: Sequence[str],
+    tokens: CSRFTokens,
+    own_pages: bool,
+) -> str:
+    """Return why a change of a user without a bearer token is refused; empty if it is allowed.
+
+    With ``own_pages`` the token of a form is needed.
+    """
+    form = request.body
+    token = form.get(FIELD) if isinstance(form, Form) else None
+    if token is not None:  # a page of another site cannot know it
+        return "" if tokens.fits(str(token), who) else OUT_OF_DATE
+    if is_cross_site(request, origins):
+        return CROSS_SITE
+    return NO_FORM if own_pages else ""
+
+
+CROSS_SITE = "Requests from pages of other sites are refused ([web] allowed_origins)"
+NO_FORM = (
+    "A csrf_token is required: the forms of BuildAPI send it;"
+    " programs read it from /self-serve/whoami"
+)
+OUT_OF_DATE = "This form has expired or belongs to another user: reload its page"
 
 
 def is_cross_site(request: BuildAPIRequest, origins: Sequence[str]) -> bool:
