@@ -5,7 +5,7 @@ One text serves both: parameters are ``:name``, quoted strings are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -178,3 +178,22 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Split a long list into chunks that fit into one statement."""
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
+
+
+async def delete_selected(
+    db: Database,
+    table: str,
+    select: Callable[[], Awaitable[Sequence[int]]],
+    most: int | None = None,
+) -> None:
+    """Delete the rows of a table whose ids ``select`` returns, again until it returns none.
+
+    Stop once ``most`` rows were deleted (None: go on).  The ids are selected first because InnoDB
+    locks every row that a DELETE scans, unless it goes by the primary key.
+    """
+    deleted = 0
+    while (most is None or deleted < most) and (ids := await select()):
+        marks, params = any_of("id", ids)
+        text = f"DELETE FROM {table} WHERE id IN ({marks})"  # noqa: S608  # a constant and names of parameters
+        await db.transact([Statement(text, params)])
+        deleted += len(ids)

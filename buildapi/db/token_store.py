@@ -15,7 +15,7 @@ from buildapi.db.sql import (
     Query,
     Statement,
     ValueRefusedError,
-    any_of,
+    delete_selected,
 )
 from buildapi.errors import BadRequest
 from buildapi.model.ops import USED_SECONDS, Token
@@ -80,17 +80,12 @@ class SQLTokenStore:
         return True
 
     async def forget(self, before: int) -> None:
-        """Delete the tokens that expired before a time, some hundreds at a time.
-
-        Select their ids first: InnoDB locks every row that a DELETE scans, unless it goes by the
-        primary key.
-        """
-        while ids := await ENDED.many(self._db, before=before, limit=CHUNK):
-            marks, params = any_of("id", ids)
-            text = f"DELETE FROM buildapi_tokens WHERE id IN ({marks})"  # noqa: S608  # names of parameters
-            await self._db.transact([Statement(text, params)])
-            if len(ids) < CHUNK:
-                return
+        """Delete the tokens that expired before a time, some hundreds at a time."""
+        await delete_selected(
+            self._db,
+            "buildapi_tokens",
+            lambda: ENDED.many(self._db, before=before, limit=CHUNK),
+        )
 
 
 def _whose(who: str) -> dict[str, str]:

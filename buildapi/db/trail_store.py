@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from buildapi.db.schema import JobsDatabase
-from buildapi.db.sql import Database, Query, Statement, any_of
+from buildapi.db.sql import Database, Query, Statement, delete_selected
 from buildapi.model.ops import Part, TrailEntry
 
 AT_ONCE = 100
@@ -79,19 +79,11 @@ class SQLTrailStore:
         return sorted(dict.fromkeys(found), key=lambda entry: entry.at)
 
     async def forget(self, before: float) -> None:
-        """Delete entries older than a time, at most some thousand in one call.
-
-        Select their ids first: InnoDB locks every row that a DELETE scans, unless it goes by the
-        primary key.
-        """
-        for _ in range(0, FORGET, AT_ONCE):
-            ids = await OLD.many(self._db, before=int(before * 1000))
-            if ids:
-                marks, params = any_of("id", ids)
-                text = f"DELETE FROM buildapi_trail WHERE id IN ({marks})"  # noqa: S608  # names of parameters
-                await self._db.transact([Statement(text, params)])
-            if len(ids) < AT_ONCE:
-                return
+        """Delete entries older than a time, at most some thousand in one call."""
+        at = int(before * 1000)
+        await delete_selected(
+            self._db, "buildapi_trail", lambda: OLD.many(self._db, before=at), FORGET
+        )
 
 
 def _insertion(entries: Sequence[TrailEntry]) -> Statement:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -32,7 +34,17 @@ class Complaints:
     _stream: TextIO | None = attrs.field(factory=lambda: sys.__stderr__)
     _said: bool = attrs.field(default=False, init=False)
 
-    def say(self, what: str) -> None:
+    @contextmanager
+    def of_writing(self, path: str | Path) -> Iterator[None]:
+        """Report an OSError that a write raises; record that the log works if it raises none."""
+        try:
+            yield
+        except OSError as e:
+            self.report(f"cannot write to {path}: {e.strerror}")
+        else:
+            self._said = False
+
+    def report(self, what: str) -> None:
         """Write a message, unless one was written since the log last worked."""
         if self._said or self._stream is None:
             return
@@ -42,10 +54,6 @@ class Complaints:
             self._stream.flush()
         except (OSError, ValueError):
             pass  # nobody listens there either
-
-    def well(self) -> None:
-        """Record that the log works."""
-        self._said = False
 
 
 @attrs.define
@@ -62,15 +70,10 @@ class LogFile:
 
     def write(self, text: str) -> None:
         """Write whole lines; lines that cannot be written are lost, which is reported once."""
-        with self._lock:
-            try:
-                if self._file is None:
-                    self._file = self._opened()
-                self._file.write(text.encode(errors="replace"))
-            except OSError as e:
-                self._complaints.say(f"cannot write to {self.path}: {e.strerror}")
-            else:
-                self._complaints.well()
+        with self._lock, self._complaints.of_writing(self.path):
+            if self._file is None:
+                self._file = self._opened()
+            self._file.write(text.encode(errors="replace"))
 
     def reopen(self) -> None:
         """Open the file that now has the path; keep the old one if that fails."""
@@ -78,7 +81,7 @@ class LogFile:
             try:
                 opened = self._opened()
             except OSError as e:
-                self._complaints.say(f"cannot open {self.path} again: {e.strerror}")
+                self._complaints.report(f"cannot open {self.path} again: {e.strerror}")
                 return
             self._close()
             self._file = opened
@@ -135,14 +138,10 @@ class TwistdFile:
 
     def write(self, text: str) -> None:
         """Write whole lines; lines that cannot be written are lost, which is reported once."""
-        try:
+        with self._complaints.of_writing(self._path):
             if self._file is None:
                 self._file = RotatedFile.fromFullPath(self._path)
             self._file.write(text.encode(errors="replace"))
-        except OSError as e:
-            self._complaints.say(f"cannot write to {self._path}: {e.strerror}")
-        else:
-            self._complaints.well()
 
     def reopen(self) -> None:
         """Rotate: rename the file to a name with a number, and begin a new one."""
