@@ -79,8 +79,34 @@ class _Silence(protocol.Protocol):
     """Take what comes and say nothing."""
 
 
+class _Listening:
+    """What listens on a free loopback port until it is closed."""
+
+    connections: Any
+    _port: Any
+
+    def _listen(self, factory: Any) -> None:
+        from twisted.internet import reactor
+
+        network: Any = reactor
+        self._port = network.listenTCP(0, factory, interface="127.0.0.1")
+
+    async def close(self) -> None:
+        """Stop listening and end all connections."""
+        await defer.maybeDeferred(self._port.stopListening)
+        for connection in list(self.connections):
+            connection.transport.abortConnection()
+        while self.connections:
+            await _turn()
+
+    @property
+    def number(self) -> int:
+        """Return the port it listens on."""
+        return int(self._port.getHost().port)
+
+
 @implementer(ICredentialsChecker, IRealm)
-class PBMaster(protocol.ServerFactory[Any]):
+class PBMaster(_Listening, protocol.ServerFactory[Any]):
     """Listen on a free loopback port from :meth:`start` to :meth:`close`.
 
     ``changes`` are those given to it, ``connections`` those that are open.  How it behaves:
@@ -111,24 +137,8 @@ class PBMaster(protocol.ServerFactory[Any]):
 
     def start(self) -> PBMaster:
         """Listen."""
-        from twisted.internet import reactor
-
-        network: Any = reactor
-        self._port = network.listenTCP(0, self, interface="127.0.0.1")
+        self._listen(self)
         return self
-
-    async def close(self) -> None:
-        """Stop listening and end all connections."""
-        await defer.maybeDeferred(self._port.stopListening)
-        for connection in list(self.connections):
-            connection.transport.abortConnection()
-        while self.connections:
-            await _turn()
-
-    @property
-    def number(self) -> int:
-        """Return the port it listens on."""
-        return int(self._port.getHost().port)
 
     def entry(self, db_name: str) -> Master:
         """Return its entry of the directory."""
@@ -171,7 +181,7 @@ class PBMaster(protocol.ServerFactory[Any]):
 
 
 @attrs.define
-class RawPeer:
+class RawPeer(_Listening):
     """Listen on a free loopback port, send ``data`` to whoever connects, close if ``closes``."""
 
     data: bytes
@@ -181,8 +191,6 @@ class RawPeer:
 
     def start(self) -> RawPeer:
         """Listen."""
-        from twisted.internet import reactor
-
         peer = self
 
         class Talker(protocol.Protocol):
@@ -198,22 +206,8 @@ class RawPeer:
 
         factory: Any = protocol.Factory.forProtocol(Talker)
         factory.noisy = False
-        network: Any = reactor
-        self._port = network.listenTCP(0, factory, interface="127.0.0.1")
+        self._listen(factory)
         return self
-
-    async def close(self) -> None:
-        """Stop listening and end all connections."""
-        await defer.maybeDeferred(self._port.stopListening)
-        for connection in list(self.connections):
-            connection.transport.abortConnection()
-        while self.connections:
-            await _turn()
-
-    @property
-    def number(self) -> int:
-        """Return the port it listens on."""
-        return int(self._port.getHost().port)
 
 
 async def _turn() -> None:

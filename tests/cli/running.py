@@ -8,13 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import attrs
 
+from tests.cli.fake import Asked, Reply, fake
 from tests.services import preloaded
 
 COMMAND = str(Path(sys.executable).with_name("buildapi"))
@@ -80,25 +79,10 @@ def web(answer: Any, failures: int = 0) -> Iterator[Web]:
     """Run a web server on a free port."""
     state = Web(answer, failures)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = state.reply(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answered(asked: Asked) -> Reply:
+        status, body = state.reply(asked.path)
+        return Reply(status, body, {"Content-Type": "application/json"})
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.port = server.server_port
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with fake(answered) as server:
+        state.port = int(server.url.rpartition(":")[2])
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

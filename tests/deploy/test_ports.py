@@ -5,36 +5,22 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import attrs
 import pytest
 
 from buildapi.config import load
 from tests.deploy.samples import DEPLOY
 from tests.deploy.test_proxies import Proxy, certificates, kind, ldap, login, proxy
-from tests.e2e.service import Service, environment, toml, twistd
+from tests.e2e.service import Activated, environment, toml, twistd
 from tests.services.mariadb import free_port
 
 __all__ = ["certificates", "kind", "ldap", "proxy"]
 
 INSTALLATION = DEPLOY.parent / "docs" / "installation.md"
 API = ["8011", "8012"]
-
-# As systemd does: the sockets as descriptors 3 and following, of one name.
-HAND_OVER = """\
-import os, sys
-count = int(sys.argv[1])
-for at, fd in enumerate(sys.argv[2:2 + count]):
-    os.dup2(int(fd), 3 + at)
-names = ":".join(["buildapi.socket"] * count)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count), LISTEN_FDNAMES=names)
-os.execv(sys.argv[2 + count], sys.argv[2 + count:])
-"""
 
 
 def found(name: str, pattern: str) -> list[str]:
@@ -60,28 +46,6 @@ def test_no_port_belongs_to_two() -> None:
     assert ports == ["8010", *API, "8013", "8014", "8020"]
     assert found("apache/ldap-check.conf", r"^Listen 127\.0\.0\.1:(\d+)$") == ["8020"]
     assert found("nginx/buildapi.conf", r"^    server 127\.0\.0\.1:(802\d)") == ["8020"]
-
-
-@attrs.define(eq=False)
-class Activated(Service):
-    """A process of ours that gets listening sockets as buildapi-api@.service does."""
-
-    sockets: tuple[socket.socket, ...] = ()
-
-    def start(self) -> None:
-        fds = tuple(s.fileno() for s in self.sockets)
-        before = [sys.executable, "-c", HAND_OVER, str(len(fds)), *map(str, fds)]
-        with (self.folder / "run.out").open("ab") as out:
-            self._process = subprocess.Popen(
-                [*before, *self.command],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                pass_fds=fds,
-                start_new_session=True,
-            )
 
 
 def listening_as_documented() -> list[str]:

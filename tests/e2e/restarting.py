@@ -6,8 +6,6 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -19,48 +17,19 @@ import attrs
 
 from buildapi.sample.farm_schema import scheduler_schema
 from tests.buildbot.seed import Seed
-from tests.e2e.service import MARK, Client, Service, environment, toml, twistd
+from tests.e2e.service import MARK, Activated, Client, environment, toml, twistd
 from tests.patience import PATIENCE
 from tests.services.mariadb import MariaDB, free_port
 from tests.services.rabbitmq import RabbitMQ
 
-# What systemd does: the socket as descriptor 3, and who it is for. (A shell cannot dup numbers
-# above 9, and Twisted wants as many names as descriptors.)
-HAND_OVER = """\
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="http")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 REQUESTS = 20
 DRAIN = 8
 PAUSE = 0.1
 
 
 @attrs.define(eq=False)
-class Process(Service):
-    """A process of ours that may get a listening socket."""
-
-    shared: socket.socket | None = None
-
-    def start(self) -> None:
-        """Start it; with a socket as systemd would."""
-        if self.shared is None:
-            super().start()
-            return
-        assert not self.running, f"{self.folder.name} runs already"
-        fd = self.shared.fileno()
-        with (self.folder / "run.out").open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", HAND_OVER, str(fd), *self.command],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                pass_fds=[fd],
-                start_new_session=True,
-            )
+class Process(Activated):
+    """A process of ours that is ended with several signals, timed."""
 
     def end(self, *numbers: signal.Signals, seconds: float = PATIENCE) -> float:
         """Send signals and wait for the end; give the time it took."""
@@ -131,7 +100,7 @@ class Site:
             command=twistd("buildapi", "--config", "buildapi.toml"),
             environment=environment(),
             port=self.shared.getsockname()[1] if self.shared else port,
-            shared=self.shared if role == "api" else None,
+            sockets=(self.shared,) if self.shared and role == "api" else (),
         )
         self.processes.append(made)
         return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -190,3 +191,38 @@ def toml(document: Mapping[str, Any], path: str = "") -> str:
     tables = [(k, v) for k, v in document.items() if isinstance(v, Mapping)]
     rest = [toml(table, f"{path}.{key}" if path else key) for key, table in tables]
     return "\n".join([*head, *lines, *rest]) + "\n"
+
+
+# What systemd does: the sockets as descriptors 3 and following, and who they are for. (A shell
+# cannot dup numbers above 9, and Twisted wants as many names as descriptors.)
+HAND_OVER = """\
+import os, sys
+count = int(sys.argv[1])
+for at, fd in enumerate(sys.argv[2:2 + count]):
+    os.dup2(int(fd), 3 + at)
+names = ":".join(["buildapi.socket"] * count)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count), LISTEN_FDNAMES=names)
+os.execv(sys.argv[2 + count], sys.argv[2 + count:])
+"""
+
+
+@attrs.define(eq=False)
+class Activated(Service):
+    """A process of ours that gets listening sockets, if there are any, as systemd gives them."""
+
+    sockets: tuple[socket.socket, ...] = ()
+
+    def _started(self, out: IO[bytes]) -> subprocess.Popen[bytes] | preloaded.Process:
+        if not self.sockets:
+            return super()._started(out)
+        fds = [s.fileno() for s in self.sockets]
+        return subprocess.Popen(
+            [sys.executable, "-c", HAND_OVER, str(len(fds)), *map(str, fds), *self.command],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            pass_fds=fds,
+            start_new_session=True,
+        )

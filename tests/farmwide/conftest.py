@@ -32,6 +32,8 @@ __all__ = [
     "replica",
     "scheduler",
     "sqlite_template",
+    "status",
+    "status_url",
 ]
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import attrs
-
 from tests.farmwide.comparing import in_order, owned
 from tests.farmwide.recorded import push_counts
+from tests.golden.difference import Difference
 
 ACCEPT = "The Accept header counts here too; these pages did not look at it."
 EMPTY = "An empty format is none at all, as on every page; it was refused."
@@ -28,26 +26,6 @@ MIDNIGHT = 1_434_610_800
 """The last one in the zone of the farm before the recorded time."""
 
 Case = Mapping[str, Any]
-
-
-@attrs.frozen
-class Difference:
-    """Cases that differ: ``respects`` says in what, exactly.
-
-    ``status`` is the present one, ``msg`` is in the present answer's text, and ``agree`` tells,
-    of the recorded case and of what is there now, whether nothing but the difference differs.
-    """
-
-    cases: Sequence[str]
-    why: str
-    respects: Set[str]
-    status: int
-    msg: str = ""
-    agree: Callable[[Case, Any], bool] | None = None
-
-    def covers(self, name: str) -> bool:
-        """Return whether a case is one of these."""
-        return any(fnmatchcase(name, pattern) for pattern in self.cases)
 
 
 def _path(case: Case) -> list[str]:

@@ -1,26 +1,3 @@
 """Scheduler and status databases on each engine."""
 
-from __future__ import annotations
-
-from tests.buildbot.conftest import (
-    engine,
-    make_url,
-    mysql_urls,
-    open_scheduler,
-    replica,
-    scheduler,
-    sqlite_template,
-)
-from tests.farmwide.conftest import status, status_url
-
-__all__ = [
-    "engine",
-    "make_url",
-    "mysql_urls",
-    "open_scheduler",
-    "replica",
-    "scheduler",
-    "sqlite_template",
-    "status",
-    "status_url",
-]
+from tests.farmwide.conftest import *  # noqa: F403  # pytest finds the fixtures of its __all__ here
