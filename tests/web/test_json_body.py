@@ -31,9 +31,12 @@ def test_an_empty_document_is_not_cached(value: Any, reads: int) -> None:
     assert len(read) == reads
 
 
-def test_cached_documents_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BYTES_MAX", 100)
-    cache, document = json_cache(lambda: 0.0, 2), JSONBody.of("x" * 38)  # 40 bytes
+def test_cached_documents_and_their_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BYTES_MAX", 300)
+    cache, document = (
+        json_cache(lambda: 0.0, 2),
+        JSONBody.of("x" * 38),
+    )  # 40 bytes, 120 with its value
     for key in "abca":
         result(ensureDeferred(cache.get(key, lambda: succeed(document))))
     assert list(cache._values._held) == ["c", "a"]
