@@ -24,7 +24,7 @@ GRACE_SECONDS, LEAST_SECONDS = 5.0, 1.0
 """Shutdown grace after the drain time: total, and minimum per service, in seconds."""
 
 
-def _nothing(*_: Any) -> None:
+def _nothing(*_: object) -> None:
     return None
 
 

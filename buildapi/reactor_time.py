@@ -6,17 +6,21 @@ methods type checkers cannot call: they are declared without ``self``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from twisted.internet import task, threads
+from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
     from twisted.python.threadpool import ThreadPool
 
 T = TypeVar("T")
+
+# Any: Twisted sends Deferreds' results of any type into a coroutine, one after the other.
+AsyncCall: TypeAlias = Coroutine[Deferred[Any], Any, T]
+"""A call of an ``async`` function that nothing has begun yet, as ``ensureDeferred`` takes it."""
 
 
 class DelayedCall(Protocol):

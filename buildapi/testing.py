@@ -124,7 +124,7 @@ async def send(broker: Broker, *bodies: bytes) -> None:
         await broker.publish(KEY, body, message_id=body[:20].decode("latin-1").strip())
 
 
-async def refusal(attempt: Awaitable[Any]) -> str:
+async def refusal(attempt: Awaitable[object]) -> str:
     """Return the message of the BrokerUnavailable that an attempt must raise."""
     try:
         await attempt

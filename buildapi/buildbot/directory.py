@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 from twisted.internet import defer
@@ -46,7 +45,7 @@ class Master:
         return f"http://{self.hostname}:{self.http_port}/" if self.http_port else None
 
 
-def parse_branches(document: Any) -> ParsedDocument[Mapping[str, Mapping[str, object]]]:
+def parse_branches(document: object) -> ParsedDocument[Mapping[str, Mapping[str, object]]]:
     """Validate the branches file: an object of objects with usable repositories.
 
     A list of objects with names is accepted as well. An invalid entry is skipped with a warning
@@ -81,7 +80,7 @@ def _by_name(entries: Sequence[object], warnings: list[str]) -> Mapping[str, obj
     return found
 
 
-def _no_branch(definition: Any) -> str | None:
+def _no_branch(definition: object) -> str | None:
     """Return why a branch definition is invalid, or None."""
     if not isinstance(definition, dict):
         return "expected a JSON object"
@@ -106,13 +105,13 @@ def _no_name(name: str) -> str | None:
     return None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Quote a name or value for a warning: escaped if it cannot be encoded, and cut."""
     text = json.dumps(value, ensure_ascii=False)
     return text.encode(errors="backslashreplace").decode()[:80]
 
 
-def parse_builders(document: Any) -> ParsedDocument[Builders]:
+def parse_builders(document: object) -> ParsedDocument[Builders]:
     """Validate the builders file: an object whose ``builders`` is an object of objects.
 
     An empty entry is known by its name alone, and does not count as usable.
@@ -136,7 +135,7 @@ def parse_builders(document: Any) -> ParsedDocument[Builders]:
     return ParsedDocument(Builders(builders), usable, warnings)
 
 
-def _builder(name: str, entry: Any) -> Builder:
+def _builder(name: str, entry: object) -> Builder:
     fields = entry if isinstance(entry, dict) else {}
     said = fields.get("properties")
     properties = said if isinstance(said, dict) else {}
@@ -148,7 +147,7 @@ def _builder(name: str, entry: Any) -> Builder:
     return Builder(name, *(text if isinstance(text, str) else None for text in texts))
 
 
-def parse_masters(document: Any) -> ParsedDocument[Mapping[str, Master]]:
+def parse_masters(document: object) -> ParsedDocument[Mapping[str, Master]]:
     """Validate the masters file, and key it by ``db_name``.
 
     Entries without ``db_name`` or ``hostname`` are skipped: no request can reach them. An entry is
@@ -172,13 +171,13 @@ def parse_masters(document: Any) -> ParsedDocument[Mapping[str, Master]]:
     )
 
 
-def _which(number: int, entry: Any) -> str:
+def _which(number: int, entry: object) -> str:
     """Return the best available name of a master."""
     names = [entry.get(key) for key in ("db_name", "name")] if isinstance(entry, dict) else []
     return next((_shown(name) for name in names if name and isinstance(name, str)), f"{number}")
 
 
-def _no_master(entry: Any) -> str | None:
+def _no_master(entry: object) -> str | None:
     """Return why an entry is not a master, or None."""
     if not isinstance(entry, dict):
         return "expected a JSON object"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from treq.client import HTTPClient
@@ -10,10 +10,11 @@ from twisted.internet import defer, protocol
 from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
-from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol
+from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol, Request
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
-from twisted.web.iweb import IAgent
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer  # type: ignore[import-untyped]  # it ships no types
 
 from buildapi.reactor_time import ReactorTime, timeout
@@ -139,7 +140,7 @@ class _Bounded(HTTP11ClientProtocol):
     transport: Any
     _head = 0
 
-    def request(self, request: Any) -> Any:
+    def request(self, request: Request) -> defer.Deferred[IResponse]:
         answer = HTTP11ClientProtocol.request(self, request)
         if self._parser is not None:
             self._parser.MAX_LENGTH = HEAD_MAX  # or long lines would end without a word
@@ -167,7 +168,7 @@ class _Bounded(HTTP11ClientProtocol):
 class _Quiet(_HTTP11ClientFactory):
     noisy = False
 
-    def buildProtocol(self, addr: Any) -> HTTP11ClientProtocol:  # noqa: ARG002  # as Twisted calls it
+    def buildProtocol(self, addr: object) -> HTTP11ClientProtocol:  # noqa: ARG002  # as Twisted calls it
         return _Bounded(self._quiescentCallback)  # type: ignore[no-untyped-call]  # Twisted
 
 
@@ -178,10 +179,16 @@ class _OneCoding:
 
     _agent: Agent
 
-    def request(self, *args: Any, **kwargs: Any) -> defer.Deferred[Any]:
-        return self._agent.request(*args, **kwargs).addCallback(self._checked)
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> defer.Deferred[IResponse]:
+        return self._agent.request(method, uri, headers, bodyProducer).addCallback(self._checked)
 
-    def _checked(self, response: Any) -> Any:
+    def _checked(self, response: Any) -> Any:  # Any: IResponse does not have its transport
         coding = b",".join(response.headers.getRawHeaders(b"content-encoding", []))
         if b"," in coding:
             response._transport.loseConnection()
@@ -189,12 +196,13 @@ class _OneCoding:
         return response
 
 
-def _agent(reactor: Any) -> Any:
+def _agent(reactor: ReactorTime) -> IAgent:
     pool = HTTPConnectionPool(reactor, persistent=False)
     pool._factory = (
         _Quiet  # how Twisted's documentation says to keep two log lines per request away
     )
-    return _OneCoding(Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool))
+    agent = _OneCoding(Agent(reactor, connectTimeout=CONNECT_SECONDS, pool=pool))
+    return cast("IAgent", agent)  # which zope knows and mypy does not
 
 
 def _cancellable(running: defer.Deferred[FetchedAnswer]) -> defer.Deferred[FetchedAnswer]:

@@ -25,7 +25,7 @@ def _remember_option(context: click.Context, option: click.Parameter, value: obj
         given[option.name] = value
 
 
-def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # settings of click.option
+def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # Any: keywords of click.option
     return click.option(*names, expose_value=False, callback=_remember_option, **settings)
 
 
@@ -73,7 +73,10 @@ def connection_options(function: F) -> F:
     return function
 
 
-def make_client(context: click.Context, **changes: Any) -> ServiceClient:
+def make_client(
+    context: click.Context,
+    **changes: Any,  # Any: of ClientSettings, see attrs.evolve
+) -> ServiceClient:
     """Return a client with the options of a context; ``changes`` replace some of its settings."""
     settings = read_settings(context.meta.get(OPTIONS_KEY, {}))
     client = ServiceClient(attrs.evolve(settings, **changes))
@@ -87,7 +90,7 @@ def with_client(function: Callable[..., None]) -> Callable[..., None]:
     @connection_options
     @click.pass_context
     @functools.wraps(function)
-    def wrapped(context: click.Context, /, **given: Any) -> None:
+    def wrapped(context: click.Context, /, **given: object) -> None:
         function(client=make_client(context), **given)
 
     result: Callable[..., None] = wrapped

@@ -65,7 +65,7 @@ def _escape_unencodable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _code(work: Callable[[], Any]) -> int:
+def _code(work: Callable[[], object]) -> int:
     try:
         given = work()
     except click.ClickException as e:

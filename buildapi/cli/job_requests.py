@@ -7,7 +7,6 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import attrs
 import click
@@ -150,7 +149,7 @@ def with_sender(function: Callable[..., None]) -> Callable[..., None]:
         dry_run: bool,
         wait: float | None,
         key: str | None,
-        **given: Any,
+        **given: object,
     ) -> None:
         sender = JobRequestSender(client, out, key or secrets.token_urlsafe(18), dry_run, wait)
         function(sender=sender, **given)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from typing import Any
 from urllib.parse import quote
 
 import attrs
@@ -18,6 +17,7 @@ import click
 import httpx
 
 from buildapi.cli import param_types
+from buildapi.model.json_types import JSONObject, JSONValue
 from buildapi.reports.wait_mail import Mail, NoReportError, mail_of, read_report
 
 FETCH_SECONDS, SMTP_SECONDS = 30, 30
@@ -195,7 +195,7 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
-def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> Any:
+def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> JSONValue:
     """Fetch the report; the service chooses parameters that are zero or missing.
 
     :raises httpx.HTTPError: there is no answer, or a refusal.
@@ -216,7 +216,7 @@ def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> Any
         raise NoReportError(f"not a wait-time report: {e}") from e
 
 
-def made(document: Any, base: str, zone: zoneinfo.ZoneInfo) -> Mail:
+def made(document: JSONObject, base: str, zone: zoneinfo.ZoneInfo) -> Mail:
     """Return the mail of a report; it links the pending page beside the reports."""
     root = base.removesuffix(REPORT) if base.endswith(REPORT) else base.rpartition("/")[0]
     return mail_of(read_report(document), zone, pending_page=f"{root}/pending", now=time.time())

@@ -37,7 +37,7 @@ class Output:
     def _on_terminal(self) -> bool:
         return sys.stdout is not None and sys.stdout.isatty()
 
-    def time(self, seconds: Any) -> str:
+    def time(self, seconds: object) -> str:
         """Format a time of the service, in epoch seconds."""
         return format_time(seconds, utc=self.utc)
 
@@ -81,7 +81,7 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print the JSON of the service.")
     @click.option("--utc", is_flag=True, help="Show times in UTC. Default: local time.")
     @functools.wraps(function)
-    def wrapped(*args: Any, as_json: bool, utc: bool, **given: Any) -> None:
+    def wrapped(*args: Any, as_json: bool, utc: bool, **given: object) -> None:
         function(*args, out=Output(as_json, utc), **given)
 
     return wrapped

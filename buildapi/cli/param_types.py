@@ -23,7 +23,7 @@ class Seconds(click.FloatRange):
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:  # click's signature
+    ) -> Any:  # Any: click's signature
         """Accept a number within the range."""
         try:
             taken: float = float(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import click
 
@@ -99,7 +98,7 @@ def _others(document: Document) -> Iterator[Sequence[object]]:
         yield "farm", _word(not farm["error"]), said
 
 
-def _word(ok: Any) -> str:
+def _word(ok: object) -> str:
     return "OK" if ok else "failed"
 
 

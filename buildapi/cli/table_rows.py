@@ -132,7 +132,7 @@ def did_nothing(job: Document) -> bool:
     )
 
 
-def _thing(item: Document) -> tuple[str, Any]:
+def _thing(item: Document) -> tuple[str, object]:
     for name in ("build_id", "request_id", "master", "buildset_id"):
         if item.get(name) is not None:
             return name.removesuffix("_id"), item[name]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import click
+
+from buildapi.model.json_types import JSONValue
 
 COLOURS = {
     "done": "green",
@@ -88,7 +89,7 @@ def _is_numeric(values: Sequence[object]) -> bool:
     )
 
 
-def format_time(seconds: Any, *, utc: bool) -> str:
+def format_time(seconds: JSONValue, *, utc: bool) -> str:
     """Format seconds since the epoch in local time or UTC; empty for None."""
     if seconds is None:
         return ""

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from buildapi.db.sql import Params, Row
+
+# Any: the cursor of the driver's module, of which a driver uses more than PEP 249 has, and which
+# only the driver that made it gets to see.
+Cursor: TypeAlias = Any
+
+
+class Connection(Protocol):
+    """Represent what the pool itself calls of a DB-API connection [PEP 249]."""
+
+    def commit(self) -> None:
+        """End the transaction; its writes are kept."""
+
+    def cursor(self) -> Cursor:
+        """Return a new cursor."""
+
+    def rollback(self) -> None:
+        """End the transaction; its writes are undone."""
+
+
+C = TypeVar("C", bound=Connection)
 
 
 class ErrorKind(enum.Enum):
@@ -47,12 +67,14 @@ class DriverDefinition:
     """
 
     dialect: str
-    open: Callable[..., Driver]
+    open: Callable[..., Driver[Any]]
     locate: Callable[[str], ServerLocation] | None = None
 
 
-class Driver(Protocol):
-    """Drive one database engine. Everything but ``verdict`` and ``cut`` runs in the pool's threads.
+class Driver(Protocol[C]):
+    """Drive one database engine, with connections of its own class.
+
+    Everything but ``verdict`` and ``cut`` runs in the pool's threads.
 
     ``module`` is the DB-API module. ``one_writer`` is true where only one connection can write at a
     time, ``shared`` where the data are visible to one connection only. ``foreign_engines`` is a
@@ -70,34 +92,34 @@ class Driver(Protocol):
     @property
     def foreign_engines(self) -> str | None: ...
 
-    def connect(self) -> Any:
+    def connect(self) -> C:
         """Open a connection in autocommit mode, ready for use."""
 
-    def ready(self, connection: Any, idle: float) -> bool:
+    def ready(self, connection: C, idle: float) -> bool:
         """Prepare a kept connection for more work; return False if it is dead.
 
         ``idle`` is the time it was unused, in seconds.
         """
 
-    def usable(self, connection: Any) -> bool:
+    def usable(self, connection: C) -> bool:
         """Return, after an error, whether the connection can be kept."""
 
-    def close(self, connection: Any) -> None:
+    def close(self, connection: C) -> None:
         """Close a connection in whatever state it is."""
 
-    def cut(self, connection: Any) -> None:
+    def cut(self, connection: C) -> None:
         """Make the running statement of a connection fail soon; return at once."""
 
-    def begin(self, connection: Any) -> None:
+    def begin(self, connection: C) -> None:
         """Start a transaction."""
 
-    def begin_snapshot(self, connection: Any, *, writes: bool = False) -> None:
+    def begin_snapshot(self, connection: C, *, writes: bool = False) -> None:
         """Start a transaction that sees everything as of one moment, read-only unless it writes."""
 
-    def execute(self, cursor: Any, text: str, params: Params) -> None:
+    def execute(self, cursor: Cursor, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters."""
 
-    def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
+    def select(self, connection: C, text: str, params: Params, max_rows: int) -> Sequence[Row]:
         """Run a SELECT; :raises RowLimitError: more than ``max_rows`` rows."""
 
     def verdict(self, error: BaseException) -> ClassifiedError | None:

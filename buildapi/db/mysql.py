@@ -18,7 +18,7 @@ from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 
-from buildapi.db.driver import ClassifiedError, DriverDefinition, ErrorKind, ServerLocation
+from buildapi.db.driver import ClassifiedError, Cursor, DriverDefinition, ErrorKind, ServerLocation
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -239,7 +239,7 @@ def _silence(variables: Mapping[str, str]) -> dict[str, object]:
     return chosen | _first(variables, SILENT_SECONDS, "net_write_timeout")
 
 
-def _first(variables: Mapping[str, str], value: Any, *names: str) -> dict[str, object]:
+def _first(variables: Mapping[str, str], value: object, *names: str) -> dict[str, object]:
     return next(({name: value} for name in names if name in variables), {})
 
 
@@ -247,6 +247,7 @@ class _Connection(pymysql.connections.Connection):
     """Add the largest statement that the server accepts, in bytes (``max_allowed_packet``)."""
 
     largest = math.inf
+    _sock: socket.socket  # its types lack it
 
 
 @attrs.frozen
@@ -312,7 +313,7 @@ class MySQLDriver:
             read_only,
         )
 
-    def connect(self) -> Any:
+    def connect(self) -> _Connection:
         """Open a connection with our time limits, UTC, strict mode and matched row counts."""
         connection = _Connection(
             charset="utf8mb4",
@@ -337,7 +338,7 @@ class MySQLDriver:
         """Return the seconds allowed for what a healthy server does at once."""
         return min(self.seconds + READ_GRACE, CONNECT_SECONDS)
 
-    def _set_up(self, connection: Any) -> None:
+    def _set_up(self, connection: _Connection) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SHOW VARIABLES WHERE Variable_name IN %s", (_VARIABLES,))
             variables = dict(cursor.fetchall())
@@ -346,7 +347,7 @@ class MySQLDriver:
             settings = ", ".join(f"SESSION {key} = %({key})s" for key in chosen)
             cursor.execute(f"SET {settings}", chosen)
 
-    def ready(self, connection: Any, idle: float) -> bool:
+    def ready(self, connection: _Connection, idle: float) -> bool:
         """Ping a connection that was idle, so that a server restart fails no request."""
         if idle < PING_AFTER:
             return True
@@ -362,25 +363,25 @@ class MySQLDriver:
         _give(connection, self.seconds + READ_GRACE)
         return True
 
-    def usable(self, connection: Any) -> bool:
+    def usable(self, connection: _Connection) -> bool:
         """Return whether PyMySQL considers the connection open."""
         return bool(connection.open)
 
-    def close(self, connection: Any) -> None:
+    def close(self, connection: _Connection) -> None:
         """Send COM_QUIT and close the socket."""
         with contextlib.suppress(Exception):
             connection.close()
 
-    def cut(self, connection: Any) -> None:
+    def cut(self, connection: _Connection) -> None:
         """Shut down the socket in both directions, which wakes up a thread that reads from it."""
         with contextlib.suppress(OSError, ValueError, AttributeError):  # the thread may close it
             connection._sock.shutdown(socket.SHUT_RDWR)
 
-    def begin(self, connection: Any) -> None:
+    def begin(self, connection: _Connection) -> None:
         """Start a transaction."""
         connection.begin()
 
-    def begin_snapshot(self, connection: Any, *, writes: bool = False) -> None:
+    def begin_snapshot(self, connection: _Connection, *, writes: bool = False) -> None:
         """Start a transaction that sees everything as of one moment, read-only unless it writes.
 
         A consistent snapshot needs REPEATABLE READ, for this transaction only [MySQL manual, "START
@@ -391,7 +392,7 @@ class MySQLDriver:
             read_only = "" if writes else " /*!50605 , READ ONLY */"
             cursor.execute(f"START TRANSACTION WITH CONSISTENT SNAPSHOT{read_only}")
 
-    def execute(self, cursor: Any, text: str, params: Params) -> None:
+    def execute(self, cursor: Cursor, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters.
 
         Refuse statements larger than ``max_allowed_packet``: the server would close the connection,
@@ -399,14 +400,16 @@ class MySQLDriver:
         """
         self._run(cursor, translate(text), params)
 
-    def _run(self, cursor: Any, text: str, params: Params) -> None:
+    def _run(self, cursor: Cursor, text: str, params: Params) -> None:
         query = cursor.mogrify(text, dict(params))
         size = len(query.encode(errors="surrogateescape")) + 1  # with the byte of the command
         if size >= cursor.connection.largest:
             raise pymysql.DataError(ER.NET_PACKET_TOO_LARGE, f"{size} bytes in one statement")
         cursor.execute(query)
 
-    def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
+    def select(
+        self, connection: _Connection, text: str, params: Params, max_rows: int
+    ) -> Sequence[Row]:
         """Run a SELECT, reading no more rows than allowed.
 
         A text that a column cannot hold equals none of its rows.
@@ -419,7 +422,9 @@ class MySQLDriver:
                 raise
         return self._select(connection, translate(text, foreign), params, max_rows)
 
-    def _select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
+    def _select(
+        self, connection: _Connection, text: str, params: Params, max_rows: int
+    ) -> Sequence[Row]:
         cursor = connection.cursor(SSCursor)
         try:
             self._run(cursor, text, params)
@@ -448,12 +453,12 @@ class MySQLDriver:
         return ClassifiedError(ErrorKind.UNKNOWN, f"fails with error {number}")
 
 
-def _give(connection: Any, seconds: float) -> None:
+def _give(connection: Any, seconds: float) -> None:  # Any: its types lack these attributes
     """Set the timeout of each read and write; PyMySQL reads these attributes every time."""
     connection._read_timeout = connection._write_timeout = seconds
 
 
-def _abandon(cursor: Any) -> None:
+def _abandon(cursor: Cursor) -> None:
     """Keep a cursor from reading its remaining rows when it is closed or collected.
 
     PyMySQL would read to the end, even on a lost connection, where it raises within ``__del__``.

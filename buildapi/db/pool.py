@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 from twisted.application.service import Service
@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, TimeoutError, en
 from twisted.logger import Logger
 
 from buildapi.db import mysql, sqlite
-from buildapi.db.driver import ClassifiedError, Driver, DriverDefinition, ErrorKind
+from buildapi.db.driver import ClassifiedError, Connection, Driver, DriverDefinition, ErrorKind
 from buildapi.db.sql import (
     DuplicateError,
     MissingTableError,
@@ -154,7 +154,7 @@ class PooledDatabase(Service):
 
     name: str
     dialect: str
-    _driver: Driver
+    _driver: Driver[Connection]
     _reads: WorkerPool
     _writes: WorkerPool
     _reactor: ThreadedReactor
@@ -224,7 +224,9 @@ class PooledDatabase(Service):
         """Run one statement in a transaction of its own, without retrying."""
         return self.runInteraction(lambda transaction: transaction.execute(text, params))
 
-    def runInteraction(self, function: Callable[..., T], *args: Any, **kw: Any) -> Deferred[T]:
+    def runInteraction(
+        self, function: Callable[..., T], *args: object, **kw: object
+    ) -> Deferred[T]:
         """Call a function with a cursor, in a thread, within one transaction."""
         work = self._writes.connections.interact(function, *args, **kw)
         return ensureDeferred(self._run(self._writes, work))
@@ -294,7 +296,7 @@ class PooledDatabase(Service):
         return dict.fromkeys((self._reads, self._writes))
 
     async def _run(
-        self, lane: WorkerPool, work: Callable[[Any], T], pauses: Sequence[float] = ()
+        self, lane: WorkerPool, work: Callable[[Connection], T], pauses: Sequence[float] = ()
     ) -> T:
         began, result = self._reactor.seconds(), "refused"
         self._asked_at = began if self._asked_at is None else self._asked_at

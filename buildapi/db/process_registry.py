@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 
 from buildapi.db.schema import JobsDatabase
-from buildapi.db.sql import Database, DuplicateError, GuardFailedError, Query, Statement
+from buildapi.db.sql import Column, Database, DuplicateError, GuardFailedError, Query, Statement
 from buildapi.model.json_types import JSONObject
 from buildapi.model.ops import Heartbeat, ProcessState
 
@@ -26,7 +25,7 @@ LEAVE = "DELETE FROM buildapi_processes WHERE instance = :instance"
 FORGET = "DELETE FROM buildapi_processes WHERE beat_at < :before"
 
 
-def _beat(*c: Any) -> Heartbeat:
+def _beat(*c: Column) -> Heartbeat:
     detail = _detail(c[8])
     return Heartbeat(
         instance=c[0],

@@ -10,9 +10,18 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from buildapi.db.sql import Column
+
 T = TypeVar("T")
-Row = tuple[Any, ...]
+# Any: the schema says of what type a column is, and the function that makes a value of a row relies
+# on it.
+Column: TypeAlias = Any
+"""A column of a row: an int, a float, a str or None."""
+
+Row = tuple[Column, ...]
 Params = Mapping[str, object]
+"""Values by parameter: texts, numbers, None, and in a :class:`Statement` a :class:`Ref`."""
+
 Read = Callable[[str, Params], Sequence[Row]]
 """Run one SELECT of a snapshot, in the pool's thread that has it."""
 
@@ -120,20 +129,20 @@ class Query(Generic[T]):
     text: str
     row: Callable[..., T]
 
-    async def many(self, db: Database, **params: Any) -> list[T]:
+    async def many(self, db: Database, **params: object) -> list[T]:
         """Return all rows."""
         return [self.row(*columns) for columns in await db.fetch(self.text, params)]
 
-    async def maybe(self, db: Database, **params: Any) -> T | None:
+    async def maybe(self, db: Database, **params: object) -> T | None:
         """Return the first row, or None."""
         rows = await db.fetch(self.text, params)
         return self.row(*rows[0]) if rows else None
 
-    def all_of(self, read: Read, **params: Any) -> list[T]:
+    def all_of(self, read: Read, **params: object) -> list[T]:
         """Return all rows, within a snapshot."""
         return [self.row(*columns) for columns in read(self.text, params)]
 
-    def first_of(self, read: Read, **params: Any) -> T | None:
+    def first_of(self, read: Read, **params: object) -> T | None:
         """Return the first row of a SELECT within a snapshot, or None."""
         rows = read(self.text, params)
         return self.row(*rows[0]) if rows else None

@@ -10,12 +10,11 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.driver import ClassifiedError, DriverDefinition, ErrorKind
+from buildapi.db.driver import ClassifiedError, Cursor, DriverDefinition, ErrorKind
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -118,7 +117,7 @@ class SQLiteDriver:
         """Return whether the database is in memory, where it belongs to one connection."""
         return self.path == MEMORY
 
-    def connect(self) -> Any:
+    def connect(self) -> _Connection:
         """Open the file in WAL mode, so that readers and the writer do not wait for each other."""
         if not self.read_only:
             with contextlib.suppress(OSError):  # SQLite says it better
@@ -171,7 +170,7 @@ class SQLiteDriver:
         connection.set_progress_handler(connection.late, STEPS)
         self.ready(connection, 0)
 
-    def ready(self, connection: Any, idle: float) -> bool:  # noqa: ARG002  # looked at every time
+    def ready(self, connection: _Connection, idle: float) -> bool:  # noqa: ARG002  # looked at every time
         """Set the deadline of the next work; return False if another file has replaced this one.
 
         :raises FileGoneError: the file is gone and none has replaced it.
@@ -192,38 +191,40 @@ class SQLiteDriver:
         self._log.warn("{path} was replaced while in use", path=self.path)
         return False
 
-    def usable(self, connection: Any) -> bool:
+    def usable(self, connection: _Connection) -> bool:
         """Return whether no transaction is left open."""
         try:
             return not connection.in_transaction
         except sqlite3.ProgrammingError:  # closed
             return False
 
-    def close(self, connection: Any) -> None:
+    def close(self, connection: _Connection) -> None:
         """Close the file."""
         with contextlib.suppress(sqlite3.Error):
             connection.close()
 
-    def cut(self, connection: Any) -> None:
+    def cut(self, connection: _Connection) -> None:
         """Expire the deadline of the running statement."""
         connection.deadline = 0.0
 
-    def begin(self, connection: Any) -> None:
+    def begin(self, connection: _Connection) -> None:
         """Start a transaction as the writer, since a reader cannot always be upgraded to one."""
         connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
 
-    def begin_snapshot(self, connection: Any, *, writes: bool = False) -> None:
+    def begin_snapshot(self, connection: _Connection, *, writes: bool = False) -> None:
         """Start a transaction that sees everything as of its first SELECT."""
         if writes:
             self.begin(connection)
         else:
             connection.execute("BEGIN DEFERRED")
 
-    def execute(self, cursor: Any, text: str, params: Params) -> None:
+    def execute(self, cursor: Cursor, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters."""
         cursor.execute(text.replace(EXACTLY, ""), dict(params))  # as it compares anyway
 
-    def select(self, connection: Any, text: str, params: Params, max_rows: int) -> Sequence[Row]:
+    def select(
+        self, connection: _Connection, text: str, params: Params, max_rows: int
+    ) -> Sequence[Row]:
         """Run a SELECT, reading no more rows than allowed."""
         with contextlib.closing(connection.cursor()) as cursor:
             self.execute(cursor, text, params)

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.enterprise import adbapi
 
-from buildapi.db.driver import Driver
+from buildapi.db.driver import Connection, Cursor, Driver
 from buildapi.db.sql import GuardFailedError, Params, Read, Ref, Row, Statement, Write
 from buildapi.errors import DatabaseUnavailable
 from buildapi.reactor_time import ThreadedReactor
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Transaction(adbapi.Transaction):
     """Extend adbapi's cursor: a mapping holds ``:name`` parameters, a sequence the driver's own."""
 
-    _cursor: Any
+    _cursor: Cursor
 
     def execute(self, text: str, params: Params | Sequence[object] = ()) -> None:
         """Execute one statement."""
@@ -35,23 +35,23 @@ class Transaction(adbapi.Transaction):
 class ThreadConnections(adbapi.ConnectionPool):
     """Extend adbapi's pool: check connections before use, and drop those that are broken."""
 
-    def __init__(self, driver: Driver, reactor: ThreadedReactor, size: int) -> None:
+    def __init__(self, driver: Driver[Connection], reactor: ThreadedReactor, size: int) -> None:
         super().__init__(driver.module, cp_reactor=reactor, cp_min=0, cp_max=size)  # type: ignore[no-untyped-call]  # adbapi is not typed
         self.driver = driver
         self._used: dict[int, float] = {}
 
-    def connect(self) -> Any:
+    def connect(self) -> Connection:
         """Return this thread's connection, a new one if the old one is dead."""
         thread = threading.get_ident()
-        connection = self.connections.get(thread)
+        connection: Connection | None = self.connections.get(thread)
         if connection is not None:
             idle = time.monotonic() - self._used[thread]
             if self._is_ready(connection, idle):
                 return connection
-        connection = self.connections[thread] = self.driver.connect()
-        return connection
+        new = self.connections[thread] = self.driver.connect()
+        return new
 
-    def _is_ready(self, connection: Any, idle: float) -> bool:
+    def _is_ready(self, connection: Connection, idle: float) -> bool:
         ready = False
         try:
             ready = self.driver.ready(connection, idle)
@@ -60,7 +60,7 @@ class ThreadConnections(adbapi.ConnectionPool):
                 self._drop(connection)
         return ready
 
-    def call(self, work: Callable[[Any], T]) -> T:
+    def call(self, work: Callable[[Connection], T]) -> T:
         """Call a function with this thread's connection."""
         connection = self.connect()
         try:
@@ -87,7 +87,7 @@ class ThreadConnections(adbapi.ConnectionPool):
             self.driver.close(old)
         return self._used[thread] - began
 
-    def _drop(self, connection: Any) -> None:
+    def _drop(self, connection: Connection) -> None:
         self.connections.pop(threading.get_ident(), None)
         self.driver.close(connection)
 
@@ -101,29 +101,31 @@ class ThreadConnections(adbapi.ConnectionPool):
         for connection in list(self.connections.values()):
             self.driver.cut(connection)
 
-    def select(self, text: str, params: Params, max_rows: int) -> Callable[[Any], Sequence[Row]]:
+    def select(
+        self, text: str, params: Params, max_rows: int
+    ) -> Callable[[Connection], Sequence[Row]]:
         """Return a function that runs a SELECT on a connection."""
         return lambda connection: self.driver.select(connection, text, params, max_rows)
 
     def snapshot(
         self, reading: Callable[[Read], T], max_rows: int, seconds: float, late: str
-    ) -> Callable[[Any], T]:
+    ) -> Callable[[Connection], T]:
         """Return a function that runs SELECTs in one snapshot.
 
         After ``seconds`` no further SELECT begins; ``late`` is the text of the error raised then.
         """
 
-        def read_all(connection: Any) -> T:
+        def read_all(connection: Connection) -> T:
             return reading(self._read(connection, max_rows, seconds, late))
 
         return self._whole(read_all, self.driver.begin_snapshot)
 
     def decide(
         self, deciding: Callable[[Read, Write], T], max_rows: int, seconds: float, late: str
-    ) -> Callable[[Any], T]:
+    ) -> Callable[[Connection], T]:
         """Return a function that reads in a snapshot, and writes in the same transaction."""
 
-        def read_and_write(connection: Any) -> T:
+        def read_and_write(connection: Connection) -> T:
             def write(statements: Sequence[Statement]) -> Sequence[int]:
                 return _execute_all(self.driver, connection, statements)
 
@@ -131,7 +133,7 @@ class ThreadConnections(adbapi.ConnectionPool):
 
         return self._whole(read_and_write, partial(self.driver.begin_snapshot, writes=True))
 
-    def _read(self, connection: Any, max_rows: int, seconds: float, late: str) -> Read:
+    def _read(self, connection: Connection, max_rows: int, seconds: float, late: str) -> Read:
         end = time.monotonic() + seconds
 
         def read(text: str, params: Params) -> Sequence[Row]:
@@ -141,14 +143,16 @@ class ThreadConnections(adbapi.ConnectionPool):
 
         return read
 
-    def transact(self, statements: Sequence[Statement]) -> Callable[[Any], list[int]]:
+    def transact(self, statements: Sequence[Statement]) -> Callable[[Connection], list[int]]:
         """Return a function that runs the statements in one transaction."""
         return self._whole(lambda connection: _execute_all(self.driver, connection, statements))
 
-    def interact(self, function: Callable[..., T], *args: Any, **kw: Any) -> Callable[[Any], T]:
+    def interact(
+        self, function: Callable[..., T], *args: object, **kw: object
+    ) -> Callable[[Connection], T]:
         """Return a function that calls another with a :class:`Transaction`."""
 
-        def interaction(connection: Any) -> T:
+        def interaction(connection: Connection) -> T:
             transaction = Transaction(self, connection)  # type: ignore[no-untyped-call]  # adbapi is not typed
             result = function(transaction, *args, **kw)
             transaction.close()  # type: ignore[no-untyped-call]  # adbapi is not typed
@@ -157,11 +161,11 @@ class ThreadConnections(adbapi.ConnectionPool):
         return self._whole(interaction)
 
     def _whole(
-        self, work: Callable[[Any], T], begin: Callable[[Any], None] | None = None
-    ) -> Callable[[Any], T]:
+        self, work: Callable[[Connection], T], begin: Callable[[Connection], None] | None = None
+    ) -> Callable[[Connection], T]:
         """Wrap a function in a transaction that is rolled back if it raises."""
 
-        def transaction(connection: Any) -> T:
+        def transaction(connection: Connection) -> T:
             (begin or self.driver.begin)(connection)
             try:
                 result = work(connection)
@@ -173,14 +177,16 @@ class ThreadConnections(adbapi.ConnectionPool):
 
         return transaction
 
-    def _roll_back(self, connection: Any) -> None:
+    def _roll_back(self, connection: Connection) -> None:
         try:
             connection.rollback()
         except Exception:  # closing rolls back as well
             self.driver.close(connection)
 
 
-def _execute_all(driver: Driver, connection: Any, statements: Sequence[Statement]) -> list[int]:
+def _execute_all(
+    driver: Driver[Connection], connection: Connection, statements: Sequence[Statement]
+) -> list[int]:
     ids: list[int] = []
     bound: dict[str, int] = {}
     for statement in statements:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 
 from buildapi.db.schema import JobsDatabase
-from buildapi.db.sql import Database, Query, Statement, delete_selected
+from buildapi.db.sql import Column, Database, Query, Statement, delete_selected
 from buildapi.model.ops import Part, TrailEntry
 
 AT_ONCE = 100
@@ -33,7 +32,7 @@ def _part(word: str) -> Part:
     return Part(word) if word in PARTS else Part.OTHER
 
 
-def _entry(*c: Any) -> tuple[int, TrailEntry]:
+def _entry(*c: Column) -> tuple[int, TrailEntry]:
     job, at, host, part, event, trace, detail = c[1:]
     return c[0], TrailEntry(job, at / 1000, host, _part(part), event, detail, trace)
 

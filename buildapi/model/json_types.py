@@ -13,5 +13,8 @@ from typing import Any, TypeAlias
 
 # Any: what a key holds depends on the key, and to narrow every value a second time would only
 # repeat the check that the document has passed.
-JSONObject: TypeAlias = Mapping[str, Any]
+JSONValue: TypeAlias = Any
+"""A JSON value whose reader knows its shape."""
+
+JSONObject: TypeAlias = Mapping[str, JSONValue]
 """A JSON object whose reader knows its keys and what they hold."""

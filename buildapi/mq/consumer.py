@@ -6,7 +6,6 @@ import struct
 import uuid
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
@@ -17,10 +16,12 @@ from buildapi.mq.publisher import Publisher
 from buildapi.mq.settlement import ChannelGone, UnsettledDeliveries
 from buildapi.mq.topology import Topology, dead_letters
 from buildapi.mq.txamqp import codec
+from buildapi.mq.txamqp.amqp_types import AMQPMessage
+from buildapi.mq.txamqp.channel import Channel
 from buildapi.mq.txamqp.client import Client
 from buildapi.mq.txamqp.errors import Closed, DeadlineError, describe
 from buildapi.mq.txamqp.service import AMQPService, backoff
-from buildapi.reactor_time import pause, timeout
+from buildapi.reactor_time import AsyncCall, pause, timeout
 
 DELIVERY_COUNT = "x-delivery-count"
 """Header of quorum queues: count of earlier deliveries, including those lost with a connection."""
@@ -53,12 +54,12 @@ def count_of(headers: Mapping[str, object], name: str) -> int:
     return max(value, 0) if type(value) is int else 0
 
 
-def headers_of(message: Any) -> dict[str, object]:
+def headers_of(message: AMQPMessage) -> dict[str, object]:
     headers = message.content.properties.get("headers")
     return dict(headers) if headers else {}
 
 
-def copied(message: Any, headers: Mapping[str, object]) -> dict[str, object]:
+def copied(message: AMQPMessage, headers: Mapping[str, object]) -> dict[str, object]:
     """Return the properties for a copy of a message."""
     theirs = message.content.properties
     return {k: v for k, v in theirs.items() if k not in DROPPED_PROPERTIES} | {
@@ -68,7 +69,7 @@ def copied(message: Any, headers: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def kept_headers(message: Any) -> dict[str, object]:
+def kept_headers(message: AMQPMessage) -> dict[str, object]:
     """Return the headers for a copy; empty if they cannot be encoded or are too long."""
     kept = {k: v for k, v in headers_of(message).items() if k not in DROPPED_HEADERS}
     try:
@@ -77,7 +78,7 @@ def kept_headers(message: Any) -> dict[str, object]:
         return {}
 
 
-def delivery_of(message: Any) -> Delivery:
+def delivery_of(message: AMQPMessage) -> Delivery:
     """Convert a message to a Delivery; other programs may have set its properties to anything."""
     properties, headers = message.content.properties, headers_of(message)
     failed = count_of(headers, ATTEMPT)
@@ -96,8 +97,8 @@ def delivery_of(message: Any) -> Delivery:
 class ChannelSettlement:
     """Settle a delivery that came over a channel."""
 
-    channel: Any
-    message: Any
+    channel: Channel
+    message: AMQPMessage
     delivery: Delivery
     queue: str
     publisher: Publisher
@@ -130,7 +131,7 @@ class ChannelSettlement:
         await self.publisher.send("", queue, self.delivery.body, properties)
         self.ack()
 
-    def _open_channel(self) -> Any:
+    def _open_channel(self) -> Channel:
         if self.channel.closed:
             raise ChannelGone
         return self.channel
@@ -147,7 +148,7 @@ class AMQPConsumer:
     publisher: Publisher
     unsettled: UnsettledDeliveries
     _loop: Deferred[None] | None = attrs.field(default=None, init=False)
-    _channel: Any = attrs.field(default=None, init=False)
+    _channel: Channel | None = attrs.field(default=None, init=False)
     _tag: str = attrs.field(default="", init=False)
 
     def start(self) -> None:
@@ -174,7 +175,7 @@ class AMQPConsumer:
             await self._within(CLOSE_SECONDS, channel.close_channel())
         return done
 
-    async def _within(self, seconds: float, step: Any) -> None:
+    async def _within(self, seconds: float, step: AsyncCall[None]) -> None:
         try:
             await timeout(ensureDeferred(step), seconds, self.unsettled.clock)
         except (Closed, DeadlineError):
@@ -214,7 +215,7 @@ class AMQPConsumer:
             if not stopper_closes:
                 channel.release()
 
-    def _take(self, channel: Any, message: Any) -> None:
+    def _take(self, channel: Channel, message: AMQPMessage) -> None:
         delivery, queue = delivery_of(message), self.unsettled.queue
         settlement = ChannelSettlement(channel, message, delivery, queue, self.publisher)
         self.unsettled.handle(delivery, settlement)

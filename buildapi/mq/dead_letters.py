@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import attrs
 from twisted.internet.defer import ensureDeferred
@@ -24,6 +23,8 @@ from buildapi.mq.consumer import (
 )
 from buildapi.mq.publisher import Publisher
 from buildapi.mq.topology import dead_letters
+from buildapi.mq.txamqp.amqp_types import AMQPMessage
+from buildapi.mq.txamqp.channel import Channel
 from buildapi.mq.txamqp.client import Client
 from buildapi.reactor_time import ReactorTime, timeout
 
@@ -48,7 +49,7 @@ def _epoch(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def letter_of(message: Any) -> Letter:
+def letter_of(message: AMQPMessage) -> Letter:
     """Convert a message to a dead letter; other programs may have put anything into it."""
     delivery, headers = delivery_of(message), headers_of(message)
     death, ours = _death(headers), headers.get(REASON)
@@ -94,14 +95,14 @@ class QueueReview:
         finally:
             channel.release()
 
-    async def _settle(self, channel: Any, message: Any, end: LetterEnd) -> None:
+    async def _settle(self, channel: Channel, message: AMQPMessage, end: LetterEnd) -> None:
         if end is LetterEnd.KEEP:
             return
         if end is not LetterEnd.DROP:
             await self._publish(message, again=end is LetterEnd.RETRY)
         channel.basic_ack(delivery_tag=message.delivery_tag)
 
-    async def _publish(self, message: Any, *, again: bool) -> None:
+    async def _publish(self, message: AMQPMessage, *, again: bool) -> None:
         """Publish a copy to the queue; ``again`` resets its count of attempts."""
         gone = {*DEATHS, REASON, *({ATTEMPT, RETURNS} if again else ())}
         headers = {k: v for k, v in kept_headers(message).items() if k not in gone}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 from twisted.internet.defer import TimeoutError, ensureDeferred
 from twisted.logger import Logger
 
 from buildapi.errors import BrokerUnavailable
+from buildapi.mq.txamqp.channel import Channel
 from buildapi.mq.txamqp.client import Client
 from buildapi.mq.txamqp.errors import Closed, Nacked, Unroutable, describe
 from buildapi.mq.txamqp.service import AMQPService
@@ -28,7 +27,7 @@ class Publisher:
     seconds: float
     bound: int
     service: AMQPService = attrs.field(init=False)
-    _channel: Any = attrs.field(default=None, init=False)
+    _channel: Channel | None = attrs.field(default=None, init=False)
 
     async def prepare(self, client: Client) -> None:
         """Open the confirm channel of a new connection."""
@@ -68,6 +67,8 @@ class Publisher:
         self, exchange: str, routing_key: str, body: bytes, properties: dict[str, object]
     ) -> None:
         await self.service.when_connected()
+        if self._channel is None:
+            raise Closed("the channel is closed")
         await self._channel.publish(exchange, routing_key, body, properties)
 
     def _open(self) -> int:

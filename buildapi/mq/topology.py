@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import attrs
 from twisted.logger import Logger
 
+from buildapi.mq.txamqp.channel import Channel
 from buildapi.mq.txamqp.client import Client
 from buildapi.mq.txamqp.errors import ChannelClosed, describe, reply_code
 
@@ -29,7 +30,10 @@ def dead_letters(queue: str) -> str:
     return f"{queue}.dead"
 
 
-def has_quorum_queues(server: Mapping[Any, Any]) -> bool:
+T = TypeVar("T")
+
+
+def has_quorum_queues(server: Mapping[str, object]) -> bool:
     """Return whether a broker has quorum queues; older ones ignore ``x-queue-type``."""
     version = re.match(r"(\d+)\.(\d+)", str(server.get("version")))
     if version is None or server.get("product") != "RabbitMQ":
@@ -37,7 +41,7 @@ def has_quorum_queues(server: Mapping[Any, Any]) -> bool:
     return (int(version[1]), int(version[2])) >= (3, 8)
 
 
-async def on_channel(client: Client, act: Callable[[Any], Awaitable[Any]]) -> Any:
+async def on_channel(client: Client, act: Callable[[Channel], Awaitable[T]]) -> T:
     """Run a function on its own channel: a broker closes the channel on error [AMQP 0-9-1]."""
     channel = await client.open_channel()
     try:
@@ -103,8 +107,8 @@ class Topology:
         self,
         client: Client,
         what: str,
-        declare: Callable[[Any], Awaitable[Any]],
-        look: Callable[[Any], Awaitable[Any]],
+        declare: Callable[[Channel], Awaitable[object]],
+        look: Callable[[Channel], Awaitable[object]],
     ) -> None:
         """Declare an object; if one exists with other arguments, use it as it is."""
         try:

@@ -253,7 +253,11 @@ def _add_version(to: ArgumentParser) -> None:
     to.add_argument("-V", "--version", action="version", version=version, help="show the version")
 
 
-def _add_option(parser: ArgumentParser, name: str, **settings: Any) -> None:
+def _add_option(
+    parser: ArgumentParser,
+    name: str,
+    **settings: Any,  # Any: keywords of add_argument
+) -> None:
     parser.add_argument(name, **settings)
 
 

@@ -103,7 +103,7 @@ def _fields(event: LogEvent) -> dict[str, object]:
     return found
 
 
-def _simple(value: Any) -> str | int | float | bool | None:
+def _simple(value: object) -> str | int | float | bool | None:
     """Return a value that JSON can hold, cut if it is long; None for any other."""
     if isinstance(value, bool):
         return value

@@ -54,7 +54,7 @@ class Reloader:
     ``refresh`` is called after each success, to read the files that the configuration names.
     """
 
-    _read: Callable[[], Any]
+    _read: Callable[[], object]
     _config: Any
     _reloadables: Callable[[], Sequence[Reloadable]]
     _now: Callable[[], float]

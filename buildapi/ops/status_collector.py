@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -21,7 +21,7 @@ from buildapi.ops.status_document import (
     document,
 )
 from buildapi.ops.status_parts import BrokerState, QueueRole
-from buildapi.reactor_time import ReactorTime, timeout
+from buildapi.reactor_time import AsyncCall, ReactorTime, timeout
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ class StatusCollector:
         return document(moment, list(zip(self.parts, values, strict=True)))
 
 
-async def gathered(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+async def gathered(works: Sequence[AsyncCall[T]]) -> list[T]:
     """Await some work concurrently."""
     return await defer.gatherResults(
         [defer.ensureDeferred(one) for one in works], consumeErrors=True

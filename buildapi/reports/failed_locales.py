@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import attrs
 
@@ -68,11 +67,12 @@ def _entry(
     return LocaleEntry("\n    ".join((f"{branch} {platform} {locale}", *told)) + "\n")
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     return " ".join(str(value).split())
 
 
-def result_word(code: Any) -> str:
+def result_word(code: object) -> str:
     """Return the word of a result code, ``UNKNOWN (code)`` for others."""
-    known = type(code) is int and code in RESULT_WORDS
-    return WORDS[code] if known else f"UNKNOWN ({_line(code)})"
+    if type(code) is int and code in RESULT_WORDS:
+        return WORDS[code]
+    return f"UNKNOWN ({_line(code)})"

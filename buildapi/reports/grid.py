@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import attrs
 
@@ -27,7 +27,7 @@ class Column:
 class Link:
     """A cell with a link to a path below the mount prefix."""
 
-    value: Any
+    value: object
     path: str
 
 
@@ -60,7 +60,7 @@ class Fact:
     """A single value about the whole report."""
 
     label: str
-    value: Any
+    value: object
     kind: Kind = "text"
 
 
@@ -107,10 +107,12 @@ def csv_text(grid: Grid) -> str:
     return out.getvalue()
 
 
-def _plain(cell: Any, kind: Kind) -> Any:
+def _plain(cell: object, kind: Kind) -> object:
     value = cell.value if isinstance(cell, Link) else cell
     if kind == "time":
-        return datetime.fromtimestamp(value, UTC).isoformat() if value else ""
+        if not isinstance(value, int | float) or not value:
+            return ""
+        return datetime.fromtimestamp(value, UTC).isoformat()
     if isinstance(value, str) and value.startswith(FORMULA):
         return "'" + value
     return "" if value is None else value

@@ -52,7 +52,7 @@ def response(table: GvizTable, reqid: str, zone: tzinfo) -> str:
     return f"google.visualization.Query.setResponse({text});"
 
 
-def _same(value: Any, _zone: tzinfo) -> Any:
+def _same(value: object, _zone: tzinfo) -> object:
     return value
 
 
@@ -62,4 +62,4 @@ def _date(seconds: int, zone: tzinfo) -> str:
     return f"Date({t.year},{t.month - 1},{t.day},{t.hour},{t.minute},{t.second})"
 
 
-_CELLS: dict[str, Callable[[Any, tzinfo], Any]] = {"datetime": _date}
+_CELLS: dict[str, Callable[[Any, tzinfo], object]] = {"datetime": _date}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import attrs
 import orjson
 
 
-def encoded(value: Any, *, compact: bool) -> bytes:
+def encoded(value: object, *, compact: bool) -> bytes:
     """Encode a value, also huge integers and lone surrogates, which orjson refuses."""
     options = orjson.OPT_SORT_KEYS | (0 if compact else orjson.OPT_INDENT_2)
     try:
@@ -43,7 +42,7 @@ class ListDocument:
         """Encode the next values of the list."""
         return b"".join(map(self._item, values))
 
-    def _item(self, value: Any) -> bytes:
+    def _item(self, value: object) -> bytes:
         text = encoded(value, compact=self._compact)
         comma, self._empty = b"" if self._empty else b",", False
         return comma + text if self._compact else comma + b"\n    " + _deeper(text, b"    ")

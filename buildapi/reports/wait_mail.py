@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -98,7 +97,7 @@ class Mail:
 # --- reading
 
 
-def read_report(document: Any) -> MailedWaitTimes:
+def read_report(document: JSONObject) -> MailedWaitTimes:
     """Read the JSON document of a report; unknown keys are ignored.
 
     :raises NoReportError: it is not a wait-time report.
@@ -136,7 +135,7 @@ def _lines(document: JSONObject, key: str) -> Sequence[str]:
     return sorted(map(_line, document.get(key) or ()))
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     """Join the lines of a text: it may go into a mail header."""
     return " ".join(str(value).split())
 

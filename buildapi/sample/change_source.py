@@ -192,7 +192,7 @@ class _ChangeBroker(pb.Broker, TimeoutMixin):
         except Exception as e:  # whatever a peer that speaks something else provokes
             self._abort(repr(e)[:200])
 
-    def expressionReceived(self, sexp: Any) -> None:  # whatever Banana decodes
+    def expressionReceived(self, sexp: object) -> None:  # whatever Banana decodes
         """Receive one complete message."""
         self._received = 0
         super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # as above
@@ -213,7 +213,7 @@ class _ChangeSender(pb.Avatar):
     def __init__(self, store: StoreChange) -> None:
         self._store = store
 
-    def perspective_addChange(self, changedict: Any) -> defer.Deferred[None]:
+    def perspective_addChange(self, changedict: object) -> defer.Deferred[None]:
         """Store a change; fire when it is stored."""
         return self._store(changedict)
 
@@ -223,7 +223,7 @@ class _ChangeRealm:
     def __init__(self, store: StoreChange) -> None:
         self._store = store
 
-    def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:  # noqa: ARG002  # IRealm's
+    def requestAvatar(self, avatarId: object, mind: object, *interfaces: object) -> Any:  # noqa: ARG002  # IRealm's
         return pb.IPerspective, _ChangeSender(self._store), lambda: None
 
 
@@ -258,7 +258,7 @@ class ChangeSource(LoopbackServer):
         self._storing.add(storing)
         return storing.addBoth(self._stored, storing)
 
-    def _stored(self, result: Any, storing: defer.Deferred[None]) -> Any:
+    def _stored(self, result: object, storing: defer.Deferred[None]) -> Any:
         self._storing.discard(storing)
         return result
 
@@ -280,6 +280,6 @@ class ChangeSource(LoopbackServer):
             await done
 
 
-def _fire(result: Any, done: defer.Deferred[None]) -> Any:
+def _fire(result: object, done: defer.Deferred[None]) -> Any:
     done.callback(None)
     return result

@@ -6,7 +6,6 @@ import hmac
 import json
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 from twisted.logger import Logger
 from twisted.web.resource import Resource
@@ -57,7 +56,7 @@ class ClobbererResource(Resource):
             headers.setRawHeaders("allow", ["GET, POST"])
         return json.dumps(document).encode() + b"\n"
 
-    def _answer(self, request: _BoundedRequest) -> tuple[int, Any]:
+    def _answer(self, request: _BoundedRequest) -> tuple[int, object]:
         if request.postpath != _PATH:
             return 404, {"error": "not found"}
         match request.method:
@@ -68,7 +67,7 @@ class ClobbererResource(Resource):
             case _:
                 return 405, {"error": "GET or POST"}
 
-    def _clobber(self, request: _BoundedRequest) -> tuple[int, Any]:
+    def _clobber(self, request: _BoundedRequest) -> tuple[int, object]:
         if not _has_token(request):
             return 403, {"error": "a bearer token is required"}
         if request.too_large:
@@ -99,7 +98,7 @@ def read_clobber_requests(body: bytes) -> Sequence[ClobberRequest]:
     return [_clobber_request(entry) for entry in document]
 
 
-def _clobber_request(entry: Any) -> ClobberRequest:
+def _clobber_request(entry: object) -> ClobberRequest:
     fields = entry if isinstance(entry, dict) else {}
     clobber = {key: fields.get(key) for key in ("slave", "buildername")}
     for key, value in clobber.items():

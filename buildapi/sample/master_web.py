@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
 from urllib.parse import quote
 
 import attrs
@@ -176,7 +175,7 @@ def _html_page(page: BuildPage) -> MasterResponse:
     return MasterResponse(200, page.as_html())
 
 
-def _json_page(value: Any) -> MasterResponse:
+def _json_page(value: object) -> MasterResponse:
     return MasterResponse(200, json.dumps(value), "application/json")
 
 
@@ -206,7 +205,7 @@ class BuildPage:
     finish: float | None
     results: int | None
     reason: str
-    properties: Sequence[tuple[str, Any, str]]
+    properties: Sequence[tuple[str, object, str]]
 
     def as_json(self) -> dict[str, object]:
         """Return the content of ``/json/builders/B/builds/N``."""
@@ -328,7 +327,7 @@ async def find_build(
 
 async def _properties(
     db: Database, requests: Sequence[SampleRequest], number: int, slave: str
-) -> list[tuple[str, Any, str]]:
+) -> list[tuple[str, object, str]]:
     found = await submitted_properties(db, requests)
     found["buildername"] = (requests[0].builder, "Builder")
     found["buildnumber"] = (number, "Build")

@@ -119,13 +119,13 @@ Id_co = TypeVar("Id_co", bound=RowId, covariant=True)
 class RowWriter(Protocol[Id_co]):
     """Collect the rows of one or both databases; the ids are what other rows refer to."""
 
-    def insert(self, table: SampleTable, *row: Any) -> Id_co:
+    def insert(self, table: SampleTable, *row: object) -> Id_co:
         """Add a row of a table that numbers its rows; return its id."""
 
-    def add(self, table: SampleTable, *row: Any) -> None:
+    def add(self, table: SampleTable, *row: object) -> None:
         """Add a row of a table without ids."""
 
-    def named(self, table: SampleTable, *row: Any) -> Id_co:
+    def named(self, table: SampleTable, *row: object) -> Id_co:
         """Return the id of a row that is stored once; add it if it is new."""
 
 
@@ -168,18 +168,18 @@ class RowBatches:
         """Return whether it is time to write the rows."""
         return self._count >= BATCH_ROWS
 
-    def add(self, table: SampleTable, *row: Any) -> None:
+    def add(self, table: SampleTable, *row: object) -> None:
         """Add a complete row."""
         self._tables.setdefault(table, []).append(row)
         self._count += 1
 
-    def insert(self, table: SampleTable, *row: Any) -> int:
+    def insert(self, table: SampleTable, *row: object) -> int:
         """Add a row with the next id of its table; return the id."""
         found = self.ids.next(table)
         self.add(table, found, *row)
         return found
 
-    def named(self, table: SampleTable, *row: Any) -> int:
+    def named(self, table: SampleTable, *row: object) -> int:
         """Return the id of a row that is stored once, adding it if it is new."""
         key = (table, *row)
         if key not in self.ids.names:
@@ -204,17 +204,17 @@ class RowStatements:
     names: Mapping[tuple[Any, ...], int] = attrs.field(factory=dict)
     statements: list[Statement] = attrs.field(factory=list, init=False)
 
-    def add(self, table: SampleTable, *row: Any) -> None:
+    def add(self, table: SampleTable, *row: object) -> None:
         """Add the insertion of a row."""
         self.statements.append(table.insert(row))
 
-    def insert(self, table: SampleTable, *row: Any) -> RowId:
+    def insert(self, table: SampleTable, *row: object) -> RowId:
         """Add the insertion of a row; return a reference to its id."""
         ref = Ref(f"{table.name} {len(self.statements)}")
         self.statements.append(table.insert(row, binds=ref.name))
         return ref
 
-    def named(self, table: SampleTable, *row: Any) -> RowId:
+    def named(self, table: SampleTable, *row: object) -> RowId:
         """Return the id of a row; :raises KeyError: it was not looked up."""
         return self.names[table, *row]
 

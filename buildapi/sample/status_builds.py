@@ -210,7 +210,7 @@ class StatusRecorder:
         insert_status_build(rows, build, insert_status_source(rows, build))
         await self._db.transact(rows.statements)
 
-    async def _look_up(self, table: SampleTable, *row: Any) -> int:
+    async def _look_up(self, table: SampleTable, *row: object) -> int:
         """Return the id of a row that is stored once, adding it if it is new."""
         key = (table, *row)
         if key not in self._ids:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-from typing import Any
 from urllib.parse import quote
 
 from buildapi.model.results import known_result
@@ -57,7 +56,7 @@ def _matches(step: StopBuild, build: dict[str, object]) -> bool:
     )
 
 
-def _revisions(source: Any) -> set[str]:
+def _revisions(source: object) -> set[str]:
     """List the revisions of a build: coalesced requests with changes may have several."""
     if not isinstance(source, dict):
         return set()

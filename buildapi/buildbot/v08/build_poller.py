@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 from twisted.internet import defer
+from twisted.python.failure import Failure
 
 from buildapi.buildbot.v08 import queries
 from buildapi.db.sql import Database, chunks
@@ -32,7 +31,7 @@ class BuildPoller:
         asked, self._asked = self._asked, {}
         looking = defer.ensureDeferred(self._unfinished(list(asked)))
 
-        def answer(unfinished: Any) -> None:
+        def answer(unfinished: set[int] | Failure) -> None:
             for build_id, waiting in asked.items():
                 for one in waiting:
                     _fire(one, unfinished, build_id)
@@ -47,7 +46,7 @@ class BuildPoller:
         return found
 
 
-def _fire(waiting: defer.Deferred[bool], unfinished: Any, build_id: int) -> None:
+def _fire(waiting: defer.Deferred[bool], unfinished: set[int] | Failure, build_id: int) -> None:
     if waiting.called:  # whoever waited has gone away
         return
     if isinstance(unfinished, set):

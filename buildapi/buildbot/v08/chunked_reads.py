@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -39,7 +39,9 @@ class ChunkedRead:
     taken: int = attrs.field(default=0, init=False)
 
     # Any: parameters of a query, which are text, numbers or None as its columns are.
-    async def each(self, query: Query[T], span: Span, **params: Any) -> AsyncIterator[Sequence[T]]:
+    async def each(
+        self, query: Query[T], span: Span, **params: object
+    ) -> AsyncIterator[Sequence[T]]:
         """Yield the rows of every slice; the query has ``:start`` and ``:end``.
 
         :raises BadRequest: there are too many.
@@ -47,7 +49,7 @@ class ChunkedRead:
         for part in slices(span):
             yield await self.once(query, start=part.start, end=part.end, **params)
 
-    async def once(self, query: Query[T], **params: Any) -> Sequence[T]:
+    async def once(self, query: Query[T], **params: object) -> Sequence[T]:
         """Return the rows of one query; :raises BadRequest: there are too many."""
         try:
             found = await query.many(self.db, **params)

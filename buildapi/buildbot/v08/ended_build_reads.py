@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
 from buildapi.buildbot.v08.queries import seconds
 from buildapi.buildbot.v08.recent_builds import utc_seconds
-from buildapi.db.sql import Database, Query, RowLimitError, any_of, chunks
+from buildapi.db.sql import Column, Database, Query, RowLimitError, any_of, chunks
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.results import known_result
 
@@ -143,7 +143,7 @@ def builds_by_id(ids: Sequence[int]) -> tuple[Query[EndedBuild], dict[str, objec
 
 
 # Any in row functions: the columns of a driver have no types until these give them one.
-def _ended_row(*c: Any) -> EndedBuild:
+def _ended_row(*c: Column) -> EndedBuild:
     return EndedBuild(
         id=c[0],
         buildnumber=c[1],
@@ -179,5 +179,5 @@ def started(numbers: Sequence[int]) -> tuple[Query[StartedRequest], dict[str, ob
     return Query(text, _started_row), params
 
 
-def _started_row(id_: int, builder: str, number: int, start: Any, at: Any) -> StartedRequest:
+def _started_row(id_: int, builder: str, number: int, start: Column, at: Column) -> StartedRequest:
     return StartedRequest(id_, builder, number, float(start), seconds(at))

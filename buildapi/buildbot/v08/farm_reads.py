@@ -6,7 +6,6 @@ Every query is bounded: a list by the pool's row limit, counts by a start time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 
@@ -22,7 +21,7 @@ from buildapi.buildbot.v08.queries import (
     revision_pattern,
     seconds,
 )
-from buildapi.db.sql import Database, Query, Read, exact
+from buildapi.db.sql import Column, Database, Query, Read, exact
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -120,7 +119,7 @@ def pending(where: str, part: str = "") -> Query[PendingEntry]:
 
 
 # Any in row functions: the columns of a driver have no types until these give them one.
-def _pending_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> PendingEntry:
+def _pending_row(id_: int, builder: str, submitted_at: Column, *c: Column) -> PendingEntry:
     branch, revision, priority, claimed_at, master = c
     claimed_by = master if claimed_at else None
     return PendingEntry(id_, builder, seconds(submitted_at), branch, revision, priority, claimed_by)
@@ -137,7 +136,7 @@ def running(where: str) -> Query[RunningRow]:
     )
 
 
-def _running_row(*c: Any) -> RunningRow:
+def _running_row(*c: Column) -> RunningRow:
     return RunningRow(
         build_id=c[0],
         number=c[1],
@@ -164,7 +163,7 @@ def of_revision(where: str) -> Query[RevisionEntry]:
     )
 
 
-def _revision_row(*c: Any) -> RevisionEntry:
+def _revision_row(*c: Column) -> RevisionEntry:
     return RevisionEntry(
         id=c[0],
         buildsetid=c[1],

@@ -6,11 +6,10 @@ Times are integers on MySQL and floats on SQLite; the row functions truncate the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
-from buildapi.db.sql import Query, any_of, exact, like_prefix, like_text
+from buildapi.db.sql import Column, Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
 from buildapi.model.facts import Subject
 from buildapi.model.farm_rows import BranchFilter
@@ -36,22 +35,22 @@ WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NU
 
 
 # Any in row functions: the columns of a driver have no types until these give them one.
-def seconds(value: Any) -> int:
+def seconds(value: Column) -> int:
     """Truncate a stored time to whole seconds."""
     return int(value)
 
 
-def maybe_seconds(value: Any) -> int | None:
+def maybe_seconds(value: Column) -> int | None:
     """Truncate a stored time to whole seconds, keeping NULL."""
     return None if value is None else int(value)
 
 
-def claim_seconds(value: Any) -> int:
+def claim_seconds(value: Column) -> int:
     """Truncate the time of a claim to whole seconds; NULL becomes 0, no claim."""
     return int(value or 0)
 
 
-def request_row(*c: Any) -> StoredRequest:
+def request_row(*c: Column) -> StoredRequest:
     """Create a request from the columns :data:`REQUEST`."""
     return StoredRequest(
         id=c[0],
@@ -71,12 +70,12 @@ def request_row(*c: Any) -> StoredRequest:
     )
 
 
-def try_row(*c: Any) -> RequestBuild:
+def try_row(*c: Column) -> RequestBuild:
     """Create a build from the columns :data:`TRY`."""
     return RequestBuild(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
 
 
-def build_row(*c: Any) -> BuildRow:
+def build_row(*c: Column) -> BuildRow:
     """Create a build with its request from the columns :data:`TRY` and :data:`REQUEST`."""
     return BuildRow(try_row(*c[:5]), request_row(*c[5:]))
 
@@ -140,7 +139,7 @@ def of_revision(where: str) -> Query[tuple[StoredRequest, RequestBuild | None]]:
     )
 
 
-def _maybe_built(*c: Any) -> tuple[StoredRequest, RequestBuild | None]:
+def _maybe_built(*c: Column) -> tuple[StoredRequest, RequestBuild | None]:
     return request_row(*c[5:]), None if c[0] is None else try_row(*c[:5])
 
 
@@ -250,7 +249,9 @@ def builds_of(brids: Sequence[int]) -> tuple[Query[BuildRow], dict[str, object]]
     return Query(text, build_row), params
 
 
-def _mark(brid: int, priority: int, claimed_at: Any, build_id: Any, finish_time: Any) -> OpenMark:
+def _mark(
+    brid: int, priority: int, claimed_at: Column, build_id: Column, finish_time: Column
+) -> OpenMark:
     return OpenMark(brid, priority, bool(claimed_at), build_id, finish_time is not None)
 
 
@@ -314,7 +315,7 @@ PROPERTIES: Query[tuple[str, str]] = Query(
 _BUILDSET = f"SELECT {REQUEST}, bs.sourcestampid, bs.external_idstring FROM {REQUESTS}"  # noqa: S608  # constants
 
 
-def _with_buildset(*c: Any) -> tuple[StoredRequest, int, str | None]:
+def _with_buildset(*c: Column) -> tuple[StoredRequest, int, str | None]:
     return request_row(*c[:-2]), c[-2], c[-1]
 
 

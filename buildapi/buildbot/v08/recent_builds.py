@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import attrs
 
-from buildapi.db.sql import Database, Query, any_of, exact, like_prefix
+from buildapi.db.sql import Column, Database, Query, any_of, exact, like_prefix
 from buildapi.model.farm_rows import RecentBuild
 from buildapi.model.results import NO_RESULT, known_result
 
@@ -64,7 +63,7 @@ def recent(newest: str) -> Query[RecentBuild]:
 
 
 # Any in row functions: the columns of a driver have no types until these give them one.
-def _recent_row(id_: int, name: str, stored: str | None, number: int, *c: Any) -> RecentBuild:
+def _recent_row(id_: int, name: str, stored: str | None, number: int, *c: Column) -> RecentBuild:
     return RecentBuild(
         id=id_,
         buildname=name,

@@ -18,7 +18,7 @@ from buildapi.buildbot.v08.queries import (
     revision_pattern,
     seconds,
 )
-from buildapi.db.sql import Database, Query, exact, like_prefix
+from buildapi.db.sql import Column, Database, Query, exact, like_prefix
 from buildapi.model.report_rows import (
     Attempt,
     ChangeFilter,
@@ -127,7 +127,7 @@ def likes_escaped(column: str, key: str, patterns: Sequence[str]) -> tuple[str, 
 
 
 # Any in row functions: the columns of a driver have no types until these give them one.
-def _waiting_row(id_: int, builder: str, submitted_at: Any, *c: Any) -> Waiting:
+def _waiting_row(id_: int, builder: str, submitted_at: Column, *c: Column) -> Waiting:
     start, change = maybe_seconds(c[0]), maybe_seconds(c[1])
     return Waiting(id_, builder, seconds(submitted_at), start, change, c[2], bool(c[3]))
 
@@ -163,7 +163,7 @@ def pushes(wanted: ChangeFilter) -> tuple[Query[Push], dict[str, str]]:
     return Query(text, _push_row), params | of_links | of_comments
 
 
-def _push_row(when: Any, branch: str | None) -> Push:
+def _push_row(when: Column, branch: str | None) -> Push:
     return Push(seconds(when), branch)
 
 
@@ -205,7 +205,7 @@ def attempts(where: str) -> Query[Attempt]:
     )
 
 
-def _attempt_row(builder: str, complete: Any, *c: Any) -> Attempt:
+def _attempt_row(builder: str, complete: Column, *c: Column) -> Attempt:
     start, finish = maybe_seconds(c[3]), maybe_seconds(c[4])
     status = status_of(
         complete=bool(complete),
@@ -236,12 +236,12 @@ class _Rows:
 
     _texts: dict[Any, Any] = attrs.field(factory=dict)
 
-    def row(self, *columns: Any) -> RequestRow:
+    def row(self, *columns: Column) -> RequestRow:
         once = self._texts.setdefault
         return _request_row(*(once(c, c) if isinstance(c, str) else c for c in columns))
 
 
-def _request_row(*c: Any) -> RequestRow:
+def _request_row(*c: Column) -> RequestRow:
     return RequestRow(
         request_id=c[0],
         build_id=c[1],
@@ -282,5 +282,5 @@ def unstamped(where: str) -> Query[PendingChange]:
     )
 
 
-def _change_row(id_: int, revision: str | None, branch: str | None, when: Any) -> PendingChange:
+def _change_row(id_: int, revision: str | None, branch: str | None, when: Column) -> PendingChange:
     return PendingChange(id_, revision, branch, seconds(when))

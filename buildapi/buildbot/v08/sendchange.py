@@ -70,7 +70,7 @@ class ChangeError(Exception):
 class MasterFailure(pb.CopiedFailure):
     """Represent a failure on a Python 2 master, whose texts are bytes."""
 
-    def setCopyableState(self, state: Any) -> None:
+    def setCopyableState(self, state: object) -> None:
         """Copy type, value and parents; the rest is not used here."""
         said = {_text(k): v for k, v in state.items()} if isinstance(state, dict) else {}
         parents = said.get("parents")
@@ -127,7 +127,7 @@ class _Broker(pb.Broker):
         except Exception:
             self._give_up("the master does not speak Perspective Broker")
 
-    def expressionReceived(self, sexp: Any) -> None:
+    def expressionReceived(self, sexp: object) -> None:
         if not (isinstance(sexp, list) and sexp and sexp[0] in ANSWERS):
             raise pb.ProtocolError("not an answer")
         super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # Twisted
@@ -135,11 +135,11 @@ class _Broker(pb.Broker):
     # Unlike Twisted's, these two decode the answer before they remove its waiter, so that after a
     # decoding error the waiter still learns of the lost connection.
 
-    def proto_answer(self, requestID: Any, netResult: Any) -> None:
+    def proto_answer(self, requestID: object, netResult: object) -> None:
         told = self.unserialize(netResult)  # type: ignore[no-untyped-call]  # Twisted
         self.waitingForAnswers.pop(requestID).callback(told)
 
-    def proto_error(self, requestID: Any, fail: Any) -> None:
+    def proto_error(self, requestID: object, fail: object) -> None:
         told = self.unserialize(fail)  # type: ignore[no-untyped-call]  # Twisted
         if not isinstance(told, MasterFailure):
             raise pb.ProtocolError("not a failure")  # what else there is cannot be raised
@@ -282,7 +282,7 @@ def _cancellable(connecting: defer.Deferred[Any]) -> defer.Deferred[Any]:
         waiting.errback(defer.CancelledError())
         connecting.cancel()
 
-    def pass_on(result: Any) -> None:
+    def pass_on(result: object) -> None:
         if not waiting.called:
             waiting.callback(result)
 

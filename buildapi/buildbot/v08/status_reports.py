@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import attrs
 
 from buildapi.buildbot.v08.chunked_reads import ChunkedRead, likes, slices
 from buildapi.buildbot.v08.recent_builds import utc_seconds
-from buildapi.db.sql import Database, Query, any_of, chunks, exact
+from buildapi.db.sql import Column, Database, Query, any_of, chunks, exact
 from buildapi.model.durations import elapsed
 from buildapi.model.report_rows import JobTime, JobTimeFilter, Span, StatusBuild
 from buildapi.model.results import NO_RESULT
@@ -124,7 +123,7 @@ def builds(where: str) -> Query[_Row]:
 
 
 # Any in row functions: the columns of a driver have no types until these give them one.
-def _row(slave_id: int, builder_id: int, start: Any, end: Any, result: int | None) -> _Row:
+def _row(slave_id: int, builder_id: int, start: Column, end: Column, result: int | None) -> _Row:
     code = NO_RESULT if result is None else result
     return _Row(slave_id, builder_id, utc_seconds(start), utc_seconds(end), code)
 
@@ -183,11 +182,13 @@ def timed_builds(
     return Query(text, _timed_row), params | of_categories | of_excluded | latest
 
 
-def _timed_row(id_: int, builder_id: int, start: Any, end: Any) -> tuple[int, int, int | None]:
+def _timed_row(
+    id_: int, builder_id: int, start: Column, end: Column
+) -> tuple[int, int, int | None]:
     return id_, builder_id, _seconds(start, end)
 
 
-def _seconds(start: Any, end: Any) -> int | None:
+def _seconds(start: Column, end: Column) -> int | None:
     return elapsed(utc_seconds(start), utc_seconds(end))
 
 
@@ -205,7 +206,7 @@ def steps_of(
     return Query(text, _step_row), params | of_names | of_like
 
 
-def _step_row(build_id: int, start: Any, end: Any) -> tuple[int, int | None]:
+def _step_row(build_id: int, start: Column, end: Column) -> tuple[int, int | None]:
     return build_id, _seconds(start, end)
 
 

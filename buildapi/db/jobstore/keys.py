@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from buildapi.db.sql import Database, Query, Ref, Statement
+from buildapi.db.sql import Column, Database, Query, Ref, Statement
 from buildapi.model.records import KEY_SECONDS, JobKey, KeyedJob
 
 
-def _keyed(*c: Any) -> KeyedJob:
+def _keyed(*c: Column) -> KeyedJob:
     sent, state, completed_at = c[4:]
     accepted = bool(sent) or state != "queued" or completed_at is not None
     return KeyedJob(JobKey(*c[:3]), c[3], accepted)

@@ -10,7 +10,7 @@ import attrs
 
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.jobstore import search
-from buildapi.db.sql import Query, any_of
+from buildapi.db.sql import Column, Query, any_of
 from buildapi.model.actions import SELF_SERVE, full_name
 from buildapi.model.job_identity import derived_identity
 from buildapi.model.records import JobMark, JobRecord, JobState
@@ -33,7 +33,7 @@ def _state(begun: str | None, completed_at: int | None, report: Mapping[str, Any
     return JobState.FAILED if failed else JobState.DONE
 
 
-def _record(*c: Any) -> JobRecord:
+def _record(*c: Column) -> JobRecord:
     report, action = _object(c[6]), full_name(c[1])
     return JobRecord(
         id=c[0],
@@ -49,14 +49,14 @@ def _record(*c: Any) -> JobRecord:
     )
 
 
-def _record_with_branch(*c: Any) -> JobRecord:
+def _record_with_branch(*c: Column) -> JobRecord:
     job = _record(*c[:10])
     said = job.what.get("branch")
     named = said.removesuffix(SELF_SERVE) if isinstance(said, str) else None
     return attrs.evolve(job, branch=c[10] or named)
 
 
-def _record_with_progress(*c: Any) -> JobRecord:
+def _record_with_progress(*c: Column) -> JobRecord:
     return attrs.evolve(_record_with_branch(*c[:11]), progress=progress_rows.noted(*c[11:]))
 
 

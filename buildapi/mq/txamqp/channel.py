@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
@@ -19,13 +19,25 @@ from txamqp.message import Message
 from txamqp.protocol import AMQChannel
 
 from buildapi.mq.txamqp import codec
+from buildapi.mq.txamqp.amqp_types import (
+    AMQPClass,
+    AMQPContent,
+    AMQPMessage,
+    AMQPMethod,
+    Argument,
+    Arguments,
+    CloseReason,
+)
 from buildapi.mq.txamqp.errors import Closed, ConsumerCancelled, Nacked, Unroutable, closed_error
 
-OnMessage = Callable[[Any], None]
+if TYPE_CHECKING:
+    from buildapi.mq.txamqp.client import Client
+
+OnMessage = Callable[[AMQPMessage], None]
 OnEnd = Callable[[Exception], None]
 
 
-def _stays_in_line(_: Deferred[Any]) -> None:
+def _stays_in_line(_: object) -> None:
     """Keep a cancelled call queued: its late reply still belongs to it and to no other call."""
 
 
@@ -33,8 +45,8 @@ def _stays_in_line(_: Deferred[Any]) -> None:
 class _Incoming:
     """Collect a message with content from its method, header and body frames."""
 
-    method: Any
-    args: tuple[Any, ...]
+    method: AMQPMethod
+    args: Arguments
     size: int = 0
     properties: dict[str, object] = attrs.field(factory=dict)
     chunks: list[bytes] = attrs.field(factory=list)
@@ -50,19 +62,21 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
 
     closed: bool
 
-    def __init__(self, number: int, outgoing: None, client: Any) -> None:
+    def __init__(self, number: int, outgoing: None, client: Client) -> None:
         super().__init__(number, outgoing, client)
-        self._calls: deque[tuple[list[object], Deferred[Any]]] = deque()
+        self._calls: deque[tuple[list[object], Deferred[AMQPMessage]]] = deque()
         self._incoming: _Incoming | None = None
         self._consumers: dict[str, tuple[OnMessage, OnEnd]] = {}
         self._published = 0
         self._unconfirmed: dict[int, tuple[Deferred[None], str]] = {}
-        self._returned: dict[str, Any] = {}
+        self._returned: dict[str, Argument] = {}
         self._ended: list[Deferred[Exception]] = []
 
     # --- outgoing
 
-    def invoke(self, method: Any, args: tuple[Any, ...], content: Any = None) -> Deferred[Any]:
+    def invoke(
+        self, method: AMQPMethod, args: Arguments, content: AMQPContent = None
+    ) -> Deferred[AMQPMessage]:
         """Send a method; fire with its reply, or at once if it has none.
 
         Everything is encoded before the first byte is written, so that an encoding error fails this
@@ -74,11 +88,11 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
             return fail()
         if _wants_no_reply(method, args):
             return succeed(None)
-        call: Deferred[Any] = Deferred(_stays_in_line)
+        call: Deferred[AMQPMessage] = Deferred(_stays_in_line)
         self._calls.append((method.responses, call))
         return call
 
-    def _send(self, method: Any, args: tuple[Any, ...], content: Any) -> None:
+    def _send(self, method: AMQPMethod, args: Arguments, content: AMQPContent) -> None:
         if self.closed:
             raise closed_error(self.reason)
         data = codec.frame(codec.METHOD, self.id, codec.method(method, args))
@@ -86,7 +100,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
             data += self._content(method.klass, content)
         self.client.write(data)
 
-    def _content(self, klass: Any, content: Any) -> bytes:
+    def _content(self, klass: AMQPClass, content: AMQPContent) -> bytes:
         body: bytes = content.body
         header = codec.header(klass, len(body), content.properties)
         step = self.client.MAX_LENGTH - codec.FRAME_OVERHEAD
@@ -99,7 +113,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
 
     # --- incoming
 
-    def on_method(self, method: Any, args: tuple[Any, ...]) -> None:
+    def on_method(self, method: AMQPMethod, args: Arguments) -> None:
         """Receive a method frame."""
         if method.content:
             self._incoming = _Incoming(method, args)
@@ -131,7 +145,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         content = Content(b"".join(incoming.chunks), properties=incoming.properties)
         self._complete(Message(incoming.method, incoming.args, content))
 
-    def _complete(self, message: Any) -> None:
+    def _complete(self, message: AMQPMessage) -> None:
         if not message.method.response:
             self.client.delegate.dispatch(self, message)
             return
@@ -143,7 +157,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
 
     # --- the end
 
-    def do_close(self, reason: Any) -> None:
+    def do_close(self, reason: CloseReason) -> None:
         """Fail everything in flight and notify consumers; the channel number becomes free."""
         if self.closed:
             return
@@ -192,7 +206,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         return len(self._unconfirmed)
 
     async def publish(
-        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Any]
+        self, exchange: str, routing_key: str, body: bytes, properties: dict[str, Argument]
     ) -> None:
         """Publish a message; return when the broker has confirmed it. Needs confirm mode.
 
@@ -215,7 +229,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         self._unconfirmed[self._published] = (confirm, properties["message-id"])
         await confirm
 
-    def on_return(self, message: Any) -> None:
+    def on_return(self, message: AMQPMessage) -> None:
         """Receive a returned message; its confirm follows [RabbitMQ, "Publisher Confirms"]."""
         self._returned[message.content.properties.get("message-id")] = message
 
@@ -261,7 +275,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         await self.basic_cancel(consumer_tag=tag)
         self._consumers.pop(tag, None)
 
-    def on_deliver(self, message: Any) -> None:
+    def on_deliver(self, message: AMQPMessage) -> None:
         """Pass a message to its consumer, if that still exists."""
         if consumer := self._consumers.get(message.consumer_tag):
             consumer[0](message)
@@ -272,6 +286,6 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
             consumer[1](ConsumerCancelled("the broker cancelled the consumer"))
 
 
-def _wants_no_reply(method: Any, args: tuple[Any, ...]) -> bool:
+def _wants_no_reply(method: AMQPMethod, args: Arguments) -> bool:
     nowait = method.fields.byname.get("nowait")
     return not method.responses or (nowait is not None and args[method.fields.index(nowait)])

@@ -15,17 +15,17 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txamqp.client import TwistedDelegate
 from txamqp.protocol import AMQClient
 
 from buildapi.mq.txamqp import codec
+from buildapi.mq.txamqp.amqp_types import AMQPMessage, CloseReason
 from buildapi.mq.txamqp.channel import Channel
 from buildapi.mq.txamqp.errors import Closed, ProtocolError, closed_error
 from buildapi.mq.txamqp.spec import SPEC
-from buildapi.reactor_time import ReactorTime, timeout
+from buildapi.reactor_time import ReactorTime, repeated, timeout
 
 FRAME_MAX = 131072
 """Requested maximum size of a frame, in bytes; RabbitMQ's default."""
@@ -60,7 +60,7 @@ class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
 
     client: Any
 
-    def connection_start(self, ch: Any, msg: Any) -> None:
+    def connection_start(self, ch: Channel, msg: AMQPMessage) -> None:
         """Log in."""
         self.client.server_properties = msg.server_properties
         ch.connection_start_ok(
@@ -74,37 +74,37 @@ class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
             locale="en_US",
         )
 
-    def connection_tune(self, ch: Any, msg: Any) -> None:
+    def connection_tune(self, ch: Channel, msg: AMQPMessage) -> None:
         """Negotiate the limits; then the connection can be opened."""
         heartbeat = self.client.tune(msg.channel_max, msg.frame_max, msg.heartbeat)
         ch.connection_tune_ok(self.client.channel_max, self.client.MAX_LENGTH, heartbeat)
         self.client.started.fire()
 
-    def connection_blocked(self, _: Any, msg: Any) -> None:
+    def connection_blocked(self, _: object, msg: AMQPMessage) -> None:
         """Record that the broker has stopped reading from this connection."""
         self.client.blocked = msg.reason
 
-    def connection_unblocked(self, *_: Any) -> None:
+    def connection_unblocked(self, *_: object) -> None:
         """Record that the broker reads again."""
         self.client.blocked = None
 
-    def basic_deliver(self, ch: Any, msg: Any) -> None:
+    def basic_deliver(self, ch: Channel, msg: AMQPMessage) -> None:
         """Pass on a delivery."""
         ch.on_deliver(msg)
 
-    def basic_return_(self, ch: Any, msg: Any) -> None:
+    def basic_return_(self, ch: Channel, msg: AMQPMessage) -> None:
         """Pass on a returned message."""
         ch.on_return(msg)
 
-    def basic_ack(self, ch: Any, msg: Any) -> None:
+    def basic_ack(self, ch: Channel, msg: AMQPMessage) -> None:
         """Pass on a confirm."""
         ch.on_confirm(msg.delivery_tag, msg.multiple, True)
 
-    def basic_nack(self, ch: Any, msg: Any) -> None:
+    def basic_nack(self, ch: Channel, msg: AMQPMessage) -> None:
         """Pass on a negative confirm."""
         ch.on_confirm(msg.delivery_tag, msg.multiple, False)
 
-    def basic_cancel(self, ch: Any, msg: Any) -> None:
+    def basic_cancel(self, ch: Channel, msg: AMQPMessage) -> None:
         """Pass on the cancellation of a consumer."""
         ch.on_cancel(msg.consumer_tag)
 
@@ -120,7 +120,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
     closed: bool
 
     def __init__(
-        self, credentials: Credentials, vhost: str, heartbeat: int, label: str, clock: Any
+        self, credentials: Credentials, vhost: str, heartbeat: int, label: str, clock: ReactorTime
     ) -> None:
         super().__init__(Delegate(), vhost, SPEC, heartbeat=0, clock=clock)
         self.credentials, self.label = credentials, label
@@ -131,8 +131,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         self.server_properties: dict[str, object] = {}
         self._buffer = bytearray()
         self._last_number = 0
-        self._beating = LoopingCall(self._beat)
-        self._beating.clock = clock
+        self._beating = repeated(clock, self._beat)
         self._received_at = self._sent_at = 0.0
 
     # --- handshake and end
@@ -161,12 +160,13 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         await self.started.wait()
         await self.channels[0].connection_open(self.vhost)
 
-    async def open_channel(self, *, prefetch: int = 0, confirm: bool = False) -> Any:
+    async def open_channel(self, *, prefetch: int = 0, confirm: bool = False) -> Channel:
         """Open a channel with the next free number."""
         if self.closed:
             raise closed_error(self.error)
         number = self._free_number()
-        channel = self.channels[number] = self.channelFactory(number, None, self)
+        channel: Channel = self.channelFactory(number, None, self)
+        self.channels[number] = channel
         try:
             await channel.channel_open()
             if prefetch:
@@ -198,7 +198,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         if self.transport is not None:
             self.transport.abortConnection()
 
-    def do_close(self, reason: Any) -> None:
+    def do_close(self, reason: CloseReason) -> None:
         """Fail everything in flight on all channels."""
         if self.closed:
             return

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from buildapi.mq.txamqp.amqp_types import AMQPClass, AMQPMethod, Argument, Arguments
 from buildapi.mq.txamqp.spec import SPEC
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
@@ -108,7 +109,7 @@ def table(values: Mapping[str, object]) -> bytes:
     return _long_string(b"".join(_short_string(k) + _value(v) for k, v in values.items()))
 
 
-def _field(kind: str, value: Any) -> bytes:
+def _field(kind: str, value: Argument) -> bytes:
     if kind == "shortstr":
         return _short_string(value)
     if kind == "longstr":
@@ -118,7 +119,7 @@ def _field(kind: str, value: Any) -> bytes:
     return struct.pack(NUMBERS[kind], value)
 
 
-def method(m: Any, args: Iterable[object]) -> bytes:
+def method(m: AMQPMethod, args: Iterable[object]) -> bytes:
     """Encode a method of the specification with its arguments; adjacent bits share octets."""
     out = [struct.pack(">HH", m.klass.id, m.id)]
     bits = count = 0
@@ -137,7 +138,7 @@ def method(m: Any, args: Iterable[object]) -> bytes:
     return b"".join(out) + (bytes((bits,)) if count else b"")
 
 
-def header(klass: Any, size: int, properties: Mapping[str, object]) -> bytes:
+def header(klass: AMQPClass, size: int, properties: Mapping[str, object]) -> bytes:
     """Encode a content header without the properties that are None.
 
     :raises ValueError: a property that AMQP does not define.
@@ -181,11 +182,11 @@ class Reader:
             raise ValueError("truncated frame")
         return self._data[start : self._position]
 
-    def number(self, form: str) -> Any:
+    def number(self, form: str) -> Argument:
         """Read a number with a struct format."""
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
-    def field(self, kind: str) -> Any:
+    def field(self, kind: str) -> Argument:
         """Read a field of a method or header."""
         if kind == "bit":
             return self._bit()
@@ -198,7 +199,7 @@ class Reader:
             return self.table()
         return self.number(NUMBERS[kind])
 
-    def table(self) -> dict[str | bytes, Any]:
+    def table(self) -> dict[str | bytes, object]:
         """Read a field table."""
         end = self.number(">I") + self._position
         found = {}
@@ -226,7 +227,7 @@ class Reader:
         scale = self.number(">B")
         return decimal.Decimal(self.number(">i")).scaleb(-scale)
 
-    def _value(self) -> Any:
+    def _value(self) -> object:
         tag = self.take(1)
         if form := TABLE_NUMBERS.get(tag):
             return self.number(form)
@@ -235,7 +236,7 @@ class Reader:
         raise ValueError(f"unknown AMQP field type {tag!r}")
 
 
-_TABLE_READERS: dict[bytes, Callable[[Reader], Any]] = {
+_TABLE_READERS: dict[bytes, Callable[[Reader], object]] = {
     b"S": lambda r: text(r.take(r.number(">I"))),
     b"x": lambda r: r.take(r.number(">I")),
     b"t": lambda r: r.take(1) != b"\0",
@@ -246,7 +247,7 @@ _TABLE_READERS: dict[bytes, Callable[[Reader], Any]] = {
 }
 
 
-def read_method(payload: bytes) -> tuple[Any, tuple[Any, ...]]:
+def read_method(payload: bytes) -> tuple[AMQPMethod, Arguments]:
     """Decode a method frame into the method of the specification and its arguments."""
     reader = Reader(payload)
     klass = SPEC.classes.byid[reader.number(">H")]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import TimeoutError as DeadlineError
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from txamqp.client import ChannelClosed, Closed, ConnectionClosed
 from txamqp.message import Message
+
+from buildapi.mq.txamqp.amqp_types import CloseReason
 
 __all__ = [
     "ChannelClosed",
@@ -41,7 +41,7 @@ class ProtocolError(Closed):  # type: ignore[misc]  # txAMQP has no types
     """The peer sent something that is not AMQP 0-9-1."""
 
 
-def closed_error(reason: Any) -> Exception:
+def closed_error(reason: CloseReason) -> Exception:
     """Return the error for everything in flight on a channel or connection that was closed."""
     if isinstance(reason, Exception) and isinstance(reason, Closed):
         return reason

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from txamqp import spec
+
+from buildapi.mq.txamqp.amqp_types import Specification
 
 TABLE = """
 class 10 connection
@@ -128,9 +129,9 @@ def _elements() -> Iterator[str]:
     yield end + "</amqp>"
 
 
-def load() -> Any:
+def load() -> Specification:
     """Build the specification object."""
     return spec.load_string("".join(_elements()).encode())
 
 
-SPEC: Any = load()
+SPEC: Specification = load()

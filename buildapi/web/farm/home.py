@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import attrs
 from twisted.internet import defer
@@ -21,6 +21,8 @@ from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
+
+T = TypeVar("T")
 
 JOBS_SECONDS = 86_400
 FAILED_MAX, OPEN_MAX = 10, 100
@@ -58,19 +60,17 @@ class Home:
     async def _read(self) -> JSONBody:
         now = int(self._pages.now())
         troubles: list[str] = []
-        asked = [
-            defer.ensureDeferred(self._or_trouble("the farm", self._look(), troubles)),
-            defer.ensureDeferred(self._or_trouble("job requests", self._jobs(now), troubles)),
-        ]
-        farm, jobs = [await answer for answer in asked]
+        farm_read = defer.ensureDeferred(self._or_trouble("the farm", self._look(), troubles))
+        jobs_read = defer.ensureDeferred(
+            self._or_trouble("job requests", self._jobs(now), troubles)
+        )
+        farm, jobs = await farm_read, await jobs_read
         parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
         shaped = None if farm is None else attrs.asdict(farm)
         found = {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
         return JSONBody.of(found)
 
-    async def _or_trouble(
-        self, what: str, reading: Awaitable[Any], troubles: list[str]
-    ) -> Any | None:
+    async def _or_trouble(self, what: str, reading: Awaitable[T], troubles: list[str]) -> T | None:
         """Read a part within the deadline; if that fails, add to ``troubles`` and return None."""
         try:
             return await self._deadline.bound(reading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -21,14 +21,27 @@ LONGEST = {"uri": 2000, "referer": 500, "agent": 500, "user": 512, "client": 100
 PLAIN = {chr(c) for c in range(0x20, 0x7F)} - {'"', "\\"}
 
 
+class LineFile(Protocol):
+    """Take the lines of a log."""
+
+    def write(self, text: str) -> object:
+        """Append a text."""
+
+    def reopen(self) -> None:
+        """Open the file that now has the path."""
+
+    def close(self) -> None:
+        """Close the file; a later line opens it again."""
+
+
 @attrs.define
 class AccessLog:
-    """Write access log lines to ``file`` (anything with ``write`` and ``close``), as JSON or text.
+    """Write access log lines to ``file``, as JSON or text.
 
     ``now`` returns seconds since the epoch.
     """
 
-    file: Any
+    file: LineFile
     _now: Callable[[], float]
     json: bool = False
 

@@ -128,7 +128,7 @@ def form_of(document: Mapping[str, object]) -> Form:
     return Form(values, nulls=tuple(name for name in document if name not in values))
 
 
-def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, object]:
+def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     """Return pairs of a JSON object as a dict; :raises BadRequest: a name is there twice."""
     found: dict[str, object] = {}
     for name, value in pairs:

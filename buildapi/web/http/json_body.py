@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 import orjson
 
+from buildapi.model.json_types import JSONValue
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
 
 ENTRIES_MAX = 1000
@@ -27,12 +27,12 @@ class JSONBody:
     The value may be cached, and so must not be changed.
     """
 
-    value: Any
+    value: JSONValue
     body: bytes
     etag: bytes
 
     @classmethod
-    def of(cls, value: Any) -> JSONBody:
+    def of(cls, value: object) -> JSONBody:
         """Encode a value."""
         body = encode(value)
         return cls(value, body, entity_tag(body))
@@ -62,7 +62,7 @@ def entity_tag(body: bytes) -> bytes:
     return b'W/"%s"' % hashlib.blake2b(body, digest_size=12).hexdigest().encode()
 
 
-def encode(value: Any) -> bytes:
+def encode(value: object) -> bytes:
     """Encode a value as JSON, including huge numbers and lone surrogates of stored properties.
 
     Infinity and NaN become null, since JSON has no such numbers.

@@ -89,7 +89,7 @@ def form_integer(form: Form, name: str, default: int | None = None) -> int:
 
     :raises BadRequest: ``Bad NAME`` for anything else.
     """
-    value: Any = form.get(name)
+    value: object = form.get(name)
     if value is None or value == "":
         if default is None:
             raise BadRequest(f"Bad {name}")
@@ -205,7 +205,7 @@ def switch(query: Query, form: Form, name: str) -> bool:
 SWITCH = {"1": True, "true": True, "0": False, "false": False}
 
 
-def duration(value: Any, name: str, high: float) -> float:
+def duration(value: object, name: str, high: float) -> float:
     """Return a number of seconds from 0 to ``high``; 0 if missing or empty.
 
     :raises BadRequest: it is anything else.

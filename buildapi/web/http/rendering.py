@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
+from buildapi.reactor_time import AsyncCall
 from buildapi.web.http import template_filters
 from buildapi.web.http.assets import File, assets
 from buildapi.web.http.call import query_of
@@ -92,7 +93,7 @@ class Page:
         return await context if isinstance(context, Awaitable) else context
 
 
-Stream = Callable[[Any], Coroutine[Any, Any, bytes]]
+Stream = Callable[["BuildAPIRequest"], AsyncCall[bytes]]
 
 
 @attrs.frozen

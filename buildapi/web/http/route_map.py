@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from klein import Klein
 from werkzeug.routing import Map, Rule, RuleFactory
@@ -33,7 +32,7 @@ def _without_builder(append_unknown: bool = True) -> Callable[..., tuple[str, st
     return _no_url
 
 
-def _no_url(_rule: Rule, **_values: Any) -> tuple[str, str]:
+def _no_url(_rule: Rule, **_values: object) -> tuple[str, str]:
     raise NotImplementedError
 
 

@@ -28,7 +28,7 @@ class TableColumn:
 class Cell:
     """A value, with an optional link: a path below the mount prefix, or a URL."""
 
-    value: Any
+    value: object
     path: str = ""
     url: str = ""
 

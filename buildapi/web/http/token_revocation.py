@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from twisted.internet import defer
 from twisted.logger import Logger
 
 from buildapi.errors import BadToken, Unavailable
-from buildapi.reactor_time import ReactorTime, repeated
+from buildapi.reactor_time import AsyncCall, ReactorTime, repeated
 
 log = Logger()
 
@@ -18,7 +17,7 @@ LOOK_SECONDS = 15.0
 
 
 async def until_token_revoked(
-    answering: Coroutine[Any, Any, bytes],
+    answering: AsyncCall[bytes],
     check: Callable[[], Awaitable[object]],
     reactor: ReactorTime,
 ) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -204,7 +203,7 @@ def _attached(name: str, kind: str, text: str) -> Reply:
     return Reply(JSONBody.of(None), page, attached=File(name, kind, body))
 
 
-def _with(call: Call, *, keep_times: bool = False, **more: Any) -> str:
+def _with(call: Call, *, keep_times: bool = False, **more: object) -> str:
     """Return the query of this report with other values."""
     without = (*TABLE, *more, *(() if keep_times else WHEN))
     kept = [(n, v) for n, vs in call.query.items() if n not in without for v in vs]

@@ -54,7 +54,12 @@ class StatusReportRoutes:
         )
         return self._server.routes(specs)
 
-    async def _builds(self, window: Window, before: int = 0, **of: Any) -> list[StatusBuild]:
+    async def _builds(
+        self,
+        window: Window,
+        before: int = 0,
+        **of: Any,  # Any: keywords of StatusReports.builds
+    ) -> list[StatusBuild]:
         """Read the builds of a window, and those up to ``before`` seconds earlier that reach it."""
         found: list[StatusBuild] = []
         span = Span(max(0, window.start - before), window.end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote
 
 import attrs
@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
+from buildapi.model.json_types import JSONValue
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import form_of
 from buildapi.web.http.json_body import JSONBody
@@ -41,7 +42,7 @@ class BatchAnswer:
     """The status and body for one entry of a batch."""
 
     status: int
-    body: Any
+    body: JSONValue
 
     @classmethod
     def of_error(cls, error: BuildAPIError) -> BatchAnswer:
@@ -107,7 +108,7 @@ class Batch:
     def _seconds_left(self, began: float) -> float:
         return began + self._seconds - self._clock()
 
-    def _read(self, call: Call, entry: Any, *, dry_run: bool) -> JobCall:
+    def _read(self, call: Call, entry: object, *, dry_run: bool) -> JobCall:
         """Parse an entry; its key, if any, replaces that of ``call``."""
         method, path, body, key = _fields(entry)
         inside = path.startswith(call.mount + "/")
@@ -137,7 +138,7 @@ def numbered(call: Call, number: int) -> Call:
     return attrs.evolve(call, key=f"{call.key}#{number}" if call.key else "")
 
 
-def _fields(entry: Any) -> tuple[str, str, dict[str, object], str]:
+def _fields(entry: object) -> tuple[str, str, dict[str, object], str]:
     if not isinstance(entry, dict):
         raise BadRequest(f"An entry is a JSON object of {', '.join(ENTRY_KEYS)}")
     unknown = [key for key in entry if key not in ENTRY_KEYS]

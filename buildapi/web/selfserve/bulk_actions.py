@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 from urllib.parse import unquote
 
 import attrs
@@ -32,7 +31,7 @@ class SelectedItem:
     id: str
 
     @classmethod
-    def of(cls, text: Any) -> SelectedItem:
+    def of(cls, text: object) -> SelectedItem:
         """Parse ``BRANCH/build/ID`` or ``BRANCH/request/ID``; :raises BadRequest: it is neither."""
         match = _ITEM.fullmatch(text) if isinstance(text, str) else None
         if match is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 import msgspec
@@ -132,7 +131,7 @@ def _fields(call: Call) -> Sequence[tuple[str, str]]:
     return [(n, _text(v)) for n, vs in values.items() if n not in NOT_SENT for v in vs]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -181,7 +181,7 @@ class ListQuery:
     page: int = 1
     bare: bool = False
 
-    def link(self, **changes: Any) -> str:
+    def link(self, **changes: object) -> str:
         """Return the query of the same list, with some values changed."""
         named = {"q": self.words, "state": self.state, "sort": self.sort, "page": self.page}
         values = {**named, **changes}

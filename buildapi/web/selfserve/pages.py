@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -83,7 +82,7 @@ class SelfServePages:
         rows: Callable[[], Sequence[ListRow]],
         how: Listing,
         call: Call,
-        **more: Any,
+        **more: object,
     ) -> Page:
         """Return a page of a list of builds and pending requests."""
 
@@ -237,7 +236,7 @@ def _kept(call: Call) -> Sequence[tuple[str, str]]:
     return [(n, v) for n, values in call.query.items() if n in KEPT for v in values if v]
 
 
-def link_of(asked: ListQuery, keep: Sequence[tuple[str, str]], **changes: Any) -> str:
+def link_of(asked: ListQuery, keep: Sequence[tuple[str, str]], **changes: object) -> str:
     """Return the link of a list to itself, with some parameters changed."""
     kept = urlencode(list(keep))
     return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)

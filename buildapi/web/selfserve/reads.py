@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -38,6 +38,8 @@ from buildapi.web.selfserve.serializers import (
     request_details_json,
     user_json,
 )
+
+T = TypeVar("T")
 
 BUILDERS_DAYS = 60
 STABLE_DELAY = 180
@@ -100,7 +102,7 @@ class SelfServeReads:
         branch, revision = self._revision(call)
         wanted = RevisionMatch(revision)
 
-        def shape(found: BranchDay) -> Any:
+        def shape(found: BranchDay) -> object:
             items = list_json(found)
             if not items or not call.html:
                 return items
@@ -206,7 +208,7 @@ class SelfServeReads:
         return Reply(document, self._pages.user(branch.name, user, document, call))
 
     async def _hot(
-        self, key: Hashable, read: Callable[[], Awaitable[Any]], shape: Callable[[Any], Any]
+        self, key: Hashable, read: Callable[[], Awaitable[T]], shape: Callable[[T], object]
     ) -> JSONBody:
         async def compute() -> JSONBody:
             return JSONBody.of(shape(await read()))

@@ -191,7 +191,7 @@ PARAMETERS = {"builders": "builder"}
 """Parameter names that differ from the field they fill."""
 
 
-def _json(value: Any, name: str, kind: type) -> Any:
+def _json(value: object, name: str, kind: type) -> Any:
     """Return a field that is JSON text in a form, or the value itself in a JSON body."""
     if value is None or value == "":
         return kind()

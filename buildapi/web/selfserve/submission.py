@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 from twisted.internet import defer
@@ -469,7 +469,7 @@ async def shielded(work: Awaitable[T]) -> T:
     running = defer.ensureDeferred(_await(work))
     waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
 
-    def pass_on(result: Any) -> None:
+    def pass_on(result: T | Failure) -> None:
         if not waiting.called:
             waiting.callback(result)
         elif isinstance(result, Failure) and not result.check(BuildAPIError):

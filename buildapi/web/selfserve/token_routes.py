@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import attrs
 from twisted.internet.defer import DeferredLock
@@ -127,7 +126,7 @@ class TokenRoutes:
             raise AccessDenied("Tokens are switched off ([web] tokens)")
         return who
 
-    def _shown(self, found: Sequence[Token], told: Any, text: str = "") -> Reply:
+    def _shown(self, found: Sequence[Token], told: object, text: str = "") -> Reply:
         context = self._pages.common() | {
             "tokens": found,
             "made": text,
