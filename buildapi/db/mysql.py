@@ -1,4 +1,9 @@
-"""Connect to MySQL and MariaDB through PyMySQL: sessions, time limits, errors, parameters."""
+"""Connect to MySQL and MariaDB through PyMySQL: sessions, time limits, errors, parameters.
+
+PyMySQL waits in ``recv`` for each answer, so it runs in the threads of the pool. A server may
+close a connection at any time; then nobody knows what became of the statement, unless the error
+says so.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Open SQLite through the standard library: one file, WAL, one writer, interruptible statements."""
+"""Open SQLite through the standard library: one file, WAL, one writer, interruptible statements.
+
+SQLite locks whole files: with a write-ahead log (WAL) readers see the last commit while one
+connection writes, and a second writer waits [SQLite, "Write-Ahead Logging"].
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Consume a RabbitMQ queue across reconnects, consumer cancellations and closed channels."""
+"""Consume a RabbitMQ queue across reconnects, consumer cancellations and closed channels.
+
+A consumer lives on a channel, and its deliveries can be acknowledged on that channel only: once
+the channel is gone, the broker delivers again what was not acknowledged [RabbitMQ, "Consumer
+Acknowledgements"]. The broker itself may also cancel a consumer, as when its queue is deleted.
+"""
 
 from __future__ import annotations
 

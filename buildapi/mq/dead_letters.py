@@ -1,4 +1,9 @@
-"""Review the dead letters of a RabbitMQ queue."""
+"""Review the dead letters of a RabbitMQ queue.
+
+A queue's dead letters are messages in a queue of their own. We move there what no handler could
+handle, with the reason in a header of ours; the broker moves what was delivered too often, and
+records that in the header ``x-death`` [RabbitMQ, "Dead Letter Exchanges"].
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Implement the broker inside this process, for a single host, samples and tests."""
+"""Implement the broker inside this process, for a single host, samples and tests.
+
+It keeps the promises of RabbitMQ that the rest relies on (redelivery, prefetch, dead letters) and
+passes the same contract tests. It keeps nothing over a restart: at the start all unfinished jobs
+are sent again, from the jobs database.
+"""
 
 from __future__ import annotations
 

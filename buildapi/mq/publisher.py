@@ -1,4 +1,10 @@
-"""Publish with confirms over a connection that may be lost and replaced."""
+"""Publish with confirms over a connection that may be lost and replaced.
+
+AMQP does not answer a ``basic.publish``. On a channel in confirm mode RabbitMQ acknowledges each
+message by its number, for a durable queue once it is on disk; a mandatory message that no queue
+takes comes back first [RabbitMQ, "Publisher Confirms"]. Without a confirm nobody knows whether it
+arrived.
+"""
 
 from __future__ import annotations
 

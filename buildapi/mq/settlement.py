@@ -1,4 +1,8 @@
-"""Run a consumer's handler for each delivery, and settle the delivery as the handler decides."""
+"""Run a consumer's handler for each delivery, and settle the delivery as the handler decides.
+
+Every delivery is settled exactly once: acknowledged, requeued or dead-lettered. Until then it
+counts against ``prefetch``, the number of unacknowledged messages that the broker sends ahead.
+"""
 
 from __future__ import annotations
 

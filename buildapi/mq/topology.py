@@ -1,4 +1,8 @@
-"""Declare the exchange, queues and bindings, and accept those that exist already."""
+"""Declare the exchange, queues and bindings, and accept those that exist already.
+
+Declaring is safe to repeat: the broker creates what is missing, and closes the channel with error
+406 if the object exists with other arguments [AMQP 0-9-1, queue.declare].
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The result of a check: measurements, the thresholds they are held to, and texts."""
+"""The result of a check: measurements, the thresholds they are held to, and texts.
+
+A plugin prints one status line, with the measurements after ``|``, and its exit code is the state:
+0 OK, 1 warning, 2 critical, 3 unknown. A threshold is a range such as ``10:20``, and a value
+outside of it alerts [Monitoring Plugins, "Development Guidelines"].
+"""
 
 from __future__ import annotations
 

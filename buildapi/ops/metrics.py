@@ -1,4 +1,9 @@
-"""Export the metrics of this process to Prometheus [docs/metrics.md]."""
+"""Export the metrics of this process to Prometheus [docs/metrics.md].
+
+Prometheus reads ``/metrics`` of each process every few seconds, and computes rates from counters,
+which only rise and restart at 0 with the process. Each combination of labels is a series that it
+stores for ever, so no label has values that a client can make up.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Notify the service manager with systemd's protocol [sd_notify(3)]."""
+"""Notify the service manager with systemd's protocol [sd_notify(3)].
+
+A message is one datagram of ``NAME=VALUE`` lines to the UNIX socket that ``NOTIFY_SOCKET`` names;
+nothing answers it. With ``Type=notify`` systemd waits for ``READY=1``, and with ``WatchdogSec`` it
+kills a process that does not send ``WATCHDOG=1`` in time.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from buildapi.reactor_time import ReactorTime, repeated
 
 ADDRESS, WATCHDOG, WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 SIGNS_PER_LIMIT = 3
-"""Watchdog messages within the manager's limit."""
+"""Watchdog messages within the manager's limit; sd_watchdog_enabled(3) recommends two or more."""
 
 log = Logger()
 
@@ -35,6 +40,7 @@ class Notifier:
         """Send one message; log a failure only."""
         if not self._address:
             return
+        # A leading @ stands for the abstract namespace, whose names begin with a zero [unix(7)].
         address = f"\0{self._address[1:]}" if self._address[0] == "@" else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as s:
@@ -48,7 +54,7 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float:
     text, whose = environ.get(WATCHDOG, ""), environ.get(WATCHDOG_PID, "")
     if not text.isdecimal() or (whose and whose != str(pid)):
         return 0.0
-    return int(text) / 1e6
+    return int(text) / 1e6  # it is in microseconds [sd_watchdog_enabled(3)]
 
 
 @attrs.define(slots=False)

@@ -1,4 +1,11 @@
-"""Encode and decode AMQP frames, methods, content headers and tables."""
+"""Encode and decode AMQP frames, methods, content headers and tables.
+
+Everything on the wire is a frame: type, channel and size, a payload, and the octet 0xCE [AMQP
+0-9-1 4.2.3]. A method frame has the numbers of class and method and then the arguments, without
+names: sender and receiver know their types from the specification [4.2.4]. A method with content
+is followed by a header frame (size of the body, flags, properties) and as many body frames as
+needed [4.2.6].
+"""
 
 from __future__ import annotations
 
@@ -14,6 +21,7 @@ from buildapi.mq.txamqp.spec import SPEC
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 FRAME_END = 0xCE
 FRAME_OVERHEAD = 8
+"""Bytes of a frame beside its payload: seven before it, one after."""
 
 NUMBERS = {
     "octet": ">B",
@@ -29,6 +37,7 @@ TABLE_NUMBERS = {
     b"B": ">B",
     b"s": ">h",
     b"u": ">H",
+    # The tags of the specification [4.2.1] are not those that servers use: RabbitMQ's errata page.
     b"U": ">h",
     b"I": ">i",
     b"i": ">I",
@@ -55,7 +64,7 @@ def _bytes(value: str | bytes | bytearray) -> bytes:
 
 def _short_string(value: str | bytes) -> bytes:
     data = _bytes(value)
-    if len(data) > 255:
+    if len(data) > 255:  # its length is one octet [4.2.5.3]
         raise ValueError("AMQP short string longer than 255 bytes")
     return bytes((len(data),)) + data
 

@@ -1,4 +1,9 @@
-"""Keep one AMQP connection open, with growing pauses between attempts."""
+"""Keep one AMQP connection open, with growing pauses between attempts.
+
+A connection ends whenever the broker restarts, a network device forgets it or a heartbeat is
+missed, and all of its channels, consumers and unconfirmed messages end with it. So everything that
+lives on a connection is set up again by ``setup``, and who needs one waits for ``when_connected``.
+"""
 
 from __future__ import annotations
 

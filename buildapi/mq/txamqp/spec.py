@@ -1,4 +1,9 @@
-"""Define AMQP 0-9-1 with RabbitMQ's extensions for txAMQP, which ships no specification."""
+"""Define AMQP 0-9-1 with RabbitMQ's extensions for txAMQP, which ships no specification.
+
+txAMQP makes its methods from an XML file of the standard. Here is a table of the same content,
+from which such XML is written. RabbitMQ's extensions are among it: ``confirm``, ``basic.nack``,
+``exchange.bind`` and ``connection.blocked`` are not in the standard.
+"""
 
 from __future__ import annotations
 

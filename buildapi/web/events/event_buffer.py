@@ -1,4 +1,8 @@
-"""Events of the event stream, subscriptions to them, and the buffer for reconnecting clients."""
+"""Events of the event stream, subscriptions to them, and the buffer for reconnecting clients.
+
+The id of an event has the number of its event and which buffer numbered it, so that a client that
+reconnects after a restart, or to another process, is told to reload instead of missing events.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Stream changes of builds, requests and jobs to clients, polling once for all of them."""
+"""Stream changes of builds, requests and jobs to clients, polling once for all of them.
+
+Clients get Server-Sent Events [HTML Standard 9.2]: one long answer of ``text/event-stream``, where
+an event is a few ``field: value`` lines and a blank line. A browser that loses the connection
+reconnects by itself, and names the last event that it has seen in ``Last-Event-ID``. Buildbot 0.8
+announces nothing, so the databases are polled, once for all clients.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +47,11 @@ REST = 10
 """Minimum wait before the next poll, as a multiple of the duration of the last one."""
 
 HEARTBEAT_SECONDS = 15.0
+"""Seconds between comments, which keep proxies from closing the stream: nginx does after 60."""
+
 COMMENT = b": still here\n\n"
+"""A line that begins with a colon is a comment, and ignored [HTML Standard 9.2.6]."""
+
 GRACE_SECONDS = 60.0
 """How long to poll on without clients, so that one that reconnects misses nothing."""
 
@@ -213,6 +223,7 @@ class EventStreams:
         listening = Subscriber(request, wanted, position, owner)
         request.half_closed = listening.probe
         kind = RESET if last and missed is None else HELLO
+        # Milliseconds until a browser reconnects, in place of a few seconds of its own choice.
         request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
         self._listeners.add(listening)
         listening.write_events(self._memory)

@@ -1,4 +1,8 @@
-"""Identify the user of a request: the owner of a token, or the name set by a trusted proxy."""
+"""Identify the user of a request: the owner of a token, or the name set by a trusted proxy.
+
+We check no passwords: a proxy in front authenticates people and names them in a header. Anybody
+can send that header, so it counts only from peers that the configuration trusts.
+"""
 
 from __future__ import annotations
 

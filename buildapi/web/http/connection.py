@@ -1,4 +1,10 @@
-"""HTTP connections with bounds on slow requests and unread answers, and an orderly close."""
+"""HTTP connections with bounds on slow requests and unread answers, and an orderly close.
+
+Twisted's ``HTTPChannel`` parses; this class bounds what a client can make the process hold. A
+client may send its next requests before it has the answer to the last [pipelining, RFC 9112
+9.3.2], read no answer, send half a request, or close its sending half and still wait for the
+answer [RFC 9112 9.6].
+"""
 
 from __future__ import annotations
 

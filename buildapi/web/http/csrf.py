@@ -1,4 +1,11 @@
-"""Protect job requests from pages of other sites, by browser headers and a token in forms."""
+"""Protect job requests from pages of other sites, by browser headers and a token in forms.
+
+A browser adds the user's cookies or password to every request to our address, also to one that a
+page of another site makes it send (cross-site request forgery). So a change needs a sign that our
+own page sent it: the browser's word in ``Sec-Fetch-Site`` [Fetch Metadata] or ``Origin`` [RFC 6454
+7], or a token that only pages of ours hold. Bearer tokens are exempt: no browser adds them by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +54,7 @@ class CSRFTokens:
         pad, mixed = given[:DIGEST_BYTES], given[DIGEST_BYTES:]
         if len(mixed) != DIGEST_BYTES:
             return False
+        # In constant time: how long a comparison takes would tell how much of a guess is right.
         return hmac.compare_digest(_mixed(pad, mixed), self._digest(who))
 
     def _digest(self, who: str) -> bytes:

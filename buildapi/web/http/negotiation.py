@@ -1,4 +1,9 @@
-"""Choose the format of an answer: ``format`` wins, then ``Accept``, else HTML."""
+"""Choose the format of an answer: ``format`` wins, then ``Accept``, else HTML.
+
+``Accept`` is a list of media types, each with a weight ``q`` from 0 to 1, where 0 excludes the
+type [RFC 9110 12.5.1]. Weights are not compared: browsers name ``*/*``, programs ask for JSON by
+name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Bound the bytes that wait for slow clients, and send them as fast as they read."""
+"""Bound the bytes that wait for slow clients, and send them as fast as they read.
+
+A transport buffers without bound what its peer does not read, and only asks its producer to pause.
+What is written then waits here, where it is counted.
+"""
 
 from __future__ import annotations
 

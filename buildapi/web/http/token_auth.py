@@ -1,4 +1,8 @@
-"""Authenticate bearer tokens, with a cache of a few seconds."""
+"""Authenticate bearer tokens, with a cache of a few seconds.
+
+A bearer token is a secret in ``Authorization: Bearer TOKEN`` that stands for its user [RFC 6750
+2.1]. The database has digests only: who reads it cannot act as anybody.
+"""
 
 from __future__ import annotations
 
