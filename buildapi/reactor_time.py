@@ -61,7 +61,9 @@ class Reactor(ThreadedReactor, Protocol):
     def stop(self) -> None:
         """Stop the reactor; :raises twisted.internet.error.ReactorNotRunning: it does not run."""
 
-    def callWhenRunning(self, callable: Callable[..., object], *args: object) -> object:
+    def callWhenRunning(
+        self, callable: Callable[..., object], *args: object, **kw: object
+    ) -> object:
         """Call a function once the reactor runs, at once if it does."""
 
     def addSystemEventTrigger(

@@ -18,6 +18,7 @@ from buildapi.ops.file_locks import lock_files, watch
 from buildapi.ops.monotonic_clock import use_monotonic_clock
 from buildapi.ops.shutdown import end_once, fail_at_exit
 from buildapi.ops.signals import Signals
+from buildapi.reactor_time import Reactor
 
 
 class Options(usage.Options):
@@ -59,7 +60,7 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
     return _assembled(options, reactor)
 
 
-def _assembled(options: Any, reactor: Any) -> Program:
+def _assembled(options: Any, reactor: Reactor) -> Program:
     config: Config = options["loaded"]
     use_monotonic_clock(reactor)
     try:

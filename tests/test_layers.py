@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli.admin": {"admin", "assembly", "config", "db.grants", "errors", "exit_codes", "model"}
     | {"progress_bar", "reactor_time", "reports"},
     "cli.main": {"cli", "cli.admin"},
-    "tap": {"assembly", "config", "errors", "lifecycle", "ops"},
+    "tap": {"assembly", "config", "errors", "lifecycle", "ops", "reactor_time"},
 }
 for timed in ("admin", "agent", "assembly", "buildbot", "db", "mq", "ops", "web"):
     ALLOWED[timed] |= {"periodic", "reactor_time"}

@@ -16,7 +16,7 @@ from buildapi.exit_codes import FAILED, INTERRUPTED, UNAVAILABLE
 from buildapi.reactor_time import Reactor
 
 
-def run(main: Callable[[Any], Awaitable[None]]) -> NoReturn:
+def run(main: Callable[[Reactor], Awaitable[None]]) -> NoReturn:
     """Run an asynchronous function in the reactor; exit with 0 or an error code."""
     _log_to(sys.stderr)
 

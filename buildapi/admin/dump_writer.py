@@ -129,7 +129,7 @@ class Dumper:
             file.drop()
         return result
 
-    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         """Run blocking work in a thread of the reactor's pool."""
         pool = self._reactor.getThreadPool()
         return await in_pool(self._reactor, pool, lambda: work(*arguments))

@@ -14,14 +14,13 @@ import platform
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import attrs
-from twisted.internet import task
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from buildapi.errors import ConfigError
+from buildapi.reactor_time import Reactor, repeated
 
 HOLDER_BYTES = 300
 
@@ -110,7 +109,7 @@ class FileLocks:
             os.close(held.file)
 
 
-def watch(locks: FileLocks, reactor: Any, failing: Callable[[], None]) -> None:
+def watch(locks: FileLocks, reactor: Reactor, failing: Callable[[], None]) -> None:
     """Renew the locks while the reactor runs; stop it where another process holds one.
 
     A data folder that is deleted under a process takes its lock along, and the next process that is
@@ -129,8 +128,7 @@ def watch(locks: FileLocks, reactor: Any, failing: Callable[[], None]) -> None:
             with contextlib.suppress(ReactorNotRunning):
                 reactor.stop()
 
-    looking = task.LoopingCall(look)
-    looking.clock = reactor
+    looking = repeated(reactor, look)
     reactor.callWhenRunning(looking.start, LOOK_SECONDS, now=False)
 
 

@@ -38,7 +38,6 @@ class ChunkedRead:
     rows: int
     taken: int = attrs.field(default=0, init=False)
 
-    # Any: parameters of a query, which are text, numbers or None as its columns are.
     async def each(
         self, query: Query[T], span: Span, **params: object
     ) -> AsyncIterator[Sequence[T]]:
