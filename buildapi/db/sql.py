@@ -6,13 +6,12 @@ One text serves both: parameters are ``:name``, quoted strings are left alone.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from buildapi.db.sql import Column
-
 T = TypeVar("T")
+
 # Any: the schema says of what type a column is, and the function that makes a value of a row relies
 # on it.
 Column: TypeAlias = Any
