@@ -59,6 +59,7 @@ class Group:
                 subprocess.Popen(
                     ["/bin/sh", "-c", WATCH, "sh", *command],
                     env=env,
+                    cwd=log.parent,  # Mnesia leaves its dumps where it runs
                     stdin=subprocess.PIPE,
                     stdout=out,
                     stderr=out,
