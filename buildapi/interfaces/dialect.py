@@ -87,7 +87,8 @@ class Dialect(Protocol):
         """Return the steps of a plan, decided on these facts, as clients of a dry run read them.
 
         ``writes`` are done in databases and happen first, ``pokes`` are asked of masters and
-        services [docs/api.md, "dry_run"].  Each is a list of JSON objects with a ``type``.
+        services [docs/api.md, "On every job request"].  Each is a list of JSON objects with a
+        ``type``.
         """
 
     async def probe_master(self, url: str) -> str | None:
