@@ -1,7 +1,7 @@
 """Connect to MySQL and MariaDB through PyMySQL: sessions, time limits, errors, parameters.
 
 PyMySQL waits in ``recv`` for each answer, so it runs in the threads of the pool. A server may
-close a connection at any time; then nobody knows what became of the statement, unless the error
+close a connection at any time; then the result of the statement is unknown, unless the error
 says so.
 """
 
