@@ -355,6 +355,6 @@ def test_a_silent_peer_is_given_up_and_calls_fail() -> None:
     assert not line.peer.lost
     line.clock.advance(5)
     assert line.peer.lost
-    with pytest.raises(Closed, match="silent for 25 s"):
+    with pytest.raises(Closed, match="sent nothing for 25 s"):
         result(declared)
     assert not line.clock.getDelayedCalls()
