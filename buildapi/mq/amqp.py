@@ -73,6 +73,8 @@ class AMQPBroker(MultiService):
         self._publisher = Publisher(self.reactor, self.publish_seconds, self.max_unconfirmed)
         self._publishing = self._service("publisher", self._prepare_publishing)
         self._consuming = self._service("consumer", self._topology.declare)
+        # Set afterwards: the service's set-up opens the publisher's channel, so each needs the
+        # other.
         self._publisher.service = self._publishing
         self._publishing.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
 
@@ -90,6 +92,8 @@ class AMQPBroker(MultiService):
 
     async def _prepare_publishing(self, client: Client) -> None:
         await self._topology.declare(client)
+        # Only now: a publish to an exchange that does not exist closes its channel with 404 [AMQP
+        # 0-9-1, basic.publish].
         await self._publisher.prepare(client)
 
     def stopService(self) -> Deferred[None]:
@@ -121,13 +125,15 @@ class AMQPBroker(MultiService):
         :raises BrokerUnavailable: no confirm within ``publish_seconds``; the message may still
             arrive.
         """
+        # No user-id: RabbitMQ refuses one that is not the account of the connection [RabbitMQ,
+        # "Validated User-ID"], and no receiver needs it.
         properties = {
             "content-type": "application/json",
             "content-encoding": "utf-8",
-            "delivery-mode": 2,
+            "delivery-mode": 2,  # persistent [AMQP 0-9-1, basic]: kept over a restart of the broker
             "message-id": message_id,
             "correlation-id": correlation_id,
-            "timestamp": int(self.now()),
+            "timestamp": int(self.now()),  # whole seconds [AMQP 0-9-1 4.2.5.4]
         }
         await self._publisher.send(self.exchange, routing_key, body, properties)
 
@@ -135,6 +141,7 @@ class AMQPBroker(MultiService):
         """Start a consumer on a channel of its own; messages come once there is a connection."""
         unsettled = UnsettledDeliveries(self.reactor, queue, handler, prefetch, self.tries)
         consumer = AMQPConsumer(self._consuming, self._topology, self._publisher, unsettled)
+        # Forget stopped ones, which would pile up where a consumer is stopped and started again.
         self._consumers = [c for c in self._consumers if not c.unsettled.stopping] + [consumer]
         if self._consuming.parent is None:
             self._consuming.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted
@@ -159,6 +166,8 @@ class AMQPBroker(MultiService):
 
         :raises BrokerUnavailable: no connection, no such queue, or no answer in time.
         """
+        # The consuming connection first: a broker under an alarm does not even read a queue.declare
+        # from one that publishes [RabbitMQ, "Memory and Disk Alarms"].
         client = self._consuming.client or self._publishing.client
         if client is None:
             raise BrokerUnavailable(f"not connected: {self.status().last_error or 'connecting'}")
@@ -174,6 +183,7 @@ class AMQPBroker(MultiService):
 
         :raises BrokerUnavailable: no connection, no such queue, or no answer in time.
         """
+        # As in depth: basic.get and basic.ack must get through under an alarm too.
         client = self._consuming.client or self._publishing.client
         if client is None:
             raise BrokerUnavailable(f"not connected: {self.status().last_error or 'connecting'}")
@@ -187,12 +197,13 @@ class AMQPBroker(MultiService):
 
 
 async def _depth(client: Client, queue: str) -> QueueDepth:
+    # A passive declare changes nothing, and its answer has the counts [AMQP 0-9-1, queue.declare].
     main = await on_channel(client, lambda ch: ch.queue_declare(queue=queue, passive=True))
     name = dead_letters(queue)
     dead = await on_channel(client, lambda ch: ch.queue_declare(queue=name, passive=True))
     return QueueDepth(
         ready=main.message_count,
-        unacked=None,
+        unacked=None,  # declare-ok counts ready messages only, and no other method tells
         consumers=main.consumer_count,
         dead=dead.message_count,
     )

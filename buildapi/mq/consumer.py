@@ -41,10 +41,15 @@ RETURNS = "x-buildapi-returns"
 """Our header: how often a message was returned from the dead letters."""
 
 DEATHS = {"x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"}
+# RabbitMQ routes a message to the queues that CC and BCC name as well ["Sender-Selected
+# Distribution"], drops it after its expiration ["Time-To-Live"], and refuses a user-id that is not
+# our account's ["Validated User-ID"].
 DROPPED_HEADERS = {DELIVERY_COUNT, "CC", "BCC"}
 DROPPED_PROPERTIES = {"user-id", "expiration"}
 """Left out of copies: a copy must reach its queue only, not expire there, and be allowed to us."""
 
+# Properties must fit into one frame, which is never split [AMQP 0-9-1 4.2.6]: a quarter of the
+# usual limit leaves room for our headers and all other properties.
 HEADERS_LENGTH = 32768
 REASON_LENGTH = 1000
 CLOSE_SECONDS = 1.0
@@ -56,6 +61,7 @@ def _text(value: object) -> str | None:
 
 def count_of(headers: Mapping[str, object], name: str) -> int:
     value = headers.get(name)
+    # Not isinstance, for which True is an int as well.
     return max(value, 0) if type(value) is int else 0
 
 
@@ -70,6 +76,7 @@ def copied(message: AMQPMessage, headers: Mapping[str, object]) -> dict[str, obj
     return {k: v for k, v in theirs.items() if k not in DROPPED_PROPERTIES} | {
         "headers": dict(headers),
         "delivery-mode": 2,
+        # Older programs set none, but Channel.publish knows a returned message by its id only.
         "message-id": _text(theirs.get("message-id")) or uuid.uuid4().hex,
     }
 
@@ -79,6 +86,7 @@ def kept_headers(message: AMQPMessage) -> dict[str, object]:
     kept = {k: v for k, v in headers_of(message).items() if k not in DROPPED_HEADERS}
     try:
         return kept if len(codec.table(kept)) <= HEADERS_LENGTH else {}
+    # An AMQP timestamp is read as an unsigned number, which may be too large for a signed one.
     except (TypeError, ValueError, struct.error):
         return {}
 
@@ -87,6 +95,7 @@ def delivery_of(message: AMQPMessage) -> Delivery:
     """Convert a message to a Delivery; other programs may have set its properties to anything."""
     properties, headers = message.content.properties, headers_of(message)
     failed = count_of(headers, ATTEMPT)
+    # A copy that we published is a new message to the broker, whose own flag is then false.
     came = failed or count_of(headers, DELIVERY_COUNT) or count_of(headers, RETURNS)
     return Delivery(
         body=message.content.body,
@@ -130,9 +139,12 @@ class ChannelSettlement:
 
     async def _move(self, queue: str, headers: dict[str, object]) -> None:
         """Publish a copy, wait for its confirm, then acknowledge the original."""
+        # If the channel is gone the broker delivers the message again: a copy would double it.
         self._open_channel()
         ours = {ROUTING_KEY: self.delivery.routing_key} | headers
         properties = copied(self.message, kept_headers(self.message) | ours)
+        # To the default exchange, which reaches this queue only. Confirmed before the original is
+        # acknowledged: a crash in between leaves two messages, the other order none.
         await self.publisher.send("", queue, self.delivery.body, properties)
         self.ack()
 
@@ -171,6 +183,8 @@ class AMQPConsumer:
         end = clock.seconds() + seconds
         self.unsettled.refuse()
         channel = self._channel
+        # This order: a cancelled consumer gets nothing new but can still acknowledge [AMQP 0-9-1,
+        # basic.cancel]; once the channel is closed, the rest returns to the queue.
         if channel is not None:
             await self._within(seconds, channel.cancel(self._tag))
         done = await self.unsettled.drain(max(0.0, end - clock.seconds()))
@@ -195,11 +209,14 @@ class AMQPConsumer:
                 return  # the broker is stopped
             try:
                 if failures:
+                    # The set-up of the connection has declared the queue; it may have been deleted
+                    # since (docs/explanation/failure-model.md, "The broker").
                     await self.topology.declare(client)
                 error = await self._consume(client)
                 failures = 0
             except Closed as e:
                 error = e
+            # If the connection was lost, the service makes the pause.
             if not client.closed and not self.unsettled.stopping:
                 failures += 1
                 await self._wait(error, failures)
@@ -215,6 +232,8 @@ class AMQPConsumer:
             self._channel = channel
             return await ended
         finally:
+            # stop() closes the channel that it has seen, after the drain; any other would stay
+            # open.
             stopper_closes = self.unsettled.stopping and self._channel is channel
             self._channel = None
             if not stopper_closes:

@@ -37,12 +37,15 @@ from buildapi.reactor_time import ReactorTime, timeout
 def _death(headers: Mapping[str, object]) -> Mapping[str, object]:
     """Return what the broker recorded when it last dead-lettered a message [x-death]."""
     deaths = headers.get("x-death")
+    # The most recent comes first [RabbitMQ, "Dead Letter Exchanges"].
     last = deaths[0] if isinstance(deaths, list) and deaths else None
     return last if isinstance(last, Mapping) else {}
 
 
 def _key(headers: Mapping[str, object], death: Mapping[str, object]) -> str | None:
     """Return the original routing key: our header if we moved the message, else the broker's."""
+    # The message itself has the key of its way here: the name of the dead-letter queue. In the
+    # broker's record CC keys may follow the first one [RabbitMQ, "Dead Letter Exchanges"].
     keys = death.get("routing-keys")
     value = headers.get(ROUTING_KEY) or (keys[0] if isinstance(keys, list) and keys else None)
     return value if isinstance(value, str) else None
@@ -104,6 +107,7 @@ class QueueReview:
         if end is LetterEnd.KEEP:
             return
         if end is not LetterEnd.DROP:
+            # Confirmed before the letter is acknowledged, so that a crash in between loses nothing.
             await self._publish(message, again=end is LetterEnd.RETRY)
         channel.basic_ack(delivery_tag=message.delivery_tag)
 
@@ -111,6 +115,7 @@ class QueueReview:
         """Publish a copy to the queue; ``again`` resets its count of attempts."""
         gone = {*DEATHS, REASON, *({ATTEMPT, RETURNS} if again else ())}
         headers = {k: v for k, v in kept_headers(message).items() if k not in gone}
+        # To the default exchange a message is published with the queue's name as its key.
         headers[ROUTING_KEY] = letter_of(message).routing_key
         if not again:
             headers[RETURNS] = count_of(headers, RETURNS) + 1

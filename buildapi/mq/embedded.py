@@ -89,10 +89,14 @@ class _Settlement:
         self._take_out()
 
     def requeue_unhandled(self) -> None:
+        # At the front, as RabbitMQ keeps its place if it can [RabbitMQ, "Negative
+        # Acknowledgements"].
         self._take_out().again(self.delivery, first=True, failed=False)
         self.broker.pump()
 
     async def requeue(self, *, failed: bool) -> None:
+        # At the end, as the copy that ChannelSettlement publishes: one that fails holds up no
+        # other.
         self._take_out().again(self.delivery, first=False, failed=failed)
         self.broker.pump()
 
@@ -140,6 +144,7 @@ class EmbeddedConsumer:
             self.queue.consumers.remove(self)
         left, self.open = self.open, []
         self.queue.in_hand -= len(left)
+        # Each goes to the front: the last one first keeps their order.
         for settlement in reversed(left):
             self.queue.again(settlement.delivery, first=True, failed=False)
         self.broker.pump()
@@ -153,7 +158,7 @@ class EmbeddedBroker(Service):
     ``reactor`` is an IReactorTime. A restart empties the queues.
     """
 
-    keeps_messages = False
+    keeps_messages = False  # the reconciler then sends unfinished jobs again at the start
     log = Logger()
 
     reactor: ReactorTime
@@ -198,6 +203,7 @@ class EmbeddedBroker(Service):
         if not self.running:
             raise BrokerUnavailable("the embedded broker is stopped")
         if routing_key not in self._routes:
+            # RabbitMQ returns a mandatory message that no queue takes [AMQP 0-9-1, basic.publish].
             raise BrokerUnavailable(f"no queue is bound to {routing_key!r}")
         queue = self._queues[self._routes[routing_key]]
         if len(queue) >= self.max_messages:
@@ -243,6 +249,7 @@ class EmbeddedBroker(Service):
         try:
             while letters:
                 letter = letters.pop(0)
+                # Kept until it is judged, so that no letter is lost where the judge raises.
                 kept.append(letter)
                 end = await judge(letter.letter())
                 if end is not LetterEnd.KEEP:
@@ -262,6 +269,8 @@ class EmbeddedBroker(Service):
     def pump(self) -> None:
         """Schedule the delivery of waiting messages for a later iteration of the reactor."""
         if self.running and self._pumping is None:
+            # Not at once: a handler would run within the publish or ack of its caller, and one that
+            # publishes would recurse.
             self._pumping = self.reactor.callLater(0, self._deliver)
 
     def dead_letter(self, queue: _Queue, letter: EmbeddedDeadLetter) -> None:

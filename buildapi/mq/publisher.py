@@ -47,6 +47,8 @@ class Publisher:
 
         :raises BrokerUnavailable: there was no confirm; the text says why.
         """
+        # The broker reads nothing from us now [RabbitMQ, "Blocked Connection Notifications"]: what
+        # is written would pile up in the transport's buffer.
         if self.blocked is not None:
             raise BrokerUnavailable(self._blocked_text())
         if self._open() >= self.bound:
@@ -72,6 +74,7 @@ class Publisher:
     async def _confirmed(
         self, exchange: str, routing_key: str, body: bytes, properties: dict[str, object]
     ) -> None:
+        # Within the deadline of the caller: a short loss of the connection refuses nothing.
         await self.service.when_connected()
         if self._channel is None:
             raise Closed("the channel is closed")
@@ -94,6 +97,7 @@ class Publisher:
 
     def _channel_closed(self, error: Exception, client: Client) -> None:
         """Reconnect if only the channel was closed: that declares everything again."""
+        # A new channel alone would meet the same error, such as 404 for a deleted exchange.
         if not client.closed:
             self.log.warn("the publishing channel was closed: {error}", error=describe(error))
             client.abort(error)

@@ -35,6 +35,7 @@ from buildapi.reactor_time import ReactorTime, pause, timeout
 FAILED_PAUSE = 1.0
 """Seconds before a message is delivered again if its handler raised."""
 
+# RabbitMQ calls its limit consumer_timeout [RabbitMQ, "Consumers"].
 LONGEST_PAUSE = 600.0
 """Maximum seconds to hold a message: RabbitMQ closes its channel after 30 minutes."""
 
@@ -89,6 +90,8 @@ class UnsettledDeliveries:
 
     def __attrs_post_init__(self) -> None:
         """Create one slot for each concurrent message."""
+        # The broker's prefetch is not enough: after a lost connection it delivers again while the
+        # handlers of the old deliveries still run.
         self._slots = DeferredSemaphore(self.prefetch)
 
     def __len__(self) -> int:
@@ -132,6 +135,7 @@ class UnsettledDeliveries:
         key = delivery.message_id
         if key is None:
             return await self._in_slot(delivery, settlement)
+        # Before taking a slot: deliveries that wait for their turn must not occupy those of others.
         before, turn = self._turns.get(key), Deferred[None]()
         self._turns[key] = turn
         try:
@@ -139,6 +143,7 @@ class UnsettledDeliveries:
                 await before
             await self._in_slot(delivery, settlement)
         finally:
+            # Otherwise a later delivery waits for this one, and its own turn stands there.
             if self._turns.get(key) is turn:
                 del self._turns[key]
             turn.callback(None)
@@ -160,6 +165,8 @@ class UnsettledDeliveries:
     async def _ask(self, delivery: Delivery) -> Disposition:
         try:
             answer = await self.handler(delivery)
+        # Left unacknowledged, the message would count against the prefetch until the channel
+        # closes.
         except Exception as e:
             self.log.failure(
                 "{queue}: the handler of message {id} failed",
@@ -186,6 +193,7 @@ class UnsettledDeliveries:
                 await self._insist(lambda: settlement.dead_letter(reason))
             case Nack(reason, delay, failed):
                 self._say("is requeued", delivery, reason)
+                # AMQP 0-9-1 has no delayed redelivery: the message waits here, unacknowledged.
                 await self._pause(min(delay, LONGEST_PAUSE))
                 await self._insist(lambda: settlement.requeue(failed=failed))
 

@@ -19,6 +19,7 @@ from buildapi.mq.txamqp.errors import ChannelClosed, describe, reply_code
 
 QueueType = Literal["quorum", "classic"]
 
+# Reply codes with which a broker closes a channel [AMQP 0-9-1, "Constants"].
 PRECONDITION_FAILED, ACCESS_REFUSED = 406, 403
 
 DELIVERY_LIMIT = 100
@@ -40,8 +41,11 @@ T = TypeVar("T")
 def has_quorum_queues(server: Mapping[str, object]) -> bool:
     """Return whether a broker has quorum queues; older ones ignore ``x-queue-type``."""
     version = re.match(r"(\d+)\.(\d+)", str(server.get("version")))
+    # Another broker may call the type otherwise, or refuse the argument: declare plain queues
+    # there.
     if version is None or server.get("product") != "RabbitMQ":
         return False
+    # The first release with them [RabbitMQ, "Quorum Queues"].
     return (int(version[1]), int(version[2])) >= (3, 8)
 
 
@@ -77,6 +81,8 @@ class Topology:
         await self._have_exchange(client)
         quorum = self.queue_type == "quorum" and has_quorum_queues(client.server_properties)
         for queue in self.queues.values():
+            # First, since a message dead-lettered to a queue that does not exist is dropped
+            # [RabbitMQ, "Dead Letter Exchanges"].
             await self._have_queue(client, dead_letters(queue), {})
             wanted = self._quorum_arguments(queue) if quorum else {}
             await self._have_queue(client, queue, wanted)
@@ -85,6 +91,8 @@ class Topology:
     def _quorum_arguments(self, queue: str) -> dict[str, object]:
         return {
             "x-queue-type": "quorum",
+            # The default exchange, to which each queue is bound by its name [AMQP 0-9-1,
+            # queue.declare]: no exchange or binding that somebody can delete.
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dead_letters(queue),
             "x-delivery-limit": DELIVERY_LIMIT,
@@ -95,6 +103,8 @@ class Topology:
         await self._have(
             client,
             f"exchange {name}",
+            # As the Pylons program declares it: processes of both share the exchange
+            # (docs/migration.md).
             lambda ch: ch.exchange_declare(exchange=name, type="topic", durable=True),
             lambda ch: ch.exchange_declare(exchange=name, passive=True),
         )

@@ -98,12 +98,16 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         data = codec.frame(codec.METHOD, self.id, codec.method(method, args))
         if method.content:
             data += self._content(method.klass, content)
+        # In one write, past the queue of txAMQP: an error of its encoder ends the loop that writes,
+        # and the connection stays open but silent.
         self.client.write(data)
 
     def _content(self, klass: AMQPClass, content: AMQPContent) -> bytes:
         body: bytes = content.body
         header = codec.header(klass, len(body), content.properties)
+        # The negotiated size counts the whole frame [AMQP 0-9-1, connection.tune].
         step = self.client.MAX_LENGTH - codec.FRAME_OVERHEAD
+        # Only a body may be split over frames [AMQP 0-9-1 4.2.6].
         if len(header) > step:
             raise ValueError("message properties do not fit into a frame")
         frames = [codec.frame(codec.HEADER, self.id, header)]
@@ -124,6 +128,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         """Receive a header frame."""
         incoming = self._expect_content()
         incoming.size, incoming.properties = size, properties
+        # No body frame follows an empty body.
         if not size:
             self._complete_content(incoming)
 
@@ -149,6 +154,8 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         if not message.method.response:
             self.client.delegate.dispatch(self, message)
             return
+        # One reply without its call, and all later ones would go to the wrong calls: the error ends
+        # the connection (Client.dataReceived).
         if not self._calls or message.method not in self._calls[0][0]:
             raise ValueError(f"unexpected reply {message.method.name}")
         _, call = self._calls.popleft()
@@ -162,6 +169,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         if self.closed:
             return
         self.closed, self.reason = True, reason
+        # txAMQP would keep the dead channel under its number, and return it for a new one.
         if self.client.channels.get(self.id) is self:
             del self.client.channels[self.id]
         error = closed_error(reason)
@@ -191,6 +199,8 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
     async def close_channel(self) -> None:
         """Close the channel; unacknowledged messages return to their queues."""
         if not self.closed:
+            # 200 is reply-success [AMQP 0-9-1, "Constants"]. Its close-ok is a reply like others,
+            # and closes nothing here: do_close does.
             await self.channel_close(reply_code=200, reply_text="")
             self.do_close(ConnectionDone())
 
@@ -217,6 +227,8 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
         :raises Unroutable: no queue is bound for it.
         :raises Closed: the channel ended first; the message may have arrived.
         """
+        # Mandatory: otherwise the broker drops what no queue takes, and confirms it [RabbitMQ,
+        # "Consumer Acknowledgements and Publisher Confirms"].
         sent = self.basic_publish(
             exchange=exchange,
             routing_key=routing_key,
@@ -224,6 +236,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
             content=Content(body, properties=properties),
         )
         await sent  # done at once; raises what could not be encoded or sent
+        # Confirms number the messages of a channel from 1 on: count only what was written.
         self._published += 1
         confirm: Deferred[None] = Deferred(_stays_in_line)
         self._unconfirmed[self._published] = (confirm, properties["message-id"])
@@ -236,6 +249,7 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
     def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
         """Settle one message, or all up to a tag (0: all)."""
         tags = [tag]
+        # Tag 0 stands for all that are outstanding [AMQP 0-9-1, basic.ack].
         if multiple:
             tags = [t for t in self._unconfirmed if not tag or t <= tag]
         for t in tags:
@@ -282,6 +296,8 @@ class Channel(AMQChannel):  # type: ignore[misc]  # txAMQP has no types
 
     def on_cancel(self, tag: str) -> None:
         """Notify a consumer that the broker cancelled it."""
+        # RabbitMQ does so if the queue is deleted or its node fails [RabbitMQ, "Consumer Cancel
+        # Notification"]; the channel stays open.
         if consumer := self._consumers.pop(tag, None):
             consumer[1](ConsumerCancelled("the broker cancelled the consumer"))
 

@@ -30,9 +30,13 @@ from buildapi.reactor_time import ReactorTime, repeated, timeout
 FRAME_MAX = 131072
 """Requested maximum size of a frame, in bytes; RabbitMQ's default."""
 
+# An HTTP answer, read as a frame, has a length of more than a gigabyte: "P/1." of "HTTP/1.1".
 FRAME_LIMIT = 2**20
 """Size in bytes above which a frame cannot be AMQP."""
 
+# RabbitMQ tells only clients that ask for it here that a consumer was cancelled ["Consumer Cancel
+# Notification"], that it reads nothing ["Blocked Connection Notifications"] and that the login is
+# wrong, where it would just hang up ["Authentication Failure Notifications"].
 CAPABILITIES = {
     "publisher_confirms": True,
     "basic.nack": True,
@@ -52,6 +56,7 @@ class Credentials:
 
     def plain(self) -> str:
         """Return the response of SASL PLAIN."""
+        # No authorization identity, then the user, then the password [RFC 4616 section 2].
         return f"\0{self.username}\0{self.password}"
 
 
@@ -66,12 +71,13 @@ class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
         ch.connection_start_ok(
             client_properties={
                 "product": "buildapi",
+                # RabbitMQ shows it in its log and in list_connections.
                 "connection_name": self.client.label,
                 "capabilities": CAPABILITIES,
             },
             mechanism="PLAIN",
             response=self.client.credentials.plain(),
-            locale="en_US",
+            locale="en_US",  # which every server supports [AMQP 0-9-1, connection.start]
         )
 
     def connection_tune(self, ch: Channel, msg: AMQPMessage) -> None:
@@ -92,6 +98,7 @@ class Delegate(TwistedDelegate):  # type: ignore[misc]  # txAMQP has no types
         """Pass on a delivery."""
         ch.on_deliver(msg)
 
+    # The underscore is txAMQP's, since return is a keyword of Python.
     def basic_return_(self, ch: Channel, msg: AMQPMessage) -> None:
         """Pass on a returned message."""
         ch.on_return(msg)
@@ -122,6 +129,8 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
     def __init__(
         self, credentials: Credentials, vhost: str, heartbeat: int, label: str, clock: ReactorTime
     ) -> None:
+        # heartbeat=0 turns off txAMQP's own, which imposes its value instead of negotiating it and
+        # resets a timer with every frame.
         super().__init__(Delegate(), vhost, SPEC, heartbeat=0, clock=clock)
         self.credentials, self.label = credentials, label
         self.heartbeat = heartbeat
@@ -138,13 +147,18 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
 
     def connectionMade(self) -> None:
         """Send the protocol header."""
+        # Number 0 is of the connection itself [AMQP 0-9-1 4.2.3].
         self.channels[0] = self.channelFactory(0, None, self)
+        # The header of 0-9-1 [AMQP 0-9-1 4.2.2]; txAMQP sends an older form.
         self.transport.write(b"AMQP\x00\x00\x09\x01")
 
     def tune(self, channel_max: int, frame_max: int, heartbeat: int) -> int:
         """Negotiate limits that both sides accept; return the heartbeat in seconds (0: none)."""
+        # 0 means no limit, for both [AMQP 0-9-1, connection.tune]; channel numbers have 16 bits.
         self.MAX_LENGTH = min(frame_max or FRAME_MAX, FRAME_MAX)
         self.channel_max = channel_max or 65535
+        # The smaller of the two; where the broker wants none, ours [RabbitMQ, "Detecting Dead TCP
+        # Connections with Heartbeats"].
         if self.heartbeat and heartbeat:
             self.heartbeat = min(self.heartbeat, heartbeat)
         self._received_at = self._sent_at = self.clock.seconds()
@@ -170,10 +184,13 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         try:
             await channel.channel_open()
             if prefetch:
+                # Not global: quorum queues refuse that with 540, which ends the connection
+                # [RabbitMQ, "Quorum Queues"].
                 await channel.basic_qos(prefetch_count=prefetch)
             if confirm:
                 await channel.confirm_select()
         except BaseException:
+            # Otherwise the number would stay taken.
             channel.release()
             raise
         return channel
@@ -196,6 +213,8 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         self._stop_beating()
         self.do_close(reason)
         if self.transport is not None:
+            # loseConnection, in do_close, waits until all is written [Twisted, ITransport]: a peer
+            # that reads nothing would keep the connection open for ever.
             self.transport.abortConnection()
 
     def do_close(self, reason: CloseReason) -> None:
@@ -237,6 +256,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
         self._buffer += data
         try:
             self._take_frames()
+        # KeyError: a class or method that the specification lacks.
         except (ValueError, KeyError, struct.error) as e:
             self.abort(ProtocolError(f"protocol error: {e}"))
         except Exception as e:
@@ -257,6 +277,7 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
             payload = bytes(self._buffer[start + 7 : end - 1])
             start = end
             self._on_frame(kind, channel, payload)
+        # Once for all frames, since each deletion moves what is left.
         del self._buffer[:start]
 
     def _on_frame(self, kind: int, number: int, payload: bytes) -> None:
@@ -279,6 +300,8 @@ class Client(AMQClient):  # type: ignore[misc]  # txAMQP has no types
     def _beat(self) -> None:
         now = self.clock.seconds()
         silent = now - self._received_at
+        # After two intervals without any traffic the peer counts as dead, and no close is sent
+        # [AMQP 0-9-1 4.2.7]. Ours go out every half interval, as those of RabbitMQ.
         if silent > 2 * self.heartbeat:
             self.abort(Closed(f"the broker sent nothing for {silent:.0f} s"))
         elif now - self._sent_at >= self.heartbeat / 2:

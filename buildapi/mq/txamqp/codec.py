@@ -83,14 +83,17 @@ def _decimal(value: decimal.Decimal) -> bytes:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise ValueError("an AMQP table cannot hold NaN or infinity")
+    # The scale is an octet and cannot be negative [4.2.1]: write the zeros out.
     number = int("".join(map(str, digits))) * 10 ** max(exponent, 0) * (-1 if sign else 1)
     return struct.pack(">cBi", b"D", max(-exponent, 0), number)
 
 
 def _time(value: datetime.datetime) -> bytes:
+    # Seconds of UTC without fractions [4.2.5.4].
     return struct.pack(">cQ", b"T", int(value.timestamp()))
 
 
+# The tag x, of bytes, is not in the specification [4.2.1]: RabbitMQ, "AMQP 0-9-1 Errata".
 _TABLE_TYPES: list[tuple[type | tuple[type, ...], Callable[[Any], bytes]]] = [
     (bool, lambda v: b"t\x01" if v else b"t\x00"),  # before int, which it is too
     (str, lambda v: b"S" + _long_string(v.encode())),
@@ -131,6 +134,7 @@ def _field(kind: str, value: Argument) -> bytes:
 def method(m: AMQPMethod, args: Iterable[object]) -> bytes:
     """Encode a method of the specification with its arguments; adjacent bits share octets."""
     out = [struct.pack(">HH", m.klass.id, m.id)]
+    # Adjacent bits fill octets from the lowest on [4.2.5.2].
     bits = count = 0
     for field, value in zip(m.fields, args, strict=True):
         if field.type == "bit" and count < 8:
@@ -158,8 +162,11 @@ def header(klass: AMQPClass, size: int, properties: Mapping[str, object]) -> byt
     flags, out = 0, []
     for n, field in enumerate(klass.fields):  # 14 fields: one word of flags
         if (value := properties.get(field.name)) is not None:
+            # The first property has the highest bit; the lowest would announce more flags
+            # [4.2.6.1].
             flags |= 1 << (15 - n)
             out.append(_field(field.type, value))
+    # The 0 is the weight, which is unused [4.2.6.1].
     return struct.pack(">HHQH", klass.id, 0, size, flags) + b"".join(out)
 
 
@@ -169,6 +176,7 @@ def header(klass: AMQPClass, size: int, properties: Mapping[str, object]) -> byt
 def text(data: bytes) -> str | bytes:
     """Decode UTF-8; return other data as bytes."""
     try:
+        # Long strings may hold any bytes [4.2.5.3], whoever sent them.
         return data.decode()
     except UnicodeDecodeError:
         return data
@@ -268,7 +276,7 @@ def read_header(payload: bytes) -> tuple[int, dict[str, object]]:
     """Decode a header frame into the size of the body and the properties."""
     reader = Reader(payload)
     klass = SPEC.classes.byid[reader.number(">H")]
-    reader.take(2)
+    reader.take(2)  # the weight, which is unused
     size, flags = reader.number(">Q"), reader.number(">H")
     fields = (f for n, f in enumerate(klass.fields) if flags >> (15 - n) & 1)
     return size, {f.name: reader.field(f.type) for f in fields}

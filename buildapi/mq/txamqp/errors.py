@@ -67,6 +67,8 @@ def describe(error: object) -> str:
         return "the connection was closed without a reason"
     if isinstance(error, DeadlineError):
         return "no answer in time"
+    # By name, so that nothing of TLS is imported for a plain connection; its argument is a list of
+    # (library, function, reason).
     if type(error).__module__.startswith("OpenSSL"):
         return f"TLS: {', '.join(str(e[-1]) for e in getattr(error, 'args', [[]])[0])}"
     if isinstance(error, Closed | str):

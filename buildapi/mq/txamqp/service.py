@@ -34,6 +34,7 @@ def backoff(attempt: int) -> float:
 
     A random part, up to half, keeps many clients from reconnecting at the same moment.
     """
+    # The exponent is bounded: 2.0 ** 1024, after a night without a broker, would overflow.
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt - 1, 10))
     return min(LONGEST_PAUSE, pause * (1 + random.random() / 2))
 
@@ -104,6 +105,8 @@ class AMQPService(Service):
         for waiter in self._take_waiting():
             waiter.errback(Closed("stopped"))
         if self.client is not None:
+            # Before the loop is cancelled, which aborts the connection: the broker would log a
+            # client that vanished.
             await self.client.shutdown(GOODBYE_SECONDS)
         if self._loop is not None:
             self._loop.cancel()
@@ -120,6 +123,8 @@ class AMQPService(Service):
                 failures = 0
                 await self._until_lost(client)
                 error: Any = client.error
+            # Of any kind: a wrong password or a missing vhost may be right at the next attempt.
+            # When stopping it is CancelledError, and running is false.
             except Exception as e:
                 error = e
             if not self.running:
@@ -135,12 +140,14 @@ class AMQPService(Service):
             await client.open()
             await self.setup(client)
         except BaseException:
+            # Otherwise the socket and its heartbeats would go on, and nobody would know of them.
             client.abort(Closed("not set up"))
             raise
         return client
 
     async def _until_lost(self, client: Client) -> None:
         lost = client.disconnected.wait()
+        # It may have been lost just after its set-up, and then is no connection to wait for.
         if not client.closed:
             self._client = client
             self.log.info("{label}: connected", label=self.factory.label)

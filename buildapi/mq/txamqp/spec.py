@@ -92,6 +92,7 @@ class 90 tx
 ``nowait`` has this spelling because txAMQP looks for exactly that name.
 """
 
+# What txAMQP looks up by name; of the reply codes, the other constants, it knows nothing.
 CONSTANTS = {
     "frame-method": 1,
     "frame-header": 2,
@@ -118,6 +119,7 @@ def _method(words: list[str], fields: str) -> str:
 
 
 def _elements() -> Iterator[str]:
+    # txAMQP has no third number, for 0-9-1.
     yield '<amqp major="0" minor="9">'
     for name, value in CONSTANTS.items():
         yield f"<constant name={quoteattr(name)} value={quoteattr(str(value))}/>"
