@@ -102,6 +102,7 @@ class MariaDB:
                     f"--port={self.port}",
                     "--bind-address=127.0.0.1",
                     "--character-set-server=utf8mb4",
+                    f"--tmpdir={self.folder / 'tmp'}",
                     *FAST,
                     *self.options,
                 ],
@@ -206,6 +207,11 @@ def start_mariadb(base_path: Path | None = None, *options: str) -> MariaDB:
     server = MariaDB(folder, free_port(), account, options)
     try:
         (folder / "data").mkdir()
+        # Servers that start side by side give temporary tables the same names: in one /tmp each
+        # deletes those of the others.
+        (folder / "tmp").mkdir()
+        if root:
+            shutil.chown(folder / "tmp", account)
         _install(installer, folder, account)
         if root:
             shutil.chown(folder, account)
@@ -225,6 +231,7 @@ def _install(installer: str, folder: Path, account: str) -> None:
             f"--datadir={folder / 'data'}",
             "--skip-test-db",
             "--auth-root-authentication-method=normal",
+            f"--tmpdir={folder / 'tmp'}",
             *FAST,
         ],
         capture_output=True,
