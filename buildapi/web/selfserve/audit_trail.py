@@ -38,6 +38,8 @@ class JobTrail:
         job = None if job_id is None else await self._store.get(job_id)
         if job is None:
             raise NotFound(f"Job {text} not found")
+        # Ids are used again after the jobs database was restored to an older copy (docs/amqp.md,
+        # "Whose a message is"): older events are of another job.
         entries = await self._trail.of_job(job.id, job.when - CLOCKS_APART)
         document = JSONBody.of(trace_json(job, entries))
         title = f"Timeline of job {job.id}"
@@ -49,6 +51,7 @@ def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, objec
     """Return a job and its events as JSON; without events, those that its row implies."""
     events = [event_json(entry) for entry in entries] or recorded_events(job)
     report: Mapping[str, object] = job.complete_data or {}
+    # The stored outcome has it too (docs/amqp.md, "finished"), also after [ops] trail_days.
     told = report.get("trace")
     trace = first_trace(entries) or (told if isinstance(told, str) else None)
     return {"job": job_json(job), "trace": trace or None, "events": events}

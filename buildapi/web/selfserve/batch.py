@@ -78,6 +78,8 @@ class Batch:
             raise BadRequest(
                 f"Too many job requests in a batch: {len(entries)} (max {ENTRIES_MAX})"
             )
+        # The body is the list of entries, so a parameter of the whole batch can only be in the
+        # query.
         dry_run = switch(call.query, form_of({}), "dry_run")
 
         def job_call(number: int) -> JobCall:
@@ -95,6 +97,8 @@ class Batch:
 
         async def prepare(number: int) -> Prepared | BuildAPIError:
             if self._seconds_left(began) < 0:
+                # Later entries are still answered one by one: nothing was recorded of them, so a
+                # 503 is true.
                 return Unavailable(LATE)
             try:
                 return await self._submitter.prepare(*job_call(number))
@@ -111,17 +115,24 @@ class Batch:
     def _read(self, call: Call, entry: object, *, dry_run: bool) -> JobCall:
         """Parse an entry; its key, if any, replaces that of ``call``."""
         method, path, body, key = _fields(entry)
+        # Clients send the paths they know, with or without the mount prefix (docs/api.md, "HTTP
+        # API").
         inside = path.startswith(call.mount + "/")
         route, values = self._match(method, path.removeprefix(call.mount) if inside else path)
         body = body | ({"dry_run": True} if dry_run else {})
         form = form_of(body)
+        # A misspelt parameter is refused here as in a single request (docs/api.md, "Job requests"):
+        # ignored, it could cancel a whole push.
         check(route.known, {}, form)
+        # One entry that waits would hold back the answers to all the others.
         if "wait" in form.values:
             raise BadRequest("Parameter wait is not allowed in a batch")
+        # The query is that of the batch, and no entry's.
         one = attrs.evolve(call, path=values, query={}, body=form, here=path)
         return route, attrs.evolve(one, key=key or call.key)
 
     def _match(self, method: str, path: str) -> tuple[JobRoute, Mapping[str, str]]:
+        # Before unquote(), which would make a slash in a builder's name a separator of segments.
         marked = path.replace("%2F", SLASH).replace("%2f", SLASH)
         try:
             decoded = unquote(marked, errors="strict")
@@ -151,6 +162,7 @@ def _fields(entry: object) -> tuple[str, str, dict[str, object], str]:
         raise BadRequest(f"method must be one of {', '.join(METHODS)}")
     if not isinstance(path, str) or not path.startswith("/"):
         raise BadRequest("path must be a path such as /self-serve/try/build")
+    # After // a reader expects the name of a host (RFC 3986, section 4.2).
     if path.startswith("//") or "?" in path or "#" in path:
         raise BadRequest("path must be only a path: send parameters in body")
     if not isinstance(body, dict | None):
@@ -177,10 +189,13 @@ async def each(
         for value in left:
             results[value] = await do(value)
 
+    # All workers take from one iterator: they run in the reactor's thread, so each value is taken
+    # once.
     workers = [defer.ensureDeferred(work()) for _ in range(at_once)]
     try:
         await defer.gatherResults(workers, consumeErrors=True)
     except defer.FirstError as e:
+        # gatherResults() reports the first failure and leaves the other Deferreds running.
         for worker in workers:
             worker.cancel()
         e.subFailure.raiseException()

@@ -69,6 +69,8 @@ class BuildForm:
             body |= {"properties": _properties(form), "files": _files(form)}
         route = self._kinds[kind]
         reply = await self._submitter.serve(route, route.call(call, values, body))
+        # New builds answer 202 with the job even as HTML, since their clients read the answer
+        # (docs/api.md, "Job requests"). People who filled in this form are led to the job.
         if reply.status != 202:
             return reply
         return attrs.evolve(

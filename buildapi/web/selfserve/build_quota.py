@@ -59,9 +59,13 @@ class BuildQuota:
         if builds > self._per_request:
             told = PER_REQUEST.format(asked=builds, most=self._per_request)
             raise TooManyBuilds(told, HOUR)  # unchanged it never fits; its parts may at once
+        # Cancels and priorities are not limited (docs/api.md, "How many builds"), and need no
+        # count.
         if not builds:
             yield
             return
+        # Reserved before the count is awaited: two concurrent requests of a user would both see the
+        # old one.
         before = self._going[who]
         self._going[who] += builds
         try:
@@ -93,5 +97,7 @@ def seconds_until_free(asked: Sequence[AskedBuilds], builds: int, most: int, now
     for one in sorted(asked, key=lambda one: one.when):
         too_many -= one.builds
         if too_many <= 0:
+            # "when" is from the clock of the process that recorded the job, which may be ahead of
+            # this one.
             return min(max(1, one.when + HOUR - now), HOUR)
     return HOUR

@@ -88,6 +88,8 @@ class BulkActions:
         items, act = selected(call.form), one_of("act", call.form.text("act") or "", list(ACTS))
         dry_run = switch(call.query, call.form, "dry_run")
         sure = dry_run or switch({}, call.form, "confirm")
+        # Without scripts no dialog asks before a cancel; programs are not asked (docs/api.md, "Bulk
+        # actions").
         if act == "cancel" and call.html and not sure:
             return await self._question(call, items)
         return _told(items, await self._submit(call, act, items, dry_run=dry_run))
@@ -108,6 +110,7 @@ class BulkActions:
             in_path, in_body = ACTS[act](item, call.form)
             values = {"branch": _decoded(item.branch)} | in_path
             body = in_body | ({"dry_run": True} if dry_run else {})
+            # Each item needs a key of its own: one key with other content is answered 422.
             return route, route.call(numbered(call, number), values, body)
 
         return await self._batch.run(len(items), job_call)
@@ -118,6 +121,7 @@ class BulkActions:
         context = {
             "items": items,
             "warnings": await self._warnings(call, items),
+            # Each name is a query, and the page waits for all of them.
             "about": await self._named(items[:NAMED]),
             "act": act if len(items) == 1 else "Cancel selected",
         }
@@ -126,6 +130,7 @@ class BulkActions:
     async def _named(self, items: Sequence[SelectedItem]) -> Mapping[SelectedItem, str]:
         """Return builder and revision of the items that are found; the question is asked anyway."""
         found = {}
+        # Outside of the loop: a database that is down costs one deadline, not one for each item.
         with contextlib.suppress(Unavailable):
             for item in items:
                 id_ = id_of_path(item.id)
@@ -144,6 +149,7 @@ def selected(form: Form) -> Sequence[SelectedItem]:
     """Return the selected items, each once; :raises BadRequest: there are none, or too many."""
     texts: list[object] = []
     for value in form.values.get("item", ()):
+        # A form repeats the name; a JSON body has one list.
         texts += value if isinstance(value, list) else [value]
     items = list(dict.fromkeys(map(SelectedItem.of, texts)))
     if not items:

@@ -45,6 +45,8 @@ MOVED = "The priority can be changed again while the request is pending."
 StepsJSON = Callable[[Plan, Facts], Mapping[str, object]]
 """Encode the steps of a plan that was decided on these facts, as ``Dialect.steps_json``."""
 
+# The confirming form must not ask for a dry run again; the template writes the CSRF token and the
+# method itself.
 NOT_SENT = {"dry_run", FIELD, "_method", "wait", "format"}
 
 
@@ -62,6 +64,8 @@ class DryRun:
 
     async def reply(self, route: JobRoute, call: Call, checked: CheckedRequest) -> Reply:
         """Return what a job request would do now; record and send nothing."""
+        # The plan is that of decide(), which agents use as well: a preview of its own could promise
+        # something else.
         facts = await self._looking.bound(self._facts.read(checked.action))
         plan = _warned(decide(checked.action, facts, call.user, self._rules), checked.warnings)
         words = f"{checked.words}: dry run, nothing was done"

@@ -44,10 +44,12 @@ class IdempotencyKeys:
         """
         end = self._reactor.seconds() + PATIENCE
         while True:
+            # A key is remembered for a day (docs/api.md, "On every job request").
             since = int(self._now()) - KEY_SECONDS
             job = await self._looking.bound(self._store.keyed(name, since))
             if job is None:
                 return None
+            # Even of a job that is still being accepted: no waiting makes another request the same.
             if job.key.content != content:
                 raise KeyReused("This Idempotency-Key was used for another request")
             if job.accepted or self._reactor.seconds() >= end:
@@ -66,6 +68,7 @@ def key_of(call: Call, route: JobRoute, words: str = "") -> JobKey | None:
         raise BadRequest(f"Idempotency-Key must be 1 to {KEY_MAX} printable ASCII characters")
     asked = [route.method, route.path, dict(call.path), _content(call)]
     try:
+        # With the user, so that nobody reaches the job of another one by guessing a key.
         return JobKey(_digest([call.user, call.key]), _digest(asked), words)
     except RecursionError as e:
         raise BadRequest("The body is nested too deeply") from e

@@ -62,6 +62,7 @@ class JobPages:
 
     async def jobs(self, call: Call) -> Reply:
         """List job requests, newest first."""
+        # As in the Pylons program a bad num or offset is no error: both are the defaults then.
         query = readable(call.query, "num", "offset")
         num = bounded(query, "num", NUM, self._page)
         offset = bounded(query, "offset", 0, OFFSET_MAX)
@@ -75,6 +76,8 @@ class JobPages:
         text = call.path["job_id"]
         job_id = id_of_path(text)
         if job_id is not None:
+            # The job is read after the wait even if that timed out, so that its progress is
+            # current.
             await self._watch.finished(job_id, waiting(call))
         job = None if job_id is None else await self._store.get(job_id)
         if job is None:
@@ -110,6 +113,8 @@ def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo
     if number is not None:
         return max(-TIME_MAX, min(number, TIME_MAX))
     try:
+        # datetime.fromisoformat() accepts a day too, as its midnight, but "until" includes its day
+        # (docs/api.md, "Reads").
         if len(text) == len("2026-01-31"):
             return of_day(date.fromisoformat(text))
         moment = datetime.fromisoformat(text)

@@ -37,6 +37,7 @@ class JobWaiter:
         if self._closed or seconds <= 0 or sum(map(len, self._waiting.values())) >= WAITING_MAX:
             return
         waiting: defer.Deferred[None] = defer.Deferred()
+        # Registered before the poll, so that a job that finished meanwhile is seen by it.
         self._waiting.setdefault(job_id, []).append(waiting)
         self._watch()
         self.poll()
@@ -60,9 +61,12 @@ class JobWaiter:
 
     async def _poll(self) -> None:
         try:
+            # Unknown jobs are released too: the reader then answers 404 at once.
             self._release(list(await self._store.finished(list(self._waiting))))
         except Unavailable as e:
             log.debug("poll of awaited jobs failed: {msg}", msg=e.msg)
+        # Every failure ends here: the next poll tries again, and clients wait no longer than they
+        # asked.
         except Exception:
             log.failure("poll of awaited jobs failed")
         finally:
@@ -70,6 +74,8 @@ class JobWaiter:
 
     def _release(self, job_ids: list[int]) -> None:
         for job_id in job_ids:
+            # A copy: callback() resumes the waiting coroutine at once, which removes itself from
+            # the list.
             for waiting in list(self._waiting.get(job_id, ())):
                 if not waiting.called:
                     waiting.callback(None)
@@ -77,7 +83,9 @@ class JobWaiter:
     def _watch(self) -> None:
         if self._loop is None:
             self._loop = task.LoopingCall(self.poll)
+            # Otherwise LoopingCall uses the global reactor.
             self._loop.clock = self._reactor
+            # The caller polls at once; the loop runs only while somebody waits.
             self._loop.start(SECONDS, now=False)
 
     def _forget(self, job_id: int, waiting: defer.Deferred[None]) -> None:

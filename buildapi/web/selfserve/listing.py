@@ -80,6 +80,8 @@ def rows_of(items: Sequence[JSONObject], place: str) -> Sequence[ListRow]:
     """
     made = [row(item, place) for item in items]
     builds = sorted((r for r in made if _counts(r)), key=lambda r: r.id)
+    # In ascending order of ids, so that the last one that is written for a request is its newest
+    # build.
     newest = {request: build.id for build in builds for request in build.requests}
     return [_beside(r, newest) for r in made]
 
@@ -101,6 +103,7 @@ def blank(kind: str, place: str) -> ListRow:
 
 
 def _request(item: JSONObject, place: str) -> ListRow:
+    # Buildbot 0.8.2 leaves claimed_at as it is when it completes a request.
     claimed = bool(item["claimed_at"]) and not item["complete"]
     return ListRow(
         kind="request",
@@ -131,6 +134,7 @@ def _build(item: JSONObject, place: str) -> ListRow:
         builder=item["buildername"],
         branch=item["branch"] or "",
         revision=item["revision"] or "",
+        # A master makes one build of several requests; the first of them has waited longest.
         submitted=min(r["submittime"] for r in requests),
         started=item["starttime"],
         ended=item["endtime"],
@@ -216,6 +220,7 @@ def asked(query: Mapping[str, Sequence[str]]) -> ListQuery:
         state=state if state in STATES else "",
         sort=sort if sort.removeprefix("-") in SORTS else "",
         bare=query.get("rows", ("",))[-1] == "0",
+        # isdigit() is true for a superscript two as well, which int() refuses.
         page=int(page[:9]) if page.isascii() and page.isdigit() and int(page[:9]) > 0 else 1,
     )
 

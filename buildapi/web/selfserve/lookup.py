@@ -44,6 +44,7 @@ class Lookup:
         document = JSONBody.of({"found": found})
         title = f"Matches for {text[:60]}" if text else "Find"
         page = Page("lookup.html", title, {"found": found, "kinds": KINDS})
+        # Only HTML clients are redirected: programs read the list (docs/api.md, "Reads").
         return Reply(document, page, location=found[0] if len(found) == 1 else None)
 
     async def _found(self, kind: str, text: str) -> list[str]:
@@ -53,9 +54,12 @@ class Lookup:
         if len(text) < SHORTEST:
             raise BadRequest(f"Bad q: a revision needs at least {SHORTEST} characters")
         wanted = RevisionMatch(text)
+        # Here alone any beginning finds a revision (docs/compatibility.md, "Revisions"): people
+        # choose from the result, and nothing is done with it.
         if wanted.prefix is None:
             wanted = RevisionMatch(text, search=True)
         entries = await self._reads.revision(BranchFilter(), wanted)
+        # A tag or a number may be the beginning of others: typed in full it is meant alone.
         exact = [e for e in entries if e.revision == text]
         meant, _ = wanted.choose(exact or entries, attrgetter("revision"))
         branches = self._directory.branches()
@@ -70,6 +74,7 @@ class Lookup:
         if id_ is None:
             raise BadRequest(f"Bad q: {text[:40]!r} is not a {kind} id (expected a number)")
         if kind == "job":
+            # Not looked up: the page of the job answers 404 itself.
             return [f"/self-serve/jobs/{id_}"]
         stored = await self._builds.branch_of(kind, id_)
         branch = self._directory.branches().owner(stored)

@@ -101,6 +101,7 @@ class SelfServePages:
             "link_of": link_of,
             "blank": blank,
             "masters": self.masters(),
+            # Templates use StrictUndefined: each name that any list needs must be there.
             "days": None,
             "branch": "",
             "revision": "",
@@ -147,6 +148,8 @@ class SelfServePages:
             item = document.value
             requests = item.get("requests", [item])
             waits = "requests" not in item and not item["complete"]
+            # claimed_by_name is added only while a claimed request has no build yet (docs/api.md,
+            # "Reads"); afterwards its build is what can be stopped.
             waits = waits and (not item["claimed_at"] or "claimed_by_name" in item)
             one = row(item, branch) if "requests" in item or waits else None
             return self.common() | {

@@ -104,10 +104,13 @@ class SelfServeReads:
 
         def shape(found: BranchDay) -> object:
             items = list_json(found)
+            # An empty list stays a document without content, which is not cached
+            # (docs/compatibility.md, "Bots and scripts"), and is answered 404 below.
             if not items or not call.html:
                 return items
             return {"items": items, "done": self._done(found, wanted, STABLE_DELAY)}
 
+        # The page carries is_done as well, so the two formats are two documents.
         key = ("rev", branch.name, wanted, call.html)
         document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
         if not document.value:
@@ -119,12 +122,14 @@ class SelfServeReads:
 
     async def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
         found = await self._builds.revision(branch, wanted)
+        # SQL compared 12 digits; more digits decide between revisions that agree in these.
         meant, _ = wanted.choose(found.revisions, lambda stored: stored)
         return found.only(meant.__contains__)
 
     async def is_done(self, call: Call) -> Reply:
         """Return whether a revision is complete, and whether it passed."""
         branch, revision = self._revision(call)
+        # The Pylons program took the default for bad values, and so do we.
         delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
         wanted = RevisionMatch(revision)
 
@@ -237,6 +242,8 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
     return [page, *files_routes()]
 
 
+# Open even if reads need a user (docs/security.md, "From the network"): the page that refuses
+# somebody has a style sheet too.
 def files_routes() -> Sequence[Route]:
     """List the routes of the style sheet and scripts."""
     return [Route("GET", "/static/{name}", _file, FILES, (VERSION,), open=True)]

@@ -77,9 +77,13 @@ class RequestActions:
 
     async def rebuild_build(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a rebuild of a build."""
+        # Everything that needs no database is checked first: bad parameters are refused even while
+        # it is down.
         build_id = form_integer(call.form, "build_id")
         priority, count = priority_of(call.form, 0), self._count(call.form)
         found = await self._build(branch, str(build_id))
+        # Found on this branch first: builds of other branches are 404 (docs/compatibility.md,
+        # "Branches").
         action = RebuildBuild(build_id, priority, count)
         warnings = self._warnings(found)
         return CheckedRequest(action, f"Rebuild of build {build_id}", warnings)
@@ -94,6 +98,8 @@ class RequestActions:
 
     async def cancel_build(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of a build."""
+        # 400 here, while reads answer 404 to such an id: clients know both (docs/compatibility.md,
+        # "Texts").
         text = _digits(call.path["build_id"], "build_id")
         await self._build(branch, text)
         return CheckedRequest(CancelBuild(int(text)), f"Cancel of build {text}")

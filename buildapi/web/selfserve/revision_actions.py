@@ -65,6 +65,8 @@ class RevisionActions:
             ("builder", OF_BUILDER, self.builder, BUILDER, (PRIORITY, PROPERTIES, FILES)),
         )
         return {
+            # Clients of these four take any status but 202 for a failure, so HTML is not
+            # redirected.
             kind: JobRoute("POST", path, check, summary, params, followed=False)
             for kind, path, check, summary, params in found
         }
@@ -73,10 +75,13 @@ class RevisionActions:
         """Check the cancel of everything open of a revision."""
         revision = call.path["revision"]
         where = call.query, call.form
+        # A revision of which nothing is stored is no error here, as in the Pylons program.
         full = await self._full(branch, revision)
         action = _valid(
             lambda: CancelRevision(
                 branch.name,
+                # Agents of the Pylons program compare the beginning of stored revisions
+                # (docs/amqp.md, "requests"): twelve digits match what they always did.
                 short_revision(revision),
                 only=_text(*where, "only", None),
                 builders=tuple(all_values(*where, "builder")),
@@ -116,6 +121,7 @@ class RevisionActions:
         name = call.path["builder"]
         action = _valid(
             lambda: NewBuilderBuild(
+                # Tests find their files in a change on this branch (docs/api.md, "New builds").
                 branch=branch.name + SELF_SERVE,
                 revision=revision,
                 builder_name=name,
@@ -124,6 +130,8 @@ class RevisionActions:
                 files=tuple(_json(call.form.get("files"), "files", list)),
             )
         )
+        # After _valid(): a name that is not ASCII could not be one of a builder's, and needs no
+        # query.
         await self._know(name)
         await self._decided(branch, revision)
         return CheckedRequest(action, f"New build of {name} at revision {revision}")

@@ -24,6 +24,7 @@ def request_json(request: BuildRequest) -> dict[str, object]:
         "branch": request.branch,
         "revision": request.revision,
         "submittime": request.submitted_at,
+        # Clients check that it is an integer: a JSON boolean would fail them.
         "complete": int(request.complete),
         "complete_at": request.complete_at,
         "priority": request.priority,
@@ -50,6 +51,7 @@ def build_json(build: Build) -> dict[str, object]:
     Buildbot 0.8 master that is killed leaves the builds row without an end for ever.
     """
     first = build.requests[0]
+    # Absent from all other builds, so that these look as the Pylons program showed them.
     abandoned = {"abandoned": True} if build.is_abandoned else {}
     return {
         "build_id": build.id,
@@ -103,6 +105,7 @@ def job_json(job: JobRecord) -> dict[str, object]:
 
     The items of a running job are those settled so far.
     """
+    # Any agent may have written the outcome, that of the Pylons program too.
     report = None if job.complete_data is None else readable_report(job.complete_data)
     noted = job.progress.items if job.progress else ()
     items = readable_items((report or {}).get("items")) or noted

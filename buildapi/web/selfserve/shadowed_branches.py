@@ -30,6 +30,7 @@ class ShadowedBranches:
 
     def warnings(self, names: Iterable[str]) -> Sequence[str]:
         """Return a warning for each hidden branch, naming the route that hides it."""
+        # Werkzeug matches only for a host; none of our rules names one.
         router = self._map.bind("localhost")
         found = []
         for name in names:
@@ -40,6 +41,8 @@ class ShadowedBranches:
                 except HTTPException:
                     found.append(_hidden(name, route, "no route matches"))
                     break
+                # A branch named "jobs" or "branches" meets routes that come before those of
+                # branches.
                 if met is not route or values["branch"] != name:
                     found.append(_hidden(name, route, f"{met.path} comes first"))
                     break

@@ -143,6 +143,8 @@ class JobSubmitter:
 
     async def serve(self, route: JobRoute, call: Call) -> Reply:
         """Accept one job request, or return its plan for ``dry_run``."""
+        # An unknown branch is 404 whatever else is wrong, and a bad "wait" 400 before anything is
+        # recorded.
         branch = self._branch(call.path["branch"])
         seconds = duration(only_value(call.query, call.form, "wait"), "wait", WAIT_MAX)
         prepared = await self.prepare(route, call, branch)
@@ -161,6 +163,7 @@ class JobSubmitter:
         :raises NotFound: it names no known branch; this is checked before anything else.
         """
         branch = branch or self._branch(call.path["branch"])
+        # Before the key: a dry run must not use up the key of the request that it previews.
         if switch(call.query, call.form, "dry_run"):
             checked = await self._checked(route, call, branch)
             return await self._dry_run.reply(route, call, checked)
@@ -168,6 +171,7 @@ class JobSubmitter:
         if key is not None and (first := await self._first(route, key)):
             return first
         checked = await self._checked(route, call, branch)
+        # Stored with the key, for the answer to a repetition.
         known = None if key is None else attrs.evolve(key, words=checked.words)
         return Submission(call, route, checked, known)
 
@@ -209,6 +213,8 @@ class JobSubmitter:
                     await going[one] if isinstance(one, Submission) else one for one in prepared
                 ]
 
+        # Klein cancels the handler's Deferred when the client disconnects; a job recorded and not
+        # sent would be left to the outbox.
         return await shielded(work())
 
     async def _begin_all(
@@ -216,6 +222,8 @@ class JobSubmitter:
     ) -> Mapping[Submission, defer.Deferred[Submitted]]:
         """Record job requests; return Deferreds that fire once each is sent, or refused."""
         going: dict[Submission, defer.Deferred[Submitted]] = {}
+        # Groups begin with one job and grow while that is quick: a slow database must not hold a
+        # group beyond the deadline.
         at_once = 1
         while len(going) < len(submissions):
             left = seconds_left()
@@ -350,6 +358,7 @@ class JobDispatcher:
         :raises Unavailable: the job is not executed, and never will be.
         :raises InProgress: another job has this key.
         """
+        # The id alone does not prove whose message it is (docs/amqp.md, "Whose a message is").
         now, identity = int(self._now()), secrets.token_hex(16)
         try:
             adding = self._store.add(
@@ -364,6 +373,8 @@ class JobDispatcher:
         except Exception as e:  # whatever was recorded: only sent jobs are executed
             log.failure("cannot record the job request")
             raise DatabaseUnavailable(NOT_RECORDED) from e
+        # Until its message is sent: a repetition that arrives meanwhile must not send it a second
+        # time.
         self._accepting.add(request_id)
         self._note(request_id, "recorded", f"{action.name} by {who}")
         return JobMessage(request_id, who, now, action, tracing.trace(), identity)
@@ -419,9 +430,12 @@ class JobDispatcher:
             await self._broker.publish(
                 REQUESTS,
                 encode_request(message),
+                # The same for every copy of the message, so that copies can be told in a queue.
                 message_id=f"job-{message.request_id}",
                 correlation_id=str(message.request_id),
             )
+        # Refused in its row before the client hears of it: a 503 promises that the job is never
+        # executed (docs/compatibility.md, "Bots and scripts").
         except BrokerUnavailable as e:
             log.error("job {id} not sent: {msg}", id=message.request_id, msg=e.msg)
             return await self._refuse(message.request_id, e)
@@ -434,6 +448,8 @@ class JobDispatcher:
         except Unavailable as e:
             self._not_noted(message.request_id, e.msg)
         except Exception as e:
+            # The message is confirmed, so an agent will execute the job: any error here would deny
+            # that.
             log.failure("job {id} sent, but this could not be recorded", id=message.request_id)
             self._not_noted(message.request_id, type(e).__name__)
         return True
@@ -467,6 +483,8 @@ class JobDispatcher:
 async def shielded(work: Awaitable[T]) -> T:
     """Return the result of ``work``, which goes on if the waiting is cancelled."""
     running = defer.ensureDeferred(_await(work))
+    # Awaiting "running" itself would pass a cancellation on to it (Twisted, Deferred.cancel). With
+    # a canceller the late result must not be called back: that raises AlreadyCalledError.
     waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
 
     def pass_on(result: T | Failure) -> None:

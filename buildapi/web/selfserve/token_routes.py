@@ -49,6 +49,7 @@ class TokenRoutes:
     _now: Callable[[], float]
     _days_max: int
     _working: Deadline
+    # Counting and adding are two statements: concurrent requests would exceed the maximum.
     _making: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
     def routes(self) -> Sequence[Route]:
@@ -59,6 +60,8 @@ class TokenRoutes:
         return (
             Route("GET", "/self-serve/whoami", whoami, WHOAMI, (FORMAT,)),
             Route("GET", PATH, self.tokens, LIST, (FORMAT,)),
+            # Sites of [web] allowed_origins may submit jobs, but not create tokens, which outlive
+            # the visit (docs/tokens.md, "Rules").
             Route("POST", PATH, self.make, MAKE, (label, days), change=True, own_pages=True),
             Route("DELETE", one, self.revoke, REVOKE, change=True),
         )
@@ -76,6 +79,7 @@ class TokenRoutes:
     async def make(self, call: Call) -> Reply:
         """Create a token; only this answer has its text."""
         who = self._owner(call)
+        # A stolen token could otherwise prolong itself for ever.
         if by_token(call):
             raise AccessDenied("A token cannot create tokens: log in to create one")
         label, days = label_of(call.form), self._days_of(call.form)
@@ -105,6 +109,7 @@ class TokenRoutes:
         found = await self._store.of_user(who)
         if sum(token.expires_at > now for token in found) >= TOKENS_MAX:
             raise BadRequest(f"You have the maximum of {TOKENS_MAX} tokens: revoke one first")
+        # Only the digest: a copy of the database logs nobody in (docs/security.md, "A user").
         return await self._store.add(who, label, digest_of(text), now, now + days * DAY_SECONDS)
 
     async def revoke(self, call: Call) -> Reply:
@@ -114,6 +119,8 @@ class TokenRoutes:
         if token_id is None or not await self._working.bound(self._store.revoke(token_id, who)):
             raise NotFound(f"Token {text} not found")
         if self._bearers is not None:
+            # This process refuses it at once; others cache it for five seconds (docs/tokens.md,
+            # "List and revoke tokens").
             self._bearers.forget(token_id)
         log.info("token {id} of {who} revoked", id=token_id, who=who)
         told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} revoked"}
