@@ -150,10 +150,13 @@ ASKED = ("q", "sort", "page", "format")
 
 def _everything(call: Call) -> bool:
     """Return whether the list shows the whole farm, from its first row."""
+    # Scripts cannot tell whether a new row belongs to a part of a branch name, or to a portion of
+    # the list.
     return not call.path.get("branch") and not call.query.keys() & {"branch", "limit", "offset"}
 
 
 def _events(call: Call) -> str:
+    # With "job" alone the stream has no builds and requests (docs/api.md, "Events").
     return "job=mine" if call.who and not _everything(call) else ""
 
 
@@ -186,6 +189,8 @@ def _waiting(entry: PendingEntry, branch: str, place: str | None) -> ListRow:
     return ListRow(
         kind="request",
         id=entry.id,
+        # /pending lists requests that a master has claimed and not started yet
+        # (docs/compatibility.md, "The pages of the whole farm").
         state="pending" if entry.claimed_by_name is None else "claimed",
         builder=entry.buildername,
         branch=branch,
@@ -228,6 +233,8 @@ def _recent(build: JSONObject) -> Line:
     slave = build["slavename"] or ""
     return (
         Cell(slave, f"/recent/{segment(slave)}" if slave else ""),
+        # buildername is a property, which builds of some builders lack; buildname is the builder's
+        # row.
         Cell(build["buildername"] or build["buildname"]),
         Cell(build["buildnumber"]),
         Cell(build["master"]),
@@ -245,6 +252,7 @@ def _state(entry: JSONObject) -> str:
     is being retried.  A master that was killed leaves its builds without an end for ever.
     """
     if entry["start_time"] is not None and entry["finish_time"] is None:
+        # A released request has claimed_at 0 again: another build of it will run, not this one.
         open_ = entry["claimed_at"] and entry["results"] is None
         return "running" if open_ else "abandoned"
     if entry["results"] is not None:
@@ -263,6 +271,8 @@ def _of_revision(
 ) -> Line:
     submitted, start, end = entry["submitted_at"], entry["start_time"], entry["finish_time"]
     builder, number, claimed_by = entry["buildername"], entry["number"], entry["claimed_by_name"]
+    # A number is unique only per master and builder, so there is no link without the claiming
+    # master.
     master = known.get(claimed_by or "") if number is not None else None
     return (
         Cell(builder, url=master.build(builder, number) if master else ""),

@@ -57,6 +57,7 @@ def _pending_entry(entry: PendingEntry) -> dict[str, object]:
         "buildername": entry.buildername,
         "submitted_at": entry.submitted_at,
     }
+    # Only there: a pending item keeps the keys that clients know (docs/api.md, "Reads").
     if entry.claimed_by_name is not None:
         shaped["claimed_by_name"] = entry.claimed_by_name
     return shaped
@@ -77,6 +78,7 @@ def _running_entry(build: RunningBuild) -> dict[str, object]:
         "number": build.number,
         "start_time": build.start_time,
         "submitted_at": build.submitted_at,
+        # A living 0.8 master renews claimed_at every 600 seconds.
         "last_heartbeat": build.master_seen_at,
     }
 

@@ -60,6 +60,8 @@ class Home:
     async def _read(self) -> JSONBody:
         now = int(self._pages.now())
         troubles: list[str] = []
+        # Both are begun before either is awaited: the page waits for the slower one, not for their
+        # sum.
         farm_read = defer.ensureDeferred(self._or_trouble("the farm", self._look(), troubles))
         jobs_read = defer.ensureDeferred(
             self._or_trouble("job requests", self._jobs(now), troubles)
@@ -74,6 +76,8 @@ class Home:
         """Read a part within the deadline; if that fails, add to ``troubles`` and return None."""
         try:
             return await self._deadline.bound(reading)
+        # BadRequest as well: a farm of more rows than [limits] list_rows must not hide the rest of
+        # the page.
         except (Unavailable, BadRequest) as e:
             troubles.append(f"Cannot read {what}: {e.msg}")
             return None
@@ -83,6 +87,7 @@ class Home:
         silent = farm.silent if farm else ()
         disabled = len(self._directory.disabled_masters())
         said = f"{known} known" + (f", {disabled} disabled" if disabled else "")
+        # A master renews its claims every 600 seconds; one that does not is dead or hung.
         said += f", not refreshing claims: {', '.join(silent)}" if silent else ""
         old = [name for name, age in ages.items() if age is None]
         read = ", ".join(f"{n} {int(a)} s ago" for n, a in ages.items() if a is not None)

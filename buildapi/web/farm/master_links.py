@@ -19,6 +19,7 @@ class MasterLinks:
         """Return a short name: the first label of the host, and the port."""
         parts = urlsplit(self.url)
         host = parts.hostname or ""
+        # The first label of an IP address would say nothing.
         is_name = host.rpartition(".")[2].isalpha()
         return f"{host.partition('.')[0] if is_name else host}:{parts.port}"
 

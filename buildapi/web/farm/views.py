@@ -36,8 +36,10 @@ VALUES_MAX = 20
 
 LIMIT_MAX, OFFSET_MAX = 50_000, 10_000_000
 NUMBUILDS, NUMBUILDS_MAX = 25, 1000
+# sqlite3 refuses integers of more than 64 bits with an OverflowError.
 TIME_MAX = 2**53
 
+# Floors of the Pylons program: totals without a start count from them.
 HISTORY_START = {"": 1_274_972_998, "mobile": 1_277_417_599}
 """First second that pushes are counted from, by the beginning of the branch asked for."""
 
@@ -78,6 +80,7 @@ class FarmViews:
                 return JSONBody.of(waiting_rows(self._directory.branches(), found))
             return JSONBody.of({"pending": pending_json(self._names(), found)})
 
+        # The page has rows of its own: it names the branch that a row's links lead to.
         key = ("pending", asked, portion, call.html)
         document = await self._answers.get(key, compute)
         return Reply(document, self._shown.pending(document, call))
@@ -111,6 +114,7 @@ class FarmViews:
 
         document = await self._answers.get(("revision", branch, revision), compute)
         if document.value is None:
+            # Nothing found is 200 with empty objects, as in the Pylons program, and not 404.
             document = JSONBody.of({**revision_json((), ()), **asked})
         notice = ambiguity(revision, document.value.get("revisions", ()))
         return Reply(document, self._shown.revision(document, call, notice), notice=notice)
@@ -133,6 +137,7 @@ class FarmViews:
     async def pushes(self, call: Call) -> Reply:
         """Count the pushes by author."""
         branch = call.path.get("branch")
+        # An earlier start is raised to the floor rather than refused.
         start = max(_history_start(branch), self._time(call, "fromtime", today=True) or 0)
         end = self._time(call, "totime")
 
@@ -180,6 +185,7 @@ def _same(
 def _branches(call: Call) -> tuple[str, ...]:
     """Return the branches asked for: that of the path, else those of the query."""
     path = call.path.get("branch")
+    # An empty text is kept: it matches every stored branch but NULL.
     return _texts(call, "branch", keep_empty=True) if path is None else (path,)
 
 
