@@ -21,6 +21,7 @@ def read_classification(path: Path | None) -> Classification:
     try:
         return from_document(tomllib.loads(path.read_text("utf-8")), str(path))
     except (OSError, ValueError) as e:
+        # ConfigError is a ValueError: its lines name the file already.
         if isinstance(e, ConfigError):
             raise
         raise ConfigError(f"{path}: {e}") from e

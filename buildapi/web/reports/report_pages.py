@@ -125,6 +125,7 @@ class ReportPages:
         return reply
 
     def _reply(self, shown: RenderedReport, how: ReportRequest, call: Call) -> Reply:
+        # The router has refused unknown and repeated values before (docs/reports.md, "Format").
         wanted = call.query.get("format", ("",))[-1]
         if wanted == "csv":
             grid = shown.grid(call.query.get("table", ("",))[-1])
@@ -159,6 +160,8 @@ class ReportPages:
             "menu": MENU,
             "spans": [(_with(call, hours=h), label) for h, label in SPANS],
             "times": self._times(how.window),
+            # A link to other data of this report keeps its window; one to another period (spans)
+            # must drop it.
             "csv_of": lambda name: _with(call, keep_times=True, format="csv", table=name),
             "json_link": _with(call, keep_times=True, format="json"),
         }
@@ -166,6 +169,7 @@ class ReportPages:
     def _table(self, grid: Grid, call: Call, *, main: bool) -> Mapping[str, object]:
         columns = [TableColumn(c.name, c.label, c.kind) for c in grid.columns]
         lines = [_line(row) for row in grid.rows]
+        # Only the first table has a search form: its parameters must not filter the others.
         asked = asked_of(call.query if main else {}, columns, grid.sort)
         shown = table(columns, lines, asked)
         if not main:
@@ -198,6 +202,7 @@ def _local(seconds: float, zone: ZoneInfo) -> str:
 
 
 def _attached(name: str, kind: str, text: str) -> Reply:
+    # Names from JSON properties may hold lone surrogates, which UTF-8 cannot encode.
     body = text.encode(errors="replace")
     page = Page("document.html", name)
     return Reply(JSONBody.of(None), page, attached=File(name, kind, body))

@@ -22,6 +22,7 @@ INTERVALS_MAX = 5000
 """Maximum intervals of one report: more cannot be told apart."""
 
 HOURS_MAX = 24 * 400
+# float() would also take "nan", "1e3", "1_0" and digits of other scripts.
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -67,6 +68,7 @@ class ReportParams:
         number = float(text) if _NUMBER.fullmatch(text) else -1.0
         if not 0 <= number <= TIME_MAX:
             raise bad(name, text, "seconds since the epoch")
+        # 0 counts as not given (docs/reports.md, "Time"). Whole numbers stay integers in the JSON.
         return (int(number) if number.is_integer() else number) or None
 
     def day(self, name: str) -> float | None:
@@ -80,6 +82,7 @@ class ReportParams:
         try:
             moment = datetime.fromisoformat(text)
             aware = moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
+            # Dates before 1970 are no error: nothing is stored of them.
             return max(0, math.floor(aware.timestamp()))
         except (ValueError, OverflowError, OSError) as e:
             raise bad(name, text, "dates as 2026-11-24 or 2026-11-24T13:00") from e
@@ -97,6 +100,8 @@ class ReportParams:
         if start is not None and end is not None and start > end:
             raise BadRequest("Bad starttime: must not be after endtime")
         hours = self.whole("hours", 0, 0, HOURS_MAX)
+        # Before "hours" is applied, since "hours" counts back from the end that this may have
+        # filled in.
         window = window_of(start, end, self.now)
         if hours and start is None:
             window = attrs.evolve(window, start=max(0, window.end - 3600 * hours))

@@ -53,6 +53,7 @@ class ReportServer:
     def adopt(self, rules: Classification) -> None:
         """Replace the classification rules (after a reload), and drop the cached reports."""
         self.rules = rules
+        # Cached reports were made by the old rules.
         self.computed.forget()
 
     def routes(self, specs: Sequence[ReportSpec]) -> Sequence[Route]:
@@ -64,6 +65,8 @@ class ReportServer:
                 self._handler(spec),
                 spec.summary,
                 (*spec.params, *COMMON),
+                # Reports may take longer than other calls: they have connections of their own
+                # (docs/reports.md, "Long reports").
                 patience=lambda _: self.seconds,
                 formats=FORMATS,
             )
@@ -77,6 +80,7 @@ class ReportServer:
             if asked.location is not None:
                 nothing = JSONBody.of({})
                 return Reply(nothing, Page("document.html", spec.paths[0]), location=asked.location)
+            # Without the format: JSON, CSV, chart and page are made of one computation.
             shown = await self._shown((spec.paths, asked.window, asked.values), asked)
             return await ReportPages(self.pages).reply(shown, asked, call)
 
@@ -103,6 +107,7 @@ class ReportServer:
     def branch(self, given: ReportParams) -> str:
         """Return the branch of ``branch_name``; :raises BadRequest: it is unknown."""
         known = self.branches()
+        # The default of the Pylons program, where a farm has that branch.
         default = DEFAULT_BRANCH if DEFAULT_BRANCH in known else known[0]
         return given.choice("branch_name", known, default)
 

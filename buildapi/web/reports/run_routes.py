@@ -91,12 +91,14 @@ class RunReportRoutes:
             Field("branch_name", "Branch", branch, server.branches()),
             Field("revision", "Revision", revision, hint="at least 12 characters"),
         ]
+        # Without a window: a run is everything ever built of its revision.
         form = ReportRequest("Build run", None, None, _nothing, fields, action="revision")
         if not revision:
             return form
         if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
             allowed = f"{PREFIX} characters of a hash, or a full revision"
             raise bad("revision", revision, allowed)
+        # People who sent the form are led to the path that the menu and other reports link.
         if "revision" not in given.call.path:
             path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
             return attrs.evolve(form, location=path)

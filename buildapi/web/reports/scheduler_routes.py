@@ -35,6 +35,7 @@ from buildapi.web.reports.report_server import (
     all_rows,
 )
 
+# Intervals of a window by default, as in the Pylons program.
 DIVISIONS = 12
 
 
@@ -71,6 +72,7 @@ class SchedulerReportRoutes:
         asked = WaitTimesQuery(
             given.choice("pool", pools.names, pools.default),
             given.window(DIVISIONS),
+            # From 1: minutes are divided by it.
             given.whole("mpb", 15, 1, 100_000),
             given.whole("maxb", 120, 0, 1_000_000),
             given.choice("num", ("full", "ptg"), "full"),
@@ -99,6 +101,7 @@ class SchedulerReportRoutes:
         wanted = WaitingFilter(
             span,
             masters,
+            # Excluded in SQL: rows that no figure counts need not be read.
             excluded.builders_like,
             excluded.reasons_like,
             excluded.comments_like,
@@ -114,6 +117,7 @@ class SchedulerReportRoutes:
         """Return the pool of each master; :raises Unavailable: no master is known."""
         roles = self._server.directory.master_roles()
         if not roles:
+            # Without pools all requests would be counted in each, as the Pylons program did.
             raise Unavailable("The masters file has not been read yet: pools are unknown")
         by_role = self._server.rules.pools.by_role
         return {name: by_role.get(role or "") for name, role in roles.items()}

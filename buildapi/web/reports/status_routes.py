@@ -29,7 +29,9 @@ from buildapi.web.reports.report_server import INT_SIZE, ReportServer, ReportSpe
 BEFORE = 86_400
 """Seconds before a window in which a build may have begun that still runs in the window."""
 
+# Intervals of a window by default, as in the Pylons program.
 SLAVES_DIVISIONS, SLAVE_DIVISIONS, LAST_DIVISIONS = 2000, 24, 24
+# A signed MySQL INT, the type of the column.
 ID_MAX = 2**31 - 1
 
 
@@ -64,6 +66,8 @@ class StatusReportRoutes:
         found: list[StatusBuild] = []
         span = Span(max(0, window.start - before), window.end)
         async for portion in self._reads.builds(span, **of):
+            # Portion by portion: builds that ended before the window are dropped before the next is
+            # read.
             found += [b for b in portion if (b.start or 0) >= window.start or _reaches(b, window)]
         return found
 
@@ -121,6 +125,7 @@ class StatusReportRoutes:
         window, name = given.window(), given.call.path["builder_name"]
 
         async def compute() -> Report:
+            # By name: the status database has a row for the builder of each master.
             builds = await self._builds(window, builder=name)
             one = NamedBuilder(name, window)
             for build in builds:
@@ -174,6 +179,8 @@ class StatusReportRoutes:
         """Report the jobs that idle slaves ran."""
         server = self._server
         window = given.divided(given.window(), 1)
+        # The Pylons program had one interval here unless asked for more; divided() has checked the
+        # number.
         if not given.text("int_size"):
             window = attrs.evolve(window, int_size=0)
 
@@ -181,6 +188,7 @@ class StatusReportRoutes:
             report = IdleJobsReport(window, server.pages.zone)
             categories = server.rules.excluded.idle_like
             found = await self._builds(window, categories=categories)
+            # Only jobs that lie in the window entirely, as in the Pylons program.
             report.add(b for b in found if b.end and b.end < window.end)
             return report
 
