@@ -83,6 +83,7 @@ class Agent(Service):
         return defer.ensureDeferred(self._intake.close())
 
     async def _hold(self, delivery: Delivery) -> Disposition:
+        # Heartbeats report it: the outbox sends a job again that no agent has in hand.
         self._in_hand.append(delivery)
         try:
             return await self.handle(delivery)
@@ -108,12 +109,14 @@ class Agent(Service):
     async def _carry_out(self, job: JobMessage, delivery: Delivery) -> Disposition:
         try:
             return await self._in_order(job, delivery)
+        # Tried again, it would differ from the row again: this is no try that failed.
         except _NotOurs:
             raise
         except Exception as e:
             self._note(
                 job.request_id, "failed", f"{type(e).__name__} at attempt {delivery.attempt}"
             )
+            # Raised, it is logged and counted as a try [docs/amqp.md, How tries are counted].
             if delivery.attempt < self._tries:
                 raise
             return await self._incident(job)
@@ -135,6 +138,7 @@ class Agent(Service):
                 self._note(job_id, "left", f"{reason}; redelivered in {delay:g} s")
             case Release():
                 self._note(job_id, "left", "this agent stops; requeued for another agent")
+            # Its end is in the trail already, as "reported" or "not executed".
             case Ack():
                 pass
 
@@ -162,6 +166,8 @@ class Agent(Service):
             async with self._locks.hold(keys) as lease:
                 return await insist(partial(self._job, job, lease))
         except UnclassifiedError as e:
+            # At the last try it is raised: the job ends with an incident, like one that failed
+            # otherwise.
             if delivery.attempt < self._tries or self._patience.stopping:
                 return self._patience.given_up(e)
             raise
@@ -181,6 +187,7 @@ class Agent(Service):
             reason = f"not the message of job {row.id}: its {differing} differs"
             self._log.error("message dead-lettered: {reason}", reason=reason)
             raise _NotOurs(reason)
+        # Messages of older web processes have no identity [docs/amqp.md, Whose a message is].
         return attrs.evolve(job, identity=row.identity, when=row.when)
 
     async def _incident(self, job: JobMessage) -> Disposition:
@@ -205,6 +212,8 @@ class Agent(Service):
         if error.request_id is None:
             return DeadLetter(error.reason)
         row = await self._store.get(error.request_id)
+        # Anybody who may publish can name any id, and ids are reused after a restore: an id alone
+        # finishes no job [docs/amqp.md, Whose a message is].
         if row is None or not is_of_job(error.message, row):
             return DeadLetter(error.reason)
         self._note(error.request_id, "put aside", error.reason)
@@ -226,11 +235,14 @@ class Agent(Service):
         subject = await self._farm.subject(job.action)
         revision = _revision(subject.revision)
         if isinstance(job.action, CancelRevision):
+            # Only until it has written: what it asks of masters afterwards may take long.
             return LockKeys(exclusive_until_written=revision)
         requests = [] if subject.request_id is None else [subject.request_id]
         return LockKeys(requests, shared=revision)
 
     async def _job(self, job: JobMessage, lease: Lease) -> Disposition:
+        # A guarded update, like the refusal of a job: only one of them wins, so that a job whose
+        # client got 503 never runs [docs/design.md, The life of a job request].
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
             return self._finished_before(job)
         self._note(job.request_id, "begun")
@@ -245,6 +257,8 @@ class Agent(Service):
             who=job.who,
             msg=_in_short(outcome),
         )
+        # Before the ack: if we die in between, both are repeated, and a second outcome changes
+        # nothing.
         await self._report(job, outcome)
         return Ack()
 
@@ -274,6 +288,8 @@ class _NotOurs(Exception):
 
 def _revision(revision: str | None) -> Sequence[str]:
     """Return the key of a revision: as many characters as are compared, in lower case."""
+    # All spellings of a hash need the same key. Other revisions that begin alike wait for each
+    # other without need, which harms nobody.
     return [revision[:PREFIX].lower()] if revision else []
 
 

@@ -71,18 +71,23 @@ class DeadLetterReview(PeriodicService):
         dead = (await self._broker.depth(queue)).dead
         if dead == self._kept.get(queue, 0):
             return
+        # If the review fails half-way, nobody knows how many stay: the next look has to review
+        # again.
         self._kept.pop(queue, None)
         kept = 0
 
         async def judge(letter: Letter) -> LetterEnd:
             nonlocal kept
             end, is_final = await self._judge(routing_key, queue, letter)
+            # One that is not final is not counted: the number differs then, and the letter is
+            # reviewed again.
             kept += end is LetterEnd.KEEP and is_final
             return end
 
         await self._broker.review(queue, judge, limit=REVIEW_MOST)
         if kept >= REVIEW_MOST:
             self._log.error("{queue}: too many dead letters to review all of them", queue=queue)
+            # Those beyond the limit stay unread, or every look would review all the others again.
             kept = dead
         self._kept[queue] = kept
 
@@ -111,5 +116,6 @@ class DeadLetterReview(PeriodicService):
                 reason=letter.reason,
                 ended=end.value,
             )
+        # A letter is dropped when its job has ended: the trail of the job is complete.
         if job_id is not None and end is not SettledAs.DROPPED:
             self._trail.note(job_id, Part.OUTBOX, end.value, f"dead letter: {letter.reason}")

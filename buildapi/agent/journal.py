@@ -61,6 +61,7 @@ class ProgressRecorder:
         self._reactor, self._store, self._now = reactor, store, now
         self._job, self._total = job, total
         self._items: list[Item] = []
+        # Not 0: the first record, before any item is finished, says how many there will be.
         self._noted = -1
 
     def add(self, items: Sequence[Item]) -> None:
@@ -83,6 +84,8 @@ class ProgressRecorder:
             yield
         finally:
             loop.stop()
+            # LoopingCall.stop() does not wait for a record that is being written; its Deferred
+            # does.
             await ended
 
     async def _note(self) -> None:

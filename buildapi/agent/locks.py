@@ -94,6 +94,8 @@ class Lease:
         """Queue at all keys; list the holders to wait for."""
         keys = self._keys
         before: list[defer.Deferred[None]] = []
+        # All keys in one go: jobs that queued at one after the other could wait for each other for
+        # ever. Each key once: a job that queued twice would wait for itself.
         for key in dict.fromkeys((*keys.exclusive, *keys.exclusive_until_written, *keys.shared)):
             self._held[key] = mine = defer.Deferred[None]()
             queue = self._queues.setdefault(key, WaitQueue())
@@ -152,6 +154,7 @@ class KeyedLocks:
         try:
             arrival.lease = lease = Lease(self._queues, self._wakeups, await keys())
         finally:
+            # Also where the keys could not be found: such a job must not hold up those behind it.
             arrival.is_known = True
             self._queue_known()
         try:
@@ -160,6 +163,8 @@ class KeyedLocks:
                 await _ended(one)
             yield lease
         finally:
+            # A job that is cancelled before its turn to queue must not be queued: nobody would
+            # release it.
             arrival.lease = None
             lease.end()
 
@@ -176,6 +181,8 @@ class KeyedLocks:
 
 def _ended(before: defer.Deferred[None]) -> defer.Deferred[None]:
     """Wait for a predecessor without consuming its result."""
+    # A job that is cancelled cancels the Deferred that it awaits. That must not be `before` itself:
+    # it would fire for all others that wait for the same predecessor.
     waiting = defer.Deferred[None]()
 
     def go_on(result: None) -> None:

@@ -26,6 +26,7 @@ class QueueConsumer:
     def open(self, handler: Handler) -> None:
         """Start consuming; log a failure to do so."""
         consuming = self._broker.consume(self._queue, handler, prefetch=self._prefetch)
+        # Kept, since a stop may come before the consumer is there.
         self._starting = defer.ensureDeferred(consuming).addErrback(self._not_consuming)
 
     def _not_consuming(self, failure: Failure) -> None:

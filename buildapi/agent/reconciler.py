@@ -90,6 +90,8 @@ class Reconciler(PeriodicService):
 
     def startService(self) -> None:
         """Start sweeping; the first sweep makes up for a broker that keeps nothing."""
+        # A broker that keeps nothing is inside this process, which has both roles: what was
+        # recorded before the start and not sent will never be sent by anybody.
         self._forgotten, self._started_at = not self._broker.keeps_messages, int(self._now())
         self._was_away = False
         PeriodicService.startService(self)
@@ -146,6 +148,7 @@ class Reconciler(PeriodicService):
         if self._forgotten:
             await self.refuse_unsent(self._started_at)
             await self.resend()
+        # Only now: a sweep that ended early resumes this at the next one.
         self._forgotten = False
         # Other processes may still be recording what they sent during the database outage.
         if not self._was_away:
@@ -178,12 +181,14 @@ class Reconciler(PeriodicService):
         Jobs beyond the broker's limit wait for room; after an error the next call goes on from
         there.
         """
+        # Times of jobs are whole seconds and the bound is exclusive: include those of this second.
         before = int(self._now()) + 1
         async for job in self._unsettled(sent=True, before=before, after=self._resent):
             await self._send_again(job, "the broker keeps no messages across restarts", wait=True)
             self._resent = job.id
 
     async def _send_again(self, job: JobRecord, why: str, *, wait: bool = False) -> None:
+        # The row has no id of the HTTP request, but the trail of the job has.
         entries = await self._trails.of_job(job.id, job.when - CLOCKS_APART)
         with tracing.about(first_trace(entries), job.id):
             while True:
@@ -207,6 +212,8 @@ class Reconciler(PeriodicService):
         A job is lost if it is old, no message waits, and no agent has it in hand, both now and at
         the last sweep. The marker makes this safe: nothing is executed twice.
         """
+        # Twice in a row, because heartbeats are seconds old: a message may be on its way to an
+        # agent.
         missing = {job.id: job for job in await self._lost()}
         again = [job for id_, job in missing.items() if id_ in self._missing]
         self._missing = set(missing)
@@ -238,10 +245,12 @@ class Reconciler(PeriodicService):
         """
         if self._roster is None:
             return None
+        # AMQP cannot list messages without taking them: one that waits may be that of any job.
         depth = await self._broker.depth(self._queue)
         since = self._now() - SILENT_SECONDS
         beats = [b for b in await self._roster.processes() if b.beat_at >= since]
         agents = [beat for beat in beats if "agent" in beat.roles]
+        # A heartbeat names a bounded number of jobs; an agent that has more may have any.
         told = all(beat.in_hand <= len(beat.jobs) for beat in agents)
         if depth.ready or not agents or depth.consumers > len(agents) or not told:
             return None
@@ -257,6 +266,8 @@ class Reconciler(PeriodicService):
         """Finish jobs as failed that were recorded before a time and are not known to be sent."""
         now = int(self._now())
         async for job in self._unsettled(sent=False, before=before):
+            # The broker has confirmed its message, and its client got 202: only the record is
+            # missing.
             if job.id in self._owed:
                 continue
             if await self._store.refuse(job.id, finished(job.id, Outcome(True, UNSENT)), now):

@@ -86,9 +86,13 @@ class ResultConsumer(Service):
 
     async def _store_report(self, request_id: int, report: dict[str, object]) -> Disposition:
         row = await self._store.get(request_id)
+        # What changes nothing needs no proof: a redelivered job is reported twice, and one is
+        # enough.
         refusal = None if row is None or row.completed_at else report_refusal(report, row)
         if refusal is not None:
             return self._refused(request_id, refusal)
+        # Answers show the stored report, and whoever knows the identity could forge an outcome
+        # [docs/amqp.md, Whose a message is].
         kept = {key: value for key, value in report.items() if key != "identity"}
         fresh = await self._store.finish(request_id, kept, int(self._now()))
         self._changed()

@@ -68,7 +68,10 @@ class Retrier:
         Waiting for an unavailable service is not a failed attempt: no outage is too long.
         """
         if self._stopping:
+            # Neither acked nor requeued: the broker redelivers it to another agent when our channel
+            # closes, without counting a try [docs/amqp.md, How tries are counted].
             return Release()
+        # Such an error may be the fault of this one job, so that each round of patience is a try.
         failed = isinstance(error, UnclassifiedError)
         return Nack(f"not possible now: {error.msg}", LONGEST_PAUSE, failed)
 
