@@ -37,6 +37,7 @@ class FarmSummarizer:
             lambda builder: of.get(builder) or UNKNOWN,
             int(self._now()),
         )
+        # A disabled master raises no alarm [docs/configuration.md, `[directory]`].
         silent = [name for name in found.silent if name not in self._directory.disabled_masters()]
         known = None if pools is None else sorted({pool or UNKNOWN for pool in pools.values()})
         return attrs.evolve(found, known_pools=known, silent=silent)

@@ -75,10 +75,12 @@ class FileLocks:
         :raises ConfigError: it cannot be created.
         """
         try:
+            # Without O_TRUNC: as long as another process has the lock, the file holds its name.
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
             raise ConfigError(f"{what}: cannot write {path}: {e.strerror}") from e
         try:
+            # Not a POSIX lock [fcntl(2)]: that would not survive the fork of a daemon.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(file, HOLDER_BYTES, 0).decode(errors="replace").strip()

@@ -51,6 +51,7 @@ class HeartbeatSender(PeriodicService):
         await self._forget()
         now = int(self._now())
         await self._try("write the row of this process", lambda: self._roster.beat(self._say()))
+        # Each on its own: one database may be down while the other is not.
         for number, sign in enumerate(self._signs):
             await self._try(f"write row {number + 1} in the scheduler database", lambda: sign(now))  # noqa: B023  # awaited at once
         self.beats += 1

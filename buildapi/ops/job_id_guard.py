@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from buildapi.errors import Unavailable
 
+# The ids of jobs are an INTEGER of MySQL, which has four bytes.
 ID_MAX = 2**31 - 1
 
 

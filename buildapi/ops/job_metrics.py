@@ -35,6 +35,7 @@ class JobMetrics:
             self._observe("buildapi_job_seconds", self._seconds() - self._begun.pop(job_id))
 
     def _begin(self, job_id: int) -> None:
+        # After a redelivery a job begins again: its time counts from the first beginning.
         self._begun.setdefault(job_id, self._seconds())
         if len(self._begun) > MOST_BEGUN:
             self._begun.pop(next(iter(self._begun)))

@@ -31,6 +31,7 @@ class Sink(Protocol):
 class Complaints:
     """Report a failing log on standard error, once until it works again."""
 
+    # Not sys.stderr, which twistd replaces by a stream that writes into the log.
     _stream: TextIO | None = attrs.field(factory=lambda: sys.__stderr__)
     _said: bool = attrs.field(default=False, init=False)
 
@@ -110,11 +111,13 @@ class StreamSink:
     def write(self, text: str) -> None:
         """Write whole lines; ignore a reader that went away."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        # The encoding of a terminal may lack a character of the line.
         shown = text.encode(encoding, "backslashreplace").decode(encoding)
         with self._lock:
             try:
                 self._stream.write(shown)
                 self._stream.flush()
+            # A ValueError: the stream is closed.
             except (OSError, ValueError):
                 pass
 

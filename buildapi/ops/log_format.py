@@ -21,10 +21,13 @@ FIELDS_MOST = 30
 INTEGER_MAX = 2**63
 
 OURS = ("ts", "level", "ns", "msg", "trace", "job", "incident", "traceback")
+# twisted.logger keeps them in events of twisted.python.log, beside keys of its own.
 LEGACY = {"message", "time", "system", "isError", "format", "why", "failure", "printed", "log"}
 """Keys of legacy events that repeat others."""
 
 _HIDDEN = re.compile(r"password|secret|token|authorization|cookie", re.IGNORECASE)
+# Without tab and line feed, which `as_text` indents; with the line separators of Unicode, and
+# surrogates, which UTF-8 cannot encode. So no input can forge a line [docs/logging.md, The log].
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -71,6 +74,7 @@ def _about() -> str:
 def as_json(event: LogEvent) -> str:
     """Return one JSON object in plain ASCII on one line, whatever the event holds."""
     try:
+        # NaN and Infinity are not JSON [RFC 8259, 6]; `_simple` writes them as texts.
         return json.dumps(_object(event), allow_nan=False) + "\n"
     except Exception as e:
         ts = _timestamp(None)
@@ -108,6 +112,7 @@ def _simple(value: object) -> str | int | float | bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
+        # Many readers of JSON cannot hold more [RFC 8259, 6].
         return int(value) if -INTEGER_MAX < value < INTEGER_MAX else "a huge number"
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)
@@ -122,11 +127,13 @@ def _traceback(event: LogEvent) -> str:
     if event.get("log_failure") is None:
         return ""
     whole = eventAsText(
+        # Without its message, which both formats have already.
         {**event, "log_format": "", "log_flattened": {}},
         includeTraceback=True,
         includeTimestamp=False,
         includeSystem=False,
     ).strip()
+    # The error is at the end.
     return whole if len(whole) <= TRACEBACK_MAX else f"... {whole[-TRACEBACK_MAX:]}"
 
 

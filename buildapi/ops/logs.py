@@ -61,6 +61,7 @@ class Logs:
         line; so the command line is read here.
         """
         counter: Any = self.count  # its type does not know that functions may observe
+        # On its own: events that go to another logger (--logger, --syslog) are counted, too.
         globalLogPublisher.addObserver(counter)
         wanted = twistd_options(sys.argv if arguments is None else arguments)
         self._foreign = "--logger" in wanted or "--syslog" in wanted
@@ -71,8 +72,10 @@ class Logs:
         application.setComponent(ILogObserver, self)
 
     def _chosen(self, wanted: Mapping[str, str]) -> Sink:
+        # --debug implies --nodaemon [twistd --help].
         stays = "--nodaemon" in wanted or "--debug" in wanted
         path = wanted.get("--logfile", "")
+        # As twistd itself does, in the same words.
         if path == "-" and not stays:
             raise SystemExit("Daemons cannot log to stdout, exiting!")
         if path and path != "-":

@@ -52,6 +52,7 @@ class MasterProbe(PeriodicService):
     async def probe(self) -> Reached:
         """Probe every master that has a web interface once."""
         urls = {name: url for name, url in self._urls().items() if url is not None}
+        # One iterator for all: each worker goes on with the next master that none has taken.
         left, silent = iter(urls.items()), dict[str, str]()
 
         async def work() -> None:

@@ -47,6 +47,7 @@ class MetricKind:
         return self.make(self.name, self.meaning, self.labels, registry=registry, **more)
 
 
+# prometheus_client exports a counter under its name with "_total" at the end.
 KINDS = (
     MetricKind(Gauge, "buildapi_info", "1; version and roles are labels", ["version", "roles"]),
     MetricKind(Gauge, "buildapi_start_time_seconds", "Start of the process in epoch seconds"),
@@ -187,11 +188,13 @@ class Metrics:
         for name in names:
             if name not in self._left_out:
                 self._left_out.add(name)
+                # A gauge without labels always has a value: clear() does nothing to it.
                 self.registry.unregister(self._all[name])
 
     def replace(self, name: str, values: Mapping[str, float]) -> None:
         """Set a gauge for these values of its label, and remove all others."""
         gauge = self._all[name]
+        # A label that is gone would keep its last value for ever.
         gauge.clear()
         for label, value in values.items():
             gauge.labels(label).set(value)

@@ -82,11 +82,14 @@ class Reloader:
         wanted = settings_of(config)
         changed = [n for n, value in wanted.items() if value != self._in_force.get(n)]
         going = [one for one in self._reloadables() if one.always or set(one.names) & set(changed)]
+        # All are prepared before one is applied: with an error nothing changes [docs/logging.md,
+        # Reloading].
         applies = [one.prepare(config) for one in going]
         for apply in applies:
             apply()
         able = {name for one in going for name in one.names}
         applied = [name for name in changed if name in able]
+        # Not what needs a restart: each later reload reports it again.
         self._in_force |= {name: wanted[name] for name in applied}
         rest = [name for name in changed if name not in able]
         done = Reload(self._now(), True, (), applied, rest)

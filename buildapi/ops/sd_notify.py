@@ -43,6 +43,7 @@ class Notifier:
         # A leading @ stands for the abstract namespace, whose names begin with a zero [unix(7)].
         address = f"\0{self._address[1:]}" if self._address[0] == "@" else self._address
         try:
+            # Never waits: a manager that does not read must not block the reactor.
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as s:
                 s.sendto("\n".join(lines).encode(), address)
         except OSError as e:
@@ -86,6 +87,7 @@ class SystemdNotifier(Service):
 
     def reloading(self) -> None:
         """Notify that the configuration is being reloaded; ``ready`` ends that."""
+        # Units of Type=notify-reload need the time of the monotonic clock with it [sd_notify(3)].
         self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock() * 1e6)}")
 
     def stopping(self) -> None:

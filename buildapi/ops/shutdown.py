@@ -34,6 +34,7 @@ def end_once(reactor: Reactor) -> None:
             handlers[number](number, frame)
         else:
             name = signal.Signals(number).name
+            # Not logged here: a handler interrupts code that may hold the lock of the log.
             reactor.callFromThread(log.info, "{name} again: already stopping", name=name)
 
     def take_over() -> None:
@@ -52,6 +53,8 @@ def fail_at_exit() -> None:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
+        # sys.exit() would not do: an exception in a function of atexit leaves the exit code as it
+        # is. But os._exit() flushes nothing.
         os._exit(FAILED)
 
     atexit.register(end)

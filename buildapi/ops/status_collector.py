@@ -55,6 +55,7 @@ class BoundedReader:
 
     async def value(self, work: Awaitable[T]) -> T | UnreadValue:
         """Return what is awaited, or why that fails."""
+        # Wrapped, since ensureDeferred accepts nothing but coroutines and Deferreds.
         running = defer.ensureDeferred(_started(work))
         try:
             return await timeout(running, PART_SECONDS, self._reactor)

@@ -144,6 +144,7 @@ def _queue(queue: QueueRole, in_hand: int | None) -> dict[str, object]:
         numbers = dict.fromkeys(("ready", "unacked", "consumers", "dead"))
         return {**head, **numbers, "error": queue.depth.error}
     depth = attrs.asdict(queue.depth)
+    # AMQP does not tell it: queue.declare-ok counts ready messages only [AMQP 0-9-1, queue].
     if depth["unacked"] is None:
         depth["unacked"] = in_hand
     return {**head, **depth, "error": None}
@@ -303,6 +304,7 @@ def _judge_masters(masters: JSONObject) -> Verdict:
 
 def live(beat: Heartbeat, now: int, beat_seconds: float) -> bool:
     """Return whether a process sent a heartbeat recently."""
+    # One more second, because both times are whole seconds.
     return now - beat.beat_at <= BEATS_MISSED * beat_seconds + 1
 
 

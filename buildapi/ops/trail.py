@@ -104,12 +104,14 @@ class BufferedTrail(PeriodicService):
     async def flush(self) -> None:
         """Write waiting entries; :raises Unavailable: some still wait."""
         while self._waiting:
+            # They keep their places until they are stored: a failed write loses none.
             batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
             try:
                 await self._store.add(batch)
             except (Unavailable, defer.CancelledError):
                 raise
             except Exception:
+                # Dropped, or they would hold up everything behind them.
                 self._log.failure("audit trail: {count} entries cannot be stored", count=len(batch))
             for _ in batch:
                 self._waiting.popleft()
