@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self
 import attrs
 
 STDOUT = "-"
+# wbits of zlib.compressobj: 15 for the largest window, and 16 more for a gzip header.
 GZIP_LEVEL, GZIP = 6, 31
 STALE_SECONDS = 3600
 """Age in seconds at which a temporary file counts as abandoned."""
@@ -50,7 +51,11 @@ class AtomicFile:
         path = self._path
         if path.exists() and not path.is_file():
             return path.open("wb")
+        # Beside the old file, since rename(2) does not cross file systems, and with a name of its
+        # own, so that two writers do not share it.
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        # With its final mode from the start: a secret must not be readable until a chmod. "x"
+        # follows no link that somebody else has put there.
         return open(
             self._temporary, "xb", opener=lambda name, flags: os.open(name, flags, self._mode)
         )
@@ -80,6 +85,7 @@ class AtomicFile:
             self._out.write(self._packer.flush())
         self._out.flush()
         if self._temporary is not None:
+            # Before the rename, or the name could stand for an empty file after a power cut.
             os.fsync(self._out.fileno())
         self._close()
 

@@ -46,6 +46,7 @@ class AccessDenied(BuildAPIError):
 
     status, code = 403, "access_denied"
 
+    # Other programs read this text [docs/compatibility.md, Texts].
     def __init__(self, msg: str = "ACCESS DENIED!") -> None:
         super().__init__(msg)
 
@@ -54,6 +55,7 @@ class BadToken(BuildAPIError):
     """Refuse a bearer token that is malformed, unknown, expired or not accepted here."""
 
     status, code = 401, "bad_token"
+    # [RFC 6750, 3.1]
     challenge = 'Bearer realm="BuildAPI", error="invalid_token"'
 
 
@@ -78,6 +80,7 @@ class TooLarge(BuildAPIError):
 class InProgress(BuildAPIError):
     """Refuse a request while an earlier one with the same idempotency key is being handled."""
 
+    # 409 here and 422 below: draft-ietf-httpapi-idempotency-key-header, Error Handling.
     status, code = 409, "in_progress"
     retry_after = 1
 
@@ -91,6 +94,7 @@ class KeyReused(BuildAPIError):
 class TooManyBuilds(BuildAPIError):
     """Refuse more builds than one job request, or one user in an hour, may ask for."""
 
+    # [RFC 6585, 4]
     status, code = 429, "too_many_builds"
 
     def __init__(self, msg: str, retry_after: int) -> None:

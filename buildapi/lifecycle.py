@@ -71,6 +71,7 @@ class Program(MultiService):
         self._admitting: Any = None
         self._end = 0.0
         self.state = ProcessState.STARTING
+        # In this order, which the stop reverses except for the takers: what others need stops last.
         for service in (*stages.ground, *stages.workers, *stages.doors):
             service.setServiceParent(self)
 
@@ -81,9 +82,12 @@ class Program(MultiService):
 
     def startService(self) -> None:
         """Open the ports and begin to start the rest."""
+        # Not MultiService's, which would start all children at once, before the tables exist.
         Service.startService(self)
         for service in (*self._stages.doors, *self._stages.ground):
             service.startService()
+        # Until then clients wait instead of being refused [docs/deploys.md, What happens at
+        # SIGTERM].
         self._admitting = self._reactor.callLater(ADMIT_SECONDS, self._admit)
         self._starting = defer.ensureDeferred(self._start())
         self._starting.addErrback(self._not_started)
@@ -128,11 +132,15 @@ class Program(MultiService):
         if not failure.check(defer.CancelledError):
             self._log.failure("the start failed; stopping", failure=failure)
             self.failing()
+            # Later, since twistd starts services before the reactor runs, which cannot be stopped
+            # then.
             self._reactor.callLater(0, self._reactor.stop)
 
     def stopService(self) -> defer.Deferred[None]:
         """Stop the services that accept work, then the others one by one, the last one first."""
         self._turn(ProcessState.DRAINING)
+        # Not MultiService's, which would stop all children at once, pools under those who still
+        # use them.
         Service.stopService(self)
         self._cancel_admitting()
         self._end = self._reactor.seconds() + self._stages.drain_seconds + GRACE_SECONDS
@@ -151,6 +159,8 @@ class Program(MultiService):
     async def _stopped(self, service: Any) -> None:
         if not service.running:
             return
+        # One end for all: a service that hangs uses up the grace only once, and the rest still
+        # closes in order [docs/deploys.md, What happens at SIGTERM].
         left = max(LEAST_SECONDS, self._end - self._reactor.seconds())
         try:
             await timeout(defer.maybeDeferred(service.stopService), left, self._reactor)

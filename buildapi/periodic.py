@@ -27,6 +27,7 @@ class Backoff:
 
     def pause(self, failures: int) -> float:
         """Return the pause after a number of failures in a row, at least 1."""
+        # The exponent is bounded, since 2.0 ** 1024 is an OverflowError.
         return min(self.first * 2.0 ** min(failures - 1, 30), self.most)
 
 
@@ -59,6 +60,7 @@ class PeriodicService(Service):
     backoff: Backoff | None = attrs.field(default=None, init=False)
     _failed_runs: int = attrs.field(default=0, init=False)
     _next_run: DelayedCall | None = attrs.field(default=None, init=False)
+    # Apart from `_run`, which is None while the part of a run before its first wait is executed.
     _has_run: bool = attrs.field(default=False, init=False)
     _run: defer.Deferred[None] | None = attrs.field(default=None, init=False)
     _run_again: bool = attrs.field(default=False, init=False)
@@ -128,6 +130,7 @@ class PeriodicService(Service):
         except Unavailable as e:
             self._failed_runs += 1
             self.unavailable(e, self._pause_after_run())
+        # Twisted's is an Exception, unlike that of asyncio: a stop would be logged as a failure.
         except defer.CancelledError:
             raise
         except Exception:
@@ -150,6 +153,7 @@ class PeriodicService(Service):
             end.callback(None)
         if self.running:
             again, self._run_again = self._run_again, False
+            # Through the reactor, even without a pause: runs that end at once would otherwise nest.
             self._plan_run(0.0 if again else self._pause_after_run())
 
     async def _stop_running(self) -> None:

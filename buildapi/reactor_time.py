@@ -88,6 +88,7 @@ def in_pool(reactor: ThreadedReactor, pool: ThreadPool, work: Callable[[], T]) -
 def repeated(reactor: ReactorTime, work: Callable[..., object], *args: object) -> task.LoopingCall:
     """Return a LoopingCall of ``work`` on this clock; its ``start`` takes the interval."""
     loop = task.LoopingCall(work, *args)
+    # A LoopingCall runs on the global reactor unless its clock is set [Twisted, LoopingCall].
     loop.clock = cast("IReactorTime", reactor)
     return loop
 

@@ -35,6 +35,7 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration; a wrong one ends the program with a line for each error."""
+        # First of all, since SIGHUP and SIGUSR1 end a process that does not catch them [signal(7)].
         self["signals"] = Signals()
         self["signals"].catch()
         try:
@@ -55,6 +56,7 @@ def _configured(options: Any) -> Config:
 
 def makeService(options: Any) -> Program:  # the name twistd looks for
     """Build the program for ``twistd buildapi``."""
+    # Not at the top: the import installs the default reactor, and nobody could choose another one.
     from twisted.internet import reactor
 
     return _assembled(options, reactor)
@@ -62,8 +64,11 @@ def makeService(options: Any) -> Program:  # the name twistd looks for
 
 def _assembled(options: Any, reactor: Reactor) -> Program:
     config: Config = options["loaded"]
+    # Before anything below schedules a call, at a time of the old clock.
     use_monotonic_clock(reactor)
     try:
+        # twistd forks later; a flock belongs to the open file, which the daemon inherits
+        # [flock(2)].
         locks = lock_files(config.service.data, files_to_lock(config))
     except ConfigError as e:
         sys.stderr.write(f"buildapi: {e}\n")

@@ -45,6 +45,7 @@ def limited(seconds: float) -> Callable[[Callable[..., Coroutine[Any, Any, None]
 
 
 def _reactor() -> Any:
+    # Only when a test runs: the import installs the default reactor.
     from twisted.internet import reactor
 
     return reactor

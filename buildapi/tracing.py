@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+# As docs/logging.md promises (Ids of requests): nothing that could forge a line of a log or a
+# header, and no more than the column of the audit trail holds.
 TRACE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,64}")
 """Accepted form of a request id that a client or a message supplies."""
 

@@ -2,6 +2,8 @@
 
 from twisted.application.service import ServiceMaker
 
+# There must be no __init__.py in this folder: twisted.plugin.pluginPackagePaths leaves out folders
+# that have one.
 buildapi = ServiceMaker(
     "BuildAPI", "buildapi.tap", "The self-serve desk of a Buildbot farm", "buildapi"
 )
