@@ -49,12 +49,15 @@ def _rights(
 ) -> Iterable[tuple[str, Mapping[str, str]]]:
     yield "jobs", JOBS[role]
     yield "scheduler", {marker: MARKER[role]}
+    # An upgrade changes our own tables only, and needs no privilege on those of the farm.
     if role == "upgrade":
         return
     yield "scheduler", farm.scheduler_read
     if role == "agent":
         yield "scheduler", farm.scheduler_written
         return
+    # The lag of the replica is read off a row of the marker table [docs/design.md, Who is there,
+    # and how it is].
     if role == "api":
         yield "scheduler_replica", {marker: MARKER[role]}
     yield "scheduler_replica", farm.scheduler_read

@@ -51,6 +51,7 @@ async def told_check(name: str, check: Check, say: Say) -> bool:
 async def all_well(checks: Iterable[Coroutine[Any, Any, bool]]) -> bool:
     """Run all checks concurrently; return whether all succeeded."""
     running = [defer.ensureDeferred(one) for one in checks]
+    # A list, not a generator, at whose first failure all() would stop: the other checks still run.
     return all([await one for one in running])
 
 
@@ -79,6 +80,7 @@ async def check_reads(
     db = place.open(reactor, DATABASE_SECONDS, read_only=True)
     try:
         for table in listed:
+            # Needs the privilege to read, and reads nothing: some of these tables are long.
             await db.fetch(f"SELECT 1 FROM {table} WHERE 1 = 0", {})  # noqa: S608  # our names
     finally:
         await db.stopService()
@@ -112,6 +114,8 @@ async def check_amqp(
 
 async def _is_there(client: Any, queue: str) -> bool:
     try:
+        # A passive declare of a missing queue closes its channel [AMQP 0-9-1, queue.declare], so
+        # that each has one of its own.
         await on_channel(client, lambda ch: ch.queue_declare(queue=queue, passive=True))
     except ChannelClosed:
         return False

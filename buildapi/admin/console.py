@@ -49,6 +49,8 @@ def _interruptible(reactor: Reactor, main: Any) -> defer.Deferred[None]:
         running.cancel()
         return stopped
 
+    # A signal stops the reactor, not the task; but a shutdown waits for the Deferreds of its
+    # triggers, so that the task can close what it opened [Twisted, IReactorCore].
     reactor.addSystemEventTrigger("before", "shutdown", end)
     return running
 
@@ -61,4 +63,5 @@ def _log_to(stream: TextIO) -> None:
             stream.write(f"buildapi: {eventAsText(event, includeTimestamp=False)}\n")
 
     beginner: Any = globalLogBeginner  # its type does not know that functions may observe
+    # Results are printed to standard output, which must not become log lines.
     beginner.beginLoggingTo([observe], redirectStandardIO=False)

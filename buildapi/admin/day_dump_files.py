@@ -55,6 +55,8 @@ class DayDumps:
 
     async def write(self, day: date) -> None:
         """Write the file of a day."""
+        # Before the file is written: a process that dies meanwhile leaves a day too many in the
+        # ledger, but no file that is never removed.
         await self._dumper.in_thread(self._own, day)
         path = str(self._folder / day_name(day))
         await self._dumper.builds(day_window(day), Target(path, self._settings.compact, True))
