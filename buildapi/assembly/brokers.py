@@ -91,6 +91,7 @@ def _endpoint(config: Config, reactor: Reactor) -> Any:
 
 
 def _trust(ca: Path | None) -> Any:
+    # With None, Twisted trusts the authorities of the platform [optionsForClientTLS].
     return None if ca is None else ssl.Certificate.loadPEM(ca.read_bytes())
 
 

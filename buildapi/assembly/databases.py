@@ -106,5 +106,7 @@ def files_to_lock(config: Config) -> Iterator[tuple[str, Path]]:
     if sample:  # masters of a sample farm write to both
         written.append(databases.status)
     found = [database_file(database.url) for database in written]
+    # Once each, also where URLs name a file by different links: a second flock on a file conflicts
+    # with the first, even in one process [flock(2)].
     for file in dict.fromkeys(os.path.realpath(file) for file in found if file):
         yield f"the database {file}", Path(f"{file}.lock")

@@ -60,6 +60,7 @@ class HTTPListeners:
 
     def for_monitoring(self, routes: Sequence[Route]) -> Listener:
         """Create the listener for those who watch the process."""
+        # Without `hosts`, since probes may ask for any name [docs/configuration.md, `[web]`].
         listener = self._listener(routes, self._config.ops.listen, Traffic())
         listener.name = "ops http"
         return listener

