@@ -77,6 +77,7 @@ def _check_endpoint(description: str) -> None:
 
 
 def _endpoint_words(description: str) -> tuple[str, list[str], dict[str, str]]:
+    # A backslash escapes what follows, such as a colon in a path [Twisted, quoteStringArgument].
     parts = re.findall(r"(?:\\.|[^\\:])+", description)
     pairs = [re.fullmatch(r"((?:\\.|[^\\=])*)=(.*)", part) for part in parts]
     words = [_unescaped(p) for p, pair in zip(parts, pairs, strict=True) if pair is None]
@@ -132,6 +133,7 @@ def _mysql(rest: str, _: KeyPlace) -> str:
     if not parts.username or not unquote(parts.path[1:]) or "/" in parts.path[1:]:
         raise BadValueError(allowed)
     options = [name for name, _ in parse_qsl(parts.query)]
+    # parse_qsl leaves out options without a value: then the query alone shows that there was one.
     if options not in ([], ["unix_socket"]) or (not options and parts.query):
         raise BadValueError(allowed)
     if not parts.hostname and not options:
@@ -167,6 +169,7 @@ def database_file(url: str) -> str | None:
 # --- broker ---------------------------------------------------------------------------------
 
 _BROKER = '"embedded:" or "amqp://USER@HOST:PORT/VHOST" (or amqps)'
+# [RabbitMQ, AMQP URI Specification]
 _AMQP_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
@@ -218,6 +221,8 @@ def amqp_address(url: str) -> AMQPAddress:
     return AMQPAddress(
         parts.hostname,
         parts.port or _AMQP_PORTS[parts.scheme],
+        # By RabbitMQ's URI specification a lone slash means a virtual host with an empty name; here
+        # it means "/".
         unquote(parts.path[1:]) or "/",
         unquote(parts.username),
         parts.scheme == "amqps",

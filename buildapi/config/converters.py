@@ -86,6 +86,7 @@ def whole(low: int, high: int) -> Convert:
     """Return a converter of integers within bounds, both included."""
 
     def convert(value: object, _: KeyPlace) -> int:
+        # Not isinstance: a TOML boolean is a bool of Python, which is an int.
         if type(value) is not int or not low <= value <= high:
             raise BadValueError(f"a whole number from {low} to {high}")
         return value
@@ -222,6 +223,7 @@ def group(value: object, place: KeyPlace) -> str:
     return name
 
 
+# 253 characters are the 255 octets of a name [RFC 1035, 2.3.4] as text.
 _HOST = matching(
     r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]",
     'a name or an address as in URLs, without a port, such as "localhost" or "[::1]"',
@@ -256,6 +258,7 @@ def proxy(value: object, place: KeyPlace) -> str:
     return str(network.network_address if network.num_addresses == 1 else network)
 
 
+# Scheme, host and port, as browsers send them [RFC 6454, 6.2].
 _ORIGIN = matching(
     r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?",
     'an origin such as "https://ci.example.org" or "http://localhost:8080", never "*"',

@@ -93,6 +93,7 @@ def _databases(table: object, data: Path, reader: SectionReader) -> DatabasesSec
         )
         for name, default in _default_urls(table, data).items()
     }
+    # The same object, by which checks know that it is the same database.
     found.setdefault("scheduler_replica", found["scheduler"])
     return DatabasesSection(**found) if all(found.values()) else None  # type: ignore[arg-type]  # none is None
 

@@ -57,6 +57,7 @@ class SectionReader:
         where = f"[{section}] " if section else ""
         for name in map(str, table):
             if name not in allowed:
+                # Cut, since the time difflib needs grows with the square of the length.
                 near = difflib.get_close_matches(name[:SHOWN_LENGTH], allowed, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
                 self.refuse(f"{where}{printable(name)}: unknown {what}; {hint}")

@@ -32,6 +32,7 @@ class Secret:
     def __repr__(self) -> str:
         return "Secret(***)"
 
+    # A reload compares settings, to find those that changed.
     def __eq__(self, other: object) -> bool:
         return self._text == other._text if isinstance(other, Secret) else NotImplemented
 

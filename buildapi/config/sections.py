@@ -49,12 +49,15 @@ from buildapi.config.converters import (
 from buildapi.config.reader import key, secret
 from buildapi.config.secret import Secret
 
+# Names that begin with "amq." are reserved [AMQP 0-9-1, exchange.declare and queue.declare]. A name
+# has at most 255 bytes [4.2.5.3], and that of dead letters is longer than its queue's.
 _NAME = matching(
     r"(?!amq\.)[A-Za-z0-9_.:-]{1,200}",
     'a name of letters, digits and "_.:-", not beginning with "amq."',
 )
 _PREFIX = matching(r"(/[A-Za-z0-9_.~-]+)*", 'empty or a path such as "/buildapi"')
 _HEADER = matching(r"[A-Za-z0-9-]{1,64}", 'a header name such as "X-Remote-User"')
+# 64 characters at most [MySQL, Identifier Length Limits].
 _IDENTIFIER = matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL identifier of letters, digits and _")
 
 
