@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LONGEST = {"uri": 2000, "referer": 500, "agent": 500, "user": 512, "client": 100, "method": 20}
 """Maximum lengths, in characters, of values that a client chooses."""
 
+# A line feed could forge a line; a quotation mark or a backslash would end or change its field
+# (docs/logging.md, The access log).
 PLAIN = {chr(c) for c in range(0x20, 0x7F)} - {'"', "\\"}
 
 
@@ -92,6 +94,7 @@ def facts_of(request: BuildAPIRequest) -> Mapping[str, object]:
     texts = {
         "client": request.client_address,
         "user": request.who or "",
+        # latin-1 has a character for every byte: a line is written whatever the client sent.
         "method": request.method.decode("latin-1"),
         "uri": hidden_in_url(request.uri.decode("latin-1")),
         "protocol": request.clientproto.decode("latin-1"),
@@ -111,11 +114,13 @@ def facts_of(request: BuildAPIRequest) -> Mapping[str, object]:
 def as_text(facts: Mapping[str, object], at: datetime) -> str:
     """Format a line in the combined log format, followed by the request id and the seconds."""
     quoted = {n: quote(v) for n, v in facts.items() if isinstance(v, str)}
+    # A blank ends these fields, which have no quotation marks [Apache HTTP Server, Log Files].
     user = quoted["user"].replace(" ", "\\x20") or "-"
     client = quoted["client"].replace(" ", "\\x20") or "-"
     return (
         f"{client} - {user} [{at:%d/%b/%Y:%H:%M:%S %z}]"
         f' "{quoted["method"]} {quoted["uri"]} {quoted["protocol"]}"'
+        # "-" for no bytes, as %b has it [Apache HTTP Server, mod_log_config]
         f" {facts['status']} {facts['bytes'] or '-'}"
         f' "{quoted["referer"] or "-"}" "{quoted["agent"] or "-"}"'
         f" {quoted['trace'] or '-'} {facts['seconds']:.4f}"
@@ -141,6 +146,8 @@ def _escaped(character: str) -> str:
 def client_of(peer: str, forwarded: Sequence[str], auth: Authenticator) -> str:
     """Return the client's address: the last forwarded one that is not a trusted proxy itself."""
     client = peer
+    # Each proxy appends its peer [nginx, $proxy_add_x_forwarded_for]: what stands before the first
+    # untrusted address from the end may be made up.
     for name in reversed(forwarded):
         if not auth.trusts(client) or address_of(name) is None:
             break

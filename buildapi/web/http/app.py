@@ -62,6 +62,7 @@ from buildapi.web.http.send_budget import SendBudget
 from buildapi.web.http.token_auth import TokenAuthenticator, bearer
 from buildapi.web.http.token_revocation import until_token_revoked
 
+# Without Access-Control-Max-Age browsers keep a preflight for 5 s [Fetch, CORS-preflight fetch].
 PREFLIGHT_SECONDS = 600
 
 
@@ -118,6 +119,7 @@ class WebApp:
             by_method = {route.method: route for route in routes}
             self._add(app, rule, by_method)
             self._add_options(app, rule, sorted({"OPTIONS", *_methods(by_method)}))
+        # In this order: Klein calls the first handler whose exception fits [KleinResource.render].
         app.handle_errors(HTTPException)(self._not_routed)
         app.handle_errors(Exception)(self._failed)
         return app
@@ -130,7 +132,11 @@ class WebApp:
             with tracing.about(request.trace):
                 return await self._answer(request, routes, path)
 
+        # Klein keeps handlers by name [Klein.route]: of two with one name the second would answer
+        # both.
         endpoint.__name__ = rule
+        # Forms cannot send PUT or DELETE [HTML Standard, Attributes for form submission]. Which one
+        # is meant stands in the body, which is parsed after routing, and only for a user.
         methods = {*routes, "POST"} if {"PUT", "DELETE"} & {*routes} else {*routes}
         app.route(rule, methods=sorted(methods))(endpoint)
 
@@ -144,6 +150,7 @@ class WebApp:
     async def _answer(
         self, request: BuildAPIRequest, routes: Mapping[str, Route], path: Mapping[str, str]
     ) -> bytes:
+        # First: pages of other sites can read errors only with these headers [Fetch, CORS check].
         self._cors(request)
         if request.refusal is not None:
             raise request.refusal
@@ -154,6 +161,7 @@ class WebApp:
             request,
             path,
             request.identity,
+            # these pages may not create tokens (docs/security.md, A page of another site)
             policy.origins if route.job else (),
             policy.tokens,
             acts=route.acts,
@@ -167,6 +175,7 @@ class WebApp:
             answering = policy.deadline.bound(answering, more)
         reply = await policy.deadline.bound(prepared(await answering, form), more)
         if reply.stream is not None:
+            # No deadline from here on: a stream ends with its client, its content or its token.
             request.streams = True
             return await self._streamed(request, reply.stream)
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
@@ -176,6 +185,7 @@ class WebApp:
         """Return a body; raise TooLarge for one so long that its connection would be cut."""
         most = self._policy.answer_bytes
         if len(body) > most:
+            # `write` has set it for the body that is not sent.
             request.responseHeaders.removeHeader(b"etag")
             raise TooLarge(f"The answer exceeds {most} bytes: request less at a time")
         return body
@@ -189,6 +199,8 @@ class WebApp:
         """
         reads = request.method in (b"GET", b"HEAD")
         free = reads and (self._policy.reads_free or routes["GET"].open)
+        # Before the body is parsed: a stranger must not take time on the reactor (docs/security.md,
+        # From the network).
         if request.who is None and not free:
             raise AccessDenied
         if reads:
@@ -260,11 +272,14 @@ class WebApp:
     def _options(self, request: BuildAPIRequest, methods: Sequence[str]) -> bytes:
         if request.refusal is not None:
             return self._refuse(request, request.refusal)
+        # For anybody: browsers send preflights without credentials [Fetch, CORS-preflight fetch].
         request.setResponseCode(204)
         request.setHeader("allow", ", ".join(methods))
         request.setHeader("vary", VARY)
         if self._cors(request) and request.text_header("access-control-request-method"):
             request.setHeader("access-control-allow-methods", ", ".join(methods))
+            # Repeated by name: with credentials, * is not a wildcard [Fetch, CORS protocol and
+            # credentials].
             headers = request.text_header("access-control-request-headers")
             request.setHeader("access-control-allow-headers", headers or "Accept, Content-Type")
             request.setHeader("access-control-max-age", str(PREFLIGHT_SECONDS))
@@ -306,6 +321,8 @@ class WebApp:
         """Answer an expected error with its message, any other with an incident id."""
         if isinstance(failure.value, BuildAPIError):
             return self._refuse(request, failure.value)
+        # A number in place of the traceback, which may show paths and values (docs/security.md,
+        # From the network).
         incident = uuid.uuid4().hex[:8]
         with tracing.about(request.trace):
             self._log.failure(
@@ -347,6 +364,7 @@ class WebApp:
             return request.who or None
         try:
             shown = self._shown(request)
+            # The owner of a token is not looked up: that may take a query, and nothing here waits.
             return self._named(request).who if shown is None else None
         except (BadRequest, BadToken):
             return None
@@ -357,12 +375,14 @@ def _rule(route: Route) -> str:
 
 
 def _methods(routes: Mapping[str, Route]) -> set[str]:
+    # Werkzeug adds HEAD to each rule that has GET [werkzeug.routing.Rule, methods].
     methods = set(routes)
     return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _without_slash(request: BuildAPIRequest) -> bytes:
     """Redirect to the path without its trailing slash, on this host and with the query."""
+    # One slash only: a Location that begins with // names another host [RFC 3986 4.2].
     path = "/" + request.path.decode(errors="replace").strip("/").replace(SLASH, "%2F")
     _, mark, query = request.uri.partition(b"?")
     target = request.mount + quote(path, safe="/%") + (mark + query).decode("ascii", "replace")
@@ -436,6 +456,7 @@ def site(
             in_flight=traffic.requests,
         ),
         timeout=idle_seconds,
+        # Twisted would parse forms before routing, those of strangers as well
         parsePOSTFormSubmission=False,
         reactor=reactor,
     )

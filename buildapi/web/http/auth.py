@@ -85,12 +85,16 @@ class Authenticator:
 
     def trusts(self, peer: str) -> bool:
         """Return whether a peer is a trusted proxy."""
+        # A UNIX socket has no addresses; its mode and group say who may connect (docs/security.md,
+        # What is trusted).
         if peer == "unix":
             return self.unix
         address = address_of(peer)
         return address is not None and any(address in n for n in self.networks)
 
     def _named(self, values: Sequence[bytes]) -> str | None:
+        # A proxy that adds its header, and leaves that of the client, sends two; which is its own
+        # cannot be known (docs/security.md, A trusted peer).
         if len(values) > 1:
             raise BadRequest(f"Header {self.header} is given {len(values)} times")
         if not values:
@@ -99,6 +103,7 @@ class Authenticator:
             name = values[0].decode().strip()
         except UnicodeDecodeError as e:
             raise BadRequest(f"Header {self.header} is not UTF-8") from e
+        # The name is logged, and stored with jobs and builds (docs/security.md, A user).
         if len(name) > WHO_MAX or not name.isprintable():
             raise BadRequest(
                 f"Header {self.header} is not a name of up to {WHO_MAX} printable characters"
@@ -112,6 +117,7 @@ def address_of(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         address = ipaddress.ip_address(peer)
     except ValueError:
         return None
+    # An IPv6 socket that accepts IPv4 as well shows its peers as ::ffff:192.0.2.1 [ipv6(7)].
     return getattr(address, "ipv4_mapped", None) or address
 
 

@@ -49,6 +49,7 @@ class RecentValues(Generic[T]):
         self.remove(key)
         self._held[key] = self._clock() + seconds, value
         self._weight += self._weigh(value)
+        # A value heavier than the bound drops all others and itself; its callers have it already.
         while len(self._held) > self._entries_max or self._weight > self._weight_max:
             self.remove(next(iter(self._held)))
 
@@ -100,6 +101,8 @@ class SingleFlight(Generic[T]):
         """
         flight = self._generation, key
         waiting: defer.Deferred[T] = defer.Deferred(lambda _: None)
+        # Listed before the computation begins: it may end at once, and then answers whoever is
+        # listed.
         others = self._flying.setdefault(flight, [])
         others.append(waiting)
         if len(others) == 1:
@@ -128,6 +131,7 @@ class SingleFlight(Generic[T]):
             waiting.callback(value)
 
     def _landed(self, flight: tuple[int, Hashable]) -> list[defer.Deferred[T]]:
+        # A cancelled caller has its CancelledError; a second result would raise AlreadyCalledError.
         return [waiting for waiting in self._flying.pop(flight) if not waiting.called]
 
 
@@ -165,6 +169,7 @@ class SingleFlightCache(Generic[T]):
         self._flights.renew()
 
     def _store(self, key: Hashable, seconds: float, value: T) -> None:
+        # Stale documents would otherwise hold their memory until the bounds are reached.
         self._values.drop_stale()
         if self._keeps(value):
             self._values.put(key, value, seconds)

@@ -108,6 +108,7 @@ def call_of(
         _ = call.user
     return attrs.evolve(
         call,
+        # after the checks: a change without a user is 403, whatever else is wrong with it
         query=query_of(request.uri),
         key=request.text_header("idempotency-key"),
         token=_token(request, call, tokens),
@@ -129,6 +130,7 @@ def by_token(call: Call) -> bool:
 def here_of(request: BuildAPIRequest) -> str:
     """Return the path of a request below the mount prefix, percent-encoded."""
     path: bytes = request.path.replace(SLASH.encode(), b"%2F")
+    # % stays: the path is percent-encoded, except for bytes that the client left as they are.
     return quote(path.decode(errors="replace"), safe="/%")
 
 
@@ -136,6 +138,8 @@ def query_of(uri: bytes) -> Query:
     """Parse the query; :raises BadRequest: it is not percent-encoded UTF-8."""
     _, _, text = uri.partition(b"?")
     try:
+        # Blank values are kept, or the check of names would not see `onyl=`. The number of fields
+        # is bounded by the length of the request line [HTTPChannel.totalHeadersSize].
         return parse_qs(text.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError as e:
         raise BadRequest("The query is not percent-encoded UTF-8") from e

@@ -119,6 +119,8 @@ class HTTPConnection(HTTPChannel):
     def checkPersistence(self, request: BuildAPIRequest, version: bytes) -> bool:
         """Return whether another request may follow; False during shutdown."""
         persistent = bool(HTTPChannel.checkPersistence(self, request, version))
+        # The client reads that it must connect again, so its next request meets no closed
+        # connection (docs/deploys.md, What happens at SIGTERM).
         if self.traffic.ending:
             request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         return persistent and not self.traffic.ending
@@ -134,6 +136,7 @@ class HTTPConnection(HTTPChannel):
         """Start the deadline with the first byte of a request; discard input after a refusal."""
         if self._refused:
             return
+        # Pipelined input has no clock yet: it is passed here again when its turn comes.
         if not self.requests and self._first_line is None:
             self._first_line = self.callLater(self.request_seconds, self._too_slow)
         HTTPChannel.dataReceived(self, data)
@@ -143,6 +146,7 @@ class HTTPConnection(HTTPChannel):
         if self._refused:
             return
         self._stop_clock()
+        # Checked before Twisted does, which would send a bare 400 [HTTPChannel.lineReceived].
         if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             self.lineLengthExceeded(line)
             return
@@ -153,6 +157,8 @@ class HTTPConnection(HTTPChannel):
         self._stop_clock()
         bound = f"more than {self.totalHeadersSize} bytes"
         if self.requests:
+            # Twisted parses a header with the next line, which may continue it; the last one may be
+            # the Accept that the refusal needs.
             last = getattr(self, "_HTTPChannel__header", b"")  # private in Twisted
             if not last or self.headerReceived(last):
                 self._refuse(HeadersTooLarge(f"The request's headers are {bound}"), line)
@@ -191,10 +197,13 @@ class HTTPConnection(HTTPChannel):
         if not (more or self._outgoing.waits):
             self._next_request(b"")
             return
+        # Twisted stays in raw mode, and so buffers further input [HTTPChannel.rawDataReceived].
         self._held = self._handlingRequest = True
         self._dataBuffer = [extra]
         self._networkProducer.pauseProducing()
         if not self._outgoing.waits:
+            # With 50 connections of hundreds of pipelined requests each, all others waited for 5
+            # seconds.
             self._turn = self.callLater(0, self._go_on)
 
     def _go_on(self) -> None:
@@ -214,6 +223,8 @@ class HTTPConnection(HTTPChannel):
 
     def write(self, data: bytes) -> None:
         """Send, as fast as the other side reads."""
+        # Headers go to the transport directly [HTTPChannel.writeHeaders]: they overtake nothing,
+        # since the queue is empty when a request begins.
         self._outgoing.add(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -221,6 +232,7 @@ class HTTPConnection(HTTPChannel):
         self._outgoing.add(b"".join(iovec))
 
     def _hand_on(self, data: bytes) -> None:
+        # A method of its own, since the transport is set only after __init__.
         self.transport.write(data)
 
     def pauseProducing(self) -> None:
@@ -231,6 +243,7 @@ class HTTPConnection(HTTPChannel):
     def resumeProducing(self) -> None:
         """Continue writing: the peer has read what was written."""
         self._outgoing.resume()
+        # The producer goes on when the queue is empty; it would fill it up to the bound otherwise.
         if self._outgoing.waits:
             return
         if self._closing:
@@ -241,6 +254,7 @@ class HTTPConnection(HTTPChannel):
 
     def timeoutConnection(self) -> None:
         """Close an idle connection; while an answer is being read, restart the timeout instead."""
+        # When Twisted starts this timeout, the answer may still be in our queue.
         if self._outgoing.waits:
             self.setTimeout(self.timeOut)  # type: ignore[no-untyped-call]  # Twisted
         else:
@@ -287,6 +301,8 @@ class HTTPConnection(HTTPChannel):
     def _part(self) -> None:
         """Close our half, too, and find out whether the peer is there to read the answer."""
         if self._farewell is None:
+            # A paused producer would be resumed in place of the half-close
+            # [FileDescriptor.doWrite].
             self._networkProducer.unregisterProducer()
             self._farewell = HalfClosedConnection(self.transport, self.callLater, self._parted)
             self._farewell.begin()
@@ -308,11 +324,13 @@ class HTTPConnection(HTTPChannel):
         self._outgoing.end()
         if self._farewell is not None:
             self._farewell.stop()
+            # After a reset or any other error the answer counts as not taken.
             self._gone |= not reason.check(ConnectionAborted, ConnectionDone)
         for clock in (self._leaving, self._lingering, self._turn):
             if clock is not None and clock.active():
                 clock.cancel()
         self.traffic.channels.discard(self)
+        # It reports the requests that are cut, by `answered`, which holds them back until `_ended`.
         HTTPChannel.connectionLost(self, reason)
         self._ended = True
         for request in self._untold:
@@ -344,6 +362,8 @@ class HTTPConnection(HTTPChannel):
         self.traffic.requests.discard(self.requests[-1])
         # Closing while the client still sends resets the connection, and the answer is lost.
         self._lingering = self.callLater(LINGER_SECONDS, self.transport.abortConnection)
+        # TLS has no half-closed connections; over TCP we read on, and discard, until the client
+        # closes.
         if ISSLTransport.providedBy(self.transport):
             self.loseConnection()
         else:

@@ -67,6 +67,7 @@ def _mixed(pad: bytes, text: bytes) -> bytes:
 
 def kept_secret(path: Path) -> bytes:
     """Return the secret of this host; create the file, readable by its owner only, if missing."""
+    # A damaged file is replaced, too: forms that are open then count as expired.
     try:
         return bytes.fromhex(path.read_text("ascii"))
     except (FileNotFoundError, ValueError):
@@ -117,6 +118,8 @@ def is_cross_site(request: BuildAPIRequest, origins: Sequence[str]) -> bool:
     if origin in origins:
         return False
     if site:
+        # same-site is another host of our domain; none is a person's own act, such as a bookmark
+        # [Fetch Metadata, Sec-Fetch-Site].
         return site not in ("same-origin", "none")
     origin = origin or _origin_of(request.text_header("referer"))
     return bool(origin) and origin not in origins and not _is_own(origin, request)
@@ -129,6 +132,7 @@ def may_be_read_by_others(request: BuildAPIRequest, origins: Sequence[str]) -> b
 
 
 def _is_own(origin: str, request: BuildAPIRequest) -> bool:
+    # Without the scheme: behind a proxy that ends TLS, requests arrive here over HTTP.
     return bool(origin.partition("://")[2] == request.text_header("host"))
 
 

@@ -12,6 +12,7 @@ from multipart import MultipartError, MultipartParser, MultipartPart, parse_opti
 
 from buildapi.errors import BadRequest
 
+# A bulk action has up to 500 items (docs/api.md, Bulk actions).
 FIELDS_MAX = 1000
 IN_MEMORY = {"spool_limit": 2**26, "memory_limit": 2**26}
 """Limits that keep multipart parts out of files: the body limit bounds all of them."""
@@ -112,6 +113,8 @@ def _json(data: bytes) -> Form:
     if not data.strip():
         return Form({})
     try:
+        # Not orjson, which has no hook for pairs: of equal names it would take one without a word,
+        # as many parsers do [RFC 8259 4]. Deeply nested brackets raise RecursionError.
         document = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError) as e:
         raise BadRequest("The body is not JSON") from e

@@ -42,6 +42,7 @@ class HalfClosedConnection:
             self._waited += LOOK_SECONDS
             self._next = self._later(LOOK_SECONDS, self.sent)
         else:
+            # Unknown by then counts as taken: 499 is logged of clients that are known to have left.
             self._ended(taken is not False)
 
     def stop(self) -> None:
@@ -53,9 +54,12 @@ class HalfClosedConnection:
 
 def answer_taken(connection: socket.socket) -> bool | None:
     """Return whether the peer took all that was sent; None while unknown."""
+    # First, since a reset leads to the state CLOSE as well.
     if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         return False
     if connection.family == socket.AF_UNIX:
         return True  # a write to a closed peer fails at once
+    # The first byte of struct tcp_info is the state [linux/tcp.h]. CLOSE follows LAST_ACK when the
+    # peer has acknowledged our FIN, and with it all bytes before [RFC 9293 3.3.2].
     state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return True if state == TCP_CLOSE else None

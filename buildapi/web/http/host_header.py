@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from buildapi.errors import BadRequest, UnknownHost
 
+# A name, which may be empty, or an IP literal in brackets, and a port [RFC 3986 3.2.2].
 _HOST = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 
 
@@ -22,6 +23,7 @@ def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool)
     :raises BadRequest: it is missing, repeated, or not a host name.
     :raises UnknownHost: it is not an allowed name.
     """
+    # 400 for a missing header in HTTP/1.1, and for repeated or malformed ones [RFC 9112 3.2].
     if len(values) > 1:
         raise BadRequest(f"Header Host is given {len(values)} times (max 1)")
     if not values:
@@ -32,6 +34,7 @@ def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool)
     if match is None:
         raise BadRequest("Header Host is not a host name")
     name = match[1].decode("ascii").lower()
+    # A fully qualified name may end with a dot, and is the same name [RFC 3986 3.2.2].
     if allowed and name.removesuffix(".") not in allowed:
         raise UnknownHost(
             f"Unknown host {name[:100]!r}; allowed are {', '.join(allowed)} ([web] hosts)"

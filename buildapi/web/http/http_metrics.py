@@ -10,6 +10,8 @@ import attrs
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
 
+# Each set of labels is a time series of its own [Prometheus, Metric and label naming], and a client
+# may send any word as its method.
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 """Methods with a label of their own; the others are ``other``."""
 
@@ -29,5 +31,6 @@ class HTTPMetrics:
         method = request.method.decode("latin-1")
         known = method if method in METHODS else "other"
         self._count("buildapi_http_requests", known, request.route, str(int(request.code)))
+        # A stream lasts as long as its client listens: that is not the time of an answer.
         if not request.streams:
             self._observe("buildapi_http_request_seconds", request.seconds, request.route)

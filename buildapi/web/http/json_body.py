@@ -68,6 +68,7 @@ def encode(value: object) -> bytes:
     Infinity and NaN become null, since JSON has no such numbers.
     """
     try:
+        # orjson raises a TypeError for integers beyond 64 bits and lone surrogates [orjson, dumps].
         return orjson.dumps(value)
     except TypeError:
         finite = json.loads(json.dumps(value), parse_constant=lambda _: None)

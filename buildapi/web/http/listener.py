@@ -82,6 +82,7 @@ class Listener(Service):
         self._site.doStart()  # the access log must outlive the ports
         for text in self._endpoints:
             failed: list[Failure] = []
+            # Twisted's endpoints listen at once, so a port that is taken fails the start.
             opening = serverFromString(self._reactor, text).listen(self._site)
             opening.addCallbacks(self._opened, failed.append)
             if failed:
@@ -91,6 +92,7 @@ class Listener(Service):
             self._hand_over(self.ports[-1], text)
             self._log.info("listening on {endpoint}", endpoint=text)
         if self._held:
+            # The kernel completes connections nevertheless, and their clients wait [listen(2)].
             for port in self.ports:
                 port.stopReading()
 
@@ -141,6 +143,7 @@ class Listener(Service):
         linger = began + min(self._linger_seconds, self._drain_seconds)
         await self._drained(linger, began + self._drain_seconds)
         self._give_up()
+        # `leave` aborts each after CLOSE_SECONDS; twice that is enough to see the last one end.
         await self._drained(began, self._reactor.seconds() + 2 * CLOSE_SECONDS)
         self._site.doStop()
 
@@ -178,6 +181,9 @@ def _accept_before_closing(
     closed = port.connectionLost
 
     def accept_and_close(reason: Failure) -> None:
+        # Connections at a shared socket are left to the other processes (docs/deploys.md, What
+        # happens at SIGTERM). One doRead accepts up to numberAccepts, which Twisted fits to the
+        # traffic.
         if not shared:
             port.numberAccepts = WAITING_MOST
             port.doRead()

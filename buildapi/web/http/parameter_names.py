@@ -14,6 +14,7 @@ from buildapi.web.http.form import Form
 from buildapi.web.http.params import in_both, repeated
 from buildapi.web.http.routes import WHOLE_BODY, Param
 
+# Existing clients send these and the names below (docs/compatibility.md, Bots and scripts).
 SENT_ALONG = ("format", "_method")
 """Names that any client may add, each once."""
 
@@ -40,6 +41,7 @@ def check(params: Sequence[Param], query: Mapping[str, Sequence[str]], form: For
     :raises BadRequest: one is repeated, or is in the query but read from the body.
     """
     known = {p.name: p for p in params}
+    # Such a body is checked by its handler: that of a batch, for each of its entries.
     body = Form({}) if WHOLE_BODY in known else form
     names = list(dict.fromkeys([*query, *body.values, *body.nulls]))
     unknown = unknown_names(names, known)
@@ -74,6 +76,7 @@ def is_content(name: str) -> bool:
 
 def told(name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown parameter, with the nearest known name."""
+    # WHOLE_BODY, a placeholder, is left out.
     allowed = [n for n in known if n.isidentifier()]
     shown = repr(name[:NAME_SHOWN])
     near = nearest(name, allowed)
@@ -96,6 +99,8 @@ def _plain(name: str) -> str:
 
 def warnings(names: Sequence[str]) -> Sequence[str]:
     """Return a ``Warning`` header value for each of the first unknown names [RFC 7234 5.5]."""
+    # RFC 9111 5.5 made the header obsolete; programs can still log it (docs/compatibility.md, Bots
+    # and scripts). The name must not end its quoted string.
     shown = [_UNSAFE.sub("?", name[:NAME_SHOWN]) for name in names[:NAMED_MOST]]
     return [f'299 buildapi "unknown parameter {name}"' for name in shown]
 

@@ -11,6 +11,8 @@ from buildapi.errors import BadRequest
 from buildapi.model.actions import ID_MAX
 from buildapi.web.http.form import Form
 
+# Up to 30 digits, since int() takes quadratic time [Python, Integer string conversion length
+# limitation]; [0-9], since it accepts the digits of every script.
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,30}\s*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -127,6 +129,8 @@ def tolerant_integer(query: Query, name: str, default: int) -> int:
 def bounded(query: Query, name: str, default: int, high: int) -> int:
     """Return a number from 0 to ``high``; the default for bad or negative ones, else cut."""
     value = tolerant_integer(query, name, default)
+    # docs/compatibility-cases.md, Errors and odd data: negative values fall back, others are
+    # capped.
     return min(default if value < 0 else value, high)
 
 
@@ -145,6 +149,8 @@ def day(query: Query, name: str) -> date | None:
     if not text:
         return None
     try:
+        # fromisoformat alone would accept 20261123 and 2026-W48-1, too [Python,
+        # date.fromisoformat].
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
     except ValueError:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 from werkzeug.routing import BaseConverter
 
+# A private-use character, which is in no name. Klein joins decoded segments with slashes
+# [KleinResource.render]: an encoded one could not be told from these.
 SLASH = "\ue000"
 """Placeholder for ``%2F`` between Twisted, which decodes segments, and the router."""
 

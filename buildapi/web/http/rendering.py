@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
+# Origin, since only listed origins get CORS headers [Fetch, CORS protocol and HTTP caches].
 VARY = "Accept, Accept-Encoding, Origin"
 GZIP_LEVEL = 5
 SAFE = {
@@ -49,6 +50,7 @@ FILE_CACHE = "public, max-age=31536000, immutable"
 environment = Environment(
     loader=PackageLoader("buildapi.web"),
     autoescape=select_autoescape(default=True),
+    # a misspelled variable fails in tests, where it would be shown as nothing
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -137,8 +139,11 @@ def write(request: BuildAPIRequest, reply: Reply, form: str, frame: Frame) -> by
     elif reply.fresh:
         request.setHeader("cache-control", "no-store")
     if reply.notice:
+        # A JSON string in ASCII has the form of a quoted-string [RFC 9110 5.6.4].
         request.setHeader("warning", f"299 - {json.dumps(reply.notice)}")
     if form != JSON and reply.location is not None:
+        # Existing clients expect 302 after a job request (docs/api.md, Job requests); browsers then
+        # change POST to GET [RFC 9110 15.4.3].
         request.setResponseCode(302)
         request.setHeader("location", request.mount + reply.location)
         words = Page("moved.html", reply.page.title, {"location": reply.location})

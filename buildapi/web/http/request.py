@@ -28,6 +28,7 @@ from buildapi.web.http.rendering import cors, early
 OVERRIDES = {"PUT", "DELETE"}
 PREFIX_END = (b"/", b"?", b"")
 _ACCEPT = re.compile(rb"\r\naccept:([^\r\n]{0,1000})\r\n", re.IGNORECASE)
+# A request target may be a whole URL, as it is sent to proxies [RFC 9112 3.2.2].
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 
 
@@ -132,6 +133,7 @@ class BuildAPIRequest(Request):
         """Unregister the request; log one whose answer was not complete."""
         self._arrived()
         if self._processing and self in self.in_flight:
+            # docs/logging.md, The access log: 499 is for an answer that had not begun.
             self._note(self.code if self.startedWriting else GONE, self.sentLength)
         self.in_flight.discard(self)
         Request.connectionLost(self, reason)
@@ -140,6 +142,8 @@ class BuildAPIRequest(Request):
         """Refuse a body whose Content-Length is too large."""
         if length is not None and length > self.limits.max_body:
             self._refuse_body()
+        # 0, or Twisted would open a temporary file for a long body [twisted.web.http,
+        # _getContentFile].
         Request.gotLength(self, 0 if self._refused else length)
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -205,6 +209,8 @@ class BuildAPIRequest(Request):
         try:
             self._settle()
         except BuildAPIError as e:
+            # A path that Klein can decode: it answers others itself, in plain text
+            # [KleinResource.render].
             self.refusal, self.path = e, b"/"
         Request.process(self)
 
@@ -214,7 +220,9 @@ class BuildAPIRequest(Request):
         self.path = _ORIGIN.sub(b"", self.path, count=1) if self.path[:1] != b"/" else self.path
         self._strip_prefix()
         _check_path(self.path)
+        # Links and Location are made of it, where // would name another host [RFC 3986 4.2].
         self.path = b"/" + self.path.lstrip(b"/")
+        # Here, since Twisted decodes the segments next [twisted.web.server, Request.process].
         mark = SLASH.encode()
         self.path = self.path.replace(b"%2F", mark).replace(b"%2f", mark)
 
@@ -251,6 +259,7 @@ class BuildAPIRequest(Request):
     @property
     def peer(self) -> str:
         """Return the address of the peer, ``unix`` for a UNIX socket."""
+        # Twisted clears the channel when the client has left, and keeps its address.
         address = self.channel.getPeer() if self.channel is not None else self.client
         return "unix" if isinstance(address, UNIXAddress) else str(getattr(address, "host", ""))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+# Twisted's FileDescriptor.bufferSize.
 CHUNK = 2**16
 """Bytes handed to the transport at once; it pauses us when it holds as many."""
 
@@ -32,6 +33,7 @@ class SendBudget:
     def note(self, outgoing: Outgoing, *, progress: bool) -> None:
         """Update the count of a connection; cut connections that exceed a bound."""
         self.waiting += outgoing.queued - self._sizes.get(outgoing, 0)
+        # A dict keeps the order of insertion: who has read something is added again at the end.
         if progress or not outgoing.queued:
             self._sizes.pop(outgoing, None)
         if outgoing.queued:
@@ -109,6 +111,7 @@ class Outgoing:
                 self._parts.appendleft(part[CHUNK:])
                 part = part[:CHUNK]
             self.queued -= len(part)
+            # Views spare copies of the rest for each chunk, but transports accept bytes only.
             self._write(bytes(part))
 
     def _stalled(self) -> None:

@@ -13,6 +13,7 @@ def in_zone(seconds: int | None, zone: ZoneInfo) -> str:
     """Format a time in the farm's zone, for people."""
     if seconds is None:
         return ""
+    # A stored number may be no time at all, beyond the year 9999 [Python, datetime.fromtimestamp].
     try:
         return f"{datetime.fromtimestamp(seconds, zone):%Y-%m-%d %H:%M:%S}"
     except (OverflowError, ValueError, OSError):
@@ -35,6 +36,7 @@ def lasting(seconds: int | None) -> str:
     if seconds is None:
         return UNKNOWN
     seconds = max(0, seconds)
+    # The same as `lasting` in static/buildapi.js, which lets the ages on a page grow.
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:

@@ -33,7 +33,10 @@ LOOKUPS_MAX = 16
 NOTES_MAX = 4
 """Concurrent writes of the time of last use."""
 
+# Also after a comma: a proxy may take it for a token, and ask no password (docs/tokens.md, Behind a
+# proxy).
 _SCHEME = re.compile(rb"(?:^|[\s,])bearer", re.IGNORECASE)
+# The scheme in any case [RFC 9110 11.1]; 43 characters are 32 bytes in base64url [RFC 4648 5].
 _BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43})[ \t]*")
 _OURS = b"bapi_"
 _FORM = "bapi_ and 43 letters, digits, - and _"
@@ -152,6 +155,7 @@ class TokenAuthenticator:
         now = int(self._now())
         if token.used_at is not None and now - token.used_at < USED_SECONDS:
             return
+        # At once, so that requests meanwhile do not write the same.
         self._known.replace(digest, attrs.evolve(token, used_at=now))
         defer.ensureDeferred(self._used(token.id, now))
 

@@ -12,6 +12,7 @@ from buildapi.reactor_time import AsyncCall, ReactorTime, repeated
 
 log = Logger()
 
+# With FRESH_SECONDS of a lookup, streams end within 20 s (docs/tokens.md, List and revoke tokens).
 LOOK_SECONDS = 15.0
 """Seconds between two checks of the token."""
 
@@ -40,10 +41,12 @@ async def until_token_revoked(
             log.failure("a token cannot be checked")
 
     looking = repeated(reactor, lambda: defer.ensureDeferred(look()))
+    # Not now: the token was checked before the stream began.
     looking.start(LOOK_SECONDS, now=False)
     try:
         return await going
     except defer.CancelledError:
+        # Klein cancels the handler when the client disconnects [KleinResource.render].
         if not refused:
             raise
         return b""
