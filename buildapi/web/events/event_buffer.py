@@ -16,6 +16,7 @@ from buildapi.model.revisions import RevisionMatch
 from buildapi.web.http.json_body import encode
 from buildapi.web.http.params import Query, bad, id_of_path
 
+# The list of job requests subscribes to up to 100 (`query` in static/buildapi.js).
 VALUES_MAX = 100
 """Maximum values of one parameter; more are refused."""
 
@@ -59,6 +60,7 @@ class Subscription:
         """
         if event.kind == JOB:
             return self._grants_job(event)
+        # docs/api.md, Events: `job` without other parameters selects nothing else.
         if self._names_jobs and not self.branches and not self.revisions:
             return False
         fits = not self.revisions or any(r.fits(event.revision) for r in self.revisions)
@@ -131,4 +133,5 @@ class EventBuffer:
 
 def written(kind: str, id_: str, data: Mapping[str, object]) -> bytes:
     """Encode an event for the stream [HTML Living Standard, "Server-sent events"]."""
+    # JSON on one line is one data line: line feeds in texts are escaped [HTML Standard 9.2.6].
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), encode(data))

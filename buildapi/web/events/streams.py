@@ -42,6 +42,7 @@ from buildapi.web.selfserve.serializers import alone_json, build_json, job_json
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
 
+# docs/api.md, Events: events arrive within about two seconds.
 LOOK_SECONDS = 2.0
 REST = 10
 """Minimum wait before the next poll, as a multiple of the duration of the last one."""
@@ -202,6 +203,8 @@ class EventStreams:
             await listening.ended
         finally:
             self._part(listening)
+            # Twisted clears the channel when the client has left; unregisterProducer would then
+            # fail.
             if request.channel is not None:
                 request.unregisterProducer()
         return b""
@@ -304,6 +307,7 @@ class EventStreams:
                 listening.probe()
         if self._closed:
             return
+        # With REST, regular polls of a slow database take at most an eleventh of the time.
         pause = max(LOOK_SECONDS, REST * (self._reactor.seconds() - began))
         again, self._again = self._again, False
         self._next = self._reactor.callLater(0 if again else pause, self.poll)
@@ -316,6 +320,7 @@ class EventStreams:
         before, self._seen = self._seen, now
         if before is None:
             return []
+        # A changed request has its old mark in one set, and its new one in the other.
         changed = sorted({mark.brid for mark in before.open ^ now.open})
         if len(changed) > AT_ONCE:
             self._restart()
@@ -338,6 +343,7 @@ class EventStreams:
         self._forget()
         self._seen = seen
         for listening in self._listeners:
+            # Before the first event of any buffer: `after` returns None, and a reset is written.
             listening.position = -1
 
 
