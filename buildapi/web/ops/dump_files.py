@@ -35,6 +35,7 @@ To a client that accepts the coding gzip it is JSON in that coding, as web serve
 sent these files.  To any other it is the compressed file, which is saved as a .gz.
 """
 
+# No slash, and no dot at the start, as the names of unfinished files have (AtomicFile).
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}\.(js|json|gz)")
 
 CHUNK = 2**16
@@ -172,6 +173,7 @@ def opened(folder: Path, name: str) -> Dump:
     if fits is None or content is None:
         raise NotFound(f"Dump {name[:100]!r} not found")
     is_ = os.fstat(content.fileno())
+    # With the inode: a file and its successor may have one size, and one time by a coarse clock.
     etag = b'"%x-%x-%x"' % (is_.st_mtime_ns, is_.st_size, is_.st_ino)
     negotiated = name.endswith(COMPRESSED_JSON)
     return Dump(TYPES[fits[1]], is_.st_size, is_.st_mtime, etag, content, negotiated)
@@ -194,6 +196,7 @@ def _headers(request: BuildAPIRequest, dump: Dump) -> None:
         request.setHeader(name, value)
     request.setHeader("etag", dump.etag)
     request.setHeader("last-modified", formatdate(dump.modified, usegmt=True))
+    # To be kept, but asked for each time: files are rewritten every few minutes.
     request.setHeader("cache-control", "no-cache")
     request.setHeader("vary", "Accept-Encoding, Origin" if dump.negotiated else "Origin")
     request.setHeader("accept-ranges", "none")  # parts of a replaced file would not fit together
@@ -201,6 +204,7 @@ def _headers(request: BuildAPIRequest, dump: Dump) -> None:
 
 def _unchanged(request: BuildAPIRequest, dump: Dump) -> bool:
     """Return whether the client has this file; its tags are more exact than its date."""
+    # If-Modified-Since is ignored beside If-None-Match, or if it is not a date [RFC 9110 13.1.3].
     if request.requestHeaders.hasHeader(b"if-none-match"):
         return known(request, dump.etag)
     since = request.requestHeaders.getRawHeaders(b"if-modified-since", [b""])[0]

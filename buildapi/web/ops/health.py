@@ -14,6 +14,7 @@ from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.pages import SelfServePages
 
+# The version of the text format [Prometheus, Exposition formats].
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -33,6 +34,7 @@ class HealthRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
+        # `open`: load balancers and monitors have no user (docs/api.md, Service health).
         return (
             Route("GET", "/healthz", self.health, HEALTH, (FORMAT,), open=True),
             Route("GET", "/readyz", self.ready, READY, (FORMAT,), open=True),
