@@ -8,6 +8,7 @@
   const ENDED = new Set(["done", "failed"]);
   const ROWS_MAX = 500;            // a page left open for days must not grow for ever
   const POLL = 10000;              // milliseconds between two looks where events do not come
+  // Ages are counted by the clock of the service: that of the reader's machine may be wrong.
   const skew = body.dataset.now ? Number(body.dataset.now) - Date.now() / 1000 : 0;
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -26,6 +27,7 @@
 
   function inFarmZone(seconds) {
     const zone = body.dataset.zone || "UTC";
+    // The Swedish locale writes 2026-11-23 14:05:09, as the service does.
     const text = new Intl.DateTimeFormat("sv-SE", {
       timeZone: zone, dateStyle: "short", timeStyle: "medium",
     }).format(new Date(seconds * 1000));
@@ -49,6 +51,7 @@
   function tick() {
     for (const age of $$("[data-since]")) {
       const text = lasting(now() - Number(age.dataset.since));
+      // Unchanged texts are not written again, once a second for each row.
       if (age.textContent !== text) age.textContent = text;
     }
     settle();
@@ -64,6 +67,7 @@
 
   const CONTROLS = "a, button, input, select, textarea, [tabindex]";
   const TYPED = "input:not([type=submit], [type=hidden], [type=checkbox]), select, textarea";
+  // Twice LOOK_SECONDS of events/streams.py.
   const SETTLED = 4000;            // after two looks of the service, what is on the page is known to it
   const heard = [];                // what events told lately: an answer may be older than they are
 
@@ -162,6 +166,7 @@
   const list = () => document.getElementById("list");
 
   function stateOf(item) {
+    // docs/api.md, Reads: a pending item is a bare request, without build_id and status.
     if (!("build_id" in item)) {
       if (item.complete) return RESULTS[item.status] || "gone";
       return item.claimed_at ? "claimed" : "pending";
@@ -191,11 +196,13 @@
     return made;
   }
 
+  // Buildbot 0.8 claims as HOST:BASEDIR (claimed_by_name).
   const hostOf = (master) => (master || "").split(":")[0].split(".")[0];
 
   function took(item, state) {
     if (item.endtime) {
       const seconds = item.endtime - item.starttime;
+      // Clocks of masters differ (docs/explanation/failure-model.md, Numbers and names in answers).
       return document.createTextNode(seconds < 0 ? "unknown" : lasting(seconds));
     }
     if (state === "abandoned") return element("span", { class: "soft" }, "never ended");
@@ -246,6 +253,8 @@
     put(row, "branch", element("a", { href: base }, item.branch_name));
     put(row, "builder", element("a", { href: `${base}/${kind}/${id}` }, item.buildername));
     const revision = item.revision || "";
+    // A text of 12 or more hexadecimal digits is a hash; anything else is shown whole, since only
+    // all of it matches (docs/explanation/failure-model.md, Numbers and names in answers).
     put(row, "revision", revision === "" ? [] : element("a", {
       class: "mono", href: `${base}/rev/${encodeURIComponent(revision)}`,
     }, /^[0-9a-f]{12,}$/i.test(revision) ? revision.slice(0, 12) : revision));
@@ -344,6 +353,7 @@
     if (left) parts.push(`${left} gone`);
     button.hidden = !parts.length;
     const words = `${parts.join(", ")}: show`;
+    // Screen readers announce each change of this live region [WAI-ARIA, aria-live].
     if (button.textContent !== words) button.textContent = words;
     text.textContent = fresh ? `${fresh} more since this page was loaded.` : "";
   }
@@ -582,6 +592,7 @@
   /* Show how far a job is. */
   function follow(job) {
     early.set(job.id, job);
+    // A Map keeps the order of insertion: the oldest goes.
     if (early.size > 200) early.delete(early.keys().next().value);
     const places = [jobs.get(job.id), ...$$(`tr[data-job="${job.id}"] .state`)].filter(Boolean);
     for (const state of places) {
@@ -753,6 +764,8 @@
   async function askThenGo(form, submitter) {
     const place = placeOf(submitter);
     if (!await sure(question(form, submitter))) return back(submitter, place);
+    // Now the listener below lets it pass. submit() would leave out the button's name and value
+    // [HTML Standard, form.submit()].
     delete form.dataset.ask;
     form.requestSubmit(submitter);
   }
@@ -773,6 +786,7 @@
   function query() {
     const at = watched();
     if (!at) return null;
+    // The service refuses more than 100 values (VALUES_MAX in events/event_buffer.py).
     if (at.id === "jobs") return $$("tr[data-job]", at).slice(0, 100).map((row) => `job=${row.dataset.job}`).join("&");
     return "over" in at.dataset || at.dataset.events === undefined ? null : at.dataset.events;
   }
@@ -862,6 +876,8 @@
     source.addEventListener("error", () => {
       stream.alive = false;
       stream.failures += 1;
+      // A browser reconnects by itself, but not after an answer other than 200, such as 429 or 503
+      // [HTML Standard 9.2.3].
       if (stream.failures >= 3 || source.readyState === EventSource.CLOSED) {
         stop();
         poll();
@@ -891,6 +907,8 @@
     if (document.hidden) stop();                           // browsers keep few connections to a host
     else start();
   });
+  // A page that is restored from the back/forward cache gets pageshow, and no load [HTML Standard,
+  // PageTransitionEvent].
   addEventListener("pagehide", stop);
   addEventListener("pageshow", start);
 

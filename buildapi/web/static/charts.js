@@ -14,6 +14,7 @@
 
   function colour(label, index) {
     const state = STATES[String(label).toLowerCase()];
+    // The style sheet's colours follow the scheme of the screen: dark ones are too pale for paper.
     if (state && !paper) return css(state);
     const colours = dark.matches && !paper ? DARK : LIGHT;
     return colours[index % colours.length];
@@ -39,6 +40,7 @@
         label: series.label,
         data: points,
         borderColor: own,
+        // 55 is an opacity of a third: an area must not hide those behind it
         backgroundColor: filled && !spec.stacked ? `${own}55` : own,
         fill: filled,
         borderWidth: bars ? 0 : 2,
@@ -57,6 +59,7 @@
     if (spec.unit === "%" && spec.stacked) y.max = 100;
     const x = { stacked: spec.stacked, ticks, grid: { display: false } };
     if (spec.shape === "rows") return { x: y, y: { ...x, ticks: { ...ticks, autoSkip: false } } };
+    // Seconds on a linear axis: the time axis needs a date library [Chart.js, Time Cartesian Axis].
     if (spec.times) Object.assign(x, { type: "linear", ticks: { ...ticks, callback: moment } });
     return { x, y };
   }
@@ -96,6 +99,7 @@
 
   document.querySelectorAll("figure.chart").forEach(draw);
   dark.addEventListener("change", again);
+  // A canvas is a picture: style sheets for print do not change its colours.
   addEventListener("beforeprint", () => { paper = true; again(); });
   addEventListener("afterprint", () => { paper = false; again(); });
 })();
