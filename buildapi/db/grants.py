@@ -42,9 +42,9 @@ JOBS: Mapping[str, Rights] = {
     },
     "agent": {
         "jobrequests": "SELECT, UPDATE",
-        "buildapi_jobs": "SELECT, INSERT, UPDATE",
+        "buildapi_jobs": "SELECT, INSERT, UPDATE",  # INSERT: adopts jobs of old web processes
         "buildapi_keys": "SELECT (created_at)",  # enough to see that the table is there
-        "buildapi_progress": "SELECT, INSERT, DELETE",
+        "buildapi_progress": "SELECT, INSERT, DELETE",  # both for REPLACE [MySQL]
         "buildapi_branches": READ,
         "buildapi_processes": _ALL,
         "buildapi_trail": "SELECT, INSERT, DELETE",

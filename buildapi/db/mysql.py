@@ -59,6 +59,9 @@ TOO_LARGE = ClassifiedError(ErrorKind.VALUE, "refuses a statement of this size")
 # Servers have thousands of errors, and each version and fork adds some. One that is in neither
 # table is taken for a temporary condition of the server: a Galera node that is not ready (1047), a
 # disk error (1026, 1030), a commit that failed (1180), FLUSH TABLES WITH READ LOCK (1223).
+# 0 is PyMySQL's own, for a connection that it has closed. pymysql.constants lacks 1586 (duplicate),
+# 1698 (no password), 1792 and 1836 (read-only), 1927 (killed, MariaDB), 4031 (idle for too long,
+# MySQL), 3118 and 4151 (a locked account, MySQL and MariaDB).
 _BY_NUMBER: dict[int, ClassifiedError | None] = {
     number: verdict
     for verdict, numbers in (
@@ -166,6 +169,8 @@ _CONVERSIONS: dict[Any, Any] = {
         for key, make in conversions.items()
         if key not in (FIELD_TYPE.DATE, FIELD_TYPE.DATETIME, FIELD_TYPE.TIME, FIELD_TYPE.TIMESTAMP)
     },
+    # MySQL makes a DECIMAL of SUM over integers [MySQL, "Aggregate Function Descriptions"]; SQLite
+    # an integer.
     FIELD_TYPE.DECIMAL: _number,
     FIELD_TYPE.NEWDECIMAL: _number,
 }
@@ -213,16 +218,24 @@ def session(variables: Mapping[str, str], seconds: float, *, read_only: bool) ->
     ER_BINLOG_STMT_MODE_AND_ROW_ENGINE).
     """
     chosen: dict[str, object] = {
+        # Otherwise what is too long is cut with a warning, and a table whose engine is disabled
+        # gets another one [MySQL, "Server SQL Modes"].
         "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
-        "time_zone": "+00:00",
+        "time_zone": "+00:00",  # an offset: names need the server's time zone tables
     }
     if not (variables.get("log_bin") == "ON" and variables.get("binlog_format") == "STATEMENT"):
+        # MySQL 8 lacks the names with tx_, MariaDB before 11.1 and MySQL before 5.7.20 those
+        # without. A search in READ COMMITTED locks no gaps [MySQL, "Transaction Isolation Levels"].
         chosen |= _first(variables, "READ-COMMITTED", "transaction_isolation", "tx_isolation")
     if read_only:
         chosen |= _first(variables, 1, "transaction_read_only", "tx_read_only")
     # Percona 5.6 has max_statement_time too, in milliseconds.
+    # In seconds, for every statement [MariaDB, "Aborting Statements that Exceed a Certain Time to
+    # Execute"].
     if "MariaDB" in variables.get("version", ""):
         chosen |= _first(variables, seconds, "max_statement_time")
+    # In milliseconds, and for SELECT only [MySQL, max_execution_time]: writes have the timeout of
+    # the socket.
     chosen |= _first(variables, int(seconds * 1000), "max_execution_time")
     # A third of the time, so that a retry fits in.
     chosen |= _first(variables, max(1, int(seconds / 3)), "innodb_lock_wait_timeout")
@@ -322,9 +335,15 @@ class MySQLDriver:
         """Open a connection with our time limits, UTC, strict mode and matched row counts."""
         connection = _Connection(
             charset="utf8mb4",
+            # PEP 249's default would open a transaction with the first SELECT, and keep its
+            # snapshot and metadata locks until a commit that no read makes.
             autocommit=True,
+            # Rows matched, not changed [MySQL, mysql_affected_rows()]: a guard must not fail
+            # because an UPDATE sets what is there.
             client_flag=CLIENT.FOUND_ROWS,
             connect_timeout=CONNECT_SECONDS,
+            # connect_timeout ends with the TCP connection: a hung server accepts it and sends no
+            # greeting.
             read_timeout=self._greeting_seconds,
             write_timeout=self._greeting_seconds,
             conv=_CONVERSIONS,
@@ -345,6 +364,8 @@ class MySQLDriver:
 
     def _set_up(self, connection: _Connection) -> None:
         with connection.cursor() as cursor:
+            # Which exist differs, and one that is unknown fails the whole SET
+            # (ER_UNKNOWN_SYSTEM_VARIABLE).
             cursor.execute("SHOW VARIABLES WHERE Variable_name IN %s", (_VARIABLES,))
             variables = dict(cursor.fetchall())
             connection.largest = float(variables.get("max_allowed_packet", math.inf))
@@ -359,6 +380,7 @@ class MySQLDriver:
         started = time.monotonic()
         _give(connection, self._greeting_seconds)
         try:
+            # reconnect=True would bring back a connection without its session settings.
             connection.ping(reconnect=False)
         except pymysql.MySQLError:
             hung = time.monotonic() - started >= self._greeting_seconds
@@ -380,6 +402,8 @@ class MySQLDriver:
     def cut(self, connection: _Connection) -> None:
         """Shut down the socket in both directions, which wakes up a thread that reads from it."""
         with contextlib.suppress(OSError, ValueError, AttributeError):  # the thread may close it
+            # Not close(): a thread that waits in recv would not notice [Linux, close(2),
+            # "Multithreaded processes and close()"].
             connection._sock.shutdown(socket.SHUT_RDWR)
 
     def begin(self, connection: _Connection) -> None:
@@ -430,6 +454,7 @@ class MySQLDriver:
     def _select(
         self, connection: _Connection, text: str, params: Params, max_rows: int
     ) -> Sequence[Row]:
+        # The default cursor would read the whole result into memory before its rows can be counted.
         cursor = connection.cursor(SSCursor)
         try:
             self._run(cursor, text, params)
@@ -439,6 +464,7 @@ class MySQLDriver:
             cursor.close()
         except BaseException as e:
             _abandon(cursor)
+            # The rows that nobody reads are still to come on this connection.
             if not isinstance(e, pymysql.MySQLError):
                 self.close(connection)
             raise

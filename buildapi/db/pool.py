@@ -36,7 +36,7 @@ T = TypeVar("T")
 DRIVERS: Mapping[str, DriverDefinition] = {
     "sqlite": sqlite.DEFINITION,
     "mysql": mysql.DEFINITION,
-    "mysql+pymysql": mysql.DEFINITION,
+    "mysql+pymysql": mysql.DEFINITION,  # as SQLAlchemy spells it
 }
 """Driver for each URL scheme."""
 
@@ -101,6 +101,8 @@ class WorkerPool:
             self._slots.release()
             raise DatabaseUnavailable(f"{self.label} is closed")
         ended = in_pool(self._reactor, self.connections.threadpool, work)
+        # A Deferred of its own: cancelling the thread's would free the slot while the thread, which
+        # nothing can stop, still works.
         answer: Deferred[T] = Deferred()
         ended.addBoth(self._free).addCallbacks(answer.callback, answer.errback)
         return await answer
@@ -129,7 +131,10 @@ class WorkerPool:
             return
         self._ended = True
         if self.connections.running:
+            # In a thread, since COM_QUIT may block on a full socket.
             await in_pool(self._reactor, self.connections.threadpool, self.connections.close_all)
+        # Only now: adbapi joins its threads, and a running query would block the reactor until it
+        # ends.
         self.connections.close()  # type: ignore[no-untyped-call]  # adbapi is not typed
 
     def refuse(self) -> None:
@@ -286,6 +291,7 @@ class PooledDatabase(Service):
     async def _idle(self, seconds: float) -> bool:
         """Wait until nothing runs; return whether that was so in time."""
         end = self._reactor.seconds() + seconds
+        # in_flight counts threads whose callers have given up, _calls the pauses between attempts.
         while self._calls or self.status().in_flight:
             if self._reactor.seconds() > end:
                 return False
@@ -337,6 +343,7 @@ class PooledDatabase(Service):
                 verdict = self._driver.verdict(e)
                 if verdict is None:
                     raise
+                # LOST and UNKNOWN may come after a commit: Database.transact tells its callers.
                 if not left or verdict.trouble not in AGAIN or self._reactor.seconds() >= end:
                     raise self._error(verdict, e) from e
                 self._log.info("{name}: retrying after {error}", name=self.name, error=e)
@@ -405,7 +412,10 @@ def open_database(
             statement_seconds,
         )
 
+    # Each connection to :memory: has a database of its own [SQLite, "In-Memory Databases"].
     reads = lane(1 if driver.shared else size)
+    # Writers of one process wait in the order of the pool's queue, instead of polling for SQLite's
+    # lock [SQLite, sqlite3_busy_timeout].
     apart = driver.one_writer and not driver.shared and not read_only
     return PooledDatabase(
         name,

@@ -26,6 +26,7 @@ JOBS = (
     "buildapi_trail",
     "buildapi_tokens",
 )
+# A name cannot be a parameter; MySQL allows 64 characters [MySQL, "Identifier Length Limits"].
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -69,6 +70,8 @@ async def create_jobs_schema(db: DialectDatabase) -> None:
     If all exist, the account needs no privilege to create tables.
     """
     if not await _exist(db, *JOBS):
+        # MySQL commits after each CREATE TABLE ["Statements That Cause an Implicit Commit"]: a
+        # start cut short leaves some of them, and IF NOT EXISTS passes over those.
         await db.transact(statements(schema_sql(db.dialect, "jobs")))
 
 

@@ -160,6 +160,7 @@ OLD = "jobrequests"
 
 CHARSET = "utf8mb4"
 INDEX = "jobrequests_completed_at"
+# In bytes [MySQL, "Data Type Storage Requirements"].
 TEXTS = {"tinytext": 255, "text": 65_535, "mediumtext": 2**24 - 1, "longtext": 2**32 - 1}
 NUMBERS = {"tinyint": 1, "smallint": 2, "mediumint": 3, "int": 4, "bigint": 8}
 
@@ -208,6 +209,8 @@ async def _widening(db: DialectDatabase) -> Sequence[SchemaChange]:
         words.append("an index on completed_at")
     if not clauses:
         return []
+    # One statement: each ALTER TABLE that changes a type copies the table [MySQL, "Online DDL
+    # Operations"].
     statement = f"ALTER TABLE {OLD}\n    " + ",\n    ".join(clauses)
     return [SchemaChange(f"widen table {OLD}: {', '.join(words)}", statement)]
 

@@ -158,6 +158,8 @@ def any_of(name: str, values: Sequence[object]) -> tuple[str, dict[str, object]]
 
 def like_text(text: str) -> str:
     """Return the ``LIKE ... ESCAPE '|'`` pattern that matches this text alone, in any case."""
+    # Not the backslash: within a literal it is an escape for MySQL ["String Literals"], not for
+    # SQLite.
     return text.replace("|", "||").replace("%", "|%").replace("_", "|_")
 
 
@@ -166,6 +168,9 @@ def like_prefix(text: str) -> str:
     return like_text(text) + "%"
 
 
+# A mark as well as SQL: the SQLite driver removes it, since SQLite compares so anyway; the MySQL
+# driver adds it to parameters. Blanks at the end do not count even so [MySQL, "The binary Collation
+# Compared to _bin Collations"].
 EXACTLY = " COLLATE utf8mb4_bin"
 
 
@@ -178,6 +183,7 @@ def exact(column: str) -> str:
     return f"CAST({column} AS CHAR){EXACTLY}"
 
 
+# Before 3.32 SQLite has at most 999 parameters in a statement [SQLite, "Implementation Limits"].
 CHUNK = 500
 """Maximum number of values in one ``IN`` list."""
 

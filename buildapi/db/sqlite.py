@@ -24,6 +24,8 @@ from buildapi.errors import ConfigError
 
 MEMORY = ":memory:"
 BUSY_SECONDS = 5.0
+# SQLite has no time limit for a statement, but a progress handler may end it [SQLite,
+# sqlite3_progress_handler].
 STEPS = 10_000
 """SQLite virtual machine steps, about a millisecond, between two checks of the deadline."""
 
@@ -38,6 +40,7 @@ VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
 MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
 
 _BY_CODE: dict[int, ClassifiedError | None] = {
+    # Not a CONFLICT, which is retried: SQLite has waited for BUSY_SECONDS already.
     sqlite3.SQLITE_BUSY: HELD_UP,
     sqlite3.SQLITE_LOCKED: HELD_UP,
     sqlite3.SQLITE_INTERRUPT: TOO_SLOW,
@@ -129,7 +132,10 @@ class SQLiteDriver:
         connection = sqlite3.connect(
             self._file(),
             uri=not self.shared,
+            # Otherwise sqlite3 opens transactions by itself, with a plain BEGIN [Python, sqlite3,
+            # "Transaction control"]: see begin().
             isolation_level=None,
+            # close_all and cut act on the connections of other threads.
             check_same_thread=False,
             factory=_Connection,
             timeout=min(BUSY_SECONDS, self.seconds),
@@ -157,13 +163,19 @@ class SQLiteDriver:
     def _file(self) -> str:
         if self.shared:
             return self.path
+        # Not mode=ro: readers of a WAL file write to its index as well [SQLite, "Write-Ahead
+        # Logging", "Read-Only Databases"]; query_only keeps them from anything else.
         # Create the file once only: an empty one in place of a deleted one would hide the loss.
         mode = "rw" if self.read_only or self._opened else "rwc"
         return f"{Path(self.path).absolute().as_uri()}?mode={mode}"
 
     def _set_up(self, connection: _Connection) -> None:
+        # SQLite checks no encoding, and one text that is not UTF-8 would fail the whole SELECT.
         connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
+        # Off by default, for each connection [SQLite, "SQLite Foreign Key Support"].
         connection.execute("PRAGMA foreign_keys = ON")
+        # With WAL a power failure may take the last commits, but damages nothing; a crash of the
+        # process takes none [SQLite, "PRAGMA synchronous"].
         connection.execute("PRAGMA synchronous = NORMAL")
         if self.read_only:
             connection.execute("PRAGMA query_only = ON")
@@ -213,6 +225,8 @@ class SQLiteDriver:
 
     def begin(self, connection: _Connection) -> None:
         """Start a transaction as the writer, since a reader cannot always be upgraded to one."""
+        # The busy timeout does not help a reader that turns writer after another has written: it
+        # gets SQLITE_BUSY at once, since its snapshot is old [SQLite, SQLITE_BUSY_SNAPSHOT].
         connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
 
     def begin_snapshot(self, connection: _Connection, *, writes: bool = False) -> None:
@@ -220,6 +234,7 @@ class SQLiteDriver:
         if writes:
             self.begin(connection)
         else:
+            # Takes no lock, so that it never waits for the writer [SQLite, "Transaction"].
             connection.execute("BEGIN DEFERRED")
 
     def execute(self, cursor: Cursor, text: str, params: Params) -> None:
@@ -251,6 +266,7 @@ class SQLiteDriver:
         if code is None:  # Python's own: of a closed connection, or of a wrong call
             return UNREACHABLE if "closed" in str(error) else None
         unknown = ClassifiedError(ErrorKind.UNKNOWN, f"fails with error {code}")
+        # The low byte is the primary result code [SQLite, "Result and Error Codes"].
         return DUPLICATE if code in _UNIQUE else _BY_CODE.get(code & 0xFF, unknown)
 
 

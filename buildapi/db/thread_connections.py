@@ -36,6 +36,8 @@ class ThreadConnections(adbapi.ConnectionPool):
     """Extend adbapi's pool: check connections before use, and drop those that are broken."""
 
     def __init__(self, driver: Driver[Connection], reactor: ThreadedReactor, size: int) -> None:
+        # Without cp_reconnect, which notices a lost connection only by a query that fails, one for
+        # each thread [Twisted, adbapi.ConnectionPool]: connect() checks first.
         super().__init__(driver.module, cp_reactor=reactor, cp_min=0, cp_max=size)  # type: ignore[no-untyped-call]  # adbapi is not typed
         self.driver = driver
         self._used: dict[int, float] = {}
@@ -80,6 +82,7 @@ class ThreadConnections(adbapi.ConnectionPool):
         """
         thread, began = threading.get_ident(), time.monotonic()
         old = self.connections.get(thread)
+        # A connection to :memory: that is replaced takes its data with it.
         if old is None or not self.driver.shared:
             self.connections[thread] = self.driver.connect()
         self._used[thread] = time.monotonic()
@@ -98,6 +101,7 @@ class ThreadConnections(adbapi.ConnectionPool):
 
     def cut(self) -> None:
         """Make running statements fail soon, in every thread."""
+        # A copy, since the threads may add and drop connections meanwhile.
         for connection in list(self.connections.values()):
             self.driver.cut(connection)
 
@@ -194,6 +198,7 @@ def _execute_all(
             driver.execute(cursor, statement.text, _resolved(statement.params, bound))
             if statement.rows is not None and cursor.rowcount != statement.rows:
                 raise GuardFailedError(statement, cursor.rowcount)
+            # None before the first INSERT of a connection, in sqlite3.
             ids.append(cursor.lastrowid or 0)
         if statement.binds is not None:
             bound[statement.binds] = ids[-1]

@@ -42,6 +42,7 @@ OF_JOB = Query(
  WHERE request_id = :job AND at >= :since AND id > :after ORDER BY id LIMIT {AT_ONCE}""",  # noqa: S608  # names of columns and a number
     _entry,
 )
+# By the index on at, and few at a time: a DELETE by time would scan and lock the whole table.
 OLD = Query(
     f"SELECT id FROM buildapi_trail WHERE at < :before ORDER BY at LIMIT {AT_ONCE}",  # noqa: S608  # a number
     int,

@@ -9,6 +9,8 @@ from buildapi.db.sql import Ref, Statement, any_of
 from buildapi.model.records import Progress
 from buildapi.model.wire import readable_items
 
+# REPLACE is the one upsert that MySQL and SQLite spell alike; it needs INSERT and DELETE [MySQL,
+# "REPLACE Statement"].
 NOTE = """REPLACE INTO buildapi_progress (request_id, total, items, updated_at)
  VALUES (:id, :total, :items, :now)"""
 CLEAR = "DELETE FROM buildapi_progress WHERE request_id IN ({ids})"

@@ -20,6 +20,7 @@ def _object(text: str | bytes | None) -> dict[str, Any] | None:
     """Decode a JSON object; return None for anything else."""
     try:
         value = json.loads(text or "null")
+    # RecursionError: JSON nested some thousand deep, from whoever may write to the table.
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -62,6 +63,7 @@ def _record_with_progress(*c: Column) -> JobRecord:
 
 _JOB = """SELECT r.id, r.action, r.who, r.`when`, r.what, r.completed_at, r.complete_data,
  s.state, s.agent, s.token"""
+# LEFT JOIN, since jobs of old web processes have no row in our tables until an agent begins them.
 _WITH_BESIDE = """FROM jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id
  LEFT JOIN buildapi_branches l ON l.request_id = r.id"""
 _PROGRESS = "LEFT JOIN buildapi_progress p ON p.request_id = r.id AND r.completed_at IS NULL"

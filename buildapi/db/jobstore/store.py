@@ -90,6 +90,8 @@ class SQLJobStore:
         :raises BadRequest: the database cannot store it.
         :raises InProgress: a job has this key already; nothing was recorded.
         """
+        # json.dumps writes plain ASCII, which fits into the latin1 or three-byte utf8 of old
+        # tables.
         row = {"action": action, "who": who, "when": when, "what": json.dumps(what)}
         try:
             return await self._adding.call(NewJob(row, branch, identity or new_identity(), key))
@@ -220,6 +222,7 @@ class SQLJobStore:
         return await together_or_alone(ids, self._got, self._get_one)
 
     async def _got(self, ids: Sequence[int]) -> Sequence[JobRecord | None]:
+        # Callers of one group may ask for the same job.
         query, params = reads.jobs_by_id(sorted(set(ids)))
         found = {job.id: job for job in await query.many(self._db, **params)}
         return [found.get(id_) for id_ in ids]
@@ -302,6 +305,7 @@ class SQLJobStore:
 
 def new_identity() -> str:
     """Generate the identity of a job request."""
+    # 32 digits, as buildapi_jobs.token holds (docs/amqp.md, "Whose a message is").
     return secrets.token_hex(16)
 
 

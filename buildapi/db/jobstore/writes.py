@@ -36,6 +36,8 @@ REFUSE = """UPDATE buildapi_jobs SET state = 'refused'
  WHERE request_id = :id AND state = 'queued' AND (sent = 0 OR token IS NULL)"""
 BEGIN = """UPDATE buildapi_jobs SET state = 'running', sent = 1, agent = :agent, begun_at = :now
  WHERE request_id IN ({ids})"""
+# HOLD and STILL_OPEN change nothing: their row counts are guards, and they lock the rows as SELECT
+# FOR UPDATE would, which SQLite lacks.
 HOLD = """UPDATE buildapi_jobs SET state = state
  WHERE request_id = :id AND state IN ('queued', 'running')"""
 END = "UPDATE buildapi_jobs SET state = 'finished' WHERE request_id IN ({ids})"
@@ -81,6 +83,8 @@ def insertion(jobs: Sequence[NewJob], *, clear: bool = False) -> list[Statement]
     statements: list[Statement] = []
     if clear:  # first, so that others who want a key wait here, where they hold no other lock
         statements += [keys.expire(j.key.name, j.row["when"]) for j in jobs if j.key]
+    # One INSERT for each job: of several rows MySQL returns the first id [LAST_INSERT_ID()], SQLite
+    # the last [sqlite3_last_insert_rowid].
     for number, job in enumerate(jobs):
         row = {column: job.row[column] for column in COLUMNS}
         statements.append(Statement(INSERT, row, 1, binds=f"job{number}"))
@@ -134,6 +138,7 @@ def refusal(job: Ending) -> list[Statement]:
 
 def finishing(jobs: Sequence[Ending]) -> list[Statement]:
     """Return the statements that finish unfinished jobs of different ids; all of them or none."""
+    # No guard: a job of an old web process that no agent of ours has begun has no row there.
     return [_among(END, sorted(job.id for job in jobs)), *_completion(jobs)]
 
 

@@ -3,6 +3,8 @@
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
 -- ours may be added here.  "what" and "complete_data" are JSON in plain ASCII.
+-- "when" is a reserved word [MySQL, "Keywords and Reserved Words"], but the name that old programs
+-- use.
 CREATE TABLE IF NOT EXISTS jobrequests (
     id INTEGER NOT NULL AUTO_INCREMENT PRIMARY KEY,
     action VARCHAR(40) NOT NULL,
@@ -22,6 +24,7 @@ CREATE TABLE IF NOT EXISTS jobrequests (
 --               it once, and its marker and messages are told from those of a job that had the
 --               same id before this database was restored
 --   agent       who began it last, at begun_at (seconds since the epoch)
+-- Each table names its engine: where the default is MyISAM, a job could be written in part.
 CREATE TABLE IF NOT EXISTS buildapi_jobs (
     request_id INTEGER NOT NULL PRIMARY KEY,
     state VARCHAR(10) NOT NULL,
@@ -40,6 +43,7 @@ CREATE TABLE IF NOT EXISTS buildapi_jobs (
 --   content     digest of what was asked: the same key for something else is refused
 --   words       of the first answer, given again
 --   request_id  the job; created_at is when it was recorded (seconds since the epoch)
+-- Digests are ascii_bin: one byte a digit in the index.
 CREATE TABLE IF NOT EXISTS buildapi_keys (
     name CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     content CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -63,6 +67,7 @@ CREATE TABLE IF NOT EXISTS buildapi_progress (
 
 -- The branch that each job request was sent for, as its path said: the table of job requests
 -- tells it only of some.
+-- utf8mb4_bin, since the default collation takes Try for try.
 CREATE TABLE IF NOT EXISTS buildapi_branches (
     request_id INTEGER NOT NULL PRIMARY KEY,
     branch VARCHAR(255) COLLATE utf8mb4_bin NOT NULL,
@@ -95,6 +100,7 @@ CREATE TABLE IF NOT EXISTS buildapi_processes (
 --   part        http, outbox, agent or finisher
 --   event       a short word; detail tells more
 --   trace       id of the HTTP request it began with
+-- The key on "at" is for the deletion of old rows, which would lock the whole table otherwise.
 CREATE TABLE IF NOT EXISTS buildapi_trail (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     request_id INTEGER NOT NULL,

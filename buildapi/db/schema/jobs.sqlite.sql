@@ -4,6 +4,8 @@
 -- Job requests as every web process and agent knows them, old ones included: no column of
 -- ours may be added here.  "what" and "complete_data" are JSON in plain ASCII.
 -- AUTOINCREMENT: an id is never given out twice, since markers elsewhere are kept by id.
+-- SQLite accepts MySQL's backquotes [SQLite, "SQLite Keywords"], and ignores the lengths of types
+-- [SQLite, "Datatypes In SQLite"].
 CREATE TABLE IF NOT EXISTS jobrequests (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     action VARCHAR(40) NOT NULL,
@@ -100,6 +102,7 @@ CREATE TABLE IF NOT EXISTS buildapi_processes (
 --   part        http, outbox, agent or finisher
 --   event       a short word; detail tells more
 --   trace       id of the HTTP request it began with
+-- The index on "at" is for the deletion of old rows.
 CREATE TABLE IF NOT EXISTS buildapi_trail (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     request_id INTEGER NOT NULL,
