@@ -31,6 +31,7 @@ class Master:
     not expected to respond; a build that it has claimed is still stopped there.
     """
 
+    # claimed_by_name of what it claims: "uname -n", a colon and its folder (Buildbot 0.8.2).
     db_name: str
     hostname: str
     http_port: int | None
@@ -96,9 +97,12 @@ def _no_branch(definition: object) -> str | None:
 
 def _no_name(name: str) -> str | None:
     """Return why a text is not a name, or None: a name is one path segment in UTF-8."""
+    # Clients remove dot segments from a path before they send it (RFC 3986, 5.2.4), so no page of
+    # such a name could be requested.
     if not name.strip() or name in (".", ".."):
         return "its name cannot be a path segment (blank, or dots only)"
     try:
+        # JSON may escape a lone surrogate (RFC 8259, 8.2), which no URL and no database can hold.
         name.encode()
     except UnicodeEncodeError:
         return "its name cannot be encoded as UTF-8"
@@ -184,6 +188,8 @@ def _no_master(entry: object) -> str | None:
     for key in ("db_name", "hostname"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             return f"it has no {key}"
+    # It becomes part of URLs: with "@" or "/" in it, requests and the login of the masters would go
+    # to another host.
     if not _HOST.fullmatch(entry["hostname"]):
         return f"invalid hostname {_shown(entry['hostname'])}"
     return _no_name(entry["db_name"])
@@ -225,6 +231,7 @@ def _text(entry: Mapping[str, object], key: str) -> str | None:
 
 def _port(entry: Mapping[str, object], key: str) -> int | None:
     value = entry.get(key)
+    # Not isinstance: JSON true would be port 1.
     return value if type(value) is int and 0 < value < 65536 else None
 
 
@@ -282,11 +289,14 @@ class DirectoryService(PeriodicService):
         A concurrent call waits, and then reads again.
         """
         async with self._refreshing:
+            # Before the first read: a server that is away must not leave a new process without
+            # branches [docs/explanation/failure-model.md, "The directory"].
             if not self._is_recalled:
                 for source in self.sources:
                     await source.recall()
                 self._is_recalled = True
             now = self._now()
+            # A list: all documents are read, whichever of them is bad.
             return all([await source.refresh(now) for source in self.sources])
 
     async def run_once(self) -> None:
@@ -305,6 +315,8 @@ class DirectoryService(PeriodicService):
         good = self._branches.good
         if good is None:
             raise Unavailable("The branches file has not been read yet")
+        # An unchanged document keeps its value, so that the owners which Branches has cached last
+        # over refreshes.
         if self._table is None or self._table[0] is not good:
             self._table = (good, Branches.from_definitions(good, self._stored))
         return self._table[1]

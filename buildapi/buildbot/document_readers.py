@@ -29,6 +29,7 @@ def reader(
         return _nothing
     if location.startswith(("http://", "https://")):
         return lambda: _from_url(location, fetcher, seconds)
+    # In a thread, for the file may lie on a network share that does not respond.
     return lambda: deferToThread(Path(location).read_bytes)
 
 
@@ -61,15 +62,20 @@ def redirected(url: str, location: str | None) -> str:
     if not location:
         raise FetchError("a redirect without Location")
     try:
+        # Location may be a relative reference (RFC 9110, 10.2.2).
         target = urljoin(url, location)
         parts = urlsplit(target)
+        # urlsplit checks the port only when it is read (urllib.parse, ValueError).
         _ = parts.port
     except ValueError as e:
         raise FetchError("a redirect to an invalid URL") from e
+    # A user name would be sent as a login, and shown with the URL in log and status
+    # [docs/configuration.md, "[directory]"].
     if not parts.hostname or "@" in parts.netloc or not target.isascii():
         raise FetchError(
             "a redirect to a URL that is not allowed (expected a host, no user name, only ASCII)"
         )
+    # From https to http anybody on the way could replace the list of masters.
     if parts.scheme not in (urlsplit(url).scheme, "https"):
         raise FetchError(
             f"a redirect from {urlsplit(url).scheme} to {parts.scheme} is not followed"

@@ -21,6 +21,7 @@ from buildapi.reactor_time import ReactorTime, timeout
 
 CONNECT_SECONDS = 3.0
 
+# A piece of deflated data grows at most 1032-fold (zlib), here to 4 MB, before its size is checked.
 PIECE = 2**12
 HEAD_MAX = 2**16
 """Maximum bytes before the body: status line, headers, and interim responses."""
@@ -54,9 +55,12 @@ class _Collect(protocol.Protocol):
         self.done: defer.Deferred[bytes] = defer.Deferred(lambda _: self._drop())
 
     def _drop(self) -> None:
+        # A body comes through a proxy of the transport that has no abortConnection (twisted.web,
+        # TransportProxyProducer).
         self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
+        # loseConnection ends nothing at once: what has arrived is still passed on.
         if self.done.called:
             return
         self.size += len(data)
@@ -69,6 +73,8 @@ class _Collect(protocol.Protocol):
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         if self.done.called:
             return
+        # PotentialDataLoss: without Content-Length and chunks the close ends the body (RFC 9112,
+        # 6.3).
         if reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(b"".join(self.parts))
         else:
@@ -104,18 +110,23 @@ class Fetcher:
         sent: dict[str, Any] = {"data": data, "headers": _authorization(token)}
         if document is not None:
             sent["json"] = document
+        # Not the timeout of treq, which ends with the headers: a body that drips would never end.
         running = defer.ensureDeferred(self._go(method, url, limit, sent))
         try:
             return await _cancellable(timeout(running, seconds, self._reactor))
         except defer.CancelledError:
             raise
         except Exception as e:
+            # Only the clock tells: a cancelled request fails with ResponseNeverReceived, and not
+            # with TimeoutError (Twisted, Agent).
             if self._reactor.seconds() >= end:
                 raise FetchError(f"no answer within {seconds:g} s", timed_out=True) from e
             raise _in_words(e) from e
 
     # Any: keywords of treq, each of a type of its own
     async def _go(self, method: str, url: str, limit: int, sent: dict[str, Any]) -> FetchedAnswer:
+        # Redirects are for the caller: a stop and its refusal differ only in theirs. Unbuffered, or
+        # treq keeps each body for a second read.
         response = await self._client.request(
             method, url, allow_redirects=False, unbuffered=True, **sent
         )
@@ -148,15 +159,19 @@ class _Bounded(HTTP11ClientProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         for at in range(0, len(data), PIECE):
+            # A limit was passed in an earlier piece, or the response is complete.
             if self.transport.disconnecting:
                 return
             self._piece_received(data[at : at + PIECE])
 
     def _piece_received(self, piece: bytes) -> None:
+        # Interim responses (RFC 9110, 15.2) count as well: a server may send any number of them.
         if self._in_head():
             self._head += len(piece)
             if self._head > HEAD_MAX:
                 self._giveUp(Failure(FetchError(f"more than {HEAD_MAX} bytes of headers")))  # type: ignore[no-untyped-call]  # Twisted
+                # loseConnection, which _giveUp calls, waits for a peer that does not read our
+                # request.
                 self.transport.abortConnection()
                 return
         HTTP11ClientProtocol.dataReceived(self, piece)
@@ -189,6 +204,7 @@ class _OneCoding:
         return self._agent.request(method, uri, headers, bodyProducer).addCallback(self._checked)
 
     def _checked(self, response: Any) -> Any:  # Any: IResponse does not have its transport
+        # Several codings may be in one line or in several (RFC 9110, 8.4 and 5.3).
         coding = b",".join(response.headers.getRawHeaders(b"content-encoding", []))
         if b"," in coding:
             response._transport.loseConnection()
@@ -216,6 +232,7 @@ def _cancellable(running: defer.Deferred[FetchedAnswer]) -> defer.Deferred[Fetch
     answer: defer.Deferred[FetchedAnswer] = defer.Deferred(cancel)
 
     def pass_on(result: FetchedAnswer | Failure) -> None:
+        # A cancelled Deferred fails with CancelledError by itself (Twisted, Deferred.cancel).
         if cancelled:
             return
         if isinstance(result, Failure):
@@ -234,6 +251,7 @@ def _in_words(error: Exception) -> FetchError:
     return FetchError(
         str(cause) or type(cause).__name__,
         timed_out=isinstance(cause, ConnectTimeout),
+        # Without a TCP connection nothing can have left; after any other error it may have.
         sent=not isinstance(cause, ConnectError),
     )
 
