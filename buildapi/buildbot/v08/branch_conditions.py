@@ -37,6 +37,8 @@ class _Spelling:
 
     def contains(self, text: str) -> str:
         """Return the condition that the column contains a text, in any case."""
+        # ESCAPE is named everywhere: SQLite has none by default (LIKE), and the backslash of MySQL
+        # is one of string literals too (String Comparison Functions).
         return f"{self.column} LIKE :{self._named(f'%{like_prefix(text)}')} ESCAPE '|'"
 
     def _indexed(self, names: tuple[str, ...]) -> str:
@@ -50,12 +52,14 @@ class _Spelling:
         return f"({' OR '.join([f'{self.column} IN ({equal})', *likes])})"
 
     def _fits(self, branch: Branch, name: str) -> str:
+        # The longest text wins [docs/compatibility.md, "Branches"].
         longer = [self._begins(rival) for rival in branch.rivals if begins(rival, name)]
         ours = self._begins(name)
         return f"({ours} AND NOT ({' OR '.join(longer)}))" if longer else ours
 
     def _begins(self, text: str) -> str:
         """Return ``begins`` in SQL, case-sensitively."""
+        # SUBSTR, because LIKE of SQLite ignores the case of ASCII letters under any collation.
         stored, equal, more = exact(self.column), self._named(text), self._named(f"{text}-")
         return f"({stored} = :{equal} OR SUBSTR({stored}, 1, {len(text) + 1}) = :{more})"
 

@@ -26,6 +26,7 @@ class BuildIdentity(enum.Enum):
 
 def build_path(step: StopBuild) -> str:
     """Return the path of a build below a master's root; a slash in the name must be %2F there."""
+    # Not quote_plus: a space must be %20, and a plus is answered 404 (0.8.2).
     return f"builders/{quote(step.buildername, safe='')}/builds/{step.number}"
 
 
@@ -37,10 +38,12 @@ def identify(step: StopBuild, answer: bytes) -> BuildIdentity:
     """
     try:
         build = json.loads(answer)
+    # json raises RecursionError for deep nesting, and whoever answers is not trusted.
     except (ValueError, RecursionError):
         return BuildIdentity.OTHER
     if not isinstance(build, dict) or not _matches(step, build):
         return BuildIdentity.OTHER
+    # results is null while the build runs (0.8.2, /json/builders/B/builds/N).
     return BuildIdentity.SAME if known_result(build.get("results")) is None else BuildIdentity.ENDED
 
 
@@ -52,6 +55,7 @@ def _matches(step: StopBuild, build: dict[str, object]) -> bool:
         build.get("builderName") == step.buildername
         and isinstance(start, int | float)
         and abs(start - step.start_time) <= CLOCK_TOLERANCE
+        # A forced build may have no revision; builder, number and start have to do then.
         and (not revisions or step.revision is None or step.revision in revisions)
     )
 

@@ -23,6 +23,8 @@ class BuildPoller:
         """Return whether a build has ended; a missing one has."""
         waiting: defer.Deferred[bool] = defer.Deferred(lambda _: None)
         if not self._asked:
+            # The cancel of a revision waits for many builds at once, which share one query
+            # [docs/design.md, "Acting on Buildbot 0.8"].
             self._reactor.callLater(0, self._look)
         self._asked.setdefault(build_id, []).append(waiting)
         return await waiting
@@ -50,6 +52,8 @@ def _fire(waiting: defer.Deferred[bool], unfinished: set[int] | Failure, build_i
     if waiting.called:  # whoever waited has gone away
         return
     if isinstance(unfinished, set):
+        # Only an unfinished row tells that a build runs: a row that is deleted will never get its
+        # end.
         waiting.callback(build_id not in unfinished)
     else:
         waiting.errback(unfinished)

@@ -72,6 +72,7 @@ def property_value(text: str) -> Any:
         pair = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    # The original crashed on such texts [docs/compatibility-cases.md, "Errors and odd data"].
     return pair[0] if isinstance(pair, list) and len(pair) == 2 else text
 
 
@@ -110,6 +111,8 @@ class SQLBuilds:
 
         async def read(db: Database) -> BranchDay | None:
             rows = await query.many(db, **params)
+            # SQL finds too much: LIKE ignores case, and "=" of MySQL trailing spaces (PAD SPACE
+            # collations).
             ours = [row for row in rows if branch.owns(row[0].branch)]
             found = apart([row for row in ours if wanted.fits(row[0].revision)])
             return found if found.builds or found.pending else None
@@ -127,6 +130,8 @@ class SQLBuilds:
             if row is None or not branch.owns(row.request.branch):
                 return None
             build = merge([row, *_sharing(read, row)])[0]
+            # That its master died is shown only by later builds of the request; most have other
+            # numbers, and are not among those that share the build.
             if row.build.finish_time is None:
                 tries = queries.TRIES.all_of(read, brid=row.request.id)
                 later = [one for one in tries if one.id > row.build.id]
@@ -237,6 +242,7 @@ class SQLBuilds:
         return await self._replica.snapshot(reading)
 
     async def _somewhere(self, read: Callable[[Database], Awaitable[T | None]]) -> T | None:
+        # A replica may lag behind what the client has just seen [docs/design.md, "Reads"].
         found = await read(self._replica)
         if found is None and self._primary is not None:
             return await read(self._primary)

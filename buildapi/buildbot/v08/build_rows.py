@@ -13,6 +13,8 @@ import attrs
 from buildapi.model.farm_rows import RunningBuild
 from buildapi.model.records import BuildRequest, RequestBuild
 
+# 3600 less 600: claims are refreshed every 600 s, so that of a master that dies may be this much
+# older than the start of its build.
 CLAIM_LAPSES = 3000
 """Seconds between the starts of two builds beyond which they are no double claim.
 
@@ -44,6 +46,8 @@ class BuildRow:
         r = self.request
         if r.claimed_by_name is None:
             return self.build.id
+        # The incarnation too: a master that was killed uses the numbers of lost builds again
+        # (0.8.2).
         who = (r.claimed_by_name, r.claimed_by_incarnation, r.claimed_at)
         return (*who, r.buildername, self.build.number)
 
@@ -105,6 +109,8 @@ def running_builds(rows: Iterable[RunningRow]) -> list[RunningBuild]:
 def _shared(row: RunningRow) -> object:
     if row.claimed_by_name is None:
         return row.build_id
+    # Without the time of the claim, unlike shared_key [docs/compatibility.md, "The pages of the
+    # whole farm"].
     return row.claimed_by_name, row.claimed_by_incarnation, row.buildername, row.number
 
 

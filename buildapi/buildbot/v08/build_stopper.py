@@ -18,9 +18,11 @@ from buildapi.model.outcome import Item
 from buildapi.model.steps import StopBuild
 from buildapi.reactor_time import ReactorTime, pause
 
+# 0.8.2 writes the end of a build 0.02 to 0.15 s after it has accepted the stop.
 LOOK_SECONDS = 0.25
 """Seconds between two queries for the effect."""
 
+# Other programs read it [docs/compatibility.md, "Texts"].
 COMMENT = "Cancelled via self-serve"
 
 
@@ -59,6 +61,8 @@ class BuildStopper:
         try:
             refusal = _refusal(await self._post(step, master, who))
         except MasterError as e:
+            # A hung master carries a stop out once it goes on (0.8.2): after a request that may
+            # have reached it, only the database can tell.
             if not e.asked:
                 return self._item(step, "failed", str(e), master)
             return await self._seen(step, master, f"{e}; the master may still stop the build")
@@ -78,10 +82,13 @@ class BuildStopper:
 
     async def _find(self, step: StopBuild) -> str | None:
         """Return the master that runs the build: the claiming one, else another (double claim)."""
+        # An ended build is stopped as well: 0.8.2 does nothing then and answers as ever, and the
+        # query for the effect finds the end.
         if await self._identify(step, step.master) is not BuildIdentity.OTHER:
             return step.master
         others = self._masters.others(step.master)
         asked = [defer.ensureDeferred(self._identify(step, master)) for master in others]
+        # One of the others that is down must not hide the one that has the build.
         answers = await defer.DeferredList(asked, consumeErrors=True)
         same = (
             m for m, (_, said) in zip(others, answers, strict=True) if said is BuildIdentity.SAME
@@ -107,6 +114,7 @@ class BuildStopper:
                 "passwd": self._login.password,
                 "comments": f"{comment} ({who})",
             }
+        # 0.8.2 obeys GET and HEAD of this path too: never fetch it to look at it.
         return await self._masters.ask(master, "POST", f"{build_path(step)}/stop", form)
 
     async def _ended(self, step: StopBuild) -> bool:

@@ -23,6 +23,7 @@ from buildapi.model.outcome import Item
 from buildapi.model.steps import SendChange
 from buildapi.reactor_time import ReactorTime, pause
 
+# Other programs read comments and file [docs/compatibility.md, "Texts"].
 COMMENTS = "Submitted via self-serve"
 FILES = ("dummy",)
 """Files of a change; Buildbot 0.8.2 drops a change without files."""
@@ -110,12 +111,15 @@ class ChangeSender:
             f"the master accepted the change, but did not store it within {self._verify_seconds:g}"
             " s"
         )
+        # 0.8.2 answers after its commit, so that the first query normally finds the change.
         return await self._result(job, step, taken)
 
     async def _send(self, job: JobIdentity, step: SendChange, who: str) -> None:
         master = self._directory().get(step.master)
         if master is None:
             raise ChangeError(f"no master {step.master} in the directory")
+        # Unlike a stop, which goes to disabled masters as well [docs/configuration.md,
+        # "[directory]"].
         if not master.enabled:
             raise ChangeError(f"master {step.master} is disabled in the masters file")
         if master.pb_port is None:
@@ -181,6 +185,7 @@ class ChangeSender:
             identity=f'["{job.identity}",%',
             name=JOB_PROPERTY,
             value=f"[{job.id:d},%",
+            # when_timestamp comes from the clock of the master.
             since=job.when - CLOCKS_APART,
         )
 

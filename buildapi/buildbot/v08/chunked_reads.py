@@ -13,6 +13,7 @@ from buildapi.model.report_rows import Span
 
 T = TypeVar("T")
 
+# Two hours [docs/reports.md, "Long reports"].
 SLICE = 7200
 """Seconds of a span that one query reads."""
 
@@ -68,6 +69,8 @@ class ChunkedRead:
 
 def likes(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Return the condition "the column is like one of these SQL patterns"; false without any."""
+    # "%" and "_" stay what they are: patterns of the classification are SQL's
+    # [docs/classification.md, "The other tables"].
     params = {f"{key}{i}": p.replace("|", "||") for i, p in enumerate(patterns)}
     text = " OR ".join(f"{column} LIKE :{name} ESCAPE '|'" for name in params)
     return (f"({text})" if text else "1 = 0"), params
@@ -76,4 +79,6 @@ def likes(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str
 def unlike(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Return the condition "the column is like none of these"; true for NULL."""
     text, params = likes(column, key, patterns)
+    # NOT LIKE is unknown for NULL: the original lost requests without a change or reason
+    # [docs/compatibility.md, "Reports"].
     return (f"({column} IS NULL OR NOT {text})" if params else "1 = 1"), params

@@ -55,6 +55,7 @@ class Clobberer:
             "POST",
             url,
             seconds=self._seconds,
+            # A list of one: the clobberer accepts lists [docs/configuration.md, "[clobber]"].
             document=[{"slave": slave, "buildername": buildername}],
             token=token,
         )
@@ -68,6 +69,7 @@ def slave_of(answer: bytes) -> str | None:
         build: Any = json.loads(answer)
     except (ValueError, RecursionError):
         return None
+    # JSON: the HTML page of a build is 500 if a property has a value that is not ASCII (0.8.2).
     slave = build.get("slave") if isinstance(build, dict) else None
     return slave if isinstance(slave, str) and slave else None
 

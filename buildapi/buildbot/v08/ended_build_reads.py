@@ -34,6 +34,7 @@ class SQLEndedBuilds:
 
         :raises RowLimitError: more builds ended in one second than one read may return.
         """
+        # Both ends of a window count, and the column holds whole seconds.
         found = await self._ended(window.start, window.end + 1)
         found.sort()
         return [id_ for _, id_ in found]
@@ -116,6 +117,7 @@ async def _halved(
 
 def stored_time(moment: int) -> str:
     """Format a time as the status database does."""
+    # Masters write naive times in UTC there [docs/compatibility.md, "Reports"].
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -180,4 +182,6 @@ def started(numbers: Sequence[int]) -> tuple[Query[StartedRequest], dict[str, ob
 
 
 def _started_row(id_: int, builder: str, number: int, start: Column, at: Column) -> StartedRequest:
+    # The start as it is: it is compared with that of another database, and SQLite farms have
+    # fractions.
     return StartedRequest(id_, builder, number, float(start), seconds(at))

@@ -141,6 +141,8 @@ class SQLFactsReader:
             path=branch.path,
             repository=branch.repository,
             builders=() if builders is None else builders.of(branch),
+            # 14 digits of local time and 32 hexadecimal ones, as the original stored them
+            # [docs/compatibility.md, "What stays the same"].
             buildid=datetime.fromtimestamp(int(self._now()), self._zone).strftime("%Y%m%d%H%M%S"),
             # All builds of one job share it: it says which belong together.
             builduid=uuid.uuid4().hex,
@@ -153,6 +155,8 @@ class SQLFactsReader:
         wanted = self._change_master
         for master in self._documents.masters().values():
             named = wanted in (master.name, master.db_name) if wanted else False
+            # A master that is named counts without a pb_port: the error of sending then says what
+            # it lacks.
             fits = named or (not wanted and master.role == CHANGE_ROLE and master.pb_port)
             if fits and master.enabled:
                 return master.db_name
@@ -186,6 +190,8 @@ def _revision(read: Read, branch: Branch, wanted: RevisionMatch) -> RevisionFact
     if between:
         return RevisionFacts((), between)
     unfinished = queries.open_of_revision(where).all_of(read, **params)
+    # Complete requests as well: one that was claimed while it was completed is built nevertheless
+    # [docs/design.md, "Acting on Buildbot 0.8"].
     unended = queries.unended_of_revision(where).all_of(read, **params)
     ours = [r for r in (*unfinished, *unended) if branch.owns(r.branch)]
     found = {r.id: r for r in ours if r.revision in meant}

@@ -66,6 +66,7 @@ class SQLFarmReads:
         :raises BadRequest: there are more than one read may return.
         """
         where, params = let_through("ss.branch", branches)
+        # Not LIMIT, which would cut rows: coalesced requests have one each, and are one build.
         builds = running_builds(await bounded(running(where).many(self._replica, **params)))
         end = None if portion.limit is None else portion.offset + portion.limit
         return builds[portion.offset : end]
@@ -93,6 +94,7 @@ class SQLFarmReads:
         where, params = let_through("ss.branch", branches)
         query, params = of_revision(where), {**params, "revision": revision_pattern(wanted)}
         entries = await bounded(query.many(self._replica, **params))
+        # A replica may lag behind the push that is asked for [docs/design.md, "Reads"].
         if not entries and self._primary is not None:
             entries = await bounded(query.many(self._primary, **params))
         return [entry for entry in entries if wanted.fits(entry.revision)]
@@ -188,6 +190,8 @@ FOLLOWING = {"tests": "%unittest", "performance": "%talos"}
 def pushes(where: str) -> Query[tuple[str, int]]:
     """Select authors, and their number of source stamps with a change in ``[:start, :end]``."""
     return Query(
+        # Changes without a branch drop out, since NOT LIKE is unknown for NULL, as in the original
+        # [docs/compatibility.md, "The pages of the whole farm"].
         f"SELECT author, COUNT(*) FROM (SELECT DISTINCT {exact('ss.revision')} AS revision,"  # noqa: S608  # constants and parameter names
         f" {exact('ss.branch')} AS branch, {exact('c.author')} AS author"
         " FROM changes c JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"

@@ -14,6 +14,8 @@ REQUEST = "-request"
 
 def buildset_copy(step: CopyBuildset, name: str, now: int) -> Iterable[Statement]:
     """Insert a copy of a buildset without its request, bound to ``name``."""
+    # The source stamp is shared, and the external id copied [docs/compatibility.md, "What stays the
+    # same"].
     yield _buildset(step.sourcestampid, step.external_idstring, step.reason, name, now)
     if step.properties:
         yield _properties(step.properties, name)
@@ -23,6 +25,8 @@ def new_buildset(step: InsertBuildset, name: str, now: int) -> Iterable[Statemen
     """Insert a buildset with its source stamp and change, without its requests."""
     stamp, change = f"{name}-stamp", f"{name}-change"
     yield Statement(
+        # repository and project are TEXT NOT NULL, which MySQL gives no literal default (The BLOB
+        # and TEXT Types).
         "INSERT INTO sourcestamps (branch, revision, repository, project)"
         " VALUES (:branch, :revision, '', '')",
         {"branch": step.branch, "revision": step.revision},
@@ -30,6 +34,7 @@ def new_buildset(step: InsertBuildset, name: str, now: int) -> Iterable[Statemen
     )
     if step.change is not None:
         yield _change(step.change, change, now)
+        # Test builders look there for what to install [docs/api.md, "New builds"].
         if step.change.files:
             yield _files(step.change.files, change)
         yield Statement(
@@ -63,6 +68,7 @@ def buildset_of(bound: str) -> str | None:
 
 def _change(change: NewChange, name: str, now: int) -> Statement:
     return Statement(
+        # comments and is_dir are NOT NULL without a default (schema version 6).
         "INSERT INTO changes (author, comments, is_dir, branch, revision, when_timestamp,"
         " repository, project) VALUES (:author, '', 0, :branch, :revision, :now, '', '')",
         {

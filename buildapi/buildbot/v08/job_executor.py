@@ -120,6 +120,8 @@ class JobExecutor:
         """
         done = await self._performed(job, journal)
         recorded, plan = done.recorded, done.recorded.plan
+        # Which writes are missing is not known, so none is repeated
+        # [docs/explanation/failure-model.md, "The scheduler database"].
         if not recorded.whole:
             return INTERRUPTED
         if recorded.outcome is not None and not done.is_new:
@@ -148,6 +150,7 @@ class JobExecutor:
         except Unavailable:
             raise
         except Exception:
+            # The effect is there, and another try would ask the masters again for nothing.
             self._log.failure("job {id}: cannot store the outcome in its marker", id=job.request_id)
 
     async def _performed(self, job: JobMessage, journal: Journal) -> Performed:
@@ -157,6 +160,7 @@ class JobExecutor:
             if done.is_new:
                 journal.note("decided", decided(done.recorded.plan))
             return done
+        # None says nothing about why: another agent may have written the job in between.
         recorded = await self._farm.recall(job.of)
         if recorded is not None:
             return Performed(recorded, is_new=False)
@@ -172,6 +176,7 @@ class JobExecutor:
             try:
                 plan = self._planned(job, await self._farm.read(job.action))
                 journal.note("decided", decided(plan))
+                # No marker: deciding again does no harm.
                 if not plan.writes and not plan.pokes:
                     return plan, ()
                 written, made = await self._farm.write(job.of, plan)
@@ -204,10 +209,12 @@ class JobExecutor:
             ended = await defer.gatherResults(running)
         asked.end()
         for result in ended:
+            # The marker stays open, and the next delivery repeats the pokes, which is safe.
             if isinstance(result, Unavailable):
                 raise result
         did = zip(plan.pokes, ended, strict=True)
         return [
+            # A clobberer that fails is no error of the job [docs/compatibility.md, "Operators"].
             StepResult(items, is_extra=isinstance(step, Clobber))
             for step, items in did
             if not isinstance(items, Unavailable)

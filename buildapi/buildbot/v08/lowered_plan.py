@@ -191,6 +191,7 @@ def _together(watches: Sequence[WatchDropped]) -> Sequence[WatchDropped]:
     if not watches:
         return ()
     brids = [brid for watch in watches for brid in watch.brids]
+    # The watches of a job agree in the rest: with only=pending, no claimed request is meant.
     return [WatchDropped(brids, all(w.claimed for w in watches), watches[0].note)]
 
 
@@ -214,6 +215,8 @@ def _insert(step: SubmitBuilds) -> InsertBuildset:
         step.revision,
         step.reason,
         step.priority,
+        # A text that is no pair would block the builder on every master [docs/design.md, "Acting on
+        # Buildbot 0.8"].
         [(name, stored_property(value)) for name, value in step.properties.items()],
         step.builders,
         step.change,
@@ -254,5 +257,6 @@ def _plain(step: Write) -> Write:
 
 def _ascii(text: str) -> str:
     """Remove accents, and replace characters without an ASCII letter by question marks."""
+    # NFKD splits a letter from its accents (Unicode Standard Annex 15).
     bare = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return "".join(bare).encode("ascii", "replace").decode()

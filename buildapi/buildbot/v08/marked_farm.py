@@ -114,6 +114,7 @@ class V08Farm:
         try:
             return await self._write(job, plan)
         except BadRequest:
+            # Databases of 0.8 masters are often latin1 or utf8mb3, and a reason names who asked.
             plain = in_ascii(plan)
             if plain == plan:
                 raise
@@ -127,6 +128,7 @@ class V08Farm:
         Where nobody is to be asked for anything after it, the marker has the outcome at once; it
         then comes last, since the outcome names the rows that were inserted.
         """
+        # A marker that comes last guards nothing where writes before it cannot be rolled back.
         if not await self._has_transactions():
             return None
         reading, now = self._observer.reading(action), int(self._now())
@@ -142,6 +144,7 @@ class V08Farm:
             statements = lowering.lower_settled(plan, now)
             made = lowering.made(statements, write(statements))
             outcome = conclude(plan.outcome, plan.lines, [StepResult(made)])
+            # Without writes there is no marker: deciding again does no harm.
             if plan.writes:
                 write([self._markers.mark_settled(job, plan, outcome, now)])
             return Performed(Recorded(plan, outcome), made)
@@ -187,6 +190,7 @@ class V08Farm:
             " jobs database restored or lost?",
             id=job.id,
         )
+        # One transaction: neither job may be without a marker in between.
         _, *ids = await self._db.transact([self._markers.move_aside(job, foreign), *statements])
         return ids
 
@@ -203,6 +207,8 @@ class V08Farm:
         """Record the final outcome in the marker row, without its items if it is too large."""
         try:
             await self._db.transact([self._markers.settle(job, outcome)])
+        # Items of many requests may exceed max_allowed_packet [docs/explanation/failure-model.md,
+        # "The jobs database"].
         except ValueRefusedError as e:
             self._log.warn(
                 "job {id}: outcome shortened to fit into its marker: {error}", id=job.id, error=e

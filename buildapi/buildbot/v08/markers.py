@@ -25,12 +25,15 @@ STARTED, WRITTEN, SENDING, SETTLED = "started", "written", "sending", "settled"
 ``sending``: a change is being sent, or was, and the outcome is not settled.
 """
 
+# request_id is INTEGER, 32 bits on MySQL; ids of jobs are positive.
 ASIDE_MAX = 2**31 - 1
 _NAMED = '{"identity":"'
 
 
 def encoded(identity: str, plan: LoweredPlan) -> str:
     """Encode a plan with the identity of its job; older versions skip the identity."""
+    # Spelled by hand: LIKE finds the identity only if it is the first key. msgspec skips keys that
+    # it does not know.
     return f'{_NAMED}{identity}",{msgspec.json.encode(plan).decode()[1:]}'
 
 
@@ -49,6 +52,7 @@ def _owner(job: JobIdentity) -> dict[str, object]:
     return {
         "request_id": job.id,
         "aside": aside(job.identity),
+        # Nothing to escape for LIKE: an identity is hexadecimal.
         "own": f"{_NAMED}{job.identity}%",
         "named": f"{_NAMED}%",
         "since": job.when - CLOCKS_APART,
@@ -134,6 +138,7 @@ class Markers:
         return Statement(
             f"UPDATE {self.table} SET request_id = :to WHERE request_id = :id AND plan = :plan",  # noqa: S608  # a checked name
             {"to": aside(identity or foreign), "id": job.id, "plan": foreign},
+            # Another agent may have moved it already.
             rows=1,
         )
 
@@ -173,6 +178,7 @@ class Markers:
         :raises MissingTableError: no agent has created the table yet.
         """
         text = f"SELECT MAX(request_id) FROM {self.table}"  # noqa: S608  # a checked name
+        # Negative if there are only markers that were moved aside.
         return max(0, await Query(text, lambda highest: highest or 0).maybe(db) or 0)
 
 

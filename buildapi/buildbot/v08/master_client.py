@@ -81,6 +81,8 @@ class MasterClient:
     async def _slot(self, lane: _Lane) -> AsyncIterator[None]:
         came = self._reactor.seconds()
         async with self._turn(lane.slots, came):
+            # Each of them would only wait for another time limit [docs/design.md, "Acting on
+            # Buildbot 0.8"].
             if lane.silent_at is not None and lane.silent_at > came:
                 raise MasterError("not sent: the master does not respond")
             async with self._turn(self._total, came):
@@ -90,6 +92,7 @@ class MasterClient:
     async def _turn(self, slots: defer.DeferredSemaphore, came: float) -> AsyncIterator[None]:
         left = max(0.0, came + self._wait_seconds - self._reactor.seconds())
         try:
+            # A waiter whose acquire() is cancelled leaves the queue (Twisted, DeferredSemaphore).
             await timeout(slots.acquire(), left, self._reactor)
         except defer.TimeoutError as e:
             raise MasterError(
@@ -116,6 +119,7 @@ class MasterClient:
         try:
             answer = await self._fetcher.request(method, url, seconds=self._seconds, data=data)
         except FetchError as e:
+            # Not for a refused connection: that costs no time.
             if e.timed_out:
                 lane.silent_at = self._reactor.seconds()
             raise MasterError(str(e), asked=e.sent) from e

@@ -120,6 +120,7 @@ def revision_pattern(wanted: RevisionMatch) -> str:
 def revisions(where: str) -> Query[tuple[str, str]]:
     """Select stored branches and revisions that are ``LIKE :revision``."""
     return Query(
+        # DISTINCT folds case on MySQL, where only one spelling would be left.
         f"SELECT DISTINCT {exact('ss.branch')}, {exact('ss.revision')} FROM sourcestamps ss"  # noqa: S608  # constants and parameter names
         f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where}",
         _pair,
@@ -156,6 +157,7 @@ def open_of_revision(where: str) -> Query[StoredRequest]:
 def unended_of_revision(where: str) -> Query[StoredRequest]:
     """Select requests, complete ones too, that have an unended build, oldest first."""
     return Query(
+        # A killed master may have left several unended builds of one request.
         f"SELECT DISTINCT {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
         f" WHERE b.finish_time IS NULL AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
         " ORDER BY br.id",
@@ -181,6 +183,7 @@ def open_builds_of(
     masters: Sequence[str], numbers: Sequence[int]
 ) -> tuple[Query[BuildRow], dict[str, object]]:
     """Select builds of these numbers, of any builder, whose open requests these masters claimed."""
+    # builds.number and claimed_by_name have indexes; the builder is compared by the shared key.
     names, params = any_of("master", masters)
     found, more = any_of("number", numbers)
     return Query(
@@ -217,6 +220,8 @@ def builders(where: str) -> Query[tuple[str, str]]:
     )
 
 
+# IN, because a JOIN lists a build once for each change of the author, as the original did. Both
+# comparisons of the author: the bare one uses the index, the exact one tells upper from lower case.
 AUTHORED = f"""bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
  JOIN sourcestamp_changes sc ON sc.changeid = c.changeid WHERE c.author = :author
  AND {exact("c.author")} = :author)"""  # noqa: S608  # constants
@@ -252,6 +257,7 @@ def builds_of(brids: Sequence[int]) -> tuple[Query[BuildRow], dict[str, object]]
 def _mark(
     brid: int, priority: int, claimed_at: Column, build_id: Column, finish_time: Column
 ) -> OpenMark:
+    # Not the time itself: masters refresh it every 600 s, and nothing has changed then.
     return OpenMark(brid, priority, bool(claimed_at), build_id, finish_time is not None)
 
 
@@ -278,6 +284,7 @@ BUILD_BY_ID: Query[BuildRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id = :bid",  # noqa: S608  # constants
     build_row,
 )
+# claimed_at was cut to whole seconds, and SQLite farms store fractions.
 BUILDS_SHARED: Query[BuildRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants
     " WHERE b.number = :number AND br.buildername = :buildername AND br.claimed_by_name = :master"
@@ -290,6 +297,8 @@ TRIES: Query[RequestBuild] = Query(
     f"SELECT {TRY} FROM builds b WHERE b.brid = :brid ORDER BY b.id",  # noqa: S608  # constants
     try_row,
 )
+# LEFT: a request whose source stamp is missing, which most reads do not see, is locked by its id
+# nevertheless.
 _OF_REQUEST = """buildrequests br LEFT JOIN buildsets bs ON bs.id = br.buildsetid
  LEFT JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
 SUBJECT_OF_REQUEST: Query[Subject] = Query(

@@ -11,6 +11,8 @@ from buildapi.db.sql import Column, Database, Query, any_of, exact, like_prefix
 from buildapi.model.farm_rows import RecentBuild
 from buildapi.model.results import NO_RESULT, known_result
 
+# Limited before the joins, as in the original: builds without slave or master then are missing, and
+# not replaced by older ones.
 NEWEST = "SELECT b.id FROM builds b ORDER BY b.id DESC LIMIT :limit"
 
 
@@ -39,9 +41,11 @@ def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, object]]
         params = {f"slave{i}": like_prefix(name) for i, name in enumerate(slaves)}
         named = " OR ".join(f"s.name LIKE :{key} ESCAPE '|'" for key in params)
     else:
+        # Twice: IN uses the index, and the exact comparison tells upper from lower case.
         names, params = any_of("slave", slaves)
         named = f"s.name IN ({names}) AND {exact('s.name')} IN ({names})"
     text = (
+        # A running build has NULL, and drops out as well.
         "SELECT b.id FROM slaves s JOIN builds b ON b.slave_id = s.id"  # noqa: S608  # parameter names
         f" WHERE b.result <> {NO_RESULT} AND ({named}) ORDER BY b.id DESC LIMIT :limit"
     )
@@ -78,6 +82,7 @@ def _recent_row(id_: int, name: str, stored: str | None, number: int, *c: Column
 
 
 def _unquoted(stored: str) -> str:
+    # JSON, of which the original removed the quotes and nothing else.
     return stored.strip('"')
 
 

@@ -38,6 +38,7 @@ class ReplicationHeartbeat:
         row = {"id": PULSE, "now": now, "state": STATE}
         update = f"UPDATE {self._marker} SET created_at = :now WHERE request_id = :id"  # noqa: S608  # a checked name
         try:
+            # No upsert: MySQL (ON DUPLICATE KEY) and SQLite (ON CONFLICT) have no common spelling.
             await self._primary.transact([Statement(update, {"id": PULSE, "now": now}, 1)])
         except GuardFailedError:
             insert = (
@@ -59,6 +60,7 @@ class ReplicationHeartbeat:
             arrived = None if self._replica is None else await self._read(self._replica)
         except MissingTableError as e:
             raise Unavailable("no agent has written a pulse that the replica has") from e
+        # The replica is asked later, and may have a newer heartbeat by then.
         return None if written is None or arrived is None else max(0, written - arrived)
 
     async def _read(self, db: Database) -> int | None:

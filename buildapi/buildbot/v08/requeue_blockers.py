@@ -43,6 +43,8 @@ def _findings(request: BuildRequest, properties: Sequence[tuple[str, str]]) -> I
 def _is_pair(text: str) -> bool:
     try:
         pair = json.loads(text)
+    # A stored text may be nested deeper than the stack of Python.
     except (ValueError, RecursionError):
         return False
+    # 0.8.2 fails on everything but a list of two, value and source.
     return isinstance(pair, list) and len(pair) == 2

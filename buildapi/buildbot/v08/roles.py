@@ -37,6 +37,7 @@ from buildapi.model.steps import Plan
 
 DEFAULT_PASSWORD = "changepw"  # noqa: S105  # what change sources of Buildbot 0.8 ask for unless told otherwise
 
+# The configuration says so of rows [docs/configuration.md, "[reports]"].
 HEAVY = 4
 """Rows of a report that count as much as one row with all of its texts."""
 
@@ -106,6 +107,7 @@ class V08Dialect:
     @cached_property
     def actions(self) -> JobExecutor:
         """What carries out job requests."""
+        # What a job is decided on must not lag [docs/explanation/failure-model.md, "The replica"].
         of, facts = self._of, self._facts_of(self._of.databases.scheduler)
         farm = V08Farm(
             of.databases.scheduler,
@@ -138,6 +140,7 @@ class V08Dialect:
         login = settings.master_login
         stopper = BuildStopper(
             of.reactor,
+            # Not the replica, where a stopped build runs for as long as it lags.
             BuildPoller(of.reactor, of.databases.scheduler),
             self._masters,
             verify_seconds=settings.verify_seconds,
@@ -179,6 +182,7 @@ class V08Dialect:
         """Request the smallest page of a master; any response will do."""
         seconds = self._of.settings.poke_seconds
         try:
+            # Even a 404 shows that its one reactor turns.
             await self._of.fetcher.request("GET", f"{url}json/project", seconds=seconds)
         except FetchError as e:
             return str(e)

@@ -34,7 +34,9 @@ from buildapi.model.report_rows import (
 from buildapi.model.results import NO_RESULT
 
 T = TypeVar("T")
+# buildrequests.submitted_at is the same time, but has no index (schema version 6).
 SUBMITTED = "bs.submitted_at >= :start AND bs.submitted_at < :end"
+# LEFT, here and for changes: a request counts without either [docs/compatibility.md, "Reports"].
 REQUESTS = (
     "buildsets bs JOIN buildrequests br ON br.buildsetid = bs.id"
     " JOIN sourcestamps ss ON ss.id = bs.sourcestampid LEFT JOIN builds b ON b.brid = br.id"
@@ -113,6 +115,7 @@ def waiting(wanted: WaitingFilter) -> tuple[Query[Waiting], dict[str, str]]:
     text = (
         "SELECT br.id, br.buildername, br.submitted_at, MIN(b.start_time), MIN(c.when_timestamp),"  # noqa: S608  # constants and parameter names
         f" br.claimed_by_name, br.complete FROM {REQUESTS}{CHANGES} WHERE {SUBMITTED}"
+        # Who waits has no master yet: its pool is found later [docs/reports.md, "What is counted"].
         f" AND ({claimed} OR (br.claimed_by_name IS NULL AND br.complete = 0))"
         f" AND {builders} AND {reasons} AND {comments}"
         " GROUP BY br.id, br.buildername, br.submitted_at, br.claimed_by_name, br.complete"
@@ -123,6 +126,7 @@ def waiting(wanted: WaitingFilter) -> tuple[Query[Waiting], dict[str, str]]:
 def likes_escaped(column: str, key: str, patterns: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Return the condition "the column is like one of these", which are escaped already."""
     text, params = likes(column, key, patterns)
+    # likes() doubles the escape character, which has a meaning in these.
     return text, dict(zip(params, patterns, strict=True))
 
 

@@ -48,10 +48,12 @@ class PBChange:
 
     def message(self) -> dict[str, object]:
         """Return the argument of ``addChange``, without an empty link and with comments cut."""
+        # Texts are str: a 0.8 master decodes bytes as ASCII. Without "when" it takes its own time.
         fields: dict[str, object] = {
             "who": self.who,
             "branch": self.branch,
             "revision": self.revision,
+            # Cut, or strict MySQL would refuse the change (1406, DATA_TOO_LONG).
             "comments": self.comments[:COMMENTS_LENGTH],
             "files": list(self.files),
             "properties": dict(self.properties),
@@ -128,6 +130,8 @@ class _Broker(pb.Broker):
             self._give_up("the master does not speak Perspective Broker")
 
     def expressionReceived(self, sexp: object) -> None:
+        # A peer may call a PB client too (message, cachemessage, decref): nothing here is to be
+        # called.
         if not (isinstance(sexp, list) and sexp and sexp[0] in ANSWERS):
             raise pb.ProtocolError("not an answer")
         super().expressionReceived(sexp)  # type: ignore[no-untyped-call]  # Twisted
@@ -180,8 +184,12 @@ class _Sending:
         factory: Any = _Factory()  # type: ignore[no-untyped-call]  # Twisted
         self.broker = await _cancellable(endpoint.connect(factory))
         try:
+            # A port that does not speak PB may never answer: the limit of send_change is around all
+            # of this.
             perspective = await factory.login(self.credentials)
             await self.leaving()
+            # Until here nothing has left: a master that hung during the login stores no change when
+            # it goes on (0.8.2). Afterwards it may.
             answer = perspective.callRemote("addChange", self.change)
             self.sent = True
             await answer
@@ -230,6 +238,7 @@ async def send_change(
     :raises ChangeError: it is not known to have been stored.
     """
     _check(change)
+    # Bytes: the answer to the challenge of PB is a hash, and hashlib refuses str.
     login = UsernamePassword(username.encode(), password.encode())
     sending = _Sending(change.message(), login, leaving)
     endpoint = HostnameEndpoint(reactor, host, port, timeout=seconds)
@@ -257,12 +266,15 @@ def _check(change: PBChange) -> None:
     if not change.files:
         raise ChangeError("a change needs a file")
     try:
+        # Banana refuses texts above 640 KiB (SIZE_LIMIT), and would do so only in the conversation.
         banana.encode(jelly.jelly(change.message()))
     except (ValueError, banana.BananaError) as e:
         raise ChangeError("the change cannot be encoded for Perspective Broker") from e
 
 
 def _refusal(said: pb.RemoteError) -> str:
+    # Python 2 names the module as well: twisted.cred.error.UnauthorizedLogin,
+    # exceptions.ValueError.
     kind = str(said.remoteType).rsplit(".", 1)[-1]
     if kind in REFUSED_LOGINS:
         return "the master refused our user name or password"
@@ -272,6 +284,7 @@ def _refusal(said: pb.RemoteError) -> str:
 
 
 def _brief(text: str) -> str:
+    # The text comes from the master, and goes into one line of log and page.
     return " ".join(text.split())[:TEXT_LENGTH]
 
 
@@ -283,6 +296,7 @@ def _cancellable(connecting: defer.Deferred[Any]) -> defer.Deferred[Any]:
         connecting.cancel()
 
     def pass_on(result: object) -> None:
+        # The endpoint may still connect, or fail, after the caller has gone.
         if not waiting.called:
             waiting.callback(result)
 

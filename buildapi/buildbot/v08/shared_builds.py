@@ -30,6 +30,7 @@ def _groups(read: Read, running: Sequence[BuildRow]) -> Mapping[object, Sequence
     groups: dict[object, dict[int, BuildRequest]] = {r.shared_key: {} for r in running}
     for numbers in chunks(sorted({row.build.number for row in running})):
         names = sorted({row.request.claimed_by_name or "" for row in running})
+        # Only open ones: a complete request loses nothing by a stop.
         query, params = queries.open_builds_of(names, numbers)
         for row in query.all_of(read, **params):
             if (group := groups.get(row.shared_key)) is not None:
@@ -42,5 +43,6 @@ def _authors(read: Read, requests: Sequence[BuildRequest]) -> Mapping[int, str]:
     authors: dict[int, str] = {}
     for some in chunks(sorted({r.buildsetid for r in requests})):
         query, params = queries.authors_of(some)
+        # Rows are ordered by change, and dict() keeps the last of a buildset.
         authors |= dict(query.all_of(read, **params))
     return authors

@@ -39,6 +39,7 @@ class SQLStatusReports:
         builders, slaves = _Names(self._status, "builders"), _Names(self._status, "slaves")
         for part in slices(span):
             rows = await reading.once(query, **stored(part), **params)
+            # By their ids, not by a join: with one, a month of builds took half a minute.
             await builders.learn({row.builder_id for row in rows})
             await slaves.learn({row.slave_id for row in rows})
             named = [_named(row, slaves.known, builders.known) for row in rows]
@@ -58,6 +59,8 @@ class SQLStatusReports:
             }
             await builders.learn({builder for builder, _ in whole.values()})
             for ids in chunks(list(whole)):
+                # By the ids of builds, which are indexed: by their names, a month took half a
+                # minute.
                 steps, of_steps = steps_of(ids, wanted)
                 for build_id, tested in await reading.once(steps, **of_steps):
                     builder, took = whole[build_id]
@@ -72,10 +75,13 @@ class SQLStatusReports:
 
 def stored(span: Span) -> Mapping[str, str]:
     """Format a span as the database does, which stores whole seconds."""
+    # Rounded up: a whole second is at or after 10.3 if it is at or after 11, and before it
+    # otherwise.
     return {"start": _text(-int(-span.start // 1)), "end": _text(-int(-span.end // 1))}
 
 
 def _text(seconds: int) -> str:
+    # DATETIME ends with the year 9999, and so does Python's datetime.
     kept = max(0, min(seconds, LAST))
     return datetime.fromtimestamp(kept, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -169,6 +175,7 @@ def timed_builds(
     results, params = any_of("result", wanted.results)
     categories, of_categories = any_of("category", wanted.categories)
     excluded, of_excluded = any_of("excluded", wanted.excluded)
+    # Entirely in the window [docs/reports.md, "What is counted"].
     where = f"b.result IN ({results}) AND b.endtime <= :latest"
     if wanted.categories:
         where += f" AND b.builder_id IN (SELECT id FROM builders WHERE category IN ({categories}))"  # noqa: S608  # parameter names

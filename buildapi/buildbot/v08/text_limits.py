@@ -17,6 +17,7 @@ from buildapi.model.actions import Action, NewBuild, NewBuilderBuild, NewNightly
 from buildapi.model.charsets import TextColumn, escaped
 from buildapi.model.validators import stored_property
 
+# 767 bytes of an index (InnoDB Limits, rows of type COMPACT) by 4 bytes a character.
 ORDINARY = 191
 """Characters that any column for names holds: so many fit an index of InnoDB as utf8mb4."""
 
@@ -77,6 +78,7 @@ def refusals(texts: Sequence[Text], columns: Mapping[str, TextColumn]) -> Mappin
     found = {}
     for text in texts:
         for name in text.columns:
+            # information_schema shows only columns on which the account has a privilege (MySQL).
             why = columns.get(name, TextColumn()).refusal(text.value)
             if why is not None:
                 found[text] = f"{why} (column {name} of the scheduler database)"
@@ -112,6 +114,7 @@ class SQLTextLimits:
         :raises BadRequest: a text cannot be stored.
         """
         texts = texts_of(action)
+        # Only these make a change; a reason loses its accents instead (in_ascii of lowered_plan).
         author = _author(who) if isinstance(action, NewBuild | NewBuilderBuild) else []
         found = await self._refusals([*texts, *author])
         for text in texts:
