@@ -45,6 +45,8 @@ def cancel_request(facts: RequestFacts | None, rules: Rules) -> Plan:
         drop = DropRequest(request.id, request.buildsetid)
         return Plan(Outcome(False, ""), (drop,), (line(request.id),))
     stops = _stops(facts, facts.running)
+    # Complete or not: a request that was claimed while it was completed is built nevertheless
+    # [docs/design.md, "Acting on Buildbot 0.8"].
     if stops and request.claimed_at:
         outcome = Outcome(False, "", warnings=shared(stops))
         return Plan(outcome, _with_clobbers(stops, rules), (line(request.id),))
@@ -60,6 +62,8 @@ def cancel_build(action: CancelBuild, facts: RequestFacts | None, rules: Rules) 
     if facts is None or build is None:
         return refused("No build with that id", f"there is no build {action.bid}")
     request = facts.request
+    # The number of an ended build may be that of another one by now [docs/compatibility.md,
+    # "Developers and sheriffs"].
     if build.finish_time is not None or build not in facts.running:
         msg = "Build is complete, nothing to do"
         return nothing(msg, "the build is complete", brid=request.id, bid=build.id)
@@ -150,6 +154,8 @@ def _is_pending(request: BuildRequest) -> bool:
 
 
 def _drop(pending: Sequence[RequestFacts], action: CancelRevision) -> DropRequests:
+    # No master completes the buildset of a request that it did not build [docs/design.md, "Acting
+    # on Buildbot 0.8"].
     buildsets = dict.fromkeys(f.request.buildsetid for f in pending)
     return DropRequests(
         [f.request.id for f in pending],

@@ -11,6 +11,8 @@ from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.records import JobRecord, JobState
 from buildapi.model.wire import FINISHED, decode_finished, decode_request, job_of, readable_report
 
+# A message that kills each process that takes it would go round for ever [docs/amqp.md, "How tries
+# are counted"].
 RETURNS_MOST = 100
 """Maximum number of times a message is returned to its queue, each after several deliveries."""
 
@@ -37,6 +39,7 @@ def decide(
     A letter of no job, or that does not match its job, is kept for an operator and finishes no
     job.  A letter of a finished job is dropped if the row of the job contains all it says.
     """
+    # Anybody who may publish can name any job [docs/amqp.md, "Whose a message is"].
     if job is None or job.id != job_of(routing_key, letter.body):
         return KEPT
     report = decode_finished(letter.body)[1] if routing_key == FINISHED else None
@@ -47,6 +50,7 @@ def decide(
     if letter.by_broker and letter.returns < RETURNS_MOST and not too_old:
         return DeadLetterDecision(LetterEnd.RETURN)
     if letter.by_broker or letter.exhausted:
+        # An outcome that was never stored is the only copy of its items.
         end = LetterEnd.DROP if report is None else LetterEnd.KEEP
         return DeadLetterDecision(
             end, f"Given up: {letter.reason}; check the farm before you submit it again"
@@ -70,6 +74,7 @@ def _is_recorded(letter: Letter, report: Mapping[str, object] | None, job: JobRe
         return True
     stored = job.complete_data or {}
     if report is not None:
+        # The identity is not stored with an outcome [docs/amqp.md, "finished"].
         return stored == {key: value for key, value in report.items() if key != "identity"}
     msg = readable_report(stored).get("body", {}).get("msg", "")
     return letter.by_broker or (bool(letter.reason) and letter.reason in msg)

@@ -86,6 +86,8 @@ def _rebuild(
 ) -> Plan:
     if facts is None:
         return refused(missing)
+    # The request itself may be complete and harmless; its copy would be pending [docs/design.md,
+    # "Acting on Buildbot 0.8"].
     if facts.rebuild_refusal is not None:
         return refused(NOTHING_CREATED, facts.rebuild_refusal, brid=facts.request.id)
     step = Rebuild(

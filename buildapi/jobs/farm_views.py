@@ -24,6 +24,8 @@ def branch_namer(names: Iterable[str]) -> Callable[[str | None], str]:
 
     @lru_cache(STORED_MAX)
     def name(stored: str | None) -> str:
+        # Not Branch.owns: keys of these documents are named as in the original
+        # [docs/compatibility.md, "The pages of the whole farm"].
         last = (stored or "").rpartition("/")[2]
         return next((n for n in longest_first if n and last.startswith(n)), UNKNOWN)
 

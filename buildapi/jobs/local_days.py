@@ -13,6 +13,7 @@ def day_window(day: date, zone: ZoneInfo) -> tuple[int, int]:
 
     :raises OverflowError: it is the last day that Python can represent.
     """
+    # Not 24 hours later [docs/compatibility.md, "Developers and sheriffs"].
     return _midnight(day, zone), _midnight(day + timedelta(days=1), zone)
 
 

@@ -39,6 +39,7 @@ def _is_same_action(message: JobMessage, job: JobRecord) -> bool:
     try:
         return action_from(job.action, job.what) == message.action
     except (LookupError, InvalidValueError):
+        # A row with values that are refused now can only be compared as it is.
         return dict(job.what) == what(message.action)
 
 
@@ -62,6 +63,7 @@ def is_of_job(unreadable: Mapping[str, object], job: JobRecord) -> bool:
     """
     identity, who, body = identity_of(unreadable), unreadable.get("who"), unreadable.get("body")
     said = body if isinstance(body, Mapping) else {}
+    # Once an agent has begun it, its own message was well-formed, and this is another one.
     if job.state is not JobState.QUEUED or (identity and identity != job.identity):
         return False
     if isinstance(who, str) and who and not _is_stored_as(who, job.who):
@@ -71,6 +73,7 @@ def is_of_job(unreadable: Mapping[str, object], job: JobRecord) -> bool:
     shared = [key for key in job.what if key in said]
     if any(said[key] != job.what[key] for key in shared):
         return False
+    # A message of which nothing can be read would agree with every job.
     return bool(shared or identity or who)
 
 

@@ -30,6 +30,7 @@ def new_build(action: NewBuild, facts: BranchFacts | None) -> Plan:
 
 def _link(action: NewBuild, facts: BranchFacts) -> str | None:
     link = f"{facts.repository}/rev/{action.revision}"
+    # changes.revlink is VARCHAR(256) in 0.8, and a change is worth more than its link.
     return link if facts.repository and len(link) <= NAME_MAX else None
 
 
@@ -46,6 +47,7 @@ def chosen_builds(
     if facts.build_refusal is not None:
         return refused(NOTHING_CREATED, facts.build_refusal)
     step = SubmitBuilds(
+        # The path of the repository [docs/compatibility.md, "What stays the same"].
         branch=facts.path,
         revision=action.revision,
         reason=reason("Requested", who),
@@ -61,12 +63,15 @@ def builder_build(action: NewBuilderBuild, facts: BranchFacts | None, who: str) 
     if facts is None:
         return refused(f"Branch {action.short_branch} not found")
     step = SubmitBuilds(
+        # The short name [docs/compatibility.md, "What stays the same"]: build_refusal, which is
+        # about the path, does not matter here.
         branch=action.short_branch,
         revision=action.revision,
         reason=reason("Requested", who),
         priority=action.priority,
         properties=_properties(facts, action.properties),
         builders=[action.builder_name],
+        # Its branch ends with -selfserve, so that no scheduler of the branch builds the change.
         change=NewChange(who, action.branch, action.revision, action.files),
     )
     return Plan(Outcome(False, OK), (step,))

@@ -57,6 +57,7 @@ def reason(verb: str, who: str) -> str:
 
     The masters of the farm do not coalesce requests with ``Self-serve`` in their reason.
     """
+    # Other programs read it [docs/compatibility.md, "Texts"].
     return f"Self-serve: {verb} by {who}"[:REASON_MAX]
 
 

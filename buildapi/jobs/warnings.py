@@ -25,6 +25,8 @@ def shared(stops: Iterable[StopBuild]) -> Sequence[str]:
     found: dict[tuple[str, str, int], StopBuild] = {}
     for stop in stops:
         if stop.sharers:
+            # A coalesced build has a row for each request; numbers are unique only per master and
+            # builder.
             found.setdefault((stop.master, stop.buildername, stop.number), stop)
     return tuple(f"Build {s.build_id} is shared: {loses(s.sharers)}" for s in found.values())
 
