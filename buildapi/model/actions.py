@@ -217,6 +217,7 @@ OLD_WIDTH = 20
 _CUT = {name[:OLD_WIDTH]: name for name in ACTIONS}
 
 
+# Both forms are in use [docs/amqp.md, "requests"].
 def full_name(stored: str) -> str:
     """Return the whole name of an action that an old table may have cut."""
     return _CUT.get(stored, stored)
@@ -231,6 +232,7 @@ def builds_asked(name: str, what: Mapping[str, object]) -> int:
     if name not in ASKING:
         return 0
     count = what.get("count", 1)
+    # Rows of other programs may hold anything, true as well.
     return count if type(count) is int and count > 0 else 1
 
 

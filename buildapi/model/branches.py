@@ -26,6 +26,7 @@ class Branch:
     def repository(self) -> str | None:
         """Return the repository URL without a trailing slash; None if the file has no URL."""
         repo = self.definition.get("repo")
+        # Older branches files have the path here.
         return repo.rstrip("/") if isinstance(repo, str) and "://" in repo else None
 
     @property
@@ -48,6 +49,7 @@ class Branch:
 
 def begins(stored: str, text: str) -> bool:
     """Return whether a stored branch equals a name, or begins with the name and a hyphen."""
+    # The original accepted any beginning or end [docs/compatibility.md, "Branches"].
     return stored == text or stored.startswith(text + "-")
 
 
@@ -99,6 +101,7 @@ class Branches:
 
     def owner(self, stored: str | None) -> str | None:
         """Return the name of the branch that a stored branch belongs to; None if there is none."""
+        # "" stands for "not cached": None is an answer.
         found = self._owners.get(stored, "")
         if found == "":
             found = next((b.name for b in self.by_name.values() if b.owns(stored)), None)

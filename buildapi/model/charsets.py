@@ -9,6 +9,7 @@ import attrs
 BMP_MAX = "\uffff"
 """The last character of Unicode's Basic Multilingual Plane, which needs three bytes of UTF-8."""
 
+# Source: MySQL, West European Character Sets.
 _CP1252_HOLES = "\x81\x8d\x8f\x90\x9d"
 """What Windows-1252 leaves undefined, and MySQL's latin1 takes as controls."""
 
@@ -35,6 +36,7 @@ def _in_bmp(char: str) -> bool:
 CHARSETS: dict[str, Callable[[str], bool]] = {
     "ascii": str.isascii,
     "latin1": _in_latin1,
+    # Only an alias of utf8mb3 (MySQL, The utf8 Character Set).
     "utf8": _in_bmp,
     "utf8mb3": _in_bmp,
     "ucs2": _in_bmp,

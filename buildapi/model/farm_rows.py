@@ -106,6 +106,8 @@ class RevisionEntry:
             self.submitted_at,
             self.branch,
             self.revision,
+            # As in /pending, where it names the master that is about to start the request
+            # [docs/api.md, "Reads"].
             claimed_by_name=self.claimed_by_name if self.claimed_at else None,
         )
 

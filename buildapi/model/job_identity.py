@@ -36,5 +36,7 @@ def is_identity(value: object) -> bool:
 
 def derived_identity(request_id: int, who: str, when: int, action: str) -> str:
     """Return the identity of a job recorded by an older web process, which generates none."""
+    # Nothing but what row and message both have: each process derives it on its own [docs/amqp.md,
+    # "Whose a message is"].
     known = json.dumps([request_id, who, when, action]).encode()
     return hashlib.sha256(known).hexdigest()[:32]

@@ -59,6 +59,7 @@ class Delivery:
 
 Handler = Callable[[Delivery], Awaitable[Disposition]]
 
+# "delivered" is what older versions wrote, whose letters may still be there.
 _EXHAUSTED = re.compile(r"(tried|delivered) \d+ times\b")
 
 

@@ -81,6 +81,7 @@ def first_trace(entries: Iterable[TrailEntry]) -> str:
     return next((entry.trace for entry in entries if entry.trace), "")
 
 
+# A busy token would otherwise be a write for each of its requests.
 USED_SECONDS = 60
 """Seconds within which the last use of a token is not recorded again."""
 

@@ -106,6 +106,7 @@ class Build:
 
         Its master died; the requests are complete, pending again, or have a later build.
         """
+        # A master that ends in order ends its builds too; one that is killed never does (0.8.2).
         working = any(request.stage is Stage.CLAIMED for request in self.requests)
         return self.finish_time is None and (self.left_over or not working)
 
@@ -197,6 +198,7 @@ class Progress:
     items: Sequence[Mapping[str, object]]
 
 
+# 24 hours [docs/api.md, "On every job request"].
 KEY_SECONDS = 86_400
 """Seconds for which an idempotency key stands for its job request."""
 

@@ -44,6 +44,7 @@ def status_of(
     return _STATUS.get((complete, *times), Status.MISC)
 
 
+# [docs/reports.md, "Status of a request"]: complete, then the times in the order of status_of.
 _STATUS = {
     (False, False, False, True, True): Status.RUNNING,
     (False, False, False, False, False): Status.PENDING,

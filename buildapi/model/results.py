@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# The numbers of Buildbot; 0.8.2 itself writes no CANCELLED [docs/design.md, "Acting on Buildbot
+# 0.8"].
 SUCCESS, WARNINGS, FAILURE, SKIPPED, EXCEPTION, RETRY, CANCELLED = range(7)
 
 RESULT_WORDS: Mapping[int, str] = {

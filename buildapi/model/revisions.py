@@ -15,6 +15,8 @@ import attrs
 
 T = TypeVar("T")
 
+# The short form of Mercurial has 12 digits (hg help templates, short), and so have messages
+# [docs/amqp.md, "requests"].
 PREFIX = 12
 """Hexadecimal digits of a hash that are compared; a shorter text is not a hash."""
 
@@ -67,6 +69,8 @@ class RevisionMatch:
         if self.prefix is None or self.search:
             return found, ()
         names = distinct(revision(item) for item in found)
+        # Only then: a full hash and its abbreviation are one revision [docs/compatibility.md,
+        # "Revisions"].
         if len(names) > 1 and len(self.text) > PREFIX:
             found = [item for item in found if self._agrees(revision(item))]
             names = distinct(revision(item) for item in found)
@@ -80,6 +84,7 @@ class RevisionMatch:
 
 def distinct(stored: Iterable[str | None]) -> Sequence[str]:
     """Return the different revisions, sorted, without those another one begins with."""
+    # Sorted, a text stands directly before those that it begins.
     found = sorted({(text or "").lower(): text or "" for text in stored}.items())
     kept = [text for (key, text), (after, _) in pairwise(found) if not after.startswith(key)]
     return [*kept, *(text for _, text in found[-1:])]

@@ -22,6 +22,7 @@ PROPERTY_MAX = 1024
 ``buildset_properties.property_value`` of Buildbot 0.8 is VARCHAR(1024).
 """
 
+# change_files.filename of Buildbot 0.8 is VARCHAR(1024).
 FILE_MAX = 1024
 PROPERTIES_MAX, FILES_MAX, GLOBS_MAX = 100, 1000, 50
 SOURCE = "self-serve"
@@ -41,6 +42,7 @@ def whole(low: int, high: int) -> Any:
     allowed = f"a whole number from {low} to {high}"
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        # Not isinstance: JSON true is no id, and would be 1.
         if type(value) is not int or not low <= value <= high:
             raise InvalidValueError(attribute.name, allowed)
 
@@ -99,6 +101,8 @@ def _property(name: str, value: object) -> None:
     except (TypeError, ValueError, RecursionError) as e:
         allowed = "a JSON value (NaN and Infinity are none)"
         raise InvalidValueError(f"property {name}", allowed) from e
+    # Lax MySQL cuts what is longer, and a cut pair blocks the builder [docs/design.md, "Acting on
+    # Buildbot 0.8"].
     if len(stored) > PROPERTY_MAX:
         allowed = f"at most {PROPERTY_MAX} characters as JSON with its source, not {len(stored)}"
         raise InvalidValueError(f"property {name}", allowed)
@@ -106,6 +110,8 @@ def _property(name: str, value: object) -> None:
 
 def stored_property(value: object) -> str:
     """Encode a property as Buildbot stores it, a JSON pair of value and source, in ASCII."""
+    # ASCII, so that a latin1 or utf8mb3 column holds any value [docs/api.md, "New builds"]; NaN and
+    # Infinity are not JSON (RFC 8259, 6).
     return json.dumps([value, SOURCE], allow_nan=False)
 
 

@@ -65,6 +65,7 @@ def what(action: Action) -> dict[str, object]:
     Empty fields that older programs do not know are left out.
     """
     fields = ((f, getattr(action, f.name)) for f in attrs.fields(type(action)))
+    # Unused ones leave messages and rows as older programs write them [docs/amqp.md, "requests"].
     return {f.name: _plain(v) for f, v in fields if v or not f.metadata.get("added")}
 
 
@@ -117,6 +118,7 @@ def action_from(name: object, body: JSONObject) -> Action:
     missing = [f.name for f in fields if f.default is attrs.NOTHING and f.name not in body]
     if missing:
         raise LookupError(f"{name} without {', '.join(missing)}")
+    # Older web processes leave out count and priority [docs/amqp.md, "requests"].
     return cls(**{f.name: body[f.name] for f in fields if f.name in body})
 
 
@@ -156,6 +158,8 @@ def finished(
         message["items"] = [item_data(i) for i in outcome.items]
     if outcome.warnings:
         message["warnings"] = list(outcome.warnings)
+    # Without identity only the outcome of the agent that has begun the job is accepted
+    # [docs/amqp.md, "Whose a message is"].
     return message | ({"agent": agent} if agent else {}) | _traced(trace) | _identified(identity)
 
 
@@ -212,6 +216,7 @@ def _is_item(value: object) -> bool:
 def readable_report(report: Mapping[str, object]) -> JSONObject:
     """Return stored ``complete_data`` with a body and ``msg`` of the types that pages read."""
     body, readable = report.get("body"), dict(report)
+    # Old rows are shown too, whatever wrote them [docs/compatibility.md, "What stays the same"].
     if "body" in report and not isinstance(body, dict):
         readable["body"] = {}
     elif isinstance(body, dict) and not isinstance(body.get("msg", ""), str):
@@ -230,18 +235,21 @@ def job_of(routing_key: str, body: bytes) -> int | None:
 
 
 def _request_id(value: object, key: str) -> int:
+    # Not isinstance: JSON true would be job 1.
     if type(value) is not int or not 0 < value <= ID_MAX:
         raise Malformed(f"no whole number as {key}")
     return value
 
 
 def _seconds(value: object) -> int:
+    # The bounds also refuse NaN and Infinity, which json accepts and int() does not.
     return int(value) if isinstance(value, int | float) and -1e18 < value < 1e18 else 0
 
 
 def _object(data: bytes) -> dict[str, object]:
     try:
         message = json.loads(data)
+    # json raises RecursionError for deep nesting, and anybody who may publish can send it.
     except (ValueError, RecursionError) as e:
         raise Malformed(f"not JSON: {e}"[:200]) from e
     if not isinstance(message, dict):
