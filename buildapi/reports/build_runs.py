@@ -57,6 +57,8 @@ class BuildRun:
         0 if one is missing, None if the completion is earlier.
         """
         first = self.first_change
+        # complete_at, not finish_time: a request that is retried has a finished build and no result
+        # yet.
         last = max((r.complete_at or 0 for r in self.rows), default=0)
         return elapsed(first, last) if first and last else 0
 
@@ -75,6 +77,7 @@ class BuildRun:
     def change_revisions(self) -> list[str]:
         """List the revisions of its changes; a change without one is listed as "None"."""
         found = {_short(r) for row in self.rows for r in row.change_revisions}
+        # The Pylons program had this text in the list for a change without a revision.
         return sorted("None" if r is None else r for r in found)
 
     @property
@@ -141,6 +144,7 @@ def runs_of(
 def _guessed(
     runs: Mapping[str | None, BuildRun], changes: Iterable[PendingChange]
 ) -> Mapping[str | None, list[PendingChange]]:
+    # A change's own revision may differ from that of the source stamp that was built.
     by_change = {rev: run.revision for run in runs.values() for rev in run.change_revisions}
     found: dict[str | None, list[PendingChange]] = {}
     for change in changes:
@@ -158,6 +162,7 @@ def _short(revision: str | None) -> str | None:
 def _kind(branch: str | None) -> str:
     """Return the kind of the rows of a stored branch, by its suffix."""
     text = branch or ""
+    # Masters store test requests on branches of their own, which end so.
     if text.endswith("unittest"):
         return "unittests"
     return "talos" if text.endswith("talos") else "builds"

@@ -28,6 +28,7 @@ class TimesNode:
 
     path: Path
     count: int = 0
+    # 8 bytes for each build; a list of int objects takes several times as much.
     times: array[int] = attrs.field(factory=lambda: array("q"))
     results: Counter[int] = attrs.field(factory=Counter)
 
@@ -51,6 +52,7 @@ class TimesNode:
     def percentile(self, share: int) -> int:
         """Return the percentile of the run times in seconds (nearest rank); 0 if there is none."""
         ordered = sorted(self.times)
+        # Rounded up in integers: float arithmetic would be off by one rank here and there.
         return ordered[max(0, -(-len(ordered) * share // 100) - 1)] if ordered else 0
 
     def share(self, *codes: int) -> float:
@@ -104,8 +106,12 @@ class BuildersReport:
     def add(self, attempts: Iterable[Attempt], rules: Classification) -> None:
         """Count ended builds; pending and running ones only add their node."""
         for one in attempts:
+            # Pending and running builds add their node, as in the Pylons program: its list had them
+            # with zeros.
             path = path_of(one.buildername, rules)
             if self.filters.wants(path):
+                # Level 1 is the branch, which is no part of the path (docs/compatibility.md,
+                # "Reports").
                 cut = path[: self.level - 1]
                 node = self.nodes.setdefault(cut, TimesNode(cut))
                 for each in (self.root, node) if one.status not in UNCOUNTED else ():
@@ -122,6 +128,7 @@ class BuildersReport:
             "platform": list(self.filters.platform),
             "build_type": list(self.filters.build_type),
             "job_type": list(self.filters.job_type),
+            # Always empty: the Pylons program had the key, and no such filter.
             "buildername": [],
             "builders": [
                 node.document() | {"ptg_run_time": f"{self._share(node):.2f}"}
@@ -171,6 +178,7 @@ class BuildersReport:
         """Return the chart of shares of the run time; the smallest are one slice."""
         ordered = sorted(self.nodes.values(), key=lambda n: (-n.sum, n.path))
         shares = [(n.path[-1] if n.path else self.branch, self._share(n)) for n in ordered[:SLICES]]
+        # A pie with a slice for each of hundreds of builders cannot be read.
         rest = sum(n.sum for n in ordered[SLICES:])
         rows = [*shares, *([("others", percent(rest, self.root.sum))] if rest else [])]
         columns = (Column("builder", "Builder"), Column("share", "Run time (%)", "number"))

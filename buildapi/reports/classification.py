@@ -13,6 +13,7 @@ import attrs
 
 from buildapi.errors import ConfigError
 
+# Each is an array of tables, whose order decides (docs/classification.md, "Rules").
 RULES = ("platform", "build_type", "job_type", "branch", "slave_silo", "testruns_platform")
 NAME_MAX = 2000
 """Characters of a name that patterns look at: bounds the time for a hostile name."""
@@ -42,6 +43,7 @@ class Group:
         if text in self._known:
             return self._known[text]
         found = next((rule.name for rule in self.rules if rule.fits(text)), None)
+        # No more than that: any client can choose the name in /reports/builder/{buildername}.
         if len(self._known) < KEPT:
             self._known[text] = found
         return found
@@ -146,6 +148,7 @@ class Classification:
         """Return the short name of a stored branch; if no rule fits, itself in lower case."""
         if not stored:
             return None
+        # Rules of branches see lower case only, those of builders the names as they are stored.
         return self.groups["branch"].name(stored.lower()) or stored.lower()
 
     def silo(self, slave: str) -> str | None:
@@ -160,6 +163,7 @@ class Classification:
     def test_build_type(self, builder: str) -> str:
         """Return the first build type that a builder name contains, else ``other``."""
         low = builder.lower()
+        # Anywhere in the name: these are words, not patterns that begin at its start.
         return next((t for t in self.testruns.build_types if t in low), "other")
 
     def reason(self, text: str | None) -> str | None:
@@ -184,6 +188,7 @@ def from_document(document: Mapping[str, object], where: str) -> Classification:
 def like_pattern(pattern: str) -> re.Pattern[str]:
     """Compile an SQL LIKE pattern, case-insensitive; use it with ``fullmatch``."""
     parts = (_WILD.get(c) or re.escape(c) for c in pattern)
+    # As MySQL compares with its default collations: LIKE ignores case, and % matches line feeds.
     return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
 
 
@@ -315,6 +320,7 @@ class _Reader:
 
     def _whole(self, table: Mapping[str, object], place: str, key: str, default: int) -> int:
         value = table.get(key, default)
+        # Not isinstance(): TOML's true is an int in Python.
         if type(value) is not int or value < 0:
             self._refuse(f"{place} {key} must be a whole number from 0")
             return default

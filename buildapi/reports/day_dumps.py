@@ -39,6 +39,8 @@ def day_at(moment: float) -> date:
 def day_window(day: date) -> DumpWindow:
     """Return the window of a UTC day, both midnights included."""
     start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    # A dump includes both ends (docs/commands.md, "`buildapi dump`"), so that a build that ends at
+    # midnight is in the files of both days.
     return DumpWindow(start, start + DAY_SECONDS)
 
 
@@ -61,6 +63,8 @@ def due_days(
     left = [day for day in past if not _final(day, now, written.get(day))]
     left.sort(key=lambda day: (tried.get(day, 0.0), -day.toordinal()))
     at = written.get(today)
+    # Less the pause: a file that is not quite ten minutes old would otherwise wait for another
+    # round.
     grows = kept > 0 and (at is None or not 0 <= now - at <= TODAY_SECONDS - pause)
     return [*([today] if grows else []), *left[:1]]
 

@@ -59,6 +59,7 @@ def read_build(build: EndedBuild) -> ReadBuild:
         except (ValueError, TypeError, RecursionError):
             bad.append(str(name))
         else:
+            # Of two with the same name the first counts (docs/commands.md, "`buildapi dump`").
             properties.setdefault(str(name), value)
     return ReadBuild(build, properties, bad, requests_told(properties))
 
@@ -70,6 +71,8 @@ def decoded(text: str | None) -> Any:
     """
     if text is None:
         raise ValueError("NULL")
+    # JSON has no NaN or Infinity (RFC 8259, section 6), but Python writes and reads them; 1e999 is
+    # read as an infinity too.
     return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
 
 
@@ -89,6 +92,7 @@ def requests_told(properties: Mapping[str, object]) -> Requests | None:
     moments = list(times.values()) if isinstance(times, dict) else times
     if not isinstance(ids, list) or not isinstance(moments, list):
         return None
+    # min() of numbers and texts would raise TypeError for the whole dump.
     if any(isinstance(m, bool) or not isinstance(m, int | float) for m in moments):
         return None
     return Requests(ids, min(moments, default=None))
@@ -100,6 +104,7 @@ def matched(read: ReadBuild, started: Iterable[StartedRequest]) -> Requests:
     Builder, number and start must agree: a number is unique only per master and builder.
     """
     build, name = read.build, read.properties.get("buildername")
+    # Without a start, a number alone would match builds of other masters.
     if build.starttime is None:
         return Requests()
     found = [

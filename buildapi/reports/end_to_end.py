@@ -44,6 +44,8 @@ class EndToEndReport:
     @property
     def mean(self) -> int:
         """Return the mean duration in seconds, rounded down; runs without one yet count as 0."""
+        # Contradictory runs are left out (docs/reports.md, "What is counted"); runs without a
+        # result count as 0, as in the Pylons program.
         known = [r.duration for r in self.runs.values() if r.duration is not None]
         return sum(known) // len(known) if known else 0
 
@@ -58,6 +60,8 @@ class EndToEndReport:
             "total_build_runs": len(self.runs),
             "avg_duration": self.mean,
             "build_runs": {
+                # A JSON key is a text: what the Pylons program wrote for requests without a
+                # revision.
                 "null" if revision is None else revision: run.document()
                 for revision, run in self.runs.items()
             },
@@ -94,6 +98,7 @@ def _durations(runs: Any) -> Grid:
     rows = sorted(
         (run.first_change, round(run.duration / 3600, 2))
         for run in runs
+        # A run without a result, or without a change, has no point in the chart.
         if run.duration and run.first_change
     )
     columns = (Column("changed", "Changed", "time"), Column("hours", "Hours", "number"))

@@ -68,11 +68,14 @@ def _entry(
 
 
 def _line(value: object) -> str:
+    # An entry has exactly four lines (docs/commands.md, "`buildapi l10n-report`"): a line feed in a
+    # property must not add one.
     return " ".join(str(value).split())
 
 
 def result_word(code: object) -> str:
     """Return the word of a result code, ``UNKNOWN (code)`` for others."""
+    # Not isinstance(): JSON's true equals 1, the code of warnings.
     if type(code) is int and code in RESULT_WORDS:
         return WORDS[code]
     return f"UNKNOWN ({_line(code)})"

@@ -100,6 +100,7 @@ def csv_text(grid: Grid) -> str:
     A text that a spreadsheet would evaluate as a formula gets an apostrophe before it.
     """
     out = io.StringIO()
+    # Python's default dialect ends rows with CRLF, as RFC 4180, section 2, demands.
     writer = csv.writer(out)
     writer.writerow([column.label for column in grid.columns])
     for row in grid.rows:
@@ -113,6 +114,8 @@ def _plain(cell: object, kind: Kind) -> object:
         if not isinstance(value, int | float) or not value:
             return ""
         return datetime.fromtimestamp(value, UTC).isoformat()
+    # Names of builders and authors come from outside; numbers may begin with a minus and are left
+    # alone.
     if isinstance(value, str) and value.startswith(FORMULA):
         return "'" + value
     return "" if value is None else value

@@ -21,6 +21,7 @@ def request_id(tqx: str) -> str:
         key, colon, value = pair.partition(":")
         if not colon or ":" in value:
             raise BadRequest(f"tqx: {pair[:40]!r} is not key:value")
+        # Keys such as out and responseHandler are ignored: the answer is always this call.
         found = value if key == "reqId" else found
     return found
 
@@ -37,6 +38,7 @@ def response(table: GvizTable, reqid: str, zone: tzinfo) -> str:
         "status": "ok",
         "table": {
             "cols": [{"id": i, "label": label, "type": k} for i, label, k in table.columns],
+            # Each cell is an object: the protocol has a format and properties beside the value.
             "rows": [
                 {
                     "c": [

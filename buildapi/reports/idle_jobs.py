@@ -32,6 +32,7 @@ class IdleJobsReport:
         self.total += 1
         self.seconds[builder] = self.seconds.get(builder, 0) + end - start
         counts = self.intervals.setdefault(builder, [0] * self.window.intervals)
+        # A job counts in every interval that it touches, the last one included.
         for index in range(self.window.index(start), self.window.index(end) + 1):
             counts[index] += 1
 

@@ -14,6 +14,7 @@ def encoded(value: object, *, compact: bool) -> bytes:
     options = orjson.OPT_SORT_KEYS | (0 if compact else orjson.OPT_INDENT_2)
     try:
         return orjson.dumps(value, option=options)
+    # json.dumps() escapes all but ASCII, so that the pieces may differ in form, but not in meaning.
     except TypeError:
         separators = (",", ":") if compact else (",", ": ")
         indent = None if compact else 2
@@ -50,6 +51,7 @@ class ListDocument:
     def tail(self, rest: Mapping[str, object]) -> bytes:
         """Return the end of the list and the keys that follow it."""
         text = encoded(dict(rest), compact=self._compact)
+        # orjson writes an empty list as [] also when it indents.
         end = b"]" if self._compact or self._empty else b"\n  ]"
         return end + (b"," + text[1:] if rest else text[1:] if self._compact else b"\n}")
 

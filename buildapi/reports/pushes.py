@@ -51,6 +51,7 @@ class PushesReport:
     @property
     def days(self) -> int:
         """Return the number of days in the window, rounded up."""
+        # The Pylons program took a second off before it rounded up.
         return max(1, -int(-(self.window.seconds - 1) // DAY))
 
     def document(self) -> Mapping[str, object]:
@@ -110,6 +111,7 @@ class PushesReport:
 
     def chart(self) -> GvizTable | str:
         """Return the table that the parameter ``type`` selects."""
+        # The route has allowed only these three.
         return {"int": self._by_interval, "hourly": self._by_hour, "all": self._by_branch}[
             self.kind
         ]()
@@ -130,6 +132,7 @@ class PushesReport:
 
     def _by_branch(self) -> GvizTable:
         head = [("branch", "Branch", "string"), ("totals", "# Pushes", "number")]
+        # In the order of the parameter, then of appearance, as in the Pylons program.
         return GvizTable(head, [[name, sum(c)] for name, c in self.by_branch.items()])
 
 

@@ -12,6 +12,7 @@ from buildapi.model.results import result_word
 from buildapi.reports.classification import Classification
 from buildapi.reports.grid import Column, Grid, Link, Picture
 
+# Authors of the changes by which builds request their tests.
 SENDERS = ("sendchange", "sendchange-unittest")
 
 
@@ -21,12 +22,15 @@ def merged(rows: Iterable[RequestRow]) -> list[RequestRow]:
     for row in rows:
         key = (row.request_id, row.build_id)
         first = found.get(key)
+        # The query joins changes, so that a request of three changes is three rows.
         found[key] = row if first is None else _with_change(first, row)
     return list(found.values())
 
 
 def first_changes(rows: Iterable[RequestRow]) -> list[RequestRow]:
     """Return the row of the first change of each pair of request and build."""
+    # A dictionary keeps the last value of a key: reversed twice, that is the first row, in its old
+    # order.
     return list({(r.request_id, r.build_id): r for r in reversed(list(rows))}.values())[::-1]
 
 
@@ -147,4 +151,5 @@ def quoted(text: str) -> str:
     return "".join(c if c in _PLAIN else "".join(f"%{b:02X}" for b in c.encode()) for c in text)
 
 
+# The unreserved characters of RFC 3986, section 2.3.
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")

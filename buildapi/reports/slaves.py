@@ -19,6 +19,8 @@ from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, 
 from buildapi.reports.request_rows import quoted
 from buildapi.reports.window import Window, label
 
+# As in the Pylons program a build without a result counts as failed; a cancelled one (6), on which
+# it crashed, does not.
 ALL_FAILURES = (2, 3, 4, 5, NO_RESULT)
 UNKNOWN_SILO = "unknown"
 
@@ -53,6 +55,8 @@ class Slave:
         cut = (
             min(b.end, end) - max(b.start, start)
             for b in builds
+            # b.duration is None if the end is before the start: clocks of master and slave may
+            # differ.
             if b.start and b.end and b.duration
         )
         return sum(max(0, seconds) for seconds in cut)
@@ -60,6 +64,7 @@ class Slave:
     @cached_property
     def busy(self) -> float:
         """Return the percentage of the window it was busy; -1 for an empty window."""
+        # The Pylons program's mark of an empty window.
         if self.window.seconds <= 0:
             return -1
         ran = self.seconds_in(self.window.start, self.window.end, self.builds)
@@ -84,6 +89,7 @@ class Slave:
     @property
     def is_busy_at_end(self) -> bool:
         """Return whether its latest build is still running at the end of the window."""
+        # The build that started last decides, as in the Pylons program.
         latest = max(self.builds, key=lambda b: b.start or 0, default=None)
         return latest is not None and (not latest.end or latest.end > self.window.end)
 
@@ -121,6 +127,7 @@ class Slave:
 
 def _touched(build: StatusBuild, following: float, window: Window) -> set[int]:
     """Return the intervals of a build; without a valid end it ends before the next build."""
+    # Some rows of the status database have no end, or one in 1970.
     sensible = build.end and build.start and build.end >= build.start
     end = min(build.end or 0 if sensible else following - 1, window.end - 1)
     if not build.start or end < window.start:
@@ -133,6 +140,7 @@ def results_json(results: Mapping[int, int]) -> dict[str, int]:
     return {
         "results_success": results.get(0, 0),
         "results_warnings": results.get(1, 0),
+        # No key for NO_RESULT alone: the Pylons program had none.
         "results_failure_all": sum(results.get(code, 0) for code in ALL_FAILURES),
         "results_failure": results.get(2, 0),
         "results_skipped": results.get(3, 0),
@@ -208,6 +216,7 @@ class SlavesReport:
 
     def pictures(self) -> Sequence[Picture]:
         """Return the charts of busy slaves over time, and of the busy share of each silo."""
+        # 2000 intervals are for the chart protocol; 96 suffice for a chart on the page.
         coarse = attrs.evolve(self, window=attrs.evolve(self.window, int_size=0).divided(96))
         total, by_silo = coarse.busy
         labels = [label(begin, self.zone) for begin in coarse.window.begins()]
@@ -231,6 +240,7 @@ class SlavesReport:
     def _silos_csv(self) -> str:
         total, by_silo = self.busy
         out = io.StringIO()
+        # Line feeds, and none at the end, as the Pylons program answered.
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["Date", "Totals", *by_silo])
         for i, begin in enumerate(self.window.begins()):
@@ -334,6 +344,7 @@ class SlaveReport:
         for b in self.slave.counted:
             up = [int(b.result == 0), int(b.result == 1), int(b.result not in (0, 1))]
             start = b.start or 0
+            # A point a second before each edge, or the chart would draw a slope.
             rows += [[start - 1, 0, 0, 0], [start, *up]]
             if b.end and b.end >= start:
                 rows += [[b.end, *up], [b.end + 1, 0, 0, 0]]

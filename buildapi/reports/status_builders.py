@@ -42,6 +42,7 @@ class NamedBuilder:
     @property
     def mean(self) -> int:
         """Return the mean duration in whole seconds; 0 if none is known."""
+        # Whole durations, not cut to the window as those of slaves are.
         return self.seconds // self.timed if self.timed else 0
 
     def document(self) -> dict[str, object]:

@@ -69,6 +69,8 @@ class JobTimesReport:
             "total": len(self.entries),
             "category": self.wanted.category or "ALL",
             "btype": self.wanted.btype or "ALL",
+            # null, if the parameter is missing, and false, if it is empty, differ in the Pylons
+            # program's JSON.
             "group": self.wanted.group,
             "builders": {entry.name: entry.document() for entry in self.entries},
         }

@@ -128,6 +128,7 @@ def _waits(name: str, part: JSONObject, maxb: int) -> Waits:
 
 def _block(minutes: int, count: int, total: int, maxb: int) -> Block:
     percent = 100 * count / total if total else None
+    # A maxb of 0 means no limit, so that the last block has an end like the others.
     return Block(minutes, count, percent, last=maxb > 0 and minutes == maxb)
 
 

@@ -33,6 +33,8 @@ class WaitTimesQuery:
     @property
     def limit(self) -> int:
         """Return the last block: ``maxb`` rounded down to whole blocks."""
+        # A last block that is no multiple would overlap the one before. Less than one block means
+        # no limit, as in the Pylons program.
         return self.maxb - self.maxb % self.mpb
 
     def block(self, minutes: float) -> int:
@@ -57,6 +59,7 @@ class Blocks:
 
     window: Window
     counts: dict[int, list[int]] = attrs.field(factory=dict)
+    # 8 bytes for each wait, as the report keeps all of them for its percentiles.
     waits: array[float] = attrs.field(factory=lambda: array("d"))
 
     total: int = 0
@@ -72,6 +75,7 @@ class Blocks:
         """Return all blocks up to the highest, empty ones included."""
         none = [0] * self.window.intervals
         highest = max(self.counts, default=-mpb)
+        # Empty blocks have a key too, up to the highest used one, as in the Pylons program.
         return {b: self.counts.get(b, none) for b in range(0, highest + mpb, mpb)}
 
     def percentiles(self) -> dict[str, float]:
@@ -115,6 +119,8 @@ class WaitTimesReport:
     def add(self, rows: Iterable[Waiting], rules: Classification) -> None:
         """Count rows; repacks and requests without a start are listed, not counted."""
         for row in rows:
+            # First, as in the Pylons program: repacks are named, and neither counted nor listed as
+            # pending.
             if any(p.match(row.buildername) for p in rules.excluded.repacks):
                 self.unknown.add(row.buildername)
             elif not row.start_time:
@@ -124,6 +130,8 @@ class WaitTimesReport:
 
     def _not_started(self, row: Waiting) -> None:
         self.pending.append(row.buildername)
+        # "pending" has requests that are complete without a start, as in the Pylons program; they
+        # do not wait any more.
         if not row.complete:
             since = row.change_time or row.submitted_at
             waits = max(0, self.now - since)  # its clock may be ahead of ours
@@ -137,6 +145,7 @@ class WaitTimesReport:
         waited = elapsed(begin, start)
         self.contradictory += waited is None
         minutes = None if waited is None else waited / 60
+        # A change may be older than the window: it counts in the first interval.
         where = self.asked.block(minutes or 0), self.asked.window.index(begin), minutes
         self.total.add(*where)
         key = platform or fallback
@@ -290,6 +299,7 @@ def pool_of(
         slaves, pool = builders.get(builder), pool_of_master(master)
         if slaves is not None and pool is not None:
             taken.setdefault(slaves, Counter())[pool] += count
+    # Sorted, so that equal counts always give the same pool.
     return {slaves: max(sorted(c), key=c.__getitem__) for slaves, c in taken.items()}
 
 

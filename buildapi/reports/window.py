@@ -31,6 +31,7 @@ class Window:
         """Return the number of intervals; the last one may be shorter."""
         if not self.int_size:
             return 1
+        # The end is excluded: a window of exactly two intervals does not begin a third one.
         return max(1, int((self.seconds - 1) // self.int_size) + 1)
 
     def index(self, time: Seconds) -> int:
@@ -62,9 +63,11 @@ def window_of(start: Seconds | None, end: Seconds | None, now: float) -> Window:
     A start or end of 0 counts as missing.  A missing end is a day after the start, but not in the
     future.
     """
+    # Without this no two requests had one window, and no cached report was ever used.
     latest = int(now) // MINUTE * MINUTE
     if not end:
         end = min(start + DAY, latest) if start else latest
+        # A start in the future makes an empty window, not one that ends before it begins.
         end = max(end, start or 0)
     return Window(start or end - DAY, end)
 
