@@ -78,6 +78,8 @@ def is_known(value: float | None, limit: Thresholds, args: Namespace, what: str)
 
     :raises CheckError: it is unknown, and the command line sets a threshold for it.
     """
+    # Who sets a threshold wants to be told when it cannot be applied; a default one is left out
+    # silently (docs/nagios.md, "What a result means").
     if value is None and limit.is_given(args):
         raise CheckError(f"{what} is unknown, and a threshold was given for it")
     return value is not None

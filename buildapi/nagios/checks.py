@@ -38,6 +38,8 @@ def http(client: ServiceClient, args: Namespace) -> CheckResult:
     try:
         response = client.get(path)
     except UnreachableError as e:
+        # Here alone no answer is CRITICAL: all other checks depend on this one (docs/nagios.md,
+        # "What a result means").
         return CheckResult(str(e), faults=((Critical, str(e)),))
     return page(response, path.partition("?")[0], args)
 
@@ -57,6 +59,7 @@ def page(response: Response, name: str, args: Namespace) -> CheckResult:
 def _page_fault(response: Response, name: str, args: Namespace) -> str:
     if response.status != args.status:
         return f"{name} answered {response.summary}"
+    # A login page of a proxy is answered 200 as well.
     if args.path is None and not _is_object(response.body):
         return f"{name} did not answer with the branches as a JSON object"
     if args.content and args.content.encode() not in response.body:
@@ -74,6 +77,7 @@ def _is_object(body: bytes) -> bool:
 # --- pending requests and job requests
 
 
+# The maximum of "num" unless [limits] jobs_page is less (docs/nagios.md, "Checks").
 JOBS_MAX = 1000
 
 PENDING = Thresholds("", "pending requests of one pool", "500", "2000")
@@ -99,6 +103,7 @@ def pending(status: JSONValue, args: Namespace) -> CheckResult:
     """Check the pool with the most pending requests, of all pools or those of ``--pool``."""
     farm = _farm(status)
     pools = _select_pools(farm, args.pools)
+    # One pool may starve while others are idle: the sum of all would hide it.
     worst = max(pools, key=lambda pool: (pool.pending, pool.oldest or 0), default=None)
     text = worst.summary if worst and (worst.pending or args.pools) else "no pending requests"
     most = worst.pending if worst else 0
@@ -118,6 +123,7 @@ def _farm(status: JSONValue) -> JSONValue:
     farm = status["farm"]
     require_no_error(farm, "what is pending")
     if farm["pending"].is_null:
+        # Null, not 0: this must not look like an idle farm.
         raise CheckError("this process does not read the farm: ask one with the role api")
     return farm
 
@@ -142,6 +148,7 @@ def _select_pools(farm: JSONValue, names: Sequence[str]) -> Sequence[_Pool]:
 def _idle_pool(farm: JSONValue, name: str) -> _Pool:
     """Return a pool without work; :raises CheckError: the farm has no such pool."""
     known = farm["known_pools"]
+    # A misspelt pool would otherwise be idle for ever.
     if not known.is_null and name not in known.texts():
         raise CheckError(f"the farm has no pool {name}: it has {join_names(known.texts())}")
     return _Pool(name, 0, 0, None)
@@ -154,6 +161,7 @@ def backlog(status: JSONValue, _asked: Namespace) -> CheckResult:
     total = Measurement("pending", waiting)
     if oldest.is_null:
         if waiting:
+            # A contradiction must not be reported as an empty queue.
             raise CheckError(f"{oldest.path} is null, but {waiting} requests are pending")
         text = "no pending requests"
         return CheckResult(text, (Measurement("age", 0, "s", BACKLOG, text), total))
@@ -208,10 +216,12 @@ def _open(part: JSONValue) -> tuple[int, str, float]:
 def _since(status: JSONValue, args: Namespace) -> int:
     """Return the time since when failures count, by the clock of the service."""
     minutes: int = args.minutes
+    # The clock of the monitoring host may differ.
     return int(status["now"].number()) - minutes * 60
 
 
 def _failed(job: JSONValue, since: int) -> bool:
+    # "since" of the query selects by submission; failures count from their end.
     return job["state"].text() == "failed" and (job["completed_at"].number_or_none() or 0) >= since
 
 
@@ -252,6 +262,7 @@ def agents(status: JSONValue, _asked: Namespace) -> CheckResult:
         raise CheckError(f"the service cannot tell which agents there are: {error}")
     everyone = status["agents"].items()
     living = [agent for agent in everyone if agent["live"].boolean()]
+    # A draining agent finishes what it has and takes no new job.
     working = [agent for agent in living if agent["state"].text() != "draining"]
     silent = [agent for agent in everyone if not agent["live"].boolean()]
     text = _agents_text(working, [a for a in living if a not in working], silent)
@@ -298,6 +309,7 @@ def queue(status: JSONValue, args: Namespace) -> CheckResult:
     """Check both queues, or one; a broker that is not connected is critical."""
     broker = status["broker"]
     kind = f"{broker['kind'].text()} broker"
+    # Critical at any threshold (docs/nagios.md, "Checks"): nothing is known of the queues.
     if not broker["connected"].boolean():
         why = broker["last_error"].text_or_none()
         fault = f"the {kind} is not connected" + (f": {why}" if why else "")
@@ -323,6 +335,7 @@ def _blocked(value: JSONValue) -> str:
 
 def _of_role(queues: Sequence[JSONValue], role: str) -> JSONValue:
     found = [value for value in queues if value["role"].text() == role]
+    # The names of queues can be configured; roles cannot.
     if len(found) != 1:
         raise CheckError(f"the status has {count_noun(len(found), 'queue')} of the role {role}")
     return found[0]
@@ -353,8 +366,11 @@ def _queue(value: JSONValue, role: str, args: Namespace) -> tuple[str, Sequence[
 def _settled_letters(letters: JSONValue, args: Namespace) -> Sequence[Measurement]:
     """Count the dead letters of both queues that the service settled in the last hour."""
     if letters.is_null:
+        # A process without the role api settles none, and older services do not report them.
         is_known(None, SETTLED, args, f"the number of {SETTLED.what}")
         return ()
+    # Not "dropped": their jobs had ended, and only a connection was lost (docs/nagios.md,
+    # "Checks").
     returned, failed = (letters[end]["recent"].count() for end in ("returned", "failed"))
     within = format_duration(letters["recent_seconds"].number())
     words = [f"{count_noun(returned, 'dead letter')} requeued"] if returned else []
@@ -374,6 +390,7 @@ def masters(status: JSONValue, args: Namespace) -> CheckResult:
     """Check the share of masters that live agents reach, and the age of the directory."""
     part = status["masters"]
     known, share = part["known"].count(), part["share"].number_or_none()
+    # No agent has probed yet: that is neither all masters nor none.
     if share is None:
         raise CheckError(f"no live agent has probed the {known} masters")
     if share > 1:
@@ -403,6 +420,7 @@ def _oldest(documents: Sequence[JSONValue]) -> tuple[float, str] | None:
         why = f" ({error})" if error else ""
         if age is not None:
             ages.append((age, f"document {name} was read {format_duration(age)} ago{why}"))
+        # Without an error the document has merely not been read yet.
         elif error:
             raise CheckError(f"the document {name} was never read{why}")
     return max(ages, default=None)
@@ -451,6 +469,7 @@ def _describe_database(value: JSONValue) -> str:
 def _lag(replica: JSONValue, args: Namespace) -> tuple[float | None, str]:
     """Return the replica lag in seconds, None if there is none or it is unknown, and a text."""
     if not replica["apart"].boolean():
+        # Reads use the scheduler database itself, so there is no lag to be unknown.
         return None, "no replica"
     lag, error = replica["lag_seconds"].number_or_none(), replica["error"].text_or_none()
     why = f" ({error})" if error else ""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+# The library that defines it may be what is missing.
 UNKNOWN = 3
 
 
@@ -15,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Nagios and NRPE start plugins without a locale
     try:
+        # Inside the function: it imports nagiosplugin, whose absence must be told in a status line
+        # and not by a traceback, which ends with 1 (WARNING).
         from buildapi.nagios.program import run
     except ModuleNotFoundError as e:
         print(f"BUILDAPI UNKNOWN - a library is missing ({e.name}): pip install 'buildapi[nagios]'")

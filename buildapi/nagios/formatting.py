@@ -15,6 +15,8 @@ def printable(text: str, limit: int = TEXT_MAX) -> str:
 
     Characters that are not printable, such as control and bidi characters, become "?".
     """
+    # Cut first: a text of the service may have megabytes. "|" begins performance data (Monitoring
+    # Plugins, "Development Guidelines").
     words = " ".join(text[: limit * 4].split()).replace("|", "/")
     shown = "".join(c if c.isprintable() else "?" for c in words)
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
@@ -47,6 +49,8 @@ def format_duration(seconds: float) -> str:
 def round_value(value: float) -> int | float:
     """Round a value for performance data: four decimal places, no exponent."""
     rounded = round(value, 4)
+    # Four places keep small floats without an exponent (0.0001); whole ones are printed as
+    # integers.
     return int(rounded) if math.floor(rounded) == rounded else rounded
 
 

@@ -42,6 +42,8 @@ class CheckResource(Resource):
     def probe(self) -> list[Metric]:
         """Query the service; :raises CheckError: the check cannot be carried out."""
         self.result = self._spec.run(ServiceClient.from_arguments(self._args), self._args)
+        # nagiosplugin knows states only as results of metrics, so that a fault is one without a
+        # number.
         faults = [Metric("fault", fault, context="fault") for fault in self.result.faults]
         return [*faults, *map(_metric, self.result.measurements)]
 
@@ -88,9 +90,11 @@ class StatusSummary(Summary):
 def build_check(spec: CheckSpec, args: Namespace) -> Check:
     """Return nagiosplugin's check for a check of the registry."""
     resource = CheckResource(spec, args)
+    # A context needs a name; "-" is none of an option.
     contexts = [ScalarContext(limit.name or "-", *limit.ranges(args)) for limit in spec.limits]
     own = (FaultContext("fault"), ScalarContext("plain"), StatusSummary(resource))
     check = Check(resource, *own, *contexts)
+    # Otherwise it would be the name of the resource's class.
     check.name = spec.name
     return check
 
@@ -98,6 +102,7 @@ def build_check(spec: CheckSpec, args: Namespace) -> Check:
 def run(arguments: Sequence[str] | None) -> NoReturn:
     """Run a command line; exit with the code of the state."""
     spec, args = read_arguments(arguments)
+    # The client's own deadline ends first, and its message names what did not answer.
     seconds = args.timeout + GRACE_SECONDS
     try:
         build_check(spec, args).main(verbose=args.verbose, timeout=seconds)
@@ -112,6 +117,7 @@ def run(arguments: Sequence[str] | None) -> NoReturn:
 
 def _metric(measurement: Measurement) -> Metric:
     limit = measurement.limit
+    # "plain" has no ranges: the value is reported and cannot alert.
     context = "plain" if limit is None else limit.name or "-"
     value, unit = round_value(measurement.value), measurement.unit or None
     return Metric(measurement.label, value, unit, min=0, context=context)

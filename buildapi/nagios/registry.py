@@ -34,6 +34,7 @@ def threshold_range(text: str) -> str:
         Range(text)
     except ValueError:
         text = ""
+    # nagiosplugin accepts "" and "@", which are slips rather than ranges.
     if not text.strip("@"):
         raise ArgumentTypeError(
             "expected a range such as 10 (0 to 10 is good), 10: (10 or more), ~:10 (10 or less),"
@@ -60,6 +61,7 @@ def service_url(text: str) -> str:
     """Accept the URL of the service; one with a password would show it in lists of processes."""
     try:
         parts = urlsplit(text)
+        # "port" is parsed only when it is read, and raises ValueError then.
         port_fits = parts.port != 0
     except ValueError:
         raise ArgumentTypeError("not a valid URL") from None
@@ -69,6 +71,7 @@ def service_url(text: str) -> str:
         raise ArgumentTypeError("put the user name and password into a file, see --user-file")
     if parts.query or parts.fragment or not is_plain_ascii(text):
         raise ArgumentTypeError("a query, a fragment or spaces are not allowed")
+    # Paths are appended, and they begin with a slash.
     return text.rstrip("/")
 
 
@@ -201,6 +204,7 @@ class PluginParser(ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:  # noqa: ARG002  # argparse's own codes mean OK and CRITICAL here
         """Print a message and exit."""
         if message:
+            # Nagios shows only standard output (Monitoring Plugins, "Development Guidelines").
             sys.stdout.write(message)
         sys.exit(UNKNOWN)
 
@@ -217,6 +221,7 @@ def build_parser() -> PluginParser:
         description="Check a BuildAPI service for Nagios, Icinga and other monitors.",
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
+        # An abbreviation in a configuration file would break when another option is added.
         allow_abbrev=False,
     )
     _add_version(root)
@@ -243,6 +248,7 @@ def read_arguments(arguments: Sequence[str] | None) -> tuple[CheckSpec, Namespac
     root = build_parser()
     args = root.parse_args(arguments)
     (spec,) = (spec for spec in CHECKS if spec.name == args.check)
+    # Without TLS the certificates would be ignored silently.
     if args.ca and not args.url.startswith("https://"):
         root.error("--ca needs a URL that starts with https://")
     return spec, args

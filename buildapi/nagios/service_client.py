@@ -44,6 +44,8 @@ class Response:
         """Return the status, with the message of the service if there is one."""
         status = f"{self.status} {printable(self.reason, 60)}".strip()
         try:
+            # Errors of the service are JSON with "msg" (docs/api.md, "Format"); those of a proxy
+            # are not.
             message = json.loads(self.body)["msg"]
         except (ValueError, TypeError, KeyError, RecursionError):
             return status
@@ -72,6 +74,7 @@ class ServiceClient:
         """Return the client of a command line; :raises CheckError: a file of it is unusable."""
         handlers = [
             _NoRedirects(),
+            # An empty dictionary means no proxy; None would take those of the environment.
             urllib.request.ProxyHandler(None if args.proxy_from_environment else {}),
         ]
         if args.url.startswith("https:"):
@@ -100,6 +103,7 @@ class ServiceClient:
         began = time.monotonic()
         try:
             with self._open(request) as response:
+                # One byte more than allowed tells a body that is too large from one that just fits.
                 body = response.read(BODY_MAX + 1)
                 if len(body) > BODY_MAX:
                     raise UnreachableError(f"the response is larger than {BODY_MAX // 2**20} MiB")
@@ -107,6 +111,7 @@ class ServiceClient:
                     raise UnreachableError("the response was cut short")
                 seconds = time.monotonic() - began
                 return Response(response.status, response.reason or "", body, seconds)
+        # Before OSError, of which it is a subclass: its reason has the message that helps.
         except urllib.error.URLError as e:
             raise UnreachableError(f"cannot reach {self.url}: {_reason(e.reason)}") from e
         except (OSError, http.client.HTTPException, ValueError) as e:
@@ -180,14 +185,17 @@ def _token_header(path: str) -> str:
 
 def _user_header(path: str) -> str:
     text = _read_line(path)
+    # The name ends at the first colon, and a password may have others (RFC 7617, section 2).
     if not text.partition(":")[2] or text.startswith(":"):
         raise CheckError(f"{printable(path)} does not hold name:password")
+    # The only charset that RFC 7617, section 2.1, lets a server name.
     return f"Basic {base64.b64encode(text.encode()).decode()}"
 
 
 def _read_line(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
+            # Bounded: the path may be that of a device or a log by mistake.
             text = file.read(SECRET_MAX).strip()
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else "not UTF-8"
@@ -239,6 +247,7 @@ class JSONValue:
     def number(self) -> float:
         """Return a number; a negative one, as clocks that differ produce it, is zero."""
         value = self.value
+        # JSON's true is an int in Python.
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._type_error("a number")
         if not -NUMBER_MAX <= value <= NUMBER_MAX:  # true for NaN
