@@ -359,6 +359,7 @@ class HTTPConnection(HTTPChannel):
         self.requests[-1].look_ahead(line)
         self._refused, self.persistent = True, False
         self.requests[-1].refuse_early(error)
+        # Answered already; Request.finish, which would remove it, is never called.
         self.traffic.requests.discard(self.requests[-1])
         # Closing while the client still sends resets the connection, and the answer is lost.
         self._lingering = self.callLater(LINGER_SECONDS, self.transport.abortConnection)

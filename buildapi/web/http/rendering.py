@@ -35,7 +35,10 @@ SAFE = {
     " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
+    # for browsers without frame-ancestors, which overrides it [CSP Level 3, frame-ancestors]
     "x-frame-options": "DENY",
+    # with no-referrer, our own forms would send Origin: null [Fetch, append a request Origin
+    # header]
     "referrer-policy": "same-origin",
 }
 """Headers that keep foreign scripts, frames and forms off the pages."""

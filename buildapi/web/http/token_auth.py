@@ -108,6 +108,7 @@ class TokenAuthenticator:
         token = await self._find(digest)
         if token is None:
             raise BadToken(UNKNOWN)
+        # Here, since a cached token expires as well.
         if token.expires_at <= self._now():
             raise BadToken(EXPIRED)
         self._note(digest)
