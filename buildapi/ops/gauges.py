@@ -88,6 +88,7 @@ FARM = (
 
 def _farm(metrics: Metrics, farm: JSONObject) -> None:
     if farm["pending"] is None:
+        # A 0 would say that nothing is pending or running.
         metrics.leave_out(*FARM)
         return
     oldest = farm["oldest_pending"]

@@ -67,6 +67,7 @@ class MasterProbe(PeriodicService):
         except defer.FirstError as e:
             e.subFailure.raiseException()
         finally:
+            # After the failure of one the others would go on.
             for one in working:
                 one.cancel()
         return Reached(len(urls), dict(sorted(silent.items())))

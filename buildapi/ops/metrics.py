@@ -27,6 +27,8 @@ from twisted.logger import LogLevel
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Histogram buckets in seconds of fast operations."""
 
+# Up to the 20 minutes for which an agent holds a message [docs/explanation/failure-model.md,
+# Messages that cannot be executed].
 SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 1200.0)
 """Histogram buckets in seconds of operations that may wait for masters."""
 

@@ -35,4 +35,5 @@ class ReactorLag(PeriodicService):
         """Measure how late this run is."""
         now = self._reactor.seconds()
         self._late(max(0.0, now - self._due))
+        # Counted from now, so that a reactor that was blocked for long counts as late only once.
         self._due = now + SECONDS

@@ -42,4 +42,5 @@ class Signals:
         if self._reactor is None:
             self._early.append(number)
         elif number in self._wanted:
+            # As Twisted's own handlers [ReactorBase.sigTerm]: it wakes a reactor that waits.
             self._reactor.callFromThread(self._wanted[number])

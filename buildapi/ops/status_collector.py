@@ -28,6 +28,7 @@ T = TypeVar("T")
 PART_SECONDS = 3.0
 """Maximum seconds to read the state of one part."""
 
+# Less than a part has, so that the pool can still say which database it is.
 PROBE_SECONDS = 2.5
 """Maximum seconds of ``PART_SECONDS`` for a connection to a database."""
 

@@ -73,6 +73,7 @@ def document(
     for part, value in readings:
         found |= part.show(value, moment)
         verdicts += part.judge(value, moment)
+    # A stable sort: verdicts of one order stay in that of the parts.
     verdicts.sort(key=lambda verdict: verdict.order)
     parts = [attrs.asdict(v, filter=lambda a, _: a.name != "order") for v in verdicts]
     return {"status": _word(moment.me, bool(found["ready"]), verdicts), **found, "parts": parts}

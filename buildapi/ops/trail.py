@@ -125,6 +125,7 @@ class BufferedTrail(PeriodicService):
     async def _forget(self) -> None:
         if not self._days or self._reactor.seconds() < self._forgot_at + FORGET_SECONDS:
             return
+        # Before it is tried: a delete that fails must not be repeated with each flush.
         self._forgot_at = self._reactor.seconds()
         try:
             await self._store.forget(self._now() - self._days * DAY)
