@@ -121,6 +121,8 @@ class Dumper:
 
     async def _written(self, target: Target, write: Callable[[AtomicFile], Awaitable[T]]) -> T:
         """Write a file under a temporary name, and rename it once it is complete."""
+        # Not in a `with` block: at its end the file is flushed to disk, which would block the
+        # reactor.
         file = AtomicFile(target.name, target.gzipped)
         try:
             result = await write(file)

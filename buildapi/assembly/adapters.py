@@ -122,6 +122,8 @@ def open_directory(config: Config, reactor: Reactor, fetcher: Fetcher) -> Direct
     where = config.directory
 
     def source(name: str, location: str | None, parse: Parse) -> DocumentSource:
+        # A copy of the last good one, for restarts [docs/explanation/failure-model.md, The
+        # directory].
         kept = config.service.data / f"directory-{name}.json"
         read = reader(location, fetcher, where.timeout_seconds)
         return DocumentSource(name, read, parse, kept, where.may_be_empty(name))

@@ -110,6 +110,7 @@ async def _branches(directory: DirectoryService) -> Sequence[str]:
 
     :raises Unavailable: neither can be read.
     """
+    # The branches are the first of the sources.
     source = directory.sources[0]
     await source.recall()
     await source.refresh(time.time())

@@ -60,7 +60,8 @@ class HTTPListeners:
 
     def for_monitoring(self, routes: Sequence[Route]) -> Listener:
         """Create the listener for those who watch the process."""
-        # Without `hosts`, since probes may ask for any name [docs/configuration.md, `[web]`].
+        # Without `hosts`, since probes may ask for any name [docs/configuration.md, `[web]`]; with
+        # traffic of its own, since it goes on while the public listener drains.
         listener = self._listener(routes, self._config.ops.listen, Traffic())
         listener.name = "ops http"
         return listener

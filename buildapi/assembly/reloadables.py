@@ -25,6 +25,7 @@ from buildapi.ops.trail import BufferedTrail
 from buildapi.web.http.access_log import AccessLogSwitch
 from buildapi.web.reports.classification_file import read_classification
 
+# Those that each request reads; the others are built into pools, streams and buffers.
 LIMITS = ("count", "jobs_page", "builds_per_request", "builds_per_user_hour")
 TRUST = ("trusted_proxies", "user_header", "development_user", "allowed_origins")
 

@@ -46,6 +46,7 @@ def sqlite_files_serve(config: Config) -> Iterator[str]:
         if found is None:
             continue
         if not os.path.exists(found):
+            # Masters have created it long ago: a missing file is a typing error.
             if where.startswith("databases.scheduler") and not config.sample.enabled:
                 yield f"[{where}] url = {shown(database.url)}: must be an existing file"
         elif where in _WRITTEN and not os.access(found, os.W_OK):

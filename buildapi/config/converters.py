@@ -72,6 +72,7 @@ def expression(value: object, place: KeyPlace) -> re.Pattern[str]:
     name = text(value, place)
     try:
         return re.compile(name)
+    # re also fails with these two: too many parentheses, too large a number of repetitions.
     except (re.error, RecursionError, OverflowError) as e:
         raise BadValueError(f"a regular expression ({e})") from e
 
@@ -241,6 +242,7 @@ def zone(value: object, place: KeyPlace) -> zoneinfo.ZoneInfo:
     name = text(value, place)
     try:
         return zoneinfo.ZoneInfo(name)
+    # An OSError: a name such as "America" is a folder of the time zone database.
     except (ValueError, KeyError, OSError) as e:
         raise BadValueError('an IANA time zone such as "America/Los_Angeles"') from e
 

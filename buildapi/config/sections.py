@@ -132,6 +132,7 @@ class LimitsSection:
     jobs_page: int = field(metadata=key(whole(1, 10_000), 1000))
     list_rows: int = field(metadata=key(whole(100, 1_000_000), 50_000))
     listeners: int = field(metadata=key(whole(1, 10_000), 500))
+    # More than people open: that a client has left is noticed only when something is sent to it.
     listeners_per_user: int = field(metadata=key(whole(1, 10_000), 50))
     listeners_per_address: int = field(metadata=key(whole(1, 10_000), 100))
     builds_per_request: int = field(metadata=key(whole(1, 1_000_000), 1000))
@@ -171,6 +172,8 @@ class BrokerSection:
     exchange: str = field(metadata=key(_NAME, "buildapi.control"))
     agent_queue: str = field(metadata=key(_NAME, "buildapi-agent"))
     web_queue: str = field(metadata=key(_NAME, "buildapi-web"))
+    # Only of queues that do not exist: the arguments of a queue cannot be changed [docs/amqp.md,
+    # How tries are counted].
     queue_type: Literal["quorum", "classic"] = field(
         metadata=key(choice("quorum", "classic"), "quorum")
     )
