@@ -279,6 +279,7 @@ class MySQLDriver:
     module: str = "pymysql"
     one_writer: bool = False
     shared: bool = False
+    # An engine that is not loaded is missing in ENGINES, and counts as one without transactions.
     foreign_engines: str | None = """SELECT COUNT(*) FROM information_schema.TABLES t
  LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
  WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE = 'BASE TABLE'

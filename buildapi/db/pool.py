@@ -101,8 +101,8 @@ class WorkerPool:
             self._slots.release()
             raise DatabaseUnavailable(f"{self.label} is closed")
         ended = in_pool(self._reactor, self.connections.threadpool, work)
-        # A Deferred of its own: cancelling the thread's would free the slot while the thread, which
-        # nothing can stop, still works.
+        # A Deferred of its own: cancelling the thread's would free the slot while the thread still
+        # works.
         answer: Deferred[T] = Deferred()
         ended.addBoth(self._free).addCallbacks(answer.callback, answer.errback)
         return await answer
@@ -310,6 +310,7 @@ class PooledDatabase(Service):
             job = partial(lane.connections.call, work)
             answer = await self._within_service(lane, job, pauses)
             result, lane.answered_at = "ok", self._reactor.seconds()
+            # Calls still under way count from this answer on: it shows that the database is there.
             self._asked_at = lane.answered_at if self._calls else None
         except DatabaseUnavailable:
             result = "unavailable"

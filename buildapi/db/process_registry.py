@@ -26,6 +26,7 @@ FORGET = "DELETE FROM buildapi_processes WHERE beat_at < :before"
 
 
 def _beat(*c: Column) -> Heartbeat:
+    # Read with defaults: during an upgrade other versions of the program write here too.
     detail = _detail(c[8])
     return Heartbeat(
         instance=c[0],

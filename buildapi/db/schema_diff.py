@@ -149,6 +149,7 @@ async def _look_mysql(db: DialectDatabase, wanted: set[str]) -> ExistingSchema:
     ((server,),) = await db.fetch("SELECT VERSION()", {})
     names, params = any_of("table", sorted(wanted))
     rows = await db.fetch(_TABLES.format(names=names), params)
+    # Without indexes: in the files for MySQL they stand within CREATE TABLE.
     tables = [
         ExistingTable(name, engine, transactions == "YES") for name, engine, transactions in rows
     ]
@@ -187,6 +188,7 @@ WIDE = (
 _COLUMNS = f"""SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME,
  IS_NULLABLE FROM information_schema.COLUMNS
  WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{OLD}'"""  # noqa: S608  # constants
+# SEQ_IN_INDEX: an index that begins with another column does not help to find this one.
 _INDEXES = f"""SELECT COLUMN_NAME FROM information_schema.STATISTICS
  WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{OLD}' AND SEQ_IN_INDEX = 1"""  # noqa: S608  # constants
 

@@ -52,6 +52,7 @@ async def _made(
     try:
         await db.transact([*settings, Statement(change.statement)])
     except (*DRIVER_ERRORS, BuildAPIError) as e:
+        # Two runs may make the same change: only one that is still missing has failed.
         if any(left.what == change.what for left in (await look()).changes):
             raise UpgradeError(f"failed: {change.what}: {error_text(e)}") from e
 

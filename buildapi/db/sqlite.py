@@ -40,7 +40,7 @@ VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
 MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
 
 _BY_CODE: dict[int, ClassifiedError | None] = {
-    # Not a CONFLICT, which is retried: SQLite has waited for BUSY_SECONDS already.
+    # Not a CONFLICT, which is retried: SQLite has waited for its busy timeout already.
     sqlite3.SQLITE_BUSY: HELD_UP,
     sqlite3.SQLITE_LOCKED: HELD_UP,
     sqlite3.SQLITE_INTERRUPT: TOO_SLOW,

@@ -300,4 +300,5 @@ class EmbeddedBroker(Service):
             if not queue.waiting or (consumer := queue.next_consumer()) is None:
                 return
             consumer.deliver(queue.waiting.popleft())
+        # The rest in the next iteration, so that the reactor serves others in between.
         self.pump()

@@ -82,6 +82,7 @@ class Publisher:
 
     def _open(self) -> int:
         sent = self._channel.unconfirmed if self._channel is not None else 0
+        # Those that wait for a connection hold their messages in memory as well.
         return self.service.waiting + int(sent)
 
     def _late_text(self) -> str:

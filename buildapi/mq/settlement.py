@@ -187,6 +187,7 @@ class UnsettledDeliveries:
             case Ack():
                 settlement.ack()
             case Release():
+                # Nothing is sent: the broker redelivers it when our channel closes.
                 self._say("is requeued for another consumer", delivery)
             case DeadLetter(reason):
                 self._say("is dead-lettered", delivery, reason)

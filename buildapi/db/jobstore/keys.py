@@ -8,6 +8,7 @@ from buildapi.model.records import KEY_SECONDS, JobKey, KeyedJob
 
 def _keyed(*c: Column) -> KeyedJob:
     sent, state, completed_at = c[4:]
+    # One that was begun or is finished was received, though the confirm of its message was lost.
     accepted = bool(sent) or state != "queued" or completed_at is not None
     return KeyedJob(JobKey(*c[:3]), c[3], accepted)
 

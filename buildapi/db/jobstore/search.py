@@ -25,6 +25,7 @@ BRANCH = f"""(l.branch = :branch AND {exact("l.branch")} = :branch OR l.branch I
 
 
 def _said(branch: str) -> str:
+    # As json.dumps writes a pair by default, in the Pylons program as in this one.
     return f'"branch": {json.dumps(branch)}'
 
 
