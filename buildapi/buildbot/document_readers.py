@@ -15,6 +15,7 @@ LIMIT = 64 * 2**20
 """Maximum bytes of a document."""
 
 REDIRECTS_MOST = 3
+# Not 300, which names several targets, nor 304, which answers a condition (RFC 9110, 15.4).
 REDIRECTS = (301, 302, 303, 307, 308)
 
 

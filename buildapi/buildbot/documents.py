@@ -194,6 +194,7 @@ class DocumentSource:
         """Keep the bytes for the next process; return why that fails, or None."""
         try:
             self.kept.parent.mkdir(parents=True, exist_ok=True)
+            # A process that was killed while it wrote may have left a temporary file.
             remove_stale(self.kept.parent, self.kept.name)
             replace_file(self.kept, data)
         except OSError as e:

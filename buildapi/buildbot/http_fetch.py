@@ -213,6 +213,8 @@ class _OneCoding:
 
 
 def _agent(reactor: ReactorTime) -> IAgent:
+    # A kept connection that the peer has closed meanwhile fails the next POST, which Twisted does
+    # not repeat (HTTPConnectionPool, retryAutomatically).
     pool = HTTPConnectionPool(reactor, persistent=False)
     pool._factory = (
         _Quiet  # how Twisted's documentation says to keep two log lines per request away

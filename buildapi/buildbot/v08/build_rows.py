@@ -116,6 +116,7 @@ def _shared(row: RunningRow) -> object:
 
 def _build(rows: Sequence[RunningRow]) -> RunningBuild:
     """Combine rows: the values of the newest request, the submission time of the oldest."""
+    # /running promises these [docs/compatibility.md, "The pages of the whole farm"].
     newest = max(rows, key=lambda r: (r.request_id, r.build_id))
     oldest = min(rows, key=lambda r: r.request_id)
     return RunningBuild(

@@ -175,6 +175,7 @@ def started(numbers: Sequence[int]) -> tuple[Query[StartedRequest], dict[str, ob
     listed, params = any_of("number", numbers)
     text = (
         "SELECT br.id, br.buildername, b.number, b.start_time, br.submitted_at FROM builds b"  # noqa: S608  # parameter names
+        # By number, which has an index; start_time has none (schema version 6).
         f" JOIN buildrequests br ON br.id = b.brid WHERE b.number IN ({listed})"
         " AND b.start_time >= :low AND b.start_time <= :high"
     )

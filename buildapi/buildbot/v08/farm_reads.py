@@ -51,6 +51,7 @@ class SQLFarmReads:
         :raises BadRequest: there are more than one read may return.
         """
         where, params = let_through("ss.branch", branches)
+        # Neither MySQL nor SQLite has OFFSET without LIMIT.
         if portion.limit is None:
             entries = await bounded(pending(where).many(self._replica, **params))
             return entries[portion.offset :]

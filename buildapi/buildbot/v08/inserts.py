@@ -42,6 +42,7 @@ def new_buildset(step: InsertBuildset, name: str, now: int) -> Iterable[Statemen
             {"stamp": Ref(stamp), "change": Ref(change)},
         )
     yield _buildset(Ref(stamp), None, step.reason, name, now)
+    # Never empty: every new build has buildid and builduid [docs/api.md, "New builds"].
     yield _properties(step.properties, name)
 
 

@@ -155,6 +155,7 @@ class JobExecutor:
 
     async def _performed(self, job: JobMessage, journal: Journal) -> Performed:
         """Decide and write a job, or recall how far it got before."""
+        # _planned runs in a thread of the pool, which it may since deciding is pure.
         done = await self._farm.perform(job.of, job.action, partial(self._planned, job))
         if done is not None:
             if done.is_new:

@@ -107,6 +107,8 @@ def _complete_request(step: DropRequest, now: int) -> Statement:
 
 def _complete_requests(brids: Sequence[int], now: int) -> Statement:
     """Complete requests that are still pending; those claimed meanwhile are checked later."""
+    # No number of rows is required: masters go on claiming meanwhile [docs/design.md, "Acting on
+    # Buildbot 0.8"].
     ids, params = any_of("id", brids)
     return Statement(
         "UPDATE buildrequests SET complete = 1, results = :results, complete_at = :now"  # noqa: S608  # numbered parameters

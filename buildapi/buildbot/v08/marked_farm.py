@@ -213,6 +213,7 @@ class V08Farm:
             self._log.warn(
                 "job {id}: outcome shortened to fit into its marker: {error}", id=job.id, error=e
             )
+            # The outcome that is published still has its items; only a redelivery gets this one.
             short = Outcome(outcome.errors, outcome.msg[:MSG_MAX])
             await self._db.transact([self._markers.settle(job, short)])
 

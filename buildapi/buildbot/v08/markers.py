@@ -169,6 +169,7 @@ class Markers:
         """Delete markers of jobs that can no longer be redelivered."""
         return Statement(
             f"DELETE FROM {self.table} WHERE state = :state AND created_at < :before",  # noqa: S608  # a checked name
+            # An open marker is all that is known of a job that was begun: it stays, however old.
             {"state": SETTLED, "before": before},
         )
 

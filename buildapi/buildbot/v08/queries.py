@@ -17,6 +17,7 @@ from buildapi.model.records import OpenMark, RequestBuild
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
 
+# request_row takes these by position, as try_row does those of TRY.
 REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.reason, br.priority,
  br.submitted_at, br.claimed_at, br.claimed_by_name, br.claimed_by_incarnation, br.complete,
  br.complete_at, br.results"""

@@ -18,6 +18,8 @@ from buildapi.db.sql import (
 )
 from buildapi.errors import Unavailable
 
+# SHOW REPLICA STATUS needs a privilege that only administrators have [docs/design.md, "Who is
+# there, and how it is"].
 PULSE = 0
 STATE = "pulse"
 

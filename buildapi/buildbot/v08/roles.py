@@ -172,6 +172,7 @@ class V08Dialect:
         of = self._of
         if of.clobberer is None:
             return None
+        # Stops and clobbers share the slots of a master, and its silence.
         return Clobberer(of.fetcher, self._masters, of.clobberer, of.settings.clobber_seconds)
 
     def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:

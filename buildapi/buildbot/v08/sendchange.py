@@ -126,6 +126,7 @@ class _Broker(pb.Broker):
             return
         try:
             super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted
+        # Unhandled, Twisted would log a traceback for whatever else listens at that port.
         except Exception:
             self._give_up("the master does not speak Perspective Broker")
 
@@ -161,6 +162,7 @@ class _Broker(pb.Broker):
 
     async def hang_up(self) -> None:
         """Abort the connection in any state, and wait until it has ended."""
+        # loseConnection would wait until a hung master reads what was sent.
         self.transport.abortConnection()
         await self.lost
 

@@ -43,6 +43,7 @@ class SQLStatusReports:
             await builders.learn({row.builder_id for row in rows})
             await slaves.learn({row.slave_id for row in rows})
             named = [_named(row, slaves.known, builders.known) for row in rows]
+            # The condition ignores case on MySQL: the name is compared again.
             yield [b for b in named if builder in (None, b.builder)]
 
     async def test_times(self, wanted: JobTimeFilter) -> Sequence[JobTime]:

@@ -132,6 +132,7 @@ class SQLTextLimits:
         :raises Unavailable: it is not known.
         """
         is_asked = not self._columns and not all(text.is_ordinary for text in texts)
+        # Ordinary texts, which nearly all are, need no query.
         if self._has_limits and (is_asked or refusals(texts, self._columns)):
             self._columns = await self._read()
         return refusals(texts, self._columns)
