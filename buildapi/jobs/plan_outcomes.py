@@ -47,6 +47,7 @@ def _with_state(items: Iterable[Item], state: str) -> set[int | None]:
 
 
 def _words(line: OutcomeLine, failed: set[int | None], open_: set[int | None]) -> str:
+    # A failure is certain and counts first: the rest may still be in doubt.
     if line.brid in open_ - failed:
         return line.open or line.failure
     return line.failure if line.brid in failed else line.ok

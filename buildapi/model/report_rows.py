@@ -141,6 +141,7 @@ class RequestRow:
     @property
     def duration(self) -> int | None:
         """Return the seconds from change to completion; 0 if incomplete, None if negative."""
+        # 0 while it is incomplete: keys keep their meaning [docs/compatibility.md, "Reports"].
         return elapsed(self.change_time, self.complete_at) if self.complete_at else 0
 
     @property

@@ -16,6 +16,7 @@ class Choice:
 
     def takes(self, name: str) -> bool:
         """Return whether a builder is chosen."""
+        # Whole names [docs/configuration.md, "[builders]"].
         return bool(self.pattern.fullmatch(name)) and not self.excludes(name)
 
     def excludes(self, name: str) -> bool:
