@@ -36,6 +36,7 @@ class Broker(Protocol):
     ``keeps_messages`` is false if a restart of this process empties the queues.
     """
 
+    # Unfinished jobs are then sent again at start [docs/design.md, "The life of a job request"].
     keeps_messages: bool
 
     async def publish(

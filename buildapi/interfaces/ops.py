@@ -47,6 +47,8 @@ class TrailStore(Protocol):
     async def add(self, entries: Sequence[TrailEntry]) -> None:
         """Store entries, all or none."""
 
+    # Since: an earlier job may have had the id [docs/explanation/failure-model.md, "The jobs
+    # database"].
     async def of_job(self, job_id: int, since: float) -> Sequence[TrailEntry]:
         """List the events of a job at ``since`` or later, in order, at most 1000."""
 
