@@ -80,7 +80,7 @@ class TooLarge(BuildAPIError):
 class InProgress(BuildAPIError):
     """Refuse a request while an earlier one with the same idempotency key is being handled."""
 
-    # 409 here and 422 below: draft-ietf-httpapi-idempotency-key-header, Error Handling.
+    # 409 here and 422 below are those of draft-ietf-httpapi-idempotency-key-header.
     status, code = 409, "in_progress"
     retry_after = 1
 
