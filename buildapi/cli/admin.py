@@ -31,6 +31,8 @@ def _load_config(context: click.Context, _option: click.Parameter, path: Path) -
     try:
         return load(path)
     except ConfigError as e:
+        # For check-config a wrong file is the result, not a wrong call (docs/commands.md,
+        # "`buildapi check-config`").
         exit_with_error(e, FAILED if context.command is check_config else WRONG)
 
 
@@ -134,6 +136,8 @@ def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | Non
         exit_with_error(e, WRONG)
     if not lines:
         click.echo("buildapi: no database of this configuration has accounts", err=True)
+    # Nothing was printed before all statements were made: half of the SQL must not be piped into a
+    # server.
     for line in lines:
         click.echo(line)
 
@@ -183,6 +187,8 @@ def _with_queues(config: Config, work: Callable[..., Awaitable[int]]) -> NoRetur
     from buildapi.assembly.commands import service_queues, shared_broker
 
     try:
+        # The queues of the embedded broker are inside the process of the service: no command can
+        # reach them.
         connect = shared_broker(config)
     except ConfigError as e:
         exit_with_error(e, WRONG)
@@ -262,6 +268,7 @@ def drop(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
 def _settle_dead(config: Config, jobs: tuple[int, ...], *, whole: bool, again: bool) -> None:
     from buildapi.admin import queues
 
+    # One of them must be chosen: without a choice nothing is retried or dropped.
     if bool(jobs) == whole:
         raise click.UsageError("--job or --all is required, and not both")
     chosen = None if whole else jobs
@@ -291,6 +298,7 @@ def _dump_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("-z", "--gzip", "gzipped", is_flag=True, help="Compress with gzip."),
         click.option("--compact", is_flag=True, help="Omit spaces and newlines."),
     )
+    # click lists the option that was added last first.
     for option in reversed(options):
         function = option(function)
     return function
@@ -324,6 +332,7 @@ def builds(
     startdate: datetime | None,
 ) -> None:
     """Write the builds that ended in a period, which ends now unless a start is given."""
+    # Before anything that takes long is imported: a wrong command line fails at once.
     asked = _window(hours, days, starttime, startdate)
     from buildapi.admin.dump_writer import Target
 
@@ -345,6 +354,7 @@ def _window(
     length = hours * HOUR if hours is not None else (days or 1) * DAY
     start = starttime
     if startdate is not None:
+        # click parses a naive time, which timestamp() would take for local time.
         start = int(startdate.replace(tzinfo=UTC).timestamp())
     try:
         return window(time.time(), length, start)

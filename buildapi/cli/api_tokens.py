@@ -28,6 +28,7 @@ def whoami(*, client: ServiceClient, out: Output) -> None:
         out.json(document)
     else:
         out.line(unpack(describe_user, document, out))
+    # A script can ask whether its login works (docs/commands.md, "Connection and login").
     if who is None:
         raise SystemExit(FORBIDDEN)
 
@@ -67,10 +68,14 @@ def create(
     """
     client = make_client(context, token=None)  # the service creates no tokens for users of a token
     given = {"label": label} | ({} if days is None else {"days": days})
+    # Without it the service refuses to create tokens: pages of other sites cannot read it
+    # (docs/tokens.md, "Create a token").
     body = {**given, **_form_token(client)}
     made: dict[str, JSON] = unpack(dict, client.send("POST", "self-serve", "tokens", body=body))
     secret = unpack(lambda: str(made["token"]))
     if save:
+        # Removed before anything is printed: --save keeps the text off the terminal and out of
+        # logs.
         del made["token"]
         save_token(client.settings.token_file, secret, client.settings.url)
         click.echo(f"saved to {client.settings.token_file}", err=True)
@@ -94,7 +99,9 @@ def save_token(path: Path, secret: str, url: str) -> None:
     :raises CommandError: the file cannot be written.
     """
     try:
+        # A folder that exists keeps its mode; the file has its own.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # With the URL of the service that made it, so that it is never sent to another one.
         replace_file(path, f"{secret} {url}\n".encode(), mode=0o600)
     except OSError as e:
         raise CommandError(f"{path}: cannot save the token: {e.strerror}", FAILED) from e

@@ -71,6 +71,8 @@ def read_settings(given: Mapping[str, Any]) -> ClientSettings:
     chosen, file = locate_service(given)
     own = file
     if "url" in file and origin(chosen) != origin(file["url"]):
+        # Secrets of the client file are for the host of its url alone (docs/commands.md,
+        # "Connection and login").
         own = {key: file[key] for key in ("timeout",) if key in file}
     settings = _resolve(chosen, given, own)
     if settings.has_secret and not given.get("insecure_http") and not is_private(chosen):
@@ -86,6 +88,7 @@ def locate_service(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the URL of the service and the content of the client file; read no secret file."""
     path = _client_file(given.get("client_config"))
     file = {} if path is None else _read(path)
+    # Options before environment before file, as docs/commands.md, "Connection and login", promises.
     url = given.get("url") or _url(os.environ.get("BUILDAPI_URL"), "BUILDAPI_URL")
     return url or _url(file.get("url"), f"{path}: url") or DEFAULT_URL, file
 
@@ -127,6 +130,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         _check(path, key, value)
     if "token" in found:
         _warn_if_open(path)
+    # Relative to the file, not to the current folder; an absolute path stays as it is.
     beside = {
         key: str(path.parent / Path(found[key]).expanduser()) for key in FILES if key in found
     }
@@ -136,6 +140,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _check(path: Path, key: str, value: object) -> None:
     if key not in KEYS:
         raise CommandError(f"{path}: unknown key {key} (allowed: {', '.join(KEYS)})", WRONG)
+    # TOML's true is an int in Python.
     if not isinstance(value, KEYS[key]) or isinstance(value, bool):
         kind = "a number" if key == "timeout" else "a text"
         raise CommandError(f"{path}: {key} must be {kind}", WRONG)
@@ -169,6 +174,7 @@ def _token(
         if not Path(token_file).exists():  # "token create --save" is about to write it
             return None
     words = read_secret(token_file).split()
+    # A saved token is for the service that made it, which "token create --save" noted beside it.
     if len(words) > 1 and origin(words[1]) != origin(url):
         return None
     return _check_token(words[0], token_file) if words else None
@@ -178,7 +184,9 @@ def _password(user: str | None, path: str | None) -> str | None:
     if user is None:
         return None
     if path:
+        # Only the line feed that editors add: a password may end with a blank.
         return read_secret(path).rstrip("\r\n")
+    # Never prompt a script: it would wait for ever.
     if sys.stdin.isatty():
         asked: str = click.prompt(f"Password of {user}", hide_input=True, err=True)
         return asked
@@ -212,6 +220,7 @@ def _check_token(text: str, where: str) -> str:
 def _cookie(path: str, name: str | None, url: str) -> str:
     """Read the cookie of a proxy as ``name=value``."""
     text = read_secret(path).strip()
+    # MozillaCookieJar reads files only, and its lines have tabs.
     if path != "-" and ("\t" in text or text.startswith("#")):
         text = _read_cookie_jar(path, name, url)
     found, equals, value = text.partition("=")
@@ -225,6 +234,8 @@ def _cookie(path: str, name: str | None, url: str) -> str:
 def _read_cookie_jar(path: str, name: str | None, url: str) -> str:
     jar = MozillaCookieJar()
     try:
+        # Session cookies, as a proxy's login sets them, are marked to be discarded; without this
+        # they are skipped.
         jar.load(path, ignore_discard=True)
     except (LoadError, OSError):
         raise CommandError(f"{path}: not a Netscape cookie jar", WRONG) from None
@@ -233,8 +244,11 @@ def _read_cookie_jar(path: str, name: str | None, url: str) -> str:
     fitting = [
         f"{c.name}={c.value}"
         for c in jar
+        # RFC 6265, section 5.1.3: a suffix matches at a dot only, or evilexample.org would get the
+        # cookie of example.org.
         if (host == c.domain.lstrip(".") or (c.domain[:1] == "." and host.endswith(c.domain)))
         and (name is None or c.name == name)
+        # RFC 6265, section 5.4: a secure cookie is sent over https only.
         and (not c.secure or parts.scheme == "https")
     ]
     if len(fitting) != 1:
@@ -261,6 +275,7 @@ def is_private(url: str) -> bool:
     if parts.scheme == "https" or parts.hostname == "localhost":
         return True
     try:
+        # Names other than localhost are not resolved: DNS could answer anything.
         return ipaddress.ip_address(parts.hostname or "").is_loopback
     except ValueError:
         return False

@@ -34,6 +34,7 @@ class ServiceRefusal(CommandError):
 
 def exit_code_for_status(status: int) -> int:
     """Return the exit code for the HTTP status of a refusal."""
+    # The table of docs/commands.md, "Commands": 6 tells a script to try again later.
     return STATUSES.get(status, UNAVAILABLE if status >= 500 else FAILED)
 
 
@@ -41,5 +42,6 @@ STATUSES = {
     401: FORBIDDEN,
     403: FORBIDDEN,
     404: MISSING,
+    # Nothing was done, and it may succeed later, like 503.
     429: UNAVAILABLE,
 }

@@ -20,7 +20,9 @@ COMPLETION_SECONDS = 1.0
 
 def _remember_option(context: click.Context, option: click.Parameter, value: object) -> None:
     """Store an option in the context; one after the sub-command overrides one before it."""
+    # click shares "meta" between the contexts of a group and its commands (Context.meta).
     given = context.meta.setdefault(OPTIONS_KEY, {})
+    # The default of the sub-command's option must not replace what was set before its name.
     if value not in (None, False):
         given[option.name] = value
 
@@ -100,6 +102,8 @@ def with_client(function: Callable[..., None]) -> Callable[..., None]:
 def complete_branch(context: click.Context, _param: click.Parameter, begun: str) -> Sequence[str]:
     """Complete the name of a branch; return nothing on failures, as a shell must not fail."""
     try:
+        # Without secrets: completion must not prompt for a password (docs/commands.md,
+        # "Completion").
         url, _ = locate_service(context.meta.get(OPTIONS_KEY, {}))
         client = ServiceClient(ClientSettings(url, timeout=COMPLETION_SECONDS))
         context.call_on_close(client.close)

@@ -51,6 +51,7 @@ class RootGroup(click.Group):
         plain: Any = super().main  # its overloads know no arguments that are passed on
         if not standalone_mode:
             return plain(*args, standalone_mode=False, **extra)
+        # In its standalone mode click itself exits, with 1 for what has codes of its own here.
         sys.exit(_code(lambda: plain(*args, standalone_mode=False, **extra)))
 
 
@@ -75,10 +76,13 @@ def _code(work: Callable[[], object]) -> int:
     except click.Abort as e:
         with contextlib.suppress(OSError):
             click.echo("Aborted!", err=True)
+        # click raises Abort for Ctrl+C and for a declined question alike; only the first has an
+        # interrupt as its cause.
         return INTERRUPTED if _is_interrupt(e) else FAILED
     except OSError as e:
         return _report_write_error(e)
     except Exception:
+        # Not 1, with which Python ends after a traceback: it would mean that the service refused.
         traceback.print_exc()
         return UNCLEAR
     return given if isinstance(given, int) else DONE
@@ -100,6 +104,7 @@ def _report_write_error(error: OSError) -> int:
 def _discard_output() -> None:
     """Discard buffered output, which Python would try to write again at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
+        # From the note on SIGPIPE in the documentation of Python's module signal.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

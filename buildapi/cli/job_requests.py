@@ -20,6 +20,7 @@ from buildapi.cli.terminal import printable
 from buildapi.cli.wait import wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED
 
+# The maximum of the service (docs/api.md, "Many at once").
 BATCH_MAX = 500
 
 
@@ -47,6 +48,7 @@ class JobRequestSender:
         """Submit one job request, or several as a batch; exit with the first failure's code."""
         if len(asks) > BATCH_MAX:
             raise click.UsageError(f"at most {BATCH_MAX} builds and requests at once")
+        # One deadline for the jobs of all requests: --wait=60 is a minute in total.
         attrs.evolve(self, end=time.monotonic() + (self.wait or 0))._send(asks)
 
     def _send(self, asks: Sequence[JobCall]) -> None:
@@ -67,14 +69,17 @@ class JobRequestSender:
 
     def _several(self, asks: Sequence[JobCall]) -> int:
         entries = [{"method": a.method, "path": join_path(*a.path), "body": a.body} for a in asks]
+        # In the query, since the body of a batch is a list.
         flag = {"dry_run": 1} if self.dry_run else {}
         path = ("self-serve", "batch")
         found = require_list(self.client.send("POST", *path, body=entries, key=self.key, **flag))
+        # Results are told apart by position only.
         if len(found) != len(asks):
             raise unexpected_response()
         codes = [unpack(self._entry, entry) for entry in found]
         if self.out.as_json:
             self.out.json(found)
+        # The first failure decides (docs/commands.md, "Commands").
         return next((code for code in codes if code), 0)
 
     def _entry(self, entry: Document) -> int:
@@ -96,10 +101,12 @@ class JobRequestSender:
         try:
             job_id = unpack(_job_id, document)
             document["job"] = wait_for_job(self.client, job_id, self.wait, end=self.end, seen=True)
+        # Printed and not raised: other entries of the batch have results to print.
         except CommandError as e:
             e.show()
             return e.exit_code
         job = document["job"]
+        # The answer and the job may have the same warning.
         _warn(job, said=unpack(table_rows.warnings, document))
         if unpack(table_rows.did_nothing, job):
             click.echo("nothing to do", err=True)
@@ -151,6 +158,7 @@ def with_sender(function: Callable[..., None]) -> Callable[..., None]:
         key: str | None,
         **given: object,
     ) -> None:
+        # With a key the client can repeat a request whose answer was lost, and it has one effect.
         sender = JobRequestSender(client, out, key or secrets.token_urlsafe(18), dry_run, wait)
         function(sender=sender, **given)
 
@@ -243,6 +251,7 @@ def cancel_rev(
     given = {"only": only, "builder": list(builder), "reason": reason}
     body = {k: v for k, v in given.items() if v} | ({"exclude_builds": 1} if exclude_builds else {})
     ask = JobCall("DELETE", ("self-serve", branch, "rev", revision), body)
+    # Scripts have nobody to ask, and must go on working (docs/commands.md, "Job requests").
     if not yes and not sender.dry_run and sys.stdin.isatty():
         _confirm(sender, ask, f"{revision} on {branch}")
     sender.send([ask])
@@ -261,6 +270,7 @@ def _confirm(sender: JobRequestSender, ask: JobCall, what: str) -> None:
     click.confirm(text, abort=True, err=True)
 
 
+# Otherwise a negative priority would be taken for an option.
 @click.command(context_settings={"ignore_unknown_options": True})
 @branch_argument
 @click.argument("request", type=ID)
@@ -319,6 +329,7 @@ def new(
     if builder is None and (properties or files):
         raise click.UsageError("--property and --file need --builder")
     if priority is not None and not (pgo or nightly or builder is not None):
+        # The service ignores it for scheduled builds: better to refuse than to mislead.
         raise click.UsageError("--priority needs --pgo, --nightly or --builder")
     rev = ("self-serve", branch, "rev", revision)
     body: dict[str, JSON] = {} if priority is None else {"priority": priority}

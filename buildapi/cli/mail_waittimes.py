@@ -179,6 +179,7 @@ def retry(once: Callable[[], Sequence[str]], tries: int, pause: float) -> Sequen
     for attempt in range(1, tries + 1):
         try:
             refused = once()
+        # ValueError: EmailMessage refuses headers that it cannot encode.
         except (*FAILURES, MessageError, ValueError) as e:
             click.echo(f"try {attempt} of {tries}: nothing sent: {reason(e)}", err=True)
         else:
@@ -201,6 +202,8 @@ def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> JSO
     :raises httpx.HTTPError: there is no answer, or a refusal.
     :raises NoReportError: the answer is not a report.
     """
+    # Zero and missing are left to the service, as in the script of the Pylons program; 15 digits
+    # keep whole seconds without an exponent.
     params = {"format": "json", **{k: f"{v:.15g}" for k, v in asked.items() if v}}
     answer = httpx.get(
         f"{base}/{quote(pool, safe='')}",
@@ -218,6 +221,7 @@ def fetch_report(base: str, pool: str, asked: Mapping[str, float | None]) -> JSO
 
 def made(document: JSONObject, base: str, zone: zoneinfo.ZoneInfo) -> Mail:
     """Return the mail of a report; it links the pending page beside the reports."""
+    # The base URL may have a mount prefix, which the pending page has too.
     root = base.removesuffix(REPORT) if base.endswith(REPORT) else base.rpartition("/")[0]
     return mail_of(read_report(document), zone, pending_page=f"{root}/pending", now=time.time())
 
@@ -227,16 +231,20 @@ def message(mail: Mail, envelope: Envelope) -> EmailMessage:
     made = EmailMessage()
     made["Subject"] = mail.subject
     made["From"] = envelope.sender
+    # A group without members (RFC 5322, section 3.4): hidden receivers stay hidden.
     made["To"] = ", ".join(envelope.to) or "undisclosed-recipients:;"
     made["Date"] = formatdate()
     made["Message-ID"] = make_msgid("buildapi", socket.getfqdn())
+    # RFC 3834, section 5: keeps out-of-office answers away.
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(_storable(mail.text))
+    # Last: of alternatives readers show the last one they know (RFC 2046, section 5.1.4).
     made.add_alternative(_storable(mail.html), subtype="html")
     return made
 
 
 def _storable(text: str) -> str:
+    # Lone surrogates in names would make the message impossible to encode.
     return text.encode(errors="replace").decode()
 
 
@@ -245,6 +253,7 @@ def send_mail(mail: Mail, envelope: Envelope) -> Sequence[str]:
 
     :raises smtplib.SMTPException: no receiver was accepted.
     """
+    # Hidden receivers are in the envelope only, and nobody gets the mail twice.
     everybody = list(dict.fromkeys([*envelope.to, *envelope.bcc]))
     with smtplib.SMTP(*envelope.server, timeout=SMTP_SECONDS) as server:
         return list(server.send_message(message(mail, envelope), envelope.sender, everybody))

@@ -114,5 +114,8 @@ def _commands(command: click.Command, path: Sequence[str], context: click.Contex
 
 def roff(text: str) -> str:
     """Escape a text for roff."""
+    # Backslashes first, or the others' would be escaped again. A bare - may be printed as a hyphen,
+    # which cannot be copied into a shell (groff_char(7)).
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    # A dot at the beginning of a line makes it a request to roff.
     return f"\\&{escaped}" if escaped.startswith(".") else escaped

@@ -31,10 +31,12 @@ class Output:
     @property
     def colour(self) -> bool:
         """Return whether to use colours: on a terminal, unless NO_COLOR is set."""
+        # Any text but an empty one, as no-color.org defines it.
         return self._on_terminal and not os.environ.get("NO_COLOR")
 
     @property
     def _on_terminal(self) -> bool:
+        # Python has no sys.stdout if the descriptor was closed at its start.
         return sys.stdout is not None and sys.stdout.isatty()
 
     def time(self, seconds: object) -> str:
@@ -51,6 +53,7 @@ class Output:
 
     def rows(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table."""
+        # In a pipe nothing is truncated: programs read whole names.
         width = shutil.get_terminal_size().columns if self._on_terminal else None
         click.echo(format_table(head, rows, colour=self.colour, width=width), color=self.colour)
 
@@ -59,6 +62,7 @@ def unpack(shape: Callable[..., T], *given: Any) -> T:
     """Apply a function to a response; :raises CommandError: the response has another structure."""
     try:
         return shape(*given)
+    # Anything may answer at a wrong URL, with 200 and some other JSON.
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as e:
         raise unexpected_response() from e
 

@@ -38,6 +38,8 @@ def time_zone(text: str) -> zoneinfo.ZoneInfo:
     """Accept the IANA name of a time zone."""
     try:
         return zoneinfo.ZoneInfo(str(text))
+    # ZoneInfo raises ValueError for paths, KeyError for unknown names, OSError for folders such as
+    # "US".
     except (ValueError, KeyError, OSError) as e:
         raise click.BadParameter(
             f"{text!r} is not a time zone (expected an IANA name such as US/Pacific)"
@@ -48,6 +50,7 @@ def mail_server(text: str) -> tuple[str, int]:
     """Accept a mail server, with or without a port."""
     refused = click.BadParameter(f"{text!r} is not a server (expected HOST or HOST:PORT)")
     try:
+        # Without // urlsplit takes HOST:PORT for a scheme and a path.
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError as e:
@@ -85,6 +88,7 @@ def service_url(text: str) -> str:
     taken = http_url(text)
     parts = urlsplit(taken)
     try:
+        # Parsed only when it is read.
         _ = parts.port
     except ValueError as e:
         raise click.BadParameter(f"{text!r} has an invalid port") from e

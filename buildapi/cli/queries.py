@@ -141,6 +141,7 @@ def is_done(
         def look(_left: float) -> Document | None:
             latest.update(unpack(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
             done = unpack(lambda: latest["job_complete"])
+            # The progress bar needs the list of builds, a second and larger request.
             if not done and wait:
                 _show_ended(client, where, show)
             return latest if done else None
@@ -161,6 +162,7 @@ def _no_answer() -> Iterator[None]:
     try:
         yield
     except CommandError as e:
+        # A script would take 1 for a red revision (docs/commands.md, "In scripts").
         raise CommandError(e.message, WRONG if e.exit_code == FAILED else e.exit_code) from e
 
 

@@ -21,6 +21,8 @@ from buildapi.exit_codes import FAILED
 from buildapi.reports.failed_locales import LocaleEntry, report
 
 NAMES_PATH = "/reports/names"
+# A report may take [reports] answer_seconds beyond those of a page (docs/configuration.md,
+# "`[reports]`").
 NAMES_SECONDS = 180
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -76,6 +78,7 @@ def names(*, client: ServiceClient, hours: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2, sort_keys=True))
         return
+    # Tabs: builder names have blanks.
     for group, found in document["unmatched"].items():
         for name in found:
             click.echo(f"{group}\t{printable(name)}")
@@ -155,6 +158,7 @@ def _reported(path: Path) -> str:
 def _builds(path: Path) -> Sequence[object]:
     """Read the builds of a dump; :raises click.ClickException: the file is not one."""
     try:
+        # Not by the ending: dumps are stored under any name.
         data = path.read_bytes()
         document = json.loads(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as e:

@@ -74,6 +74,7 @@ class ServiceClient:
         :param patience: seconds beyond the timeout, for slow reports.
         :raises CommandError: there is no response, or a refusal.
         """
+        # Whole seconds, and at least one: 0 would not be a long poll at all.
         asked = {**params, "wait": max(1, int(wait))} if wait else params
         answer = self._once("GET", join_path(*path), asked, None, headers={}, wait=wait + patience)
         return self._good(answer, join_path(*path))
@@ -94,6 +95,7 @@ class ServiceClient:
 
     def _sent(self, method: str, where: str, params: Document, body: JSON, key: str) -> JSON:
         headers = {"Idempotency-Key": key} if key else {}
+        # Only a key makes a repetition harmless (docs/howto-bots.md, "When to retry").
         for left in reversed(range(TRIES if key else 1)):
             try:
                 answer = self._once(method, where, params, body, headers=headers)
@@ -104,6 +106,7 @@ class ServiceClient:
                     raise CommandError(f"{e.message}; {_repeat_hint(key)}", UNAVAILABLE) from e
                 self._pause(TRIES - left, None, e.message)
                 continue
+            # 409: the first request with this key is still being accepted (docs/api.md, "Format").
             if answer.status not in RETRY_STATUSES or not left or _is_long_limit(answer):
                 break
             self._pause(
@@ -122,6 +125,7 @@ class ServiceClient:
     def _good(self, answer: ServiceResponse, where: str) -> JSON:
         if answer.is_good:
             return answer.document
+        # A login page of a proxy may be answered 200.
         if answer.status < 300:
             message = f"{self.settings.url}{where} did not answer with JSON: check the URL"
             raise CommandError(message, UNCLEAR)
@@ -147,6 +151,7 @@ class ServiceClient:
                 params=asked or None,
                 json=body,
                 headers={"Accept": "application/json", **headers},
+                # httpx applies it to each read; _read_body() bounds all of them together.
                 timeout=self.settings.timeout + wait,
             )
             target, answer = self._exchange(request, wait)
@@ -160,11 +165,13 @@ class ServiceClient:
     def _exchange(self, request: httpx.Request, wait: float) -> tuple[str | None, ServiceResponse]:
         end = time.monotonic() + self.settings.timeout + wait
         try:
+            # A stream, or httpx would read a body of any size into memory.
             response = self._http.send(request, stream=True)
             with_body = _read_body(response, end)
         except (*Unreachable, httpx.StreamError, httpx.DecodingError) as e:
             reason = str(e) or type(e).__name__
             raise CommandError(f"{self.settings.url}: no answer: {reason}", UNAVAILABLE) from None
+        # IDNA refuses some host names only when they are encoded.
         except (UnicodeError, httpx.InvalidURL) as e:
             raise CommandError(f"{self.settings.url}: not a usable URL: {e}", WRONG) from None
         target = response.headers.get("location") if response.is_redirect else None
@@ -175,12 +182,15 @@ class ServiceClient:
     def _same(self, url: str, target: str, method: str, status: int) -> str:
         """Return the target of a redirect; :raises CommandError: another host or method."""
         goal = urljoin(url, target)
+        # Credentials would go to wherever a proxy points, such as its login page.
         if origin(goal) != origin(self.settings.url):
             raise CommandError(
                 f"{self.settings.url} redirects to {goal.split('?')[0]}, which is not followed:"
                 " check the URL, and whether you need to log in",
                 FORBIDDEN,
             )
+        # Clients may change POST to GET after 301 and 302 (RFC 9110, section 15.4), and a 303 means
+        # GET: nothing would be submitted.
         if method != "GET" and status not in (307, 308):
             message = f"{self.settings.url} redirects a {method}, which is not followed"
             raise CommandError(message, UNCLEAR)
@@ -236,6 +246,7 @@ def _parse_json(body: bytes) -> JSON:
 
 def _retry_after(response: httpx.Response) -> float | None:
     text = response.headers.get("retry-after", "")
+    # Retry-After may be a date as well (RFC 9110, section 10.2.3), which the service never sends.
     return float(text) if text.isdecimal() and text.isascii() else None
 
 
@@ -249,6 +260,8 @@ def message_of(answer: ServiceResponse) -> str:
 def join_path(*path: str) -> str:
     """Quote and join the segments of a path; :raises CommandError: one is empty or dots."""
     for segment in path:
+        # quote() leaves dots alone, and clients remove such segments (RFC 3986, section 5.2.4):
+        # another path would be called.
         if segment in ("", ".", ".."):
             raise CommandError(f"{segment!r} is not allowed as a name", WRONG)
     return "".join(f"/{quote(segment, safe='')}" for segment in path)

@@ -53,6 +53,7 @@ def parts(document: Document) -> Sequence[Sequence[object]]:
     """List the parts, then databases, queues, masters, jobs and farm unless they repeat a part."""
     own = list(_parts(document))
     more = (*_databases(document), *_queues(document), *_others(document))
+    # By name and state: a row that contradicts the part of its name is shown as well.
     known = {(name, state) for name, state, _ in own}
     return [*own, *(row for row in more if tuple(row[:2]) not in known)]
 
@@ -66,6 +67,8 @@ def _parts(document: Document) -> Iterator[Sequence[object]]:
 
 def _databases(document: Document) -> Iterator[Sequence[object]]:
     for base in document["databases"]:
+        # Null with a database that answers: all its connections are busy (docs/api.md, "Service
+        # health").
         took = base["connect_seconds"]
         time = "all connections busy" if took is None else f"connects in {took * 1000:.0f} ms"
         said = base["error"] or time

@@ -63,6 +63,7 @@ def _request(item: Document, time: Time) -> Row:
 def state(item: Document) -> str:
     """Return the state of a build or a pending request in one word."""
     if "build_id" not in item:
+        # Clients tell pending items by their missing build_id (docs/api.md, "Reads").
         waits = "claimed" if item.get("claimed_at") else "pending"
         return "complete" if item.get("complete") else waits
     if item["endtime"] is None:
@@ -165,6 +166,7 @@ def _without_type(step: Document) -> Document:
 def dropped_and_stopped(document: Document) -> tuple[int, int]:
     """Count the requests that a plan cancels and the builds that it stops."""
     wanted = document["plan"]
+    # Sets: a request that several steps name is one request.
     dropped = {b for w in wanted["writes"] for b in w.get("brids", ())}
     stopped = {p["build_id"] for p in wanted["pokes"] if p["type"] == "StopBuild"}
     return len(dropped), len(stopped)
@@ -221,6 +223,7 @@ def _leaves(tree: Document) -> Iterator[tuple[str, str, Document]]:
 
 def waittimes(document: Document) -> tuple[Sequence[str], Sequence[Row]]:
     """Return columns and rows of a wait-time report, a row per platform."""
+    # Keys of JSON are texts, of which "105" sorts before "15".
     blocks = sorted(document["wt"], key=int)
     head = ("platform", "total", *(f"{b} min" for b in blocks), "median", "90 %")
     platforms = sorted(document["platforms"].items())

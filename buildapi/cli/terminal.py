@@ -45,6 +45,7 @@ def format_table(
 
     If lines are longer than ``width``, the widest columns are truncated.
     """
+    # Made printable before widths are measured.
     lines = [[_cell(c) for c in row] for row in (head, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     if width is not None:
@@ -59,6 +60,7 @@ def format_table(
         ]
         padded[-1] = padded[-1] if right[-1] else cells[-1]
         shown = [
+            # After padding: escape sequences have a length and no width.
             p.replace(c, click.style(c, fg=COLOURS[c]), 1) if colour and c in COLOURS else p
             for p, c in zip(padded, cells, strict=True)
         ]

@@ -31,6 +31,7 @@ class OptionalSeconds(param_types.Seconds):
     hint = ": put --wait last, or write --wait=SECONDS"
 
 
+# is_flag=False with a flag_value makes the value optional (click, "Optional Value").
 wait_option = click.option(
     "--wait",
     is_flag=False,
@@ -68,6 +69,7 @@ def wait_for_job(
 def _read_job(
     client: ServiceClient, job_id: int, left: float, show: Callable[[int, int], None]
 ) -> Document | None:
+    # A poll that is held back for 20 seconds would show no progress meanwhile.
     most = VISIBLE_POLL_SECONDS if sys.stderr.isatty() else HIDDEN_POLL_SECONDS
     job = client.get("self-serve", "jobs", str(job_id), wait=min(left, most))
     done = unpack(lambda: job["completed_at"] is not None)
@@ -98,11 +100,14 @@ def poll(
             found = look(left)
             seen, warned, rest = True, False, pause
         except CommandError as e:
+            # Never reached: probably a wrong URL, which no waiting mends. Later it is a restart or
+            # an outage.
             if e.exit_code != UNAVAILABLE or not seen:
                 raise
             if not warned:
                 click.echo(f"{e.message}; still waiting", err=True)
             found, warned, rest = None, True, 1.0
+        # Asked once more at the end: a job that finished in the last pause counts.
         if found is not None or time.monotonic() >= end:
             return found
         client.sleep(min(rest, max(0.0, end - time.monotonic())))
