@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, sqlite3.Error, pymysql.Error) as e:
         return _complain(f"nothing was written: {e}", FAILED)
     except KeyboardInterrupt:
+        # 128 and the number of SIGINT, as shells report it.
         return _complain("interrupted: nothing was written", 130)
     return 0
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fill(options: argparse.Namespace, size: FarmSize) -> None:
     quiet: AbstractContextManager[ShowProgress] = nullcontext(lambda _done, _total: None)
     lines = progress_lines(sys.stderr, "builds")
+    # Running builds have rows of "builds" too.
     total, done = size.builds + size.running, 0
     with quiet if options.quiet else progress_bar(sys.stderr, "builds", lines) as show:
 

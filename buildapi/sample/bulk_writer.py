@@ -48,6 +48,7 @@ class BulkWriter:
         """Create the tables if there are none."""
         try:
             self.run(f"SELECT 1 FROM {self.main.title} LIMIT 1")  # noqa: S608  # a constant
+        # What the drivers raise for a table that does not exist (MySQL's ER_NO_SUCH_TABLE).
         except (sqlite3.OperationalError, pymysql.err.ProgrammingError):
             for statement in self.schema:
                 self.run(statement)
@@ -59,6 +60,7 @@ class BulkWriter:
 
     def insert(self, batch: RowBatch) -> None:
         """Insert all rows of a batch."""
+        # Quoted: "order" of the status database is a reserved word; SQLite accepts MySQL's quotes.
         columns = ", ".join(f"`{c}`" for c in batch.table.all_columns)
         marks = ", ".join([self.mark] * len(batch.table.all_columns))
         with closing(self.connection.cursor()) as cursor:
@@ -95,6 +97,7 @@ def fill(
         writers = {"scheduler": stack.enter_context(scheduler_writer(scheduler_url))}
         if status_url is not None:
             writers["status"] = stack.enter_context(status_writer(status_url))
+        # Both are checked before either is written.
         for name, writer in writers.items():
             writer.prepare()
             if not force and not writer.empty:
@@ -120,8 +123,11 @@ def ids_in_use(writers: Mapping[str, BulkWriter]) -> RowIds:
         writer = writers.get(table.database)
         if writer is not None and table.id is not None:
             [[highest]] = writer.run(f"SELECT MAX({table.id}) FROM {table.title}")  # noqa: S608  # constants
+            # Ids are given explicitly, so that rows can refer to each other without a query for
+            # each.
             ids.used[table] = highest or 0
     [[number]] = writers["scheduler"].run("SELECT MAX(number) FROM builds")
+    # Above all numbers in use: a build is identified by master, builder and number.
     ids.number = 0 if number is None else number + 1
     if status := writers.get("status"):
         ids.names |= _names(status)
@@ -149,9 +155,12 @@ def _writer(
     connect, dialect, mark = known
     with closing(connect(url)) as connection:
         writer = BulkWriter(connection, mark, schema(dialect), main)
+        # MySQL ends the transaction at each CREATE TABLE (implicit commit): only the rows are all
+        # or nothing then.
         writer.run("BEGIN")
         try:
             yield writer
+        # KeyboardInterrupt as well.
         except BaseException:
             connection.rollback()
             raise

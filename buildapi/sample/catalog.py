@@ -44,6 +44,7 @@ BRANCHES = {
         SampleBranch("autoland", "integration/autoland"),
         SampleBranch("cedar", "projects/cedar"),
         SampleBranch("mozilla-beta", "releases/mozilla-beta"),
+        # Begins like "try", and is no part of it (docs/compatibility.md, "Branches").
         SampleBranch("try-comm-central", "try-comm-central"),
     )
 }
@@ -172,6 +173,8 @@ def _build(branch: SampleBranch, platform: BuildPlatform, kind: BuildType) -> Sa
     return SampleBuilder(
         name=f"{platform.label} {branch.name} {ending}",
         branch=branch.name,
+        # Builds are stored under the path of the repository, their tests under names that begin
+        # with the branch's.
         stored=branch.path,
         platform=platform.key,
         kind=kind,
@@ -290,6 +293,7 @@ class SampleMaster:
     @property
     def db_name(self) -> str:
         """Return the name by which it claims requests."""
+        # uname -n and the absolute base directory, as Buildbot 0.8.2 writes into claimed_by_name.
         return f"{self.host}:{self.basedir}/master"
 
     def url(self) -> str:
@@ -308,6 +312,7 @@ class SampleMaster:
             "db_name": self.db_name,
             "enabled": True,
             "environment": "sample",
+            # Links and pokes go to the simulated master; its name in claims is that of a real host.
             "hostname": "127.0.0.1",
             "http_port": http_port,
             "master_dir": f"{self.basedir}/master",

@@ -29,6 +29,7 @@ from buildapi.sample.sample_rows import (
     insert_submission,
 )
 
+# The defaults of Buildbot's PBChangeSource, which sendchange uses.
 CHANGE_USER, CHANGE_PASSWORD = "change", "changepw"
 MESSAGE_MAX = 2_000_000
 """Maximum bytes of one message."""
@@ -60,9 +61,11 @@ def read_change(dictionary: object) -> SampleChange | None:
     if not isinstance(dictionary, dict):
         raise BadChangeError("a change must be a dictionary")
     fields = {_text_of("a key", key): value for key, value in dictionary.items()}
+    # A 0.8.2 master fails with a KeyError without one of these three; all others may be missing.
     if missing := [key for key in ("who", "files", "comments") if key not in fields]:
         raise BadChangeError(f"{missing[0]!r} is missing")
     files = _files(fields["files"])
+    # A 0.8.2 master answers None too, and stores nothing.
     if not files:
         return None
     return SampleChange(
@@ -90,6 +93,7 @@ def change_statements(change: SampleChange, branches: Sequence[str], now: int) -
     when = now if change.when is None else min(change.when, now)
     stored = insert_change(rows, attrs.evolve(change, when=when), now)
     for name in branches:
+        # Only an exact match: changes of tests and of B-selfserve schedule nothing.
         if BRANCHES[name].path == change.branch:
             builds = [g.build for g in builder_groups(name) if g.build.kind is not BuildType.PGO]
             insert_submission(rows, [stored], change.revision, builds, now)
@@ -130,6 +134,7 @@ def _required(fields: Mapping[str, object], name: str) -> str:
 def _ascii(fields: Mapping[str, object], name: str) -> str | None:
     """Validate a branch or revision: with other than ASCII a real master's schedulers stop."""
     value = fields.get(name)
+    # A 0.8.2 master accepts a revision that is an integer.
     text = _text({name: str(value) if type(value) is int else value}, name, NAME_MAX)
     if text is not None and not text.isascii():
         raise BadChangeError(f"{name} must be ASCII")
@@ -158,6 +163,8 @@ def _properties(value: object) -> Sequence[tuple[str, str]]:
 
 def _property(name: str, value: object) -> tuple[str, str]:
     try:
+        # As masters store properties of changes: a pair of value and source, of at most 1024
+        # characters.
         text = json.dumps([value, SOURCE], allow_nan=False)
     except (TypeError, ValueError, RecursionError) as e:
         raise BadChangeError(f"property {name!r} is not JSON") from e
@@ -167,6 +174,7 @@ def _property(name: str, value: object) -> tuple[str, str]:
 # --- the connection ----------------------------------------------------------------------------
 
 
+# A pb.Error reaches the client without a traceback in the log of this process (Twisted, pb.Error).
 class ChangeRefusedError(pb.Error):
     """A change was not stored; the client gets the reason."""
 
@@ -184,6 +192,8 @@ class _ChangeBroker(pb.Broker, TimeoutMixin):
     def dataReceived(self, chunk: bytes) -> None:
         self.resetTimeout()  # type: ignore[no-untyped-call]  # as above
         self._received += len(chunk)
+        # Banana bounds each string and list (banana.SIZE_LIMIT), but not what a message has in
+        # total.
         if self._received > MESSAGE_MAX:
             self._abort(f"a message of more than {MESSAGE_MAX} bytes")
             return
@@ -245,6 +255,7 @@ class ChangeSource(LoopbackServer):
         self._db, self._branches, self._now = db, branches, now
         self._storing: set[defer.Deferred[None]] = set()
         checker: Any = InMemoryUsernamePasswordDatabaseDontUse()
+        # Credentials of Perspective Broker are bytes.
         checker.addUser(CHANGE_USER.encode(), CHANGE_PASSWORD.encode())
         realm: Any = _ChangeRealm(self._accept)
         factory = pb.PBServerFactory(Portal(realm, [checker]))
@@ -276,6 +287,7 @@ class ChangeSource(LoopbackServer):
     async def _settle(self) -> None:
         for storing in list(self._storing):
             done: defer.Deferred[None] = defer.Deferred()
+            # Not awaited itself: its result is the client's answer and must stay in its own chain.
             storing.addBoth(_fire, done)
             await done
 

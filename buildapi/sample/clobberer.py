@@ -31,6 +31,7 @@ class _BoundedRequest(Request):
     def handleContentChunk(self, data: bytes) -> None:
         """Receive a chunk of the body."""
         self._received += len(data)
+        # Dropped and counted: Twisted's Request keeps any body, in memory or in a file.
         self.too_large = self._received > BODY_MAX
         if not self.too_large:
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]  # Request is not typed
@@ -84,6 +85,7 @@ class ClobbererResource(Resource):
 
 def _has_token(request: Request) -> bool:
     header = request.getHeader(b"authorization") or b""
+    # In constant time, as a real clobberer has to compare its token.
     return hmac.compare_digest(header, b"Bearer " + CLOBBER_TOKEN.encode())
 
 

@@ -30,6 +30,7 @@ _SUBJECTS = (
     "stop leaking timers on shutdown",
     "draw rounded borders once only",
     "remove an unused preference",
+    # One that is not ASCII: comments may hold any character, unlike branches and revisions.
     "fix na\u00efve comparison of dates",
     "do not flush layout while scrolling",
     "add a test for empty trees",
@@ -64,6 +65,7 @@ class Commit:
 
     def sent_for_tests(self, branch: str, path: str) -> SampleChange:
         """Return the change by which a finished build requests its tests, of this branch."""
+        # A change of its own on the branch of the tests, as builds send when they have finished.
         return attrs.evolve(self.pushed_to(path), author=MACHINE, files=(), branch=branch)
 
 
@@ -87,6 +89,7 @@ def draw_revision(rng: Random) -> str:
 
 def _comment(rng: Random) -> str:
     bug = rng.randrange(100_000, 999_999)
+    # Wait times leave such changes out.
     mark = " DONTBUILD" if rng.random() < 0.01 else ""
     return f"Bug {bug} - {rng.choice(_SUBJECTS)} r={rng.choice(_NAMES)}{mark}"
 

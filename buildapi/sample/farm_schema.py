@@ -12,6 +12,7 @@ def scheduler_schema(dialect: str) -> list[str]:
 
     :raises ValueError: the dialect is not one of :data:`DIALECTS`.
     """
+    # The version of the schema of Buildbot 0.8.2.
     return [*_statements("schema", dialect), "INSERT INTO version (version) VALUES (6)"]
 
 
@@ -28,5 +29,6 @@ def _statements(name: str, dialect: str) -> list[str]:
         raise ValueError(f"{dialect!r} is not one of {', '.join(DIALECTS)}")
     file = resources.files(__package__).joinpath(f"{name}_{dialect}.sql")
     lines = file.read_text(encoding="utf-8").splitlines()
+    # Before the text is split: a comment may hold a semicolon.
     text = "\n".join(line.split(" --")[0] for line in lines if not line.startswith("--"))
     return [statement.strip() for statement in text.split(";") if statement.strip()]

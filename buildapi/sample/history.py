@@ -75,6 +75,7 @@ def generate(
 
     ``now`` is in epoch seconds; nothing is later.
     """
+    # One generator for everything: same seed, same rows.
     rng, rows = Random(seed), RowBatches(ids or RowIds())
     history = _History(rng, now, size or FarmSize(), rows)
     for _ in history.events():
@@ -104,6 +105,7 @@ class _History:
             yield when
 
     def _at(self, when: int, event: Callable[[int], None]) -> None:
+        # The number keeps events of one second in order; functions cannot be compared.
         heapq.heappush(self._events, (when, next(self._order), event))
 
     # --- planning ---------------------------------------------------------------
@@ -145,6 +147,7 @@ class _History:
         count = max(recent, -(-rows // BUILDS_OF_A_PUSH))
         times = self._push_times(count, recent)
         sums = list(itertools.accumulate(self._rng.uniform(0.3, 1.7) for _ in times))
+        # Borders and not sizes are rounded, so that the sizes add up to the number of rows.
         borders = [round(rows * part / sums[-1]) for part in sums]
         names = self._rng.choices(
             self._size.branches, [_PUSHES_TO.get(b, 15) for b in self._size.branches], k=count
@@ -153,6 +156,7 @@ class _History:
             zip(times, names, [0, *borders], borders, strict=False)
         ):
             part = i - (count - recent)
+            # Only the last pushes have pending and running requests, each an equal share.
             outcomes = current[part::recent] if part >= 0 else []
             yield _Push(when, BRANCHES[name], end - begin, tuple(outcomes))
 
@@ -167,10 +171,12 @@ class _History:
         tip = self._tips.get(builder.branch) or draw_revision(self._rng)
         source = self._record.source(builder.stored, tip, when)
         name = f"{builder.branch} nightly"
+        # The words of Buildbot's Nightly scheduler.
         reason = f"The Nightly scheduler named '{name}' triggered this build"
         self._submit(source, reason, [RequestSpec(builder)], 1.0, when)
 
     def _idle(self, builder: SampleBuilder, when: int) -> None:
+        # No revision: such requests are built at whatever is the tip.
         source = self._record.source(builder.stored, None, when)
         self._submit(source, "idle", [RequestSpec(builder)], 1.0, when)
 
@@ -292,6 +298,7 @@ class _History:
         when: int,
     ) -> None:
         """Submit one buildset, and as many more as a builder has copies."""
+        # Copies share one history, since a master merges their requests into one build.
         requests = [(spec, self._outcomes.history(spec, when, pace)) for spec in specs]
         for copy in range(max(spec.copies for spec in specs)):
             histories = [history for spec, history in requests if spec.copies > copy]

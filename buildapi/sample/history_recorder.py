@@ -54,6 +54,7 @@ class SlavePools:
         """Return the slave that was idle longest, or a new one."""
         free = self._free.setdefault(pool, [])
         idle = bool(free) and free[0][0] <= start
+        # Nothing is removed without being put back, so that the length is the size of the pool.
         index = heapq.heappop(free)[1] if idle else len(free) + 1
         heapq.heappush(free, (float("inf") if finish is None else finish + 5, index))
         return f"{pool}-{index:03d}"
@@ -90,6 +91,7 @@ class HistoryRecorder:
             when,
             self._properties(histories[0], source),
             complete_at=max(ended) if complete else None,
+            # A 0.8.2 master gives a buildset 0 or 2, whatever its requests have.
             results=(FAILURE if worst > WARNINGS else 0) if complete else None,
         )
         for history in histories:
@@ -100,6 +102,7 @@ class HistoryRecorder:
         master = MASTER_OF[history.builder.role]
         claimed_at = history.claimed_at
         if claimed_at and not history.complete:
+            # The last renewal before now.
             claimed_at = max(claimed_at, self.now - (self.now - self.boot) % HEARTBEAT)
         return insert_request(
             self.rows,
@@ -123,6 +126,7 @@ class HistoryRecorder:
     ) -> None:
         """Record a build for each of its requests, and once in the status database."""
         builder, start, finish = history.builder, times.start, times.finish
+        # Numbers count per builder, here as on a master.
         number = self._numbers.get(builder.name, self.rows.ids.number)
         self._numbers[builder.name] = number + 1
         submitted = self._properties(history, source)
@@ -140,6 +144,7 @@ class HistoryRecorder:
             revision=source.revision,
             submitted={name: (value, "Scheduler") for name, value in submitted.items()},
             links=[
+                # One row for each request of a merged build, with the same number.
                 (request, when, insert_build(self.rows, number, request, start, finish))
                 for request, when in history.requests.items()
             ],
@@ -160,6 +165,7 @@ class HistoryRecorder:
     def _test_steps(
         self, build: int, suite: str, start: int, finish: int, result: int | None
     ) -> None:
+        # The report of test runs needs a step that is no test, for the setup.
         ready = start + (finish - start) // 4
         for order, (name, begin, end, status) in enumerate(
             (("download", start, ready, 0), (step_name(suite), ready, finish, result))

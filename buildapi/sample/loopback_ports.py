@@ -66,6 +66,8 @@ class LoopbackConnections(WrappingFactory):
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Accept a connection, or close it if there are too many."""
         if len(self.protocols) >= CONNECTIONS_MAX:
+            # Twisted closes a connection for which there is no protocol
+            # (IProtocolFactory.buildProtocol).
             return None
         return super().buildProtocol(addr)
 
@@ -83,6 +85,7 @@ class LoopbackConnections(WrappingFactory):
         ended: defer.Deferred[None] = defer.Deferred()
         self._waiting.append(ended)
         for protocol in list(self.protocols):
+            # loseConnection() would wait for a client that does not read.
             protocol.transport.abortConnection()
         await ended
 
@@ -107,6 +110,7 @@ class LoopbackServer(Service):
 
     async def _close(self) -> None:
         if self._port is not None:
+            # IListeningPort.stopListening returns None if nothing is left to wait for.
             await defer.maybeDeferred(self._port.stopListening)
             self._port = None
         await self._settle()

@@ -53,6 +53,7 @@ class MasterResource(Resource):
         """Respond to any method: a 0.8.2 master stops builds on GET and HEAD too."""
         responding = defer.ensureDeferred(self._respond(request))
         self.responding.add(responding)
+        # It fails when the client disconnects (Twisted, Request.notifyFinish).
         request.notifyFinish().addErrback(lambda _: responding.cancel())
         responding.addBoth(lambda _: self.responding.discard(responding))
         return NOT_DONE_YET
@@ -70,12 +71,15 @@ class MasterResource(Resource):
         request.setResponseCode(response.code)
         request.setHeader(b"content-type", response.type.encode())
         if response.location is not None:
+            # Relative, as the masters' own redirects are.
             request.setHeader(b"location", response.location.encode())
         request.write(response.body.encode())
         request.finish()
 
     async def _answer(self, request: Request) -> MasterResponse:
         try:
+            # Twisted has decoded the percent signs of each segment: a slash in a builder's name is
+            # inside of one.
             path = [segment.decode() for segment in request.postpath or ()]
         except UnicodeDecodeError:
             return NOT_FOUND
@@ -114,6 +118,8 @@ class MasterResource(Resource):
                 return NOT_FOUND
 
     async def _find(self, builder: str, number: str) -> BuildPage | None:
+        # A 0.8.2 master takes -1 for the last build; here that is no build, as clients should not
+        # rely on it.
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             return None
         return await find_build(self._db, self._master, builder, int(number))
@@ -218,6 +224,7 @@ class BuildPage:
             "number": self.number,
             "properties": [list(p) for p in self.properties],
             "reason": self.reason,
+            # Null while the build runs, as on a 0.8.2 master.
             "results": self.results if self.finish is not None else None,
             "slave": self.slave,
             "sourceStamp": source_stamp(self.request),
@@ -311,6 +318,7 @@ async def find_build(
     if stored is None:
         return None
     ended = master.recent.get((builder, number))
+    # The scheduler database does not store slaves; for an older build any name will do.
     slave = ended.slave if ended is not None else f"slave-{number % 100:03d}"
     properties = await _properties(db, [stored.request], number, slave)
     return BuildPage(

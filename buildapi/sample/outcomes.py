@@ -141,6 +141,7 @@ class OutcomeGenerator:
                 history.builds.append(BuildTimes(min(history.claimed_at + 2, self.now), None, None))
             case RequestOutcome.CANCELLED:
                 history.complete_at = self._later(when, self.rng.uniform(60, 900), pace)
+                # What a 0.8.2 master writes into a request that was cancelled while it was pending.
                 history.results = FAILURE
             case _:
                 self._finish(history, spec, when, pace)
@@ -148,10 +149,12 @@ class OutcomeGenerator:
 
     def _finish(self, history: RequestHistory, spec: RequestSpec, when: int, pace: float) -> None:
         if spec.outcome is RequestOutcome.RETRIED:
+            # A lost slave: the build ends, and its request waits again for another one.
             lost = self._build(history, when, pace, RETRY, 0.3)
             when = lost.finish or when
         result = self.rng.choices(_RESULTS, _WEIGHTS)[0]
         if spec.succeeds:
+            # Tests follow only from a build that made something to test.
             result = min(result, WARNINGS)
         last = self._build(history, when, pace, result, 1.0 if result <= WARNINGS else 0.7)
         history.complete_at, history.results = last.finish, result

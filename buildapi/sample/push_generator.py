@@ -33,6 +33,8 @@ def push_statements(rng: Random, branch_name: str, now: int) -> list[Statement]:
     rows = RowStatements()
     changes = [insert_change(rows, commit.pushed_to(branch.path), now) for commit in commits]
     insert_submission(rows, changes, tip.revision, [group.build for group in built], now)
+    # One source stamp has one branch, so that tests of different branches need submissions of their
+    # own.
     for stored in dict.fromkeys(t.stored for t in tests):
         sent = insert_change(rows, tip.sent_for_tests(stored, branch.path), now)
         same = [t for t in tests if t.stored == stored]
@@ -64,6 +66,7 @@ class PushGenerator(Service):
     def startService(self) -> None:
         """Start pushing; the first push comes early, for people who look at an idle farm."""
         Service.startService(self)
+        # The time is part of the seed, or a restart would repeat the pushes of the last run.
         self._rng = Random(f"{self._seed} {self._now()}")
         self._schedule(FIRST_PAUSE)
 
@@ -72,6 +75,7 @@ class PushGenerator(Service):
         Service.stopService(self)
         if self._next is not None and self._next.active():
             self._next.cancel()
+        # A push that has begun is finished before the service counts as stopped.
         return self._writing
 
     def _schedule(self, fraction: float = 1.0) -> None:

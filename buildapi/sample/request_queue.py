@@ -155,6 +155,7 @@ def _claims(
         f" claimed_by_incarnation = :incarnation WHERE id = :id AND complete = 0 AND {condition}"
     )
     who = {"now": now, "name": by.name, "incarnation": by.incarnation}
+    # rows=1: real 0.8.2 masters update without a condition, so that two may claim one request.
     return [Statement(text, {**who, "id": r.id}, rows=1) for r in requests]
 
 
@@ -181,6 +182,7 @@ def complete(requests: Sequence[SampleRequest], results: int, now: int) -> list[
     )
     buildset = Statement(
         "UPDATE buildsets SET complete = 1, complete_at = :now, results = CASE WHEN EXISTS"
+        # A buildset gets 0 or 2, as Buildbot 0.8.2 gives it.
         " (SELECT 1 FROM buildrequests WHERE buildsetid = :id AND results > 1)"
         " THEN :failure ELSE 0 END WHERE id = :id AND complete = 0 AND NOT EXISTS"
         " (SELECT 1 FROM buildrequests WHERE buildsetid = :id AND complete = 0)",

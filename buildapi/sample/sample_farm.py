@@ -95,6 +95,7 @@ def fill_databases(
 ) -> bool:
     """Create and fill both databases; return False if they were filled before."""
     scheduler, status = (f"sqlite:{data_dir / f}" for f in (SCHEDULER_FILE, STATUS_FILE))
+    # Decided by the scheduler database, which is committed last.
     if is_filled(scheduler):
         with status_writer(status) as writer:
             writer.prepare()
@@ -172,11 +173,13 @@ class SampleFarm(MultiService):
     async def _stop(self) -> None:
         self._stopped.set()
         if self._starting is not None:
+            # A thread cannot be cancelled: it sees _stopped at its next batch, and rolls back.
             await self._starting
         stopping = super().stopService()  # type: ignore[no-untyped-call]  # as above
         if stopping is not None:
             await stopping
         for child in list(self):
+            # A second start adds its services again.
             await defer.maybeDeferred(child.disownServiceParent)
         self._ready = False
 
@@ -216,6 +219,8 @@ class SampleFarm(MultiService):
             before = written
             written += len(batch.rows) if batch.table is SampleTable.BUILDS else 0
             if before // tenth < written // tenth:
+                # Log observers run in the thread that logs (twisted.logger): the event is left to
+                # the reactor.
                 self._reactor.callFromThread(self._log_progress, written)
 
         new = fill_databases(
@@ -239,6 +244,7 @@ class SampleFarm(MultiService):
         for master, endpoint in zip(MASTERS, self._endpoints, strict=True):
             ports.append(await self._add_master(master, endpoint))
         change_port = await self._listen_for_changes()
+        # Only now are the free ports known.
         await deferToThread(write_masters, self._data_dir, ports, change_port)
         await self._serve_clobberer()
         if self._push_seconds:
@@ -277,6 +283,7 @@ class SampleFarm(MultiService):
         )
         web = MasterWebServer(self._reactor, endpoint, simulated, self._scheduler)
         self._add(web)
+        # Before the master claims anything: its builds can be stopped from the first moment.
         port = await web.listen()
         self._add(simulated)
         self.log.info("sample master {name} listens on port {port}", name=master.name, port=port)

@@ -210,6 +210,8 @@ class RowStatements:
 
     def insert(self, table: SampleTable, *row: object) -> RowId:
         """Add the insertion of a row; return a reference to its id."""
+        # The id is known only when the statement runs: later statements of the transaction refer to
+        # it by this name.
         ref = Ref(f"{table.name} {len(self.statements)}")
         self.statements.append(table.insert(row, binds=ref.name))
         return ref
@@ -310,6 +312,7 @@ def insert_buildset(
         SampleTable.BUILDSETS, None, reason, source, submitted_at, complete, complete_at, results
     )
     for name, value in properties.items():
+        # Anything but a pair of value and source would block the builder on every 0.8 master.
         rows.add(SampleTable.PROPERTIES, found, name, json.dumps([value, "Scheduler"]))
     return found
 

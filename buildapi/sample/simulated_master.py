@@ -113,6 +113,7 @@ class SimulatedMaster(Service):
         boot = int(self._now())
         self._self = MasterProcess(self.master.db_name, f"pid{boot % 30000}-boot{boot}")
         self._resumed = False
+        # LoopingCall waits for the Deferred of one poll before it begins the next.
         self._looping = self._loop.start(self.settings.poll)
 
     async def _stop(self) -> None:
@@ -142,6 +143,7 @@ class SimulatedMaster(Service):
             await work
         except DatabaseUnavailable as e:
             self.log.warn("sample master {name}: {error}", name=self.name, error=e.msg)
+        # LoopingCall stops for good when its function fails.
         except Exception:
             self.log.failure("sample master {name}: an update failed", name=self.name)
 
@@ -187,6 +189,8 @@ class SimulatedMaster(Service):
         now = int(self._now())
         claims = claim(requests, self._self, now)
         try:
+            # In one transaction: two masters that claim a request at the same moment do not both
+            # build it.
             ids = await self._db.transact([*claims, *request_queue.begin(requests, number, now)])
         except GuardFailedError:
             return  # one was cancelled or claimed by another master; the next poll reads again
@@ -210,6 +214,8 @@ class SimulatedMaster(Service):
 
     def _outcome(self, build: SimulatedBuild) -> tuple[float, int]:
         at = (self.settings.seed, self.master.name, build.builder, build.number)
+        # From what identifies the build: the outcome does not depend on the order in which builds
+        # begin.
         rng = Random(repr(at))
         seconds = rng.uniform(self.settings.shortest, self.settings.longest)
         return seconds, rng.choices(_RESULTS, _WEIGHTS)[0]
@@ -235,10 +241,13 @@ class SimulatedMaster(Service):
             await self._db.transact([*request_queue.end(build.rows, now), *settle(build.requests)])
         except DatabaseUnavailable:
             if self.running:
+                # A build that is never recorded as ended would hold its slave for ever.
                 again = self._clock.callLater(self.settings.poll, self._end, build, result)
                 build.ends = again
             raise
         self.building.pop((build.builder, build.number), None)
+        # The scheduler database does not store slaves, and people look at builds that have just
+        # ended.
         self._remember(build)
         if self._status is not None:
             found = await submitted_properties(self._db, build.requests)

@@ -143,6 +143,8 @@ def _scheduler(builder: SampleBuilder) -> str:
 
 def insert_status_source(rows: RowWriter[Id_co], build: SampleBuild) -> Id_co:
     """Insert the source stamp of a build; return its id."""
+    # The columns of the status database are short: 50 characters for a branch, 500 for a reason, 40
+    # for a property's name.
     branch = (build.branch or "")[:50] or None
     return rows.insert(SampleTable.STATUS_SOURCES, branch, build.revision, None)
 
@@ -164,6 +166,7 @@ def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowI
         0,
     )
     for row in _property_rows(build):
+        # Others differ for each build: remembering them would fill the memory.
         add = rows.named if row[0] in SHARED_PROPERTIES else rows.insert
         rows.add(
             SampleTable.STATUS_BUILD_PROPERTIES, add(SampleTable.STATUS_PROPERTIES, *row), found
@@ -208,6 +211,8 @@ class StatusRecorder:
                 await self._look_up(SampleTable.STATUS_PROPERTIES, *row)
         rows = RowStatements(self._ids)
         insert_status_build(rows, build, insert_status_source(rows, build))
+        # The lookups are transactions of their own: a shared row that is added and then not used
+        # does no harm.
         await self._db.transact(rows.statements)
 
     async def _look_up(self, table: SampleTable, *row: object) -> int:
