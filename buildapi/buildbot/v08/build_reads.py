@@ -254,6 +254,8 @@ async def bounded(reading: Awaitable[T]) -> T:
     try:
         return await reading
     except RowLimitError as e:
+        # 400, since the client can ask for less [docs/compatibility.md, "The pages of the whole
+        # farm"].
         raise BadRequest(f"Too many rows: {e}; request less at a time") from e
 
 

@@ -81,6 +81,7 @@ class SQLSchedulerReports:
     async def rows(self, wanted: RowFilter) -> AsyncIterator[Sequence[RequestRow]]:
         """Yield requests with each of their builds and each of their changes."""
         where, params = _where(wanted)
+        # With its texts a row counts as four [docs/configuration.md, "[reports]"].
         reading = ChunkedRead(self._replica, self._heavy)
         async for portion in _portions(reading, request_rows(where), wanted, params):
             yield [row for row in portion if _is_wanted(row, wanted)]
@@ -113,6 +114,8 @@ def waiting(wanted: WaitingFilter) -> tuple[Query[Waiting], dict[str, str]]:
     reasons, of_reasons = unlike("bs.reason", "reason", wanted.reasons_unlike)
     comments, of_comments = unlike("c.comments", "comment", wanted.comments_unlike)
     text = (
+        # The first of each: a wait ends with the first build, however often it is tried again
+        # [docs/reports.md, "What is counted"].
         "SELECT br.id, br.buildername, br.submitted_at, MIN(b.start_time), MIN(c.when_timestamp),"  # noqa: S608  # constants and parameter names
         f" br.claimed_by_name, br.complete FROM {REQUESTS}{CHANGES} WHERE {SUBMITTED}"
         # Who waits has no master yet: its pool is found later [docs/reports.md, "What is counted"].
@@ -136,6 +139,7 @@ def _waiting_row(id_: int, builder: str, submitted_at: Column, *c: Column) -> Wa
     return Waiting(id_, builder, seconds(submitted_at), start, change, c[2], bool(c[3]))
 
 
+# GROUP BY folds case on MySQL, and would count two builders as one.
 CLAIMS = Query(
     f"SELECT {exact('br.buildername')} AS builder, {exact('br.claimed_by_name')} AS master,"  # noqa: S608  # constants
     " COUNT(*) FROM buildsets bs"
