@@ -116,6 +116,7 @@ class CancelRevision:
 
     name: ClassVar[str] = "cancel_revision"
     branch: str = attrs.field(validator=validators.text(1, NAME_MAX))
+    # Not ascii_name: a cancel stores neither branch nor revision in the scheduler database.
     revision: str = attrs.field(validator=validators.text(REVISION_LEAST, NAME_MAX))
     only: str | None = attrs.field(default=None, validator=_only, metadata=ADDED)
     builders: tuple[str, ...] = attrs.field(
@@ -137,6 +138,7 @@ class CancelRevision:
 class NewBuild:
     """Send a master a change of this revision; its schedulers decide what to build."""
 
+    # No priority: that of the request is ignored [docs/compatibility.md, "Bots and scripts"].
     name: ClassVar[str] = "new_build_at_revision"
     branch: str = attrs.field(validator=ascii_name)
     revision: str = attrs.field(validator=ascii_name)

@@ -24,6 +24,7 @@ class Nack:
 
     reason: str
     delay: float = 0.0
+    # No outage is too long: only failures count [docs/amqp.md, "How tries are counted"].
     failed: bool = True
 
 

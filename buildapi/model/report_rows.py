@@ -20,6 +20,7 @@ from buildapi.model.revisions import RevisionMatch, short_revision
 class Status(enum.IntEnum):
     """The status of a build request, derived from the times in its rows."""
 
+    # The numbers are in the JSON of reports, and stay [docs/compatibility.md, "Reports"].
     PENDING = 0
     RUNNING = 1
     COMPLETE = 2
