@@ -82,8 +82,8 @@ class BuildStopper:
 
     async def _find(self, step: StopBuild) -> str | None:
         """Return the master that runs the build: the claiming one, else another (double claim)."""
-        # An ended build is stopped as well: 0.8.2 does nothing then and answers as ever, and the
-        # query for the effect finds the end.
+        # An ended build, such as that of a redelivered job, is stopped as well: 0.8.2 does nothing
+        # then and answers as ever, and the query for the effect finds the end.
         if await self._identify(step, step.master) is not BuildIdentity.OTHER:
             return step.master
         others = self._masters.others(step.master)
