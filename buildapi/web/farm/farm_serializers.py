@@ -114,4 +114,5 @@ def recent_json(found: Iterable[RecentBuild]) -> list[dict[str, object]]:
 
 def pushes_json(found: PushCounts) -> Mapping[str, int]:
     """Return push counts by author as JSON; the total replaces an author named ``TOTAL``."""
+    # A key of the Pylons program, beside those of the authors.
     return {**dict(sorted(found.by_author.items())), TOTAL: found.total}

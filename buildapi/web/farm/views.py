@@ -127,6 +127,7 @@ class FarmViews:
         limit = min(whole(call.query, "numbuilds", NUMBUILDS, 0), NUMBUILDS_MAX)
 
         async def compute() -> JSONBody:
+            # From the status database: the scheduler database does not store slaves.
             found = await self._recent.recent(slaves, greedy=greedy, limit=limit)
             return JSONBody.of(recent_json(found))
 

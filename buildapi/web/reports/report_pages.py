@@ -202,7 +202,7 @@ def _local(seconds: float, zone: ZoneInfo) -> str:
 
 
 def _attached(name: str, kind: str, text: str) -> Reply:
-    # Names from JSON properties may hold lone surrogates, which UTF-8 cannot encode.
+    # Texts decoded from JSON may hold lone surrogates, which UTF-8 cannot encode.
     body = text.encode(errors="replace")
     page = Page("document.html", name)
     return Reply(JSONBody.of(None), page, attached=File(name, kind, body))

@@ -65,7 +65,7 @@ class RevisionActions:
             ("builder", OF_BUILDER, self.builder, BUILDER, (PRIORITY, PROPERTIES, FILES)),
         )
         return {
-            # Clients of these four take any status but 202 for a failure, so HTML is not
+            # Some clients of these four take any status but 202 for a failure, so HTML is not
             # redirected.
             kind: JobRoute("POST", path, check, summary, params, followed=False)
             for kind, path, check, summary, params in found

@@ -430,7 +430,8 @@ class JobDispatcher:
             await self._broker.publish(
                 REQUESTS,
                 encode_request(message),
-                # The same for every copy of the message, so that copies can be told in a queue.
+                # The same for every copy of the message, so that copies can be recognized in a
+                # queue.
                 message_id=f"job-{message.request_id}",
                 correlation_id=str(message.request_id),
             )
