@@ -111,6 +111,7 @@ def matched(read: ReadBuild, started: Iterable[StartedRequest]) -> Requests:
         s
         for s in started
         if (s.buildername, s.number) == (name, build.buildnumber)
+        # Requests merged into one build have a row each, with starts some milliseconds apart.
         and abs(s.start_time - build.starttime) < NEAR_SECONDS
     ]
     ids = sorted({s.request_id for s in found})

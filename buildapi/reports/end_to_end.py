@@ -39,6 +39,7 @@ class EndToEndReport:
     @property
     def unique(self) -> int:
         """Return the number of requests."""
+        # A request that was retried has a row for each of its builds.
         return len({row.request_id for run in self.runs.values() for row in run.rows})
 
     @property

@@ -21,7 +21,7 @@ def request_id(tqx: str) -> str:
         key, colon, value = pair.partition(":")
         if not colon or ":" in value:
             raise BadRequest(f"tqx: {pair[:40]!r} is not key:value")
-        # Keys such as out and responseHandler are ignored: the answer is always this call.
+        # Other keys, such as out and responseHandler, are ignored, as in the Pylons program.
         found = value if key == "reqId" else found
     return found
 

@@ -44,6 +44,7 @@ class IdleJobsReport:
             "int_size": self.window.int_size,
             "total": self.total,
             "builders": {
+                # The key has blanks: it is that of the Pylons program.
                 name: {"intervals": self.intervals[name], "total compute time": seconds}
                 for name, seconds in sorted(self.seconds.items())
             },

@@ -30,6 +30,7 @@ class PushesReport:
     def __attrs_post_init__(self) -> None:
         self.total = self._none()
         for branch in self.branches:
+            # Selected branches are in the answer even without pushes, as in the Pylons program.
             self.by_branch[branch] = self._none()
 
     def _none(self) -> list[int]:

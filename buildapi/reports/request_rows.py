@@ -122,6 +122,7 @@ def _cells(row: RequestRow, rules: Classification) -> Sequence[object]:
         result_word(row.results),
         row.buildername,
         branch,
+        # A path cannot have an empty segment.
         Link(short, run_path(branch, short)) if branch and short else short,
         row.run_time,
         row.wait_time if row.start_time else None,

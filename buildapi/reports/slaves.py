@@ -19,8 +19,8 @@ from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, 
 from buildapi.reports.request_rows import quoted
 from buildapi.reports.window import Window, label
 
-# As in the Pylons program a build without a result counts as failed; a cancelled one (6), on which
-# it crashed, does not.
+# As in the Pylons program a build without a result counts as failed. A cancelled one (6), which
+# that program could not count, does not.
 ALL_FAILURES = (2, 3, 4, 5, NO_RESULT)
 UNKNOWN_SILO = "unknown"
 
@@ -111,6 +111,7 @@ class Slave:
             "avg_build_duration": self.mean,
             "total": len(self.counted),
             **results_json(self.results),
+            # 0 in the list of all slaves, as in the Pylons program, whatever its chart uses.
             "int_size": int_size,
             "last_int_size": self.last,
         }

@@ -147,6 +147,7 @@ def _fits(time: JobTime, wanted: JobTimesQuery, rules: Classification) -> bool:
 
 def _suite(suite: str, times: Sequence[JobTime], wanted: JobTimesQuery) -> list[JobTimesEntry]:
     """Return the unweighted mean over the builders with a suite in their name, if any."""
+    # A builder may count in several suites: "reftest" is a part of "jsreftest".
     of = [t for t in times if suite in t.builder]
     if not of:
         return []

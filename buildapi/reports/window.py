@@ -54,6 +54,8 @@ class Window:
 
     def divided(self, parts: int) -> Window:
         """Return the window with an interval size, if it has none: a ``parts``-th, rounded down."""
+        # Rounded down, as in the Pylons program: a length that does not divide evenly has an
+        # interval more.
         return self if self.int_size else attrs.evolve(self, int_size=int(self.seconds // parts))
 
 
@@ -63,7 +65,7 @@ def window_of(start: Seconds | None, end: Seconds | None, now: float) -> Window:
     A start or end of 0 counts as missing.  A missing end is a day after the start, but not in the
     future.
     """
-    # Without this no two requests had one window, and no cached report was ever used.
+    # Otherwise no two requests would have one window, and no cached report would ever be used.
     latest = int(now) // MINUTE * MINUTE
     if not end:
         end = min(start + DAY, latest) if start else latest
