@@ -97,7 +97,7 @@ def fill(
         writers = {"scheduler": stack.enter_context(scheduler_writer(scheduler_url))}
         if status_url is not None:
             writers["status"] = stack.enter_context(status_writer(status_url))
-        # Both are checked before either is written.
+        # Both are checked before rows are written to either.
         for name, writer in writers.items():
             writer.prepare()
             if not force and not writer.empty:

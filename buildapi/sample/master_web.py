@@ -226,6 +226,7 @@ class BuildPage:
             "reason": self.reason,
             # Null while the build runs, as on a 0.8.2 master.
             "results": self.results if self.finish is not None else None,
+            # What agents read before they call a clobberer (docs/compatibility.md, "Operators").
             "slave": self.slave,
             "sourceStamp": source_stamp(self.request),
             "steps": [step],

@@ -105,6 +105,8 @@ class SampleBuild:
             "product": (product, "Builder"),
             "repo_path": (builder.stored if branch is None else branch.path, "Builder"),
             "repository": ("", "Build"),
+            # Dumps take the requests of a build from these two (docs/commands.md, "`buildapi
+            # dump`").
             "request_ids": ([request for request, *_ in self.links], "postrun"),
             "request_times": (times, "postrun"),
             "revision": (self.revision, "Build"),
