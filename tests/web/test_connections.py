@@ -7,9 +7,15 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
+from buildapi.web.http.assets import File
+from buildapi.web.http.call import Call
+from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.rendering import Reply
+from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import CHUNK, Outgoing, SendBudget
 from tests.reactor import sleep, twisted_test, until
 from tests.web.client import JSON, Wire, connect, parse, request
@@ -226,6 +232,18 @@ async def test_an_answer_larger_than_may_wait_is_refused_and_says_so(serve: Serv
     assert "etag" not in answer.headers
 
 
+@twisted_test(8)
+async def test_the_refusal_of_a_file_is_not_saved_as_the_file(serve: Serve) -> None:
+    async def large(_call: Call) -> Reply:
+        reply = Reply.data("Large", JSONBody.of(None))
+        return attrs.evolve(reply, attached=File("x.csv", "text/csv", b"x" * 2**21))
+
+    served = serve(unread_bytes=2**20, more_routes=[Route("GET", "/large", large, "Large.")])
+    answer = await served.ask("GET", "/large", JSON)
+    assert answer.status == 413
+    assert "content-disposition" not in answer.headers
+
+
 class Transport:
     """It takes so many chunks, and then says that it is full."""
 
@@ -342,7 +360,7 @@ async def test_a_json_client_reads_why_its_headers_are_refused(served: Served) -
     sent = request("GET", "/", JSON | {"X-Long": LONG})
     wire = await refused(served, sent)
     (answer,) = parse(wire.received, ["GET"])
-    assert answer.status == 431
+    assert wire.received.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
     assert answer.json == {
         "status": "FAILED",
         "msg": "The request's headers are more than 16384 bytes",

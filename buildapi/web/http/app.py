@@ -185,8 +185,9 @@ class WebApp:
         """Return a body; raise TooLarge for one so long that its connection would be cut."""
         most = self._policy.answer_bytes
         if len(body) > most:
-            # `write` has set it for the body that is not sent.
-            request.responseHeaders.removeHeader(b"etag")
+            # `write` has set them for the body that is not sent: a browser would save the error.
+            for header in (b"etag", b"content-disposition"):
+                request.responseHeaders.removeHeader(header)
             raise TooLarge(f"The answer exceeds {most} bytes: request less at a time")
         return body
 

@@ -18,7 +18,7 @@ from buildapi.web.http.routes import WHOLE_BODY, Param
 SENT_ALONG = ("format", "_method")
 """Names that any client may add, each once."""
 
-NOISE = re.compile(r"_(?!method$)|csrf", re.IGNORECASE)
+NOISE = re.compile(r"_|csrf", re.IGNORECASE)
 """Names that libraries add by themselves, such as the ``_`` of jQuery."""
 
 BUTTONS = ("submit", "rebuild", "cancel", "reprioritize")

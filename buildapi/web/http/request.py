@@ -11,7 +11,6 @@ from urllib.parse import unquote_to_bytes
 import attrs
 from twisted.internet.address import UNIXAddress
 from twisted.python.failure import Failure
-from twisted.web import http
 from twisted.web.server import Request
 
 from buildapi import tracing
@@ -23,7 +22,7 @@ from buildapi.web.http.connection import GONE
 from buildapi.web.http.form import Form, parse_form
 from buildapi.web.http.host_header import check_host
 from buildapi.web.http.path_converter import SLASH
-from buildapi.web.http.rendering import cors, early
+from buildapi.web.http.rendering import cors, early, phrase
 
 OVERRIDES = {"PUT", "DELETE"}
 PREFIX_END = (b"/", b"?", b"")
@@ -188,7 +187,7 @@ class BuildAPIRequest(Request):
         allowed = cors(origin) if origin in self.origins else {}
         head |= {"X-Request-Id": self.trace}
         lines = [f"{name}: {value}\r\n" for name, value in (head | allowed).items()]
-        words = http.RESPONSES.get(error.status, b"Refused").decode()
+        words = phrase(error.status)
         start = f"HTTP/1.1 {error.status} {words}\r\n{''.join(lines)}Connection: close\r\n\r\n"
         self.channel.write(start.encode() + body)
         self._note(error.status, len(body))
