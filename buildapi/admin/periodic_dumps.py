@@ -75,8 +75,7 @@ class PeriodicDumps(PeriodicService):
     async def run_once(self) -> None:
         """Attempt every dump."""
         if not self._is_prepared:
-            await self._safely("folder", self._prepare)
-            self._is_prepared = True
+            self._is_prepared = await self._safely("folder", self._prepare) is None
         for name, write in self._writers.items():
             await self._dump(name, write)
         await self._dump_days()

@@ -7,7 +7,7 @@ from typing import Any, cast
 import attrs
 from treq.client import HTTPClient
 from twisted.internet import defer, protocol
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
 from twisted.web._newclient import HEADER, STATUS, HTTP11ClientProtocol, Request
@@ -253,8 +253,8 @@ def _in_words(error: Exception) -> FetchError:
     return FetchError(
         str(cause) or type(cause).__name__,
         timed_out=isinstance(cause, ConnectTimeout),
-        # Without a TCP connection nothing can have left; after any other error it may have.
-        sent=not isinstance(cause, ConnectError),
+        # Without an address or a connection nothing can have left; after any other error it may.
+        sent=not isinstance(cause, ConnectError | DNSLookupError),
     )
 
 

@@ -100,9 +100,16 @@ def broker_has_both_ends(config: Config) -> Iterator[str]:
 
 
 def queues_differ(config: Config) -> Iterator[str]:
-    """Require different queues for job requests and finished messages."""
-    if config.broker.agent_queue == config.broker.web_queue:
-        yield f"[broker] web_queue = {shown(config.broker.web_queue)}: must differ from agent_queue"
+    """Require different queues for job requests, finished messages, and the dead letters of both.
+
+    Dead letters of a queue are kept in one of its name and ".dead".
+    """
+    agent, web = config.broker.agent_queue, config.broker.web_queue
+    if web in (agent, f"{agent}.dead") or agent == f"{web}.dead":
+        yield (
+            f"[broker] web_queue = {shown(web)}: must differ from agent_queue"
+            " and from the queues of dead letters, which end in .dead"
+        )
 
 
 def development_user_stays_local(config: Config) -> Iterator[str]:

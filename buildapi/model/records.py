@@ -239,7 +239,7 @@ class JobRecord:
 
     ``action`` is the whole name, also if an old table cut it.  ``branch`` is that of the request
     path; None if an older web process recorded the job without one.  ``identity`` tells it from an
-    earlier job of the same id [see model.identity]; clients never see it.
+    earlier job of the same id [see model.job_identity]; clients never see it.
     """
 
     id: int

@@ -50,12 +50,12 @@ def as_text(event: LogEvent) -> str:
 
 
 def _as_text(event: LogEvent) -> str:
-    message = hidden(_cut(formatEvent(event), MESSAGE_MAX))
+    message = _message(event)
     system = _system(event)
     about = _about()
     parts = [f"{_moment(event.get('log_time')).astimezone():%Y-%m-%dT%H:%M:%S%z}", f"[{system}]"]
     parts += [f"[{about}]"] if about else []
-    traceback = hidden(_traceback(event))
+    traceback = _traceback(event)
     return " ".join([*parts, message]) + (f"\n{traceback}" if traceback else "")
 
 
@@ -86,11 +86,11 @@ def _object(event: LogEvent) -> Mapping[str, object]:
         "ts": _timestamp(event.get("log_time")),
         "level": level_of(event).name,
         "ns": _namespace(event),
-        "msg": hidden(_cut(formatEvent(event), MESSAGE_MAX)),
+        "msg": _message(event),
         "trace": tracing.trace() or None,
         "job": tracing.job(),
         "incident": _simple(event.get("incident")),
-        "traceback": hidden(_traceback(event)) or None,
+        "traceback": _traceback(event) or None,
     }
     return {k: v for k, v in told.items() if v is not None} | _fields(event)
 
@@ -116,11 +116,16 @@ def _simple(value: object) -> str | int | float | bool | None:
         return int(value) if -INTEGER_MAX < value < INTEGER_MAX else "a huge number"
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)
-    return hidden(_cut(str(value), FIELD_MAX)) if isinstance(value, str) else None
+    return _cut(hidden(str(value)), FIELD_MAX) if isinstance(value, str) else None
 
 
 def _namespace(event: LogEvent) -> str:
     return _cut(str(event.get("log_namespace") or "-"), FIELD_MAX).replace("\n", " ")
+
+
+def _message(event: LogEvent) -> str:
+    # Cut last: half a URL does not show that a password is in it.
+    return _cut(hidden(formatEvent(event)), MESSAGE_MAX)
 
 
 def _traceback(event: LogEvent) -> str:
@@ -133,6 +138,7 @@ def _traceback(event: LogEvent) -> str:
         includeTimestamp=False,
         includeSystem=False,
     ).strip()
+    whole = hidden(whole)
     # The error is at the end.
     return whole if len(whole) <= TRACEBACK_MAX else f"... {whole[-TRACEBACK_MAX:]}"
 

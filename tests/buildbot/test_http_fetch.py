@@ -228,6 +228,13 @@ async def test_headers_of_60_kb_are_read(web: Masterfarm, fetcher: Fetcher) -> N
 
 
 @twisted_test()
+async def test_a_host_without_an_address_was_sent_nothing(fetcher: Fetcher) -> None:
+    with pytest.raises(FetchError) as caught:
+        await fetcher.request("GET", "http://master.invalid:8010/", seconds=60)  # RFC 6761, 6.4
+    assert (caught.value.sent, caught.value.timed_out) == (False, False)
+
+
+@twisted_test()
 async def test_a_refused_connection_sent_nothing(web: Masterfarm, fetcher: Fetcher) -> None:
     target = url(web)
     await web.close()

@@ -227,7 +227,18 @@ WRONG_TOGETHER = [
     ),
     (
         {"broker": {"web_queue": "q", "agent_queue": "q"}},
-        '[broker] web_queue = "q": must differ from agent_queue',
+        '[broker] web_queue = "q": must differ from agent_queue'
+        " and from the queues of dead letters, which end in .dead",
+    ),
+    (
+        {"broker": {"web_queue": "q.dead", "agent_queue": "q"}},
+        '[broker] web_queue = "q.dead": must differ from agent_queue'
+        " and from the queues of dead letters, which end in .dead",
+    ),
+    (
+        {"broker": {"web_queue": "q", "agent_queue": "q.dead"}},
+        '[broker] web_queue = "q": must differ from agent_queue'
+        " and from the queues of dead letters, which end in .dead",
     ),
     (
         {"service": {"roles": ["api"]}},

@@ -276,6 +276,21 @@ async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     await running(make(MemoryFarm(), tmp_path / "file" / "dumps"), check)
 
 
+@twisted_test(20)
+async def test_a_folder_that_cannot_be_made_is_made_once_it_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    clock = task.Clock()
+    dumps = make(MemoryFarm(), tmp_path / "file" / "dumps", clock)
+    dumps.startService()
+    try:
+        await turned(dumps, clock, 1)
+        (tmp_path / "file").unlink()
+        await turned(dumps, clock, 2)
+        assert sorted(os.listdir(tmp_path / "file" / "dumps")) == NAMES
+    finally:
+        await dumps.stopService()
+
+
 TODAY, DAY_BEFORE, TWO_BEFORE = (f"builds-2023-11-{n}.js.gz" for n in (14, 13, 12))
 MIDNIGHT = 1_699_920_000
 """The one that day began with."""

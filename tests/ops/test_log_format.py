@@ -148,6 +148,15 @@ def test_secrets_are_hidden(form: Any, secret: str) -> None:
         assert part not in line
 
 
+@pytest.mark.parametrize("form", [as_text, as_json])
+@pytest.mark.parametrize("most", [module.MESSAGE_MAX, module.FIELD_MAX])
+def test_a_password_is_hidden_where_the_text_is_cut_within_it(form: Any, most: int) -> None:
+    url = "mysql://buildapi:hunter2hunter2@db/jobs"
+    for before in range(most - len(url), most):
+        line = form(event("{text}", text="x" * (before - 1) + " " + url))
+        assert "hunter" not in line
+
+
 def test_fields_whose_names_say_secret_are_left_out() -> None:
     found = told(event("x", password="hunter2", form_secret="hunter2", cookie="hunter2"))
     assert "hunter2" not in json.dumps(found)

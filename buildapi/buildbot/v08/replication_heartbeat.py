@@ -61,7 +61,7 @@ class ReplicationHeartbeat:
             written = await self._read(self._primary)
             arrived = None if self._replica is None else await self._read(self._replica)
         except MissingTableError as e:
-            raise Unavailable("no agent has written a pulse that the replica has") from e
+            raise Unavailable("no agent has written a heartbeat that the replica has") from e
         # The replica is asked later, and may have a newer heartbeat by then.
         return None if written is None or arrived is None else max(0, written - arrived)
 
