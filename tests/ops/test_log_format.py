@@ -153,7 +153,7 @@ def test_secrets_are_hidden(form: Any, secret: str) -> None:
 def test_a_password_is_hidden_where_the_text_is_cut_within_it(form: Any, most: int) -> None:
     url = "mysql://buildapi:hunter2hunter2@db/jobs"
     for before in range(most - len(url), most):
-        line = form(event("{text}", text="x" * (before - 1) + " " + url))
+        line = form(event("{where}", where="x" * (before - 1) + " " + url))
         assert "hunter" not in line
 
 
