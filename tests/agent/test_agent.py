@@ -42,7 +42,7 @@ from buildapi.model.wire import REQUESTS, JobMessage, encode_request, item_data
 from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending, planned_for, stored
 from tests.model.defaults import rules
 from tests.model.values import MASTER, claimed
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 
 AWAY = DatabaseUnavailable("the database is away")
 ODD = UnclassifiedError("the database fails with error 1105")
@@ -511,12 +511,17 @@ def priorities(rig: Rig) -> list[int]:
 
 @twisted_test()
 async def test_jobs_on_one_request_keep_their_order(desk: Rig) -> None:
-    desk.farm.script.plan("write", sleep(0.05), None, sleep(0.02))
+    first, third = Gate(), Gate()
+    desk.farm.script.plan("write", first, None, None, third)
     desk.agent()
     jobs = [await desk.submit(Reprioritize(7, n)) for n in range(10)]
+    await desk.finished(await desk.submit(Reprioritize(8, 99)))
+    first.callback(None)
+    await until(lambda: desk.farm.script.calls.count("write") == 4)
+    third.callback(None)
     for job in jobs:
         await desk.finished(job)
-    assert priorities(desk) == list(range(10))
+    assert priorities(desk) == [99, *range(10)]
 
 
 @pytest.mark.parametrize("method", ["recall", "write", "settle"])
@@ -559,8 +564,10 @@ async def test_a_build_and_its_request_are_one_thing(desk: Rig) -> None:
     first = await desk.submit(CancelBuild(41))
     await until(lambda: "poke" in desk.farm.script.calls)
     second = await desk.submit(CancelRequest(7))
-    await sleep(0.1)
-    assert desk.farm.script.calls.count("write") == 1
+    later = await desk.submit(Reprioritize(8, 5))
+    await desk.finished(later)
+    assert [job for job, _ in desk.farm.effects] == [later]
+    assert desk.farm.script.calls.count("write") == 2
     gate.callback(None)
     for job in (first, second):
         await desk.finished(job)
@@ -577,9 +584,9 @@ async def test_stopping_waits_for_what_is_begun_and_leaves_the_rest(desk: Rig) -
     begun = await desk.submit(Reprioritize(7, 1))
     await until(lambda: "write" in desk.farm.script.calls)
     behind = [await desk.submit(Reprioritize(7, n)) for n in (2, 3)]
-    await sleep(0.05)
+    await until(lambda: len(agent.in_hand) == 2)
     stopping = agent.stopService()
-    await sleep(0.05)
+    assert (await desk.get(begun)).completed_at is None
     assert not stopping.called
     gate.callback(None)
     await stopping

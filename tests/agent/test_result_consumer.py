@@ -12,9 +12,10 @@ from buildapi.errors import DatabaseUnavailable
 from buildapi.model.actions import CancelRequest
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobState
-from buildapi.model.wire import FINISHED, finished
+from buildapi.model.wire import FINISHED, REQUESTS, finished
+from buildapi.testing import Recorder
 from tests.agent.doubles import NOW, Gate, Rig, msg
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 
 
 async def report(rig: Rig, data: bytes) -> None:
@@ -130,7 +131,10 @@ async def test_stopping_stores_what_is_in_hand_and_leaves_the_rest(rig: Rig) -> 
     stopping = finisher.stopService()
     later = await in_hand(rig)
     await report(rig, encoded(later))
-    await sleep(0.05)
+    other = Recorder()  # of a message that came even later
+    await rig.broker.inner.consume("buildapi-agent", other, prefetch=1)
+    await rig.broker.inner.publish(REQUESTS, b"x", message_id="x")
+    await until(lambda: bool(other.seen))
     assert not stopping.called
     gate.callback(None)
     await stopping

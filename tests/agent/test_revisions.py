@@ -33,7 +33,7 @@ from buildapi.model.records import JobState, Progress, RequestBuild
 from buildapi.model.steps import Clobber, SendChange, StopBuild
 from tests.agent.doubles import NOW, REVISION, Gate, Rig, msg, pending, stored
 from tests.model.values import MASTER, claimed
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 
 AWAY = DatabaseUnavailable("the database is away")
 CANCEL = CancelRevision("try", REVISION)
@@ -62,6 +62,13 @@ def dropped(rig: Rig) -> list[list[int]]:
 
 def poked(rig: Rig, job: int) -> list[Poke]:
     return [step for of, step in rig.farm.poked if of == job]
+
+
+async def later_one(rig: Rig) -> int:
+    """Carry out a job on a request of another revision, after all that were sent before."""
+    job = await rig.submit(Reprioritize(8, 1))
+    await rig.finished(job)
+    return job
 
 
 # --- one cancel -----------------------------------------------------------------------------
@@ -182,7 +189,7 @@ async def test_a_rebuild_asked_for_before_a_cancel_is_cancelled(desk: Rig) -> No
     rebuild = await desk.submit(RebuildRequest(7))
     await until(lambda: "write" in desk.farm.script.calls)
     cancel = await desk.submit(CANCEL)
-    await sleep(0.1)
+    await later_one(desk)
     gate.callback(None)
     for job in (rebuild, cancel):
         await desk.finished(job)
@@ -201,12 +208,12 @@ async def test_what_is_asked_for_after_a_cancel_is_not_cancelled(desk: Rig, acti
     cancel = await desk.submit(CANCEL)
     await until(lambda: "write" in desk.farm.script.calls)
     new = await desk.submit(action)
-    await sleep(0.1)
-    assert desk.farm.effects == []
+    later = await later_one(desk)
+    assert [job for job, _ in desk.farm.effects] == [later]
     gate.callback(None)
     for job in (cancel, new):
         await desk.finished(job)
-    assert [job for job, _ in desk.farm.effects] == [cancel, new]
+    assert [job for job, _ in desk.farm.effects] == [later, cancel, new]
     assert dropped(desk) == [[7]]
 
 
@@ -219,12 +226,12 @@ async def test_the_order_of_a_revision_does_not_mind_case_or_length(desk: Rig) -
     cancel = await desk.submit(CancelRevision("try", REVISION[:12]))
     await until(lambda: "write" in desk.farm.script.calls)
     new = await desk.submit(NewNightly("try", REVISION.upper()))
-    await sleep(0.1)
-    assert desk.farm.script.calls.count("write") == 1
+    later = await later_one(desk)
+    assert desk.farm.script.calls.count("write") == 2
     gate.callback(None)
     for job in (cancel, new):
         await desk.finished(job)
-    assert [job for job, _ in desk.farm.effects] == [cancel, new]
+    assert [job for job, _ in desk.farm.effects] == [later, cancel, new]
 
 
 @twisted_test()
@@ -257,7 +264,7 @@ async def test_jobs_on_one_request_keep_their_order_where_the_first_hangs_in_its
     first = await desk.submit(CancelRequest(20))
     await until(lambda: bool(desk.farm.poked))
     behind = await desk.submit(RebuildRequest(20))
-    await sleep(0.1)
+    await later_one(desk)
     assert (await desk.get(behind)).state is JobState.QUEUED
     gate.callback(None)
     for job in (first, behind):
