@@ -41,7 +41,7 @@ from tests.db.jobstore_contract import (
 )
 from tests.db.scripted import ScriptedDatabase
 from tests.golden.program import WatchedStore
-from tests.reactor import sleep, twisted_test
+from tests.reactor import twisted_test, until
 from tests.services.mariadb import MariaDB, start_mariadb
 from tests.web.farm import MemoryJobs
 
@@ -502,7 +502,7 @@ async def test_progress_waits_for_a_finish_that_is_under_way(
         for statement in finishing([Ending(id_, {}, 5)])[:2]:
             other.cursor().execute(translate(statement.text), statement.params)
         late = ensureDeferred(store.progress(id_, PROGRESS, NOW))
-        await sleep(0.2)
+        await until(lambda: bool(mariadb.lock_waits()))
         assert not late.called
         other.commit()
     await late

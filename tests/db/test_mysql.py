@@ -26,7 +26,7 @@ from buildapi.db.sql import (
 from buildapi.errors import DatabaseUnavailable
 from tests.db.certificates import make_certificate
 from tests.db.conftest import OpenPool, check_round_trip, for_texts
-from tests.reactor import sleep, twisted_test
+from tests.reactor import twisted_test, until
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
 
 pytestmark = pytest.mark.mariadb
@@ -296,19 +296,14 @@ async def test_a_server_that_hangs_is_given_up_in_time(
 
 @twisted_test(10)
 async def test_a_transaction_whose_connection_is_killed_is_done_again(
-    mariadb: MariaDB, db: PooledDatabase
+    mariadb: MariaDB, db: PooledDatabase, rival: Connection[Any]
 ) -> None:
-    kill_once = [True]
-
-    def kill() -> None:
-        if kill_once and kill_once.pop():
-            mariadb.execute(f"KILL {number}")
-
     (number,) = (await db.fetch("SELECT CONNECTION_ID()", {}))[0]
-    slow = Statement("UPDATE t SET n = n + SLEEP(0.3) + 1 WHERE id = 3", rows=1)
-    running = started(db.transact([*counted(1, 2), slow]))
-    await sleep(0.1)
-    await deferToThread(kill)
+    rival.cursor().execute("SELECT n FROM t WHERE id = 3 FOR UPDATE")
+    running = started(db.transact(counted(1, 2, 3)))
+    await until(lambda: bool(mariadb.lock_waits()))
+    await deferToThread(mariadb.execute, f"KILL {number}")
+    rival.rollback()
     await running
     assert await VALUES.many(db) == [1, 1, 1]
 
@@ -320,8 +315,9 @@ async def test_a_connection_lost_between_two_rows_is_no_end(
     db = open_pool(mariadb.url(database), size=1)
     (number,) = (await db.fetch("SELECT CONNECTION_ID()", {}))[0]
     rows = "SELECT REPEAT('x', 20000), SLEEP(0.1) FROM t"
+    before = mariadb.bytes_sent()
     running = db.runQuery(rows)
-    await sleep(0.4)
+    await until(lambda: mariadb.bytes_sent() - before > 3 * 20_000)
     await deferToThread(mariadb.execute, f"KILL {number}")
     with pytest.raises(DatabaseUnavailable, match="does not answer"):
         await running
@@ -342,12 +338,14 @@ async def test_an_endless_answer_is_dropped_at_the_bound(
 
 
 @twisted_test(15)
-async def test_a_deadlock_is_tried_again(db: PooledDatabase, rival: Connection[Any]) -> None:
+async def test_a_deadlock_is_tried_again(
+    mariadb: MariaDB, db: PooledDatabase, rival: Connection[Any]
+) -> None:
     with rival.cursor() as cursor:
         # the one who changed fewer rows is the victim
         cursor.execute("UPDATE t SET n = n + 10 WHERE id = 2 OR id > 3")
         ours = started(db.transact(counted(1, 2)))
-        await sleep(0.3)
+        await until(lambda: bool(mariadb.lock_waits()))
         assert not ours.called
         await deferToThread(cursor.execute, "UPDATE t SET n = n + 10 WHERE id = 1")
         rival.commit()
@@ -357,13 +355,19 @@ async def test_a_deadlock_is_tried_again(db: PooledDatabase, rival: Connection[A
 
 @twisted_test(15)
 async def test_a_lock_held_for_a_while_is_waited_for(
-    db: PooledDatabase, rival: Connection[Any]
+    mariadb: MariaDB, db: PooledDatabase, rival: Connection[Any]
 ) -> None:
     """The server gives up after one second here; trying again gets through."""
     with rival.cursor() as cursor:
         cursor.execute("UPDATE t SET n = 10 WHERE id = 1")
     ours = started(db.transact(counted(2, 1)))
-    await sleep(1.5)
+    waits: set[int] = set()
+
+    def is_tried_again() -> bool:
+        waits.update(mariadb.lock_waits())
+        return len(waits) >= 2
+
+    await until(is_tried_again)
     rival.commit()
     await ours
     assert await VALUES.many(db) == [11, 1, 0]
@@ -384,13 +388,13 @@ async def test_a_lock_held_too_long_is_an_error(
 
 @twisted_test(10)
 async def test_a_guard_sees_what_was_committed_a_moment_ago(
-    db: PooledDatabase, rival: Connection[Any]
+    mariadb: MariaDB, db: PooledDatabase, rival: Connection[Any]
 ) -> None:
     guard = Statement("UPDATE t SET n = 1 WHERE id = 1 AND n = 0", rows=1)
     with rival.cursor() as cursor:
         cursor.execute("UPDATE t SET n = 7 WHERE id = 1")
         ours = started(db.transact([*counted(2), guard]))
-        await sleep(0.2)
+        await until(lambda: bool(mariadb.lock_waits()))
         rival.commit()
     with pytest.raises(GuardFailedError):
         await ours

@@ -37,6 +37,9 @@ FAST = (
     "--max-connections=200",
 )
 
+# Of the tables that know, the one without texts: theirs would be written to a file each time.
+LOCK_WAITS = "SELECT requesting_trx_id FROM information_schema.innodb_lock_waits"
+
 
 @attrs.define(eq=False)
 class MariaDB:
@@ -70,6 +73,20 @@ class MariaDB:
         with contextlib.closing(self.connect(database)) as connection:
             for statement in statements:
                 connection.cursor().execute(statement)
+
+    def lock_waits(self) -> set[int]:
+        """Return the ids of the transactions that wait for a lock now."""
+        return {int(row[0]) for row in self._rows(LOCK_WAITS)}
+
+    def bytes_sent(self) -> int:
+        """Return how many bytes it has sent to all clients, of running statements too."""
+        ((_, value),) = self._rows("SHOW GLOBAL STATUS LIKE 'Bytes_sent'")
+        return int(value)
+
+    def _rows(self, query: str) -> tuple[tuple[str, ...], ...]:
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
 
     def connect(
         self, database: str | None = None
