@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import attrs
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred, ensureDeferred
 
 from buildapi.assembly.adapters import Clock
 from buildapi.assembly.http_listeners import http_listeners
@@ -38,6 +39,7 @@ from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from tests.farmwide.doubles import MemoryRecentBuilds
 from tests.model.defaults import rules
+from tests.reactor import until
 from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request
 from tests.web.farm import (
@@ -179,6 +181,21 @@ class Served:
         wire.send(request(method, path, headers, body))
         await wire.closed
         return await wire.answer(method)
+
+    async def turn(self) -> None:
+        """Wait for the answer to a request sent now: what could happen has happened before."""
+        assert (await self.ask("GET", "/nowhere")).status == 404
+
+    async def begin_stop(self) -> Deferred[None]:
+        """Begin to stop; return its end, once ports are closed and connections looked at."""
+        ports = list(self.listener.ports)
+        stopped = ensureDeferred(_wait(self.listener.stopService()))
+        await until(lambda: not any(port.connected for port in ports))
+        return stopped
+
+
+async def _wait(deferred: Deferred[None]) -> None:
+    await deferred
 
 
 Serve = Callable[..., Served]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.reactor import sleep, twisted_test
+from tests.reactor import sleep, twisted_test, until
 from tests.web.client import FORM, JSON, Wire, request
 from tests.web.conftest import ORIGIN, ZOE, Serve, Served
 
@@ -139,6 +139,11 @@ async def test_a_body_up_to_the_limit_is_read(served: Served) -> None:
     assert (await served.ask("POST", PATH, headers, body)).status == 202
 
 
+def arrived(served: Served) -> int:
+    """Count the bytes of bodies that have come and are not answered."""
+    return sum(r.content.tell() for r in served.in_flight if r.content is not None)
+
+
 async def refused(wire: Wire) -> tuple[str, dict[str, str]]:
     """Wait for a 413 that comes before the body is there; give its text and headers."""
     answer = await wire.answer("POST")
@@ -163,7 +168,8 @@ async def test_a_chunked_body_is_refused_when_it_passes_the_limit(served: Served
     wire = await served.wire()
     wire.send(request("POST", PATH, ZOE | {"Transfer-Encoding": "chunked"}, b""))
     wire.send(b"1000\r\n" + b"x" * 4096 + b"\r\n")
-    await sleep(0.1)
+    await until(lambda: arrived(served) == LIMIT)
+    await served.turn()
     assert wire.received == b""
     wire.send(b"1\r\nx\r\n")
     text, headers = await refused(wire)
@@ -289,7 +295,9 @@ async def test_the_time_for_a_request_does_not_bound_its_answer(serve: Serve) ->
     served.builds.failing.held = held
     wire = await served.wire()
     wire.send(request("GET", "/self-serve/try", JSON))
-    await sleep(0.3)
+    late = await served.wire()
+    late.send(b"GET /self-serve")
+    await late.closed  # its time began later, and is over
     assert not wire.is_closed
     held.callback(None)
     await wire.closed
@@ -300,11 +308,11 @@ async def test_the_time_for_a_request_does_not_bound_its_answer(serve: Serve) ->
 async def test_a_client_that_leaves_within_a_body_leaves_nothing_behind(served: Served) -> None:
     wire = await served.wire()
     wire.send(request("POST", PATH, ZOE | {"Content-Length": "100"}, b"build_id=11"))
-    await sleep(0.1)
+    await until(lambda: arrived(served) == len(b"build_id=11"))
     assert len(served.in_flight) == 1
     wire.close()
-    await sleep(0.1)
-    assert not served.in_flight
+    await until(lambda: not served.in_flight)
+    await served.turn()
     assert not served.jobs.jobs
 
 

@@ -17,7 +17,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import CHUNK, Outgoing, SendBudget
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.web.client import JSON, Wire, connect, parse, request
 from tests.web.conftest import Serve, Served
 
@@ -30,6 +30,11 @@ def hold(served: Served) -> Deferred[None]:
     held: Deferred[None] = Deferred()
     served.builds.failing.held = held
     return held
+
+
+def half_closed(served: Served) -> bool:
+    """Return whether it is known of a connection that its client sends no more."""
+    return any(channel._eof for channel in served.listener._traffic.channels)
 
 
 def log_of(path: Path) -> list[dict[str, Any]]:
@@ -53,7 +58,7 @@ async def test_who_closes_his_sending_half_after_the_request_is_answered(
     wire.send(request("GET", SLOW, JSON, last=False))
     wire.transport.loseWriteConnection()
     await until(lambda: bool(served.builds.failing.calls))
-    await sleep(0.1)
+    await until(lambda: half_closed(served))
     held.callback(None)
     await wire.closed
     assert (await wire.answer()).status == 200
@@ -85,7 +90,7 @@ async def test_a_large_answer_reaches_who_has_closed_his_half_and_reads_slowly(
     wire.send(request("GET", LARGE, JSON, last=False))
     await until(lambda: any(c.unread for c in served.listener._traffic.channels))
     wire.transport.loseWriteConnection()
-    await sleep(0.1)
+    await served.turn()
     wire.transport.resumeProducing()
     await wire.closed
     assert len((await wire.answer()).body) > 2**23
@@ -101,7 +106,7 @@ async def test_who_is_gone_has_his_line_with_499(serve: Serve, tmp_path: Path) -
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(request("GET", SLOW, JSON, last=False))
         await until(lambda: bool(served.builds.failing.calls))
-    await sleep(0.1)
+    await until(lambda: half_closed(served))
     held.callback(None)
     await until(lambda: path.exists() and bool(path.read_text()))
     assert " 499 " in path.read_text()
@@ -115,7 +120,7 @@ async def test_who_closes_his_half_before_the_request_is_whole_is_let_go(
 ) -> None:
     wire = await served.wire()
     wire.send(sent)
-    await sleep(0.05)
+    await until(lambda: [c.idle for c in served.listener._traffic.channels] == [not sent])
     wire.transport.loseWriteConnection()
     await wire.closed
     await until(lambda: not served.listener._traffic.channels and not served.in_flight)
@@ -152,7 +157,7 @@ async def test_no_pipelined_request_is_begun_while_nobody_reads(serve: Serve) ->
     client = await greedy(served, 100)
     most = 0
     for _ in range(20):
-        await sleep(0.02)
+        await served.turn()
         most = max(most, buffered(served))
     assert 0 < most < size + 2 * CHUNK + 2**12
     client.setblocking(True)
@@ -183,7 +188,7 @@ async def test_pipelined_requests_go_on_as_their_answers_are_read(served: Served
     sent = [request("GET", LARGE, JSON, last=n == 5) for n in range(6)]
     wire.send(b"".join(sent))
     await until(lambda: any(c.unread for c in served.listener._traffic.channels))
-    await sleep(0.1)
+    await served.turn()
     wire.transport.resumeProducing()
     await wire.closed
     answers = parse(wire.received, ["GET"] * 6)
@@ -200,7 +205,7 @@ async def test_what_waits_for_all_clients_is_bounded_and_who_reads_least_is_cut(
     clients, most = [], 0
     for _ in range(12):
         clients.append(await greedy(served, 2))
-        await sleep(0.05)
+        await served.turn()
         most = max(most, buffered(served))
     assert most < total + 12 * 2 * CHUNK
     assert 0 < len(served.listener._traffic.channels) < 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import globalLogPublisher
 
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.services.certificates import Certificates
 from tests.web.client import JSON, Wire, connect, parse, request
 from tests.web.conftest import Serve, Served
@@ -52,8 +53,7 @@ async def test_a_request_on_an_idle_connection_is_still_answered_and_is_the_last
     served = serve(linger_seconds=60, drain_seconds=60)
     wires = [await used(served), await served.wire()]
     await until(lambda: len(served.listener._traffic.channels) == 2)
-    stopped = stop(served)
-    await sleep(0.1)
+    stopped = await served.begin_stop()
     assert not any(wire.is_closed for wire in wires)
     for wire in wires:
         wire.send(ASKED)
@@ -67,10 +67,10 @@ async def test_a_request_on_an_idle_connection_is_still_answered_and_is_the_last
 async def test_what_stays_idle_is_closed_after_a_while(serve: Serve) -> None:
     served = serve(linger_seconds=0.3, drain_seconds=60)
     idle = await used(served)
+    began = time.monotonic()
     stopped = stop(served)
-    await sleep(0.1)
-    assert not idle.is_closed
     await idle.closed
+    assert time.monotonic() - began >= 0.3
     assert idle.received == b""
     await stopped
 
@@ -88,8 +88,7 @@ async def test_a_stop_without_connections_takes_no_time(serve: Serve) -> None:
 async def test_clients_that_leave_by_themselves_end_the_wait(serve: Serve) -> None:
     served = serve(linger_seconds=60, drain_seconds=60)
     wire = await used(served)
-    stopped = stop(served)
-    await sleep(0.1)
+    stopped = await served.begin_stop()
     assert not stopped.called
     wire.close()
     await stopped
@@ -101,9 +100,10 @@ async def test_a_request_of_which_some_has_come_is_answered(serve: Serve, cut: i
     served = serve(linger_seconds=0, drain_seconds=60)
     wire = await used(served)
     wire.send(ASKED[:cut])
-    await sleep(0.1)
+    await until(lambda: not any(c.idle for c in served.listener._traffic.channels))
+    idle = await used(served)
     stopped = stop(served)
-    await sleep(0.2)
+    await idle.closed
     assert not wire.is_closed
     wire.send(ASKED[cut:])
     await wire.closed
@@ -123,8 +123,7 @@ async def test_a_body_that_is_still_coming_is_waited_for(serve: Serve) -> None:
     wire = await served.wire()
     wire.send(head + form[:4])
     await until(lambda: bool(served.in_flight))
-    stopped = stop(served)
-    await sleep(0.1)
+    stopped = await served.begin_stop()
     wire.send(form[4:])
     assert (await wire.answer("PUT")).status == 202
     await wire.closed
@@ -171,8 +170,12 @@ async def test_an_answer_is_fetched_to_its_end_however_long_it_takes(
     wire.send(request("GET", "/self-serve/try/request/21", JSON, last=False))
     await until(lambda: any(c.unread for c in served.listener._traffic.channels))
     assert not served.in_flight
-    stopped = stop(served)
-    await sleep(0.3)  # longer than who has all of the answer is given
+    port = served.listener.ports[0].getHost().port
+    with socket.create_connection(("127.0.0.1", port)):  # it never agrees to be closed
+        await until(lambda: len(served.listener._traffic.channels) == 2)
+        stopped = stop(served)
+        # Who has all of his answer was given his time.
+        await until(lambda: len(served.listener._traffic.channels) == 1)
     wire.transport.resumeProducing()
     await wire.closed
     assert len((await wire.answer()).body) > 2**23
@@ -261,7 +264,7 @@ async def test_who_comes_before_anybody_is_let_in_waits(serve: Serve, crowd: Cro
     served = serve(held=True)
     of_tcp(served, crowd)
     crowd.come(3)
-    await sleep(0.1)
+    await serve().turn()  # another site of the same process
     assert not served.listener._traffic.channels
     served.listener.admit()
     served.listener.admit()
@@ -293,8 +296,7 @@ async def test_tls_connections_end_like_others(serve: Serve, tmp_path: Path) -> 
     port = served.listener.ports[0].getHost().port
     asking, idle = await deferToThread(lambda: [_secure(port), _secure(port)])
     await until(lambda: len(served.listener._traffic.channels) == 2)
-    stopped = stop(served)
-    await sleep(0.1)
+    stopped = await served.begin_stop()
     assert not stopped.called
     asking.sendall(ASKED)
     assert last_ones([await deferToThread(_read, asking)]) == 1

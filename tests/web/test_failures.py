@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from buildapi.errors import TooLarge
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.web.client import JSON, request
 from tests.web.conftest import ORIGIN, ZOE, Serve, Served
 from tests.web.farm import broker_down, database_down
@@ -128,9 +128,8 @@ async def test_a_client_that_leaves_a_read_leaves_nothing_behind(served: Served)
     await until(lambda: bool(served.builds.failing.calls))
     wire.close()
     await wire.closed
-    await sleep(0.05)
-    assert held.called  # cancelled
-    assert not served.in_flight
+    await until(lambda: held.called)  # cancelled
+    await until(lambda: not served.in_flight)
 
 
 @twisted_test(4)
@@ -143,7 +142,7 @@ async def test_one_reader_that_leaves_does_not_disturb_the_others(served: Served
     await until(lambda: len(served.in_flight) == 2)
     first.close()
     await first.closed
-    await sleep(0.05)
+    await until(lambda: len(served.in_flight) == 1)
     held.callback(None)
     await second.closed
     assert (await second.answer()).status == 200

@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.defer import Deferred, gatherResults
 
 from buildapi.model.records import KEY_SECONDS
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.web.client import JSON, Answer, request
 from tests.web.conftest import ZOE, Served
 from tests.web.farm import COMPLETE, NOW, Failing, broker_down, database_down
@@ -215,8 +215,9 @@ async def test_two_at_once_are_one_job(served: Served, name: str, stage: str) ->
     wires = [await served.wire() for _ in range(5)]
     for wire in wires:
         wire.send(request(method, path, JSON | ZOE | KEY, fields))
-    await until(lambda: bool(failing.calls) and len(served.in_flight) == 5)
-    await sleep(0.05)
+    # Each has looked for the key.
+    await until(lambda: bool(failing.calls) and len(served.jobs.reading.calls) >= 5)
+    await served.turn()
     held.callback(None)
     for wire in wires:
         await wire.closed
@@ -351,7 +352,8 @@ async def test_who_waits_for_one_that_is_not_sent_is_told_to_come_again(
     for wire in wires:
         wire.send(request(method, path, JSON | ZOE | KEY, fields))
         await until(lambda: bool(served.broker.failing.calls))
-    await sleep(0.15)
+    # One look of the first; a second one of the other, which waits for it.
+    await until(lambda: len(served.jobs.reading.calls) >= 3)
     held.callback(None)
     await gatherResults([wire.closed for wire in wires])
     statuses = [(await wire.answer(method)).status for wire in wires]

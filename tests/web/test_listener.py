@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.web.client import JSON, connect, request
 from tests.web.conftest import Serve, Served, Settings, build
 
@@ -31,9 +31,10 @@ async def held_request(served: Served) -> tuple[Any, Deferred[None]]:
 @twisted_test(8)
 async def test_a_stop_waits_for_what_is_being_answered(served: Served) -> None:
     port = served.listener.ports[0].getHost().port
+    idle = await served.wire()
     wire, held = await held_request(served)
-    stopped = ensureDeferred(_wait(served.listener.stopService()))
-    await sleep(0.1)
+    stopped = await served.begin_stop()
+    await idle.closed
     assert not stopped.called
     with socket.socket() as late:
         assert late.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
@@ -51,7 +52,7 @@ async def test_a_stop_closes_idle_connections_at_once(served: Served) -> None:
     await idle.answer()
     fresh = await served.wire()
     wire, held = await held_request(served)
-    stopped = ensureDeferred(_wait(served.listener.stopService()))
+    stopped = await served.begin_stop()
     await idle.closed
     await fresh.closed
     assert not wire.is_closed
@@ -65,8 +66,7 @@ async def test_no_further_request_is_taken_from_a_connection_while_stopping(
     served: Served,
 ) -> None:
     wire, held = await held_request(served)
-    stopped = ensureDeferred(_wait(served.listener.stopService()))
-    await sleep(0.05)
+    stopped = await served.begin_stop()
     wire.send(request("GET", "/self-serve/jobs", JSON))
     held.callback(None)
     await stopped
@@ -85,8 +85,7 @@ async def test_a_connection_ends_with_its_last_answer_while_others_still_wait(
     second = await served.wire()
     second.send(request("GET", "/self-serve/jobs", JSON, last=False))
     await until(lambda: bool(served.jobs.reading.calls))
-    stopped = ensureDeferred(_wait(served.listener.stopService()))
-    await sleep(0.05)
+    stopped = await served.begin_stop()
     held.callback(None)
     await first.closed
     assert not second.is_closed
@@ -98,7 +97,7 @@ async def test_a_connection_ends_with_its_last_answer_while_others_still_wait(
 async def test_a_stop_does_not_wait_for_ever(serve: Serve) -> None:
     served = serve(drain_seconds=0.2)
     wire, _ = await held_request(served)
-    await _wait(served.listener.stopService())
+    await served.listener.stopService()
     await wire.closed
     assert wire.received == b""
     assert not served.in_flight
@@ -112,9 +111,8 @@ async def test_a_client_that_does_not_read_does_not_hold_up_a_stop(serve: Serve)
     wire = await served.wire()
     wire.transport.pauseProducing()
     wire.send(request("GET", "/self-serve/try/request/21", JSON, last=False))
-    await sleep(0.2)
-    assert served.listener._traffic.channels
-    await _wait(served.listener.stopService())
+    await until(lambda: any(c.unread for c in served.listener._traffic.channels))
+    await served.listener.stopService()
     assert not served.listener._traffic.channels
     wire.close()
     await wire.closed
@@ -124,8 +122,7 @@ async def test_a_client_that_does_not_read_does_not_hold_up_a_stop(serve: Serve)
 async def test_answers_during_a_stop_are_in_the_access_log(serve: Serve, tmp_path: Path) -> None:
     served = serve(access_log=tmp_path / "access.log")
     wire, held = await held_request(served)
-    stopped = ensureDeferred(_wait(served.listener.stopService()))
-    await sleep(0.1)
+    stopped = await served.begin_stop()
     held.callback(None)
     await wire.closed
     await stopped
@@ -150,7 +147,7 @@ async def test_a_unix_socket_serves_like_a_port(serve: Serve, tmp_path: Path) ->
     wire.send(request("GET", "/self-serve/jobs", JSON))
     await wire.closed
     assert (await wire.answer()).json == []
-    await _wait(served.listener.stopService())
+    await served.listener.stopService()
     assert not path.exists()
 
 
@@ -182,7 +179,3 @@ def test_the_addresses_of_pages_are_announced(serve: Serve) -> None:
     served.listener.announce("/self-serve")
     globalLogPublisher.removeObserver(events.append)
     assert [e["url"] for e in events] == [f"http://127.0.0.1:{port}/self-serve"]
-
-
-async def _wait(deferred: Deferred[None]) -> None:
-    await deferred

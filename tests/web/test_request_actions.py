@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.web.client import FORM, JSON, request
 from tests.web.conftest import ZOE, Serve, Served
 from tests.web.farm import NOW, broker_down, database_down
@@ -344,8 +344,7 @@ async def test_a_client_that_leaves_does_not_stop_its_job_halfway(
     await until(lambda: bool(failing.calls))
     wire.close()
     await wire.closed
-    await sleep(0.05)
-    assert not served.in_flight
+    await until(lambda: not served.in_flight)
     held.callback(None)
     await until(lambda: served.jobs.sent_ids == {1})
     assert len(served.broker.published) == 1
@@ -362,6 +361,6 @@ async def test_a_client_that_leaves_before_its_job_is_recorded_has_sent_none(
     await until(lambda: bool(served.builds.failing.calls))
     wire.close()
     await wire.closed
-    await sleep(0.05)
-    assert held.called  # cancelled
+    await until(lambda: held.called)  # cancelled
+    await served.turn()
     assert not served.jobs.jobs

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 
 from buildapi.web.selfserve.job_waiter import SECONDS
-from tests.reactor import sleep, twisted_test, until
+from tests.reactor import twisted_test, until
 from tests.web.client import JSON, Wire, request
 from tests.web.conftest import ZOE, Serve, Served
 from tests.web.farm import NOW, broker_down, database_down
@@ -59,7 +59,7 @@ async def test_the_answer_comes_when_the_job_is_finished(
     if tell:  # else than by looking, which would be too late
         monkeypatch.setattr("buildapi.web.selfserve.job_waiter.SECONDS", 600)
     wire = await ask_and_wait(served, asking)
-    await sleep(0.1)
+    await served.turn()
     assert not wire.received
     await finish(served, tell=tell)
     await wire.closed
@@ -85,8 +85,12 @@ async def test_waiting_may_take_longer_than_an_answer_usually_may(
     serve: Serve, asking: str
 ) -> None:
     served = serve(answer_seconds=0.3, idle_seconds=0.2, request_seconds=0.2)
-    wire = await ask_and_wait(served, asking, 5)
-    await sleep(0.4)
+    wire = await ask_and_wait(served, asking)
+    idle, slow = await served.wire(), await served.wire()
+    slow.send(b"GET /self-serve")
+    served.builds.failing.held = Deferred()
+    assert (await served.ask("GET", "/self-serve/try", JSON)).status == 503
+    await gatherResults([idle.closed, slow.closed])  # all that began later is over
     assert not wire.is_closed
     await finish(served, tell=True)
     await wire.closed
