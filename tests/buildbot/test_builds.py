@@ -608,7 +608,9 @@ class TestSQLBuilds:
             builds.revision(TRY, RevisionMatch("abcdef012345")),
             builds.builders(TRY, T0),
         ):
-            with pytest.raises(BadRequest, match="Too many rows: more than 10 rows; ask for less"):
+            with pytest.raises(
+                BadRequest, match="Too many rows: more than 10 rows; request less at a time"
+            ):
                 await read
 
 

@@ -313,7 +313,7 @@ class TestRows:
         plan = await plan_for(made.farm, Reprioritize(made.pending(), 5))
         await made.farm.write(job(1), plan)
         await made.farm.write(job(1, life=1), plan)
-        assert len([w for w in warnings if "its id was used before" in w]) == 1
+        assert len([w for w in warnings if "an earlier job had this id" in w]) == 1
 
     @twisted_test()
     async def test_markers_are_forgotten_when_settled_and_old(self, made: Made) -> None:

@@ -125,7 +125,7 @@ def test_a_wrong_time(farm: Path, arguments: list[str]) -> None:
 def test_a_configuration_that_is_wrong(tmp_path: Path) -> None:
     done = buildapi("dump", "builds", "-c", "none.toml", folder=tmp_path)
     assert (done.code, done.out) == (2, b"")
-    assert "none.toml: cannot be read" in done.err
+    assert "none.toml: cannot read it" in done.err
 
 
 @pytest.mark.parametrize("what", ["builds", "pending", "running"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
@@ -101,5 +100,5 @@ async def test_a_repeated_key_is_answered_as_before_whatever_can_be_stored(serve
 @twisted_test()
 async def test_a_new_build_of_a_revision_is_checked_too(served: Served) -> None:
     served.limits.foreign = "\u00eb"
-    answer = await served.ask("POST", REV, JSON | ZOE, urlencode({"priority": 1}).encode())
+    answer = await served.ask("POST", REV, JSON | ZOE, {"priority": 1})
     assert (answer.status, answer.json["warnings"]) == (202, [WARNING])
