@@ -49,8 +49,8 @@ async def test_without_a_job_store_no_entry_is_sent(served: Served) -> None:
 
 @twisted_test(8)
 async def test_what_is_late_is_refused_and_never_recorded(serve: Serve) -> None:
-    served = serve(batch_seconds=0.25)
-    served.jobs.adding = Slow()
+    served = serve(batch_seconds=2.5)  # long beside what a busy machine takes to begin
+    served.jobs.adding = Slow(seconds=1)
     answers = await answered(served, [CANCEL] * 20)
     statuses = [a["status"] for a in answers]
     taken = statuses.index(503)
