@@ -17,6 +17,9 @@ from buildapi.ops.monotonic_clock import use_monotonic_clock
 from tests.services.mariadb import MariaDB, start_mariadb
 from tests.services.rabbitmq import RabbitMQ, rabbitmq_server
 
+# It is no test module, so its assertions would not show their values; before anything imports it.
+pytest.register_assert_rewrite("buildapi.testing")
+
 # Shells let what they run in the background ignore SIGINT, and nohup SIGHUP: so would all that the
 # tests start.
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -18,8 +18,6 @@ from buildapi.mq.txamqp.service import AMQPService
 from tests.patience import PATIENCE
 from tests.services.rabbitmq import RabbitMQ
 
-pytest.register_assert_rewrite("buildapi.testing")
-
 MakeAMQP = Callable[..., AMQPBroker]
 
 
