@@ -24,7 +24,7 @@ PLAIN = {chr(c) for c in range(0x20, 0x7F)} - {'"', "\\"}
 
 
 class LineFile(Protocol):
-    """Take the lines of a log."""
+    """A file that lines are appended to, and that is opened again when it was moved away."""
 
     def write(self, text: str) -> object:
         """Append a text."""

@@ -11,10 +11,12 @@ from buildapi.web.http.path_converter import Segment
 
 
 class RouteMap(Map):
-    """Match paths; :raises NotImplementedError: a URL is to be built.
+    """Match paths, and build no URL.
 
     For every rule Werkzeug writes and compiles two functions that build its URLs. We build our
-    URLs ourselves, and that would be half of the work of putting a site together.
+    URLs ourselves, and compiling is much of the work of putting a site together.
+
+    :raises NotImplementedError: Werkzeug is asked for a URL.
     """
 
     def __init__(self, rules: Iterable[RuleFactory] = ()) -> None:
@@ -24,8 +26,8 @@ class RouteMap(Map):
     def add(self, rulefactory: RuleFactory) -> None:
         """Add a rule without what builds its URLs."""
         if isinstance(rulefactory, Rule):
-            # Before `add`, which compiles the rule. Without this, 122 of 261 seconds of a replay of
-            # recorded job requests went into these functions.
+            # Before `add`, which compiles the rule. A replay of recorded job requests, which puts
+            # a site together for each, took 8.9 s of processor time with these and 7.5 s without.
             vars(rulefactory)["_compile_builder"] = _without_builder
         super().add(rulefactory)
 
