@@ -52,8 +52,7 @@ from tests.contracts.facts import BRANCH, REVISION
 from tests.db.scripted import ScriptedDatabase
 from tests.model.defaults import rules
 from tests.model.values import job
-from tests.patience import PATIENCE
-from tests.reactor import sleep, twisted_test
+from tests.reactor import twisted_test, until
 from tests.services.mariadb import MariaDB
 
 WRITTEN_TABLES = (*TABLES, MARKERS)
@@ -577,7 +576,7 @@ class TestLocks:
 
     @twisted_test(20)
     async def test_a_lock_of_a_master_delays_a_job_no_longer_than_the_statement_limit(
-        self, url: str, open_scheduler: OpenScheduler
+        self, url: str, open_scheduler: OpenScheduler, mariadb: MariaDB
     ) -> None:
         made = Made(s := open_scheduler(url, statement_seconds=2), make_farm(s))
         request = made.pending()
@@ -587,9 +586,15 @@ class TestLocks:
         with pytest.raises(DatabaseUnavailable, match="blocked by locks"):
             await made.farm.write(job(1), plan)
         assert await made.farm.recall(job(1)) is None
-        patient = make_farm(open_scheduler(url, statement_seconds=PATIENCE))
+        patient = make_farm(open_scheduler(url, statement_seconds=12))  # each try waits for 4 s
         writing = defer.ensureDeferred(patient.write(job(1), plan))
-        await sleep(1.2)  # past the first lock time-out, so that it is tried again
+        waits: set[int] = set()
+
+        def is_tried_again() -> bool:
+            waits.update(mariadb.lock_waits())
+            return len(waits) >= 2
+
+        await until(is_tried_again)
         assert not writing.called
         made.seed.execute("COMMIT")
         assert (await writing)[0] is Written.APPLIED

@@ -40,6 +40,10 @@ FAST = (
 # Of the tables that know, the one without texts: theirs would be written to a file each time.
 LOCK_WAITS = "SELECT requesting_trx_id FROM information_schema.innodb_lock_waits"
 
+# InnoDB fills that table anew only when nobody has read it for 0.1 s (CACHE_MIN_IDLE_TIME_NS in
+# trx0i_s.cc): whoever asks more often gets the same rows for ever.
+LOCK_WAITS_PAUSE = 0.2  # seconds
+
 
 @attrs.define(eq=False)
 class MariaDB:
@@ -52,6 +56,8 @@ class MariaDB:
     _server: subprocess.Popen[bytes] | None = None
     _guard: subprocess.Popen[bytes] | None = None
     _numbers: itertools.count[int] = attrs.field(factory=itertools.count)
+    _lock_waits: frozenset[int] = frozenset()
+    _lock_waits_read_at: float = -LOCK_WAITS_PAUSE
 
     @property
     def socket_path(self) -> Path:
@@ -74,9 +80,12 @@ class MariaDB:
             for statement in statements:
                 connection.cursor().execute(statement)
 
-    def lock_waits(self) -> set[int]:
-        """Return the ids of the transactions that wait for a lock now."""
-        return {int(row[0]) for row in self._rows(LOCK_WAITS)}
+    def lock_waits(self) -> frozenset[int]:
+        """Return the ids of the transactions that waited for a lock at most 0.2 s ago."""
+        if time.monotonic() - self._lock_waits_read_at > LOCK_WAITS_PAUSE:
+            self._lock_waits = frozenset(int(row[0]) for row in self._rows(LOCK_WAITS))
+            self._lock_waits_read_at = time.monotonic()
+        return self._lock_waits
 
     def bytes_sent(self) -> int:
         """Return how many bytes it has sent to all clients, of running statements too."""
