@@ -140,8 +140,8 @@ class Desk:
         table, agent = Seed(self.jobs), self.process("agent")
         agent.begin()
         try:
-            began = self._until(table, accepted, 1, agent)
-            ended = self._until(table, accepted, jobs, agent)
+            began, _ = self._until(table, accepted, 1, agent)
+            _, ended = self._until(table, accepted, jobs, agent)
         finally:
             agent.stop()
             table.close()
@@ -174,22 +174,30 @@ class Desk:
                     ids.append(one["body"]["request_id"])
         return min(ids)
 
-    def _until(self, table: Seed, first: int, wanted: int, agent: Service) -> _Moment:
-        """Wait until so many jobs are finished; return that moment."""
+    def _until(
+        self, table: Seed, first: int, wanted: int, agent: Service
+    ) -> tuple[_Moment, _Moment]:
+        """Wait until so many jobs are finished; return the last moment before it, and that one.
+
+        Groups are committed together, so that all may be finished at the first look.
+        """
+        before = now = self._look(table, first, agent)
         end = time.monotonic() + SECONDS
-        text = "SELECT COUNT(*) AS n FROM jobrequests WHERE id >= %s AND completed_at IS NOT NULL"
-        while True:
-            finished = int(table.rows(text, first)[0]["n"])
-            if finished >= wanted:
-                return _Moment(
-                    finished,
-                    time.monotonic(),
-                    processor_seconds(agent.pid),
-                    processor_seconds(self._api.pid),
-                )
+        while now.finished < wanted:
             if time.monotonic() > end or not agent.running:
-                raise SystemExit(f"{self.name}: {finished} of {wanted} jobs: {agent.output()}")
+                raise SystemExit(f"{self.name}: {now.finished} of {wanted} jobs: {agent.output()}")
             time.sleep(0.02)
+            before, now = now, self._look(table, first, agent)
+        return before, now
+
+    def _look(self, table: Seed, first: int, agent: Service) -> _Moment:
+        text = "SELECT COUNT(*) AS n FROM jobrequests WHERE id >= %s AND completed_at IS NOT NULL"
+        return _Moment(
+            int(table.rows(text, first)[0]["n"]),
+            time.monotonic(),
+            processor_seconds(agent.pid),
+            processor_seconds(self._api.pid),
+        )
 
     def check(self, jobs: int) -> None:
         """Raise SystemExit unless every job was executed once and finished well."""
