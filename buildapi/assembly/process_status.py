@@ -27,15 +27,11 @@ from buildapi.ops.status_collector import BoundedReader, Readiness, StatusCollec
 from buildapi.ops.status_document import StatusPart
 from buildapi.ops.status_parts import BrokerState, KnownMasters, ReplicationLag
 from buildapi.web.http.connection import Traffic
-from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.routes import Route
-from buildapi.web.ops.health import HealthRoutes
+from buildapi.web.ops.health import HealthAnswers, HealthRoutes
 from buildapi.web.selfserve.pages import SelfServePages
 
 LIBRARIES = ("Twisted", "klein", "txAMQP", "PyMySQL")
-
-KEPT_SECONDS = 2.0
-"""Seconds for which a status is cached: many monitors cost no more than one."""
 
 
 def status_collector(
@@ -145,8 +141,10 @@ def monitoring_routes(
         metrics.set("buildapi_jobs_in_hand", len(agent.in_hand) if agent else 0)
         return metrics.text()
 
-    cache = json_cache(clock.reactor.seconds, KEPT_SECONDS)
-    return HealthRoutes(collector.read, readiness.reasons, numbers, cache, pages).routes()
+    answers = HealthAnswers.kept(clock.reactor.seconds)
+    return HealthRoutes(
+        collector.read, readiness.state, readiness.reasons, numbers, answers, pages
+    ).routes()
 
 
 def dump_states(dumps: Sequence[DumpStatus], now: float) -> Sequence[DumpState]:

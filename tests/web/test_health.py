@@ -10,8 +10,7 @@ import attrs
 import pytest
 
 from buildapi.ops.status_document import UnreadValue
-from buildapi.web.http.json_body import json_cache
-from buildapi.web.ops.health import HealthRoutes
+from buildapi.web.ops.health import HealthAnswers, HealthRoutes
 from buildapi.web.selfserve.pages import SelfServePages
 from tests.ops.status import document
 from tests.ops.test_status_document import AGENT, POOL, WELL
@@ -29,12 +28,15 @@ class Program:
     found: Mapping[str, Any] = attrs.field(factory=lambda: document(WELL))
     reasons: list[str] = attrs.field(factory=list)
     looks: int = 0
+    state: str = "running"
+    checks: int = 0
 
     async def look(self) -> Mapping[str, Any]:
         self.looks += 1
         return self.found
 
     async def why(self) -> Sequence[str]:
+        self.checks += 1
         return self.reasons
 
     def numbers(self, found: Mapping[str, Any]) -> bytes:
@@ -53,8 +55,10 @@ def watched(serve: Serve, program: Program) -> Served:
     from twisted.internet import reactor
 
     pages = SelfServePages(ZoneInfo("UTC"), lambda: NOW, dict)
-    answers = json_cache(reactor.seconds, 2)  # type: ignore[attr-defined]  # the module
-    ops = HealthRoutes(program.look, program.why, program.numbers, answers, pages)
+    answers = HealthAnswers.kept(reactor.seconds)  # type: ignore[attr-defined]  # the module
+    ops = HealthRoutes(
+        program.look, lambda: program.state, program.why, program.numbers, answers, pages
+    )
     return serve(more_routes=ops.routes())
 
 
@@ -87,7 +91,26 @@ async def test_one_that_is_not_ready_says_why(watched: Served, program: Program)
         "msg": "draining; the broker: away",
         "code": "not_ready",
     }
+    assert answer.headers["retry-after"] == "1"
     assert (await watched.ask("HEAD", "/readyz")).status == 503
+
+
+@twisted_test(10)
+async def test_a_refusal_is_never_kept_and_readiness_is(watched: Served, program: Program) -> None:
+    program.reasons = ["the broker: away"]
+    assert (await watched.ask("GET", "/readyz")).status == 503
+    program.reasons = []
+    ready = await watched.ask("GET", "/readyz")
+    assert (ready.status, "retry-after" in ready.headers) == (200, False)
+    assert (await watched.ask("GET", "/readyz")).status == 200
+    assert program.checks == 2
+
+
+@twisted_test(10)
+async def test_one_that_drains_says_so_at_once(watched: Served, program: Program) -> None:
+    assert (await watched.ask("GET", "/readyz")).status == 200
+    program.state, program.reasons = "draining", ["draining"]
+    assert (await watched.ask("GET", "/readyz", JSON)).json["reasons"] == ["draining"]
 
 
 @twisted_test(10)

@@ -108,7 +108,7 @@ class Reply:
     ``location`` is a path below the mount prefix to redirect HTML clients to.  ``fresh`` forbids
     caching.  A ``file`` is sent as it is in any format, and so is ``attached``, which may change.
     A ``stream`` writes to the request and returns the last bytes.  A ``notice`` is sent as a
-    ``Warning`` header.
+    ``Warning`` header, and ``retry_after``, in seconds, with an answer that may change soon.
     """
 
     document: JSONBody
@@ -120,6 +120,7 @@ class Reply:
     attached: File | None = None
     stream: Stream | None = None
     notice: str = ""
+    retry_after: int | None = None
 
     @classmethod
     def data(cls, title: str, document: JSONBody) -> Reply:
@@ -144,6 +145,8 @@ def write(request: BuildAPIRequest, reply: Reply, form: str, frame: Frame) -> by
     if reply.notice:
         # A JSON string in ASCII has the form of a quoted-string [RFC 9110 5.6.4].
         request.setHeader("warning", f"299 - {json.dumps(reply.notice)}")
+    if reply.retry_after is not None:
+        request.setHeader("retry-after", str(reply.retry_after))
     if form != JSON and reply.location is not None:
         # Existing clients expect 302 after a job request (docs/api.md, Job requests); browsers then
         # change POST to GET [RFC 9110 15.4.3].

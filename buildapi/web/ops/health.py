@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
+from buildapi.model.ops import ProcessState
 from buildapi.web.http.assets import File
-from buildapi.web.http.cache import SingleFlightCache
+from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
@@ -17,19 +18,53 @@ from buildapi.web.selfserve.pages import SelfServePages
 # The version of the text format [Prometheus, Exposition formats].
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+RETRY_SECONDS = 1
+"""Seconds after which a probe may ask again a process that is not ready."""
+
+KEPT_SECONDS = 2.0
+"""Seconds for which a status is cached: many monitors cost no more than one."""
+
+
+def is_ready(document: JSONBody) -> bool:
+    """Return whether a document of /readyz says that the process is ready."""
+    value = document.value
+    return isinstance(value, dict) and value["ready"] is True
+
+
+@attrs.frozen
+class HealthAnswers:
+    """Hold the cached documents of /readyz, by the state of the process, and of /status.
+
+    A refusal is never cached: who waits for a process asks until it is ready.
+    """
+
+    ready: SingleFlightCache[JSONBody]
+    status: SingleFlightCache[JSONBody]
+
+    @classmethod
+    def kept(cls, clock: Callable[[], float], seconds: float = KEPT_SECONDS) -> HealthAnswers:
+        """Return caches for ``seconds``; ``clock`` returns seconds of a monotonic clock."""
+        few = len(ProcessState)
+        return cls(
+            SingleFlightCache(RecentValues[JSONBody](clock, few), seconds, is_ready),
+            SingleFlightCache(RecentValues[JSONBody](clock, 1), seconds),
+        )
+
 
 @attrs.frozen
 class HealthRoutes:
-    """Serve health, readiness, status and metrics; ``answers`` caches them for many monitors.
+    """Serve health, readiness, status and metrics, cached for many monitors.
 
-    ``look`` collects the document of /status, ``reasons`` lists why this process is not ready, and
-    ``numbers`` formats that document and the counters as Prometheus text.
+    ``look`` collects the document of /status, ``state`` returns the word of the process's state,
+    ``reasons`` lists why it is not ready, and ``numbers`` formats that document and the counters as
+    Prometheus text.
     """
 
     _look: Callable[[], Awaitable[Mapping[str, object]]]
+    _state: Callable[[], str]
     _reasons: Callable[[], Awaitable[Sequence[str]]]
     _numbers: Callable[[Mapping[str, object]], bytes]
-    _answers: SingleFlightCache[JSONBody]
+    _answers: HealthAnswers
     _pages: SelfServePages
 
     def routes(self) -> Sequence[Route]:
@@ -48,9 +83,12 @@ class HealthRoutes:
 
     async def ready(self, _call: Call) -> Reply:
         """Return whether requests should be sent here: 200, or 503 with the reasons."""
-        document = await self._answers.get(("ready",), self._readiness)
-        status = 200 if document.value["ready"] else 503
-        return attrs.evolve(Reply.data("Readiness", document), status=status, fresh=True)
+        # The state is asked each time: a process that drains says so although it was ready before.
+        document = await self._answers.ready.get(self._state(), self._readiness)
+        reply = attrs.evolve(Reply.data("Readiness", document), fresh=True)
+        if is_ready(document):
+            return reply
+        return attrs.evolve(reply, status=503, retry_after=RETRY_SECONDS)
 
     async def _readiness(self) -> JSONBody:
         reasons = list(await self._reasons())
@@ -78,7 +116,7 @@ class HealthRoutes:
         async def look() -> JSONBody:
             return JSONBody.of(await self._look())
 
-        return await self._answers.get(("status",), look)
+        return await self._answers.status.get((), look)
 
 
 HEALTH = "Whether this process answers; it checks nothing else."
