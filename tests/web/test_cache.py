@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
-from buildapi.web.http.cache import RecentValues, SingleFlightCache
+from buildapi.web.http.cache import Kept, RecentValues, SingleFlight, SingleFlightCache
 from tests.web.asking import failed, result
 
 
@@ -227,3 +227,77 @@ def test_a_replaced_value_is_fresh_as_long_as_the_old_one() -> None:
     assert values.fresh("k") == "new"
     clock.now += 1
     assert (values.fresh("k"), values.latest("k")) == (None, "new")
+
+
+def kept_of(
+    cached: SingleFlightCache[str], source: Source, key: str = "k", *topics: str
+) -> Kept[str]:
+    waiting = ensureDeferred(cached.kept(key, source, topics=topics))
+    if not waiting.called:
+        source.end()
+    return result(waiting)
+
+
+def test_a_cached_value_comes_with_how_long_it_may_be_served() -> None:
+    clock = Time()
+    cached = cache(2, clock=clock)
+    first, second = kept_of(cached, Source()), kept_of(cached, Source())
+    assert first.freshness is second.freshness
+    assert [first.freshness.holds(clock.now + s) for s in (0, 1.9, 2)] == [True, True, False]
+
+
+def test_the_freshness_of_what_is_not_cached_never_holds() -> None:
+    clock = Time()
+    cached = cache(2, clock=clock, keeps=lambda value: value != "odd")
+    kept = kept_of(cached, Source("odd"))
+    assert (kept.value, kept.freshness.holds(clock.now)) == ("odd", False)
+
+
+def test_a_value_heavier_than_the_bound_is_not_fresh_for_those_who_waited() -> None:
+    clock = Time()
+    kept = kept_of(cache(2, clock=clock, weight=3), Source("too long"))
+    assert (kept.value, kept.freshness.holds(clock.now)) == ("too long", False)
+
+
+def test_a_value_that_is_dropped_is_served_no_more() -> None:
+    clock = Time()
+    cached = cache(2, clock=clock, entries=2)
+    held = {key: kept_of(cached, Source(), key).freshness for key in "abc"}
+    assert [f.holds(clock.now) for f in held.values()] == [False, True, True], "a had no room"
+    cached.forget()
+    assert not any(f.holds(clock.now) for f in held.values())
+
+
+def test_a_topic_is_dropped_without_the_others() -> None:
+    cached = cache(2)
+    freshness = [
+        kept_of(cached, Source(), key, *topics).freshness
+        for key, topics in {"a": ["cedar"], "b": ["try"], "c": ["cedar", "try"], "d": []}.items()
+    ]
+    cached.forget_topic("cedar")
+    assert held(cached) == ["b", "d"]
+    assert [f.dropped for f in freshness] == [True, False, True, False]
+
+
+def test_a_read_begun_before_its_topic_is_dropped_serves_only_who_asked_before() -> None:
+    cached, old, other = cache(2), Source("old"), Source("other")
+    before = ensureDeferred(cached.kept("k", old, topics=["cedar"]))
+    beside = ensureDeferred(cached.kept("o", other, topics=["try"]))
+    cached.forget_topic("cedar")
+    after = kept_of(cached, Source("new"), "k", "cedar")
+    old.end(), other.end()
+    late = result(before)
+    assert (late.value, after.value) == ("old", "new")
+    assert not late.freshness.holds(0.0)
+    assert kept_of(cached, Source("again"), "k").value == "new"
+    assert kept_of(cached, Source("again"), "o") is result(beside)
+
+
+def test_outdated_reads_still_count_as_running() -> None:
+    flights = SingleFlight[str]()
+    source = Source()
+    ensureDeferred(flights.get("k", source, lambda _: None))
+    flights.renew()
+    assert ("k" in flights, len(flights)) == (False, 1)
+    source.end()
+    assert len(flights) == 0

@@ -82,8 +82,9 @@ class FarmViews:
 
         # The page has rows of its own: it names the branch that a row's links lead to.
         key = ("pending", asked, portion, call.html)
-        document = await self._answers.get(key, compute)
-        return Reply(document, self._shown.pending(document, call))
+        kept = await self._answers.kept(key, compute)
+        page = self._shown.pending(kept.value, call)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def running(self, call: Call) -> Reply:
         """List running builds of all branches, or of some."""
@@ -96,8 +97,9 @@ class FarmViews:
             return JSONBody.of({"running": running_json(self._names(), found)})
 
         key = ("running", asked, portion, call.html)
-        document = await self._answers.get(key, compute)
-        return Reply(document, self._shown.running(document, call))
+        kept = await self._answers.kept(key, compute)
+        page = self._shown.running(kept.value, call)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def revision(self, call: Call) -> Reply:
         """List the requests and builds of a revision."""

@@ -17,6 +17,7 @@ from buildapi.model.revisions import short_revision
 from buildapi.reactor_time import AsyncCall
 from buildapi.web.http import template_filters
 from buildapi.web.http.assets import File, assets
+from buildapi.web.http.cache import Freshness
 from buildapi.web.http.call import query_of
 from buildapi.web.http.json_body import JSONBody, entity_tag
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
@@ -109,6 +110,8 @@ class Reply:
     caching.  A ``file`` is sent as it is in any format, and so is ``attached``, which may change.
     A ``stream`` writes to the request and returns the last bytes.  A ``notice`` is sent as a
     ``Warning`` header, and ``retry_after``, in seconds, with an answer that may change soon.
+    ``freshness`` is that of a document from the cache which depends on nothing but the URI and
+    ``Accept``; None for all others, above all those made for one user.
     """
 
     document: JSONBody
@@ -121,6 +124,7 @@ class Reply:
     stream: Stream | None = None
     notice: str = ""
     retry_after: int | None = None
+    freshness: Freshness | None = None
 
     @classmethod
     def data(cls, title: str, document: JSONBody) -> Reply:

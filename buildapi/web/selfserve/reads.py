@@ -20,7 +20,7 @@ from buildapi.model.json_types import JSONObject
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.web.http.assets import files
-from buildapi.web.http.cache import SingleFlightCache
+from buildapi.web.http.cache import Kept, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import (
@@ -92,10 +92,11 @@ class SelfServeReads:
             day_window(chosen - timedelta(days=1), self._zone)  # the page links to the day before
         except (OverflowError, ValueError) as e:
             raise BadRequest(f"Bad date: {chosen} is out of range") from e
-        document = await self._hot(
+        kept = await self._hot(
             ("day", branch.name, start), partial(self._builds.day, branch, start, end), list_json
         )
-        return Reply(document, self._pages.day(branch.name, chosen, today, document, call))
+        page = self._pages.day(branch.name, chosen, today, kept.value, call)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def revision(self, call: Call) -> Reply:
         """List the builds and pending requests of a revision; the page also shows ``is_done``."""
@@ -112,13 +113,14 @@ class SelfServeReads:
 
         # The page carries is_done as well, so the two formats are two documents.
         key = ("rev", branch.name, wanted, call.html)
-        document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        kept = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        document = kept.value
         if not document.value:
             raise _no_revision(branch, revision)
         items = document.value["items"] if call.html else document.value
         _, between = wanted.choose(items, itemgetter("revision"))
         page = self._pages.revision(branch.name, revision, document, call)
-        return Reply(document, page, notice=ambiguity(revision, between))
+        return Reply(document, page, notice=ambiguity(revision, between), freshness=kept.freshness)
 
     async def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
         found = await self._builds.revision(branch, wanted)
@@ -137,11 +139,13 @@ class SelfServeReads:
             return self._done(found, wanted, delay) if found.builds or found.pending else None
 
         key = ("is_done", branch.name, wanted, delay)
-        document = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        kept = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        document = kept.value
         if document.value is None:
             raise _no_revision(branch, revision)
         reply = Reply.data(f"Completion of {revision} on {branch.name}", document)
-        return attrs.evolve(reply, notice=ambiguity(revision, document.value.get("revisions", ())))
+        notice = ambiguity(revision, document.value.get("revisions", ()))
+        return attrs.evolve(reply, notice=notice, freshness=kept.freshness)
 
     def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, object]:
         """Return the ``is_done`` document; with ``revisions`` if the hash fits several of them."""
@@ -203,22 +207,22 @@ class SelfServeReads:
         """Return the builders with requests on a branch in the last ``BUILDERS_DAYS`` days."""
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
-        return await self._hot(("builders", branch.name), read, list)
+        return (await self._hot(("builders", branch.name), read, list)).value
 
     async def user(self, call: Call) -> Reply:
         """List the builds and pending requests with changes of an author."""
         branch, user = self.branch(call.path["branch"]), call.path["user"]
         read = partial(self._builds.user, branch, user)
-        document = await self._hot(("user", branch.name, user), read, user_json)
+        document = (await self._hot(("user", branch.name, user), read, user_json)).value
         return Reply(document, self._pages.user(branch.name, user, document, call))
 
     async def _hot(
         self, key: Hashable, read: Callable[[], Awaitable[T]], shape: Callable[[T], object]
-    ) -> JSONBody:
+    ) -> Kept[JSONBody]:
         async def compute() -> JSONBody:
             return JSONBody.of(shape(await read()))
 
-        return await self._answers.get(key, compute)
+        return await self._answers.kept(key, compute)
 
 
 def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
