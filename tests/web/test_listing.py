@@ -17,6 +17,8 @@ from buildapi.web.selfserve.listing import (
     STATES,
     ListPage,
     ListQuery,
+    ListRow,
+    ListRows,
     asked,
     row,
     rows_of,
@@ -57,7 +59,8 @@ def build(id_: int, **changes: Any) -> dict[str, Any]:
 
 
 def listed(items: Sequence[Mapping[str, Any]], wanted: ListQuery) -> ListPage:
-    return shown([row(item, "try") for item in items], wanted)
+    rows = [row(item, "try") for item in items]
+    return shown(ListRows([one.state for one in rows], rows.__getitem__), wanted)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,37 @@ def test_an_older_build_of_a_request_is_a_retry(
     items: list[dict[str, Any]], states: list[str]
 ) -> None:
     ended = [item | {"endtime": 9, "status": 0} if "requests" in item else item for item in items]
-    assert [one.state for one in rows_of(ended, "try")] == states
+    rows = rows_of(ended, "try")
+    assert rows.states == [rows.at(i).state for i in range(len(items))] == states
+
+
+def counted(number: int) -> tuple[ListRows, list[int]]:
+    """Return the rows of pending requests, and the indexes of those that are built."""
+    items, made = [request(n) for n in range(number)], list[int]()
+
+    def build(index: int) -> ListRow:
+        made.append(index)
+        return row(items[index], "try")
+
+    return ListRows(["pending"] * number, build), made
+
+
+@pytest.mark.parametrize(
+    ("query", "built"),
+    [({}, 250), ({"page": ["3"]}, 1), ({"state": ["running"]}, 0), ({"rows": ["0"]}, 0)],
+)
+def test_only_the_rows_that_are_shown_are_built(query: dict[str, list[str]], built: int) -> None:
+    rows, made = counted(2 * PAGE_ROWS + 1)
+    for _ in range(2):
+        shown(rows, asked(query))
+        assert len(made) == built
+
+
+def test_rows_that_are_sorted_are_built_once() -> None:
+    rows, made = counted(9)
+    for sort in ("builder", "-submitted"):
+        assert len(shown(rows, asked({"sort": [sort], "q": ["linux"]})).rows) == 9
+    assert sorted(made) == [*range(9)]
 
 
 def test_a_build_is_a_row_of_all_its_requests() -> None:

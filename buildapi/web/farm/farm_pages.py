@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -20,7 +20,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
-from buildapi.web.selfserve.listing import ListRow
+from buildapi.web.selfserve.listing import ListRow, ListRows
 from buildapi.web.selfserve.pages import Listing, SelfServePages, link_of
 
 WAITING = ("branch", "builder", "revision", "submitted", "took")
@@ -67,8 +67,7 @@ class FarmPages:
             grows=_everything(call),
             what="pending requests",
         )
-        rows = _rows(document)
-        return self._pages.listing("Pending requests", rows, how, call)
+        return self._pages.listing("Pending requests", lambda: document.value, how, call)
 
     def running(self, document: JSONBody, call: Call) -> Page:
         """Return the page of running builds."""
@@ -79,8 +78,7 @@ class FarmPages:
             grows=_everything(call),
             what="running builds",
         )
-        rows = _rows(document)
-        return self._pages.listing("Running builds", rows, how, call)
+        return self._pages.listing("Running builds", lambda: document.value, how, call)
 
     def recent(self, document: JSONBody, call: Call, slaves: Sequence[str]) -> Page:
         """Return the page of recent builds."""
@@ -160,10 +158,6 @@ def _events(call: Call) -> str:
     return "job=mine" if call.who and not _everything(call) else ""
 
 
-def _rows(document: JSONBody) -> Callable[[], Sequence[ListRow]]:
-    return lambda: [ListRow(**row) for row in document.value]
-
-
 def _entries(nested: JSONObject) -> Iterator[tuple[str, str, JSONObject]]:
     for branch, revisions in nested.items():
         for revision, entries in revisions.items():
@@ -171,27 +165,40 @@ def _entries(nested: JSONObject) -> Iterator[tuple[str, str, JSONObject]]:
                 yield branch, "" if revision == UNKNOWN else revision, entry
 
 
-def waiting_rows(branches: Branches, found: Iterable[PendingEntry]) -> list[dict[str, object]]:
-    """Return rows of pending requests as JSON; ``place`` is the branch whose pages have them."""
+def waiting_rows(branches: Branches, found: Sequence[PendingEntry]) -> ListRows:
+    """Return rows of pending requests; ``place`` is the branch whose pages have them."""
+    name, states = branch_namer(branches.by_name), [_waiting_state(entry) for entry in found]
+
+    def build(index: int) -> ListRow:
+        entry = found[index]
+        place = branches.owner(entry.branch)
+        return _waiting(entry, states[index], name(entry.branch), place)
+
+    return ListRows(states, build)
+
+
+def working_rows(branches: Branches, found: Sequence[RunningBuild]) -> ListRows:
+    """Return rows of running builds."""
     name = branch_namer(branches.by_name)
-    rows = (_waiting(entry, name(entry.branch), branches.owner(entry.branch)) for entry in found)
-    return [attrs.asdict(row) for row in rows]
+
+    def build(index: int) -> ListRow:
+        one = found[index]
+        return _working(one, name(one.branch), branches.owner(one.branch))
+
+    return ListRows(["running"] * len(found), build)
 
 
-def working_rows(branches: Branches, found: Iterable[RunningBuild]) -> list[dict[str, object]]:
-    """Return rows of running builds as JSON."""
-    name = branch_namer(branches.by_name)
-    rows = (_working(build, name(build.branch), branches.owner(build.branch)) for build in found)
-    return [attrs.asdict(row) for row in rows]
+def _waiting_state(entry: PendingEntry) -> str:
+    # /pending lists requests that a master has claimed and not started yet (docs/compatibility.md,
+    # "The pages of the whole farm").
+    return "pending" if entry.claimed_by_name is None else "claimed"
 
 
-def _waiting(entry: PendingEntry, branch: str, place: str | None) -> ListRow:
+def _waiting(entry: PendingEntry, state: str, branch: str, place: str | None) -> ListRow:
     return ListRow(
         kind="request",
         id=entry.id,
-        # /pending lists requests that a master has claimed and not started yet
-        # (docs/compatibility.md, "The pages of the whole farm").
-        state="pending" if entry.claimed_by_name is None else "claimed",
+        state=state,
         builder=entry.buildername,
         branch=branch,
         revision=entry.revision or "",

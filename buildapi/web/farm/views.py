@@ -77,7 +77,8 @@ class FarmViews:
         async def compute() -> JSONBody:
             found = await self._reads.pending(self._filter(asked), portion)
             if call.html:
-                return JSONBody.of(waiting_rows(self._directory.branches(), found))
+                rows = waiting_rows(self._directory.branches(), found)
+                return JSONBody.of_page(rows, len(rows))
             return JSONBody.of({"pending": pending_json(self._names(), found)})
 
         # The page has rows of its own: it names the branch that a row's links lead to.
@@ -93,7 +94,8 @@ class FarmViews:
         async def compute() -> JSONBody:
             found = await self._reads.running(self._filter(asked), portion)
             if call.html:
-                return JSONBody.of(working_rows(self._directory.branches(), found))
+                rows = working_rows(self._directory.branches(), found)
+                return JSONBody.of_page(rows, len(rows))
             return JSONBody.of({"running": running_json(self._names(), found)})
 
         key = ("running", asked, portion, call.html)

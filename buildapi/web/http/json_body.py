@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import attrs
 import orjson
@@ -19,6 +20,11 @@ BYTES_MAX = 64 * 2**20
 VALUE_FACTOR = 2
 """Memory of a value in units of its JSON: values of 65 MB stood beside 34 MB of JSON of builds."""
 
+ROW_BYTES = 1500
+"""Memory of a row of a list that only a page shows, by estimate: an item and its requests."""
+
+M = TypeVar("M")
+
 
 @attrs.frozen
 class JSONBody:
@@ -30,12 +36,29 @@ class JSONBody:
     value: JSONValue
     body: bytes
     etag: bytes
+    _page_bytes: int = 0
+    _made: dict[Hashable, Any] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     @classmethod
     def of(cls, value: object) -> JSONBody:
         """Encode a value."""
         body = encode(value)
         return cls(value, body, entity_tag(body))
+
+    @classmethod
+    def of_page(cls, value: object, rows: int) -> JSONBody:
+        """Return a value of some rows that only a page shows: it has no JSON."""
+        return cls(value, b"", b"", page_bytes=rows * ROW_BYTES)
+
+    def once(self, name: Hashable, make: Callable[[], M]) -> M:
+        """Return what is made of the value, such as the rows of a page; make it once.
+
+        It is kept as long as this is.
+        """
+        if name not in self._made:
+            self._made[name] = make()
+        made: M = self._made[name]
+        return made
 
     @property
     def pretty(self) -> str:
@@ -48,7 +71,7 @@ class JSONBody:
     @property
     def weight(self) -> int:
         """Return the bytes of memory that this takes, by estimate."""
-        return (1 + VALUE_FACTOR) * len(self.body)
+        return (1 + VALUE_FACTOR) * len(self.body) + self._page_bytes
 
     @property
     def has_content(self) -> bool:

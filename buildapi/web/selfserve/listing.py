@@ -67,32 +67,59 @@ class ListRow:
         return self.state in OPEN
 
 
+@attrs.define(eq=False)
+class ListRows:
+    """The rows of a list: the ``states`` of all, each row itself built when it is first needed.
+
+    ``build`` returns the row of an index.  A page shows 250 rows of the thousands of a day.
+    """
+
+    states: Sequence[str]
+    _build: Callable[[int], ListRow]
+    _built: dict[int, ListRow] = attrs.field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def at(self, index: int) -> ListRow:
+        """Return one row."""
+        found = self._built.get(index)
+        if found is None:
+            found = self._built[index] = self._build(index)
+        return found
+
+
 def row(item: JSONObject, place: str) -> ListRow:
     """Return the row of a build or of a pending request."""
-    return _build(item, place) if "requests" in item else _request(item, place)
+    return _row(item, place, _state(item))
 
 
-def rows_of(items: Sequence[JSONObject], place: str) -> Sequence[ListRow]:
+def _row(item: JSONObject, place: str, state: str) -> ListRow:
+    shaped = _build if "requests" in item else _request
+    return shaped(item, place, state)
+
+
+def rows_of(items: Sequence[JSONObject], place: str) -> ListRows:
     """Return the rows of a list.
 
     Buildbot 0.8 stores the result per request, not per build: if a request was retried, only its
     newest build has that result, and the older ones are retries.  Abandoned builds do not count.
     """
-    made = [row(item, place) for item in items]
-    builds = sorted((r for r in made if _counts(r)), key=lambda r: r.id)
-    # In ascending order of ids, so that the last one that is written for a request is its newest
-    # build.
-    newest = {request: build.id for build in builds for request in build.requests}
-    return [_beside(r, newest) for r in made]
-
-
-def _beside(one: ListRow, newest: Mapping[int, int]) -> ListRow:
-    newer = _counts(one) and any(newest[r] > one.id for r in one.requests)
-    return attrs.evolve(one, state="retry") if newer else one
-
-
-def _counts(one: ListRow) -> bool:
-    return one.kind == "build" and one.state != "abandoned"
+    states = [_state(item) for item in items]
+    counted = [
+        (i, item["build_id"], [r["request_id"] for r in item["requests"]])
+        for i, item in enumerate(items)
+        if "requests" in item and states[i] != "abandoned"
+    ]
+    newest: dict[int, int] = {}
+    for _, build_id, requests in counted:
+        for request in requests:
+            if newest.get(request, build_id) <= build_id:
+                newest[request] = build_id
+    for i, build_id, requests in counted:
+        if any(newest[request] > build_id for request in requests):
+            states[i] = "retry"
+    return ListRows(states, lambda i: _row(items[i], place, states[i]))
 
 
 def blank(kind: str, place: str) -> ListRow:
@@ -102,13 +129,11 @@ def blank(kind: str, place: str) -> ListRow:
     return ListRow(kind, 0, state, "", "", "", 0, started, None, 0, "", "", None, (), place)
 
 
-def _request(item: JSONObject, place: str) -> ListRow:
-    # Buildbot 0.8.2 leaves claimed_at as it is when it completes a request.
-    claimed = bool(item["claimed_at"]) and not item["complete"]
+def _request(item: JSONObject, place: str, state: str) -> ListRow:
     return ListRow(
         kind="request",
         id=item["request_id"],
-        state="claimed" if claimed else "pending",
+        state=state,
         builder=item["buildername"],
         branch=item["branch"] or "",
         revision=item["revision"] or "",
@@ -124,13 +149,13 @@ def _request(item: JSONObject, place: str) -> ListRow:
     )
 
 
-def _build(item: JSONObject, place: str) -> ListRow:
+def _build(item: JSONObject, place: str, state: str) -> ListRow:
     requests = item["requests"]
     first = requests[0]
     return ListRow(
         kind="build",
         id=item["build_id"],
-        state=state(item),
+        state=state,
         builder=item["buildername"],
         branch=item["branch"] or "",
         revision=item["revision"] or "",
@@ -145,6 +170,13 @@ def _build(item: JSONObject, place: str) -> ListRow:
         requests=[r["request_id"] for r in requests],
         place=place,
     )
+
+
+def _state(item: JSONObject) -> str:
+    if "requests" in item:
+        return state(item)
+    # Buildbot 0.8.2 leaves claimed_at as it is when it completes a request.
+    return "claimed" if item["claimed_at"] and not item["complete"] else "pending"
 
 
 def state(build: JSONObject) -> str:
@@ -225,18 +257,21 @@ def asked(query: Mapping[str, Sequence[str]]) -> ListQuery:
     )
 
 
-def shown(rows: Sequence[ListRow], wanted: ListQuery) -> ListPage:
+def shown(rows: ListRows, wanted: ListQuery) -> ListPage:
     """Return a page of the matching rows; a page past the last one is the last one."""
     words = wanted.words.lower().split()
-    found = [r for r in rows if wanted.state in ("", r.state) and _matches(r, words)]
+    found = [i for i, state in enumerate(rows.states) if wanted.state in ("", state)]
+    if words:
+        found = [i for i in found if _matches(rows.at(i), words)]
     if wanted.sort:
-        found.sort(key=SORTS[wanted.sort.removeprefix("-")], reverse=wanted.sort[0] == "-")
+        key = SORTS[wanted.sort.removeprefix("-")]
+        found.sort(key=lambda i: key(rows.at(i)), reverse=wanted.sort[0] == "-")
     pages = max(1, -(-len(found) // PAGE_ROWS))
     page = min(wanted.page, pages)
     start = (page - 1) * PAGE_ROWS
-    counts = Counter(r.state for r in rows)
+    counts = Counter(rows.states)
     return ListPage(
-        rows=[] if wanted.bare else found[start : start + PAGE_ROWS],
+        rows=[] if wanted.bare else [rows.at(i) for i in found[start : start + PAGE_ROWS]],
         total=len(rows),
         matched=len(found),
         pages=pages,

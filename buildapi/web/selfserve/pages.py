@@ -23,12 +23,14 @@ from buildapi.web.selfserve.listing import (
     STATES,
     ListQuery,
     ListRow,
+    ListRows,
     asked,
     blank,
     row,
     rows_of,
     shown,
 )
+from buildapi.web.selfserve.row_markup import RowMarkup, actions
 
 
 @attrs.frozen
@@ -79,7 +81,7 @@ class SelfServePages:
     def listing(
         self,
         title: str,
-        rows: Callable[[], Sequence[ListRow]],
+        rows: Callable[[], ListRows],
         how: Listing,
         call: Call,
         **more: object,
@@ -91,16 +93,23 @@ class SelfServePages:
 
         return Page("listing.html", title, context)
 
-    def listed(self, rows: Sequence[ListRow], how: Listing, call: Call) -> dict[str, object]:
+    def listed(self, rows: ListRows, how: Listing, call: Call) -> dict[str, object]:
         """Return the template context of a list."""
-        return self.common() | {
+        now, known = int(self.now()), self.masters()
+
+        def row_markup(mount: str, who: str | None, token: str) -> RowMarkup:
+            return RowMarkup(how.columns, now, self.zone, mount, bool(who), token, known)
+
+        return {
+            "now": now,
+            "zone": self.zone,
             "list": shown(rows, asked(call.query)),
             "how": how,
             "labels": LABELS,
             "keep": _kept(call),
             "link_of": link_of,
             "blank": blank,
-            "masters": self.masters(),
+            "row_markup": row_markup,
             # Templates use StrictUndefined: each name that any list needs must be there.
             "days": None,
             "branch": "",
@@ -120,10 +129,13 @@ class SelfServePages:
         """Return the page of a revision; its builds and ``is_done`` come from one read."""
         how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
 
+        def rows() -> ListRows:
+            return document.once("rows", lambda: rows_of(document.value["items"], branch))
+
         def context() -> Mapping[str, object]:
             known = document.value["done"]
             done = DONE[known["job_complete"], known["job_passed"]]
-            listed = self.listed(rows_of(document.value["items"], branch), how, call)
+            listed = self.listed(rows(), how, call)
             notice = ambiguity(revision, known.get("revisions", ()))
             about = {"branch": branch, "revision": revision, "done": done, "notice": notice}
             return listed | about
@@ -133,10 +145,13 @@ class SelfServePages:
     def user(self, branch: str, user: str, document: JSONBody, call: Call) -> Page:
         """Return the page of an author's builds and pending requests."""
 
-        def rows() -> Sequence[ListRow]:
+        def made() -> ListRows:
             found = document.value
             items = [*found["running"], *found["pending"], *found["builds"]]
             return rows_of(items, branch)
+
+        def rows() -> ListRows:
+            return document.once("rows", made)
 
         how = Listing(OF_BRANCH, _events(branch, call))
         return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
@@ -159,6 +174,7 @@ class SelfServePages:
                 "branch": branch,
                 "events": _events(branch, call),
                 "on_master": self._on_master(one),
+                "actions": actions,
                 "shared": loses(_sharers(requests)) if len(requests) > 1 else "",
             }
 
@@ -222,8 +238,8 @@ class SelfServePages:
 SOUGHT = ("who", "branch", "action", "state", "since", "until")
 
 
-def _rows(document: JSONBody, branch: str) -> Callable[[], Sequence[ListRow]]:
-    return lambda: rows_of(document.value, branch)
+def _rows(document: JSONBody, branch: str) -> Callable[[], ListRows]:
+    return lambda: document.once("rows", lambda: rows_of(document.value, branch))
 
 
 def _events(branch: str, call: Call) -> str:

@@ -109,7 +109,8 @@ class SelfServeReads:
             # (docs/compatibility.md, "Bots and scripts"), and is answered 404 below.
             if not items or not call.html:
                 return items
-            return {"items": items, "done": self._done(found, wanted, STABLE_DELAY)}
+            done = self._done(found, wanted, STABLE_DELAY)
+            return JSONBody.of_page({"items": items, "done": done}, len(items))
 
         # The page carries is_done as well, so the two formats are two documents.
         key = ("rev", branch.name, wanted, call.html)
@@ -117,8 +118,12 @@ class SelfServeReads:
         document = kept.value
         if not document.value:
             raise _no_revision(branch, revision)
-        items = document.value["items"] if call.html else document.value
-        _, between = wanted.choose(items, itemgetter("revision"))
+
+        def several() -> Sequence[str]:
+            items = document.value["items"] if call.html else document.value
+            return wanted.choose(items, itemgetter("revision"))[1]
+
+        between = document.once("between", several)
         page = self._pages.revision(branch.name, revision, document, call)
         return Reply(document, page, notice=ambiguity(revision, between), freshness=kept.freshness)
 
@@ -220,7 +225,8 @@ class SelfServeReads:
         self, key: Hashable, read: Callable[[], Awaitable[T]], shape: Callable[[T], object]
     ) -> Kept[JSONBody]:
         async def compute() -> JSONBody:
-            return JSONBody.of(shape(await read()))
+            shaped = shape(await read())
+            return shaped if isinstance(shaped, JSONBody) else JSONBody.of(shaped)
 
         return await self._answers.kept(key, compute)
 
