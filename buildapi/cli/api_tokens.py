@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from buildapi.atomic_file import replace_file
+from buildapi.atomic_file import AtomicFile
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.connection_options import connection_options, make_client, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
@@ -67,23 +68,38 @@ def create(
     Log in with Basic authentication or the proxy's cookie; a token cannot create tokens.
     """
     client = make_client(context, token=None)  # the service creates no tokens for users of a token
-    given = {"label": label} | ({} if days is None else {"days": days})
-    # Without it the service refuses to create tokens: pages of other sites cannot read it
-    # (docs/tokens.md, "Create a token").
-    body = {**given, **_form_token(client)}
-    made: dict[str, JSON] = unpack(dict, client.send("POST", "self-serve", "tokens", body=body))
-    secret = unpack(lambda: str(made["token"]))
-    if save:
+    path = client.settings.token_file
+    # Opened first: a token that cannot be saved would be lost, since it is shown only once.
+    file = open_token_file(path) if save else None
+    try:
+        made, secret = _create(client, {"label": label} | ({} if days is None else {"days": days}))
+        error = None if file is None else _write(file, f"{secret} {client.settings.url}\n")
+    finally:
+        if file is not None:
+            file.drop()
+    if file is not None and error is None:
         # Removed before anything is printed: --save keeps the text off the terminal and out of
         # logs.
         del made["token"]
-        save_token(client.settings.token_file, secret, client.settings.url)
-        click.echo(f"saved to {client.settings.token_file}", err=True)
+        click.echo(f"saved to {path}", err=True)
     if out.as_json:
-        return out.json(made)
-    expires = out.time(unpack(lambda: made["expires_at"])) or "never"
-    click.echo(f"token {unpack(lambda: made['id'])} expires {expires}", err=True)
-    return None if save else out.line(secret)
+        out.json(made)
+    else:
+        expires = out.time(unpack(lambda: made["expires_at"])) or "never"
+        click.echo(f"token {unpack(lambda: made['id'])} expires {expires}", err=True)
+        if "token" in made:
+            out.line(secret)
+    if error is not None:
+        raise CommandError(f"{path}: cannot save the token, printed instead: {error}", FAILED)
+
+
+def _create(client: ServiceClient, given: Mapping[str, JSON]) -> tuple[dict[str, JSON], str]:
+    """Create a token; return what the service says of it, and its text."""
+    # Without the form token the service refuses: pages of other sites cannot read it
+    # (docs/tokens.md, "Create a token").
+    body = {**given, **_form_token(client)}
+    made: dict[str, JSON] = unpack(dict, client.send("POST", "self-serve", "tokens", body=body))
+    return made, unpack(lambda: str(made["token"]))
 
 
 def _form_token(client: ServiceClient) -> Mapping[str, str]:
@@ -93,18 +109,28 @@ def _form_token(client: ServiceClient) -> Mapping[str, str]:
     return {"csrf_token": found} if isinstance(found, str) else {}
 
 
-def save_token(path: Path, secret: str, url: str) -> None:
-    """Write a token and the URL of its service to a file that only its owner can read.
+def open_token_file(path: Path) -> AtomicFile:
+    """Open a file for a token and the URL of its service, which only its owner can read.
 
     :raises CommandError: the file cannot be written.
     """
     try:
         # A folder that exists keeps its mode; the file has its own.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # With the URL of the service that made it, so that it is never sent to another one.
-        replace_file(path, f"{secret} {url}\n".encode(), mode=0o600)
+        return AtomicFile(os.path.abspath(path), mode=0o600)
     except OSError as e:
-        raise CommandError(f"{path}: cannot save the token: {e.strerror}", FAILED) from e
+        raise CommandError(f"{path}: cannot save a token there: {e.strerror}", FAILED) from e
+
+
+def _write(file: AtomicFile, text: str) -> str | None:
+    """Write the text of a file and keep it; return why that fails, or None."""
+    try:
+        # With the URL of the service that made the token, so that it is never sent to another one.
+        file.write(text.encode())
+        file.keep()
+    except OSError as e:
+        return str(e.strerror)
+    return None
 
 
 @token.command("list")

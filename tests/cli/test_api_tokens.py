@@ -73,6 +73,35 @@ def test_a_token_is_made_with_a_password_saved_and_then_used(
     assert [p.name for p in own_settings.iterdir()] == ["token"]
 
 
+def test_no_token_is_made_that_cannot_be_saved(tmp_path: Path, own_settings: Path) -> None:
+    own_settings.rmdir()
+    own_settings.write_text("no folder")
+    with fake(lambda _: Reply(201, MADE)) as server:
+        url = ["--url", server.url]
+        done = buildapi("token", "create", "--label", "l", "--save", *password(tmp_path), *url)
+    assert (done.code, done.out) == (1, b"")
+    assert f"{own_settings}/token: cannot save a token there" in done.err
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_token_whose_file_cannot_be_written_after_all_is_printed(
+    tmp_path: Path, own_settings: Path, more: list[str]
+) -> None:
+    (own_settings / "token").symlink_to("/dev/full")
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(201, MADE) if asked.method == "POST" else Reply(200, ANN)
+
+    with fake(answer) as server:
+        url = ["--url", server.url, *more]
+        done = buildapi("token", "create", "--label", "l", "--save", *password(tmp_path), *url)
+    assert done.code == 1
+    assert done.out.decode() == (json.dumps(MADE, indent=2) if more else "bapi_new") + "\n"
+    assert "cannot save the token, printed instead: No space left on device" in done.err
+    assert "saved to" not in done.err
+
+
 def test_a_token_that_is_not_saved_is_all_of_the_output(tmp_path: Path) -> None:
     with fake(lambda _: Reply(201, MADE)) as server:
         done = buildapi("token", "create", "--label", "l", *password(tmp_path), "--url", server.url)
