@@ -21,7 +21,7 @@ from buildapi.db.schema_upgrade import error_text
 from buildapi.mq.topology import dead_letters, on_channel
 from buildapi.mq.txamqp.client import ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import ChannelClosed, describe
-from buildapi.reactor_time import Reactor, timeout
+from buildapi.reactor_time import Reactor, ThreadedReactor, timeout
 
 DATABASE_SECONDS = 8.0
 BROKER_SECONDS = 15.0
@@ -198,6 +198,7 @@ class DirectoryCheck:
 
     _documents: Sequence[Document]
     _fetcher: Fetcher
+    _reactor: ThreadedReactor
     _say: Say
     _timeout_seconds: float
     _poke_seconds: float | None
@@ -212,7 +213,9 @@ class DirectoryCheck:
         return await self._ask(found.get("masters", {})) and all(read)
 
     async def _document(self, document: Document, found: dict[str, Any]) -> str:
-        read = await reader(document.location, self._fetcher, self._timeout_seconds)()
+        read = await reader(
+            document.location, self._fetcher, self._timeout_seconds, self._reactor
+        )()
         parsed = document.parsed(read)
         for warning in document.warnings(parsed):
             self._say(f"warning: {document.name}: {warning}")

@@ -125,7 +125,7 @@ def open_directory(config: Config, reactor: Reactor, fetcher: Fetcher) -> Direct
         # A copy of the last good one, for restarts [docs/explanation/failure-model.md, The
         # directory].
         kept = config.service.data / f"directory-{name}.json"
-        read = reader(location, fetcher, where.timeout_seconds)
+        read = reader(location, fetcher, where.timeout_seconds, reactor)
         return DocumentSource(name, read, parse, kept, where.may_be_empty(name))
 
     return DirectoryService(

@@ -186,6 +186,7 @@ async def check_connections(config: Config, reactor: Reactor, say: Say) -> bool:
     directory = DirectoryCheck(
         directory_documents(config, reactor),
         Fetcher(reactor),
+        reactor,
         say,
         config.directory.timeout_seconds,
         config.agent.poke_seconds if "agent" in roles else None,

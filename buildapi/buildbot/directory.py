@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 from twisted.internet import defer
 
-from buildapi.buildbot.documents import DocumentSource, NotADirectoryFile, ParsedDocument
+from buildapi.buildbot.documents import (
+    DocumentSource,
+    NotADirectoryFile,
+    ParsedDocument,
+    listed_twice,
+    quoted,
+)
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches, repository_path
 from buildapi.model.builders import Builder, Builders
@@ -62,7 +67,7 @@ def parse_branches(document: object) -> ParsedDocument[Mapping[str, Mapping[str,
     branches = {}
     for name, definition in document.items():
         if (why := _no_name(name) or _no_branch(definition)) is not None:
-            warnings.append(f"branch {_shown(name)} is skipped: {why}")
+            warnings.append(f"branch {quoted(name)} is skipped: {why}")
         else:
             branches[name] = definition
     return ParsedDocument(branches, len(branches), warnings)
@@ -74,10 +79,10 @@ def _by_name(entries: Sequence[object], warnings: list[str]) -> Mapping[str, obj
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             warnings.append(f"entry {number} is skipped: it has no name")
-        elif name in found:
-            warnings.append(f"entry {number} is skipped: branch {_shown(name)} is listed before")
-        else:
-            found[name] = entry
+            continue
+        if name in found:
+            warnings.append(listed_twice(f"branch {quoted(name)}"))
+        found[name] = entry
     return found
 
 
@@ -109,12 +114,6 @@ def _no_name(name: str) -> str | None:
     return None
 
 
-def _shown(value: object) -> str:
-    """Quote a name or value for a warning: escaped if it cannot be encoded, and cut."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text.encode(errors="backslashreplace").decode()[:80]
-
-
 def parse_builders(document: object) -> ParsedDocument[Builders]:
     """Validate the builders file: an object whose ``builders`` is an object of objects.
 
@@ -129,12 +128,12 @@ def parse_builders(document: object) -> ParsedDocument[Builders]:
     warnings, usable = list[str](), 0
     for name, entry in entries.items():
         if (why := _no_name(name)) is not None:
-            warnings.append(f"builder {_shown(name)} is skipped: {why}")
+            warnings.append(f"builder {quoted(name)} is skipped: {why}")
             continue
         if isinstance(entry, dict):
             usable += 1
         else:
-            warnings.append(f"builder {_shown(name)} is not a JSON object: only its name is used")
+            warnings.append(f"builder {quoted(name)} is not a JSON object: only its name is used")
         builders[name] = _builder(name, entry)
     return ParsedDocument(Builders(builders), usable, warnings)
 
@@ -168,7 +167,7 @@ def parse_masters(document: object) -> ParsedDocument[Mapping[str, Master]]:
             warnings.append(f"master {_which(number, entry)} is skipped: {why}")
             continue
         if (name := entry["db_name"]) in masters:
-            warnings.append(f"master {_shown(name)} is listed twice: the later entry is used")
+            warnings.append(listed_twice(f"master {quoted(name)}"))
         masters[name] = _master(entry, warnings)
     return ParsedDocument(
         masters, sum(1 for m in masters.values() if m.http_port or m.pb_port), warnings
@@ -178,7 +177,7 @@ def parse_masters(document: object) -> ParsedDocument[Mapping[str, Master]]:
 def _which(number: int, entry: object) -> str:
     """Return the best available name of a master."""
     names = [entry.get(key) for key in ("db_name", "name")] if isinstance(entry, dict) else []
-    return next((_shown(name) for name in names if name and isinstance(name, str)), f"{number}")
+    return next((quoted(name) for name in names if name and isinstance(name, str)), f"{number}")
 
 
 def _no_master(entry: object) -> str | None:
@@ -191,7 +190,7 @@ def _no_master(entry: object) -> str | None:
     # It becomes part of URLs: with "@" or "/" in it, requests and the login of the masters would go
     # to another host.
     if not _HOST.fullmatch(entry["hostname"]):
-        return f"invalid hostname {_shown(entry['hostname'])}"
+        return f"invalid hostname {quoted(entry['hostname'])}"
     return _no_name(entry["db_name"])
 
 
@@ -200,18 +199,18 @@ _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 
 
 def _master(entry: JSONObject, warnings: list[str]) -> Master:
-    name = _shown(entry["db_name"])
+    name = quoted(entry["db_name"])
     for key, value in (
         ("http_port", _port(entry, "http_port")),
         ("pb_port", _port(entry, "pb_port")),
     ):
         if value is None and entry.get(key) not in (None, 0):  # 0 is how files say "none"
-            said = _shown(entry[key])
+            said = quoted(entry[key])
             warnings.append(f"master {name}: {key} is {said} (expected 1 to 65535): ignored")
     enabled = entry.get("enabled", True)
     if not isinstance(enabled, bool):
         warnings.append(
-            f"master {name}: enabled is {_shown(enabled)} (expected true or false): treated as true"
+            f"master {name}: enabled is {quoted(enabled)} (expected true or false): treated as true"
         )
     return Master(
         db_name=entry["db_name"],

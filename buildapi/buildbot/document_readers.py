@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Thread
 from time import monotonic
 from urllib.parse import urljoin, urlsplit
 
-from twisted.internet.threads import deferToThread
+import attrs
+from twisted.internet import defer
+from twisted.python.failure import Failure
 
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
+from buildapi.reactor_time import ThreadedReactor, timeout
 
 LIMIT = 64 * 2**20
 """Maximum bytes of a document."""
@@ -20,7 +24,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def reader(
-    location: str | None, fetcher: Fetcher, seconds: float
+    location: str | None, fetcher: Fetcher, seconds: float, reactor: ThreadedReactor
 ) -> Callable[[], Awaitable[bytes]]:
     """Return a function that reads a file path or an http(s) URL within ``seconds``.
 
@@ -30,12 +34,61 @@ def reader(
         return _nothing
     if location.startswith(("http://", "https://")):
         return lambda: _from_url(location, fetcher, seconds)
-    # In a thread, for the file may lie on a network share that does not respond.
-    return lambda: deferToThread(Path(location).read_bytes)
+    return FileReader(Path(location), seconds, reactor)
 
 
 async def _nothing() -> bytes:
     return b"[]"
+
+
+@attrs.define
+class FileReader:
+    """Read a file, each time within ``seconds``.
+
+    A read that hangs, as on a network share that does not respond, keeps its thread: until it ends,
+    others are refused, so that there is never more than one.
+    """
+
+    _path: Path
+    _seconds: float
+    _reactor: ThreadedReactor
+    _reading: bool = False
+
+    async def __call__(self) -> bytes:
+        """Return the content of the file.
+
+        :raises OSError: it cannot be read.
+        :raises FetchError: it takes too long, or is larger than ``LIMIT``.
+        """
+        if self._reading:
+            raise FetchError("an earlier read of the file has not ended", timed_out=True)
+        self._reading = True
+        answer: defer.Deferred[bytes] = defer.Deferred()
+        # Not a thread of the reactor's pool, which waits for all of its threads before the process
+        # can end [Twisted, ThreadPool.stop].
+        Thread(target=self._read, args=(answer,), name="read document", daemon=True).start()
+        try:
+            return await timeout(answer, self._seconds, self._reactor)
+        except defer.TimeoutError as e:
+            raise FetchError(f"not read within {self._seconds:g} s", timed_out=True) from e
+
+    def _ended(self, answer: defer.Deferred[bytes], result: bytes | Failure) -> None:
+        self._reading = False
+        if not answer.called:
+            answer.callback(result)
+
+    # --- in a thread
+
+    def _read(self, answer: defer.Deferred[bytes]) -> None:
+        result: bytes | Failure
+        try:
+            with self._path.open("rb") as file:
+                result = file.read(LIMIT + 1)
+            if len(result) > LIMIT:
+                raise FetchError(f"more than {LIMIT} bytes")
+        except Exception:
+            result = Failure()
+        self._reactor.callFromThread(self._ended, answer, result)
 
 
 async def _from_url(url: str, fetcher: Fetcher, seconds: float) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -43,18 +44,37 @@ InThread = Callable[..., Awaitable[Any]]
 """Call a function with arguments in a thread."""
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, warnings: list[str]) -> Any:
     """Decode JSON without blocking other threads; :raises ValueError: it is not JSON.
+
+    Of a name that an object lists twice the later value is used, with a warning.
 
     The decoder of the standard library is one call into C that holds the interpreter lock until it
     is done: 0.4 s for 18 MB, in any thread. With a hook in Python other threads run at each object,
     since the interpreter switches threads only between its own instructions.
     """
-    return json.loads(data, object_pairs_hook=_object)
+
+    def to_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            times = Counter(name for name, _ in pairs)
+            warnings.extend(listed_twice(quoted(name)) for name, n in times.items() if n > 1)
+        return found
+
+    return json.loads(data, object_pairs_hook=to_object)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, object]:
-    return dict(pairs)
+def listed_twice(what: str) -> str:
+    """Return the warning for an entry that replaces an earlier one of its name."""
+    # One rule for the lists and objects of all documents; that of JSON objects is Python's
+    # [json, "Repeated Names Within an Object"].
+    return f"{what} is listed twice: the later entry is used"
+
+
+def quoted(value: object) -> str:
+    """Quote a name or value for a warning: escaped if it cannot be encoded, and cut."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()[:80]
 
 
 def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> ParsedDocument[Any]:
@@ -62,12 +82,13 @@ def parsed(data: bytes, parse: Parse, name: str, *, allow_empty: bool) -> Parsed
 
     :raises NotADirectoryFile: it is something else, or has no usable entry.
     """
-    found = parse(decode(data))
+    warnings: list[str] = []
+    found = parse(decode(data, warnings))
     # A failed export is often valid JSON without entries: with it, every branch or master would be
     # gone [docs/explanation/failure-model.md, "The directory"].
     if not found.usable and not allow_empty:
         raise NotADirectoryFile("; ".join([_empty(name), *found.warnings[:WORDED_MOST]]))
-    return found
+    return attrs.evolve(found, warnings=(*warnings, *found.warnings))
 
 
 WORDED_MOST = 3

@@ -24,12 +24,13 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
-from buildapi.buildbot.document_readers import reader
+from buildapi.buildbot.document_readers import LIMIT, reader
 from buildapi.buildbot.documents import (
     DocumentSource,
     NotADirectoryFile,
     Parse,
     ParsedDocument,
+    Read,
     parsed,
 )
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
@@ -37,7 +38,8 @@ from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches
 from buildapi.model.builders import Builder, Builders
 from tests.buildbot.doubles import Masterfarm, hang, status
-from tests.reactor import twisted_test
+from tests.patience import PATIENCE
+from tests.reactor import twisted_test, until
 
 BRANCHES = {"try": {"repo": "https://hg.example.org/try"}, "cedar": {}}
 MASTERS = [
@@ -389,16 +391,15 @@ async def web() -> AsyncIterator[Masterfarm]:
     await farm.close()
 
 
-@pytest.fixture
-def fetcher() -> Fetcher:
+def reader_of(location: str | None, seconds: float) -> Read:
     from twisted.internet import reactor
 
-    return Fetcher(reactor)
+    return reader(location, Fetcher(reactor), seconds, reactor)  # type: ignore[arg-type]  # the module
 
 
 @twisted_test()
-async def test_a_document_is_read_from_a_url(web: Masterfarm, fetcher: Fetcher) -> None:
-    read = reader(f"{web.masters['m'].entry.url}branches.json", fetcher, 2)
+async def test_a_document_is_read_from_a_url(web: Masterfarm) -> None:
+    read = reader_of(f"{web.masters['m'].entry.url}branches.json", 2)
     assert await read() == b'{"try": {}}'
     web.masters["m"].asked.stop = status(404)
     with pytest.raises(FetchError, match="HTTP 404"):
@@ -406,20 +407,18 @@ async def test_a_document_is_read_from_a_url(web: Masterfarm, fetcher: Fetcher) 
 
 
 @twisted_test()
-async def test_a_url_that_hangs_fails_in_time(web: Masterfarm, fetcher: Fetcher) -> None:
+async def test_a_url_that_hangs_fails_in_time(web: Masterfarm) -> None:
     web.masters["m"].asked.stop = hang
     with pytest.raises(FetchError, match=r"no answer within 0\.2 s"):
-        await reader(f"{web.masters['m'].entry.url}x", fetcher, 0.2)()
+        await reader_of(f"{web.masters['m'].entry.url}x", 0.2)()
 
 
 @twisted_test()
-async def test_stopping_ends_a_fetch_under_way(
-    web: Masterfarm, fetcher: Fetcher, tmp_path: Path
-) -> None:
+async def test_stopping_ends_a_fetch_under_way(web: Masterfarm, tmp_path: Path) -> None:
     from twisted.internet import reactor
 
     web.masters["m"].asked.stop = hang
-    read = reader(f"{web.masters['m'].entry.url}x", fetcher, 30)
+    read = reader_of(f"{web.masters['m'].entry.url}x", 30)
     sources = [DocumentSource(n, read, parse_branches, tmp_path / n) for n in ("b", "m")]
     service = DirectoryService(reactor, *sources, refresh_seconds=60, stored_names={})
     service.startService()
@@ -428,9 +427,9 @@ async def test_stopping_ends_a_fetch_under_way(
 
 
 @twisted_test()
-async def test_a_document_is_read_from_a_file(fetcher: Fetcher, tmp_path: Path) -> None:
+async def test_a_document_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "branches.json"
-    read = reader(str(path), fetcher, 2)
+    read = reader_of(str(path), PATIENCE)
     with pytest.raises(FileNotFoundError):
         await read()
     path.write_bytes(b"{}")
@@ -438,8 +437,35 @@ async def test_a_document_is_read_from_a_file(fetcher: Fetcher, tmp_path: Path) 
 
 
 @twisted_test()
-async def test_no_location_is_an_empty_list(fetcher: Fetcher) -> None:
-    assert parse_masters(json.loads(await reader(None, fetcher, 2)())).value == {}
+async def test_a_file_that_hangs_fails_in_time_and_is_read_by_one_thread(tmp_path: Path) -> None:
+    path = tmp_path / "branches.json"
+    os.mkfifo(path)  # hangs until somebody opens it to write
+    read = reader_of(str(path), 0.2)
+    with pytest.raises(FetchError, match=r"not read within 0\.2 s"):
+        await read()
+    with pytest.raises(FetchError, match="an earlier read of the file has not ended"):
+        await read()
+    with path.open("wb"):
+        path.unlink()
+        path.write_bytes(b"{}")
+
+    async def is_read() -> bool:
+        with contextlib.suppress(FetchError):
+            return await read() == b"{}"
+        return False
+
+    await until(is_read)
+
+
+@twisted_test()
+async def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(FetchError, match=f"more than {LIMIT} bytes"):
+        await reader_of("/dev/zero", PATIENCE)()
+
+
+@twisted_test()
+async def test_no_location_is_an_empty_list() -> None:
+    assert parse_masters(json.loads(await reader_of(None, 2)())).value == {}
 
 
 # --- masters that are disabled ----------------------------------------------------------------

@@ -219,6 +219,25 @@ def test_a_master_that_is_listed_twice_is_told() -> None:
     assert list(found.warnings) == ['master "a:/b" is listed twice: the later entry is used']
 
 
+def test_a_branch_that_is_listed_twice_is_told() -> None:
+    found = parse_branches([{"name": "try", "repo": "http://a/b"}, {"name": "try"}])
+    assert found.value == {"try": {"name": "try"}}
+    assert list(found.warnings) == ['branch "try" is listed twice: the later entry is used']
+
+
+@twisted_test()
+async def test_a_name_that_an_object_lists_twice_is_told(tmp_path: Path) -> None:
+    document = b'{"try": {"repo": "http://a/b"}, "cedar": {}, "try": {}}'
+
+    async def read() -> bytes:
+        return document
+
+    source = DocumentSource("branches", read, parse_branches, tmp_path / "b")
+    assert await source.refresh(5)
+    assert source.good == {"try": {}, "cedar": {}}
+    assert list(source.warnings) == ['"try" is listed twice: the later entry is used']
+
+
 def test_a_bad_builder_is_told_by_its_name_and_the_others_are_taken() -> None:
     found = parse_builders({"builders": {"linux": {}, "": {}, "mac": 5}})
     assert list(found.value.by_name) == ["linux", "mac"]
@@ -292,7 +311,7 @@ async def test_a_thread_that_decodes_18_mb_lets_others_run() -> None:
     """The C decoder alone keeps the interpreter to itself: the reactor turns once or twice."""
     data = large()
     with turning() as turns:
-        assert len((await deferToThread(decode, data))["builders"]) == 45_000
+        assert len((await deferToThread(decode, data, []))["builders"]) == 45_000
     assert len(turns) > 10
 
 
@@ -309,7 +328,7 @@ async def test_what_has_not_changed_is_not_parsed_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 100_000, b""])
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
-        decode(data)
+        decode(data, [])
 
 
 # --- redirects --------------------------------------------------------------------------------
@@ -327,7 +346,7 @@ async def web() -> AsyncIterator[Masterfarm]:
 def read_from(url: str) -> Any:
     from twisted.internet import reactor
 
-    return reader(url, Fetcher(reactor), 2)()
+    return reader(url, Fetcher(reactor), 2, reactor)()  # type: ignore[arg-type]  # the module
 
 
 @twisted_test()
