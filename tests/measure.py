@@ -5,6 +5,7 @@ Figures are a thermometer, not the aim: they say where to look.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import io
 import re
@@ -158,7 +159,13 @@ def figures(package: Path) -> Iterator[tuple[str, str]]:
 
 def main(arguments: Sequence[str]) -> None:
     """Print the table of a package, by default of ours."""
-    package = Path(arguments[0]) if arguments else ROOT / "buildapi"
+    parser = argparse.ArgumentParser("python -m tests.measure", description=__doc__)
+    parser.add_argument(
+        "package", nargs="?", type=Path, default=ROOT / "buildapi", help="its folder"
+    )
+    package: Path = parser.parse_args(arguments).package
+    if not any(package.rglob("*.py")):
+        parser.error(f"{package}: no folder with modules")
     for name, figure in figures(package):
         sys.stdout.write(f"{name:40}  {figure}\n")
 

@@ -5,6 +5,7 @@ Modules that import Twisted are imported when a command runs.
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
     from buildapi.admin.dump_writer import Dumper
 
 
-def _load_config(context: click.Context, _option: click.Parameter, path: Path) -> Config:
-    try:
-        return load(path)
-    except ConfigError as e:
-        # For check-config a wrong file is the result, not a wrong call (docs/commands.md,
-        # "`buildapi check-config`").
-        exit_with_error(e, FAILED if context.command is check_config else WRONG)
-
-
 def exit_with_error(error: ConfigError, code: int) -> NoReturn:
     """Print each error of a configuration, and exit."""
     for line in str(error).splitlines():
@@ -43,17 +35,34 @@ def exit_with_error(error: ConfigError, code: int) -> NoReturn:
     raise SystemExit(code) from None
 
 
-config_option = click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="BUILDAPI_CONFIG",
-    default="buildapi.toml",
-    show_default=True,
-    show_envvar=True,
-    callback=_load_config,
-    help="Configuration file of the service.",
-)
+def config_option(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the option for the configuration file, and pass a command its ``config``."""
+
+    @click.option(
+        "-c",
+        "--config",
+        "path",
+        type=click.Path(path_type=Path),
+        envvar="BUILDAPI_CONFIG",
+        default="buildapi.toml",
+        show_default=True,
+        show_envvar=True,
+        help="Configuration file of the service.",
+    )
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(context: click.Context, /, *, path: Path, **given: object) -> None:
+        # Not in a callback of the option, which click calls before it looks at the other arguments:
+        # a wrong command line comes first.
+        try:
+            config = load(path)
+        except ConfigError as e:
+            # For check-config a wrong file is the result, not a wrong call (docs/commands.md,
+            # "`buildapi check-config`").
+            exit_with_error(e, FAILED if context.command is check_config else WRONG)
+        function(config=config, **given)
+
+    return wrapped
 
 
 def _run_and_exit(work: Callable[[Reactor], Awaitable[int]]) -> NoReturn:

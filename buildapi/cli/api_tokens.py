@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from buildapi.atomic_file import AtomicFile
+from buildapi.cli import param_types
 from buildapi.cli.command_error import CommandError
 from buildapi.cli.connection_options import connection_options, make_client, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
@@ -150,7 +151,7 @@ def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[object
 
 
 @token.command()
-@click.argument("token_id", metavar="ID")
+@click.argument("token_id", type=param_types.name, metavar="ID")
 @with_client
 @output_options
 def revoke(*, token_id: str, client: ServiceClient, out: Output) -> None:

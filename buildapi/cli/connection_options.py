@@ -112,5 +112,8 @@ def complete_branch(context: click.Context, _param: click.Parameter, begun: str)
         return []
 
 
-branch_argument = click.argument("branch", shell_complete=complete_branch)
+branch_argument = click.argument("branch", type=param_types.name, shell_complete=complete_branch)
 """The BRANCH argument, completed from the service."""
+
+revision_argument = click.argument("revision", type=param_types.name)
+"""The REVISION argument."""

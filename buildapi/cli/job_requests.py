@@ -13,7 +13,7 @@ import click
 
 from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError, exit_code_for_status
-from buildapi.cli.connection_options import branch_argument, with_client
+from buildapi.cli.connection_options import branch_argument, revision_argument, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
 from buildapi.cli.service_client import JSON, Document, ServiceClient, join_path
 from buildapi.cli.terminal import printable
@@ -224,7 +224,7 @@ def cancel(
 
 @click.command("cancel-rev")
 @branch_argument
-@click.argument("revision")
+@revision_argument
 @click.option("--only", type=click.Choice(["pending", "running"]), help="Cancel only these.")
 @click.option(
     "--builder", metavar="PATTERN", multiple=True, help="Only these builders; repeatable."
@@ -287,10 +287,12 @@ def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSe
 
 @click.command()
 @branch_argument
-@click.argument("revision")
+@revision_argument
 @click.option("--pgo", is_flag=True, help="Only PGO builds.")
 @click.option("--nightly", is_flag=True, help="Only nightly builds.")
-@click.option("--builder", metavar="NAME", help="Only a build of this builder.")
+@click.option(
+    "--builder", type=param_types.name, metavar="NAME", help="Only a build of this builder."
+)
 @click.option(
     "--property",
     "properties",

@@ -108,6 +108,16 @@ def idempotency_key(text: str) -> str:
     return text
 
 
+def name(text: str) -> str:
+    """Accept a name that can be a segment of a URL's path."""
+    # Clients remove dots from a path, and a segment that is empty is another route (RFC 3986,
+    # section 5.2.4).
+    if text in ("", ".", ".."):
+        what = f"{text!r} is only dots" if text else "it is empty"
+        raise click.BadParameter(f"{what} (expected a name)")
+    return text
+
+
 def name_and_value(text: str) -> tuple[str, str]:
     """Accept NAME=VALUE."""
     name, equals, value = text.partition("=")

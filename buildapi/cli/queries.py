@@ -13,7 +13,12 @@ import click
 
 from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError
-from buildapi.cli.connection_options import branch_argument, complete_branch, with_client
+from buildapi.cli.connection_options import (
+    branch_argument,
+    complete_branch,
+    revision_argument,
+    with_client,
+)
 from buildapi.cli.output import Output, output_options, require_list, unpack
 from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.cli.terminal import printable
@@ -61,7 +66,7 @@ def builds(
 
 @click.command()
 @branch_argument
-@click.argument("revision")
+@revision_argument
 @click.option("--builder", metavar="PATTERN", help="Only builders that match, such as '*talos*'.")
 @click.option("--state", type=click.Choice(STATES), help="Only this state.")
 @with_client
@@ -102,7 +107,7 @@ def _print_items(found: Sequence[Document], out: Output) -> None:
 
 @click.command("is-done")
 @branch_argument
-@click.argument("revision")
+@revision_argument
 @click.option(
     "--stable-delay",
     type=click.IntRange(0),
@@ -221,7 +226,7 @@ LIMIT = click.option(
 
 
 @click.command()
-@click.argument("branch", nargs=-1, shell_complete=complete_branch)
+@click.argument("branch", type=param_types.name, nargs=-1, shell_complete=complete_branch)
 @LIMIT
 @with_client
 @output_options
@@ -233,7 +238,7 @@ def pending(
 
 
 @click.command()
-@click.argument("branch", nargs=-1, shell_complete=complete_branch)
+@click.argument("branch", type=param_types.name, nargs=-1, shell_complete=complete_branch)
 @LIMIT
 @with_client
 @output_options

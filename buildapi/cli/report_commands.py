@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from buildapi.atomic_file import AtomicFile
-from buildapi.cli import table_rows
+from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError, ServiceRefusal
 from buildapi.cli.connection_options import with_client
 from buildapi.cli.output import Output, output_options, unpack
@@ -28,7 +28,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 @click.command()
-@click.argument("pool", default="buildpool")
+@click.argument("pool", type=param_types.name, default="buildpool")
 @click.option("--start", "starttime", type=int, help="Start in epoch seconds. Default: a day ago.")
 @click.option("--end", "endtime", type=int, help="End in epoch seconds. Default: now.")
 @click.option("--minutes-per-block", "mpb", type=click.IntRange(1), help="Minutes per column.")

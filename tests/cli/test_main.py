@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from buildapi.cli.main import root
 from tests.cli.running import buildapi
 
 COMMANDS = [
@@ -41,6 +43,21 @@ def test_a_wrong_command_line_is_said_on_standard_error(arguments: list[str]) ->
     done = buildapi(*arguments)
     assert (done.code, done.out) == (2, b"")
     assert "Usage: buildapi" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["new", "try", ""], "'REVISION': it is empty (expected a name)"),
+        (["new", "try", "abc", "--builder", ".."], "'--builder': '..' is only dots"),
+        (["check-config", "-c", "missing.toml", "EXTRA"], "unexpected extra argument (EXTRA)"),
+        (["db", "upgrade", "-c", "missing.toml", "--nothing"], "--nothing"),
+    ],
+)
+def test_a_wrong_command_line_names_what_is_wrong(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(root, arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
 
 
 def test_the_page_tells_of_every_command() -> None:
