@@ -211,7 +211,8 @@ def _history_start(branch: str | None) -> int:
 
 
 TODAY = "today"
-NOT_GREEDY = ("false", "False")
+# Also without a value, as programs of the Pylons program send it.
+NOT_GREEDY = ("false", "False", "")
 
 BRANCH = Param(
     "branch",
