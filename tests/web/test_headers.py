@@ -149,6 +149,29 @@ async def test_a_page_whose_name_was_bound_to_our_address_reaches_nothing(
         assert "localhost" in answer.json["msg"]
 
 
+@pytest.mark.parametrize(
+    ("target", "hosts", "status"),
+    [
+        ("http://localhost:8010/self-serve/jobs", ["evil.example.org"], 200),
+        ("http://evil.example.org/self-serve/jobs", ["localhost"], 421),
+        ("HTTPS://evil.example.org", ["localhost"], 421),
+        ("http://localhost@evil.example.org/", ["localhost"], 400),
+        ("http://localhost/", [], 400),
+        ("http://localhost/", ["a b"], 400),
+    ],
+)
+@twisted_test()
+async def test_the_host_of_a_target_in_absolute_form_counts(
+    serve: Serve, target: str, hosts: list[str], status: int
+) -> None:
+    """RFC 9112 3.2.2: the Host header is ignored then."""
+    wire = await serve(hosts=LOCAL).wire()
+    wire.send(spelled("1.1", *hosts, path=target))
+    await wire.closed
+    (answer,) = parse(wire.received, ["GET"])
+    assert answer.status == status
+
+
 @given(st.lists(st.binary(max_size=40), max_size=3), st.booleans())
 def test_any_values_of_host_are_accepted_or_refused(values: list[bytes], needed: bool) -> None:
     accepted = True

@@ -15,10 +15,17 @@ from buildapi.errors import BadRequest, UnknownHost
 _HOST = re.compile(rb"([A-Za-z0-9._~%!$&'()*+,;=-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 
 
-def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool) -> None:
+def check_host(
+    values: Sequence[bytes],
+    allowed: Sequence[str],
+    *,
+    needed: bool,
+    authority: bytes | None = None,
+) -> None:
     """Check the values of ``Host``; any name is accepted if ``allowed`` is empty.
 
-    The header may be missing unless it is ``needed`` (it is not in HTTP/1.0).
+    The header may be missing unless it is ``needed`` (it is not in HTTP/1.0). The ``authority`` of
+    a target in absolute form replaces its name.
 
     :raises BadRequest: it is missing, repeated, or not a host name.
     :raises UnknownHost: it is not an allowed name.
@@ -26,16 +33,21 @@ def check_host(values: Sequence[bytes], allowed: Sequence[str], *, needed: bool)
     # 400 for a missing header in HTTP/1.1, and for repeated or malformed ones [RFC 9112 3.2].
     if len(values) > 1:
         raise BadRequest(f"Header Host is given {len(values)} times (max 1)")
-    if not values:
-        if needed:
-            raise BadRequest("Header Host is missing")
-        return
-    match = _HOST.fullmatch(values[0].strip())
-    if match is None:
-        raise BadRequest("Header Host is not a host name")
-    name = match[1].decode("ascii").lower()
+    if not values and needed:
+        raise BadRequest("Header Host is missing")
+    name = _name(values[0].strip(), "Header Host") if values else None
+    # A server has to ignore Host where the target names one itself [RFC 9112 3.2.2].
+    if authority is not None:
+        name = _name(authority, "The host of the URL")
     # A fully qualified name may end with a dot, and is the same name [RFC 3986 3.2.2].
-    if allowed and name.removesuffix(".") not in allowed:
+    if name is not None and allowed and name.removesuffix(".") not in allowed:
         raise UnknownHost(
             f"Unknown host {name[:100]!r}; allowed are {', '.join(allowed)} ([web] hosts)"
         )
+
+
+def _name(text: bytes, what: str) -> str:
+    match = _HOST.fullmatch(text)
+    if match is None:
+        raise BadRequest(f"{what} is not a host name")
+    return match[1].decode("ascii").lower()

@@ -28,7 +28,7 @@ OVERRIDES = {"PUT", "DELETE"}
 PREFIX_END = (b"/", b"?", b"")
 _ACCEPT = re.compile(rb"\r\naccept:([^\r\n]{0,1000})\r\n", re.IGNORECASE)
 # A request target may be a whole URL, as it is sent to proxies [RFC 9112 3.2.2].
-_ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
+_ORIGIN = re.compile(rb"https?://([^/?]*)", re.IGNORECASE)
 
 
 @attrs.frozen
@@ -214,9 +214,7 @@ class BuildAPIRequest(Request):
         Request.process(self)
 
     def _settle(self) -> None:
-        hosts = self.requestHeaders.getRawHeaders(b"host", [])
-        check_host(hosts, self.hosts, needed=self.clientproto == b"HTTP/1.1")
-        self.path = _ORIGIN.sub(b"", self.path, count=1) if self.path[:1] != b"/" else self.path
+        self._check_host()
         self._strip_prefix()
         _check_path(self.path)
         # Links and Location are made of it, where // would name another host [RFC 3986 4.2].
@@ -224,6 +222,15 @@ class BuildAPIRequest(Request):
         # Here, since Twisted decodes the segments next [twisted.web.server, Request.process].
         mark = SLASH.encode()
         self.path = self.path.replace(b"%2F", mark).replace(b"%2f", mark)
+
+    def _check_host(self) -> None:
+        hosts, authority = self.requestHeaders.getRawHeaders(b"host", []), None
+        if self.path[:1] != b"/" and (absolute := _ORIGIN.match(self.path)) is not None:
+            authority, self.path = absolute[1], self.path[absolute.end() :]
+            # Compared with Origin, as Host is of other requests.
+            self.requestHeaders.setRawHeaders(b"host", [authority])
+        needed = self.clientproto == b"HTTP/1.1"
+        check_host(hosts, self.hosts, needed=needed, authority=authority)
 
     def read_body(self) -> None:
         """Parse the body and obey its ``_method``; called only for users who may send one.
