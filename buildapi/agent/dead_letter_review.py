@@ -21,13 +21,19 @@ from buildapi.periodic import PeriodicService
 INTERVAL = 5.0
 """Seconds between two checks of the number of dead letters."""
 
+AGAIN_SECONDS = 600
+"""Seconds after which letters that were kept are reviewed again, though they are as many as before.
+
+Their jobs end meanwhile, and one may have taken the place of another.
+"""
+
 REVIEW_MOST = 100_000
 """Maximum number of dead letters in one review: those that stay come first in every review."""
 
 
 @attrs.define(slots=False, eq=False)
 class DeadLetterReview(PeriodicService):
-    """Review the dead letters of queues, by routing key, whenever their number has changed.
+    """Review the dead letters of queues, by routing key, when their number changes and regularly.
 
     ``now`` returns epoch seconds; ``settled`` is called with each letter that is retried, dropped
     or failed. A letter under review at the stop returns to its place.
@@ -46,6 +52,7 @@ class DeadLetterReview(PeriodicService):
         self.name = "dead letters"
         self.interval = INTERVAL
         self._kept: dict[str, int] = {}
+        self._due: dict[str, float] = {}
 
     async def run_once(self) -> None:
         """Review every queue; a failure in one does not keep the others."""
@@ -63,13 +70,14 @@ class DeadLetterReview(PeriodicService):
             self._log.failure(self.trouble)
 
     async def review(self, routing_key: str) -> None:
-        """Review the dead letters of a queue, unless their number is that of the last review.
+        """Review the dead letters of a queue, unless they are as many as the last review kept.
 
         :raises Unavailable: the broker or the jobs database is unavailable.
         """
         queue = self._queues[routing_key]
         dead = (await self._broker.depth(queue)).dead
-        if dead == self._kept.get(queue, 0):
+        now = self._reactor.seconds()
+        if dead == self._kept.get(queue, 0) and (not dead or now < self._due[queue]):
             return
         # If the review fails half-way, nobody knows how many stay: the next look has to review
         # again.
@@ -89,7 +97,7 @@ class DeadLetterReview(PeriodicService):
             self._log.error("{queue}: too many dead letters to review all of them", queue=queue)
             # Those beyond the limit stay unread, or every look would review all the others again.
             kept = dead
-        self._kept[queue] = kept
+        self._kept[queue], self._due[queue] = kept, now + AGAIN_SECONDS
 
     async def _judge(self, routing_key: str, queue: str, letter: Letter) -> tuple[LetterEnd, bool]:
         """Return how to settle a letter, and whether the next review need not decide again."""

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.agent.dead_letter_review import INTERVAL, DeadLetterReview
+from buildapi.agent.dead_letter_review import AGAIN_SECONDS, INTERVAL, DeadLetterReview
 from buildapi.agent.reconciler import TOO_OLD
 from buildapi.model.actions import Reprioritize
 from buildapi.model.messages import DeadLetter, Delivery, Disposition
@@ -45,6 +45,11 @@ class Reviewer:
             lambda letter: self.counted.append((letter.queue, letter.end.value)),
         )
         self.rig.services.append(self.service)
+
+    async def turn(self, seconds: float) -> None:
+        """Let time pass, and wait until the service has done what is due by then."""
+        self.clock.advance(seconds)
+        await until(lambda: bool(self.clock.getDelayedCalls()))
 
     async def put_aside(self, job: int, reason: str, queue: str = "buildapi-agent") -> None:
         """Dead-letter the message of a job."""
@@ -151,7 +156,20 @@ async def test_letters_that_were_kept_are_reviewed_again_only_when_there_are_mor
     await reviewer.put_aside(4711, "there is no job 4711")
     for _ in range(4):
         asked = len(rig.store.script.calls)
-        reviewer.clock.advance(INTERVAL)
-        await until(lambda: bool(reviewer.clock.getDelayedCalls()))
+        await reviewer.turn(INTERVAL)
     assert len(rig.store.script.calls) == asked
-    assert rig.dead() == ["there is no job 4711"]
+
+
+@twisted_test()
+async def test_a_letter_that_was_kept_is_settled_once_its_job_has_ended(
+    rig: Rig, reviewer: Reviewer
+) -> None:
+    reviewer.service.startService()
+    job = await rig.record(UP)
+    await reviewer.put_aside(job, "the agent refused it")
+    await reviewer.turn(INTERVAL)
+    await rig.store.inner.finish(job, {"request_id": job, "body": {"errors": False}}, NOW)
+    await reviewer.turn(INTERVAL)
+    assert len(rig.dead()) == 1
+    await reviewer.turn(AGAIN_SECONDS)
+    assert (rig.dead(), reviewer.counted) == ([], [("buildapi-agent", "dropped")])
