@@ -54,6 +54,31 @@ OWED_MAX = 10_000
 """Maximum number of jobs that are still to be recorded as sent."""
 
 
+@attrs.frozen
+class SweepLimits:
+    """How long, in seconds, a sweep waits before it takes a job for unsent or lost.
+
+    An unsent job is at least ``grace`` old. A process without a heartbeat for ``silent`` does not
+    count, and a job is missing for at least ``missing`` before it is lost.
+    """
+
+    grace: float = GRACE
+    silent: float = SILENT_SECONDS
+    missing: float = 0.0
+
+    @classmethod
+    def of(cls, answer_seconds: float, heartbeat_seconds: float) -> SweepLimits:
+        """Return limits that other processes keep to, if they have these settings as well."""
+        return cls(
+            # A job is recorded, sent and recorded as sent while its request is answered; the last
+            # write goes on after that.
+            grace=max(GRACE, 2 * answer_seconds),
+            silent=max(SILENT_SECONDS, 3 * heartbeat_seconds),
+            # An agent that has just taken the job says so with its next heartbeat.
+            missing=2 * heartbeat_seconds,
+        )
+
+
 @attrs.define(slots=False, eq=False)
 class Reconciler(PeriodicService):
     """Sweep for such jobs at the start and then regularly, and delete old idempotency keys.
@@ -74,11 +99,12 @@ class Reconciler(PeriodicService):
     _roster: ProcessRegistry | None = None
     _queue: str = "buildapi-agent"
     _tries: int = 3
+    _limits: SweepLimits = SweepLimits()
 
     def __attrs_post_init__(self) -> None:
         self.name = "outbox"
         self._resent = 0
-        self._missing: set[int] = set()
+        self._missing: dict[int, float] = {}
         self._driven: dict[int, int] = {}
         self.interval = INTERVAL
         self.sweeps = 0
@@ -152,7 +178,7 @@ class Reconciler(PeriodicService):
         self._forgotten = False
         # Other processes may still be recording what they sent during the database outage.
         if not self._was_away:
-            await self.refuse_unsent(int(self._now()) - GRACE)
+            await self.refuse_unsent(int(self._now() - self._limits.grace))
         await self._drive()
         await self._store.forget_keys(int(self._now()) - KEY_SECONDS)
         self.sweeps, self._was_away = self.sweeps + 1, False
@@ -210,14 +236,15 @@ class Reconciler(PeriodicService):
         """Send jobs again whose message is gone: purged, or deleted together with its queue.
 
         A job is lost if it is old, no message waits, and no agent has it in hand, both now and at
-        the last sweep. The marker makes this safe: nothing is executed twice.
+        the sweeps before, for ``SweepLimits.missing``. The marker makes this safe: nothing is
+        executed twice.
         """
         # Twice in a row, because heartbeats are seconds old: a message may be on its way to an
         # agent.
-        missing = {job.id: job for job in await self._lost()}
-        again = [job for id_, job in missing.items() if id_ in self._missing]
-        self._missing = set(missing)
-        for job in again:
+        missing, now, earlier = await self._lost(), self._now(), self._missing
+        self._missing = {job.id: earlier.get(job.id, now) for job in missing}
+        latest = now - self._limits.missing
+        for job in [job for job in missing if job.id in earlier and earlier[job.id] <= latest]:
             times = self._driven.get(job.id, 0)
             if job.when < self._now() - TOO_OLD:
                 await self._fail(job, "It was not executed within 7 days")
@@ -226,8 +253,9 @@ class Reconciler(PeriodicService):
             else:
                 await self._send_again(job, "its message was lost")
                 self._driven[job.id] = times + 1
-                self._missing.discard(job.id)
-        self._driven = {id_: n for id_, n in self._driven.items() if id_ in missing}
+                del self._missing[job.id]
+        ids = {job.id for job in missing}
+        self._driven = {id_: n for id_, n in self._driven.items() if id_ in ids}
 
     async def _lost(self) -> Sequence[JobRecord]:
         """List the jobs that no queue and no agent has, as far as that is known."""
@@ -247,7 +275,7 @@ class Reconciler(PeriodicService):
             return None
         # AMQP cannot list messages without taking them: one that waits may be that of any job.
         depth = await self._broker.depth(self._queue)
-        since = self._now() - SILENT_SECONDS
+        since = self._now() - self._limits.silent
         beats = [b for b in await self._roster.processes() if b.beat_at >= since]
         agents = [beat for beat in beats if "agent" in beat.roles]
         # A heartbeat names a bounded number of jobs; an agent that has more may have any.

@@ -8,7 +8,7 @@ import attrs
 from twisted.application.service import Service
 
 from buildapi.agent.dead_letter_review import DeadLetterReview
-from buildapi.agent.reconciler import Reconciler
+from buildapi.agent.reconciler import Reconciler, SweepLimits
 from buildapi.agent.result_consumer import ResultConsumer
 from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
@@ -68,6 +68,7 @@ def result_services(
             processes,
             queues.agent_queue,
             config.agent.tries,
+            SweepLimits.of(config.web.answer_seconds, config.service.heartbeat_seconds),
         ),
         DeadLetterReview(
             clock.reactor,

@@ -21,6 +21,7 @@ from buildapi.agent.reconciler import (
     OWED_SECONDS,
     TOO_OLD,
     Reconciler,
+    SweepLimits,
 )
 from buildapi.errors import BrokerUnavailable, DatabaseUnavailable
 from buildapi.model.actions import CancelRequest, RebuildRequest, Reprioritize
@@ -82,6 +83,20 @@ async def test_a_job_not_known_to_be_sent_is_failed_after_the_grace(
     done = await rig.get(job)
     assert (done.state, msg(done)) == (JobState.FAILED, "Couldn't send message to broker")
     assert done.completed_at == NOW + GRACE + INTERVAL
+
+
+@twisted_test()
+async def test_a_job_is_not_failed_while_a_slow_process_may_still_send_it(
+    rig: Rig, sweeper: Sweeper
+) -> None:
+    rig.broker.keeps_messages = True
+    sweeper.outbox._limits = SweepLimits.of(answer_seconds=300, heartbeat_seconds=10)
+    job = await rig.record(UP)
+    sweeper.outbox.startService()
+    await sweeper.swept(int(600 / INTERVAL))
+    assert (await rig.get(job)).completed_at is None
+    await sweeper.swept()
+    assert (await rig.get(job)).state is JobState.FAILED
 
 
 @twisted_test()
@@ -452,6 +467,23 @@ async def test_a_job_whose_queue_was_deleted_is_driven_again_and_ends(rig: Rig) 
     rig.finisher()
     assert (await rig.finished(job)).state is JobState.DONE
     assert len(rig.farm.effects) == 1
+
+
+@twisted_test()
+async def test_a_job_is_lost_only_when_agents_with_slow_heartbeats_had_time_to_say_otherwise(
+    rig: Rig,
+) -> None:
+    await rig.submit(UP)
+    queue = rig.broker.inner._queues["buildapi-agent"]
+    queue.waiting.clear()
+    sweeper = driver(rig, agents := Agents([[]]))
+    sweeper.outbox._limits = SweepLimits.of(answer_seconds=5, heartbeat_seconds=300)
+    agents.at -= 890  # seconds ago, for which SILENT_SECONDS is too short
+    for seconds, sent in ((0, 0), (590, 0), (11, 1)):
+        sweeper.clock.advance(seconds)
+        agents.at += seconds
+        await sweeper.outbox.drive_lost()
+        assert len(queue.waiting) == sent
 
 
 @twisted_test()
