@@ -1,6 +1,8 @@
-"""Define every SELECT on the scheduler database of Buildbot 0.8.0 to 0.8.4 (schema version 6).
+"""Define the SELECTs of requests and builds on the scheduler database of Buildbot 0.8.0 to 0.8.4.
 
-Times are integers on MySQL and floats on SQLite; the row functions truncate them to seconds.
+That is schema version 6. What one module alone reads, such as reports, changes and markers, is
+defined there. Times are integers on MySQL and floats on SQLite; the row functions truncate them to
+seconds.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ def builds_started(where: str) -> Query[BuildRow]:
 
 
 def waiting_submitted(where: str) -> Query[StoredRequest]:
-    """Select open requests without a build submitted in ``[:start, :end)``, newest first."""
+    """Select open requests that await a build, submitted in ``[:start, :end)``, newest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
         f" WHERE {WITHOUT_BUILD} AND br.submitted_at >= :start AND br.submitted_at < :end"
@@ -229,7 +231,7 @@ AUTHORED = f"""bs.sourcestampid IN (SELECT sc.sourcestampid FROM changes c
 
 
 def builds_of_author(where: str, *, complete: bool) -> Query[BuildRow]:
-    """Select the newest 200 builds with a change of ``:author``."""
+    """Select the newest 200 builds with a change of ``:author``, of complete or open requests."""
     op = "<>" if complete else "="
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
@@ -239,7 +241,7 @@ def builds_of_author(where: str, *, complete: bool) -> Query[BuildRow]:
 
 
 def waiting_of_author(where: str) -> Query[StoredRequest]:
-    """Select the newest 200 open requests without a build with a change of ``:author``."""
+    """Select the newest 200 requests that await a build, with a change of ``:author``."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
         f" WHERE {AUTHORED} AND {WITHOUT_BUILD} AND {where}"
@@ -335,4 +337,4 @@ OWN_BUILDSET: Query[tuple[StoredRequest, int, str | None]] = Query(
 BUILDSET_OF_BUILD: Query[tuple[StoredRequest, int, str | None]] = Query(
     f"{_BUILDSET} JOIN builds b ON b.brid = br.id WHERE b.id = :bid", _with_buildset
 )
-"""A request with the source stamp and the external id of its buildset."""
+"""A request of a build, with the source stamp and the external id of its buildset."""
