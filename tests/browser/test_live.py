@@ -18,6 +18,7 @@ pytestmark = pytest.mark.chromium
 BRANCH_PAGE = f"/self-serve/{BRANCH}"
 LINK = re.compile(r"/self-serve/jobs/\d+$")
 EVENTS = "**/self-serve/events*"
+JOBS = "**/self-serve/jobs/*?wait=*"
 FARM_MS = 60_000
 """The masters of the sample farm take their time; on a busy machine more of it."""
 
@@ -355,12 +356,28 @@ def test_a_job_is_followed_where_no_events_come(visit: Visit, farm: Service) -> 
     visitor.refusals.add(503)
     visitor.context.route(EVENTS, lambda route: route.fulfill(status=503))
     page = watched(visitor.open("/pending"))
+    busy = {"Retry-After": "1"}
+    page.route(JOBS, lambda route: route.fulfill(status=503, headers=busy), times=1)
 
     page.locator(f"#request-{request_id} input[type=submit][value=set]").click()
 
     job_of(told(page))
     expect(told(page).locator(".state")).to_have_text("done", timeout=FARM_MS)
     stays(page)
+
+
+def test_a_job_that_cannot_be_followed_says_so(visit: Visit, farm: Service) -> None:
+    (request_id,) = submit(farm, 1, builder="not followed")
+    visitor = visit()
+    visitor.refusals |= {401, 503}
+    visitor.context.route(EVENTS, lambda route: route.fulfill(status=503))
+    page = watched(visitor.open("/pending"))
+    page.route(JOBS, lambda route: route.fulfill(status=401))
+
+    page.locator(f"#request-{request_id} input[type=submit][value=set]").click()
+
+    words = "no longer followed (the service answered 401): reload the page"
+    expect(told(page)).to_contain_text(words)
 
 
 def test_what_is_refused_is_told(visit: Visit, farm: Service) -> None:

@@ -604,14 +604,28 @@
     }
   }
 
+  const TEMPORARY = [429, 502, 503, 504];  // answers after which it is worth asking again
+
   /* Wait for the end of a job where no events come. */
   async function wait(id) {
+    let why = "it takes long";
     for (let turn = 0; turn < 30; turn++) {
-      const answer = await fetch(`${mount}/self-serve/jobs/${id}?wait=20&format=json`, { credentials: "same-origin" });
-      if (!answer.ok) return;
-      const job = await answer.json();
-      follow(job);
-      if (ENDED.has(job.state)) return;
+      const answer = await fetch(`${mount}/self-serve/jobs/${id}?wait=20&format=json`, { credentials: "same-origin" })
+        .catch(() => null);
+      if (answer && answer.ok) {
+        const job = await answer.json();
+        follow(job);
+        if (ENDED.has(job.state)) return;
+        continue;
+      }
+      why = answer ? `the service answered ${answer.status}` : "the service does not answer";
+      if (answer && !TEMPORARY.includes(answer.status)) break;
+      const seconds = answer ? Number(answer.headers.get("Retry-After")) : 0;
+      await new Promise((done) => setTimeout(done, 1000 * seconds || POLL));
+    }
+    const state = jobs.get(id);
+    if (state && !stream.alive && !ENDED.has((early.get(id) || {}).state)) {
+      state.parentElement.append(`; no longer followed (${why}): reload the page`);
     }
   }
 
