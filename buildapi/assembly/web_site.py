@@ -14,6 +14,7 @@ from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
 from buildapi.model.rules import Rules
 from buildapi.reports.classification import Classification
+from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.views import FarmViews
@@ -106,11 +107,16 @@ def live_answers(config: Config, clock: Clock, site: SiteAdapters) -> LiveAnswer
     """Create the cache of responses, the waiter for jobs and the event streams."""
     limits = config.limits
     shares = StreamLimits(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
-    builds = site.dialect.builds
     return LiveAnswers(
         json_cache(clock.reactor.seconds, config.web.cache_seconds),
         JobWaiter(clock.reactor, site.store),
-        EventStreams(clock.reactor, site.directory, builds, site.store, shares),
+        EventStreams(
+            clock.reactor,
+            site.directory,
+            FarmChanges(site.directory, site.dialect.builds),
+            JobChanges(site.store),
+            shares,
+        ),
     )
 
 

@@ -25,7 +25,6 @@ from buildapi.model.records import (
     BranchDay,
     BuildDetails,
     BuildRequest,
-    OpenMark,
     RequestDetails,
     UserBuilds,
 )
@@ -44,6 +43,7 @@ from buildapi.model.report_rows import (
     WaitingFilter,
 )
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.row_marks import RowMarks
 from buildapi.model.wire import JobMessage
 
 
@@ -80,8 +80,11 @@ class Builds(Protocol):
     async def has_builder(self, name: str, since: int) -> bool:
         """Return whether a builder of this name had a request since a time."""
 
-    async def marks(self) -> Sequence[OpenMark]:
-        """List the changing values of all incomplete requests, on all branches.
+    async def marks(self) -> RowMarks:
+        """Return the marks of all incomplete requests, on all branches.
+
+        Those of a request are once for each of its builds, and change with its priority, whether
+        it is claimed, which build that is and whether it has ended.
 
         :raises BadRequest: there are more rows than one read may return.
         """

@@ -12,11 +12,11 @@ from buildapi.model.records import (
     Backlog,
     JobFilter,
     JobKey,
-    JobMark,
     JobRecord,
     KeyedJob,
     Progress,
 )
+from buildapi.model.row_marks import RowMarks
 
 
 class Consumer(Protocol):
@@ -143,8 +143,8 @@ class JobStore(Protocol):
     async def asked_builds(self, who: str, since: int) -> Sequence[AskedBuilds]:
         """List the builds a user's jobs asked for after ``since``, without refused jobs."""
 
-    async def marks(self, limit: int) -> Sequence[JobMark]:
-        """List the changing values of the newest jobs, without their bodies."""
+    async def marks(self, limit: int) -> RowMarks:
+        """Return the marks of the newest jobs, which change with their state and progress."""
 
     async def unsettled(
         self, *, sent: bool, before: int, limit: int, after: int = 0

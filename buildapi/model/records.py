@@ -142,17 +142,6 @@ class UserBuilds:
 
 
 @attrs.frozen
-class OpenMark:
-    """The values of an incomplete request that change, once for each of its builds."""
-
-    brid: int
-    priority: int
-    claimed: bool
-    build_id: int | None
-    ended: bool
-
-
-@attrs.frozen
 class BranchDay:
     """Builds of a branch, and incomplete requests without a build; newest first.
 
@@ -281,13 +270,3 @@ class Backlog:
     open: int
     oldest: JobRecord | None
     failed: int
-
-
-@attrs.frozen
-class JobMark:
-    """The values of a job that change; if one does, the job has to be read again."""
-
-    id: int
-    completed_at: int | None
-    state: str | None
-    noted_at: int | None

@@ -14,6 +14,7 @@ from buildapi.model.branches import Branches
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.records import BranchDay, Stage, UserBuilds
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.row_marks import unpacked_all
 from buildapi.web.selfserve.serializers import list_json
 from tests.buildbot.conftest import OpenScheduler, Scheduler
 from tests.buildbot.seed import MASTER_A, MASTER_B, T0, Seed
@@ -435,7 +436,7 @@ class TestSQLBuilds:
         assert ids(await builds.day(TRY, *DAY)) == ([], [request])
         assert ids(await builds.revision(TRY, RevisionMatch("abcdef012345"))) == ([], [request])
         assert [r.id for r in (await builds.user(TRY, "zoe@example.org")).pending] == [request]
-        assert [(m.brid, m.claimed) for m in await builds.marks()] == [(request, False)]
+        assert unpacked_all(await builds.marks()) == {(str(request), "0", "0", "0", "0")}
         details = await builds.request(TRY, request)
         assert details is not None
         assert (details.request.claimed_at, details.starting) == (0, False)
@@ -529,20 +530,20 @@ class TestSQLBuilds:
         self, seed: Seed, builds: SQLBuilds
     ) -> None:
         request, other = seed.request(), seed.request("cedar")
-        seen = [set(await builds.marks())]
+        seen = [unpacked_all(await builds.marks())]
         seed.execute("UPDATE buildrequests SET priority = 9 WHERE id = %s", request)
-        seen.append(set(await builds.marks()))
+        seen.append(unpacked_all(await builds.marks()))
         build = seed.run(request)
-        seen.append(set(await builds.marks()))
+        seen.append(unpacked_all(await builds.marks()))
         seed.execute("UPDATE buildrequests SET claimed_at = %s WHERE id = %s", T0 + 600, request)
-        assert set(await builds.marks()) == seen[-1], "a heartbeat is no news"
+        assert unpacked_all(await builds.marks()) == seen[-1], "a heartbeat is no news"
         seed.end(build)
-        seen.append(set(await builds.marks()))
+        seen.append(unpacked_all(await builds.marks()))
         seed.complete(request)
-        seen.append(set(await builds.marks()))
-        changed = [{mark.brid for mark in a ^ b} for a, b in itertools.pairwise(seen)]
+        seen.append(unpacked_all(await builds.marks()))
+        changed = [{int(mark[0]) for mark in a ^ b} for a, b in itertools.pairwise(seen)]
         assert changed == [{request}] * 4
-        assert {mark.brid for mark in seen[-1]} == {other}
+        assert {int(mark[0]) for mark in seen[-1]} == {other}
 
     @twisted_test()
     async def test_requests_are_found_with_their_builds_or_alone(

@@ -10,8 +10,9 @@ import pytest
 from buildapi.interfaces import Builds, FarmReads, RecentBuilds
 from buildapi.model.branches import Branches
 from buildapi.model.farm_rows import BranchFilter, OpenWork, Portion, PushCounts
-from buildapi.model.records import BranchDay, Build, OpenMark, Stage, UserBuilds
+from buildapi.model.records import BranchDay, Build, Stage, UserBuilds
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.row_marks import changed_ids, unpacked_all
 from tests.reactor import twisted_test
 
 T0 = 1_700_000_000
@@ -392,13 +393,25 @@ class BuildsContract:
         again = made.start(retried, at=T0 + 100)
         run(made, done)
         made.complete(done)
-        marks = sorted(await made.builds.marks(), key=lambda m: (m.brid, m.build_id or 0))
-        assert marks == [
-            OpenMark(waits, 4, False, None, False),
-            OpenMark(other, 0, False, None, False),
-            OpenMark(retried, 0, True, lost, True),
-            OpenMark(retried, 0, True, again, False),
+        marks = [tuple(map(int, mark)) for mark in unpacked_all(await made.builds.marks())]
+        assert sorted(marks) == [
+            (waits, 4, 0, 0, 0),
+            (other, 0, 0, 0, 0),
+            (retried, 0, 1, lost, 1),
+            (retried, 0, 1, again, 0),
         ]
+
+    @twisted_test(10)
+    async def test_of_many_that_are_open_the_changed_ones_are_found(
+        self, made: FarmUnderTest
+    ) -> None:
+        requests = [made.request() for _ in range(150)]
+        before = await made.builds.marks()
+        run(made, requests[70])
+        made.complete(requests[149])
+        now = await made.builds.marks()
+        assert changed_ids(before, now) == {requests[70], requests[149]}
+        assert changed_ids(now, now) == set()
 
 
 OPEN, ALL = BranchFilter(), Portion()

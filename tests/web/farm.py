@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import attrs
@@ -59,11 +59,9 @@ from buildapi.model.records import (
     BuildRequest,
     JobFilter,
     JobKey,
-    JobMark,
     JobRecord,
     JobState,
     KeyedJob,
-    OpenMark,
     Progress,
     RequestBuild,
     RequestDetails,
@@ -71,6 +69,7 @@ from buildapi.model.records import (
     UserBuilds,
 )
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.row_marks import GROUP_BITS, RowMarks
 from buildapi.model.steps import Sharer
 from buildapi.mq.embedded import EmbeddedBroker
 
@@ -293,10 +292,10 @@ class MemoryBuilds:
         rows = self.all_requests()
         return any(r.buildername == name and r.submitted_at >= since for r in rows)
 
-    async def marks(self) -> Sequence[OpenMark]:
+    async def marks(self) -> RowMarks:
         await self.failing.happen("marks")
         rows = [r for r in self.all_requests() if not r.complete]
-        return [_mark(r, b) for r in rows for b in (*self.builds_of(r.id),) or (None,)]
+        return packed([_mark(r, b) for r in rows for b in (*self.builds_of(r.id),) or (None,)])
 
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
         await self.failing.happen("of_requests", tuple(request_ids))
@@ -334,10 +333,22 @@ def _is_left_over(build: Build, builds: Sequence[Build]) -> bool:
     return build.finish_time is None and is_left_over(build, later)
 
 
-def _mark(request: BuildRequest, build: Build | None) -> OpenMark:
+def _mark(request: BuildRequest, build: Build | None) -> Sequence[int]:
     ended = build is not None and build.finish_time is not None
     claimed = bool(request.claimed_at)
-    return OpenMark(request.id, request.priority, claimed, build.id if build else None, ended)
+    return request.id, request.priority, claimed, build.id if build else 0, ended
+
+
+def packed(marks: Iterable[Sequence[object]]) -> RowMarks:
+    """Pack marks as a database does: ids first, truths as 0 and 1."""
+    groups: dict[int, list[list[str]]] = {}
+    for id_, *values in marks:
+        mark = [str(int(v) if isinstance(v, bool) else v) for v in (id_, *values)]
+        groups.setdefault(int(mark[0]) >> GROUP_BITS, []).append(mark)
+    return {
+        group: tuple(",".join(column) for column in zip(*held, strict=True))
+        for group, held in groups.items()
+    }
 
 
 def _lets_through(branches: BranchFilter, stored: str | None) -> bool:
@@ -677,14 +688,13 @@ class MemoryJobs:
         kept = [j.id not in self.refused_ids for j in found]
         return [AskedBuilds(w, n) for (w, n), k in zip(told, kept, strict=True) if n and k]
 
-    async def marks(self, limit: int) -> Sequence[JobMark]:
+    async def marks(self, limit: int) -> RowMarks:
         await self.reading.happen("marks", limit)
         newest = sorted(self.jobs.values(), key=lambda j: -j.id)[:limit]
         done = [None if j.progress is None else len(j.progress.items) for j in newest]
-        return [
-            JobMark(j.id, j.completed_at, j.state.value, n)
-            for j, n in zip(newest, done, strict=True)
-        ]
+        return packed(
+            (j.id, j.completed_at, j.state.value, n) for j, n in zip(newest, done, strict=True)
+        )
 
     async def unsettled(
         self, *, sent: bool, before: int, limit: int, after: int = 0

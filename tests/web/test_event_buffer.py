@@ -18,11 +18,13 @@ from buildapi.web.events.event_buffer import (
     wish,
     written,
 )
+from buildapi.web.http.json_body import encode
 
-ITEM = Event(BUILD, {}, "try", "abcdef0123456789")
-OTHER = Event(BUILD, {}, "cedar", None)
-MINE = Event(JOB, {}, "try", None, 5, "zoë")
-THEIRS = Event(JOB, {}, None, None, 6, "ann")
+ITEM = Event(BUILD, b"{}", "try", "abcdef0123456789")
+OTHER = Event(BUILD, b"{}", "cedar", None)
+MINE = Event(JOB, b"{}", "try", None, 5, "zoë")
+THEIRS = Event(JOB, b"{}", None, None, 6, "ann")
+EVERYTHING = Subscription()
 ALL = [ITEM, OTHER, MINE, THEIRS]
 
 
@@ -68,15 +70,33 @@ def test_a_memory_gives_all_after_a_number_or_says_that_it_cannot(
 ) -> None:
     memory, added = EventBuffer("m", size), list[Event]()
     for length in batches:
-        events = [Event(BUILD, {"n": len(added) + i}) for i in range(length)]
+        events = [Event(BUILD, b'{"n":%d}' % (len(added) + i)) for i in range(length)]
         memory.add(events)
         added += events
-    found = memory.after(number)
+    found = memory.after(number, EVERYTHING)
+    assert memory.has_after(number) == (found is not None)
     if found is None:
         assert number < len(added) - size or number > len(added) or number < 0
     else:
-        assert [event for _, event in found] == added[number:]
-        assert [n for n, _ in found] == list(range(number + 1, len(added) + 1))
+        told = [
+            written(BUILD, memory.id_of(number + 1 + i), event.data)
+            for i, event in enumerate(added[number:])
+        ]
+        assert found == b"".join(told)
+
+
+def test_clients_with_the_same_subscription_share_the_bytes() -> None:
+    memory = EventBuffer("m", 9)
+    memory.add(ALL)
+    first = memory.after(1, wish({"branch": ["cedar"], "job": ["mine"]}, "zoë"))
+    assert memory.after(1, wish({"job": ["mine"], "branch": ["cedar"]}, "zoë")) is first
+    theirs = memory.after(1, wish({"branch": ["cedar"], "job": ["mine"]}, "ann"))
+    assert (first, theirs) == (
+        written(BUILD, "m-2", b"{}") + written(JOB, "m-3", b"{}"),
+        written(BUILD, "m-2", b"{}") + written(JOB, "m-4", b"{}"),
+    )
+    memory.add([OTHER])
+    assert memory.after(4, EVERYTHING) == written(BUILD, "m-5", b"{}")
 
 
 def test_an_id_is_known_only_to_the_memory_it_is_of() -> None:
@@ -88,7 +108,7 @@ def test_an_id_is_known_only_to_the_memory_it_is_of() -> None:
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_no_data_ends_an_event_too_early(data: dict[str, str]) -> None:
-    lines = written(BUILD, "m-1", data).split(b"\n")
+    lines = written(BUILD, "m-1", encode(data)).split(b"\n")
     assert lines[:2] == [b"id: m-1", b"event: build"]
     assert lines[3:] == [b"", b""]
     assert json.loads(lines[2].removeprefix(b"data: ")) == data

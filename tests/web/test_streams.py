@@ -14,8 +14,11 @@ from twisted.internet.threads import deferToThread
 
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.model.records import JobRecord
+from buildapi.web.events import changes as changes_module
 from buildapi.web.events import streams as module
+from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import (
+    ASKED_SECONDS,
     GRACE_SECONDS,
     HEARTBEAT_SECONDS,
     LOOK_SECONDS,
@@ -89,9 +92,8 @@ class Around:
 
     def __attrs_post_init__(self) -> None:
         directory = MemoryDirectory()
-        self.events = EventStreams(
-            self.clock, directory, self.builds, self.jobs, StreamLimits(3, 3, 3)
-        )
+        farm, jobs = FarmChanges(directory, self.builds), JobChanges(self.jobs)
+        self.events = EventStreams(self.clock, directory, farm, jobs, StreamLimits(3, 3, 3))
 
     def listen(self, last: str = "", **query: str) -> Line:
         line = Line(last)
@@ -113,6 +115,14 @@ class Around:
         details = self.builds.requests[brid]
         request = attrs.evolve(details.request, **changes)
         self.builds.requests[brid] = attrs.evolve(details, request=request)
+
+    def ask(self) -> None:
+        """Ask for a look at the jobs, and wait until one is due."""
+        self.events.poll()
+        self.clock.advance(ASKED_SECONDS)
+
+    def job_reads(self) -> int:
+        return len([call for call in self.jobs.reading.calls if call[0] == "marks"])
 
     def reads(self, what: str = "marks") -> int:
         return len([call for call in self.builds.failing.calls if call[0] == what])
@@ -253,7 +263,7 @@ def test_a_reader_that_is_too_slow_is_told_to_read_anew(
 def test_so_much_at_once_that_nobody_should_read_it_is_a_reset(
     around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AT_ONCE", 3)
+    monkeypatch.setattr(changes_module, "AT_ONCE", 3)
     line = around.listen()
     line.told()
     for id_ in range(100, 104):
@@ -286,11 +296,37 @@ def test_jobs_are_told_as_they_go(around: Around) -> None:
     around.poll()
     assert [(k, d["id"], d["state"]) for k, d in line.told()] == [("job", id_, "queued")]
     result(ensureDeferred(around.jobs.begin(id_, "a", NOW)))
-    around.events.poll()
+    around.ask()
     report = {"body": {"errors": False, "msg": "Ok"}, "request_id": id_}
     result(ensureDeferred(around.jobs.finish(id_, report, NOW)))
-    around.events.poll()
+    around.ask()
     assert [d["state"] for _, d in line.told()] == ["running", "done"]
+
+
+def test_many_jobs_that_finish_at_a_time_cost_one_look_and_none_at_the_farm(
+    around: Around,
+) -> None:
+    line = around.listen(job="all")
+    around.clock.advance(ASKED_SECONDS)
+    farm, jobs = around.reads(), around.job_reads()
+    for _ in range(20):
+        result(ensureDeferred(around.jobs.add("zoë", NOW, "cancel_build", {"bid": 11})))
+        around.events.poll()
+    assert around.job_reads() == jobs + 1, "the first is told at once"
+    around.clock.advance(ASKED_SECONDS)
+    assert (around.reads(), around.job_reads()) == (farm, jobs + 2)
+    assert len(kinds(line)) == 1 + 20
+    around.clock.advance(LOOK_SECONDS - 2 * ASKED_SECONDS)
+    assert around.reads() == farm + 1, "the farm is looked at as often as without jobs"
+
+
+def test_jobs_are_told_while_the_farm_cannot_be_read(around: Around) -> None:
+    line = around.listen(job="all")
+    line.told()
+    around.builds.failing.error = database_down()
+    result(ensureDeferred(around.jobs.add("zoë", NOW, "cancel_build", {"bid": 11})))
+    around.poll()
+    assert kinds(line) == ["job"]
 
 
 def test_old_jobs_that_come_into_view_are_no_news(around: Around) -> None:
@@ -309,6 +345,7 @@ def test_stopping_ends_all_streams(around: Around) -> None:
     assert [line.producer for line in lines] == [None, None]
     error = failed(ensureDeferred(around.events.events(Call({}, {}, Form({}), NOBODY))))
     assert isinstance(error, Unavailable)
+    assert "shutting down" in str(error)
 
 
 def test_a_look_takes_its_time_and_then_rests(around: Around) -> None:
@@ -320,10 +357,15 @@ def test_a_look_takes_its_time_and_then_rests(around: Around) -> None:
     around.clock.advance(5)
     around.events.poll()
     assert around.reads() == reads, "one look at a time"
+    jobs = around.job_reads()
     around.builds.failing.held = None
     held.callback(None)
     around.clock.advance(0)
-    assert around.reads() == reads + 1, "what was asked for meanwhile"
+    assert around.job_reads() == jobs + 1, "what was asked for meanwhile"
+    around.clock.advance(40)
+    assert around.reads() == reads, "ten times as long as the look took"
+    around.clock.advance(10)
+    assert around.reads() == reads + 1
 
 
 @twisted_test()

@@ -25,13 +25,13 @@ from buildapi.model.records import (
     Build,
     BuildDetails,
     BuildRequest,
-    OpenMark,
     RequestBuild,
     RequestDetails,
     Stage,
     UserBuilds,
 )
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.row_marks import RowMarks
 
 T = TypeVar("T")
 
@@ -186,9 +186,9 @@ class SQLBuilds:
 
         return await self._somewhere(read) is not None
 
-    async def marks(self) -> Sequence[OpenMark]:
-        """List the states of all incomplete requests, on all branches."""
-        return await bounded(queries.MARKS.many(self._replica))
+    async def marks(self) -> RowMarks:
+        """Return the marks of all incomplete requests, on all branches."""
+        return dict(await bounded(queries.MARKS.many(self._replica)))
 
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
         """List the builds of requests, and those requests that have no build of their claim."""

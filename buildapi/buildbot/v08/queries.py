@@ -15,9 +15,10 @@ from buildapi.db.sql import Column, Query, any_of, exact, like_prefix, like_text
 from buildapi.model.branches import Branch
 from buildapi.model.facts import Subject
 from buildapi.model.farm_rows import BranchFilter
-from buildapi.model.records import OpenMark, RequestBuild
+from buildapi.model.records import RequestBuild
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
+from buildapi.model.row_marks import GROUP_BITS, group_of_marks
 
 # request_row takes these by position, as try_row does those of TRY.
 REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.reason, br.priority,
@@ -257,18 +258,17 @@ def builds_of(brids: Sequence[int]) -> tuple[Query[BuildRow], dict[str, object]]
     return Query(text, build_row), params
 
 
-def _mark(
-    brid: int, priority: int, claimed_at: Column, build_id: Column, finish_time: Column
-) -> OpenMark:
-    # Not the time itself: masters refresh it every 600 s, and nothing has changed then.
-    return OpenMark(brid, priority, bool(claimed_at), build_id, finish_time is not None)
-
-
-MARKS: Query[OpenMark] = Query(
-    "SELECT br.id, br.priority, br.claimed_at, b.id, b.finish_time FROM buildrequests br"
-    " LEFT JOIN builds b ON b.brid = br.id WHERE br.complete = 0",
-    _mark,
+# Group functions leave out NULL, and the columns must stay as long as each other. Of a claim not
+# the time itself: masters refresh it every 600 s, and nothing has changed then.
+MARKS: Query[tuple[int, tuple[str, ...]]] = Query(
+    f"""SELECT br.id >> {GROUP_BITS}, GROUP_CONCAT(br.id), GROUP_CONCAT(COALESCE(br.priority, 0)),
+ GROUP_CONCAT(CASE WHEN br.claimed_at <> 0 THEN 1 ELSE 0 END), GROUP_CONCAT(COALESCE(b.id, 0)),
+ GROUP_CONCAT(CASE WHEN b.finish_time IS NULL THEN 0 ELSE 1 END)
+ FROM buildrequests br LEFT JOIN builds b ON b.brid = br.id WHERE br.complete = 0
+ GROUP BY br.id >> {GROUP_BITS}""",  # noqa: S608  # a constant
+    group_of_marks,
 )
+"""The marks of incomplete requests, as ``buildapi.model.row_marks`` has them."""
 STORED_BRANCH: dict[str, Query[str | None]] = {
     "request": Query(
         f"SELECT ss.branch FROM {REQUESTS} WHERE br.id = :id",  # noqa: S608  # constants

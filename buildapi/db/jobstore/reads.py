@@ -13,7 +13,8 @@ from buildapi.db.jobstore import search
 from buildapi.db.sql import Column, Query, any_of
 from buildapi.model.actions import SELF_SERVE, full_name
 from buildapi.model.job_identity import derived_identity
-from buildapi.model.records import JobMark, JobRecord, JobState
+from buildapi.model.records import JobRecord, JobState
+from buildapi.model.row_marks import GROUP_BITS, group_of_marks
 
 
 def _object(text: str | bytes | None) -> dict[str, Any] | None:
@@ -72,11 +73,14 @@ _OURS = f"{_JOB} FROM buildapi_jobs s JOIN jobrequests r ON r.id = s.request_id"
 _OPEN = """r.completed_at IS NULL AND r.`when` < :before AND r.id > :after
  ORDER BY r.id LIMIT :limit"""
 
-MARKS = Query(
-    f"""SELECT r.id, r.completed_at, s.state, p.updated_at {_WITH_BESIDE} {_PROGRESS}
- ORDER BY r.id DESC LIMIT :limit""",
-    JobMark,
+MARKS: Query[tuple[int, tuple[str, ...]]] = Query(
+    f"""SELECT r.id >> {GROUP_BITS}, GROUP_CONCAT(r.id), GROUP_CONCAT(COALESCE(r.completed_at, 0)),
+ GROUP_CONCAT(COALESCE(s.state, '')), GROUP_CONCAT(COALESCE(p.updated_at, 0))
+ FROM (SELECT id, completed_at FROM jobrequests ORDER BY id DESC LIMIT :limit) r
+ LEFT JOIN buildapi_jobs s ON s.request_id = r.id {_PROGRESS} GROUP BY r.id >> {GROUP_BITS}""",  # noqa: S608  # constants
+    group_of_marks,
 )
+"""The marks of the newest jobs, as ``buildapi.model.row_marks`` has them."""
 UNSETTLED = Query(f"{_OURS} WHERE s.sent = :sent AND {_OPEN}", _record)
 _WAITING = "r.completed_at IS NULL AND r.`when` >= :since"
 OPEN = Query(f"SELECT COUNT(*) FROM jobrequests r WHERE {_WAITING}", int)  # noqa: S608  # a constant

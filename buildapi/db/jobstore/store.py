@@ -33,11 +33,11 @@ from buildapi.model.records import (
     Backlog,
     JobFilter,
     JobKey,
-    JobMark,
     JobRecord,
     KeyedJob,
     Progress,
 )
+from buildapi.model.row_marks import RowMarks
 
 MSG_MAX = 4000
 """Characters kept of a report's message if the whole report does not fit."""
@@ -272,9 +272,9 @@ class SQLJobStore:
         (found,) = await self._asked([wanted])
         return found
 
-    async def marks(self, limit: int) -> Sequence[JobMark]:
-        """List the states of the newest job requests, without their contents."""
-        return await reads.MARKS.many(self._db, limit=limit)
+    async def marks(self, limit: int) -> RowMarks:
+        """Return the marks of the newest job requests."""
+        return dict(await reads.MARKS.many(self._db, limit=limit))
 
     async def unsettled(
         self, *, sent: bool, before: int, limit: int, after: int = 0

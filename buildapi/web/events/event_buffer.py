@@ -7,13 +7,12 @@ reconnects after a restart, or to another process, is told to reload instead of 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 
 import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.revisions import RevisionMatch
-from buildapi.web.http.json_body import encode
 from buildapi.web.http.params import Query, bad, id_of_path
 
 # The list of job requests subscribes to up to 100 (`query` in static/buildapi.js).
@@ -31,14 +30,15 @@ class Event:
     """
 
     kind: str
-    data: Mapping[str, object]
+    data: bytes
     branch: str | None = None
     revision: str | None = None
     job: int | None = None
     who: str | None = None
 
 
-@attrs.frozen
+# Compared and hashed for each listener whenever there is something new.
+@attrs.frozen(cache_hash=True)
 class Subscription:
     """A subscription; an empty one grants every event."""
 
@@ -98,28 +98,55 @@ def wish(query: Query, who: str | None) -> Subscription:
 
 @attrs.define
 class EventBuffer:
-    """A buffer of the last ``size`` events; ``name`` tells it from those of other processes."""
+    """A buffer of the last ``size`` events; ``name`` tells it from those of other processes.
+
+    Each event is encoded once, and clients with the same subscription at the same position share
+    the bytes.
+    """
 
     name: str
     _size: int
-    _events: deque[Event] = attrs.field(factory=deque, init=False)
+    _events: deque[tuple[Event, bytes]] = attrs.field(factory=deque, init=False)
+    _shared: dict[tuple[int, Subscription], bytes] = attrs.field(factory=dict, init=False)
     last: int = attrs.field(default=0, init=False)
 
     def add(self, events: Iterable[Event]) -> None:
         """Append events, dropping the oldest beyond ``size``."""
         for event in events:
-            self._events.append(event)
             self.last += 1
+            self._events.append((event, written(event.kind, self.id_of(self.last), event.data)))
             if len(self._events) > self._size:
                 self._events.popleft()
+        # Bounded by the clients that ask between two additions.
+        self._shared.clear()
 
-    def after(self, number: int) -> Sequence[tuple[int, Event]] | None:
-        """List the events after a number, with their numbers; None if some were dropped."""
-        first = self.last - len(self._events) + 1
-        if number + 1 < first or number > self.last:
+    def after(self, number: int, wanted: Subscription) -> bytes | None:
+        """Return the encoded events after a number that are subscribed to; None if some are gone.
+
+        They are empty if there are none.
+        """
+        if number == self.last:
+            return b""
+        key = number, wanted
+        if key not in self._shared:
+            lines = self._after(number, wanted)
+            if lines is None:
+                return None
+            self._shared[key] = lines
+        return self._shared[key]
+
+    def _after(self, number: int, wanted: Subscription) -> bytes | None:
+        if not self.has_after(number):
             return None
-        skipped = number + 1 - first
-        return [(first + i, e) for i, e in enumerate(self._events) if i >= skipped]
+        held = len(self._events)
+        skipped = number - (self.last - held)
+        # By index from the end, where a deque is fast; most ask for the newest few.
+        news = (self._events[i] for i in range(skipped, held))
+        return b"".join(lines for event, lines in news if wanted.grants(event))
+
+    def has_after(self, number: int) -> bool:
+        """Return whether all events after a number are still here."""
+        return self.last - len(self._events) <= number <= self.last
 
     def id_of(self, number: int) -> str:
         """Return the event id of a number in this buffer."""
@@ -131,7 +158,7 @@ class EventBuffer:
         return id_of_path(text) if name == self.name else None
 
 
-def written(kind: str, id_: str, data: Mapping[str, object]) -> bytes:
-    """Encode an event for the stream [HTML Living Standard, "Server-sent events"]."""
+def written(kind: str, id_: str, data: bytes = b"{}") -> bytes:
+    """Write an event, whose data is JSON, for the stream [HTML Standard, 9.2.5]."""
     # JSON on one line is one data line: line feeds in texts are escaped [HTML Standard 9.2.6].
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), encode(data))
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id_.encode(), kind.encode(), data)

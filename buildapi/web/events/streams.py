@@ -8,6 +8,7 @@ announces nothing, so the databases are polled, once for all clients.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,17 +18,12 @@ from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from buildapi.errors import BadRequest, TooManyStreams, Unavailable
-from buildapi.interfaces import Builds, Directory, JobStore
-from buildapi.model.branches import Branches
-from buildapi.model.records import BranchDay, Build, BuildRequest, JobMark, OpenMark
+from buildapi.interfaces import Directory
 from buildapi.reactor_time import ReactorTime
+from buildapi.web.events.changes import FarmChanges, JobChanges, TooManyChangesError
 from buildapi.web.events.event_buffer import (
-    BUILD,
     HELLO,
-    JOB,
-    REQUEST,
     RESET,
-    Event,
     EventBuffer,
     Subscription,
     wish,
@@ -37,7 +33,6 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Param, Route
-from buildapi.web.selfserve.serializers import alone_json, build_json, job_json
 
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
@@ -57,21 +52,14 @@ GRACE_SECONDS = 60.0
 """How long to poll on without clients, so that one that reconnects misses nothing."""
 
 REMEMBERED = 2000
-JOBS_MAX = 500
-"""Newest jobs that are polled."""
 
-AT_ONCE = 1000
-"""Changed requests read in one poll; if there are more, clients are told to reload."""
+ASKED_SECONDS = 0.25
+"""Minimum seconds between two polls that are asked for: each finished job asks for one."""
+
+SOON_SECONDS = 0.05
+"""A poll of the jobs this long before the next one of the farm does both."""
 
 log = Logger()
-
-
-@attrs.frozen
-class PolledState:
-    """The state of requests and jobs in one poll."""
-
-    open: frozenset[OpenMark]
-    jobs: frozenset[JobMark]
 
 
 Owner = tuple[str | None, str]
@@ -130,12 +118,11 @@ class Subscriber:
         """Write the events since the last position that the client subscribed to."""
         if self.paused or self.ended.called:
             return
-        news = memory.after(self.position)
+        news = memory.after(self.position, self.wish)
         if news is None:
-            self.request.write(written(RESET, memory.id_of(memory.last), {}))
-        for number, event in news or ():
-            if self.wish.grants(event):
-                self.request.write(written(event.kind, memory.id_of(number), event.data))
+            news = written(RESET, memory.id_of(memory.last))
+        if news:
+            self.request.write(news)
         self.position = memory.last
 
 
@@ -150,19 +137,23 @@ class StreamLimits:
 
 @attrs.define(eq=False)
 class EventStreams:
-    """Poll the farm while clients listen; ``reactor`` provides IReactorTime."""
+    """Poll jobs and farm while clients listen; ``reactor`` provides IReactorTime.
+
+    The farm is polled every ``LOOK_SECONDS``; jobs too, and soon after one has finished.
+    """
 
     _reactor: ReactorTime
     _directory: Directory
-    _builds: Builds
-    _jobs: JobStore
+    _farm: FarmChanges
+    _jobs: JobChanges
     _shares: StreamLimits
     _listeners: set[Subscriber] = attrs.field(factory=set, init=False)
     _memory: EventBuffer = attrs.field(init=False)
-    _seen: PolledState | None = attrs.field(default=None, init=False)
     _polling: bool = attrs.field(default=False, init=False)
     _again: bool = attrs.field(default=False, init=False)
     _next: Any = attrs.field(default=None, init=False)
+    _polled_at: float = attrs.field(default=-math.inf, init=False)
+    _farm_due: float = attrs.field(default=-math.inf, init=False)
     _heart: Any = attrs.field(default=None, init=False)
     _alone_since: float = attrs.field(default=0.0, init=False)
     _closed: bool = attrs.field(default=False, init=False)
@@ -176,7 +167,9 @@ class EventStreams:
 
     async def events(self, call: Call) -> Reply:
         """Stream the events that the query subscribes to."""
-        if self._closed or len(self._listeners) >= self._shares.all:
+        if self._closed:
+            raise Unavailable("This process is shutting down: listen again")
+        if len(self._listeners) >= self._shares.all:
             raise Unavailable("Too many event streams")
         wanted = wish(call.query, call.who)
         for name in wanted.branches:
@@ -221,20 +214,24 @@ class EventStreams:
         """Add a client, from its Last-Event-ID on if that is still buffered, else from now on."""
         last = request.text_header("last-event-id")
         known = self._memory.number_of(last) if last else None
-        missed = None if known is None else self._memory.after(known)
-        position = self._memory.last if missed is None else known or 0
+        position = self._memory.last
+        if known is not None and self._memory.has_after(known):
+            position = known
+        else:
+            known = None
         listening = Subscriber(request, wanted, position, owner)
         request.half_closed = listening.probe
-        kind = RESET if last and missed is None else HELLO
+        kind = RESET if last and known is None else HELLO
         # Milliseconds until a browser reconnects, in place of a few seconds of its own choice.
-        request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position), {}))
+        request.write(b"retry: 3000\n" + written(kind, self._memory.id_of(position)))
         self._listeners.add(listening)
         listening.write_events(self._memory)
         if self._heart is None:
             self._heart = task.LoopingCall(self._beat)
             self._heart.clock = self._reactor
             self._heart.start(HEARTBEAT_SECONDS, now=False)
-        self.poll()
+        if not self._polling and self._next is None:
+            self.poll()
         return listening
 
     def _part(self, listening: Subscriber) -> None:
@@ -261,15 +258,22 @@ class EventStreams:
     # --- polling
 
     def poll(self) -> None:
-        """Poll now, or again after the running poll: something may have changed."""
-        self._cancel()
-        if self._closed or not self._wanted():
-            return
+        """Poll soon, or again after the running poll: a job may have changed."""
         if self._polling:
             self._again = True
             return
-        self._polling = True
-        defer.ensureDeferred(self._poll())
+        self._cancel()
+        wait = self._polled_at + ASKED_SECONDS - self._reactor.seconds()
+        if wait > 0:
+            self._next = self._reactor.callLater(wait, self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._cancel()
+        if not self._closed and self._wanted():
+            self._polling, self._again = True, False
+            defer.ensureDeferred(self._poll())
 
     def _cancel(self) -> None:
         if self._next is not None and self._next.active():
@@ -281,96 +285,54 @@ class EventStreams:
         if self._listeners:
             return True
         if self._reactor.seconds() - self._alone_since < GRACE_SECONDS:
-            return self._seen is not None
+            return self._jobs.has_looked
         self._forget()
         return False
 
     def _forget(self) -> None:
-        self._memory, self._seen = EventBuffer(uuid.uuid4().hex[:8], REMEMBERED), None
+        self._memory = EventBuffer(uuid.uuid4().hex[:8], REMEMBERED)
+        self._farm.forget()
+        self._jobs.forget()
+        self._farm_due = -math.inf
 
     async def _poll(self) -> None:
-        began = self._reactor.seconds()
-        try:
-            events = await self._read()
-        except (Unavailable, BadRequest) as e:
-            log.debug("events: poll failed: {msg}", msg=e.msg)
-            events = []
-        except Exception:
-            log.failure("events: poll failed")
-            events = []
-        finally:
-            self._polling = False
-        self._memory.add(events)
-        for listening in list(self._listeners):
-            listening.write_events(self._memory)
-            if listening.half_closed:
-                listening.probe()
+        self._polled_at = began = self._reactor.seconds()
+        await self._look(self._jobs)
+        if not self._closed and began + SOON_SECONDS >= self._farm_due:
+            began = self._reactor.seconds()
+            await self._look(self._farm)
+            now = self._reactor.seconds()
+            # With REST, regular polls of a slow database take at most an eleventh of the time.
+            self._farm_due = now + max(LOOK_SECONDS, REST * (now - began))
+        self._polling = False
+        for listening in [one for one in self._listeners if one.half_closed]:
+            listening.probe()
         if self._closed:
             return
-        # With REST, regular polls of a slow database take at most an eleventh of the time.
-        pause = max(LOOK_SECONDS, REST * (self._reactor.seconds() - began))
-        again, self._again = self._again, False
-        self._next = self._reactor.callLater(0 if again else pause, self.poll)
+        due = self._farm_due
+        if self._again:
+            due = min(due, self._polled_at + ASKED_SECONDS)
+        self._next = self._reactor.callLater(max(0, due - self._reactor.seconds()), self._begin)
 
-    async def _read(self) -> Sequence[Event]:
-        """Return the events between the last poll and now; none for the first poll."""
-        now = PolledState(
-            frozenset(await self._builds.marks()), frozenset(await self._jobs.marks(JOBS_MAX))
-        )
-        before, self._seen = self._seen, now
-        if before is None:
-            return []
-        # A changed request has its old mark in one set, and its new one in the other.
-        changed = sorted({mark.brid for mark in before.open ^ now.open})
-        if len(changed) > AT_ONCE:
-            self._restart()
-            return []
+    async def _look(self, changes: FarmChanges | JobChanges) -> None:
+        """Look for changes once, and write the events to those who listen."""
         try:
-            found = await self._builds.of_requests(changed) if changed else BranchDay((), ())
-            jobs = [await self._jobs.get(id_) for id_ in changed_jobs(before.jobs, now.jobs)]
-            branches = self._directory.branches()
+            self._memory.add(await changes.look())
+        except TooManyChangesError:
+            self._restart()
+        except (Unavailable, BadRequest) as e:
+            log.debug("events: poll failed: {msg}", msg=e.msg)
         except Exception:
-            self._seen = before  # or these changes would never be sent
-            raise
-        made = [_of_job(job) for job in jobs if job is not None]
-        made += [_of_build(branches, b) for b in reversed(found.builds)]
-        # Pending requests last: one may wait again whose build has just ended.
-        return [*made, *(_of_request(branches, r) for r in found.pending)]
+            log.failure("events: poll failed")
+        for listening in list(self._listeners):
+            listening.write_events(self._memory)
 
     def _restart(self) -> None:
         """Start an empty event buffer, and make every client reload."""
-        seen = self._seen
-        self._forget()
-        self._seen = seen
+        self._memory = EventBuffer(uuid.uuid4().hex[:8], REMEMBERED)
         for listening in self._listeners:
-            # Before the first event of any buffer: `after` returns None, and a reset is written.
+            # Before the first event of any buffer, so that a reset is written.
             listening.position = -1
-
-
-def changed_jobs(before: frozenset[JobMark], now: frozenset[JobMark]) -> Sequence[int]:
-    """List the ids of changed jobs, oldest first.
-
-    A job that was not among the newest before is new only if it is newer than all of them.
-    """
-    oldest = min((mark.id for mark in before), default=0)
-    return sorted(mark.id for mark in now - before if mark.id >= oldest)
-
-
-def _of_build(branches: Branches, build: Build) -> Event:
-    first = build.requests[0]
-    branch = branches.owner(first.branch)
-    data = {**build_json(build), "branch_name": branch}
-    return Event(BUILD, data, branch, first.revision)
-
-
-def _of_request(branches: Branches, request: BuildRequest) -> Event:
-    branch = branches.owner(request.branch)
-    data = {**alone_json(request), "branch_name": branch}
-    return Event(REQUEST, data, branch, request.revision)
-
-
-def _of_job(job: Any) -> Event:
-    return Event(JOB, job_json(job), job.branch, None, job.id, job.who)
 
 
 EVENTS = "Server-sent events: builds, requests and jobs as they change; see docs/api.md."
