@@ -16,6 +16,7 @@ from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.listener import Listener
+from buildapi.web.http.page_text import KeptPages
 from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
@@ -50,7 +51,7 @@ async def on_port(routes: Sequence[Route]) -> AsyncIterator[int]:
     policy = Policy(auth, (), CSRFTokens(b"of the tests"), Deadline(reactor, 5))
     traffic = Traffic()
     http = site(
-        WebApp(routes, policy),
+        WebApp(routes, policy, KeptPages(reactor.seconds, 2)),
         reactor=reactor,
         limits=RequestLimits(4096, 4),
         prefix="",

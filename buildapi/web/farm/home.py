@@ -50,12 +50,14 @@ class Home:
 
     async def home(self, _call: Call) -> Reply:
         """Show the home page; a part that cannot be read is named, and the others are shown."""
-        document = await self._answers.get(("home",), self._read)
+        kept = await self._answers.kept(("home",), self._read)
+        document = kept.value
 
         async def context() -> Mapping[str, object]:
             return {**self._pages.common(), **document.value}
 
-        return Reply(document, Page("home.html", "Farm overview", context))
+        page = Page("home.html", "Farm overview", context)
+        return Reply(document, page, freshness=kept.freshness)
 
     async def _read(self) -> JSONBody:
         now = int(self._pages.now())

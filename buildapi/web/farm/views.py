@@ -116,12 +116,14 @@ class FarmViews:
                 return JSONBody.of(None)  # which is not cached
             return JSONBody.of({**revision_json(self._names(), meant), **asked, **more})
 
-        document = await self._answers.get(("revision", branch, revision), compute)
+        kept = await self._answers.kept(("revision", branch, revision), compute)
+        document = kept.value
         if document.value is None:
             # Nothing found is 200 with empty objects, as in the Pylons program, and not 404.
             document = JSONBody.of({**revision_json((), ()), **asked})
         notice = ambiguity(revision, document.value.get("revisions", ()))
-        return Reply(document, self._shown.revision(document, call, notice), notice=notice)
+        page = self._shown.revision(document, call, notice)
+        return Reply(document, page, notice=notice, freshness=kept.freshness)
 
     async def recent(self, call: Call) -> Reply:
         """List recent builds, newest first, of all slaves or of some."""
@@ -136,8 +138,9 @@ class FarmViews:
             return JSONBody.of(recent_json(found))
 
         key = ("recent", slaves, greedy, limit)
-        document = await self._answers.get(key, compute)
-        return Reply(document, self._shown.recent(document, call, slaves))
+        kept = await self._answers.kept(key, compute)
+        page = self._shown.recent(kept.value, call, slaves)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def pushes(self, call: Call) -> Reply:
         """Count the pushes by author."""
@@ -151,8 +154,9 @@ class FarmViews:
             return JSONBody.of(pushes_json(await self._reads.pushes(asked, start, end)))
 
         key = ("pushes", branch, start, end)
-        document = await self._answers.get(key, compute)
-        return Reply(document, self._shown.pushes(document, call, branch))
+        kept = await self._answers.kept(key, compute)
+        page = self._shown.pushes(kept.value, call, branch)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     def _names(self) -> Sequence[str]:
         return list(self._directory.branches().by_name)

@@ -36,6 +36,7 @@ from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
 from buildapi.web.http.negotiation import HTML, requested
+from buildapi.web.http.page_text import KeptPages, PageText
 from buildapi.web.http.parameter_names import (
     NAMED_MOST,
     check,
@@ -48,10 +49,12 @@ from buildapi.web.http.path_converter import SLASH
 from buildapi.web.http.rendering import (
     VARY,
     Frame,
+    Reply,
     Stream,
     cors,
     format_of_error,
-    prepared,
+    rendered,
+    shows_page,
     write,
     write_error,
 )
@@ -97,10 +100,11 @@ class Policy:
 
 @attrs.define
 class WebApp:
-    """Serve the routes under one policy."""
+    """Serve the routes under one policy; ``pages`` keeps what may be shown again."""
 
     _routes: Sequence[Route]
     _policy: Policy
+    _pages: KeptPages
     _log = Logger()
 
     @property
@@ -173,13 +177,26 @@ class WebApp:
         answering = route.handler(attrs.evolve(call, html=form == HTML))
         if not route.acts:  # what acts bounds its own parts: it must not be left halfway
             answering = policy.deadline.bound(answering, more)
-        reply = await policy.deadline.bound(prepared(await answering, form), more)
+        reply = await answering
         if reply.stream is not None:
             # No deadline from here on: a stream ends with its client, its content or its token.
             request.streams = True
             return await self._streamed(request, reply.stream)
         frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
-        return self._bounded(request, write(request, reply, form, frame))
+        text = None
+        if shows_page(reply, form):
+            text = await policy.deadline.bound(self._text(request, reply, frame), more)
+        return self._bounded(request, write(request, reply, form, frame, text))
+
+    async def _text(self, request: BuildAPIRequest, reply: Reply, frame: Frame) -> PageText:
+        """Return the page of a reply, rendered unless it is kept."""
+        key = (request.uri, *frame.kind)
+        text = self._pages.fresh(key, reply.freshness)
+        if text is None:
+            context = await reply.page.shown()
+            text = rendered(frame, reply.page.template, reply.page.title, context)
+            self._pages.keep(key, reply.freshness, text)
+        return text
 
     def _bounded(self, request: BuildAPIRequest, body: bytes) -> bytes:
         """Return a body; raise TooLarge for one so long that its connection would be cut."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -19,8 +20,9 @@ from buildapi.web.http import template_filters
 from buildapi.web.http.assets import File, assets
 from buildapi.web.http.cache import Freshness
 from buildapi.web.http.call import query_of
-from buildapi.web.http.json_body import JSONBody, entity_tag
+from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
+from buildapi.web.http.page_text import GZIP_LEVEL, PageText
 from buildapi.web.http.path_converter import segment
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ JSON_TYPE = "application/json"
 HTML_TYPE = "text/html; charset=utf-8"
 # Origin, since only listed origins get CORS headers [Fetch, CORS protocol and HTTP caches].
 VARY = "Accept, Accept-Encoding, Origin"
-GZIP_LEVEL = 5
 SAFE = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none';"
@@ -75,7 +76,7 @@ class Frame:
     """Context of every page: ``mount`` is the prefix of all paths, ``here`` the path below it.
 
     ``token`` is the CSRF token of the user ``who``; it is empty for nobody.  ``with_tokens`` is
-    whether users can create bearer tokens.
+    whether users can create bearer tokens.  ``who_query`` is the user in a query.
     """
 
     mount: str
@@ -83,6 +84,22 @@ class Frame:
     token: str = ""
     here: str = ""
     with_tokens: bool = False
+    who_query: str = attrs.field(init=False)
+
+    @who_query.default
+    def _who_query(self) -> str:
+        return quote(self.who or "", errors="replace")
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Return the values of the user that pages show, by name."""
+        found = {"who": self.who, "who_query": self.who_query, "token": self.token}
+        return {name: value for name, value in found.items() if value}
+
+    @property
+    def kind(self) -> tuple[str, bool, bool]:
+        """Return what a page depends on, besides its URI and these values."""
+        return self.mount, bool(self.who), bool(self.token)
 
 
 @attrs.frozen
@@ -132,15 +149,16 @@ class Reply:
         return cls(document, Page("document.html", title, {"document": document}))
 
 
-async def prepared(reply: Reply, form: str) -> Reply:
-    """Return the reply with the context of its page computed, if the page will be rendered."""
-    if form == JSON or reply.location is not None or not callable(reply.page.context):
-        return reply
-    return attrs.evolve(reply, page=attrs.evolve(reply.page, context=await reply.page.shown()))
+def shows_page(reply: Reply, form: str) -> bool:
+    """Return whether the answer to a request is the page of its reply."""
+    others = (reply.location, reply.file, reply.attached, reply.stream)
+    return form != JSON and all(other is None for other in others)
 
 
-def write(request: BuildAPIRequest, reply: Reply, form: str, frame: Frame) -> bytes:
-    """Set status and headers of a reply; return its body."""
+def write(
+    request: BuildAPIRequest, reply: Reply, form: str, frame: Frame, text: PageText | None
+) -> bytes:
+    """Set status and headers of a reply; return its body: ``text``, if it is a page."""
     request.setHeader("vary", VARY)
     if is_private(frame, form) and reply.file is None and reply.attached is None:
         request.setHeader("cache-control", PRIVATE)
@@ -156,10 +174,10 @@ def write(request: BuildAPIRequest, reply: Reply, form: str, frame: Frame) -> by
         # change POST to GET [RFC 9110 15.4.3].
         request.setResponseCode(302)
         request.setHeader("location", request.mount + reply.location)
-        words = Page("moved.html", reply.page.title, {"location": reply.location})
-        return _body(request, HTML_TYPE, page(frame, words))
+        words = {"location": reply.location}
+        return _body(request, HTML_TYPE, page(frame, "moved.html", reply.page.title, words))
     request.setResponseCode(reply.status)
-    kind, body, etag = _shown(request, reply, form, frame)
+    kind, body, etag = _shown(request, reply, frame, text)
     if request.method in (b"GET", b"HEAD") and not reply.fresh:
         request.setHeader("etag", etag)
         if known(request, etag):
@@ -168,20 +186,32 @@ def write(request: BuildAPIRequest, reply: Reply, form: str, frame: Frame) -> by
     return _body(request, kind, body)
 
 
+@attrs.frozen
+class _Filled:
+    """The page of a user."""
+
+    text: PageText
+    values: Mapping[str, str]
+
+    def plain(self) -> bytes:
+        return self.text.filled(self.values)
+
+    def packed(self) -> bytes:
+        return self.text.packed(self.values)
+
+
 def _shown(
-    request: BuildAPIRequest, reply: Reply, form: str, frame: Frame
-) -> tuple[str, bytes, bytes]:
+    request: BuildAPIRequest, reply: Reply, frame: Frame, text: PageText | None
+) -> tuple[str, bytes | _Filled, bytes]:
     if reply.file is not None:
         request.setHeader("cache-control", FILE_CACHE)
         return reply.file.type, reply.file.body, reply.file.etag
     if reply.attached is not None:
         _name(request, reply.attached)
         return reply.attached.type, reply.attached.body, reply.attached.etag
-    if form == JSON:
+    if text is None:
         return JSON_TYPE, reply.document.body, reply.document.etag
-    body = page(frame, reply.page)
-    bare = body.replace(frame.token.encode(), b"") if frame.token else body
-    return HTML_TYPE, body, entity_tag(bare)  # without the token, which differs each time
+    return HTML_TYPE, _Filled(text, frame.values), text.etag(frame.who)
 
 
 def _name(request: BuildAPIRequest, file: File) -> None:
@@ -252,26 +282,34 @@ def _error(
     if form == JSON:
         return JSON_TYPE, JSONBody.of({**error.document(), **(more or {})}).body
     title = f"{error.status} {phrase(error.status)}"
-    return HTML_TYPE, page(frame, Page("error.html", title, {"msg": error.msg, "more": more}))
+    return HTML_TYPE, page(frame, "error.html", title, {"msg": error.msg, "more": more})
 
 
-def page(frame: Frame, shown: Page) -> bytes:
-    """Render a page; :raises TypeError: its context is still a function, see ``prepared``."""
-    template = environment.get_template(shown.template)
-    context = shown.context
-    if callable(context):
-        raise TypeError(f"{shown.template} is not prepared")
-    around = {
-        "assets": assets(),
-        "result_words": " ".join(RESULT_WORDS[n] for n in range(len(RESULT_WORDS))),
-        "title": shown.title,
-        **attrs.asdict(frame),
-    }
-    text = template.render({**around, **context})
-    return text.encode(errors="replace")  # stored texts may hold lone surrogates
+def page(frame: Frame, template: str, title: str, context: Context) -> bytes:
+    """Render a page for one user."""
+    return rendered(frame, template, title, context).filled(frame.values)
 
 
-def _body(request: BuildAPIRequest, kind: str, body: bytes) -> bytes:
+def rendered(frame: Frame, template: str, title: str, context: Context) -> PageText:
+    """Render a page without the values of its user."""
+
+    def render(marks: Mapping[str, str]) -> str:
+        around = {
+            "assets": assets(),
+            "result_words": RESULTS,
+            "title": title,
+            **attrs.asdict(frame),
+            **marks,
+        }
+        return environment.get_template(template).render({**around, **context})
+
+    return PageText.rendered(render, list(frame.values))
+
+
+RESULTS = " ".join(RESULT_WORDS[n] for n in range(len(RESULT_WORDS)))
+
+
+def _body(request: BuildAPIRequest, kind: str, body: bytes | _Filled) -> bytes:
     """Set the headers of a body and compress it if accepted.
 
     Twisted's gzip encoder would write its trailer after a 304 and a HEAD as well.
@@ -281,6 +319,10 @@ def _body(request: BuildAPIRequest, kind: str, body: bytes) -> bytes:
         request.setHeader(name, value)
     if names(request.text_header("accept-encoding"), "gzip"):
         request.setHeader("content-encoding", "gzip")
-        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
-    request.setHeader("content-length", str(len(body)))
-    return body
+        sent = (
+            body.packed() if isinstance(body, _Filled) else gzip.compress(body, GZIP_LEVEL, mtime=0)
+        )
+    else:
+        sent = body.plain() if isinstance(body, _Filled) else body
+    request.setHeader("content-length", str(len(sent)))
+    return sent

@@ -211,7 +211,6 @@ class SelfServePages:
                 "actions": list(ACTIONS),
                 "states": [s.value for s in JobState],
                 "query": urlencode({k: v for k, v in {"num": num, **sought}.items() if v}),
-                "me": call.who,
             }
 
         return Page("jobs.html", "Job requests", context)

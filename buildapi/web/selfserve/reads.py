@@ -205,21 +205,26 @@ class SelfServeReads:
     async def builders(self, call: Call) -> Reply:
         """List the builders of a branch."""
         branch = self.branch(call.path["branch"])
-        document = await self.builders_of(branch)
-        return Reply(document, self._pages.builders(branch.name, document, call))
+        kept = await self._builders_of(branch)
+        page = self._pages.builders(branch.name, kept.value, call)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def builders_of(self, branch: Branch) -> JSONBody:
         """Return the builders with requests on a branch in the last ``BUILDERS_DAYS`` days."""
+        return (await self._builders_of(branch)).value
+
+    async def _builders_of(self, branch: Branch) -> Kept[JSONBody]:
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
-        return (await self._hot(("builders", branch.name), read, list)).value
+        return await self._hot(("builders", branch.name), read, list)
 
     async def user(self, call: Call) -> Reply:
         """List the builds and pending requests with changes of an author."""
         branch, user = self.branch(call.path["branch"]), call.path["user"]
         read = partial(self._builds.user, branch, user)
-        document = (await self._hot(("user", branch.name, user), read, user_json)).value
-        return Reply(document, self._pages.user(branch.name, user, document, call))
+        kept = await self._hot(("user", branch.name, user), read, user_json)
+        page = self._pages.user(branch.name, user, kept.value, call)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def _hot(
         self, key: Hashable, read: Callable[[], Awaitable[T]], shape: Callable[[T], object]

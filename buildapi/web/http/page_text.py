@@ -1,0 +1,112 @@
+"""Rendered pages without the values of their users, kept as long as the documents they show."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import secrets
+from collections.abc import Callable, Hashable, Mapping
+
+import attrs
+from markupsafe import escape
+
+from buildapi.web.http.cache import Freshness, RecentValues
+from buildapi.web.http.json_body import entity_tag
+
+GZIP_LEVEL = 5
+ENTRIES_MAX = 500
+BYTES_MAX = 32 * 2**20
+"""Bytes of memory that kept pages may take, by estimate."""
+
+MARK_BYTES = 16
+
+
+@attrs.define(eq=False)
+class PageText:
+    """The HTML of a page in pieces; every second one is the name of a value of the user.
+
+    It has no such value, so that it may be filled with those of another user.
+    """
+
+    _pieces: list[bytes]
+    _tag: bytes = attrs.field(init=False)
+    _packed: bytes | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tag = entity_tag(b"\0".join(self._pieces))
+
+    @classmethod
+    def rendered(cls, render: Callable[[Mapping[str, str]], str], names: list[str]) -> PageText:
+        """Render a page with marks in place of the values that have these names.
+
+        The marks are random and of this page alone: no stored text can be taken for one.
+        """
+        marks = {name: secrets.token_hex(MARK_BYTES) for name in names}
+        html = render(marks).encode(errors="replace")  # stored texts may hold lone surrogates
+        if not marks:
+            return cls([html])
+        found = {mark.encode(): name.encode() for name, mark in marks.items()}
+        pieces = re.split(b"(%s)" % b"|".join(found), html)
+        return cls([found.get(piece, piece) for piece in pieces])
+
+    @property
+    def weight(self) -> int:
+        """Return the bytes of memory that this takes, by estimate."""
+        return sum(map(len, self._pieces)) + 64 * len(self._pieces)
+
+    def etag(self, who: str | None) -> bytes:
+        """Return the entity tag of the page of a user; the CSRF token, which varies, is left out.
+
+        It is weak, since compression changes the bytes.
+        """
+        if who is None:
+            return self._tag
+        return entity_tag(self._tag + who.encode(errors="surrogatepass"))
+
+    def filled(self, values: Mapping[str, str]) -> bytes:
+        """Return the page with the values of a user, escaped."""
+        if len(self._pieces) == 1:
+            return self._pieces[0]
+        escaped = {n.encode(): escape(v).encode(errors="replace") for n, v in values.items()}
+        pieces = self._pieces.copy()
+        pieces[1::2] = [escaped[name] for name in pieces[1::2]]
+        return b"".join(pieces)
+
+    def packed(self, values: Mapping[str, str]) -> bytes:
+        """Return the page compressed by gzip; that of nobody is compressed once."""
+        if len(self._pieces) > 1:
+            return gzip.compress(self.filled(values), GZIP_LEVEL, mtime=0)
+        if self._packed is None:
+            self._packed = gzip.compress(self._pieces[0], GZIP_LEVEL, mtime=0)
+        return self._packed
+
+
+@attrs.define
+class KeptPages:
+    """Keep pages for ``seconds``, and no longer than the document they show may be served.
+
+    ``clock`` returns seconds of the clock of the documents' cache.
+    """
+
+    _clock: Callable[[], float]
+    _seconds: float
+    _values: RecentValues[tuple[Freshness, PageText]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._values = RecentValues(
+            self._clock, ENTRIES_MAX, BYTES_MAX, lambda held: held[1].weight
+        )
+
+    def fresh(self, key: Hashable, freshness: Freshness | None) -> PageText | None:
+        """Return the page of a key if it shows the document of this freshness, else None."""
+        held = self._values.fresh(key)
+        if held is None or held[0] is not freshness:
+            return None
+        return held[1]
+
+    def keep(self, key: Hashable, freshness: Freshness | None, text: PageText) -> None:
+        """Keep a page, unless its document may not be served to others."""
+        if freshness is not None and freshness.holds(self._clock()):
+            # Pages of documents that were dropped would otherwise hold their memory.
+            self._values.drop_stale()
+            self._values.put(key, (freshness, text), self._seconds)
