@@ -21,9 +21,9 @@ import attrs
 import pymysql
 from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
-from pymysql.cursors import SSCursor
 
 from buildapi.db.driver import ClassifiedError, Cursor, DriverDefinition, ErrorKind, ServerLocation
+from buildapi.db.mysql_rows import RowConnection
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -263,7 +263,7 @@ def _first(variables: Mapping[str, str], value: object, *names: str) -> dict[str
     return next(({name: value} for name in names if name in variables), {})
 
 
-class _Connection(pymysql.connections.Connection):
+class _Connection(RowConnection):
     """Add the largest statement that the server accepts, in bytes (``max_allowed_packet``)."""
 
     largest = math.inf
@@ -357,6 +357,7 @@ class MySQLDriver:
         except BaseException:
             self.close(connection)
             raise
+        connection.widen()
         _give(connection, self.seconds + READ_GRACE)
         return connection
 
@@ -430,14 +431,14 @@ class MySQLDriver:
         Refuse statements larger than ``max_allowed_packet``: the server would close the connection,
         mostly before it can report why, which looks like an outage and would be retried for ever.
         """
-        self._run(cursor, translate(text), params)
+        cursor.execute(self._spelled(cursor, translate(text), params))
 
-    def _run(self, cursor: Cursor, text: str, params: Params) -> None:
-        query = cursor.mogrify(text, dict(params))
+    def _spelled(self, cursor: Cursor, text: str, params: Params) -> str:
+        query: str = cursor.mogrify(text, dict(params))
         size = len(query.encode(errors="surrogateescape")) + 1  # with the byte of the command
         if size >= cursor.connection.largest:
             raise pymysql.DataError(ER.NET_PACKET_TOO_LARGE, f"{size} bytes in one statement")
-        cursor.execute(query)
+        return query
 
     def select(
         self, connection: _Connection, text: str, params: Params, max_rows: int
@@ -457,16 +458,12 @@ class MySQLDriver:
     def _select(
         self, connection: _Connection, text: str, params: Params, max_rows: int
     ) -> Sequence[Row]:
-        # The default cursor would read the whole result into memory before its rows can be counted.
-        cursor = connection.cursor(SSCursor)
         try:
-            self._run(cursor, text, params)
-            rows: Sequence[Row] = cursor.fetchmany(max_rows + 1)
-            if len(rows) > max_rows:
+            query = self._spelled(connection.cursor(), text, params)
+            rows = connection.rows(query, max_rows)
+            if rows is None:
                 raise RowLimitError(f"more than {max_rows} rows")
-            cursor.close()
         except BaseException as e:
-            _abandon(cursor)
             # The rows that nobody reads are still to come on this connection.
             if not isinstance(e, pymysql.MySQLError):
                 self.close(connection)
@@ -490,17 +487,6 @@ class MySQLDriver:
 def _give(connection: Any, seconds: float) -> None:  # Any: its types lack these attributes
     """Set the timeout of each read and write; PyMySQL reads these attributes every time."""
     connection._read_timeout = connection._write_timeout = seconds
-
-
-def _abandon(cursor: Cursor) -> None:
-    """Keep a cursor from reading its remaining rows when it is closed or collected.
-
-    PyMySQL would read to the end, even on a lost connection, where it raises within ``__del__``.
-    """
-    result = getattr(cursor, "_result", None)
-    if result is not None:
-        result.unbuffered_active = False
-    cursor.connection = None
 
 
 def locate(url: str) -> ServerLocation:
