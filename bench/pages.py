@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from tests.browser.chromium import NAMES
 from tests.buildbot.seed import Seed
 from tests.e2e.service import Service, environment, twistd
 from tests.services.mariadb import free_port
@@ -75,15 +76,18 @@ def fill(folder: Path, builds: int) -> int:
     return pending
 
 
+def browser_path() -> str | None:
+    """Find the browser that the tests use."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 def in_browser(port: int) -> dict[str, float]:
     """Open the page, filter it and go to its last page in a browser; give seconds."""
     from playwright.sync_api import expect, sync_playwright
 
     url, seconds = f"http://127.0.0.1:{port}/self-serve/{BRANCH}", {}
     with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+        browser = play.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{port}/self-serve")
         for name in ("first", "again"):
@@ -144,7 +148,7 @@ def main() -> None:
     parser.add_argument("--builds", type=int, default=5000)
     parser.add_argument("--listeners", type=int, default=300)
     options = parser.parse_args()
-    if shutil.which("chromium") is None:
+    if browser_path() is None:
         sys.exit("chromium is needed: make services")
     with tempfile.TemporaryDirectory() as name, service(folder := Path(name)) as port:
         pending = fill(folder, options.builds)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.chromium import NAMES
 from tests.services.mariadb import MariaDB
 from tests.services.policy import program
 
@@ -33,7 +34,7 @@ def test_the_cancel_of_a_revision_is_measured(mariadb: MariaDB) -> None:
 
 @pytest.mark.chromium
 def test_pages_in_a_browser_are_measured() -> None:
-    assert program("chromium")
+    assert program(*NAMES)
     printed = run("bench.pages", "--builds", "300", "--listeners", "5")
     assert "300 builds, 5 listeners" in printed
     assert "all told" in printed

@@ -23,7 +23,8 @@ from playwright.sync_api import (
 from tests.browser.service import USER
 from tests.services.policy import program
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The shell first: it draws what Chromium draws, in a quarter of the CPU time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 SECONDS = 60
 WIDE: ViewportSize = {"width": 1300, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 800}
