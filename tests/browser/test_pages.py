@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.accessibility import grave, told, unlabelled, violations
-from tests.browser.chromium import NARROW
+from tests.browser.accessibility import (
+    COLOURS,
+    ONE_OF_EACH,
+    grave,
+    told,
+    unlabelled,
+    violations,
+)
+from tests.browser.chromium import NARROW, WIDE
 from tests.browser.conftest import Visit
 from tests.browser.markup import faults
 from tests.browser.places import PAGES, Places
@@ -40,13 +47,16 @@ def test_a_page_is_valid_and_for_everybody_on_any_screen(
 
     assert not (found := faults(html)), "\n".join(found)
     assert not (found := unlabelled(page)), "\n".join(found)
-    found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
-        found += told(grave(violations(page)), scheme)
-    assert not found, "\n".join(found)
     page.set_viewport_size(NARROW)
     assert page.evaluate(SIDEWAYS) == []
+    page.set_viewport_size(WIDE)
+    page.evaluate(ONE_OF_EACH)
+    page.emulate_media(color_scheme="light")
+    found = told(grave(violations(page)), "light")
+    page.emulate_media(color_scheme="dark")
+    found += told(grave(violations(page, *COLOURS)), "dark")
+    assert not found, "\n".join(found)
+    page.set_viewport_size(NARROW)
     for text in LONGER:
         page.evaluate(LENGTHEN, text)
         assert page.evaluate(SIDEWAYS) == []

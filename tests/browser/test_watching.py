@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.accessibility import grave, told, unlabelled, violations
+from tests.browser.accessibility import (
+    COLOURS,
+    ONE_OF_EACH,
+    grave,
+    told,
+    unlabelled,
+    violations,
+)
 from tests.browser.chromium import Visitor
 from tests.browser.markup import faults
 
@@ -62,6 +69,29 @@ def test_what_keeps_people_out_is_told(browser: Browser) -> None:
     assert "color-contrast (serious, light)" in text
     assert "label (critical, light)" in text
     assert "#a" in text
+    visitor.leave()
+
+
+def test_the_rules_of_a_scheme_are_those_of_colours(browser: Browser) -> None:
+    visitor, page = shown(browser, '<input id=a><p style="color:#ccc;background:#fff">pale</p>')
+    assert [one["id"] for one in violations(page, *COLOURS)] == ["color-contrast"]
+    visitor.leave()
+
+
+def test_of_rows_that_look_the_same_one_is_left(browser: Browser) -> None:
+    rows = (
+        "<tr><td class=a>1<td><a href=/x>x</a>",
+        "<tr><td class=a>2<td><a href=/y>y</a>",
+        "<tr><td class=b>3<td><a href=/x>x</a>",
+        "<tr><td class=a>4<td><a href=/x></a>",
+        "<tr data-state=failed><td class=a>5<td><a href=/x>x</a>",
+        "<tr><td class=a>6<td><a href=/x title=x>x</a>",
+        "<tr><td class=b>7<td><a href=/z>z</a>",
+    )
+    visitor, page = shown(browser, f"<table><tbody>{''.join(rows)}</table>")
+    page.evaluate(ONE_OF_EACH)
+    left = page.locator("tr td:first-child").all_text_contents()
+    assert left == ["1", "3", "4", "5", "6"]
     visitor.leave()
 
 
