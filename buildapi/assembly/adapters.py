@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -28,10 +29,9 @@ from buildapi.interfaces import JobStore, ProcessRegistry, TokenStore, TrailStor
 from buildapi.interfaces.dialect import Dialect
 from buildapi.model.rules import Rules
 from buildapi.reactor_time import Reactor
-from buildapi.sample.clobberer import CLOBBER_TOKEN
-from buildapi.sample.history import FarmSize
-from buildapi.sample.sample_farm import SampleFarm
-from buildapi.sample.simulated_master import MasterSettings
+
+if TYPE_CHECKING:
+    from buildapi.sample.sample_farm import SampleFarm
 
 SAMPLE_SLAVES = 12
 """Slaves of a sample master: enough to start requested builds within seconds."""
@@ -104,6 +104,11 @@ def open_adapters(config: Config, clock: Clock, observed: Observed) -> Adapters:
 
 def sample_farm(config: Config, reactor: Reactor, databases: Databases) -> SampleFarm:
     """Create the sample farm on its two databases."""
+    # Not at the top: a process without one would start a twentieth slower.
+    from buildapi.sample.history import FarmSize
+    from buildapi.sample.sample_farm import SampleFarm
+    from buildapi.sample.simulated_master import MasterSettings
+
     sample = config.sample
     return SampleFarm(
         reactor,
@@ -147,5 +152,7 @@ def _clobberer(
         revealed = token.reveal() if token else None
         return lambda: (url, revealed)
     if sample is not None:
+        from buildapi.sample.clobberer import CLOBBER_TOKEN  # as in `sample_farm`
+
         return lambda: (sample.clobber_url, CLOBBER_TOKEN)
     return None

@@ -30,7 +30,12 @@ SECONDS = 180
 
 PROGRAMS = {
     "buildapi": ("buildapi.cli.main", "root", ()),
-    "twistd": ("twisted.scripts.twistd", "run", ("buildapi.tap",)),
+    "twistd": (
+        "twisted.scripts.twistd",
+        "run",
+        # The program loads these two only when it begins.
+        ("buildapi.tap", "buildapi.assembly", "buildapi.sample.sample_farm"),
+    ),
 }
 """The module and the function of each program, and what else is loaded before it begins."""
 
