@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test fast fast-3.12 fast-3.13 collect check format format-check lint types docs services dist man clean
+.PHONY: help run test fast fast-3.12 fast-3.13 collect check format format-check lint types docs services dist man bench clean
 
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
@@ -25,6 +25,7 @@ help:
 	@echo "make fast-3.12  fast tests of what another Python may do otherwise, on 3.12"
 	@echo "make docs       the documentation as a site in build/docs; every warning is an error"
 	@echo "make format     format the code and repair what lint can repair"
+	@echo "make bench      measure everything and write docs/performance.md (SIZE=, ONLY=, QUICK=1), 10 to 20 minutes"
 	@echo "make man        write the manual pages in docs/man from the commands"
 	@echo "make services   install the servers and gcc that the tests start (Debian, Ubuntu)"
 	@echo "make dist       build the wheel and the source archive into dist/"
@@ -129,6 +130,12 @@ check:
 	@.ci/timed "lint" $(MAKE) --no-print-directory lint
 	@.ci/together "fast tests on 3.13" fast-3.13 "types" types "documentation" docs "collection" collect
 	@.ci/timed "all tests on $$($(VENV)/bin/python --version)" $(MAKE) --no-print-directory test
+
+# Only a whole run with care is worth a page.
+bench: SIZE = 100000
+bench: $(VENV)/.installed-test
+	@$(VENV)/bin/python -m bench --size $(SIZE) $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(QUICK)$(ONLY),--json build/bench.json,--json docs/performance.json --document)
 
 man: $(VENV)/.installed
 	@rm -f docs/man/*.1

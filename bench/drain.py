@@ -14,7 +14,6 @@ anything.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -25,17 +24,28 @@ from typing import Any
 
 import attrs
 
+from bench.processes import processor_seconds
 from buildapi.sample.farm_schema import scheduler_schema
 from tests.buildbot.seed import Seed
-from tests.e2e.service import Client, Service, environment, toml, twistd
+from tests.e2e.service import Service, environment, toml, twistd
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
 from tests.services.rabbitmq import RabbitMQ, start_rabbitmq
 
 ROOT = Path(__file__).parent.parent
-TICKS = os.sysconf("SC_CLK_TCK")
 BATCH = 50
 SECONDS = 300
 KINDS = ("distinct", "same")
+FINISHED = "SELECT COUNT(*) AS n FROM jobrequests WHERE id >= %s AND completed_at IS NOT NULL"
+
+
+def broker_section(node: RabbitMQ, name: str) -> dict[str, str]:
+    """Return a configuration's section of a broker, with an exchange and queues of this name."""
+    return {
+        "url": f"amqp://{node.user}:{node.password}@127.0.0.1:{node.port}/",
+        "exchange": name,
+        "agent_queue": f"{name}-agent",
+        "web_queue": f"{name}-web",
+    }
 
 
 @attrs.frozen
@@ -47,12 +57,6 @@ class Figures:
     api: float
 
 
-def processor_seconds(pid: int) -> float:
-    """Return the processor time of a process until now."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
 @attrs.define
 class Desk:
     """A checkout with databases and a queue of its own, and its API process."""
@@ -62,7 +66,7 @@ class Desk:
     folder: Path
     scheduler: str
     jobs: str
-    amqp: str
+    broker: Mapping[str, str]
     builds: Sequence[int] = ()
     _api: Service = attrs.field(init=False)
 
@@ -79,10 +83,8 @@ class Desk:
         (folder / name).mkdir()
         scheduler = server.database("scheduler", "utf8mb3")
         server.execute(*scheduler_schema("mysql"), database=scheduler.rpartition("/")[2])
-        broker.ctl("add_vhost", name)
-        broker.ctl("set_permissions", "-p", name, broker.user, ".*", ".*", ".*")
-        url = f"amqp://{broker.user}:{broker.password}@127.0.0.1:{broker.port}/{name}"
-        desk = cls(name, tree, folder / name, scheduler, server.database("jobs"), url)
+        jobs, section = server.database("jobs"), broker_section(broker, name)
+        desk = cls(name, tree, folder / name, scheduler, jobs, section)
         (desk.folder / "branches.json").write_text('{"try": {"repo": "https://hg.example.org"}}')
         (desk.folder / "masters.json").write_text("[]")
         seed = Seed(scheduler)
@@ -100,15 +102,18 @@ class Desk:
         desk.builds = found
         return desk
 
-    def process(self, role: str) -> Service:
-        """Return a process of this checkout; it does not run yet."""
-        folder, port = self.folder / role, free_port()
+    def process(self, role: str, name: str = "") -> Service:
+        """Return a process of this checkout; it does not run yet.
+
+        Two at a time need names.
+        """
+        folder, port = self.folder / (name or role), free_port()
         folder.mkdir(exist_ok=True)
         document = {
-            "service": {"data": "data", "roles": [role], "name": role},
+            "service": {"data": "data", "roles": [role], "name": folder.name},
             "web": {"listen": [f"tcp:{port}:interface=127.0.0.1"]},
             "databases": {"scheduler": {"url": self.scheduler}, "jobs": {"url": self.jobs}},
-            "broker": {"url": self.amqp},
+            "broker": self.broker,
             "limits": {"builds_per_user_hour": 1_000_000, "builds_per_request": 100_000},
             "directory": {
                 "branches": str(self.folder / "branches.json"),
@@ -134,16 +139,23 @@ class Desk:
         """End the API process."""
         self._api.kill()
 
-    def drain(self, kind: str, jobs: int) -> Figures:
-        """Accept jobs, let an agent drain them, and measure that."""
-        accepted = self._accept(self._api.client, kind, jobs)
-        table, agent = Seed(self.jobs), self.process("agent")
-        agent.begin()
+    def drain(self, kind: str, jobs: int, agents: int = 1) -> Figures:
+        """Accept jobs, let agents drain them, and measure that."""
+        return self.drain_accepted(self.accept(kind, jobs), jobs, agents)
+
+    def drain_accepted(self, accepted: int, jobs: int, agents: int = 1) -> Figures:
+        """Let agents drain the jobs that were accepted, from this id on, and measure that."""
+        table = Seed(self.jobs)
+        running = [self.process("agent", f"agent-{number}") for number in range(agents)]
         try:
-            began, _ = self._until(table, accepted, 1, agent)
-            _, ended = self._until(table, accepted, jobs, agent)
+            for agent in running:
+                agent.begin()
+            began, _ = self._until(table, accepted, 1, running)
+            _, ended = self._until(table, accepted, jobs, running)
         finally:
-            agent.stop()
+            for agent in running:
+                if agent.running:
+                    agent.stop()
             table.close()
         done = ended.finished - began.finished
         return Figures(
@@ -152,8 +164,9 @@ class Desk:
             (ended.api - began.api) / done * 1000,
         )
 
-    def _accept(self, client: Client, kind: str, jobs: int) -> int:
+    def accept(self, kind: str, jobs: int) -> int:
         """Accept jobs in batches; return the id of the first."""
+        client = self._api.client
         left = [self.builds[n if kind == "distinct" else 0] for n in range(jobs)]
         ids: list[int] = []
         end = time.monotonic() + SECONDS
@@ -175,27 +188,27 @@ class Desk:
         return min(ids)
 
     def _until(
-        self, table: Seed, first: int, wanted: int, agent: Service
+        self, table: Seed, first: int, wanted: int, agents: Sequence[Service]
     ) -> tuple[_Moment, _Moment]:
         """Wait until so many jobs are finished; return the last moment before it, and that one.
 
         Groups are committed together, so that all may be finished at the first look.
         """
-        before = now = self._look(table, first, agent)
+        before = now = self._look(table, first, agents)
         end = time.monotonic() + SECONDS
         while now.finished < wanted:
-            if time.monotonic() > end or not agent.running:
-                raise SystemExit(f"{self.name}: {now.finished} of {wanted} jobs: {agent.output()}")
+            if time.monotonic() > end or not all(agent.running for agent in agents):
+                said = "".join(agent.output() for agent in agents)
+                raise SystemExit(f"{self.name}: {now.finished} of {wanted} jobs: {said}")
             time.sleep(0.02)
-            before, now = now, self._look(table, first, agent)
+            before, now = now, self._look(table, first, agents)
         return before, now
 
-    def _look(self, table: Seed, first: int, agent: Service) -> _Moment:
-        text = "SELECT COUNT(*) AS n FROM jobrequests WHERE id >= %s AND completed_at IS NOT NULL"
+    def _look(self, table: Seed, first: int, agents: Sequence[Service]) -> _Moment:
         return _Moment(
-            int(table.rows(text, first)[0]["n"]),
+            int(table.rows(FINISHED, first)[0]["n"]),
             time.monotonic(),
-            processor_seconds(agent.pid),
+            sum(processor_seconds(agent.pid) for agent in agents),
             processor_seconds(self._api.pid),
         )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from bench.processes import resident_megabytes
 from buildapi.sample.catalog import MASTERS
 from buildapi.sample.history import FarmSize
 from buildapi.sample.sample_farm import write_branches, write_masters
@@ -113,12 +114,6 @@ def timed(url: str, form: str) -> tuple[float, int, int]:
     return time.perf_counter() - began, status, size
 
 
-def megabytes(pid: int) -> int:
-    """Return how much memory a process has."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
-
-
 def measure(ours: Service, hours: int) -> None:
     """Ask for every report of a time, and print what it took."""
     base, pid = ours.client.url, ours.pid
@@ -128,7 +123,7 @@ def measure(ours: Service, hours: int) -> None:
                 took, status, size = timed(f"{base}/reports/{report}?hours={hours}", form)
             print(
                 f"{report:28} {hours:4} h {form}: {took:6.2f} s, status {status}, {size:9} bytes,"
-                f" others waited {watch.longest:5.2f} s at most, {megabytes(pid)} MB",
+                f" others waited {watch.longest:5.2f} s at most, {resident_megabytes(pid):.0f} MB",
                 flush=True,
             )
 

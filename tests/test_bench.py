@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,17 @@ from tests.services.policy import program
 ROOT = Path(__file__).parent.parent
 
 
-def run(module: str, *options: str) -> str:
+SECTIONS = (
+    *("hot", "HTML, first", "HTML, again", "reports", "memory", "cold", "growth"),
+    *("writes", "drain", "mix", "start"),
+)
+
+
+def run(module: str, *options: str, timeout: float = 300) -> str:
     """Run a benchmark; give what it prints."""
     command = [sys.executable, "-W", "error::DeprecationWarning:bench", "-m", module, *options]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -74,3 +81,20 @@ def test_the_drain_of_a_queue_is_measured() -> None:
     printed = run("bench.drain", "--jobs", "10", "--rounds", "1")
     assert "distinct, this:" in printed
     assert "10 jobs a round, 1 rounds, every job executed once" in printed
+
+
+@pytest.mark.mariadb
+@pytest.mark.rabbitmq
+def test_everything_is_measured_beside_its_references(tmp_path: Path) -> None:
+    assert program("mariadbd", "mysqld")
+    assert program("rabbitmq-server")
+    file = tmp_path / "figures.json"
+    printed = run("bench", "--size", "10000", "--quick", "--json", str(file), timeout=1200)
+    assert "goals reached" in printed
+    found = json.loads(file.read_text())
+    assert found["builds"] == 10_000
+    assert tuple(dict.fromkeys(row["section"] for row in found["rows"])) == SECTIONS
+    for row in found["rows"]:
+        assert row["ours"]["value"] > 0 or row["unit"] in ("", "ms"), row
+        alone = row["section"] in ("HTML, first", "memory") or row["goal"] in ("≤ 0", "≤ 20 ms")
+        assert (row["reference"] is None) == alone, row
