@@ -38,6 +38,7 @@ from tests.contracts.toy_dialect import (
 from tests.farmwide.conftest import Status
 from tests.model.defaults import rules
 from tests.reactor import twisted_test, until
+from tests.web.conftest import SplitDialect
 
 SETTINGS = FarmSettings(
     zone=ZONE,
@@ -172,6 +173,14 @@ class TestToyDialect(DialectContract):
     @pytest.fixture
     def made(self) -> InMemory:
         return InMemory()
+
+
+class TestSplitDialect(DialectContract):
+    """The contract, on the farm of the tests of sites."""
+
+    @pytest.fixture
+    def made(self) -> InMemory:
+        return InMemory(SplitDialect(rules()))
 
 
 class TestToyActions(FarmActionsContract):

@@ -44,6 +44,7 @@ from tests.dumps.test_service import MemoryFarm
 from tests.farmwide.doubles import MemoryRecentBuilds
 from tests.web.farm import (
     MemoryBuilds,
+    MemoryDirectory,
     MemoryFactsReader,
     MemoryFarmReads,
     MemoryTextLimits,
@@ -232,6 +233,7 @@ class ToyDialect:
 
     rules: Rules
     farm: ToyFarm = attrs.field(factory=ToyFarm)
+    directory: MemoryDirectory = attrs.field(factory=MemoryDirectory)
 
     @cached_property
     def builds(self) -> MemoryBuilds:
@@ -247,7 +249,7 @@ class ToyDialect:
 
     @cached_property
     def facts(self) -> MemoryFactsReader:
-        return MemoryFactsReader(self.farm.builds)
+        return MemoryFactsReader(self.farm.builds, directory=self.directory)
 
     @cached_property
     def text_limits(self) -> MemoryTextLimits:

@@ -23,7 +23,6 @@ from buildapi.assembly.web_site import (
 )
 from buildapi.buildbot.v08.lowered_plan import steps_json
 from buildapi.config import Config, Secret, sample_config
-from buildapi.errors import DatabaseUnavailable
 from buildapi.model.facts import Facts
 from buildapi.model.health import Health
 from buildapi.model.steps import Plan
@@ -37,7 +36,7 @@ from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.job_waiter import JobWaiter
-from tests.farmwide.doubles import MemoryRecentBuilds
+from tests.contracts.toy_dialect import ToyDialect, ToyFarm
 from tests.model.defaults import rules
 from tests.reactor import until
 from tests.trails import MemoryTrail
@@ -224,25 +223,11 @@ def served(serve: Serve) -> Served:
     return serve()
 
 
-class NoReports:
-    """Stand for the reports' reads, which sites of these tests have not."""
+@attrs.define(slots=False)
+class SplitDialect(ToyDialect):
+    """The toy dialect, whose steps are shown as 0.8 does them: writes first, then pokes."""
 
-    def __getattr__(self, name: str) -> Any:
-        raise DatabaseUnavailable(f"there is no {name} in this farm")
-
-
-@attrs.frozen
-class MemoryDialect:
-    """A dialect over a farm in memory, as far as a site asks one."""
-
-    builds: MemoryBuilds
-    farm_reads: MemoryFarmReads
-    facts: MemoryFactsReader
-    text_limits: MemoryTextLimits = attrs.field(factory=MemoryTextLimits)
-    recent_builds: MemoryRecentBuilds = attrs.field(factory=MemoryRecentBuilds)
-    reports: Any = attrs.field(factory=NoReports)
-
-    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:
+    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, Any]:
         return steps_json(plan, facts)
 
 
@@ -256,9 +241,7 @@ def build(settings: Settings) -> Served:
     time = Time(NOW + 0.5)
     clock, config = Clock(reactor, time), settings.config()
     builds, directory = MemoryBuilds.small(), MemoryDirectory()
-    dialect = MemoryDialect(
-        builds, MemoryFarmReads(builds), MemoryFactsReader(builds, directory=directory)
-    )
+    dialect = SplitDialect(rules(), ToyFarm(builds), directory)
     jobs, broker, trail, tokens = MemoryJobs(), MemoryBroker(), MemoryTrail(), MemoryTokens()
     adapters: Any = SiteAdapters(
         directory, dialect, rules(), jobs, broker, trail, trail, tokens
