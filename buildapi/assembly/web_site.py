@@ -172,8 +172,7 @@ def web_site(
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now)
     jobs = JobPages(store, live.waiter, pages, zone, limits.jobs_page)
     farm_views = FarmViews(directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages)
-    kept = report_cache(reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT)
-    reports = ReportServer(classification, directory, kept, pages, config.reports.answer_seconds)
+    reports = report_server(config, clock, directory, pages, classification)
 
     quota = BuildQuota(
         store, now, recording, limits.builds_per_request, limits.builds_per_user_hour
@@ -218,6 +217,18 @@ def web_site(
     ]
     documented = [*documentation(routes, directory), *routes]
     return WebSite(documented, bearers, jobs, requests, quota, reports)
+
+
+def report_server(
+    config: Config,
+    clock: Clock,
+    directory: Directory,
+    pages: SelfServePages,
+    classification: Classification,
+) -> ReportServer:
+    """Create what computes, keeps and renders reports."""
+    kept = report_cache(clock.reactor.seconds, REPORTS_KEPT, REPORT_ROWS_KEPT)
+    return ReportServer(classification, directory, kept, pages, config.reports.answer_seconds)
 
 
 def report_routes(reports: ReportServer, dialect: Dialect) -> Sequence[Route]:

@@ -1,66 +1,66 @@
-"""A site of nothing but the pages about the whole farm, on a loopback port."""
+"""A site of some routes, wired as the program wires its site, on a loopback port."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import attrs
+
+from buildapi.assembly.adapters import Clock
+from buildapi.assembly.http_listeners import http_listeners
+from buildapi.assembly.web_site import page_renderer
+from buildapi.config import Config, Secret, sample_config
 from buildapi.interfaces import Directory, FarmReads, RecentBuilds
+from buildapi.ops.metrics import Metrics
 from buildapi.web.farm.views import FarmViews
-from buildapi.web.http.app import Policy, WebApp, site
-from buildapi.web.http.auth import Authenticator
 from buildapi.web.http.connection import Traffic
-from buildapi.web.http.csrf import CSRFTokens
-from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import json_cache
-from buildapi.web.http.listener import Listener
-from buildapi.web.http.page_text import KeptPages
-from buildapi.web.http.request import RequestLimits
 from buildapi.web.http.routes import Route
-from buildapi.web.http.send_budget import SendBudget
-from buildapi.web.selfserve.pages import SelfServePages
 from tests.golden.client import Answer, ask
 
 JSON = {"Accept": "application/json"}
+
+
+def site_config(zone: str) -> Config:
+    """Return the configuration of a site that knows nobody."""
+    base = sample_config(Path("data"), "tcp:0:interface=127.0.0.1")
+    web = attrs.evolve(
+        base.web,
+        development_user="",
+        form_secret=Secret("of the tests"),
+        timezone=ZoneInfo(zone),
+    )
+    return attrs.evolve(base, web=web)
+
+
+def clock(now: Callable[[], float]) -> Clock:
+    """Return the reactor's time with this time of day."""
+    from twisted.internet import reactor
+
+    return Clock(reactor, now)  # type: ignore[arg-type]  # the module
 
 
 @contextlib.asynccontextmanager
 async def serving(
     directory: Directory, reads: FarmReads, recent: RecentBuilds, *, now: float, zone: str
 ) -> AsyncIterator[int]:
-    """Serve until the block ends; give the port."""
-    from twisted.internet import reactor as module
-
-    reactor: Any = module
-    answers = json_cache(reactor.seconds, 2)
-    shown = SelfServePages(ZoneInfo(zone), lambda: now, directory.master_urls)
+    """Serve the pages about the whole farm until the block ends; give the port."""
+    config, times = site_config(zone), clock(lambda: now)
+    answers = json_cache(times.reactor.seconds, config.web.cache_seconds)
+    shown = page_renderer(config, times, directory)
     pages = FarmViews(directory, reads, recent, answers, shown)
-    async with on_port(pages.routes()) as port:
+    async with on_port(pages.routes(), config, times) as port:
         yield port
 
 
 @contextlib.asynccontextmanager
-async def on_port(routes: Sequence[Route]) -> AsyncIterator[int]:
+async def on_port(routes: Sequence[Route], config: Config, times: Clock) -> AsyncIterator[int]:
     """Serve routes until the block ends; give the port."""
-    from twisted.internet import reactor as module
-
-    reactor: Any = module
-    auth = Authenticator.of("X-Remote-User", (), "")
-    policy = Policy(auth, (), CSRFTokens(b"of the tests"), Deadline(reactor, 5))
-    traffic = Traffic()
-    http = site(
-        WebApp(routes, policy, KeptPages(reactor.seconds, 2)),
-        reactor=reactor,
-        limits=RequestLimits(4096, 4),
-        prefix="",
-        idle_seconds=5,
-        answered=lambda _: None,
-        traffic=traffic,
-        budget=SendBudget(2**20, 2**22),
-    )
-    listener = Listener(reactor, http, ["tcp:0:interface=127.0.0.1"], traffic, 1, lambda: None)
+    listeners = http_listeners(config, times, Metrics(), None, away=lambda: (), ending=lambda: None)
+    listener = listeners.public(routes, Traffic(), held=False)
     listener.startService()
     try:
         yield listener.ports[0].getHost().port

@@ -6,20 +6,18 @@ import contextlib
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
-from zoneinfo import ZoneInfo
+from typing import Any
 
+import attrs
+
+from buildapi.assembly.web_site import page_renderer, report_routes, report_server
 from buildapi.buildbot.directory import parse_builders, parse_masters
 from buildapi.buildbot.v08.report_reads import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
 from buildapi.db.pool import open_database
 from buildapi.reports.classification import Classification, from_document
-from buildapi.web.reports.report_server import ReportServer, report_cache
-from buildapi.web.reports.run_routes import RunReportRoutes
-from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
-from buildapi.web.reports.status_routes import StatusReportRoutes
-from buildapi.web.selfserve.pages import SelfServePages
-from tests.farmwide.serving import on_port
+from tests.farmwide.serving import clock, on_port, site_config
 from tests.golden.cases import DATA, epoch, load
 from tests.web.farm import MemoryDirectory
 
@@ -43,6 +41,13 @@ def recorded_directory() -> MemoryDirectory:
     )
 
 
+@attrs.frozen
+class RecordedDialect:
+    """What the routes of reports use of a dialect."""
+
+    reports: SQLReports
+
+
 @contextlib.asynccontextmanager
 async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
     """Serve reports over databases of the recorded farm; give the port."""
@@ -61,21 +66,15 @@ async def recorded_site(urls: Mapping[str, str]) -> AsyncIterator[int]:
         )
         for name in ("scheduler", "status")
     )
+    config, times = site_config("US/Pacific"), clock(lambda: epoch() + 0.25)
     directory = recorded_directory()
-    pages = SelfServePages(ZoneInfo("US/Pacific"), lambda: epoch() + 0.25, directory.master_urls)
-    desk = ReportServer(
-        rules(),
-        directory,
-        report_cache(reactor.seconds, 20, 10_000),
-        pages,
-        30,
+    pages = page_renderer(config, times, directory)
+    server = report_server(config, times, directory, pages, rules())
+    dialect: Any = RecordedDialect(
+        SQLReports(SQLSchedulerReports(scheduler, ROWS, ROWS), SQLStatusReports(status, ROWS))
     )
-    reads = SQLReports(SQLSchedulerReports(scheduler, ROWS, ROWS), SQLStatusReports(status, ROWS))
-    reports = SchedulerReportRoutes(desk, reads)
-    runs = RunReportRoutes(desk, reads)
-    more = StatusReportRoutes(desk, reads)
     try:
-        async with on_port([*reports.routes(), *runs.routes(), *more.routes()]) as port:
+        async with on_port(report_routes(server, dialect), config, times) as port:
             yield port
     finally:
         await scheduler.stopService()
