@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from buildapi.config import DatabaseSection, DirectorySection
 from buildapi.config.secret import shown
 from buildapi.db.schema_upgrade import error_text
 from buildapi.mq.topology import dead_letters, on_channel
-from buildapi.mq.txamqp.client import ClientFactory, Credentials
+from buildapi.mq.txamqp.client import Client, ClientFactory, Credentials
 from buildapi.mq.txamqp.errors import ChannelClosed, describe
-from buildapi.reactor_time import Reactor, ThreadedReactor, timeout
+from buildapi.reactor_time import AsyncCall, Reactor, ThreadedReactor, timeout
 
 DATABASE_SECONDS = 8.0
 BROKER_SECONDS = 15.0
@@ -48,7 +48,7 @@ async def told_check(name: str, check: Check, say: Say) -> bool:
     return True
 
 
-async def all_well(checks: Iterable[Coroutine[Any, Any, bool]]) -> bool:
+async def all_well(checks: Iterable[AsyncCall[bool]]) -> bool:
     """Run all checks concurrently; return whether all succeeded."""
     running = [defer.ensureDeferred(one) for one in checks]
     # A list, not a generator, at whose first failure all() would stop: the other checks still run.
@@ -91,7 +91,11 @@ async def check_reads(
 
 
 async def check_amqp(
-    endpoint: Any, login: Credentials, vhost: str, queues: Sequence[str], reactor: Reactor
+    endpoint: Any,  # IStreamClientEndpoint, whose methods type checkers cannot call
+    login: Credentials,
+    vhost: str,
+    queues: Sequence[str],
+    reactor: Reactor,
 ) -> str:
     """Log in to an AMQP broker and look for the queues; nothing is declared."""
 
@@ -112,7 +116,7 @@ async def check_amqp(
     return await timeout(defer.ensureDeferred(log_in()), BROKER_SECONDS, reactor)
 
 
-async def _is_there(client: Any, queue: str) -> bool:
+async def _is_there(client: Client, queue: str) -> bool:
     try:
         # A passive declare of a missing queue closes its channel [AMQP 0-9-1, queue.declare], so
         # that each has one of its own.
@@ -124,6 +128,7 @@ async def _is_there(client: Any, queue: str) -> bool:
 
 # --- the directory and its masters
 
+# Any: the values of the three documents, each of a type of its own, as its parser returns it.
 Remarks = Callable[[Any], Sequence[str]]
 """Lists what the entries of a document mean for the configuration, where it needs attention."""
 
@@ -138,11 +143,11 @@ class Document:
     may_be_empty: bool
     remarks: Remarks
 
-    def parsed(self, data: bytes) -> ParsedDocument[Any]:
+    def parsed(self, data: bytes) -> ParsedDocument[Any]:  # as above
         """Parse it as the service does; :raises NotADirectoryFile: the service would refuse it."""
         return parsed(data, self.parse, self.name, allow_empty=self.may_be_empty)
 
-    def warnings(self, found: ParsedDocument[Any]) -> Sequence[str]:
+    def warnings(self, found: ParsedDocument[Any]) -> Sequence[str]:  # as above
         """List what needs attention, without being an error."""
         return [*found.warnings, *self.remarks(found.value)]
 
@@ -205,7 +210,7 @@ class DirectoryCheck:
 
     async def run(self) -> bool:
         """Print a line for each document and master; return whether all are well."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {}  # as in Remarks
         read = [
             await told_check(document.name, partial(self._document, document, found), self._say)
             for document in self._documents

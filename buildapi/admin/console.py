@@ -8,12 +8,13 @@ from typing import Any, NoReturn, TextIO
 
 from twisted.internet import defer, task
 from twisted.logger import LogEvent, LogLevel, eventAsText, globalLogBeginner
+from twisted.python.failure import Failure
 
 from buildapi.admin.dump_writer import EXPECTED
 from buildapi.db.schema_upgrade import error_text
 from buildapi.errors import Unavailable
 from buildapi.exit_codes import FAILED, INTERRUPTED, UNAVAILABLE
-from buildapi.reactor_time import Reactor
+from buildapi.reactor_time import AsyncCall, Reactor
 
 
 def run(main: Callable[[Reactor], Awaitable[None]]) -> NoReturn:
@@ -34,14 +35,14 @@ def run(main: Callable[[Reactor], Awaitable[None]]) -> NoReturn:
     raise AssertionError("the reactor ends the process")
 
 
-def _interruptible(reactor: Reactor, main: Any) -> defer.Deferred[None]:
+def _interruptible(reactor: Reactor, main: AsyncCall[None]) -> defer.Deferred[None]:
     """Cancel the running task when the process is told to end, and wait for it."""
     running = defer.ensureDeferred(main)
 
     def end() -> defer.Deferred[None]:
         stopped: defer.Deferred[None] = defer.Deferred()
 
-        def ended(result: Any) -> Any:
+        def ended(result: Failure | None) -> Failure | None:
             stopped.callback(None)
             return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 from twisted.logger import Logger
@@ -111,7 +111,7 @@ class Dumper:
         names = await self._branches()
         await self._whole(target, lambda: {"running": running_json(names, found)})
 
-    async def _whole(self, target: Target, shape: Callable[[], Any]) -> None:
+    async def _whole(self, target: Target, shape: Callable[[], object]) -> None:
         async def write(file: AtomicFile) -> None:
             await self.in_thread(
                 lambda: file.write(encoded(shape(), compact=target.compact) + b"\n")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from buildapi.exit_codes import DONE, MISSING
 from buildapi.model.messages import Letter, LetterEnd
@@ -51,7 +50,7 @@ async def list_dead(broker: AMQPBroker, queues: Queues, say: Say, *, as_json: bo
     """Print each dead letter with its reason; all stay."""
 
     async def work() -> int:
-        shown: list[Mapping[str, Any]] = []
+        shown: list[Mapping[str, object]] = []
         for key, queue in queues.items():
 
             async def keep(letter: Letter, key: str = key, queue: str = queue) -> LetterEnd:
@@ -99,7 +98,7 @@ def _or_none(job: int | None) -> str:
     return "that cannot be read" if job is None else str(job)
 
 
-def _shown(key: str, queue: str, letter: Letter, *, whole: bool) -> Mapping[str, Any]:
+def _shown(key: str, queue: str, letter: Letter, *, whole: bool) -> Mapping[str, object]:
     at = None if letter.at is None else datetime.fromtimestamp(letter.at, UTC)
     shown = {
         "queue": queue,
@@ -111,7 +110,7 @@ def _shown(key: str, queue: str, letter: Letter, *, whole: bool) -> Mapping[str,
     return shown | ({"body": letter.body.decode(errors="replace")} if whole else {})
 
 
-def _show(rows: list[Any], say: Say, *, as_json: bool) -> None:
+def _show(rows: Sequence[Mapping[str, object]], say: Say, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps(rows))
         return

@@ -35,6 +35,10 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "ca": str,
     "timeout": (int, float),
 }
+# Any: options and keys of the client file, which click and _check have converted and checked.
+Given = Mapping[str, Any]
+"""Settings by their names."""
+
 FILES = ("token_file", "password_file", "cookie_file", "ca")
 
 
@@ -63,7 +67,7 @@ def config_folder() -> Path:
     return Path(base).expanduser() / "buildapi"
 
 
-def read_settings(given: Mapping[str, Any]) -> ClientSettings:
+def read_settings(given: Given) -> ClientSettings:
     """Return the settings of options, environment and client file.
 
     :raises CommandError: one of them is wrong, or a secret would be sent unencrypted.
@@ -84,7 +88,7 @@ def read_settings(given: Mapping[str, Any]) -> ClientSettings:
     return settings
 
 
-def locate_service(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def locate_service(given: Given) -> tuple[str, Given]:
     """Return the URL of the service and the content of the client file; read no secret file."""
     path = _client_file(given.get("client_config"))
     file = {} if path is None else _read(path)
@@ -93,7 +97,7 @@ def locate_service(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return url or _url(file.get("url"), f"{path}: url") or DEFAULT_URL, file
 
 
-def _resolve(url: str, given: Mapping[str, Any], file: Mapping[str, Any]) -> ClientSettings:
+def _resolve(url: str, given: Given, file: Given) -> ClientSettings:
     user = given.get("user") or file.get("user")
     password_file = given.get("password_file") or file.get("password_file")
     token_file = given.get("token_file") or file.get("token_file") or str(config_folder() / "token")
@@ -120,7 +124,7 @@ def _client_file(given: str | None) -> Path | None:
     return next((p for p in (config_folder() / "client.toml", ETC) if p.is_file()), None)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Given:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
@@ -161,9 +165,7 @@ def _url(text: str | None, where: str) -> str | None:
 # --- secrets
 
 
-def _token(
-    url: str, given: Mapping[str, Any], file: Mapping[str, Any], token_file: str
-) -> str | None:
+def _token(url: str, given: Given, file: Given, token_file: str) -> str | None:
     if not given.get("token_file"):
         if os.environ.get("BUILDAPI_TOKEN"):
             return _check_token(os.environ["BUILDAPI_TOKEN"].strip(), "BUILDAPI_TOKEN")

@@ -25,6 +25,7 @@ class OutputClosedError(click.ClickException):
         _discard_output()
 
 
+# Any: the arguments and results of click's own methods, passed on as they are.
 class RootGroup(click.Group):
     """A group that exits with the codes of ``buildapi.exit_codes``.
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 import click
@@ -58,7 +58,7 @@ class Output:
         click.echo(format_table(head, rows, colour=self.colour, width=width), color=self.colour)
 
 
-def unpack(shape: Callable[..., T], *given: Any) -> T:
+def unpack(shape: Callable[..., T], *given: object) -> T:
     """Apply a function to a response; :raises CommandError: the response has another structure."""
     try:
         return shape(*given)
@@ -85,7 +85,7 @@ def output_options(function: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print the JSON of the service.")
     @click.option("--utc", is_flag=True, help="Show times in UTC. Default: local time.")
     @functools.wraps(function)
-    def wrapped(*args: Any, as_json: bool, utc: bool, **given: object) -> None:
+    def wrapped(*args: object, as_json: bool, utc: bool, **given: object) -> None:
         function(*args, out=Output(as_json, utc), **given)
 
     return wrapped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from buildapi.cli.service_client import JSON, Document
 from buildapi.cli.terminal import format_duration
@@ -12,7 +11,7 @@ from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
 
 Row = Sequence[object]
-Time = Callable[[Any], str]
+Time = Callable[[object], str]
 
 BRANCHES = ("branch", "kind", "repository")
 ITEMS = ("what", "id", "builder", "revision", "state", "since", "took", "priority")
@@ -102,7 +101,7 @@ def what(asked: JSON) -> str:
     return " ".join(f"{k}={v}" for k, v in asked.items() if v not in (None, "", [], {}))
 
 
-def job_header(job: Document, time: Callable[[Any], str]) -> Sequence[str]:
+def job_header(job: Document, time: Time) -> Sequence[str]:
     """Return lines about the action, user and time of a job request."""
     lines = [f"job {job['id']}: {job['action']} {what(job['what'])}".rstrip()]
     return [*lines, f"submitted by {job['who']} at {time(job['when'])}"]

@@ -20,7 +20,7 @@ from buildapi.config.secret import printable
 TEXT_LENGTH = 1000
 """Maximum characters of a text, name or URL."""
 
-_WHOLE: Any = object()
+_WHOLE = object()
 
 
 class BadValueError(ValueError):
@@ -43,6 +43,7 @@ class KeyPlace:
     environ: Mapping[str, str] = attrs.field(repr=False)
 
 
+# Any: each converter has a type of its own, that of the attribute with its key.
 Convert = Callable[[object, KeyPlace], Any]
 
 
@@ -117,7 +118,7 @@ def flag(value: object, _: KeyPlace) -> bool:
 def many(convert: Convert, *, least: int = 0) -> Convert:
     """Return a converter of lists of different values, ``least`` of them or more."""
 
-    def convert_all(value: object, place: KeyPlace) -> tuple[Any, ...]:
+    def convert_all(value: object, place: KeyPlace) -> tuple[object, ...]:
         if not isinstance(value, list | tuple):
             raise BadValueError("a list in square brackets")
         if len(value) < least:

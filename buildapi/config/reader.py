@@ -68,7 +68,7 @@ class Key:
     """A key of a section: the converter of its value, and its default."""
 
     convert: Convert
-    default: Any
+    default: Any  # of the type of its attribute
 
     def names(self, name: str) -> tuple[str, ...]:
         """Return the names the key may have in the file."""
@@ -190,7 +190,7 @@ def _warn_if_exposed(reader: SectionReader, holder: Path, what: str) -> None:
         reader.warn(f"{what}, and group or others can read {one_line(str(holder))}")
 
 
-def key(convert: Convert, default: Any) -> Mapping[str, Key]:
+def key(convert: Convert, default: object) -> Mapping[str, Key]:
     """Return the attrs metadata that make an attribute a key of its section."""
     return {"key": Key(convert, default)}
 

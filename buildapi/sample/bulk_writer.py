@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import attrs
 import pymysql
 
+from buildapi.db.sql import Row
 from buildapi.sample.farm_schema import scheduler_schema, status_schema
-from buildapi.sample.sample_rows import Row, RowBatch, RowIds, SampleTable
+from buildapi.sample.sample_rows import RowBatch, RowIds, SampleTable
 
 MYSQL_PORT = 3306
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
@@ -33,7 +34,7 @@ class BulkWriter:
     ``mark`` is the driver's mark of a parameter.
     """
 
-    connection: Any
+    connection: Any  # of sqlite3 or PyMySQL, which have no type in common
     mark: str
     schema: Sequence[str]
     main: SampleTable
@@ -134,8 +135,8 @@ def ids_in_use(writers: Mapping[str, BulkWriter]) -> RowIds:
     return ids
 
 
-def _names(status: BulkWriter) -> dict[tuple[Any, ...], int]:
-    found: dict[tuple[Any, ...], int] = {}
+def _names(status: BulkWriter) -> dict[tuple[object, ...], int]:
+    found: dict[tuple[object, ...], int] = {}
     for table in SampleTable:
         if table.unique:
             columns = ", ".join(table.all_columns)
@@ -190,6 +191,7 @@ def _mysql(url: str) -> pymysql.connections.Connection[pymysql.cursors.Cursor]:
     )
 
 
+# Any: a connection, as in BulkWriter.
 _DRIVERS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "sqlite": (_sqlite, "sqlite", "?"),
     "mysql": (_mysql, "mysql", "%s"),

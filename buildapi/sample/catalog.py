@@ -6,9 +6,10 @@ import enum
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import attrs
+
+from buildapi.model.json_types import JSONObject
 
 REPOSITORY = "https://hg.example.org/"
 
@@ -340,12 +341,12 @@ MASTERS = (
 SLAVES_OF_A_POOL = 50
 
 
-def branches_document(names: Sequence[str]) -> Any:
+def branches_document(names: Sequence[str]) -> JSONObject:
     """Return the branches file."""
     return {name: BRANCHES[name].definition for name in names}
 
 
-def masters_document(ports: Sequence[int], pb_port: int) -> Any:
+def masters_document(ports: Sequence[int], pb_port: int) -> Sequence[JSONObject]:
     """Return the masters file, with a web port for each; the scheduler's listens on ``pb_port``."""
     return [
         m.definition(port, pb_port if m.role == SCHEDULER_ROLE else 0)
@@ -353,7 +354,7 @@ def masters_document(ports: Sequence[int], pb_port: int) -> Any:
     ]
 
 
-def builders_document(names: Sequence[str]) -> Any:
+def builders_document(names: Sequence[str]) -> JSONObject:
     """Return the builders file: all builders of these branches, and where they run."""
     listed = [b for b in builders(names) if b.branch in BRANCHES]
     return {

@@ -213,7 +213,7 @@ class _ChangeBroker(pb.Broker, TimeoutMixin):
 
     def _abort(self, why: str) -> None:
         self.log.warn("sample changes: connection ended: {why}", why=why)
-        transport: Any = self.transport
+        transport: Any = self.transport  # whose interface lacks abortConnection
         transport.abortConnection()
 
 
@@ -233,7 +233,7 @@ class _ChangeRealm:
     def __init__(self, store: StoreChange) -> None:
         self._store = store
 
-    def requestAvatar(self, avatarId: object, mind: object, *interfaces: object) -> Any:  # noqa: ARG002  # IRealm's
+    def requestAvatar(self, avatarId: object, mind: object, *interfaces: object) -> Any:  # noqa: ARG002  # IRealm's, untyped
         return pb.IPerspective, _ChangeSender(self._store), lambda: None
 
 
@@ -254,6 +254,7 @@ class ChangeSource(LoopbackServer):
     ) -> None:
         self._db, self._branches, self._now = db, branches, now
         self._storing: set[defer.Deferred[None]] = set()
+        # Any: twisted.cred and zope's interfaces have no types that fit.
         checker: Any = InMemoryUsernamePasswordDatabaseDontUse()
         # Credentials of Perspective Broker are bytes.
         checker.addUser(CHANGE_USER.encode(), CHANGE_PASSWORD.encode())

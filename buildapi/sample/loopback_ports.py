@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from twisted.application.service import Service
 from twisted.internet import defer
@@ -15,6 +15,10 @@ from twisted.web.server import Site
 
 CONNECTIONS_MAX = 500
 """Maximum number of connections to one port; more are closed."""
+
+
+# Any: an IProtocolFactory, which type checkers do not see in Twisted's classes.
+Factory: TypeAlias = Any
 
 
 class ListeningPort(Protocol):
@@ -30,7 +34,7 @@ class ListeningPort(Protocol):
 class Endpoint(Protocol):
     """A place to listen at, as in IStreamServerEndpoint."""
 
-    def listen(self, protocolFactory: Any) -> defer.Deferred[Any]:  # untyped in Twisted
+    def listen(self, protocolFactory: Factory) -> defer.Deferred[Any]:  # untyped in Twisted
         """Start listening; fire with a :class:`ListeningPort`."""
 
 
@@ -59,11 +63,11 @@ class LoopbackConnections(WrappingFactory):
     noisy = False
     protocol = _LoopbackConnection
 
-    def __init__(self, factory: Any) -> None:
+    def __init__(self, factory: Factory) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]  # WrappingFactory is not typed
         self._waiting: list[defer.Deferred[None]] = []
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # as in WrappingFactory, untyped
         """Accept a connection, or close it if there are too many."""
         if len(self.protocols) >= CONNECTIONS_MAX:
             # Twisted closes a connection for which there is no protocol
@@ -93,7 +97,7 @@ class LoopbackConnections(WrappingFactory):
 class LoopbackServer(Service):
     """Serve connections with the protocols of ``factory``, an IProtocolFactory."""
 
-    def __init__(self, name: str, endpoint: Endpoint, factory: Any) -> None:
+    def __init__(self, name: str, endpoint: Endpoint, factory: Factory) -> None:
         self.name = name
         self._endpoint, self._connections = endpoint, LoopbackConnections(factory)
         self._port: ListeningPort | None = None

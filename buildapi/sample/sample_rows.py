@@ -10,7 +10,7 @@ import enum
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -18,7 +18,7 @@ from buildapi.db.sql import Ref, Statement
 from buildapi.sample.catalog import SampleBuilder
 
 BATCH_ROWS = 5000
-Row = tuple[Any, ...]
+Row = tuple[object, ...]
 
 
 class SampleTable(enum.Enum):
@@ -146,7 +146,7 @@ class RowIds:
     """
 
     used: dict[SampleTable, int] = attrs.field(factory=dict)
-    names: dict[tuple[Any, ...], int] = attrs.field(factory=dict)
+    names: dict[tuple[object, ...], int] = attrs.field(factory=dict)
     number: int = 0
 
     def next(self, table: SampleTable) -> int:
@@ -201,7 +201,7 @@ class RowStatements:
     before, since no transaction can insert a row if it is missing.
     """
 
-    names: Mapping[tuple[Any, ...], int] = attrs.field(factory=dict)
+    names: Mapping[tuple[object, ...], int] = attrs.field(factory=dict)
     statements: list[Statement] = attrs.field(factory=list, init=False)
 
     def add(self, table: SampleTable, *row: object) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 import attrs
@@ -42,7 +41,7 @@ SHARED_PROPERTIES = frozenset(
 )
 """Properties with so few values that one row for each is shared by all builds."""
 
-PropertyValue = tuple[Any, str]
+PropertyValue = tuple[object, str]
 """Value and source."""
 
 
@@ -201,7 +200,7 @@ class StatusRecorder:
     """Record finished builds; ids of rows that are stored once are cached."""
 
     _db: Database
-    _ids: dict[tuple[Any, ...], int] = attrs.field(factory=dict, init=False)
+    _ids: dict[tuple[object, ...], int] = attrs.field(factory=dict, init=False)
 
     async def record(self, build: SampleBuild) -> None:
         """Insert a build with its source, properties and links, all or nothing."""

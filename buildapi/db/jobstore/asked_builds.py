@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from buildapi.db.sql import Database, Query, any_of
 from buildapi.model.actions import ASKING, OLD_WIDTH, builds_asked, full_name
@@ -29,7 +28,7 @@ def _row(
     return who, AskedBuilds(when, builds)
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
+def _object(text: str | bytes) -> dict[str, object]:
     try:
         value = json.loads(text)
     # A row that nobody can read asks for no build that could be counted.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -17,7 +16,7 @@ from buildapi.model.records import JobRecord, JobState
 from buildapi.model.row_marks import GROUP_BITS, group_of_marks
 
 
-def _object(text: str | bytes | None) -> dict[str, Any] | None:
+def _object(text: str | bytes | None) -> dict[str, object] | None:
     """Decode a JSON object; return None for anything else."""
     try:
         value = json.loads(text or "null")
@@ -27,7 +26,7 @@ def _object(text: str | bytes | None) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _state(begun: str | None, completed_at: int | None, report: Mapping[str, Any]) -> JobState:
+def _state(begun: str | None, completed_at: int | None, report: Mapping[str, object]) -> JobState:
     if completed_at is None:
         return JobState.RUNNING if begun == "running" else JobState.QUEUED
     body = report.get("body")
@@ -96,7 +95,7 @@ BY_TOKEN = Query("SELECT request_id FROM buildapi_jobs WHERE token = :token", in
 STATE = Query("SELECT state FROM buildapi_jobs WHERE request_id = :id", str)
 
 
-def jobs_by_id(ids: Sequence[int]) -> tuple[Query[JobRecord], dict[str, Any]]:
+def jobs_by_id(ids: Sequence[int]) -> tuple[Query[JobRecord], dict[str, object]]:
     """Return the query of job requests by their ids, with their progress."""
     names, params = any_of("id", ids)
     return Query(f"{_WITH_PROGRESS} WHERE r.id IN ({names})", _record_with_progress), params

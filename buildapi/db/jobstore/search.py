@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from buildapi.db.sql import exact
 from buildapi.model.actions import OLD_WIDTH, SELF_SERVE
@@ -29,10 +28,10 @@ def _said(branch: str) -> str:
     return f'"branch": {json.dumps(branch)}'
 
 
-def wanted(sought: JobFilter) -> tuple[str, dict[str, Any]]:
+def wanted(sought: JobFilter) -> tuple[str, dict[str, object]]:
     """Return a filter as a condition on job requests ``r``, their rows ``s`` and branches ``l``."""
     conditions = ["1 = 1"]
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
     if sought.who is not None:
         conditions.append(f"r.who = :who AND {exact('r.who')} = :who")
         params["who"] = sought.who

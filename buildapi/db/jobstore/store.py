@@ -6,7 +6,6 @@ import contextlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any
 
 import attrs
 from twisted.logger import Logger
@@ -77,7 +76,7 @@ class SQLJobStore:
         who: str,
         when: int,
         action: str,
-        what: Mapping[str, Any],
+        what: Mapping[str, object],
         key: JobKey | None = None,
         *,
         branch: str | None = None,
@@ -148,7 +147,7 @@ class SQLJobStore:
         await self._db.transact([writes.sent(sorted(ids))])
         return [None] * len(ids)
 
-    async def refuse(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+    async def refuse(self, request_id: int, report: Mapping[str, object], now: int) -> bool:
         """Finish a job that no agent has begun as failed, which prevents it, and free its key.
 
         Return False if it is known to be sent or an agent was faster, True if it was refused
@@ -191,7 +190,7 @@ class SQLJobStore:
             left.difference_update(id_ for (id_,) in await self._db.fetch(text, params))
         return left
 
-    async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+    async def finish(self, request_id: int, report: Mapping[str, object], now: int) -> bool:
         """Store the report of an unfinished job; return False if it was finished already."""
         return await self._finishing.call(Ending(request_id, report, now))
 
@@ -309,12 +308,12 @@ def new_identity() -> str:
     return secrets.token_hex(16)
 
 
-def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _portions(ids: Sequence[int]) -> Iterable[tuple[str, dict[str, object]]]:
     for start in range(0, len(ids), IDS_AT_ONCE):
         yield any_of("id", ids[start : start + IDS_AT_ONCE])
 
 
-def _shortened(report: Mapping[str, Any], length: int | None) -> Mapping[str, Any]:
+def _shortened(report: Mapping[str, object], length: int | None) -> Mapping[str, object]:
     """Reduce a report to its message, cut to a length (0: a notice that it could not be stored).
 
     None leaves the report as it is.

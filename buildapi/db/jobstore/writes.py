@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
 from buildapi.db.jobstore import keys
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.sql import Ref, Statement, any_of
+from buildapi.model.json_types import JSONObject
 from buildapi.model.records import JobKey
 
 COLUMNS = ("action", "who", "when", "what")
@@ -51,7 +51,7 @@ COMPLETE = """UPDATE jobrequests SET completed_at = :now, complete_data = CASE i
 class NewJob:
     """A job request to record; ``token`` is its identity."""
 
-    row: Mapping[str, Any]
+    row: JSONObject
     branch: str | None
     token: str
     key: JobKey | None = None
@@ -71,7 +71,7 @@ class Ending:
     """The report of a job that ends at ``now``."""
 
     id: int
-    report: Mapping[str, Any]
+    report: Mapping[str, object]
     now: int
 
 
@@ -100,7 +100,7 @@ def insertion(jobs: Sequence[NewJob], *, clear: bool = False) -> list[Statement]
 
 
 def _beside(jobs: Sequence[NewJob]) -> Statement:
-    rows, params = [], dict[str, Any]()
+    rows, params = [], dict[str, object]()
     for n, job in enumerate(jobs):
         rows.append(f"(:id{n}, 'queued', 0, :token{n}, :when{n})")
         params |= {f"id{n}": Ref(f"job{n}"), f"token{n}": job.token, f"when{n}": job.row["when"]}
@@ -108,7 +108,7 @@ def _beside(jobs: Sequence[NewJob]) -> Statement:
 
 
 def _branches(jobs: Sequence[NewJob]) -> Iterable[Statement]:
-    rows, params = [], dict[str, Any]()
+    rows, params = [], dict[str, object]()
     for n, job in enumerate(jobs):
         if job.branch:
             rows.append(f"(:id{n}, :branch{n})")
@@ -153,7 +153,7 @@ def adoption(job_id: int) -> Statement:
 
 
 def _completion(jobs: Sequence[Ending]) -> list[Statement]:
-    params: dict[str, Any] = {"now": max(job.now for job in jobs)}
+    params: dict[str, object] = {"now": max(job.now for job in jobs)}
     for n, job in enumerate(jobs):
         params |= {f"of{n}": job.id, f"report{n}": json.dumps(job.report)}
     reports = " ".join(f"WHEN :of{n} THEN :report{n}" for n in range(len(jobs)))
@@ -165,7 +165,7 @@ def _completion(jobs: Sequence[Ending]) -> list[Statement]:
 def _among(
     text: str,
     ids: Sequence[int],
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     rows: int | None = None,
     **parts: str,
 ) -> Statement:
