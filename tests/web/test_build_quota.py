@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import ensureDeferred, gatherResults
+from twisted.internet.task import Clock
 
 from buildapi.model.actions import ASKING, builds_asked
 from buildapi.model.records import AskedBuilds
-from buildapi.web.selfserve.build_quota import HOUR, seconds_until_free
+from buildapi.web.http.deadline import Deadline
+from buildapi.web.selfserve.build_quota import FRESH, HOUR, BuildQuota, seconds_until_free
 from tests.reactor import twisted_test
 from tests.web.batching import answered, batch, entry, published
 from tests.web.client import JSON, Answer
 from tests.web.conftest import ZOE, Serve, Served
-from tests.web.farm import NOW, database_down
+from tests.web.farm import NOW, MemoryJobs, database_down
 from tests.web.jobcases import ALL, BUILD
+from tests.web.memorytokens import Time
 
 SELECTION = "/self-serve/selection"
 WHO = ZOE["X-Remote-User"]
@@ -155,3 +158,53 @@ async def test_where_it_cannot_be_counted_nothing_is_recorded(served: Served) ->
     assert (answer.status, answer.json["msg"]) == (503, "Couldn't create JobRequest row")
     assert not served.jobs.jobs
     assert (await served.ask("DELETE", f"{BUILD}/12", JSON | ZOE)).status == 202
+
+
+@twisted_test()
+async def test_a_count_does_for_two_seconds_while_little_is_asked_for(serve: Serve) -> None:
+    served = serve(builds_per_user_hour=1000)
+
+    async def ask(count: int) -> int:
+        return (
+            await served.ask("POST", BUILD, JSON | ZOE, {"build_id": 11, "count": count})
+        ).status
+
+    counts = served.jobs.counting.calls
+    assert [await ask(20) for _ in range(5)] == [202] * 5
+    assert len(counts) == 1, "together a tenth of what was left"
+    assert await ask(1) == 202
+    assert len(counts) == 2
+    assert await ask(50) == 202
+    assert len(counts) == 2
+    served.time.now += FRESH
+    assert await ask(1) == 202
+    assert len(counts) == 3
+    served.time.now -= 100
+    assert await ask(1) == 202
+    assert len(counts) == 4, "the clock was set back"
+
+
+@twisted_test()
+async def test_what_another_process_has_recorded_is_seen_before_a_limit_is_reached(
+    serve: Serve,
+) -> None:
+    served = serve(builds_per_user_hour=100)
+    asked = {"build_id": 11, "count": 10}
+    assert (await served.ask("POST", BUILD, JSON | ZOE, asked)).status == 202
+    await served.jobs.add(WHO, NOW, "rebuild_build", {"bid": 11, "count": 85})
+    refused = await served.ask("POST", BUILD, JSON | ZOE, asked)
+    assert refused.status == 429
+    assert "has submitted 95 within an hour" in refused.json["msg"]
+
+
+@twisted_test()
+async def test_users_who_were_counted_long_ago_are_forgotten() -> None:
+    time, jobs = Time(NOW), MemoryJobs()
+    quota = BuildQuota(jobs, time, Deadline(Clock(), 1.0), 10, 10)
+    for number in range(50):
+        async with quota.recording(f"user{number}", 1, "not counted"):
+            time.now += FRESH / 10
+    assert len(quota._uses) <= 11
+    time.now += FRESH
+    async with quota.recording("ann", 1, "not counted"):
+        assert list(quota._uses) == ["ann"]

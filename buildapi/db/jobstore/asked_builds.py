@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from buildapi.db.sql import Database, Query, any_of
+from buildapi.db.sql import Database, Query, any_of, exact
 from buildapi.model.actions import ASKING, OLD_WIDTH, builds_asked, full_name
 from buildapi.model.records import AskedBuilds
 
@@ -19,12 +19,20 @@ NEWEST = (500, 5_000, 50_000)
 _NAMES = sorted({name[:width] for name in ASKING for width in (None, OLD_WIDTH)})
 _ACTIONS = ", ".join(f"'{name}'" for name in _NAMES)
 _FIRST = "(SELECT COALESCE(MAX(id), 0) - :most FROM jobrequests)"
+_RECENT = f"""jobrequests r LEFT JOIN buildapi_jobs s ON s.request_id = r.id
+ WHERE r.id > {_FIRST} AND r.who IN ({{names}}) AND r.`when` > :since
+ AND r.action IN ({_ACTIONS}) AND (s.state IS NULL OR s.state <> 'refused')"""
+
+# As json.dumps ends the contents of nearly every rebuild. Those that do not end so are decoded one
+# by one; within a text the quotes would be escaped.
+ONE = """'%"count": 1}'"""
 
 
 def _row(
-    who: str | None, when: int, action: str | None, what: str | bytes | None
+    who: str | None, when: int, action: str | None, what: str | bytes | None, builds: int | None
 ) -> tuple[str | None, AskedBuilds]:
-    builds = 0 if action is None else builds_asked(full_name(action), _object(what or ""))
+    if builds is None:
+        builds = builds_asked(full_name(action or ""), _object(what or ""))
     return who, AskedBuilds(when, builds)
 
 
@@ -40,14 +48,15 @@ def _object(text: str | bytes) -> dict[str, object]:
 def _asked(names: str) -> Query[tuple[str | None, AskedBuilds]]:
     """Return the query of the builds asked for in the newest rows.
 
-    A row without a user has the time of the newest job request that is not among these rows.
+    Rebuilds of one build each are counted by the database, for each second.  A row without a user
+    has the time of the newest job request that is not among these rows.
     """
+    recent, who, what = _RECENT.format(names=names), exact("r.who"), "COALESCE(r.what, '')"
     return Query(
-        "SELECT r.who, r.`when`, r.action, r.what FROM jobrequests r"  # noqa: S608  # constants and names of parameters
-        " LEFT JOIN buildapi_jobs s ON s.request_id = r.id"
-        f" WHERE r.id > {_FIRST} AND r.who IN ({names}) AND r.`when` > :since"
-        f" AND r.action IN ({_ACTIONS}) AND (s.state IS NULL OR s.state <> 'refused')"
-        " UNION ALL SELECT NULL, e.`when`, NULL, NULL FROM (SELECT r.`when` FROM jobrequests r"
+        f"SELECT {who}, r.`when`, r.action, r.what, NULL FROM {recent} AND {what} NOT LIKE {ONE}"  # noqa: S608  # constants and names of parameters
+        f" UNION ALL SELECT {who}, r.`when`, NULL, NULL, COUNT(*) FROM {recent}"
+        f" AND {what} LIKE {ONE} GROUP BY {who}, r.`when`"
+        " UNION ALL SELECT NULL, e.`when`, NULL, NULL, 0 FROM (SELECT r.`when` FROM jobrequests r"
         f" WHERE r.id <= {_FIRST} ORDER BY r.id DESC LIMIT 1) e",
         _row,
     )

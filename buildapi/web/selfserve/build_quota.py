@@ -6,7 +6,6 @@ is read from ``jobrequests``, which all processes share.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,6 +18,15 @@ from buildapi.web.http.deadline import Deadline
 
 HOUR = 3600
 
+FRESH = 2.0
+"""Seconds for which a count may do, as long as little is asked for after it."""
+
+SHARE = 10
+"""Part of what was left at a count that may be asked for before the next one: a tenth.
+
+So ten processes that have not seen each other's job requests yet exceed no limit together.
+"""
+
 PER_REQUEST = (
     "This request asks for {asked} builds (max {most}, [limits] builds_per_request):"
     " send it in parts"
@@ -27,6 +35,24 @@ PER_HOUR = (
     "Too many builds: {who} has submitted {before} within an hour, this request asks for"
     " {asked} (max {most}, [limits] builds_per_user_hour)"
 )
+
+
+@attrs.define
+class _Count:
+    """What a user had asked for when it was counted, and what was reserved by then."""
+
+    at: float
+    builds: int
+    reserved: int
+
+
+@attrs.define
+class _Use:
+    """The reservations of one user: those under way, and the sum of all; the last count, if any."""
+
+    going: int = 0
+    reserved: int = 0
+    count: _Count | None = None
 
 
 @attrs.define(eq=False)
@@ -41,7 +67,7 @@ class BuildQuota:
     _looking: Deadline
     _per_request: int
     _per_hour: int
-    _going: Counter[str] = attrs.field(factory=Counter, init=False)
+    _uses: dict[str, _Use] = attrs.field(factory=dict[str, _Use], init=False)
 
     def bound(self, per_request: int, per_hour: int) -> None:
         """Replace the limits (after a reload)."""
@@ -64,29 +90,54 @@ class BuildQuota:
         if not builds:
             yield
             return
+        self._forget_old_counts()
+        use = self._uses.setdefault(who, _Use())
         # Reserved before the count is awaited: two concurrent requests of a user would both see the
         # old one.
-        before = self._going[who]
-        self._going[who] += builds
+        before = use.going
+        use.going += builds
+        use.reserved += builds
         try:
-            await self._check(who, builds, before, not_counted)
+            if not self._surely_fits(use):
+                await self._check(who, use, builds, before, not_counted)
             yield
         finally:
-            self._going[who] -= builds
-            if not self._going[who]:
-                del self._going[who]
+            use.going -= builds
 
-    async def _check(self, who: str, builds: int, going: int, not_counted: str) -> None:
-        now = int(self._now())
+    def _surely_fits(self, use: _Use) -> bool:
+        """Return whether what was reserved since the last count is little enough for no other."""
+        if use.count is None or not self._is_fresh(use.count):
+            return False
+        room = self._per_hour - use.count.builds
+        return (use.reserved - use.count.reserved) * SHARE <= room
+
+    def _is_fresh(self, count: _Count) -> bool:
+        # The clock may be set back.
+        return 0 <= self._now() - count.at < FRESH
+
+    def _forget_old_counts(self) -> None:
+        """Forget the users without reservations who were counted longest ago."""
+        while self._uses:
+            who, use = next(iter(self._uses.items()))
+            if use.going or (use.count is not None and self._is_fresh(use.count)):
+                return
+            del self._uses[who]
+
+    async def _check(self, who: str, use: _Use, builds: int, going: int, not_counted: str) -> None:
+        began, reserved = self._now(), use.reserved - builds
+        now = int(began)
         try:
             asked = await self._looking.bound(self._store.asked_builds(who, now - HOUR))
         except Unavailable as e:
             raise DatabaseUnavailable(not_counted) from e
+        before = sum(one.builds for one in asked) + going
         wait = seconds_until_free(asked, builds + going, self._per_hour, now)
         if wait:
-            before = sum(one.builds for one in asked) + going
             told = PER_HOUR.format(who=who, before=before, asked=builds, most=self._per_hour)
             raise TooManyBuilds(told, wait)
+        use.count = _Count(began, before, reserved)
+        # The last one counted goes to the end.
+        self._uses[who] = self._uses.pop(who, use)
 
 
 def seconds_until_free(asked: Sequence[AskedBuilds], builds: int, most: int, now: int) -> int:
