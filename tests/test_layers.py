@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "db": {"tracing", "model", "errors", "db"},
     "mq": {"tracing", "model", "errors", "mq"},
     "buildbot": {"tracing", "model", "interfaces", "jobs", "db.sql", "errors", "buildbot"}
-    | {"atomic_file"},
+    | {"atomic_file", "db.call_groups"},
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
     "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"}
     | {"atomic_file"},

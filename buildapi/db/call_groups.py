@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
@@ -16,7 +16,10 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 MOST = 100
-"""Maximum number of calls in one group: no pool allows fewer rows in a result."""
+"""Maximum number of calls in one group where nothing else bounds it.
+
+No pool allows fewer rows in a result.
+"""
 
 WAITING_MAX = 10_000
 """Maximum number of calls that wait for the group before theirs."""
@@ -28,10 +31,12 @@ class CallGroups(Generic[K, T]):
 
     A call that comes alone does not wait.  ``do`` answers the calls of a group, oldest first, and
     begins after each of them; an answer that is an exception is raised to that caller alone.  One
-    group runs at a time, so that calls have their effects in the order in which they came.
+    group runs at a time, so that calls have their effects in the order in which they came.  It has
+    ``most`` calls at most.
     """
 
     _do: Callable[[Sequence[K]], Awaitable[Sequence[T | Exception]]]
+    _most: int = MOST
     _waiting: deque[tuple[K, defer.Deferred[T]]] = attrs.field(factory=deque, init=False)
     _is_running: bool = attrs.field(default=False, init=False)
 
@@ -59,7 +64,7 @@ class CallGroups(Generic[K, T]):
 
     def _next(self) -> Sequence[tuple[K, defer.Deferred[T]]]:
         group: list[tuple[K, defer.Deferred[T]]] = []
-        while self._waiting and len(group) < MOST:
+        while self._waiting and len(group) < self._most:
             item, answer = self._waiting.popleft()
             if not answer.called:  # by a cancel
                 group.append((item, answer))
@@ -108,3 +113,19 @@ async def together_or_alone(
             if isinstance(e, Unavailable) and not isinstance(e, UnclassifiedError):
                 break  # the others would wait as long, one after the other
     return found + found[-1:] * (len(items) - len(found))
+
+
+def rows_by_id(
+    read: Callable[[Sequence[int]], Awaitable[Mapping[int, T]]],
+) -> CallGroups[int, T | None]:
+    """Return groups of calls for one row each; ``read`` returns the rows of several ids by id."""
+
+    # Callers of one group may ask for the same row.
+    async def together(ids: Sequence[int]) -> Sequence[T | None]:
+        found = await read(sorted(set(ids)))
+        return [found.get(id_) for id_ in ids]
+
+    async def alone(id_: int) -> T | None:
+        return (await read([id_])).get(id_)
+
+    return CallGroups(lambda ids: together_or_alone(ids, together, alone))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import pytest
@@ -12,7 +12,7 @@ from twisted.internet import defer
 
 from buildapi import tracing
 from buildapi.db import call_groups
-from buildapi.db.call_groups import MOST, CallGroups, together_or_alone
+from buildapi.db.call_groups import MOST, CallGroups, rows_by_id, together_or_alone
 from buildapi.errors import BadRequest, DatabaseUnavailable, UnclassifiedError
 
 
@@ -157,3 +157,20 @@ def test_where_the_database_is_away_nobody_waits_for_the_others(count: int) -> N
     failed = defer.ensureDeferred(together_or_alone([1, 2], away, alone))
     failed.addErrback(lambda f: f.trap(DatabaseUnavailable))
     assert tried == [0]
+
+
+def test_rows_of_several_callers_are_read_together_each_once() -> None:
+    asked: list[list[int]] = []
+    first = defer.Deferred[None]()
+
+    async def read(ids: Sequence[int]) -> Mapping[int, str]:
+        asked.append(list(ids))
+        if len(asked) == 1:
+            await first
+        return {id_: f"row {id_}" for id_ in ids if id_ != 9}
+
+    rows = rows_by_id(read)
+    calls = [defer.ensureDeferred(rows.call(id_)) for id_ in (5, 7, 9, 6, 7)]
+    first.callback(None)
+    assert asked == [[5], [6, 7, 9]]
+    assert [call.result for call in calls] == ["row 5", "row 7", None, "row 6", "row 7"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -11,6 +12,7 @@ import attrs
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, is_left_over
 from buildapi.buildbot.v08.queries import of_branch
+from buildapi.db.call_groups import CallGroups, rows_by_id
 from buildapi.db.sql import (
     Database,
     Read,
@@ -82,6 +84,12 @@ class SQLBuilds:
 
     _replica: Database
     _primary: Database | None = None
+    _by_build: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
+    _by_request: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._by_build = rows_by_id(partial(self._somewhere_each, _requests_of_builds))
+        self._by_request = rows_by_id(partial(self._somewhere_each, _requests))
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
         """List builds started, and open requests without a build submitted, in ``[start, end)``."""
@@ -155,22 +163,12 @@ class SQLBuilds:
         return await self._somewhere(lambda db: db.snapshot(reading))
 
     async def find_build(self, branch: Branch, build_id: int) -> BuildRequest | None:
-        """Return the request of a build of the branch."""
-
-        async def read(db: Database) -> BuildRequest | None:
-            row = await queries.BUILD_BY_ID.maybe(db, bid=build_id)
-            return row.request if row is not None and branch.owns(row.request.branch) else None
-
-        return await self._somewhere(read)
+        """Return the request of a build of the branch; calls that wait share one query."""
+        return _owned_by(branch, await self._by_build.call(build_id))
 
     async def find_request(self, branch: Branch, request_id: int) -> BuildRequest | None:
-        """Return a request of the branch, without its builds."""
-
-        async def read(db: Database) -> BuildRequest | None:
-            found = await queries.REQUEST_BY_ID.maybe(db, brid=request_id)
-            return found if found is not None and branch.owns(found.branch) else None
-
-        return await self._somewhere(read)
+        """Return a request of the branch, without its builds; calls that wait share one query."""
+        return _owned_by(branch, await self._by_request.call(request_id))
 
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         """List names of builders with requests submitted since a time, sorted."""
@@ -248,6 +246,17 @@ class SQLBuilds:
             return await read(self._primary)
         return found
 
+    async def _somewhere_each(
+        self,
+        read: Callable[[Database, Sequence[int]], Awaitable[Mapping[int, T]]],
+        ids: Sequence[int],
+    ) -> Mapping[int, T]:
+        found = await read(self._replica, ids)
+        missing = [id_ for id_ in ids if id_ not in found]
+        if missing and self._primary is not None:
+            return {**found, **await read(self._primary, missing)}
+        return found
+
 
 async def bounded(reading: Awaitable[T]) -> T:
     """Convert the error of a read past the row limit; :raises BadRequest: too many rows."""
@@ -272,6 +281,20 @@ def apart(rows: Iterable[tuple[StoredRequest, RequestBuild | None]]) -> BranchDa
         merge(sorted(built, key=lambda row: row.build.id, reverse=True)),
         sorted(waiting, key=lambda r: (r.submitted_at, r.id), reverse=True),
     )
+
+
+async def _requests_of_builds(db: Database, ids: Sequence[int]) -> Mapping[int, BuildRequest]:
+    query, params = queries.builds_by_id(ids)
+    return {row.build.id: row.request for row in await query.many(db, **params)}
+
+
+async def _requests(db: Database, ids: Sequence[int]) -> Mapping[int, BuildRequest]:
+    query, params = queries.requests_by_id(ids)
+    return {request.id: request for request in await query.many(db, **params)}
+
+
+def _owned_by(branch: Branch, request: BuildRequest | None) -> BuildRequest | None:
+    return request if request is not None and branch.owns(request.branch) else None
 
 
 def _ends(tries: Iterable[RequestBuild]) -> list[int | None]:

@@ -18,7 +18,8 @@ from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, with_left_
 from buildapi.buildbot.v08.lowered_plan import BuildsetRow, StoredRequestFacts
 from buildapi.buildbot.v08.requeue_blockers import build_refusal, rebuild_refusal
 from buildapi.buildbot.v08.shared_builds import sharers_of
-from buildapi.db.sql import Database, Read, chunks
+from buildapi.db.call_groups import CallGroups, rows_by_id
+from buildapi.db.sql import Database, Query, Read, chunks
 from buildapi.model.actions import (
     Action,
     CancelBuild,
@@ -67,6 +68,12 @@ class SQLFactsReader:
     _now: Callable[[], float]
     _zone: ZoneInfo
     _change_master: str = ""
+    _by_request: CallGroups[int, Subject | None] = attrs.field(init=False)
+    _by_build: CallGroups[int, Subject | None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._by_request = rows_by_id(partial(self._subjects, queries.subjects_of_requests))
+        self._by_build = rows_by_id(partial(self._subjects, queries.subjects_of_builds))
 
     async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""
@@ -100,15 +107,23 @@ class SQLFactsReader:
         return lambda _: of_branch
 
     async def subject(self, action: Action) -> Subject:
-        """Return what an action is about; its build request is found by one SELECT."""
+        """Return what an action is about; calls that wait share one SELECT."""
         match action:
             case Reprioritize() | CancelRequest() | RebuildRequest():
-                found = await queries.SUBJECT_OF_REQUEST.maybe(self._db, brid=action.brid)
+                found = await self._by_request.call(action.brid)
             case CancelBuild() | RebuildBuild():
-                found = await queries.SUBJECT_OF_BUILD.maybe(self._db, bid=action.bid)
+                found = await self._by_build.call(action.bid)
             case CancelRevision() | NewBuild() | NewPGOBuild() | NewNightly() | NewBuilderBuild():
                 return Subject(revision=action.revision)
         return found or Subject()
+
+    async def _subjects(
+        self,
+        of: Callable[[Sequence[int]], tuple[Query[tuple[int, Subject]], dict[str, object]]],
+        ids: Sequence[int],
+    ) -> Mapping[int, Subject]:
+        query, params = of(ids)
+        return dict(await query.many(self._db, **params))
 
     async def request(self, brid: int) -> RequestFacts | None:
         """Read the facts of a request."""

@@ -48,7 +48,7 @@ class MarkedFarm(Protocol):
     """
 
     async def subject(self, action: Action) -> Subject:
-        """Return what an action is about, by one SELECT of one row at most."""
+        """Return what an action is about; calls that wait share one SELECT."""
 
     async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""

@@ -176,6 +176,13 @@ def requests_by_id(brids: Sequence[int]) -> tuple[Query[StoredRequest], dict[str
     return Query(text, request_row), params
 
 
+def builds_by_id(build_ids: Sequence[int]) -> tuple[Query[BuildRow], dict[str, object]]:
+    """Select builds by their ids."""
+    ids, params = any_of("id", build_ids)
+    text = f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id IN ({ids})"  # noqa: S608  # constants and parameter names
+    return Query(text, build_row), params
+
+
 def tries_of(brids: Sequence[int]) -> tuple[Query[RequestBuild], dict[str, object]]:
     """Select every build of these requests, oldest first."""
     ids, params = any_of("id", brids)
@@ -287,6 +294,7 @@ BUILD_BY_ID: Query[BuildRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id = :bid",  # noqa: S608  # constants
     build_row,
 )
+
 # claimed_at was cut to whole seconds, and SQLite farms store fractions.
 BUILDS_SHARED: Query[BuildRow] = Query(
     f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants
@@ -304,15 +312,33 @@ TRIES: Query[RequestBuild] = Query(
 # nevertheless.
 _OF_REQUEST = """buildrequests br LEFT JOIN buildsets bs ON bs.id = br.buildsetid
  LEFT JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
-SUBJECT_OF_REQUEST: Query[Subject] = Query(
-    f"SELECT br.id, ss.revision FROM {_OF_REQUEST} WHERE br.id = :brid",  # noqa: S608  # constants
-    Subject,
-)
-SUBJECT_OF_BUILD: Query[Subject] = Query(
-    f"SELECT br.id, ss.revision FROM {_OF_REQUEST}"  # noqa: S608  # constants
-    " JOIN builds b ON b.brid = br.id WHERE b.id = :bid",
-    Subject,
-)
+
+
+def _subject(id_: int, brid: int, revision: str | None) -> tuple[int, Subject]:
+    return id_, Subject(brid, revision)
+
+
+def subjects_of_requests(
+    brids: Sequence[int],
+) -> tuple[Query[tuple[int, Subject]], dict[str, object]]:
+    """Select pairs of a request and the subject of a job about it."""
+    ids, params = any_of("id", brids)
+    text = f"SELECT br.id, br.id, ss.revision FROM {_OF_REQUEST} WHERE br.id IN ({ids})"  # noqa: S608  # constants and parameter names
+    return Query(text, _subject), params
+
+
+def subjects_of_builds(
+    build_ids: Sequence[int],
+) -> tuple[Query[tuple[int, Subject]], dict[str, object]]:
+    """Select pairs of a build and the subject of a job about it."""
+    ids, params = any_of("id", build_ids)
+    return Query(
+        f"SELECT b.id, br.id, ss.revision FROM {_OF_REQUEST}"  # noqa: S608  # constants and parameter names
+        f" JOIN builds b ON b.brid = br.id WHERE b.id IN ({ids})",
+        _subject,
+    ), params
+
+
 HAS_BUILDER: Query[int] = Query(
     "SELECT br.id FROM buildrequests br"  # noqa: S608  # constants
     f" WHERE br.buildername = :name AND {exact('br.buildername')} = :name"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.call_groups import CallGroups, together_or_alone
+from buildapi.db.call_groups import CallGroups, rows_by_id, together_or_alone
 from buildapi.db.jobstore import asked_builds, keys, reads, search, writes
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.jobstore.writes import Beginning, Ending, NewJob
@@ -68,7 +68,7 @@ class SQLJobStore:
         self._sending = CallGroups(self._sent_all)
         self._beginning = CallGroups(self._begin_all)
         self._finishing = CallGroups(self._finish_all)
-        self._getting = CallGroups(self._get_all)
+        self._getting = rows_by_id(self._get_all)
         self._counting = CallGroups(self._asked_all)
 
     async def add(
@@ -217,18 +217,9 @@ class SQLJobStore:
         """Return a job request with its progress, or None."""
         return await self._getting.call(request_id)
 
-    async def _get_all(self, ids: Sequence[int]) -> Sequence[JobRecord | Exception | None]:
-        return await together_or_alone(ids, self._got, self._get_one)
-
-    async def _got(self, ids: Sequence[int]) -> Sequence[JobRecord | None]:
-        # Callers of one group may ask for the same job.
-        query, params = reads.jobs_by_id(sorted(set(ids)))
-        found = {job.id: job for job in await query.many(self._db, **params)}
-        return [found.get(id_) for id_ in ids]
-
-    async def _get_one(self, id_: int) -> JobRecord | None:
-        (found,) = await self._got([id_])
-        return found
+    async def _get_all(self, ids: Sequence[int]) -> Mapping[int, JobRecord]:
+        query, params = reads.jobs_by_id(ids)
+        return {job.id: job for job in await query.many(self._db, **params)}
 
     async def latest(
         self, limit: int, offset: int, wanted: JobFilter = EVERY_JOB
