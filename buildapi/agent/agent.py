@@ -20,7 +20,7 @@ from buildapi.agent.retry import Retrier
 from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.interfaces import Broker, FarmActions, JobStore, Trail
 from buildapi.jobs.message_check import difference, is_of_job
-from buildapi.model.actions import CancelRevision
+from buildapi.model.actions import CancelRevision, RebuildBuild, RebuildRequest
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Nack, Release
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
@@ -164,7 +164,16 @@ class Agent(Service):
 
         try:
             async with self._locks.hold(keys) as lease:
-                return await insist(partial(self._job, job, lease))
+                outcome = await insist(partial(self._job, job, lease))
+            if outcome is None:
+                return self._finished_before(job)
+            # Outside the locks: later jobs see what is written, and need not wait for a confirm.
+            report = partial(self._report, job, outcome)
+            try:
+                await report()  # by an agent that stops as well
+            except Unavailable:
+                await insist(report)
+            return Ack()
         except UnclassifiedError as e:
             # At the last try it is raised: the job ends with an incident, like one that failed
             # otherwise.
@@ -230,7 +239,8 @@ class Agent(Service):
         """Return the lock keys of a job: its request, and its revision until it has written.
 
         So the cancel of a revision cancels builds asked for before it and none asked for after it;
-        jobs that cancel no revision do not wait for each other's revisions.
+        jobs that cancel no revision do not wait for each other's revisions, nor rebuilds, which
+        leave the request as it is, for each other.
         """
         subject = await self._farm.subject(job.action)
         revision = _revision(subject.revision)
@@ -238,13 +248,16 @@ class Agent(Service):
             # Only until it has written: what it asks of masters afterwards may take long.
             return LockKeys(exclusive_until_written=revision)
         requests = [] if subject.request_id is None else [subject.request_id]
+        if isinstance(job.action, RebuildBuild | RebuildRequest):
+            return LockKeys(shared=[*requests, *revision])
         return LockKeys(requests, shared=revision)
 
-    async def _job(self, job: JobMessage, lease: Lease) -> Disposition:
+    async def _job(self, job: JobMessage, lease: Lease) -> Outcome | None:
+        """Begin and carry out a job; return its outcome, None if it is finished already."""
         # A guarded update, like the refusal of a job: only one of them wins, so that a job whose
         # client got 503 never runs [docs/design.md, The life of a job request].
         if not await self._store.begin(job.request_id, self._agent_name, int(self._now())):
-            return self._finished_before(job)
+            return None
         self._note(job.request_id, "begun")
         journal = JobJournal(
             self._reactor, self._store, self._now, self._trail, job.request_id, lease.written
@@ -257,10 +270,7 @@ class Agent(Service):
             who=job.who,
             msg=_in_short(outcome),
         )
-        # Before the ack: if we die in between, both are repeated, and a second outcome changes
-        # nothing.
-        await self._report(job, outcome)
-        return Ack()
+        return outcome
 
     def _finished_before(self, job: JobMessage) -> Disposition:
         self._log.info("job {id} is already finished: not executed", id=job.request_id)
@@ -268,6 +278,10 @@ class Agent(Service):
         return Ack()
 
     async def _report(self, job: JobMessage, outcome: Outcome) -> None:
+        """Publish an outcome, which happens before the ack.
+
+        If the agent dies in between, both are repeated, and a second outcome changes nothing.
+        """
         message = finished(job.request_id, outcome, self._agent_name, job.trace, job.identity)
         await self._broker.publish(
             FINISHED,

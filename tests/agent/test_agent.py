@@ -524,6 +524,38 @@ async def test_jobs_on_one_request_keep_their_order(desk: Rig) -> None:
     assert priorities(desk) == [99, *range(10)]
 
 
+@twisted_test()
+async def test_a_job_on_the_same_request_does_not_wait_for_the_report_of_the_one_before(
+    desk: Rig,
+) -> None:
+    confirm = Gate()
+    desk.broker.script.plan("published", confirm)
+    desk.agent()
+    first = await desk.submit(Reprioritize(7, 1))
+    await desk.finished(await desk.submit(Reprioritize(7, 2)))
+    assert priorities(desk) == [1, 2]
+    assert "published" in desk.broker.script.calls
+    confirm.callback(None)
+    await desk.finished(first)
+
+
+@twisted_test()
+async def test_rebuilds_of_one_request_do_not_wait_for_each_other_but_others_do(desk: Rig) -> None:
+    first = Gate()
+    desk.farm.script.plan("write", first)
+    desk.agent()
+    jobs = [await desk.submit(RebuildRequest(7))]
+    await until(lambda: "write" in desk.farm.script.calls)
+    await desk.finished(await desk.submit(RebuildRequest(7)))
+    jobs += [await desk.submit(UP), await desk.submit(RebuildRequest(7))]
+    await desk.finished(await desk.submit(Reprioritize(8, 99)))
+    assert desk.farm.script.calls.count("write") == 3
+    first.callback(None)
+    for job in jobs:
+        await desk.finished(job)
+    assert priorities(desk) == [99, UP.priority]
+
+
 @pytest.mark.parametrize("method", ["recall", "write", "settle"])
 @twisted_test()
 async def test_jobs_on_one_request_keep_their_order_when_the_first_has_to_wait(

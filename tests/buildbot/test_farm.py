@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.lowered_plan import (
     CopyBuildset,
     LoweredPlan,
+    Performed,
     Recorded,
     Written,
     lowered,
 )
-from buildapi.buildbot.v08.marked_farm import TABLES, V08Farm
+from buildapi.buildbot.v08.marked_farm import AT_ONCE, TABLES, V08Farm
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.decide import decide
 from buildapi.model.actions import Action, CancelRequest, RebuildRequest, Reprioritize
@@ -168,6 +169,10 @@ class TestV08Farm(MarkedFarmContract):
 
 class TestJobExecutor(FarmActionsContract):
     """The contract, on the rows of 0.8."""
+
+
+def planned(action: Action) -> Callable[[Facts], LoweredPlan]:
+    return lambda facts: lowered(decide(action, facts, "zoe", rules()), facts)
 
 
 # --- rows of 0.8 ----------------------------------------------------------------------------
@@ -332,21 +337,17 @@ class TestRows:
 class TestPerform:
     """Recall, facts, decision, writes and marker are one transaction."""
 
-    @staticmethod
-    def planned(action: Action) -> Callable[[Facts], LoweredPlan]:
-        return lambda facts: lowered(decide(action, facts, "zoe", rules()), facts)
-
     @twisted_test()
     async def test_what_needs_nobody_else_is_settled_with_its_writes(self, made: Made) -> None:
         request = made.pending({"a": '["1", "x"]'})
         action = RebuildRequest(request, 4, 2)
-        done = await made.farm.perform(job(1), action, self.planned(action))
+        done = await made.farm.perform(job(1), action, planned(action))
         assert done is not None
         assert (done.is_new, len(done.made), len(made.copies(request))) == (True, 2, 2)
         outcome = done.recorded.outcome
         assert outcome is not None
         assert list(outcome.items) == list(done.made)
-        again = await made.farm.perform(job(1), action, self.planned(action))
+        again = await made.farm.perform(job(1), action, planned(action))
         assert again is not None
         assert not again.is_new
         assert same(again.recorded, done.recorded)
@@ -358,7 +359,7 @@ class TestPerform:
         request = made.pending()
         made.run(request)
         action = CancelRequest(request)
-        done = await made.farm.perform(job(1), action, self.planned(action))
+        done = await made.farm.perform(job(1), action, planned(action))
         assert done is not None
         assert done.recorded.plan.pokes
         assert done.recorded.outcome is None
@@ -368,7 +369,7 @@ class TestPerform:
     async def test_what_is_refused_leaves_no_marker(self, made: Made) -> None:
         before = made.writes()
         action = RebuildRequest(4711)
-        done = await made.farm.perform(job(1), action, self.planned(action))
+        done = await made.farm.perform(job(1), action, planned(action))
         assert done is not None
         assert done.recorded.outcome is not None
         assert done.recorded.outcome.errors
@@ -381,19 +382,19 @@ class TestPerform:
     ) -> None:
         request = made.pending()
         action: Action = RebuildRequest(request)
-        planned = self.planned(action)
+        decided = planned(action)
         if why == "stale":
             action = Reprioritize(request, 5)
             plan = await plan_for(made.farm, action)
             made.run(request)
-            planned = lambda _: plan  # noqa: E731  # decided on facts that changed
+            decided = lambda _: plan  # noqa: E731  # decided on facts that changed
         elif why == "text":
             odd = CopyBuildset("linux", 0, "no \ud800 character", 1, None, ())
-            planned = lambda _: LoweredPlan(Outcome(False, "Ok"), (odd,))  # noqa: E731  # as above
+            decided = lambda _: LoweredPlan(Outcome(False, "Ok"), (odd,))  # noqa: E731  # as above
         else:
             await made.farm.write(job(1, life=1), await plan_for(made.farm, action))
         before = made.writes()
-        assert await made.farm.perform(job(1), action, planned) is None
+        assert await made.farm.perform(job(1), action, decided) is None
         assert made.writes() == before
 
     @twisted_test()
@@ -403,10 +404,85 @@ class TestPerform:
         request = made.pending()
         forgetful = attrs.evolve(made.farm, db=ScriptedDatabase(scheduler.db, forgets=True))
         action = RebuildRequest(request)
-        done = await forgetful.perform(job(1), action, self.planned(action))
+        done = await forgetful.perform(job(1), action, planned(action))
         assert done is not None
         assert (done.is_new, len(made.copies(request))) == (False, 1)
         assert done.recorded.outcome is not None
+
+    async def side_by_side(
+        self,
+        farm: V08Farm,
+        jobs: Sequence[tuple[JobIdentity, RebuildRequest]],
+        plans: Mapping[int, LoweredPlan] | None = None,
+    ) -> Sequence[Performed | None]:
+        """Perform jobs that come at the same time; ``plans`` replace what would be decided."""
+
+        def decided(of: JobIdentity, action: RebuildRequest) -> Callable[[Facts], LoweredPlan]:
+            plan = (plans or {}).get(of.id)
+            return planned(action) if plan is None else lambda _: plan
+
+        going = [
+            defer.ensureDeferred(farm.perform(of, action, decided(of, action)))
+            for of, action in jobs
+        ]
+        return await defer.gatherResults(going)
+
+    @twisted_test()
+    async def test_rebuilds_that_come_together_are_written_together_in_their_order(
+        self, made: Made, scheduler: Scheduler
+    ) -> None:
+        one, other = made.pending({"a": '["1", "x"]'}), made.pending({"b": '["2", "x"]'})
+        counted = ScriptedDatabase(scheduler.db)
+        farm = make_farm(attrs.evolve(scheduler, db=counted))
+        jobs = [(job(n), RebuildRequest(one if n % 3 else other, n)) for n in range(1, 12)]
+        jobs.append((job(12), RebuildRequest(4711)))
+        done = await self.side_by_side(farm, jobs)
+        assert [copy.priority for copy in made.copies(other)] == list(range(1, 12))
+        assert [copy.properties for copy in made.copies(other)][:3] == [
+            *[{"a": '["1", "x"]'}] * 2,
+            {"b": '["2", "x"]'},
+        ]
+        for (of, _), performed in zip(jobs[:-1], done, strict=False):
+            assert performed is not None
+            assert performed.is_new
+            assert len(performed.made) == 1
+            assert same(await made.farm.recall(of), performed.recorded)
+        assert done[-1] is not None
+        assert done[-1].recorded.outcome is not None
+        assert done[-1].recorded.outcome.errors
+        assert await made.farm.recall(job(12)) is None
+        looked = [text for text in counted.texts if "SELECT request_id" in text]
+        assert len(looked) == 1, "the first and the last alone, ten together"
+
+    @pytest.mark.parametrize("why", ["again", "id", "text", "unheard"])
+    @twisted_test()
+    async def test_where_one_of_them_is_not_like_the_others_each_is_done_by_itself(
+        self, made: Made, scheduler: Scheduler, why: str
+    ) -> None:
+        request, odd = made.pending(), made.pending()
+        jobs = [(job(n), RebuildRequest(request, n)) for n in (1, 2, 3)]
+        jobs.insert(2, (job(4), RebuildRequest(odd, 4)))
+        farm, plans = made.farm, dict[int, LoweredPlan]()
+        if why == "again":
+            await self.side_by_side(farm, jobs[2:3])
+        elif why == "id":
+            earlier = RebuildRequest(odd, 9)
+            await made.farm.write(job(4, life=1), await plan_for(made.farm, earlier))
+        elif why == "text":
+            step = CopyBuildset("linux", 0, "no \ud800 character", 1, None, ())
+            plans[4] = LoweredPlan(Outcome(False, "Ok"), (step,))
+        else:
+            farm = make_farm(
+                attrs.evolve(scheduler, db=ScriptedDatabase(scheduler.db, forgets=True))
+            )
+        done = await self.side_by_side(farm, jobs, plans)
+        assert [copy.priority for copy in made.copies(odd) if copy.priority < 4] == [1, 2, 3]
+        alone = why in ("id", "text")
+        assert [performed is None for performed in done] == [False, False, alone, False]
+        news = [performed.is_new for performed in done if performed is not None]
+        assert news == {"again": [True, True, False, True], "unheard": [False] * 4}.get(
+            why, [True] * len(news)
+        )
 
 
 # --- rows as they were written before -----------------------------------------------------------
@@ -642,6 +718,15 @@ class TestLocks:
             before = asked()
             await made.farm.write(job(1000 + id_), plan)
             counts[name] = asked() - before
+        copying = RebuildRequest(requests[1])
+        before = asked()
+        going = [
+            defer.ensureDeferred(made.farm.perform(job(2000 + n), copying, planned(copying)))
+            for n in range(1 + AT_ONCE)
+        ]
+        await defer.gatherResults(going)
+        counts["ten rebuilds"] = asked() - before
+        assert counts["ten rebuilds"] <= 4 * AT_ONCE + 25
         assert counts["reprioritize"] <= 10
         assert counts["cancel"] <= 10
         assert counts["100 copies"] <= 4 * 100 + 10

@@ -31,15 +31,15 @@ class ScriptedDatabase:
         return await self.db.fetch(text, params)
 
     async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        def noted(read: Read) -> T:
-            def note(text: str, params: Params) -> Sequence[Row]:
-                self.texts.append(text)
-                return read(text, params)
-
-            return reading(note)
-
         self._note()
-        return await self.db.snapshot(noted)
+        return await self.db.snapshot(lambda read: reading(self._noted(read)))
+
+    def _noted(self, read: Read) -> Read:
+        def note(text: str, params: Params) -> Sequence[Row]:
+            self.texts.append(text)
+            return read(text, params)
+
+        return note
 
     async def transact(self, statements: Sequence[Statement]) -> Sequence[int]:
         self._note()
@@ -55,7 +55,7 @@ class ScriptedDatabase:
             raise self.refusal
         if self.forgets:
             await self.db.decide(deciding)
-        return await self.db.decide(deciding)
+        return await self.db.decide(lambda read, write: deciding(self._noted(read), write))
 
     async def transactional(self, tables: Iterable[str]) -> bool:
         self._note()

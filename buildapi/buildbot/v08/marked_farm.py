@@ -23,12 +23,15 @@ from buildapi.buildbot.v08.lowered_plan import (
 )
 from buildapi.buildbot.v08.markers import Markers
 from buildapi.buildbot.v08.step_runner import StepRunner
+from buildapi.db.call_groups import CallGroups, together_or_alone
 from buildapi.db.sql import (
     Database,
     DuplicateError,
     GuardFailedError,
     MissingTableError,
+    Params,
     Read,
+    Row,
     RowLimitError,
     Statement,
     ValueRefusedError,
@@ -36,7 +39,7 @@ from buildapi.db.sql import (
 )
 from buildapi.errors import BadRequest
 from buildapi.jobs.plan_outcomes import StepResult, conclude
-from buildapi.model.actions import Action
+from buildapi.model.actions import Action, RebuildBuild, RebuildRequest
 from buildapi.model.facts import Facts, Subject
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.outcome import Item, Outcome
@@ -66,6 +69,23 @@ MSG_MAX = 4000
 """Characters kept of an outcome's message if the whole outcome does not fit."""
 
 
+AT_ONCE = 10
+"""Maximum number of rebuilds in one transaction, which then takes some milliseconds."""
+
+
+class NotTogether(Exception):
+    """Jobs cannot be decided and written in one transaction."""
+
+
+@attrs.frozen(eq=False)
+class Undecided:
+    """A job to decide and write: how its facts are read, and the plan made of them."""
+
+    job: JobIdentity
+    reading: Callable[[Read], Facts]
+    planned: Callable[[Facts], LoweredPlan]
+
+
 @attrs.define
 class V08Farm:
     """Write to the scheduler database and call masters; ``now`` returns epoch seconds.
@@ -79,7 +99,11 @@ class V08Farm:
     _marker: str
     _now: Callable[[], float]
     _transactional: bool | None = None
+    _rebuilding: CallGroups[Undecided, Performed | None] = attrs.field(init=False)
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._rebuilding = CallGroups(self._perform_all, AT_ONCE)
 
     @property
     def _markers(self) -> Markers:
@@ -90,7 +114,7 @@ class V08Farm:
         return await self._markers.find(self._db, job)
 
     async def subject(self, action: Action) -> Subject:
-        """Return what an action is about, by one SELECT of one row at most."""
+        """Return what an action is about; calls that wait share one SELECT."""
         return await self._observer.subject(action)
 
     async def highest_job(self) -> int:
@@ -128,32 +152,77 @@ class V08Farm:
         Where nobody is to be asked for anything after it, the marker has the outcome at once; it
         then comes last, since the outcome names the rows that were inserted.
         """
+        job_in_hand = Undecided(job, self._observer.reading(action), planned)
+        # One new buildset each, and nobody waits for locks on new rows.
+        if isinstance(action, RebuildBuild | RebuildRequest) and action.count == 1:
+            return await self._rebuilding.call(job_in_hand)
+        return await self._perform(job_in_hand)
+
+    async def _perform(self, one: Undecided) -> Performed | None:
         # A marker that comes last guards nothing where writes before it cannot be rolled back.
         if not await self._has_transactions():
             return None
-        reading, now = self._observer.reading(action), int(self._now())
+        now = int(self._now())
 
         def deciding(read: Read, write: Write) -> Performed:
-            recorded = self._markers.find_in(read, job)
+            recorded = self._markers.find_in(read, one.job)
             if recorded is not None:
                 return Performed(recorded, is_new=False)
-            plan = planned(reading(read))
+            plan = one.planned(one.reading(read))
             if plan.pokes:
-                statements = lowering.lower(plan, job, marker=self._marker, now=now)
+                statements = lowering.lower(plan, one.job, marker=self._marker, now=now)
                 return Performed(Recorded(plan), lowering.made(statements, write(statements)))
-            statements = lowering.lower_settled(plan, now)
-            made = lowering.made(statements, write(statements))
-            outcome = conclude(plan.outcome, plan.lines, [StepResult(made)])
-            # Without writes there is no marker: deciding again does no harm.
-            if plan.writes:
-                write([self._markers.mark_settled(job, plan, outcome, now)])
-            return Performed(Recorded(plan, outcome), made)
+            done = _written(plan, write, now)
+            self._mark_settled(write, [(one.job, done)], now)
+            return done
 
         try:
             return await self._db.decide(deciding)
         except STEP_BY_STEP as e:
-            self._log.debug("job {id}: done step by step: {error}", id=job.id, error=e)
+            self._log.debug("job {id}: done step by step: {error}", id=one.job.id, error=e)
             return None
+
+    async def _perform_all(
+        self, some: Sequence[Undecided]
+    ) -> Sequence[Performed | Exception | None]:
+        return await together_or_alone(some, self._perform_together, self._perform)
+
+    async def _perform_together(self, some: Sequence[Undecided]) -> Sequence[Performed]:
+        """Decide and write rebuilds in one transaction, in their order.
+
+        :raises NotTogether: only one by one; nothing was written.
+        """
+        if not await self._has_transactions():
+            raise NotTogether
+        now = int(self._now())
+
+        def deciding(read: Read, write: Write) -> Sequence[Performed]:
+            if self._markers.any_in(read, [one.job for one in some]):
+                raise NotTogether
+            # What a rebuild is decided on, no other one changes.
+            once = _read_once(read)
+            done: list[tuple[JobIdentity, Performed]] = []
+            for one in some:
+                plan = one.planned(one.reading(once))
+                if plan.pokes:
+                    raise NotTogether
+                done.append((one.job, _written(plan, write, now)))
+            self._mark_settled(write, done, now)
+            return [performed for _, performed in done]
+
+        return await self._db.decide(deciding)
+
+    def _mark_settled(
+        self, write: Write, done: Sequence[tuple[JobIdentity, Performed]], now: int
+    ) -> None:
+        settled = [
+            (job, performed.recorded.plan, performed.recorded.outcome)
+            for job, performed in done
+            # Without writes there is no marker: deciding again does no harm.
+            if performed.recorded.plan.writes and performed.recorded.outcome is not None
+        ]
+        if settled:
+            write([self._markers.mark_settled(settled, now)])
 
     async def _write(self, job: JobIdentity, plan: LoweredPlan) -> tuple[Written, Sequence[Item]]:
         whole = await self._has_transactions()
@@ -231,3 +300,24 @@ class V08Farm:
                     " agent dies while it writes is not repeated and needs a check by hand"
                 )
         return self._transactional
+
+
+def _written(plan: LoweredPlan, write: Write, now: int) -> Performed:
+    """Do the writes of a plan without pokes; the job is done then."""
+    statements = lowering.lower_settled(plan, now)
+    made = lowering.made(statements, write(statements) if statements else ())
+    outcome = conclude(plan.outcome, plan.lines, [StepResult(made)])
+    return Performed(Recorded(plan, outcome), made)
+
+
+def _read_once(read: Read) -> Read:
+    """Return a function that runs each SELECT of a transaction once."""
+    known: dict[object, Sequence[Row]] = {}
+
+    def reading(text: str, params: Params) -> Sequence[Row]:
+        key = (text, tuple(params.items()))
+        if key not in known:
+            known[key] = read(text, params)
+        return known[key]
+
+    return reading

@@ -9,12 +9,13 @@ derived from its own identity, where that job still finds it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import attrs
 import msgspec
 
 from buildapi.buildbot.v08.lowered_plan import LoweredPlan, Recorded
-from buildapi.db.sql import Database, Query, Read, Statement
+from buildapi.db.sql import Database, Query, Read, Statement, any_of
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.ops import CLOCKS_APART
 from buildapi.model.outcome import Outcome
@@ -59,6 +60,10 @@ def _owner(job: JobIdentity) -> dict[str, object]:
     }
 
 
+Settled = tuple[JobIdentity, LoweredPlan, Outcome]
+"""A job that is done with the transaction that writes it, its plan, and its outcome."""
+
+
 class _Named(msgspec.Struct):
     identity: str = ""
 
@@ -84,6 +89,12 @@ class Markers:
     def find_in(self, read: Read, job: JobIdentity) -> Recorded | None:
         """Return what the marker of a job records, within a transaction; None if it has none."""
         return self._own.first_of(read, **_owner(job))
+
+    def any_in(self, read: Read, jobs: Sequence[JobIdentity]) -> bool:
+        """Return whether any of these jobs may have a marker, or an earlier job of the same id."""
+        ids, params = any_of("id", [id_ for job in jobs for id_ in (job.id, aside(job.identity))])
+        text = f"SELECT request_id FROM {self.table} WHERE request_id IN ({ids}) LIMIT 1"  # noqa: S608  # a checked name
+        return bool(read(text, params))
 
     @property
     def _own(self) -> Query[Recorded]:
@@ -113,20 +124,18 @@ class Markers:
             },
         )
 
-    def mark_settled(
-        self, job: JobIdentity, plan: LoweredPlan, outcome: Outcome, now: int
-    ) -> Statement:
-        """Insert the marker of a job together with its outcome; a second one is a duplicate."""
+    def mark_settled(self, done: Sequence[Settled], now: int) -> Statement:
+        """Insert the markers of jobs together with their outcomes; a second one is a duplicate."""
+        rows, params = [], dict[str, object]()
+        for n, (job, plan, outcome) in enumerate(done):
+            rows.append(f"(:request_id{n}, '{SETTLED}', :plan{n}, :outcome{n}, :now)")
+            params[f"request_id{n}"] = job.id
+            params[f"plan{n}"] = encoded(job.identity, plan)
+            params[f"outcome{n}"] = msgspec.json.encode(outcome).decode()
         return Statement(
             f"INSERT INTO {self.table} (request_id, state, plan, outcome, created_at)"  # noqa: S608  # a checked name
-            " VALUES (:request_id, :state, :plan, :outcome, :now)",
-            {
-                "request_id": job.id,
-                "state": SETTLED,
-                "plan": encoded(job.identity, plan),
-                "outcome": msgspec.json.encode(outcome).decode(),
-                "now": now,
-            },
+            f" VALUES {', '.join(rows)}",
+            {**params, "now": now},
         )
 
     def move_aside(self, job: JobIdentity, foreign: str) -> Statement:
