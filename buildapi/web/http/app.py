@@ -174,7 +174,7 @@ class WebApp:
         self._check_names(request, route, call)
         form = requested(call.query, request.text_header("accept"), route.formats)
         more = route.patience(call) if route.patience else 0.0
-        answering = route.handler(attrs.evolve(call, html=form == HTML))
+        answering = route.handler(attrs.evolve(call, html=True) if form == HTML else call)
         if not route.acts:  # what acts bounds its own parts: it must not be left halfway
             answering = policy.deadline.bound(answering, more)
         reply = await answering
@@ -182,7 +182,8 @@ class WebApp:
             # No deadline from here on: a stream ends with its client, its content or its token.
             request.streams = True
             return await self._streamed(request, reply.stream)
-        frame = Frame(call.mount, call.who, call.token, call.here, policy.bearers is not None)
+        token = call.new_token() if form == HTML else ""
+        frame = Frame(call.mount, call.who, token, call.here, policy.bearers is not None)
         text = None
         if shows_page(reply, form):
             text = await policy.deadline.bound(self._text(request, reply, frame), more)

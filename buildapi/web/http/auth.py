@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -17,6 +18,9 @@ from buildapi.model.ops import Token
 
 WHO_MAX = 512
 """Length of the column ``jobrequests.who``, in characters."""
+
+PEERS_KEPT = 1000
+"""Peers of which it is kept whether they are trusted."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -57,6 +61,13 @@ class Authenticator:
     networks: Sequence[Network]
     unix: bool
     development_user: str = ""
+    _trusted: Callable[[str], bool] = attrs.field(
+        # A peer is looked at with each of its requests, and parsing it takes longer than the rest.
+        default=attrs.Factory(lambda self: lru_cache(PEERS_KEPT)(self._looked_up), takes_self=True),
+        init=False,
+        eq=False,
+        repr=False,
+    )
 
     @classmethod
     def of(cls, header: str, trusted: Sequence[str], development_user: str = "") -> Authenticator:
@@ -85,6 +96,9 @@ class Authenticator:
 
     def trusts(self, peer: str) -> bool:
         """Return whether a peer is a trusted proxy."""
+        return self._trusted(peer)
+
+    def _looked_up(self, peer: str) -> bool:
         # A UNIX socket has no addresses; its mode and group say who may connect (docs/security.md,
         # What is trusted).
         if peer == "unix":

@@ -13,6 +13,9 @@ from twisted.internet import defer
 
 T = TypeVar("T")
 
+SWEEP_SECONDS = 1.0
+"""Least time between two looks for stale values: hundreds may be added in a second."""
+
 
 @attrs.define(eq=False)
 class Freshness:
@@ -52,6 +55,7 @@ class RecentValues(Generic[T]):
     _weigh: Callable[[T], int] = lambda _: 0
     _held: OrderedDict[Hashable, Kept[T]] = attrs.field(factory=OrderedDict, init=False)
     _weight: int = attrs.field(default=0, init=False)
+    _swept: float = attrs.field(default=-math.inf, init=False)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -93,8 +97,11 @@ class RecentValues(Generic[T]):
         self._held[key] = attrs.evolve(self._held[key], value=value)
 
     def drop_stale(self) -> None:
-        """Drop the values that are not fresh any more."""
+        """Drop the values that are not fresh any more, at most once in ``SWEEP_SECONDS``."""
         now = self._clock()
+        if now < self._swept + SWEEP_SECONDS:
+            return
+        self._swept = now
         for key in [key for key, kept in self._held.items() if not kept.freshness.holds(now)]:
             self.remove(key)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
 
@@ -25,7 +26,8 @@ class Call:
 
     ``key`` is the client's idempotency key.  ``mount`` is the prefix of all paths, ``here`` the
     path below it.  ``refusal`` says why the call may not change anything; empty if it may.
-    ``token`` is the CSRF token for forms in the answer.  ``html`` is whether a page is wanted.
+    ``new_token`` returns a CSRF token for forms in the answer; ``html`` is whether a page is
+    wanted.
     """
 
     path: Mapping[str, str]
@@ -36,7 +38,7 @@ class Call:
     key: str = ""
     mount: str = ""
     here: str = ""
-    token: str = ""
+    new_token: Callable[[], str] = str
     html: bool = False
 
     @property
@@ -111,7 +113,7 @@ def call_of(
         # after the checks: a change without a user is 403, whatever else is wrong with it
         query=query_of(request.uri),
         key=request.text_header("idempotency-key"),
-        token=_token(request, call, tokens),
+        new_token=partial(_token, request, call, tokens),
     )
 
 

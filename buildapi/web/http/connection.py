@@ -64,7 +64,7 @@ class Traffic:
 
 @implementer(IHalfCloseableProtocol)
 class HTTPConnection(HTTPChannel):
-    """An HTTP connection; the request line has a deadline here, the rest has one in the request.
+    """An HTTP connection; a request must arrive within ``request_seconds`` of its first byte.
 
     Twisted's own timeout is on silence only: one byte a minute would do.  It would also hand whole
     answers to the transport, begin the next pipelined request before the last answer is read,
@@ -79,7 +79,7 @@ class HTTPConnection(HTTPChannel):
     # Any: TCP, UNIX and TLS transports have no common type with what we call of them
     transport: Any
     _networkProducer: Any
-    _first_line: DelayedCall | None = None
+    _arriving: DelayedCall | None = None
     _leaving: DelayedCall | None = None
     _lingering: DelayedCall | None = None
     _turn: DelayedCall | None = None
@@ -103,7 +103,7 @@ class HTTPConnection(HTTPChannel):
 
         A closing connection is idle, too: over TLS, only the peer's close_notify may be missing.
         """
-        return not (self.requests or self._first_line or self._held or self.unread)
+        return not (self.requests or self._arriving or self._held or self.unread)
 
     @property
     def unread(self) -> bool:
@@ -133,19 +133,28 @@ class HTTPConnection(HTTPChannel):
         HTTPChannel.connectionMade(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Start the deadline with the first byte of a request; discard input after a refusal."""
+        """Parse input, and start the deadline of a request that is incomplete."""
         if self._refused:
             return
-        # Pipelined input has no clock yet: it is passed here again when its turn comes.
-        if not self.requests and self._first_line is None:
-            self._first_line = self.callLater(self.request_seconds, self._too_slow)
         HTTPChannel.dataReceived(self, data)
+        self._await_rest()
+
+    def _await_rest(self) -> None:
+        """Start the deadline if a part of a request has arrived, stop it if the whole has.
+
+        Most requests arrive at once, and need no timer.
+        """
+        # Pipelined input has no deadline yet: it is parsed when its turn comes.
+        begun = not self._handlingRequest and bool(self.requests or self._buffer)
+        if not begun or self._refused:
+            self._stop_clock()
+        elif self._arriving is None:
+            self._arriving = self.callLater(self.request_seconds, self._too_slow)
 
     def lineReceived(self, line: bytes) -> None:
-        """Stop the deadline: the request that begins here has its own."""
+        """Parse a line; refuse one that makes the headers too long."""
         if self._refused:
             return
-        self._stop_clock()
         # Checked before Twisted does, which would send a bare 400 [HTTPChannel.lineReceived].
         if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             self.lineLengthExceeded(line)
@@ -216,6 +225,7 @@ class HTTPConnection(HTTPChannel):
 
     def _next_request(self, data: bytes) -> None:
         HTTPChannel.setLineMode(self, data)
+        self._await_rest()
         if self._eof and not self._handlingRequest:  # the rest is not a whole request
             self.loseConnection()
 
@@ -372,13 +382,13 @@ class HTTPConnection(HTTPChannel):
             self.transport.loseWriteConnection()
 
     def _too_slow(self) -> None:
-        self._first_line = None
+        self._arriving = None
         self.transport.abortConnection()
 
     def _stop_clock(self) -> None:
-        if self._first_line is not None:
-            self._first_line.cancel()
-            self._first_line = None
+        if self._arriving is not None:
+            self._arriving.cancel()
+            self._arriving = None
 
 
 def channel_class(

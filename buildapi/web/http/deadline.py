@@ -27,6 +27,8 @@ class Deadline:
         :raises Unavailable: the limit has passed, and the work was cancelled.
         """
         running = defer.ensureDeferred(_started(work))
+        if running.called:  # without a timer, as for most answers from the cache
+            return await running
         try:
             return await timeout(running, self._seconds + more, self._reactor)
         except defer.TimeoutError as e:

@@ -45,6 +45,8 @@ SAFE = {
 }
 """Headers that keep foreign scripts, frames and forms off the pages."""
 
+_SAFE = [(name.encode(), [value.encode()]) for name, value in SAFE.items()]
+
 PRIVATE = "private, no-store"
 """Pages with a user's name are kept neither by shared caches nor by the browser."""
 
@@ -315,8 +317,8 @@ def _body(request: BuildAPIRequest, kind: str, body: bytes | _Filled) -> bytes:
     Twisted's gzip encoder would write its trailer after a 304 and a HEAD as well.
     """
     request.setHeader("content-type", kind)
-    for name, value in SAFE.items():
-        request.setHeader(name, value)
+    for name, values in _SAFE:
+        request.responseHeaders.setRawHeaders(name, values)
     if names(request.text_header("accept-encoding"), "gzip"):
         request.setHeader("content-encoding", "gzip")
         sent = (

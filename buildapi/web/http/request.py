@@ -40,7 +40,7 @@ class RequestLimits:
 
 
 class BuildAPIRequest(Request):
-    """A request with a deadline, a body limit, a mount prefix and ``_method``.
+    """A request with a body limit, a mount prefix and ``_method``.
 
     ``mount`` is the prefix it came with, which goes before paths in the answer.  ``refusal`` is
     the error of a request that cannot be routed.  ``body`` is its form or the error of parsing it,
@@ -78,7 +78,6 @@ class BuildAPIRequest(Request):
         self.body: Form | BadRequest = Form({})
         self._received = 0
         self._refused = self._processing = False
-        self._deadline = self.reactor.callLater(self.limits.request_seconds, self._too_slow)
         self.in_flight.add(self)
 
     def text_header(self, name: str) -> str:
@@ -121,16 +120,8 @@ class BuildAPIRequest(Request):
         if not self.startedWriting:
             self.responseHeaders.setRawHeaders(b"connection", [b"close"])
 
-    def _too_slow(self) -> None:
-        self.channel.transport.abortConnection()
-
-    def _arrived(self) -> None:
-        if self._deadline.active():
-            self._deadline.cancel()
-
     def connectionLost(self, reason: Failure) -> None:
         """Unregister the request; log one whose answer was not complete."""
-        self._arrived()
         if self._processing and self in self.in_flight:
             # docs/logging.md, The access log: 499 is for an answer that had not begun.
             self._note(self.code if self.startedWriting else GONE, self.sentLength)
@@ -199,8 +190,6 @@ class BuildAPIRequest(Request):
 
     def process(self) -> None:
         """Normalize the path, then route; an error is kept in ``refusal``."""
-        self._arrived()
-        self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
         if self._refused:
             self.channel.loseConnection()
             return
@@ -211,6 +200,7 @@ class BuildAPIRequest(Request):
             # A path that Klein can decode: it answers others itself, in plain text
             # [KleinResource.render].
             self.refusal, self.path = e, b"/"
+        self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
         Request.process(self)
 
     def _settle(self) -> None:

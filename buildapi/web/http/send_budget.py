@@ -74,6 +74,9 @@ class Outgoing:
         """Send bytes after those that are queued."""
         if self._ended or not data:
             return
+        if not (self.full or self._parts) and len(data) <= CHUNK:
+            self._write(data)
+            return
         self._parts.append(memoryview(data))
         self.queued += len(data)
         self._send()

@@ -151,7 +151,7 @@ async def whoami(call: Call) -> Reply:
     if token is not None:
         shown = {"id": token.id, "label": token.label, "expires_at": token.expires_at}
     told = {"who": who, "by": by.value if by else None, "token": shown}
-    told["csrf_token"] = call.token or None
+    told["csrf_token"] = call.new_token() or None
     return attrs.evolve(Reply.data("Current user", JSONBody.of(told)), fresh=True)
 
 
