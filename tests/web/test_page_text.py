@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping
 
 import attrs
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from buildapi.web.http import page_text
 from buildapi.web.http.cache import Freshness
 from buildapi.web.http.page_text import KeptPages, PageText
-from tests.web.farm import HOSTILE
 
 NAMES = ["who", "who_query", "token"]
 
@@ -57,18 +55,6 @@ def test_the_tag_is_of_the_page_and_its_user_and_not_of_the_token() -> None:
     assert len({a_page("a").etag("zoë"), a_page("b").etag("zoë"), a_page("a").etag("mo")}) == 3
     assert a_page("a").etag(None) != a_page("a").etag("zoë")
     assert a_page("a").etag("\udcff").startswith(b'W/"')
-
-
-def test_a_page_is_compressed_as_it_is_filled() -> None:
-    values = {"who": HOSTILE, "token": "t"}
-    for page in (a_page("stored" * 999), PageText.rendered(lambda _: "x" * 9999, [])):
-        for _ in range(2):
-            assert gzip.decompress(page.packed(values)) == page.filled(values)
-
-
-def test_the_page_of_nobody_is_compressed_once() -> None:
-    page = PageText.rendered(lambda _: "x" * 9999, [])
-    assert page.packed({}) is page.packed({})
 
 
 @attrs.define

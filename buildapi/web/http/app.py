@@ -31,6 +31,7 @@ from buildapi.errors import (
 from buildapi.reactor_time import ReactorTime
 from buildapi.web.http.auth import Authenticator, Identity
 from buildapi.web.http.call import Call, call_of
+from buildapi.web.http.compression import Compressor
 from buildapi.web.http.connection import Traffic, channel_class
 from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
@@ -105,6 +106,7 @@ class WebApp:
     _routes: Sequence[Route]
     _policy: Policy
     _pages: KeptPages
+    _compressor: Compressor = attrs.field(factory=Compressor)
     _log = Logger()
 
     @property
@@ -187,7 +189,9 @@ class WebApp:
         text = None
         if shows_page(reply, form):
             text = await policy.deadline.bound(self._text(request, reply, frame), more)
-        return self._bounded(request, write(request, reply, form, frame, text))
+        body = await write(request, reply, form, frame, text=text, compressor=self._compressor)
+        self._bounded(request, body)
+        return body
 
     async def _text(self, request: BuildAPIRequest, reply: Reply, frame: Frame) -> PageText:
         """Return the page of a reply, rendered unless it is kept."""
@@ -199,15 +203,14 @@ class WebApp:
             self._pages.keep(key, reply.freshness, text)
         return text
 
-    def _bounded(self, request: BuildAPIRequest, body: bytes) -> bytes:
-        """Return a body; raise TooLarge for one so long that its connection would be cut."""
+    def _bounded(self, request: BuildAPIRequest, body: bytes) -> None:
+        """Raise TooLarge for a body so long that its connection would be cut."""
         most = self._policy.answer_bytes
         if len(body) > most:
             # `write` has set them for the body that is not sent: a browser would save the error.
             for header in (b"etag", b"content-disposition"):
                 request.responseHeaders.removeHeader(header)
             raise TooLarge(f"The answer exceeds {most} bytes: request less at a time")
-        return body
 
     def _chosen(self, request: BuildAPIRequest, routes: Mapping[str, Route]) -> Route:
         """Return the route for the request's method, reading the body where ``_method`` may be.

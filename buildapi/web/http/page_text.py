@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import secrets
 from collections.abc import Callable, Hashable, Mapping
@@ -13,7 +12,6 @@ from markupsafe import escape
 from buildapi.web.http.cache import Freshness, RecentValues
 from buildapi.web.http.json_body import entity_tag
 
-GZIP_LEVEL = 5
 ENTRIES_MAX = 500
 BYTES_MAX = 32 * 2**20
 """Bytes of memory that kept pages may take, by estimate."""
@@ -30,7 +28,6 @@ class PageText:
 
     _pieces: list[bytes]
     _tag: bytes = attrs.field(init=False)
-    _packed: bytes | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._tag = entity_tag(b"\0".join(self._pieces))
@@ -71,14 +68,6 @@ class PageText:
         pieces = self._pieces.copy()
         pieces[1::2] = [escaped[name] for name in pieces[1::2]]
         return b"".join(pieces)
-
-    def packed(self, values: Mapping[str, str]) -> bytes:
-        """Return the page compressed by gzip; that of nobody is compressed once."""
-        if len(self._pieces) > 1:
-            return gzip.compress(self.filled(values), GZIP_LEVEL, mtime=0)
-        if self._packed is None:
-            self._packed = gzip.compress(self._pieces[0], GZIP_LEVEL, mtime=0)
-        return self._packed
 
 
 @attrs.define

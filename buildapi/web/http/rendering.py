@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -20,9 +19,10 @@ from buildapi.web.http import template_filters
 from buildapi.web.http.assets import File, assets
 from buildapi.web.http.cache import Freshness
 from buildapi.web.http.call import query_of
+from buildapi.web.http.compression import Compressor, compressed
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
-from buildapi.web.http.page_text import GZIP_LEVEL, PageText
+from buildapi.web.http.page_text import PageText
 from buildapi.web.http.path_converter import segment
 
 if TYPE_CHECKING:
@@ -157,10 +157,19 @@ def shows_page(reply: Reply, form: str) -> bool:
     return form != JSON and all(other is None for other in others)
 
 
-def write(
-    request: BuildAPIRequest, reply: Reply, form: str, frame: Frame, text: PageText | None
+async def write(
+    request: BuildAPIRequest,
+    reply: Reply,
+    form: str,
+    frame: Frame,
+    *,
+    text: PageText | None,
+    compressor: Compressor,
 ) -> bytes:
-    """Set status and headers of a reply; return its body: ``text``, if it is a page."""
+    """Set status and headers of a reply; return its body: ``text``, if it is a page.
+
+    The body is compressed if the client accepts that.
+    """
     request.setHeader("vary", VARY)
     if is_private(frame, form) and reply.file is None and reply.attached is None:
         request.setHeader("cache-control", PRIVATE)
@@ -177,43 +186,38 @@ def write(
         request.setResponseCode(302)
         request.setHeader("location", request.mount + reply.location)
         words = {"location": reply.location}
-        return _body(request, HTML_TYPE, page(frame, "moved.html", reply.page.title, words))
+        return _short(request, HTML_TYPE, page(frame, "moved.html", reply.page.title, words))
     request.setResponseCode(reply.status)
-    kind, body, etag = _shown(request, reply, frame, text)
+    kind, content, etag = _shown(request, reply, frame, text)
     if request.method in (b"GET", b"HEAD") and not reply.fresh:
         request.setHeader("etag", etag)
         if known(request, etag):
             request.setResponseCode(304)
             return b""
-    return _body(request, kind, body)
-
-
-@attrs.frozen
-class _Filled:
-    """The page of a user."""
-
-    text: PageText
-    values: Mapping[str, str]
-
-    def plain(self) -> bytes:
-        return self.text.filled(self.values)
-
-    def packed(self) -> bytes:
-        return self.text.packed(self.values)
+    _describe(request, kind)
+    body = content()
+    if accepts_gzip(request):
+        # The tag of a user's page names its content but for the token.
+        named = not reply.fresh and (text is None or frame.who is None)
+        body = _zipped(request, body, await compressor.gzip(body, etag if named else None))
+    return _measured(request, body)
 
 
 def _shown(
     request: BuildAPIRequest, reply: Reply, frame: Frame, text: PageText | None
-) -> tuple[str, bytes | _Filled, bytes]:
+) -> tuple[str, Callable[[], bytes], bytes]:
+    """Return the media type of a body, a function that returns the body, and its entity tag."""
     if reply.file is not None:
         request.setHeader("cache-control", FILE_CACHE)
-        return reply.file.type, reply.file.body, reply.file.etag
+        file = reply.file
+        return file.type, lambda: file.body, file.etag
     if reply.attached is not None:
         _name(request, reply.attached)
-        return reply.attached.type, reply.attached.body, reply.attached.etag
+        attached = reply.attached
+        return attached.type, lambda: attached.body, attached.etag
     if text is None:
-        return JSON_TYPE, reply.document.body, reply.document.etag
-    return HTML_TYPE, _Filled(text, frame.values), text.etag(frame.who)
+        return JSON_TYPE, lambda: reply.document.body, reply.document.etag
+    return HTML_TYPE, lambda: text.filled(frame.values), text.etag(frame.who)
 
 
 def _name(request: BuildAPIRequest, file: File) -> None:
@@ -234,7 +238,10 @@ def phrase(status: int) -> str:
 
 def known(request: BuildAPIRequest, etag: bytes) -> bool:
     """Return whether the client has this version; tags compare weakly [RFC 9110 13.1.2]."""
-    given = b",".join(request.requestHeaders.getRawHeaders(b"if-none-match", []))
+    values = request.requestHeaders.getRawHeaders(b"if-none-match")
+    if values is None:
+        return False
+    given = b",".join(values)
     tags = {tag.strip().removeprefix(b"W/") for tag in given.split(b",")}
     return bool({b"*", etag.removeprefix(b"W/")} & tags)
 
@@ -255,7 +262,7 @@ def write_error(
     if error.challenge is not None:
         request.setHeader("www-authenticate", error.challenge)
     kind, body = _error(error, form, frame, more)
-    return _body(request, kind, body)
+    return _short(request, kind, body)
 
 
 def early(error: BuildAPIError, uri: bytes, accept: str) -> tuple[dict[str, str], bytes]:
@@ -311,20 +318,37 @@ def rendered(frame: Frame, template: str, title: str, context: Context) -> PageT
 RESULTS = " ".join(RESULT_WORDS[n] for n in range(len(RESULT_WORDS)))
 
 
-def _body(request: BuildAPIRequest, kind: str, body: bytes | _Filled) -> bytes:
-    """Set the headers of a body and compress it if accepted.
+def accepts_gzip(request: BuildAPIRequest) -> bool:
+    """Return whether the client accepts a compressed body."""
+    return names(request.text_header("accept-encoding"), "gzip")
 
-    Twisted's gzip encoder would write its trailer after a 304 and a HEAD as well.
-    """
+
+def _short(request: BuildAPIRequest, kind: str, body: bytes) -> bytes:
+    """Set the headers of a short body; return it, compressed if the client accepts that."""
+    _describe(request, kind)
+    if accepts_gzip(request):
+        body = _zipped(request, body, compressed(body))
+    return _measured(request, body)
+
+
+def _describe(request: BuildAPIRequest, kind: str) -> None:
+    """Set the headers of a body that do not depend on its compression."""
     request.setHeader("content-type", kind)
     for name, values in _SAFE:
         request.responseHeaders.setRawHeaders(name, values)
-    if names(request.text_header("accept-encoding"), "gzip"):
-        request.setHeader("content-encoding", "gzip")
-        sent = (
-            body.packed() if isinstance(body, _Filled) else gzip.compress(body, GZIP_LEVEL, mtime=0)
-        )
-    else:
-        sent = body.plain() if isinstance(body, _Filled) else body
-    request.setHeader("content-length", str(len(sent)))
-    return sent
+
+
+def _zipped(request: BuildAPIRequest, body: bytes, as_gzip: bytes | None) -> bytes:
+    """Return the compressed body and set its header; return the body itself without one.
+
+    Twisted's gzip encoder would write its trailer after a 304 and a HEAD as well.
+    """
+    if as_gzip is None:
+        return body
+    request.setHeader("content-encoding", "gzip")
+    return as_gzip
+
+
+def _measured(request: BuildAPIRequest, body: bytes) -> bytes:
+    request.setHeader("content-length", str(len(body)))
+    return body
