@@ -20,6 +20,7 @@ from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.http_metrics import HTTPMetrics
 from buildapi.web.http.listener import Listener
 from buildapi.web.http.page_text import KeptPages
+from buildapi.web.http.ready_answers import ReadyAnswers
 from buildapi.web.http.request import BuildAPIRequest, RequestLimits
 from buildapi.web.http.routes import Route
 from buildapi.web.http.send_budget import SendBudget
@@ -80,7 +81,8 @@ class HTTPListeners:
         web, reactor = self._config.web, self.clock.reactor
         # Made here, so that a process that listens nowhere keeps no secret for forms.
         policy = access_policy(self._config, self.clock, self._bearers, self._away)
-        app = WebApp(routes, policy, KeptPages(reactor.seconds, web.cache_seconds))
+        pages = KeptPages(reactor.seconds, web.cache_seconds)
+        app = WebApp(routes, policy, pages, ReadyAnswers(reactor.seconds))
         served = site(
             app,
             reactor=reactor,

@@ -61,6 +61,9 @@ KINDS = (
     MetricKind(
         Histogram, "buildapi_http_request_seconds", "Response time in seconds", ["route"], FAST
     ),
+    MetricKind(
+        Counter, "buildapi_http_ready_answers", "Answers sent before routing, from cached bytes"
+    ),
     MetricKind(Gauge, "buildapi_http_in_flight", "HTTP requests that are not answered yet"),
     MetricKind(Gauge, "buildapi_http_connections", "Open HTTP connections"),
     MetricKind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),

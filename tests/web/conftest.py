@@ -13,8 +13,9 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from buildapi.assembly.adapters import Clock
-from buildapi.assembly.http_listeners import http_listeners
+from buildapi.assembly.http_listeners import HTTPListeners, http_listeners
 from buildapi.assembly.web_site import (
+    LiveAnswers,
     SiteAdapters,
     TimeShares,
     live_answers,
@@ -159,6 +160,9 @@ class Served:
     tokens: MemoryTokens
     bearers: TokenAuthenticator | None
     time: Time
+    metrics: Metrics = attrs.field(repr=False)
+    listeners: HTTPListeners = attrs.field(repr=False)
+    live: LiveAnswers = attrs.field(repr=False)
 
     @property
     def where(self) -> str:
@@ -262,9 +266,9 @@ def build(settings: Settings) -> Served:
             *(0.5, 0.5, 0.5, 0.5), batch=settings.batch_seconds / settings.answer_seconds, home=0.5
         ),
     )
-    traffic = Traffic()
+    traffic, metrics = Traffic(), Metrics()
     listeners = http_listeners(
-        config, clock, Metrics(), wired.bearers, away=lambda: settings.away, ending=live.end
+        config, clock, metrics, wired.bearers, away=lambda: settings.away, ending=live.end
     )
     listener = listeners.public(wired.routes, traffic, held=settings.held)
     listener._socket_group = settings.socket_group  # tests have groups that have no name
@@ -285,4 +289,7 @@ def build(settings: Settings) -> Served:
         tokens,
         wired.bearers,
         time,
+        metrics,
+        listeners,
+        live,
     )

@@ -160,6 +160,7 @@ class Answered:
     code: int = 200
     seconds: float = 0.25
     streams: bool = False
+    ready: bool = False
 
 
 def counted(request: Answered) -> CollectorRegistry:

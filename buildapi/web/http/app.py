@@ -36,7 +36,7 @@ from buildapi.web.http.connection import Traffic, channel_class
 from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
-from buildapi.web.http.negotiation import HTML, requested
+from buildapi.web.http.negotiation import HTML, JSON, requested
 from buildapi.web.http.page_text import KeptPages, PageText
 from buildapi.web.http.parameter_names import (
     NAMED_MOST,
@@ -47,6 +47,7 @@ from buildapi.web.http.parameter_names import (
     warnings,
 )
 from buildapi.web.http.path_converter import SLASH
+from buildapi.web.http.ready_answers import ReadyAnswers
 from buildapi.web.http.rendering import (
     VARY,
     Frame,
@@ -106,6 +107,7 @@ class WebApp:
     _routes: Sequence[Route]
     _policy: Policy
     _pages: KeptPages
+    _ready: ReadyAnswers
     _compressor: Compressor = attrs.field(factory=Compressor)
     _log = Logger()
 
@@ -117,6 +119,24 @@ class WebApp:
     def trust(self, auth: Authenticator, origins: Sequence[str]) -> None:
         """Replace the authenticator and the allowed origins (after a reload)."""
         self._policy = attrs.evolve(self._policy, auth=auth, origins=origins)
+        self._ready.forget()
+
+    def answer_ready(self, request: BuildAPIRequest) -> bool:
+        """Answer a read before routing if its answer is ready; return whether it was."""
+        found = self._ready.find(request)
+        if found is None:
+            return False
+        try:
+            identity = self._named(request)
+        except BadRequest:  # the long way says why
+            return False
+        if found.for_nobody and identity.who is not None:
+            return False
+        if identity.who is None and not self._policy.reads_free:
+            return False
+        request.identity = identity
+        found.send(request)
+        return True
 
     def klein(self) -> Klein:
         """Build the Klein router of all routes."""
@@ -191,6 +211,8 @@ class WebApp:
             text = await policy.deadline.bound(self._text(request, reply, frame), more)
         body = await write(request, reply, form, frame, text=text, compressor=self._compressor)
         self._bounded(request, body)
+        if reply.freshness is not None and (form == JSON or frame.who is None):
+            self._ready.keep(request, reply.freshness, body, for_nobody=form != JSON)
         return body
 
     async def _text(self, request: BuildAPIRequest, reply: Reply, frame: Frame) -> PageText:
@@ -476,6 +498,7 @@ def site(
             hosts=hosts,
             reactor=reactor,
             in_flight=traffic.requests,
+            answer_ready=app.answer_ready,
         ),
         timeout=idle_seconds,
         # Twisted would parse forms before routing, those of strangers as well

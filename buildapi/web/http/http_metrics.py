@@ -31,6 +31,8 @@ class HTTPMetrics:
         method = request.method.decode("latin-1")
         known = method if method in METHODS else "other"
         self._count("buildapi_http_requests", known, request.route, str(int(request.code)))
+        if request.ready:
+            self._count("buildapi_http_ready_answers")
         # A stream lasts as long as its client listens: that is not the time of an answer.
         if not request.streams:
             self._observe("buildapi_http_request_seconds", request.seconds, request.route)

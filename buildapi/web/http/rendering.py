@@ -47,6 +47,9 @@ SAFE = {
 
 _SAFE = [(name.encode(), [value.encode()]) for name, value in SAFE.items()]
 
+BODY_HEADERS = {n.encode() for n in ("content-type", "content-encoding", "content-length", *SAFE)}
+"""Headers that describe a body, which 304 does without."""
+
 PRIVATE = "private, no-store"
 """Pages with a user's name are kept neither by shared caches nor by the browser."""
 

@@ -46,7 +46,9 @@ class BuildAPIRequest(Request):
     the error of a request that cannot be routed.  ``body`` is its form or the error of parsing it,
     and empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
     knows the trusted proxies.  ``route`` is the path of its route, ``streams`` whether its answer
-    is a stream.  ``half_closed`` is called when the client has closed its sending half.
+    is a stream, ``ready`` whether it was answered before routing, by ``answer_ready``, which
+    returns whether it did that.  ``half_closed`` is called when the client has closed its sending
+    half.
     """
 
     limits: RequestLimits
@@ -56,6 +58,7 @@ class BuildAPIRequest(Request):
     hosts: Sequence[str] = ()
     reactor: ReactorTime
     in_flight: set[BuildAPIRequest]
+    answer_ready: Callable[[BuildAPIRequest], bool]
     channel: Any
     content: Any
 
@@ -71,7 +74,7 @@ class BuildAPIRequest(Request):
         Request.__init__(self, *args, **kwargs)
         self.mount = ""
         self.identity: Identity | None = None
-        self.route, self.streams = "-", False
+        self.route, self.streams, self.ready = "-", False, False
         self.half_closed: Callable[[], None] = lambda: None
         self._began = self.reactor.seconds()
         self.refusal: BuildAPIError | None = None
@@ -200,8 +203,19 @@ class BuildAPIRequest(Request):
             # A path that Klein can decode: it answers others itself, in plain text
             # [KleinResource.render].
             self.refusal, self.path = e, b"/"
-        self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
-        Request.process(self)
+        if not self.answer_ready(self):
+            self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
+            Request.process(self)
+
+    def send(self, code: int, head: bytes, body: bytes) -> None:
+        """Send a whole answer, with headers as they go over the wire; no body if it is a HEAD."""
+        body = b"" if self.method == b"HEAD" else body
+        self.setResponseCode(code)
+        self.startedWriting, self.sentLength = True, len(body)
+        start = b"%b %d %b\r\n%b\r\n" % (self.clientproto, code, self.code_message, head)
+        self.channel.write(start)
+        self.channel.write(body)  # apart, since a long one is shared by all who get it
+        self.finish()
 
     def _settle(self) -> None:
         self._check_host()
@@ -276,10 +290,12 @@ def request_class(
     hosts: Sequence[str],
     reactor: ReactorTime,
     in_flight: set[BuildAPIRequest],
+    answer_ready: Callable[[BuildAPIRequest], bool],
 ) -> type[BuildAPIRequest]:
     """Return the request class of a site; ``reactor`` provides IReactorTime.
 
-    ``in_flight`` tracks the requests begun and not yet answered.
+    ``in_flight`` tracks the requests begun and not yet answered.  ``answer_ready`` answers a
+    request before routing if it can, and returns whether it did.
     """
     attributes = {
         "limits": limits,
@@ -289,5 +305,6 @@ def request_class(
         "hosts": hosts,
         "reactor": reactor,
         "in_flight": in_flight,
+        "answer_ready": answer_ready,
     }
     return type("SiteRequest", (BuildAPIRequest,), attributes)

@@ -1,0 +1,149 @@
+"""Answer repeated reads before they are routed, from bytes that are ready to be sent.
+
+The long way of a read parses, routes, authenticates, looks in the cache and renders headers, for
+bytes that differ from the last ones only in date and request id.  An answer is kept here by its
+handler's word alone: its reply carries the freshness of a cached document, which handlers set
+where nothing but the URI and ``Accept`` decides (`Reply.freshness`).  Of pages, which show their
+user, those of nobody are kept, and for nobody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import attrs
+from twisted.web.http import datetimeToString
+from twisted.web.server import version as SERVER
+
+from buildapi.web.http.cache import Freshness, RecentValues
+from buildapi.web.http.rendering import BODY_HEADERS, known
+
+if TYPE_CHECKING:
+    from buildapi.web.http.request import BuildAPIRequest
+
+ENTRIES_MAX = 1000
+BYTES_MAX = 32 * 2**20
+"""Bytes of all bodies and headers, most of which are shared with the caches that they are from."""
+
+# Set for each answer; the rest is the same as long as the document is.
+EACH = {b"Connection", b"X-Request-Id", b"Server", b"Date"}
+
+Key = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
+
+
+@attrs.frozen
+class ReadyAnswer:
+    """An answer of 200 as bytes, and its headers of 304; ``route`` is the path of its route.
+
+    One ``for_nobody`` is not for users.
+    """
+
+    key: Key
+    route: str
+    for_nobody: bool
+    etag: bytes
+    head: bytes
+    head_unchanged: bytes
+    body: bytes
+    freshness: Freshness
+
+    @property
+    def weight(self) -> int:
+        """Return the bytes of memory that this takes."""
+        uri, accept, encodings = self.key
+        named = len(uri) + sum(map(len, accept + encodings))
+        return named + len(self.head) + len(self.head_unchanged) + len(self.body)
+
+    def send(self, request: BuildAPIRequest) -> None:
+        """Answer a request: 304 if its client has this version."""
+        request.route, request.ready = self.route, True
+        if known(request, self.etag):
+            request.send(304, _head(request, self.head_unchanged), b"")
+        else:
+            request.send(200, _head(request, self.head), self.body)
+
+
+@attrs.define
+class ReadyAnswers:
+    """Keep answers as long as the documents they were made from, within bounds.
+
+    ``clock`` is that of the cache of the documents.
+    """
+
+    _clock: Callable[[], float]
+    _held: RecentValues[ReadyAnswer] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._held = RecentValues(self._clock, ENTRIES_MAX, BYTES_MAX, lambda held: held.weight)
+
+    def find(self, request: BuildAPIRequest) -> ReadyAnswer | None:
+        """Return the answer that is ready for a request, if there is one."""
+        key = _key(request)
+        found = None if key is None else self._held.fresh(key)
+        return None if found is None or found.freshness.dropped else found
+
+    def keep(
+        self, request: BuildAPIRequest, freshness: Freshness, body: bytes, *, for_nobody: bool
+    ) -> None:
+        """Keep the answer to a request, whose headers are set, as long as it is fresh."""
+        key, now = _key(request), self._clock()
+        etags = request.responseHeaders.getRawHeaders(b"etag", [])
+        if key is None or request.code != 200 or not (etags and freshness.holds(now)):
+            return
+        lines = [
+            (name, value)
+            for name, values in request.responseHeaders.getAllRawHeaders()
+            for value in values
+            if name not in EACH
+        ]
+        unchanged = [line for line in lines if line[0].lower() not in BODY_HEADERS]
+        answer = ReadyAnswer(
+            key,
+            request.route,
+            for_nobody,
+            etags[0],
+            _spelled(lines),
+            _spelled(unchanged),
+            body,
+            freshness,
+        )
+        self._held.drop_stale()
+        self._held.put(key, answer, freshness.until - now)
+
+    def forget(self) -> None:
+        """Drop all answers (after a reload)."""
+        self._held.drop()
+
+
+def _key(request: BuildAPIRequest) -> Key | None:
+    """Return what an answer depends on; None for requests that must go the long way.
+
+    Those change something, name a user by a token, or come from a page of another site.
+    """
+    headers = request.requestHeaders
+    if request.method not in (b"GET", b"HEAD") or request.refusal is not None:
+        return None
+    if headers.hasHeader(b"authorization") or headers.hasHeader(b"origin"):
+        return None
+    accept = tuple(headers.getRawHeaders(b"accept", ()))
+    return request.uri, accept, tuple(headers.getRawHeaders(b"accept-encoding", ()))
+
+
+def _head(request: BuildAPIRequest, lines: bytes) -> bytes:
+    """Return the headers of an answer in the order of the long way."""
+    connection = request.responseHeaders.getRawHeaders(b"connection", ())
+    first = _spelled((b"Connection", value) for value in connection) if connection else b""
+    trace, moment = request.trace.encode(), _moment(int(time.time()))
+    return b"%bX-Request-Id: %b\r\n%b%b" % (first, trace, moment, lines)
+
+
+def _spelled(lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % line for line in lines)
+
+
+@lru_cache(maxsize=1)
+def _moment(second: int) -> bytes:
+    return _spelled([(b"Server", SERVER), (b"Date", datetimeToString(second))])
