@@ -49,7 +49,7 @@ def glance(
     pool_of: Callable[[str], str],
     now: int,
 ) -> FarmSummary:
-    """Summarise; ``branch_of`` names a stored branch, ``pool_of`` the pool of a builder."""
+    """Summarize; ``branch_of`` names a stored branch, ``pool_of`` the pool of a builder."""
     return FarmSummary(
         pending=len(pending),
         running=len(running),

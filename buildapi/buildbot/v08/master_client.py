@@ -52,7 +52,7 @@ class MasterClient:
 
     @property
     def seconds(self) -> float:
-        """Seconds allowed for one request."""
+        """Return the seconds allowed for one request."""
         return self._seconds
 
     def others(self, db_name: str) -> list[str]:

@@ -52,22 +52,22 @@ class V08Dialect:
 
     @cached_property
     def builds(self) -> SQLBuilds:
-        """Reads of builds, from the replica, and from the primary what the replica lacks."""
+        """Return the reads of builds, from the replica and, what it lacks, from the primary."""
         return SQLBuilds(self._of.databases.replica, self._of.databases.primary)
 
     @cached_property
     def farm_reads(self) -> SQLFarmReads:
-        """Reads of the whole farm."""
+        """Return the reads of the whole farm."""
         return SQLFarmReads(self._of.databases.replica, self._of.databases.primary)
 
     @cached_property
     def recent_builds(self) -> SQLRecentBuilds:
-        """Reads of the latest builds."""
+        """Return the reads of the latest builds."""
         return SQLRecentBuilds(self._of.databases.status)
 
     @cached_property
     def facts(self) -> SQLFactsReader:
-        """Reader of facts from the replica, for plans that are only shown."""
+        """Return the reader of facts from the replica, for plans that are only shown."""
         return self._facts_of(self._of.databases.replica)
 
     @cached_property
@@ -77,7 +77,7 @@ class V08Dialect:
 
     @cached_property
     def reports(self) -> SQLReports:
-        """Reads of reports, from the replica of the scheduler database and the status database."""
+        """Return the reads of reports, from the replica and the status database."""
         databases, rows = self._of.databases, self._of.settings.report_rows
         heavy = max(1, rows // HEAVY)
         return SQLReports(
@@ -87,17 +87,17 @@ class V08Dialect:
 
     @cached_property
     def ended_builds(self) -> SQLEndedBuilds:
-        """Reads of ended builds, for dumps."""
+        """Return the reads of ended builds, for dumps."""
         return SQLEndedBuilds(self._of.databases.status)
 
     @cached_property
     def started_requests(self) -> SQLStartedRequests:
-        """Reads of requests that began, for dumps."""
+        """Return the reads of requests that began, for dumps."""
         return SQLStartedRequests(self._of.databases.replica)
 
     @cached_property
     def replica_lag(self) -> ReplicationHeartbeat:
-        """Heartbeat in the scheduler database."""
+        """Return the heartbeat in the scheduler database."""
         table, databases = self._of.settings.marker_table, self._of.databases
         replica = None if databases.primary is None else databases.replica
         return ReplicationHeartbeat(table, databases.scheduler, replica)
@@ -106,7 +106,7 @@ class V08Dialect:
 
     @cached_property
     def actions(self) -> JobExecutor:
-        """What carries out job requests."""
+        """Return what carries out job requests."""
         # What a job is decided on must not lag [docs/explanation/failure-model.md, "The replica"].
         of, facts = self._of, self._facts_of(self._of.databases.scheduler)
         farm = V08Farm(
