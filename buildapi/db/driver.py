@@ -51,6 +51,16 @@ class ClassifiedError:
     text: str
 
 
+# What every driver says alike of its database. Locks differ: SQLite has waited for them, a server
+# may have chosen one of two transactions to end.
+TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
+READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "accepts no writes now")
+DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
+DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "already has such a row")
+VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
+MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
+
+
 @attrs.frozen
 class ServerLocation:
     """Name a server, and the database on it."""

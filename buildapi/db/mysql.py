@@ -22,7 +22,19 @@ import pymysql
 from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 
-from buildapi.db.driver import ClassifiedError, Cursor, DriverDefinition, ErrorKind, ServerLocation
+from buildapi.db.driver import (
+    DISK_FULL,
+    DUPLICATE,
+    MISSING,
+    READ_ONLY,
+    TOO_SLOW,
+    VALUE,
+    ClassifiedError,
+    Cursor,
+    DriverDefinition,
+    ErrorKind,
+    ServerLocation,
+)
 from buildapi.db.mysql_rows import RowConnection
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
@@ -47,13 +59,7 @@ LOST = ClassifiedError(ErrorKind.LOST, "does not answer")
 UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be reached")
 FULL_HOUSE = ClassifiedError(ErrorKind.UNAVAILABLE, "has no free connection")
 REFUSED = ClassifiedError(ErrorKind.UNAVAILABLE, "refuses the account")
-TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
-READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "accepts no writes now")
-DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
 HELD_UP = ClassifiedError(ErrorKind.CONFLICT, "is blocked by locks")
-DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "already has such a row")
-VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
-MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
 TOO_LARGE = ClassifiedError(ErrorKind.VALUE, "refuses a statement of this size")
 
 # Servers have thousands of errors, and each version and fork adds some. One that is in neither

@@ -18,7 +18,18 @@ from pathlib import Path
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.driver import ClassifiedError, Cursor, DriverDefinition, ErrorKind
+from buildapi.db.driver import (
+    DISK_FULL,
+    DUPLICATE,
+    MISSING,
+    READ_ONLY,
+    TOO_SLOW,
+    VALUE,
+    ClassifiedError,
+    Cursor,
+    DriverDefinition,
+    ErrorKind,
+)
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -30,14 +41,8 @@ STEPS = 10_000
 """SQLite virtual machine steps, about a millisecond, between two checks of the deadline."""
 
 HELD_UP = ClassifiedError(ErrorKind.UNAVAILABLE, "is blocked by locks")
-TOO_SLOW = ClassifiedError(ErrorKind.UNAVAILABLE, "took too long")
 UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be opened or read")
 GONE = ClassifiedError(ErrorKind.UNAVAILABLE, "has lost its file")
-READ_ONLY = ClassifiedError(ErrorKind.UNAVAILABLE, "accepts no writes now")
-DISK_FULL = ClassifiedError(ErrorKind.UNAVAILABLE, "is full")
-DUPLICATE = ClassifiedError(ErrorKind.DUPLICATE, "already has such a row")
-VALUE = ClassifiedError(ErrorKind.VALUE, "cannot store a value")
-MISSING = ClassifiedError(ErrorKind.MISSING, "lacks a table")
 
 _BY_CODE: dict[int, ClassifiedError | None] = {
     # Not a CONFLICT, which is retried: SQLite has waited for its busy timeout already.

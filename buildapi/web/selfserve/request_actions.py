@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
@@ -27,6 +27,10 @@ from buildapi.web.http.routes import Param
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 
 PRIORITY = Param("priority", "a 32-bit integer, higher runs earlier; default 0")
+
+
+Find = Callable[[Branch, int], Awaitable[BuildRequest | None]]
+"""Read the request of this id, or of the build of this id, on a branch."""
 
 
 @attrs.define
@@ -125,19 +129,16 @@ class RequestActions:
         return unlisted(request.buildername, self._is_listed(request.buildername))
 
     async def _build(self, branch: Branch, text: str) -> BuildRequest:
-        build_id = id_of_path(text)
-        read = None if build_id is None else self._builds.find_build(branch, build_id)
-        found = await self._looking.bound(read) if read else None
-        if found is None:
-            raise NotFound(f"Build {text} not found on branch {branch.name}")
-        return found
+        return await self._found("Build", branch, text, self._builds.find_build)
 
     async def _request(self, branch: Branch, text: str) -> BuildRequest:
-        request_id = id_of_path(text)
-        read = None if request_id is None else self._builds.find_request(branch, request_id)
-        found = await self._looking.bound(read) if read else None
+        return await self._found("Request", branch, text, self._builds.find_request)
+
+    async def _found(self, kind: str, branch: Branch, text: str, find: Find) -> BuildRequest:
+        id_ = id_of_path(text)
+        found = None if id_ is None else await self._looking.bound(find(branch, id_))
         if found is None:
-            raise NotFound(f"Request {text} not found on branch {branch.name}")
+            raise NotFound(f"{kind} {text} not found on branch {branch.name}")
         return found
 
 

@@ -12,6 +12,7 @@ from buildapi.errors import BadRequest, Unavailable
 from buildapi.interfaces import Builds, Directory
 from buildapi.model.actions import (
     SELF_SERVE,
+    Action,
     CancelRevision,
     NewBuild,
     NewBuilderBuild,
@@ -96,24 +97,25 @@ class RevisionActions:
         """Check a new build of everything that is scheduled for a revision."""
         revision = call.path["revision"]
         action = _valid(lambda: NewBuild(branch.name, revision))
-        await self._decided(branch, revision)
-        return CheckedRequest(action, f"New build of revision {revision} on {branch.name}")
+        return await self._new("New build", action, branch, revision)
 
     async def pgo(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check new PGO builds of a revision."""
-        revision = call.path["revision"]
-        priority = priority_of(call.form, 0)
+        revision, priority = call.path["revision"], priority_of(call.form, 0)
         action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
-        await self._decided(branch, revision)
-        return CheckedRequest(action, f"PGO builds of revision {revision} on {branch.name}")
+        return await self._new("PGO builds", action, branch, revision)
 
     async def nightly(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check new nightly builds of a revision."""
-        revision = call.path["revision"]
-        priority = priority_of(call.form, 0)
+        revision, priority = call.path["revision"], priority_of(call.form, 0)
         action = _valid(lambda: NewNightly(branch.name, revision, priority))
+        return await self._new("Nightly builds", action, branch, revision)
+
+    async def _new(
+        self, what: str, action: Action, branch: Branch, revision: str
+    ) -> CheckedRequest:
         await self._decided(branch, revision)
-        return CheckedRequest(action, f"Nightly builds of revision {revision} on {branch.name}")
+        return CheckedRequest(action, f"{what} of revision {revision} on {branch.name}")
 
     async def builder(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a new build of one builder."""
