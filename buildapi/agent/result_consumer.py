@@ -28,7 +28,8 @@ PREFETCH = 20
 class ResultConsumer(Service):
     """Consume ``queue``; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime.
 
-    ``changed`` is called for every report, since cached reads may be out of date.
+    ``changed`` is called for every report with the branch of its job, None if that is not known:
+    cached reads of it may be out of date.
     """
 
     _reactor: ReactorTime
@@ -37,7 +38,7 @@ class ResultConsumer(Service):
     _queue: str
     _drain_seconds: float
     _now: Callable[[], float]
-    _changed: Callable[[], None]
+    _changed: Callable[[str | None], None]
     _trail: Trail
     _log = Logger()
 
@@ -81,7 +82,7 @@ class ResultConsumer(Service):
             outcome = Outcome(True, f"The agent's outcome could not be read: {error.reason}")
             await self._store.finish(row.id, finished(row.id, outcome), int(self._now()))
             self._trail.note(row.id, Part.FINISHER, "put aside", error.reason)
-            self._changed()
+            self._changed(row.branch)
         return DeadLetter(error.reason)
 
     async def _store_report(self, request_id: int, report: dict[str, object]) -> Disposition:
@@ -95,7 +96,7 @@ class ResultConsumer(Service):
         # [docs/amqp.md, Whose a message is].
         kept = {key: value for key, value in report.items() if key != "identity"}
         fresh = await self._store.finish(request_id, kept, int(self._now()))
-        self._changed()
+        self._changed(None if row is None else row.branch)
         if fresh:
             self._trail.note(request_id, Part.FINISHER, "stored")
         else:

@@ -32,6 +32,7 @@ from buildapi.assembly.result_services import ResultServices, result_services
 from buildapi.assembly.web_site import (
     LiveAnswers,
     SiteAdapters,
+    WatchedTrail,
     WebSite,
     live_answers,
     page_renderer,
@@ -279,7 +280,7 @@ def create_api(
         clock,
         broker=adapters.broker,
         store=adapters.store,
-        trail=trail,
+        trail=WatchedTrail(trail, live.job_changed),
         trails=adapters.trails,
         processes=adapters.processes,
         changed=live.refresh,

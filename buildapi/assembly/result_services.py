@@ -39,12 +39,13 @@ def result_services(
     trail: Trail,
     trails: TrailStore,
     processes: ProcessRegistry,
-    changed: Callable[[], None],
+    changed: Callable[[str | None], None],
     settled: Callable[[SettledLetter], None],
 ) -> ResultServices:
     """Create what takes the agents' results, and finds jobs and letters that nobody deals with.
 
-    ``changed`` is called for each result, ``settled`` with each dead letter that is settled.
+    ``changed`` is called for each result with the branch of its job, None if that is not known;
+    ``settled`` with each dead letter that is settled.
     """
     queues = config.broker
     return ResultServices(

@@ -12,6 +12,7 @@ from buildapi.interfaces import Broker, Directory, JobStore, TokenStore, Trail, 
 from buildapi.interfaces.dialect import Dialect
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
+from buildapi.model.ops import Part
 from buildapi.model.rules import Rules
 from buildapi.reports.classification import Classification
 from buildapi.web.events.changes import FarmChanges, JobChanges
@@ -23,6 +24,7 @@ from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody, json_cache
 from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
+from buildapi.web.http.topics import FARM, JOB_LISTS, TopicDrops, branch_topic, job_topic
 from buildapi.web.ops.dump_files import DumpFiles
 from buildapi.web.reports.report_server import ReportServer, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
@@ -88,27 +90,56 @@ class LiveAnswers:
     """Hold what shows the results of jobs as they come: kept answers, waiting clients, streams."""
 
     cache: SingleFlightCache[JSONBody]
+    drops: TopicDrops
     waiter: JobWaiter
     events: EventStreams
 
-    def refresh(self) -> None:
-        """Look again: a result has come."""
-        self.cache.forget()
+    def refresh(self, branch: str | None) -> None:
+        """Look again: the result of a job on a branch has come; None is any branch."""
+        if branch is None:
+            self.cache.forget()
+        else:
+            self.drops.changed(branch_topic(branch))
+            self.drops.changed(FARM)
         self.waiter.poll()
         self.events.poll()
 
+    def job_changed(self, job_id: int) -> None:
+        """Drop the answers that show a job request, which this process has changed."""
+        self.cache.forget_topic(job_topic(job_id))
+        self.cache.forget_topic(JOB_LISTS)
+
     def end(self) -> None:
         """End waiting requests and event streams, at shutdown."""
+        self.drops.close()
         self.waiter.close()
         self.events.close()
+
+
+@attrs.frozen
+class WatchedTrail:
+    """Implement ``Trail``: call ``changed`` with the job of each event, beside noting it.
+
+    Whatever this process does to a job request is noted, so no part needs to tell the cache.
+    """
+
+    _trail: Trail
+    _changed: Callable[[int], None]
+
+    def note(self, job_id: int, part: Part, event: str, detail: str = "") -> None:
+        """Record an event."""
+        self._changed(job_id)
+        self._trail.note(job_id, part, event, detail)
 
 
 def live_answers(config: Config, clock: Clock, site: SiteAdapters) -> LiveAnswers:
     """Create the cache of responses, the waiter for jobs and the event streams."""
     limits = config.limits
     shares = StreamLimits(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
+    cache = json_cache(clock.reactor.seconds, config.web.cache_seconds)
     return LiveAnswers(
-        json_cache(clock.reactor.seconds, config.web.cache_seconds),
+        cache,
+        TopicDrops(clock.reactor, cache.forget_topic),
         JobWaiter(clock.reactor, site.store),
         EventStreams(
             clock.reactor,
@@ -170,7 +201,7 @@ def web_site(
 
     home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now)
-    jobs = JobPages(store, live.waiter, pages, zone, limits.jobs_page)
+    jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page)
     farm_views = FarmViews(directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages)
     reports = report_server(config, clock, directory, pages, classification)
 
@@ -179,7 +210,9 @@ def web_site(
     )
     submitter = JobSubmitter(
         reads.branch,
-        JobDispatcher(store, site.broker, now, recording, site.trail, owe),
+        JobDispatcher(
+            store, site.broker, now, recording, WatchedTrail(site.trail, live.job_changed), owe
+        ),
         store,
         DryRun(dialect.facts, dialect.steps_json, site.rules, looking),
         IdempotencyKeys(reactor, store, now, recording),
@@ -215,7 +248,7 @@ def web_site(
         *BulkActions(batch, requests.of_items(), reads.about).routes(),
         *form.routes(),
     ]
-    documented = [*documentation(routes, directory), *routes]
+    documented = [*documentation(routes, directory, live.cache), *routes]
     return WebSite(documented, bearers, jobs, requests, quota, reports)
 
 

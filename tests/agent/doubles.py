@@ -392,7 +392,7 @@ class Rig:
     farm: FarmDouble = attrs.field(factory=FarmDouble)
     services: list[Any] = attrs.field(factory=list)
     trail: MemoryTrail = attrs.field(factory=MemoryTrail)
-    changes: int = 0
+    changed: list[str | None] = attrs.field(factory=list)
 
     def agent(
         self,
@@ -436,8 +436,8 @@ class Rig:
             )
         )
 
-    def _note(self) -> None:
-        self.changes += 1
+    def _note(self, branch: str | None) -> None:
+        self.changed.append(branch)
 
     def _started(self, service: T) -> T:
         started: Any = service

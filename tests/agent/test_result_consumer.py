@@ -42,7 +42,17 @@ async def test_a_report_is_stored_whole(rig: Rig) -> None:
     done = await rig.finished(job)
     assert (done.state, done.completed_at) == (JobState.DONE, NOW + 1)
     assert done.complete_data == json.loads(encoded(job))
-    assert rig.changes == 1
+    assert rig.changed == [None], "whatever its branch is"
+
+
+@twisted_test()
+async def test_a_report_changes_the_branch_of_its_job(rig: Rig) -> None:
+    rig.finisher()
+    job = await rig.store.inner.add("zoe", NOW, "cancel_request", {"brid": 7}, branch="try")
+    assert await rig.store.inner.begin(job, "agent-x", NOW)
+    await report(rig, encoded(job))
+    await rig.finished(job)
+    assert rig.changed == ["try"]
 
 
 @twisted_test()

@@ -279,6 +279,18 @@ def test_a_topic_is_dropped_without_the_others() -> None:
     assert [f.dropped for f in freshness] == [True, False, True, False]
 
 
+def test_nothing_is_left_of_topics_that_no_value_has() -> None:
+    clock = Time()
+    cached = cache(2, clock=clock, entries=2)
+    for key in "abc":
+        kept_of(cached, Source(), key, "cedar", key)
+    clock.now += 2
+    kept_of(cached, Source(), "d", "try")
+    assert cached._values._keys == {"try": {"d"}}
+    cached.forget()
+    assert cached._values._keys == {}
+
+
 def test_a_read_begun_before_its_topic_is_dropped_serves_only_who_asked_before() -> None:
     cached, old, other = cache(2), Source("old"), Source("other")
     before = ensureDeferred(cached.kept("k", old, topics=["cedar"]))

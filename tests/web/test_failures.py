@@ -124,7 +124,8 @@ async def test_a_client_that_leaves_a_read_leaves_nothing_behind(served: Served)
     held: Deferred[None] = Deferred()
     served.builds.failing.held = held
     wire = await served.wire()
-    wire.send(request("GET", f"{PATH}/build/11", JSON))
+    # Not a read that others may wait for, too, such as that of a build.
+    wire.send(request("GET", "/self-serve/lookup?kind=build&q=11", JSON))
     await until(lambda: bool(served.builds.failing.calls))
     wire.close()
     await wire.closed

@@ -130,7 +130,7 @@ async def test_others_go_the_long_way(served: Served, headers: Any) -> None:
     assert await twice(served, "GET", IS_DONE, headers) == 0
 
 
-@pytest.mark.parametrize("path", ["/self-serve/whoami", "/healthz", "/self-serve/branches", "/x"])
+@pytest.mark.parametrize("path", ["/self-serve/whoami", "/healthz", "/self-serve/tokens", "/x"])
 @twisted_test()
 async def test_what_is_not_of_a_cached_document_is_never_ready(served: Served, path: str) -> None:
     assert await twice(served, "GET", path) == 0
@@ -209,7 +209,7 @@ async def test_a_document_that_is_dropped_takes_its_ready_answers_along(served: 
     assert await twice(served, "GET", DAY) == 1
     before = await served.ask("GET", DAY, JSON)
     served.builds.requests.clear()
-    served.live.refresh()
+    served.live.refresh("try")
     after = await served.ask("GET", DAY, JSON)
     assert after.body != before.body
     assert count(served) == 2

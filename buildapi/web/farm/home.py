@@ -19,6 +19,7 @@ from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.http.topics import FARM
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
 
@@ -50,7 +51,7 @@ class Home:
 
     async def home(self, _call: Call) -> Reply:
         """Show the home page; a part that cannot be read is named, and the others are shown."""
-        kept = await self._answers.kept(("home",), self._read)
+        kept = await self._answers.kept(("home",), self._read, topics=[FARM])
         document = kept.value
 
         async def context() -> Mapping[str, object]:

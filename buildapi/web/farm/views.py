@@ -29,6 +29,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import bad, integer, single, whole
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Handler, Param, Route
+from buildapi.web.http.topics import FARM
 from buildapi.web.selfserve.pages import SelfServePages
 
 VALUES_MAX = 20
@@ -83,7 +84,7 @@ class FarmViews:
 
         # The page has rows of its own: it names the branch that a row's links lead to.
         key = ("pending", asked, portion, call.html)
-        kept = await self._answers.kept(key, compute)
+        kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.pending(kept.value, call)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -99,7 +100,7 @@ class FarmViews:
             return JSONBody.of({"running": running_json(self._names(), found)})
 
         key = ("running", asked, portion, call.html)
-        kept = await self._answers.kept(key, compute)
+        kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.running(kept.value, call)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -116,7 +117,7 @@ class FarmViews:
                 return JSONBody.of(None)  # which is not cached
             return JSONBody.of({**revision_json(self._names(), meant), **asked, **more})
 
-        kept = await self._answers.kept(("revision", branch, revision), compute)
+        kept = await self._answers.kept(("revision", branch, revision), compute, topics=[FARM])
         document = kept.value
         if document.value is None:
             # Nothing found is 200 with empty objects, as in the Pylons program, and not 404.
@@ -138,7 +139,7 @@ class FarmViews:
             return JSONBody.of(recent_json(found))
 
         key = ("recent", slaves, greedy, limit)
-        kept = await self._answers.kept(key, compute)
+        kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.recent(kept.value, call, slaves)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -154,7 +155,7 @@ class FarmViews:
             return JSONBody.of(pushes_json(await self._reads.pushes(asked, start, end)))
 
         key = ("pushes", branch, start, end)
-        kept = await self._answers.kept(key, compute)
+        kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.pushes(kept.value, call, branch)
         return Reply(kept.value, page, freshness=kept.freshness)
 

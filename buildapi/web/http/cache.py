@@ -54,6 +54,7 @@ class RecentValues(Generic[T]):
     _weight_max: float = math.inf
     _weigh: Callable[[T], int] = lambda _: 0
     _held: OrderedDict[Hashable, Kept[T]] = attrs.field(factory=OrderedDict, init=False)
+    _keys: dict[Hashable, set[Hashable]] = attrs.field(factory=dict, init=False)  # by topic
     _weight: int = attrs.field(default=0, init=False)
     _swept: float = attrs.field(default=-math.inf, init=False)
 
@@ -87,6 +88,8 @@ class RecentValues(Generic[T]):
         self.remove(key)
         kept.freshness.until = self._clock() + seconds
         self._held[key] = kept
+        for topic in kept.topics:
+            self._keys.setdefault(topic, set()).add(key)
         self._weight += self._weigh(kept.value)
         # A value heavier than the bound drops all others and itself; its callers have it already.
         while len(self._held) > self._entries_max or self._weight > self._weight_max:
@@ -112,13 +115,18 @@ class RecentValues(Generic[T]):
 
     def drop_topic(self, topic: Hashable) -> None:
         """Drop the values of a topic."""
-        for key in [key for key, kept in self._held.items() if topic in kept.topics]:
+        for key in list(self._keys.get(topic, ())):
             self.remove(key)
 
     def remove(self, key: Hashable) -> None:
         """Drop the value of a key, if it is held."""
         if key in self._held:
             kept = self._held.pop(key)
+            for topic in kept.topics:
+                keys = self._keys[topic]
+                keys.discard(key)
+                if not keys:
+                    del self._keys[topic]
             # Also of values that go for lack of room: nobody could drop what they were served from.
             kept.freshness.dropped = True
             self._weight -= self._weigh(kept.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -13,6 +14,7 @@ from buildapi.interfaces import JobStore
 from buildapi.jobs.local_days import day_window
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobFilter, JobState
+from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.params import (
@@ -28,6 +30,7 @@ from buildapi.web.http.params import (
 )
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.topics import JOB_LISTS, job_topic
 from buildapi.web.selfserve.job_routes import WAIT_MAX
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.pages import SelfServePages
@@ -44,6 +47,7 @@ class JobPages:
 
     _store: JobStore
     _watch: JobWaiter
+    _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
     _zone: ZoneInfo
     _page: int
@@ -66,24 +70,46 @@ class JobPages:
         query = readable(call.query, "num", "offset")
         num = bounded(query, "num", NUM, self._page)
         offset = bounded(query, "offset", 0, OFFSET_MAX)
-        found = await self._store.latest(num, offset, job_filter(call.query, self._zone))
-        document = JSONBody.of([job_json(job) for job in found])
-        branches = {job.id: job.branch for job in found}
-        return Reply(document, self._pages.jobs(document, call, num, offset, branches))
+        wanted = job_filter(call.query, self._zone)
+
+        async def compute() -> JSONBody:
+            found = await self._store.latest(num, offset, wanted)
+            document = JSONBody.of([job_json(job) for job in found])
+            # Pages link to the branch, which stands in no job of old clients.
+            document.once("branches", lambda: {job.id: job.branch for job in found})
+            return document
+
+        kept = await self._answers.kept(("jobs", num, offset, wanted), compute, topics=[JOB_LISTS])
+        page = self._pages.jobs(kept.value, call, num, offset)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def job(self, call: Call) -> Reply:
         """Show one job request, at once or as soon as it is finished (``wait``)."""
         text = call.path["job_id"]
         job_id = id_of_path(text)
-        if job_id is not None:
+        if job_id is None:
+            raise NotFound(f"Job {text} not found")
+        seconds = waiting(call)
+        if seconds:
+            await self._watch.finished(job_id, seconds)
             # The job is read after the wait even if that timed out, so that its progress is
             # current.
-            await self._watch.finished(job_id, waiting(call))
-        job = None if job_id is None else await self._store.get(job_id)
-        if job is None:
+            self._answers.forget_topic(job_topic(job_id))
+        kept = await self._answers.kept(
+            ("job", job_id), partial(self._one, job_id), topics=[job_topic(job_id)]
+        )
+        if kept.value.value is None:
             raise NotFound(f"Job {text} not found")
+        page = self._pages.job(f"Job {text}", kept.value, call)
+        return Reply(kept.value, page, freshness=None if seconds else kept.freshness)
+
+    async def _one(self, job_id: int) -> JSONBody:
+        job = await self._store.get(job_id)
+        if job is None:
+            return JSONBody.of(None)  # which is not cached
         document = JSONBody.of(job_json(job))
-        return Reply(document, self._pages.job(f"Job {text}", document, call, job.branch))
+        document.once("branch", lambda: job.branch)
+        return document
 
 
 def waiting(call: Call) -> float:

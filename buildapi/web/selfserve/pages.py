@@ -190,21 +190,14 @@ class SelfServePages:
         """Return the pages of the masters by ``claimed_by_name``."""
         return masters(self.master_urls())
 
-    def jobs(
-        self,
-        document: JSONBody,
-        call: Call,
-        num: int,
-        offset: int,
-        branches: Mapping[int, str | None],
-    ) -> Page:
+    def jobs(self, document: JSONBody, call: Call, num: int, offset: int) -> Page:
         """Return the page of job requests, with its search form."""
 
         def context() -> Mapping[str, object]:
             sought = {n: call.query.get(n, ("",))[-1] for n in SOUGHT}
             return self.common() | {
                 "jobs": document.value,
-                "branches": branches,
+                "branches": document.once("branches", dict),
                 "num": num,
                 "offset": offset,
                 "sought": sought,
@@ -215,11 +208,14 @@ class SelfServePages:
 
         return Page("jobs.html", "Job requests", context)
 
-    def job(self, title: str, document: JSONBody, _call: Call, branch: str | None) -> Page:
+    def job(self, title: str, document: JSONBody, _call: Call) -> Page:
         """Return the page of one job request."""
-        return Page(
-            "job.html", title, lambda: self.common() | {"job": document.value, "branch": branch}
-        )
+
+        def context() -> Mapping[str, object]:
+            branch = document.once("branch", lambda: None)
+            return self.common() | {"job": document.value, "branch": branch}
+
+        return Page("job.html", title, context)
 
     def builders(self, branch: str, document: JSONBody, _call: Call) -> Page:
         """Return the page of a branch's builders."""

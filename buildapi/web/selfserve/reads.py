@@ -30,6 +30,7 @@ from buildapi.web.http.params import (
 )
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.topics import branch_topic
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import (
@@ -79,8 +80,12 @@ class SelfServeReads:
 
     async def branches(self, _call: Call) -> Reply:
         """Return the branches file as it is."""
-        definitions = self._directory.branches().definitions()
-        return Reply.data("Branches", JSONBody.of(definitions))
+
+        async def compute() -> JSONBody:
+            return JSONBody.of(self._directory.branches().definitions())
+
+        kept = await self._answers.kept(("branches",), compute)
+        return attrs.evolve(Reply.data("Branches", kept.value), freshness=kept.freshness)
 
     async def day(self, call: Call) -> Reply:
         """List the builds started and the pending requests submitted on one day of a branch."""
@@ -92,9 +97,8 @@ class SelfServeReads:
             day_window(chosen - timedelta(days=1), self._zone)  # the page links to the day before
         except (OverflowError, ValueError) as e:
             raise BadRequest(f"Bad date: {chosen} is out of range") from e
-        kept = await self._hot(
-            ("day", branch.name, start), partial(self._builds.day, branch, start, end), list_json
-        )
+        read = partial(self._builds.day, branch, start, end)
+        kept = await self._hot(branch, ("day", start), read, list_json)
         page = self._pages.day(branch.name, chosen, today, kept.value, call)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -113,8 +117,8 @@ class SelfServeReads:
             return JSONBody.of_page({"items": items, "done": done}, len(items))
 
         # The page carries is_done as well, so the two formats are two documents.
-        key = ("rev", branch.name, wanted, call.html)
-        kept = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        key = ("rev", wanted, call.html)
+        kept = await self._hot(branch, key, partial(self._of_revision, branch, wanted), shape)
         document = kept.value
         if not document.value:
             raise _no_revision(branch, revision)
@@ -143,8 +147,8 @@ class SelfServeReads:
         def shape(found: BranchDay) -> dict[str, object] | None:
             return self._done(found, wanted, delay) if found.builds or found.pending else None
 
-        key = ("is_done", branch.name, wanted, delay)
-        kept = await self._hot(key, partial(self._of_revision, branch, wanted), shape)
+        key = ("is_done", wanted, delay)
+        kept = await self._hot(branch, key, partial(self._of_revision, branch, wanted), shape)
         document = kept.value
         if document.value is None:
             raise _no_revision(branch, revision)
@@ -169,22 +173,36 @@ class SelfServeReads:
     async def build(self, call: Call) -> Reply:
         """Show one build."""
         branch, text = self.branch(call.path["branch"]), call.path["build_id"]
-        build_id = id_of_path(text)
-        found = None if build_id is None else await self._builds.build(branch, build_id)
-        if found is None:
-            raise NotFound(f"Build {text} not found on branch {branch.name}")
-        document = JSONBody.of(build_details_json(found))
-        return Reply(document, self._pages.thing(f"Build {text}", document, call, branch.name))
+        kept = await self._one(branch, "build", text, self._builds.build, build_details_json)
+        page = self._pages.thing(f"Build {text}", kept.value, call, branch.name)
+        return Reply(kept.value, page, freshness=kept.freshness)
 
     async def request(self, call: Call) -> Reply:
         """Show one build request."""
         branch, text = self.branch(call.path["branch"]), call.path["request_id"]
-        request_id = id_of_path(text)
-        found = None if request_id is None else await self._builds.request(branch, request_id)
-        if found is None:
-            raise NotFound(f"Request {text} not found on branch {branch.name}")
-        document = JSONBody.of(request_details_json(found))
-        return Reply(document, self._pages.thing(f"Request {text}", document, call, branch.name))
+        kept = await self._one(branch, "request", text, self._builds.request, request_details_json)
+        page = self._pages.thing(f"Request {text}", kept.value, call, branch.name)
+        return Reply(kept.value, page, freshness=kept.freshness)
+
+    async def _one(
+        self,
+        branch: Branch,
+        kind: str,
+        text: str,
+        read: Callable[[Branch, int], Awaitable[T | None]],
+        shape: Callable[[T], object],
+    ) -> Kept[JSONBody]:
+        """Return one build or build request; :raises NotFound: it is not on the branch."""
+        id_ = id_of_path(text)
+
+        def shaped(found: T | None) -> object:
+            return None if found is None else shape(found)
+
+        if id_ is not None:
+            kept = await self._hot(branch, (kind, id_), partial(read, branch, id_), shaped)
+            if kept.value.value is not None:
+                return kept
+        raise NotFound(f"{kind.capitalize()} {text} not found on branch {branch.name}")
 
     async def about(self, branch_name: str, kind: str, id_: int) -> str:
         """Return builder and revision of a build or build request as text; empty without one.
@@ -216,31 +234,40 @@ class SelfServeReads:
     async def _builders_of(self, branch: Branch) -> Kept[JSONBody]:
         since = int(self._now()) - BUILDERS_DAYS * 86400
         read = partial(self._builds.builders, branch, since)
-        return await self._hot(("builders", branch.name), read, list)
+        return await self._hot(branch, ("builders",), read, list)
 
     async def user(self, call: Call) -> Reply:
         """List the builds and pending requests with changes of an author."""
         branch, user = self.branch(call.path["branch"]), call.path["user"]
         read = partial(self._builds.user, branch, user)
-        kept = await self._hot(("user", branch.name, user), read, user_json)
+        kept = await self._hot(branch, ("user", user), read, user_json)
         page = self._pages.user(branch.name, user, kept.value, call)
         return Reply(kept.value, page, freshness=kept.freshness)
 
     async def _hot(
-        self, key: Hashable, read: Callable[[], Awaitable[T]], shape: Callable[[T], object]
+        self,
+        branch: Branch,
+        key: tuple[Hashable, ...],
+        read: Callable[[], Awaitable[T]],
+        shape: Callable[[T], object],
     ) -> Kept[JSONBody]:
+        """Return what is cached of a branch; its key begins with a word for what that is."""
+
         async def compute() -> JSONBody:
             shaped = shape(await read())
             return shaped if isinstance(shaped, JSONBody) else JSONBody.of(shaped)
 
-        return await self._answers.kept(key, compute)
+        name = branch.name
+        return await self._answers.kept((*key, name), compute, topics=[branch_topic(name)])
 
 
-def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Route]:
+def documentation(
+    routes: Sequence[Route], directory: Directory, answers: SingleFlightCache[JSONBody]
+) -> Sequence[Route]:
     """Return the routes of the API documentation, which is generated from ``routes``."""
     described = [r.described() for r in routes]
 
-    async def show(_call: Call) -> Reply:
+    async def compute() -> JSONBody:
         try:
             names, reason = sorted(directory.branches().by_name), ""
         except Unavailable as e:  # the documentation itself can be shown without it
@@ -249,9 +276,21 @@ def documentation(routes: Sequence[Route], directory: Directory) -> Sequence[Rou
         document = JSONBody.of(
             {"routes": described, "branches": names, "directory_age_seconds": ages}
         )
-        shown = {"routes": described, "branches": names, "reason": reason, "ages": ages}
-        shown["kinds"] = KINDS
-        return Reply(document, Page("selfserve.html", "Self-serve", shown))
+        document.once("reason", lambda: reason)
+        return document
+
+    async def show(_call: Call) -> Reply:
+        kept = await answers.kept(("self-serve",), compute)
+        document = kept.value
+        shown = {
+            "routes": described,
+            "branches": document.value["branches"],
+            "reason": document.once("reason", str),
+            "ages": document.value["directory_age_seconds"],
+            "kinds": KINDS,
+        }
+        page = Page("selfserve.html", "Self-serve", shown)
+        return Reply(document, page, freshness=kept.freshness)
 
     page = Route("GET", "/self-serve", show, SELF_SERVE, (FORMAT,))
     return [page, *files_routes()]
