@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.restarting import Process, Site
 from tests.e2e.service import Client
 from tests.patience import eventually
-from tests.plugins.running import run_here
+from tests.plugins.running import run
 from tests.services.mariadb import MariaDB, start_mariadb
 from tests.services.rabbitmq import RabbitMQ
 
@@ -112,7 +112,7 @@ def test_six_lost_connections_with_the_scheduler_database_away_drop_no_accepted_
 def _noticed(api: Process, *, old: bool) -> None:
     """Check that what the broker dead-lettered is in log, status and check, and nothing else."""
     letters = api.client.get("/status").body["dead_letters"]
-    check = run_here("queue", "--url", f"http://127.0.0.1:{api.port}")
+    check = run("queue", "--url", f"http://127.0.0.1:{api.port}")
     assert bool(letters["returned"]["recent"]) is old
     assert letters["failed"]["count"] == 0
     assert ("(delivery_limit) is returned" in api.output()) is old

@@ -1,4 +1,4 @@
-"""Run the plugin as Nagios does: a process, its one line, its exit code."""
+"""Run the plugin, within the tests or as Nagios does: its one line, its exit code."""
 
 from __future__ import annotations
 
@@ -67,8 +67,22 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PATH": path, **more}
 
 
-def run(*arguments: str, plugin: Path = PLUGIN, **variables: str) -> Outcome:
-    """Run the plugin."""
+def run(*arguments: str) -> Outcome:
+    """Run the plugin's ``main`` within this process: many runs in the time of one process."""
+    Runtime.instance = None  # a run has one, and keeps it
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as left,
+    ):
+        main(arguments)
+    assert isinstance(left.value.code, int)
+    return Outcome(left.value.code, output.getvalue(), errors.getvalue())
+
+
+def run_process(*arguments: str, plugin: Path = PLUGIN, **variables: str) -> Outcome:
+    """Run the plugin as a process of its own."""
     done = subprocess.run(
         [str(plugin), *arguments],
         capture_output=True,
@@ -77,16 +91,6 @@ def run(*arguments: str, plugin: Path = PLUGIN, **variables: str) -> Outcome:
         check=False,
     )
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def run_here(*arguments: str) -> Outcome:
-    """Run the plugin within this process: many runs in the time of one."""
-    Runtime.instance = None  # a run has one, and keeps it
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert isinstance(left.value.code, int)
-    return Outcome(left.value.code, output.getvalue())
 
 
 def run_line(command: str, **variables: str) -> Outcome:

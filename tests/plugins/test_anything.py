@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.plugins.answering import FAILED, HEALTHY, Answering, Page
-from tests.plugins.running import KINDS, run_here
+from tests.plugins.running import KINDS, run
 
 STATUS_KINDS = tuple(kind for kind in KINDS if kind != "http")
 OPTIONS = {
@@ -86,9 +86,9 @@ def test_any_status_gives_one_line_and_a_state(answering_once: Answering, status
     service.heal()
     service.pages["/status"] = Page(text_of(status))
     for kind in STATUS_KINDS:
-        run_here(kind, "--url", service.url).check(kind)
+        run(kind, "--url", service.url).check(kind)
         if kind in OPTIONS:
-            run_here(kind, "--url", service.url, *OPTIONS[kind]).check(kind)
+            run(kind, "--url", service.url, *OPTIONS[kind]).check(kind)
 
 
 @given(failed=changes(FAILED) | anything)
@@ -98,7 +98,7 @@ def test_any_list_of_jobs_gives_one_line_and_a_state(
 ) -> None:
     answering_once.heal()
     answering_once.pages["/self-serve/jobs"] = Page(text_of(failed))
-    run_here("jobs", "--url", answering_once.url).check("jobs")
+    run("jobs", "--url", answering_once.url).check("jobs")
 
 
 @given(
@@ -111,7 +111,7 @@ def test_any_page_gives_one_line_and_a_state(
     answering_once: Answering, body: bytes, code: int, reason: str
 ) -> None:
     answering_once.every(Page(body, code, reason=reason))
-    done = run_here("http", "--url", answering_once.url).check("http")
+    done = run("http", "--url", answering_once.url).check("http")
     assert code == 200 or done.code == 2
 
 
@@ -120,5 +120,5 @@ def test_any_page_gives_one_line_and_a_state(
 def test_a_part_that_is_missing_is_named(service: Answering, kind: str, key: str) -> None:
     status = changed(HEALTHY, (key,), None, lost=True)
     service.pages["/status"] = Page(text_of(status))
-    done = run_here(kind, "--url", service.url).check(kind)
+    done = run(kind, "--url", service.url).check(kind)
     assert done.code == 0 or (done.code == 3 and f"status lacks {key!r}" in done.line)

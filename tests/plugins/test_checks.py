@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.answering import Answering, Page, healthy
-from tests.plugins.running import Outcome, run_here
+from tests.plugins.running import Outcome, run
 
 Break = Callable[[dict[str, Any]], Any]
 
@@ -18,7 +18,7 @@ def found(service: Answering, kind: str, change: Break, *options: str) -> Outcom
     document = healthy()
     change(document)
     service.status(document)
-    return run_here(kind, "--url", service.url, *options).check(kind)
+    return run(kind, "--url", service.url, *options).check(kind)
 
 
 def put(path: str, value: Any) -> Break:
@@ -201,7 +201,7 @@ def test_failures_are_counted_and_a_full_page_says_that_there_may_be_more(
     service.pages["/self-serve/jobs"] = Page.of(
         [{"id": n, "state": "failed", "completed_at": 1789999999} for n in range(1, 1001)]
     )
-    done = run_here("jobs", "--url", service.url).check("jobs")
+    done = run("jobs", "--url", service.url).check("jobs")
     assert done.code == 2
     assert done.line.endswith(
         "at least 1000 job requests failed in the last 60 min (the last is 1000)"
@@ -215,21 +215,21 @@ def test_a_failure_counts_from_when_it_failed(service: Answering) -> None:
         {"id": 3, "state": "failed", "completed_at": None},
     ]
     service.pages["/self-serve/jobs"] = Page.of(jobs)
-    done = run_here("jobs", "--url", service.url).check("jobs")
+    done = run("jobs", "--url", service.url).check("jobs")
     assert done.line.endswith("1 job request failed in the last 60 min (the last is 1)"), done.line
 
 
 def test_a_page_can_be_chosen_and_has_to_be_as_asked(service: Answering) -> None:
     service.pages["/page"] = Page(b"<h1>Builds</h1>", 203, "text/html")
     asked = ("http", "--url", service.url, "--path", "/page?a=b")
-    assert run_here(*asked).check("http").code == 2
-    assert run_here(*asked, "--status", "203", "--content", "Builds").check("http").code == 0
-    lost = run_here(*asked, "--status", "203", "--content", "Jobs").check("http")
+    assert run(*asked).check("http").code == 2
+    assert run(*asked, "--status", "203", "--content", "Builds").check("http").code == 0
+    lost = run(*asked, "--status", "203", "--content", "Jobs").check("http")
     assert lost.line == "HTTP CRITICAL - /page does not contain 'Jobs'"
     assert service.requests[-1][0] == "/page?a=b"
 
 
 def test_a_page_that_takes_long_is_told(service: Answering) -> None:
-    done = run_here("http", "--url", service.url, "-c", "600:").check("http")
+    done = run("http", "--url", service.url, "-c", "600:").check("http")
     assert done.code == 2
     assert "/self-serve/branches took" in done.line

@@ -9,7 +9,7 @@ import pytest
 
 from buildapi.nagios.registry import CHECKS
 from tests.plugins.answering import Answering
-from tests.plugins.running import ROOT, run_here
+from tests.plugins.running import ROOT, run
 
 PAGE = (ROOT / "docs" / "nagios.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^\$ check_buildapi (.+)\n(.+)$", PAGE, re.MULTILINE)
@@ -19,7 +19,7 @@ TIME = re.compile(r"time=[0-9.]+s")
 @pytest.mark.parametrize(("arguments", "shown"), EXAMPLES)
 def test_an_example_gives_what_is_shown(service: Answering, arguments: str, shown: str) -> None:
     kind, *options = shlex.split(arguments)
-    done = run_here(kind, "--url", service.url, *options).check(kind)
+    done = run(kind, "--url", service.url, *options).check(kind)
     assert TIME.sub("time", done.output.rstrip()) == TIME.sub("time", shown)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import buildapi
 from tests.plugins.answering import PATHS, Answering, Page, answering, drip, healthy
-from tests.plugins.running import KINDS, PLUGIN, ROOT, run, run_here, run_line
+from tests.plugins.running import KINDS, PLUGIN, ROOT, run, run_line, run_process
 from tests.services.certificates import Certificates
 
 STATUS_KINDS = tuple(kind for kind in KINDS if kind != "http")
@@ -28,9 +28,15 @@ def test_a_healthy_service_is_ok(service: Answering, kind: str) -> None:
     assert done.values
 
 
+def test_the_program_of_a_checkout_says_the_same(service: Answering) -> None:
+    done = run_process("db", "--url", service.url).check("db")
+    assert done == run("db", "--url", service.url)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_installed_command_says_the_same(service: Answering, kind: str) -> None:
-    installed = run(kind, "--url", service.url, plugin=Path(sys.executable).with_name(PLUGIN.name))
+    plugin = Path(sys.executable).with_name(PLUGIN.name)
+    installed = run_process(kind, "--url", service.url, plugin=plugin)
     assert installed.check(kind).code == 0
 
 
@@ -77,7 +83,7 @@ def test_a_broken_answer_is_told(service: Answering, kind: str, case: str) -> No
 @pytest.mark.parametrize("value", [None, 7, "OK", [], {}, [{}], True], ids=repr)
 def test_json_of_another_shape_is_unknown(service: Answering, kind: str, value: object) -> None:
     service.every(Page.of(value))
-    done = run_here(kind, "--url", service.url).check(kind)
+    done = run(kind, "--url", service.url).check(kind)
     assert done.code == 3
     assert "status" in done.line
 
@@ -93,7 +99,7 @@ def test_a_service_that_never_ends_its_answer_is_given_up(service: Answering, ki
 def test_a_service_that_accepts_and_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        done = run("db", "--url", url, "-t", "1").check("db")
+        done = run_process("db", "--url", url, "-t", "1").check("db")
     assert done.code == 3
     assert "no answer within 1 s" in done.line
 
@@ -129,7 +135,7 @@ def test_an_old_locale_does_not_keep_the_line_from_being_printed(service: Answer
     document = healthy()
     document["farm"]["pools"][0]["name"] = "lin\u00fcx"
     service.status(document)
-    done = run(
+    done = run_process(
         "pending", "--url", service.url, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C"
     )
     assert "pool lin?x has 300" in done.check("pending").line
@@ -165,7 +171,7 @@ def test_verbose_tells_which_threshold_is_passed(service: Answering) -> None:
 
 def test_verbose_shows_no_traceback(service: Answering) -> None:
     service.every(Page(b"{", length=10_000, then=drip))
-    done = run("db", "--url", service.url, "-t", "1", "-vvv")
+    done = run_process("db", "--url", service.url, "-t", "1", "-vvv")
     assert done.code == 3
     assert "Traceback" not in done.output + done.errors
 
@@ -214,8 +220,11 @@ def test_a_wrong_command_line_is_unknown_in_one_line(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_help_names_thresholds_with_their_defaults(kind: str) -> None:
-    done = run(kind, "--help", COLUMNS="100")
+def test_help_names_thresholds_with_their_defaults(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    done = run(kind, "--help")
     assert done.code == 3  # as the guidelines have it: nothing was checked
     assert "RANGE" in done.output
     assert "default:" in done.output
@@ -224,7 +233,7 @@ def test_help_names_thresholds_with_their_defaults(kind: str) -> None:
 
 
 def test_version() -> None:
-    assert run("-V").output == f"check_buildapi {buildapi.__version__}\n"
+    assert run_process("-V").output == f"check_buildapi {buildapi.__version__}\n"
     assert run("db", "-V").output == f"check_buildapi {buildapi.__version__}\n"
 
 
@@ -280,9 +289,9 @@ def test_proxies_of_the_environment_are_used_only_when_asked(service: Answering)
     with socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{dead.getsockname()[1]}"
-        assert run("db", "--url", service.url, http_proxy=proxy, no_proxy="").code == 0
+        assert run_process("db", "--url", service.url, http_proxy=proxy, no_proxy="").code == 0
         asked = ("db", "--url", service.url, "--proxy-from-environment")
-        assert run(*asked, http_proxy=proxy, no_proxy="", NO_PROXY="").code == 3
+        assert run_process(*asked, http_proxy=proxy, no_proxy="", NO_PROXY="").code == 3
 
 
 @pytest.fixture(scope="module")
