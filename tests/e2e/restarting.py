@@ -136,10 +136,11 @@ class Site:
 
 @attrs.define
 class Load:
-    """Clients that never try again, half of them as fast as they are answered.
+    """Clients that never try again, the first as fast as it is answered.
 
-    The others make pauses: their connections are idle when a process is told to end.  Each keeps
-    its connection as long as the server does.  One request of ``every`` is a job.
+    So one always waits for an answer.  The others make pauses: their connections are idle when a
+    process is told to end.  Each keeps its connection as long as the server does.  One request of
+    ``every`` is a job.
     """
 
     port: int
@@ -168,7 +169,7 @@ class Load:
 
     def _client(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        turn, pause = 0, PAUSE if number % 2 else 0.0
+        turn, pause = 0, PAUSE if number else 0.0
         while not self._over.wait(pause):
             turn += 1
             began = time.monotonic()
