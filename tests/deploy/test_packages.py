@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -82,13 +82,19 @@ def test_the_archive_holds_all_that_an_operator_needs(built: Path) -> None:
     assert not {n for n in names if n.startswith("tests/") or n.endswith(".pyc")}
 
 
+def pip_for(environment: Path) -> Sequence[str | Path]:
+    """Return the command of our pip that works on an environment, which then needs none."""
+    python = environment / "bin" / "python"
+    return [sys.executable, "-m", "pip", "-q", "--python", python]
+
+
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Install the wheel into an environment of its own."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
-    run(sys.executable, "-m", "venv", folder, folder=built)
+    run(sys.executable, "-m", "venv", "--without-pip", folder, folder=built)
     (wheel,) = built.glob("*.whl")
-    run(folder / "bin" / "pip", "-q", "install", wheel, folder=built)
+    run(*pip_for(folder), "install", "--no-compile", wheel, folder=built)
     yield folder
     shutil.rmtree(folder)
 
@@ -115,6 +121,6 @@ def test_an_installed_wheel_runs_and_goes_without_a_trace(installed: Path, tmp_p
         assert service.client.get("/self-serve/branches").status == 200
     finally:
         service.kill()
-    run(binaries / "pip", "-q", "uninstall", "--yes", "buildapi", folder=tmp_path)
+    run(*pip_for(installed), "uninstall", "--yes", "buildapi", folder=tmp_path)
     left = [p for p in installed.rglob("*buildapi*") if "__pycache__" not in p.parts]
     assert left == []
