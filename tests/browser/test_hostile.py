@@ -72,14 +72,12 @@ def test_stored_texts_are_texts(visit: Visit, hostile: Hostile, name: str) -> No
     open_all(
         visit(at=hostile.service),
         {
-            f"{branch}?date={hostile.day}": (text,),
             f"{strange}?date={hostile.day}": (text,),
             f"{branch}/build/{hostile.builds[name]}": (text,),
             f"{branch}/request/{hostile.requests[name]}": (text,),
             f"{branch}/rev/{segment(text)}": (text[:12],),
             f"{branch}/rev/{segment(text)}/is_done": (),
             f"{branch}/user/{segment(text)}": (text,),
-            f"{branch}/builders": (text,),
             f"{branch}/new?revision={segment(text)}&builder={segment(text)}": (),
             f"/revision/{BRANCH}/{segment(text)}": (text[:40],),
             f"/recent/{segment(text)}": (text,),
@@ -112,11 +110,13 @@ def test_long_names_do_not_widen_pages(visit: Visit, hostile: Hostile) -> None:
     assert wide == {}
 
 
-def test_lists_of_the_farm_show_them_all(visit: Visit, hostile: Hostile) -> None:
-    texts = tuple(TEXTS.values())
+def test_lists_of_the_farm_and_of_a_branch_show_them_all(visit: Visit, hostile: Hostile) -> None:
+    texts, branch = tuple(TEXTS.values()), f"/self-serve/{BRANCH}"
     open_all(
         visit(at=hostile.service),
         {
+            f"{branch}?date={hostile.day}": texts,
+            f"{branch}/builders": texts,
             "/": texts,
             "/self-serve": texts,
             "/pending": texts,
