@@ -47,7 +47,7 @@ class _Texts(dict[bytes, str]):
         return text
 
 
-class RowResult(MySQLResult):  # type: ignore[misc]  # PyMySQL's types lack it
+class RowResult(MySQLResult):
     """A result whose rows are still to be read from the connection."""
 
     connection: Any  # a Connection until the last row is read, then None

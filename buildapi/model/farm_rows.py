@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
+import msgspec
 
 from buildapi.model.branches import Branch
 
@@ -36,8 +37,7 @@ class Portion:
     offset: int = 0
 
 
-@attrs.frozen
-class PendingEntry:
+class PendingEntry(msgspec.Struct, frozen=True):
     """An incomplete build request without a build.
 
     ``claimed_by_name`` is the master that has claimed it and has not inserted its build yet.
@@ -52,8 +52,7 @@ class PendingEntry:
     claimed_by_name: str | None = None
 
 
-@attrs.frozen
-class RunningBuild:
+class RunningBuild(msgspec.Struct, frozen=True):
     """A running build; ``request_ids`` are all requests it serves, oldest first.
 
     ``master_seen_at`` is when its master last refreshed its claim.
@@ -79,8 +78,7 @@ class OpenWork:
     running: Sequence[RunningBuild]
 
 
-@attrs.frozen
-class RevisionEntry:
+class RevisionEntry(msgspec.Struct, frozen=True):
     """A build request with one of its builds; without any, ``number`` and the times are None."""
 
     id: int

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
+import msgspec
 
 
 class Stage(enum.Enum):
@@ -19,8 +20,7 @@ class Stage(enum.Enum):
     COMPLETE = "complete"
 
 
-@attrs.frozen
-class BuildRequest:
+class BuildRequest(msgspec.Struct, frozen=True):
     """A build request with branch and revision of its source stamp and its reason.
 
     ``claimed_at`` is 0 if no master has claimed it.
@@ -64,8 +64,7 @@ def awaits_build(complete: bool, claimed_at: int, ends: Iterable[int | None]) ->
     return all(end is not None and end <= claimed_at for end in ends)
 
 
-@attrs.frozen
-class RequestBuild:
+class RequestBuild(msgspec.Struct, frozen=True):
     """One build of a request; a retried request has several.
 
     ``number`` is unique only per master and builder.  ``left_over``: it has no end, and will have
@@ -80,8 +79,7 @@ class RequestBuild:
     left_over: bool = False
 
 
-@attrs.frozen
-class Build:
+class Build(msgspec.Struct, frozen=True):
     """A build and the requests it serves; coalesced requests share one build.
 
     ``id`` is that of the row of the first request.  ``left_over``: a later build of that request

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 from twisted.internet import defer
 
 from buildapi.agent.agent import Agent
@@ -275,7 +276,7 @@ class FarmDouble:
     def change(self, brid: int, **changes: Any) -> None:
         """Change the row of a request."""
         known = self.known[brid]
-        self.known[brid] = attrs.evolve(known, request=attrs.evolve(known.request, **changes))
+        self.known[brid] = attrs.evolve(known, request=replace(known.request, **changes))
 
     def drop(self, brid: int) -> None:
         """Complete a request as failed."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 from twisted.internet import defer
 from twisted.internet.task import Clock
 
@@ -54,7 +55,7 @@ def running(brid: int, number: int = 1) -> RequestBuild:
 
 
 def ended(brid: int) -> RequestBuild:
-    return attrs.evolve(running(brid), finish_time=T0 + 20)
+    return replace(running(brid), finish_time=T0 + 20)
 
 
 @attrs.define

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.lowered_plan import BuildsetRow
@@ -55,7 +56,7 @@ class InMemory:
         self.last += 1
         known = self.farm.known[request]
         claim = {"claimed_at": claimed().claimed_at, "claimed_by_name": claimed().claimed_by_name}
-        row = attrs.evolve(known.request, **claim)
+        row = replace(known.request, **claim)
         build = RequestBuild(self.last, self.last, request, NOW, None)
         self.farm.add(attrs.evolve(known, request=row, tries=(*known.tries, build)))
         return build.id

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
 from buildapi.buildbot.v08.farm_reads import SQLFarmReads
@@ -140,7 +141,7 @@ class InMemory:
 
     def end(self, build: int, *, at: int = T0 + 60) -> None:
         details = self.builds.builds[build]
-        ended = attrs.evolve(details.build, finish_time=at)
+        ended = replace(details.build, finish_time=at)
         self.builds.builds[build] = attrs.evolve(details, build=ended)
 
     def complete(self, *requests: int, results: int = 0, at: int = T0 + 60) -> None:
@@ -156,7 +157,7 @@ class InMemory:
 
     def _change(self, brid: int, **columns: Any) -> None:
         details = self.builds.requests[brid]
-        row = attrs.evolve(details.request, **columns)
+        row = replace(details.request, **columns)
         self.builds.requests[brid] = attrs.evolve(details, request=row)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from buildapi.buildbot.dialect_definition import DialectDefinition, FarmResources, TablePrivileges
 from buildapi.errors import Unavailable, Unsupported
@@ -79,7 +80,7 @@ class ToyFarm:
 
     def change(self, brid: int, **columns: Any) -> None:
         details = self.builds.requests[brid]
-        row = attrs.evolve(details.request, **columns)
+        row = replace(details.request, **columns)
         self.builds.requests[brid] = attrs.evolve(details, request=row)
 
     def drop(self, brid: int) -> bool:
@@ -99,7 +100,7 @@ class ToyFarm:
 
     def stop(self, build_id: int) -> None:
         details = self.builds.builds[build_id]
-        ended = attrs.evolve(details.build, finish_time=NOW)
+        ended = replace(details.build, finish_time=NOW)
         self.builds.builds[build_id] = attrs.evolve(details, build=ended)
         for request in details.build.requests:
             self.change(request.id, complete=True, complete_at=NOW, results=CANCELLED)

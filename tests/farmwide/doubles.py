@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from buildapi.buildbot.v08.build_rows import RunningRow
 from buildapi.model.farm_rows import (
@@ -30,10 +31,10 @@ RUNNING = RunningBuild(
 ENTRY = RevisionEntry(
     22, 5, "linux", NOW - 400, NOW - 10, "m1", False, None, 7, NOW - 300, None, "try", REVISION
 )
-UNCLAIMED = attrs.evolve(
+UNCLAIMED = replace(
     ENTRY, id=24, claimed_at=0, claimed_by_name=None, number=6, finish_time=NOW - 200
 )
-DONE = attrs.evolve(ENTRY, id=20, complete=True, results=0, finish_time=NOW - 50)
+DONE = replace(ENTRY, id=20, complete=True, results=0, finish_time=NOW - 50)
 RECENT = RecentBuild(81, "linux-build", "linux", 7, NOW - 300, None, None, "slave1", "m1")
 
 
@@ -41,7 +42,7 @@ def a_row(**changes: Any) -> RunningRow:
     row = RunningRow(
         12, 7, NOW - 300, 22, "linux", "m1", "pid1", NOW - 10, NOW - 400, "try", REVISION
     )
-    return attrs.evolve(row, **changes)
+    return replace(row, **changes)
 
 
 @attrs.define

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.farm_views import waiting_entries
@@ -79,7 +80,7 @@ async def test_running_builds_by_branch_and_revision(path: str) -> None:
 
 @twisted_test()
 async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None:
-    async with a_site(revision=[ENTRY, UNCLAIMED, attrs.evolve(UNCLAIMED, number=5)]) as site:
+    async with a_site(revision=[ENTRY, UNCLAIMED, replace(UNCLAIMED, number=5)]) as site:
         given = json.loads((await site.get(f"/revision/try/{REVISION}")).body)
     entries = given["all"]["try"][REVISION]
     assert entries[-1] == OF_REVISION
@@ -96,7 +97,7 @@ async def test_all_of_a_revision_and_each_of_its_pending_requests_once() -> None
 @twisted_test()
 async def test_what_a_master_has_claimed_waits_and_names_it() -> None:
     """Until its build is there: in JSON by ``claimed_by_name``, on the page in words."""
-    claimed = attrs.evolve(WAITING, id=25, claimed_by_name="bm1.example.org:/builds/m1")
+    claimed = replace(WAITING, id=25, claimed_by_name="bm1.example.org:/builds/m1")
     async with a_site(pending=[WAITING, claimed]) as site:
         given = json.loads((await site.get("/pending")).body)["pending"]["cedar"][REVISION]
         page = (await site.get("/pending", {})).body.decode()
@@ -110,8 +111,8 @@ async def test_what_a_master_has_claimed_waits_and_names_it() -> None:
 
 @twisted_test()
 async def test_all_of_a_revision_says_who_starts_and_what_was_abandoned() -> None:
-    starting = attrs.evolve(ENTRY, id=31, number=None, start_time=None)
-    left = attrs.evolve(ENTRY, id=32, complete=True, results=0)
+    starting = replace(ENTRY, id=31, number=None, start_time=None)
+    left = replace(ENTRY, id=32, complete=True, results=0)
     async with a_site(revision=[ENTRY, starting, left]) as site:
         given = json.loads((await site.get("/revision/try/abcdef123456")).body)
         page = (await site.get("/revision/try/abcdef123456", {})).body.decode()
@@ -124,7 +125,7 @@ async def test_all_of_a_revision_says_who_starts_and_what_was_abandoned() -> Non
 
 @twisted_test()
 async def test_a_completed_request_that_was_never_claimed_is_not_pending() -> None:
-    async with a_site(revision=[attrs.evolve(UNCLAIMED, complete=True)]) as site:
+    async with a_site(revision=[replace(UNCLAIMED, complete=True)]) as site:
         given = json.loads((await site.get(f"/revision/try/{REVISION}")).body)
     assert given["pending"] == {}
     assert given["all"]["try"]
@@ -177,10 +178,10 @@ async def test_pushes_are_counted_by_author_with_a_sum() -> None:
 @twisted_test()
 async def test_branches_and_revisions_are_sorted_and_lists_keep_their_order() -> None:
     found = [
-        attrs.evolve(WAITING, id=4, branch="try", revision="b"),
-        attrs.evolve(WAITING, id=3, branch="try", revision="a"),
-        attrs.evolve(WAITING, id=2, branch="projects/cedar", revision="a"),
-        attrs.evolve(WAITING, id=1, branch="try", revision="b"),
+        replace(WAITING, id=4, branch="try", revision="b"),
+        replace(WAITING, id=3, branch="try", revision="a"),
+        replace(WAITING, id=2, branch="projects/cedar", revision="a"),
+        replace(WAITING, id=1, branch="try", revision="b"),
     ]
     async with a_site(pending=found) as site:
         given = json.loads((await site.get("/pending")).body)["pending"]
@@ -194,7 +195,7 @@ async def test_branches_and_revisions_are_sorted_and_lists_keep_their_order() ->
 @twisted_test()
 async def test_what_has_no_branch_or_revision_is_unknown() -> None:
     found = [
-        attrs.evolve(WAITING, id=id_, branch=branch, revision=revision)
+        replace(WAITING, id=id_, branch=branch, revision=revision)
         for id_, (branch, revision) in enumerate([(None, None), ("", ""), ("users/x", "r")])
     ]
     async with a_site(pending=found) as site:
@@ -316,7 +317,7 @@ async def test_every_page_is_there_in_both_formats(
 @twisted_test()
 async def test_stored_texts_are_escaped_on_pages() -> None:
     hostile = "<script>alert('x')</script>"
-    async with a_site(running=[attrs.evolve(RUNNING, buildername=hostile)]) as site:
+    async with a_site(running=[replace(RUNNING, buildername=hostile)]) as site:
         body = (await site.get("/running", {})).body.decode()
     assert "alert" in body
     assert "<script>alert" not in body
@@ -354,8 +355,8 @@ async def test_what_a_database_refuses_is_said_with_its_status(
 
 def test_an_open_request_waits_until_a_build_of_its_claim_has_begun() -> None:
     """A request that a master has claimed and whose build has no row yet is known here, too."""
-    starting = attrs.evolve(ENTRY, id=31, number=None, start_time=None)
-    again = attrs.evolve(ENTRY, id=32, claimed_at=NOW - 10, finish_time=NOW - 200)
-    null = attrs.evolve(starting, id=33, claimed_at=0, claimed_by_name=None)
+    starting = replace(ENTRY, id=31, number=None, start_time=None)
+    again = replace(ENTRY, id=32, claimed_at=NOW - 10, finish_time=NOW - 200)
+    null = replace(starting, id=33, claimed_at=0, claimed_by_name=None)
     found = waiting_entries([ENTRY, starting, again, again, null])
     assert [(e.id, e.claimed_by_name) for e in found] == [(31, "m1"), (32, "m1"), (33, None)]

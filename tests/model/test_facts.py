@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from buildapi.model.facts import RequestFacts
 from buildapi.model.records import RequestBuild, Stage
@@ -18,7 +18,7 @@ def attempt(id_: int, number: int, start: int = 0, finish: int | None = None) ->
 
 
 def test_builds_without_an_end_may_be_running_unless_their_master_died() -> None:
-    left = attrs.evolve(attempt(1, 9), left_over=True)
+    left = replace(attempt(1, 9), left_over=True)
     ended, one, two = attempt(2, 10, finish=60), attempt(3, 11), attempt(4, 31, 2)
     facts = RequestFacts(request(), [left, ended, one, two])
     assert facts.running == [one, two]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
+from msgspec.structs import replace
 
 from buildapi.model.job_identity import JobIdentity
 from buildapi.model.records import BuildRequest
@@ -34,10 +34,10 @@ def job(id_: int, life: int = 0, when: int = 1_700_000_000) -> JobIdentity:
 
 def request(**changes: Any) -> BuildRequest:
     """Return a pending request with changes."""
-    return attrs.evolve(PENDING, **changes)
+    return replace(PENDING, **changes)
 
 
 def claimed(**changes: Any) -> BuildRequest:
     """Return a claimed request with changes."""
     claim: dict[str, Any] = {"claimed_at": 1_700_000_100, "claimed_by_name": MASTER}
-    return attrs.evolve(PENDING, **claim | changes)
+    return replace(PENDING, **claim | changes)

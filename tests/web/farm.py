@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import attrs
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -93,12 +94,12 @@ def a_request(id_: int, **changes: Any) -> BuildRequest:
         complete_at=None,
         results=None,
     )
-    return attrs.evolve(request, **changes)
+    return replace(request, **changes)
 
 
 PENDING = a_request(21)
 RUNNING = a_request(22, claimed_at=NOW - 4000, claimed_by_name="m1")
-COMPLETE = attrs.evolve(RUNNING, id=23, complete=True, complete_at=NOW - 1000, results=0)
+COMPLETE = replace(RUNNING, id=23, complete=True, complete_at=NOW - 1000, results=0)
 BUILD = Build(11, 7, NOW - 3900, NOW - 1000, [COMPLETE])
 RUNNING_BUILD = Build(12, 8, NOW - 3900, None, [RUNNING])
 
@@ -212,8 +213,8 @@ class MemoryBuilds:
         """List the builds with their requests as these are now, the newest first."""
         rows = {r.id: r for r in self.all_requests()}
         builds = [d.build for _, d in sorted(self.builds.items(), reverse=True)]
-        builds = [attrs.evolve(b, requests=[rows[r.id] for r in b.requests]) for b in builds]
-        return [attrs.evolve(b, left_over=_is_left_over(b, builds)) for b in builds]
+        builds = [replace(b, requests=[rows[r.id] for r in b.requests]) for b in builds]
+        return [replace(b, left_over=_is_left_over(b, builds)) for b in builds]
 
     def builds_of(self, request_id: int) -> Sequence[Build]:
         """List the builds of a request, the oldest first."""
@@ -300,7 +301,7 @@ class MemoryBuilds:
     async def of_requests(self, request_ids: Sequence[int]) -> BranchDay:
         await self.failing.happen("of_requests", tuple(request_ids))
         builds = [
-            attrs.evolve(b, requests=[r for r in b.requests if r.id in request_ids])
+            replace(b, requests=[r for r in b.requests if r.id in request_ids])
             for b in self.all_builds()
         ]
         rows = [r for r in self.all_requests() if r.id in request_ids]

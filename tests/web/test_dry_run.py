@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-import attrs
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from buildapi.model.outcome import Outcome
@@ -229,8 +229,8 @@ async def test_a_job_tells_its_warnings_on_its_page_and_in_json(served: Served) 
 @twisted_test()
 async def test_the_page_of_a_running_build_says_who_shares_it(served: Served) -> None:
     details = served.builds.builds[12]
-    other = attrs.evolve(details.build.requests[0], id=77, revision="fedcba9876543210")
-    both = attrs.evolve(details.build, requests=[*details.build.requests, other])
+    other = replace(details.build.requests[0], id=77, revision="fedcba9876543210")
+    both = replace(details.build, requests=[*details.build.requests, other])
     served.builds.builds[12] = BuildDetails(both, [{}, {}])
     page = (await served.ask("GET", "/self-serve/try/build/12", ZOE)).text
     assert (

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, gatherResults
 
 from buildapi.model.records import KEY_SECONDS
@@ -64,7 +65,7 @@ async def test_a_repetition_is_answered_even_if_it_could_not_be_accepted_any_mor
 ) -> None:
     first = await ask(served, "reprioritize")
     served.builds.requests[21] = attrs.evolve(
-        served.builds.requests[21], request=attrs.evolve(COMPLETE, id=21)
+        served.builds.requests[21], request=replace(COMPLETE, id=21)
     )
     assert (await ask(served, "reprioritize", key="other")).status == 400
     assert (await ask(served, "reprioritize")).body == first.body

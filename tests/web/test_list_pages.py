@@ -6,6 +6,7 @@ import re
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from tests.reactor import twisted_test
 from tests.web.client import JSON
@@ -74,13 +75,11 @@ async def test_hostile_texts_are_shown_as_they_are(served: Served, path: str) ->
     known = served.builds
     hostile = {"buildername": HOSTILE, "reason": HOSTILE}
     for brid, of_request in known.requests.items():
-        request = attrs.evolve(of_request.request, **hostile)
+        request = replace(of_request.request, **hostile)
         known.requests[brid] = attrs.evolve(of_request, request=request)
     for bid, details in known.builds.items():
-        requests = [attrs.evolve(r, **hostile) for r in details.build.requests]
-        known.builds[bid] = attrs.evolve(
-            details, build=attrs.evolve(details.build, requests=requests)
-        )
+        requests = [replace(r, **hostile) for r in details.build.requests]
+        known.builds[bid] = attrs.evolve(details, build=replace(details.build, requests=requests))
     answer = await served.ask("GET", DAY + path, ZOE)
     assert answer.status == 200
     assert answer.text.count("<script") == 1

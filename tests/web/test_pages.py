@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from tests.reactor import twisted_test
 from tests.web.client import JSON
@@ -111,10 +112,10 @@ class Tags(HTMLParser):
 )
 @twisted_test()
 async def test_stored_and_sent_texts_stay_texts(served: Served, path: str) -> None:
-    hostile = attrs.evolve(RUNNING, reason=HOSTILE, buildername=HOSTILE)
+    hostile = replace(RUNNING, reason=HOSTILE, buildername=HOSTILE)
     details = served.builds.builds[12]
     served.builds.builds[12] = attrs.evolve(
-        details, build=attrs.evolve(details.build, requests=[hostile])
+        details, build=replace(details.build, requests=[hostile])
     )
     served.builds.requests[21] = attrs.evolve(
         served.builds.requests[21], request=a_request(21, reason=HOSTILE, buildername=HOSTILE)

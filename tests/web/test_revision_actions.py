@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from buildapi.errors import Unavailable
 from buildapi.model.records import RequestDetails
@@ -400,7 +400,7 @@ async def test_a_read_of_a_hash_that_fits_two_revisions_says_so(served: Served) 
     """The list is that of both; a header, the page and ``is_done`` name them."""
     request = served.builds.requests[21].request
     for id_, revision in ((31, ONE), (32, OTHER)):
-        more = attrs.evolve(request, id=id_, revision=revision)
+        more = replace(request, id=id_, revision=revision)
         served.builds.requests[id_] = RequestDetails(more, {}, [])
     said = f"Revision {ONE[:12]} fits 2 revisions: {ONE}, {OTHER}"
     answer = await served.ask("GET", of(ONE[:12]), JSON)

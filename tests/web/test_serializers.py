@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import ANY
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from buildapi.model.records import (
     BranchDay,
@@ -71,12 +71,12 @@ def test_a_running_build_has_no_end_and_no_status() -> None:
 
 
 def test_a_build_that_is_tried_again_has_no_status() -> None:
-    again = attrs.evolve(COMPLETE, complete=False, results=None, claimed_at=0)
+    again = replace(COMPLETE, complete=False, results=None, claimed_at=0)
     assert build_json(Build(11, 7, 1, 2, [again]))["status"] is None
 
 
 def test_coalesced_requests_are_in_one_build() -> None:
-    other = attrs.evolve(COMPLETE, id=24)
+    other = replace(COMPLETE, id=24)
     shaped = build_details_json(
         BuildDetails(Build(11, 7, 1, 2, [COMPLETE, other]), [{"a": 1}, {"a": 2}])
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
@@ -113,7 +114,7 @@ class Around:
 
     def change(self, brid: int = 21, **changes: Any) -> None:
         details = self.builds.requests[brid]
-        request = attrs.evolve(details.request, **changes)
+        request = replace(details.request, **changes)
         self.builds.requests[brid] = attrs.evolve(details, request=request)
 
     def ask(self) -> None:
@@ -162,7 +163,7 @@ def test_a_build_is_told_from_its_beginning_to_its_end(around: Around) -> None:
     line = around.listen(branch="try")
     around.builds.builds[12] = attrs.evolve(
         around.builds.builds[12],
-        build=attrs.evolve(around.builds.builds[12].build, finish_time=NOW),
+        build=replace(around.builds.builds[12].build, finish_time=NOW),
     )
     around.poll()
     assert [(k, d["endtime"]) for k, d in line.told()[1:]] == [("build", NOW)]

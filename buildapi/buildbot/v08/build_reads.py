@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import attrs
+from msgspec.structs import replace
 
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, is_left_over
@@ -143,7 +144,7 @@ class SQLBuilds:
             if row.build.finish_time is None:
                 tries = queries.TRIES.all_of(read, brid=row.request.id)
                 later = [one for one in tries if one.id > row.build.id]
-                build = attrs.evolve(build, left_over=is_left_over(row.build, later))
+                build = replace(build, left_over=is_left_over(row.build, later))
             return BuildDetails(build, [_properties(read, r.buildsetid) for r in build.requests])
 
         return await self._somewhere(lambda db: db.snapshot(reading))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import attrs
+import msgspec
+from msgspec.structs import replace
 
 from buildapi.model.farm_rows import RunningBuild
 from buildapi.model.records import BuildRequest, RequestBuild
@@ -22,15 +23,13 @@ A master of Buildbot 0.8 takes a claim over once ``claimed_at`` is 3600 seconds 
 """
 
 
-@attrs.frozen
-class StoredRequest(BuildRequest):
+class StoredRequest(BuildRequest, frozen=True):
     """A row of ``buildrequests`` with the incarnation of its master: its process and start."""
 
     claimed_by_incarnation: str | None
 
 
-@attrs.frozen
-class BuildRow:
+class BuildRow(msgspec.Struct, frozen=True):
     """A row of ``builds`` with its request."""
 
     build: RequestBuild
@@ -66,13 +65,12 @@ def is_left_over(old: RequestBuild, later: Iterable[RequestBuild]) -> bool:
 def with_left_over(builds: Sequence[RequestBuild]) -> Sequence[RequestBuild]:
     """Mark the left over ones of the builds of one request, which come oldest first."""
     return [
-        attrs.evolve(b, left_over=b.finish_time is None and is_left_over(b, builds[i + 1 :]))
+        replace(b, left_over=b.finish_time is None and is_left_over(b, builds[i + 1 :]))
         for i, b in enumerate(builds)
     ]
 
 
-@attrs.frozen
-class RunningRow:
+class RunningRow(msgspec.Struct, frozen=True):
     """A row of ``builds`` without a finish time, with its claimed request."""
 
     build_id: int

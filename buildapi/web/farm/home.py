@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
+import msgspec
 from twisted.internet import defer
 
 from buildapi.errors import BadRequest, Unavailable
@@ -71,7 +72,7 @@ class Home:
         )
         farm, jobs = await farm_read, await jobs_read
         parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
-        shaped = None if farm is None else attrs.asdict(farm)
+        shaped = None if farm is None else msgspec.to_builtins(farm)
         found = {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
         return JSONBody.of(found)
 
