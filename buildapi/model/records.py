@@ -104,9 +104,11 @@ class Build(msgspec.Struct, frozen=True):
 
         Its master died; the requests are complete, pending again, or have a later build.
         """
+        if self.finish_time is not None:
+            return False
         # A master that ends in order ends its builds too; one that is killed never does (0.8.2).
         working = any(request.stage is Stage.CLAIMED for request in self.requests)
-        return self.finish_time is None and (self.left_over or not working)
+        return self.left_over or not working
 
 
 @attrs.frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import attrs
@@ -57,15 +57,17 @@ def merge(rows: Iterable[BuildRow]) -> list[Build]:
 
 
 def _build(group: Sequence[BuildRow], tries: Sequence[RequestBuild]) -> Build:
-    first = group[0].build
-    requests = {row.request.id: row.request for row in group}
+    first, request = group[0].build, group[0].request
+    # Nearly all builds serve one request, which has no other.
+    requests = {row.request.id: row.request for row in group} if len(group) > 1 else None
+    later = [one for one in tries if one.id > first.id] if len(tries) > 1 else ()
     return Build(
         first.id,
         first.number,
         first.start_time,
         first.finish_time,
-        tuple(requests.values()),
-        is_left_over(first, [one for one in tries if one.id > first.id]),
+        tuple(requests.values()) if requests else (request,),
+        is_left_over(first, later),
     )
 
 
@@ -122,7 +124,8 @@ class SQLBuilds:
             rows = await query.many(db, **params)
             # SQL finds too much: LIKE ignores case, and "=" of MySQL trailing spaces (PAD SPACE
             # collations).
-            ours = [row for row in rows if branch.owns(row[0].branch)]
+            owns = cache(branch.owns)
+            ours = [row for row in rows if owns(row[0].branch)]
             found = apart([row for row in ours if wanted.fits(row[0].revision)])
             return found if found.builds or found.pending else None
 
@@ -308,11 +311,13 @@ def _is_alone(request: BuildRequest, tries: Sequence[RequestBuild]) -> bool:
 
 
 def _owned(branch: Branch, rows: Iterable[BuildRow]) -> list[BuildRow]:
-    return [row for row in rows if branch.owns(row.request.branch)]
+    owns = cache(branch.owns)  # thousands of rows have tens of branches
+    return [row for row in rows if owns(row.request.branch)]
 
 
 def _of_branch(branch: Branch, requests: Iterable[BuildRequest]) -> list[BuildRequest]:
-    return [r for r in requests if branch.owns(r.branch)]
+    owns = cache(branch.owns)
+    return [r for r in requests if owns(r.branch)]
 
 
 def _sharing(read: Read, row: BuildRow) -> list[BuildRow]:

@@ -140,19 +140,8 @@ def running(where: str) -> Query[RunningRow]:
 
 
 def _running_row(*c: Column) -> RunningRow:
-    return RunningRow(
-        build_id=c[0],
-        number=c[1],
-        start_time=seconds(c[2]),
-        request_id=c[3],
-        buildername=c[4],
-        claimed_by_name=c[5],
-        claimed_by_incarnation=c[6],
-        claimed_at=seconds(c[7]),
-        submitted_at=seconds(c[8]),
-        branch=c[9],
-        revision=c[10],
-    )
+    times = seconds(c[7]), seconds(c[8])
+    return RunningRow(c[0], c[1], seconds(c[2]), c[3], c[4], c[5], c[6], *times, c[9], c[10])
 
 
 def of_revision(where: str) -> Query[RevisionEntry]:

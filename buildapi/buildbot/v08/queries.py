@@ -54,29 +54,48 @@ def claim_seconds(value: Column) -> int:
     return int(value or 0)
 
 
-def request_row(*c: Column) -> StoredRequest:
+def request_row(  # noqa: PLR0917  # the columns of REQUEST in order
+    id_: int,
+    buildsetid: int,
+    buildername: str,
+    branch: str | None,
+    revision: str | None,
+    reason: str | None,
+    priority: int,
+    submitted_at: Column,
+    claimed_at: Column,
+    claimed_by_name: str | None,
+    claimed_by_incarnation: str | None,
+    complete: Column,
+    complete_at: Column,
+    results: Column,
+) -> StoredRequest:
     """Create a request from the columns :data:`REQUEST`."""
+    # By position, since keywords cost more than the rest: a day has thousands of these.
     return StoredRequest(
-        id=c[0],
-        buildsetid=c[1],
-        buildername=c[2],
-        branch=c[3],
-        revision=c[4],
-        reason=c[5],
-        priority=c[6],
-        submitted_at=seconds(c[7]),
-        claimed_at=claim_seconds(c[8]),
-        claimed_by_name=c[9],
-        claimed_by_incarnation=c[10],
-        complete=bool(c[11]),
-        complete_at=maybe_seconds(c[12]),
-        results=known_result(c[13]),
+        id_,
+        buildsetid,
+        buildername,
+        branch,
+        revision,
+        reason,
+        priority,
+        int(submitted_at),
+        int(claimed_at or 0),
+        claimed_by_name,
+        bool(complete),
+        None if complete_at is None else int(complete_at),
+        known_result(results),
+        claimed_by_incarnation,
     )
 
 
-def try_row(*c: Column) -> RequestBuild:
+def try_row(
+    id_: int, number: int, brid: int, start_time: Column, finish_time: Column
+) -> RequestBuild:
     """Create a build from the columns :data:`TRY`."""
-    return RequestBuild(c[0], c[1], c[2], seconds(c[3]), maybe_seconds(c[4]))
+    end = None if finish_time is None else int(finish_time)
+    return RequestBuild(id_, number, brid, int(start_time), end)
 
 
 def build_row(*c: Column) -> BuildRow:
