@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, is_left_over
+from buildapi.buildbot.v08.builder_names import BuilderNames
 from buildapi.buildbot.v08.queries import of_branch
 from buildapi.db.call_groups import CallGroups, rows_by_id
 from buildapi.db.sql import (
@@ -89,8 +90,10 @@ class SQLBuilds:
     _primary: Database | None = None
     _by_build: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
     _by_request: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
+    _builder_names: BuilderNames = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._builder_names = BuilderNames(self._replica)
         self._by_build = rows_by_id(partial(self._somewhere_each, _requests_of_builds))
         self._by_request = rows_by_id(partial(self._somewhere_each, _requests))
 
@@ -176,9 +179,8 @@ class SQLBuilds:
 
     async def builders(self, branch: Branch, since: int) -> Sequence[str]:
         """List names of builders with requests submitted since a time, sorted."""
-        where, params = of_branch(branch)
-        rows = await bounded(queries.builders(where).many(self._replica, since=since, **params))
-        return sorted({name for name, stored in rows if branch.owns(stored)})
+        pairs = await bounded(self._builder_names.since(since))
+        return sorted({name for name, stored in pairs if branch.owns(stored)})
 
     async def has_builder(self, name: str, since: int) -> bool:
         """Return whether a builder of this name had a request since a time."""

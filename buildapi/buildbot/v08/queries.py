@@ -25,10 +25,10 @@ REQUEST = """br.id, br.buildsetid, br.buildername, ss.branch, ss.revision, bs.re
  br.submitted_at, br.claimed_at, br.claimed_by_name, br.claimed_by_incarnation, br.complete,
  br.complete_at, br.results"""
 TRY = "b.id, b.number, b.brid, b.start_time, b.finish_time"
-_SOURCE = """JOIN buildsets bs ON bs.id = br.buildsetid
+SOURCE = """JOIN buildsets bs ON bs.id = br.buildsetid
  JOIN sourcestamps ss ON ss.id = bs.sourcestampid"""
-REQUESTS = f"buildrequests br {_SOURCE}"
-BUILDS = f"builds b JOIN buildrequests br ON br.id = b.brid {_SOURCE}"
+REQUESTS = f"buildrequests br {SOURCE}"
+BUILDS = f"builds b JOIN buildrequests br ON br.id = b.brid {SOURCE}"
 UNCLAIMED = "(claimed_at = 0 OR claimed_at IS NULL)"
 """Condition on ``buildrequests``: unclaimed. Masters never claim a request with NULL."""
 
@@ -239,15 +239,6 @@ def unfinished(build_ids: Sequence[int]) -> tuple[Query[int], dict[str, object]]
     ids, params = any_of("id", build_ids)
     text = f"SELECT b.id FROM builds b WHERE b.id IN ({ids}) AND b.finish_time IS NULL"  # noqa: S608  # parameter names
     return Query(text, int), params
-
-
-def builders(where: str) -> Query[tuple[str, str]]:
-    """Select builders with requests submitted since ``:since``, and the branches of those."""
-    return Query(
-        f"SELECT DISTINCT {exact('br.buildername')}, {exact('ss.branch')} FROM {REQUESTS}"  # noqa: S608  # constants
-        f" WHERE br.submitted_at >= :since AND {where}",
-        _pair,
-    )
 
 
 # IN, because a JOIN lists a build once for each change of the author, as the original did. Both
