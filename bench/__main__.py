@@ -92,9 +92,7 @@ class Run:
 
     def _with_writes(self, subjects: Subjects) -> None:
         bench, elsewhere = self.bench, self.elsewhere
-        self.section(
-            "writes", lambda: writes.measure(bench, elsewhere.send, elsewhere.once, subjects)
-        )
+        self.section("writes", lambda: writes.measure(bench, elsewhere, subjects))
         self.section("drain", lambda: drain_rows.measure(bench))
         self.section("mix", lambda: mix.measure(bench, elsewhere, subjects))
         self.section("start", lambda: start.measure(bench))

@@ -48,6 +48,16 @@ def broker_section(node: RabbitMQ, name: str) -> dict[str, str]:
     }
 
 
+def own_environment(tree: Path, *, fresh: bool) -> dict[str, str]:
+    """Return the environment of a process that runs a checkout.
+
+    It is forked from one that has loaded this checkout only without a PYTHONPATH of its own, which
+    a ``fresh`` process has.
+    """
+    path = {"PYTHONPATH": str(tree)} if fresh or tree != ROOT else {}
+    return {**environment(), **path}
+
+
 @attrs.frozen
 class Figures:
     """Jobs per second, and milliseconds of processor time per job."""
@@ -59,7 +69,10 @@ class Figures:
 
 @attrs.define
 class Desk:
-    """A checkout with databases and a queue of its own, and its API process."""
+    """A checkout with databases and a queue of its own, and its API process.
+
+    Processes that are not ``fresh`` are forked from one that has loaded the program.
+    """
 
     name: str
     tree: Path
@@ -68,6 +81,7 @@ class Desk:
     jobs: str
     broker: Mapping[str, str]
     builds: Sequence[int] = ()
+    fresh: bool = True
     _api: Service = attrs.field(init=False)
 
     @classmethod
@@ -124,7 +138,7 @@ class Desk:
         return Service(
             folder=folder,
             command=twistd("buildapi", "--config", "buildapi.toml"),
-            environment={**environment(), "PYTHONPATH": str(self.tree)},
+            environment=own_environment(self.tree, fresh=self.fresh),
             port=port,
         )
 

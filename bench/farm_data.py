@@ -27,7 +27,7 @@ PART_MOST = 50_000
 """Builds that are generated; more are copies."""
 BUILDS_OF_A_DAY = 5000
 PENDING, RUNNING = 150, 100
-STATUS_MOST = 1_000_000
+STATUS_MOST = 40 * BUILDS_OF_A_DAY
 """Builds that the status database has at most, the newest: reports read 30 days."""
 DAY = 86_400
 

@@ -200,7 +200,11 @@ class Elsewhere:
 
     def send(self, load: Load) -> Loaded:
         """Send a load."""
-        return self._pool.submit(run, load).result()
+        return self.run(run, load)
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function; return its result."""
+        return self.begin(function, *arguments).result()
 
     def begin(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Begin a function; its result comes later."""

@@ -17,12 +17,12 @@ from typing import Any
 import attrs
 import pytest
 
-from bench.drain import broker_section
+from bench.drain import broker_section, own_environment
 from bench.farm_data import FarmData, generate, grow, part_size
 from buildapi.sample.catalog import MASTERS
 from buildapi.sample.history import FarmSize
 from buildapi.sample.sample_farm import write_branches, write_masters
-from tests.e2e.service import Service, environment, toml, twistd
+from tests.e2e.service import Service, toml, twistd
 from tests.services.mariadb import MariaDB, free_port, start_mariadb
 from tests.services.policy import program
 from tests.services.rabbitmq import RabbitMQ, start_rabbitmq
@@ -123,11 +123,10 @@ class Bench:
             *more,
         )
         (folder / "buildapi.toml").write_text(toml(document))
-        # A PYTHONPATH of its own keeps it from being forked from a process that has all loaded.
         return Service(
             folder=folder,
             command=twistd("buildapi", "--config", "buildapi.toml"),
-            environment={**environment(), "PYTHONPATH": str(self.tree)},
+            environment=own_environment(self.tree, fresh=not self.quick),
             port=port,
         )
 
@@ -167,9 +166,8 @@ def _servers(ends: ExitStack, size: int) -> tuple[MariaDB | None, RabbitMQ | Non
     mariadb = rabbitmq = None
     if _installed("mariadbd", "mysqld"):
         pool = "512M" if size < LARGE else "1536M"
-        mariadb = start_mariadb(
-            None, f"--innodb-buffer-pool-size={pool}", "--innodb-log-file-size=128M"
-        )
+        memory = (f"--innodb-buffer-pool-size={pool}", "--innodb-sort-buffer-size=64M")
+        mariadb = start_mariadb(None, *memory, "--innodb-log-file-size=128M")
         ends.callback(mariadb.remove)
     else:
         print("MariaDB is missing (make services): SQLite is measured, without raw SQL", flush=True)

@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
-from bench.hot import Send, rate
-from bench.load import Load, post
+from bench.hot import rate
+from bench.load import Elsewhere, Load, post
 from bench.rows import Figure, Goal, Round, Row, at_least, interleaved
 from bench.site import USER, Bench, running
 from bench.statements import Statement, recorded
@@ -27,8 +27,6 @@ SECTION = "writes"
 GOALS: dict[int, Goal | None] = {1: None, 8: at_least(0.4), 32: at_least(0.4)}
 """Connections that send one job request after the other."""
 SECONDS = 2.0
-Elsewhere = Callable[..., Any]
-"""Run a function with its arguments in another process; return its result."""
 
 
 @attrs.frozen
@@ -80,12 +78,12 @@ def _inserted(statements: list[Statement]) -> Statement:
     return next(s for s in statements if s.text.lstrip().startswith("INSERT INTO jobrequests"))
 
 
-def measure(bench: Bench, send: Send, elsewhere: Elsewhere, subjects: Subjects) -> Iterator[Row]:
+def measure(bench: Bench, elsewhere: Elsewhere, subjects: Subjects) -> Iterator[Row]:
     """Measure accepted rebuilds; no agent takes them meanwhile."""
     if bench.mariadb is None or bench.rabbitmq is None:
         print("writes need MariaDB and RabbitMQ: left out", flush=True)
         return
-    broker, jobs = bench.broker(), bench.jobs_database()
+    broker, jobs, send = bench.broker(), bench.jobs_database(), elsewhere.send
     seconds = min(SECONDS, bench.length.seconds * 2)
     requests = [
         post(
@@ -106,8 +104,9 @@ def measure(bench: Bench, send: Send, elsewhere: Elsewhere, subjects: Subjects) 
             load = Load(service.port, requests, connections, service.pid, seconds)
             rounds: dict[str, Round] = {
                 "ours": rate(send, load),
-                "insert": _reference(elsewhere, insert, jobs, text, connections, seconds),
-                "publish": _reference(elsewhere, publish, amqp, 200, connections, seconds),
+                "insert": _reference(elsewhere.run, insert, jobs, text, connections, seconds),
+                # a reactor runs once in a process
+                "publish": _reference(elsewhere.once, publish, amqp, 200, connections, seconds),
             }
             figures = interleaved(bench.length.rounds, rounds)
             yield _row(connections, goal, figures)
@@ -117,10 +116,9 @@ def measure(bench: Bench, send: Send, elsewhere: Elsewhere, subjects: Subjects) 
                 print("some job requests were answered and not sent", flush=True)
 
 
-def _reference(elsewhere: Elsewhere, work: Callable[..., Counted], *arguments: Any) -> Round:
+def _reference(run: Callable[..., Counted], work: Callable[..., Counted], *given: Any) -> Round:
     def measure() -> tuple[float, float | None]:
-        counted: Counted = elsewhere(work, *arguments)
-        return counted.figures()
+        return run(work, *given).figures()
 
     return measure
 
