@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.python import usage
 
-from buildapi.config import Config, load, sample_config
+from buildapi.config import Config, for_worker, load, sample_config
 from buildapi.errors import ConfigError
 from buildapi.lifecycle import Program
 from buildapi.ops.file_locks import lock_files, watch
@@ -30,6 +30,7 @@ class Options(usage.Options):
         ["config", "c", None, "The configuration file (TOML)"],
         ["data", "d", "data", "With --sample: the folder that keeps everything"],
         ["listen", "l", None, "With --sample: the endpoint to listen on, such as tcp:8010"],
+        ["worker", "w", None, "The number of this process, from 1 to [service] workers"],
     ]
 
     def postOptions(self) -> None:
@@ -50,7 +51,16 @@ def _configured(options: Any) -> Config:
         return sample_config(Path(options["data"]), options["listen"])
     if options["config"] is None:
         raise ConfigError("--config FILE is needed (or --sample for the sample farm)")
-    return load(options["config"])
+    return for_worker(load(options["config"]), _worker(options["worker"]))
+
+
+def _worker(text: str | None) -> int | None:
+    """Parse the number of a worker; :raises ConfigError: it is none."""
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 4):
+        raise ConfigError(f"--worker {text[:20]!r} is not a number (expected one such as 1)")
+    return int(text)
 
 
 def makeService(options: Any) -> Program:  # the name twistd looks for
@@ -93,10 +103,13 @@ def _assembled_once(options: Any, reactor: Reactor) -> Program:
 def from_file(path: str | None = None) -> Program:
     """Build the program for a ``.tac`` file: from ``path``, ``BUILDAPI_CONFIG`` or the default.
 
+    ``BUILDAPI_WORKER`` is the number of this worker, if there are several.
+
     :raises SystemExit: the configuration is wrong; a line for each error is printed.
     """
     options = Options()  # type: ignore[no-untyped-call]  # twisted.python.usage is not typed
     options["config"] = path or os.environ.get("BUILDAPI_CONFIG", "buildapi.toml")
+    options["worker"] = os.environ.get("BUILDAPI_WORKER") or None
     options.postOptions()
     from twisted.internet import reactor
 

@@ -57,7 +57,13 @@ class HTTPListeners:
         """Create the listener of the public routes, ``held`` until requests are admitted."""
         web = self._config.web
         return self._listener(
-            routes, web.listen, traffic, linger=web.linger_seconds, hosts=web.hosts, held=held
+            routes,
+            web.listen,
+            traffic,
+            linger=web.linger_seconds,
+            hosts=web.hosts,
+            held=held,
+            shares_ports=self._config.service.workers > 1,
         )
 
     def for_monitoring(self, routes: Sequence[Route]) -> Listener:
@@ -77,6 +83,7 @@ class HTTPListeners:
         linger: float = 0.0,
         hosts: Sequence[str] = (),
         held: bool = False,
+        shares_ports: bool = False,
     ) -> Listener:
         web, reactor = self._config.web, self.clock.reactor
         # Made here, so that a process that listens nowhere keeps no secret for forms.
@@ -98,7 +105,16 @@ class HTTPListeners:
         group = None if web.socket_group is None else grp.getgrnam(web.socket_group).gr_gid
         drain = self._config.service.drain_seconds
         listener = Listener(
-            reactor, served, endpoints, traffic, drain, self._ending, linger, held, group
+            reactor,
+            served,
+            endpoints,
+            traffic,
+            drain,
+            self._ending,
+            linger,
+            held,
+            group,
+            shares_ports,
         )
         self.sites.append(ServedSite(listener, app, served))
         return listener

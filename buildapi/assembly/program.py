@@ -343,9 +343,9 @@ def create_trail(
 def create_dumps(
     config: Config, clock: Clock, dialect: Dialect, directory: Directory
 ) -> PeriodicDumps | None:
-    """Create the periodic dumps; None if the configuration names no folder for them."""
+    """Create the periodic dumps; None without a folder for them, and for all workers but one."""
     wanted = config.dumps
-    if wanted.folder is None:
+    if wanted.folder is None or config.worker > 1:
         return None
 
     async def branches() -> Sequence[str]:

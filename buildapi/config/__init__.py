@@ -18,6 +18,7 @@ from buildapi.config.sections import (
     ServiceSection,
     WebSection,
 )
+from buildapi.config.workers import for_worker
 
 __all__ = [
     "AMQPAddress",
@@ -35,6 +36,7 @@ __all__ = [
     "Secret",
     "ServiceSection",
     "WebSection",
+    "for_worker",
     "from_mapping",
     "load",
     "sample_config",

@@ -89,6 +89,24 @@ def _unescaped(part: str) -> str:
     return re.sub(r"\\(.)", r"\1", part)
 
 
+def is_shareable(description: str) -> bool:
+    """Return whether several processes of this host can listen on an endpoint: TCP, or systemd."""
+    return _endpoint_words(description)[0] in ("tcp", "tcp6", "systemd")
+
+
+def is_own_tcp(description: str) -> bool:
+    """Return whether an endpoint is a TCP port that we open ourselves."""
+    return _endpoint_words(description)[0] in ("tcp", "tcp6")
+
+
+def with_later_port(description: str, by: int) -> str:
+    """Return a TCP endpoint whose port is higher by a number; 0, which is any port, stays."""
+    found = re.search(r"(?<=:port=)\d+", description) or re.search(r"(?<=:)\d+", description)
+    if found is None or int(found[0]) == 0:
+        return description
+    return f"{description[: found.start()]}{int(found[0]) + by}{description[found.end() :]}"
+
+
 def is_local(description: str) -> bool:
     """Return whether only clients on this host can connect to an endpoint."""
     kind, words, named = _endpoint_words(description)

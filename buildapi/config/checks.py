@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from buildapi.config.addresses import database_file, is_local
+from buildapi.config.addresses import database_file, is_local, is_own_tcp, is_shareable
 from buildapi.config.secret import shown
 from buildapi.config.sections import Config, DatabaseSection
 
@@ -122,6 +122,35 @@ def development_user_stays_local(config: Config) -> Iterator[str]:
             )
 
 
+def workers_can_share(config: Config) -> Iterator[str]:
+    """Require of several workers what processes can share: servers, ports, the secret of forms."""
+    service = config.service
+    if service.workers == 1:
+        return
+    needed = f"if [service] workers = {service.workers}"
+    # As `assembly.databases.files_to_lock` has them: what a process writes is locked by it.
+    written = _WRITTEN if "agent" in service.roles else {"databases.jobs"}
+    for where, database in _databases(config):
+        if where in written and database_file(database.url) is not None:
+            yield (
+                f"[{where}] url = {shown(database.url)}: must not be an SQLite file, which one"
+                f" process uses, {needed}"
+            )
+    if not config.broker.kind.is_shared:
+        yield f'[broker] url = "embedded:": must be an amqp URL {needed}'
+    for description in config.web.listen:
+        if not is_shareable(description):
+            yield f"[web] listen = {shown(description)}: must be tcp:, tcp6: or systemd: {needed}"
+    for description in config.ops.listen:
+        if not is_own_tcp(description):
+            yield (
+                f"[ops] listen = {shown(description)}: must be tcp: or tcp6: {needed}; each worker"
+                " listens on the next port"
+            )
+    if config.web.form_secret is None and "api" in service.roles:
+        yield f"[web] form_secret: must be set {needed} (or form_secret_file, or form_secret_env)"
+
+
 def numbers_agree(config: Config) -> Iterator[str]:
     """Require each number to be at most the one that bounds it."""
     pairs = (
@@ -148,6 +177,7 @@ CHECKS: tuple[Check, ...] = (
     clobberer_has_a_place,
     broker_has_both_ends,
     queues_differ,
+    workers_can_share,
     development_user_stays_local,
     numbers_agree,
 )

@@ -72,6 +72,7 @@ class ServiceSection:
     drain_seconds: float = field(metadata=key(seconds(0, 600), 30))
     name: str = field(metadata=key(host_name, ""))
     heartbeat_seconds: float = field(metadata=key(seconds(1, 300), 10))
+    workers: int = field(metadata=key(whole(1, 64), 1))
 
 
 @frozen
@@ -314,7 +315,10 @@ class SampleSection:
 
 @frozen
 class Config:
-    """The whole configuration; ``warnings`` are lines to log at start."""
+    """The whole configuration; ``warnings`` are lines to log at start.
+
+    ``worker`` is the number of this process among those that share it.
+    """
 
     service: ServiceSection
     log: LogSection
@@ -334,6 +338,7 @@ class Config:
     sample: SampleSection
     file: Path
     warnings: tuple[str, ...] = ()
+    worker: int = 1
 
 
 SECTIONS: dict[str, type] = {

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from buildapi.errors import ConfigError
 
-NOT_SETTINGS = ("file", "warnings")
+NOT_SETTINGS = ("file", "warnings", "worker")
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from tests.deploy.samples import DEPLOY, sample
 from tests.services.policy import program
 
 SERVICES = ("buildapi.service", "buildapi-agent.service", "buildapi-api@.service")
+SERVICES += ("buildapi-worker@.service",)
 UNITS = (*SERVICES, "buildapi.socket")
 MOST_EXPOSED = 15
 """Tenths of the exposure that systemd-analyze computes; 100 is a service without limits."""

@@ -17,6 +17,7 @@ from twisted.web.server import Site
 
 from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.http.connection import Traffic
+from buildapi.web.http.shared_port import SharingReactor
 
 if TYPE_CHECKING:
     from twisted.internet import tcp
@@ -52,6 +53,8 @@ class CannotListenError(SystemExit, Exception):
 class Listener(Service):
     """Serve a site on endpoints; ``traffic`` holds its unanswered requests and connections.
 
+    With ``shares_ports`` other processes may listen on the same TCP ports.
+
     A ``held`` listener opens its ports, and accepts no connection before ``admit``.  UNIX sockets
     get the group id ``socket_group``.
 
@@ -69,6 +72,7 @@ class Listener(Service):
     _linger_seconds: float = 0.0
     _held: bool = False
     _socket_group: int | None = None
+    _shares_ports: bool = False
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -81,23 +85,30 @@ class Listener(Service):
         Service.startService(self)
         self._site.doStart()  # the access log must outlive the ports
         for text in self._endpoints:
-            failed: list[Failure] = []
-            # Twisted's endpoints listen at once, so a port that is taken fails the start.
-            opening = serverFromString(self._reactor, text).listen(self._site)
-            opening.addCallbacks(self._opened, failed.append)
-            if failed:
-                why = failed[0].getErrorMessage()
-                self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
-                raise CannotListenError(f"cannot listen on {text}: {why}")
-            self._hand_over(self.ports[-1], text)
+            port = self._open(text)
+            self.ports.append(port)
+            self._hand_over(port, text)
             self._log.info("listening on {endpoint}", endpoint=text)
         if self._held:
             # The kernel completes connections nevertheless, and their clients wait [listen(2)].
             for port in self.ports:
                 port.stopReading()
 
-    def _opened(self, port: IListeningPort) -> None:
-        self.ports.append(cast("tcp.Port", port))  # those of UNIX and TLS are made from it
+    def _open(self, text: str) -> tcp.Port:
+        """Open an endpoint; :raises CannotListenError: it cannot be, or not at once."""
+        own = self._shares_ports and not text.startswith(SHARED)
+        reactor = SharingReactor(self._reactor) if own else self._reactor
+        opened: list[IListeningPort] = []
+        failed: list[Failure] = []
+        # Twisted's endpoints listen at once, so a port that is taken fails the start.
+        opening = serverFromString(reactor, text).listen(self._site)
+        opening.addCallbacks(opened.append, failed.append)
+        if opened:
+            return cast("tcp.Port", opened[0])  # those of UNIX and TLS are made from it
+        # An endpoint of a plugin may open its port later.
+        why = failed[0].getErrorMessage() if failed else "the endpoint does not listen at once"
+        self._log.critical("cannot listen on {at}: {why}", at=text, why=why)
+        raise CannotListenError(f"cannot listen on {text}: {why}")
 
     def _hand_over(self, port: tcp.Port, text: str) -> None:
         """Set the group of a UNIX socket that we made; :raises CannotListenError: that fails."""
