@@ -116,6 +116,7 @@ buildapi_draining
 buildapi_dump_age_seconds
 buildapi_http_connections
 buildapi_http_in_flight
+buildapi_http_ready_answers
 buildapi_http_request_seconds(route)
 buildapi_http_requests(method, route, status)
 buildapi_info(version, roles)
