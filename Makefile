@@ -15,12 +15,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test fast fast-3.12 fast-3.13 collect check format format-check lint types docs services dist man bench clean
+.PHONY: help install run test fast fast-3.12 fast-3.13 collect check format format-check lint types docs services dist man bench clean
 
 help:
 	@echo "make run        start BuildAPI with a small sample farm on http://127.0.0.1:$(PORT)/ (PORT=, DATA=)"
 	@echo "make test       all tests; those that need a service which is not installed are skipped and named"
-	@echo "make fast       tests that need nothing but Python, without those that start our programs"
+	@echo "make fast       tests that need nothing but Python, without those that start our programs or all of the program"
 	@echo "make check      what CI runs: formatting, lint, types, documentation, some tests on 3.13, all tests"
 	@echo "make fast-3.12  fast tests of what another Python may do otherwise, on 3.12"
 	@echo "make docs       the documentation as a site in build/docs; every warning is an error"
@@ -67,6 +67,8 @@ $(VENV)/.installed-all: setup.py pyproject.toml | $(VENV)/bin/python
 	@$(PIP) -e '.[test,dev,docs]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev $(VENV)/.installed-docs
 
+install: $(VENV)/.installed-all
+
 # --- run --------------------------------------------------------------------------------------
 
 run: $(VENV)/.installed
@@ -91,8 +93,8 @@ fast: WORKERS = 3
 fast: $(VENV)/.installed-test
 	@$(PYTEST) -m '$(FAST)' $(PROCESSES:%=--ignore=%) $(PYTEST_ARGS)
 
-# What starts our programs takes half of the time of what needs only Python.
-PROCESSES = tests/docs/test_blocks.py tests/deploy tests/plugins tests/e2e tests/operating \
+# What starts our programs, or all of the program for each of 200 recorded jobs, takes half of the time of what needs only Python.
+PROCESSES = tests/golden/test_jobs.py tests/docs/test_blocks.py tests/deploy tests/plugins tests/e2e tests/operating \
 	tests/dumps/test_command.py tests/cli/test_failures.py tests/cli/test_sample_farm.py tests/cli/test_terminal.py
 
 # Another Python differs in what it brings along: here its parsers, its sqlite3, threads, sockets and files are used, and all of
@@ -125,7 +127,7 @@ docs: $(VENV)/.installed-docs
 
 # What needs one core is done side by side. All tests come last, so that their summary is what stands at the end.
 check:
-	@.ci/timed "install" $(MAKE) --silent $(VENV)/.installed-all
+	@.ci/timed "install" $(MAKE) --silent install
 	@.ci/timed "format" $(MAKE) --no-print-directory format-check
 	@.ci/timed "lint" $(MAKE) --no-print-directory lint
 	@.ci/together "fast tests on 3.13" fast-3.13 "types" types "documentation" docs "collection" collect
