@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 
 import attrs
@@ -94,3 +95,42 @@ def test_the_entries_and_bytes_of_kept_pages_are_bounded() -> None:
     for key in "ab":
         pages.keep(key, freshness, large)
     assert (pages.fresh("a", freshness), pages.fresh("b", freshness)) == (None, large)
+
+
+def a_long_page() -> PageText:
+    def render(marks: Mapping[str, str]) -> str:
+        field = f"<input name=csrf_token value={marks['token']}>"
+        rows = "".join(f"<form action=build/{n}>{field}" for n in range(500))
+        return f"{field}<a href=?{marks['who_query']}>{marks['who']}</a>{rows}"
+
+    return PageText.rendered(render, NAMES)
+
+
+def test_a_page_that_is_asked_for_again_is_compressed_for_all_users() -> None:
+    page, seen = a_long_page(), list[bytes | None]()
+    for who, token in (("zoë", "0" * 128), ("mo", "1f" * 64), ("zoë", "2" * 128)):
+        values = {"who": who, "who_query": who, "token": token}
+        filled = page.filled(values)
+        seen.append(page.packed(filled, token))
+        assert seen[-1] is None or gzip.decompress(seen[-1]) == filled
+    assert [one is None for one in seen] == [True, False, False]
+
+
+def test_pages_that_are_short_or_without_a_token_are_compressed_as_others() -> None:
+    long = "stored" * 9999
+    for page in (
+        a_page(),
+        PageText.rendered(lambda _: long, []),
+        PageText.rendered(lambda marks: f"{marks['token']}{marks['who']}{long}", NAMES),
+    ):
+        values = {"who": "z", "who_query": "z", "token": "t" * 128}
+        for _ in range(3):
+            assert page.packed(page.filled(values), values["token"]) is None
+
+
+def test_a_token_of_another_length_is_compressed_on_its_own() -> None:
+    page = a_long_page()
+    for size in (128, 128, 64):
+        token = "0" * size
+        packed = page.packed(page.filled({"who": "z", "who_query": "z", "token": token}), token)
+    assert packed is None

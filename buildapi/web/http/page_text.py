@@ -10,13 +10,19 @@ import attrs
 from markupsafe import escape
 
 from buildapi.web.http.cache import Freshness, RecentValues
+from buildapi.web.http.compression import SHORT
 from buildapi.web.http.json_body import entity_tag
+from buildapi.web.http.spliced_gzip import SplicedGzip
 
 ENTRIES_MAX = 500
 BYTES_MAX = 32 * 2**20
 """Bytes of memory that kept pages may take, by estimate."""
 
 MARK_BYTES = 16
+TOKEN = b"token"
+
+SPLICED_FROM = 2
+"""The first time that a page is asked for from which on it is compressed for all users at once."""
 
 
 @attrs.define(eq=False)
@@ -28,6 +34,8 @@ class PageText:
 
     _pieces: list[bytes]
     _tag: bytes = attrs.field(init=False)
+    _asked: int = attrs.field(default=0, init=False)
+    _spliced: SplicedGzip | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._tag = entity_tag(b"\0".join(self._pieces))
@@ -68,6 +76,28 @@ class PageText:
         pieces = self._pieces.copy()
         pieces[1::2] = [escaped[name] for name in pieces[1::2]]
         return b"".join(pieces)
+
+    def packed(self, filled: bytes, token: str) -> bytes | None:
+        """Return the page of a user as gzip; None if that is quicker or possible only otherwise.
+
+        ``filled`` is the page, ``token`` the CSRF token in it.
+        """
+        if len(self._pieces) == 1 or len(filled) <= SHORT:
+            return None
+        word = escape(token).encode(errors="replace")
+        # After the last other value, which has another length for each user.
+        last = max(
+            (i for i in range(1, len(self._pieces), 2) if self._pieces[i] != TOKEN), default=-1
+        )
+        rest = self._pieces[last + 1 :: 2]
+        self._asked += 1
+        # The first time it takes as long as to compress the page, which a thread can do.
+        if self._asked == SPLICED_FROM and len(rest) > 1:
+            self._spliced = SplicedGzip.of(rest, len(word))
+        if self._spliced is None or self._spliced.size != len(word):
+            return None
+        size = sum(map(len, rest)) + len(word) * (len(rest) - 1)
+        return self._spliced.packed(filled[:-size], word, filled)
 
 
 @attrs.define

@@ -202,7 +202,10 @@ async def write(
     if accepts_gzip(request):
         # The tag of a user's page names its content but for the token.
         named = not reply.fresh and (text is None or frame.who is None)
-        body = _zipped(request, body, await compressor.gzip(body, etag if named else None))
+        packed = None if text is None else text.packed(body, frame.token)
+        if packed is None:
+            packed = await compressor.gzip(body, etag if named else None)
+        body = _zipped(request, body, packed)
     return _measured(request, body)
 
 
