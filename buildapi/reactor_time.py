@@ -7,6 +7,7 @@ methods type checkers cannot call: they are declared without ``self``.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 from twisted.internet import task, threads
@@ -78,6 +79,11 @@ class Reactor(ThreadedReactor, Protocol):
 def pause(reactor: ReactorTime, seconds: float) -> Deferred[None]:
     """Return a Deferred that fires after a pause, and can be cancelled."""
     return task.deferLater(cast("IReactorTime", reactor), seconds)
+
+
+def next_turn(reactor: ReactorTime) -> Callable[[Callable[[], object]], object]:
+    """Return a function that calls another one in the reactor's next turn."""
+    return partial(reactor.callLater, 0)
 
 
 def in_pool(reactor: ThreadedReactor, pool: ThreadPool, work: Callable[[], T]) -> Deferred[T]:

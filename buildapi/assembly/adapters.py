@@ -28,7 +28,7 @@ from buildapi.db.trail_store import SQLTrailStore
 from buildapi.interfaces import JobStore, ProcessRegistry, TokenStore, TrailStore
 from buildapi.interfaces.dialect import Dialect
 from buildapi.model.rules import Rules
-from buildapi.reactor_time import Reactor
+from buildapi.reactor_time import Reactor, next_turn
 
 if TYPE_CHECKING:
     from buildapi.sample.sample_farm import SampleFarm
@@ -81,7 +81,7 @@ def open_adapters(config: Config, clock: Clock, observed: Observed) -> Adapters:
     broker.name = "broker"
     return Adapters(
         databases=databases,
-        store=SQLJobStore(databases.jobs),
+        store=SQLJobStore(databases.jobs, next_turn(clock.reactor)),
         trails=SQLTrailStore(databases.jobs),
         tokens=SQLTokenStore(databases.jobs),
         processes=SQLProcessRegistry(databases.jobs),

@@ -25,18 +25,28 @@ WAITING_MAX = 10_000
 """Maximum number of calls that wait for the group before theirs."""
 
 
+Later = Callable[[Callable[[], object]], object]
+"""Call a function once that has come which comes at the same time: in a turn of the reactor."""
+
+
+def at_once(call: Callable[[], object]) -> None:
+    """Wait for nothing else that may come."""
+    call()
+
+
 @attrs.define(eq=False)
 class CallGroups(Generic[K, T]):
     """Collect the calls that come while a group is under way; they make up the next one.
 
-    A call that comes alone does not wait.  ``do`` answers the calls of a group, oldest first, and
-    begins after each of them; an answer that is an exception is raised to that caller alone.  One
-    group runs at a time, so that calls have their effects in the order in which they came.  It has
-    ``most`` calls at most.
+    A call that comes alone waits no longer than ``later`` does.  ``do`` answers the calls of a
+    group, oldest first, and begins after each of them; an answer that is an exception is raised to
+    that caller alone.  One group runs at a time, so that calls have their effects in the order in
+    which they came.  It has ``most`` calls at most.
     """
 
     _do: Callable[[Sequence[K]], Awaitable[Sequence[T | Exception]]]
     _most: int = MOST
+    _later: Later = at_once
     _waiting: deque[tuple[K, defer.Deferred[T]]] = attrs.field(factory=deque, init=False)
     _is_running: bool = attrs.field(default=False, init=False)
 
@@ -50,12 +60,12 @@ class CallGroups(Generic[K, T]):
         answer: defer.Deferred[T] = defer.Deferred()
         self._waiting.append((item, answer))
         if not self._is_running:
+            self._is_running = True
             # A group belongs to no single request: its log lines must not name one.
-            Context().run(lambda: defer.ensureDeferred(self._run()))
+            Context().run(self._later, lambda: defer.ensureDeferred(self._run()))
         return await answer
 
     async def _run(self) -> None:
-        self._is_running = True
         try:
             while self._waiting:
                 await self._answer(self._next())
@@ -116,7 +126,7 @@ async def together_or_alone(
 
 
 def rows_by_id(
-    read: Callable[[Sequence[int]], Awaitable[Mapping[int, T]]],
+    read: Callable[[Sequence[int]], Awaitable[Mapping[int, T]]], later: Later = at_once
 ) -> CallGroups[int, T | None]:
     """Return groups of calls for one row each; ``read`` returns the rows of several ids by id."""
 
@@ -128,4 +138,4 @@ def rows_by_id(
     async def alone(id_: int) -> T | None:
         return (await read([id_])).get(id_)
 
-    return CallGroups(lambda ids: together_or_alone(ids, together, alone))
+    return CallGroups(lambda ids: together_or_alone(ids, together, alone), later=later)

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import defer
+from twisted.internet.task import Clock
 
 from buildapi import tracing
 from buildapi.db import call_groups
 from buildapi.db.call_groups import MOST, CallGroups, rows_by_id, together_or_alone
 from buildapi.errors import BadRequest, DatabaseUnavailable, UnclassifiedError
+from buildapi.reactor_time import next_turn
 
 
 @attrs.define
@@ -157,6 +159,26 @@ def test_where_the_database_is_away_nobody_waits_for_the_others(count: int) -> N
     failed = defer.ensureDeferred(together_or_alone([1, 2], away, alone))
     failed.addErrback(lambda f: f.trap(DatabaseUnavailable))
     assert tried == [0]
+
+
+def test_what_comes_in_one_turn_of_the_reactor_is_one_group() -> None:
+    clock, work = Clock(), Work()
+    groups = CallGroups(work.do, later=next_turn(clock))
+    calls = started(groups, 1, 2)
+    calls[0].addErrback(lambda f: f.trap(defer.CancelledError))
+    calls[0].cancel()
+    calls += started(groups, 3)
+    assert work.groups == []
+    clock.advance(0)
+    assert work.groups == [[2, 3]]
+    calls += started(groups, 4)
+    work.ends[0].callback(None)
+    assert work.groups == [[2, 3], [4]]
+    work.ends[1].callback(None)
+    assert [call.result for call in calls[1:]] == ["0:2", "0:3", "1:4"]
+    started(groups, 5)
+    clock.advance(0)
+    assert work.groups[2:] == [[5]]
 
 
 def test_rows_of_several_callers_are_read_together_each_once() -> None:

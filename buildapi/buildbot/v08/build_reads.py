@@ -14,7 +14,7 @@ from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, is_left_over
 from buildapi.buildbot.v08.builder_names import BuilderNames
 from buildapi.buildbot.v08.queries import of_branch
-from buildapi.db.call_groups import CallGroups, rows_by_id
+from buildapi.db.call_groups import CallGroups, Later, at_once, rows_by_id
 from buildapi.db.sql import (
     Database,
     Read,
@@ -88,14 +88,15 @@ class SQLBuilds:
 
     _replica: Database
     _primary: Database | None = None
+    _later: Later = at_once
     _by_build: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
     _by_request: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
     _builder_names: BuilderNames = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._builder_names = BuilderNames(self._replica)
-        self._by_build = rows_by_id(partial(self._somewhere_each, _requests_of_builds))
-        self._by_request = rows_by_id(partial(self._somewhere_each, _requests))
+        self._by_build = rows_by_id(partial(self._somewhere_each, _requests_of_builds), self._later)
+        self._by_request = rows_by_id(partial(self._somewhere_each, _requests), self._later)
 
     async def day(self, branch: Branch, start: int, end: int) -> BranchDay:
         """List builds started, and open requests without a build submitted, in ``[start, end)``."""

@@ -18,7 +18,7 @@ from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, with_left_
 from buildapi.buildbot.v08.lowered_plan import BuildsetRow, StoredRequestFacts
 from buildapi.buildbot.v08.requeue_blockers import build_refusal, rebuild_refusal
 from buildapi.buildbot.v08.shared_builds import sharers_of
-from buildapi.db.call_groups import CallGroups, rows_by_id
+from buildapi.db.call_groups import CallGroups, Later, at_once, rows_by_id
 from buildapi.db.sql import Database, Query, Read, chunks
 from buildapi.model.actions import (
     Action,
@@ -68,12 +68,17 @@ class SQLFactsReader:
     _now: Callable[[], float]
     _zone: ZoneInfo
     _change_master: str = ""
+    _later: Later = at_once
     _by_request: CallGroups[int, Subject | None] = attrs.field(init=False)
     _by_build: CallGroups[int, Subject | None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._by_request = rows_by_id(partial(self._subjects, queries.subjects_of_requests))
-        self._by_build = rows_by_id(partial(self._subjects, queries.subjects_of_builds))
+        self._by_request = rows_by_id(
+            partial(self._subjects, queries.subjects_of_requests), self._later
+        )
+        self._by_build = rows_by_id(
+            partial(self._subjects, queries.subjects_of_builds), self._later
+        )
 
     async def read(self, action: Action) -> Facts:
         """Read the facts that an action is decided on."""

@@ -23,7 +23,7 @@ from buildapi.buildbot.v08.lowered_plan import (
 )
 from buildapi.buildbot.v08.markers import Markers
 from buildapi.buildbot.v08.step_runner import StepRunner
-from buildapi.db.call_groups import CallGroups, together_or_alone
+from buildapi.db.call_groups import CallGroups, Later, at_once, together_or_alone
 from buildapi.db.sql import (
     Database,
     DuplicateError,
@@ -98,12 +98,13 @@ class V08Farm:
     _poker: StepRunner
     _marker: str
     _now: Callable[[], float]
+    _later: Later = at_once
     _transactional: bool | None = None
     _rebuilding: CallGroups[Undecided, Performed | None] = attrs.field(init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._rebuilding = CallGroups(self._perform_all, AT_ONCE)
+        self._rebuilding = CallGroups(self._perform_all, AT_ONCE, self._later)
 
     @property
     def _markers(self) -> Markers:

@@ -34,6 +34,7 @@ from buildapi.buildbot.v08.text_limits import SQLTextLimits
 from buildapi.db.sql import Database
 from buildapi.model.facts import Facts
 from buildapi.model.steps import Plan
+from buildapi.reactor_time import next_turn
 
 DEFAULT_PASSWORD = "changepw"  # noqa: S105  # what change sources of Buildbot 0.8 ask for unless told otherwise
 
@@ -53,7 +54,8 @@ class V08Dialect:
     @cached_property
     def builds(self) -> SQLBuilds:
         """Return the reads of builds, from the replica and, what it lacks, from the primary."""
-        return SQLBuilds(self._of.databases.replica, self._of.databases.primary)
+        of = self._of
+        return SQLBuilds(of.databases.replica, of.databases.primary, next_turn(of.reactor))
 
     @cached_property
     def farm_reads(self) -> SQLFarmReads:
@@ -115,12 +117,20 @@ class V08Dialect:
             self._step_runner(facts),
             of.settings.marker_table,
             of.now,
+            next_turn(of.reactor),
         )
         return JobExecutor(farm, of.rules)
 
     def _facts_of(self, db: Database) -> SQLFactsReader:
         of = self._of
-        return SQLFactsReader(db, of.directory, of.now, of.settings.zone, of.settings.change_master)
+        return SQLFactsReader(
+            db,
+            of.directory,
+            of.now,
+            of.settings.zone,
+            of.settings.change_master,
+            next_turn(of.reactor),
+        )
 
     @cached_property
     def _masters(self) -> MasterClient:

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import attrs
 from twisted.logger import Logger
 
-from buildapi.db.call_groups import CallGroups, rows_by_id, together_or_alone
+from buildapi.db.call_groups import (
+    CallGroups,
+    Later,
+    at_once,
+    rows_by_id,
+    together_or_alone,
+)
 from buildapi.db.jobstore import asked_builds, keys, reads, search, writes
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.jobstore.writes import Beginning, Ending, NewJob
@@ -51,10 +57,11 @@ IDS_AT_ONCE = 500
 class SQLJobStore:
     """Implement ``JobStore`` on a jobs database.
 
-    What is asked of many jobs at once is written and read in groups.
+    What is asked of many jobs at once is written and read in groups; ``later`` is as for them.
     """
 
     _db: Database = attrs.field(converter=JobsDatabase)
+    _later: Later = at_once
     _adding: CallGroups[NewJob, int] = attrs.field(init=False)
     _sending: CallGroups[int, None] = attrs.field(init=False)
     _beginning: CallGroups[Beginning, bool] = attrs.field(init=False)
@@ -64,12 +71,12 @@ class SQLJobStore:
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._adding = CallGroups(self._add_all)
-        self._sending = CallGroups(self._sent_all)
-        self._beginning = CallGroups(self._begin_all)
-        self._finishing = CallGroups(self._finish_all)
-        self._getting = rows_by_id(self._get_all)
-        self._counting = CallGroups(self._asked_all)
+        self._adding = CallGroups(self._add_all, later=self._later)
+        self._sending = CallGroups(self._sent_all, later=self._later)
+        self._beginning = CallGroups(self._begin_all, later=self._later)
+        self._finishing = CallGroups(self._finish_all, later=self._later)
+        self._getting = rows_by_id(self._get_all, self._later)
+        self._counting = CallGroups(self._asked_all, later=self._later)
 
     async def add(
         self,
