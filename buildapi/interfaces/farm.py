@@ -218,7 +218,7 @@ class Journal(Protocol):
     """Record what is done for one job while it is carried out."""
 
     def note(self, event: str, detail: str) -> None:
-        """Record an event in the audit trail; events are the words of ``docs/api.md``."""
+        """Record an event in the audit trail; events are the words of ``docs/logging.md``."""
 
     def written(self) -> None:
         """Record that everything is written that later jobs on the same revision must see."""

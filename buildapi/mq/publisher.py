@@ -62,6 +62,8 @@ class Publisher:
             raise BrokerUnavailable("the broker refused the message") from None
         except Unroutable as e:
             raise BrokerUnavailable(f"no queue is bound to {routing_key!r}: {e}") from None
+        except ValueError as e:  # nothing was written [txamqp.channel, invoke]
+            raise BrokerUnavailable(f"the message cannot be encoded: {e}") from None
         except Closed as e:
             raise BrokerUnavailable(f"not confirmed: {describe(e)}") from None
 

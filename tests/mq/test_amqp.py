@@ -253,6 +253,16 @@ def test_a_refused_message_and_a_lost_connection_are_told() -> None:
     d.stop()
 
 
+def test_a_message_that_no_frame_can_hold_is_refused_and_the_next_one_is_sent() -> None:
+    d = desk()
+    assert refusal(d.publish(300 * "x")).startswith("the message cannot be encoded: ")
+    assert not d.publisher.called("basic.publish")
+    sent = d.publish()
+    d.confirm(delivery_tag=1)
+    assert sent.called
+    d.stop()
+
+
 def test_a_closed_publishing_channel_is_replaced() -> None:
     d = desk()
     sent = d.publish()
