@@ -101,8 +101,10 @@ def monitoring(
 
     # With each heartbeat agents renew the one of the replication; processes that insert jobs check
     # that their ids did not start over.
-    signs: list[Sign] = [dialect.replica_lag.renew] if agent else []
-    signs += [job_ids.check] if "api" in service.roles else []
+    renewal = Sign("renew the heartbeat row of the replication", dialect.replica_lag.renew)
+    check = Sign("compare the ids of job requests with those of markers", job_ids.check)
+    signs = [renewal] if agent else []
+    signs += [check] if "api" in service.roles else []
     sender = HeartbeatSender(
         clock.reactor, processes, me, service.heartbeat_seconds, clock.now, signs
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import attrs
 from twisted.internet import defer
@@ -18,8 +19,16 @@ SILENT_DAY = 86_400
 FORGET_SECONDS = 600.0
 """Seconds between two deletions of such processes."""
 
-Sign = Callable[[int], Awaitable[None]]
-"""Writer of something else with each heartbeat; called with epoch seconds."""
+
+@attrs.frozen
+class Sign:
+    """Do something else with each heartbeat: ``what``, as the log has it after "cannot".
+
+    ``do`` is called with epoch seconds.
+    """
+
+    what: str
+    do: Callable[[int], Awaitable[None]]
 
 
 @attrs.define(slots=False, eq=False)
@@ -52,8 +61,8 @@ class HeartbeatSender(PeriodicService):
         now = int(self._now())
         await self._try("write the row of this process", lambda: self._roster.beat(self._say()))
         # Each on its own: one database may be down while the other is not.
-        for number, sign in enumerate(self._signs):
-            await self._try(f"write row {number + 1} in the scheduler database", lambda: sign(now))  # noqa: B023  # awaited at once
+        for sign in self._signs:
+            await self._try(sign.what, partial(sign.do, now))
         self.beats += 1
 
     async def _forget(self) -> None:
@@ -71,7 +80,7 @@ class HeartbeatSender(PeriodicService):
         )
 
     async def _try(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
-        """Run a write; log when it begins to fail, and when it works again."""
+        """Run a write; log when it begins to fail, or fails otherwise, and when it works again."""
         try:
             await do()
         except Unavailable as e:
@@ -80,8 +89,11 @@ class HeartbeatSender(PeriodicService):
             self._troubles[what] = e.msg
         except defer.CancelledError:
             raise
-        except Exception:
-            self._log.failure("heartbeat: cannot {what}", what=what)
+        except Exception as e:
+            why = f"{type(e).__name__}: {e}"
+            if self._troubles.get(what) != why:
+                self._log.failure("heartbeat: cannot {what}", what=what)
+            self._troubles[what] = why
         else:
             if self._troubles.pop(what, None) is not None:
                 self._log.info("heartbeat: can {what} again", what=what)

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Heartbeat, ProcessState
-from buildapi.ops.heartbeat import SILENT_DAY, HeartbeatSender
+from buildapi.ops.heartbeat import SILENT_DAY, HeartbeatSender, Sign
 from tests.contracts.ops import ProcessRegistryContract
 
 NOW = 1_700_000_000
@@ -79,7 +79,9 @@ def heart(clock: Clock, roster: MemoryRoster, signs: list[int]) -> HeartbeatSend
     async def sign(now: int) -> None:
         signs.append(now)
 
-    return HeartbeatSender(clock, roster, lambda: ME, 10, lambda: NOW + clock.seconds(), [sign])
+    return HeartbeatSender(
+        clock, roster, lambda: ME, 10, lambda: NOW + clock.seconds(), [Sign("sign", sign)]
+    )
 
 
 def test_it_beats_at_once_and_then_regularly(
@@ -173,15 +175,21 @@ def test_a_database_that_is_away_is_said_once_and_so_is_its_return(
 
 
 def test_what_fails_for_no_known_reason_does_not_end_it(
-    clock: Clock, roster: MemoryRoster, logged_errors: list[dict[str, Any]]
+    clock: Clock, roster: MemoryRoster, log: list[str], logged_errors: list[dict[str, Any]]
 ) -> None:
-    async def sign(_: int) -> None:
-        raise KeyError("odd")
+    odd = ["odd", "odd", "odder", ""]
 
-    heart = HeartbeatSender(clock, roster, lambda: ME, 10, lambda: NOW, [sign])
+    async def sign(_: int) -> None:
+        if why := odd.pop(0):
+            raise KeyError(why)
+
+    signs = [Sign("renew the row", sign)]
+    heart = HeartbeatSender(clock, roster, lambda: ME, 10, lambda: NOW, signs)
     heart.startService()
-    clock.advance(10)
+    for _ in range(3):
+        clock.advance(10)
     heart.stopService()
-    assert roster.said.count("beat a:1:1") == 2
-    assert len(logged_errors) == 2
+    assert roster.said.count("beat a:1:1") == 4
+    assert len(logged_errors) == 2, "not at every beat"
+    assert [line for line in log if "renew" in line][-1] == "heartbeat: can renew the row again"
     logged_errors.clear()
