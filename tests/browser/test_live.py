@@ -79,8 +79,11 @@ def test_a_rebuild_is_followed_on_the_page_to_its_end(visit: Visit, client: Clie
     ended = re.compile("success|warnings|failure|exception")
     expect(row).to_have_attribute("data-state", ended, timeout=FARM_MS)
     seen = page.evaluate("id => window.__states[id]", request)
-    # A look may fall between the claim and the start of the build.
-    assert [state for state in seen if state != "claimed"][:2] == ["pending", "running"]
+    # A look may fall between the claim and the start of the build, and on a busy machine the claim
+    # before the first look: the next test holds a request in each of these states.
+    before = seen[: seen.index("running")]
+    assert before in ([], ["pending"], ["claimed"], ["pending", "claimed"])
+    assert ended.fullmatch(seen[-1])
     expect(row.locator("[data-f=builder]")).to_have_text(build["buildername"])
     stays(page)
     assert page.url == url
