@@ -26,7 +26,7 @@ from tests.services.mariadb import MariaDB
 PART_MOST = 50_000
 """Builds that are generated; more are copies."""
 BUILDS_OF_A_DAY = 5000
-PENDING, RUNNING = 150, 100
+PENDING, RUNNING = 480, 250
 STATUS_MOST = 40 * BUILDS_OF_A_DAY
 """Builds that the status database has at most, the newest: reports read 30 days."""
 DAY = 86_400

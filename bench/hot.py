@@ -71,9 +71,11 @@ def works(subjects: Subjects, job: int) -> list[Work]:
 def unchanged(port: int, work: Work) -> Work:
     """Return the same read with the tag of its answer, which has not changed."""
     tag = dict(record(port, work).headers)["ETag"]
-    return attrs.evolve(
-        work, name=f"{work.name}, 304", headers={**work.headers, "If-None-Match": tag}
-    )
+    headers = {**work.headers, "If-None-Match": tag}
+    same = attrs.evolve(work, name=f"{work.name}, 304", headers=headers)
+    if (status := record(port, same).status) != 304:
+        raise SystemExit(f"{work.path} with its own tag is answered with {status}")
+    return same
 
 
 def record(port: int, work: Work) -> bare.Answer:

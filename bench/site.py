@@ -91,7 +91,12 @@ class Bench:
     def service(
         self, farm: FarmData, roles: list[str], *more: Mapping[str, Any], jobs: str | None = None
     ) -> Service:
-        """Prepare a process over a farm; ``jobs`` is a jobs database that exists."""
+        """Prepare a process over a farm; ``jobs`` is a jobs database that exists.
+
+        With the broker inside the process it has both roles.
+        """
+        if self.rabbitmq is None:
+            roles = ["api", "agent"]
         self._count += 1
         folder, port = self.folder / f"service-{self._count}", free_port()
         folder.mkdir()
