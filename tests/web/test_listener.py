@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
 
-from tests.reactor import twisted_test, until
+from buildapi.web.http.listener import ACCEPTED_MOST, accept_few
+from tests.reactor import sleep, twisted_test, until
 from tests.web.client import JSON, connect, request
 from tests.web.conftest import Serve, Served, Settings, build
 
@@ -179,3 +182,58 @@ def test_the_addresses_of_pages_are_announced(serve: Serve) -> None:
     served.listener.announce("/self-serve")
     globalLogPublisher.removeObserver(events.append)
     assert [e["url"] for e in events] == [f"http://127.0.0.1:{port}/self-serve"]
+
+
+@twisted_test()
+async def test_a_port_accepts_few_connections_in_a_turn(serve: Serve) -> None:
+    served = serve(held=True)
+    port = served.listener.ports[0].getHost().port
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    channels, seen = served.listener._traffic.channels, [0]
+    served.listener.admit()
+    while seen[-1] < len(clients):
+        await sleep(0)
+        seen.append(len(channels))
+    assert max(now - before for before, now in pairwise(seen)) <= ACCEPTED_MOST
+    for client in clients:
+        client.close()
+
+
+@twisted_test()
+async def test_those_who_share_a_socket_get_even_shares() -> None:
+    shared = socket.create_server(("127.0.0.1", 0), backlog=100)
+    shared.setblocking(False)  # which IReactorSocket needs
+    clients = [socket.create_connection(shared.getsockname()) for _ in range(60)]
+    factories = [Accepting(), Accepting()]
+    ports = [adopted(shared, factory) for factory in factories]
+    for port in ports:
+        accept_few(port)
+    await until(lambda: sum(factory.accepted for factory in factories) == len(clients))
+    shares = [factory.accepted for factory in factories]
+    assert max(shares) - min(shares) <= ACCEPTED_MOST, shares
+    for client in (*clients, shared):
+        client.close()
+    for port in ports:
+        await maybeDeferred(port.stopListening)
+
+
+class Accepting(Factory):
+    """A factory that counts its connections."""
+
+    protocol = Protocol
+    noisy = False
+
+    def __init__(self) -> None:
+        self.accepted = 0
+
+    def buildProtocol(self, addr: Any) -> Any:
+        self.accepted += 1
+        return Factory.buildProtocol(self, addr)
+
+
+def adopted(shared: socket.socket, factory: Factory) -> Any:
+    """Return a port of the reactor on the socket of others."""
+    from twisted.internet import reactor
+
+    adopt: Any = reactor
+    return adopt.adoptStreamPort(shared.fileno(), socket.AF_INET, factory)

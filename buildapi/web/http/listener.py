@@ -30,6 +30,12 @@ CLOSE_SECONDS = 1.0
 WAITING_MOST = 4096
 """Upper bound on the connections in a port's accept queue [net.core.somaxconn]."""
 
+ACCEPTED_MOST = 4
+"""Upper bound on the connections that a port accepts in a turn of the reactor, while it is open.
+
+Of two processes at one socket the first to wake up would accept all that wait.
+"""
+
 SHARED = "systemd:"
 """Prefix of endpoints whose socket systemd holds as well: no waiting connection is lost."""
 
@@ -104,6 +110,7 @@ class Listener(Service):
         opening = serverFromString(reactor, text).listen(self._site)
         opening.addCallbacks(opened.append, failed.append)
         if opened:
+            accept_few(opened[0])
             return cast("tcp.Port", opened[0])  # those of UNIX and TLS are made from it
         # An endpoint of a plugin may open its port later.
         why = failed[0].getErrorMessage() if failed else "the endpoint does not listen at once"
@@ -179,6 +186,21 @@ class Listener(Service):
             channel.leave(CLOSE_SECONDS)
 
 
+def accept_few(
+    port: Any,  # Any: a method of Twisted's Port is replaced
+    most: int = ACCEPTED_MOST,
+) -> None:
+    """Bound the connections that a port accepts in one turn of the reactor."""
+    accept = type(port).doRead
+
+    def accept_up_to() -> None:
+        # Twisted fits it to the traffic, from 100 on [tcp.Port.doRead].
+        port.numberAccepts = most
+        accept(port)
+
+    port.doRead = accept_up_to
+
+
 def _accept_before_closing(
     port: Any,  # Any: a method of Twisted's Port is replaced
     *,
@@ -193,10 +215,9 @@ def _accept_before_closing(
 
     def accept_and_close(reason: Failure) -> None:
         # Connections at a shared socket are left to the other processes (docs/deploys.md, What
-        # happens at SIGTERM). One doRead accepts up to numberAccepts, which Twisted fits to the
-        # traffic.
+        # happens at SIGTERM).
         if not shared:
-            port.numberAccepts = WAITING_MOST
+            accept_few(port, WAITING_MOST)
             port.doRead()
         closed(reason)
 
