@@ -72,3 +72,5 @@ def test_nothing_is_left_of_pauses_that_are_ended() -> None:
     at.drops.close()
     at.clock.advance(1)
     assert (at.found, at.clock.getDelayedCalls()) == ([("a", 0.0)], [])
+    at.drops.changed("a")
+    assert (at.found, at.clock.getDelayedCalls()) == ([("a", 0.0), ("a", 1.0)], [])

@@ -41,6 +41,7 @@ class TopicDrops:
     _forget: Callable[[Hashable], None]
     _pauses: dict[Hashable, DelayedCall] = attrs.field(factory=dict, init=False)
     _changed: set[Hashable] = attrs.field(factory=set, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
 
     def changed(self, topic: Hashable) -> None:
         """Drop the answers of a topic, now or at the end of its pause."""
@@ -48,10 +49,13 @@ class TopicDrops:
             self._changed.add(topic)
             return
         self._forget(topic)
+        if self._closed:  # the last results come when nobody is answered any more
+            return
         self._pauses[topic] = self._reactor.callLater(DROP_SECONDS, self._resume, topic)
 
     def close(self) -> None:
-        """End all pauses (at shutdown)."""
+        """End all pauses, and begin none (at shutdown)."""
+        self._closed = True
         for pause in self._pauses.values():
             pause.cancel()
         self._pauses.clear()
