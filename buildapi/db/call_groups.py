@@ -11,6 +11,7 @@ import attrs
 from twisted.internet import defer
 
 from buildapi.errors import DatabaseUnavailable, Unavailable, UnclassifiedError
+from buildapi.reactor_time import ReactorTime
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -20,6 +21,9 @@ MOST = 100
 
 No pool allows fewer rows in a result.
 """
+
+PATIENCE = 0.02
+"""Seconds after which a call without effects no longer waits for the group before its own."""
 
 WAITING_MAX = 10_000
 """Maximum number of calls that wait for the group before theirs."""
@@ -42,13 +46,18 @@ class CallGroups(Generic[K, T]):
     group, oldest first, and begins after each of them; an answer that is an exception is raised to
     that caller alone.  One group runs at a time, so that calls have their effects in the order in
     which they came.  It has ``most`` calls at most.
+
+    With a ``clock``, for calls without effects, nobody waits longer than ``PATIENCE`` for a group
+    that is under way: then another begins beside it.
     """
 
     _do: Callable[[Sequence[K]], Awaitable[Sequence[T | Exception]]]
     _most: int = MOST
     _later: Later = at_once
+    _clock: ReactorTime | None = None
     _waiting: deque[tuple[K, defer.Deferred[T]]] = attrs.field(factory=deque, init=False)
-    _is_running: bool = attrs.field(default=False, init=False)
+    _running: int = attrs.field(default=0, init=False)
+    _late: object | None = attrs.field(default=None, init=False)
 
     async def call(self, item: K) -> T:
         """Return the answer; a call cancelled before its group begins is left out.
@@ -59,18 +68,34 @@ class CallGroups(Generic[K, T]):
             raise DatabaseUnavailable(f"{WAITING_MAX} calls wait for the database already")
         answer: defer.Deferred[T] = defer.Deferred()
         self._waiting.append((item, answer))
-        if not self._is_running:
-            self._is_running = True
-            # A group belongs to no single request: its log lines must not name one.
-            Context().run(self._later, lambda: defer.ensureDeferred(self._run()))
+        if not self._running:
+            self._begin()
+        else:
+            self._limit_wait()
         return await answer
+
+    def _limit_wait(self) -> None:
+        if self._clock is not None and self._late is None:
+            self._late = self._clock.callLater(PATIENCE, self._begin_beside)
+
+    def _begin_beside(self) -> None:
+        self._late = None
+        if self._waiting:
+            self._begin()
+            # More may wait than one group takes.
+            self._limit_wait()
+
+    def _begin(self) -> None:
+        self._running += 1
+        # A group belongs to no single request: its log lines must not name one.
+        Context().run(self._later, lambda: defer.ensureDeferred(self._run()))
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 await self._answer(self._next())
         finally:
-            self._is_running = False
+            self._running -= 1
 
     def _next(self) -> Sequence[tuple[K, defer.Deferred[T]]]:
         group: list[tuple[K, defer.Deferred[T]]] = []

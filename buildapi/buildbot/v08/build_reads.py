@@ -14,7 +14,7 @@ from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest, is_left_over
 from buildapi.buildbot.v08.builder_names import BuilderNames
 from buildapi.buildbot.v08.queries import of_branch
-from buildapi.db.call_groups import CallGroups, Later, at_once, rows_by_id
+from buildapi.db.call_groups import CallGroups, Later, at_once, rows_by_id, together_or_alone
 from buildapi.db.sql import (
     Database,
     Read,
@@ -36,10 +36,17 @@ from buildapi.model.records import (
 )
 from buildapi.model.revisions import RevisionMatch
 from buildapi.model.row_marks import RowMarks
+from buildapi.reactor_time import ReactorTime
 
 T = TypeVar("T")
 
 NOTHING = BranchDay((), ())
+
+REVISIONS_MAX = 20
+"""Maximum number of revisions that one query reads."""
+
+_AskedRevision = tuple[Branch, RevisionMatch]
+_RequestRow = tuple[StoredRequest, RequestBuild | None]
 
 
 def merge(rows: Iterable[BuildRow]) -> list[Build]:
@@ -89,12 +96,20 @@ class SQLBuilds:
     _replica: Database
     _primary: Database | None = None
     _later: Later = at_once
+    _clock: ReactorTime | None = None
     _by_build: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
     _by_request: CallGroups[int, BuildRequest | None] = attrs.field(init=False)
     _builder_names: BuilderNames = attrs.field(init=False)
+    _by_revision: CallGroups[_AskedRevision, BranchDay] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._builder_names = BuilderNames(self._replica)
+        self._by_revision = CallGroups(
+            lambda asked: together_or_alone(asked, self._of_revisions, self._of_revision),
+            REVISIONS_MAX,
+            self._later,
+            self._clock,
+        )
         self._by_build = rows_by_id(partial(self._somewhere_each, _requests_of_builds), self._later)
         self._by_request = rows_by_id(partial(self._somewhere_each, _requests), self._later)
 
@@ -119,24 +134,33 @@ class SQLBuilds:
         return sorted({r for stored, r in rows if branch.owns(stored) and wanted.fits(r)})
 
     async def revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
-        """List builds, and open requests without one, of the matching revisions."""
+        """List builds, and open requests without one, of the matching revisions.
+
+        Calls that come while others are answered share one query.
+        """
+        return await self._by_revision.call((branch, wanted))
+
+    async def _of_revision(self, asked: _AskedRevision) -> BranchDay:
+        branch, wanted = asked
         where, params = of_branch(branch)
         params["revision"] = queries.revision_pattern(wanted)
-        query = queries.of_revision(where)
+        query = queries.of_revision(f"ss.revision LIKE :revision ESCAPE '|' AND {where}")
 
         async def read(db: Database) -> BranchDay | None:
-            rows = await query.many(db, **params)
-            # SQL finds too much: LIKE ignores case, and "=" of MySQL trailing spaces (PAD SPACE
-            # collations).
-            owns = cache(branch.owns)
-            ours = [row for row in rows if owns(row[0].branch)]
-            found = apart([row for row in ours if wanted.fits(row[0].revision)])
-            return found if found.builds or found.pending else None
+            return _found(asked, await query.many(db, **params))
 
         try:
             return await bounded(self._somewhere(read)) or NOTHING
         except ValueRefusedError:  # no text of the database can be like this one
             return NOTHING
+
+    async def _of_revisions(self, asked: Sequence[_AskedRevision]) -> Sequence[BranchDay]:
+        found = await _each_revision(self._replica, asked)
+        missing = [one for one, day in zip(asked, found, strict=True) if day is None]
+        if missing and self._primary is not None:
+            more = iter(await _each_revision(self._primary, missing))
+            found = [next(more) if day is None else day for day in found]
+        return [day or NOTHING for day in found]
 
     async def build(self, branch: Branch, build_id: int) -> BuildDetails | None:
         """Return a build of the branch; its own request comes first, coalesced ones after it."""
@@ -302,6 +326,30 @@ async def _requests(db: Database, ids: Sequence[int]) -> Mapping[int, BuildReque
 
 def _owned_by(branch: Branch, request: BuildRequest | None) -> BuildRequest | None:
     return request if request is not None and branch.owns(request.branch) else None
+
+
+async def _each_revision(
+    db: Database, asked: Sequence[_AskedRevision]
+) -> Sequence[BranchDay | None]:
+    """Read several revisions in one statement; None for each that has no rows."""
+    query, params = queries.of_revisions(list(dict.fromkeys(wanted for _, wanted in asked)))
+    rows: dict[str | None, list[_RequestRow]] = {}
+    for row in await query.many(db, **params):
+        rows.setdefault(row[0].revision, []).append(row)
+    return [
+        _found(one, [row for stored, of in rows.items() if one[1].fits(stored) for row in of])
+        for one in asked
+    ]
+
+
+def _found(asked: _AskedRevision, rows: Iterable[_RequestRow]) -> BranchDay | None:
+    # SQL finds too much: LIKE ignores case, "=" of MySQL trailing spaces (PAD SPACE collations),
+    # and several revisions are read of all branches.
+    branch, wanted = asked
+    owns, fits = cache(branch.owns), cache(wanted.fits)
+    ours = [row for row in rows if fits(row[0].revision) and owns(row[0].branch)]
+    found = apart(ours)
+    return found if found.builds or found.pending else None
 
 
 def _ends(tries: Iterable[RequestBuild]) -> list[int | None]:

@@ -151,16 +151,24 @@ def revisions(where: str) -> Query[tuple[str, str]]:
 
 
 def of_revision(where: str) -> Query[tuple[StoredRequest, RequestBuild | None]]:
-    """Select requests whose revision is ``LIKE :revision``, open or built, for each build.
+    """Select requests, open or built, for each build.
 
     It is one statement, so that tables without transactions are read as of one moment, too.
     """
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {REQUESTS} LEFT JOIN builds b ON b.brid = br.id"  # noqa: S608  # constants and parameter names
-        " WHERE (br.complete = 0 OR b.id IS NOT NULL)"
-        f" AND ss.revision LIKE :revision ESCAPE '|' AND {where}",
+        f" WHERE (br.complete = 0 OR b.id IS NOT NULL) AND {where}",
         _maybe_built,
     )
+
+
+def of_revisions(
+    wanted: Sequence[RevisionMatch],
+) -> tuple[Query[tuple[StoredRequest, RequestBuild | None]], dict[str, object]]:
+    """Select what :func:`of_revision` does for several revisions, on all branches."""
+    params: dict[str, object] = {f"revision{i}": revision_pattern(w) for i, w in enumerate(wanted)}
+    likes = " OR ".join(f"ss.revision LIKE :{name} ESCAPE '|'" for name in params)
+    return of_revision(f"({likes})"), params
 
 
 def _maybe_built(*c: Column) -> tuple[StoredRequest, RequestBuild | None]:

@@ -54,8 +54,8 @@ class V08Dialect:
     @cached_property
     def builds(self) -> SQLBuilds:
         """Return the reads of builds, from the replica and, what it lacks, from the primary."""
-        of = self._of
-        return SQLBuilds(of.databases.replica, of.databases.primary, next_turn(of.reactor))
+        replica, primary = self._of.databases.replica, self._of.databases.primary
+        return SQLBuilds(replica, primary, next_turn(self._of.reactor), self._of.reactor)
 
     @cached_property
     def farm_reads(self) -> SQLFarmReads:
