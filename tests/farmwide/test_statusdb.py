@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds, utc_seconds
+from buildapi.buildbot.v08.recent_builds import SLAVES_MAX, SQLRecentBuilds, utc_seconds
 from buildapi.db.sql import Row
 from buildapi.model.farm_rows import RecentBuild
 from tests.buildbot.seed import T0
@@ -93,12 +93,27 @@ async def test_the_newest_are_listed_newest_first(
 
 
 @twisted_test()
-async def test_a_list_takes_one_query(status: Status) -> None:
+async def test_a_list_takes_two_queries_at_most(status: Status) -> None:
     for _ in range(3):
         status.property(status.build(), "buildername", '"linux"')
     counting = Counting(status)
     found = await SQLRecentBuilds(counting).recent(("slave1",), greedy=False, limit=25)  # type: ignore[arg-type]  # no more is needed
-    assert ([b.buildername for b in found], counting.count) == (["linux"] * 3, 1)
+    # One for the slaves, and one for the builds of all of them.
+    assert ([b.buildername for b in found], counting.count) == (["linux"] * 3, 2)
+    await SQLRecentBuilds(counting).recent((), greedy=False, limit=25)  # type: ignore[arg-type]  # no more is needed
+    assert counting.count == 3
+
+
+@twisted_test(20)
+async def test_the_newest_of_many_slaves_are_listed_in_order(status: Status) -> None:
+    slaves = [f"slave{n % (SLAVES_MAX + 20)}" for n in range(SLAVES_MAX + 40)]
+    ended = [status.build(slave, result=0) for slave in slaves]
+    status.build("slave3", result=None)
+    status.build("other", result=0)
+    counting = Counting(status)
+    reads = SQLRecentBuilds(counting)  # type: ignore[arg-type]  # no more is needed
+    found = await reads.recent(("slave",), greedy=True, limit=25)
+    assert ([b.id for b in found], counting.count) == (ended[:-26:-1], 3)
 
 
 class Counting:

@@ -15,6 +15,9 @@ from buildapi.model.results import NO_RESULT, known_result
 # not replaced by older ones.
 NEWEST = "SELECT b.id FROM builds b ORDER BY b.id DESC LIMIT :limit"
 
+SLAVES_MAX = 100
+"""Maximum number of slaves in one query, which has a SELECT for each."""
+
 
 @attrs.define
 class SQLRecentBuilds:
@@ -30,12 +33,19 @@ class SQLRecentBuilds:
         With ``slaves``, those that ended on slaves of these names; with ``greedy``, on slaves whose
         names begin with one of these. Without ``slaves``, running ones too.
         """
-        newest, params = _on(slaves, greedy=greedy) if slaves else (NEWEST, {})
-        return await recent(newest).many(self._status, limit=limit, **params)
+        if not slaves:
+            return await recent(NEWEST).many(self._status, limit=limit)
+        query, params = slaves_named(slaves, greedy=greedy)
+        found: list[RecentBuild] = []
+        ids = await query.many(self._status, **params)
+        for start in range(0, len(ids), SLAVES_MAX):
+            newest, params = _on(ids[start : start + SLAVES_MAX])
+            found += await recent(newest).many(self._status, limit=limit, **params)
+        return sorted(found, key=lambda build: build.id, reverse=True)[:limit]
 
 
-def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, object]]:
-    """Return the SELECT of the newest builds that ended on some slaves."""
+def slaves_named(slaves: Sequence[str], *, greedy: bool) -> tuple[Query[int], dict[str, object]]:
+    """Select the ids of slaves of these names; with ``greedy``, of names that begin with one."""
     params: dict[str, object]
     if greedy:
         params = {f"slave{i}": like_prefix(name) for i, name in enumerate(slaves)}
@@ -44,12 +54,23 @@ def _on(slaves: Sequence[str], *, greedy: bool) -> tuple[str, dict[str, object]]
         # Twice: IN uses the index, and the exact comparison tells upper from lower case.
         names, params = any_of("slave", slaves)
         named = f"s.name IN ({names}) AND {exact('s.name')} IN ({names})"
-    text = (
+    text = f"SELECT s.id FROM slaves s WHERE {named} ORDER BY s.id"  # noqa: S608  # parameter names
+    return Query(text, int), params
+
+
+def _on(ids: Sequence[int]) -> tuple[str, dict[str, object]]:
+    """Return the SELECT of the newest builds that ended on some slaves."""
+    params: dict[str, object] = {f"slave{i}": id_ for i, id_ in enumerate(ids)}
+    # The newest of each slave, by its index backwards: one SELECT for all would read and sort
+    # every build that ever ran on them.
+    each = " UNION ALL ".join(
+        "SELECT id FROM (SELECT b.id FROM builds b"  # noqa: S608  # parameter names
         # A running build has NULL, and drops out as well.
-        "SELECT b.id FROM slaves s JOIN builds b ON b.slave_id = s.id"  # noqa: S608  # parameter names
-        f" WHERE b.result <> {NO_RESULT} AND ({named}) ORDER BY b.id DESC LIMIT :limit"
+        f" WHERE b.slave_id = :{name} AND b.result <> {NO_RESULT} ORDER BY b.id DESC LIMIT :limit)"
+        f" of_{name}"
+        for name in params
     )
-    return text, params
+    return f"SELECT id FROM ({each}) newest_of_each ORDER BY id DESC LIMIT :limit", params  # noqa: S608  # parameter names
 
 
 def recent(newest: str) -> Query[RecentBuild]:
