@@ -315,6 +315,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--inside"]:
+        sys.path.pop(0)  # this folder, whose html.py would hide that of Python
         traced(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
     else:
         main()
