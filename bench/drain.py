@@ -5,7 +5,7 @@
 An API process accepts the jobs in batches while no agent runs; then one agent starts and drains
 them, with MariaDB and RabbitMQ of their own beside.  The jobs rebuild one build each (``distinct``)
 or all of them one build (``same``).  The rate is that between the first and the last finished
-report, so that starting does not count; the processor time is that of the agent and, apart, of
+reports, so that starting does not count; the processor time is that of the agent and, apart, of
 the API process, which stores the reports.  ``--against`` is the top of another checkout, which
 takes turns with this one in every round: on a busy machine only the ratio of such rounds means
 anything.
@@ -164,13 +164,16 @@ class Desk:
         try:
             for agent in running:
                 agent.begin()
-            began, _ = self._until(table, accepted, 1, running)
+            before, first = self._until(table, accepted, 1, running)
             _, ended = self._until(table, accepted, jobs, running)
         finally:
             for agent in running:
                 if agent.running:
                     agent.stop()
             table.close()
+        # Of a group that is finished at once, the work was before: it counts on neither side,
+        # unless hardly anything would be left.
+        began = first if first.finished <= jobs / 2 else before
         done = ended.finished - began.finished
         return Figures(
             done / (ended.at - began.at),

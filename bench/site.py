@@ -47,7 +47,7 @@ class Length:
     listeners: int
 
 
-FULL = Length(rounds=5, seconds=0.8, jobs=200, mix_seconds=40, pollers=2000, listeners=500)
+FULL = Length(rounds=5, seconds=0.8, jobs=300, mix_seconds=40, pollers=2000, listeners=500)
 QUICK = Length(rounds=1, seconds=0.1, jobs=10, mix_seconds=3, pollers=50, listeners=10)
 
 
