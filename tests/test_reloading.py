@@ -13,7 +13,7 @@ import attrs
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as module
-from twisted.internet.task import deferLater
+from twisted.internet.defer import ensureDeferred
 
 from buildapi.assembly import Again, assemble
 from buildapi.assembly.program import ApiServices
@@ -63,6 +63,7 @@ Make = Callable[..., Around]
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
     before = {number: signal.getsignal(number) for number in CAUGHT}
+    delayed = set(module.getDelayedCalls())
     made: list[Around] = []
 
     def around(*roles: str) -> Around:
@@ -74,7 +75,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
         one.access_log.close()
     for number, handler in before.items():
         signal.signal(number, handler)
-    pytest_twisted.blockon(deferLater(module, 0))
+    # A reload begins to read the directory, in a thread and within a time limit.
+    done = until(lambda: not set(module.getDelayedCalls()) - delayed)
+    pytest_twisted.blockon(ensureDeferred(done))
 
 
 @twisted_test(10)
