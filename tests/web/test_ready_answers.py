@@ -56,11 +56,27 @@ async def test_it_is_byte_for_byte_the_answer_of_the_long_way(
     for method, more in (("GET", {}), ("HEAD", {}), ("GET", {"If-None-Match": etag[1].decode()})):
         lane(served).forget()
         long = await raw(served, method, path, headers | more)
-        if more:  # an answer of 304 makes none ready
-            await raw(served, method, path, headers)
         before = count(served)
         assert await raw(served, method, path, headers | more) == long
         assert count(served) == before + 1
+
+
+@twisted_test()
+async def test_an_answer_that_a_client_has_already_is_for_such_clients(served: Served) -> None:
+    path = KEPT[0]
+    whole = await raw(served, "GET", path, JSON)
+    etag = re.search(rb"\r\netag: ([^\r]*)", whole, re.IGNORECASE)
+    assert etag
+    lane(served).forget()
+    has_it = JSON | {"If-None-Match": etag[1].decode()}
+    unchanged = await raw(served, "GET", path, has_it)
+    assert unchanged.startswith(b"HTTP/1.1 304 ")
+    before = count(served)
+    assert await raw(served, "GET", path, JSON) == whole
+    assert count(served) == before
+    assert await raw(served, "GET", path, JSON) == whole
+    assert await raw(served, "GET", path, has_it) == unchanged
+    assert count(served) == before + 2
 
 
 @settings(

@@ -38,7 +38,8 @@ Key = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
 class ReadyAnswer:
     """An answer of 200 as bytes, and its headers of 304; ``route`` is the path of its route.
 
-    One ``for_nobody`` is not for users.
+    One ``for_nobody`` is not for users.  One whose ``body`` is None was made of an answer of 304:
+    it is for clients that have this version.
     """
 
     key: Key
@@ -47,7 +48,7 @@ class ReadyAnswer:
     etag: bytes
     head: bytes
     head_unchanged: bytes
-    body: bytes
+    body: bytes | None
     freshness: Freshness
 
     @property
@@ -55,12 +56,16 @@ class ReadyAnswer:
         """Return the bytes of memory that this takes."""
         uri, accept, encodings = self.key
         named = len(uri) + sum(map(len, accept + encodings))
-        return named + len(self.head) + len(self.head_unchanged) + len(self.body)
+        return named + len(self.head) + len(self.head_unchanged) + len(self.body or b"")
+
+    def fits(self, request: BuildAPIRequest) -> bool:
+        """Return whether it answers a request with its key."""
+        return not self.freshness.dropped and (self.body is not None or known(request, self.etag))
 
     def send(self, request: BuildAPIRequest) -> None:
         """Answer a request: 304 if its client has this version."""
         request.route, request.ready = self.route, True
-        if known(request, self.etag):
+        if self.body is None or known(request, self.etag):
             request.send(304, _head(request, self.head_unchanged), b"")
         else:
             request.send(200, _head(request, self.head), self.body)
@@ -83,15 +88,18 @@ class ReadyAnswers:
         """Return the answer that is ready for a request, if there is one."""
         key = _key(request)
         found = None if key is None else self._held.fresh(key)
-        return None if found is None or found.freshness.dropped else found
+        return found if found is not None and found.fits(request) else None
 
     def keep(
         self, request: BuildAPIRequest, freshness: Freshness, body: bytes, *, for_nobody: bool
     ) -> None:
-        """Keep the answer to a request, whose headers are set, as long as it is fresh."""
+        """Keep the answer to a request, whose headers are set, as long as it is fresh.
+
+        One of 304 is kept, too: where all clients have the current version, no other is sent.
+        """
         key, now = _key(request), self._clock()
         etags = request.responseHeaders.getRawHeaders(b"etag", [])
-        if key is None or request.code != 200 or not (etags and freshness.holds(now)):
+        if key is None or request.code not in (200, 304) or not (etags and freshness.holds(now)):
             return
         lines = [
             (name, value)
@@ -107,7 +115,7 @@ class ReadyAnswers:
             etags[0],
             _spelled(lines),
             _spelled(unchanged),
-            body,
+            None if request.code == 304 else body,
             freshness,
         )
         self._held.drop_stale()
