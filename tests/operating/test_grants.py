@@ -107,7 +107,7 @@ class Farm:
 
     def fill(self) -> None:
         urls = [f"--{name}={self.place.urls[name]}" for name in ("scheduler", "status")]
-        size = ["--builds=150", "--pending=6", "--running=4", "--days=1", "--quiet"]
+        size = ["--builds=150", "--pending=60", "--running=4", "--days=1", "--quiet"]
         subprocess.run([sys.executable, "-m", "buildapi.sample", *urls, *size], check=True)
         master = {"db_name": "nobody:/there", "hostname": "127.0.0.1", "http_port": 9}
         (self.place.folder / "masters.json").write_text(json.dumps([master]))
