@@ -168,6 +168,19 @@ def like_prefix(text: str) -> str:
     return like_text(text) + "%"
 
 
+BY_INDEX = "ESCAPE '|' /* by its index on"
+"""The end of a LIKE whose column has an index, up to the table: a mark for the SQLite driver."""
+
+
+def like_by_index(table: str, column: str, name: str) -> str:
+    """Return the condition "the column is like this parameter", a pattern of one of the above.
+
+    ``column`` has an alias of the table, and an index. The condition ignores case, on SQLite of
+    ASCII letters only.
+    """
+    return f"{column} LIKE :{name} {BY_INDEX} {table} */"
+
+
 # A mark as well as SQL: the SQLite driver removes it, since SQLite compares so anyway; the MySQL
 # driver adds it to parameters. Blanks at the end do not count even so [MySQL, "The binary Collation
 # Compared to _bin Collations"].

@@ -30,6 +30,7 @@ from buildapi.db.driver import (
     DriverDefinition,
     ErrorKind,
 )
+from buildapi.db.like_spans import with_spans
 from buildapi.db.sql import EXACTLY, Params, Row, RowLimitError
 from buildapi.errors import ConfigError
 
@@ -244,6 +245,7 @@ class SQLiteDriver:
 
     def execute(self, cursor: Cursor, text: str, params: Params) -> None:
         """Execute a statement with ``:name`` parameters."""
+        text, params = with_spans(text, params)
         cursor.execute(text.replace(EXACTLY, ""), dict(params))  # as it compares anyway
 
     def select(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import Clock
 
+from buildapi.buildbot.v08 import farm_reads, queries, scheduler_reports
 from buildapi.buildbot.v08.build_reads import REVISIONS_MAX, SQLBuilds
 from buildapi.db.call_groups import PATIENCE, CallGroups
 from buildapi.db.sql import Database, Params, Row
@@ -197,3 +198,45 @@ def test_without_a_clock_one_group_waits_for_the_other() -> None:
     for number in range(3):
         endless.call(groups, number)
     assert endless.begun == [[0]]
+
+
+# --- by the index
+
+
+def of_revision(where: str) -> list[str]:
+    """Return the statements that read what belongs to a revision."""
+    return [
+        queries.of_revision(f"{queries.OF_REVISION} AND {where}").text,
+        queries.revisions(where).text,
+        farm_reads.of_revision(where).text,
+        scheduler_reports.request_rows(f"{where} AND {queries.OF_REVISION}").text,
+    ]
+
+
+@pytest.mark.parametrize("text", [revision(1), "0f" * 20, "tip"])
+@twisted_test(10)
+async def test_a_revision_is_found_by_the_index(
+    scheduler: Scheduler, engine: str, text: str
+) -> None:
+    for n in range(300):
+        scheduler.seed.request("try", revision(n << 20))
+    params = {"revision": queries.revision_pattern(RevisionMatch(text))}
+    explain = "EXPLAIN QUERY PLAN" if engine == "sqlite" else "EXPLAIN"
+    for statement in of_revision("1 = 1"):
+        plan = str([tuple(r) for r in await scheduler.db.fetch(f"{explain} {statement}", params)])
+        assert "revision_idx" in plan
+        assert "SCAN" not in plan
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.title, str.lower])
+@twisted_test(10)
+async def test_a_hash_is_found_in_any_case(
+    scheduler: Scheduler, spell: Callable[[str], str]
+) -> None:
+    text = "abcdef0a1b2c" + "d" * 28
+    brid = scheduler.seed.request("try", spell(text))
+    scheduler.seed.request("try", "abcdef0a1b2d" + "d" * 28)
+    builds = SQLBuilds(scheduler.db)
+    for asked in (text, text.upper(), text[:12]):
+        assert ids(await builds.revision(TRY, RevisionMatch(asked))) == ([], [brid])
+        assert await builds.revisions(TRY, RevisionMatch(asked)) == [spell(text)]

@@ -144,7 +144,7 @@ class SQLBuilds:
         branch, wanted = asked
         where, params = of_branch(branch)
         params["revision"] = queries.revision_pattern(wanted)
-        query = queries.of_revision(f"ss.revision LIKE :revision ESCAPE '|' AND {where}")
+        query = queries.of_revision(f"{queries.OF_REVISION} AND {where}")
 
         async def read(db: Database) -> BranchDay | None:
             return _found(asked, await query.many(db, **params))

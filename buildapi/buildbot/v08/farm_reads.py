@@ -14,6 +14,7 @@ from buildapi.buildbot.v08.build_reads import bounded
 from buildapi.buildbot.v08.build_rows import RunningRow, running_builds
 from buildapi.buildbot.v08.queries import (
     BUILDS,
+    OF_REVISION,
     REQUESTS,
     WITHOUT_BUILD,
     claim_seconds,
@@ -150,7 +151,7 @@ def of_revision(where: str) -> Query[RevisionEntry]:
         "SELECT br.id, br.buildsetid, br.buildername, br.submitted_at, br.claimed_at,"  # noqa: S608  # constants and parameter names
         " br.claimed_by_name, br.complete, br.results, b.number, b.start_time, b.finish_time,"
         f" ss.branch, ss.revision FROM {REQUESTS} LEFT JOIN builds b ON b.brid = br.id"
-        f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where} ORDER BY br.id DESC, b.id DESC",
+        f" WHERE {OF_REVISION} AND {where} ORDER BY br.id DESC, b.id DESC",
         _revision_row,
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
-from buildapi.db.sql import Column, Query, any_of, exact, like_prefix, like_text
+from buildapi.db.sql import Column, Query, any_of, exact, like_by_index, like_prefix, like_text
 from buildapi.model.branches import Branch
 from buildapi.model.facts import Subject
 from buildapi.model.farm_rows import BranchFilter
@@ -31,6 +31,9 @@ REQUESTS = f"buildrequests br {SOURCE}"
 BUILDS = f"builds b JOIN buildrequests br ON br.id = b.brid {SOURCE}"
 UNCLAIMED = "(claimed_at = 0 OR claimed_at IS NULL)"
 """Condition on ``buildrequests``: unclaimed. Masters never claim a request with NULL."""
+
+OF_REVISION = like_by_index("sourcestamps", "ss.revision", "revision")
+"""Condition on ``sourcestamps``: of a revision, whose pattern is ``:revision``."""
 
 WITHOUT_BUILD = """br.complete = 0 AND (br.claimed_at = 0 OR br.claimed_at IS NULL OR NOT EXISTS
  (SELECT 1 FROM builds own WHERE own.brid = br.id
@@ -145,7 +148,7 @@ def revisions(where: str) -> Query[tuple[str, str]]:
     return Query(
         # DISTINCT folds case on MySQL, where only one spelling would be left.
         f"SELECT DISTINCT {exact('ss.branch')}, {exact('ss.revision')} FROM sourcestamps ss"  # noqa: S608  # constants and parameter names
-        f" WHERE ss.revision LIKE :revision ESCAPE '|' AND {where}",
+        f" WHERE {OF_REVISION} AND {where}",
         _pair,
     )
 
@@ -167,7 +170,7 @@ def of_revisions(
 ) -> tuple[Query[tuple[StoredRequest, RequestBuild | None]], dict[str, object]]:
     """Select what :func:`of_revision` does for several revisions, on all branches."""
     params: dict[str, object] = {f"revision{i}": revision_pattern(w) for i, w in enumerate(wanted)}
-    likes = " OR ".join(f"ss.revision LIKE :{name} ESCAPE '|'" for name in params)
+    likes = " OR ".join(like_by_index("sourcestamps", "ss.revision", name) for name in params)
     return of_revision(f"({likes})"), params
 
 
@@ -179,7 +182,7 @@ def open_of_revision(where: str) -> Query[StoredRequest]:
     """Select incomplete requests whose revision is ``LIKE :revision``, oldest first."""
     return Query(
         f"SELECT {REQUEST} FROM {REQUESTS}"  # noqa: S608  # constants and parameter names
-        f" WHERE br.complete = 0 AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
+        f" WHERE br.complete = 0 AND {OF_REVISION} AND {where}"
         " ORDER BY br.id",
         request_row,
     )
@@ -190,7 +193,7 @@ def unended_of_revision(where: str) -> Query[StoredRequest]:
     return Query(
         # A killed master may have left several unended builds of one request.
         f"SELECT DISTINCT {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants and parameter names
-        f" WHERE b.finish_time IS NULL AND ss.revision LIKE :revision ESCAPE '|' AND {where}"
+        f" WHERE b.finish_time IS NULL AND {OF_REVISION} AND {where}"
         " ORDER BY br.id",
         request_row,
     )

@@ -13,12 +13,13 @@ import attrs
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.chunked_reads import ChunkedRead, likes, unlike
 from buildapi.buildbot.v08.queries import (
+    OF_REVISION,
     claim_seconds,
     maybe_seconds,
     revision_pattern,
     seconds,
 )
-from buildapi.db.sql import Column, Database, Query, exact, like_prefix
+from buildapi.db.sql import Column, Database, Query, exact, like_by_index, like_prefix
 from buildapi.model.report_rows import (
     Attempt,
     ChangeFilter,
@@ -93,7 +94,7 @@ class SQLSchedulerReports:
             where += " AND c.when_timestamp >= :start AND c.when_timestamp < :end"
             params |= {"start": wanted.span.start, "end": wanted.span.end}
         if wanted.revision is not None:
-            where += " AND c.revision LIKE :revision ESCAPE '|'"
+            where += f" AND {like_by_index('changes', 'c.revision', 'revision')}"
             params["revision"] = revision_pattern(wanted.revision)
         found = await self._reading().once(unstamped(where), **params)
         return [c for c in found if wanted.revision is None or wanted.revision.fits(c.revision)]
@@ -190,7 +191,7 @@ def _where(wanted: RowFilter) -> tuple[str, dict[str, object]]:
     if wanted.span is not None:
         where += f" AND {SUBMITTED}"
     if wanted.revision is not None:
-        where += " AND ss.revision LIKE :revision ESCAPE '|'"
+        where += f" AND {OF_REVISION}"
         params["revision"] = revision_pattern(wanted.revision)
     if wanted.builder is not None:
         where += f" AND br.buildername = :builder AND {exact('br.buildername')} = :builder"
