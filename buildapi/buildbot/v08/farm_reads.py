@@ -12,6 +12,7 @@ import attrs
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_reads import bounded
 from buildapi.buildbot.v08.build_rows import RunningRow, running_builds
+from buildapi.buildbot.v08.push_counts import FOLLOWING, PushCounter, counts
 from buildapi.buildbot.v08.queries import (
     BUILDS,
     OF_REVISION,
@@ -22,7 +23,7 @@ from buildapi.buildbot.v08.queries import (
     revision_pattern,
     seconds,
 )
-from buildapi.db.sql import Column, Database, Query, Read, exact
+from buildapi.db.sql import Column, Database, Query, Read
 from buildapi.model.farm_rows import (
     BranchFilter,
     OpenWork,
@@ -35,9 +36,6 @@ from buildapi.model.farm_rows import (
 from buildapi.model.results import known_result
 from buildapi.model.revisions import RevisionMatch
 
-FOREVER = 2**53
-"""Later than any time, and within the numbers that every database can compare."""
-
 
 @attrs.define
 class SQLFarmReads:
@@ -45,6 +43,10 @@ class SQLFarmReads:
 
     _replica: Database
     _primary: Database | None = None
+    _pushes: PushCounter = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pushes = PushCounter(self._replica)
 
     async def pending(self, branches: BranchFilter, portion: Portion) -> Sequence[PendingEntry]:
         """List open requests without a build, the latest submitted first.
@@ -104,8 +106,10 @@ class SQLFarmReads:
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
         """Count pushes from ``start`` to ``end``, both included; None means no end."""
         where, params = let_through("c.branch", branches)
-        span = {"start": start, "end": FOREVER if end is None else end}
-        counting = pushes(where).many(self._replica, **FOLLOWING, **span, **params)
+        if end is None:
+            return PushCounts(await bounded(self._pushes.since(where, params, start)))
+        span = {"start": start, "end": end}
+        counting = counts(where).many(self._replica, **FOLLOWING, **span, **params)
         return PushCounts(dict(await bounded(counting)))
 
 
@@ -172,27 +176,3 @@ def _revision_row(*c: Column) -> RevisionEntry:
         branch=c[11],
         revision=c[12],
     )
-
-
-FOLLOWING = {"tests": "%unittest", "performance": "%talos"}
-"""Branches of builds that follow others: their revisions were pushed to another branch before."""
-
-
-def pushes(where: str) -> Query[tuple[str, int]]:
-    """Select authors, and their number of source stamps with a change in ``[:start, :end]``."""
-    return Query(
-        # Changes without a branch drop out, since NOT LIKE is unknown for NULL, as in the original
-        # [docs/compatibility.md, "The pages of the whole farm"].
-        f"SELECT author, COUNT(*) FROM (SELECT DISTINCT {exact('ss.revision')} AS revision,"  # noqa: S608  # constants and parameter names
-        f" {exact('ss.branch')} AS branch, {exact('c.author')} AS author"
-        " FROM changes c JOIN sourcestamp_changes sc ON sc.changeid = c.changeid"
-        " JOIN sourcestamps ss ON ss.id = sc.sourcestampid"
-        " WHERE c.when_timestamp >= :start AND c.when_timestamp <= :end"
-        " AND c.branch NOT LIKE :tests AND c.branch NOT LIKE :performance"
-        f" AND {where}) pushed GROUP BY author ORDER BY author",
-        _count_row,
-    )
-
-
-def _count_row(author: str, count: int) -> tuple[str, int]:
-    return author, count
