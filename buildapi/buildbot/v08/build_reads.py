@@ -166,17 +166,11 @@ class SQLBuilds:
         """Return a build of the branch; its own request comes first, coalesced ones after it."""
 
         def reading(read: Read) -> BuildDetails | None:
-            row = queries.BUILD_BY_ID.first_of(read, bid=build_id)
-            if row is None or not branch.owns(row.request.branch):
+            build = _with_related(queries.BUILD_WITH_RELATED.all_of(read, bid=build_id))
+            if build is None or not branch.owns(build.requests[0].branch):
                 return None
-            build = merge([row, *_sharing(read, row)])[0]
-            # That its master died is shown only by later builds of the request; most have other
-            # numbers, and are not among those that share the build.
-            if row.build.finish_time is None:
-                tries = queries.TRIES.all_of(read, brid=row.request.id)
-                later = [one for one in tries if one.id > row.build.id]
-                build = replace(build, left_over=is_left_over(row.build, later))
-            return BuildDetails(build, [_properties(read, r.buildsetid) for r in build.requests])
+            properties = _properties(read, [r.buildsetid for r in build.requests])
+            return BuildDetails(build, [properties[r.buildsetid] for r in build.requests])
 
         return await self._somewhere(lambda db: db.snapshot(reading))
 
@@ -184,11 +178,11 @@ class SQLBuilds:
         """Return a request of the branch."""
 
         def reading(read: Read) -> RequestDetails | None:
-            request = queries.REQUEST_BY_ID.first_of(read, brid=request_id)
-            if request is None or not branch.owns(request.branch):
+            rows = queries.REQUEST_WITH_BUILDS.all_of(read, brid=request_id)
+            if not rows or not branch.owns(rows[0][0].branch):
                 return None
-            tries = queries.TRIES.all_of(read, brid=request_id)
-            properties = _properties(read, request.buildsetid)
+            request, tries = rows[0][0], [build for _, build in rows if build is not None]
+            properties = _properties(read, [request.buildsetid])[request.buildsetid]
             starting = request.stage is Stage.CLAIMED and request.awaits_build(_ends(tries))
             return RequestDetails(request, properties, [t.id for t in tries], starting)
 
@@ -371,18 +365,25 @@ def _of_branch(branch: Branch, requests: Iterable[BuildRequest]) -> list[BuildRe
     return [r for r in requests if owns(r.branch)]
 
 
-def _sharing(read: Read, row: BuildRow) -> list[BuildRow]:
-    r = row.request
-    return queries.BUILDS_SHARED.all_of(
-        read,
-        number=row.build.number,
-        buildername=r.buildername,
-        master=r.claimed_by_name,
-        incarnation=r.claimed_by_incarnation,
-        claimed_at=r.claimed_at,
-    )
+def _with_related(rows: Sequence[BuildRow | RequestBuild]) -> Build | None:
+    """Return the build of the first row, with the rows that share it; None if there are no rows."""
+    built = [row for row in rows if isinstance(row, BuildRow)]
+    if not built:
+        return None
+    own, others = built[0], [r for r in built[1:] if r.shared_key == built[0].shared_key]
+    build = merge([own, *sorted(others, key=lambda r: r.build.id, reverse=True)])[0]
+    # That its master died is shown only by later builds of the request; most have other numbers,
+    # and are not among those that share the build.
+    if own.build.finish_time is None:
+        later = [row for row in rows if isinstance(row, RequestBuild)]
+        return replace(build, left_over=is_left_over(own.build, later))
+    return build
 
 
-def _properties(read: Read, buildsetid: int) -> Mapping[str, object]:
-    pairs = queries.PROPERTIES.all_of(read, buildsetid=buildsetid)
-    return {name: property_value(text) for name, text in pairs}
+def _properties(read: Read, buildsetids: Sequence[int]) -> Mapping[int, Mapping[str, object]]:
+    found: dict[int, dict[str, object]] = {id_: {} for id_ in buildsetids}
+    for some in chunks(list(found)):
+        query, params = queries.properties_of(some)
+        for id_, name, text in query.all_of(read, **params):
+            found[id_][name] = property_value(text)
+    return found

@@ -307,24 +307,38 @@ STORED_BRANCH: dict[str, Query[str | None]] = {
         lambda branch: branch,
     ),
 }
-REQUEST_BY_ID: Query[StoredRequest] = Query(
-    f"SELECT {REQUEST} FROM {REQUESTS} WHERE br.id = :brid",  # noqa: S608  # constants
-    request_row,
+REQUEST_WITH_BUILDS: Query[tuple[StoredRequest, RequestBuild | None]] = Query(
+    f"SELECT {TRY}, {REQUEST} FROM {REQUESTS} LEFT JOIN builds b ON b.brid = br.id"  # noqa: S608  # constants
+    " WHERE br.id = :brid ORDER BY b.id",
+    _maybe_built,
 )
-BUILD_BY_ID: Query[BuildRow] = Query(
-    f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id = :bid",  # noqa: S608  # constants
-    build_row,
-)
+"""A request with each of its builds, oldest first."""
 
-# claimed_at was cut to whole seconds, and SQLite farms store fractions.
-BUILDS_SHARED: Query[BuildRow] = Query(
-    f"SELECT {TRY}, {REQUEST} FROM {BUILDS}"  # noqa: S608  # constants
-    " WHERE b.number = :number AND br.buildername = :buildername AND br.claimed_by_name = :master"
-    f" AND {exact('br.buildername')} = :buildername"
-    " AND br.claimed_by_incarnation = :incarnation AND br.claimed_at >= :claimed_at"
-    " AND br.claimed_at < :claimed_at + 1 ORDER BY b.id DESC",
-    build_row,
+
+def _related(*c: Column) -> BuildRow | RequestBuild:
+    return try_row(*c[:5]) if c[5] is None else build_row(*c)
+
+
+# One statement, as each costs a round trip. CROSS keeps SQLite to this order, by the number of the
+# build; MySQL has read "own" and "claim" before it chooses. The claim is compared by the shared
+# key: it was cut to whole seconds, and SQLite farms store fractions.
+BUILD_WITH_RELATED: Query[BuildRow | RequestBuild] = Query(
+    f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE b.id = :bid"  # noqa: S608  # constants
+    f" UNION ALL SELECT {TRY}, {REQUEST} FROM builds own"
+    " CROSS JOIN buildrequests claim ON claim.id = own.brid"
+    " CROSS JOIN builds b ON b.number = own.number AND b.id <> own.id"
+    " CROSS JOIN buildrequests br ON br.id = b.brid AND br.buildername = claim.buildername"
+    " AND br.claimed_by_name = claim.claimed_by_name"
+    " AND br.claimed_by_incarnation = claim.claimed_by_incarnation"
+    " AND br.claimed_at > claim.claimed_at - 1 AND br.claimed_at < claim.claimed_at + 1"
+    f" {SOURCE} WHERE own.id = :bid"
+    f" UNION ALL SELECT {TRY}, {', '.join(['NULL'] * len(REQUEST.split(',')))} FROM builds own"
+    " JOIN builds b ON b.brid = own.brid AND b.id > own.id"
+    " WHERE own.id = :bid AND own.finish_time IS NULL",
+    _related,
 )
+"""A build, those that may share it, and, unless it has ended, later builds of its request."""
+
 TRIES: Query[RequestBuild] = Query(
     f"SELECT {TRY} FROM builds b WHERE b.brid = :brid ORDER BY b.id",  # noqa: S608  # constants
     try_row,
@@ -371,6 +385,20 @@ PROPERTIES: Query[tuple[str, str]] = Query(
     " WHERE buildsetid = :buildsetid ORDER BY property_name",
     _pair,
 )
+
+
+def properties_of(
+    buildsetids: Sequence[int],
+) -> tuple[Query[tuple[int, str, str]], dict[str, object]]:
+    """Select buildset, name and stored value of properties, by name."""
+    ids, params = any_of("id", buildsetids)
+    return Query(
+        "SELECT buildsetid, property_name, property_value FROM buildset_properties"  # noqa: S608  # parameter names
+        f" WHERE buildsetid IN ({ids}) ORDER BY property_name",
+        lambda buildsetid, name, value: (buildsetid, name, value),
+    ), params
+
+
 _BUILDSET = f"SELECT {REQUEST}, bs.sourcestampid, bs.external_idstring FROM {REQUESTS}"  # noqa: S608  # constants
 
 

@@ -1,0 +1,85 @@
+"""One build or request: two statements, however many requests share it, and all by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import attrs
+import pytest
+
+from buildapi.buildbot.v08 import queries
+from buildapi.buildbot.v08.build_reads import SQLBuilds
+from buildapi.db.sql import Database, Params, Read, Row
+from tests.buildbot.conftest import Scheduler
+from tests.contracts.reads import TRY
+from tests.reactor import twisted_test
+
+T = TypeVar("T")
+
+
+@attrs.define
+class Counted:
+    """A database that records the SELECTs of snapshots."""
+
+    db: Database
+    texts: list[str] = attrs.field(factory=list)
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        def recorded(read: Read) -> T:
+            def noted(text: str, params: Params) -> list[Row]:
+                self.texts.append(text)
+                return list(read(text, params))
+
+            return reading(noted)
+
+        return await self.db.snapshot(recorded)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+@twisted_test(10)
+async def test_a_build_is_read_with_two_statements(scheduler: Scheduler, *, ended: bool) -> None:
+    seed, counted = scheduler.seed, Counted(scheduler.db)
+    requests = [seed.request(builder="linux") for _ in range(3)]
+    build = seed.run(*requests)
+    other = seed.run(seed.request(builder="Linux"))
+    seed.execute("UPDATE builds SET number = 7 WHERE id IN (%s, %s)", build, other)
+    seed.execute("UPDATE builds SET number = 7 WHERE brid IN (%s, %s)", *requests[1:])
+    if ended:
+        seed.end(build)
+    builds = SQLBuilds(counted)  # type: ignore[arg-type]  # only what is read
+    found = await builds.build(TRY, build)
+    assert found is not None
+    assert sorted(r.id for r in found.build.requests) == requests
+    assert found.build.requests[0].id == next(
+        row["brid"] for row in seed.rows("SELECT brid FROM builds WHERE id = %s", build)
+    )
+    assert len(found.properties) == 3
+    assert not found.build.left_over
+    assert len(counted.texts) == 2
+
+
+@twisted_test(10)
+async def test_a_request_is_read_with_two_statements(scheduler: Scheduler) -> None:
+    seed, counted = scheduler.seed, Counted(scheduler.db)
+    request = seed.request()
+    tries = [seed.run(request) for _ in range(3)]
+    builds = SQLBuilds(counted)  # type: ignore[arg-type]  # only what is read
+    found = await builds.request(TRY, request)
+    assert found is not None
+    assert list(found.build_ids) == tries
+    assert len(counted.texts) == 2
+
+
+@twisted_test(10)
+async def test_neither_reads_a_whole_table(scheduler: Scheduler, engine: str) -> None:
+    for number in range(300):
+        build = scheduler.seed.run(scheduler.seed.request())
+        scheduler.seed.execute("UPDATE builds SET number = %s WHERE id = %s", number, build)
+    explain = "EXPLAIN QUERY PLAN" if engine == "sqlite" else "EXPLAIN"
+    for text in (queries.BUILD_WITH_RELATED.text, queries.REQUEST_WITH_BUILDS.text):
+        plan = await scheduler.db.fetch(f"{explain} {text}", {"bid": build, "brid": 1})
+        if engine == "sqlite":
+            assert "SCAN" not in str([tuple(row) for row in plan])
+        else:
+            assert "ALL" not in [tuple(row)[3] for row in plan]
