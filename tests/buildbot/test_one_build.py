@@ -1,4 +1,4 @@
-"""One build or request: two statements, however many requests share it, and all by an index."""
+"""One build or request, and those of an author: few statements, and what they read whole."""
 
 from __future__ import annotations
 
@@ -83,3 +83,25 @@ async def test_neither_reads_a_whole_table(scheduler: Scheduler, engine: str) ->
             assert "SCAN" not in str([tuple(row) for row in plan])
         else:
             assert "ALL" not in [tuple(row)[3] for row in plan]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@twisted_test(10)
+async def test_of_the_builds_of_an_author_the_newest_alone_are_read_whole(
+    scheduler: Scheduler, engine: str, *, complete: bool
+) -> None:
+    where, params = queries.of_branch(TRY)
+    query = queries.builds_of_author(where, complete=complete)
+    stamps = [scheduler.seed.stamp() for _ in range(300)]
+    scheduler.seed.change("ann", stamps)
+    brids = [scheduler.seed.request(buildset=scheduler.seed.buildset(s)) for s in stamps]
+    found = [scheduler.seed.run(brid) for brid in brids]
+    if complete:
+        scheduler.seed.complete(*brids)
+    rows = await query.many(scheduler.db, **params, author="ann")
+    assert [row.build.id for row in rows] == found[:-201:-1]
+    if engine == "sqlite":
+        plan = await scheduler.db.fetch(
+            f"EXPLAIN QUERY PLAN {query.text}", {**params, "author": "ann"}
+        )
+        assert "SEARCH b USING COVERING INDEX builds_brid" in str([tuple(row) for row in plan])
