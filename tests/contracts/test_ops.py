@@ -10,14 +10,16 @@ from typing import Any
 import attrs
 import pytest
 
+from buildapi.assembly.web_site import WatchedTrail
 from buildapi.db.pool import PooledDatabase
 from buildapi.errors import DatabaseUnavailable
-from buildapi.model.ops import TrailEntry
+from buildapi.model.ops import Part, TrailEntry
 from buildapi.ops.log_file import Complaints, LogFile, Sink, StreamSink, TwistdFile
 from tests.contracts.ops import ObservedPoolContract, SinkContract, TrailContract
 from tests.db.conftest import open_pool, url
 from tests.db.trailstore_contract import TrailStoreContract
 from tests.ops.test_status_collector import MemoryPool
+from tests.reactor import twisted_test
 from tests.trails import MemoryTrail, MemoryTrailStore
 
 __all__ = ["open_pool", "url"]
@@ -41,12 +43,44 @@ class AtOnce:
         return await self.trail.of_job(job, 0)
 
 
+@attrs.define
+class Watched:
+    """A trail that is watched, and the one that keeps what is noted."""
+
+    trail: WatchedTrail
+    kept: MemoryTrail
+
+    async def entries(self, job: int) -> Sequence[TrailEntry]:
+        return await self.kept.of_job(job, 0)
+
+
 class TestMemoryTrail(TrailContract):
     """The double of other tests."""
 
     @pytest.fixture
     def made(self) -> AtOnce:
         return AtOnce(MemoryTrail())
+
+
+class TestWatchedTrail(TrailContract):
+    """The trail that tells the cache which jobs have changed."""
+
+    @pytest.fixture
+    def changed(self) -> list[int]:
+        return []
+
+    @pytest.fixture
+    def made(self, changed: list[int]) -> Watched:
+        trail = MemoryTrail()
+        return Watched(WatchedTrail(trail, changed.append), trail)
+
+    @twisted_test()
+    async def test_the_job_of_each_event_has_changed(
+        self, made: Watched, changed: list[int]
+    ) -> None:
+        made.trail.note(7, Part.AGENT, "taken")
+        made.trail.note(8, Part.HTTP, "recorded")
+        assert changed == [7, 8]
 
 
 @attrs.define
