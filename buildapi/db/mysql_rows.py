@@ -39,11 +39,8 @@ Convert = Callable[[bytes], Column]
 class _Texts(dict[bytes, str]):
     """Decode each different text of a result once: builders, branches and masters repeat."""
 
-    def __init__(self, encoding: str) -> None:
-        self._encoding = encoding
-
     def __missing__(self, stored: bytes) -> str:
-        text = self[stored] = stored.decode(self._encoding)
+        text = self[stored] = stored.decode("utf-8")  # all connections are utf8mb4
         return text
 
 
@@ -55,7 +52,7 @@ class RowResult(MySQLResult):
 
     def _get_descriptions(self) -> None:
         # Instead of PyMySQL's, which takes a description apart into names that nobody asks for.
-        texts = _Texts(self.connection.encoding).__getitem__
+        texts = _Texts().__getitem__
         self._converts = []
         for _ in range(self.field_count):
             data = self.connection._read_packet()._data
