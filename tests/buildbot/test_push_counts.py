@@ -61,7 +61,7 @@ def counter(counted: Counted, clock: Clock) -> PushCounter:
     return PushCounter(counted, clock.seconds)  # type: ignore[arg-type]  # only what is read
 
 
-async def anew(scheduler: Scheduler, where: str, params: Mapping[str, object]) -> dict[str, int]:
+async def at_once(scheduler: Scheduler, where: str, params: Mapping[str, object]) -> dict[str, int]:
     """Count in one statement, without what was kept."""
     wanted = {**FOLLOWING, "start": T0, "end": FOREVER, **params}
     return dict(await counts(where).many(scheduler.db, **wanted))
@@ -86,14 +86,14 @@ async def test_what_is_kept_and_what_is_new_are_all(
             scheduler.seed.change(author, [stamp], at=T0 + chance.randrange(-1, 9))
         if step % 2 == 0:
             for where, params in asked:
-                assert await counter.since(where, params, T0) == await anew(
+                assert await counter.since(where, params, T0) == await at_once(
                     scheduler, where, params
                 )
     assert counted.whole == len(asked)
 
 
 @twisted_test(10)
-async def test_all_is_counted_anew_after_an_hour_and_of_another_database(
+async def test_all_is_counted_again_after_an_hour_and_of_another_database(
     scheduler: Scheduler, counted: Counted, counter: PushCounter, clock: Clock
 ) -> None:
     for revision in ("a", "b"):
@@ -122,7 +122,7 @@ async def test_what_was_deleted_is_not_counted_once_there_are_fewer(
 
 
 @twisted_test(30)
-async def test_more_new_rows_than_one_read_may_return_are_counted_anew(
+async def test_more_new_rows_than_one_read_may_return_are_counted_again(
     scheduler: Scheduler, open_scheduler: OpenScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = open_scheduler(scheduler.url, max_rows=10)

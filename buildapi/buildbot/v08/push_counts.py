@@ -21,7 +21,7 @@ AUTHORS_MAX = 20_000
 """Maximum number of authors of counts that are kept."""
 
 RENEWED = 3600.0
-"""Seconds until all is counted anew, since an operator may have deleted some."""
+"""Seconds until all is counted again, since an operator may have deleted some."""
 
 OPEN_STAMPS = 200
 """Newest source stamps that are read each time: transactions end in any order of their ids."""
