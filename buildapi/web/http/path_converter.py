@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from werkzeug.routing import BaseConverter
@@ -12,6 +13,7 @@ SLASH = "\ue000"
 """Placeholder for ``%2F`` between Twisted, which decodes segments, and the router."""
 
 
+@lru_cache(maxsize=4096)  # a list has its branch and a few revisions in hundreds of links
 def segment(text: str) -> str:
     """Percent-encode a text as one path segment."""
     return quote(text, safe="", errors="replace")

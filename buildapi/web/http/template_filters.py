@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 UNKNOWN = "unknown"
@@ -11,7 +12,11 @@ UNKNOWN = "unknown"
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # in UTC, and naive: its format has no offset
 SECONDS_END = len("2026-01-31T12:00:00")
 
+TIMES_KEPT = 10_000
+"""Times that are formatted once: live lists are rendered every few seconds, with the same rows."""
 
+
+@lru_cache(maxsize=TIMES_KEPT)
 def in_zone(seconds: int | None, zone: ZoneInfo) -> str:
     """Format a time in the farm's zone, for people."""
     if seconds is None:
@@ -24,6 +29,7 @@ def in_zone(seconds: int | None, zone: ZoneInfo) -> str:
         return str(seconds)
 
 
+@lru_cache(maxsize=TIMES_KEPT)
 def in_utc(seconds: int) -> str:
     """Format a time in UTC as ISO 8601, for scripts."""
     try:

@@ -8,16 +8,22 @@ what stands in the pieces below is escaped, a number, or a constant.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import attrs
-from markupsafe import Markup, escape
+from markupsafe import Markup
+from markupsafe import escape as escaped
 
 from buildapi.model.revisions import short_revision
 from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.template_filters import in_utc, in_zone, lasting
 from buildapi.web.selfserve.listing import ListRow
+
+# Names of builders, branches and users repeat in a page and from page to page. Typed, since a text
+# and the markup of the same characters are equal, and only one of them is to be escaped.
+escape = lru_cache(maxsize=10_000, typed=True)(escaped)
 
 
 @attrs.frozen
