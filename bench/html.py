@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from bench.hot import HTML, Send, Work, measure_works
+from bench.hot import GZIP, HTML, Send, Work, measure_works
 from bench.load import Load
 from bench.rows import Figure, Row, below, cpu_below
 from bench.site import USER, Bench
@@ -19,23 +19,28 @@ FIRST, AGAIN = below(25, "ms CPU"), cpu_below(0.5)
 
 
 def pages(subjects: Subjects) -> list[Work]:
-    """List the pages, as a user sees them and, of the day, as anybody does."""
+    """List the pages, as the browser of a user asks for them and, of the day, as others do."""
     user = {"X-Remote-User": USER}
+    day = f"page of a day of {subjects.rows} rows"
     listed = {
-        f"page of a day of {subjects.rows} rows": subjects.day,
+        day: subjects.day,
         "page of /pending": "/pending",
         "page of /running": "/running",
         "page of jobs": "/self-serve/jobs",
         "home page": "/",
     }
-    found = [Work(name, path, AGAIN, user, HTML) for name, path in listed.items()]
-    return [*found, Work("page of a day, without a user", subjects.day, AGAIN, {}, HTML)]
+    found = [Work(name, path, AGAIN, user | GZIP, HTML) for name, path in listed.items()]
+    return [
+        *found,
+        Work(f"{day}, without a user", subjects.day, AGAIN, GZIP, HTML),
+        Work(f"{day}, not compressed", subjects.day, None, user, HTML),
+    ]
 
 
 def measure(bench: Bench, send: Send, service: Service, subjects: Subjects) -> Iterator[Row]:
     """Measure pages after what was kept has lapsed, and again and again."""
     listed = pages(subjects)
-    yield from _first(bench, send, service, listed[:-1])
+    yield from _first(bench, send, service, listed[:-2])
     yield from measure_works(bench, send, service, "HTML, again", listed)
 
 
