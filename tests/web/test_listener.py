@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 from itertools import pairwise
 from pathlib import Path
@@ -182,6 +183,21 @@ def test_the_addresses_of_pages_are_announced(serve: Serve) -> None:
     served.listener.announce("/self-serve")
     globalLogPublisher.removeObserver(events.append)
     assert [e["url"] for e in events] == [f"http://127.0.0.1:{port}/self-serve"]
+
+
+@twisted_test()
+async def test_many_connections_wait_at_a_port_that_is_busy(serve: Serve) -> None:
+    """Where there is no room, a client tries again after a second, or gives up here."""
+    served = serve(held=True)
+    port = served.listener.ports[0].getHost().port
+    clients = [socket.socket() for _ in range(300)]
+    for client in clients:
+        client.setblocking(False)
+        assert client.connect_ex(("127.0.0.1", port)) in (0, errno.EINPROGRESS)
+    _, connected, _ = select.select([], clients, [], 0)
+    assert len(connected) == len(clients)
+    for client in clients:
+        client.close()
 
 
 @twisted_test()
