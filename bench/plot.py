@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from bench.table import number
 
-WIDTH, LINE, TOP, LEFT, RIGHT = 860, 18, 58, 250, 170
+WIDTH, LINE, TOP, LEFT, RIGHT = 920, 18, 58, 290, 190
 LOWEST, HIGHEST = 1 / 32, 32.0
 TICKS = {1 / 16: "1/16", 1 / 4: "1/4", 1.0: "goal", 4.0: "4 times", 16.0: "16 times"}
 STYLE = """\
