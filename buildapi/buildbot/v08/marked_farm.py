@@ -68,8 +68,7 @@ STEP_BY_STEP = (
 MSG_MAX = 4000
 """Characters kept of an outcome's message if the whole outcome does not fit."""
 
-
-AT_ONCE = 10
+REBUILDS_MOST = 10
 """Maximum number of rebuilds in one transaction, which then takes some milliseconds."""
 
 
@@ -104,7 +103,7 @@ class V08Farm:
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._rebuilding = CallGroups(self._perform_all, AT_ONCE, self._later)
+        self._rebuilding = CallGroups(self._perform_all, REBUILDS_MOST, self._later)
 
     @property
     def _markers(self) -> Markers:
