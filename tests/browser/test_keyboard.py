@@ -68,6 +68,35 @@ def test_a_build_is_found_and_built_again(visit: Visit, client: Client) -> None:
     expect(page.get_by_role("status").get_by_role("link")).to_have_count(1)
 
 
+LIST_READ_AGAIN = """() => {
+    const real = window.fetch;
+    window.fetch = async (...asked) => {
+        const answer = await real(...asked);
+        if (asked[1]?.method !== "POST") return answer;
+        const row = document.activeElement.closest("tr") ?? document.querySelector("#list tbody tr:has(:disabled)");
+        const copy = row.cloneNode(true);
+        for (const control of copy.querySelectorAll(":disabled")) control.disabled = false;
+        row.closest("tbody").replaceChildren(copy);
+        return answer;
+    };
+}"""
+"""Read the list again, with that row alone in it, before the answer to a job request comes, as a search does."""
+
+
+def test_the_focus_stays_on_a_build_whose_list_is_read_again(visit: Visit, client: Client) -> None:
+    build = quick_today(client)
+    row = f"build-{build['build_id']}"
+    page = visit().open(f"/self-serve/{BRANCH}?q={build['buildername']}+success")
+    page.evaluate(LIST_READ_AGAIN)
+    go_to(page, row=row, value="rebuild")
+
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("status").get_by_role("link")).to_have_count(1)
+    at = focus(page)
+    assert (at["row"], at["value"]) == (row, "rebuild")
+
+
 ROW_GONE = """row => {
     const real = window.fetch;
     window.fetch = async (...asked) => {

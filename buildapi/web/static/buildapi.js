@@ -708,12 +708,14 @@
     return row && [row.id, $$(CONTROLS, row).indexOf(control)];
   }
 
+  function controlAt(place) {
+    const row = place && document.getElementById(place[0]);
+    return row ? $$(CONTROLS, row)[place[1]] : undefined;
+  }
+
   /* Go back to a control; one that is still there has the focus from the browser. */
   function back(control, place) {
-    if (control.isConnected) return;
-    const row = place && document.getElementById(place[0]);
-    const same = row && $$(CONTROLS, row)[place[1]];
-    (same || $("#main")).focus({ preventScroll: true });
+    if (!control.isConnected) (controlAt(place) || $("#main")).focus({ preventScroll: true });
   }
 
   /* Say which rows are beside that of a control: its own may be gone before the answer comes. */
@@ -722,8 +724,10 @@
     return row ? [row.nextElementSibling, row.previousElementSibling].filter(Boolean).map((one) => one.id) : [];
   }
 
-  /* Go to the first of these rows that is there, else to what was said of the job. */
-  function goOn(rows) {
+  /* Go to a control's like in a list read again, else to the first of the rows beside it, else to what was said. */
+  function goOn(place, rows) {
+    const same = controlAt(place);
+    if (same) return same.focus({ preventScroll: true });
     const row = rows.map((id) => document.getElementById(id)).find(Boolean);
     const target = row && $("a, button, input:not([type=hidden])", row);
     (target || $("#told a") || $("#main")).focus({ preventScroll: true });
@@ -753,9 +757,10 @@
       tell(element("span", { class: "state failed" }, "not sent"), ` ${verb} ${what}: ${error.message}`);
     } finally {
       submitter.disabled = false;
+      const lost = document.activeElement === document.body;     // else somebody went on
       if (form.hidden) ($("#told a") || $("#main")).focus({ preventScroll: true });
-      else if (!submitter.isConnected) goOn(beside);
-      else if (document.activeElement === document.body) submitter.focus({ preventScroll: true });
+      else if (lost && !submitter.isConnected) goOn(place, beside);
+      else if (lost) submitter.focus({ preventScroll: true });
     }
   }
 
