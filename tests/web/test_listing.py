@@ -89,6 +89,14 @@ def test_a_state_is_a_word(item: dict[str, Any], state: str) -> None:
         ([build(9), build(8, requests=[request(10)])], ["success", "retry"]),
         ([build(9, requests=[request(1)]), build(7, requests=[request(2)])], ["success"] * 2),
         ([request(1), build(7, requests=[request(1)])], ["pending", "success"]),
+        (
+            [build(n, requests=[request(1), request(r)]) for n, r in ((8, 2), (9, 3), (7, 2))],
+            ["retry", "success", "retry"],
+        ),
+        (
+            [build(9, requests=[request(1)], abandoned=True), build(7, requests=[request(1)])],
+            ["abandoned", "success"],
+        ),
         ([], []),
     ],
 )

@@ -106,19 +106,21 @@ def rows_of(items: Sequence[JSONObject], place: str) -> ListRows:
     newest build has that result, and the older ones are retries.  Abandoned builds do not count.
     """
     states = [_state(item) for item in items]
-    counted = [
-        (i, item["build_id"], [r["request_id"] for r in item["requests"]])
-        for i, item in enumerate(items)
-        if "requests" in item and states[i] != "abandoned"
-    ]
     newest: dict[int, int] = {}
-    for _, build_id, requests in counted:
-        for request in requests:
-            if newest.get(request, build_id) <= build_id:
-                newest[request] = build_id
-    for i, build_id, requests in counted:
-        if any(newest[request] > build_id for request in requests):
-            states[i] = "retry"
+    older: set[int] = set()
+    for item, found in zip(items, states, strict=True):
+        if found == "abandoned" or "requests" not in item:
+            continue
+        build_id = item["build_id"]
+        for request in item["requests"]:
+            other = newest.setdefault(request["request_id"], build_id)
+            if other != build_id:
+                older.add(min(other, build_id))
+                newest[request["request_id"]] = max(other, build_id)
+    if older:
+        for i, item in enumerate(items):
+            if item.get("build_id") in older and states[i] != "abandoned":
+                states[i] = "retry"
     return ListRows(states, lambda i: _row(items[i], place, states[i]))
 
 
@@ -183,9 +185,10 @@ def state(build: JSONObject) -> str:
     """Return the word for a build's state; one that has ended without a result is a retry."""
     if build.get("abandoned"):
         return "abandoned"
-    if build["endtime"] is None and build["status"] is None:
-        return "running"
-    return RESULT_WORDS.get(build["status"], "retry")
+    status = build["status"]
+    if status is None:
+        return "running" if build["endtime"] is None else "retry"
+    return RESULT_WORDS.get(status, "retry")
 
 
 # --- one page of many rows --------------------------------------------------------------------
