@@ -27,9 +27,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     seen: list[bool] = []
     plain = compression.compressed
 
-    def counted(body: bytes) -> bytes:
+    def counted(body: bytes, level: int = compression.LEVEL) -> bytes:
         seen.append(threading.current_thread() is threading.main_thread())
-        return plain(body)
+        return plain(body, level)
 
     monkeypatch.setattr(compression, "compressed", counted)
     return seen
@@ -47,6 +47,15 @@ def test_what_has_no_name_is_not_kept(calls: list[bool]) -> None:
     for _ in range(2):
         assert gzip.decompress(result(begun(made.gzip(b"x" * 99, None)))) == b"x" * 99
     assert len(calls) == 2
+
+
+@twisted_test()
+async def test_what_is_sent_once_takes_less_time_to_compress(calls: list[bool]) -> None:
+    made, long = Compressor(), b"".join(b"<td>%d</td>" % (n * n) for n in range(9999))
+    once, often = await begun(made.gzip(long, None)), await begun(made.gzip(long, b"tag"))
+    assert once is not None
+    assert once == compression.compressed(long, compression.LEVEL_ONCE) != often
+    assert gzip.decompress(once) == long
 
 
 @twisted_test()

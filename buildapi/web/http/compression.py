@@ -14,6 +14,9 @@ from buildapi.web.http.cache import RecentValues, SingleFlight
 
 LEVEL = 5
 
+LEVEL_ONCE = 3
+"""For long bodies that are sent once: a page of 250 rows takes half the time, and 36 kB for 30."""
+
 SHORT = 2**15
 """Bytes of a body that is compressed on the reactor, which takes a quarter of a millisecond."""
 
@@ -28,9 +31,9 @@ BYTES_MAX = 16 * 2**20
 """Compressed bytes that are kept."""
 
 
-def compressed(body: bytes) -> bytes:
+def compressed(body: bytes, level: int = LEVEL) -> bytes:
     """Return a body as gzip, the same bytes each time."""
-    return gzip.compress(body, LEVEL, mtime=0)
+    return gzip.compress(body, level, mtime=0)
 
 
 @attrs.define
@@ -63,13 +66,14 @@ class Compressor:
         key: Hashable = object() if digest is None else digest
         if key not in self._flights and len(self._flights) >= WAITING_MAX:
             return None
+        level = LEVEL_ONCE if digest is None else LEVEL
         return await self._flights.get(
-            key, partial(self._in_thread, body), partial(self._keep, digest)
+            key, partial(self._in_thread, body, level), partial(self._keep, digest)
         )
 
-    async def _in_thread(self, body: bytes) -> bytes:
+    async def _in_thread(self, body: bytes, level: int) -> bytes:
         # zlib lets other threads run meanwhile [Python, zlib.compressobj].
-        return await self._free.run(threads.deferToThread, compressed, body)
+        return await self._free.run(threads.deferToThread, compressed, body, level)
 
     def _keep(self, digest: bytes | None, found: bytes) -> None:
         if digest is not None:
