@@ -17,9 +17,10 @@ NAMES = ["who", "who_query", "token"]
 
 
 def a_page(stored: str = "") -> PageText:
-    return PageText.rendered(
-        lambda marks: f"<a title={marks['token']}>{marks['who']}</a>{stored}{marks['token']}", NAMES
-    )
+    def render(marks: Mapping[str, str]) -> bytes:
+        return f"<a title={marks['token']}>{marks['who']}</a>{stored}{marks['token']}".encode()
+
+    return PageText.rendered(render, NAMES)
 
 
 def test_a_page_is_filled_with_the_escaped_values_of_each_user() -> None:
@@ -33,16 +34,16 @@ def test_a_page_is_filled_with_the_escaped_values_of_each_user() -> None:
 @given(st.text())
 def test_no_stored_text_is_taken_for_a_value(stored: str) -> None:
     values = dict(zip(NAMES, ("zoë", "zo%C3%AB", "t"), strict=True))
-    text = PageText.rendered(lambda _: stored, NAMES).filled(values)
-    assert text == stored.encode(errors="replace")
+    html = stored.encode(errors="replace")
+    assert PageText.rendered(lambda _: html, NAMES).filled(values) == html
 
 
 def test_the_marks_of_one_page_are_no_marks_of_another() -> None:
     seen: list[Mapping[str, str]] = []
 
-    def render(marks: Mapping[str, str]) -> str:
+    def render(marks: Mapping[str, str]) -> bytes:
         seen.append(marks)
-        return marks["who"]
+        return marks["who"].encode()
 
     for _ in range(2):
         PageText.rendered(render, ["who"])
@@ -91,17 +92,17 @@ def test_the_entries_and_bytes_of_kept_pages_are_bounded() -> None:
         pages.keep(number, freshness, a_page())
     assert pages.fresh(4, freshness) is None
     assert pages.fresh(5, freshness) is not None
-    large = PageText.rendered(lambda _: "x" * (page_text.BYTES_MAX * 2 // 3), [])
+    large = PageText.rendered(lambda _: b"x" * (page_text.BYTES_MAX * 2 // 3), [])
     for key in "ab":
         pages.keep(key, freshness, large)
     assert (pages.fresh("a", freshness), pages.fresh("b", freshness)) == (None, large)
 
 
 def a_long_page() -> PageText:
-    def render(marks: Mapping[str, str]) -> str:
+    def render(marks: Mapping[str, str]) -> bytes:
         field = f"<input name=csrf_token value={marks['token']}>"
         rows = "".join(f"<form action=build/{n}>{field}" for n in range(500))
-        return f"{field}<a href=?{marks['who_query']}>{marks['who']}</a>{rows}"
+        return f"{field}<a href=?{marks['who_query']}>{marks['who']}</a>{rows}".encode()
 
     return PageText.rendered(render, NAMES)
 
@@ -117,11 +118,15 @@ def test_a_page_that_is_asked_for_again_is_compressed_for_all_users() -> None:
 
 
 def test_pages_that_are_short_or_without_a_token_are_compressed_as_others() -> None:
-    long = "stored" * 9999
+    long = b"stored" * 9999
+
+    def late(marks: Mapping[str, str]) -> bytes:
+        return f"{marks['token']}{marks['who']}".encode() + long
+
     for page in (
         a_page(),
         PageText.rendered(lambda _: long, []),
-        PageText.rendered(lambda marks: f"{marks['token']}{marks['who']}{long}", NAMES),
+        PageText.rendered(late, NAMES),
     ):
         values = {"who": "z", "who_query": "z", "token": "t" * 128}
         for _ in range(3):

@@ -40,6 +40,7 @@ def files() -> Mapping[str, File]:
     return {f.name: File(f.name, TYPES[f.name.rpartition(".")[2]], f.read_bytes()) for f in found}
 
 
+@cache
 def assets() -> Mapping[str, str]:
     """Return the versioned path of each file below the mount prefix, by file name."""
     return {name: f"/static/{name}?v={file.version}" for name, file in files().items()}

@@ -42,14 +42,14 @@ class PageText:
         self._tag = entity_tag(b"\0".join(self._pieces))
 
     @classmethod
-    def rendered(cls, render: Callable[[Mapping[str, str]], str], names: list[str]) -> PageText:
-        """Render a page with marks in place of the values that have these names.
+    def rendered(cls, render: Callable[[Mapping[str, str]], bytes], names: list[str]) -> PageText:
+        """Render a page in UTF-8 with marks in place of the values that have these names.
 
         The marks are random and of this page alone: no stored text can be taken for one.
         """
         mark = secrets.token_hex(MARK_BYTES)
         marks = {name: f"{mark}{number:0{DIGITS}}" for number, name in enumerate(names)}
-        html = render(marks).encode(errors="replace")  # stored texts may hold lone surrogates
+        html = render(marks)
         if not marks:
             return cls([html])
         # Split at what the marks have in common: an expression of all takes twenty times as long.

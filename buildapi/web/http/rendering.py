@@ -308,7 +308,7 @@ def page(frame: Frame, template: str, title: str, context: Context) -> bytes:
 def rendered(frame: Frame, template: str, title: str, context: Context) -> PageText:
     """Render a page without the values of its user."""
 
-    def render(marks: Mapping[str, str]) -> str:
+    def render(marks: Mapping[str, str]) -> bytes:
         around = {
             "assets": assets(),
             "result_words": RESULTS,
@@ -316,7 +316,10 @@ def rendered(frame: Frame, template: str, title: str, context: Context) -> PageT
             **attrs.asdict(frame),
             **marks,
         }
-        return environment.get_template(template).render({**around, **context})
+        parts = environment.get_template(template).generate({**around, **context})
+        # Part by part: an arrow in one part would make all of the text twice as wide. Stored texts
+        # may hold lone surrogates.
+        return b"".join([part.encode(errors="replace") for part in parts])
 
     return PageText.rendered(render, list(frame.values))
 
