@@ -30,6 +30,12 @@ class Branch:
         return repo.rstrip("/") if isinstance(repo, str) and "://" in repo else None
 
     @property
+    def access(self) -> str | None:
+        """Return the access level that the file gives the branch, as ``scm_level_3``, or None."""
+        access = self.definition.get("access")
+        return access if isinstance(access, str) and access else None
+
+    @property
     def path(self) -> str:
         """Return the repository path, which new source stamps carry; else the name."""
         return repository_path(self.definition) or self.name
