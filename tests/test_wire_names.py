@@ -148,8 +148,11 @@ buildapi_jobs
 buildapi_keys
 buildapi_processes
 buildapi_progress
+buildapi_token_scopes
+buildapi_token_uses
 buildapi_tokens
 buildapi_trail
+buildapi_user_groups
 jobrequests
 """
 

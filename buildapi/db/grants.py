@@ -29,6 +29,9 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_processes": _MAKE,
         "buildapi_trail": _MAKE,
         "buildapi_tokens": _MAKE,
+        "buildapi_token_scopes": _MAKE,
+        "buildapi_token_uses": _MAKE,
+        "buildapi_user_groups": _MAKE,
     },
     "api": {
         "jobrequests": "SELECT, INSERT, UPDATE",
@@ -39,6 +42,9 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_processes": _ALL,
         "buildapi_trail": "SELECT, INSERT, DELETE",
         "buildapi_tokens": _ALL,
+        "buildapi_token_scopes": "SELECT, INSERT, DELETE",
+        "buildapi_token_uses": _ALL,
+        "buildapi_user_groups": _ALL,
     },
     "agent": {
         "jobrequests": "SELECT, UPDATE",
@@ -49,6 +55,9 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_processes": _ALL,
         "buildapi_trail": "SELECT, INSERT, DELETE",
         "buildapi_tokens": "SELECT (id)",  # likewise
+        "buildapi_token_scopes": "SELECT (token_id)",  # likewise
+        "buildapi_token_uses": "SELECT (token_id)",  # likewise
+        "buildapi_user_groups": "SELECT (seen_at)",  # likewise
     },
     "read": {},
 }

@@ -25,6 +25,9 @@ JOBS = (
     "buildapi_processes",
     "buildapi_trail",
     "buildapi_tokens",
+    "buildapi_token_scopes",
+    "buildapi_token_uses",
+    "buildapi_user_groups",
 )
 # A name cannot be a parameter; MySQL allows 64 characters [MySQL, "Identifier Length Limits"].
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

@@ -13,7 +13,7 @@ from buildapi.interfaces.farm import (
     TextLimits,
 )
 from buildapi.interfaces.jobs import Broker, Consumer, JobStore
-from buildapi.interfaces.ops import ProcessRegistry, TokenStore, Trail, TrailStore
+from buildapi.interfaces.ops import GroupStore, ProcessRegistry, TokenStore, Trail, TrailStore
 
 __all__ = [
     "Broker",
@@ -23,6 +23,7 @@ __all__ = [
     "FactsReader",
     "FarmActions",
     "FarmReads",
+    "GroupStore",
     "ItemProgress",
     "JobStore",
     "Journal",

@@ -1,4 +1,4 @@
-"""Interfaces to the registry of processes, the audit trail and the store of API tokens."""
+"""Interfaces to the registry of processes, the audit trail, and what is kept of users."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from buildapi.model.ops import Heartbeat, Part, Token, TrailEntry
+from buildapi.model.token_scope import NO_LIMITS, TokenScope
 
 
 class ProcessRegistry(Protocol):
@@ -62,7 +63,16 @@ class TokenStore(Protocol):
     Every method raises DatabaseUnavailable.
     """
 
-    async def add(self, who: str, label: str, digest: str, now: int, expires_at: int) -> Token:
+    async def add(
+        self,
+        who: str,
+        label: str,
+        digest: str,
+        now: int,
+        expires_at: int,
+        *,
+        scope: TokenScope = NO_LIMITS,
+    ) -> Token:
         """Store a new token; :raises BadRequest: the name or label cannot be stored."""
 
     async def find(self, digest: str) -> Token | None:
@@ -71,11 +81,33 @@ class TokenStore(Protocol):
     async def of_user(self, who: str) -> Sequence[Token]:
         """List the tokens of a user, newest first."""
 
-    async def used(self, token_id: int, now: int) -> None:
-        """Record that a token was used."""
+    async def used(self, token_id: int, now: int, address: str) -> bool:
+        """Record that a token was used from an address, unless it was within USED_SECONDS.
+
+        Return whether the address is none of the last ADDRESSES_KEPT that used the token.
+        """
 
     async def revoke(self, token_id: int, who: str) -> bool:
         """Delete a token of a user; return False if the user has no such token."""
 
+    async def revoke_all(self, who: str) -> Sequence[int]:
+        """Delete all tokens of a user; return their ids."""
+
     async def forget(self, before: int) -> None:
         """Delete the tokens that expired before a time."""
+
+
+class GroupStore(Protocol):
+    """Store the groups that a proxy named of users, for requests with their tokens.
+
+    Every method raises DatabaseUnavailable.
+    """
+
+    async def remember(self, who: str, groups: frozenset[str], now: int) -> None:
+        """Store the groups of a user as seen now, in place of those seen earlier."""
+
+    async def of_user(self, who: str, since: int) -> frozenset[str]:
+        """Return the groups of a user if they were seen at ``since`` or later, else none."""
+
+    async def forget(self, before: int) -> None:
+        """Delete the groups that were last seen before a time."""

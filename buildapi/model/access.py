@@ -102,7 +102,7 @@ class AccessRule:
         return self._covers_builders(question.builders) and self._covers_amount(question)
 
     def _names_action(self, action: str) -> bool:
-        if action in _ADMINISTRATION:
+        if action in ADMINISTRATION:
             return action in self.actions
         return not self.actions or _any(self.actions, action)
 
@@ -154,7 +154,7 @@ class AccessPolicy:
             if rule.is_about(actor) and rule.covers(question):
                 needed = self._needed(question) if rule.deny else ""
                 return Decision(not rule.deny, rule.name, needed)
-        allowed = self.default_allow and question.action not in _ADMINISTRATION
+        allowed = self.default_allow and question.action not in ADMINISTRATION
         if allowed and actor.who is not None:
             return Decision(True)
         return Decision(False, None, self._needed(question))
@@ -172,8 +172,10 @@ class AccessPolicy:
         )
 
 
-_ADMINISTRATION = frozenset(one.value for one in Administration)
-NAMES = (*ACTIONS, *sorted(_ADMINISTRATION))
+ADMINISTRATION = frozenset(one.value for one in Administration)
+"""The names of what users may be permitted beside job requests."""
+
+NAMES = (*ACTIONS, *sorted(ADMINISTRATION))
 """Every action that a rule can name."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from buildapi.model.token_scope import NO_LIMITS, TokenScope
+
 
 class ProcessState(enum.Enum):
     """The state of a process; unknown if a newer version wrote another word."""
@@ -83,7 +85,13 @@ def first_trace(entries: Iterable[TrailEntry]) -> str:
 
 # A busy token would otherwise be a write for each of its requests.
 USED_SECONDS = 60
-"""Seconds within which the last use of a token is not recorded again."""
+"""Seconds within which the use of a token from one address is not recorded again."""
+
+ADDRESS_MAX = 100
+"""Maximum length of a recorded address in characters; longer ones are cut."""
+
+ADDRESSES_KEPT = 20
+"""Addresses of a token that are kept: those that used it last."""
 
 
 @attrs.frozen
@@ -91,6 +99,7 @@ class Token:
     """An API token of a user, valid until ``expires_at``; only its digest is stored.
 
     Times are seconds since the epoch; ``used_at`` is exact to the minute, None before first use.
+    ``used_from`` is the address of the client that used it last, None if unknown.
     """
 
     id: int
@@ -99,6 +108,8 @@ class Token:
     created_at: int
     expires_at: int
     used_at: int | None = None
+    scope: TokenScope = NO_LIMITS
+    used_from: str | None = None
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred
 
+from buildapi.db.group_store import SQLGroupStore
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
 from buildapi.db.process_registry import SQLProcessRegistry
@@ -17,7 +18,7 @@ from buildapi.db.sql import Database, MissingTableError, Statement
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.db.trail_store import SQLTrailStore
 from buildapi.errors import DatabaseUnavailable
-from buildapi.interfaces import JobStore, ProcessRegistry, TokenStore, TrailStore
+from buildapi.interfaces import GroupStore, JobStore, ProcessRegistry, TokenStore, TrailStore
 from buildapi.model.records import JobKey, Progress
 from tests.contracts.ops import AGENT
 from tests.db.conftest import OpenPool
@@ -51,8 +52,14 @@ TOKENS: Calls = {
     "add": lambda s: s.add("ann", "a bot", "ab" * 32, 1, 2),
     "find": lambda s: s.find("ab" * 32),
     "of_user": lambda s: s.of_user("ann"),
-    "used": lambda s: s.used(1, 1),
+    "used": lambda s: s.used(1, 1, "unix"),
     "revoke": lambda s: s.revoke(1, "ann"),
+    "revoke_all": lambda s: s.revoke_all("ann"),
+    "forget": lambda s: s.forget(1),
+}
+GROUPS: Calls = {
+    "remember": lambda s: s.remember("ann", frozenset(), 1),
+    "of_user": lambda s: s.of_user("ann", 1),
     "forget": lambda s: s.forget(1),
 }
 TRAILS: Calls = {
@@ -69,6 +76,7 @@ PROCESSES: Calls = {
 STORES: dict[str, tuple[Callable[[Database], Any], type, Calls]] = {
     "jobs": (SQLJobStore, JobStore, JOBS),
     "tokens": (SQLTokenStore, TokenStore, TOKENS),
+    "groups": (SQLGroupStore, GroupStore, GROUPS),
     "trails": (SQLTrailStore, TrailStore, TRAILS),
     "processes": (SQLProcessRegistry, ProcessRegistry, PROCESSES),
 }

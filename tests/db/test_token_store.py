@@ -14,7 +14,8 @@ from buildapi.db.sql import Database, Query, Statement
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.interfaces import TokenStore
-from buildapi.model.ops import Token
+from buildapi.model.ops import ADDRESS_MAX, ADDRESSES_KEPT, Token
+from buildapi.model.token_scope import NO_LIMITS, NOT_UNDERSTOOD, TokenScope
 from tests.db.conftest import OpenPool
 from tests.db.scripted import ScriptedDatabase
 from tests.reactor import twisted_test
@@ -23,6 +24,12 @@ from tests.web.memorytokens import MemoryTokens
 T = TypeVar("T")
 WHO, NOW, END = "zoë@example.org", 1_790_000_000, 1_790_000_000 + 86_400
 DIGEST, OTHER = "ab" * 32, "cd" * 32
+HERE = "192.0.2.7"
+SCOPES = (
+    TokenScope(("rebuild_*", "cancel_build"), ("try*", "b\u00e9ta"), read_only=False),
+    TokenScope(read_only=True),
+    TokenScope(branches=("\U0001f600 'x' \\ %s :now ?",)),
+)
 
 
 async def added(store: TokenStore, who: str = WHO, digest: str = DIGEST, end: int = END) -> Token:
@@ -45,7 +52,7 @@ class TokenStoreContract:
     @twisted_test(10)
     async def test_a_token_is_found_by_its_digest_alone(self, store: TokenStore) -> None:
         token = await added(store)
-        assert token == Token(token.id, WHO, "a bot", NOW, END, None)
+        assert token == Token(token.id, WHO, "a bot", NOW, END, None, NO_LIMITS, None)
         assert await store.find(DIGEST) == token
         for wrong in (OTHER, DIGEST.upper(), DIGEST[:-1], ""):
             assert await store.find(wrong) is None
@@ -107,16 +114,70 @@ class TokenStoreContract:
         assert list(await store.of_user("\udc80")) == []
         assert not await store.revoke(1, "\udc80")
 
+    @pytest.mark.parametrize("scope", SCOPES, ids=range(len(SCOPES)))
+    @twisted_test(10)
+    async def test_a_scope_is_kept_as_it_is(self, store: TokenStore, scope: TokenScope) -> None:
+        token = await store.add(WHO, "a bot", DIGEST, NOW, END, scope=scope)
+        other = await added(store, digest=OTHER)
+        assert (token.scope, other.scope) == (scope, NO_LIMITS)
+        assert await store.find(DIGEST) == token
+        assert list(await store.of_user(WHO)) == [other, token]
+
     @twisted_test(10)
     async def test_a_use_is_noted_once_a_minute(self, store: TokenStore) -> None:
         token, other = await added(store), await added(store, digest=OTHER)
         seen = []
         for at in (NOW + 5, NOW + 64, NOW + 65, NOW + 60):
-            await store.used(token.id, at)
+            await store.used(token.id, at, HERE)
             seen.append((await found(store)).used_at)
         assert seen == [NOW + 5, NOW + 5, NOW + 65, NOW + 65]
         assert await store.find(OTHER) == other
-        await store.used(999, NOW)
+        assert not await store.used(999, NOW, HERE)
+
+    @twisted_test(10)
+    async def test_the_addresses_that_used_a_token_are_known(self, store: TokenStore) -> None:
+        token, other = await added(store), await added(store, digest=OTHER)
+        assert (await found(store)).used_from is None
+        told = []
+        for at, address in enumerate((HERE, HERE, "2001:db8::1", HERE, "unix")):
+            told.append(await store.used(token.id, NOW + 60 * at, address))
+            assert (await found(store)).used_from == address
+        assert told == [True, False, True, False, True]
+        assert await store.find(OTHER) == other
+        assert [t.used_from for t in await store.of_user(WHO)] == [None, "unix"]
+        assert await store.used(other.id, NOW, HERE), "each token has its own"
+
+    @twisted_test(10)
+    async def test_a_new_address_is_noted_within_the_minute(self, store: TokenStore) -> None:
+        token = await added(store)
+        assert await store.used(token.id, NOW, HERE)
+        assert await store.used(token.id, NOW + 1, "unix")
+        assert (await found(store)).used_at == NOW
+        assert (await found(store)).used_from == "unix"
+
+    @twisted_test(20)
+    async def test_addresses_are_bounded_in_number_and_length(self, store: TokenStore) -> None:
+        token = await added(store)
+        for n in range(ADDRESSES_KEPT + 2):
+            assert await store.used(token.id, NOW + 60 * n, f"192.0.2.{n}")
+        later = NOW + 60 * (ADDRESSES_KEPT + 2)
+        assert not await store.used(token.id, later, "192.0.2.2")
+        assert await store.used(token.id, later, "192.0.2.1")
+        assert await store.used(token.id, later + 60, "x" * 500)
+        assert (await found(store)).used_from == "x" * ADDRESS_MAX
+        assert not await store.used(token.id, later + 120, "x" * 500)
+
+    @twisted_test(10)
+    async def test_all_of_a_user_are_revoked_at_once(self, store: TokenStore) -> None:
+        scoped = await store.add(WHO, "a bot", DIGEST, NOW, END, scope=SCOPES[0])
+        await store.used(scoped.id, NOW, HERE)
+        plain = await added(store, digest=OTHER)
+        theirs = await added(store, "ann", "ef" * 32)
+        assert sorted(await store.revoke_all(WHO)) == [scoped.id, plain.id]
+        assert list(await store.of_user(WHO)) == []
+        assert list(await store.of_user("ann")) == [theirs]
+        assert list(await store.revoke_all(WHO)) == []
+        assert list(await store.revoke_all("\udc80")) == []
 
     @twisted_test(10)
     async def test_a_revoked_token_is_gone(self, store: TokenStore) -> None:
@@ -202,12 +263,52 @@ async def test_any_number_of_expired_tokens_is_forgotten(
     assert await Query("SELECT COUNT(*) FROM buildapi_tokens", int).many(db) == [0]
 
 
+COUNTED = """SELECT (SELECT COUNT(*) FROM buildapi_token_scopes),
+ (SELECT COUNT(*) FROM buildapi_token_uses)"""
+
+
+@pytest.mark.parametrize("how", ["revoke", "revoke_all", "forget"])
+@twisted_test(10)
+async def test_nothing_is_left_of_a_token_that_is_gone(
+    db: PooledDatabase, store: TokenStore, how: str
+) -> None:
+    for n, end in enumerate((END, END * 2)):
+        who = WHO if end == END else "ann"
+        token = await store.add(who, "a bot", f"{n:064x}", NOW, end, scope=SCOPES[0])
+        await store.used(token.id, NOW, HERE)
+    assert list(await db.fetch(COUNTED, {})) == [(2, 2)]
+    match how:
+        case "revoke":
+            assert await store.revoke(1, WHO)
+        case "revoke_all":
+            assert await store.revoke_all(WHO)
+        case _:
+            await store.forget(END + 1)
+    assert list(await db.fetch(COUNTED, {})) == [(1, 1)]
+    await store.used(1, NOW + 60, "unix")
+    assert list(await db.fetch(COUNTED, {})) == [(1, 1)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "nonsense", '{"read_only": true, "until": 5}', '{"actions": 5}']
+)
+@twisted_test(10)
+async def test_a_scope_that_nobody_can_read_permits_to_read_alone(
+    db: PooledDatabase, store: TokenStore, text: str
+) -> None:
+    token = await store.add(WHO, "a bot", DIGEST, NOW, END, scope=SCOPES[0])
+    change = "UPDATE buildapi_token_scopes SET scope = :text WHERE token_id = :id"
+    await db.transact([Statement(change, {"id": token.id, "text": text}, 1)])
+    assert (await found(store)).scope == NOT_UNDERSTOOD
+
+
 @twisted_test(10)
 async def test_a_token_is_kept_once_though_the_answer_was_lost(
     db: PooledDatabase, store: TokenStore
 ) -> None:
     forgetful: Database = ScriptedDatabase(db, forgets=True)
-    token = await added(SQLTokenStore(forgetful))
+    token = await SQLTokenStore(forgetful).add(WHO, "a bot", DIGEST, NOW, END, scope=SCOPES[0])
+    assert token.scope == SCOPES[0]
     assert list(await store.of_user(WHO)) == [token]
 
 
@@ -223,7 +324,8 @@ async def test_without_a_database_nothing_is_told(
         added(away, digest=OTHER),
         away.find(DIGEST),
         away.of_user(WHO),
-        away.used(token.id, NOW),
+        away.used(token.id, NOW, HERE),
+        away.revoke_all(WHO),
         away.revoke(token.id, WHO),
         away.forget(END * 2),
     ):

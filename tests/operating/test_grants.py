@@ -297,6 +297,8 @@ MAY_NOT: Mapping[str, Sequence[tuple[str, str]]] = {
         ("jobs", "DELETE FROM jobrequests"),
         ("jobs", "SELECT digest FROM buildapi_tokens"),
         ("jobs", "UPDATE buildapi_tokens SET expires_at = 5000000000"),
+        ("jobs", "DELETE FROM buildapi_token_scopes"),
+        ("jobs", "INSERT INTO buildapi_user_groups VALUES ('a', 'b', '[]', 1)"),
         ("scheduler", "DELETE FROM buildrequests"),
         ("scheduler", "UPDATE builds SET finish_time = 1"),
         ("scheduler", "DROP TABLE buildapi_markers"),

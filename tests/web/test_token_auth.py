@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 
 from buildapi.errors import BadToken, DatabaseUnavailable, Unavailable
 from buildapi.model.ops import Token
@@ -21,6 +22,7 @@ from tests.web.asking import failed, result
 from tests.web.farm import NOW
 from tests.web.memorytokens import MemoryTokens, Time
 
+HERE = "192.0.2.7"
 TOKEN = "bapi_" + "aZ09_-" * 7 + "x"
 
 
@@ -37,8 +39,8 @@ class Around:
         looking = Deadline(self.clock, 2)
         self.bearers = TokenAuthenticator(self.store, self.clock.seconds, self.time, looking)
 
-    def ask(self, text: str = TOKEN) -> Deferred[Token]:
-        return ensureDeferred(self.bearers.token(text))
+    def ask(self, text: str = TOKEN, address: str = HERE) -> Deferred[Token]:
+        return ensureDeferred(self.bearers.token(text, address))
 
     def made(self, text: str = TOKEN, seconds: int = 1000) -> Token:
         adding = self.store.add("zoë", "a bot", digest_of(text), NOW, NOW + seconds)
@@ -250,7 +252,7 @@ def test_a_store_that_hangs_is_not_waited_for(around: Around) -> None:
 
 
 def used(around: Around) -> list[Any]:
-    return [at for _, at in around.store.using.calls]
+    return [at for _, at, _ in around.store.using.calls]
 
 
 def test_a_use_is_noted_at_most_once_a_minute(around: Around) -> None:
@@ -283,3 +285,41 @@ def test_a_request_does_not_wait_for_its_note(around: Around) -> None:
     held.callback(None)
     result(around.ask(other(8)))
     assert len(used(around)) == module.NOTES_MAX + 1
+
+
+def test_a_use_from_another_address_is_noted_at_once(around: Around) -> None:
+    around.made()
+    for address in (HERE, "unix", HERE, "unix"):
+        result(around.ask(address=address))
+    assert [a for _, _, a in around.store.using.calls] == [HERE, "unix"]
+
+
+def test_what_another_process_noted_is_not_written_again(around: Around) -> None:
+    made = around.made()
+    result(ensureDeferred(around.store.used(made.id, NOW, HERE)))
+    for _ in range(25):
+        result(around.ask())
+        around.pass_(6)
+    assert used(around) == [NOW, NOW + 60, NOW + 120]
+
+
+def test_what_is_kept_of_uses_is_bounded(around: Around) -> None:
+    around.made()
+    for n in range(module.USES_MAX + 10):
+        result(around.ask(address=f"2001:db8::{n}"))
+    assert len(around.bearers._noted) == module.USES_MAX
+
+
+def test_the_log_names_an_address_that_uses_a_token_first(around: Around) -> None:
+    around.made()
+    events: list[dict[str, Any]] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        for address in (HERE, "unix", HERE):
+            result(around.ask(address=address))
+            around.pass_(60)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    ours = [e for e in events if "used first from" in (e.get("log_format") or "")]
+    assert [(e["who"], e["address"]) for e in ours] == [("zoë", HERE), ("zoë", "unix")]
+    assert TOKEN not in repr(events)

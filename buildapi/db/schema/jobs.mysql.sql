@@ -1,4 +1,4 @@
--- Jobs database, version 4 (3 lacked processes, trail and tokens, 2 the branches too, 1 all but the first two), MySQL and MariaDB.
+-- Jobs database, version 5 (4 lacked what tokens may do, who used them and groups of users, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), MySQL and MariaDB.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -129,4 +129,32 @@ CREATE TABLE IF NOT EXISTS buildapi_tokens (
     used_at BIGINT,
     UNIQUE KEY buildapi_tokens_digest (digest),
     KEY buildapi_tokens_who (who)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- What a token may do of all that its user may; one without a row is not limited.
+--   scope       a JSON object in plain ASCII
+CREATE TABLE IF NOT EXISTS buildapi_token_scopes (
+    token_id INTEGER NOT NULL PRIMARY KEY,
+    scope LONGTEXT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- The addresses that used a token last, each with its last time (seconds since the epoch).
+CREATE TABLE IF NOT EXISTS buildapi_token_uses (
+    token_id INTEGER NOT NULL,
+    address VARCHAR(100) COLLATE utf8mb4_bin NOT NULL,
+    used_at BIGINT NOT NULL,
+    PRIMARY KEY (token_id, address)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- The groups that a proxy named of a user last, for requests with tokens of the user; old rows
+-- are deleted by the program.
+--   name        digest of the user's name (64 hex digits): names longer than an index allows, and
+--               those that differ in a blank at the end, are told apart
+--   member_of   names of groups, a JSON list in plain ASCII
+--   seen_at     when the proxy named them (seconds since the epoch)
+CREATE TABLE IF NOT EXISTS buildapi_user_groups (
+    name CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    who VARCHAR(512) COLLATE utf8mb4_bin NOT NULL,
+    member_of LONGTEXT NOT NULL,
+    seen_at BIGINT NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

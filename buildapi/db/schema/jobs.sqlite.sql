@@ -1,4 +1,4 @@
--- Jobs database, version 4 (3 lacked processes, trail and tokens, 2 the branches too, 1 all but the first two), SQLite.
+-- Jobs database, version 5 (4 lacked what tokens may do, who used them and groups of users, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), SQLite.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -136,3 +136,30 @@ CREATE TABLE IF NOT EXISTS buildapi_tokens (
 CREATE UNIQUE INDEX IF NOT EXISTS buildapi_tokens_digest ON buildapi_tokens (digest);
 
 CREATE INDEX IF NOT EXISTS buildapi_tokens_who ON buildapi_tokens (who);
+
+-- What a token may do of all that its user may; one without a row is not limited.
+--   scope       a JSON object in plain ASCII
+CREATE TABLE IF NOT EXISTS buildapi_token_scopes (
+    token_id INTEGER NOT NULL PRIMARY KEY,
+    scope TEXT NOT NULL
+);
+
+-- The addresses that used a token last, each with its last time (seconds since the epoch).
+CREATE TABLE IF NOT EXISTS buildapi_token_uses (
+    token_id INTEGER NOT NULL,
+    address VARCHAR(100) NOT NULL,
+    used_at INTEGER NOT NULL,
+    PRIMARY KEY (token_id, address)
+);
+
+-- The groups that a proxy named of a user last, for requests with tokens of the user; old rows
+-- are deleted by the program.
+--   name        digest of the user's name (64 hex digits)
+--   member_of   names of groups, a JSON list in plain ASCII
+--   seen_at     when the proxy named them (seconds since the epoch)
+CREATE TABLE IF NOT EXISTS buildapi_user_groups (
+    name CHAR(64) NOT NULL PRIMARY KEY,
+    who VARCHAR(512) NOT NULL,
+    member_of TEXT NOT NULL,
+    seen_at INTEGER NOT NULL
+);

@@ -281,7 +281,7 @@ class WebApp:
         if shown is None or bearers is None:
             return await stream(request)
         return await until_token_revoked(
-            stream(request), lambda: bearers.token(shown), request.reactor
+            stream(request), lambda: bearers.token(shown, request.client_address), request.reactor
         )
 
     async def _identify(self, request: BuildAPIRequest) -> Identity:
@@ -299,7 +299,7 @@ class WebApp:
             return self._named(request)
         if self._policy.bearers is None:
             raise BadToken("Tokens are not accepted: they are switched off ([web] tokens)")
-        return Identity.of(await self._policy.bearers.token(shown))
+        return Identity.of(await self._policy.bearers.token(shown, request.client_address))
 
     def _shown(self, request: BuildAPIRequest) -> str | None:
         """Return a request's bearer token, None without one; :raises BadToken: it is invalid."""

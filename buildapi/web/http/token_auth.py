@@ -31,7 +31,10 @@ LOOKUPS_MAX = 16
 """Concurrent lookups beyond which tokens that are not cached as valid are refused."""
 
 NOTES_MAX = 4
-"""Concurrent writes of the time of last use."""
+"""Concurrent records of uses."""
+
+USES_MAX = 1000
+"""Uses, by token and address, of which it is kept that they were recorded in the last minute."""
 
 # Also after a comma: a proxy may take it for a token, and ask no password (docs/tokens.md, Behind a
 # proxy).
@@ -93,13 +96,15 @@ class TokenAuthenticator:
     _strangers: RecentValues[bool] = attrs.field(init=False)
     _lookups: SingleFlight[Token | None] = attrs.field(factory=SingleFlight, init=False)
     _notes: int = attrs.field(default=0, init=False)
+    _noted: RecentValues[bool] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._noted = RecentValues(self._clock, USES_MAX)
         self._known = RecentValues(self._clock, KNOWN_MAX)
         self._strangers = RecentValues(self._clock, STRANGERS_MAX)
 
-    async def token(self, text: str) -> Token:
-        """Return a token by its text, and record its use.
+    async def token(self, text: str, address: str) -> Token:
+        """Return a token by its text, and record its use from the address of its client.
 
         :raises BadToken: it is unknown, revoked or expired.
         :raises Unavailable: the database does not respond, or too many unknown tokens arrive.
@@ -111,7 +116,7 @@ class TokenAuthenticator:
         # Here, since a cached token expires as well.
         if token.expires_at <= self._now():
             raise BadToken(EXPIRED)
-        self._note(digest)
+        self._note(token, address)
         return token
 
     def forget(self, token_id: int) -> None:
@@ -136,37 +141,44 @@ class TokenAuthenticator:
         )
 
     def _keep(self, digest: str, token: Token | None) -> None:
-        """Cache a result, keeping a time of last use that is newer here than in the database."""
+        """Cache the result of a lookup."""
         if token is None:
             self._known.remove(digest)
             self._strangers.put(digest, value=True, seconds=FRESH_SECONDS)
             return
-        before = self._known.latest(digest)
-        used = max((t.used_at for t in (before, token) if t and t.used_at), default=None)
         self._strangers.remove(digest)
-        self._known.put(digest, attrs.evolve(token, used_at=used), FRESH_SECONDS)
+        self._known.put(digest, token, FRESH_SECONDS)
 
     # --- recording uses
 
-    def _note(self, digest: str) -> None:
+    def _note(self, token: Token, address: str) -> None:
         """Record a use unless the last one is recent; the request does not wait for the write."""
-        token = self._known.latest(digest)
-        if token is None or self._notes >= NOTES_MAX:
+        use = (token.id, address)
+        if self._notes >= NOTES_MAX or self._noted.fresh(use):
             return
         now = int(self._now())
-        if token.used_at is not None and now - token.used_at < USED_SECONDS:
-            return
         # At once, so that requests meanwhile do not write the same.
-        self._known.replace(digest, attrs.evolve(token, used_at=now))
-        defer.ensureDeferred(self._used(token.id, now))
+        self._noted.put(use, value=True, seconds=USED_SECONDS)
+        recent = token.used_at is not None and now - token.used_at < USED_SECONDS
+        if not (recent and token.used_from == address):  # else another process has recorded it
+            defer.ensureDeferred(self._used(token, now, address))
 
-    async def _used(self, token_id: int, now: int) -> None:
+    async def _used(self, token: Token, now: int, address: str) -> None:
         self._notes += 1
         try:
-            await self._store.used(token_id, now)
+            is_new = await self._store.used(token.id, now, address)
         except Unavailable as e:
-            log.warn("token {id}: last use not recorded: {msg}", id=token_id, msg=e.msg)
+            log.warn("token {id}: last use not recorded: {msg}", id=token.id, msg=e.msg)
         except Exception:
-            log.failure("token {id}: last use not recorded", id=token_id)
+            log.failure("token {id}: last use not recorded", id=token.id)
+        else:
+            if is_new:
+                log.info(
+                    "token {id} ({label}) of {who} used first from {address}",
+                    id=token.id,
+                    label=token.label,
+                    who=token.who,
+                    address=address,
+                )
         finally:
             self._notes -= 1
