@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"model", "interfaces", "errors", "exit_codes", "jobs", "reports", "cli"}
     | {"atomic_file", "progress_bar"},
     "nagios": {"nagios"},  # and nothing of others but nagiosplugin, see tests/plugins
-    "config": {"errors", "config"},
+    "config": {"errors", "model", "config"},
     "db": {"tracing", "model", "errors", "db"},
     "mq": {"tracing", "model", "errors", "mq"},
     "buildbot": {"tracing", "model", "interfaces", "jobs", "db.sql", "errors", "buildbot"}

@@ -18,10 +18,11 @@ from twisted.internet.defer import ensureDeferred
 from buildapi.assembly import Again, assemble
 from buildapi.assembly.program import ApiServices
 from buildapi.config import Config
+from buildapi.model.access import AccessPolicy, AccessRule
 from buildapi.model.messages import LetterEnd
 from buildapi.ops.reload import Reload, Reloader
 from buildapi.ops.signals import CAUGHT, Signals
-from buildapi.web.http.auth import Authenticator
+from buildapi.web.http.auth import Authenticator, GroupsHeader
 from tests.reactor import twisted_test, until
 from tests.test_service_tree import real
 
@@ -132,6 +133,51 @@ async def test_a_classification_that_changed_in_its_file_is_read(
     assert not around.reload().ok
     assert logged_errors
     logged_errors.clear()
+
+
+@twisted_test(10)
+async def test_rules_and_groups_change_and_a_wrong_file_leaves_both(
+    make: Make, tmp_path: Path, logged_errors: list[Any]
+) -> None:
+    around = make("api")
+    file = tmp_path / "groups.toml"
+    file.write_text('[groups]\nsheriffs = ["zoe"]\n')
+    rule = AccessRule("sheriffs", groups=("sheriffs",))
+    around.change("access", groups_file=file, rules=(rule,), default="deny")
+    assert around.reload().applied == [
+        "[access] groups_file",
+        "[access] default",
+        "[access] rules",
+    ]
+    access = around.api.site.access
+    assert access.policy == AccessPolicy((rule,), default_allow=False)
+    (door,) = around.daemon.listeners.sites
+    assert door.app.policy.auth.members("zoe") == {"sheriffs"}
+
+    file.write_text('[groups]\nsheriffs = ["sue"]\n')
+    assert around.reload().ok
+    assert door.app.policy.auth.members("zoe") == frozenset()
+    assert door.app.policy.auth.members("sue") == {"sheriffs"}
+
+    file.write_text("[groups]\nsheriffs = 5\n")
+    around.change("access", groups_file=file, rules=(), default="allow")
+    assert around.reload().errors == [
+        f'{file}: [groups] sheriffs: must be a list of users such as ["zoe@example.org"]'
+    ]
+    assert logged_errors
+    logged_errors.clear()
+    assert access.policy.rules == (rule,)
+    assert access.groups_of("sue") == {"sheriffs"}
+
+
+@twisted_test(10)
+async def test_the_header_of_groups_changes(make: Make) -> None:
+    around = make("api")
+    (door,) = around.daemon.listeners.sites
+    assert door.app.policy.auth.groups_header is None
+    around.change("web", groups_header="X-Groups", groups_separator=";")
+    around.reload()
+    assert door.app.policy.auth.groups_header == GroupsHeader("X-Groups", ";")
 
 
 @twisted_test(10)

@@ -36,6 +36,7 @@ from buildapi.model.wire import FINISHED, REQUESTS
 from buildapi.mq.amqp import AMQPBroker
 from buildapi.ops.metrics import Metrics
 from buildapi.reactor_time import Reactor
+from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 
@@ -123,6 +124,7 @@ async def _branches(directory: DirectoryService) -> Sequence[str]:
 def check_files(config: Config) -> None:
     """Check the files that the service reads at its start; :raises ConfigError: one is wrong."""
     read_classification(config.reports.classification)
+    read_memberships(config.access.groups_file)
 
 
 def directory_documents(config: Config, reactor: Reactor) -> Sequence[Document]:

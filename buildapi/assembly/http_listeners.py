@@ -13,7 +13,7 @@ from buildapi.ops.log_file import LogFile
 from buildapi.ops.metrics import Metrics
 from buildapi.web.http.access_log import AccessLog, AccessLogSwitch
 from buildapi.web.http.app import LoggingSite, Policy, WebApp, site
-from buildapi.web.http.auth import Authenticator
+from buildapi.web.http.auth import NO_GROUPS, Authenticator, GroupsHeader, MembershipOf
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens, kept_secret
 from buildapi.web.http.deadline import Deadline
@@ -49,6 +49,7 @@ class HTTPListeners:
     _away: Callable[[], Sequence[str]]
     _metrics: HTTPMetrics
     _ending: Callable[[], None]
+    _members: MembershipOf
     access_log: AccessLogSwitch
     _budget: SendBudget
     sites: list[ServedSite] = attrs.field(factory=list, init=False)
@@ -87,7 +88,8 @@ class HTTPListeners:
     ) -> Listener:
         web, reactor = self._config.web, self.clock.reactor
         # Made here, so that a process that listens nowhere keeps no secret for forms.
-        policy = access_policy(self._config, self.clock, self._bearers, self._away)
+        auth = authenticator(self._config, self._members)
+        policy = access_policy(self._config, self.clock, auth, self._bearers, self._away)
         pages = KeptPages(reactor.seconds, web.cache_seconds)
         app = WebApp(routes, policy, pages, ReadyAnswers(reactor.seconds))
         served = site(
@@ -139,11 +141,13 @@ def http_listeners(
     *,
     away: Callable[[], Sequence[str]],
     ending: Callable[[], None],
+    members: MembershipOf = lambda _: NO_GROUPS,
 ) -> HTTPListeners:
     """Prepare what all listeners of a process share.
 
     ``bearers`` authenticates tokens, ``away`` lists the services that do not respond, ``ending``
-    ends streams and waiting clients.
+    ends streams and waiting clients, ``members`` returns the groups that a user has beside those of
+    the proxy's header.
     """
     limits = config.limits
     return HTTPListeners(
@@ -153,6 +157,7 @@ def http_listeners(
         away,
         HTTPMetrics(metrics.count, metrics.observe),
         ending,
+        members,
         AccessLogSwitch(access_log(config, clock.now)),
         SendBudget(limits.unread_bytes, limits.unread_bytes_total),
     )
@@ -161,6 +166,7 @@ def http_listeners(
 def access_policy(
     config: Config,
     clock: Clock,
+    auth: Authenticator,
     bearers: TokenAuthenticator | None,
     away: Callable[[], Sequence[str]],
 ) -> Policy:
@@ -168,7 +174,7 @@ def access_policy(
     web, secret = config.web, config.web.form_secret
     kept = secret.reveal().encode() if secret else kept_secret(config.service.data / "form-secret")
     return Policy(
-        authenticator(config),
+        auth,
         web.allowed_origins,
         CSRFTokens(kept),
         Deadline(clock.reactor, web.answer_seconds),
@@ -181,10 +187,13 @@ def access_policy(
     )
 
 
-def authenticator(config: Config) -> Authenticator:
-    """Create the authenticator by the proxy's header."""
+def authenticator(config: Config, members: MembershipOf) -> Authenticator:
+    """Create the authenticator by the proxy's headers."""
     web = config.web
-    return Authenticator.of(web.user_header, web.trusted_proxies, web.development_user)
+    groups = GroupsHeader(web.groups_header, web.groups_separator) if web.groups_header else None
+    return Authenticator.of(
+        web.user_header, web.trusted_proxies, web.development_user, groups, members
+    )
 
 
 def access_log(config: Config, now: Callable[[], float]) -> AccessLog | None:

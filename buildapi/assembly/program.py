@@ -57,6 +57,7 @@ from buildapi.ops.outages import away, of_broker, of_pool
 from buildapi.ops.reload import Reload, Reloader
 from buildapi.ops.trail import BufferedTrail
 from buildapi.reactor_time import Reactor
+from buildapi.web.http.auth import NO_GROUPS
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.routes import Route
 from buildapi.web.reports.classification_file import read_classification
@@ -146,6 +147,7 @@ def assemble(
         services.api.site.bearers if services.api else None,
         away=lambda: outages(adapters, clock),
         ending=services.api.live.end if services.api else lambda: None,
+        members=services.api.site.access.groups_of if services.api else lambda _: NO_GROUPS,
     )
     stages = create_stages(config, clock, services, listeners)
     for warning in config.warnings:

@@ -23,11 +23,19 @@ from buildapi.ops.sd_notify import SystemdNotifier
 from buildapi.ops.signals import Signals
 from buildapi.ops.trail import BufferedTrail
 from buildapi.web.http.access_log import AccessLogSwitch
+from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.reports.classification_file import read_classification
 
 # Those that each request reads; the others are built into pools, streams and buffers.
 LIMITS = ("count", "jobs_page", "builds_per_request", "builds_per_user_hour")
-TRUST = ("trusted_proxies", "user_header", "development_user", "allowed_origins")
+TRUST = (
+    "trusted_proxies",
+    "user_header",
+    "groups_header",
+    "groups_separator",
+    "development_user",
+    "allowed_origins",
+)
 
 Put = Callable[[], None]
 
@@ -74,8 +82,12 @@ def reloadables(
 
 def _of_web(listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
     def put_trust(config: Config) -> Put:
-        auth = authenticator(config)
+        auth = authenticator(config, site.access.groups_of)
         return lambda: listeners.trust(auth, config.web.allowed_origins)
+
+    def put_access(config: Config) -> Put:
+        policy, memberships = config.access.policy, read_memberships(config.access.groups_file)
+        return lambda: site.access.adopt(policy, memberships)
 
     def put_access_log(config: Config) -> Put:
         return lambda: listeners.access_log.replace(access_log(config, listeners.clock.now))
@@ -97,6 +109,7 @@ def _of_web(listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
     return [
         Reloadable("web", TRUST, put_trust),
         Reloadable("web", ("access_log",), put_access_log),
+        Reloadable("access", ("groups_file", "default", "rules"), put_access, always=True),
         Reloadable("limits", LIMITS, put_limits),
         Reloadable("reports", ("classification",), put_classification, always=True),
     ]

@@ -19,8 +19,10 @@ from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.views import FarmViews
+from buildapi.web.http.access_control import AccessControl
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.http.json_body import JSONBody, json_cache
 from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
@@ -160,11 +162,13 @@ def page_renderer(config: Config, clock: Clock, directory: Directory) -> SelfSer
 class WebSite:
     """Hold the routes, the documentation generated from them first, and what a reload changes.
 
-    ``bearers`` authenticates tokens; it is None if the configuration accepts none.
+    ``bearers`` authenticates tokens; it is None if the configuration accepts none.  ``access``
+    decides who may do what.
     """
 
     routes: Sequence[Route]
     bearers: TokenAuthenticator | None
+    access: AccessControl
     jobs: JobPages
     requests: RequestActions
     quota: BuildQuota
@@ -192,6 +196,7 @@ def web_site(
     """
     reactor, now, web, limits = clock.reactor, clock.now, config.web, config.limits
     directory, dialect, store = site.directory, site.dialect, site.store
+    access = AccessControl(config.access.policy, read_memberships(config.access.groups_file))
     builds, zone = dialect.builds, web.timezone
 
     def part(share: float) -> Deadline:
@@ -249,7 +254,7 @@ def web_site(
         *form.routes(),
     ]
     documented = [*documentation(routes, directory, live.cache), *routes]
-    return WebSite(documented, bearers, jobs, requests, quota, reports)
+    return WebSite(documented, bearers, access, jobs, requests, quota, reports)
 
 
 def report_server(

@@ -4,6 +4,7 @@ from buildapi.config.addresses import AMQPAddress
 from buildapi.config.load import from_mapping, load, sample_config
 from buildapi.config.secret import Secret
 from buildapi.config.sections import (
+    AccessSection,
     AgentSection,
     BrokerSection,
     Config,
@@ -22,6 +23,7 @@ from buildapi.config.workers import for_worker
 
 __all__ = [
     "AMQPAddress",
+    "AccessSection",
     "AgentSection",
     "BrokerSection",
     "Config",

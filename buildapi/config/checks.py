@@ -122,6 +122,13 @@ def development_user_stays_local(config: Config) -> Iterator[str]:
             )
 
 
+def headers_differ(config: Config) -> Iterator[str]:
+    """Require one header for the user, and another for the groups."""
+    groups = config.web.groups_header
+    if groups is not None and groups.lower() == config.web.user_header.lower():
+        yield f"[web] groups_header = {shown(groups)}: must differ from user_header"
+
+
 def workers_can_share(config: Config) -> Iterator[str]:
     """Require of several workers what processes can share: servers, ports, the secret of forms."""
     service = config.service
@@ -177,6 +184,7 @@ CHECKS: tuple[Check, ...] = (
     clobberer_has_a_place,
     broker_has_both_ends,
     queues_differ,
+    headers_differ,
     workers_can_share,
     development_user_stays_local,
     numbers_agree,

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
@@ -200,6 +200,20 @@ def secret(url: str | None = None) -> Mapping[str, SecretKey]:
     return {"key": SecretKey(url)}
 
 
-def keys_of(section: type) -> dict[str, Key | SecretKey]:
+class SectionKey(Protocol):
+    """Declare how a key of a section is read."""
+
+    default: Any  # of the type of its attribute
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return the names the key may have in the file."""
+
+    def read(
+        self, section: str, name: str, table: Mapping[str, object], reader: SectionReader
+    ) -> Any:
+        """Return the value; record an error and return None if it is bad."""
+
+
+def keys_of(section: type) -> dict[str, SectionKey]:
     """Return the declared keys of a section, in order."""
     return {field.name: field.metadata["key"] for field in attrs.fields(section)}

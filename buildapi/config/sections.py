@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, fields, frozen
 
+from buildapi.config.access_rules import AccessRulesKey
 from buildapi.config.addresses import (
     BROKER_KINDS,
     AMQPAddress,
@@ -48,6 +49,7 @@ from buildapi.config.converters import (
 )
 from buildapi.config.reader import key, secret
 from buildapi.config.secret import Secret
+from buildapi.model.access import AccessPolicy, AccessRule
 
 # Names that begin with "amq." are reserved [AMQP 0-9-1, exchange.declare and queue.declare]. A name
 # has at most 255 bytes [4.2.5.3], and that of dead letters is longer than its queue's.
@@ -57,6 +59,8 @@ _NAME = matching(
 )
 _PREFIX = matching(r"(/[A-Za-z0-9_.~-]+)*", 'empty or a path such as "/buildapi"')
 _HEADER = matching(r"[A-Za-z0-9-]{1,64}", 'a header name such as "X-Remote-User"')
+# What stands between names, and in none: no letter or digit.
+_SEPARATOR = matching(r"[ -/:-@\[-`{-~]{1,3}", "1 to 3 blanks or punctuation characters")
 # 64 characters at most [MySQL, Identifier Length Limits].
 _IDENTIFIER = matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "an SQL identifier of letters, digits and _")
 
@@ -107,6 +111,8 @@ class WebSection:
     )
     reads: str = field(metadata=key(choice("anyone", "users"), "anyone"))
     user_header: str = field(metadata=key(_HEADER, "X-Remote-User"))
+    groups_header: str | None = field(metadata=key(optional(_HEADER), ""))
+    groups_separator: str = field(metadata=key(_SEPARATOR, ","))
     development_user: str = field(metadata=key(text, ""))
     allowed_origins: tuple[str, ...] = field(metadata=key(many(origin), []))
     timezone: ZoneInfo = field(metadata=key(zone, "UTC"))
@@ -123,6 +129,20 @@ class WebSection:
     hosts: tuple[str, ...] = field(metadata=key(many(host), []))
     foreign_bearer: str = field(metadata=key(choice("refuse", "ignore"), "refuse"))
     form_secret: Secret | None = field(metadata=secret())
+
+
+@frozen
+class AccessSection:
+    """Who may do what: the groups file, the rules, and what is true where none of them fits."""
+
+    groups_file: Path | None = field(metadata=key(optional(file), ""))
+    default: str = field(metadata=key(choice("allow", "deny"), "allow"))
+    rules: tuple[AccessRule, ...] = field(metadata={"key": AccessRulesKey()})
+
+    @property
+    def policy(self) -> AccessPolicy:
+        """Return the policy that the rules make."""
+        return AccessPolicy(self.rules, self.default == "allow")
 
 
 @frozen
@@ -324,6 +344,7 @@ class Config:
     log: LogSection
     ops: OpsSection
     web: WebSection
+    access: AccessSection
     limits: LimitsSection
     databases: DatabasesSection
     broker: BrokerSection
@@ -346,6 +367,7 @@ SECTIONS: dict[str, type] = {
     "log": LogSection,
     "ops": OpsSection,
     "web": WebSection,
+    "access": AccessSection,
     "limits": LimitsSection,
     "broker": BrokerSection,
     "farm": FarmSection,

@@ -61,8 +61,9 @@ class AccessRule:
 
     All fields but the name are lists of patterns with ``*``, ``?`` and ``[...]``, upper and lower
     case told apart; an empty one matches everything.  A rule with users, groups and tokens is about
-    whoever matches one of the three.  ``priorities`` is the range of priorities and ``count`` the
-    most builds that it permits; a question outside of them is left to the next rules.
+    whoever matches one of the three.  In the pattern of a token, ``USER/LABEL``, only the label is
+    a pattern.  ``priorities`` is the range of priorities and ``count`` the most builds that it
+    permits; a question outside of them is left to the next rules.
     """
 
     name: str
@@ -84,7 +85,7 @@ class AccessRule:
         return (
             (actor.who is not None and _any(self.users, actor.who))
             or any(_any(self.groups, group) for group in actor.groups)
-            or (actor.token is not None and _any(self.tokens, actor.token))
+            or any(_is_token(pattern, actor) for pattern in self.tokens)
         )
 
     def covers(self, question: Question) -> bool:
@@ -117,9 +118,14 @@ class AccessRule:
         return bool(matched) and all(matched)
 
     def _covers_amount(self, question: Question) -> bool:
-        if self.priorities is not None and question.priority is not None:
+        if self.priorities is not None:
             low, high = self.priorities
-            if not low <= question.priority <= high:
+            # None asked for: nothing of it needs permission, and nothing of it could be denied.
+            if question.priority is None:
+                inside = not self.deny
+            else:
+                inside = low <= question.priority <= high
+            if not inside:
                 return False
         return self.count is None or question.count <= self.count
 
@@ -177,6 +183,18 @@ ADMINISTRATION = frozenset(one.value for one in Administration)
 
 NAMES = (*ACTIONS, *sorted(ADMINISTRATION))
 """Every action that a rule can name."""
+
+
+def _is_token(pattern: str, actor: Actor) -> bool:
+    """Return whether an actor uses a token that a pattern ``USER/LABEL`` names."""
+    # The user exactly: with wildcards, anybody could be one of them by a fitting name.
+    user, slash, label = pattern.partition("/")
+    return (
+        bool(slash)
+        and actor.token is not None
+        and actor.who == user
+        and fnmatchcase(actor.token.removeprefix(f"{user}/"), label)
+    )
 
 
 def _any(patterns: Sequence[str], name: str) -> bool:

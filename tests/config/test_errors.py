@@ -148,8 +148,8 @@ WRONG_STRUCTURE = [
     (
         {"xyzzy": 1},
         "xyzzy: unknown section; allowed: "
-        "service, log, ops, web, limits, broker, farm, directory, builders, changes, clobber,"
-        " agent, reports, dumps, sample, databases",
+        "service, log, ops, web, access, limits, broker, farm, directory, builders, changes,"
+        " clobber, agent, reports, dumps, sample, databases",
     ),
     ({"web": {"listne": []}}, "[web] listne: unknown key; did you mean listen?"),
     (

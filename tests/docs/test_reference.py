@@ -114,8 +114,8 @@ def test_sections_and_keys_that_are_named_are_there(page: Path) -> None:
             assert key in keys, f"[{section}] {key}"
 
 
-OTHERS = {"pending_pool", "platform", "pools", "testruns"}
-"""Tables of the classification."""
+OTHERS = {"pending_pool", "platform", "pools", "testruns", "groups"}
+"""Tables of the classification, and that of the groups file."""
 
 
 # --- HTTP

@@ -24,6 +24,7 @@ from buildapi.assembly.web_site import (
 )
 from buildapi.buildbot.v08.lowered_plan import steps_json
 from buildapi.config import Config, Secret, sample_config
+from buildapi.model.access import AccessRule
 from buildapi.model.facts import Facts
 from buildapi.model.health import Health
 from buildapi.model.steps import Plan
@@ -97,6 +98,9 @@ class Settings:
     socket_group: int | None = None
     unread_bytes: int = 2**26
     unread_bytes_total: int = 2**28
+    groups_header: str | None = None
+    rules: Sequence[AccessRule] = ()
+    default_allow: bool = True
 
     def config(self) -> Config:
         """Return the configuration that says it."""
@@ -104,6 +108,7 @@ class Settings:
             BASE.web,
             prefix=self.prefix,
             trusted_proxies=self.trusted,
+            groups_header=self.groups_header,
             development_user=self.development_user,
             allowed_origins=self.origins,
             max_body=self.max_body,
@@ -137,7 +142,11 @@ class Settings:
         )
         service = attrs.evolve(BASE.service, drain_seconds=self.drain_seconds)
         dumps = attrs.evolve(BASE.dumps, folder=None)
-        return attrs.evolve(BASE, web=web, limits=limits, service=service, dumps=dumps)
+        default = "allow" if self.default_allow else "deny"
+        access = attrs.evolve(BASE.access, rules=tuple(self.rules), default=default)
+        return attrs.evolve(
+            BASE, web=web, access=access, limits=limits, service=service, dumps=dumps
+        )
 
 
 @attrs.define
@@ -268,7 +277,13 @@ def build(settings: Settings) -> Served:
     )
     traffic, metrics = Traffic(), Metrics()
     listeners = http_listeners(
-        config, clock, metrics, wired.bearers, away=lambda: settings.away, ending=live.end
+        config,
+        clock,
+        metrics,
+        wired.bearers,
+        away=lambda: settings.away,
+        ending=live.end,
+        members=wired.access.groups_of,
     )
     listener = listeners.public(wired.routes, traffic, held=settings.held)
     listener._socket_group = settings.socket_group  # tests have groups that have no name

@@ -299,7 +299,8 @@ class WebApp:
             return self._named(request)
         if self._policy.bearers is None:
             raise BadToken("Tokens are not accepted: they are switched off ([web] tokens)")
-        return Identity.of(await self._policy.bearers.token(shown, request.client_address))
+        token = await self._policy.bearers.token(shown, request.client_address)
+        return self._policy.auth.owner(token)
 
     def _shown(self, request: BuildAPIRequest) -> str | None:
         """Return a request's bearer token, None without one; :raises BadToken: it is invalid."""
@@ -309,9 +310,10 @@ class WebApp:
         return bearer(headers.getRawHeaders(b"authorization", []), foreign_passes=passes)
 
     def _named(self, request: BuildAPIRequest) -> Identity:
-        auth = self._policy.auth
-        values = request.requestHeaders.getRawHeaders(auth.header.encode(), [])
-        return auth.identity(request.peer, values)
+        auth, headers = self._policy.auth, request.requestHeaders
+        listed = auth.groups_header
+        groups = headers.getRawHeaders(listed.name.encode(), []) if listed else ()
+        return auth.identity(request.peer, headers.getRawHeaders(auth.header.encode(), []), groups)
 
     def _options(self, request: BuildAPIRequest, methods: Sequence[str]) -> bytes:
         if request.refusal is not None:

@@ -1,0 +1,36 @@
+"""Decide who may do what, by the rules and groups that are in force; a reload replaces both."""
+
+from __future__ import annotations
+
+import attrs
+
+from buildapi.model.access import AccessPolicy, Actor, Decision, Question
+from buildapi.web.http.auth import NO_GROUPS, Identity
+from buildapi.web.http.groups_file import Memberships
+
+
+@attrs.define
+class AccessControl:
+    """Hold the rules and the groups of the groups file, and decide by them."""
+
+    policy: AccessPolicy = attrs.field(factory=AccessPolicy)
+    memberships: Memberships = attrs.field(factory=dict)
+
+    def adopt(self, policy: AccessPolicy, memberships: Memberships) -> None:
+        """Replace the rules and the groups of the groups file, after a reload."""
+        self.policy, self.memberships = policy, memberships
+
+    def groups_of(self, user: str) -> frozenset[str]:
+        """Return the groups that the groups file has a user in."""
+        return self.memberships.get(user, NO_GROUPS)
+
+    def decide(self, identity: Identity, question: Question) -> Decision:
+        """Return whether a user may do what is asked."""
+        return self.policy.decide(actor_of(identity), question)
+
+
+def actor_of(identity: Identity) -> Actor:
+    """Return who acts, as rules see it."""
+    token = identity.token
+    label = None if token is None else f"{token.who}/{token.label}"
+    return Actor(identity.who, identity.groups, label)
