@@ -133,11 +133,10 @@ async def twice(served: Served, method: str, path: str, headers: Any = JSON) -> 
         JSON | {"Authorization": "Bearer bapi_" + "x" * 43},
         JSON | {"Origin": ORIGIN},
         JSON | {"Origin": "https://evil.example.org"},
-        ZOE,
         [*JSON.items(), *ZOE.items(), ("X-Remote-User", "mo")],
         JSON | {"Host": "not a host"},
     ],
-    ids=["password", "token", "site", "foreign", "page of a user", "two users", "refused"],
+    ids=["password", "token", "site", "foreign", "two users", "refused"],
 )
 @twisted_test()
 async def test_others_go_the_long_way(served: Served, headers: Any) -> None:
@@ -169,11 +168,70 @@ async def test_a_foreign_origin_gets_no_headers_of_an_allowed_one(served: Served
 @twisted_test()
 async def test_the_page_of_nobody_is_for_nobody(served: Served) -> None:
     assert await twice(served, "GET", DAY, {}) == 1
+    before = count(served)
     page = await served.ask("GET", DAY, ZOE)
+    assert count(served) == before
     assert "zoë@example.org" in page.text
     assert "private" in page.headers["cache-control"]
-    assert await twice(served, "GET", DAY, ZOE) == 0
     assert "not logged in" in (await served.ask("GET", DAY)).text
+
+
+@pytest.mark.parametrize("path", [DAY, f"{DAY}/rev/abcdef123456", "/pending", "/"])
+@pytest.mark.parametrize("encodings", [{}, {"Accept-Encoding": "gzip"}], ids=["plain", "gzip"])
+@twisted_test()
+async def test_the_page_of_a_user_is_for_that_user(
+    served: Served, path: str, encodings: dict[str, str]
+) -> None:
+    mo = {"X-Remote-User": "mo@example.org"}
+    first = {}
+    for name, who in (("zoe", ZOE), ("mo", mo), ("nobody", {})):
+        before = count(served)
+        first[name] = await served.ask("GET", path, who | encodings)
+        assert count(served) == before, "nothing is ready for one who has asked for nothing"
+    for name, who in (("mo", mo), ("nobody", {}), ("zoe", ZOE)):
+        again = await served.ask("GET", path, who | encodings)
+        assert again.body == first[name].body
+        assert again.headers.get("cache-control") == first[name].headers.get("cache-control")
+    assert count(served) == before + 3
+    assert len({answer.body for answer in first.values()}) == 3
+    assert "private" in first["zoe"].headers["cache-control"]
+
+
+@twisted_test()
+async def test_a_guess_in_the_address_is_beside_another_token_each_time(served: Served) -> None:
+    found = set()
+    for guess in "abcd":
+        for _ in range(2):
+            page = await served.ask("GET", f"{DAY}?q={guess}", ZOE)
+            found.add(re.search(r'data-token="([0-9a-f]{128})"', page.text)[1])  # type: ignore[index]
+    assert (len(found), count(served)) == (4, 4)
+
+
+@twisted_test()
+async def test_a_page_without_a_token_is_not_for_who_may_have_one(served: Served) -> None:
+    await served.ask("GET", DAY, ZOE | {"Origin": ORIGIN})
+    page = await served.ask("GET", DAY, ZOE)
+    assert re.search(r'data-token="[0-9a-f]{128}"', page.text)
+    other = await served.ask("GET", DAY, ZOE | {"Origin": ORIGIN})
+    assert 'data-token=""' in other.text
+
+
+@twisted_test()
+async def test_a_user_who_is_not_believed_any_more_gets_no_page_that_was_ready(
+    served: Served,
+) -> None:
+    assert await twice(served, "GET", DAY, ZOE) == 1
+    served.listeners.trust(Authenticator.of("X-Remote-User", ()), [])
+    assert "not logged in" in (await served.ask("GET", DAY, ZOE)).text
+
+
+@twisted_test()
+async def test_long_pages_of_users_take_no_room_of_others(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready_answers, "BYTES_OF_USER", 1000)
+    assert await twice(served, "GET", DAY, ZOE) == 0
+    assert await twice(served, "GET", DAY, {}) == 1
 
 
 @twisted_test()

@@ -47,7 +47,7 @@ from buildapi.web.http.parameter_names import (
     warnings,
 )
 from buildapi.web.http.path_converter import SLASH
-from buildapi.web.http.ready_answers import ReadyAnswers
+from buildapi.web.http.ready_answers import ANYBODY, ReadyAnswers
 from buildapi.web.http.rendering import (
     VARY,
     Frame,
@@ -123,16 +123,14 @@ class WebApp:
 
     def answer_ready(self, request: BuildAPIRequest) -> bool:
         """Answer a read before routing if its answer is ready; return whether it was."""
-        found = self._ready.find(request)
-        if found is None:
-            return False
         try:
             identity = self._named(request)
         except BadRequest:  # the long way says why
             return False
-        if found.for_nobody and identity.who is not None:
-            return False
         if identity.who is None and not self._policy.reads_free:
+            return False
+        found = self._ready.find(request, identity.who)
+        if found is None:
             return False
         request.identity = identity
         found.send(request)
@@ -211,8 +209,9 @@ class WebApp:
             text = await policy.deadline.bound(self._text(request, reply, frame), more)
         body = await write(request, reply, form, frame, text=text, compressor=self._compressor)
         self._bounded(request, body)
-        if reply.freshness is not None and (form == JSON or frame.who is None):
-            self._ready.keep(request, reply.freshness, body, for_nobody=form != JSON)
+        if reply.freshness is not None:
+            reader = ANYBODY if form == JSON else frame.who
+            self._ready.keep(request, reply.freshness, body, reader)
         return body
 
     async def _text(self, request: BuildAPIRequest, reply: Reply, frame: Frame) -> PageText:

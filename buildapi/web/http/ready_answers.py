@@ -3,8 +3,10 @@
 The long way of a read parses, routes, authenticates, looks in the cache and renders headers, for
 bytes that differ from the last ones only in date and request id.  An answer is kept here by its
 handler's word alone: its reply carries the freshness of a cached document, which handlers set
-where nothing but the URI and ``Accept`` decides (`Reply.freshness`).  Of pages, which show their
-user, those of nobody are kept, and for nobody.
+where nothing but the URI and ``Accept`` decides (`Reply.freshness`).  Pages, which show their
+user, are kept for that user alone, with the CSRF token in them.  Repeating it tells nothing about
+it: a page of another site, which wants to learn a token from how well it is compressed beside
+guesses in the URI [BREACH], must send another URI with each guess, and each has another token.
 """
 
 from __future__ import annotations
@@ -28,23 +30,29 @@ ENTRIES_MAX = 1000
 BYTES_MAX = 32 * 2**20
 """Bytes of all bodies and headers, most of which are shared with the caches that they are from."""
 
+BYTES_OF_USER = 2**16
+"""Longer pages of users are not kept: each would take the place of many answers for all."""
+
+ANYBODY = ""
+"""The reader of a document that is the same for everybody; a page's is its user, or None."""
+
 # Set for each answer; the rest is the same as long as the document is.
 EACH = {b"Connection", b"X-Request-Id", b"Server", b"Date"}
 
-Key = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
+Asked = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
+Key = tuple[Asked, str | None]
 
 
 @attrs.frozen
 class ReadyAnswer:
     """An answer of 200 as bytes, and its headers of 304; ``route`` is the path of its route.
 
-    One ``for_nobody`` is not for users.  One whose ``body`` is None was made of an answer of 304:
-    it is for clients that have this version.
+    Its key names whom it is for.  One whose ``body`` is None was made of an answer of 304: it is
+    for clients that have this version.
     """
 
     key: Key
     route: str
-    for_nobody: bool
     etag: bytes
     head: bytes
     head_unchanged: bytes
@@ -54,8 +62,8 @@ class ReadyAnswer:
     @property
     def weight(self) -> int:
         """Return the bytes of memory that this takes."""
-        uri, accept, encodings = self.key
-        named = len(uri) + sum(map(len, accept + encodings))
+        (uri, accept, encodings), reader = self.key
+        named = len(uri) + sum(map(len, accept + encodings)) + len(reader or "")
         return named + len(self.head) + len(self.head_unchanged) + len(self.body or b"")
 
     def fits(self, request: BuildAPIRequest) -> bool:
@@ -84,22 +92,26 @@ class ReadyAnswers:
     def __attrs_post_init__(self) -> None:
         self._held = RecentValues(self._clock, ENTRIES_MAX, BYTES_MAX, lambda held: held.weight)
 
-    def find(self, request: BuildAPIRequest) -> ReadyAnswer | None:
-        """Return the answer that is ready for a request, if there is one."""
-        key = _key(request)
-        found = None if key is None else self._held.fresh(key)
+    def find(self, request: BuildAPIRequest, who: str | None) -> ReadyAnswer | None:
+        """Return the answer that is ready for a request of a user or of nobody, if there is one."""
+        asked = _asked(request)
+        if asked is None:
+            return None
+        found = self._held.fresh((asked, ANYBODY)) or self._held.fresh((asked, who))
         return found if found is not None and found.fits(request) else None
 
     def keep(
-        self, request: BuildAPIRequest, freshness: Freshness, body: bytes, *, for_nobody: bool
+        self, request: BuildAPIRequest, freshness: Freshness, body: bytes, reader: str | None
     ) -> None:
         """Keep the answer to a request, whose headers are set, as long as it is fresh.
 
         One of 304 is kept, too: where all clients have the current version, no other is sent.
         """
-        key, now = _key(request), self._clock()
+        asked, now = _asked(request), self._clock()
         etags = request.responseHeaders.getRawHeaders(b"etag", [])
-        if key is None or request.code not in (200, 304) or not (etags and freshness.holds(now)):
+        if asked is None or request.code not in (200, 304) or not (etags and freshness.holds(now)):
+            return
+        if reader and len(body) > BYTES_OF_USER:
             return
         lines = [
             (name, value)
@@ -109,9 +121,8 @@ class ReadyAnswers:
         ]
         unchanged = [line for line in lines if line[0].lower() not in BODY_HEADERS]
         answer = ReadyAnswer(
-            key,
+            (asked, reader),
             request.route,
-            for_nobody,
             etags[0],
             _spelled(lines),
             _spelled(unchanged),
@@ -119,15 +130,15 @@ class ReadyAnswers:
             freshness,
         )
         self._held.drop_stale()
-        self._held.put(key, answer, freshness.until - now)
+        self._held.put(answer.key, answer, freshness.until - now)
 
     def forget(self) -> None:
         """Drop all answers (after a reload)."""
         self._held.drop()
 
 
-def _key(request: BuildAPIRequest) -> Key | None:
-    """Return what an answer depends on; None for requests that must go the long way.
+def _asked(request: BuildAPIRequest) -> Asked | None:
+    """Return what an answer depends on, but for its reader; None for what must go the long way.
 
     Those change something, name a user by a token, or come from a page of another site.
     """
