@@ -36,10 +36,13 @@ class PageText:
     _pieces: list[bytes]
     _tag: bytes = attrs.field(init=False)
     _asked: int = attrs.field(default=0, init=False)
+    _head: list[bytes] = attrs.field(factory=list, init=False)
     _spliced: SplicedGzip | None = attrs.field(default=None, init=False)
+    _size: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._tag = entity_tag(b"\0".join(self._pieces))
+        self._size = sum(map(len, self._pieces))
 
     @classmethod
     def rendered(cls, render: Callable[[Mapping[str, str]], bytes], names: list[str]) -> PageText:
@@ -62,7 +65,7 @@ class PageText:
     @property
     def weight(self) -> int:
         """Return the bytes of memory that this takes, by estimate."""
-        return sum(map(len, self._pieces)) + 64 * len(self._pieces)
+        return self._size + 64 * len(self._pieces)
 
     def etag(self, who: str | None) -> bytes:
         """Return the entity tag of the page of a user; the CSRF token, which varies, is left out.
@@ -75,34 +78,40 @@ class PageText:
 
     def filled(self, values: Mapping[str, str]) -> bytes:
         """Return the page with the values of a user, escaped."""
-        if len(self._pieces) == 1:
-            return self._pieces[0]
-        escaped = {n.encode(): escape(v).encode(errors="replace") for n, v in values.items()}
-        pieces = self._pieces.copy()
-        pieces[1::2] = [escaped[name] for name in pieces[1::2]]
-        return b"".join(pieces)
+        return _filled(self._pieces, _escaped(values))
 
-    def packed(self, filled: bytes, token: str) -> bytes | None:
-        """Return the page of a user as gzip; None if that is quicker or possible only otherwise.
-
-        ``filled`` is the page, ``token`` the CSRF token in it.
-        """
-        if len(self._pieces) == 1 or len(filled) <= SHORT:
+    def packed(self, values: Mapping[str, str]) -> bytes | None:
+        """Return the page of a user as gzip; None if that is quicker or possible only otherwise."""
+        escaped = _escaped(values)
+        word = escaped.get(TOKEN, b"")
+        if self._size + len(self._pieces) // 2 * len(word) <= SHORT:
             return None
-        word = escape(token).encode(errors="replace")
-        # After the last other value, which has another length for each user.
-        last = max(
-            (i for i in range(1, len(self._pieces), 2) if self._pieces[i] != TOKEN), default=-1
-        )
-        rest = self._pieces[last + 1 :: 2]
         self._asked += 1
         # The first time it takes as long as to compress the page, which a thread can do.
-        if self._asked == SPLICED_FROM and len(rest) > 1:
-            self._spliced = SplicedGzip.of(rest, len(word))
+        if self._asked == SPLICED_FROM:
+            self._splice(len(word))
         if self._spliced is None or self._spliced.size != len(word):
             return None
-        size = sum(map(len, rest)) + len(word) * (len(rest) - 1)
-        return self._spliced.packed(filled[:-size], word, filled)
+        return self._spliced.packed(_filled(self._head, escaped), word)
+
+    def _splice(self, size: int) -> None:
+        """Compress what follows the last value but tokens, which has a length of each user."""
+        values = range(1, len(self._pieces), 2)
+        last = max((i for i in values if self._pieces[i] != TOKEN), default=-1)
+        rest = self._pieces[last + 1 :: 2]
+        if len(rest) > 1:
+            self._head = self._pieces[: last + 1]
+            self._spliced = SplicedGzip.of(rest, size)
+
+
+def _escaped(values: Mapping[str, str]) -> Mapping[bytes, bytes]:
+    return {n.encode(): escape(v).encode(errors="replace") for n, v in values.items()}
+
+
+def _filled(pieces: list[bytes], escaped: Mapping[bytes, bytes]) -> bytes:
+    filled = pieces.copy()
+    filled[1::2] = [escaped[name] for name in filled[1::2]]
+    return b"".join(filled)
 
 
 @attrs.define

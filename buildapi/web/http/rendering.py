@@ -198,15 +198,16 @@ async def write(
             request.setResponseCode(304)
             return b""
     _describe(request, kind)
+    if not accepts_gzip(request):
+        return _measured(request, content())
+    packed = None if text is None else text.packed(frame.values)
+    if packed is not None:
+        return _measured(request, _zipped(request, b"", packed))
     body = content()
-    if accepts_gzip(request):
-        # The tag of a user's page names its content but for the token.
-        named = not reply.fresh and (text is None or frame.who is None)
-        packed = None if text is None else text.packed(body, frame.token)
-        if packed is None:
-            packed = await compressor.gzip(body, etag if named else None)
-        body = _zipped(request, body, packed)
-    return _measured(request, body)
+    # The tag of a user's page names its content but for the token.
+    named = not reply.fresh and (text is None or frame.who is None)
+    packed = await compressor.gzip(body, etag if named else None)
+    return _measured(request, _zipped(request, body, packed))
 
 
 def _shown(

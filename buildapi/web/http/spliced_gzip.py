@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import attrs
 
+from buildapi.web.http.crc32 import UNIT, WordCRC
+
 LEVEL = 5
 RAW = -15
 """zlib's number for deflate without a header, with a window of 32 kB."""
@@ -49,6 +51,8 @@ class SplicedGzip:
     before: bytes
     after: bytes
     size: int
+    length: int
+    crc: WordCRC
 
     @classmethod
     def of(cls, pieces: Sequence[bytes], size: int) -> SplicedGzip | None:
@@ -57,7 +61,7 @@ class SplicedGzip:
         Return None if zlib did not refer to the word before in all its places: they are more than
         32 kB apart, or follow each other at once.
         """
-        if size > WORD_MAX:
+        if not len(UNIT) <= size <= WORD_MAX:
             return None
         word = STAND_IN[:size]
         packer = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
@@ -65,7 +69,8 @@ class SplicedGzip:
         # Left out, but the packer must know it, as the one who unpacks does.
         _ = packer.compress(word) + packer.flush(zlib.Z_SYNC_FLUSH)
         after = packer.compress(word.join(pieces[1:])) + packer.flush()
-        found = cls(before, after, size)
+        length = sum(map(len, pieces)) + size * (len(pieces) - 1)
+        found = cls(before, after, size, length, WordCRC.of(pieces, size))
         return found if found._says(pieces, b"~" * size) else None
 
     def _says(self, pieces: Sequence[bytes], word: bytes) -> bool:
@@ -75,12 +80,13 @@ class SplicedGzip:
         except zlib.error:
             return False
 
-    def packed(self, head: bytes, word: bytes, whole: bytes) -> bytes:
-        """Return gzip data of ``whole``: a head, and this text with a word of the right size."""
+    def packed(self, head: bytes, word: bytes) -> bytes:
+        """Return gzip data of a head, and this text with a word of the right size."""
         packer = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
         # Flushed to a byte; what follows has no references into the head.
         begun = packer.compress(head) + packer.flush(zlib.Z_SYNC_FLUSH)
-        tail = struct.pack("<II", zlib.crc32(whole), len(whole) & 0xFFFFFFFF)
+        size = len(head) + self.length
+        tail = struct.pack("<II", self.crc.after(head, word), size & 0xFFFFFFFF)
         return b"".join((HEADER, self._deflated(begun, word), tail))
 
     def _deflated(self, begun: bytes, word: bytes) -> bytes:
