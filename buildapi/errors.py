@@ -102,6 +102,16 @@ class TooManyBuilds(BuildAPIError):
         self.retry_after = retry_after
 
 
+class TooManyRequests(BuildAPIError):
+    """Refuse a client that has sent too many requests in a minute."""
+
+    status, code = 429, "too_many_requests"
+
+    def __init__(self, msg: str, retry_after: int) -> None:
+        super().__init__(msg)
+        self.retry_after = retry_after
+
+
 class TooManyStreams(BuildAPIError):
     """Refuse another event stream to a client that has too many."""
 

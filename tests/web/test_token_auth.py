@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from buildapi.errors import BadToken, DatabaseUnavailable, Unavailable
+from buildapi.errors import BadToken, DatabaseUnavailable, TooManyRequests, Unavailable
 from buildapi.model.ops import Token
 from buildapi.web.http import token_auth as module
 from buildapi.web.http.deadline import Deadline
@@ -222,11 +222,71 @@ def test_what_is_remembered_is_bounded(around: Around) -> None:
     around.made()
     result(around.ask())
     for n in range(module.STRANGERS_MAX + 10):
-        failed(around.ask(other(n)))
+        failed(around.ask(other(n), f"192.0.{n // 256}.{n % 256}"))
     assert len(around.bearers._strangers) == module.STRANGERS_MAX
     before = around.lookups
     result(around.ask())
     assert around.lookups == before, "strangers take no room from those that are known"
+
+
+def guess(around: Around, times: int, address: str = HERE) -> list[type[Exception]]:
+    before = around.lookups
+    return [type(failed(around.ask(other(before + n), address))) for n in range(times)]
+
+
+def test_who_guesses_is_refused_without_a_lookup(around: Around) -> None:
+    """A minute's number of guesses at once, and then as many as are refilled."""
+    most = module.GUESSES_PER_MINUTE
+    assert guess(around, most + 5) == [BadToken] * most + [TooManyRequests] * 5
+    assert around.lookups == most
+    error = failed(around.ask(other(999)))
+    assert isinstance(error, TooManyRequests)
+    assert error.retry_after == 60 / most
+    assert HERE in error.msg
+    around.pass_(60 / most)
+    assert guess(around, 2) == [BadToken, TooManyRequests]
+    around.pass_(60)
+    assert guess(around, most + 1) == [BadToken] * most + [TooManyRequests]
+
+
+def test_guesses_count_for_their_address_and_for_the_network_of_an_ipv6_host(
+    around: Around,
+) -> None:
+    guess(around, module.GUESSES_PER_MINUTE, "2001:db8::1")
+    assert guess(around, 1, "2001:db8::2:3") == [TooManyRequests]
+    assert guess(around, 1, "2001:db8:0:1::1") == [BadToken]
+    assert guess(around, 1) == [BadToken]
+
+
+def test_tokens_that_were_valid_go_on_beside_guesses_of_their_address(around: Around) -> None:
+    around.made()
+    result(around.ask())
+    around.made(other(7777))
+    guess(around, module.GUESSES_PER_MINUTE)
+    assert result(around.ask()).who == "zoë"
+    around.pass_(module.FRESH_SECONDS)
+    guess(around, module.GUESSES_PER_MINUTE)
+    assert result(around.ask()).who == "zoë", "also when its row is read again"
+    assert isinstance(failed(around.ask(other(7777))), TooManyRequests), "nobody knows that one"
+    assert result(around.ask(other(7777), "192.0.2.8")).who == "zoë"
+
+
+def test_a_program_with_one_revoked_token_is_no_guesser(around: Around) -> None:
+    for _ in range(600):
+        assert isinstance(failed(around.ask()), BadToken)
+        around.pass_(0.5)
+    around.store.finding.held = held = Deferred[None]()
+    around.pass_(60)
+    asking = [around.ask() for _ in range(100)]
+    around.store.finding.held = None
+    held.callback(None)
+    assert {type(failed(d)) for d in asking} == {BadToken}
+    assert guess(around, 1) == [BadToken]
+
+
+def test_a_store_that_fails_counts_no_guess(around: Around) -> None:
+    around.store.finding.error = DatabaseUnavailable("gone")
+    assert guess(around, 50) == [DatabaseUnavailable] * 50
 
 
 def test_a_store_that_fails_is_no_wrong_token(around: Around) -> None:

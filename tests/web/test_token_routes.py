@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
 
 from buildapi.errors import DatabaseUnavailable
+from buildapi.web.http.token_auth import GUESSES_PER_MINUTE
 from buildapi.web.selfserve.token_routes import KEPT_DAYS, TOKENS_MAX
 from tests.reactor import twisted_test, until
 from tests.web.client import JSON, Answer, request
@@ -232,6 +233,27 @@ async def test_where_tokens_are_off_they_are_refused_and_none_are_made(serve: Se
         assert (answer.status, "switched off" in answer.json["msg"]) == (403, True)
     assert (await served.ask("GET", WHOAMI, {**JSON, **ZOE})).json["who"] == WHO
     assert PATH not in (await served.ask("GET", "/self-serve/jobs", {**HTML, **ZOE})).text
+
+
+@twisted_test(20)
+async def test_who_guesses_tokens_is_told_to_wait_and_disturbs_nobody(served: Served) -> None:
+    """The address is that of the client, as a trusted proxy forwards it."""
+    token = (await made(served))["token"]
+    mine = {**JSON, **showing(token), "X-Forwarded-For": "192.0.2.7"}
+    assert (await served.ask("GET", WHOAMI, mine)).status == 200
+    answers = [
+        await served.ask("GET", WHOAMI, {**mine, **showing(f"bapi_{n:043d}")})
+        for n in range(GUESSES_PER_MINUTE + 1)
+    ]
+    assert [a.status for a in answers] == [401] * GUESSES_PER_MINUTE + [429]
+    refused = answers[-1]
+    assert refused.json["code"] == "too_many_requests"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert len(served.tokens.finding.calls) == GUESSES_PER_MINUTE + 1
+    assert (await served.ask("GET", WHOAMI, mine)).json["who"] == WHO
+    assert (await served.ask("GET", WHOAMI, {**JSON, **ZOE})).status == 200
+    elsewhere = {**JSON, **showing(WRONG), "X-Forwarded-For": "192.0.2.8"}
+    assert is_refused(await served.ask("GET", WHOAMI, elsewhere))
 
 
 # --- making, listing, revoking

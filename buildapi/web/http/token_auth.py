@@ -15,11 +15,12 @@ import attrs
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from buildapi.errors import BadToken, Unavailable
+from buildapi.errors import BadToken, TooManyRequests, Unavailable
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import USED_SECONDS, Token
 from buildapi.web.http.cache import RecentValues, SingleFlight
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.rate_limits import TokenBuckets, subnet_of
 
 FRESH_SECONDS = 5.0
 """How long a lookup is cached: a revoked token is refused everywhere after that."""
@@ -29,6 +30,12 @@ KNOWN_MAX = STRANGERS_MAX = 1000
 
 LOOKUPS_MAX = 16
 """Concurrent lookups beyond which tokens that are not cached as valid are refused."""
+
+GUESSES_PER_MINUTE = 20
+"""Unknown tokens of an address in a minute, beyond which those that are not cached are refused.
+
+A program whose one token was revoked stays below: it is looked up every ``FRESH_SECONDS``.
+"""
 
 NOTES_MAX = 4
 """Concurrent records of uses."""
@@ -47,6 +54,7 @@ _FORM = "bapi_ and 43 letters, digits, - and _"
 UNKNOWN = "The token is unknown or revoked"
 EXPIRED = "The token has expired"
 BUSY = "Too many requests with unknown tokens"
+GUESSING = "Too many unknown tokens from {address}: tokens are looked up again in {seconds} s"
 
 log = Logger()
 
@@ -95,6 +103,9 @@ class TokenAuthenticator:
     _known: RecentValues[Token] = attrs.field(init=False)
     _strangers: RecentValues[bool] = attrs.field(init=False)
     _lookups: SingleFlight[Token | None] = attrs.field(factory=SingleFlight, init=False)
+    _guesses: TokenBuckets = attrs.field(
+        factory=lambda: TokenBuckets(GUESSES_PER_MINUTE), init=False
+    )
     _notes: int = attrs.field(default=0, init=False)
     _noted: RecentValues[bool] = attrs.field(init=False)
 
@@ -107,10 +118,11 @@ class TokenAuthenticator:
         """Return a token by its text, and record its use from the address of its client.
 
         :raises BadToken: it is unknown, revoked or expired.
+        :raises TooManyRequests: it is not cached, and its address has sent too many unknown ones.
         :raises Unavailable: the database does not respond, or too many unknown tokens arrive.
         """
         digest = digest_of(text)
-        token = await self._find(digest)
+        token = await self._find(digest, address)
         if token is None:
             raise BadToken(UNKNOWN)
         # Here, since a cached token expires as well.
@@ -126,19 +138,34 @@ class TokenAuthenticator:
 
     # --- looking up
 
-    async def _find(self, digest: str) -> Token | None:
+    async def _find(self, digest: str, address: str) -> Token | None:
         """Return a token from the cache, or look it up once for all callers; None if unknown."""
         token = self._known.fresh(digest)
-        if token is not None or self._strangers.fresh(digest):
+        if token is not None:
             return token
-        is_new = self._known.latest(digest) is None and digest not in self._lookups
-        if is_new and len(self._lookups) >= LOOKUPS_MAX:
-            raise Unavailable(BUSY)
-        return await self._lookups.get(
+        # One that was valid a while ago is looked up in any case: neither guesses nor floods of
+        # others behind the same proxy lock it out (docs/tokens.md, "What programs should expect").
+        if self._known.latest(digest) is None:
+            self._require_few_guesses(address)
+            if self._strangers.fresh(digest):
+                return None
+            if digest not in self._lookups and len(self._lookups) >= LOOKUPS_MAX:
+                raise Unavailable(BUSY)
+        is_first = digest not in self._lookups
+        found = await self._lookups.get(
             digest,
             lambda: self._looking.bound(self._store.find(digest)),
             lambda found: self._keep(digest, found),
         )
+        if found is None and is_first:  # the same token at the same time is one guess
+            self._guesses.take(subnet_of(address), self._clock())
+        return found
+
+    def _require_few_guesses(self, address: str) -> None:
+        left = self._guesses.left(subnet_of(address), self._clock())
+        if not left.granted:
+            seconds = left.retry_after
+            raise TooManyRequests(GUESSING.format(address=address, seconds=seconds), seconds)
 
     def _keep(self, digest: str, token: Token | None) -> None:
         """Cache the result of a lookup."""
