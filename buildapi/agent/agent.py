@@ -20,11 +20,12 @@ from buildapi.agent.retry import Retrier
 from buildapi.errors import Unavailable, UnclassifiedError
 from buildapi.interfaces import Broker, FarmActions, JobStore, Trail
 from buildapi.jobs.message_check import difference, is_of_job
-from buildapi.model.actions import CancelRevision, RebuildBuild, RebuildRequest
+from buildapi.model.actions import Action, CancelRevision, RebuildBuild, RebuildRequest
+from buildapi.model.facts import Subject
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition, Nack, Release
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
-from buildapi.model.revisions import PREFIX
+from buildapi.model.revisions import revision_key
 from buildapi.model.wire import (
     FINISHED,
     JobMessage,
@@ -155,12 +156,15 @@ class Agent(Service):
         def insist(do: Callable[[], Awaitable[T]]) -> Awaitable[T]:
             return self._patience.insist(what, do, end)
 
+        subject = Subject()
+
         async def keys() -> LockKeys:
-            nonlocal job
+            nonlocal job, subject
             with tracing.about(""):  # nothing that a foreign message says belongs in the trail
                 job = await insist(partial(self._verified, job))
             self._note(job.request_id, "taken", _times(delivery))
-            return await insist(partial(self._keys, job))
+            subject = await insist(partial(self._farm.subject, job.action))
+            return _keys(job.action, subject)
 
         try:
             async with self._locks.hold(keys) as lease:
@@ -168,7 +172,7 @@ class Agent(Service):
             if outcome is None:
                 return self._finished_before(job)
             # Outside the locks: later jobs see what is written, and need not wait for a confirm.
-            report = partial(self._report, job, outcome)
+            report = partial(self._report, job, outcome, subject.revision)
             try:
                 await report()  # by an agent that stops as well
             except Unavailable:
@@ -235,23 +239,6 @@ class Agent(Service):
         await self._store.finish(request_id, report, int(self._now()))
         return DeadLetter(reason)
 
-    async def _keys(self, job: JobMessage) -> LockKeys:
-        """Return the lock keys of a job: its request, and its revision until it has written.
-
-        So the cancel of a revision cancels builds asked for before it and none asked for after it;
-        jobs that cancel no revision do not wait for each other's revisions, nor rebuilds, which
-        leave the request as it is, for each other.
-        """
-        subject = await self._farm.subject(job.action)
-        revision = _revision(subject.revision)
-        if isinstance(job.action, CancelRevision):
-            # Only until it has written: what it asks of masters afterwards may take long.
-            return LockKeys(exclusive_until_written=revision)
-        requests = [] if subject.request_id is None else [subject.request_id]
-        if isinstance(job.action, RebuildBuild | RebuildRequest):
-            return LockKeys(shared=[*requests, *revision])
-        return LockKeys(requests, shared=revision)
-
     async def _job(self, job: JobMessage, lease: Lease) -> Outcome | None:
         """Begin and carry out a job; return its outcome, None if it is finished already."""
         # A guarded update, like the refusal of a job: only one of them wins, so that a job whose
@@ -277,12 +264,14 @@ class Agent(Service):
         self._note(job.request_id, "not executed", "the job is already finished")
         return Ack()
 
-    async def _report(self, job: JobMessage, outcome: Outcome) -> None:
+    async def _report(self, job: JobMessage, outcome: Outcome, revision: str | None) -> None:
         """Publish an outcome, which happens before the ack.
 
         If the agent dies in between, both are repeated, and a second outcome changes nothing.
         """
-        message = finished(job.request_id, outcome, self._agent_name, job.trace, job.identity)
+        message = finished(
+            job.request_id, outcome, self._agent_name, job.trace, job.identity, revision=revision
+        )
         await self._broker.publish(
             FINISHED,
             encode_finished(message),
@@ -300,11 +289,22 @@ class _NotOurs(Exception):
         self.reason = reason
 
 
-def _revision(revision: str | None) -> Sequence[str]:
-    """Return the key of a revision: as many characters as are compared, in lower case."""
-    # All spellings of a hash need the same key. Other revisions that begin alike wait for each
-    # other without need, which harms nobody.
-    return [revision[:PREFIX].lower()] if revision else []
+def _keys(action: Action, subject: Subject) -> LockKeys:
+    """Return the lock keys of a job: its request, and its revision until it has written.
+
+    So the cancel of a revision cancels builds asked for before it and none asked for after it; jobs
+    that cancel no revision do not wait for each other's revisions, nor rebuilds, which leave the
+    request as it is, for each other.
+    """
+    # Different revisions with one key wait for each other without need, which harms nobody.
+    revision = [revision_key(subject.revision)] if subject.revision else []
+    if isinstance(action, CancelRevision):
+        # Only until it has written: what it asks of masters afterwards may take long.
+        return LockKeys(exclusive_until_written=revision)
+    requests = [] if subject.request_id is None else [subject.request_id]
+    if isinstance(action, RebuildBuild | RebuildRequest):
+        return LockKeys(shared=[*requests, *revision])
+    return LockKeys(requests, shared=revision)
 
 
 def _times(delivery: Delivery) -> str:

@@ -18,18 +18,28 @@ from buildapi.jobs.message_check import report_refusal
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
-from buildapi.model.wire import Malformed, decode_finished, finished, trace_of
+from buildapi.model.wire import (
+    Malformed,
+    decode_finished,
+    finished,
+    revision_of,
+    stored_report,
+    trace_of,
+)
 from buildapi.reactor_time import ReactorTime
 
 PREFETCH = 20
+
+Changed = Callable[[str | None, str | None], None]
+"""Called with a branch and a revision of which something has changed; None is any."""
 
 
 @attrs.define(slots=False)
 class ResultConsumer(Service):
     """Consume ``queue``; ``now`` returns epoch seconds, ``reactor`` is an IReactorTime.
 
-    ``changed`` is called for every report with the branch of its job, None if that is not known:
-    cached reads of it may be out of date.
+    ``changed`` is called for every report with the branch and the revision that its job is about,
+    each None if it is not known: cached reads of them may be out of date.
     """
 
     _reactor: ReactorTime
@@ -38,7 +48,7 @@ class ResultConsumer(Service):
     _queue: str
     _drain_seconds: float
     _now: Callable[[], float]
-    _changed: Callable[[str | None], None]
+    _changed: Changed
     _trail: Trail
     _log = Logger()
 
@@ -82,7 +92,7 @@ class ResultConsumer(Service):
             outcome = Outcome(True, f"The agent's outcome could not be read: {error.reason}")
             await self._store.finish(row.id, finished(row.id, outcome), int(self._now()))
             self._trail.note(row.id, Part.FINISHER, "put aside", error.reason)
-            self._changed(row.branch)
+            self._changed(row.branch, None)
         return DeadLetter(error.reason)
 
     async def _store_report(self, request_id: int, report: dict[str, object]) -> Disposition:
@@ -92,11 +102,8 @@ class ResultConsumer(Service):
         refusal = None if row is None or row.completed_at else report_refusal(report, row)
         if refusal is not None:
             return self._refused(request_id, refusal)
-        # Answers show the stored report, and whoever knows the identity could forge an outcome
-        # [docs/amqp.md, Whose a message is].
-        kept = {key: value for key, value in report.items() if key != "identity"}
-        fresh = await self._store.finish(request_id, kept, int(self._now()))
-        self._changed(None if row is None else row.branch)
+        fresh = await self._store.finish(request_id, stored_report(report), int(self._now()))
+        self._changed(None if row is None else row.branch, revision_of(report))
         if fresh:
             self._trail.note(request_id, Part.FINISHER, "stored")
         else:

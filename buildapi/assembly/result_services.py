@@ -9,7 +9,7 @@ from twisted.application.service import Service
 
 from buildapi.agent.dead_letter_review import DeadLetterReview
 from buildapi.agent.reconciler import Reconciler, SweepLimits
-from buildapi.agent.result_consumer import ResultConsumer
+from buildapi.agent.result_consumer import Changed, ResultConsumer
 from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
 from buildapi.interfaces import Broker, JobStore, ProcessRegistry, Trail, TrailStore
@@ -39,12 +39,13 @@ def result_services(
     trail: Trail,
     trails: TrailStore,
     processes: ProcessRegistry,
-    changed: Callable[[str | None], None],
+    changed: Changed,
     settled: Callable[[SettledLetter], None],
 ) -> ResultServices:
     """Create what takes the agents' results, and finds jobs and letters that nobody deals with.
 
-    ``changed`` is called for each result with the branch of its job, None if that is not known;
+    ``changed`` is called for each result with the branch and the revision of its job, each None if
+    it is not known;
     ``settled`` with each dead letter that is settled.
     """
     queues = config.broker

@@ -26,7 +26,15 @@ from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.http.json_body import JSONBody, json_cache
 from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
-from buildapi.web.http.topics import FARM, JOB_LISTS, TopicDrops, branch_topic, job_topic
+from buildapi.web.http.topics import (
+    FARM,
+    JOB_LISTS,
+    TopicDrops,
+    branch_topic,
+    job_topic,
+    revision_topic,
+    revisions_topic,
+)
 from buildapi.web.ops.dump_files import DumpFiles
 from buildapi.web.reports.report_server import ReportServer, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
@@ -96,12 +104,14 @@ class LiveAnswers:
     waiter: JobWaiter
     events: EventStreams
 
-    def refresh(self, branch: str | None) -> None:
-        """Look again: the result of a job on a branch has come; None is any branch."""
+    def refresh(self, branch: str | None, revision: str | None) -> None:
+        """Look again: the result of a job about a branch and a revision has come; None is any."""
         if branch is None:
             self.cache.forget()
         else:
             self.drops.changed(branch_topic(branch))
+            of_one = revision and revision_topic(branch, revision)
+            self.drops.changed(of_one or revisions_topic(branch))
             self.drops.changed(FARM)
         self.waiter.poll()
         self.events.poll()

@@ -28,6 +28,14 @@ def short_revision(revision: str) -> str:
     return revision[:PREFIX] if _HASH.fullmatch(revision) else revision
 
 
+def revision_key(revision: str) -> str:
+    """Return what all spellings of a revision share: as many characters as are compared.
+
+    Different revisions may have the same key.
+    """
+    return revision[:PREFIX].lower()
+
+
 @attrs.frozen
 class RevisionMatch:
     """The revision that a client sent.

@@ -148,8 +148,13 @@ def finished(
     agent: str | None = None,
     trace: str = "",
     identity: str = "",
+    *,
+    revision: str | None = None,
 ) -> dict[str, object]:
-    """Return the message of a finished job; without ``identity`` it becomes ``complete_data``."""
+    """Return the message of a finished job, of which ``stored_report`` becomes ``complete_data``.
+
+    ``revision`` is the only one that the job was about; None if it is not known.
+    """
     message: dict[str, object] = {
         "body": {"errors": outcome.errors, "msg": outcome.msg},
         "request_id": request_id,
@@ -160,7 +165,23 @@ def finished(
         message["warnings"] = list(outcome.warnings)
     # Without identity only the outcome of the agent that has begun the job is accepted
     # [docs/amqp.md, "Whose a message is"].
+    message |= {"revision": revision} if revision else {}
     return message | ({"agent": agent} if agent else {}) | _traced(trace) | _identified(identity)
+
+
+def stored_report(message: Mapping[str, object]) -> dict[str, object]:
+    """Return what is stored of the message of a finished job, and shown to clients.
+
+    Whoever knows the identity could forge an outcome [docs/amqp.md, "Whose a message is"]; the
+    revision is for the caches of the process that takes the message.
+    """
+    return {key: value for key, value in message.items() if key not in ("identity", "revision")}
+
+
+def revision_of(message: Mapping[str, object]) -> str | None:
+    """Return the revision that a finished job was about; None if the message names none."""
+    revision = message.get("revision")
+    return revision if isinstance(revision, str) and revision else None
 
 
 def item_data(item: Item) -> dict[str, object]:

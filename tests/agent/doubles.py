@@ -393,7 +393,7 @@ class Rig:
     farm: FarmDouble = attrs.field(factory=FarmDouble)
     services: list[Any] = attrs.field(factory=list)
     trail: MemoryTrail = attrs.field(factory=MemoryTrail)
-    changed: list[str | None] = attrs.field(factory=list)
+    changed: list[tuple[str | None, str | None]] = attrs.field(factory=list)
 
     def agent(
         self,
@@ -437,8 +437,8 @@ class Rig:
             )
         )
 
-    def _note(self, branch: str | None) -> None:
-        self.changed.append(branch)
+    def _note(self, branch: str | None, revision: str | None) -> None:
+        self.changed.append((branch, revision))
 
     def _started(self, service: T) -> T:
         started: Any = service

@@ -73,6 +73,7 @@ async def test_a_job_is_carried_out_and_reported(desk: Rig) -> None:
     assert desk.farm.effects == [(job, SetPriority(7, 5))]
     assert done.state is JobState.DONE
     assert done.completed_at == NOW + 1
+    assert desk.changed == [(None, REVISION)]
     assert done.complete_data == {
         "body": {"errors": False, "msg": "Ok"},
         "request_id": job,

@@ -42,7 +42,7 @@ async def test_a_report_is_stored_whole(rig: Rig) -> None:
     done = await rig.finished(job)
     assert (done.state, done.completed_at) == (JobState.DONE, NOW + 1)
     assert done.complete_data == json.loads(encoded(job))
-    assert rig.changed == [None], "whatever its branch is"
+    assert rig.changed == [(None, None)], "whatever its branch is"
 
 
 @twisted_test()
@@ -52,7 +52,28 @@ async def test_a_report_changes_the_branch_of_its_job(rig: Rig) -> None:
     assert await rig.store.inner.begin(job, "agent-x", NOW)
     await report(rig, encoded(job))
     await rig.finished(job)
-    assert rig.changed == ["try"]
+    assert rig.changed == [("try", None)], "whatever its revision is"
+
+
+@pytest.mark.parametrize("named", ["abcdef1234567890", "4711"])
+@twisted_test()
+async def test_the_revision_of_a_report_is_told_and_not_stored(rig: Rig, named: str) -> None:
+    rig.finisher()
+    job = await rig.store.inner.add("zoe", NOW, "cancel_request", {"brid": 7}, branch="try")
+    assert await rig.store.inner.begin(job, "agent-x", NOW)
+    await report(rig, json.dumps(json.loads(encoded(job)) | {"revision": named}).encode())
+    assert (await rig.finished(job)).complete_data == json.loads(encoded(job))
+    assert rig.changed == [("try", named)]
+
+
+@pytest.mark.parametrize("odd", [None, "", 7, ["a"]])
+@twisted_test()
+async def test_a_report_whose_revision_is_no_text_names_none(rig: Rig, odd: object) -> None:
+    rig.finisher()
+    job = await in_hand(rig)
+    await report(rig, json.dumps(json.loads(encoded(job)) | {"revision": odd}).encode())
+    await rig.finished(job)
+    assert rig.changed == [(None, None)]
 
 
 @twisted_test()

@@ -47,7 +47,7 @@ async def test_an_answer_is_read_once(serve: Serve, path: str) -> None:
 async def test_the_end_of_a_job_drops_what_may_show_it(serve: Serve, path: str) -> None:
     served = serve(cache_seconds=60)
     assert await ask(served, path) == 1
-    served.live.refresh("a/b")
+    served.live.refresh("a/b", None)
     assert await ask(served, path) == (1 if path in OF_THE_FARM else 0)
 
 
@@ -59,8 +59,36 @@ async def test_the_end_of_a_job_drops_the_answers_of_its_branch(
 ) -> None:
     served = serve(cache_seconds=60)
     assert await ask(served, path) == 1
-    served.live.refresh(branch)
+    served.live.refresh(branch, None)
     assert await ask(served, path) == 1
+
+
+OF_A_REVISION = ("abcdef123456", "ABCDEF1234560000", "abcdef123456/is_done")
+
+
+@pytest.mark.parametrize("asked", OF_A_REVISION)
+@pytest.mark.parametrize(
+    ("revision", "reads"), [("abcdef123456" + "0" * 28, 1), ("ABCDEF123456", 1), ("abcdef12345", 0)]
+)
+@twisted_test()
+async def test_the_end_of_a_job_about_a_revision_drops_no_other(
+    serve: Serve, asked: str, revision: str, reads: int
+) -> None:
+    served = serve(cache_seconds=60)
+    path = f"/self-serve/try/rev/{asked}"
+    assert await ask(served, path) == 1
+    served.live.refresh("try", revision)
+    assert await ask(served, path) == reads
+
+
+@twisted_test()
+async def test_the_end_of_a_job_about_a_revision_drops_what_is_not_of_one(serve: Serve) -> None:
+    served = serve(cache_seconds=60)
+    for path in (path for path in KEPT if "/rev/" not in path):
+        assert await ask(served, path) == 1
+        served.live.refresh("try", "fedcba987654")
+        assert await ask(served, path) == 1
+        served.live.drops.close()  # ends the pause
 
 
 @pytest.mark.parametrize("kind", ["build", "request"])

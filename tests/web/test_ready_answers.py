@@ -283,7 +283,7 @@ async def test_a_document_that_is_dropped_takes_its_ready_answers_along(served: 
     assert await twice(served, "GET", DAY) == 1
     before = await served.ask("GET", DAY, JSON)
     served.builds.requests.clear()
-    served.live.refresh("try")
+    served.live.refresh("try", None)
     after = await served.ask("GET", DAY, JSON)
     assert after.body != before.body
     assert count(served) == 2

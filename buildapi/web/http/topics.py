@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 
 import attrs
 
+from buildapi.model.revisions import revision_key
 from buildapi.reactor_time import DelayedCall, ReactorTime
 
 JOB_LISTS = "job lists"
@@ -25,8 +26,18 @@ def job_topic(job_id: int) -> Hashable:
 
 
 def branch_topic(name: str) -> Hashable:
-    """Return the topic of the builds and build requests of a branch."""
+    """Return the topic of the builds and build requests of a branch, but for single revisions."""
     return "branch", name
+
+
+def revisions_topic(branch: str) -> Hashable:
+    """Return the topic of all single revisions of a branch."""
+    return "revisions", branch
+
+
+def revision_topic(branch: str, revision: str) -> Hashable:
+    """Return the topic of one revision of a branch, however it is spelled."""
+    return "revision", branch, revision_key(revision)
 
 
 @attrs.define

@@ -30,7 +30,7 @@ from buildapi.web.http.params import (
 )
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Param, Route
-from buildapi.web.http.topics import branch_topic
+from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import (
@@ -118,7 +118,8 @@ class SelfServeReads:
 
         # The page carries is_done as well, so the two formats are two documents.
         key = ("rev", wanted, call.html)
-        kept = await self._hot(branch, key, partial(self._of_revision, branch, wanted), shape)
+        read = partial(self._of_revision, branch, wanted)
+        kept = await self._hot(branch, key, read, shape, revision)
         document = kept.value
         if not document.value:
             raise _no_revision(branch, revision)
@@ -148,7 +149,8 @@ class SelfServeReads:
             return self._done(found, wanted, delay) if found.builds or found.pending else None
 
         key = ("is_done", wanted, delay)
-        kept = await self._hot(branch, key, partial(self._of_revision, branch, wanted), shape)
+        read = partial(self._of_revision, branch, wanted)
+        kept = await self._hot(branch, key, read, shape, revision)
         document = kept.value
         if document.value is None:
             raise _no_revision(branch, revision)
@@ -250,15 +252,22 @@ class SelfServeReads:
         key: tuple[Hashable, ...],
         read: Callable[[], Awaitable[T]],
         shape: Callable[[T], object],
+        revision: str | None = None,
     ) -> Kept[JSONBody]:
-        """Return what is cached of a branch; its key begins with a word for what that is."""
+        """Return what is cached of a branch; its key begins with a word for what that is.
+
+        With a ``revision`` it tells about nothing else.
+        """
 
         async def compute() -> JSONBody:
             shaped = shape(await read())
             return shaped if isinstance(shaped, JSONBody) else JSONBody.of(shaped)
 
         name = branch.name
-        return await self._answers.kept((*key, name), compute, topics=[branch_topic(name)])
+        topics = [branch_topic(name)]
+        if revision is not None:
+            topics = [revisions_topic(name), revision_topic(name, revision)]
+        return await self._answers.kept((*key, name), compute, topics=topics)
 
 
 def documentation(
