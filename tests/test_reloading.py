@@ -143,14 +143,18 @@ async def test_rules_and_groups_change_and_a_wrong_file_leaves_both(
     file = tmp_path / "groups.toml"
     file.write_text('[groups]\nsheriffs = ["zoe"]\n')
     rule = AccessRule("sheriffs", groups=("sheriffs",))
-    around.change("access", groups_file=file, rules=(rule,), default="deny")
+    around.change("access", groups_file=file, groups_days=3, rules=(rule,), default="deny")
     assert around.reload().applied == [
         "[access] groups_file",
+        "[access] groups_days",
         "[access] default",
         "[access] rules",
     ]
     access = around.api.site.access
     assert access.policy == AccessPolicy((rule,), default_allow=False)
+    bearers = around.api.site.bearers
+    assert bearers is not None
+    assert bearers.groups._days == 3
     (door,) = around.daemon.listeners.sites
     assert door.app.policy.auth.members("zoe") == {"sheriffs"}
 

@@ -20,12 +20,13 @@ from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import DocumentSource, Parse
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
+from buildapi.db.group_store import SQLGroupStore
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import Observed
 from buildapi.db.process_registry import SQLProcessRegistry
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.db.trail_store import SQLTrailStore
-from buildapi.interfaces import JobStore, ProcessRegistry, TokenStore, TrailStore
+from buildapi.interfaces import GroupStore, JobStore, ProcessRegistry, TokenStore, TrailStore
 from buildapi.interfaces.dialect import Dialect
 from buildapi.model.rules import Rules
 from buildapi.reactor_time import Reactor, next_turn
@@ -56,6 +57,7 @@ class Adapters:
     store: JobStore
     trails: TrailStore
     tokens: TokenStore
+    groups: GroupStore
     processes: ProcessRegistry
     broker: ServiceBroker
     sample: SampleFarm | None
@@ -84,6 +86,7 @@ def open_adapters(config: Config, clock: Clock, observed: Observed) -> Adapters:
         store=SQLJobStore(databases.jobs, next_turn(clock.reactor)),
         trails=SQLTrailStore(databases.jobs),
         tokens=SQLTokenStore(databases.jobs),
+        groups=SQLGroupStore(databases.jobs),
         processes=SQLProcessRegistry(databases.jobs),
         broker=broker,
         sample=sample,

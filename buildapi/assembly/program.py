@@ -275,6 +275,7 @@ def create_api(
         trail,
         adapters.trails,
         adapters.tokens,
+        adapters.groups,
     )
     live = live_answers(config, clock, site_adapters)
     results = result_services(

@@ -87,7 +87,14 @@ def _of_web(listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
 
     def put_access(config: Config) -> Put:
         policy, memberships = config.access.policy, read_memberships(config.access.groups_file)
-        return lambda: site.access.adopt(policy, memberships)
+        days = config.access.groups_days
+
+        def put() -> None:
+            site.access.adopt(policy, memberships)
+            if site.bearers is not None:
+                site.bearers.groups.bound(days)
+
+        return put
 
     def put_access_log(config: Config) -> Put:
         return lambda: listeners.access_log.replace(access_log(config, listeners.clock.now))
@@ -109,7 +116,9 @@ def _of_web(listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
     return [
         Reloadable("web", TRUST, put_trust),
         Reloadable("web", ("access_log",), put_access_log),
-        Reloadable("access", ("groups_file", "default", "rules"), put_access, always=True),
+        Reloadable(
+            "access", ("groups_file", "groups_days", "default", "rules"), put_access, always=True
+        ),
         Reloadable("limits", LIMITS, put_limits),
         Reloadable("reports", ("classification",), put_classification, always=True),
     ]

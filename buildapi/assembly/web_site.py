@@ -8,7 +8,15 @@ import attrs
 
 from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
-from buildapi.interfaces import Broker, Directory, JobStore, TokenStore, Trail, TrailStore
+from buildapi.interfaces import (
+    Broker,
+    Directory,
+    GroupStore,
+    JobStore,
+    TokenStore,
+    Trail,
+    TrailStore,
+)
 from buildapi.interfaces.dialect import Dialect
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
@@ -24,6 +32,7 @@ from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.http.json_body import JSONBody, json_cache
+from buildapi.web.http.remembered_groups import RememberedGroups
 from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
 from buildapi.web.http.topics import (
@@ -93,6 +102,7 @@ class SiteAdapters:
     trail: Trail
     trails: TrailStore
     tokens: TokenStore
+    groups: GroupStore
 
 
 @attrs.frozen
@@ -243,7 +253,7 @@ def web_site(
     batch = Batch(job_routes, submitter, reactor.seconds, web.answer_seconds * shares.batch)
     form = BuildForm(reads.branch, reads.builders_of, revisions.new_builds(), submitter)
 
-    bearers = TokenAuthenticator(site.tokens, reactor.seconds, now, looking) if web.tokens else None
+    bearers = token_authenticator(config, clock, site, looking) if web.tokens else None
     tokens = TokenRoutes(site.tokens, bearers, pages, now, web.token_days, part(shares.writing))
     folder = config.dumps.folder
     routes = [
@@ -265,6 +275,15 @@ def web_site(
     ]
     documented = [*documentation(routes, directory, live.cache), *routes]
     return WebSite(documented, bearers, access, jobs, requests, quota, reports)
+
+
+def token_authenticator(
+    config: Config, clock: Clock, site: SiteAdapters, looking: Deadline
+) -> TokenAuthenticator:
+    """Create what looks up tokens and remembers the groups of their owners."""
+    seconds, now = clock.reactor.seconds, clock.now
+    groups = RememberedGroups(site.groups, seconds, now, looking, config.access.groups_days)
+    return TokenAuthenticator(site.tokens, seconds, now, looking, groups)
 
 
 def report_server(

@@ -136,6 +136,7 @@ class AccessSection:
     """Who may do what: the groups file, the rules, and what is true where none of them fits."""
 
     groups_file: Path | None = field(metadata=key(optional(file), ""))
+    groups_days: int = field(metadata=key(whole(0, 3650), 7))
     default: str = field(metadata=key(choice("allow", "deny"), "allow"))
     rules: tuple[AccessRule, ...] = field(metadata={"key": AccessRulesKey()})
 

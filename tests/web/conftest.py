@@ -31,6 +31,7 @@ from buildapi.model.steps import Plan
 from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.metrics import Metrics
 from buildapi.web.events.streams import EventStreams
+from buildapi.web.http.access_control import AccessControl
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.listener import Listener
@@ -53,7 +54,7 @@ from tests.web.farm import (
     MemoryJobs,
     MemoryTextLimits,
 )
-from tests.web.memorytokens import MemoryTokens, Time
+from tests.web.memorytokens import MemoryGroups, MemoryTokens, Time
 
 ZOE = {"X-Remote-User": "zoë@example.org"}
 FORM_SECRET = "of the tests"
@@ -167,6 +168,8 @@ class Served:
     events: EventStreams
     trail: MemoryTrail
     tokens: MemoryTokens
+    groups: MemoryGroups
+    access: AccessControl
     bearers: TokenAuthenticator | None
     time: Time
     metrics: Metrics = attrs.field(repr=False)
@@ -256,8 +259,9 @@ def build(settings: Settings) -> Served:
     builds, directory = MemoryBuilds.small(), MemoryDirectory()
     dialect = SplitDialect(rules(), ToyFarm(builds), directory)
     jobs, broker, trail, tokens = MemoryJobs(), MemoryBroker(), MemoryTrail(), MemoryTokens()
+    groups = MemoryGroups()
     adapters: Any = SiteAdapters(
-        directory, dialect, rules(), jobs, broker, trail, trail, tokens
+        directory, dialect, rules(), jobs, broker, trail, trail, tokens, groups
     )  # doubles
     live, pages = live_answers(config, clock, adapters), page_renderer(config, clock, directory)
     wired = web_site(
@@ -302,6 +306,8 @@ def build(settings: Settings) -> Served:
         live.events,
         trail,
         tokens,
+        groups,
+        wired.access,
         wired.bearers,
         time,
         metrics,

@@ -17,10 +17,11 @@ from buildapi.errors import BadToken, DatabaseUnavailable, TooManyRequests, Unav
 from buildapi.model.ops import Token
 from buildapi.web.http import token_auth as module
 from buildapi.web.http.deadline import Deadline
+from buildapi.web.http.remembered_groups import RememberedGroups
 from buildapi.web.http.token_auth import TokenAuthenticator, bearer, digest_of, new_token
 from tests.web.asking import failed, result
 from tests.web.farm import NOW
-from tests.web.memorytokens import MemoryTokens, Time
+from tests.web.memorytokens import MemoryGroups, MemoryTokens, Time
 
 HERE = "192.0.2.7"
 TOKEN = "bapi_" + "aZ09_-" * 7 + "x"
@@ -31,13 +32,16 @@ class Around:
     """What remembers tokens, the store behind it, and clocks."""
 
     store: MemoryTokens = attrs.field(factory=MemoryTokens)
+    groups: MemoryGroups = attrs.field(factory=MemoryGroups)
     clock: Clock = attrs.field(factory=Clock)
     time: Time = attrs.field(factory=lambda: Time(NOW))
     bearers: TokenAuthenticator = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         looking = Deadline(self.clock, 2)
-        self.bearers = TokenAuthenticator(self.store, self.clock.seconds, self.time, looking)
+        seconds = self.clock.seconds
+        groups = RememberedGroups(self.groups, seconds, self.time, looking, 7)
+        self.bearers = TokenAuthenticator(self.store, seconds, self.time, looking, groups)
 
     def ask(self, text: str = TOKEN, address: str = HERE) -> Deferred[Token]:
         return ensureDeferred(self.bearers.token(text, address))

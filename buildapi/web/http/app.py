@@ -29,7 +29,7 @@ from buildapi.errors import (
     UnknownParameter,
 )
 from buildapi.reactor_time import ReactorTime
-from buildapi.web.http.auth import Authenticator, Identity
+from buildapi.web.http.auth import NO_GROUPS, Authenticator, AuthMethod, Identity
 from buildapi.web.http.call import Call, call_of
 from buildapi.web.http.compression import Compressor
 from buildapi.web.http.connection import Traffic, channel_class
@@ -133,6 +133,7 @@ class WebApp:
         if found is None:
             return False
         request.identity = identity
+        self._remember(request, identity)
         found.send(request)
         return True
 
@@ -291,15 +292,18 @@ class WebApp:
 
         :raises BadToken: the token is malformed, unknown, revoked or expired, or tokens are off.
         :raises BadRequest: the proxy's header is malformed.
-        :raises Unavailable: the token cannot be looked up at the moment.
+        :raises Unavailable: the token, or the groups of its user, cannot be read at the moment.
         """
-        shown = self._shown(request)
+        shown, bearers, auth = self._shown(request), self._policy.bearers, self._policy.auth
         if shown is None:
-            return self._named(request)
-        if self._policy.bearers is None:
+            identity = self._named(request)
+            self._remember(request, identity)
+            return identity
+        if bearers is None:
             raise BadToken("Tokens are not accepted: they are switched off ([web] tokens)")
-        token = await self._policy.bearers.token(shown, request.client_address)
-        return self._policy.auth.owner(token)
+        token = await bearers.token(shown, request.client_address)
+        listed = await bearers.groups.of_user(token.who) if auth.groups_header else NO_GROUPS
+        return auth.owner(token, listed)
 
     def _shown(self, request: BuildAPIRequest) -> str | None:
         """Return a request's bearer token, None without one; :raises BadToken: it is invalid."""
@@ -312,7 +316,18 @@ class WebApp:
         auth, headers = self._policy.auth, request.requestHeaders
         listed = auth.groups_header
         groups = headers.getRawHeaders(listed.name.encode(), []) if listed else ()
-        return auth.identity(request.peer, headers.getRawHeaders(auth.header.encode(), []), groups)
+        names = headers.getRawHeaders(auth.header.encode(), [])
+        return auth.identity(request.peer, names, groups)
+
+    def _remember(self, request: BuildAPIRequest, identity: Identity) -> None:
+        """Remember the groups that the proxy names of a user, for the user's tokens.
+
+        Only of a request without a token, whose user the proxy has authenticated.
+        """
+        listed, bearers = self._policy.auth.groups_header, self._policy.bearers
+        if listed and bearers and identity.who and identity.by is AuthMethod.PROXY:
+            values = request.requestHeaders.getRawHeaders(listed.name.encode(), [])
+            bearers.groups.note(identity.who, listed.groups(values))
 
     def _options(self, request: BuildAPIRequest, methods: Sequence[str]) -> bytes:
         if request.refusal is not None:

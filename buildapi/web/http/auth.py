@@ -156,9 +156,10 @@ class Authenticator:
             return Identity(user, AuthMethod.DEVELOPMENT, groups=self.members(user))
         return NOBODY
 
-    def owner(self, token: Token) -> Identity:
-        """Return the identity of a token's owner, who has no groups by a header."""
-        return Identity(token.who, AuthMethod.TOKEN, token, self.members(token.who))
+    def owner(self, token: Token, groups: frozenset[str] = NO_GROUPS) -> Identity:
+        """Return the identity of a token's owner; ``groups`` are those remembered of a header."""
+        listed = groups if self.groups_header else NO_GROUPS
+        return Identity(token.who, AuthMethod.TOKEN, token, listed | self.members(token.who))
 
     def trusts(self, peer: str) -> bool:
         """Return whether a peer is a trusted proxy."""

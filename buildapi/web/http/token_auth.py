@@ -21,6 +21,7 @@ from buildapi.model.ops import USED_SECONDS, Token
 from buildapi.web.http.cache import RecentValues, SingleFlight
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.rate_limits import TokenBuckets, subnet_of
+from buildapi.web.http.remembered_groups import RememberedGroups
 
 FRESH_SECONDS = 5.0
 """How long a lookup is cached: a revoked token is refused everywhere after that."""
@@ -93,13 +94,15 @@ def bearer(values: Sequence[bytes], *, foreign_passes: bool = False) -> str | No
 class TokenAuthenticator:
     """Look up tokens; ``looking`` bounds the time of one lookup.
 
-    ``clock`` returns seconds of a monotonic clock, ``now`` seconds since the epoch.
+    ``clock`` returns seconds of a monotonic clock, ``now`` seconds since the epoch.  ``groups``
+    remembers those of the owners.
     """
 
     _store: TokenStore
     _clock: Callable[[], float]
     _now: Callable[[], float]
     _looking: Deadline
+    groups: RememberedGroups
     _known: RecentValues[Token] = attrs.field(init=False)
     _strangers: RecentValues[bool] = attrs.field(init=False)
     _lookups: SingleFlight[Token | None] = attrs.field(factory=SingleFlight, init=False)
