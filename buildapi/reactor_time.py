@@ -33,6 +33,9 @@ class DelayedCall(Protocol):
     def cancel(self) -> None:
         """Cancel it; :raises twisted.internet.error.AlreadyCalled: it was made."""
 
+    def reset(self, secondsFromNow: float) -> None:
+        """Make it due a number of seconds from now instead."""
+
 
 class ReactorTime(Protocol):
     """Provide IReactorTime: a reactor, or a Clock."""

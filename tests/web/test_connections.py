@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
@@ -254,7 +255,8 @@ class Transport:
 
     def __init__(self, budget: SendBudget, room: int) -> None:
         self.room, self.written, self.why = room, b"", ""
-        self.outgoing = Outgoing(budget, self.write, lambda _: Clock(), self.cut)
+        self.clock = Clock()
+        self.outgoing = Outgoing(budget, self.write, 30, self.clock.callLater, self.cut)
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -266,15 +268,10 @@ class Transport:
         self.why = why
 
 
-class Clock:
-    def cancel(self) -> None:
-        pass
-
-
 def test_bytes_are_handed_on_in_order_as_there_is_room() -> None:
     budget = SendBudget(2**20, 2**20)
     transport = Transport(budget, 2)
-    data = bytes(range(256)) * 1024
+    data = bytes(range(256)) * 2048
     transport.outgoing.add(data[:1000])
     transport.outgoing.add(data[1000:])
     assert transport.written == data[: 1000 + CHUNK]
@@ -287,6 +284,29 @@ def test_bytes_are_handed_on_in_order_as_there_is_room() -> None:
             transport.outgoing.resume()
     assert transport.written == data
     assert budget.waiting == 0
+
+
+def test_a_client_has_the_whole_time_for_each_chunk() -> None:
+    transport = Transport(SendBudget(2**24, 2**24), 1)
+    transport.outgoing.add(b"x" * CHUNK * 5)
+    for _ in range(3):
+        transport.clock.advance(29)
+        transport.room = 1
+        transport.outgoing.resume()
+    assert len(transport.clock.calls) == 1
+    assert not transport.why
+    transport.clock.advance(30)
+    assert transport.why == "it does not read its answer"
+    assert transport.outgoing.queued == 0
+
+
+def test_a_client_that_has_read_everything_may_rest() -> None:
+    transport = Transport(SendBudget(2**24, 2**24), 1)
+    transport.outgoing.add(b"x" * CHUNK * 2)
+    transport.room = 5
+    transport.outgoing.resume()
+    assert transport.clock.calls == []
+    assert not transport.outgoing.waits
 
 
 def test_a_client_with_too_much_waiting_is_cut_and_leaves_nothing() -> None:

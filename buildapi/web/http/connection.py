@@ -93,7 +93,8 @@ class HTTPConnection(HTTPChannel):
         self._outgoing = Outgoing(
             self.budget,
             write=self._hand_on,
-            later=lambda stalled: self.callLater(self.stalled_seconds, stalled),
+            seconds=self.stalled_seconds,
+            later=self._later,
             cut=self._cut,
         )
 
@@ -241,9 +242,12 @@ class HTTPConnection(HTTPChannel):
         """Send, as fast as the other side reads."""
         self._outgoing.add(b"".join(iovec))
 
+    # Methods of their own, since these are set only after __init__.
     def _hand_on(self, data: bytes) -> None:
-        # A method of its own, since the transport is set only after __init__.
         self.transport.write(data)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> DelayedCall:
+        return self.callLater(seconds, call)
 
     def pauseProducing(self) -> None:
         """Stop writing: the peer reads more slowly than we write."""

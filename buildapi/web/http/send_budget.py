@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 
-# Twisted's FileDescriptor.bufferSize.
-CHUNK = 2**16
-"""Bytes handed to the transport at once; it pauses us when it holds as many."""
+from buildapi.reactor_time import DelayedCall
+
+# Twisted's FileDescriptor.SEND_LIMIT: less is sent in more turns of the reactor, more is not sent
+# in fewer.
+CHUNK = 2**17
+"""Bytes handed to the transport at once; it pauses us when it holds more than half as many."""
 
 
 @attrs.define
 class SendBudget:
     """Bound the bytes queued for each client and for all of them together.
 
-    ``waiting`` is their sum; each transport holds up to two chunks more.
+    ``waiting`` is their sum; each transport holds up to a chunk and a half more.
     """
 
     each: int
@@ -51,18 +53,20 @@ class SendBudget:
 class Outgoing:
     """The bytes queued for one client while its transport is full.
 
-    ``write`` hands bytes to the transport, which calls ``pause`` and ``resume``.  ``later`` starts
-    the timer of a client that reads nothing; ``cut`` ends the connection, with a reason.
+    ``write`` hands bytes to the transport, which calls ``pause`` and ``resume``.  A client that
+    reads nothing for ``seconds`` by the timers of ``later`` is cut; ``cut`` ends the connection,
+    with a reason.
     """
 
     _budget: SendBudget
     _write: Callable[[bytes], None]
-    _later: Callable[[Callable[[], None]], Any]
+    _seconds: float
+    _later: Callable[[float, Callable[[], None]], DelayedCall]
     _cut: Callable[[str], None]
     full: bool = attrs.field(default=False, init=False)
     queued: int = attrs.field(default=0, init=False)
     _parts: deque[memoryview] = attrs.field(factory=deque, init=False)
-    _clock: Any = attrs.field(default=None, init=False)
+    _clock: DelayedCall | None = attrs.field(default=None, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
     @property
@@ -86,13 +90,17 @@ class Outgoing:
         """Stop writing: the transport is full."""
         self.full = True
         if self._clock is None and not self._ended:
-            self._clock = self._later(self._stalled)
+            self._clock = self._later(self._seconds, self._stalled)
 
     def resume(self) -> None:
         """Write queued bytes: the client has read some."""
-        self._stop_clock()
         self.full = False
         self._send()
+        if not self.full:
+            self._stop_clock()
+        elif self._clock is not None:
+            # A long answer has many chunks; a timer for each took a tenth of the time to send it.
+            self._clock.reset(self._seconds)
         self._budget.note(self, progress=True)
 
     def abort(self, why: str) -> None:
