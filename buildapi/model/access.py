@@ -8,7 +8,7 @@ asked for, explained and tested without a farm.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import attrs
@@ -94,40 +94,64 @@ class AccessRule:
         A rule that denies covers a question of which one builder matches, or of which the builders
         are not known; one that permits, only if all of them match.
         """
-        if not self._names_action(question.action):
-            return False
-        if self.branches and not _matches(self.branches, question.branch):
-            return False
-        if self.access and not _matches(self.access, question.access):
-            return False
-        return self._covers_builders(question.builders) and self._covers_amount(question)
+        return all(is_covered(self, question) for is_covered in _CONDITIONS.values())
 
-    def _names_action(self, action: str) -> bool:
-        if action in ADMINISTRATION:
-            return action in self.actions
-        return not self.actions or _any(self.actions, action)
+    def fits(self, actor: Actor, question: Question) -> Mapping[str, bool | None]:
+        """Return for each part of a question whether the rule fits; None where any would.
 
-    def _covers_builders(self, builders: Sequence[str]) -> bool:
+        The rule decides if no part is False.
+        """
+        fits: dict[str, bool | None] = {"who": self.is_about(actor)}
+        for name, is_covered in _CONDITIONS.items():
+            any_would = getattr(self, _FIELDS.get(name, name)) in ((), None)
+            covered = is_covered(self, question)
+            fits[name] = None if any_would and covered else covered
+        return fits
+
+    def _covers_action(self, question: Question) -> bool:
+        if question.action in ADMINISTRATION:
+            return question.action in self.actions
+        return not self.actions or _any(self.actions, question.action)
+
+    def _covers_branch(self, question: Question) -> bool:
+        return not self.branches or _matches(self.branches, question.branch)
+
+    def _covers_access(self, question: Question) -> bool:
+        return not self.access or _matches(self.access, question.access)
+
+    def _covers_builders(self, question: Question) -> bool:
         if not self.builders:
             return True
-        matched = [_any(self.builders, name) for name in builders]
+        matched = [_any(self.builders, name) for name in question.builders]
         if self.deny:
             # Builders that are not known yet might be those: a refusal must not be walked around
             # by asking for everything at once.
             return not matched or any(matched)
         return bool(matched) and all(matched)
 
-    def _covers_amount(self, question: Question) -> bool:
-        if self.priorities is not None:
-            low, high = self.priorities
-            # None asked for: nothing of it needs permission, and nothing of it could be denied.
-            if question.priority is None:
-                inside = not self.deny
-            else:
-                inside = low <= question.priority <= high
-            if not inside:
-                return False
+    def _covers_priority(self, question: Question) -> bool:
+        if self.priorities is None:
+            return True
+        # None asked for: nothing of it needs permission, and nothing of it could be denied.
+        if question.priority is None:
+            return not self.deny
+        low, high = self.priorities
+        return low <= question.priority <= high
+
+    def _covers_count(self, question: Question) -> bool:
         return self.count is None or question.count <= self.count
+
+
+# By the keys of the configuration, in the order in which they are asked.
+_CONDITIONS: Mapping[str, Callable[[AccessRule, Question], bool]] = {
+    "actions": AccessRule._covers_action,
+    "branches": AccessRule._covers_branch,
+    "access": AccessRule._covers_access,
+    "builders": AccessRule._covers_builders,
+    "priority": AccessRule._covers_priority,
+    "count": AccessRule._covers_count,
+}
+_FIELDS = {"priority": "priorities"}
 
 
 @attrs.frozen

@@ -50,7 +50,10 @@ def test_a_wrong_command_line_is_said_on_standard_error(arguments: list[str]) ->
     [
         (["new", "try", ""], "'REVISION': it is empty (expected a name)"),
         (["new", "try", "abc", "--builder", ".."], "'--builder': '..' is only dots"),
-        (["check-config", "-c", "missing.toml", "EXTRA"], "unexpected extra argument (EXTRA)"),
+        (
+            ["check-config", "-c", "missing.toml", "x", "y", "EXTRA"],
+            "unexpected extra argument (EXTRA)",
+        ),
         (["db", "upgrade", "-c", "missing.toml", "--nothing"], "--nothing"),
     ],
 )

@@ -182,6 +182,47 @@ def test_fewer_builds_are_permitted_where_more_are(
         assert policy.decide(actor, attrs.evolve(question, count=fewer)).allowed
 
 
+# --- explained
+
+
+@given(RULES, actors(), QUESTIONS)
+def test_a_rule_decides_if_every_part_of_the_question_fits(
+    rule: AccessRule, actor: Actor, question: Question
+) -> None:
+    fits = rule.fits(actor, question)
+    assert all(fit is not False for fit in fits.values()) == (
+        rule.is_about(actor) and rule.covers(question)
+    )
+
+
+def test_each_part_that_does_not_fit_is_named() -> None:
+    rule = AccessRule(
+        "level 1",
+        groups=("scm_level_1",),
+        actions=("rebuild_*",),
+        branches=("try",),
+        access=("scm_level_1",),
+        builders=("* build",),
+        priorities=(-1, 1),
+        count=3,
+    )
+    somebody, other = (
+        Actor("zoe"),
+        Question("cancel_build", "x", "scm_level_3", ("y test",), 9, 9),
+    )
+    assert set(rule.fits(somebody, other).values()) == {False}
+    member = Actor("zoe", frozenset({"scm_level_1"}))
+    assert set(rule.fits(member, TRY).values()) == {True}
+    assert list(rule.fits(member, TRY)) == [
+        *("who", "actions", "branches", "access", "builders", "priority", "count")
+    ]
+    assert AccessRule("all").fits(member, TRY) == {"who": True} | dict.fromkeys(
+        ("actions", "branches", "access", "builders", "priority", "count")
+    )
+    audit = AccessRule("all").fits(member, Question("read_audit"))
+    assert audit["actions"] is False
+
+
 # --- nobody, and everybody
 
 
