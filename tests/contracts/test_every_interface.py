@@ -22,6 +22,7 @@ WITHOUT_CONTRACT = {
     "DialectDatabase": "a Database with the name of its engine, for the creation of tables",
     "BrokerUnderTest": "what implementers of a broker give to its contract",
     "Report": "values that pure functions compute; tests of each report compare all of them",
+    "BatchStore": "what TrailStore and AuditStore have in common; their contracts hold it",
     "DelayedCall": REACTOR,
     "ReactorTime": REACTOR,
     "Connection": "describes a part of DB-API [PEP 249], which the drivers' modules implement",

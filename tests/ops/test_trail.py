@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from buildapi import tracing
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Part, TrailEntry
-from buildapi.ops import trail as module
+from buildapi.ops import buffered_writer as module
 from buildapi.ops.trail import BufferedTrail
 from tests.contracts.ops import TrailContract
 from tests.db.trailstore_contract import TrailStoreContract
