@@ -143,6 +143,7 @@ buildapi_status_errors
 """
 
 TABLES = """
+buildapi_audit
 buildapi_branches
 buildapi_jobs
 buildapi_keys

@@ -32,6 +32,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_token_scopes": _MAKE,
         "buildapi_token_uses": _MAKE,
         "buildapi_user_groups": _MAKE,
+        "buildapi_audit": _MAKE,  # its INSERT also records the upgrade
     },
     "api": {
         "jobrequests": "SELECT, INSERT, UPDATE",
@@ -45,6 +46,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_token_scopes": "SELECT, INSERT, DELETE",
         "buildapi_token_uses": _ALL,
         "buildapi_user_groups": _ALL,
+        "buildapi_audit": "SELECT, INSERT, DELETE",  # nobody changes a record; DELETE: old ones
     },
     "agent": {
         "jobrequests": "SELECT, UPDATE",
@@ -58,6 +60,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_token_scopes": "SELECT (token_id)",  # likewise
         "buildapi_token_uses": "SELECT (token_id)",  # likewise
         "buildapi_user_groups": "SELECT (seen_at)",  # likewise
+        "buildapi_audit": "SELECT (identity), INSERT",  # to see which records it has written
     },
     "read": {},
 }

@@ -9,11 +9,14 @@ from importlib import resources
 from typing import Protocol, TypeVar
 
 import attrs
+from twisted.logger import Logger
 
 from buildapi.db.sql import Database, MissingTableError, Params, Read, Row, Statement, Write
 from buildapi.errors import ConfigError, DatabaseUnavailable
 
 T = TypeVar("T")
+
+log = Logger()
 
 MARKERS = "buildapi_markers"
 JOBS = (
@@ -28,7 +31,11 @@ JOBS = (
     "buildapi_token_scopes",
     "buildapi_token_uses",
     "buildapi_user_groups",
+    "buildapi_audit",
 )
+LATER = ("buildapi_audit",)
+"""Tables without which a process does its work, and says that they are missing."""
+
 # A name cannot be a parameter; MySQL allows 64 characters [MySQL, "Identifier Length Limits"].
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -67,20 +74,46 @@ def statements(text: str) -> list[Statement]:
     return [Statement(part.strip().rstrip(";")) for part in parts if part.strip()]
 
 
-async def create_jobs_schema(db: DialectDatabase) -> None:
+async def create_jobs_schema(db: DialectDatabase) -> Sequence[str]:
     """Create the missing tables of the jobs database; leave existing ones as they are.
 
-    If all exist, the account needs no privilege to create tables.
+    If all exist, the account needs no privilege to create tables.  A table of ``LATER`` that the
+    account may neither use nor create is logged, and left to ``buildapi db upgrade``.  Return the
+    names of those that were created.
     """
-    if not await _exist(db, *JOBS):
+    whole = statements(schema_sql(db.dialect, "jobs"))
+    missing = await _missing(db, [table for table in JOBS if table not in LATER])
+    if missing:
         # MySQL commits after each CREATE TABLE ["Statements That Cause an Implicit Commit"]: a
         # start cut short leaves some of them, and IF NOT EXISTS passes over those.
-        await db.transact(statements(schema_sql(db.dialect, "jobs")))
+        await db.transact([s for s in whole if not any(table in s.text for table in LATER)])
+    for table in LATER:
+        missing += await _create_later(db, table, [s for s in whole if table in s.text])
+    return missing
+
+
+async def _create_later(
+    db: DialectDatabase, table: str, creation: Sequence[Statement]
+) -> Sequence[str]:
+    try:
+        missing = await _missing(db, [table])
+        if missing:
+            await db.transact(creation)
+    except DatabaseUnavailable as e:
+        # MySQL denies a SELECT of a table that is not there to an account without privileges on it.
+        log.error(
+            "table {table} is missing, or this account has no privileges on it ({msg}): run"
+            " buildapi db upgrade and buildapi db grants; the process goes on without it",
+            table=table,
+            msg=e.msg,
+        )
+        return []
+    return missing
 
 
 async def create_marker_table(db: DialectDatabase, name: str = MARKERS) -> None:
     """Create the marker table in a scheduler database if it does not exist."""
-    if not await _exist(db, table_name(name)):
+    if await _missing(db, [table_name(name)]):
         await db.transact(statements(schema_sql(db.dialect, "markers", markers=name)))
 
 
@@ -128,10 +161,11 @@ def _tables_expected() -> Iterator[None]:
         ) from e
 
 
-async def _exist(db: Database, *tables: str) -> bool:
-    try:
-        for table in tables:
+async def _missing(db: Database, tables: Iterable[str]) -> list[str]:
+    found = []
+    for table in tables:
+        try:
             await db.fetch(f"SELECT 1 FROM {table} WHERE 1 = 0", {})  # noqa: S608  # checked names
-    except MissingTableError:
-        return False
-    return True
+        except MissingTableError:
+            found.append(table)
+    return found

@@ -156,6 +156,11 @@ def any_of(name: str, values: Sequence[object]) -> tuple[str, dict[str, object]]
     return ", ".join(f":{key}" for key in params) or "NULL", params
 
 
+def storable(text: str, width: int) -> str:
+    """Cut a text to a number of characters, and replace those that no database accepts."""
+    return text[:width].encode(errors="replace").decode().replace("\0", "?")
+
+
 def like_text(text: str) -> str:
     """Return the ``LIKE ... ESCAPE '|'`` pattern that matches this text alone, in any case."""
     # Not the backslash: within a literal it is an escape for MySQL ["String Literals"], not for

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from buildapi.db.schema import JobsDatabase
-from buildapi.db.sql import Column, Database, Query, Statement, delete_selected
+from buildapi.db.sql import Column, Database, Query, Statement, delete_selected, storable
 from buildapi.model.ops import Part, TrailEntry
 
 AT_ONCE = 100
@@ -98,11 +98,6 @@ def _insertion(entries: Sequence[TrailEntry]) -> Statement:
 
 
 def _values(entry: TrailEntry) -> dict[str, object]:
-    texts = {name: _storable(getattr(entry, name), width) for name, width in WIDTHS.items()}
+    texts = {name: storable(getattr(entry, name), width) for name, width in WIDTHS.items()}
     plain = {"request_id": entry.job_id, "at": int(entry.at * 1000), "part": entry.part.value}
     return {name: (texts | plain)[name] for name in COLUMNS}
-
-
-def _storable(text: str, width: int) -> str:
-    """Cut a text, and replace characters that no database accepts."""
-    return text[:width].encode(errors="replace").decode().replace("\0", "?")

@@ -13,9 +13,17 @@ from buildapi.interfaces.farm import (
     TextLimits,
 )
 from buildapi.interfaces.jobs import Broker, Consumer, JobStore
-from buildapi.interfaces.ops import GroupStore, ProcessRegistry, TokenStore, Trail, TrailStore
+from buildapi.interfaces.ops import (
+    AuditStore,
+    GroupStore,
+    ProcessRegistry,
+    TokenStore,
+    Trail,
+    TrailStore,
+)
 
 __all__ = [
+    "AuditStore",
     "Broker",
     "Builds",
     "Consumer",

@@ -1,10 +1,11 @@
-"""Interfaces to the registry of processes, the audit trail, and what is kept of users."""
+"""Interfaces to the registry of processes, the audit trail and log, and what is kept of users."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from buildapi.model.audit import AuditFilter, AuditRecord
 from buildapi.model.ops import Heartbeat, Part, Token, TrailEntry
 from buildapi.model.token_scope import NO_LIMITS, TokenScope
 
@@ -55,6 +56,22 @@ class TrailStore(Protocol):
 
     async def forget(self, before: float) -> None:
         """Delete entries older than a time, at most some thousand in one call."""
+
+
+class AuditStore(Protocol):
+    """Store the audit log.
+
+    Every method raises DatabaseUnavailable.
+    """
+
+    async def add(self, entries: Sequence[AuditRecord]) -> None:
+        """Store records, all or none; one that is stored already, by its identity, stays one."""
+
+    async def search(self, sought: AuditFilter, limit: int) -> Sequence[AuditRecord]:
+        """List the records that match in the order of their ids, the highest first."""
+
+    async def forget(self, before: float) -> None:
+        """Delete records older than a time, at most some thousand in one call."""
 
 
 class TokenStore(Protocol):

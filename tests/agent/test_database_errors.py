@@ -9,16 +9,13 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.task import Clock
 
 from buildapi.agent.reconciler import Reconciler
 from buildapi.db.driver import ErrorKind
 from buildapi.db.jobstore import SQLJobStore
-from buildapi.db.pool import PooledDatabase, WorkerPool
 from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import ValueRefusedError
-from buildapi.db.thread_connections import ThreadConnections
 from buildapi.errors import BadRequest, BuildAPIError, DatabaseUnavailable, OutcomeUnknownError
 from buildapi.model.actions import CancelRequest
 from buildapi.model.records import JobRecord, JobState
@@ -26,7 +23,7 @@ from buildapi.mq.embedded import EmbeddedBroker
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.selfserve.submission import NOT_RECORDED, JobDispatcher
 from tests.agent.doubles import NOW, BrokerProxy, Rig, StoreProxy, msg, pending, reactor
-from tests.db.faulty import SERVER, Faults, FaultyDriver
+from tests.db.faulty import SERVER, Faults, faulty_database
 from tests.reactor import twisted_test, until
 
 ACTION = CancelRequest(7)
@@ -39,18 +36,6 @@ NO_SHRINKING = [Phase.explicit, Phase.reuse, Phase.generate]
 STAGES = ("begin", "execute", "select", "commit")
 TRIES = 3
 """How often a message is handled at most, as [agent] tries has it."""
-
-
-def faulty_database(faults: Faults) -> PooledDatabase:
-    """Open a database in memory that fails as planned."""
-    driver: Any = FaultyDriver(faults)
-    one = DeferredSemaphore(1)
-    lane = WorkerPool(
-        "the jobs database", ThreadConnections(driver, reactor(), 1), reactor(), one, 100, 5
-    )
-    return PooledDatabase(
-        "jobs", "sqlite", driver, lane, lane, reactor(), 1000, 5, 5, lambda *_: None
-    )
 
 
 async def life_of_a_job(number: int, stage: str, after: int, times: int) -> None:

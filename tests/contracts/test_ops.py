@@ -15,7 +15,9 @@ from buildapi.db.pool import PooledDatabase
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.ops import Part, TrailEntry
 from buildapi.ops.log_file import Complaints, LogFile, Sink, StreamSink, TwistdFile
+from tests.audits import MemoryAuditStore
 from tests.contracts.ops import ObservedPoolContract, SinkContract, TrailContract
+from tests.db.auditstore_contract import AuditStoreContract
 from tests.db.conftest import open_pool, url
 from tests.db.trailstore_contract import TrailStoreContract
 from tests.ops.test_status_collector import MemoryPool
@@ -31,6 +33,14 @@ class TestMemoryTrailStore(TrailStoreContract):
     @pytest.fixture
     def store(self) -> MemoryTrailStore:
         return MemoryTrailStore()
+
+
+class TestMemoryAuditStore(AuditStoreContract):
+    """The double of other tests."""
+
+    @pytest.fixture
+    def store(self) -> MemoryAuditStore:
+        return MemoryAuditStore()
 
 
 @attrs.define

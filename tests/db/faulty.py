@@ -6,10 +6,13 @@ from typing import Any
 
 import attrs
 import pymysql
+from twisted.internet.defer import DeferredSemaphore
 
 from buildapi.db.driver import ClassifiedError
 from buildapi.db.mysql import MySQLDriver
+from buildapi.db.pool import PooledDatabase, WorkerPool
 from buildapi.db.sqlite import MEMORY, SQLiteDriver
+from buildapi.db.thread_connections import ThreadConnections
 
 SERVER = MySQLDriver({}, 1)
 
@@ -80,3 +83,18 @@ class FaultyDriver:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+
+def faulty_database(faults: Faults) -> PooledDatabase:
+    """Open a database in memory that fails as planned."""
+    from twisted.internet import reactor
+
+    driver: Any = FaultyDriver(faults)
+    running: Any = reactor
+    one = DeferredSemaphore(1)
+    lane = WorkerPool(
+        "the jobs database", ThreadConnections(driver, running, 1), running, one, 100, 5
+    )
+    return PooledDatabase(
+        "jobs", "sqlite", driver, lane, lane, running, 1000, 5, 5, lambda *_: None
+    )

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred
 
+from buildapi.db.audit_store import SQLAuditStore
 from buildapi.db.group_store import SQLGroupStore
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
@@ -18,9 +19,18 @@ from buildapi.db.sql import Database, MissingTableError, Statement
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.db.trail_store import SQLTrailStore
 from buildapi.errors import DatabaseUnavailable
-from buildapi.interfaces import GroupStore, JobStore, ProcessRegistry, TokenStore, TrailStore
+from buildapi.interfaces import (
+    AuditStore,
+    GroupStore,
+    JobStore,
+    ProcessRegistry,
+    TokenStore,
+    TrailStore,
+)
+from buildapi.model.audit import AuditFilter
 from buildapi.model.records import JobKey, Progress
 from tests.contracts.ops import AGENT
+from tests.db.auditstore_contract import RECORD
 from tests.db.conftest import OpenPool
 from tests.db.database_contract import DatabaseContract
 from tests.db.trailstore_contract import ENTRY
@@ -67,6 +77,11 @@ TRAILS: Calls = {
     "of_job": lambda s: s.of_job(1, 0),
     "forget": lambda s: s.forget(1),
 }
+AUDITS: Calls = {
+    "add": lambda s: s.add([RECORD]),
+    "search": lambda s: s.search(AuditFilter(), 1),
+    "forget": lambda s: s.forget(1),
+}
 PROCESSES: Calls = {
     "beat": lambda s: s.beat(AGENT),
     "leave": lambda s: s.leave("i"),
@@ -78,6 +93,7 @@ STORES: dict[str, tuple[Callable[[Database], Any], type, Calls]] = {
     "tokens": (SQLTokenStore, TokenStore, TOKENS),
     "groups": (SQLGroupStore, GroupStore, GROUPS),
     "trails": (SQLTrailStore, TrailStore, TRAILS),
+    "audits": (SQLAuditStore, AuditStore, AUDITS),
     "processes": (SQLProcessRegistry, ProcessRegistry, PROCESSES),
 }
 

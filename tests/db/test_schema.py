@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from twisted.logger import formatEvent
+
+from buildapi.db.audit_store import SQLAuditStore
 from buildapi.db.schema import (
     JOBS,
     create_jobs_schema,
@@ -14,11 +18,14 @@ from buildapi.db.schema import (
 )
 from buildapi.db.sql import DuplicateError, MissingTableError, Query, Statement
 from buildapi.errors import ConfigError, DatabaseUnavailable
+from buildapi.model.audit import AuditFilter
+from tests.db.auditstore_contract import RECORD
 from tests.db.conftest import OpenPool
 from tests.reactor import twisted_test
 from tests.services.mariadb import MariaDB
 
 NEWER = ("keys", "progress", "branches", "processes", "trail", "tokens", "token_", "user_groups")
+NEWER += ("audit",)
 DIALECTS = ("mysql", "sqlite")
 
 
@@ -87,6 +94,44 @@ async def test_an_account_that_may_not_create_uses_the_tables_there_are(
         mariadb.execute(*[statement.text for statement in made], database=name)
     await create_jobs_schema(small)
     await create_marker_table(small)
+
+
+@pytest.mark.mariadb
+@twisted_test(10)
+async def test_an_account_that_may_not_create_the_newest_table_does_without(
+    mariadb: MariaDB, open_pool: OpenPool, logged_errors: list[Any]
+) -> None:
+    """A process of a new version serves before the administrator has upgraded its tables."""
+    url = mariadb.database("later")
+    name = url.rpartition("/")[2]
+    mariadb.execute("CREATE USER old@'127.0.0.1'")
+    made = statements(schema_sql("mysql", "jobs"))
+    old = [one.text for one in made if "buildapi_audit" not in one.text]
+    mariadb.execute(*old, database=name)
+    for table in JOBS[:-1]:
+        rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.{table} TO old@'127.0.0.1'"
+        mariadb.execute(rights)
+    db = open_pool(url.replace("root@", "old@"))
+    assert await create_jobs_schema(db) == []
+    (logged,) = logged_errors
+    assert "table buildapi_audit is missing" in formatEvent(logged)
+    assert "buildapi db upgrade" in formatEvent(logged)
+    logged_errors.clear()
+    store = SQLAuditStore(db)
+    with pytest.raises(DatabaseUnavailable):
+        await store.add([RECORD])
+    # Once the table and its privileges are there, the same connection can use them.
+    mariadb.execute(*[one.text for one in made], database=name)
+    mariadb.execute(f"GRANT SELECT, INSERT, DELETE ON {name}.buildapi_audit TO old@'127.0.0.1'")
+    await store.add([RECORD])
+    assert len(await store.search(AuditFilter(), 10)) == 1
+
+
+@twisted_test(10)
+async def test_the_tables_that_were_made_are_named(url: str, open_pool: OpenPool) -> None:
+    db = open_pool(url)
+    assert await create_jobs_schema(db) == list(JOBS)
+    assert await create_jobs_schema(db) == []
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "a;DROP TABLE x", "a`", "ä", "a" * 65])

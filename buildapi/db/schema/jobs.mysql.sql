@@ -1,4 +1,4 @@
--- Jobs database, version 5 (4 lacked what tokens may do, who used them and groups of users, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), MySQL and MariaDB.
+-- Jobs database, version 5 (4 lacked what tokens may do, who used them, groups of users and the audit log, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), MySQL and MariaDB.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -157,4 +157,58 @@ CREATE TABLE IF NOT EXISTS buildapi_user_groups (
     who VARCHAR(512) COLLATE utf8mb4_bin NOT NULL,
     member_of LONGTEXT NOT NULL,
     seen_at BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- The audit log: who asked for what, from where, and what was answered.  Rows are never changed;
+-- old ones are deleted by the program.  No password, token or value of a property is in it.
+--   identity    of the record, its own among all that ever were: writing it again adds none
+--   at          milliseconds since the epoch, by the clock of host
+--   who         the user, NULL for nobody; known_by says how: proxy, token, development, command
+--               or process; user_groups are their groups, token_id and token_label the token used
+--   address     of the client, as trusted proxies name it; peer is that of the connection,
+--               forwarded what X-Forwarded-For said
+--   action      an action of a job request, or another word; branch, build_id, request_id (of
+--               a build request), revision and builders are what it is about, as far as known
+--   outcome     accepted (with job_id), done, refused (with status and code) or failed
+--   trace       id of the HTTP request
+--   counted     of how many refusals this is the record
+CREATE TABLE IF NOT EXISTS buildapi_audit (
+    id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    identity CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    at BIGINT NOT NULL,
+    host VARCHAR(1000) NOT NULL,
+    who VARCHAR(512) COLLATE utf8mb4_bin,
+    known_by VARCHAR(20) NOT NULL,
+    user_groups LONGTEXT NOT NULL,
+    token_id INTEGER,
+    token_label VARCHAR(200) NOT NULL,
+    address VARCHAR(100) COLLATE utf8mb4_bin NOT NULL,
+    peer VARCHAR(100) NOT NULL,
+    forwarded VARCHAR(500) NOT NULL,
+    user_agent VARCHAR(200) NOT NULL,
+    action VARCHAR(200) COLLATE utf8mb4_bin NOT NULL,
+    branch VARCHAR(255) COLLATE utf8mb4_bin,
+    build_id BIGINT,
+    request_id BIGINT,
+    revision VARCHAR(255) COLLATE utf8mb4_bin,
+    builders LONGTEXT NOT NULL,
+    outcome VARCHAR(20) NOT NULL,
+    status SMALLINT,
+    code VARCHAR(40) NOT NULL,
+    job_id INTEGER,
+    detail LONGTEXT NOT NULL,
+    trace VARCHAR(64) NOT NULL,
+    counted INTEGER NOT NULL,
+    UNIQUE KEY buildapi_audit_identity (identity),
+    KEY buildapi_audit_at (at),
+    KEY buildapi_audit_who (who),
+    KEY buildapi_audit_address (address),
+    KEY buildapi_audit_action (action),
+    KEY buildapi_audit_branch (branch),
+    KEY buildapi_audit_build_id (build_id),
+    KEY buildapi_audit_request_id (request_id),
+    KEY buildapi_audit_revision (revision),
+    KEY buildapi_audit_outcome (outcome),
+    KEY buildapi_audit_job_id (job_id),
+    KEY buildapi_audit_token_id (token_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;

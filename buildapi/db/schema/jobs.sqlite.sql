@@ -1,4 +1,4 @@
--- Jobs database, version 5 (4 lacked what tokens may do, who used them and groups of users, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), SQLite.
+-- Jobs database, version 5 (4 lacked what tokens may do, who used them, groups of users and the audit log, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), SQLite.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -163,3 +163,69 @@ CREATE TABLE IF NOT EXISTS buildapi_user_groups (
     member_of TEXT NOT NULL,
     seen_at INTEGER NOT NULL
 );
+
+-- The audit log: who asked for what, from where, and what was answered.  Rows are never changed;
+-- old ones are deleted by the program.  No password, token or value of a property is in it.
+--   identity    of the record, its own among all that ever were: writing it again adds none
+--   at          milliseconds since the epoch, by the clock of host
+--   who         the user, NULL for nobody; known_by says how: proxy, token, development, command
+--               or process; user_groups are their groups, token_id and token_label the token used
+--   address     of the client, as trusted proxies name it; peer is that of the connection,
+--               forwarded what X-Forwarded-For said
+--   action      an action of a job request, or another word; branch, build_id, request_id (of
+--               a build request), revision and builders are what it is about, as far as known
+--   outcome     accepted (with job_id), done, refused (with status and code) or failed
+--   trace       id of the HTTP request
+--   counted     of how many refusals this is the record
+CREATE TABLE IF NOT EXISTS buildapi_audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    identity CHAR(32) NOT NULL,
+    at INTEGER NOT NULL,
+    host VARCHAR(1000) NOT NULL,
+    who VARCHAR(512),
+    known_by VARCHAR(20) NOT NULL,
+    user_groups TEXT NOT NULL,
+    token_id INTEGER,
+    token_label VARCHAR(200) NOT NULL,
+    address VARCHAR(100) NOT NULL,
+    peer VARCHAR(100) NOT NULL,
+    forwarded VARCHAR(500) NOT NULL,
+    user_agent VARCHAR(200) NOT NULL,
+    action VARCHAR(200) NOT NULL,
+    branch VARCHAR(255),
+    build_id INTEGER,
+    request_id INTEGER,
+    revision VARCHAR(255),
+    builders TEXT NOT NULL,
+    outcome VARCHAR(20) NOT NULL,
+    status SMALLINT,
+    code VARCHAR(40) NOT NULL,
+    job_id INTEGER,
+    detail TEXT NOT NULL,
+    trace VARCHAR(64) NOT NULL,
+    counted INTEGER NOT NULL
+);
+
+CREATE UNIQUE INDEX IF NOT EXISTS buildapi_audit_identity ON buildapi_audit (identity);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_at ON buildapi_audit (at);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_who ON buildapi_audit (who);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_address ON buildapi_audit (address);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_action ON buildapi_audit (action);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_branch ON buildapi_audit (branch);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_build_id ON buildapi_audit (build_id);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_request_id ON buildapi_audit (request_id);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_revision ON buildapi_audit (revision);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_outcome ON buildapi_audit (outcome);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_job_id ON buildapi_audit (job_id);
+
+CREATE INDEX IF NOT EXISTS buildapi_audit_token_id ON buildapi_audit (token_id);
