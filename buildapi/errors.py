@@ -132,6 +132,16 @@ class Unavailable(BuildAPIError):
     retry_after = 5
 
 
+class Overloaded(BuildAPIError):
+    """Refuse a request at once, since too many are being answered: nothing was done."""
+
+    status, code = 503, "overloaded"
+
+    def __init__(self, msg: str, retry_after: int) -> None:
+        super().__init__(msg)
+        self.retry_after = retry_after
+
+
 class Unconfirmed(Unavailable):
     """Report that the effect of a step cannot be observed yet.
 

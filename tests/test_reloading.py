@@ -91,6 +91,24 @@ async def test_bounds_of_requests_change(make: Make) -> None:
 
 
 @twisted_test(10)
+async def test_limits_of_clients_change(make: Make) -> None:
+    around = make("api")
+    limits = around.daemon.services.traffic.limits
+    assert (limits.reads, limits.jobs) == (None, None)
+    assert (limits.in_flight_max, limits.per_address_max) == (5000, 2500)
+    around.change("limits", reads_per_minute=30, jobs_per_minute=4)
+    around.change("limits", requests_in_flight=20, requests_per_address=0)
+    around.reload()
+    (door,) = around.daemon.listeners.sites
+    requests: Any = door.site.requestFactory
+    assert requests.clients is limits
+    assert limits.reads is not None
+    assert limits.jobs is not None
+    assert (limits.reads.buckets.per_minute, limits.jobs.buckets.per_minute) == (30, 4)
+    assert (limits.in_flight_max, limits.per_address_max) == (20, 0)
+
+
+@twisted_test(10)
 async def test_who_is_believed_changes_for_every_door(make: Make) -> None:
     around = make("api")
     around.change("web", trusted_proxies=("192.0.2.1",), allowed_origins=("https://x.example",))

@@ -91,7 +91,7 @@ class HTTPListeners:
         auth = authenticator(self._config, self._members)
         policy = access_policy(self._config, self.clock, auth, self._bearers, self._away)
         pages = KeptPages(reactor.seconds, web.cache_seconds)
-        app = WebApp(routes, policy, pages, ReadyAnswers(reactor.seconds))
+        app = WebApp(routes, policy, pages, ReadyAnswers(reactor.seconds), traffic.limits)
         served = site(
             app,
             reactor=reactor,

@@ -94,7 +94,10 @@ def status_collector(
             parts.show_dumps,
             parts.judge_dumps,
         ),
-        part(lambda: (len(traffic.requests), len(traffic.channels)), parts.show_http),
+        part(
+            lambda: (len(traffic.requests), len(traffic.channels), traffic.limits.refused),
+            parts.show_http,
+        ),
         part(reloaded, parts.show_reload),
         part(lambda: job_ids.last, parts.show_job_ids, parts.judge_job_ids),
     ]

@@ -58,6 +58,7 @@ from buildapi.ops.reload import Reload, Reloader
 from buildapi.ops.trail import BufferedTrail
 from buildapi.reactor_time import Reactor
 from buildapi.web.http.auth import NO_GROUPS
+from buildapi.web.http.client_limits import ClientLimits
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.routes import Route
 from buildapi.web.reports.classification_file import read_classification
@@ -200,7 +201,8 @@ def create_services(
         state=state,
         started_at=started_at,
     )
-    traffic, letters = Traffic(), DeadLetterTally(clock.now)
+    traffic = Traffic(limits=ClientLimits.of(config.limits, clock.reactor.seconds, metrics.count))
+    letters = DeadLetterTally(clock.now)
     farm = FarmSummarizer(directory, dialect.farm_reads, clock.now)
     readiness = process_readiness(config, clock, adapters, state)
     collector = status_collector(
@@ -462,7 +464,7 @@ def create_reloader(
         reopen()
         refresh_directory(services.adapters.directory)
 
-    able = reloadables(services.logs, services.trail, listeners, site)
+    able = reloadables(services.logs, services.trail, services.traffic.limits, listeners, site)
     reloader = Reloader(again.read, config, lambda: able, clock.now, refresh)
     bind_signals(
         again,

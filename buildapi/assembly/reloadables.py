@@ -23,11 +23,21 @@ from buildapi.ops.sd_notify import SystemdNotifier
 from buildapi.ops.signals import Signals
 from buildapi.ops.trail import BufferedTrail
 from buildapi.web.http.access_log import AccessLogSwitch
+from buildapi.web.http.client_limits import ClientLimits
 from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.reports.classification_file import read_classification
 
 # Those that each request reads; the others are built into pools, streams and buffers.
-LIMITS = ("count", "jobs_page", "builds_per_request", "builds_per_user_hour")
+LIMITS = (
+    "count",
+    "jobs_page",
+    "builds_per_request",
+    "builds_per_user_hour",
+    "reads_per_minute",
+    "jobs_per_minute",
+    "requests_in_flight",
+    "requests_per_address",
+)
 TRUST = (
     "trusted_proxies",
     "user_header",
@@ -51,7 +61,11 @@ class Again:
 
 
 def reloadables(
-    logs: Logs, trail: BufferedTrail, listeners: HTTPListeners | None, site: WebSite | None
+    logs: Logs,
+    trail: BufferedTrail,
+    clients: ClientLimits,
+    listeners: HTTPListeners | None,
+    site: WebSite | None,
 ) -> Sequence[Reloadable]:
     """List the settings that can change; docs/logging.md has the same table.
 
@@ -77,10 +91,10 @@ def reloadables(
     ]
     if site is None or listeners is None:
         return everywhere
-    return [*everywhere, *_of_web(listeners, site)]
+    return [*everywhere, *_of_web(clients, listeners, site)]
 
 
-def _of_web(listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
+def _of_web(clients: ClientLimits, listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
     def put_trust(config: Config) -> Put:
         auth = authenticator(config, site.access.groups_of)
         return lambda: listeners.trust(auth, config.web.allowed_origins)
@@ -106,6 +120,7 @@ def _of_web(listeners: HTTPListeners, site: WebSite) -> Sequence[Reloadable]:
             site.jobs.bound(limits.jobs_page)
             site.requests.bound(limits.count)
             site.quota.bound(limits.builds_per_request, limits.builds_per_user_hour)
+            clients.adopt(limits)
 
         return put
 

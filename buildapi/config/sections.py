@@ -159,6 +159,11 @@ class LimitsSection:
     listeners_per_address: int = field(metadata=key(whole(1, 10_000), 100))
     builds_per_request: int = field(metadata=key(whole(1, 1_000_000), 1000))
     builds_per_user_hour: int = field(metadata=key(whole(1, 10_000_000), 5000))
+    reads_per_minute: int = field(metadata=key(whole(0, 1_000_000), 0))
+    jobs_per_minute: int = field(metadata=key(whole(0, 1_000_000), 0))
+    # Far more than clients of a farm send at a time: 2000 that poll have one each.
+    requests_in_flight: int = field(metadata=key(whole(0, 100_000), 5000))
+    requests_per_address: int = field(metadata=key(whole(0, 100_000), 2500))
     unread_bytes: int = field(metadata=key(whole(2**20, 2**30), 2**26))
     unread_bytes_total: int = field(metadata=key(whole(2**20, 2**34), 2**28))
 

@@ -64,6 +64,9 @@ KINDS = (
     MetricKind(
         Counter, "buildapi_http_ready_answers", "Answers sent before routing, from cached bytes"
     ),
+    MetricKind(
+        Counter, "buildapi_http_limited", "Requests that a limit of clients refused", ["limit"]
+    ),
     MetricKind(Gauge, "buildapi_http_in_flight", "HTTP requests that are not answered yet"),
     MetricKind(Gauge, "buildapi_http_connections", "Open HTTP connections"),
     MetricKind(Counter, "buildapi_job_events", "Events of job requests", ["part", "event"]),

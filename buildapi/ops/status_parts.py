@@ -77,10 +77,12 @@ def show_process(value: Mapping[str, str], moment: StatusMoment) -> Mapping[str,
     return {"now": moment.now, "process": process, "versions": dict(value)}
 
 
-def show_http(value: tuple[int, int], _moment: StatusMoment) -> Mapping[str, object]:
-    """Return the numbers of requests and connections."""
-    requests, connections = value
-    return {"http": {"requests": requests, "connections": connections}}
+def show_http(
+    value: tuple[int, int, Mapping[str, int]], _moment: StatusMoment
+) -> Mapping[str, object]:
+    """Return the numbers of requests and connections, and of what each limit has refused."""
+    requests, connections, refused = value
+    return {"http": {"requests": requests, "connections": connections, "limited": dict(refused)}}
 
 
 def show_reload(value: Reload | None, _moment: StatusMoment) -> Mapping[str, object]:

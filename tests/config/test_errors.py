@@ -156,6 +156,7 @@ WRONG_STRUCTURE = [
         {"limits": {"q\n": 1}},
         r"[limits] q\n: unknown key; allowed: count, jobs_page, list_rows, listeners,"
         " listeners_per_user, listeners_per_address, builds_per_request, builds_per_user_hour,"
+        " reads_per_minute, jobs_per_minute, requests_in_flight, requests_per_address,"
         " unread_bytes, unread_bytes_total",
     ),
     (

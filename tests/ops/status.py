@@ -47,6 +47,7 @@ class StatusValues:
     dumps: Sequence[DumpState] | None
     requests: int
     connections: int
+    limited: Mapping[str, int]
     reload: Reload | None = None
     renumbered: JobIdReset | None = None
     masters_disabled: Sequence[str] = ()
@@ -88,7 +89,7 @@ def _parts(values: StatusValues, reader: BoundedReader) -> Sequence[StatusPart[A
         StatusPart(bounded(values.jobs), parts.show_jobs, parts.judge_jobs),
         StatusPart(bounded(values.farm), parts.show_farm, parts.judge_farm),
         StatusPart(lambda: values.dumps, parts.show_dumps, parts.judge_dumps),
-        StatusPart(lambda: (values.requests, values.connections), parts.show_http),
+        StatusPart(lambda: (values.requests, values.connections, values.limited), parts.show_http),
         StatusPart(lambda: values.reload, parts.show_reload),
         StatusPart(lambda: values.renumbered, parts.show_job_ids, parts.judge_job_ids),
     ]

@@ -48,6 +48,7 @@ WELL = StatusValues(
     dumps=None,
     requests=1,
     connections=2,
+    limited={"reads": 3, "jobs": 0, "in_flight": 0, "address": 0},
 )
 
 

@@ -32,6 +32,7 @@ from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.metrics import Metrics
 from buildapi.web.events.streams import EventStreams
 from buildapi.web.http.access_control import AccessControl
+from buildapi.web.http.client_limits import ClientLimits
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.listener import Listener
@@ -102,6 +103,11 @@ class Settings:
     groups_header: str | None = None
     rules: Sequence[AccessRule] = ()
     default_allow: bool = True
+    reads_per_minute: int = 0
+    jobs_per_minute: int = 0
+    requests_in_flight: int = 0
+    requests_per_address: int = 0
+    seconds: Callable[[], float] | None = None
 
     def config(self) -> Config:
         """Return the configuration that says it."""
@@ -140,6 +146,10 @@ class Settings:
             builds_per_user_hour=self.builds_per_user_hour,
             unread_bytes=self.unread_bytes,
             unread_bytes_total=self.unread_bytes_total,
+            reads_per_minute=self.reads_per_minute,
+            jobs_per_minute=self.jobs_per_minute,
+            requests_in_flight=self.requests_in_flight,
+            requests_per_address=self.requests_per_address,
         )
         service = attrs.evolve(BASE.service, drain_seconds=self.drain_seconds)
         dumps = attrs.evolve(BASE.dumps, folder=None)
@@ -172,6 +182,7 @@ class Served:
     access: AccessControl
     bearers: TokenAuthenticator | None
     time: Time
+    clients: ClientLimits
     metrics: Metrics = attrs.field(repr=False)
     listeners: HTTPListeners = attrs.field(repr=False)
     live: LiveAnswers = attrs.field(repr=False)
@@ -279,7 +290,11 @@ def build(settings: Settings) -> Served:
             *(0.5, 0.5, 0.5, 0.5), batch=settings.batch_seconds / settings.answer_seconds, home=0.5
         ),
     )
-    traffic, metrics = Traffic(), Metrics()
+    metrics = Metrics()
+    limits = ClientLimits.of(
+        config.limits, settings.seconds or clock.reactor.seconds, metrics.count
+    )
+    traffic = Traffic(limits=limits)
     listeners = http_listeners(
         config,
         clock,
@@ -310,6 +325,7 @@ def build(settings: Settings) -> Served:
         wired.access,
         wired.bearers,
         time,
+        limits,
         metrics,
         listeners,
         live,

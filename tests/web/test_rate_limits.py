@@ -63,6 +63,17 @@ def test_the_time_to_wait_is_long_enough_and_no_longer(
         assert 0 <= taken.left <= rate
 
 
+@given(rate=RATES, before=st.integers(0, 200), count=st.integers(1, 300))
+def test_tokens_that_are_held_count_once(rate: int, before: int, count: int) -> None:
+    at_once, in_two = TokenBuckets(rate), TokenBuckets(rate)
+    for buckets in (at_once, in_two):
+        buckets.take("a", 0.0, before)
+    whole = at_once.take("a", 0.0, count)
+    if in_two.take("a", 0.0).granted:
+        assert in_two.take("a", 0.0, count, held=1).granted == whole.granted
+        assert at_once._missing("a", 0.0) + (not whole.granted) == in_two._missing("a", 0.0)
+
+
 @given(rate=RATES, count=st.integers(1, 1000))
 def test_a_count_beyond_the_size_needs_a_full_bucket_and_is_paid_for(rate: int, count: int) -> None:
     buckets = TokenBuckets(rate)

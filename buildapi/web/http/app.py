@@ -24,13 +24,16 @@ from buildapi.errors import (
     BadToken,
     BuildAPIError,
     NotFound,
+    Overloaded,
     TooLarge,
+    TooManyRequests,
     Unavailable,
     UnknownParameter,
 )
 from buildapi.reactor_time import ReactorTime
 from buildapi.web.http.auth import NO_GROUPS, Authenticator, AuthMethod, Identity
 from buildapi.web.http.call import Call, call_of
+from buildapi.web.http.client_limits import UNLIMITED, ClientLimits
 from buildapi.web.http.compression import Compressor
 from buildapi.web.http.connection import Traffic, channel_class
 from buildapi.web.http.csrf import CSRFTokens
@@ -102,12 +105,16 @@ class Policy:
 
 @attrs.define
 class WebApp:
-    """Serve the routes under one policy; ``pages`` keeps what may be shown again."""
+    """Serve the routes under one policy; ``pages`` keeps what may be shown again.
+
+    ``limits`` are those of each client.
+    """
 
     _routes: Sequence[Route]
     _policy: Policy
     _pages: KeptPages
     _ready: ReadyAnswers
+    _limits: ClientLimits = attrs.field(factory=ClientLimits)
     _compressor: Compressor = attrs.field(factory=Compressor)
     _log = Logger()
 
@@ -133,9 +140,25 @@ class WebApp:
         if found is None:
             return False
         request.identity = identity
+        reads = self._limits.reads
+        if reads is not None:
+            taken = self._limits.take(request, reads)
+            if not taken.granted:  # the long way refuses it
+                return False
+            request.rate_fields = reads.fields(taken)
         self._remember(request, identity)
         found.send(request)
         return True
+
+    def admit(self, request: BuildAPIRequest) -> bool:
+        """Return whether a request may be routed; answer it if too many are in flight."""
+        error = self._limits.enter(request)
+        if error is None:
+            return True
+        self._cors(request)
+        body = self._refuse(request, error)
+        request.send_refusal(body)
+        return False
 
     def klein(self) -> Klein:
         """Build the Klein router of all routes."""
@@ -177,10 +200,13 @@ class WebApp:
     ) -> bytes:
         # First: pages of other sites can read errors only with these headers [Fetch, CORS check].
         self._cors(request)
-        if request.refusal is not None:
-            raise request.refusal
         policy = self._policy
-        request.identity = await self._identify(request)
+        try:
+            if request.refusal is not None:
+                raise request.refusal
+            request.identity = await self._identify(request)
+        finally:  # whoever it turns out to be, or fails to
+            self._charge(request)
         route = self._chosen(request, routes)
         call = call_of(
             request,
@@ -202,6 +228,7 @@ class WebApp:
         if reply.stream is not None:
             # No deadline from here on: a stream ends with its client, its content or its token.
             request.streams = True
+            request.leave()
             return await self._streamed(request, reply.stream)
         token = call.new_token() if form == HTML else ""
         frame = Frame(call.mount, call.who, token, call.here, policy.bearers is not None)
@@ -214,6 +241,11 @@ class WebApp:
             reader = ANYBODY if form == JSON else frame.who
             self._ready.keep(request, reply.freshness, body, reader)
         return body
+
+    def _charge(self, request: BuildAPIRequest) -> None:
+        """Count a request of a client; :raises TooManyRequests: it has sent too many."""
+        if request.path not in UNLIMITED:
+            self._limits.charge(request)
 
     async def _text(self, request: BuildAPIRequest, reply: Reply, frame: Frame) -> PageText:
         """Return the page of a reply, rendered unless it is kept."""
@@ -356,6 +388,10 @@ class WebApp:
     def _not_routed(self, request: BuildAPIRequest, failure: Failure) -> bytes:
         """Answer a request without a route: an earlier refusal, a redirect, 405 or 404."""
         self._cors(request)
+        try:
+            self._charge(request)
+        except TooManyRequests as e:
+            return self._refuse(request, e)
         if request.refusal is not None:
             return self._refuse(request, request.refusal)
         if len(request.path) > 1 and request.path.endswith(b"/"):
@@ -398,11 +434,15 @@ class WebApp:
         form = format_of_error(request.uri, request.text_header("accept"))
         with_tokens = self._policy.bearers is not None
         frame = Frame(request.mount, self._who(request), with_tokens=with_tokens)
-        more = self._unavailable(request, error) if error.status == Unavailable.status else None
+        more = None
+        if error.status == Unavailable.status:
+            overloaded = isinstance(error, Overloaded)  # which is counted, not logged one by one
+            away = () if overloaded else self._unavailable(request, error)
+            more = _details(request, error, away)
         return write_error(request, error, form, frame, more)
 
-    def _unavailable(self, request: BuildAPIRequest, error: BuildAPIError) -> Mapping[str, object]:
-        """Log a 503 and return its details: what is away, the request id and the status page."""
+    def _unavailable(self, request: BuildAPIRequest, error: BuildAPIError) -> Sequence[str]:
+        """Log a 503, and list what is away."""
         cause = error.__cause__
         away = list(self._policy.away())
         if isinstance(cause, BuildAPIError) and cause.msg not in (*away, error.msg):
@@ -415,8 +455,7 @@ class WebApp:
                 msg=error.msg,
                 away=", ".join(away) or "unknown",
             )
-        told = {"away": away, "trace": request.trace, "status_page": f"{request.mount}/status"}
-        return told if error.retry_after is None else told | {"retry_after": error.retry_after}
+        return away
 
     def _who(self, request: BuildAPIRequest) -> str | None:
         """Return the user of a refused request; None if unknown."""
@@ -428,6 +467,15 @@ class WebApp:
             return self._named(request).who if shown is None else None
         except (BadRequest, BadToken):
             return None
+
+
+def _details(
+    request: BuildAPIRequest, error: BuildAPIError, away: Sequence[str]
+) -> Mapping[str, object]:
+    """Return the details of a 503: what is away, the request id and the status page."""
+    status_page = f"{request.mount}/status"
+    told = {"away": list(away), "trace": request.trace, "status_page": status_page}
+    return told if error.retry_after is None else told | {"retry_after": error.retry_after}
 
 
 def _rule(route: Route) -> str:
@@ -515,6 +563,8 @@ def site(
             reactor=reactor,
             in_flight=traffic.requests,
             answer_ready=app.answer_ready,
+            admits=app.admit,
+            clients=traffic.limits,
         ),
         timeout=idle_seconds,
         # Twisted would parse forms before routing, those of strangers as well

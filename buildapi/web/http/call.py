@@ -27,7 +27,8 @@ class Call:
     ``key`` is the client's idempotency key.  ``mount`` is the prefix of all paths, ``here`` the
     path below it.  ``refusal`` says why the call may not change anything; empty if it may.
     ``new_token`` returns a CSRF token for forms in the answer; ``html`` is whether a page is
-    wanted.
+    wanted.  ``count_jobs`` is called with the number of job requests in the call, if that is
+    not one, and raises TooManyRequests; ``begin_wait`` by who begins to wait for something.
     """
 
     path: Mapping[str, str]
@@ -40,6 +41,8 @@ class Call:
     here: str = ""
     new_token: Callable[[], str] = str
     html: bool = False
+    count_jobs: Callable[[int], None] = lambda _: None
+    begin_wait: Callable[[], None] = lambda: None
 
     @property
     def who(self) -> str | None:
@@ -114,6 +117,8 @@ def call_of(
         query=query_of(request.uri),
         key=request.text_header("idempotency-key"),
         new_token=partial(_token, request, call, tokens),
+        count_jobs=partial(request.clients.count_jobs, request),
+        begin_wait=request.leave,
     )
 
 

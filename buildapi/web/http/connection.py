@@ -22,6 +22,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]  # it shi
 
 from buildapi.errors import BadRequest, BuildAPIError
 from buildapi.reactor_time import DelayedCall
+from buildapi.web.http.client_limits import ClientLimits
 from buildapi.web.http.half_closed import HalfClosedConnection
 from buildapi.web.http.send_budget import Outgoing, SendBudget
 
@@ -54,12 +55,14 @@ class HeadersTooLarge(BuildAPIError):
 class Traffic:
     """Unanswered requests and open connections of a site.
 
-    Once ``ending`` is set, every answer is the last one of its connection.
+    Once ``ending`` is set, every answer is the last one of its connection.  ``limits`` bound what
+    each client may send.
     """
 
     requests: set[BuildAPIRequest] = attrs.field(factory=set)
     channels: set[HTTPConnection] = attrs.field(factory=set)
     ending: bool = False
+    limits: ClientLimits = attrs.field(factory=ClientLimits)
 
 
 @implementer(IHalfCloseableProtocol)

@@ -69,19 +69,19 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._levels)
 
-    def take(self, key: Hashable, now: float, count: int = 1) -> Taken:
-        """Subtract ``count`` tokens of a key, all or none.
+    def take(self, key: Hashable, now: float, count: int = 1, held: int = 0) -> Taken:
+        """Subtract ``count`` tokens of a key, all or none, of which it has ``held`` already.
 
         More than a bucket holds are taken from a full one, which then fills up later: who sends a
         long batch waits longer before the next one.
         """
         missing, size = self._missing(key, now), self.per_minute
-        over = missing + min(count, size) - size
+        over = missing - held + min(count, size) - size
         if over > _ROUNDING:
             return self._answer(granted=False, missing=missing, short=over)
         if key not in self._levels and len(self._levels) >= self._most and not self._room(now):
             return self._answer(granted=False, missing=float(size), short=1.0)
-        missing += count
+        missing += count - held
         self._levels[key] = _Level(missing, now)
         return self._answer(granted=True, missing=missing, short=0.0)
 

@@ -21,6 +21,7 @@ from twisted.web.http import datetimeToString
 from twisted.web.server import version as SERVER
 
 from buildapi.web.http.cache import Freshness, RecentValues
+from buildapi.web.http.client_limits import RATE_HEADERS
 from buildapi.web.http.rendering import BODY_HEADERS, known
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ ANYBODY = ""
 """The reader of a document that is the same for everybody; a page's is its user, or None."""
 
 # Set for each answer; the rest is the same as long as the document is.
-EACH = {b"Connection", b"X-Request-Id", b"Server", b"Date"}
+EACH = {b"Connection", b"X-Request-Id", b"Server", b"Date", *RATE_HEADERS}
 
 Asked = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
 Key = tuple[Asked, str | None]
@@ -156,6 +157,8 @@ def _head(request: BuildAPIRequest, lines: bytes) -> bytes:
     connection = request.responseHeaders.getRawHeaders(b"connection", ())
     first = _spelled((b"Connection", value) for value in connection) if connection else b""
     trace, moment = request.trace.encode(), _moment(int(time.time()))
+    if request.rate_fields is not None:
+        moment += _spelled(zip(RATE_HEADERS, request.rate_fields, strict=True))
     return b"%bX-Request-Id: %b\r\n%b%b" % (first, trace, moment, lines)
 
 

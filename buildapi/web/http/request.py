@@ -11,13 +11,16 @@ from urllib.parse import unquote_to_bytes
 import attrs
 from twisted.internet.address import UNIXAddress
 from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString
 from twisted.web.server import Request
+from twisted.web.server import version as SERVER
 
 from buildapi import tracing
 from buildapi.errors import BadRequest, BuildAPIError, TooLarge
 from buildapi.reactor_time import ReactorTime
 from buildapi.web.http.access_log import client_of
 from buildapi.web.http.auth import Authenticator, Identity
+from buildapi.web.http.client_limits import ClientLimits
 from buildapi.web.http.connection import GONE
 from buildapi.web.http.form import Form, parse_form
 from buildapi.web.http.host_header import check_host
@@ -47,8 +50,10 @@ class BuildAPIRequest(Request):
     and empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
     knows the trusted proxies.  ``route`` is the path of its route, ``streams`` whether its answer
     is a stream, ``ready`` whether it was answered before routing, by ``answer_ready``, which
-    returns whether it did that.  ``half_closed`` is called when the client has closed its sending
-    half.
+    returns whether it did that.  ``admits`` returns whether there is room for it, and answers it
+    otherwise; ``entered_from`` is the address under which it counts as in flight, by ``clients``,
+    and ``rate_fields`` are its ``RateLimit`` headers if it is answered before routing.
+    ``half_closed`` is called when the client has closed its sending half.
     """
 
     limits: RequestLimits
@@ -59,6 +64,8 @@ class BuildAPIRequest(Request):
     reactor: ReactorTime
     in_flight: set[BuildAPIRequest]
     answer_ready: Callable[[BuildAPIRequest], bool]
+    admits: Callable[[BuildAPIRequest], bool]
+    clients: ClientLimits
     channel: Any
     content: Any
 
@@ -75,6 +82,8 @@ class BuildAPIRequest(Request):
         self.mount = ""
         self.identity: Identity | None = None
         self.route, self.streams, self.ready = "-", False, False
+        self.entered_from: str | None = None
+        self.rate_fields: tuple[bytes, bytes] | None = None
         self.half_closed: Callable[[], None] = lambda: None
         self._began = self.reactor.seconds()
         self.refusal: BuildAPIError | None = None
@@ -129,6 +138,7 @@ class BuildAPIRequest(Request):
             # docs/logging.md, The access log: 499 is for an answer that had not begun.
             self._note(self.code if self.startedWriting else GONE, self.sentLength)
         self.in_flight.discard(self)
+        self.leave()
         Request.connectionLost(self, reason)
 
     def gotLength(self, length: int | None) -> None:
@@ -205,7 +215,13 @@ class BuildAPIRequest(Request):
             self.refusal, self.path = e, b"/"
         if not self.answer_ready(self):
             self.responseHeaders.setRawHeaders(b"x-request-id", [self.trace.encode()])
-            Request.process(self)
+            if self.admits(self):
+                Request.process(self)
+
+    def leave(self) -> None:
+        """Count no longer as in flight: it is answered, or waits, which has a bound of its own."""
+        if self.entered_from is not None:
+            self.clients.leave(self)
 
     def send(self, code: int, head: bytes, body: bytes) -> None:
         """Send a whole answer, with headers as they go over the wire; no body if it is a HEAD."""
@@ -215,6 +231,13 @@ class BuildAPIRequest(Request):
         start = b"%b %d %b\r\n%b\r\n" % (self.clientproto, code, self.code_message, head)
         self.channel.write(start)
         self.channel.write(body)  # apart, since a long one is shared by all who get it
+        self.finish()
+
+    def send_refusal(self, body: bytes) -> None:
+        """Send an error before routing; its status and headers are set, but for those of each."""
+        self.setHeader("server", SERVER)
+        self.setHeader("date", datetimeToString())
+        self.write(body)
         self.finish()
 
     def _settle(self) -> None:
@@ -264,6 +287,7 @@ class BuildAPIRequest(Request):
     def finish(self) -> None:
         """Unregister the request and end its answer."""
         self.in_flight.discard(self)
+        self.leave()
         Request.finish(self)
 
     @property
@@ -291,11 +315,14 @@ def request_class(
     reactor: ReactorTime,
     in_flight: set[BuildAPIRequest],
     answer_ready: Callable[[BuildAPIRequest], bool],
+    admits: Callable[[BuildAPIRequest], bool],
+    clients: ClientLimits,
 ) -> type[BuildAPIRequest]:
     """Return the request class of a site; ``reactor`` provides IReactorTime.
 
     ``in_flight`` tracks the requests begun and not yet answered.  ``answer_ready`` answers a
-    request before routing if it can, and returns whether it did.
+    request before routing if it can, and returns whether it did.  ``admits`` returns whether a
+    request may be routed, and answers it otherwise; ``clients`` counts it.
     """
     attributes = {
         "limits": limits,
@@ -306,5 +333,7 @@ def request_class(
         "reactor": reactor,
         "in_flight": in_flight,
         "answer_ready": answer_ready,
+        "admits": admits,
+        "clients": clients,
     }
     return type("SiteRequest", (BuildAPIRequest,), attributes)

@@ -78,6 +78,7 @@ class Batch:
             raise BadRequest(
                 f"Too many job requests in a batch: {len(entries)} (max {ENTRIES_MAX})"
             )
+        call.count_jobs(len(entries))
         # The body is the list of entries, so a parameter of the whole batch can only be in the
         # query.
         dry_run = switch(call.query, form_of({}), "dry_run")

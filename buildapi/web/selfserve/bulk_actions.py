@@ -92,6 +92,7 @@ class BulkActions:
         # actions").
         if act == "cancel" and call.html and not sure:
             return await self._question(call, items)
+        call.count_jobs(len(items))
         return _told(items, await self._submit(call, act, items, dry_run=dry_run))
 
     async def _submit(

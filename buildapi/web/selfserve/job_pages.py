@@ -91,6 +91,7 @@ class JobPages:
             raise NotFound(f"Job {text} not found")
         seconds = waiting(call)
         if seconds:
+            call.begin_wait()
             await self._watch.finished(job_id, seconds)
             # The job is read after the wait even if that timed out, so that its progress is
             # current.

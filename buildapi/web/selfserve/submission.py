@@ -153,7 +153,7 @@ class JobSubmitter:
             case BuildAPIError():
                 raise submitted
             case Accepted():
-                return await self._answer(submitted, seconds)
+                return await self._answer(call, submitted, seconds)
             case Reply():
                 return submitted
 
@@ -311,10 +311,11 @@ class JobSubmitter:
 
     # --- answers
 
-    async def _answer(self, accepted: Accepted, seconds: float) -> Reply:
+    async def _answer(self, call: Call, accepted: Accepted, seconds: float) -> Reply:
         """Return the answer, after waiting up to ``seconds`` for the job to finish."""
         if seconds <= 0:
             return accepted.reply()
+        call.begin_wait()
         await self._waiter.finished(accepted.job_id, seconds)
         try:
             job = await self._looking.bound(self._store.get(accepted.job_id))
