@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "interfaces": {"model", "interfaces"},
     "errors": {"model"},
     "reports": {"model", "errors", "reports"},
+    "parameters": {"model", "errors", "parameters"},
     "atomic_file": set(),
     "exit_codes": set(),
     "progress_bar": set(),
@@ -31,8 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "reactor_time": set(),
     "periodic": {"errors", "reactor_time"},
     "ops": {"model", "interfaces", "errors", "jobs", "tracing", "redaction", "ops"},
-    "cli": {"model", "interfaces", "errors", "exit_codes", "jobs", "reports", "cli"}
-    | {"atomic_file", "progress_bar"},
+    "cli": {"model", "interfaces", "errors", "exit_codes", "jobs", "reports", "parameters"}
+    | {"cli", "atomic_file", "progress_bar"},
     "nagios": {"nagios"},  # and nothing of others but nagiosplugin, see tests/plugins
     "config": {"errors", "model", "config"},
     "db": {"tracing", "model", "errors", "db"},
@@ -41,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"atomic_file", "db.call_groups"},
     "agent": {"tracing", "model", "interfaces", "errors", "jobs", "agent"},
     "web": {"tracing", "redaction", "model", "interfaces", "errors", "jobs", "reports", "web"}
-    | {"atomic_file"},
+    | {"parameters", "atomic_file"},
     "sample": {"model", "errors", "db.sql", "db.pool", "buildbot", "sample"}
     | {"atomic_file", "progress_bar", "reactor_time"},
     "lifecycle": {"errors", "model", "reactor_time"},
@@ -70,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 for timed in ("admin", "agent", "assembly", "buildbot", "db", "mq", "ops", "web"):
     ALLOWED[timed] |= {"periodic", "reactor_time"}
-PURE = {"model", "jobs", "errors", "reports"}
+PURE = {"model", "jobs", "errors", "reports", "parameters"}
 NEVER_IN_PURE = {"twisted", "time", "klein", "treq", "pymysql", "sqlite3", "txamqp", "httpx"}
 
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")

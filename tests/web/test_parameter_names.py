@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest, BuildAPIError, UnknownParameter
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.types import Patterns, Switch, Text
 from buildapi.web.http.auth import NOBODY
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
 from buildapi.web.http.parameter_names import check, known_of, nearest, unknown_names, warnings
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import Route
 from tests.reactor import twisted_test
 from tests.web.batching import BATCH, answered, entry
 from tests.web.client import FORM, JSON, Answer
@@ -25,7 +27,11 @@ from tests.web.conftest import TOKENS, ZOE, Serve, Served
 from tests.web.jobcases import ALL, REV, each
 
 MULTIPART = "multipart/form-data; boundary=x"
-KNOWN = (Param("only", ""), Param("dry_run", "", in_query=True), Param("builder", "", repeats=True))
+KNOWN = (
+    Param("only", "", Text(), Place.BODY),
+    Param("dry_run", "", Switch(), Place.EITHER),
+    Param("builder", "", Patterns(9, 9), Place.BODY),
+)
 
 
 def part(name: str, value: Any) -> bytes:

@@ -13,7 +13,9 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.revisions import RevisionMatch
-from buildapi.web.http.params import Query, bad, id_of_path
+from buildapi.parameters.param import Param, Query
+from buildapi.parameters.texts import bad, id_of_path
+from buildapi.parameters.types import Schema, Texts, Values
 
 # The list of job requests subscribes to up to 100 (`query` in static/buildapi.js).
 VALUES_MAX = 100
@@ -76,20 +78,57 @@ class Subscription:
         return not self.branches or event.branch in self.branches
 
 
+@attrs.frozen
+class SubscribedTexts(Texts):
+    """Branches or revisions to subscribe to."""
+
+    most: int = VALUES_MAX
+
+    def too_many(self, name: str, times: int) -> BadRequest:  # noqa: ARG002  # clients know it
+        """Return the error for too many values."""
+        return BadRequest(f"Parameter {name} is given more than {self.most} times")
+
+
+@attrs.frozen
+class SubscribedJobs(SubscribedTexts):
+    """Jobs to subscribe to."""
+
+    def parse(self, name: str, values: Values) -> tuple[str, ...] | None:
+        """Return ids, ``mine`` and ``all``."""
+        texts = super().parse(name, values)
+        for text in texts or ():
+            if text not in ("mine", "all") and id_of_path(text) is None:
+                raise bad(name, text, "ids of jobs, mine and all")
+        return texts
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        item = {"type": "string", "pattern": "^([0-9]{1,30}|mine|all)$"}
+        return {"type": "array", "items": item, "maxItems": self.most}
+
+
+SUBSCRIBED = (
+    Param(
+        "branch",
+        "events of builds, requests and jobs of this branch",
+        SubscribedTexts(),
+        default=(),
+    ),
+    Param(
+        "revision", "events of builds and requests of this revision", SubscribedTexts(), default=()
+    ),
+    Param("job", "a job id, mine or all", SubscribedJobs(), default=()),
+)
+
+
 def wish(query: Query, who: str | None) -> Subscription:
     """Parse a subscription; :raises BadRequest: it is invalid, or ``mine`` without a user."""
-    for name in ("branch", "revision", "job"):
-        if len(query.get(name, ())) > VALUES_MAX:
-            raise BadRequest(f"Parameter {name} is given more than {VALUES_MAX} times")
-    jobs = [text for text in query.get("job", ()) if text]
-    wrong = [text for text in jobs if text not in ("mine", "all") and id_of_path(text) is None]
-    if wrong:
-        raise bad("job", wrong[0], "ids of jobs, mine and all")
+    branches, revisions, jobs = (p.parse(query.get(p.name, ())) for p in SUBSCRIBED)
     if "mine" in jobs and who is None:
         raise BadRequest("Bad job: mine needs a logged-in user")
     return Subscription(
-        branches=frozenset(text for text in query.get("branch", ()) if text),
-        revisions=tuple(RevisionMatch(text) for text in query.get("revision", ()) if text),
+        branches=frozenset(branches),
+        revisions=tuple(map(RevisionMatch, revisions)),
         jobs=frozenset(id_ for id_ in map(id_of_path, jobs) if id_ is not None),
         mine=who if "mine" in jobs else None,
         all_jobs="all" in jobs,

@@ -24,6 +24,7 @@ from buildapi.web.events.changes import FarmChanges, JobChanges, TooManyChangesE
 from buildapi.web.events.event_buffer import (
     HELLO,
     RESET,
+    SUBSCRIBED,
     EventBuffer,
     Subscription,
     wish,
@@ -32,7 +33,7 @@ from buildapi.web.events.event_buffer import (
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import Route
 
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
@@ -163,7 +164,7 @@ class EventStreams:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        return [Route("GET", "/self-serve/events", self.events, EVENTS, PARAMS)]
+        return [Route("GET", "/self-serve/events", self.events, EVENTS, SUBSCRIBED)]
 
     async def events(self, call: Call) -> Reply:
         """Stream the events that the query subscribes to."""
@@ -336,8 +337,3 @@ class EventStreams:
 
 
 EVENTS = "Server-sent events: builds, requests and jobs as they change; see docs/api.md."
-PARAMS = (
-    Param("branch", "events of builds, requests and jobs of this branch; may be repeated"),
-    Param("revision", "events of builds and requests of this revision; may be repeated"),
-    Param("job", "a job id, mine or all; may be repeated"),
-)

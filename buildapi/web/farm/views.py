@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
+from typing import Any
 
 import attrs
 
-from buildapi.errors import BadRequest
 from buildapi.interfaces import Directory, FarmReads, RecentBuilds
 from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.farm_rows import (
@@ -15,6 +15,9 @@ from buildapi.model.farm_rows import (
     Portion,
 )
 from buildapi.model.revisions import RevisionMatch, ambiguity
+from buildapi.parameters.param import Param
+from buildapi.parameters.texts import bad, integer
+from buildapi.parameters.types import Integer, ParamType, Schema, Texts, Values, only_text
 from buildapi.web.farm.farm_pages import FarmPages, waiting_rows, working_rows
 from buildapi.web.farm.farm_serializers import (
     pending_json,
@@ -26,9 +29,8 @@ from buildapi.web.farm.farm_serializers import (
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import bad, integer, single, whole
 from buildapi.web.http.rendering import Reply
-from buildapi.web.http.routes import FORMAT, Handler, Param, Route
+from buildapi.web.http.routes import FORMAT, Handler, Route
 from buildapi.web.http.topics import FARM
 from buildapi.web.selfserve.pages import SelfServePages
 
@@ -36,7 +38,7 @@ VALUES_MAX = 20
 """Maximum values of a repeated parameter."""
 
 LIMIT_MAX, OFFSET_MAX = 50_000, 10_000_000
-NUMBUILDS, NUMBUILDS_MAX = 25, 1000
+BUILDS, BUILDS_MAX = 25, 1000
 # sqlite3 refuses integers of more than 64 bits with an OverflowError.
 TIME_MAX = 2**53
 
@@ -61,14 +63,15 @@ class FarmViews:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        listing, platform = (BRANCH, *PORTION, FORMAT), "/{branch}/{platform}"
+        listing, platform = (BRANCHES, LIMIT, OFFSET, FORMAT), "/{branch}/{platform}"
+        of_slaves = (SLAVES, GREEDY, NUMBUILDS, FORMAT)
         times = ("", "/{branch}", "/{branch}/{fromtime}", "/{branch}/{fromtime}/{totime}")
         return (
             *_same("/pending", ("", "/{branch}", platform), self.pending, PENDING, listing),
             *_same("/running", ("", "/{branch}", platform), self.running, RUNNING, listing),
             *_same("/revision", ("/{branch}/{revision}",), self.revision, REVISION, (FORMAT,)),
-            *_same("/recent", ("", "/{slave}"), self.recent, RECENT, (*RECENT_PARAMS, FORMAT)),
-            *_same("/pushes", times, self.pushes, PUSHES, (*TIMES, FORMAT)),
+            *_same("/recent", ("", "/{slave}"), self.recent, RECENT, of_slaves),
+            *_same("/pushes", times, self.pushes, PUSHES, (*self._times, FORMAT)),
         )
 
     async def pending(self, call: Call) -> Reply:
@@ -129,9 +132,9 @@ class FarmViews:
     async def recent(self, call: Call) -> Reply:
         """List recent builds, newest first, of all slaves or of some."""
         path = call.path.get("slave")
-        slaves = _texts(call, "slave") or ((path,) if path else ())
-        greedy = single(call.query, "greedy") not in NOT_GREEDY
-        limit = min(whole(call.query, "numbuilds", NUMBUILDS, 0), NUMBUILDS_MAX)
+        slaves = SLAVES.of(call) or ((path,) if path else ())
+        greedy = GREEDY.of(call)
+        limit = NUMBUILDS.of(call)
 
         async def compute() -> JSONBody:
             # From the status database: the scheduler database does not store slaves.
@@ -146,9 +149,9 @@ class FarmViews:
     async def pushes(self, call: Call) -> Reply:
         """Count the pushes by author."""
         branch = call.path.get("branch")
+        start, end = (_in_path_or_query(call, param) for param in self._times)
         # An earlier start is raised to the floor rather than refused.
-        start = max(_history_start(branch), self._time(call, "fromtime", today=True) or 0)
-        end = self._time(call, "totime")
+        start = max(_history_start(branch), start or 0)
 
         async def compute() -> JSONBody:
             asked = self._filter(() if branch is None else (branch,))
@@ -171,22 +174,22 @@ class FarmViews:
             tuple(text for text, branch in branches.items() if branch is None),
         )
 
-    def _time(self, call: Call, name: str, *, today: bool = False) -> int | None:
-        text = call.path.get(name) or single(call.query, name)
-        if not text:
-            return None
-        if today and text == TODAY:
-            zone = self._pages.zone
-            return day_window(day_of(self._pages.now(), zone), zone)[0]
-        number = integer(text)
-        if number is None:
-            allowed = "seconds since the epoch" + (f" and {TODAY}" if today else "")
-            raise bad(name, text, allowed)
-        return max(-TIME_MAX, min(number, TIME_MAX))
+    @property
+    def _times(self) -> tuple[Param[int | None], Param[int | None]]:
+        start = Param(
+            "fromtime",
+            "start, or today for the last midnight in the farm's time zone",
+            EpochSeconds(self._midnight),
+        )
+        return start, Param("totime", "end (inclusive)", EpochSeconds())
+
+    def _midnight(self) -> int:
+        zone = self._pages.zone
+        return day_window(day_of(self._pages.now(), zone), zone)[0]
 
 
 def _same(
-    path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[Param]
+    path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[Param[Any]]
 ) -> Sequence[Route]:
     """Return the routes of one page: the path followed by each of ``rests``."""
     return [Route("GET", path + rest, handler, summary, params) for rest in rests]
@@ -196,19 +199,16 @@ def _branches(call: Call) -> tuple[str, ...]:
     """Return the branches asked for: that of the path, else those of the query."""
     path = call.path.get("branch")
     # An empty text is kept: it matches every stored branch but NULL.
-    return _texts(call, "branch", keep_empty=True) if path is None else (path,)
-
-
-def _texts(call: Call, name: str, *, keep_empty: bool = False) -> tuple[str, ...]:
-    values = call.query.get(name, ())
-    if len(values) > VALUES_MAX:
-        raise BadRequest(f"Parameter {name} is given {len(values)} times (max {VALUES_MAX})")
-    return tuple(dict.fromkeys(v for v in values if v or keep_empty))
+    return BRANCHES.of(call) if path is None else (path,)
 
 
 def _portion(call: Call) -> Portion:
-    limit = whole(call.query, "limit", 0, 1, LIMIT_MAX)
-    return Portion(limit or None, whole(call.query, "offset", 0, 0, OFFSET_MAX))
+    return Portion(LIMIT.of(call), OFFSET.of(call))
+
+
+def _in_path_or_query(call: Call, param: Param[int | None]) -> int | None:
+    in_path = call.path.get(param.name)
+    return param.parse([in_path] if in_path else param.sent(call))
 
 
 def _history_start(branch: str | None) -> int:
@@ -219,28 +219,70 @@ TODAY = "today"
 # Also without a value, as programs of the Pylons program send it.
 NOT_GREEDY = ("false", "False", "")
 
-BRANCH = Param(
+
+@attrs.frozen
+class Greedy(ParamType[bool]):
+    """Whether a text may be the beginning of a name: anything but some words, and by default."""
+
+    def parse(self, name: str, values: Values) -> bool | None:
+        """Return whether it may be."""
+        return only_text(name, values) not in NOT_GREEDY if values else None
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        return {"type": "string"}
+
+    def words(self) -> str:
+        """Return the words that switch it off."""
+        return "false, or anything else"
+
+
+@attrs.frozen
+class EpochSeconds(ParamType[int]):
+    """Seconds since the epoch; ``today`` returns those that the word stands for, if it may be."""
+
+    _today: Callable[[], int] | None = None
+
+    def parse(self, name: str, values: Values) -> int | None:
+        """Parse a time."""
+        text = only_text(name, values)
+        if not text:
+            return None
+        if self._today and text == TODAY:
+            return self._today()
+        number = integer(text)
+        if number is None:
+            raise bad(name, text, f"{SECONDS} and {TODAY}" if self._today else SECONDS)
+        return max(-TIME_MAX, min(number, TIME_MAX))
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        number = {"type": "integer"}
+        return {"oneOf": [number, {"const": TODAY}]} if self._today else number
+
+    def words(self) -> str:
+        """Return the unit."""
+        return SECONDS
+
+
+SECONDS = "seconds since the epoch"
+BRANCHES = Param(
     "branch",
-    "a branch, else a part of a stored branch name; may be repeated: any of them",
+    "a branch, else a part of a stored branch name: any of them",
+    Texts(VALUES_MAX, keeps_empty=True),
+    default=(),
 )
-PORTION = (
-    Param("limit", f"maximum number of items, 1 to {LIMIT_MAX}; default all"),
-    Param("offset", "number of newest items to skip; default 0"),
+LIMIT = Param("limit", "maximum number of items; default all", Integer(1, LIMIT_MAX))
+OFFSET = Param("offset", "number of newest items to skip", Integer(0, OFFSET_MAX), default=0)
+SLAVES = Param(
+    "slave",
+    "a slave, or the beginning of its name, instead of that of the path",
+    Texts(VALUES_MAX),
+    default=(),
 )
-RECENT_PARAMS = (
-    Param(
-        "slave",
-        "a slave, or the beginning of its name, instead of that of the path; may be repeated",
-    ),
-    Param("greedy", "false: match the whole name of the slave"),
-    Param("numbuilds", f"maximum number of builds; default {NUMBUILDS}, up to {NUMBUILDS_MAX}"),
-)
-TIMES = (
-    Param(
-        "fromtime",
-        "start, in seconds since the epoch, or today for the last midnight in the farm's time zone",
-    ),
-    Param("totime", "end, in seconds since the epoch (inclusive)"),
+GREEDY = Param("greedy", "whether the beginning of a slave's name suffices", Greedy(), default=True)
+NUMBUILDS = Param(
+    "numbuilds", "maximum number of builds", Integer(0, cut=BUILDS_MAX), default=BUILDS
 )
 PENDING = "Pending requests by branch and revision, newest first; platform is ignored."
 RUNNING = "Running builds by branch and revision, newest first; platform is ignored."

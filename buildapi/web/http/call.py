@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, quote
 import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
+from buildapi.parameters.param import Query
 from buildapi.web.http.auth import AuthMethod, Identity
 from buildapi.web.http.csrf import CSRFTokens, may_be_read_by_others, refusal_of
 from buildapi.web.http.form import Form
-from buildapi.web.http.params import Query
 from buildapi.web.http.path_converter import SLASH
 
 if TYPE_CHECKING:

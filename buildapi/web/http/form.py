@@ -11,6 +11,7 @@ import attrs
 from multipart import MultipartError, MultipartParser, MultipartPart, parse_options_header
 
 from buildapi.errors import BadRequest
+from buildapi.parameters.types import once
 
 # A bulk action has up to 500 items (docs/api.md, Bulk actions).
 FIELDS_MAX = 1000
@@ -129,13 +130,3 @@ def form_of(document: Mapping[str, object]) -> Form:
     """Return a JSON object as a form; null counts as missing."""
     values = {name: [value] for name, value in document.items() if value is not None}
     return Form(values, nulls=tuple(name for name in document if name not in values))
-
-
-def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """Return pairs of a JSON object as a dict; :raises BadRequest: a name is there twice."""
-    found: dict[str, object] = {}
-    for name, value in pairs:
-        if name in found:
-            raise BadRequest(f"{name[:60]!r} is given more than once in a JSON object (max 1)")
-        found[name] = value
-    return found

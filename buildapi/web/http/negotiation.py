@@ -10,20 +10,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from buildapi.errors import BadRequest
-from buildapi.web.http.params import Query, single
+from buildapi.parameters.param import Query
+from buildapi.parameters.types import Choice, Values, only_text
 
 JSON, HTML = "json", "html"
 FORMATS = (HTML, JSON)
 
 
+class Format(Choice):
+    """The name of a format, with the error that existing clients know."""
+
+    def parse(self, name: str, values: Values) -> str | None:
+        """Return a format."""
+        wanted = only_text(name, values)
+        if wanted and wanted not in self._allowed:
+            known = ", ".join(self._allowed)
+            raise BadRequest(f"Unsupported {name}: {wanted[:40]}; allowed are {known}")
+        return wanted or None
+
+
 def requested(query: Query, accept: str, formats: Sequence[str] = FORMATS) -> str:
     """Return the format to use; :raises BadRequest: ``format`` is unknown or repeated."""
-    wanted = single(query, "format")
-    if not wanted:
-        return accepted(accept)
-    if wanted not in formats:
-        raise BadRequest(f"Unsupported format: {wanted[:40]}; allowed are {', '.join(formats)}")
-    return wanted
+    return Format(formats).parse("format", query.get("format", ())) or accepted(accept)
 
 
 def lenient(query: Query, accept: str) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from buildapi.errors import BadRequest, UnknownParameter
-from buildapi.web.http.form import Form
-from buildapi.web.http.params import in_both, repeated
-from buildapi.web.http.routes import WHOLE_BODY, Param
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.texts import in_both, repeated
+from buildapi.parameters.types import ParamType, Text, Texts
+from buildapi.web.http.form import FIELDS_MAX, Form
+from buildapi.web.http.routes import WHOLE_BODY
 
 # Existing clients send these and the names below (docs/compatibility.md, Bots and scripts).
 SENT_ALONG = ("format", "_method")
@@ -34,7 +37,7 @@ NAMED_MOST = 5
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
-def check(params: Sequence[Param], query: Mapping[str, Sequence[str]], form: Form) -> None:
+def check(params: Sequence[Param[Any]], query: Mapping[str, Sequence[str]], form: Form) -> None:
     """Check the parameters of a request that changes something.
 
     :raises UnknownParameter: one is unknown.
@@ -48,11 +51,16 @@ def check(params: Sequence[Param], query: Mapping[str, Sequence[str]], form: For
     if unknown:
         raise UnknownParameter("; ".join(told(name, known) for name in unknown[:NAMED_MOST]))
     for name in names:
-        param = known.get(name) or Param(name, "", repeats=name not in SENT_ALONG, in_query=True)
+        param = known.get(name) or _sent_along(name)
         _check_places(param, len(query.get(name, ())), len(body.values.get(name, ())))
 
 
-def _check_places(param: Param, in_query: int, in_body: int) -> None:
+def _sent_along(name: str) -> Param[Any]:
+    kind: ParamType[Any] = Text() if name in SENT_ALONG else Texts(FIELDS_MAX)
+    return Param(name, "", kind, Place.EITHER)
+
+
+def _check_places(param: Param[Any], in_query: int, in_body: int) -> None:
     """Raise BadRequest for a parameter that is repeated, or in the query but read from the body."""
     times = in_query + in_body
     if not param.repeats and in_query and in_body:
@@ -105,6 +113,6 @@ def warnings(names: Sequence[str]) -> Sequence[str]:
     return [f'299 buildapi "unknown parameter {name}"' for name in shown]
 
 
-def known_of(params: Sequence[Param], path: Mapping[str, object]) -> Sequence[str]:
+def known_of(params: Sequence[Param[Any]], path: Mapping[str, object]) -> Sequence[str]:
     """List the known names of a read: its own, those of its path, and those of lists."""
     return (*(p.name for p in params), *path, *VIEW)

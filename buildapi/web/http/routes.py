@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import attrs
 
+from buildapi.parameters.param import Param
 from buildapi.web.http.call import Call
-from buildapi.web.http.negotiation import FORMATS
+from buildapi.web.http.negotiation import FORMATS, Format
 from buildapi.web.http.rendering import Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -22,22 +24,7 @@ WHOLE_BODY = "(the body)"
 """Placeholder name of a body that does not consist of parameters."""
 
 
-@attrs.frozen
-class Param:
-    """A parameter of the query or, for job requests, of the body.
-
-    It may be repeated if it ``repeats``, and has no default if it is ``needed``.  A change reads it
-    from its query as well if it is ``in_query``.
-    """
-
-    name: str
-    meaning: str
-    repeats: bool = False
-    in_query: bool = False
-    needed: bool = False
-
-
-FORMAT = Param("format", "json or html; default from the Accept header, else html")
+FORMAT = Param("format", "format of the answer; default from the Accept header", Format(FORMATS))
 
 
 @attrs.frozen
@@ -54,7 +41,7 @@ class Route:
     path: str
     handler: Handler
     summary: str
-    params: Sequence[Param] = ()
+    params: Sequence[Param[Any]] = ()
     job: bool = False
     change: bool = False
     own_pages: bool = False
@@ -79,5 +66,6 @@ class Route:
             "path": self.path,
             "summary": self.summary,
             "job_request": self.job,
-            "parameters": {p.name: p.meaning for p in self.params},
+            "parameters": {p.name: p.text() for p in self.params},
+            "schema": {p.name: p.schema() for p in self.params},
         }

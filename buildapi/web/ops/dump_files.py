@@ -20,7 +20,7 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import names
 from buildapi.web.http.rendering import JSON_TYPE, SAFE, Page, Reply, known
-from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.routes import FORMAT, Route
 
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
@@ -72,10 +72,9 @@ class DumpFiles:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        name = Param("name", "the name of a file listed at /builds")
         return [
             Route("GET", "/builds", self.listed, LISTED, (FORMAT,)),
-            Route("GET", "/builds/{name}", self.file, FILE, (name,)),
+            Route("GET", "/builds/{name}", self.file, FILE),
         ]
 
     async def listed(self, _call: Call) -> Reply:

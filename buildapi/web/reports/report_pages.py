@@ -11,13 +11,15 @@ import attrs
 from twisted.internet import threads
 
 from buildapi.errors import BadRequest
+from buildapi.parameters.param import Param
+from buildapi.parameters.texts import bad
+from buildapi.parameters.types import Text
 from buildapi.reports.grid import Fact, Grid, GvizTable, Link, Picture, Report, csv_text
 from buildapi.reports.gviz import request_id, response
 from buildapi.reports.window import Window
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import bad
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
 from buildapi.web.selfserve.pages import SelfServePages, link_of
@@ -28,6 +30,8 @@ ROWS_MAX = 100
 POINTS_MAX = 2000
 """Maximum points of a drawn chart."""
 
+TABLE_NAME = Param("table", "the table of format=csv; default the first one", Text(), default="")
+TQX = Param("tqx", "reqId:N, for format=chart", Text(), default="")
 FORMATS = ("html", "json", "csv", "chart")
 MENU = (
     ("/reports/waittimes", "Wait times"),
@@ -128,7 +132,7 @@ class ReportPages:
         # The router has refused unknown and repeated values before (docs/reports.md, "Format").
         wanted = call.query.get("format", ("",))[-1]
         if wanted == "csv":
-            grid = shown.grid(call.query.get("table", ("",))[-1])
+            grid = shown.grid(TABLE_NAME.parse(call.query.get("table", ())[-1:]))
             return _attached(f"{grid.name}.csv", "text/csv; charset=utf-8", csv_text(grid))
         if wanted == "chart":
             return self._chart(shown, call)
@@ -138,7 +142,7 @@ class ReportPages:
         return Reply(shown.document, Page("report.html", title, self._context(shown, how, call)))
 
     def _chart(self, shown: RenderedReport, call: Call) -> Reply:
-        reqid = request_id(call.query.get("tqx", ("",))[-1])
+        reqid = request_id(TQX.parse(call.query.get("tqx", ())[-1:]))
         chart = shown.chart
         if isinstance(chart, BadRequest):
             raise chart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import attrs
 from twisted.internet import threads
@@ -10,14 +11,24 @@ from twisted.internet import threads
 from buildapi.interfaces import Directory, Reports
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.report_rows import RequestRow, RowFilter
+from buildapi.parameters.param import Param
+from buildapi.parameters.types import Choice
 from buildapi.reports.classification import Classification
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.negotiation import Format
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import Handler, Param, Route
-from buildapi.web.reports.report_pages import FORMATS, RenderedReport, ReportPages, ReportRequest
-from buildapi.web.reports.report_params import ReportParams
+from buildapi.web.http.routes import Handler, Route
+from buildapi.web.reports.report_pages import (
+    FORMATS,
+    TABLE_NAME,
+    TQX,
+    RenderedReport,
+    ReportPages,
+    ReportRequest,
+)
+from buildapi.web.reports.report_params import DAYS, ENDTIME, HOURS, STARTTIME, ReportParams
 from buildapi.web.selfserve.pages import SelfServePages
 
 FRESH_SECONDS, PAST_SECONDS = 60, 600
@@ -37,7 +48,7 @@ class ReportSpec:
     paths: Sequence[str]
     read: Callable[[ReportParams], ReportRequest]
     summary: str
-    params: Sequence[Param] = ()
+    params: Sequence[Param[Any]] = ()
 
 
 @attrs.define
@@ -104,12 +115,18 @@ class ReportServer:
             dict.fromkeys([*self.directory.branches().by_name, *self.rules.groups["branch"].names])
         )
 
+    @property
+    def branch_param(self) -> Param[str | None]:
+        """Return the declaration of ``branch_name``."""
+        meaning = f"a branch; default {DEFAULT_BRANCH}, else the first one"
+        return Param("branch_name", meaning, Choice(self.branches))
+
     def branch(self, given: ReportParams) -> str:
         """Return the branch of ``branch_name``; :raises BadRequest: it is unknown."""
         known = self.branches()
         # The default of the Pylons program, where a farm has that branch.
         default = DEFAULT_BRANCH if DEFAULT_BRANCH in known else known[0]
-        return given.choice("branch_name", known, default)
+        return given.of(self.branch_param) or default
 
     def filter(self, name: str) -> BranchFilter:
         """Return the filter of a branch; a name that is unknown matches as a text."""
@@ -136,18 +153,13 @@ async def all_rows(reads: Reports, wanted: RowFilter) -> list[RequestRow]:
     return rows
 
 
-FORMAT = Param("format", "html, json, csv or chart; default from the Accept header, else html")
-COMMON = (
-    Param(
-        "starttime", "start, in seconds since the epoch (inclusive); default a day before the end"
-    ),
-    Param("endtime", "end, in seconds since the epoch (exclusive); default the last whole minute"),
-    Param("from", "start as a date, 2026-11-24 or 2026-11-24T13:00, in the farm's time zone"),
-    Param("to", "end as a date, likewise"),
-    Param("hours", "length of the window in hours, instead of a start"),
+FORMAT = Param("format", "format of the answer; default from the Accept header", Format(FORMATS))
+COMMON: Sequence[Param[Any]] = (
+    STARTTIME,
+    ENDTIME,
+    *DAYS.values(),
+    HOURS,
     FORMAT,
-    Param("table", "the table of format=csv; default the first one"),
-    Param("tqx", "reqId:N, for format=chart"),
+    TABLE_NAME,
+    TQX,
 )
-BRANCH = Param("branch_name", f"a branch; default {DEFAULT_BRANCH}, else the first one")
-INT_SIZE = Param("int_size", "length of an interval in seconds; default a fraction of the window")

@@ -13,21 +13,45 @@ from buildapi.interfaces import Reports
 from buildapi.model.report_rows import RowFilter, Span
 from buildapi.model.revisions import PREFIX, RevisionMatch
 from buildapi.model.validators import NAME_MAX
+from buildapi.parameters.param import Param
+from buildapi.parameters.texts import bad
+from buildapi.parameters.types import ParamType, Schema, Values, only_text
 from buildapi.reports.build_runs import BuildRun, runs_of
 from buildapi.reports.end_to_end import BuildRunReport, EndToEndReport
 from buildapi.reports.grid import Fact, Grid, Picture, Report
 from buildapi.reports.request_rows import merged, quoted
 from buildapi.reports.try_syntax import TrySyntaxReport
 from buildapi.reports.window import Window
-from buildapi.web.http.params import bad
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import Route
 from buildapi.web.reports.report_pages import Field, ReportRequest
 from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_server import BRANCH, ReportServer, ReportSpec, all_rows
+from buildapi.web.reports.report_server import ReportServer, ReportSpec, all_rows
 
 _REVISION = re.compile(rf"[\w.:/+@~-]{{1,{NAME_MAX}}}", re.ASCII)
 _TOO_SHORT = re.compile(rf"(?=.*[A-Fa-f])[0-9A-Fa-f]{{1,{PREFIX - 1}}}")
 """Beginnings of hashes too short to compare, and unlikely to be full revisions."""
+
+
+class RunRevision(ParamType[str]):
+    """A revision: a full one, or a beginning of a hash that is long enough."""
+
+    def parse(self, name: str, values: Values) -> str | None:
+        """Return a revision."""
+        text = only_text(name, values)
+        if text and (_TOO_SHORT.fullmatch(text) or not _REVISION.fullmatch(text)):
+            raise bad(name, text, f"{PREFIX} characters of a hash, or a full revision")
+        return text or None
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        return {"type": "string", "pattern": f"^(?:{_REVISION.pattern})$"}
+
+    def words(self) -> str:
+        """Return how many characters are needed."""
+        return f"at least {PREFIX} characters of a hash"
+
+
+WHICH = Param("revision", "a revision", RunRevision(), default="")
 
 
 @attrs.frozen
@@ -39,13 +63,14 @@ class RunReportRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
+        branch = self._server.branch_param
         endtoend = "endtoend", "endtoend/{branch_name}"
         trychooser = "trychooser", "trychooser/{branch_name}"
         revision = "revision", "revision/{branch_name}/{revision}"
         specs = (
-            ReportSpec(endtoend, self.endtoend, ENDTOEND, (BRANCH,)),
-            ReportSpec(trychooser, self.trychooser, TRY, (BRANCH,)),
-            ReportSpec(revision, self.revision, RUN, (BRANCH, WHICH)),
+            ReportSpec(endtoend, self.endtoend, ENDTOEND, (branch,)),
+            ReportSpec(trychooser, self.trychooser, TRY, (branch,)),
+            ReportSpec(revision, self.revision, RUN, (branch, WHICH)),
         )
         return self._server.routes(specs)
 
@@ -86,7 +111,7 @@ class RunReportRoutes:
     def revision(self, given: ReportParams) -> ReportRequest:
         """Report one build run; show the form alone without a revision."""
         server = self._server
-        branch, revision = server.branch(given), given.text("revision")
+        branch, revision = server.branch(given), given.of(WHICH)
         fields = [
             Field("branch_name", "Branch", branch, server.branches()),
             Field("revision", "Revision", revision, hint="at least 12 characters"),
@@ -95,9 +120,6 @@ class RunReportRoutes:
         form = ReportRequest("Build run", None, None, _nothing, fields, action="revision")
         if not revision:
             return form
-        if _TOO_SHORT.fullmatch(revision) or not _REVISION.fullmatch(revision):
-            allowed = f"{PREFIX} characters of a hash, or a full revision"
-            raise bad("revision", revision, allowed)
         # People who sent the form are led to the path that the menu and other reports link.
         if "revision" not in given.call.path:
             path = f"/reports/revision/{quoted(branch)}/{quoted(revision)}"
@@ -151,4 +173,3 @@ async def _nothing() -> Report:
 ENDTOEND = "Time from each change to its last result."
 TRY = "Authors who use the try syntax."
 RUN = "All builds of a revision."
-WHICH = Param("revision", "a revision, at least 12 characters of a hash")

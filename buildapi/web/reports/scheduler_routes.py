@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -15,6 +16,8 @@ from buildapi.model.report_rows import (
     Waiting,
     WaitingFilter,
 )
+from buildapi.parameters.param import Param
+from buildapi.parameters.types import Choice, Integer, Listed
 from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
 from buildapi.reports.grid import Report
 from buildapi.reports.pushes import PushesReport
@@ -23,17 +26,10 @@ from buildapi.reports.wait_times import WaitTimesQuery, WaitTimesReport, pool_of
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.reports.report_pages import MENU, Field, ReportRequest
-from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_server import (
-    BRANCH,
-    FORMAT,
-    INT_SIZE,
-    ReportServer,
-    ReportSpec,
-    all_rows,
-)
+from buildapi.web.reports.report_params import INT_SIZE, ReportParams
+from buildapi.web.reports.report_server import ReportServer, ReportSpec, all_rows
 
 # Intervals of a window by default, as in the Pylons program.
 DIVISIONS = 12
@@ -49,14 +45,44 @@ class SchedulerReportRoutes:
     def routes(self) -> Sequence[Route]:
         """List the routes."""
         branch = "builders", "builders/{branch_name}"
+        of_pool = (self._pool, *WAIT_PARAMS)
+        of_branch: Sequence[Param[Any]] = (self._server.branch_param, *self._groups.values(), LEVEL)
         specs = (
-            ReportSpec(("waittimes", "waittimes/{pool}"), self.waittimes, WAITS, WAIT_PARAMS),
-            ReportSpec(("pushes",), self.pushes, PUSHES, PUSH_PARAMS),
-            ReportSpec(branch, self.builders, BUILDERS, (BRANCH, *BUILDER_PARAMS)),
+            ReportSpec(("waittimes", "waittimes/{pool}"), self.waittimes, WAITS, of_pool),
+            ReportSpec(("pushes",), self.pushes, PUSHES, (self._branches, *PUSH_PARAMS)),
+            ReportSpec(branch, self.builders, BUILDERS, of_branch),
             ReportSpec(("builder/{buildername}",), self.builder, BUILDER),
         )
         index = Route("GET", "/reports", self.index, "The list of reports.", (FORMAT,))
         return (index, *self._server.routes(specs))
+
+    # The declarations of words that a reload of the rules may change.
+
+    @property
+    def _pool(self) -> Param[str]:
+        return Param(
+            "pool",
+            "a pool of masters",
+            Choice(lambda: self._server.rules.pools.names),
+            default=lambda: self._server.rules.pools.default,
+        )
+
+    @property
+    def _branches(self) -> Param[tuple[str, ...]]:
+        return Param("branches", "branches; default all", Listed(self._server.branches), default=())
+
+    @property
+    def _groups(self) -> Mapping[str, Param[tuple[str, ...]]]:
+        rules = self._server.rules
+        names = {
+            "platform": (*rules.groups["platform"].names, rules.fallback),
+            "build_type": rules.groups["build_type"].names,
+            "job_type": rules.groups["job_type"].names,
+        }
+        return {
+            name: Param(name, f"{name.replace('_', ' ')}s; default all", Listed(known), default=())
+            for name, known in names.items()
+        }
 
     async def index(self, _call: Call) -> Reply:
         """List the reports."""
@@ -70,18 +96,18 @@ class SchedulerReportRoutes:
         """Report how long the builds of a pool of masters waited."""
         pools = self._server.rules.pools
         asked = WaitTimesQuery(
-            given.choice("pool", pools.names, pools.default),
+            given.of(self._pool),
             given.window(DIVISIONS),
             # From 1: minutes are divided by it.
-            given.whole("mpb", 15, 1, 100_000),
-            given.whole("maxb", 120, 0, 1_000_000),
-            given.choice("num", ("full", "ptg"), "full"),
+            given.of(MPB),
+            given.of(MAXB),
+            given.of(NUM),
         )
         fields = [
             Field("pool", "Pool", asked.pool, pools.names),
             Field("mpb", "Minutes per block", str(asked.mpb)),
             Field("maxb", "Last block (minutes)", str(asked.maxb)),
-            Field("int_size", "Interval (s)", given.text("int_size")),
+            Field("int_size", "Interval (s)", given.text(INT_SIZE)),
         ]
         return ReportRequest(
             f"Wait times of {asked.pool}",
@@ -158,8 +184,8 @@ class SchedulerReportRoutes:
         """Report the pushes by branch and time."""
         server = self._server
         window = given.window(DIVISIONS)
-        branches = given.many("branches", server.branches())
-        kind = given.choice("type", ("int", "hourly", "all"), "all")
+        branches = given.of(self._branches)
+        kind = given.of(PUSHES_TYPE)
 
         async def compute() -> Report:
             report = PushesReport(window, branches, kind, server.pages.zone)
@@ -175,7 +201,7 @@ class SchedulerReportRoutes:
             Field(
                 "branches", "Branches", ",".join(branches), hint="comma-separated; empty for all"
             ),
-            Field("int_size", "Interval (s)", given.text("int_size")),
+            Field("int_size", "Interval (s)", given.text(INT_SIZE)),
         ]
         return ReportRequest("Pushes", window, (branches, kind), compute, fields)
 
@@ -186,13 +212,13 @@ class SchedulerReportRoutes:
         server = self._server
         branch = server.branch(given)
         window = given.window()
-        groups, fallback = server.rules.groups, server.rules.fallback
+        groups = self._groups
         filters = Filters(
-            given.many("platform", (*groups["platform"].names, fallback)),
-            given.many("build_type", groups["build_type"].names),
-            given.many("job_type", groups["job_type"].names),
+            given.of(groups["platform"]),
+            given.of(groups["build_type"]),
+            given.of(groups["job_type"]),
         )
-        level = given.choice("detail_level", LEVELS, LEVELS[-1])
+        level = given.of(LEVEL)
 
         async def compute() -> Report:
             number = LEVELS.index(level) + 1
@@ -230,24 +256,15 @@ def _is_ours(row: Waiting, pool: str, pool_of_pending: Callable[[str], str]) -> 
     return row.claimed_by_name is not None or pool_of_pending(row.buildername) == pool
 
 
-WAIT_PARAMS = (
-    Param("pool", "a pool of masters"),
-    Param("mpb", "minutes per block, from 1; default 15"),
-    Param("maxb", "the last block, in minutes; 0 for none; default 120"),
-    Param("num", "full (counts) or ptg (percent), for format=chart"),
-    INT_SIZE,
+MPB = Param("mpb", "minutes per block", Integer(1, 100_000), default=15)
+MAXB = Param("maxb", "the last block, in minutes; 0 for none", Integer(0, 1_000_000), default=120)
+NUM = Param("num", "counts or percent, for format=chart", Choice(("full", "ptg")), default="full")
+WAIT_PARAMS = (MPB, MAXB, NUM, INT_SIZE)
+PUSHES_TYPE = Param(
+    "type", "the data of format=chart", Choice(("int", "hourly", "all")), default="all"
 )
-PUSH_PARAMS = (
-    Param("branches", "comma-separated branches; default all"),
-    Param("type", "int, hourly or all: the data of format=chart"),
-    INT_SIZE,
-)
-BUILDER_PARAMS = (
-    Param("platform", "comma-separated platforms; default all"),
-    Param("build_type", "comma-separated build types; default all"),
-    Param("job_type", "comma-separated job types; default all"),
-    Param("detail_level", ", ".join(LEVELS)),
-)
+PUSH_PARAMS = (PUSHES_TYPE, INT_SIZE)
+LEVEL = Param("detail_level", "what builders are grouped by", Choice(LEVELS), default=LEVELS[-1])
 WAIT_NOTE = (
     "A wait is the time from the change to the start of the build, in minutes, rounded down to a"
     " block. Manual rebuilds are excluded."

@@ -9,6 +9,8 @@ import attrs
 
 from buildapi.interfaces import Reports
 from buildapi.model.report_rows import JobTimeFilter, Span, StatusBuild
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.types import Choice, Integer, ParamType, Schema, Text, Values
 from buildapi.reports.classification import unmatched
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
 from buildapi.reports.idle_jobs import IdleJobsReport
@@ -21,10 +23,10 @@ from buildapi.reports.status_builders import (
 )
 from buildapi.reports.test_runs import JobTimesQuery, JobTimesReport, entries_of
 from buildapi.reports.window import Window
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import Route
 from buildapi.web.reports.report_pages import Field, RenderedReport, ReportRequest
-from buildapi.web.reports.report_params import ReportParams
-from buildapi.web.reports.report_server import INT_SIZE, ReportServer, ReportSpec
+from buildapi.web.reports.report_params import INT_SIZE, WHOLE_MAX, ReportParams
+from buildapi.web.reports.report_server import ReportServer, ReportSpec
 
 BEFORE = 86_400
 """Seconds before a window in which a build may have begun that still runs in the window."""
@@ -47,7 +49,9 @@ class StatusReportRoutes:
         intervals = LAST, INT_SIZE
         specs = (
             ReportSpec(("slaves",), self.slaves, SLAVES, (*intervals, SLAVES_TYPE)),
-            ReportSpec(("slaves/{slave_id}",), self.slave, SLAVE, (*intervals, SLAVE_TYPE)),
+            ReportSpec(
+                ("slaves/{slave_id}",), self.slave, SLAVE, (SLAVE_ID, *intervals, SLAVE_TYPE)
+            ),
             ReportSpec(("status_builders",), self.builders, BUILDERS),
             ReportSpec(("status_builders/{builder_name}",), self.builder, BUILDER),
             ReportSpec(("testruns",), self.testruns, TESTRUNS, TEST_PARAMS),
@@ -77,23 +81,23 @@ class StatusReportRoutes:
         """Report how busy all slaves are."""
         server = self._server
         window = given.window(SLAVES_DIVISIONS)
-        last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
-        kind = given.choice("type", ("silos", "all"), "all")
+        last = given.of(LAST) or int(window.seconds // LAST_DIVISIONS)
+        kind = given.of(SLAVES_TYPE)
 
         async def compute() -> Report:
             found = slaves_of(await self._builds(window, BEFORE), window, last)
             return SlavesReport(window, last, found, kind, server.rules, server.pages.zone)
 
-        fields = [Field("last_int_size", "Last interval (s)", given.text("last_int_size"))]
+        fields = [Field("last_int_size", "Last interval (s)", given.text(LAST))]
         return ReportRequest("Slaves", window, (last, kind), compute, fields)
 
     def slave(self, given: ReportParams) -> ReportRequest:
         """Report how busy one slave is."""
         server = self._server
         window = given.window(SLAVE_DIVISIONS)
-        slave_id = given.whole("slave_id", 0, 0, ID_MAX)
-        last = given.whole("last_int_size", 0) or int(window.seconds // LAST_DIVISIONS)
-        kind = given.choice("type", ("busy", "all"), "all")
+        slave_id = given.of(SLAVE_ID)
+        last = given.of(LAST) or int(window.seconds // LAST_DIVISIONS)
+        kind = given.of(SLAVE_TYPE)
 
         async def compute() -> Report:
             found = slaves_of(await self._builds(window, BEFORE, slave_id=slave_id), window, last)
@@ -141,10 +145,10 @@ class StatusReportRoutes:
         server = self._server
         window, tests = given.window(), server.rules.testruns
         wanted = JobTimesQuery(
-            given.text("category") or None,
-            given.text("platform") or None,
-            given.text("btype") or None,
-            _is_true(given.maybe("group")),
+            given.of(CATEGORY),
+            given.of(PLATFORM),
+            given.of(BTYPE),
+            given.of(GROUP),
         )
 
         async def compute() -> Report:
@@ -181,7 +185,7 @@ class StatusReportRoutes:
         window = given.divided(given.window(), 1)
         # The Pylons program had one interval here unless asked for more; divided() has checked the
         # number.
-        if not given.text("int_size"):
+        if not given.text(INT_SIZE):
             window = attrs.evolve(window, int_size=0)
 
         async def compute() -> Report:
@@ -192,7 +196,7 @@ class StatusReportRoutes:
             report.add(b for b in found if b.end and b.end < window.end)
             return report
 
-        fields = [Field("int_size", "Interval (s)", given.text("int_size"))]
+        fields = [Field("int_size", "Interval (s)", given.text(INT_SIZE))]
         return ReportRequest("Idle jobs", window, None, compute, fields)
 
     # --- names
@@ -257,21 +261,38 @@ def _reaches(build: StatusBuild, window: Window) -> bool:
     return build.end is None or build.end > window.start
 
 
-def _is_true(text: str | None) -> bool | None:
-    return None if text is None else bool(text)
+class Given(ParamType[bool]):
+    """Whether a parameter has any value; it may be empty."""
+
+    def parse(self, name: str, values: Values) -> bool | None:  # noqa: ARG002  # names no error
+        """Return whether the last value is not empty; None without any."""
+        return bool(values[-1]) if values else None
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        return {"type": "string"}
+
+    def words(self) -> str:
+        """Return what switches it on."""
+        return "any value"
 
 
 LAST = Param(
-    "last_int_size", "length of the last interval in seconds; default a fraction of the window"
+    "last_int_size",
+    "length of the last interval in seconds; 0 for a fraction of the window",
+    Integer(0, WHOLE_MAX),
+    default=0,
 )
-SLAVES_TYPE = Param("type", "all or silos: the data of format=chart (silos: CSV)")
-SLAVE_TYPE = Param("type", "all or busy: the data of format=chart")
-TEST_PARAMS = (
-    Param("category", "a category of builders; default all known ones"),
-    Param("platform", "a platform; default all"),
-    Param("btype", "a build type; default all"),
-    Param("group", "any value: group by test suite"),
+SLAVES_TYPE = Param(
+    "type", "the data of format=chart (silos: CSV)", Choice(("silos", "all")), default="all"
 )
+SLAVE_TYPE = Param("type", "the data of format=chart", Choice(("busy", "all")), default="all")
+SLAVE_ID = Param("slave_id", "the id of a slave", Integer(0, ID_MAX), Place.PATH, default=0)
+CATEGORY = Param("category", "a category of builders; default all known ones", Text())
+PLATFORM = Param("platform", "a platform; default all", Text())
+BTYPE = Param("btype", "a build type; default all", Text())
+GROUP = Param("group", "group by test suite", Given())
+TEST_PARAMS = (CATEGORY, PLATFORM, BTYPE, GROUP)
 SLAVES = "Busy time of slaves, and the results of their builds."
 SLAVE = "Busy time of one slave, and each of its builds."
 BUILDERS = "Build results of each builder, from the status database."

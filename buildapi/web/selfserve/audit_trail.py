@@ -10,9 +10,9 @@ from buildapi.errors import NotFound
 from buildapi.interfaces import JobStore, TrailStore
 from buildapi.model.ops import CLOCKS_APART, TrailEntry, first_trace
 from buildapi.model.records import JobRecord
+from buildapi.parameters.texts import id_of_path
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import id_of_path
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.pages import SelfServePages

@@ -13,15 +13,17 @@ from werkzeug.routing import Rule
 
 from buildapi.errors import BadRequest, BuildAPIError, NotFound, Unavailable, UnknownParameter
 from buildapi.model.json_types import JSONValue
+from buildapi.parameters.job_parameters import DRY_RUN
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.types import ParamType, Schema, Values
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import form_of
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.parameter_names import check, told
-from buildapi.web.http.params import switch
 from buildapi.web.http.path_converter import SLASH
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.route_map import RouteMap
-from buildapi.web.http.routes import WHOLE_BODY, Param, Route, rule_of
+from buildapi.web.http.routes import WHOLE_BODY, Route, rule_of
 from buildapi.web.selfserve.job_routes import JobRoute
 from buildapi.web.selfserve.submission import LATE, Accepted, JobSubmitter, Prepared, Submitted
 
@@ -69,7 +71,7 @@ class Batch:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        return [Route("POST", "/self-serve/batch", self.batch, BATCH, (DRY_RUN, ENTRIES), job=True)]
+        return [Route("POST", "/self-serve/batch", self.batch, BATCH, (OF_ALL, ENTRIES), job=True)]
 
     async def batch(self, call: Call) -> Reply:
         """Check all entries, then record and send them in order."""
@@ -79,9 +81,7 @@ class Batch:
                 f"Too many job requests in a batch: {len(entries)} (max {ENTRIES_MAX})"
             )
         call.count_jobs(len(entries))
-        # The body is the list of entries, so a parameter of the whole batch can only be in the
-        # query.
-        dry_run = switch(call.query, form_of({}), "dry_run")
+        dry_run = OF_ALL.of(call)
 
         def job_call(number: int) -> JobCall:
             return self._read(numbered(call, number), entries[number], dry_run=dry_run)
@@ -204,9 +204,43 @@ async def each(
 
 
 BATCH = f"Send up to {ENTRIES_MAX} job requests; each has its own status and body in the answer."
-DRY_RUN = Param("dry_run", "1, in the query: return the plans, and do nothing", in_query=True)
+# The body is the list of entries, so a parameter of the whole batch can only be in the query.
+OF_ALL = DRY_RUN.changed(place=Place.QUERY)
+
+
+class Entries(ParamType[Sequence[object]]):
+    """The list of job requests, read entry by entry: each has an answer of its own."""
+
+    def parse(self, name: str, values: Values) -> Sequence[object]:  # noqa: ARG002  # no error here
+        """Return the entries."""
+        return values
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        text = {"type": "string"}
+        entry = {
+            "type": "object",
+            "properties": {
+                "method": {"enum": list(METHODS), "default": "POST"},
+                "path": {**text, "pattern": "^/[^?#]*$"},
+                "body": {"type": "object"},
+                "idempotency_key": text,
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        }
+        return {"type": "array", "items": entry, "maxItems": ENTRIES_MAX}
+
+    def words(self) -> str:
+        """Return how many there may be."""
+        return f"up to {ENTRIES_MAX}"
+
+
 ENTRIES = Param(
     WHOLE_BODY,
     "a JSON list of objects with method (default POST), path, body (its parameters) and"
     " idempotency_key; path and body are those of the single job request",
+    Entries(),
+    Place.BODY,
+    needed=True,
 )

@@ -9,12 +9,13 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.branches import Branch
+from buildapi.parameters.job_parameters import DRY_RUN, PRIORITY, WAIT
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.types import Choice, ParamType, Schema, Text, Values, only
 from buildapi.web.http.call import Call
-from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import one_of, only_value, single
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import Route
 from buildapi.web.selfserve.job_routes import COMMON, JobRoute
 from buildapi.web.selfserve.submission import JobSubmitter
 
@@ -42,14 +43,14 @@ class BuildForm:
         """List the routes."""
         path = "/self-serve/{branch}/new"
         return [
-            Route("GET", path, self.form, FORM, (REVISION, BUILDER)),
+            Route("GET", path, self.form, FORM, (FILLED_REVISION, FILLED_BUILDER)),
             Route("POST", path, self.submit, SUBMIT, PARAMS, job=True),
         ]
 
     async def form(self, call: Call) -> Reply:
         """Show the form, filled in from the query."""
         branch = self._branch(call.path["branch"])
-        filled = {n: single(call.query, n) or "" for n in ("revision", "builder")}
+        filled = {p.name: p.of(call) for p in (FILLED_REVISION, FILLED_BUILDER)}
 
         async def context() -> Mapping[str, object]:
             names = (await self._builders(branch)).value
@@ -60,13 +61,13 @@ class BuildForm:
 
     async def submit(self, call: Call) -> Reply:
         """Submit the job request of a filled form."""
-        branch, form, query = self._branch(call.path["branch"]), call.form, call.query
-        kind = one_of("kind", form.text("kind") or "", list(KINDS))
-        values = {"branch": branch.name, "revision": _needed(form, "revision")}
-        body = {name: only_value(query, form, name) for name in ("priority", "dry_run", "wait")}
+        branch = self._branch(call.path["branch"])
+        kind = KIND.of(call)
+        values = {"branch": branch.name, "revision": REVISION.of(call)}
+        body = {p.name: p.raw(call) for p in (PRIORITY, DRY_RUN, WAIT)}
         if kind == "builder":
-            values["builder"] = _needed(form, "builder")
-            body |= {"properties": _properties(form), "files": _files(form)}
+            values["builder"] = BUILDER.of(call)
+            body |= {"properties": PROPERTIES.of(call), "files": FILES.of(call)}
         route = self._kinds[kind]
         reply = await self._submitter.serve(route, route.call(call, values, body))
         # New builds answer 202 with the job even as HTML, since their clients read the answer
@@ -78,44 +79,73 @@ class BuildForm:
         )
 
 
-def _needed(form: Form, name: str) -> str:
-    """Return a text of the form; :raises BadRequest: it is missing or empty."""
-    text = (form.text(name) or "").strip()
-    if not text:
-        raise BadRequest(f"Bad {name}: a {name} is needed")
-    return text
+class Name(Text):
+    """A text that is needed, without blanks around."""
+
+    def parse(self, name: str, values: Values) -> str | None:
+        """Return the text; None if it is empty."""
+        return (super().parse(name, values) or "").strip() or None
+
+    def missing(self, name: str) -> BadRequest:
+        """Return the error for a missing text."""
+        return BadRequest(f"Bad {name}: a {name} is needed")
 
 
-def _properties(form: Form) -> Any:
-    """Return the properties: JSON as it is, or the ``name=value`` lines as a dict."""
-    text = (form.text("properties") or "").strip()
-    if not text or text.startswith("{"):
-        return text
-    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
-    wrong = [name for name, mark, _ in pairs if not mark]
-    if wrong:
-        raise BadRequest(f"Bad properties: {wrong[0][:60]!r} (expected NAME=VALUE)")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+class PropertyLines(ParamType[Any]):
+    """Properties: JSON as it is, which the job request parses, or the lines as a dict."""
+
+    def parse(self, name: str, values: Values) -> Any:
+        """Return the properties."""
+        text = _text(name, values)
+        if not text or text.startswith("{"):
+            return text
+        pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
+        wrong = [name for name, mark, _ in pairs if not mark]
+        if wrong:
+            raise BadRequest(f"Bad {name}: {wrong[0][:60]!r} (expected NAME=VALUE)")
+        return {name.strip(): value.strip() for name, _, value in pairs}
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        return {"type": "string"}
+
+    def words(self) -> str:
+        """Return how they are written."""
+        return "a JSON object, or one NAME=VALUE per line"
 
 
-def _files(form: Form) -> Any:
-    """Return the files: JSON as it is, or the lines as a list."""
-    text = (form.text("files") or "").strip()
-    if not text or text.startswith("["):
-        return text
-    return [line.strip() for line in text.splitlines() if line.strip()]
+class FileLines(ParamType[Any]):
+    """Files: JSON as it is, which the job request parses, or the lines as a list."""
+
+    def parse(self, name: str, values: Values) -> Any:
+        """Return the files."""
+        text = _text(name, values)
+        if not text or text.startswith("["):
+            return text
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        return {"type": "string"}
+
+    def words(self) -> str:
+        """Return how they are written."""
+        return "a JSON list, or one file per line"
+
+
+def _text(name: str, values: Values) -> str:
+    value = only(name, values)
+    return value.strip() if isinstance(value, str) else ""
 
 
 FORM = "The form for new builds."
 SUBMIT = "Submit the form for new builds."
-REVISION = Param("revision", "the revision to fill in")
-BUILDER = Param("builder", "the builder to fill in")
-PARAMS = (
-    Param("kind", "build, pgo, nightly or builder"),
-    Param("revision", "the revision to build"),
-    Param("builder", "the builder, if kind is builder"),
-    Param("priority", "a 32-bit integer; default 0"),
-    Param("properties", "a JSON object, or one NAME=VALUE per line"),
-    Param("files", "a JSON list, or one file per line"),
-    *COMMON,
-)
+FILLED_REVISION = Param("revision", "the revision to fill in", Text(), default="")
+FILLED_BUILDER = Param("builder", "the builder to fill in", Text(), default="")
+BODY = Place.BODY
+KIND = Param("kind", "what to build", Choice(tuple(KINDS)), BODY, needed=True)
+REVISION = Param("revision", "the revision to build", Name(), BODY, needed=True)
+BUILDER = REVISION.changed(name="builder", meaning="the builder, if kind is builder")
+PROPERTIES = Param("properties", "properties of the build", PropertyLines(), BODY)
+FILES = Param("files", "files of the change", FileLines(), BODY)
+PARAMS = (KIND, REVISION, BUILDER, PRIORITY, PROPERTIES, FILES, *COMMON)

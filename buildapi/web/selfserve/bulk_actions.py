@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar
 from urllib.parse import unquote
 
 import attrs
 
 from buildapi.errors import BadRequest, NotFound, Unavailable
+from buildapi.parameters.job_parameters import DRY_RUN, NEW_PRIORITY, count
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.texts import id_of_path
+from buildapi.parameters.types import Choice, ParamType, Schema, Switch, Values
 from buildapi.web.http.call import Call
-from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import id_of_path, one_of, switch
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import Param, Route
+from buildapi.web.http.routes import Route
 from buildapi.web.selfserve.batch import ENTRIES_MAX, Batch, BatchAnswer, JobCall, numbered
 from buildapi.web.selfserve.job_routes import JobRoute
 
@@ -61,7 +64,7 @@ class SelectedItem:
         return unquote(self.branch, errors="replace")
 
 
-Values = tuple[dict[str, str], dict[str, object]]
+JobValues = tuple[dict[str, str], dict[str, object]]
 """Values for the path of a job request beside the branch, and the parameters of its body."""
 
 About = Callable[[str, str, int], Awaitable[str]]
@@ -85,9 +88,9 @@ class BulkActions:
 
     async def act(self, call: Call) -> Reply:
         """Run the action; HTML clients confirm a cancel first, since it cannot be undone."""
-        items, act = selected(call.form), one_of("act", call.form.text("act") or "", list(ACTS))
-        dry_run = switch(call.query, call.form, "dry_run")
-        sure = dry_run or switch({}, call.form, "confirm")
+        items, act = ITEMS.of(call), ACT_PARAM.of(call)
+        dry_run = DRY_RUN.of(call)
+        sure = dry_run or CONFIRM.of(call)
         # Without scripts no dialog asks before a cancel; programs are not asked (docs/api.md, "Bulk
         # actions").
         if act == "cancel" and call.html and not sure:
@@ -108,7 +111,7 @@ class BulkActions:
         def job_call(number: int) -> JobCall:
             item = items[number]
             route = self._job_routes[act, item.kind]
-            in_path, in_body = ACTS[act](item, call.form)
+            in_path, in_body = ACTS[act](item, call)
             values = {"branch": _decoded(item.branch)} | in_path
             body = in_body | ({"dry_run": True} if dry_run else {})
             # Each item needs a key of its own: one key with other content is answered 422.
@@ -146,30 +149,44 @@ class BulkActions:
         return list(dict.fromkeys(words for plan in plans for words in plan.get("warnings", ())))
 
 
-def selected(form: Form) -> Sequence[SelectedItem]:
-    """Return the selected items, each once; :raises BadRequest: there are none, or too many."""
-    texts: list[object] = []
-    for value in form.values.get("item", ()):
-        # A form repeats the name; a JSON body has one list.
-        texts += value if isinstance(value, list) else [value]
-    items = list(dict.fromkeys(map(SelectedItem.of, texts)))
-    if not items:
-        raise BadRequest("Bad item: no build or request is selected")
-    if len(items) > ENTRIES_MAX:
-        raise BadRequest(f"Too many builds and requests selected: {len(items)} (max {ENTRIES_MAX})")
-    return items
+class SelectedItems(ParamType[Sequence[SelectedItem]]):
+    """The selected items: a form repeats the name, a JSON body has one list."""
+
+    repeats: ClassVar[bool] = True
+
+    def parse(self, name: str, values: Values) -> Sequence[SelectedItem] | None:  # noqa: ARG002
+        """Return the items, each once."""
+        items = list(dict.fromkeys(map(SelectedItem.of, values)))
+        if len(items) > ENTRIES_MAX:
+            raise BadRequest(
+                f"Too many builds and requests selected: {len(items)} (max {ENTRIES_MAX})"
+            )
+        return items or None
+
+    def missing(self, name: str) -> BadRequest:
+        """Return the error for no items."""
+        return BadRequest(f"Bad {name}: no build or request is selected")
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        item = {"type": "string", "pattern": f"^{_ITEM.pattern}$"}
+        return {"type": "array", "items": item, "minItems": 1, "maxItems": ENTRIES_MAX}
+
+    def words(self) -> str:
+        """Return how they are written."""
+        return f"BRANCH/build/ID or BRANCH/request/ID, up to {ENTRIES_MAX}"
 
 
-def _cancel(item: SelectedItem, _form: Form) -> Values:
+def _cancel(item: SelectedItem, _call: Call) -> JobValues:
     return {item.id_name: item.id}, {}
 
 
-def _rebuild(item: SelectedItem, form: Form) -> Values:
-    return {}, {item.id_name: item.id, "count": form.get("count")}
+def _rebuild(item: SelectedItem, call: Call) -> JobValues:
+    return {}, {item.id_name: item.id, "count": COUNT.raw(call)}
 
 
-def _prioritize(item: SelectedItem, form: Form) -> Values:
-    return {item.id_name: item.id}, {"priority": form.get("priority")}
+def _prioritize(item: SelectedItem, call: Call) -> JobValues:
+    return {item.id_name: item.id}, {"priority": PRIORITY.raw(call)}
 
 
 ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
@@ -200,11 +217,16 @@ def _told(items: Sequence[SelectedItem], answers: Sequence[BatchAnswer]) -> Repl
 
 
 ACT = f"Cancel, rebuild or reprioritize up to {ENTRIES_MAX} builds and requests."
-PARAMS = (
-    Param("item", "BRANCH/build/ID or BRANCH/request/ID; repeated, or a JSON list", repeats=True),
-    Param("act", "cancel, rebuild or priority"),
-    Param("count", "number of rebuilds of each; default 1"),
-    Param("priority", "the new priority, for pending requests only"),
-    Param("confirm", "1: skip the confirmation page of HTML clients"),
-    Param("dry_run", "1: return the plan, and do nothing", in_query=True),
+ITEMS = Param(
+    "item", "a build or request; repeated, or a JSON list", SelectedItems(), Place.BODY, needed=True
 )
+ACT_PARAM = Param("act", "what to do", Choice(tuple(ACTS)), Place.BODY, needed=True)
+COUNT = count().changed(meaning="number of rebuilds of each")
+# Needed only to set one, which the job request itself refuses.
+PRIORITY = Param(
+    "priority", "the new priority, for pending requests only", NEW_PRIORITY.type, Place.BODY
+)
+CONFIRM = Param(
+    "confirm", "skip the confirmation page of HTML clients", Switch(), Place.BODY, default=False
+)
+PARAMS = (ITEMS, ACT_PARAM, COUNT, PRIORITY, CONFIRM, DRY_RUN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -14,24 +14,24 @@ from buildapi.interfaces import JobStore
 from buildapi.jobs.local_days import day_window
 from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobFilter, JobState
+from buildapi.parameters.job_parameters import WAIT
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.texts import bad, id_of_path, integer
+from buildapi.parameters.types import (
+    Choice,
+    ParamType,
+    Schema,
+    Text,
+    TolerantInteger,
+    Values,
+    only_text,
+)
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import (
-    Query,
-    bad,
-    bounded,
-    choice,
-    duration,
-    id_of_path,
-    integer,
-    readable,
-    single,
-)
 from buildapi.web.http.rendering import Reply
-from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import JOB_LISTS, job_topic
-from buildapi.web.selfserve.job_routes import WAIT_MAX
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
@@ -55,10 +55,34 @@ class JobPages:
     def routes(self) -> Sequence[Route]:
         """List the routes."""
         one = "/self-serve/jobs/{job_id}"
+        search = (WHO, BRANCH, ACTION, STATE, *self._times)
         return (
-            Route("GET", "/self-serve/jobs", self.jobs, JOBS, (*PAGING, *SEARCH, FORMAT)),
-            Route("GET", one, self.job, JOB, (WAIT, FORMAT), patience=waiting),
+            Route("GET", "/self-serve/jobs", self.jobs, JOBS, (self._num, OFFSET, *search, FORMAT)),
+            Route("GET", one, self.job, JOB, (JOB_WAIT, FORMAT), patience=JOB_WAIT.of),
         )
+
+    @property
+    def _num(self) -> Param[int]:
+        return Param(
+            "num",
+            "maximum number of job requests",
+            TolerantInteger(0, lambda: self._page),
+            default=lambda: min(NUM, self._page),
+        )
+
+    @property
+    def _times(self) -> tuple[Param[int | None], Param[int | None]]:
+        since = Param(
+            "since",
+            "not before this day, time (both in the farm's zone) or second",
+            DayOrTime(self._zone),
+        )
+        until = Param(
+            "until",
+            "not after this day, or before this time or second",
+            DayOrTime(self._zone, ends=True),
+        )
+        return since, until
 
     def bound(self, page: int) -> None:
         """Replace the maximum of ``num`` (after a reload)."""
@@ -66,11 +90,8 @@ class JobPages:
 
     async def jobs(self, call: Call) -> Reply:
         """List job requests, newest first."""
-        # As in the Pylons program a bad num or offset is no error: both are the defaults then.
-        query = readable(call.query, "num", "offset")
-        num = bounded(query, "num", NUM, self._page)
-        offset = bounded(query, "offset", 0, OFFSET_MAX)
-        wanted = job_filter(call.query, self._zone)
+        num, offset = self._portion(call)
+        wanted = self._wanted(call)
 
         async def compute() -> JSONBody:
             found = await self._store.latest(num, offset, wanted)
@@ -83,13 +104,33 @@ class JobPages:
         page = self._pages.jobs(kept.value, call, num, offset)
         return Reply(kept.value, page, freshness=kept.freshness)
 
+    def _portion(self, call: Call) -> tuple[int, int]:
+        """Return ``num`` and ``offset``; the defaults of both if one is not a number."""
+        # As in the Pylons program, where neither is an error.
+        sent = [self._num.sent(call), OFFSET.sent(call)]
+        if any(values and integer(str(values[-1])) is None for values in sent):
+            sent = [(), ()]
+        return self._num.parse(sent[0]), OFFSET.parse(sent[1])
+
+    def _wanted(self, call: Call) -> JobFilter:
+        """Return the filter of a job list; :raises BadRequest: a parameter is invalid."""
+        state, (since, until) = STATE.of(call), self._times
+        return JobFilter(
+            who=WHO.of(call),
+            branch=BRANCH.of(call),
+            action=ACTION.of(call),
+            state=None if state is None else JobState(state),
+            since=since.of(call),
+            until=until.of(call),
+        )
+
     async def job(self, call: Call) -> Reply:
         """Show one job request, at once or as soon as it is finished (``wait``)."""
         text = call.path["job_id"]
         job_id = id_of_path(text)
         if job_id is None:
             raise NotFound(f"Job {text} not found")
-        seconds = waiting(call)
+        seconds = JOB_WAIT.of(call)
         if seconds:
             call.begin_wait()
             await self._watch.finished(job_id, seconds)
@@ -113,56 +154,50 @@ class JobPages:
         return document
 
 
-def waiting(call: Call) -> float:
-    """Return the seconds that a call asks to wait; :raises BadRequest: they are invalid."""
-    return duration(single(call.query, "wait"), "wait", WAIT_MAX)
+@attrs.frozen
+class DayOrTime(ParamType[int]):
+    """A day or time of the farm's zone, or seconds since the epoch, as the latter.
+
+    A day is its first midnight or, if the time ``ends`` a span, the next one.
+    """
+
+    _zone: ZoneInfo
+    _ends: bool = False
+
+    def parse(self, name: str, values: Values) -> int | None:
+        """Parse a day or time."""
+        text = only_text(name, values).strip()
+        if not text:
+            return None
+        number = integer(text)
+        if number is not None:
+            return max(-TIME_MAX, min(number, TIME_MAX))
+        try:
+            # datetime.fromisoformat() accepts a day too, as its midnight, but "until" includes its
+            # day (docs/api.md, "Reads").
+            if len(text) == len("2026-01-31"):
+                return day_window(date.fromisoformat(text), self._zone)[self._ends]
+            moment = datetime.fromisoformat(text)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=self._zone)
+            return int(aware.timestamp())
+        except (ValueError, OverflowError) as e:
+            allowed = "YYYY-MM-DD, YYYY-MM-DDTHH:MM and seconds since the epoch"
+            raise bad(name, text, allowed) from e
+
+    def schema(self) -> Schema:
+        """Return the JSON schema."""
+        return {"type": "string"}
+
+    def words(self) -> str:
+        """Return how it is written."""
+        return "YYYY-MM-DD, YYYY-MM-DDTHH:MM or seconds since the epoch"
 
 
-def job_filter(query: Query, zone: ZoneInfo) -> JobFilter:
-    """Parse the filter of a job list; :raises BadRequest: a parameter is invalid."""
-    state = choice(query, "state", [s.value for s in JobState])
-    return JobFilter(
-        who=single(query, "who") or None,
-        branch=single(query, "branch") or None,
-        action=choice(query, "action", list(ACTIONS)),
-        state=None if state is None else JobState(state),
-        since=_time(query, "since", lambda day: day_window(day, zone)[0], zone),
-        until=_time(query, "until", lambda day: day_window(day, zone)[1], zone),
-    )
-
-
-def _time(query: Query, name: str, of_day: Callable[[date], int], zone: ZoneInfo) -> int | None:
-    """Return a day or time of the farm's zone, or seconds since the epoch, as the latter."""
-    text = (single(query, name) or "").strip()
-    if not text:
-        return None
-    number = integer(text)
-    if number is not None:
-        return max(-TIME_MAX, min(number, TIME_MAX))
-    try:
-        # datetime.fromisoformat() accepts a day too, as its midnight, but "until" includes its day
-        # (docs/api.md, "Reads").
-        if len(text) == len("2026-01-31"):
-            return of_day(date.fromisoformat(text))
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
-    except (ValueError, OverflowError) as e:
-        allowed = "YYYY-MM-DD, YYYY-MM-DDTHH:MM and seconds since the epoch"
-        raise bad(name, text, allowed) from e
-
-
-WAIT = Param("wait", f"seconds to wait until it is finished, up to {WAIT_MAX}")
-PAGING = (
-    Param("num", f"maximum number of job requests; default {NUM}, up to 1000"),
-    Param("offset", "number of newest ones to skip; default 0"),
-)
-SEARCH = (
-    Param("who", "only job requests of this user"),
-    Param("branch", "only job requests of this branch"),
-    Param("action", f"only {', '.join(list(ACTIONS)[:2])}, ..."),
-    Param("state", "only job requests in this state: queued, running, done or failed"),
-    Param("since", "not before this day, time (both in the farm's zone) or second"),
-    Param("until", "not after this day, or before this time or second"),
-)
+JOB_WAIT = WAIT.changed(meaning="seconds to wait until it is finished", place=Place.QUERY)
+OFFSET = Param("offset", "number of newest ones to skip", TolerantInteger(0, OFFSET_MAX), default=0)
+WHO = Param("who", "only job requests of this user", Text())
+BRANCH = Param("branch", "only job requests of this branch", Text())
+ACTION = Param("action", "only job requests of this action", Choice(tuple(ACTIONS)))
+STATE = Param("state", "only job requests in this state", Choice(tuple(s.value for s in JobState)))
 JOBS = "Job requests, newest first."
 JOB = "One job request: its state, actions taken and result."

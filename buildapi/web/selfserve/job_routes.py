@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch
+from buildapi.parameters.job_parameters import DRY_RUN, WAIT
+from buildapi.parameters.param import Param
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import form_of
 from buildapi.web.http.path_converter import segment
-from buildapi.web.http.routes import Handler, Param, Route
-
-WAIT_MAX = 60
+from buildapi.web.http.routes import Handler, Route
 
 
 @attrs.frozen
@@ -43,11 +44,11 @@ class JobRoute:
     path: str
     check: Check
     summary: str
-    params: Sequence[Param] = ()
+    params: Sequence[Param[Any]] = ()
     followed: bool = True
 
     @property
-    def known(self) -> Sequence[Param]:
+    def known(self) -> Sequence[Param[Any]]:
         """List the known parameters."""
         return (*self.params, *COMMON)
 
@@ -61,11 +62,4 @@ class JobRoute:
         return Route(self.method, self.path, handler, self.summary, self.known, job=True)
 
 
-COMMON = (
-    Param("dry_run", "1: answer with what would be done, and do nothing", in_query=True),
-    Param(
-        "wait",
-        f"answer when the job is finished, or after so many seconds, up to {WAIT_MAX}",
-        in_query=True,
-    ),
-)
+COMMON = (DRY_RUN, WAIT)

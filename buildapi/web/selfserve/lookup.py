@@ -11,12 +11,14 @@ from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds, Directory, FarmReads
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.revisions import RevisionMatch
+from buildapi.parameters.param import Param
+from buildapi.parameters.texts import id_of_path
+from buildapi.parameters.types import Choice, Text
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import choice, id_of_path, single
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.routes import FORMAT, Route
 
 SHORTEST = 4
 """Minimum characters of a revision: fewer would match too many."""
@@ -38,8 +40,8 @@ class Lookup:
 
     async def lookup(self, call: Call) -> Reply:
         """Find pages by kind and text; redirect if there is exactly one."""
-        kind = choice(call.query, "kind", KINDS) or "revision"
-        text = (single(call.query, "q") or "").strip()
+        kind = KIND.of(call)
+        text = TEXT.of(call).strip()
         found = await self._found(kind, text) if text else []
         document = JSONBody.of({"found": found})
         title = f"Matches for {text[:60]}" if text else "Find"
@@ -83,6 +85,8 @@ class Lookup:
         return [f"/self-serve/{segment(branch)}/{kind}/{id_}"]
 
 
-KIND = Param("kind", "revision (default), build, request or job")
-TEXT = Param("q", "the first characters of a revision, at least 4, or an id")
+KIND = Param("kind", "what to look for", Choice(KINDS), default="revision")
+TEXT = Param(
+    "q", f"the first characters of a revision, at least {SHORTEST}, or an id", Text(), default=""
+)
 LOOKUP = "Find the page of a revision, build, request or job on any branch."

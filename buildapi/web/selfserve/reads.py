@@ -19,17 +19,15 @@ from buildapi.model.branches import Branch
 from buildapi.model.json_types import JSONObject
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
+from buildapi.parameters.param import Param
+from buildapi.parameters.texts import id_of_path
+from buildapi.parameters.types import Day, Text, TolerantInteger
 from buildapi.web.http.assets import files
 from buildapi.web.http.cache import Kept, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import (
-    day,
-    id_of_path,
-    tolerant_integer,
-)
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
@@ -91,7 +89,7 @@ class SelfServeReads:
         """List the builds started and the pending requests submitted on one day of a branch."""
         branch = self.branch(call.path["branch"])
         today = day_of(self._now(), self._zone)
-        chosen = day(call.query, "date") or today
+        chosen = DATE.of(call) or today
         try:
             start, end = day_window(chosen, self._zone)
             day_window(chosen - timedelta(days=1), self._zone)  # the page links to the day before
@@ -141,8 +139,7 @@ class SelfServeReads:
     async def is_done(self, call: Call) -> Reply:
         """Return whether a revision is complete, and whether it passed."""
         branch, revision = self._revision(call)
-        # The Pylons program took the default for bad values, and so do we.
-        delay = tolerant_integer(call.query, "stableDelay", STABLE_DELAY)
+        delay = STABLE.of(call)
         wanted = RevisionMatch(revision)
 
         def shape(found: BranchDay) -> dict[str, object] | None:
@@ -274,7 +271,6 @@ def documentation(
     routes: Sequence[Route], directory: Directory, answers: SingleFlightCache[JSONBody]
 ) -> Sequence[Route]:
     """Return the routes of the API documentation, which is generated from ``routes``."""
-    described = [r.described() for r in routes]
 
     async def compute() -> JSONBody:
         try:
@@ -283,7 +279,7 @@ def documentation(
             names, reason = [], e.msg
         ages = {name: _whole(age) for name, age in directory.ages().items()}
         document = JSONBody.of(
-            {"routes": described, "branches": names, "directory_age_seconds": ages}
+            {"routes": _described(routes), "branches": names, "directory_age_seconds": ages}
         )
         document.once("reason", lambda: reason)
         return document
@@ -292,7 +288,7 @@ def documentation(
         kept = await answers.kept(("self-serve",), compute)
         document = kept.value
         shown = {
-            "routes": described,
+            "routes": document.value["routes"],
             "branches": document.value["branches"],
             "reason": document.once("reason", str),
             "ages": document.value["directory_age_seconds"],
@@ -319,6 +315,10 @@ async def _file(call: Call) -> Reply:
     return attrs.evolve(Reply.data(file.name, JSONBody.of(file.name)), file=file)
 
 
+def _described(routes: Sequence[Route]) -> Sequence[dict[str, object]]:
+    return [route.described() for route in routes]
+
+
 def _whole(age: float | None) -> int | None:
     return None if age is None else int(age)
 
@@ -327,11 +327,14 @@ def _no_revision(branch: Branch, revision: str) -> NotFound:
     return NotFound(f"Revision {revision} not found on branch {branch.name}")
 
 
-DATE = Param("date", "YYYY-MM-DD in the farm's time zone; default today")
+DATE = Param("date", "the day, in the farm's time zone; default today", Day())
 STABLE = Param(
-    "stableDelay", "seconds since its end after which a build counts as ended; default 180"
+    "stableDelay",
+    "seconds since its end after which a build counts as ended",
+    TolerantInteger(),
+    default=STABLE_DELAY,
 )
-VERSION = Param("v", "the version of the file, for caches")
+VERSION = Param("v", "the version of the file, for caches", Text())
 FILES = "Style sheet and scripts of the pages."
 SELF_SERVE = "Branches, a search, and this documentation of the API."
 BRANCHES = "The branches file of the farm."

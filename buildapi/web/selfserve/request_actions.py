@@ -18,16 +18,13 @@ from buildapi.model.actions import (
 )
 from buildapi.model.branches import Branch
 from buildapi.model.records import BuildRequest, Stage
-from buildapi.model.validators import INT32_MAX, INT32_MIN
+from buildapi.parameters import job_parameters
+from buildapi.parameters.job_parameters import BUILD_ID, NEW_PRIORITY, PRIORITY, REQUEST_ID
+from buildapi.parameters.param import Param
+from buildapi.parameters.texts import id_of_path, is_digits
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.form import Form
-from buildapi.web.http.params import form_integer, id_of_path, is_digits, within
-from buildapi.web.http.routes import Param
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
-
-PRIORITY = Param("priority", "a 32-bit integer, higher runs earlier; default 0")
-
 
 Find = Callable[[Branch, int], Awaitable[BuildRequest | None]]
 """Read the request of this id, or of the build of this id, on a branch."""
@@ -54,26 +51,23 @@ class RequestActions:
         """Return the routes by what people choose on a page: an act, and a build or a request."""
         build, request = "/self-serve/{branch}/build", "/self-serve/{branch}/request"
         one_build, one_request = f"{build}/{{build_id}}", f"{request}/{{request_id}}"
-        count = Param("count", f"number of rebuilds, 1 to {self._count_max}; default 1")
-        build_id = Param("build_id", "the build to rebuild", needed=True)
-        request_id = Param("request_id", "the request to rebuild", needed=True)
-        new = Param(
-            "priority",
-            "the new priority, a 32-bit integer; higher runs earlier",
-            needed=True,
-        )
-        of_build, of_request = (build_id, PRIORITY, count), (request_id, PRIORITY, count)
+        again = PRIORITY, self._count
+        of_build, of_request, new = (BUILD_ID, *again), (REQUEST_ID, *again), (NEW_PRIORITY,)
         found = (
             ("rebuild", "build", "POST", build, self.rebuild_build, REBUILD, of_build),
             ("rebuild", "request", "POST", request, self.rebuild_request, AGAIN, of_request),
             ("cancel", "build", "DELETE", one_build, self.cancel_build, CANCEL_BUILD, ()),
             ("cancel", "request", "DELETE", one_request, self.cancel_request, CANCEL_REQUEST, ()),
-            ("priority", "request", "PUT", one_request, self.reprioritize, REPRIORITIZE, (new,)),
+            ("priority", "request", "PUT", one_request, self.reprioritize, REPRIORITIZE, new),
         )
         return {
             (act, kind): JobRoute(method, path, check, summary, params)
             for act, kind, method, path, check, summary, params in found
         }
+
+    @property
+    def _count(self) -> Param[int]:
+        return job_parameters.count(lambda: self._count_max)
 
     def bound(self, count: int) -> None:
         """Replace the maximum count of rebuilds (after a reload)."""
@@ -83,8 +77,8 @@ class RequestActions:
         """Check a rebuild of a build."""
         # Everything that needs no database is checked first: bad parameters are refused even while
         # it is down.
-        build_id = form_integer(call.form, "build_id")
-        priority, count = priority_of(call.form, 0), self._count(call.form)
+        build_id = BUILD_ID.of(call)
+        priority, count = PRIORITY.of(call), self._count.of(call)
         found = await self._build(branch, str(build_id))
         # Found on this branch first: builds of other branches are 404 (docs/compatibility.md,
         # "Branches").
@@ -94,8 +88,8 @@ class RequestActions:
 
     async def rebuild_request(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a rebuild of a build request."""
-        request_id = form_integer(call.form, "request_id")
-        priority, count = priority_of(call.form, 0), self._count(call.form)
+        request_id = REQUEST_ID.of(call)
+        priority, count = PRIORITY.of(call), self._count.of(call)
         found = await self._request(branch, str(request_id))
         action = RebuildRequest(request_id, priority, count)
         return CheckedRequest(action, f"Rebuild of request {request_id}", self._warnings(found))
@@ -117,13 +111,10 @@ class RequestActions:
     async def reprioritize(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a new priority of a pending build request."""
         text = _digits(call.path["request_id"], "request_id")
-        priority = priority_of(call.form)
+        priority = NEW_PRIORITY.of(call)
         _must_be_pending(await self._request(branch, text))
         action = Reprioritize(int(text), priority)
         return CheckedRequest(action, f"Priority {priority} for request {text}")
-
-    def _count(self, form: Form) -> int:
-        return within("count", form_integer(form, "count", 1), 1, self._count_max)
 
     def _warnings(self, request: BuildRequest) -> Sequence[str]:
         return unlisted(request.buildername, self._is_listed(request.buildername))
@@ -140,11 +131,6 @@ class RequestActions:
         if found is None:
             raise NotFound(f"{kind} {text} not found on branch {branch.name}")
         return found
-
-
-def priority_of(form: Form, default: int | None = None) -> int:
-    """Return the priority, within a signed MySQL INT; :raises BadRequest: it is invalid."""
-    return within("priority", form_integer(form, "priority", default), INT32_MIN, INT32_MAX)
 
 
 def _digits(text: str, name: str) -> str:

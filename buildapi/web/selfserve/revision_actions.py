@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -22,14 +21,20 @@ from buildapi.model.actions import (
 from buildapi.model.branches import Branch
 from buildapi.model.revisions import RevisionMatch, ambiguity, distinct, short_revision
 from buildapi.model.validators import InvalidValueError
+from buildapi.parameters.job_parameters import (
+    BUILDER,
+    EXCLUDE_BUILDS,
+    FILES,
+    IGNORED_PRIORITY,
+    ONLY,
+    PRIORITY,
+    PROPERTIES,
+    REASON,
+)
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.form import Form, once
-from buildapi.web.http.params import Query, all_values, only_value, switch
-from buildapi.web.http.routes import Param
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 from buildapi.web.selfserve.reads import BUILDERS_DAYS
-from buildapi.web.selfserve.request_actions import PRIORITY, priority_of
 
 T = TypeVar("T")
 
@@ -60,10 +65,10 @@ class RevisionActions:
     def new_builds(self) -> Mapping[str, JobRoute]:
         """Return the routes of new builds by the kind of builds that people choose in a form."""
         found = (
-            ("build", REV, self.build, BUILD, (IGNORED,)),
+            ("build", REV, self.build, BUILD, (IGNORED_PRIORITY,)),
             ("pgo", f"{REV}/pgo", self.pgo, PGO, (PRIORITY,)),
             ("nightly", f"{REV}/nightly", self.nightly, NIGHTLY, (PRIORITY,)),
-            ("builder", OF_BUILDER, self.builder, BUILDER, (PRIORITY, PROPERTIES, FILES)),
+            ("builder", OF_BUILDER, self.builder, OF_ONE, (PRIORITY, PROPERTIES, FILES)),
         )
         return {
             # Some clients of these four take any status but 202 for a failure, so HTML is not
@@ -75,7 +80,6 @@ class RevisionActions:
     async def cancel(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of everything open of a revision."""
         revision = call.path["revision"]
-        where = call.query, call.form
         # A revision of which nothing is stored is no error here, as in the Pylons program.
         full = await self._full(branch, revision)
         action = _valid(
@@ -84,10 +88,10 @@ class RevisionActions:
                 # Agents of the Pylons program compare the beginning of stored revisions
                 # (docs/amqp.md, "requests"): twelve digits match what they always did.
                 short_revision(revision),
-                only=_text(*where, "only", None),
-                builders=tuple(all_values(*where, "builder")),
-                exclude_builds=switch(*where, "exclude_builds"),
-                reason=_text(*where, "reason", ""),
+                only=ONLY.of(call),
+                builders=BUILDER.of(call),
+                exclude_builds=EXCLUDE_BUILDS.of(call),
+                reason=REASON.of(call),
                 full_revision=full,
             )
         )
@@ -101,13 +105,13 @@ class RevisionActions:
 
     async def pgo(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check new PGO builds of a revision."""
-        revision, priority = call.path["revision"], priority_of(call.form, 0)
+        revision, priority = call.path["revision"], PRIORITY.of(call)
         action = _valid(lambda: NewPGOBuild(branch.name, revision, priority))
         return await self._new("PGO builds", action, branch, revision)
 
     async def nightly(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check new nightly builds of a revision."""
-        revision, priority = call.path["revision"], priority_of(call.form, 0)
+        revision, priority = call.path["revision"], PRIORITY.of(call)
         action = _valid(lambda: NewNightly(branch.name, revision, priority))
         return await self._new("Nightly builds", action, branch, revision)
 
@@ -127,9 +131,9 @@ class RevisionActions:
                 branch=branch.name + SELF_SERVE,
                 revision=revision,
                 builder_name=name,
-                priority=priority_of(call.form, 0),
-                properties=_json(call.form.get("properties"), "properties", dict),
-                files=tuple(_json(call.form.get("files"), "files", list)),
+                priority=PRIORITY.of(call),
+                properties=PROPERTIES.of(call),
+                files=tuple(FILES.of(call)),
             )
         )
         # After _valid(): a name that is not ASCII could not be one of a builder's, and needs no
@@ -181,12 +185,6 @@ class RevisionActions:
         return builders is not None and builder in builders
 
 
-def _text(query: Query, form: Form, name: str, default: Any) -> Any:
-    """Return a parameter as it is; the default if missing or empty."""
-    value = only_value(query, form, name)
-    return default if value is None or value == "" else value
-
-
 def _valid(make: Callable[[], T]) -> T:
     try:
         return make()
@@ -201,41 +199,9 @@ PARAMETERS = {"builders": "builder"}
 """Parameter names that differ from the field they fill."""
 
 
-def _json(value: object, name: str, kind: type) -> Any:
-    """Return a field that is JSON text in a form, or the value itself in a JSON body."""
-    if value is None or value == "":
-        return kind()
-    try:
-        found = json.loads(value, object_pairs_hook=once) if isinstance(value, str) else value
-    except (ValueError, RecursionError) as e:
-        raise BadRequest(f"Bad {name}: it is not JSON") from e
-    if not isinstance(found, kind):
-        raise BadRequest(f"Bad {name}: it is not a JSON {KINDS[kind]}")
-    return found
-
-
-KINDS: dict[type, str] = {dict: "object", list: "list"}
-CANCEL_PARAMS = (
-    Param("only", "pending or running: cancel only these", in_query=True),
-    Param(
-        "builder",
-        "a pattern such as *talos*, may be repeated: cancel only on these builders",
-        repeats=True,
-        in_query=True,
-    ),
-    Param("exclude_builds", "1: do not cancel compile builds", in_query=True),
-    Param(
-        "reason", "the reason, up to 200 characters; shown with the stopped builds", in_query=True
-    ),
-)
-IGNORED = Param("priority", "accepted and ignored: schedulers set the priority of their builds")
-PROPERTIES = Param("properties", "a JSON object: properties of the build")
-FILES = Param(
-    "files",
-    "a JSON list of strings: files of the change; for tests, the URLs of the builds to test",
-)
+CANCEL_PARAMS = (ONLY, BUILDER, EXCLUDE_BUILDS, REASON)
 CANCEL = "Cancel all pending requests of a revision, and stop its running builds."
 BUILD = "Submit all scheduled builds of a revision."
 PGO = "Submit the PGO builds of a revision."
 NIGHTLY = "Submit the nightly builds of a revision."
-BUILDER = "Submit a build of one builder at a revision."
+OF_ONE = "Submit a build of one builder at a revision."

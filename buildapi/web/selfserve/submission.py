@@ -38,16 +38,16 @@ from buildapi.model.wire import (
     finished,
     what,
 )
+from buildapi.parameters.job_parameters import DRY_RUN, WAIT
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import duration, only_value, switch
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Route
 from buildapi.web.selfserve.build_quota import BuildQuota
 from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys, key_of
-from buildapi.web.selfserve.job_routes import WAIT_MAX, CheckedRequest, JobRoute
+from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.serializers import job_json
 
@@ -146,7 +146,7 @@ class JobSubmitter:
         # An unknown branch is 404 whatever else is wrong, and a bad "wait" 400 before anything is
         # recorded.
         branch = self._branch(call.path["branch"])
-        seconds = duration(only_value(call.query, call.form, "wait"), "wait", WAIT_MAX)
+        seconds = WAIT.of(call)
         prepared = await self.prepare(route, call, branch)
         (submitted,) = await self.submit([prepared])
         match submitted:
@@ -164,7 +164,7 @@ class JobSubmitter:
         """
         branch = branch or self._branch(call.path["branch"])
         # Before the key: a dry run must not use up the key of the request that it previews.
-        if switch(call.query, call.form, "dry_run"):
+        if DRY_RUN.of(call):
             checked = await self._checked(route, call, branch)
             return await self._dry_run.reply(route, call, checked)
         key = key_of(call, route)

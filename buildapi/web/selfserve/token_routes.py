@@ -11,13 +11,14 @@ from twisted.logger import Logger
 from buildapi.errors import AccessDenied, BadRequest, NotFound
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import Token
+from buildapi.parameters.param import Param, Place
+from buildapi.parameters.texts import id_of_path
+from buildapi.parameters.types import TerseInteger, Text
 from buildapi.web.http.call import Call, by_token
 from buildapi.web.http.deadline import Deadline
-from buildapi.web.http.form import Form
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.params import form_integer, id_of_path
 from buildapi.web.http.rendering import Page, Reply
-from buildapi.web.http.routes import FORMAT, Param, Route
+from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.token_auth import TokenAuthenticator, digest_of, new_token
 from buildapi.web.selfserve.pages import SelfServePages
 
@@ -54,21 +55,32 @@ class TokenRoutes:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        days = Param("days", f"days until it expires, 1 to {self._days_max}; default {self._days}")
-        label = Param("label", f"its label, 1 to {LABEL_MAX} printable characters")
         one = f"{PATH}/{{token_id}}"
         return (
             Route("GET", "/self-serve/whoami", whoami, WHOAMI, (FORMAT,)),
             Route("GET", PATH, self.tokens, LIST, (FORMAT,)),
             # Sites of [web] allowed_origins may submit jobs, but not create tokens, which outlive
             # the visit (docs/tokens.md, "Rules").
-            Route("POST", PATH, self.make, MAKE, (label, days), change=True, own_pages=True),
+            Route(
+                "POST",
+                PATH,
+                self.make,
+                MAKE,
+                (LABEL, self._days_param),
+                change=True,
+                own_pages=True,
+            ),
             Route("DELETE", one, self.revoke, REVOKE, change=True),
         )
 
     @property
     def _days(self) -> int:
         return min(DAYS, self._days_max)
+
+    @property
+    def _days_param(self) -> Param[int]:
+        allowed = TerseInteger(1, self._days_max, tells_range=True)
+        return Param("days", "days until it expires", allowed, Place.BODY, default=self._days)
 
     async def tokens(self, call: Call) -> Reply:
         """List the user's tokens, newest first."""
@@ -82,7 +94,7 @@ class TokenRoutes:
         # A stolen token could otherwise prolong itself for ever.
         if by_token(call):
             raise AccessDenied("A token cannot create tokens: log in to create one")
-        label, days = label_of(call.form), self._days_of(call.form)
+        label, days = LABEL.of(call), self._days_param.of(call)
         text = new_token()
         token = await self._working.bound(self._making.run(self._add, who, label, text, days))
         log.info(
@@ -95,12 +107,6 @@ class TokenRoutes:
         told = {"status": "OK", "id": token.id, "token": text, "label": label}
         told |= {"expires_at": token.expires_at, "msg": MADE.format(id=token.id)}
         return attrs.evolve(self._shown([token], told, text), status=201)
-
-    def _days_of(self, form: Form) -> int:
-        days = form_integer(form, "days", self._days)
-        if not 1 <= days <= self._days_max:
-            raise BadRequest(f"Bad days: allowed are 1 to {self._days_max}")
-        return days
 
     async def _add(self, who: str, label: str, text: str, days: int) -> Token:
         """Store a token, after the count of the user's tokens; the caller serializes the calls."""
@@ -161,14 +167,7 @@ def token_json(token: Token) -> dict[str, object]:
     return {name: getattr(token, name) for name in names}
 
 
-def label_of(form: Form) -> str:
-    """Return the label; :raises BadRequest: it is empty, too long or not printable."""
-    label = (form.text("label") or "").strip()
-    if not 1 <= len(label) <= LABEL_MAX or not label.isprintable():
-        raise BadRequest(f"Bad label: allowed are 1 to {LABEL_MAX} printable characters")
-    return label
-
-
+LABEL = Param("label", "its label", Text(1, LABEL_MAX), Place.BODY, needed=True)
 MADE = "Token {id} created: copy its text now, it is not shown again"
 WHOAMI = "The user you are authenticated as, and how: proxy, token or development."
 LIST = "Your tokens, newest first, without their texts."

@@ -1,0 +1,1 @@
+"""Parameters of the API, declared once: for the routes, the documentation and the commands."""
