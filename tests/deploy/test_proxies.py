@@ -15,14 +15,15 @@ from typing import Any
 import attrs
 import pytest
 
+from buildapi.web.http.auth import GroupsHeader
 from tests.deploy.samples import sample
 from tests.deploy.upstream import Upstream, upstream
 from tests.e2e.service import configured
 from tests.services.certificates import Certificates
-from tests.services.proxies import PEOPLE, start_apache, start_ldap, start_nginx
+from tests.services.proxies import GROUPS, PEOPLE, group, start_apache, start_ldap, start_nginx
 from tests.services.rabbitmq import free_ports
 
-ARLA, JOSE = PEOPLE
+ARLA, JOSE, SUE, NINA = PEOPLE
 Headers = Sequence[tuple[str, str]]
 
 
@@ -80,6 +81,16 @@ FORGED = (
     ("X_Remote_User", "root@example.org"),
     ("X-Remote_User", "root@example.org"),
     ("x_remote-user", "root@example.org"),
+)
+FORGED_GROUPS = (
+    ("X-Remote-Groups", group("sheriffs")),
+    ("x-remote-GROUPS", group("sheriffs")),
+    ("X_Remote_Groups", group("sheriffs")),
+    ("X-Remote_Groups", group("sheriffs")),
+    ("x_remote-groups", group("sheriffs")),
+    # what the login of nginx is answered with
+    ("X-Auth-Request-Groups", group("sheriffs")),
+    ("X-Auth-Request-Email", "root@example.org"),
 )
 
 
@@ -140,8 +151,12 @@ def run(stack: ExitStack, kind: str, ldap: int, tls: Path, changes: dict[str, st
         listen = {"*:80>": f"127.0.0.1:{plain}>", "*:443>": f"127.0.0.1:{secure}>"}
         site = sample("apache/buildapi.conf", {**common, **login, **listen})
         stack.callback(start_apache(site, secure, [plain, secure]).stop)
-    context = ssl.create_default_context(cafile=str(tls / "ca.pem"))
-    return Proxy(secure, (first, second), context)
+    return Proxy(secure, (first, second), context(tls))
+
+
+def context(tls: Path) -> ssl.SSLContext:
+    """Return a context that trusts the proxy's certificate."""
+    return ssl.create_default_context(cafile=str(tls / "ca.pem"))
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +183,54 @@ def test_who_logs_in_is_named(proxy: Proxy, backends: tuple[Upstream, Upstream])
     names = {tuple(request.all("X-Remote-User")) for request in sent(backends)}
     assert {name.encode("latin-1").decode() for (name,) in names} == set(PEOPLE)
     assert all(request.all("Authorization") == [] for request in sent(backends))
+
+
+def test_the_groups_of_who_logs_in_are_listed(
+    proxy: Proxy, backends: tuple[Upstream, Upstream]
+) -> None:
+    listed = {}
+    for who in PEOPLE:
+        assert proxy.ask("GET", "/self-serve", [login(who)])[0].status == 200
+    for request in sent(backends):
+        (name,) = (text.encode("latin-1").decode() for text in request.all("X-Remote-User"))
+        listed[name] = [v.encode("latin-1") for v in request.all("X-Remote-Groups")]
+    # The service reads them as it does behind these proxies.
+    header = GroupsHeader("X-Remote-Groups", ";")
+    groups = {who: header.groups(values) for who, values in listed.items()}
+    assert groups == {who: {group(name) for name in names} for who, names in GROUPS.items()}
+    # Who is in none sends none, not an empty header.
+    assert listed[NINA] == []
+
+
+@pytest.mark.parametrize("path", ["/self-serve", "/self-serve/events", "/metrics"])
+def test_nobody_joins_a_group_by_himself(
+    proxy: Proxy, backends: tuple[Upstream, Upstream], path: str
+) -> None:
+    """For one who has groups, one who has none, and one who only has a token."""
+    ways = ((login(), [group("scm_level_1")]), (login(NINA), []), (TOKEN, []))
+    for backend in backends:
+        backend.go_on.set()
+    for forged in (*([name] for name in FORGED_GROUPS), FORGED_GROUPS):
+        for way, groups in ways:
+            named = [("Connection", "close, X-Remote-Groups"), *forged, way]
+            for headers in ([*forged, way], [way, *forged], named):
+                assert proxy.ask("GET", path, headers)[0].status == 200
+                expected = [] if path == "/metrics" else groups
+                assert [request.all("X-Remote-Groups") for request in sent(backends)] == [expected]
+                for backend in backends:
+                    backend.sent.clear()
+
+
+def test_groups_without_a_login_do_not_come_through(
+    proxy: Proxy, backends: tuple[Upstream, Upstream]
+) -> None:
+    for path in ("/self-serve", "/self-serve/events", "/"):
+        answer, _ = proxy.ask("GET", path, FORGED_GROUPS)
+        assert answer.status == 401
+    asks = [("Origin", "https://x.example.org"), ("Access-Control-Request-Method", "PUT")]
+    assert sent(backends) == []
+    assert proxy.ask("OPTIONS", "/self-serve/x", [*asks, *FORGED_GROUPS])[0].status == 200
+    assert [r.all("X-Remote-Groups") for r in sent(backends)] == [[]]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,26 @@ import attrs
 from tests.services.policy import program
 
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
-PEOPLE = {"arla@example.org": "secret of arla", "jose@example.org": "p\u00e4ss:word"}
+PEOPLE = {
+    "arla@example.org": "secret of arla",
+    "jose@example.org": "p\u00e4ss:word",
+    "sue@example.org": "secret of sue",
+    "nina@example.org": "secret of nina",
+}
+
+GROUPS = {
+    "arla@example.org": ["scm_level_1"],
+    "jose@example.org": ["scm_level_1", "scm_level_3", "g\u00e4ste\\3B sheriffs"],
+    "sue@example.org": ["sheriffs"],
+    "nina@example.org": [],
+}
+"""The groups of each person: common names, with a semicolon escaped as in an LDAP name."""
+
+
+def group(name: str) -> str:
+    """Return the whole name of a group in the directory."""
+    return f"cn={name},ou=groups,dc=example,dc=org"
+
 
 LDIF = """\
 dn: dc=example,dc=org
@@ -37,11 +56,13 @@ include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload memberof
 pidfile {folder}/slapd.pid
 database mdb
 suffix "dc=example,dc=org"
 directory {folder}/db
 maxsize 10485760
+overlay memberof
 """
 
 APACHE = """\
@@ -130,7 +151,7 @@ def _folder(kind: str) -> Path:
 
 
 def start_ldap(port: int) -> Running:
-    """Run a directory with :data:`PEOPLE`, who log in by their mail addresses."""
+    """Run a directory with :data:`PEOPLE`, who log in by their mail addresses and have groups."""
     slapd = program("slapd")
     folder = _folder("slapd")
     (folder / "db").mkdir()
@@ -141,6 +162,8 @@ def start_ldap(port: int) -> Running:
             f"dn: uid=u{number},ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\n"
             f"uid: u{number}\ncn: User {number}\nsn: {number}\n"
             f"mail:: {_base64(mail)}\nuserPassword:: {_base64(password)}\n"
+            # As the overlay writes it when a group gets a member, which slapadd does not ask for.
+            + "".join(f"memberOf:: {_base64(group(name))}\n" for name in GROUPS[mail])
         )
     conf = str(folder / "slapd.conf")
     add = [program("slapadd"), "-f", conf]
