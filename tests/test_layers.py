@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,10 @@ def test_the_configuration_allows_the_dialects_there_are(tmp_path: Path) -> None
         assert section.dialect == dialect
     assert reader.section("farm", FarmSection, {"dialect": "no such"}) is None
     assert all(f'"{dialect}"' in str(reader.errors) for dialect in DIALECTS)
+
+
+def test_a_broker_is_loaded_only_where_it_is_chosen() -> None:
+    names = "[name for name in sys.modules if name.startswith(('buildapi.mq', 'txamqp'))]"
+    command = [sys.executable, "-c", f"import sys, buildapi.assembly; print({names})"]
+    done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
