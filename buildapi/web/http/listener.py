@@ -17,6 +17,7 @@ from twisted.web.server import Site
 
 from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.http.connection import Traffic
+from buildapi.web.http.prompt_sends import send_promptly
 from buildapi.web.http.shared_port import SharingReactor
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Listener(Service):
         if opened:
             port = cast("tcp.Port", opened[0])  # those of UNIX and TLS are made from it
             accept_few(port)
+            send_promptly(port, self._reactor)
             # Sockets of systemd have the Backlog= of their unit.
             if "backlog=" not in text and not text.startswith(SHARED):
                 port.socket.listen(WAITING_MOST)
