@@ -16,20 +16,26 @@ from buildapi.cli.output import Output, output_options, require_list, unexpected
 from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.exit_codes import FAILED, FORBIDDEN
 
+ACCESS = ("branch", "allowed", "action", "rule", "needed")
 TOKENS = ("id", "label", "created", "expires", "last used")
 
 
 @click.command()
 @with_client
+@click.option("--access", is_flag=True, help="List what you may do on each branch.")
 @output_options
-def whoami(*, client: ServiceClient, out: Output) -> None:
+def whoami(*, client: ServiceClient, out: Output, access: bool) -> None:
     """Show the user you are authenticated as (exit 4 if none)."""
     document = client.get("self-serve", "whoami")
     who = unpack(lambda: document["who"])
+    found = client.get("self-serve", "authorizations") if access else None
     if out.as_json:
-        out.json(document)
+        # One document: that of the permissions has the user as well.
+        out.json(document if found is None else found)
     else:
         out.line(unpack(describe_user, document, out))
+        if found is not None:
+            out.rows(ACCESS, unpack(access_rows, found))
     # A script can ask whether its login works (docs/commands.md, "Connection and login").
     if who is None:
         raise SystemExit(FORBIDDEN)
@@ -45,6 +51,21 @@ def describe_user(document: Document, out: Output) -> str:
     return f"{document['who']}, by token {token['id']} ({token['label']}), which expires " + (
         out.time(token["expires_at"]) or "never"
     )
+
+
+def access_rows(document: Document) -> Sequence[Sequence[object]]:
+    """Return the rows of a table; actions of a branch with the same answer share one."""
+    rows: dict[tuple[object, ...], list[str]] = {}
+    for branch, found in document["branches"].items():
+        for action, one in found["actions"].items():
+            key = branch, one["allowed"], one["rule"], one["needed"]
+            rows.setdefault(key, []).append(action)
+    for action, one in document["administration"].items():
+        rows.setdefault(("", one["allowed"], one["rule"], one["needed"]), []).append(action)
+    return [
+        (branch, allowed, " ".join(actions), rule or "(default)", needed)
+        for (branch, allowed, rule, needed), actions in rows.items()
+    ]
 
 
 @click.group()

@@ -39,6 +39,33 @@ def test_whoami_tells_whom_the_service_sees() -> None:
     assert (done.code, done.out) == (0, b"ann@example.org, by proxy\n")
 
 
+YES = {"allowed": "yes", "rule": None, "needed": ""}
+NO = {"allowed": "no", "rule": "closed", "needed": "group sheriffs"}
+ACCESS = {
+    "who": "ann@example.org",
+    "groups": [],
+    "token": None,
+    "branches": {"try": {"access": None, "actions": {"cancel_build": YES, "reprioritize": YES}}},
+    "administration": {"read_audit": NO},
+}
+
+
+def test_whoami_lists_what_one_may_do() -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, ACCESS if asked.path.endswith("/authorizations") else ANN)
+
+    with fake(answer) as server:
+        done = buildapi("whoami", "--access", "--url", server.url)
+        as_json = buildapi("whoami", "--access", "--json", "--url", server.url)
+    assert done.code == 0
+    user, head, *rows = done.out.decode().splitlines()
+    assert user == "ann@example.org, by proxy"
+    assert head.split() == ["branch", "allowed", "action", "rule", "needed"]
+    assert rows[0].split() == ["try", "yes", "cancel_build", "reprioritize", "(default)"]
+    assert rows[1].split() == ["no", "read_audit", "closed", "group", "sheriffs"]
+    assert json.loads(as_json.out) == ACCESS
+
+
 def test_nobody_is_not_allowed() -> None:
     with fake(lambda _: Reply(200, {"who": None, "by": None, "token": None})) as server:
         assert buildapi("whoami", "--url", server.url).code == 4
