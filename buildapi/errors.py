@@ -23,9 +23,9 @@ class BuildAPIError(Exception):
         if job_id is not None:
             self.job_id = job_id
 
-    def document(self) -> dict[str, str | int]:
+    def document(self) -> dict[str, str | int | None]:
         """Return the body of a JSON response."""
-        said: dict[str, str | int] = {"status": "FAILED", "msg": self.msg, "code": self.code}
+        said: dict[str, str | int | None] = {"status": "FAILED", "msg": self.msg, "code": self.code}
         return said if self.job_id is None else said | {"request_id": self.job_id}
 
 
@@ -49,6 +49,22 @@ class AccessDenied(BuildAPIError):
     # Other programs read this text [docs/compatibility.md, Texts].
     def __init__(self, msg: str = "ACCESS DENIED!") -> None:
         super().__init__(msg)
+
+
+class NotPermitted(AccessDenied):
+    """Refuse what the access rules do not permit a user.
+
+    ``rule`` is the name of the rule that refuses it, None for the default; ``needed`` names the
+    groups, users and tokens that are permitted it, empty if there are none.
+    """
+
+    def __init__(self, msg: str, rule: str | None, needed: str) -> None:
+        super().__init__(msg)
+        self.rule, self.needed = rule, needed
+
+    def document(self) -> dict[str, str | int | None]:
+        """Return the body of a JSON response."""
+        return super().document() | {"rule": self.rule, "needed": self.needed}
 
 
 class BadToken(BuildAPIError):

@@ -12,13 +12,14 @@ from buildapi.config import Config
 from buildapi.ops.log_file import LogFile
 from buildapi.ops.metrics import Metrics
 from buildapi.web.http.access_log import AccessLog, AccessLogSwitch
-from buildapi.web.http.app import LoggingSite, Policy, WebApp, site
+from buildapi.web.http.app import LoggingSite, PermissionsOf, Policy, WebApp, site
 from buildapi.web.http.auth import NO_GROUPS, Authenticator, GroupsHeader, MembershipOf
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.csrf import CSRFTokens, kept_secret
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.http_metrics import HTTPMetrics
 from buildapi.web.http.listener import Listener
+from buildapi.web.http.page_permissions import OPEN
 from buildapi.web.http.page_text import KeptPages
 from buildapi.web.http.ready_answers import ReadyAnswers
 from buildapi.web.http.request import BuildAPIRequest, RequestLimits
@@ -50,6 +51,7 @@ class HTTPListeners:
     _metrics: HTTPMetrics
     _ending: Callable[[], None]
     _members: MembershipOf
+    _permissions: PermissionsOf
     access_log: AccessLogSwitch
     _budget: SendBudget
     sites: list[ServedSite] = attrs.field(factory=list, init=False)
@@ -89,7 +91,10 @@ class HTTPListeners:
         web, reactor = self._config.web, self.clock.reactor
         # Made here, so that a process that listens nowhere keeps no secret for forms.
         auth = authenticator(self._config, self._members)
-        policy = access_policy(self._config, self.clock, auth, self._bearers, self._away)
+        policy = attrs.evolve(
+            access_policy(self._config, self.clock, auth, self._bearers, self._away),
+            permissions=self._permissions,
+        )
         pages = KeptPages(reactor.seconds, web.cache_seconds)
         app = WebApp(routes, policy, pages, ReadyAnswers(reactor.seconds), traffic.limits)
         served = site(
@@ -142,12 +147,13 @@ def http_listeners(
     away: Callable[[], Sequence[str]],
     ending: Callable[[], None],
     members: MembershipOf = lambda _: NO_GROUPS,
+    permissions: PermissionsOf = lambda _: OPEN,
 ) -> HTTPListeners:
     """Prepare what all listeners of a process share.
 
     ``bearers`` authenticates tokens, ``away`` lists the services that do not respond, ``ending``
     ends streams and waiting clients, ``members`` returns the groups that a user has beside those of
-    the proxy's header.
+    the proxy's header, ``permissions`` what pages tell a user to be permitted.
     """
     limits = config.limits
     return HTTPListeners(
@@ -158,6 +164,7 @@ def http_listeners(
         HTTPMetrics(metrics.count, metrics.observe),
         ending,
         members,
+        permissions,
         AccessLogSwitch(access_log(config, clock.now)),
         SendBudget(limits.unread_bytes, limits.unread_bytes_total),
     )

@@ -60,6 +60,7 @@ from buildapi.reactor_time import Reactor
 from buildapi.web.http.auth import NO_GROUPS
 from buildapi.web.http.client_limits import ClientLimits
 from buildapi.web.http.connection import Traffic
+from buildapi.web.http.page_permissions import OPEN
 from buildapi.web.http.routes import Route
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.pages import SelfServePages
@@ -149,6 +150,7 @@ def assemble(
         away=lambda: outages(adapters, clock),
         ending=services.api.live.end if services.api else lambda: None,
         members=services.api.site.access.groups_of if services.api else lambda _: NO_GROUPS,
+        permissions=services.api.site.page_permissions if services.api else lambda _: OPEN,
     )
     stages = create_stages(config, clock, services, listeners)
     for warning in config.warnings:

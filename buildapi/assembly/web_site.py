@@ -8,6 +8,7 @@ import attrs
 
 from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
+from buildapi.errors import Unavailable
 from buildapi.interfaces import (
     Broker,
     Directory,
@@ -28,10 +29,12 @@ from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.access_control import AccessControl
+from buildapi.web.http.auth import Identity
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.groups_file import read_memberships
 from buildapi.web.http.json_body import JSONBody, json_cache
+from buildapi.web.http.page_permissions import PagePermissions
 from buildapi.web.http.remembered_groups import RememberedGroups
 from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
@@ -50,6 +53,7 @@ from buildapi.web.reports.run_routes import RunReportRoutes
 from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
 from buildapi.web.reports.status_routes import StatusReportRoutes
 from buildapi.web.selfserve.audit_trail import JobTrail
+from buildapi.web.selfserve.authorizations import Authorizations
 from buildapi.web.selfserve.batch import Batch
 from buildapi.web.selfserve.build_form import BuildForm
 from buildapi.web.selfserve.build_quota import BuildQuota
@@ -60,6 +64,7 @@ from buildapi.web.selfserve.job_pages import JobPages
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.lookup import Lookup
 from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.permissions import JobPermissions
 from buildapi.web.selfserve.reads import SelfServeReads, documentation
 from buildapi.web.selfserve.request_actions import RequestActions
 from buildapi.web.selfserve.revision_actions import RevisionActions
@@ -183,12 +188,13 @@ class WebSite:
     """Hold the routes, the documentation generated from them first, and what a reload changes.
 
     ``bearers`` authenticates tokens; it is None if the configuration accepts none.  ``access``
-    decides who may do what.
+    decides who may do what, ``page_permissions`` tells that to pages.
     """
 
     routes: Sequence[Route]
     bearers: TokenAuthenticator | None
     access: AccessControl
+    page_permissions: Callable[[Identity], PagePermissions]
     jobs: JobPages
     requests: RequestActions
     quota: BuildQuota
@@ -246,6 +252,7 @@ def web_site(
         quota,
         dialect.text_limits,
         part(shares.checking),
+        JobPermissions(access.permissions, dialect.facts, site.rules, directory, looking),
     )
     requests = RequestActions(builds, limits.count, looking, directory.is_listed)
     revisions = RevisionActions(builds, directory, now, looking)
@@ -272,9 +279,26 @@ def web_site(
         *tokens.routes(),
         *BulkActions(batch, requests.of_items(), reads.about).routes(),
         *form.routes(),
+        *Authorizations(access.permissions, directory).routes(),
     ]
     documented = [*documentation(routes, directory, live.cache), *routes]
-    return WebSite(documented, bearers, access, jobs, requests, quota, reports)
+    permissions = page_permissions(access, directory)
+    return WebSite(documented, bearers, access, permissions, jobs, requests, quota, reports)
+
+
+def page_permissions(
+    access: AccessControl, directory: Directory
+) -> Callable[[Identity], PagePermissions]:
+    """Return a function that tells pages what their user may do."""
+
+    def access_of(name: str) -> str | None:
+        try:
+            branch = directory.branches().get(name)
+        except Unavailable:  # the branches file was never read
+            return None
+        return None if branch is None else branch.access
+
+    return lambda identity: PagePermissions(access.permissions(identity), access_of)
 
 
 def token_authenticator(

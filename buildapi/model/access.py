@@ -55,7 +55,7 @@ class Question:
     count: int = 1
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)  # it is part of the keys of caches
 class AccessRule:
     """Permit, or with ``deny`` refuse, some users some actions on some branches.
 
@@ -166,7 +166,7 @@ class Decision:
     needed: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class AccessPolicy:
     """The rules in their order, and what is true where none of them fits."""
 
@@ -190,7 +190,7 @@ class AccessPolicy:
         return Decision(False, None, self._needed(question))
 
     def _needed(self, question: Question) -> str:
-        """Say who may do it: the groups, users and tokens of the rules that would permit it."""
+        """Return who may do it: the groups, users and tokens of the rules that would permit it."""
         permitting = [rule for rule in self.rules if not rule.deny and rule.covers(question)]
         kinds = (
             ("group", [name for rule in permitting for name in rule.groups]),

@@ -15,6 +15,7 @@ import attrs
 from buildapi.model.access import AccessPolicy, AccessRule, Actor, Decision, Question
 from buildapi.model.actions import ACTIONS, ASKING, Action, NewBuild
 from buildapi.model.branches import Branch
+from buildapi.model.token_scope import NO_LIMITS, TokenScope
 
 BRANCHES = frozenset({"branches", "access"})
 BUILDERS = frozenset({"builders"})
@@ -44,74 +45,90 @@ class Extent(enum.Enum):
 class Outlook:
     """How far something is permitted, and the rules that may decide it, in order.
 
-    None among the rules is the default.  ``needed`` says what would be needed where it is refused.
+    None among the rules is the default; ``effects`` are whether each permits it.  ``needed`` says
+    what would be needed where it is refused.
     """
 
     extent: Extent
-    rules: tuple[AccessRule | None, ...] = (None,)
+    rules: tuple[AccessRule | None, ...]
+    effects: tuple[bool, ...]
     needed: str = ""
+
+
+OPEN_POLICY = AccessPolicy()
+"""No rules: every user may send every job request."""
 
 
 @attrs.frozen
 class Permissions:
-    """What an actor may do: whatever all of the policies permit.
+    """What an actor may do: what the rules permit the user, and the scope of the token does.
 
-    The first policy is that of the farm; further ones narrow it, as the scope of a token does.
-    This is the one place where they come together: pages, answers and refusals all ask here.
+    This is the one place where the two come together: pages, answers and refusals all ask here.
     """
 
     actor: Actor
-    policies: tuple[AccessPolicy, ...] = (AccessPolicy(),)
-    _ours: tuple[tuple[AccessRule, ...], ...] = attrs.field(init=False, repr=False)
+    policy: AccessPolicy = OPEN_POLICY
+    scope: TokenScope = NO_LIMITS
+    _ours: tuple[AccessRule, ...] = attrs.field(init=False, repr=False)
 
     @_ours.default
-    def _those_about_the_actor(self) -> tuple[tuple[AccessRule, ...], ...]:
-        return tuple(
-            tuple(rule for rule in policy.rules if rule.is_about(self.actor))
-            for policy in self.policies
-        )
+    def _those_about_the_actor(self) -> tuple[AccessRule, ...]:
+        return tuple(rule for rule in self.policy.rules if rule.is_about(self.actor))
 
     @property
     def is_open(self) -> bool:
         """Return whether there is nothing to decide: every user may send every job request."""
-        return all(policy.is_open for policy in self.policies)
+        return self.policy.is_open and not self.scope.is_limited
+
+    @property
+    def names_builders(self) -> bool:
+        """Return whether anything depends on builders."""
+        return any(rule.builders for rule in self._ours)
 
     @property
     def key(self) -> Hashable:
         """Return a value that is the same only for actors who may do the same, for caches."""
-        return () if self.is_open else (self.policies, self._ours, self.actor.who is None)
+        if self.is_open:
+            return ()
+        # Refusals by the scope of a token name the token.
+        token = self.actor.token if self.scope.is_limited else None
+        return self.policy, self._ours, self.actor.who is None, self.scope, token
 
     def decide(self, question: Question) -> Decision:
-        """Return the decision: that of the first policy that refuses, else that of the first."""
-        decisions = [policy.decide(self.actor, question) for policy in self.policies]
-        return next((one for one in decisions if not one.allowed), decisions[0])
+        """Return whether something is permitted of which everything is known."""
+        decision = self.policy.decide(self.actor, question)
+        why = self.scope.refusal_of(question) if decision.allowed else ""
+        return Decision(False, self._scope_name, self._scope_needed(why)) if why else decision
+
+    @property
+    def _scope_name(self) -> str:
+        return f"the scope of token {self.actor.token}"
+
+    def _scope_needed(self, why: str) -> str:
+        return f"a token without that limit ({why})"
 
     def outlook(self, question: Question, unknown: Collection[str]) -> Outlook:
         """Return what is permitted while the fields of rules named by ``unknown`` are open."""
-        outlooks = [
-            self._outlook(policy, ours, question, unknown)
-            for policy, ours in zip(self.policies, self._ours, strict=True)
-        ]
-        for extent in (Extent.NO, Extent.PARTLY):
-            for one in outlooks:
-                if one.extent is extent:
-                    return one
-        return outlooks[0]
+        outlook = self._outlook(question, unknown)
+        if outlook.extent is Extent.NO or not self.scope.is_limited:
+            return outlook
+        scope = self.scope
+        is_of_some = "branches" in unknown and bool(scope.branches) and "*" not in scope.branches
+        if is_of_some:
+            scope = attrs.evolve(scope, branches=())
+        if why := scope.refusal_of(question):
+            refusing = AccessRule(self._scope_name, deny=True)
+            return Outlook(Extent.NO, (refusing,), (False,), self._scope_needed(why))
+        return attrs.evolve(outlook, extent=Extent.PARTLY) if is_of_some else outlook
 
-    def _outlook(
-        self,
-        policy: AccessPolicy,
-        ours: Sequence[AccessRule],
-        question: Question,
-        unknown: Collection[str],
-    ) -> Outlook:
-        possible = tuple(_possible(ours, question, unknown))
-        default = attrs.evolve(policy, rules=()).decide(self.actor, question).allowed
-        allowed = {default if rule is None else not rule.deny for rule in possible}
-        if allowed == {True}:
-            return Outlook(Extent.YES, possible)
-        extent = Extent.PARTLY if len(allowed) > 1 else Extent.NO
-        return Outlook(extent, possible, policy.decide(self.actor, question).needed)
+    def _outlook(self, question: Question, unknown: Collection[str]) -> Outlook:
+        possible = tuple(_possible(self._ours, question, unknown))
+        default = attrs.evolve(self.policy, rules=()).decide(self.actor, question).allowed
+        effects = tuple(default if rule is None else not rule.deny for rule in possible)
+        if all(effects):
+            return Outlook(Extent.YES, possible, effects)
+        extent = Extent.PARTLY if any(effects) else Extent.NO
+        return Outlook(extent, possible, effects, self.policy.decide(self.actor, question).needed)
 
 
 def _possible(

@@ -25,6 +25,7 @@ from buildapi.model.permissions import (
     question_about,
     unknown_of,
 )
+from buildapi.model.token_scope import NO_LIMITS, TokenScope
 
 BRANCH = ("try", "central")
 ACCESS = ("scm_level_1", "scm_level_3")
@@ -58,8 +59,11 @@ actors = st.builds(
     groups=st.frozensets(st.sampled_from(["level1", "sheriffs"])),
     token=st.sampled_from([None, "zoe/night"]),
 )
+scopes = st.builds(
+    TokenScope, some("cancel_*", "rebuild_build", "*"), some("try", "c*", "*"), st.booleans()
+)
 permissions = st.builds(
-    Permissions, actor=actors, policies=st.lists(policies, min_size=1, max_size=2).map(tuple)
+    Permissions, actor=actors, policy=policies, scope=st.just(NO_LIMITS) | scopes
 )
 questions = st.builds(
     Question,
@@ -103,15 +107,12 @@ def test_a_sure_outlook_holds_whatever_turns_out(
         assert found.decide(known).allowed == (outlook.extent is Extent.YES)
 
 
-@given(permissions, questions, policies)
-def test_another_policy_only_narrows(
-    found: Permissions, question: Question, policy: AccessPolicy
-) -> None:
-    narrowed = attrs.evolve(found, policies=(*found.policies, policy))
-    if narrowed.decide(question).allowed:
-        assert found.decide(question).allowed
-    if found.decide(question).allowed and not narrowed.decide(question).allowed:
-        assert narrowed.decide(question) == policy.decide(found.actor, question)
+@given(permissions, questions)
+def test_the_scope_of_a_token_only_narrows(found: Permissions, question: Question) -> None:
+    user = attrs.evolve(found, scope=NO_LIMITS).decide(question)
+    decision = found.decide(question)
+    assert decision.allowed == (user.allowed and not found.scope.refusal_of(question))
+    assert user.allowed or decision == user
 
 
 @given(permissions, actors, questions)
@@ -146,7 +147,7 @@ def test_an_outlook_names_the_rules_that_may_decide_and_what_is_needed() -> None
     linux = AccessRule("linux", builders=("linux*",), branches=("try",))
     central = AccessRule("central", deny=True, branches=("central",))
     sheriffs = AccessRule("sheriffs", groups=("sheriffs",))
-    found = Permissions(Actor("zoe"), (AccessPolicy((linux, central, sheriffs), False),))
+    found = Permissions(Actor("zoe"), AccessPolicy((linux, central, sheriffs), False))
     partly = found.outlook(Question("cancel_build", "try"), BUILDERS)
     assert (partly.extent, partly.rules) == (Extent.PARTLY, (linux, None))
     never = found.outlook(Question("cancel_build", "central"), BUILDERS)
@@ -165,6 +166,17 @@ def test_a_question_about_an_action_has_what_the_action_names() -> None:
 @pytest.mark.parametrize("definition", [{}, {"access": ""}, {"access": 3}, {"access": None}])
 def test_a_branch_without_a_level_has_none(definition: dict[str, object]) -> None:
     assert Branch("try", ("try",), definition).access is None
+
+
+def test_a_refusal_by_the_scope_names_the_token_and_the_limit() -> None:
+    actor = Actor("zoe", token="zoe/night")
+    found = Permissions(actor, scope=TokenScope(actions=("rebuild_*",)))
+    assert not found.is_open
+    decision = found.decide(Question("cancel_build", "try"))
+    assert decision.rule == "the scope of token zoe/night"
+    assert decision.needed == "a token without that limit (its actions are rebuild_*)"
+    other = attrs.evolve(found, actor=Actor("mo", token="mo/night"))
+    assert found.key != other.key
 
 
 def test_what_is_open_of_an_action_follows_from_its_fields() -> None:

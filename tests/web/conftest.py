@@ -303,6 +303,7 @@ def build(settings: Settings) -> Served:
         away=lambda: settings.away,
         ending=live.end,
         members=wired.access.groups_of,
+        permissions=wired.page_permissions,
     )
     listener = listeners.public(wired.routes, traffic, held=settings.held)
     listener._socket_group = settings.socket_group  # tests have groups that have no name

@@ -5,6 +5,8 @@ from __future__ import annotations
 import attrs
 
 from buildapi.model.access import AccessPolicy, Actor, Decision, Question
+from buildapi.model.permissions import Permissions
+from buildapi.model.token_scope import NO_LIMITS
 from buildapi.web.http.auth import NO_GROUPS, Identity
 from buildapi.web.http.groups_file import Memberships
 
@@ -24,9 +26,14 @@ class AccessControl:
         """Return the groups that the groups file has a user in."""
         return self.memberships.get(user, NO_GROUPS)
 
+    def permissions(self, identity: Identity) -> Permissions:
+        """Return what a user may do: with a token, no more than its scope lets it."""
+        scope = NO_LIMITS if identity.token is None else identity.token.scope
+        return Permissions(actor_of(identity), self.policy, scope)
+
     def decide(self, identity: Identity, question: Question) -> Decision:
         """Return whether a user may do what is asked."""
-        return self.policy.decide(actor_of(identity), question)
+        return self.permissions(identity).decide(question)
 
 
 def actor_of(identity: Identity) -> Actor:

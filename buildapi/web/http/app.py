@@ -40,6 +40,7 @@ from buildapi.web.http.csrf import CSRFTokens
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
 from buildapi.web.http.negotiation import HTML, JSON, requested
+from buildapi.web.http.page_permissions import OPEN, PagePermissions, Reader
 from buildapi.web.http.page_text import KeptPages, PageText
 from buildapi.web.http.parameter_names import (
     NAMED_MOST,
@@ -80,13 +81,18 @@ class MethodError(BuildAPIError):
     status, code = 405, "method_not_allowed"
 
 
+PermissionsOf = Callable[[Identity], PagePermissions]
+"""Return what a user may do."""
+
+
 @attrs.frozen
 class Policy:
     """Settings that apply to every route; ``deadline`` bounds the time to an answer.
 
     ``bearers`` authenticates bearer tokens; None if none are accepted.  ``strict`` refuses reads
     with unknown parameters, which otherwise get a ``Warning`` header.  ``ignores_foreign`` ignores
-    a foreign bearer token if a trusted proxy names the user.  ``answer_bytes`` is the maximum
+    a foreign bearer token if a trusted proxy names the user.  ``permissions`` returns what a user
+    may do, for pages.  ``answer_bytes`` is the maximum
     size of an answer.  Without ``reads_free``, reads need a user as changes do.  ``away`` lists
     the services that do not respond.
     """
@@ -101,6 +107,7 @@ class Policy:
     reads_free: bool = True
     away: Callable[[], Sequence[str]] = list
     ignores_foreign: bool = False
+    permissions: PermissionsOf = lambda _: OPEN
 
 
 @attrs.define
@@ -136,7 +143,7 @@ class WebApp:
             return False
         if identity.who is None and not self._policy.reads_free:
             return False
-        found = self._ready.find(request, identity.who)
+        found = self._ready.find(request, lambda: self._reader(identity))
         if found is None:
             return False
         request.identity = identity
@@ -231,14 +238,17 @@ class WebApp:
             request.leave()
             return await self._streamed(request, reply.stream)
         token = call.new_token() if form == HTML else ""
-        frame = Frame(call.mount, call.who, token, call.here, policy.bearers is not None)
+        with_tokens = policy.bearers is not None
+        # Nobody has buttons, and nothing in JSON depends on it.
+        shown = OPEN if form != HTML or call.who is None else policy.permissions(call.identity)
+        frame = Frame(call.mount, call.who, token, call.here, with_tokens, shown)
         text = None
         if shows_page(reply, form):
             text = await policy.deadline.bound(self._text(request, reply, frame), more)
         body = await write(request, reply, form, frame, text=text, compressor=self._compressor)
         self._bounded(request, body)
         if reply.freshness is not None:
-            reader = ANYBODY if form == JSON else frame.who
+            reader = ANYBODY if form == JSON else frame.reader
             self._ready.keep(request, reply.freshness, body, reader)
         return body
 
@@ -246,6 +256,12 @@ class WebApp:
         """Count a request of a client; :raises TooManyRequests: it has sent too many."""
         if request.path not in UNLIMITED:
             self._limits.charge(request)
+
+    def _reader(self, identity: Identity) -> Reader:
+        """Return whom a page is for: groups and rules change what it shows as permitted."""
+        if identity.who is None:
+            return None
+        return identity.who, self._policy.permissions(identity).key
 
     async def _text(self, request: BuildAPIRequest, reply: Reply, frame: Frame) -> PageText:
         """Return the page of a reply, rendered unless it is kept."""

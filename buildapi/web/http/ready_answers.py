@@ -22,6 +22,7 @@ from twisted.web.server import version as SERVER
 
 from buildapi.web.http.cache import Freshness, RecentValues
 from buildapi.web.http.client_limits import RATE_HEADERS
+from buildapi.web.http.page_permissions import Reader
 from buildapi.web.http.rendering import BODY_HEADERS, known
 
 if TYPE_CHECKING:
@@ -34,14 +35,14 @@ BYTES_MAX = 32 * 2**20
 BYTES_OF_USER = 2**16
 """Longer pages of users are not kept: each would take the place of many answers for all."""
 
-ANYBODY = ""
-"""The reader of a document that is the same for everybody; a page's is its user, or None."""
+ANYBODY: Reader = ("", ())
+"""The reader of a document that is the same for everybody."""
 
 # Set for each answer; the rest is the same as long as the document is.
 EACH = {b"Connection", b"X-Request-Id", b"Server", b"Date", *RATE_HEADERS}
 
 Asked = tuple[bytes, tuple[bytes, ...], tuple[bytes, ...]]
-Key = tuple[Asked, str | None]
+Key = tuple[Asked, Reader]
 
 
 @attrs.frozen
@@ -64,7 +65,7 @@ class ReadyAnswer:
     def weight(self) -> int:
         """Return the bytes of memory that this takes."""
         (uri, accept, encodings), reader = self.key
-        named = len(uri) + sum(map(len, accept + encodings)) + len(reader or "")
+        named = len(uri) + sum(map(len, accept + encodings)) + len(reader[0] if reader else "")
         return named + len(self.head) + len(self.head_unchanged) + len(self.body or b"")
 
     def fits(self, request: BuildAPIRequest) -> bool:
@@ -93,16 +94,16 @@ class ReadyAnswers:
     def __attrs_post_init__(self) -> None:
         self._held = RecentValues(self._clock, ENTRIES_MAX, BYTES_MAX, lambda held: held.weight)
 
-    def find(self, request: BuildAPIRequest, who: str | None) -> ReadyAnswer | None:
-        """Return the answer that is ready for a request of a user or of nobody, if there is one."""
+    def find(self, request: BuildAPIRequest, reader: Callable[[], Reader]) -> ReadyAnswer | None:
+        """Return the answer that is ready for a request of a reader, if there is one."""
         asked = _asked(request)
         if asked is None:
             return None
-        found = self._held.fresh((asked, ANYBODY)) or self._held.fresh((asked, who))
+        found = self._held.fresh((asked, ANYBODY)) or self._held.fresh((asked, reader()))
         return found if found is not None and found.fits(request) else None
 
     def keep(
-        self, request: BuildAPIRequest, freshness: Freshness, body: bytes, reader: str | None
+        self, request: BuildAPIRequest, freshness: Freshness, body: bytes, reader: Reader
     ) -> None:
         """Keep the answer to a request, whose headers are set, as long as it is fresh.
 
@@ -112,7 +113,7 @@ class ReadyAnswers:
         etags = request.responseHeaders.getRawHeaders(b"etag", [])
         if asked is None or request.code not in (200, 304) or not (etags and freshness.holds(now)):
             return
-        if reader and len(body) > BYTES_OF_USER:
+        if reader not in (None, ANYBODY) and len(body) > BYTES_OF_USER:
             return
         lines = [
             (name, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from buildapi.web.http.call import query_of
 from buildapi.web.http.compression import Compressor, compressed
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import JSON, accepted, lenient, names
+from buildapi.web.http.page_permissions import OPEN, PagePermissions, Reader
 from buildapi.web.http.page_text import PageText
 from buildapi.web.http.path_converter import segment
 
@@ -81,7 +82,8 @@ class Frame:
     """Context of every page: ``mount`` is the prefix of all paths, ``here`` the path below it.
 
     ``token`` is the CSRF token of the user ``who``; it is empty for nobody.  ``with_tokens`` is
-    whether users can create bearer tokens.  ``who_query`` is the user in a query.
+    whether users can create bearer tokens.  ``permissions`` are what the user may do.
+    ``who_query`` is the user in a query.
     """
 
     mount: str
@@ -89,6 +91,7 @@ class Frame:
     token: str = ""
     here: str = ""
     with_tokens: bool = False
+    permissions: PagePermissions = OPEN
     who_query: str = attrs.field(init=False)
 
     @who_query.default
@@ -102,9 +105,14 @@ class Frame:
         return {name: value for name, value in found.items() if value}
 
     @property
-    def kind(self) -> tuple[str, bool, bool]:
+    def reader(self) -> Reader:
+        """Return whom a page is for; None for nobody."""
+        return None if self.who is None else (self.who, self.permissions.key)
+
+    @property
+    def kind(self) -> tuple[str, bool, bool, Hashable]:
         """Return what a page depends on, besides its URI and these values."""
-        return self.mount, bool(self.who), bool(self.token)
+        return self.mount, bool(self.who), bool(self.token), self.permissions.key
 
 
 @attrs.frozen
@@ -314,7 +322,7 @@ def rendered(frame: Frame, template: str, title: str, context: Context) -> PageT
             "assets": assets(),
             "result_words": RESULTS,
             "title": title,
-            **attrs.asdict(frame),
+            **attrs.asdict(frame, recurse=False),
             **marks,
         }
         parts = environment.get_template(template).generate({**around, **context})

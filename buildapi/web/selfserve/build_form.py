@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from buildapi.errors import BadRequest
+from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGOBuild
 from buildapi.model.branches import Branch
 from buildapi.parameters.job_parameters import DRY_RUN, PRIORITY, WAIT
 from buildapi.parameters.param import Param, Place
@@ -24,6 +25,12 @@ KINDS = {
     "pgo": "PGO builds",
     "nightly": "Nightly builds",
     "builder": "Single builder",
+}
+KIND_ACTIONS = {
+    "build": NewBuild.name,
+    "pgo": NewPGOBuild.name,
+    "nightly": NewNightly.name,
+    "builder": NewBuilderBuild.name,
 }
 
 
@@ -54,7 +61,8 @@ class BuildForm:
 
         async def context() -> Mapping[str, object]:
             names = (await self._builders(branch)).value
-            return {"branch": branch.name, "kinds": KINDS, "builders": names, **filled}
+            of_branch = {"branch": branch.name, "builders": names}
+            return {**of_branch, "kinds": KINDS, "kind_actions": KIND_ACTIONS, **filled}
 
         page = Page("new.html", f"New builds on {branch.name}", context)
         return Reply(JSONBody.of({"branch": branch.name, "kinds": KINDS, **filled}), page)

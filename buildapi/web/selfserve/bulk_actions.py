@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from buildapi.errors import BadRequest, NotFound, Unavailable
+from buildapi.errors import AccessDenied, BadRequest, NotFound, Unavailable
 from buildapi.parameters.job_parameters import DRY_RUN, NEW_PRIORITY, count
 from buildapi.parameters.param import Param, Place
 from buildapi.parameters.texts import id_of_path
@@ -143,10 +143,12 @@ class BulkActions:
         return found
 
     async def _warnings(self, call: Call, items: Sequence[SelectedItem]) -> Sequence[str]:
-        """List the warnings of cancelling the items, each once."""
+        """List the warnings of cancelling the items, and what is not permitted, each once."""
         answers = await self._submit(call, "cancel", items, dry_run=True)
+        refused = [a.body["msg"] for a in answers if a.status == AccessDenied.status]
         plans = [answer.body.get("plan", {}) for answer in answers]
-        return list(dict.fromkeys(words for plan in plans for words in plan.get("warnings", ())))
+        warned = [words for plan in plans for words in plan.get("warnings", ())]
+        return list(dict.fromkeys([*refused, *warned]))
 
 
 class SelectedItems(ParamType[Sequence[SelectedItem]]):

@@ -21,12 +21,14 @@ from buildapi.web.http.routes import Handler, Route
 class CheckedRequest:
     """A checked job request; ``words`` name it, as in "Rebuild of build 11".
 
-    ``warnings`` tell the client what is known already and may surprise it.
+    ``warnings`` tell the client what is known already and may surprise it.  ``builders`` are those
+    it is about, as far as its check has learned them.
     """
 
     action: Action
     words: str
     warnings: Sequence[str] = ()
+    builders: Sequence[str] = ()
 
 
 Check = Callable[[Call, Branch], Awaitable[CheckedRequest]]

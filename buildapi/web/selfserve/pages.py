@@ -18,6 +18,7 @@ from buildapi.model.steps import Sharer
 from buildapi.web.farm.master_links import MasterLinks, masters
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.page_permissions import PagePermissions
 from buildapi.web.http.rendering import Page
 from buildapi.web.selfserve.listing import (
     STATES,
@@ -97,8 +98,11 @@ class SelfServePages:
         """Return the template context of a list."""
         now, known = int(self.now()), self.masters()
 
-        def row_markup(mount: str, who: str | None, token: str) -> RowMarkup:
-            return RowMarkup(how.columns, now, self.zone, mount, bool(who), token, known)
+        def row_markup(
+            mount: str, who: str | None, token: str, permissions: PagePermissions
+        ) -> RowMarkup:
+            acts = bool(who)
+            return RowMarkup(how.columns, now, self.zone, mount, acts, token, known, permissions)
 
         return {
             "now": now,

@@ -10,6 +10,7 @@ from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds
 from buildapi.jobs.warnings import unlisted
 from buildapi.model.actions import (
+    Action,
     CancelBuild,
     CancelRequest,
     RebuildBuild,
@@ -83,8 +84,7 @@ class RequestActions:
         # Found on this branch first: builds of other branches are 404 (docs/compatibility.md,
         # "Branches").
         action = RebuildBuild(build_id, priority, count)
-        warnings = self._warnings(found)
-        return CheckedRequest(action, f"Rebuild of build {build_id}", warnings)
+        return _of(found, action, f"Rebuild of build {build_id}", self._warnings(found))
 
     async def rebuild_request(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a rebuild of a build request."""
@@ -92,29 +92,30 @@ class RequestActions:
         priority, count = PRIORITY.of(call), self._count.of(call)
         found = await self._request(branch, str(request_id))
         action = RebuildRequest(request_id, priority, count)
-        return CheckedRequest(action, f"Rebuild of request {request_id}", self._warnings(found))
+        return _of(found, action, f"Rebuild of request {request_id}", self._warnings(found))
 
     async def cancel_build(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of a build."""
         # 400 here, while reads answer 404 to such an id: clients know both (docs/compatibility.md,
         # "Texts").
         text = _digits(call.path["build_id"], "build_id")
-        await self._build(branch, text)
-        return CheckedRequest(CancelBuild(int(text)), f"Cancel of build {text}")
+        found = await self._build(branch, text)
+        return _of(found, CancelBuild(int(text)), f"Cancel of build {text}")
 
     async def cancel_request(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check the cancel of a build request."""
         text = _digits(call.path["request_id"], "request_id")
-        await self._request(branch, text)
-        return CheckedRequest(CancelRequest(int(text)), f"Cancel of request {text}")
+        found = await self._request(branch, text)
+        return _of(found, CancelRequest(int(text)), f"Cancel of request {text}")
 
     async def reprioritize(self, call: Call, branch: Branch) -> CheckedRequest:
         """Check a new priority of a pending build request."""
         text = _digits(call.path["request_id"], "request_id")
         priority = NEW_PRIORITY.of(call)
-        _must_be_pending(await self._request(branch, text))
+        found = await self._request(branch, text)
+        _must_be_pending(found)
         action = Reprioritize(int(text), priority)
-        return CheckedRequest(action, f"Priority {priority} for request {text}")
+        return _of(found, action, f"Priority {priority} for request {text}")
 
     def _warnings(self, request: BuildRequest) -> Sequence[str]:
         return unlisted(request.buildername, self._is_listed(request.buildername))
@@ -131,6 +132,12 @@ class RequestActions:
         if found is None:
             raise NotFound(f"{kind} {text} not found on branch {branch.name}")
         return found
+
+
+def _of(
+    found: BuildRequest, action: Action, words: str, warnings: Sequence[str] = ()
+) -> CheckedRequest:
+    return CheckedRequest(action, words, warnings, (found.buildername,))
 
 
 def _digits(text: str, name: str) -> str:

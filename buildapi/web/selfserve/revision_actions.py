@@ -140,7 +140,8 @@ class RevisionActions:
         # query.
         await self._know(name)
         await self._decided(branch, revision)
-        return CheckedRequest(action, f"New build of {name} at revision {revision}")
+        words = f"New build of {name} at revision {revision}"
+        return CheckedRequest(action, words, builders=(name,))
 
     async def _decided(self, branch: Branch, revision: str) -> None:
         """Refuse the beginning of a hash that fits two revisions; a full hash never does."""

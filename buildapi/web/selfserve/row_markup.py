@@ -17,6 +17,7 @@ from markupsafe import escape as escaped
 
 from buildapi.model.revisions import short_revision
 from buildapi.web.farm.master_links import MasterLinks
+from buildapi.web.http.page_permissions import OPEN, PagePermissions
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.template_filters import in_utc, in_zone, lasting
 from buildapi.web.selfserve.listing import ListRow
@@ -41,6 +42,7 @@ class RowMarkup:
     acts: bool
     token: str
     masters: Mapping[str, MasterLinks]
+    permissions: PagePermissions = OPEN
 
     def rows(self, rows: Sequence[ListRow]) -> Markup:
         """Return the rows; scripts fill copies of them, by the names of the cells."""
@@ -63,7 +65,7 @@ class RowMarkup:
             found.append(f"<td>{box if row.place else ''}</td>")
         found += [CELLS[column](self, row, base) for column in self.columns]
         if self.acts:
-            forms = actions(row, base, self.token) if row.place else ""
+            forms = actions(row, base, self.token, self.permissions) if row.place else ""
             found.append(f'<td class="acts">{forms}</td>')
         found.append("</tr>")
         return "\n".join(found)
@@ -148,7 +150,11 @@ CELLS: Mapping[str, Callable[[RowMarkup, ListRow, str], str]] = {
 """Columns by name; scripts find a cell by its ``data-f``."""
 
 
-def actions(row: ListRow, base: str, token: str) -> Markup:
+Off = Callable[[str], str]
+"""Return the attributes that disable the control of an action; empty if it is permitted."""
+
+
+def actions(row: ListRow, base: str, token: str, permissions: PagePermissions = OPEN) -> Markup:
     """Return the forms that act on a row, below the path ``base`` of its branch.
 
     Scripts of others know these forms by their fields and buttons (docs/compatibility.md,
@@ -159,10 +165,22 @@ def actions(row: ListRow, base: str, token: str) -> Markup:
     revision = escape(f" at {row.revision[:12]}" if row.revision else "")
     of = f' data-thing="{row.kind} {id_}" data-about="{builder}{revision} on {escape(row.branch)}"'
     forms = _of_build if row.kind == "build" else _of_request
-    return Markup(forms(row, base, field, builder, of))  # noqa: S704  # escaped, see above
+    off = _always if permissions.is_open else _off(row, permissions)
+    return Markup(forms(row, base, field, of, off))  # noqa: S704  # escaped, see above
 
 
-def _of_build(row: ListRow, base: str, field: str, builder: str, of: str) -> str:
+def _always(_action: str) -> str:
+    return ""
+
+
+def _off(row: ListRow, permissions: PagePermissions) -> Off:
+    # A row that scripts fill later has no builder yet, and "-" for its branch on pages of all.
+    branch = "" if row.place == "-" else row.place
+    return lambda action: permissions.off(action, branch, row.builder)
+
+
+def _of_build(row: ListRow, base: str, field: str, of: str, off: Off) -> str:
+    builder = escape(row.builder)
     id_, hidden = row.id, "" if row.is_open else " hidden"
     return f"""\
 <form class="inline" method="POST" action="{base}/build" data-go="build"{of}>
@@ -170,19 +188,22 @@ def _of_build(row: ListRow, base: str, field: str, builder: str, of: str) -> str
 <input type="hidden" name="build_id" value="{id_}">
 <span aria-hidden="true">&times;</span><input type="number" name="count" value="1" min="1"\
  max="100" aria-label="Number of rebuilds of {builder}" data-label="Number of rebuilds of {{}}">
-<input type="submit" value="rebuild" aria-label="rebuild {builder}" data-label="rebuild {{}}">
+<input type="submit"{off("rebuild_build")} value="rebuild" aria-label="rebuild {builder}"\
+ data-label="rebuild {{}}">
 </form>
 <form class="inline" method="POST" action="{base}/build/{id_}" data-go="build/ID" data-open{of}
  data-ask="Its work so far is lost. It can only be rebuilt from the start."{hidden}>
 {field}
 <input type="hidden" name="_method" value="DELETE">
-<input class="danger" type="submit" value="cancel" aria-label="cancel build {id_}, {builder}"\
- data-label="cancel build {{id}}, {{}}">
+<input class="danger" type="submit"{off("cancel_build")} value="cancel"\
+ aria-label="cancel build {id_}, {builder}" data-label="cancel build {{id}}, {{}}">
 </form>"""
 
 
-def _of_request(row: ListRow, base: str, field: str, builder: str, of: str) -> str:
+def _of_request(row: ListRow, base: str, field: str, of: str, off: Off) -> str:
+    builder = escape(row.builder)
     id_, priority = row.id, row.priority
+    fixed = off("reprioritize")
     hidden = " hidden" if row.state == "claimed" else ""
     action = (
         f'<form class="inline" method="POST" action="{base}/request/{id_}" data-go="request/ID"'
@@ -193,21 +214,21 @@ def _of_request(row: ListRow, base: str, field: str, builder: str, of: str) -> s
 <input type="hidden" name="_method" value="PUT">
 <span aria-hidden="true">priority</span><input type="number" name="priority" value="{priority}"\
  aria-label="Priority of {builder}" data-label="Priority of {{}}">
-<input type="submit" value="set" aria-label="set the priority of {builder}"\
+<input type="submit"{fixed} value="set" aria-label="set the priority of {builder}"\
  data-label="set the priority of {{}}">
 </form>
 {action}>
 {field}
 <input type="hidden" name="_method" value="PUT">
-<button name="priority" value="{priority + 1}" aria-label="raise the priority of {builder}"\
+<button{fixed} name="priority" value="{priority + 1}" aria-label="raise the priority of {builder}"\
  data-label="raise the priority of {{}}" data-step="1">raise</button>
-<button name="priority" value="{priority - 1}" aria-label="lower the priority of {builder}"\
+<button{fixed} name="priority" value="{priority - 1}" aria-label="lower the priority of {builder}"\
  data-label="lower the priority of {{}}" data-step="-1">lower</button>
 </form>
 {action}{of}
  data-ask="A new request goes to the end of the queue.">
 {field}
 <input type="hidden" name="_method" value="DELETE">
-<input class="danger" type="submit" value="cancel" aria-label="cancel request {id_}, {builder}"\
- data-label="cancel request {{id}}, {{}}">
+<input class="danger" type="submit"{off("cancel_request")} value="cancel"\
+ aria-label="cancel request {id_}, {builder}" data-label="cancel request {{id}}, {{}}">
 </form>"""

@@ -49,6 +49,7 @@ from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys, key_of
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 from buildapi.web.selfserve.job_waiter import JobWaiter
+from buildapi.web.selfserve.permissions import JobPermissions
 from buildapi.web.selfserve.serializers import job_json
 
 T = TypeVar("T")
@@ -130,6 +131,7 @@ class JobSubmitter:
     _quota: BuildQuota
     _limits: TextLimits
     _checking: Deadline
+    _permissions: JobPermissions
 
     def routes(self, routes: Sequence[JobRoute]) -> Sequence[Route]:
         """Return the served routes of job requests."""
@@ -176,11 +178,12 @@ class JobSubmitter:
         return Submission(call, route, checked, known)
 
     async def _checked(self, route: JobRoute, call: Call, branch: Branch) -> CheckedRequest:
-        """Check a call, and that the farm can store its texts.
+        """Check a call, that its user may do it, and that the farm can store its texts.
 
-        Where that is not known now, the agent finds out.
+        Where the last is not known now, the agent finds out.
         """
         checked = await route.check(call, branch)
+        await self._permissions.require(call.identity, checked, branch)
         try:
             warnings = await self._checking.bound(self._limits.check(checked.action, call.user))
         except Unavailable:

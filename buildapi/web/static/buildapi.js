@@ -164,6 +164,8 @@
   /* --- rows of lists -------------------------------------------------------------------- */
 
   const list = () => document.getElementById("list");
+  // What its user may not do is disabled in any case, and says why.
+  const CONTROLLED = "input:not([data-refused]), button:not([data-refused]), select";
 
   function stateOf(item) {
     // docs/api.md, Reads: a pending item is a bare request, without build_id and status.
@@ -446,7 +448,7 @@
 
   function revive(row) {
     row.classList.remove("left");
-    for (const control of $$("input, button, select", row)) control.disabled = false;
+    for (const control of $$(CONTROLLED, row)) control.disabled = false;
   }
 
   /* Take a row away, or mark it where somebody is at the list: then it goes with what arrives. */
@@ -456,7 +458,7 @@
     if (acted.has(row.id) || !held(section)) return remove(row);
     if (row.classList.contains("left")) return;
     row.classList.add("left");
-    for (const control of $$("input, button, select", row)) control.disabled = true;
+    for (const control of $$(CONTROLLED, row)) control.disabled = true;
     for (const box of $$("input[name=item]", row)) box.checked = false;
     put(row, $('[data-f="state"]', row) ? "state" : "took", element("span", { class: "state gone" }, "gone"));
     count();
