@@ -23,6 +23,8 @@ from buildapi.web.http.auth import (
     Identity,
 )
 from buildapi.web.http.groups_file import SIZE_MAX, from_document, read_memberships
+from tests.reactor import twisted_test
+from tests.web.conftest import Serve
 
 HEADER = GroupsHeader("X-Remote-Groups")
 TRUSTED = ["127.0.0.1", "unix"]
@@ -220,3 +222,43 @@ def test_what_is_adopted_decides() -> None:
     assert control.decide(zoe, asked).rule == "closed"
     assert control.groups_of("zoe") == {"x"}
     assert control.groups_of("sue") == frozenset()
+
+
+# --- over HTTP
+
+NAME = "X-Remote-Groups"
+SUE: list[tuple[str, str | bytes]] = [("Accept", "application/json"), ("X-Remote-User", "sue")]
+WRONG: dict[str, list[tuple[str, str | bytes]]] = {
+    "repeated": [(NAME, "staff"), (NAME, "sheriffs")],
+    "repeated in another spelling": [(NAME, "staff"), (NAME.upper(), "sheriffs")],
+    "not UTF-8": [(NAME, b"\xff")],
+    "not printable": [(NAME, b"a\x1b[31m")],
+}
+
+
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
+@twisted_test()
+async def test_what_is_no_list_of_groups_is_refused_also_where_an_answer_is_ready(
+    serve: Serve, headers: list[tuple[str, str | bytes]]
+) -> None:
+    served = serve(groups_header=NAME)
+    for path in ("/self-serve/branches", "/self-serve/whoami"):
+        for _ in range(2):
+            assert (await served.ask("GET", path, [*SUE, (NAME, "staff")])).status == 200
+        refused = await served.ask("GET", path, [*SUE, *headers])
+        assert (refused.status, refused.json["code"]) == (400, "bad_request")
+        assert NAME in refused.json["msg"]
+
+
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
+@twisted_test()
+async def test_a_header_that_does_not_count_is_not_even_read(
+    serve: Serve, headers: list[tuple[str, str | bytes]]
+) -> None:
+    untrusted = serve(groups_header=NAME, trusted=["unix"])
+    assert (await untrusted.ask("GET", "/self-serve/branches", [*SUE, *headers])).status == 200
+    trusted = serve(groups_header=NAME)
+    nobody = [("Accept", "application/json"), *headers]
+    assert (await trusted.ask("GET", "/self-serve/branches", nobody)).status == 200
+    off = serve()
+    assert (await off.ask("GET", "/self-serve/branches", [*SUE, *headers])).status == 200
