@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
@@ -11,7 +12,7 @@ import attrs
 from twisted.internet import defer
 
 from buildapi.errors import DatabaseUnavailable, Unavailable, UnclassifiedError
-from buildapi.reactor_time import ReactorTime
+from buildapi.reactor_time import ReactorTime, pause
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -24,6 +25,9 @@ No pool allows fewer rows in a result.
 
 PATIENCE = 0.02
 """Seconds after which a call without effects no longer waits for the group before its own."""
+
+TURN_SECONDS = 0.005
+"""Seconds of one turn of the reactor in which the callers of such a group go on."""
 
 WAITING_MAX = 10_000
 """Maximum number of calls that wait for the group before theirs."""
@@ -48,7 +52,8 @@ class CallGroups(Generic[K, T]):
     which they came.  It has ``most`` calls at most.
 
     With a ``clock``, for calls without effects, nobody waits longer than ``PATIENCE`` for a group
-    that is under way: then another begins beside it.
+    that is under way: then another begins beside it.  Nor do all callers of a group go on in one
+    turn of the reactor if that takes longer than ``TURN_SECONDS``.
     """
 
     _do: Callable[[Sequence[K]], Awaitable[Sequence[T | Exception]]]
@@ -113,13 +118,20 @@ class CallGroups(Generic[K, T]):
             found = await self._do([item for item, _ in group])
         except Exception as e:
             found = [e] * len(group)
+        end = self._turn_ends()
         for (_, answer), one in zip(group, found, strict=True):
+            if self._clock is not None and self._clock.seconds() > end:
+                await pause(self._clock, 0)
+                end = self._turn_ends()
             if answer.called:
                 continue
             if isinstance(one, Exception):
                 answer.errback(one)
             else:
                 answer.callback(one)
+
+    def _turn_ends(self) -> float:
+        return math.inf if self._clock is None else self._clock.seconds() + TURN_SECONDS
 
 
 async def together_or_alone(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -198,6 +200,39 @@ def test_without_a_clock_one_group_waits_for_the_other() -> None:
     for number in range(3):
         endless.call(groups, number)
     assert endless.begun == [[0]]
+
+
+def test_the_callers_of_a_group_go_on_in_several_turns() -> None:
+    clock = Turns()
+
+    async def do(items: Sequence[int]) -> Sequence[int]:
+        return items
+
+    groups: CallGroups[int, int] = CallGroups(
+        do, 100, later=partial(clock.callLater, 0), clock=clock
+    )
+    turns: dict[int, int] = {}
+
+    async def caller(number: int) -> None:
+        assert await groups.call(number) == number
+        turns[number] = clock.turn
+        clock.rightNow += 0.002
+
+    for number in range(8):
+        ensureDeferred(caller(number))
+    clock.advance(0)
+    assert list(turns) == list(range(8))
+    assert list(Counter(turns.values()).values()) == [3, 3, 2]
+
+
+class Turns(Clock):
+    """A clock that counts the calls which a reactor would make in its next turn."""
+
+    turn = 0
+
+    def callLater(self, delay: float, *args: Any, **kw: Any) -> Any:
+        self.turn += delay == 0
+        return Clock.callLater(self, delay, *args, **kw)
 
 
 # --- by the index

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -49,6 +51,7 @@ class Line:
         self.written, self.headers = b"", dict[str, str]()
         self.channel: Any = object()
         self.producer: Any = None
+        self.wrote: Callable[[], None] = lambda: None
         self._last = last
 
     def text_header(self, name: str) -> str:
@@ -59,6 +62,7 @@ class Line:
 
     def write(self, data: bytes) -> None:
         self.written += data
+        self.wrote()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         assert streaming
@@ -81,11 +85,22 @@ class Line:
         return found
 
 
+class Turns(Clock):
+    """A clock that counts the calls which a reactor would make in its next turn."""
+
+    turn = 0
+
+    def callLater(self, delay: float, *args: Any, **kw: Any) -> Any:
+        self.turn += delay == 0
+        return Clock.callLater(self, delay, *args, **kw)
+
+
 @attrs.define
 class Around:
     """Events over a farm in memory, with a clock that is moved by hand."""
 
-    clock: Clock = attrs.field(factory=Clock)
+    clock: Turns = attrs.field(factory=Turns)
+    most: int = 3
     builds: MemoryBuilds = attrs.field(factory=MemoryBuilds.small)
     jobs: MemoryJobs = attrs.field(factory=MemoryJobs)
     events: EventStreams = attrs.field(init=False)
@@ -94,7 +109,9 @@ class Around:
     def __attrs_post_init__(self) -> None:
         directory = MemoryDirectory()
         farm, jobs = FarmChanges(directory, self.builds), JobChanges(self.jobs)
-        self.events = EventStreams(self.clock, directory, farm, jobs, StreamLimits(3, 3, 3))
+        self.events = EventStreams(
+            self.clock, directory, farm, jobs, StreamLimits(*[self.most] * 3)
+        )
 
     def listen(self, last: str = "", **query: str) -> Line:
         line = Line(last)
@@ -188,6 +205,48 @@ def test_many_listeners_cost_one_stream_of_queries(around: Around) -> None:
     assert around.reads() == before + 1
     assert around.reads("of_requests") == 1
     assert [kinds(line) for line in lines] == [["hello", "request"]] * 3
+
+
+@pytest.mark.parametrize("beat", [False, True], ids=["a change", "a heartbeat"])
+def test_many_listeners_are_written_to_in_several_turns(
+    monkeypatch: pytest.MonkeyPatch, beat: bool
+) -> None:
+    monkeypatch.setattr(module, "WRITTEN_AT_ONCE", 2)
+    around = Around(most=5)
+    lines = [around.listen() for _ in range(5)]
+    around.poll()
+    turns: list[int] = []
+    for line in lines:
+        line.told()
+        line.wrote = lambda: turns.append(around.clock.turn)
+    around.change(priority=1)
+    around.clock.advance(HEARTBEAT_SECONDS - around.clock.seconds() if beat else LOOK_SECONDS)
+    assert [kinds(line) for line in lines] == [["request"]] * 5
+    assert len(set(turns)) >= 3
+    assert max(Counter(turns).values()) <= (4 if beat else 2), "a comment and an event each"
+    around.events.close()
+
+
+def test_one_that_leaves_before_its_turn_is_written_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WRITTEN_AT_ONCE", 1)
+    around = Around()
+    lines = [around.listen() for _ in range(2)]
+    around.poll()
+    written: list[Line] = []
+    for number, line in enumerate(lines):
+        line.told()
+
+        def wrote(line: Line = line, other: int = 1 - number) -> None:
+            written.append(line)
+            around.part(other)
+
+        line.wrote = wrote
+    around.change(priority=1)
+    around.poll()
+    assert len(written) == 1
+    around.events.close()
 
 
 def test_more_than_the_bound_are_refused(around: Around) -> None:

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from buildapi.errors import BadRequest, TooManyStreams, Unavailable
 from buildapi.interfaces import Directory
-from buildapi.reactor_time import ReactorTime
+from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.events.changes import FarmChanges, JobChanges, TooManyChangesError
 from buildapi.web.events.event_buffer import (
     HELLO,
@@ -56,6 +56,9 @@ REMEMBERED = 2000
 
 ASKED_SECONDS = 0.25
 """Minimum seconds between two polls that are asked for: each finished job asks for one."""
+
+WRITTEN_AT_ONCE = 50
+"""Clients that events are written to in one turn of the reactor, which takes about 1 ms."""
 
 SOON_SECONDS = 0.05
 """A poll of the jobs this long before the next one of the farm does both."""
@@ -243,10 +246,19 @@ class EventStreams:
                 self._heart.stop()
                 self._heart = None
 
-    def _beat(self) -> None:
-        for listening in list(self._listeners):
-            if not listening.paused:
-                listening.request.write(COMMENT)
+    def _beat(self) -> defer.Deferred[None]:
+        return defer.ensureDeferred(self._write_events(COMMENT))
+
+    async def _write_events(self, before: bytes = b"") -> None:
+        """Write the new events to all clients, to some in each turn, after other bytes if any."""
+        listeners = list(self._listeners)
+        for start in range(0, len(listeners), WRITTEN_AT_ONCE):
+            if start:
+                await pause(self._reactor, 0)
+            for listening in listeners[start : start + WRITTEN_AT_ONCE]:
+                # Who has left meanwhile is written to no more.
+                if before and not (listening.paused or listening.ended.called):
+                    listening.request.write(before)
                 listening.write_events(self._memory)
 
     def close(self) -> None:
@@ -325,8 +337,7 @@ class EventStreams:
             log.debug("events: poll failed: {msg}", msg=e.msg)
         except Exception:
             log.failure("events: poll failed")
-        for listening in list(self._listeners):
-            listening.write_events(self._memory)
+        await self._write_events()
 
     def _restart(self) -> None:
         """Start an empty event buffer, and make every client reload."""
