@@ -1,5 +1,6 @@
 """Errors with the HTTP status and code that clients receive."""
 
+from buildapi.model.audit import AuditSubject
 from buildapi.model.outcome import Item
 
 
@@ -8,7 +9,8 @@ class BuildAPIError(Exception):
 
     ``status`` is the HTTP status, ``code`` a short stable word for programs.  ``retry_after`` is
     in seconds, None if a retry would not help.  ``challenge`` is the WWW-Authenticate header.
-    ``job_id`` is set once the job request is recorded.
+    ``job_id`` is set once the job request is recorded, ``subject`` once it is known what was asked
+    for.
     """
 
     status = 500
@@ -16,6 +18,7 @@ class BuildAPIError(Exception):
     retry_after: int | None = None
     challenge: str | None = None
     job_id: int | None = None
+    subject: AuditSubject | None = None
 
     def __init__(self, msg: str, job_id: int | None = None) -> None:
         super().__init__(msg)

@@ -11,6 +11,7 @@ from buildapi import tracing
 from buildapi.db.audit_store import DETAIL_MAX, EQUAL, INTEGERS, WIDTHS
 from buildapi.model.audit import AuditFilter, AuditRecord
 from buildapi.model.revisions import RevisionMatch
+from buildapi.ops.audit import without_secrets
 
 AT = 1_795_819_765.046
 
@@ -95,7 +96,7 @@ class MemoryAudit(MemoryAuditStore):
         number = len(self.stored)
         self.stored.append(
             attrs.evolve(
-                done,
+                without_secrets(done),
                 at=AT + number / 8,
                 host="host",
                 identity=f"{number:032x}",

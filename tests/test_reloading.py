@@ -205,9 +205,11 @@ async def test_the_header_of_groups_changes(make: Make) -> None:
 @twisted_test(10)
 async def test_trails_are_kept_for_as_long_as_it_says_now(make: Make) -> None:
     around = make("api")
-    around.change("ops", trail_days=3)
+    around.change("ops", trail_days=3, audit_days=4)
     around.reload()
     assert around.daemon.services.trail._days == 3
+    assert around.daemon.services.audit._days == 4
+    assert [r.action for r in around.daemon.services.audit._waiting] == ["reload_configuration"]
 
 
 @twisted_test(10)

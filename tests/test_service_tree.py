@@ -54,6 +54,7 @@ PROBE = ["master probe"]
 def test_a_process_with_both_roles(tmp_path: Path) -> None:
     parts = [
         "trail",
+        "audit",
         "broker",
         "directory",
         *WATCH,
@@ -80,7 +81,7 @@ def test_a_process_warns_of_the_branches_that_its_own_routes_hide(tmp_path: Path
 
 
 def test_an_agent_serves_no_http(tmp_path: Path) -> None:
-    parts = ["trail", "broker", "directory", *WATCH, *PROBE, "agent"]
+    parts = ["trail", "audit", "broker", "directory", *WATCH, *PROBE, "agent"]
     used = [p for p in POOLS if p in ("jobs", "scheduler")]
     assert names(built(real(tmp_path, "agent"))) == [*FIRST, *used, *parts]
 
@@ -99,14 +100,24 @@ def test_an_agent_that_is_not_to_look_at_masters_does_not(tmp_path: Path) -> Non
 
 
 def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
-    parts = ["trail", "broker", "directory", *WATCH, "finisher", "outbox", "dead letters", "http"]
+    parts = [
+        "trail",
+        "audit",
+        "broker",
+        "directory",
+        *WATCH,
+        "finisher",
+        "outbox",
+        "dead letters",
+        "http",
+    ]
     assert names(built(real(tmp_path, "api"))) == [*FIRST, *POOLS, *REPORTS, *parts]
 
 
 def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
     acting = ["dumps", "finisher", "outbox", "dead letters", "agent", "http"]
-    parts = ["trail", "broker", "sample farm", "directory", *WATCH, *PROBE, *acting]
+    parts = ["trail", "audit", "broker", "sample farm", "directory", *WATCH, *PROBE, *acting]
     assert names(program) == [*FIRST, *POOLS, *REPORTS, *parts]
 
 
@@ -115,6 +126,7 @@ def test_dumps_are_a_part_where_a_folder_is_named(tmp_path: Path) -> None:
     dumps = attrs.evolve(config.dumps, folder=tmp_path / "dumps")
     parts = [
         "trail",
+        "audit",
         "broker",
         "directory",
         *WATCH,

@@ -103,6 +103,8 @@ GET /status
 """
 
 METRICS = """
+buildapi_audit_dropped
+buildapi_audit_records(outcome)
 buildapi_agents_live
 buildapi_broker_connected
 buildapi_db_call_seconds(database)
@@ -117,6 +119,7 @@ buildapi_draining
 buildapi_dump_age_seconds
 buildapi_http_connections
 buildapi_http_in_flight
+buildapi_http_limited(limit)
 buildapi_http_ready_answers
 buildapi_http_request_seconds(route)
 buildapi_http_requests(method, route, status)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import pwd
 import sys
+import time
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
@@ -11,12 +16,14 @@ from twisted.internet.defer import CancelledError
 
 from buildapi.config import DatabaseSection, DatabasesSection
 from buildapi.config.addresses import database_file
+from buildapi.db.audit_store import SQLAuditStore
 from buildapi.db.pool import PooledDatabase, driver_of, open_database
 from buildapi.db.schema import schema_sql
 from buildapi.db.schema_diff import SchemaChange, SchemaDiff, absent, survey, version
 from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, error_text, upgrade
 from buildapi.errors import BuildAPIError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
+from buildapi.model.audit import AuditActor, schema_record
 from buildapi.reactor_time import Reactor
 
 UPGRADE_SECONDS = 3600.0
@@ -99,12 +106,15 @@ async def each(where: Sequence[Place], work: Callable[[Place], Awaitable[None]])
 async def upgrade_all(where: Sequence[Place], reactor: Reactor, say: Say) -> int:
     """Upgrade all places and print the changes; return the exit code."""
 
+    changed: list[str] = []
+
     async def one(place: Place) -> None:
         db = place.open(reactor, UPGRADE_SECONDS, read_only=False)
         try:
             upgraded = await upgrade(db, place.part, place.markers)
         finally:
             await db.stopService()
+        changed.extend(f"{place.name}: {change.what}" for change in upgraded.done)
         for table in upgraded.before.tables:
             say(f"{place.name}: table {table.name} exists")
         for change in upgraded.done:
@@ -113,7 +123,29 @@ async def upgrade_all(where: Sequence[Place], reactor: Reactor, say: Say) -> int
             say(f"{place.name}: nothing to do")
         _warn(place, upgraded.before, say)
 
-    return await each(where, one)
+    code = await each(where, one)
+    # Afterwards: the first upgrade creates the table of the audit log.
+    jobs = [place for place in where if changed and place.part == "jobs"]
+    return max(code, await each(jobs, lambda place: _record(place, reactor, changed)))
+
+
+async def _record(place: Place, reactor: Reactor, changed: Sequence[str]) -> None:
+    """Record changes of tables in the audit log, for the user of the operating system."""
+    done = schema_record(AuditActor(operator(), "command"), changed)
+    entry = attrs.evolve(done, at=time.time(), host=platform.node(), identity=uuid.uuid4().hex)
+    db = place.open(reactor, LOOK_SECONDS, read_only=False)
+    try:
+        await SQLAuditStore(db).add([entry])
+    finally:
+        await db.stopService()
+
+
+def operator() -> str:
+    """Return the name of the user of this process; its number if it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 async def show_sql(where: Sequence[Place], reactor: Reactor, say: Say, *, whole: bool) -> int:

@@ -20,13 +20,21 @@ from buildapi.buildbot.document_readers import reader
 from buildapi.buildbot.documents import DocumentSource, Parse
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
+from buildapi.db.audit_store import SQLAuditStore
 from buildapi.db.group_store import SQLGroupStore
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import Observed
 from buildapi.db.process_registry import SQLProcessRegistry
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.db.trail_store import SQLTrailStore
-from buildapi.interfaces import GroupStore, JobStore, ProcessRegistry, TokenStore, TrailStore
+from buildapi.interfaces import (
+    AuditStore,
+    GroupStore,
+    JobStore,
+    ProcessRegistry,
+    TokenStore,
+    TrailStore,
+)
 from buildapi.interfaces.dialect import Dialect
 from buildapi.model.rules import Rules
 from buildapi.reactor_time import Reactor, next_turn
@@ -56,6 +64,7 @@ class Adapters:
     databases: Databases
     store: JobStore
     trails: TrailStore
+    audits: AuditStore
     tokens: TokenStore
     groups: GroupStore
     processes: ProcessRegistry
@@ -85,6 +94,7 @@ def open_adapters(config: Config, clock: Clock, observed: Observed) -> Adapters:
         databases=databases,
         store=SQLJobStore(databases.jobs, next_turn(clock.reactor)),
         trails=SQLTrailStore(databases.jobs),
+        audits=SQLAuditStore(databases.jobs),
         tokens=SQLTokenStore(databases.jobs),
         groups=SQLGroupStore(databases.jobs),
         processes=SQLProcessRegistry(databases.jobs),

@@ -9,6 +9,7 @@ import attrs
 
 from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
+from buildapi.model.audit import AuditRecord
 from buildapi.ops.log_file import LogFile
 from buildapi.ops.metrics import Metrics
 from buildapi.web.http.access_log import AccessLog, AccessLogSwitch
@@ -52,6 +53,7 @@ class HTTPListeners:
     _ending: Callable[[], None]
     _members: MembershipOf
     _permissions: PermissionsOf
+    _record: Callable[[AuditRecord], None]
     access_log: AccessLogSwitch
     _budget: SendBudget
     sites: list[ServedSite] = attrs.field(factory=list, init=False)
@@ -94,6 +96,7 @@ class HTTPListeners:
         policy = attrs.evolve(
             access_policy(self._config, self.clock, auth, self._bearers, self._away),
             permissions=self._permissions,
+            record=self._record,
         )
         pages = KeptPages(reactor.seconds, web.cache_seconds)
         app = WebApp(routes, policy, pages, ReadyAnswers(reactor.seconds), traffic.limits)
@@ -148,12 +151,14 @@ def http_listeners(
     ending: Callable[[], None],
     members: MembershipOf = lambda _: NO_GROUPS,
     permissions: PermissionsOf = lambda _: OPEN,
+    record: Callable[[AuditRecord], None] = lambda _: None,
 ) -> HTTPListeners:
     """Prepare what all listeners of a process share.
 
     ``bearers`` authenticates tokens, ``away`` lists the services that do not respond, ``ending``
     ends streams and waiting clients, ``members`` returns the groups that a user has beside those of
-    the proxy's header, ``permissions`` what pages tell a user to be permitted.
+    the proxy's header, ``permissions`` what pages tell a user to be permitted, ``record`` adds a
+    record to the audit log.
     """
     limits = config.limits
     return HTTPListeners(
@@ -165,6 +170,7 @@ def http_listeners(
         ending,
         members,
         permissions,
+        record,
         AccessLogSwitch(access_log(config, clock.now)),
         SendBudget(limits.unread_bytes, limits.unread_bytes_total),
     )

@@ -40,13 +40,15 @@ from buildapi.assembly.web_site import (
 )
 from buildapi.config import Config
 from buildapi.db.schema import create_jobs_schema, create_marker_table
-from buildapi.interfaces import Directory, TrailStore
+from buildapi.interfaces import AuditStore, Directory, TrailStore
 from buildapi.interfaces.dialect import Dialect
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.lifecycle import Program, Stages
+from buildapi.model.audit import BY_PROCESS, schema_record
 from buildapi.model.health import Health
 from buildapi.model.messages import SettledLetter
 from buildapi.model.ops import ProcessState
+from buildapi.ops.audit import BufferedAudit
 from buildapi.ops.dead_letter_tally import DeadLetterTally
 from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.job_id_guard import JobIdGuard
@@ -54,7 +56,7 @@ from buildapi.ops.job_metrics import JobMetrics
 from buildapi.ops.logs import Logs
 from buildapi.ops.metrics import Metrics
 from buildapi.ops.outages import away, of_broker, of_pool
-from buildapi.ops.reload import Reload, Reloader
+from buildapi.ops.reload import Reload, Reloader, reload_record
 from buildapi.ops.trail import BufferedTrail
 from buildapi.reactor_time import Reactor
 from buildapi.web.http.auth import NO_GROUPS
@@ -95,6 +97,7 @@ class Services:
     traffic: Traffic
     logs: Logs
     trail: BufferedTrail
+    audit: BufferedAudit
     agent: Agent | None
     dumps: PeriodicDumps | None
     job_ids: JobIdGuard
@@ -151,6 +154,7 @@ def assemble(
         ending=services.api.live.end if services.api else lambda: None,
         members=services.api.site.access.groups_of if services.api else lambda _: NO_GROUPS,
         permissions=services.api.site.page_permissions if services.api else lambda _: OPEN,
+        record=services.audit.record,
     )
     stages = create_stages(config, clock, services, listeners)
     for warning in config.warnings:
@@ -181,9 +185,10 @@ def create_services(
     started_at = int(clock.now())
     describe_process(config, metrics, started_at)
 
-    # What it writes of itself: the log, and the audit trail of job requests.
+    # What it writes of itself: the log, the audit trail of job requests, the audit log.
     logs = create_logs(config, metrics)
     trail = create_trail(config, clock, adapters.trails, metrics)
+    audit = create_audit(config, clock, adapters.audits, metrics)
 
     # What it does of its own accord.
     agent = create_agent(config, clock, adapters, trail) if "agent" in roles else None
@@ -241,6 +246,7 @@ def create_services(
             clock,
             adapters,
             trail=trail,
+            audit=audit,
             pages=pages,
             summary=farm.summarize,
             monitoring=health_routes,
@@ -250,7 +256,7 @@ def create_services(
         else None
     )
     return Services(
-        adapters, traffic, logs, trail, agent, dumps, job_ids, watch, health_routes, api
+        adapters, traffic, logs, trail, audit, agent, dumps, job_ids, watch, health_routes, api
     )
 
 
@@ -260,6 +266,7 @@ def create_api(
     adapters: Adapters,
     *,
     trail: BufferedTrail,
+    audit: BufferedAudit,
     pages: SelfServePages,
     summary: Callable[[], Awaitable[FarmSummary]],
     monitoring: Sequence[Route],
@@ -278,6 +285,8 @@ def create_api(
         adapters.broker,
         trail,
         adapters.trails,
+        audit,
+        adapters.audits,
         adapters.tokens,
         adapters.groups,
     )
@@ -347,6 +356,22 @@ def create_trail(
     return BufferedTrail(clock.reactor, trails, clock.now, wanted.name, days, numbers)
 
 
+def create_audit(
+    config: Config, clock: Clock, audits: AuditStore, metrics: Metrics
+) -> BufferedAudit:
+    """Create the writer of the audit log; processes that serve HTTP also delete old records."""
+    wanted = config.service
+    return BufferedAudit(
+        clock.reactor,
+        audits,
+        clock.now,
+        wanted.name,
+        config.ops.audit_days if "api" in wanted.roles else 0,
+        lambda outcome: metrics.count("buildapi_audit_records", outcome),
+        lambda: metrics.count("buildapi_audit_dropped"),
+    )
+
+
 def create_dumps(
     config: Config, clock: Clock, dialect: Dialect, directory: Directory
 ) -> PeriodicDumps | None:
@@ -401,7 +426,7 @@ def create_stages(
     # The notifier is the first of these, so that it stops last: watchdog messages go on until the
     # process ends.
     ground: list[Service] = [watch.notifier, *adapters.databases.used_by(roles)]
-    ground += [services.trail, adapters.broker, sample or directory]
+    ground += [services.trail, services.audit, adapters.broker, sample or directory]
     workers: list[Service] = [directory] if sample else []
     workers += watch.services()
     workers += [services.dumps] if services.dumps else []
@@ -436,7 +461,9 @@ async def prepare(config: Config, clock: Clock, services: Services) -> None:
     adapters = services.adapters
     if adapters.sample:
         await adapters.sample.when_ready()
-    await create_jobs_schema(adapters.databases.jobs)
+    created = await create_jobs_schema(adapters.databases.jobs)
+    if created:
+        services.audit.record(schema_record(BY_PROCESS, created))
     if services.agent:
         await create_marker_table(adapters.databases.scheduler, config.agent.marker_table)
         await adapters.dialect.actions.forget(MARKER_DAYS)
@@ -466,8 +493,16 @@ def create_reloader(
         reopen()
         refresh_directory(services.adapters.directory)
 
-    able = reloadables(services.logs, services.trail, services.traffic.limits, listeners, site)
+    able = reloadables(
+        services.logs,
+        services.trail,
+        services.audit,
+        clients=services.traffic.limits,
+        listeners=listeners,
+        site=site,
+    )
     reloader = Reloader(again.read, config, lambda: able, clock.now, refresh)
+    reloader.told = lambda done: services.audit.record(reload_record(done))
     bind_signals(
         again,
         clock,

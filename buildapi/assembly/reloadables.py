@@ -17,6 +17,7 @@ from buildapi.buildbot.directory import DirectoryService
 from buildapi.config import Config
 from buildapi.errors import Unavailable
 from buildapi.model.ops import ProcessState
+from buildapi.ops.audit import BufferedAudit
 from buildapi.ops.logs import Logs
 from buildapi.ops.reload import Reloadable, Reloader
 from buildapi.ops.sd_notify import SystemdNotifier
@@ -63,6 +64,8 @@ class Again:
 def reloadables(
     logs: Logs,
     trail: BufferedTrail,
+    audit: BufferedAudit,
+    *,
     clients: ClientLimits,
     listeners: HTTPListeners | None,
     site: WebSite | None,
@@ -85,9 +88,13 @@ def reloadables(
     def put_trail(config: Config) -> Put:
         return lambda: trail.keep(config.ops.trail_days)
 
+    def put_audit(config: Config) -> Put:
+        return lambda: audit.keep(config.ops.audit_days)
+
     everywhere = [
         Reloadable("log", logs.adaptable, put_log),
         Reloadable("ops", ("trail_days",), put_trail),
+        Reloadable("ops", ("audit_days",), put_audit),
     ]
     if site is None or listeners is None:
         return everywhere

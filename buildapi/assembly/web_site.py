@@ -10,6 +10,8 @@ from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
 from buildapi.errors import Unavailable
 from buildapi.interfaces import (
+    AuditLog,
+    AuditStore,
     Broker,
     Directory,
     GroupStore,
@@ -21,7 +23,7 @@ from buildapi.interfaces import (
 from buildapi.interfaces.dialect import Dialect
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
-from buildapi.model.ops import Part
+from buildapi.model.ops import Part, Token
 from buildapi.model.rules import Rules
 from buildapi.reports.classification import Classification
 from buildapi.web.events.changes import FarmChanges, JobChanges
@@ -29,6 +31,7 @@ from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.access_control import AccessControl
+from buildapi.web.http.audit_records import use_record
 from buildapi.web.http.auth import Identity
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.deadline import Deadline
@@ -106,6 +109,8 @@ class SiteAdapters:
     broker: Broker
     trail: Trail
     trails: TrailStore
+    audit: AuditLog
+    audits: AuditStore
     tokens: TokenStore
     groups: GroupStore
 
@@ -253,6 +258,7 @@ def web_site(
         dialect.text_limits,
         part(shares.checking),
         JobPermissions(access.permissions, dialect.facts, site.rules, directory, looking),
+        site.audit,
     )
     requests = RequestActions(builds, limits.count, looking, directory.is_listed)
     revisions = RevisionActions(builds, directory, now, looking)
@@ -261,7 +267,9 @@ def web_site(
     form = BuildForm(reads.branch, reads.builders_of, revisions.new_builds(), submitter)
 
     bearers = token_authenticator(config, clock, site, looking) if web.tokens else None
-    tokens = TokenRoutes(site.tokens, bearers, pages, now, web.token_days, part(shares.writing))
+    tokens = TokenRoutes(
+        site.tokens, bearers, pages, now, web.token_days, part(shares.writing), site.audit
+    )
     folder = config.dumps.folder
     routes = [
         *home.routes(),
@@ -307,7 +315,11 @@ def token_authenticator(
     """Create what looks up tokens and remembers the groups of their owners."""
     seconds, now = clock.reactor.seconds, clock.now
     groups = RememberedGroups(site.groups, seconds, now, looking, config.access.groups_days)
-    return TokenAuthenticator(site.tokens, seconds, now, looking, groups)
+
+    def first_use(token: Token, address: str) -> None:
+        site.audit.record(use_record(token, address))
+
+    return TokenAuthenticator(site.tokens, seconds, now, looking, groups, first_use)
 
 
 def report_server(

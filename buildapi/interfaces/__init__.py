@@ -14,6 +14,7 @@ from buildapi.interfaces.farm import (
 )
 from buildapi.interfaces.jobs import Broker, Consumer, JobStore
 from buildapi.interfaces.ops import (
+    AuditLog,
     AuditStore,
     GroupStore,
     ProcessRegistry,
@@ -23,6 +24,7 @@ from buildapi.interfaces.ops import (
 )
 
 __all__ = [
+    "AuditLog",
     "AuditStore",
     "Broker",
     "Builds",

@@ -58,6 +58,18 @@ class TrailStore(Protocol):
         """Delete entries older than a time, at most some thousand in one call."""
 
 
+class AuditLog(Protocol):
+    """Record who did what in the audit log."""
+
+    def record(self, done: AuditRecord) -> None:
+        """Record what was done or refused, now, with the trace of the running context if it has
+        none.
+
+        Return at once and never fail: records that cannot be stored in time are dropped, counted
+        and logged. Equal refusals within a minute may be recorded together.
+        """
+
+
 class AuditStore(Protocol):
     """Store the audit log.
 

@@ -7,7 +7,7 @@ processes; the audit log says who asked for what, also where the answer was no.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -22,6 +22,9 @@ UPGRADE = "upgrade_schema"
 
 OTHER_ACTIONS = (CREATE_TOKEN, USE_TOKEN, REVOKE_TOKEN, RELOAD, UPGRADE)
 """Names of the actions that are recorded and are not job requests."""
+
+VARIOUS = "various"
+"""The action of refusals that are recorded together and were about several."""
 
 USER_AGENT_MAX = 200
 FORWARDED_MAX = 500
@@ -55,6 +58,10 @@ class AuditActor:
     groups: tuple[str, ...] = ()
     token_id: int | None = None
     token_label: str = ""
+
+
+BY_PROCESS = AuditActor(by="process")
+"""The actor of what a process does of its own accord, or by a signal, whose sender is unknown."""
 
 
 @attrs.frozen
@@ -132,6 +139,11 @@ class AuditFilter:
     since: float | None = None
     until: float | None = None
     before: int | None = None
+
+
+def schema_record(actor: AuditActor, changes: Sequence[str]) -> AuditRecord:
+    """Return the record of changes to our tables."""
+    return AuditRecord(UPGRADE, AuditOutcome.DONE, actor, detail=", ".join(changes))
 
 
 def subject_of(action: Action, branch: str | None) -> AuditSubject:

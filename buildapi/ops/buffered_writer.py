@@ -122,11 +122,11 @@ class BufferedWriter(PeriodicService, Generic[Entry]):
             for _ in batch:
                 self._waiting.popleft()
         if self.dropped > self._told:
-            self._log.error(f"{self.what}: {{count}} entries dropped", count=self._lost())
+            self._log.error(f"{self.what}: {{count}} entries dropped", count=self._untold())
 
-    def _lost(self) -> int:
-        lost, self._told = self.dropped - self._told, self.dropped
-        return lost
+    def _untold(self) -> int:
+        untold, self._told = self.dropped - self._told, self.dropped
+        return untold
 
     async def _forget(self) -> None:
         if not self._days or self._reactor.seconds() < self._forgot_at + FORGET_SECONDS:

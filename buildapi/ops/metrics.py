@@ -77,6 +77,8 @@ KINDS = (
         (),
         SLOW,
     ),
+    MetricKind(Counter, "buildapi_audit_records", "Records of the audit log", ["outcome"]),
+    MetricKind(Counter, "buildapi_audit_dropped", "Records of the audit log that were lost"),
     MetricKind(
         Counter, "buildapi_dead_letters", "Dead letters that this process settled", ["queue", "end"]
     ),

@@ -9,6 +9,7 @@ import attrs
 from twisted.logger import Logger
 
 from buildapi.errors import ConfigError
+from buildapi.model.audit import BY_PROCESS, RELOAD, AuditOutcome, AuditRecord
 
 NOT_SETTINGS = ("file", "warnings", "worker")
 
@@ -51,7 +52,8 @@ class Reload:
 class Reloader:
     """Reload with ``read``, which raises ConfigError; ``last`` is the last result.
 
-    ``refresh`` is called after each success, to read the files that the configuration names.
+    ``refresh`` is called after each success, to read the files that the configuration names,
+    ``told`` with each result.
     """
 
     _read: Callable[[], object]
@@ -59,6 +61,7 @@ class Reloader:
     _reloadables: Callable[[], Sequence[Reloadable]]
     _now: Callable[[], float]
     _refresh: Callable[[], None] = lambda: None
+    told: Callable[[Reload], None] = attrs.field(default=lambda _: None, init=False)
     last: Reload | None = attrs.field(default=None, init=False)
     _in_force: dict[str, object] = attrs.field(init=False)
     _log = Logger()
@@ -76,6 +79,7 @@ class Reloader:
         except Exception as e:
             self.last = Reload(self._now(), False, [f"{type(e).__name__}"])
             self._log.failure("the configuration could not be reloaded: nothing changed")
+        self.told(self.last)
         return self.last
 
     def _obeyed(self, config: Any) -> Reload:
@@ -110,6 +114,18 @@ class Reloader:
         self._log.error("the configuration is invalid: nothing changed")
         for line in done.errors:
             self._log.error("{line}", line=line)
+
+
+def reload_record(done: Reload) -> AuditRecord:
+    """Return the record of a reload for the audit log: the names of settings, and no values."""
+    if not done.ok:
+        return AuditRecord(
+            RELOAD, AuditOutcome.FAILED, BY_PROCESS, detail=f"{len(done.errors)} errors"
+        )
+    told = f"applied: {', '.join(done.applied) or 'nothing'}"
+    if done.needs_restart:
+        told += f"; restart needed: {', '.join(done.needs_restart)}"
+    return AuditRecord(RELOAD, AuditOutcome.DONE, BY_PROCESS, detail=told)
 
 
 def settings_of(config: Any) -> dict[str, object]:

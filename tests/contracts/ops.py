@@ -11,7 +11,14 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi import tracing
 from buildapi.errors import DatabaseUnavailable
-from buildapi.interfaces import ProcessRegistry, Trail
+from buildapi.interfaces import AuditLog, ProcessRegistry, Trail
+from buildapi.model.audit import (
+    AuditActor,
+    AuditOutcome,
+    AuditRecord,
+    AuditSubject,
+    Client,
+)
 from buildapi.model.ops import Heartbeat, Part, ProcessState, TrailEntry
 from buildapi.ops.log_file import Sink
 from buildapi.ops.status_collector import ObservedPool
@@ -67,6 +74,83 @@ class TrailContract:
             "x" * 1000,
             "\u20ac \U0001f600 % :d",
         ]
+
+
+class AuditUnderTest(Protocol):
+    """An audit log, and what can be read of it."""
+
+    @property
+    def audit(self) -> AuditLog:
+        """Return what is tested."""
+
+    async def records(self) -> Sequence[AuditRecord]:
+        """List the records, the oldest first, once they are stored."""
+
+
+ASKED = AuditRecord(
+    "cancel_build",
+    AuditOutcome.ACCEPTED,
+    AuditActor("zoe", "proxy", ("a", "b")),
+    Client("192.0.2.1", "127.0.0.1", "192.0.2.1", "curl"),
+    AuditSubject("try", 12),
+    job_id=7,
+)
+SECRET = "bapi_" + "x" * 43
+
+
+class AuditLogContract:
+    """Tests of an AuditLog; a subclass has the fixture ``made`` (see AuditUnderTest)."""
+
+    @twisted_test(10)
+    async def test_records_are_kept_in_their_order_as_they_are(self, made: AuditUnderTest) -> None:
+        other = attrs.evolve(ASKED, action="rebuild_build", job_id=8)
+        made.audit.record(ASKED)
+        made.audit.record(other)
+        found = await made.records()
+        bare = [attrs.evolve(r, at=0.0, host="", identity="", id=None) for r in found]
+        assert bare == [ASKED, other]
+        assert all(record.host and record.at for record in found)
+        assert len({record.identity for record in found}) == 2
+
+    @twisted_test(10)
+    async def test_a_record_has_its_own_trace_or_that_of_its_context(
+        self, made: AuditUnderTest
+    ) -> None:
+        with tracing.about("rid-7"):
+            made.audit.record(ASKED)
+            made.audit.record(attrs.evolve(ASKED, trace="rid-8"))
+        made.audit.record(ASKED)
+        assert [record.trace for record in await made.records()] == ["rid-7", "rid-8", ""]
+
+    @twisted_test(10)
+    async def test_no_token_or_password_is_in_a_record(self, made: AuditUnderTest) -> None:
+        odd = attrs.evolve(
+            ASKED,
+            action=f"GET /{SECRET}",
+            actor=AuditActor(SECRET, "proxy", (), 7, SECRET),
+            client=Client("192.0.2.1", "127.0.0.1", SECRET, f"curl Bearer {SECRET}"),
+            subject=AuditSubject(SECRET, revision=SECRET, builders=(SECRET,)),
+            detail=f"mysql://me:hunter2@h/d {SECRET}",
+        )
+        made.audit.record(odd)
+        (found,) = await made.records()
+        assert "xxx" not in repr(found)
+        assert "hunter2" not in repr(found)
+        assert found.subject.branch == "bapi_***"
+
+    @twisted_test(10)
+    async def test_no_refusal_is_lost_of_the_count(self, made: AuditUnderTest) -> None:
+        for number in range(7):
+            refused = attrs.evolve(ASKED, outcome=AuditOutcome.REFUSED, status=403, code="x")
+            made.audit.record(attrs.evolve(refused, subject=AuditSubject("try", number % 2)))
+        assert sum(record.count for record in await made.records()) == 7
+
+    @twisted_test(10)
+    async def test_no_text_makes_it_fail(self, made: AuditUnderTest) -> None:
+        for detail in ("a\n b\t c", "x" * 9000, "\u20ac \U0001f600 % :d {x}"):
+            made.audit.record(attrs.evolve(ASKED, detail=detail, action=detail))
+        details = [record.detail for record in await made.records()]
+        assert details == ["a b c", "x" * 1000, "\u20ac \U0001f600 % :d {x}"]
 
 
 class SinkUnderTest(Protocol):

@@ -13,10 +13,11 @@ import pytest
 from buildapi.assembly.web_site import WatchedTrail
 from buildapi.db.pool import PooledDatabase
 from buildapi.errors import DatabaseUnavailable
+from buildapi.model.audit import AuditRecord
 from buildapi.model.ops import Part, TrailEntry
 from buildapi.ops.log_file import Complaints, LogFile, Sink, StreamSink, TwistdFile
-from tests.audits import MemoryAuditStore
-from tests.contracts.ops import ObservedPoolContract, SinkContract, TrailContract
+from tests.audits import MemoryAudit, MemoryAuditStore
+from tests.contracts.ops import AuditLogContract, ObservedPoolContract, SinkContract, TrailContract
 from tests.db.auditstore_contract import AuditStoreContract
 from tests.db.conftest import open_pool, url
 from tests.db.trailstore_contract import TrailStoreContract
@@ -70,6 +71,24 @@ class TestMemoryTrail(TrailContract):
     @pytest.fixture
     def made(self) -> AtOnce:
         return AtOnce(MemoryTrail())
+
+
+@attrs.define
+class KeptAtOnce:
+    """An audit log without a buffer."""
+
+    audit: MemoryAudit
+
+    async def records(self) -> Sequence[AuditRecord]:
+        return self.audit.stored
+
+
+class TestMemoryAudit(AuditLogContract):
+    """The double of other tests."""
+
+    @pytest.fixture
+    def made(self) -> KeptAtOnce:
+        return KeptAtOnce(MemoryAudit())
 
 
 class TestWatchedTrail(TrailContract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Sequence
 
@@ -54,6 +55,19 @@ def test_an_upgrade_makes_what_is_missing_once(place: Place) -> None:
     assert b"done:" not in second.out
     assert b"jobs: nothing to do\n" in second.out
     assert b"scheduler: table buildapi_markers exists\n" in second.out
+
+
+def test_an_upgrade_is_in_the_audit_log(place: Place) -> None:
+    place.run("db", "upgrade")
+    place.run("db", "upgrade")
+    if not place.urls["jobs"].startswith("sqlite"):
+        return
+    with sqlite3.connect(place.folder / place.urls["jobs"].removeprefix("sqlite:")) as db:
+        rows = db.execute("SELECT action, outcome, known_by, who, detail FROM buildapi_audit")
+        ((action, outcome, by, who, detail),) = rows.fetchall()
+    assert (action, outcome, by) == ("upgrade_schema", "done", "command")
+    assert who
+    assert "jobs: create table jobrequests" in detail
 
 
 def test_status_tells_whether_an_upgrade_is_needed(place: Place) -> None:

@@ -9,7 +9,8 @@ import attrs
 
 from buildapi.config import Config, sample_config
 from buildapi.errors import ConfigError
-from buildapi.ops.reload import Reloadable, Reloader, settings_of
+from buildapi.model.audit import AuditOutcome
+from buildapi.ops.reload import Reload, Reloadable, Reloader, reload_record, settings_of
 
 NOW = 1_795_819_765.5
 
@@ -114,3 +115,12 @@ def test_settings_have_the_names_that_people_write(tmp_path: Any) -> None:
     assert found["[log] level"] == "info"
     assert "[databases.jobs] url" in found
     assert "[file] " not in "".join(found)
+
+
+def test_the_record_of_a_reload_has_names_of_settings_and_no_values() -> None:
+    done = Reload(NOW, True, (), ["[log] level"], ["[databases.jobs] url"])
+    record = reload_record(done)
+    assert (record.action, record.outcome) == ("reload_configuration", AuditOutcome.DONE)
+    assert record.detail == "applied: [log] level; restart needed: [databases.jobs] url"
+    failed = reload_record(Reload(NOW, False, ["[web] listen = 'x'", "another"]))
+    assert (failed.outcome, failed.detail) == (AuditOutcome.FAILED, "2 errors")

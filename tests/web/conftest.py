@@ -40,6 +40,7 @@ from buildapi.web.http.routes import Route
 from buildapi.web.http.token_auth import TokenAuthenticator
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.job_waiter import JobWaiter
+from tests.audits import MemoryAudit
 from tests.contracts.toy_dialect import ToyDialect, ToyFarm
 from tests.model.defaults import rules
 from tests.reactor import until
@@ -177,6 +178,7 @@ class Served:
     farm: MemoryFarmReads
     events: EventStreams
     trail: MemoryTrail
+    audit: MemoryAudit
     tokens: MemoryTokens
     groups: MemoryGroups
     access: AccessControl
@@ -270,9 +272,9 @@ def build(settings: Settings) -> Served:
     builds, directory = MemoryBuilds.small(), MemoryDirectory()
     dialect = SplitDialect(rules(), ToyFarm(builds), directory)
     jobs, broker, trail, tokens = MemoryJobs(), MemoryBroker(), MemoryTrail(), MemoryTokens()
-    groups = MemoryGroups()
+    groups, audit = MemoryGroups(), MemoryAudit()
     adapters: Any = SiteAdapters(
-        directory, dialect, rules(), jobs, broker, trail, trail, tokens, groups
+        directory, dialect, rules(), jobs, broker, trail, trail, audit, audit, tokens, groups
     )  # doubles
     live, pages = live_answers(config, clock, adapters), page_renderer(config, clock, directory)
     wired = web_site(
@@ -304,6 +306,7 @@ def build(settings: Settings) -> Served:
         ending=live.end,
         members=wired.access.groups_of,
         permissions=wired.page_permissions,
+        record=audit.record,
     )
     listener = listeners.public(wired.routes, traffic, held=settings.held)
     listener._socket_group = settings.socket_group  # tests have groups that have no name
@@ -321,6 +324,7 @@ def build(settings: Settings) -> Served:
         dialect.farm_reads,
         live.events,
         trail,
+        audit,
         tokens,
         groups,
         wired.access,

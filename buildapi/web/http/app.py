@@ -30,8 +30,10 @@ from buildapi.errors import (
     Unavailable,
     UnknownParameter,
 )
+from buildapi.model.audit import AuditRecord, subject_of_path
 from buildapi.reactor_time import ReactorTime
-from buildapi.web.http.auth import NO_GROUPS, Authenticator, AuthMethod, Identity
+from buildapi.web.http.audit_records import RECORDED, actor_from, client_from, refusal
+from buildapi.web.http.auth import NO_GROUPS, NOBODY, Authenticator, AuthMethod, Identity
 from buildapi.web.http.call import Call, call_of
 from buildapi.web.http.client_limits import UNLIMITED, ClientLimits
 from buildapi.web.http.compression import Compressor
@@ -94,7 +96,7 @@ class Policy:
     a foreign bearer token if a trusted proxy names the user.  ``permissions`` returns what a user
     may do, for pages.  ``answer_bytes`` is the maximum
     size of an answer.  Without ``reads_free``, reads need a user as changes do.  ``away`` lists
-    the services that do not respond.
+    the services that do not respond.  ``record`` adds a record to the audit log.
     """
 
     auth: Authenticator
@@ -108,6 +110,7 @@ class Policy:
     away: Callable[[], Sequence[str]] = list
     ignores_foreign: bool = False
     permissions: PermissionsOf = lambda _: OPEN
+    record: Callable[[AuditRecord], None] = lambda _: None
 
 
 @attrs.define
@@ -183,7 +186,7 @@ class WebApp:
         """Serve the routes of one path; a POST may turn into a PUT or DELETE by ``_method``."""
 
         async def endpoint(request: BuildAPIRequest, **path: str) -> bytes:
-            request.route = next(iter(routes.values())).path
+            request.route, request.path_values = next(iter(routes.values())).path, path
             with tracing.about(request.trace):
                 return await self._answer(request, routes, path)
 
@@ -449,13 +452,26 @@ class WebApp:
     def _refuse(self, request: BuildAPIRequest, error: BuildAPIError) -> bytes:
         form = format_of_error(request.uri, request.text_header("accept"))
         with_tokens = self._policy.bearers is not None
-        frame = Frame(request.mount, self._who(request), with_tokens=with_tokens)
+        identity = self._identity_of(request)
+        self._record(request, identity, error)
+        frame = Frame(request.mount, identity.who or None, with_tokens=with_tokens)
         more = None
         if error.status == Unavailable.status:
             overloaded = isinstance(error, Overloaded)  # which is counted, not logged one by one
             away = () if overloaded else self._unavailable(request, error)
             more = _details(request, error, away)
         return write_error(request, error, form, frame, more)
+
+    def _record(self, request: BuildAPIRequest, identity: Identity, error: BuildAPIError) -> None:
+        """Record a refusal in the audit log: every one that is not of an entry of a batch."""
+        if error.status not in RECORDED:
+            return
+        method = request.method.decode(errors="replace")
+        named = (r.action for r in self._routes if (r.path, r.method) == (request.route, method))
+        action = next(named, "") or f"{method} {request.route}"
+        actor, subject = actor_from(identity), subject_of_path(request.path_values)
+        refused = refusal(error, action, actor, client_from(request), subject)
+        self._policy.record(attrs.evolve(refused, trace=request.trace))
 
     def _unavailable(self, request: BuildAPIRequest, error: BuildAPIError) -> Sequence[str]:
         """Log a 503, and list what is away."""
@@ -473,16 +489,16 @@ class WebApp:
             )
         return away
 
-    def _who(self, request: BuildAPIRequest) -> str | None:
-        """Return the user of a refused request; None if unknown."""
+    def _identity_of(self, request: BuildAPIRequest) -> Identity:
+        """Return the user of a refused request; nobody if unknown."""
         if request.identity is not None:
-            return request.who or None
+            return request.identity
         try:
             shown = self._shown(request)
             # The owner of a token is not looked up: that may take a query, and nothing here waits.
-            return self._named(request).who if shown is None else None
+            return self._named(request) if shown is None else NOBODY
         except (BadRequest, BadToken):
-            return None
+            return NOBODY
 
 
 def _details(

@@ -10,7 +10,9 @@ from urllib.parse import parse_qs, quote
 import attrs
 
 from buildapi.errors import AccessDenied, BadRequest
+from buildapi.model.audit import Client
 from buildapi.parameters.param import Query
+from buildapi.web.http.audit_records import client_from
 from buildapi.web.http.auth import AuthMethod, Identity
 from buildapi.web.http.csrf import CSRFTokens, may_be_read_by_others, refusal_of
 from buildapi.web.http.form import Form
@@ -27,8 +29,9 @@ class Call:
     ``key`` is the client's idempotency key.  ``mount`` is the prefix of all paths, ``here`` the
     path below it.  ``refusal`` says why the call may not change anything; empty if it may.
     ``new_token`` returns a CSRF token for forms in the answer; ``html`` is whether a page is
-    wanted.  ``count_jobs`` is called with the number of job requests in the call, if that is
-    not one, and raises TooManyRequests; ``begin_wait`` by who begins to wait for something.
+    wanted.  ``client`` returns where the request came from.  ``count_jobs`` is called with the
+    number of job requests in the call, if that is not one, and raises TooManyRequests;
+    ``begin_wait`` by who begins to wait for something.
     """
 
     path: Mapping[str, str]
@@ -41,6 +44,7 @@ class Call:
     here: str = ""
     new_token: Callable[[], str] = str
     html: bool = False
+    client: Callable[[], Client] = Client
     count_jobs: Callable[[int], None] = lambda _: None
     begin_wait: Callable[[], None] = lambda: None
 
@@ -117,6 +121,7 @@ def call_of(
         query=query_of(request.uri),
         key=request.text_header("idempotency-key"),
         new_token=partial(_token, request, call, tokens),
+        client=partial(client_from, request),
         count_jobs=partial(request.clients.count_jobs, request),
         begin_wait=request.leave,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -45,15 +45,15 @@ class RequestLimits:
 class BuildAPIRequest(Request):
     """A request with a body limit, a mount prefix and ``_method``.
 
-    ``mount`` is the prefix it came with, which goes before paths in the answer.  ``refusal`` is
-    the error of a request that cannot be routed.  ``body`` is its form or the error of parsing it,
-    and empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
-    knows the trusted proxies.  ``route`` is the path of its route, ``streams`` whether its answer
-    is a stream, ``ready`` whether it was answered before routing, by ``answer_ready``, which
-    returns whether it did that.  ``admits`` returns whether there is room for it, and answers it
-    otherwise; ``entered_from`` is the address under which it counts as in flight, by ``clients``,
-    and ``rate_fields`` are its ``RateLimit`` headers if it is answered before routing.
-    ``half_closed`` is called when the client has closed its sending half.
+    ``mount`` is the prefix it came with, which goes before paths in the answer.  ``refusal`` is the
+    error of a request that cannot be routed.  ``body`` is its form or the error of parsing it, and
+    empty before ``read_body``.  ``identity`` is its user, None before authentication; ``auth``
+    knows the trusted proxies.  ``route`` is the path of its route, ``path_values`` are the values
+    in it, ``streams`` says whether its answer is a stream, ``ready`` whether it was answered before
+    routing, by ``answer_ready``, which returns whether it did that.  ``admits`` returns whether
+    there is room for it, and answers it otherwise; ``entered_from`` is the address under which it
+    counts as in flight, by ``clients``, and ``rate_fields`` are its ``RateLimit`` headers if it is
+    answered before routing.  ``half_closed`` is called when the client has closed its sending half.
     """
 
     limits: RequestLimits
@@ -82,6 +82,7 @@ class BuildAPIRequest(Request):
         self.mount = ""
         self.identity: Identity | None = None
         self.route, self.streams, self.ready = "-", False, False
+        self.path_values: Mapping[str, str] = {}
         self.entered_from: str | None = None
         self.rate_fields: tuple[bytes, bytes] | None = None
         self.half_closed: Callable[[], None] = lambda: None

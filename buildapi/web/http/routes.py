@@ -35,6 +35,7 @@ class Route:
     only.  A route for ``own_pages`` needs the CSRF token of a form of ours.  ``patience`` returns
     the extra seconds that a call may take because its client asked to wait.  ``formats`` are the
     values of ``format``.  An ``open`` route needs no user even where other reads do.
+    ``action`` is its name in the audit log; its method and path if empty.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Route:
     patience: Callable[[Call], float] | None = None
     formats: Sequence[str] = FORMATS
     open: bool = False
+    action: str = ""
 
     @property
     def acts(self) -> bool:

@@ -95,7 +95,7 @@ class TokenAuthenticator:
     """Look up tokens; ``looking`` bounds the time of one lookup.
 
     ``clock`` returns seconds of a monotonic clock, ``now`` seconds since the epoch.  ``groups``
-    remembers those of the owners.
+    remembers those of the owners, ``first_use`` is called with a token and a new address of it.
     """
 
     _store: TokenStore
@@ -103,6 +103,7 @@ class TokenAuthenticator:
     _now: Callable[[], float]
     _looking: Deadline
     groups: RememberedGroups
+    _first_use: Callable[[Token, str], None] = lambda *_: None
     _known: RecentValues[Token] = attrs.field(init=False)
     _strangers: RecentValues[bool] = attrs.field(init=False)
     _lookups: SingleFlight[Token | None] = attrs.field(factory=SingleFlight, init=False)
@@ -203,6 +204,7 @@ class TokenAuthenticator:
             log.failure("token {id}: last use not recorded", id=token.id)
         else:
             if is_new:
+                self._first_use(token, address)
                 log.info(
                     "token {id} ({label}) of {who} used first from {address}",
                     id=token.id,

@@ -102,8 +102,13 @@ class Batch:
                 # 503 is true.
                 return Unavailable(LATE)
             try:
-                return await self._submitter.prepare(*job_call(number))
+                route, one = job_call(number)
             except BuildAPIError as e:
+                return e
+            try:
+                return await self._submitter.prepare(route, one)
+            except BuildAPIError as e:
+                self._submitter.refused(route, one, e)
                 return e
 
         prepared = await each(AT_ONCE, range(count), prepare)

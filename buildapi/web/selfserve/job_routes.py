@@ -40,12 +40,14 @@ class JobRoute:
     """The route of a job request, and the function that checks it.
 
     HTML clients are redirected to the job's page if it is ``followed``; else they get the answer.
+    ``action`` is the name of what it asks for.
     """
 
     method: str
     path: str
     check: Check
     summary: str
+    action: str
     params: Sequence[Param[Any]] = ()
     followed: bool = True
 
@@ -61,7 +63,9 @@ class JobRoute:
 
     def served(self, handler: Handler) -> Route:
         """Return the route that serves it with a handler."""
-        return Route(self.method, self.path, handler, self.summary, self.known, job=True)
+        return Route(
+            self.method, self.path, handler, self.summary, self.known, job=True, action=self.action
+        )
 
 
 COMMON = (DRY_RUN, WAIT)

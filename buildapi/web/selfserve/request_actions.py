@@ -31,6 +31,15 @@ Find = Callable[[Branch, int], Awaitable[BuildRequest | None]]
 """Read the request of this id, or of the build of this id, on a branch."""
 
 
+ACTION_OF: Mapping[tuple[str, str], type[Action]] = {
+    ("rebuild", "build"): RebuildBuild,
+    ("rebuild", "request"): RebuildRequest,
+    ("cancel", "build"): CancelBuild,
+    ("cancel", "request"): CancelRequest,
+    ("priority", "request"): Reprioritize,
+}
+
+
 @attrs.define
 class RequestActions:
     """Check these job requests; ``count_max`` bounds the rebuilds of one.
@@ -62,7 +71,7 @@ class RequestActions:
             ("priority", "request", "PUT", one_request, self.reprioritize, REPRIORITIZE, new),
         )
         return {
-            (act, kind): JobRoute(method, path, check, summary, params)
+            (act, kind): JobRoute(method, path, check, summary, ACTION_OF[act, kind].name, params)
             for act, kind, method, path, check, summary, params in found
         }
 

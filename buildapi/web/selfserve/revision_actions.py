@@ -45,6 +45,9 @@ WHOLE = 40
 """Digits of a full hash in Mercurial and Git."""
 
 
+OF_ONE_PARAMS = (PRIORITY, PROPERTIES, FILES)
+
+
 @attrs.define
 class RevisionActions:
     """Check these job requests; ``now`` returns seconds since the epoch.
@@ -59,22 +62,22 @@ class RevisionActions:
 
     def routes(self) -> Sequence[JobRoute]:
         """List the routes."""
-        cancel = JobRoute("DELETE", REV, self.cancel, CANCEL, CANCEL_PARAMS)
+        cancel = JobRoute("DELETE", REV, self.cancel, CANCEL, CancelRevision.name, CANCEL_PARAMS)
         return (cancel, *self.new_builds().values())
 
     def new_builds(self) -> Mapping[str, JobRoute]:
         """Return the routes of new builds by the kind of builds that people choose in a form."""
         found = (
-            ("build", REV, self.build, BUILD, (IGNORED_PRIORITY,)),
-            ("pgo", f"{REV}/pgo", self.pgo, PGO, (PRIORITY,)),
-            ("nightly", f"{REV}/nightly", self.nightly, NIGHTLY, (PRIORITY,)),
-            ("builder", OF_BUILDER, self.builder, OF_ONE, (PRIORITY, PROPERTIES, FILES)),
+            ("build", NewBuild, REV, self.build, BUILD, (IGNORED_PRIORITY,)),
+            ("pgo", NewPGOBuild, f"{REV}/pgo", self.pgo, PGO, (PRIORITY,)),
+            ("nightly", NewNightly, f"{REV}/nightly", self.nightly, NIGHTLY, (PRIORITY,)),
+            ("builder", NewBuilderBuild, OF_BUILDER, self.builder, OF_ONE, OF_ONE_PARAMS),
         )
         return {
             # Some clients of these four take any status but 202 for a failure, so HTML is not
             # redirected.
-            kind: JobRoute("POST", path, check, summary, params, followed=False)
-            for kind, path, check, summary, params in found
+            kind: JobRoute("POST", path, check, summary, action.name, params, followed=False)
+            for kind, action, path, check, summary, params in found
         }
 
     async def cancel(self, call: Call, branch: Branch) -> CheckedRequest:

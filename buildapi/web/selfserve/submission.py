@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from buildapi import tracing
 from buildapi.errors import (
+    AccessDenied,
     BrokerUnavailable,
     BuildAPIError,
     DatabaseUnavailable,
@@ -24,8 +25,15 @@ from buildapi.errors import (
     OutcomeUnknownError,
     Unavailable,
 )
-from buildapi.interfaces import Broker, JobStore, TextLimits, Trail
+from buildapi.interfaces import AuditLog, Broker, JobStore, TextLimits, Trail
 from buildapi.model.actions import Action, builds_asked
+from buildapi.model.audit import (
+    AuditOutcome,
+    AuditRecord,
+    AuditSubject,
+    subject_of,
+    subject_of_path,
+)
 from buildapi.model.branches import Branch
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
@@ -39,6 +47,7 @@ from buildapi.model.wire import (
     what,
 )
 from buildapi.parameters.job_parameters import DRY_RUN, WAIT
+from buildapi.web.http.audit_records import RECORDED, actor_from, refusal
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
@@ -132,6 +141,7 @@ class JobSubmitter:
     _limits: TextLimits
     _checking: Deadline
     _permissions: JobPermissions
+    _audit: AuditLog
 
     def routes(self, routes: Sequence[JobRoute]) -> Sequence[Route]:
         """Return the served routes of job requests."""
@@ -171,6 +181,7 @@ class JobSubmitter:
             return await self._dry_run.reply(route, call, checked)
         key = key_of(call, route)
         if key is not None and (first := await self._first(route, key)):
+            self._audit.record(repetition_record(route, call, first))
             return first
         checked = await self._checked(route, call, branch)
         # Stored with the key, for the answer to a repetition.
@@ -183,7 +194,11 @@ class JobSubmitter:
         Where the last is not known now, the agent finds out.
         """
         checked = await route.check(call, branch)
-        await self._permissions.require(call.identity, checked, branch)
+        try:
+            await self._permissions.require(call.identity, checked, branch)
+        except AccessDenied as e:  # the audit log says what was asked for, also in the body
+            e.subject = subject_of(checked.action, call.path["branch"])
+            raise
         try:
             warnings = await self._checking.bound(self._limits.check(checked.action, call.user))
         except Unavailable:
@@ -213,12 +228,30 @@ class JobSubmitter:
             async with self._quota.recording(who, builds, NOT_RECORDED):
                 going = await self._begin_all(submissions, seconds_left)
                 return [
-                    await going[one] if isinstance(one, Submission) else one for one in prepared
+                    await self._ended(one, going[one]) if isinstance(one, Submission) else one
+                    for one in prepared
                 ]
 
         # Klein cancels the handler's Deferred when the client disconnects; a job recorded and not
         # sent would be left to the outbox.
-        return await shielded(work())
+        try:
+            return await shielded(work())
+        except BuildAPIError as e:
+            if len(submissions) == 1:
+                e.subject = subject_of_submission(submissions[0])
+            raise
+
+    async def _ended(self, submission: Submission, going: defer.Deferred[Submitted]) -> Submitted:
+        """Return the result of a job request, and record it in the audit log."""
+        ended = await going
+        self._audit.record(submission_record(submission, ended))
+        return ended
+
+    def refused(self, route: JobRoute, call: Call, error: BuildAPIError) -> None:
+        """Record the refusal of an entry of a batch, whose answer is none of a request."""
+        if error.status in RECORDED:
+            actor, subject = actor_from(call.identity), subject_of_path(call.path)
+            self._audit.record(refusal(error, route.action, actor, call.client(), subject))
 
     async def _begin_all(
         self, submissions: Sequence[Submission], seconds_left: Callable[[], float]
@@ -328,6 +361,51 @@ class JobSubmitter:
             log.failure("job {id} accepted, but it could not be read", id=accepted.job_id)
             job = None
         return accepted.reply(None if job is None else job_json(job))
+
+
+def subject_of_submission(submission: Submission) -> AuditSubject:
+    """Return what a job request acts on."""
+    return subject_of(submission.checked.action, submission.call.path["branch"])
+
+
+def submission_record(submission: Submission, ended: Submitted) -> AuditRecord:
+    """Return the record of a checked job request: who asked for what, and how it ended."""
+    call = submission.call
+    record = AuditRecord(
+        submission.checked.action.name,
+        AuditOutcome.ACCEPTED,
+        actor_from(call.identity),
+        call.client(),
+        subject_of_submission(submission),
+    )
+    match ended:
+        case Accepted():
+            return attrs.evolve(record, job_id=ended.job_id)
+        case BuildAPIError():
+            refused = ended.status in RECORDED
+            return attrs.evolve(
+                record,
+                outcome=AuditOutcome.REFUSED if refused else AuditOutcome.FAILED,
+                status=ended.status,
+                code=ended.code,
+                job_id=ended.job_id,
+                detail=ended.msg,
+            )
+        case Reply():
+            return record
+
+
+def repetition_record(route: JobRoute, call: Call, first: Accepted) -> AuditRecord:
+    """Return the record of a request that is answered as an earlier one with the same key."""
+    return AuditRecord(
+        route.action,
+        AuditOutcome.ACCEPTED,
+        actor_from(call.identity),
+        call.client(),
+        subject_of_path(call.path),
+        job_id=first.job_id,
+        detail="answered again: the same Idempotency-Key",
+    )
 
 
 async def _or_error(work: Awaitable[Accepted]) -> Submitted:

@@ -9,11 +9,13 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from buildapi.errors import AccessDenied, BadRequest, NotFound
-from buildapi.interfaces import TokenStore
+from buildapi.interfaces import AuditLog, TokenStore
+from buildapi.model.audit import CREATE_TOKEN, REVOKE_TOKEN
 from buildapi.model.ops import Token
 from buildapi.parameters.param import Param, Place
 from buildapi.parameters.texts import id_of_path
 from buildapi.parameters.types import TerseInteger, Text
+from buildapi.web.http.audit_records import token_record
 from buildapi.web.http.call import Call, by_token
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
@@ -50,6 +52,7 @@ class TokenRoutes:
     _now: Callable[[], float]
     _days_max: int
     _working: Deadline
+    _audit: AuditLog
     # Counting and adding are two statements: concurrent requests would exceed the maximum.
     _making: DeferredLock = attrs.field(factory=DeferredLock, init=False)
 
@@ -69,8 +72,9 @@ class TokenRoutes:
                 (LABEL, self._days_param),
                 change=True,
                 own_pages=True,
+                action=CREATE_TOKEN,
             ),
-            Route("DELETE", one, self.revoke, REVOKE, change=True),
+            Route("DELETE", one, self.revoke, REVOKE, change=True, action=REVOKE_TOKEN),
         )
 
     @property
@@ -104,6 +108,8 @@ class TokenRoutes:
             who=who,
             days=days,
         )
+        detail = f"expires after {days} days"
+        self._audit.record(token_record(CREATE_TOKEN, call, token.id, label, detail))
         told = {"status": "OK", "id": token.id, "token": text, "label": label}
         told |= {"expires_at": token.expires_at, "msg": MADE.format(id=token.id)}
         return attrs.evolve(self._shown([token], told, text), status=201)
@@ -129,6 +135,7 @@ class TokenRoutes:
             # "List and revoke tokens").
             self._bearers.forget(token_id)
         log.info("token {id} of {who} revoked", id=token_id, who=who)
+        self._audit.record(token_record(REVOKE_TOKEN, call, token_id, "", ""))
         told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} revoked"}
         return attrs.evolve(Reply.data("Revoked", JSONBody.of(told)), location=PATH, fresh=True)
 
