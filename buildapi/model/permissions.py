@@ -71,9 +71,20 @@ class Permissions:
     scope: TokenScope = NO_LIMITS
     _ours: tuple[AccessRule, ...] = attrs.field(init=False, repr=False)
 
+    key: Hashable = attrs.field(init=False, repr=False, eq=False)
+    """A value that is the same only for actors who may do the same, for caches."""
+
     @_ours.default
     def _those_about_the_actor(self) -> tuple[AccessRule, ...]:
         return tuple(rule for rule in self.policy.rules if rule.is_about(self.actor))
+
+    @key.default
+    def _what_decides(self) -> Hashable:
+        if self.is_open:
+            return ()
+        # Refusals by the scope of a token name the token.
+        token = self.actor.token if self.scope.is_limited else None
+        return self.policy, self._ours, self.actor.who is None, self.scope, token
 
     @property
     def is_open(self) -> bool:
@@ -84,15 +95,6 @@ class Permissions:
     def names_builders(self) -> bool:
         """Return whether anything depends on builders."""
         return any(rule.builders for rule in self._ours)
-
-    @property
-    def key(self) -> Hashable:
-        """Return a value that is the same only for actors who may do the same, for caches."""
-        if self.is_open:
-            return ()
-        # Refusals by the scope of a token name the token.
-        token = self.actor.token if self.scope.is_limited else None
-        return self.policy, self._ours, self.actor.who is None, self.scope, token
 
     def decide(self, question: Question) -> Decision:
         """Return whether something is permitted of which everything is known."""

@@ -52,7 +52,14 @@ class PagePermissions:
 
     permissions: Permissions = attrs.field(factory=lambda: Permissions(Actor(None)))
     access_of: Callable[[str], str | None] = lambda _: None
+    # A page has hundreds of rows, and few answers.
     _found: dict[tuple[str, str, str], str] = attrs.field(factory=dict, init=False, repr=False)
+    _off: dict[str, Markup] = attrs.field(factory=dict, init=False, repr=False)
+    _names_builders: bool = attrs.field(init=False, repr=False)
+
+    @_names_builders.default
+    def _those_of_the_rules(self) -> bool:
+        return self.permissions.names_builders
 
     @property
     def is_open(self) -> bool:
@@ -72,7 +79,7 @@ class PagePermissions:
         if self.is_open:
             return ""
         # Most rules name no builder: then the rows of a page are few questions.
-        key = action, branch, builder if self.permissions.names_builders else ""
+        key = action, branch, builder if self._names_builders else ""
         if key not in self._found:
             self._found[key] = self._refusal(*key)
         return self._found[key]
@@ -95,17 +102,18 @@ class PagePermissions:
 
     def off(self, action: str, branch: str = "", builder: str = "") -> Markup:
         """Return the attributes of a control that is disabled, with the reason, or nothing."""
-        return disabled(self.refusal(action, branch, builder))
+        return self._disabled(self.refusal(action, branch, builder))
 
     def all_off(self, actions: Iterable[str], branch: str = "") -> Markup:
         """Return those of a control for several actions, which is disabled if all are refused."""
         refusals = [self.refusal(action, branch) for action in actions]
-        return disabled(refusals[0] if all(refusals) else "")
+        return self._disabled(refusals[0] if all(refusals) else "")
 
-
-def disabled(why: str) -> Markup:
-    """Return the attributes of a disabled control; nothing without a reason."""
-    return Markup(' disabled data-refused title="{}"').format(why) if why else Markup()
+    def _disabled(self, why: str) -> Markup:
+        if why not in self._off:
+            attributes = Markup(' disabled data-refused title="{}"')
+            self._off[why] = attributes.format(why) if why else Markup()
+        return self._off[why]
 
 
 OPEN = PagePermissions()
