@@ -77,6 +77,7 @@ POST /self-serve/selection
 GET /self-serve/tokens
 POST /self-serve/tokens
 DELETE /self-serve/tokens/{token_id}
+GET /self-serve/audit
 GET /self-serve/authorizations
 GET /self-serve/whoami
 GET /self-serve/{branch}

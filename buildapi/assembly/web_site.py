@@ -55,6 +55,7 @@ from buildapi.web.reports.report_server import ReportServer, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
 from buildapi.web.reports.scheduler_routes import SchedulerReportRoutes
 from buildapi.web.reports.status_routes import StatusReportRoutes
+from buildapi.web.selfserve.audit_search import AuditSearch
 from buildapi.web.selfserve.audit_trail import JobTrail
 from buildapi.web.selfserve.authorizations import Authorizations
 from buildapi.web.selfserve.batch import Batch
@@ -277,6 +278,7 @@ def web_site(
         *reads.routes(),
         *jobs.routes(),
         *JobTrail(store, site.trails, pages).routes(),
+        *AuditSearch(site.audits, access.permissions, pages, zone).routes(),
         *Lookup(directory, builds, dialect.farm_reads).routes(),
         *live.events.routes(),
         *farm_views.routes(),

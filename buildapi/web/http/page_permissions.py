@@ -34,7 +34,7 @@ WORDS = {
     "new_pgobuild_at_revision": "submit PGO builds",
     "new_nightly_at_revision": "submit nightly builds",
     "new_build_for_builder": "submit builds of one builder",
-    "read_audit": "read the audit",
+    "read_audit": "read the audit log",
     "manage_tokens": "manage the tokens of others",
 }
 """What people call the actions that rules name."""
