@@ -73,14 +73,18 @@ LIST_READ_AGAIN = """() => {
     window.fetch = async (...asked) => {
         const answer = await real(...asked);
         if (asked[1]?.method !== "POST") return answer;
-        const row = document.activeElement.closest("tr") ?? document.querySelector("#list tbody tr:has(:disabled)");
+        const at = document.activeElement.closest("tr");
+        const row = at ?? document.querySelector("#list tbody tr:has(:disabled)");
         const copy = row.cloneNode(true);
         for (const control of copy.querySelectorAll(":disabled")) control.disabled = false;
         row.closest("tbody").replaceChildren(copy);
         return answer;
     };
 }"""
-"""Read the list again, with that row alone in it, before the answer to a job request comes, as a search does."""
+"""Read the list again before the answer to a job request comes, as a search does.
+
+Only the row of the request is in it then.
+"""
 
 
 def test_the_focus_stays_on_a_build_whose_list_is_read_again(visit: Visit, client: Client) -> None:
