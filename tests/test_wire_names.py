@@ -76,6 +76,7 @@ GET /self-serve/lookup
 POST /self-serve/selection
 GET /self-serve/tokens
 POST /self-serve/tokens
+DELETE /self-serve/tokens
 DELETE /self-serve/tokens/{token_id}
 GET /self-serve/audit
 GET /self-serve/authorizations

@@ -21,7 +21,7 @@ from buildapi.db.pool import PooledDatabase, driver_of, open_database
 from buildapi.db.schema import schema_sql
 from buildapi.db.schema_diff import SchemaChange, SchemaDiff, absent, survey, version
 from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, error_text, upgrade
-from buildapi.errors import BuildAPIError, Unavailable
+from buildapi.errors import BuildAPIError, ConfigError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
 from buildapi.model.audit import AuditActor, schema_record
 from buildapi.reactor_time import Reactor
@@ -97,7 +97,7 @@ async def each(where: Sequence[Place], work: Callable[[Place], Awaitable[None]])
             await work(place)
         except CancelledError:
             raise
-        except (UpgradeError, BuildAPIError, *DRIVER_ERRORS) as e:
+        except (UpgradeError, BuildAPIError, ConfigError, *DRIVER_ERRORS) as e:
             sys.stderr.write(f"buildapi: {place.name}: {error_text(e)}\n")
             codes.append(UNAVAILABLE if isinstance(e, Unavailable) else FAILED)
     return max(codes)

@@ -269,7 +269,15 @@ def web_site(
 
     bearers = token_authenticator(config, clock, site, looking) if web.tokens else None
     tokens = TokenRoutes(
-        site.tokens, bearers, pages, now, web.token_days, part(shares.writing), site.audit
+        site.tokens,
+        bearers,
+        pages,
+        now,
+        web.token_days,
+        part(shares.writing),
+        site.audit,
+        access.decide,
+        lambda: directory.branches().by_name,
     )
     folder = config.dumps.folder
     routes = [

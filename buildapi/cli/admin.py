@@ -275,6 +275,63 @@ def _explain(
     _run_and_exit(explaining)
 
 
+# --- tokens of users
+
+
+@click.group()
+def admin() -> None:
+    """Manage what belongs to users, in the jobs database."""
+
+
+@admin.group("tokens")
+def user_tokens() -> None:
+    """List and revoke the tokens of a user."""
+
+
+USER_OPTION = click.option("--user", "who", required=True, help="The user, as the proxy names it.")
+
+
+@user_tokens.command("list")
+@config_option
+@USER_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_tokens(*, config: Config, who: str, as_json: bool) -> None:
+    """List the tokens of a user with limits and last use, newest first; times are UTC.
+
+    Exit codes: 0 done, 2 wrong configuration, 6 the database is unavailable.
+    """
+    from buildapi.admin import user_tokens
+    from buildapi.assembly.commands import own_tables
+
+    place = own_tables(config)[0]
+    _run_and_exit(
+        lambda reactor: user_tokens.list_tokens(place, reactor, who, click.echo, as_json=as_json)
+    )
+
+
+@user_tokens.command("revoke")
+@config_option
+@USER_OPTION
+@click.option("--id", "ids", type=click.IntRange(1), multiple=True, help="A token; repeatable.")
+@click.option("--all", "whole", is_flag=True, help="All tokens of the user.")
+def revoke_tokens(*, config: Config, who: str, ids: tuple[int, ...], whole: bool) -> None:
+    """Revoke tokens of a user: processes refuse them within five seconds.
+
+    Exit codes: 0 done, 2 wrong command line or configuration, 5 no such token, 6 the database is
+    unavailable.
+    """
+    from buildapi.admin import user_tokens
+    from buildapi.assembly.commands import own_tables
+
+    # One of them must be chosen: without a choice nothing is revoked.
+    if bool(ids) == whole:
+        raise click.UsageError("--id or --all is required, and not both")
+    place, chosen = own_tables(config)[0], None if whole else ids
+    _run_and_exit(
+        lambda reactor: user_tokens.revoke_tokens(place, reactor, who, chosen, click.echo)
+    )
+
+
 # --- queues
 
 

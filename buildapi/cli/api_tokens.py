@@ -17,7 +17,7 @@ from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.exit_codes import FAILED, FORBIDDEN
 
 ACCESS = ("branch", "allowed", "action", "rule", "needed")
-TOKENS = ("id", "label", "created", "expires", "last used")
+TOKENS = ("id", "label", "limits", "created", "expires", "last used", "from")
 
 
 @click.command()
@@ -48,8 +48,11 @@ def describe_user(document: Document, out: Output) -> str:
     token = document["token"]
     if not token:
         return f"{document['who']}, by {document['by']}"
-    return f"{document['who']}, by token {token['id']} ({token['label']}), which expires " + (
-        out.time(token["expires_at"]) or "never"
+    limits = describe_scope(token.get("scope"))
+    return (
+        f"{document['who']}, by token {token['id']} ({token['label']}"
+        f"{f'; {limits}' if limits else ''}), which expires "
+        + (out.time(token["expires_at"]) or "never")
     )
 
 
@@ -68,6 +71,16 @@ def access_rows(document: Document) -> Sequence[Sequence[object]]:
     ]
 
 
+def describe_scope(scope: Document | None) -> str:
+    """Describe the limits of a token, empty without any; older services know none."""
+    if not scope:
+        return ""
+    if scope["read_only"]:
+        return "read-only"
+    parts = [(name, scope[name]) for name in ("actions", "branches")]
+    return "; ".join(f"{name} {', '.join(patterns)}" for name, patterns in parts if patterns)
+
+
 @click.group()
 def token() -> None:
     """Create, list and revoke API tokens."""
@@ -78,23 +91,51 @@ def token() -> None:
 @click.option(
     "--days", type=click.IntRange(1), help="Days until it expires. Default: set by the service."
 )
+@click.option(
+    "--action",
+    "actions",
+    multiple=True,
+    metavar="PATTERN",
+    help="Action that it may ask for, such as rebuild_*; repeatable. Default: all.",
+)
+@click.option(
+    "--branch",
+    "branches",
+    multiple=True,
+    metavar="PATTERN",
+    help="Branch that it may act on, such as try*; repeatable. Default: all.",
+)
+@click.option("--read-only", is_flag=True, help="It may change nothing.")
 @click.option("--save", is_flag=True, help="Save it in the token file; do not print it.")
 @connection_options
 @output_options
 @click.pass_context
 def create(
-    context: click.Context, *, label: str, days: int | None, save: bool, out: Output
+    context: click.Context,
+    *,
+    label: str,
+    days: int | None,
+    actions: tuple[str, ...],
+    branches: tuple[str, ...],
+    read_only: bool,
+    save: bool,
+    out: Output,
 ) -> None:
     """Create a token, which is shown only once.
 
-    Log in with Basic authentication or the proxy's cookie; a token cannot create tokens.
+    It may do what you may, within the limits that you give it. Log in with Basic authentication or
+    the proxy's cookie; a token cannot create tokens.
     """
+    given = {"days": days, "actions": list(actions), "branches": list(branches)}
+    asked = {name: value for name, value in given.items() if value not in (None, [])}
+    if read_only:
+        asked["read_only"] = True
     client = make_client(context, token=None)  # the service creates no tokens for users of a token
     path = client.settings.token_file
     # Opened first: a token that cannot be saved would be lost, since it is shown only once.
     file = open_token_file(path) if save else None
     try:
-        made, secret = _create(client, {"label": label} | ({} if days is None else {"days": days}))
+        made, secret = _create(client, {"label": label, **asked})
         error = None if file is None else _write(file, f"{secret} {client.settings.url}\n")
     finally:
         if file is not None:
@@ -109,6 +150,8 @@ def create(
     else:
         expires = out.time(unpack(lambda: made["expires_at"])) or "never"
         click.echo(f"token {unpack(lambda: made['id'])} expires {expires}", err=True)
+        for warning in require_list(made.get("warnings", [])):
+            click.echo(f"warning: {warning}", err=True)
         if "token" in made:
             out.line(secret)
     if error is not None:
@@ -155,12 +198,24 @@ def _write(file: AtomicFile, text: str) -> str | None:
     return None
 
 
+OWNER = click.option(
+    "--owner",
+    metavar="NAME",
+    help="Tokens of this user; for those who may manage the tokens of others.",
+)
+
+
+def _of(owner: str | None) -> dict[str, JSON]:
+    return {} if owner is None else {"user": owner}
+
+
 @token.command("list")
+@OWNER
 @with_client
 @output_options
-def list_(*, client: ServiceClient, out: Output) -> None:
+def list_(*, owner: str | None, client: ServiceClient, out: Output) -> None:
     """List your tokens, without their secrets."""
-    document = require_list(client.get("self-serve", "tokens"))
+    document = require_list(client.get("self-serve", "tokens", **_of(owner)))
     if out.as_json:
         return out.json(document)
     return out.rows(TOKENS, unpack(_rows, document, out))
@@ -168,18 +223,34 @@ def list_(*, client: ServiceClient, out: Output) -> None:
 
 def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[object]]:
     times = ("created_at", "expires_at", "used_at")
-    return [(t["id"], t["label"], *(out.time(t[name]) for name in times)) for t in document]
+    return [
+        (
+            *(t["id"], t["label"], describe_scope(t.get("scope")) or "none"),
+            *(out.time(t[name]) for name in times),
+            t.get("used_from"),
+        )
+        for t in document
+    ]
 
 
 @token.command()
-@click.argument("token_id", type=param_types.name, metavar="ID")
+@click.argument("token_id", type=param_types.name, metavar="ID", required=False)
+@OWNER
+@click.option("--all", "whole", is_flag=True, help="All tokens of --owner.")
 @with_client
 @output_options
-def revoke(*, token_id: str, client: ServiceClient, out: Output) -> None:
-    """Revoke the token ID."""
-    document = client.send("DELETE", "self-serve", "tokens", token_id)
+def revoke(
+    *, token_id: str | None, owner: str | None, whole: bool, client: ServiceClient, out: Output
+) -> None:
+    """Revoke the token ID, or all tokens of a user."""
+    if (token_id is None) != whole or (whole and owner is None):
+        raise click.UsageError("ID is required, or --all with --owner")
+    parts = [] if token_id is None else [token_id]
+    document = client.send("DELETE", "self-serve", "tokens", *parts, body=_of(owner) or None)
     if unpack(lambda: document["status"]) != "OK":
         raise unexpected_response()
     if out.as_json:
         return out.json(document)
+    if whole:
+        return out.line(unpack(lambda: f"{len(document['ids'])} tokens of {owner} are revoked"))
     return out.line(f"token {token_id} is revoked")

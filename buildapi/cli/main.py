@@ -52,7 +52,7 @@ COMMANDS = (
     *(job_requests.prioritize, job_requests.new, api_tokens.token, api_tokens.whoami),
     *(report_commands.waittimes, report_commands.names, report_commands.l10n_report),
     *(mail_waittimes, completion, man, sample),
-    *(admin.db, admin.queue, admin.dump, admin.check_config),
+    *(admin.db, admin.queue, admin.dump, admin.check_config, admin.admin),
 )
 for command in COMMANDS:
     root.add_command(command)

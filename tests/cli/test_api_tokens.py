@@ -145,6 +145,75 @@ def test_an_older_service_that_tells_no_form_token_is_sent_none(tmp_path: Path) 
     assert server.asked[1].body == {"label": "l"}
 
 
+def test_a_token_is_made_with_limits_and_warnings_are_told(tmp_path: Path) -> None:
+    warning = "tyr* matches no branch of the branches file"
+
+    def answer(asked: Asked) -> Reply:
+        return (
+            Reply(201, MADE | {"warnings": [warning]})
+            if asked.method == "POST"
+            else Reply(200, ANN)
+        )
+
+    with fake(answer) as server:
+        more = [*password(tmp_path), "--url", server.url]
+        limits = ["--action", "rebuild_*", "--action", "cancel_build", "--branch", "tyr*"]
+        done = buildapi("token", "create", "--label", "l", *limits, *more)
+        read_only = buildapi("token", "create", "--label", "l", "--read-only", *more)
+    assert (done.out, read_only.out) == (b"bapi_new\n", b"bapi_new\n")
+    assert f"warning: {warning}" in done.err
+    given = {"label": "l", "csrf_token": "of-ann"}
+    assert [asked.body for asked in server.asked if asked.method == "POST"] == [
+        {**given, "actions": ["rebuild_*", "cancel_build"], "branches": ["tyr*"]},
+        {**given, "read_only": True},
+    ]
+
+
+SCOPE = {"actions": ["rebuild_*"], "branches": ["try", "b2"], "read_only": False}
+
+
+def test_the_limits_of_the_token_in_use_are_told() -> None:
+    told = {"id": 3, "label": "bot", "expires_at": 10}
+    for scope, words in (
+        (SCOPE, "(bot; actions rebuild_*; branches try, b2)"),
+        ({**SCOPE, "read_only": True}, "(bot; read-only)"),
+        (None, "(bot)"),
+    ):
+        document = {**ANN, "by": "token", "token": {**told, "scope": scope}}
+        with fake(lambda _, d=document: Reply(200, d)) as server:
+            done = buildapi("whoami", "--utc", "--url", server.url)
+        assert f"token 3 {words}, which expires 1970" in done.out.decode()
+
+
+def test_tokens_of_another_user_are_listed_and_revoked() -> None:
+    token = {"id": 3, "label": "bot", "created_at": 0, "expires_at": 10, "used_at": 5}
+    listed = [{**token, "used_from": "192.0.2.7", "scope": SCOPE}]
+
+    def answer(asked: Asked) -> Reply:
+        told = {"status": "OK", "user": "ann", "ids": [3, 4], "msg": "m"}
+        return Reply(200, listed if asked.method == "GET" else told)
+
+    with fake(answer) as server:
+        of_ann = ["--owner", "ann", "--url", server.url]
+        shown = buildapi("token", "list", "--utc", *of_ann)
+        one = buildapi("token", "revoke", "3", *of_ann)
+        every = buildapi("token", "revoke", "--all", *of_ann)
+        wrong = [
+            buildapi("token", "revoke", *words, "--url", server.url)
+            for words in ([], ["--all"], ["3", "--all", "--owner", "ann"])
+        ]
+    assert b"actions rebuild_*; branches try, b2" in shown.out
+    assert b"192.0.2.7" in shown.out
+    assert (one.code, every.out) == (0, b"2 tokens of ann are revoked\n")
+    assert [done.code for done in wrong] == [2, 2, 2]
+    asked = [(a.method, a.path, a.body) for a in server.asked]
+    assert asked[1:] == [
+        ("DELETE", "/self-serve/tokens/3", {"user": "ann"}),
+        ("DELETE", "/self-serve/tokens", {"user": "ann"}),
+    ]
+    assert server.asked[0].path == "/self-serve/tokens?user=ann"
+
+
 def test_a_limit_of_an_hour_is_told_and_not_waited_for(tmp_path: Path) -> None:
     told = {"status": "FAILED", "msg": "too many builds", "code": "too_many_builds"}
     with fake(lambda _: Reply(429, told, {"Retry-After": "3600"})) as server:
@@ -165,7 +234,7 @@ def test_tokens_are_listed_and_revoked() -> None:
     with fake(answer) as server:
         shown = buildapi("token", "list", "--utc", "--url", server.url)
         assert buildapi("token", "revoke", "3", "--url", server.url).code == 0
-    assert b"3  bot    1970-01-01 00:00:00  1970-01-01 00:00:10" in shown.out
+    assert b"3  bot    none    1970-01-01 00:00:00  1970-01-01 00:00:10" in shown.out
     assert (server.asked[1].method, server.asked[1].path) == ("DELETE", "/self-serve/tokens/3")
 
 

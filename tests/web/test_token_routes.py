@@ -62,7 +62,7 @@ def is_refused(answer: Answer, msg: str = "") -> bool:
 async def test_one_is_told_who_one_is(serve: Serve) -> None:
     served = serve(development_user="me")
     told = await made(served)
-    shown = {k: told[k] for k in ("id", "label", "expires_at")}
+    shown = {k: told[k] for k in ("id", "label", "expires_at", "scope")}
     for headers, wanted in (
         (ZOE, {"who": WHO, "by": "proxy", "token": None}),
         ({}, {"who": "me", "by": "development", "token": None}),
@@ -272,14 +272,18 @@ async def test_a_token_is_told_once_and_listed_without_its_text(served: Served) 
         "token": told["token"],
         "label": "my bot",
         "expires_at": NOW + 7 * DAY,
+        "scope": None,
         "msg": "Token 1 created: copy its text now, it is not shown again",
     }
     listed = await served.ask("GET", PATH, {**JSON, **ZOE})
     one = {"id": 1, "label": "my bot", "created_at": NOW, "expires_at": NOW + 7 * DAY}
-    assert listed.json == [{**one, "used_at": None}]
+    unused = {"used_at": None, "used_from": None, "scope": None}
+    assert listed.json == [{**one, **unused}]
     assert listed.headers["cache-control"] == "no-store"
     await served.ask("GET", WHOAMI, {**JSON, **showing(told["token"])})
-    assert (await served.ask("GET", PATH, {**JSON, **ZOE})).json == [{**one, "used_at": NOW}]
+    assert (await served.ask("GET", PATH, {**JSON, **ZOE})).json == [
+        {**one, "used_at": NOW, "used_from": "127.0.0.1", "scope": None}
+    ]
     assert (await served.ask("GET", PATH, {**JSON, "X-Remote-User": "ann"})).json == []
     assert not any(told["token"] in repr(kept) for kept in served.tokens.tokens.items())
 
@@ -372,7 +376,7 @@ async def test_a_stream_ends_with_its_token_and_not_while_nobody_can_tell(
     assert served.bearers is not None
     before = len(served.tokens.finding.calls)
     served.tokens.finding.error = DatabaseUnavailable("the jobs database is away")
-    served.bearers.forget(told["id"])  # as after a few seconds
+    served.bearers.forget(lambda token: token.id == told["id"])  # as after a few seconds
     await until(lambda: len(served.tokens.finding.calls) > before + 1)
     assert not wire.is_closed
     served.tokens.finding.error = ZeroDivisionError()

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from buildapi.errors import BadToken, TooManyRequests, Unavailable
 from buildapi.interfaces import TokenStore
 from buildapi.model.ops import USED_SECONDS, Token
+from buildapi.model.token_scope import NO_LIMITS, TokenScope
 from buildapi.web.http.cache import RecentValues, SingleFlight
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.rate_limits import TokenBuckets, subnet_of
@@ -47,10 +48,11 @@ USES_MAX = 1000
 # Also after a comma: a proxy may take it for a token, and ask no password (docs/tokens.md, Behind a
 # proxy).
 _SCHEME = re.compile(rb"(?:^|[\s,])bearer", re.IGNORECASE)
-# The scheme in any case [RFC 9110 11.1]; 43 characters are 32 bytes in base64url [RFC 4648 5].
-_BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43})[ \t]*")
+# The scheme in any case [RFC 9110 11.1]; 43 and 44 characters are 32 and 33 bytes in
+# base64url [RFC 4648 5].
+_BEARER = re.compile(rb"[ \t]*(?i:bearer) +(bapi_[A-Za-z0-9_-]{43,44})[ \t]*")
 _OURS = b"bapi_"
-_FORM = "bapi_ and 43 letters, digits, - and _"
+_FORM = "bapi_ and 43 or 44 letters, digits, - and _"
 
 UNKNOWN = "The token is unknown or revoked"
 EXPIRED = "The token has expired"
@@ -60,9 +62,11 @@ GUESSING = "Too many unknown tokens from {address}: tokens are looked up again i
 log = Logger()
 
 
-def new_token() -> str:
+def new_token(scope: TokenScope = NO_LIMITS) -> str:
     """Return a new random token; its prefix tells what it is wherever it turns up."""
-    return f"bapi_{secrets.token_urlsafe(32)}"
+    # One with limits is a character longer. Processes of the version before scopes, which would
+    # take it for one without, refuse any other length than 43 characters.
+    return f"bapi_{secrets.token_urlsafe(33 if scope.is_limited else 32)}"
 
 
 def digest_of(token: str) -> str:
@@ -135,10 +139,10 @@ class TokenAuthenticator:
         self._note(token, address)
         return token
 
-    def forget(self, token_id: int) -> None:
-        """Drop a revoked token from the cache."""
+    def forget(self, matches: Callable[[Token], bool]) -> None:
+        """Drop revoked tokens from the cache."""
         self._lookups.renew()  # a running one may have read the row before
-        self._known.drop(lambda token: token.id == token_id)
+        self._known.drop(matches)
 
     # --- looking up
 
