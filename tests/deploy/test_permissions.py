@@ -196,6 +196,15 @@ def test_nobody_gets_a_permission_by_a_header(farm: Farm) -> None:
             assert who in answer["msg"]
 
 
+def test_a_token_that_only_reads_reads(farm: Farm) -> None:
+    token = farm.token(ARLA, read_only="true")
+    status, whoami = farm.ask(token, "GET", "/self-serve/whoami")
+    assert (status, whoami["who"]) == (200, ARLA)
+    assert farm.ask(token, "GET", "/self-serve/try")[0] == 200
+    for forged in ((), *([one] for one in LEVEL_3), [*FORGED, *LEVEL_3]):
+        assert farm.rebuild(token, "try", forged)[0] == 403
+
+
 def test_a_token_has_the_groups_of_the_last_login_and_no_others(farm: Farm) -> None:
     token = farm.token(ARLA)
     status, answer = farm.rebuild(token, "try")
