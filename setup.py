@@ -65,6 +65,7 @@ setup(
             "hypothesis>=6.100",
             "markdown-it-py>=3,<5",
             "nagiosplugin>=1.4,<2",
+            "openapi-spec-validator>=0.7.2,<0.10",
             "playwright>=1.55",
             "pytest>=8.4",
             "pytest-twisted>=1.14.3",

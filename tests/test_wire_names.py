@@ -30,7 +30,9 @@ GET /
 GET /builds
 GET /builds/{name}
 GET /healthz
+GET /docs
 GET /metrics
+GET /openapi.json
 GET /pending
 GET /pending/{branch}
 GET /pending/{branch}/{platform}

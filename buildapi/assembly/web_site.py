@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
+from buildapi import __version__
 from buildapi.assembly.adapters import Clock
 from buildapi.config import Config
 from buildapi.errors import Unavailable
@@ -50,6 +51,8 @@ from buildapi.web.http.topics import (
     revision_topic,
     revisions_topic,
 )
+from buildapi.web.openapi.document import APIDescription
+from buildapi.web.openapi.routes import OpenAPIRoutes
 from buildapi.web.ops.dump_files import DumpFiles
 from buildapi.web.reports.report_server import ReportServer, report_cache
 from buildapi.web.reports.run_routes import RunReportRoutes
@@ -300,6 +303,13 @@ def web_site(
         *Authorizations(access.permissions, directory).routes(),
     ]
     documented = [*documentation(routes, directory, live.cache), *routes]
+    described = APIDescription(
+        version=__version__,
+        user_header=web.user_header,
+        reads_free=web.reads == "anyone",
+        with_tokens=web.tokens,
+    )
+    documented += OpenAPIRoutes(tuple(documented), described, live.cache).routes()
     permissions = page_permissions(access, directory)
     return WebSite(documented, bearers, access, permissions, jobs, requests, quota, reports)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
 
@@ -186,15 +187,16 @@ class Param(Generic[V]):
 
     def schema(self) -> Schema:
         """Return the JSON schema of its value."""
-        return self._described(self.type.schema())
+        return self._described(self.type.schema(), _plain)
 
     def form_schema(self) -> Schema:
         """Return the JSON schema of its value in a form."""
-        return self._described(self.type.form_schema())
+        schema = self.type.form_schema()
+        return self._described(schema, _written if schema.get("type") == "string" else _plain)
 
-    def _described(self, schema: Schema) -> Schema:
+    def _described(self, schema: Schema, spell: Callable[[object], object]) -> Schema:
         default = self._default()
-        more: Schema = {} if default is None else {"default": _plain(default)}
+        more: Schema = {} if default is None else {"default": spell(default)}
         return {**schema, **more, **({"deprecated": True} if self.deprecated else {})}
 
 
@@ -226,3 +228,14 @@ def _plain(default: object) -> object:
             return int(default)
         case _:
             return default
+
+
+def _written(default: object) -> str:
+    """Return a default as a text."""
+    match default:
+        case str():
+            return default
+        case bool():
+            return str(int(default))
+        case _:
+            return json.dumps(_plain(default))

@@ -9,7 +9,7 @@ import pytest
 
 from buildapi.errors import BadRequest
 from buildapi.parameters.param import Param, Place
-from buildapi.parameters.types import Choice, Integer, Patterns, Switch, TerseInteger
+from buildapi.parameters.types import Choice, Integer, JSONObject, Patterns, Switch, TerseInteger
 from buildapi.web.http.auth import NOBODY
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import Form
@@ -107,3 +107,10 @@ def test_type_bounds_and_default_are_documented(
     param: Param[Any], text: str, schema: object
 ) -> None:
     assert (param.text(), param.schema()) == (text, schema)
+
+
+def test_the_default_in_a_form_is_spelled_as_in_a_form() -> None:
+    off = Param("c", "try it", Switch(), default=False)
+    none = Param("d", "more", JSONObject(), Place.BODY, default=dict)
+    assert [p.form_schema()["default"] for p in (A, off, none)] == [3, "0", "{}"]
+    assert [p.schema()["default"] for p in (A, off, none)] == [3, False, {}]

@@ -51,7 +51,7 @@ class RunRevision(ParamType[str]):
         return f"at least {PREFIX} characters of a hash"
 
 
-WHICH = Param("revision", "a revision", RunRevision(), default="")
+WHICH = Param("revision", "a revision", RunRevision())
 
 
 @attrs.frozen
@@ -111,7 +111,7 @@ class RunReportRoutes:
     def revision(self, given: ReportParams) -> ReportRequest:
         """Report one build run; show the form alone without a revision."""
         server = self._server
-        branch, revision = server.branch(given), given.of(WHICH)
+        branch, revision = server.branch(given), given.of(WHICH) or ""
         fields = [
             Field("branch_name", "Branch", branch, server.branches()),
             Field("revision", "Revision", revision, hint="at least 12 characters"),

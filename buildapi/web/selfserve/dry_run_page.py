@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import attrs
 import msgspec
@@ -32,6 +33,7 @@ from buildapi.web.http.csrf import FIELD
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.selfserve.documents import DryRunDocument, PlanDocument
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
 
 LOST = (
@@ -70,7 +72,7 @@ class DryRun:
         plan = _warned(decide(checked.action, facts, call.user, self._rules), checked.warnings)
         words = f"{checked.words}: dry run, nothing was done"
         document = plan_json(plan, self._steps_json(plan, facts))
-        told = {"status": "OK", "dry_run": True, "msg": words, "plan": document}
+        told: DryRunDocument = {"status": "OK", "dry_run": True, "msg": words, "plan": document}
         page = Page("plan.html", checked.words, lambda: shown_plan(plan, call, route))
         return Reply(JSONBody.of(told), page, fresh=True)
 
@@ -82,16 +84,17 @@ def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
     return msgspec.structs.replace(plan, outcome=outcome)
 
 
-def plan_json(plan: Plan, steps: Mapping[str, object]) -> dict[str, object]:
+def plan_json(plan: Plan, steps: Mapping[str, object]) -> PlanDocument:
     """Return a plan as JSON: the expected outcome and its steps, as the dialect encodes them."""
     outcome = plan.outcome
-    return {
+    shaped: PlanDocument = {
         "errors": outcome.errors,
         "msg": outcome.msg,
         "items": [item_data(item) for item in outcome.items],
         "warnings": list(outcome.warnings),
-        **steps,
     }
+    # What steps look like is the dialect's.
+    return cast("PlanDocument", {**shaped, **steps})
 
 
 @attrs.frozen

@@ -19,6 +19,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.selfserve.documents import FoundDocument
 
 SHORTEST = 4
 """Minimum characters of a revision: fewer would match too many."""
@@ -43,7 +44,8 @@ class Lookup:
         kind = KIND.of(call)
         text = TEXT.of(call).strip()
         found = await self._found(kind, text) if text else []
-        document = JSONBody.of({"found": found})
+        told: FoundDocument = {"found": found}
+        document = JSONBody.of(told)
         title = f"Matches for {text[:60]}" if text else "Find"
         page = Page("lookup.html", title, {"found": found, "kinds": KINDS})
         # Only HTML clients are redirected: programs read the list (docs/api.md, "Reads").

@@ -29,6 +29,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
+from buildapi.web.selfserve.documents import CompletionDocument
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import (
@@ -142,7 +143,7 @@ class SelfServeReads:
         delay = STABLE.of(call)
         wanted = RevisionMatch(revision)
 
-        def shape(found: BranchDay) -> dict[str, object] | None:
+        def shape(found: BranchDay) -> CompletionDocument | None:
             return self._done(found, wanted, delay) if found.builds or found.pending else None
 
         key = ("is_done", wanted, delay)
@@ -155,16 +156,18 @@ class SelfServeReads:
         notice = ambiguity(revision, document.value.get("revisions", ()))
         return attrs.evolve(reply, notice=notice, freshness=kept.freshness)
 
-    def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> dict[str, object]:
+    def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> CompletionDocument:
         """Return the ``is_done`` document; with ``revisions`` if the hash fits several of them."""
         complete, passed = is_done(found, delay, int(self._now()))
         _, between = wanted.choose(found.revisions, lambda stored: stored)
-        done: dict[str, object] = {
+        done: CompletionDocument = {
             "stableDelay": delay,
             "job_complete": complete,
             "job_passed": passed,
         }
-        return {**done, "revisions": list(between)} if between else done
+        if between:
+            done["revisions"] = list(between)
+        return done
 
     def _revision(self, call: Call) -> tuple[Branch, str]:
         return self.branch(call.path["branch"]), call.path["revision"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from buildapi.jobs.completeness import status
 from buildapi.model.records import (
     BranchDay,
@@ -14,9 +16,19 @@ from buildapi.model.records import (
     UserBuilds,
 )
 from buildapi.model.wire import readable_items, readable_report
+from buildapi.web.selfserve.documents import (
+    BuildDetailsDocument,
+    BuildDocument,
+    BuildFields,
+    JobDocument,
+    OpenRequestDocument,
+    RequestDetailsDocument,
+    RequestDocument,
+    UserDocument,
+)
 
 
-def request_json(request: BuildRequest) -> dict[str, object]:
+def request_json(request: BuildRequest) -> RequestDocument:
     """Return a build request as JSON; clients tell a pending one by its missing ``status``."""
     return {
         "request_id": request.id,
@@ -33,27 +45,26 @@ def request_json(request: BuildRequest) -> dict[str, object]:
     }
 
 
-def alone_json(request: BuildRequest) -> dict[str, object]:
+def alone_json(request: BuildRequest) -> OpenRequestDocument:
     """Return a request that is an item of its own: open without a build, or dropped.
 
     It has ``claimed_by_name`` if a master has claimed it and is starting its build.
     """
-    shaped = request_json(request)
+    # Not copied: lists have thousands.
+    shaped = cast("OpenRequestDocument", request_json(request))
     if request.stage is Stage.CLAIMED:
         shaped["claimed_by_name"] = request.claimed_by_name
     return shaped
 
 
-def build_json(build: Build) -> dict[str, object]:
+def build_json(build: Build) -> BuildDocument:
     """Return a build as JSON; ``status`` is the result of its request, ``branch`` as stored.
 
     Several ``requests`` were coalesced by the master.  ``abandoned`` is true, or missing: a
     Buildbot 0.8 master that is killed leaves the builds row without an end for ever.
     """
     first = build.requests[0]
-    # Absent from all other builds, so that these look as the Pylons program showed them.
-    abandoned = {"abandoned": True} if build.is_abandoned else {}
-    return {
+    shaped: BuildDocument = {
         "build_id": build.id,
         "buildnumber": build.number,
         "buildername": first.buildername,
@@ -64,34 +75,39 @@ def build_json(build: Build) -> dict[str, object]:
         "status": status(build),
         "claimed_by_name": first.claimed_by_name,
         "requests": [request_json(r) for r in build.requests],
-        **abandoned,
     }
-
-
-def build_details_json(details: BuildDetails) -> dict[str, object]:
-    """Return a build as JSON, its requests with their properties."""
-    shaped = build_json(details.build)
-    requests = zip(details.build.requests, details.properties, strict=True)
-    shaped["requests"] = [{**request_json(r), "properties": dict(p)} for r, p in requests]
+    # Absent from all other builds, so that these look as the Pylons program showed them.
+    if build.is_abandoned:
+        shaped["abandoned"] = True
     return shaped
 
 
-def request_details_json(details: RequestDetails) -> dict[str, object]:
-    """Return a build request as JSON, with its properties and builds."""
-    shape = alone_json if details.starting else request_json
+def build_details_json(details: BuildDetails) -> BuildDetailsDocument:
+    """Return a build as JSON, its requests with their properties."""
+    fields: BuildFields = build_json(details.build)
+    requests = zip(details.build.requests, details.properties, strict=True)
     return {
-        **shape(details.request),
+        **fields,
+        "requests": [{**request_json(r), "properties": dict(p)} for r, p in requests],
+    }
+
+
+def request_details_json(details: RequestDetails) -> RequestDetailsDocument:
+    """Return a build request as JSON, with its properties and builds."""
+    bare = cast("OpenRequestDocument", request_json(details.request))
+    return {
+        **(alone_json(details.request) if details.starting else bare),
         "properties": dict(details.properties),
         "build_ids": list(details.build_ids),
     }
 
 
-def list_json(found: BranchDay) -> list[dict[str, object]]:
+def list_json(found: BranchDay) -> list[BuildDocument | OpenRequestDocument]:
     """Return a flat list as JSON: builds, then open requests without a build."""
     return [*map(build_json, found.builds), *map(alone_json, found.pending)]
 
 
-def user_json(found: UserBuilds) -> dict[str, object]:
+def user_json(found: UserBuilds) -> UserDocument:
     """Return the builds and pending requests of a user as JSON."""
     return {
         "builds": [build_json(b) for b in found.builds],
@@ -100,7 +116,7 @@ def user_json(found: UserBuilds) -> dict[str, object]:
     }
 
 
-def job_json(job: JobRecord) -> dict[str, object]:
+def job_json(job: JobRecord) -> JobDocument:
     """Return a job request as JSON; ``id``, ``state`` and what follows ``complete_data`` are new.
 
     The items of a running job are those settled so far.

@@ -54,6 +54,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Handler, Route
 from buildapi.web.selfserve.build_quota import BuildQuota
+from buildapi.web.selfserve.documents import AcceptedDocument, JobDocument
 from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys, key_of
 from buildapi.web.selfserve.job_routes import CheckedRequest, JobRoute
@@ -101,12 +102,16 @@ class Accepted:
     words: str
     warnings: Sequence[str] = ()
 
-    def reply(self, job: dict[str, object] | None = None) -> Reply:
+    def reply(self, job: JobDocument | None = None) -> Reply:
         """Return the 202 answer, with the ``job`` as it is if the client waited for it."""
         msg = f"{self.words} is queued as job {self.job_id}"
-        told = {"status": "OK", "request_id": self.job_id, "msg": msg}
+        told: AcceptedDocument = {"status": "OK", "request_id": self.job_id, "msg": msg}
         warned = {"warnings": list(self.warnings)} if self.warnings else {}
-        document = JSONBody.of(told | warned | ({"job": job} if job else {}))
+        if self.warnings:
+            told["warnings"] = list(self.warnings)
+        if job:
+            told["job"] = job
+        document = JSONBody.of(told)
         shown = Reply.data("Accepted", document)
         if self.route.followed:
             page = Page("accepted.html", "Accepted", {"msg": msg, "job_id": self.job_id, **warned})

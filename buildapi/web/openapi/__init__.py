@@ -1,0 +1,1 @@
+"""The OpenAPI document of the API, generated from what parses requests and encodes answers."""

@@ -1,0 +1,116 @@
+"""The answers of each route: the type of its JSON, and its other media types, by status.
+
+The types are those that the encoders return, so that mypy holds both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from buildapi.web.http.routes import Route
+from buildapi.web.selfserve.documents import (
+    AcceptedDocument,
+    BatchAnswerDocument,
+    BuildDetailsDocument,
+    BuildDocument,
+    CompletionDocument,
+    DryRunDocument,
+    FoundDocument,
+    JobDocument,
+    NewTokenDocument,
+    OpenRequestDocument,
+    RequestDetailsDocument,
+    RevokedDocument,
+    SelectionAnswerDocument,
+    TokenDocument,
+    UserDocument,
+    WhoDocument,
+)
+
+HTML, CSV, SCRIPT = "text/html", "text/csv", "text/javascript"
+
+
+@attrs.frozen
+class ListOfEither:
+    """A list of documents of either type, which msgspec has no schema for."""
+
+    one: Any
+    other: Any
+
+
+@attrs.frozen
+class Answer:
+    """An answer without an error: the type of its JSON, and media types that it may have as well.
+
+    An answer ``without_json`` has these alone.  The ``type`` is Any where it is not yet declared.
+    """
+
+    meaning: str
+    type: Any = Any
+    media: tuple[str, ...] = (HTML,)
+    without_json: bool = False
+
+
+Answers = Mapping[int, Answer]
+LED: Answers = {302: Answer("HTML clients are led to a page.", media=(), without_json=True)}
+
+
+def _read(type: Any = Any, *media: str) -> Answers:
+    return {200: Answer("The answer.", type, (HTML, *media))}
+
+
+def _file(*media: str) -> Answers:
+    return {200: Answer("The file.", media=media, without_json=True)}
+
+
+ITEMS = ListOfEither(BuildDocument, OpenRequestDocument)
+JOB: Answers = {
+    200: Answer("The plan, for dry_run; nothing was done.", DryRunDocument),
+    202: Answer("Accepted, and queued.", AcceptedDocument),
+    **LED,
+}
+REPORT = _read(Any, CSV, SCRIPT)
+REPORTS = "/reports/"
+
+ANSWERS: Mapping[str, Answers] = {
+    "GET /builds/{name}": _file("application/json", "application/gzip"),
+    "GET /docs": _file(HTML),
+    "GET /metrics": _file("text/plain"),
+    "GET /static/{name}": _file("text/css", SCRIPT),
+    "GET /self-serve/branches": _read(dict[str, Any]),
+    "GET /self-serve/events": _file("text/event-stream"),
+    "GET /openapi.json": {200: Answer("The document.", dict[str, Any], ())},
+    "GET /reports/revision": {**REPORT, **LED},
+    "GET /self-serve/lookup": {**_read(FoundDocument), **LED},
+    "GET /self-serve/jobs": _read(list[JobDocument]),
+    "GET /self-serve/jobs/{job_id}": _read(JobDocument),
+    "GET /self-serve/tokens": _read(list[TokenDocument]),
+    "GET /self-serve/whoami": _read(WhoDocument),
+    "GET /self-serve/{branch}": _read(ITEMS),
+    "GET /self-serve/{branch}/build/{build_id}": _read(BuildDetailsDocument),
+    "GET /self-serve/{branch}/builders": _read(list[str]),
+    "GET /self-serve/{branch}/request/{request_id}": _read(RequestDetailsDocument),
+    "GET /self-serve/{branch}/rev/{revision}": _read(ITEMS),
+    "GET /self-serve/{branch}/rev/{revision}/is_done": _read(CompletionDocument),
+    "GET /self-serve/{branch}/user/{user}": _read(UserDocument),
+    "POST /self-serve/batch": {200: Answer("The answer of each.", list[BatchAnswerDocument])},
+    "POST /self-serve/selection": {
+        200: Answer("The answer of each.", list[SelectionAnswerDocument])
+    },
+    "POST /self-serve/tokens": {201: Answer("The new token.", NewTokenDocument)},
+    "DELETE /self-serve/tokens/{token_id}": {200: Answer("Revoked.", RevokedDocument), **LED},
+}
+"""Answers by method and path.  A job request without an entry has ``JOB``, a report ``REPORT``."""
+
+
+def answers_of(route: Route) -> Answers:
+    """Return the answers of a route without an error, by status."""
+    found = ANSWERS.get(f"{route.method} {route.path}")
+    if found is not None:
+        return found
+    if route.job:
+        return JOB
+    return REPORT if route.path.startswith(REPORTS) else _read()

@@ -1,0 +1,228 @@
+"""Types of the JSON documents of self-serve: what serializers return, and what is documented.
+
+Keys are only ever added: programs read the others [docs/compatibility.md].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+Epoch = Annotated[int, Meta(description="Seconds since the epoch.")]
+
+
+class RequestDocument(TypedDict):
+    """A build request."""
+
+    request_id: int
+    buildername: str
+    branch: str | None
+    revision: str | None
+    submittime: Epoch
+    complete: Annotated[int, Meta(ge=0, le=1)]
+    complete_at: Epoch | None
+    priority: int
+    claimed_at: Annotated[int, Meta(description="Seconds since the epoch; 0 if unclaimed.")]
+    reason: str | None
+
+
+class OpenRequestDocument(RequestDocument):
+    """A build request without a build; it has ``claimed_by_name`` while a master starts one."""
+
+    claimed_by_name: NotRequired[str | None]
+
+
+class RequestWithProperties(RequestDocument):
+    """A build request of a build, with its properties."""
+
+    properties: dict[str, Any]
+
+
+class RequestDetailsDocument(OpenRequestDocument):
+    """A build request with its properties and builds."""
+
+    properties: dict[str, Any]
+    build_ids: list[int]
+
+
+class BuildFields(TypedDict):
+    """What every build has."""
+
+    build_id: int
+    buildnumber: int
+    buildername: str
+    branch: str | None
+    revision: str | None
+    starttime: Epoch
+    endtime: Epoch | None
+    status: Annotated[
+        int | None,
+        Meta(
+            description="0 success, 1 warnings, 2 failure, 3 skipped, 4 exception, 5 retry,"
+            " 6 cancelled; null while its request is open."
+        ),
+    ]
+    claimed_by_name: str | None
+    abandoned: NotRequired[Literal[True]]
+
+
+class BuildDocument(BuildFields):
+    """A build and the requests that it serves."""
+
+    requests: list[RequestDocument]
+
+
+class BuildDetailsDocument(BuildFields):
+    """A build, its requests with their properties."""
+
+    requests: list[RequestWithProperties]
+
+
+class UserDocument(TypedDict):
+    """Ended builds, running builds and pending requests with changes of an author."""
+
+    builds: list[BuildDocument]
+    running: list[BuildDocument]
+    pending: list[OpenRequestDocument]
+
+
+class CompletionDocument(TypedDict):
+    """Whether a revision is complete, and passed; ``revisions`` if the hash fits several."""
+
+    stableDelay: int
+    job_complete: bool
+    job_passed: bool
+    revisions: NotRequired[list[str]]
+
+
+class ProgressDocument(TypedDict):
+    """How many items of a running job are finished."""
+
+    done: int
+    total: int
+
+
+class JobDocument(TypedDict):
+    """A job request: what was asked, its state, the outcome of each item."""
+
+    id: int
+    state: Literal["queued", "running", "done", "failed"]
+    action: str
+    who: str
+    when: Epoch
+    completed_at: Epoch | None
+    what: dict[str, Any]
+    complete_data: Mapping[str, Any] | None
+    items: list[Mapping[str, Any]]
+    warnings: list[str]
+    progress: ProgressDocument | None
+
+
+class AcceptedDocument(TypedDict):
+    """An accepted job request; ``request_id`` is the id of the job."""
+
+    status: Literal["OK"]
+    request_id: int
+    msg: str
+    warnings: NotRequired[list[str]]
+    job: NotRequired[JobDocument]
+
+
+class PlanDocument(TypedDict):
+    """The plan of a job request: the expected outcome, and the steps of the farm's dialect."""
+
+    errors: bool
+    msg: str
+    items: Sequence[Mapping[str, Any]]
+    warnings: list[str]
+
+
+class DryRunDocument(TypedDict):
+    """What a job request would do; nothing was done."""
+
+    status: Literal["OK"]
+    dry_run: Literal[True]
+    msg: str
+    plan: PlanDocument
+
+
+class TokenDocument(TypedDict):
+    """A token, for its owner."""
+
+    id: int
+    label: str
+    created_at: Epoch
+    expires_at: Epoch
+    used_at: Epoch | None
+
+
+class NewTokenDocument(TypedDict):
+    """A new token; only here is its text."""
+
+    status: Literal["OK"]
+    id: int
+    token: str
+    label: str
+    expires_at: Epoch
+    msg: str
+
+
+class RevokedDocument(TypedDict):
+    """A revoked token."""
+
+    status: Literal["OK"]
+    id: int
+    msg: str
+
+
+class OwnTokenDocument(TypedDict):
+    """The token that a call was authenticated with."""
+
+    id: int
+    label: str
+    expires_at: Epoch
+
+
+class WhoDocument(TypedDict):
+    """The user, how they were authenticated, and their CSRF token."""
+
+    who: str | None
+    by: Literal["proxy", "token", "development"] | None
+    token: OwnTokenDocument | None
+    csrf_token: str | None
+
+
+class BatchAnswerDocument(TypedDict):
+    """The status and body that an entry would have got alone."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class SelectionAnswerDocument(BatchAnswerDocument):
+    """The same, with the path of the selected item."""
+
+    item: str
+
+
+class FoundDocument(TypedDict):
+    """Paths of pages that were looked for."""
+
+    found: list[str]
+
+
+class ErrorDocument(TypedDict):
+    """An error; the last keys are those of a 503."""
+
+    status: Literal["FAILED"]
+    msg: str
+    code: Annotated[str, Meta(description="A short word for programs, which never changes.")]
+    request_id: NotRequired[
+        Annotated[int, Meta(description="The id of the job, once it is recorded.")]
+    ]
+    away: NotRequired[list[str]]
+    trace: NotRequired[str]
+    retry_after: NotRequired[int]
+    status_page: NotRequired[str]
