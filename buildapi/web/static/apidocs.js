@@ -8,7 +8,7 @@
     // Not sent to the validator of the project's own site [Swagger UI, Configuration, validatorUrl].
     validatorUrl: null,
     deepLinking: true,
-    docExpansion: "none",
+    docExpansion: "list",
     filter: true,
     defaultModelsExpandDepth: 0,
   });
