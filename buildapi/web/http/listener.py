@@ -40,7 +40,7 @@ ACCEPTED_MOST = 16
 """Upper bound on the connections that a port accepts in a turn of the reactor, while it is open.
 
 Of two processes at one socket the first to wake up would accept all that wait.  With fewer, new
-connections would wait while turns are long: 500 listeners of events take 10 ms.
+connections would wait while turns are long.
 """
 
 SHARED = "systemd:"
