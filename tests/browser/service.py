@@ -22,8 +22,11 @@ DAYS = 3
 Item = dict[str, Any]
 
 
-def served(folder: Path, sections: Mapping[str, Any]) -> Service:
-    """Return a service with a configuration of its own and no user but those a proxy names."""
+def served(folder: Path, sections: Mapping[str, Any], **of_web: object) -> Service:
+    """Return a service with a configuration of its own and no user but those a proxy names.
+
+    ``of_web`` are more keys of the section ``[web]``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     web = {
@@ -31,6 +34,7 @@ def served(folder: Path, sections: Mapping[str, Any]) -> Service:
         "cache_seconds": 0,
         "timezone": ZONE,
         "development_user": "",
+        **of_web,
     }
     document = {"service": {"data": "data", "drain_seconds": 2}, "web": web, **sections}
     (folder / "buildapi.toml").write_text(toml(document))
