@@ -162,6 +162,7 @@ def test_a_page_of_an_allowed_origin_sends_job_requests_but_creates_no_token(
         with page.expect_response(url) as answer:
             page.evaluate(FORM, [url, fields])
         assert answer.value.status == 302  # on to the job
+        page.goto(f"{origin}/")
 
         token = f"{client.url}/self-serve/tokens"
         with page.expect_response(token) as answer:

@@ -182,14 +182,18 @@ def text(data: bytes) -> str | bytes:
         return data
 
 
-class Reader:
-    """Read values in sequence; :raises ValueError: past the end."""
+NESTED_MAX = 64
+"""Tables and arrays in each other; RabbitMQ's own headers, such as ``x-death``, have three."""
 
-    __slots__ = ("_bits", "_bits_left", "_data", "_position")
+
+class Reader:
+    """Read values in sequence; :raises ValueError: past the end, or nested too deep."""
+
+    __slots__ = ("_bits", "_bits_left", "_data", "_nested", "_position")
 
     def __init__(self, data: bytes, position: int = 0) -> None:
         self._data, self._position = data, position
-        self._bits = self._bits_left = 0
+        self._bits = self._bits_left = self._nested = 0
 
     def take(self, count: int) -> bytes:
         """Return the next bytes."""
@@ -249,7 +253,13 @@ class Reader:
         if form := TABLE_NUMBERS.get(tag):
             return self.number(form)
         if read := _TABLE_READERS.get(tag):
-            return read(self)
+            # Each level of a table in a table takes two calls, and a frame has room for thousands.
+            if self._nested >= NESTED_MAX:
+                raise ValueError(f"more than {NESTED_MAX} AMQP tables in each other")
+            self._nested += 1
+            found = read(self)
+            self._nested -= 1
+            return found
         raise ValueError(f"unknown AMQP field type {tag!r}")
 
 
