@@ -155,7 +155,7 @@ class WebApp:
             taken = self._limits.take(request, reads)
             if not taken.granted:  # the long way refuses it
                 return False
-            request.rate_fields = reads.fields(taken)
+            request.rate_lines = reads.lines(taken)
         self._remember(request, identity)
         found.send(request)
         return True

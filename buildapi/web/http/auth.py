@@ -201,6 +201,7 @@ def _text_of(header: str, value: bytes) -> str:
         raise BadRequest(f"Header {header} is not UTF-8") from e
 
 
+@lru_cache(PEERS_KEPT)
 def address_of(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Parse an IP address; None if it is not one.  IPv4 mapped into IPv6 becomes IPv4."""
     try:

@@ -37,6 +37,8 @@ UNLIMITED = frozenset((b"/healthz", b"/readyz", b"/metrics", b"/status"))
 # As Twisted writes them: names of headers have no case.
 RATE_HEADERS = (b"Ratelimit", b"Ratelimit-Policy")
 
+_LINES = b"%b: %%b\r\n%b: %%b\r\n" % RATE_HEADERS
+
 READING: Collection[bytes] = (b"GET", b"HEAD", b"OPTIONS")
 """Methods that count as reads."""
 
@@ -80,11 +82,23 @@ class RateLimit:
 
     name: str
     buckets: TokenBuckets
+    _policy: bytes = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.resize(self.buckets.per_minute)
+
+    def resize(self, per_minute: int) -> None:
+        """Change the limit (after a reload)."""
+        self.buckets.resize(per_minute)
+        self._policy = policy_field(self.name, per_minute).encode()
 
     def fields(self, taken: Taken) -> tuple[bytes, bytes]:
         """Return the values of ``RateLimit`` and ``RateLimit-Policy``."""
-        policy = policy_field(self.name, self.buckets.per_minute)
-        return limit_field(self.name, taken).encode(), policy.encode()
+        return limit_field(self.name, taken).encode(), self._policy
+
+    def lines(self, taken: Taken) -> bytes:
+        """Return both header fields as they go over the wire."""
+        return _LINES % self.fields(taken)
 
 
 @attrs.define(eq=False)
@@ -220,5 +234,5 @@ def _resized(name: str, limit: RateLimit | None, per_minute: int) -> RateLimit |
         return None
     if limit is None:
         return RateLimit(name, TokenBuckets(per_minute))
-    limit.buckets.resize(per_minute)
+    limit.resize(per_minute)
     return limit

@@ -78,18 +78,18 @@ class TokenBuckets:
         missing, size = self._missing(key, now), self.per_minute
         over = missing - held + min(count, size) - size
         if over > _ROUNDING:
-            return self._answer(granted=False, missing=missing, short=over)
+            return self._answer(missing, over)
         if key not in self._levels and len(self._levels) >= self._most and not self._room(now):
-            return self._answer(granted=False, missing=float(size), short=1.0)
+            return self._answer(float(size), 1.0)
         missing += count - held
         self._levels[key] = _Level(missing, now)
-        return self._answer(granted=True, missing=missing, short=0.0)
+        return self._answer(missing)
 
     def left(self, key: Hashable, now: float) -> Taken:
         """Return the state of a bucket without taking any: granted if it has a token."""
         missing = self._missing(key, now)
         over = missing + 1 - self.per_minute
-        return self._answer(granted=over <= _ROUNDING, missing=missing, short=max(0.0, over))
+        return self._answer(missing, over if over > _ROUNDING else None)
 
     def resize(self, per_minute: int) -> None:
         """Change the size of the buckets (after a reload): each stays as full as it is, in part."""
@@ -106,11 +106,13 @@ class TokenBuckets:
         back = max(0.0, now - level.at) * self.per_minute / WINDOW
         return max(0.0, level.missing - back)
 
-    def _answer(self, *, granted: bool, missing: float, short: float) -> Taken:
-        left = max(0, math.floor(self.per_minute - missing + _ROUNDING))
-        if granted:  # the part of the next token that is still missing, after a debt all of it
-            short = left + 1 - (self.per_minute - missing)
-        return Taken(granted, left, max(0.0, short) * WINDOW / self.per_minute)
+    def _answer(self, missing: float, short: float | None = None) -> Taken:
+        """Return the answer to who is ``short`` of tokens; None for who is not."""
+        has = self.per_minute - missing
+        left = int(has + _ROUNDING) if has > 0 else 0
+        # Of the next token a part is still missing; after a debt, all of it and more.
+        wait = left + 1 - has if short is None else short
+        return Taken(short is None, left, wait * WINDOW / self.per_minute)
 
     def _room(self, now: float) -> bool:
         """Make room for a new bucket; return whether there is any.

@@ -158,9 +158,7 @@ def _head(request: BuildAPIRequest, lines: bytes) -> bytes:
     connection = request.responseHeaders.getRawHeaders(b"connection", ())
     first = _spelled((b"Connection", value) for value in connection) if connection else b""
     trace, moment = request.trace.encode(), _moment(int(time.time()))
-    if request.rate_fields is not None:
-        moment += _spelled(zip(RATE_HEADERS, request.rate_fields, strict=True))
-    return b"%bX-Request-Id: %b\r\n%b%b" % (first, trace, moment, lines)
+    return b"%bX-Request-Id: %b\r\n%b%b%b" % (first, trace, moment, request.rate_lines, lines)
 
 
 def _spelled(lines: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -52,7 +52,7 @@ class BuildAPIRequest(Request):
     in it, ``streams`` says whether its answer is a stream, ``ready`` whether it was answered before
     routing, by ``answer_ready``, which returns whether it did that.  ``admits`` returns whether
     there is room for it, and answers it otherwise; ``entered_from`` is the address under which it
-    counts as in flight, by ``clients``, and ``rate_fields`` are its ``RateLimit`` headers if it is
+    counts as in flight, by ``clients``, and ``rate_lines`` are its ``RateLimit`` headers if it is
     answered before routing.  ``half_closed`` is called when the client has closed its sending half.
     """
 
@@ -84,7 +84,7 @@ class BuildAPIRequest(Request):
         self.route, self.streams, self.ready = "-", False, False
         self.path_values: Mapping[str, str] = {}
         self.entered_from: str | None = None
-        self.rate_fields: tuple[bytes, bytes] | None = None
+        self.rate_lines = b""
         self.half_closed: Callable[[], None] = lambda: None
         self._began = self.reactor.seconds()
         self.refusal: BuildAPIError | None = None
@@ -120,8 +120,10 @@ class BuildAPIRequest(Request):
     @property
     def client_address(self) -> str:
         """Return the client's address, as forwarded by trusted proxies."""
-        forwarded = [part.strip() for part in self.text_header("x-forwarded-for").split(",")]
-        return client_of(self.peer, forwarded, self.auth)
+        text = self.text_header("x-forwarded-for")
+        if not text:
+            return self.peer
+        return client_of(self.peer, [part.strip() for part in text.split(",")], self.auth)
 
     def getRequestHostname(self) -> bytes:
         """Return a constant: the router fails on host names that it cannot encode."""
