@@ -25,6 +25,7 @@ from buildapi.interfaces.dialect import Dialect
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
 from buildapi.model.ops import Part, Token
+from buildapi.model.records import BranchDay
 from buildapi.model.rules import Rules
 from buildapi.reports.classification import Classification
 from buildapi.web.events.changes import FarmChanges, JobChanges
@@ -75,6 +76,7 @@ from buildapi.web.selfserve.permissions import JobPermissions
 from buildapi.web.selfserve.reads import SelfServeReads, documentation
 from buildapi.web.selfserve.request_actions import RequestActions
 from buildapi.web.selfserve.revision_actions import RevisionActions
+from buildapi.web.selfserve.revision_waiter import RevisionWaiter
 from buildapi.web.selfserve.submission import JobDispatcher, JobSubmitter
 from buildapi.web.selfserve.token_routes import TokenRoutes
 
@@ -126,6 +128,7 @@ class LiveAnswers:
     cache: SingleFlightCache[JSONBody]
     drops: TopicDrops
     waiter: JobWaiter
+    revisions: RevisionWaiter[BranchDay]
     events: EventStreams
 
     def refresh(self, branch: str | None, revision: str | None) -> None:
@@ -149,6 +152,7 @@ class LiveAnswers:
         """End waiting requests and event streams, at shutdown."""
         self.drops.close()
         self.waiter.close()
+        self.revisions.close()
         self.events.close()
 
 
@@ -177,6 +181,7 @@ def live_answers(config: Config, clock: Clock, site: SiteAdapters) -> LiveAnswer
         cache,
         TopicDrops(clock.reactor, cache.forget_topic),
         JobWaiter(clock.reactor, site.store),
+        RevisionWaiter(clock.reactor),
         EventStreams(
             clock.reactor,
             site.directory,
@@ -240,7 +245,7 @@ def web_site(
     looking, recording = part(shares.looking), part(shares.recording)
 
     home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
-    reads = SelfServeReads(directory, builds, live.cache, pages, zone, now)
+    reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions)
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page)
     farm_views = FarmViews(directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages)
     reports = report_server(config, clock, directory, pages, classification)

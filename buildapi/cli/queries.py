@@ -26,6 +26,7 @@ from buildapi.cli.wait import exit_if_failed, poll, wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
+from buildapi.parameters.job_parameters import WAIT_MAX
 from buildapi.progress_bar import progress_bar
 
 STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
@@ -120,7 +121,7 @@ def _print_items(found: Sequence[Document], out: Output) -> None:
     type=param_types.Seconds(0.1),
     default=10,
     show_default=True,
-    help="Seconds between polls while waiting.",
+    help="Seconds that a poll waits at most, and between polls of a service that does not wait.",
 )
 @wait_option
 @with_client
@@ -143,16 +144,20 @@ def is_done(
         where = ("self-serve", branch, "rev", revision)
         latest: dict[str, JSON] = {}
 
-        def look(_left: float) -> Document | None:
-            latest.update(unpack(dict, client.get(*where, "is_done", stableDelay=stable_delay)))
+        def look(left: float) -> Document | None:
+            began, asked = time.monotonic(), min(left, every, WAIT_MAX)
+            found = client.get(*where, "is_done", stableDelay=stable_delay, wait=asked)
+            latest.update(unpack(dict, found))
             done = unpack(lambda: latest["job_complete"])
             # The progress bar needs the list of builds, a second and larger request.
             if not done and wait:
                 _show_ended(client, where, show)
+                # Services before `wait` answer at once.
+                client.sleep(max(0.0, asked - (time.monotonic() - began)))
             return latest if done else None
 
         with progress_bar(sys.stderr, short_revision(revision)) as show:
-            poll(client, time.monotonic() + (wait or 0), look, every)
+            poll(client, time.monotonic() + (wait or 0), look)
         complete, passed = unpack(lambda: (latest["job_complete"], latest["job_passed"]))
         if out.as_json:
             out.json(latest)

@@ -192,6 +192,22 @@ def test_is_done_ends_with_what_it_says(
         assert buildapi("is-done", "try", "abc", *wait, "--url", server.url).code == code
 
 
+def test_is_done_lets_the_service_wait() -> None:
+    unfinished = {"stableDelay": 1, "job_complete": False, "job_passed": False}
+    finished = {**unfinished, "job_complete": True, "job_passed": True}
+    asked: list[str] = []
+
+    def reply(request: Asked) -> Reply:
+        asked.append(request.path)
+        return Reply(200, finished if len(asked) == 2 else unfinished)
+
+    with fake(reply) as server:
+        waits = ["--every=0.1", "--wait=20"]
+        assert buildapi("is-done", "try", "abc", *waits, "--url", server.url).code == 0
+        assert buildapi("is-done", "try", "abc", "--url", server.url).code == 3
+    assert ["wait=1" in path for path in asked] == [True, True, False]
+
+
 def test_waiting_outlasts_a_service_that_is_away_for_a_while() -> None:
     unfinished = {"stableDelay": 1, "job_complete": False, "job_passed": False}
     replies = iter([Reply(200, unfinished), Reply(503, REFUSED), Reply(503, REFUSED)])

@@ -19,7 +19,8 @@ from buildapi.model.branches import Branch
 from buildapi.model.json_types import JSONObject
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
-from buildapi.parameters.param import Param
+from buildapi.parameters.job_parameters import WAIT
+from buildapi.parameters.param import Param, Place
 from buildapi.parameters.texts import id_of_path
 from buildapi.parameters.types import Day, Text, TolerantInteger
 from buildapi.web.http.assets import files
@@ -32,6 +33,7 @@ from buildapi.web.http.topics import branch_topic, revision_topic, revisions_top
 from buildapi.web.selfserve.documents import CompletionDocument
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.revision_waiter import RevisionWaiter
 from buildapi.web.selfserve.serializers import (
     build_details_json,
     list_json,
@@ -55,6 +57,7 @@ class SelfServeReads:
     _pages: SelfServePages
     _zone: ZoneInfo
     _now: Callable[[], float]
+    _waiter: RevisionWaiter[BranchDay]
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -65,7 +68,14 @@ class SelfServeReads:
             Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
             Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
             Route("GET", f"{b}/rev/{{revision}}", self.revision, REVISION, (FORMAT,)),
-            Route("GET", f"{b}/rev/{{revision}}/is_done", self.is_done, DONE, (STABLE, FORMAT)),
+            Route(
+                "GET",
+                f"{b}/rev/{{revision}}/is_done",
+                self.is_done,
+                DONE,
+                (STABLE, DONE_WAIT, FORMAT),
+                patience=DONE_WAIT.of,
+            ),
             Route("GET", f"{b}/builders", self.builders, BUILDERS, (FORMAT,)),
             Route("GET", f"{b}/user/{{user}}", self.user, USER, (FORMAT,)),
         )
@@ -138,9 +148,9 @@ class SelfServeReads:
         return found.only(meant.__contains__)
 
     async def is_done(self, call: Call) -> Reply:
-        """Return whether a revision is complete, and whether it passed."""
+        """Return whether a revision is complete, and whether it passed; at once or after a wait."""
         branch, revision = self._revision(call)
-        delay = STABLE.of(call)
+        delay, seconds = STABLE.of(call), DONE_WAIT.of(call)
         wanted = RevisionMatch(revision)
 
         def shape(found: BranchDay) -> CompletionDocument | None:
@@ -150,11 +160,26 @@ class SelfServeReads:
         read = partial(self._of_revision, branch, wanted)
         kept = await self._hot(branch, key, read, shape, revision)
         document = kept.value
+        if seconds and document.value is not None and not document.value["job_complete"]:
+            call.begin_wait()
+            found = await self._waiter.wait(
+                (branch.name, wanted),
+                read,
+                lambda found: is_done(found, delay, int(self._now()))[0],
+                seconds,
+            )
+            if found is None:
+                document = (await self._hot(branch, key, read, shape, revision)).value
+            else:
+                # Or the next read of this client might be older than this one.
+                self._answers.forget_topic(revision_topic(branch.name, revision))
+                document = JSONBody.of(shape(found))
         if document.value is None:
             raise _no_revision(branch, revision)
         reply = Reply.data(f"Completion of {revision} on {branch.name}", document)
         notice = ambiguity(revision, document.value.get("revisions", ()))
-        return attrs.evolve(reply, notice=notice, freshness=kept.freshness)
+        freshness = None if seconds else kept.freshness
+        return attrs.evolve(reply, notice=notice, freshness=freshness)
 
     def _done(self, found: BranchDay, wanted: RevisionMatch, delay: int) -> CompletionDocument:
         """Return the ``is_done`` document; with ``revisions`` if the hash fits several of them."""
@@ -337,6 +362,7 @@ STABLE = Param(
     TolerantInteger(),
     default=STABLE_DELAY,
 )
+DONE_WAIT = WAIT.changed(meaning="seconds to wait until it is complete", place=Place.QUERY)
 VERSION = Param("v", "the version of the file, for caches", Text())
 FILES = "Style sheet and scripts of the pages."
 SELF_SERVE = "Branches, a search, and this documentation of the API."
