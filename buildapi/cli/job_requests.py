@@ -14,11 +14,22 @@ import click
 from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError, exit_code_for_status
 from buildapi.cli.connection_options import branch_argument, revision_argument, with_client
+from buildapi.cli.declared_options import declared_option
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
 from buildapi.cli.service_client import JSON, Document, ServiceClient, join_path
 from buildapi.cli.terminal import printable
 from buildapi.cli.wait import wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED
+from buildapi.model.validators import INT32_MAX, INT32_MIN
+from buildapi.parameters import job_parameters
+from buildapi.parameters.job_parameters import (
+    BUILDER,
+    DRY_RUN,
+    EXCLUDE_BUILDS,
+    ONLY,
+    PRIORITY,
+    REASON,
+)
 
 # The maximum of the service (docs/api.md, "Many at once").
 BATCH_MAX = 500
@@ -138,7 +149,7 @@ def _job_id(document: Document) -> int:
 def with_sender(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options of every job request to a command, and pass it its ``sender``."""
 
-    @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+    @declared_option(DRY_RUN)
     @wait_option
     @click.option(
         "--key",
@@ -171,9 +182,6 @@ BUILDS = click.option("--build", "builds", type=ID, multiple=True, help="Build; 
 REQUESTS = click.option(
     "--request", "requests", type=ID, multiple=True, help="Request; repeatable."
 )
-PRIORITY = click.option(
-    "--priority", type=int, default=0, show_default=True, help="Priority of the new requests."
-)
 
 
 def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
@@ -185,10 +193,8 @@ def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
 @branch_argument
 @BUILDS
 @REQUESTS
-@click.option(
-    "--count", type=click.IntRange(1), default=1, show_default=True, help="Number of rebuilds."
-)
-@PRIORITY
+@declared_option(job_parameters.count())
+@declared_option(PRIORITY)
 @with_sender
 def rebuild(
     *,
@@ -225,12 +231,10 @@ def cancel(
 @click.command("cancel-rev")
 @branch_argument
 @revision_argument
-@click.option("--only", type=click.Choice(["pending", "running"]), help="Cancel only these.")
-@click.option(
-    "--builder", metavar="PATTERN", multiple=True, help="Only these builders; repeatable."
-)
-@click.option("--exclude-builds", is_flag=True, help="Do not cancel compile builds.")
-@click.option("--reason", metavar="TEXT", help="Reason, shown by masters with the stopped builds.")
+@declared_option(ONLY)
+@declared_option(BUILDER, metavar="PATTERN")
+@declared_option(EXCLUDE_BUILDS)
+@declared_option(REASON, metavar="TEXT")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_sender
 def cancel_rev(
@@ -274,7 +278,7 @@ def _confirm(sender: JobRequestSender, ask: JobCall, what: str) -> None:
 @click.command(context_settings={"ignore_unknown_options": True})
 @branch_argument
 @click.argument("request", type=ID)
-@click.argument("priority", type=int)
+@click.argument("priority", type=click.IntRange(INT32_MIN, INT32_MAX))
 @with_sender
 def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSender) -> None:
     """Set the PRIORITY of a pending REQUEST of BRANCH.
@@ -308,7 +312,7 @@ def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSe
     multiple=True,
     help="With --builder: file of the change; repeatable.",
 )
-@click.option("--priority", type=int, help="Priority; higher runs earlier. Default: 0.")
+@declared_option(PRIORITY, with_default=False)
 @with_sender
 def new(
     *,

@@ -19,6 +19,7 @@ from buildapi.cli.connection_options import (
     revision_argument,
     with_client,
 )
+from buildapi.cli.declared_options import declared_option
 from buildapi.cli.output import Output, output_options, require_list, unpack
 from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.cli.terminal import printable
@@ -27,6 +28,7 @@ from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
 from buildapi.parameters.job_parameters import WAIT_MAX
+from buildapi.parameters.read_parameters import ACTION, BRANCH, OFFSET, STABLE, STATE, WHO
 from buildapi.progress_bar import progress_bar
 
 STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
@@ -109,13 +111,7 @@ def _print_items(found: Sequence[Document], out: Output) -> None:
 @click.command("is-done")
 @branch_argument
 @revision_argument
-@click.option(
-    "--stable-delay",
-    type=click.IntRange(0),
-    default=180,
-    show_default=True,
-    help="Required seconds without new builds after the last one ended.",
-)
+@declared_option(STABLE, "--stable-delay", type=click.IntRange(0))
 @click.option(
     "--every",
     type=param_types.Seconds(0.1),
@@ -261,13 +257,11 @@ def running(
 @click.option(
     "--num", type=click.IntRange(1, 1000), default=25, show_default=True, help="Maximum number."
 )
-@click.option("--offset", type=click.IntRange(0), default=0, help="Number of newest ones to skip.")
-@click.option("--who", metavar="USER", help="Only of this user.")
-@click.option("--branch", metavar="BRANCH", help="Only of this branch.")
-@click.option("--action", metavar="ACTION", help="Only this action, such as rebuild_build.")
-@click.option(
-    "--state", type=click.Choice(["queued", "running", "done", "failed"]), help="Only this state."
-)
+@declared_option(OFFSET)
+@declared_option(WHO, metavar="USER")
+@declared_option(BRANCH, metavar="BRANCH")
+@declared_option(ACTION, metavar="ACTION")
+@declared_option(STATE)
 @click.option(
     "--since", metavar="TIME", help="Day or time in the farm's time zone, or epoch seconds."
 )

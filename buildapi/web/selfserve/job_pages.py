@@ -12,16 +12,14 @@ import attrs
 from buildapi.errors import NotFound
 from buildapi.interfaces import JobStore
 from buildapi.jobs.local_days import day_window
-from buildapi.model.actions import ACTIONS
 from buildapi.model.records import JobFilter, JobState
 from buildapi.parameters.job_parameters import WAIT
 from buildapi.parameters.param import Param, Place
+from buildapi.parameters.read_parameters import ACTION, BRANCH, OFFSET, STATE, WHO
 from buildapi.parameters.texts import bad, id_of_path, integer
 from buildapi.parameters.types import (
-    Choice,
     ParamType,
     Schema,
-    Text,
     TolerantInteger,
     Values,
     only_text,
@@ -37,7 +35,6 @@ from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
 
 NUM = 100
-OFFSET_MAX = 2**31 - 1
 TIME_MAX = 2**53
 
 
@@ -194,10 +191,5 @@ class DayOrTime(ParamType[int]):
 
 
 JOB_WAIT = WAIT.changed(meaning="seconds to wait until it is finished", place=Place.QUERY)
-OFFSET = Param("offset", "number of newest ones to skip", TolerantInteger(0, OFFSET_MAX), default=0)
-WHO = Param("who", "only job requests of this user", Text())
-BRANCH = Param("branch", "only job requests of this branch", Text())
-ACTION = Param("action", "only job requests of this action", Choice(tuple(ACTIONS)))
-STATE = Param("state", "only job requests in this state", Choice(tuple(s.value for s in JobState)))
 JOBS = "Job requests, newest first."
 JOB = "One job request: its state, actions taken and result."

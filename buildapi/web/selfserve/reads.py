@@ -21,8 +21,9 @@ from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.parameters.job_parameters import WAIT
 from buildapi.parameters.param import Param, Place
+from buildapi.parameters.read_parameters import STABLE, STABLE_DELAY
 from buildapi.parameters.texts import id_of_path
-from buildapi.parameters.types import Day, Text, TolerantInteger
+from buildapi.parameters.types import Day, Text
 from buildapi.web.http.assets import files
 from buildapi.web.http.cache import Kept, SingleFlightCache
 from buildapi.web.http.call import Call
@@ -44,7 +45,6 @@ from buildapi.web.selfserve.serializers import (
 T = TypeVar("T")
 
 BUILDERS_DAYS = 60
-STABLE_DELAY = 180
 
 
 @attrs.define
@@ -356,12 +356,6 @@ def _no_revision(branch: Branch, revision: str) -> NotFound:
 
 
 DATE = Param("date", "the day, in the farm's time zone; default today", Day())
-STABLE = Param(
-    "stableDelay",
-    "seconds since its end after which a build counts as ended",
-    TolerantInteger(),
-    default=STABLE_DELAY,
-)
 DONE_WAIT = WAIT.changed(meaning="seconds to wait until it is complete", place=Place.QUERY)
 VERSION = Param("v", "the version of the file, for caches", Text())
 FILES = "Style sheet and scripts of the pages."
