@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import pwd
 import sys
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 import attrs
 from twisted.internet.defer import CancelledError
 
+from buildapi.admin.operator_records import add_records, by_operator
 from buildapi.config import DatabaseSection, DatabasesSection
 from buildapi.config.addresses import database_file
-from buildapi.db.audit_store import SQLAuditStore
 from buildapi.db.pool import PooledDatabase, driver_of, open_database
 from buildapi.db.schema import schema_sql
 from buildapi.db.schema_diff import SchemaChange, SchemaDiff, absent, survey, version
 from buildapi.db.schema_upgrade import DRIVER_ERRORS, UpgradeError, error_text, upgrade
 from buildapi.errors import BuildAPIError, ConfigError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, UNAVAILABLE
-from buildapi.model.audit import AuditActor, schema_record
+from buildapi.model.audit import schema_record
 from buildapi.reactor_time import Reactor
 
 UPGRADE_SECONDS = 3600.0
@@ -130,22 +125,12 @@ async def upgrade_all(where: Sequence[Place], reactor: Reactor, say: Say) -> int
 
 
 async def _record(place: Place, reactor: Reactor, changed: Sequence[str]) -> None:
-    """Record changes of tables in the audit log, for the user of the operating system."""
-    done = schema_record(AuditActor(operator(), "command"), changed)
-    entry = attrs.evolve(done, at=time.time(), host=platform.node(), identity=uuid.uuid4().hex)
+    """Record changes of tables in the audit log."""
     db = place.open(reactor, LOOK_SECONDS, read_only=False)
     try:
-        await SQLAuditStore(db).add([entry])
+        await add_records(db, [schema_record(by_operator(), changed)])
     finally:
         await db.stopService()
-
-
-def operator() -> str:
-    """Return the name of the user of this process; its number if it has none."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
 
 
 async def show_sql(where: Sequence[Place], reactor: Reactor, say: Say, *, whole: bool) -> int:

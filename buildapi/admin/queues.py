@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 
+from buildapi.admin.printed_rows import print_rows
 from buildapi.exit_codes import DONE, MISSING
 from buildapi.model.messages import Letter, LetterEnd
 from buildapi.model.wire import job_of
@@ -14,6 +14,8 @@ from buildapi.mq.amqp import AMQPBroker
 CONNECT_SECONDS = 10.0
 LETTERS_MOST = 100_000
 """Maximum number of dead letters of a queue that one command reads."""
+
+NOTHING = "no dead letters"
 
 Say = Callable[[str], None]
 
@@ -40,7 +42,7 @@ async def list_queues(broker: AMQPBroker, queues: Queues, say: Say, *, as_json: 
             {"queue": q, "ready": d.ready, "consumers": d.consumers, "dead": d.dead}
             for q, d in depths.items()
         ]
-        _show(shown, say, as_json=as_json)
+        print_rows(shown, say, as_json=as_json, nothing=NOTHING)
         return DONE
 
     return await _with_broker(broker, work)
@@ -58,7 +60,7 @@ async def list_dead(broker: AMQPBroker, queues: Queues, say: Say, *, as_json: bo
                 return LetterEnd.KEEP
 
             await broker.review(queue, keep, limit=LETTERS_MOST)
-        _show(shown, say, as_json=as_json)
+        print_rows(shown, say, as_json=as_json, nothing=NOTHING)
         return DONE
 
     return await _with_broker(broker, work)
@@ -108,23 +110,3 @@ def _shown(key: str, queue: str, letter: Letter, *, whole: bool) -> Mapping[str,
         "reason": letter.reason,
     }
     return shown | ({"body": letter.body.decode(errors="replace")} if whole else {})
-
-
-def _show(rows: Sequence[Mapping[str, object]], say: Say, *, as_json: bool) -> None:
-    if as_json:
-        say(json.dumps(rows))
-        return
-    if not rows:
-        say("no dead letters")
-        return
-    texts = [list(rows[0]), *([_text(v) for v in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for line in texts:
-        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        say("  ".join(padded).rstrip())
-
-
-def _text(value: object) -> str:
-    """Return a value as one printable line; other programs may have put anything into it."""
-    text = "-" if value is None else str(value)
-    return "".join(c if c.isprintable() else "?" for c in text)[:300]

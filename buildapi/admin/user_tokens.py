@@ -6,11 +6,16 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
+import attrs
+
+from buildapi.admin.operator_records import add_records, by_operator
 from buildapi.admin.own_tables import LOOK_SECONDS, Place, Say, each
+from buildapi.db.sql import Database
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.errors import ConfigError
 from buildapi.exit_codes import DONE, MISSING
 from buildapi.interfaces import TokenStore
+from buildapi.model.audit import REVOKE_TOKEN, AuditOutcome, AuditRecord
 from buildapi.model.ops import Token
 from buildapi.model.token_scope import scope_json
 from buildapi.reactor_time import Reactor
@@ -19,7 +24,7 @@ from buildapi.reactor_time import Reactor
 async def list_tokens(place: Place, reactor: Reactor, who: str, say: Say, *, as_json: bool) -> int:
     """Print the tokens of a user, newest first, without their texts; return the exit code."""
 
-    async def work(store: TokenStore) -> int:
+    async def work(_: Database, store: TokenStore) -> int:
         found = await store.of_user(who)
         if as_json:
             say(json.dumps([_shown(token) for token in found]))
@@ -38,9 +43,10 @@ async def revoke_tokens(
 ) -> int:
     """Revoke tokens of a user, all without ``ids``; return the exit code, 5 if one is missing."""
 
-    async def work(store: TokenStore) -> int:
+    async def work(db: Database, store: TokenStore) -> int:
         if ids is None:
             gone = sorted(await store.revoke_all(who))
+            await add_records(db, [revocation_record(who, token_id) for token_id in gone])
             for token_id in gone:
                 say(f"token {token_id} of {who} is revoked")
             if not gone:
@@ -50,6 +56,7 @@ async def revoke_tokens(
         for token_id in ids:
             done = await store.revoke(token_id, who)
             missing += not done
+            await add_records(db, [revocation_record(who, token_id)] if done else [])
             say(
                 f"token {token_id} of {who} is revoked"
                 if done
@@ -61,7 +68,11 @@ async def revoke_tokens(
 
 
 async def _with_tokens(
-    place: Place, reactor: Reactor, work: Callable[[TokenStore], Awaitable[int]], *, read_only: bool
+    place: Place,
+    reactor: Reactor,
+    work: Callable[[Database, TokenStore], Awaitable[int]],
+    *,
+    read_only: bool,
 ) -> int:
     """Call a function with the store of a jobs database, and close it; return the exit code."""
     codes = [DONE]
@@ -71,12 +82,18 @@ async def _with_tokens(
             raise ConfigError(f"{place.database.url} does not exist")
         db = place.open(reactor, LOOK_SECONDS, read_only=read_only)
         try:
-            codes.append(await work(SQLTokenStore(db)))
+            codes.append(await work(db, SQLTokenStore(db)))
         finally:
             await db.stopService()
 
     failed = await each([place], one)
     return failed or max(codes)
+
+
+def revocation_record(who: str, token_id: int) -> AuditRecord:
+    """Return the record of the revocation of a user's token by an operator."""
+    actor = attrs.evolve(by_operator(), token_id=token_id)
+    return AuditRecord(REVOKE_TOKEN, AuditOutcome.DONE, actor, detail=f"of {who}")
 
 
 def _shown(token: Token) -> dict[str, object]:

@@ -58,6 +58,10 @@ def test_tokens_are_listed_and_revoked(filled: Place) -> None:
     assert (again.code, again.out.decode()) == (0, f"{ANN} has no tokens\n")
     assert filled.run("admin", "tokens", "list", "--user", ANN).out.decode() == again.out.decode()
     assert "bot 3" in filled.run("admin", "tokens", "list", "--user", "zoë").out.decode()
+    recorded = filled.run("admin", "audit", "--action", "revoke_token", "--json")
+    found = json.loads(recorded.out)
+    assert sorted(one["token"]["id"] for one in found) == [1, 2, 3]
+    assert {(one["by"], one["detail"]) for one in found} == {("command", f"of {ANN}")}
 
 
 def test_what_is_revoked_must_be_said(place: Place) -> None:
