@@ -106,7 +106,7 @@ class DayDumps:
 
     def _owned(self) -> set[date]:
         """Read the ledger; if it is lost or damaged, nothing is removed."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
             days = json.loads((self._folder / LEDGER).read_text())
             return {date.fromisoformat(day) for day in days}
         return set()

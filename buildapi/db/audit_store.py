@@ -256,6 +256,6 @@ def _listed(text: str) -> tuple[str, ...]:
     """Decode a list of names; empty if somebody else has written something else there."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     return tuple(str(name) for name in found) if isinstance(found, list) else ()

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 
 import attrs
+import msgspec
 
 from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import Column, Database, DuplicateError, GuardFailedError, Query, Statement
-from buildapi.model.json_types import JSONObject
 from buildapi.model.ops import Heartbeat, ProcessState
 
 STATES = {state.value for state in ProcessState}
@@ -26,7 +26,6 @@ FORGET = "DELETE FROM buildapi_processes WHERE beat_at < :before"
 
 
 def _beat(*c: Column) -> Heartbeat:
-    # Read with defaults: during an upgrade other versions of the program write here too.
     detail = _detail(c[8])
     return Heartbeat(
         instance=c[0],
@@ -37,19 +36,27 @@ def _beat(*c: Column) -> Heartbeat:
         state=ProcessState(c[5]) if c[5] in STATES else ProcessState.UNKNOWN,
         started_at=c[6],
         beat_at=c[7],
-        in_hand=detail.get("in_hand", 0),
-        jobs=detail.get("jobs", ()),
-        masters=detail.get("masters"),
-        unreachable=detail.get("unreachable"),
+        in_hand=detail.in_hand,
+        jobs=detail.jobs,
+        masters=detail.masters,
+        unreachable=detail.unreachable,
     )
 
 
-def _detail(text: str) -> JSONObject:
+class _Detail(msgspec.Struct, frozen=True):
+    # With defaults: during an upgrade other versions of the program write here too.
+    in_hand: int = 0
+    jobs: list[int] = []
+    masters: int | None = None
+    unreachable: list[str] | None = None
+
+
+def _detail(text: str) -> _Detail:
+    """Decode the detail of a heartbeat; what cannot be read counts as empty."""
     try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        return msgspec.json.decode(text, type=_Detail)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _Detail()
 
 
 ALL = Query(

@@ -49,10 +49,14 @@ def _token(*columns: Column) -> Token:
 
 
 def _scope(text: str | None) -> TokenScope:
+    if text is None:
+        return NO_LIMITS
     try:
-        return scope_from(None if text is None else json.loads(text))
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return NOT_UNDERSTOOD
+    # No version stores a null: a token without limits has no row in the table of scopes.
+    return NOT_UNDERSTOOD if found is None else scope_from(found)
 
 
 FIND = Query(f"{_TOKENS} WHERE t.digest = :digest", _token)

@@ -31,4 +31,11 @@ def clear(jobs: Sequence[int | Ref]) -> Statement:
 
 def noted(total: int | None, items: str | None) -> Progress | None:
     """Decode the columns of a progress row; they are NULL if there is none."""
-    return None if total is None else Progress(total, readable_items(json.loads(items or "[]")))
+    if total is None:
+        return None
+    try:
+        found = json.loads(items or "[]")
+    # As of the other columns of a job: what cannot be read must not hide the job.
+    except (ValueError, RecursionError):
+        found = []
+    return Progress(total, readable_items(found))
