@@ -127,7 +127,7 @@ def _client_file(given: str | None) -> Path | None:
 def _read(path: Path) -> Given:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         reason = e.strerror if isinstance(e, OSError) else "not valid TOML"
         raise CommandError(f"{path}: {reason}", WRONG) from None  # TOML errors may quote a secret
     for key, value in found.items():

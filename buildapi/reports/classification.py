@@ -245,8 +245,9 @@ class _Reader:
     def _expression(self, pattern: str, place: str) -> re.Pattern[str] | None:
         try:
             return re.compile(pattern)
-        except re.error as e:
-            self._refuse(f"{place}: {pattern!r} is not a regular expression: {e}")
+        # re also fails with these two: too many parentheses, too large a number of repetitions.
+        except (re.error, RecursionError, OverflowError) as e:
+            self._refuse(f"{place}: {pattern[:200]!r} is not a regular expression: {e}")
             return None
 
     def _reasons(self, document: Mapping[str, object]) -> list[tuple[str, re.Pattern[str]]]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from buildapi.buildbot.v08.build_identity import BuildIdentity, build_path, identify
+from buildapi.buildbot.v08.clobber import slave_of
 from buildapi.model.steps import StopBuild
 from tests.buildbot.doubles import build_json
 from tests.buildbot.seed import MASTER_A, T0
@@ -65,6 +68,40 @@ def coalesced(*revisions: str) -> bytes:
 )
 def test_identify(answer: bytes, identity: BuildIdentity) -> None:
     assert identify(step(), answer) is identity
+
+
+ANSWERS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.sampled_from(["linux", "abcdef012345", "slave-a1"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["builderName", "times", "results", "sourceStamp", "changes", "slave"]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=80)
+@given(
+    st.binary(max_size=30)
+    | ANSWERS.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(st.sampled_from(["results", "times", "sourceStamp", "slave"]), ANSWERS).map(
+        lambda some: changed(**some)
+    )
+)
+def test_whatever_a_master_answers_is_read(answer: bytes) -> None:
+    slave = slave_of(answer)
+    assert slave is None or slave
+    if identify(step(), answer) is not BuildIdentity.OTHER:
+        assert json.loads(answer)["builderName"] == "linux"
 
 
 def test_a_build_of_coalesced_requests_is_of_each_of_their_revisions() -> None:

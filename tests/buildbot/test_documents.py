@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import pytest
 import pytest_twisted
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import formatEvent, globalLogPublisher
@@ -22,7 +24,7 @@ from buildapi.buildbot.directory import (
     parse_masters,
 )
 from buildapi.buildbot.document_readers import REDIRECTS_MOST, reader, redirected
-from buildapi.buildbot.documents import DocumentSource, Parse, decode
+from buildapi.buildbot.documents import DocumentSource, NotADirectoryFile, Parse, decode, parsed
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from tests.buildbot.doubles import Masterfarm, redirect
 from tests.reactor import twisted_test
@@ -329,6 +331,17 @@ async def test_what_has_not_changed_is_not_parsed_again(tmp_path: Path) -> None:
 def test_what_is_not_json_is_refused(data: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
         decode(data, [])
+
+
+@settings(max_examples=60)
+@given(
+    st.binary(max_size=30)
+    | st.text(alphabet='[]{}":,0123456789eE.-ntruefalsN\\ud8', max_size=30).map(str.encode),
+)
+def test_any_bytes_are_a_document_or_refused(data: bytes) -> None:
+    for name, (parse, _) in GOOD.items():
+        with contextlib.suppress(ValueError, NotADirectoryFile):
+            assert parsed(data, parse, name, allow_empty=True).value is not None
 
 
 # --- redirects --------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def test_what_counts_as_private(url: str, private: bool) -> None:
         ("url = 'ftp://x'", "url"),
         ("url = 'http://u:hunter2@x'", "a user or password in the URL"),
         ("token = 'hunter2", "not valid TOML"),
+        ("token = " + "[" * 20_000, "not valid TOML"),
         ("token = 'hunter2\\u001b'", "not a token"),
         ("token = 'hunter 2'", "not a token"),
         ("token_file = 3", "token_file must be a text"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from buildapi.errors import ConfigError
 from buildapi.reports.classification import from_document, unmatched
@@ -112,6 +115,16 @@ def _job(builder: SampleBuilder) -> str:
     return "talos" if " talos " in builder.name else "unittest"
 
 
+SECTIONS = [
+    *("platform", "build_type", "branch", "pools", "pending_pool", "buildset_reason"),
+    *("platform_options", "waittimes_report", "testruns", "trychooser_report"),
+]
+KEYS = st.sampled_from(
+    [
+        *("name", "names", "patterns", "pattern", "default", "by_master_role", "buildername_like"),
+        *("strip_prefix", "buildername_exclude", "results", "min_seconds", "comment_marker"),
+    ]
+)
 BROKEN = [
     ({"platform": {}}, "[[platform]] must be a list of tables"),
     ({"platform": [{"patterns": []}]}, "[[platform]] needs a string name"),
@@ -119,6 +132,14 @@ BROKEN = [
     (
         {"branch": [{"name": "a", "patterns": ["("]}]},
         "[[branch]] a: '(' is not a regular expression",
+    ),
+    (
+        {"branch": [{"name": "a", "patterns": ["(" * 3000]}]},
+        "is not a regular expression: maximum recursion",
+    ),
+    (
+        {"branch": [{"name": "a", "patterns": ["a{99999999999999999999}"]}]},
+        "is not a regular expression: the repetition number is too large",
     ),
     ({"pools": []}, "[pools] must be a table"),
     ({"pools": {"names": ["a"], "default": "b"}}, "[pools] has no pool 'b' (allowed: a)"),
@@ -139,6 +160,39 @@ def test_what_is_wrong_is_named(document: dict[str, Any], message: str) -> None:
     [line] = str(caught.value).splitlines()
     assert line.startswith("rules.toml: ")
     assert message in line
+
+
+TEXTS = st.text(max_size=4) | st.sampled_from(["(", "a{99999999999999999999}", "(" * 3000, "%"])
+VALUES = st.recursive(
+    st.integers() | st.booleans() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+RULE = {"name": TEXTS, "patterns": st.lists(TEXTS, max_size=2), "pattern": TEXTS}
+RULES = st.lists(st.fixed_dictionaries(RULE), max_size=2)
+
+
+@settings(max_examples=80)
+@given(st.dictionaries(st.sampled_from(SECTIONS), VALUES | RULES, max_size=4))
+def test_any_document_is_a_classification_or_refused(document: dict[str, Any]) -> None:
+    lines: list[str] = []
+    try:
+        from_document(document, "rules.toml").platform("Linux build")
+    except ConfigError as e:
+        lines = str(e).split("\n")
+    assert [line for line in lines if not line.startswith("rules.toml: ")] == []
+
+
+@pytest.mark.parametrize("text", [b"a = " + b"[" * 100_000, b"\xff", b"a", b""])
+def test_a_file_that_is_no_toml_is_refused_with_its_name(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_bytes(text)
+    if text:
+        with pytest.raises(ConfigError, match=r"rules\.toml"):
+            read_classification(file)
+    else:
+        read_classification(file)
 
 
 def test_all_errors_are_named_at_once() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildapi.errors import BadRequest, ConfigError
@@ -198,6 +198,35 @@ def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, text: bytes, err
     file.write_bytes(text)
     with pytest.raises(ConfigError, match=error):
         read_memberships(file)
+
+
+NAMES = st.sampled_from(["zoe", "sue", "", " a", "x" * 513, "\u00e9", "\n"]) | st.text(max_size=3)
+ANYTHING = st.recursive(
+    st.integers() | st.booleans() | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(
+        st.sampled_from(["groups", "group"]),
+        ANYTHING | st.dictionaries(NAMES, st.lists(NAMES, max_size=3), max_size=3),
+        max_size=2,
+    )
+)
+def test_any_document_is_memberships_or_refused(document: dict[str, Any]) -> None:
+    try:
+        found = from_document(document, "groups.toml")
+    except ConfigError as e:
+        lines = str(e).split("\n")
+    else:
+        of_group = document.get("groups", {}).items()
+        listed = {(user, name) for name, users in of_group for user in users}
+        assert {(user, name) for user, names in found.items() for name in names} == listed
+        lines = []
+    assert [line for line in lines if not line.startswith("groups.toml: ")] == []
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:

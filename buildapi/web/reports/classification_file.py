@@ -20,7 +20,7 @@ def read_classification(path: Path | None) -> Classification:
         return from_document(tomllib.loads(text), "the default classification")
     try:
         return from_document(tomllib.loads(path.read_text("utf-8")), str(path))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         # ConfigError is a ValueError: its lines name the file already.
         if isinstance(e, ConfigError):
             raise
