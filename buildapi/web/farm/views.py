@@ -29,6 +29,7 @@ from buildapi.web.farm.farm_serializers import (
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.paging import ListPart, part_in
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Handler, Route
 from buildapi.web.http.topics import FARM
@@ -83,13 +84,16 @@ class FarmViews:
             if call.html:
                 rows = waiting_rows(self._directory.branches(), found)
                 return JSONBody.of_page(rows, len(rows))
-            return JSONBody.of({"pending": pending_json(self._names(), found)})
+            document = JSONBody.of({"pending": pending_json(self._names(), found)})
+            document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
+            return document
 
         # The page has rows of its own: it names the branch that a row's links lead to.
         key = ("pending", asked, portion, call.html)
         kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.pending(kept.value, call)
-        return Reply(kept.value, page, freshness=kept.freshness)
+        headers = {} if call.html else part_in(kept.value).headers(call)
+        return Reply(kept.value, page, headers=headers, freshness=kept.freshness)
 
     async def running(self, call: Call) -> Reply:
         """List running builds of all branches, or of some."""
@@ -100,12 +104,15 @@ class FarmViews:
             if call.html:
                 rows = working_rows(self._directory.branches(), found)
                 return JSONBody.of_page(rows, len(rows))
-            return JSONBody.of({"running": running_json(self._names(), found)})
+            document = JSONBody.of({"running": running_json(self._names(), found)})
+            document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
+            return document
 
         key = ("running", asked, portion, call.html)
         kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.running(kept.value, call)
-        return Reply(kept.value, page, freshness=kept.freshness)
+        headers = {} if call.html else part_in(kept.value).headers(call)
+        return Reply(kept.value, page, headers=headers, freshness=kept.freshness)
 
     async def revision(self, call: Call) -> Reply:
         """List the requests and builds of a revision."""

@@ -140,6 +140,7 @@ class Reply:
     caching.  A ``file`` is sent as it is in any format, and so is ``attached``, which may change.
     A ``stream`` writes to the request and returns the last bytes.  A ``notice`` is sent as a
     ``Warning`` header, and ``retry_after``, in seconds, with an answer that may change soon.
+    ``headers`` are more headers of the JSON document.
     ``freshness`` is that of a document from the cache which depends on nothing but the URI and
     ``Accept``; None for all others, above all those made for one user.
     """
@@ -154,6 +155,7 @@ class Reply:
     stream: Stream | None = None
     notice: str = ""
     retry_after: int | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     freshness: Freshness | None = None
 
     @classmethod
@@ -191,6 +193,9 @@ async def write(
         request.setHeader("warning", f"299 - {json.dumps(reply.notice)}")
     if reply.retry_after is not None:
         request.setHeader("retry-after", str(reply.retry_after))
+    if form == JSON:
+        for name, value in reply.headers.items():
+            request.setHeader(name, value)
     if form != JSON and reply.location is not None:
         # Existing clients expect 302 after a job request (docs/api.md, Job requests); browsers then
         # change POST to GET [RFC 9110 15.4.3].

@@ -27,6 +27,7 @@ from buildapi.parameters.types import (
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.paging import ListPart, part_in
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import JOB_LISTS, job_topic
@@ -93,13 +94,15 @@ class JobPages:
         async def compute() -> JSONBody:
             found = await self._store.latest(num, offset, wanted)
             document = JSONBody.of([job_json(job) for job in found])
+            document.once("part", lambda: ListPart(num, offset, len(found)))
             # Pages link to the branch, which stands in no job of old clients.
             document.once("branches", lambda: {job.id: job.branch for job in found})
             return document
 
         kept = await self._answers.kept(("jobs", num, offset, wanted), compute, topics=[JOB_LISTS])
         page = self._pages.jobs(kept.value, call, num, offset)
-        return Reply(kept.value, page, freshness=kept.freshness)
+        headers = part_in(kept.value).headers(call)
+        return Reply(kept.value, page, headers=headers, freshness=kept.freshness)
 
     def _portion(self, call: Call) -> tuple[int, int]:
         """Return ``num`` and ``offset``; the defaults of both if one is not a number."""
