@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
-
-import attrs
 
 from buildapi.jobs.farm_views import UNKNOWN, branch_namer, waiting_entries
 from buildapi.model.farm_rows import (
@@ -14,6 +12,16 @@ from buildapi.model.farm_rows import (
     RecentBuild,
     RevisionEntry,
     RunningBuild,
+)
+from buildapi.web.farm.documents import (
+    FoundRevision,
+    PendingItem,
+    PendingLists,
+    PushesDocument,
+    RecentDocument,
+    RevisionItem,
+    RunningItem,
+    RunningLists,
 )
 
 TOTAL = "TOTAL"
@@ -32,27 +40,27 @@ class Sourced(Protocol):
 
 
 S = TypeVar("S", bound=Sourced)
-Nested = dict[str, dict[str, list[dict[str, object]]]]
+D = TypeVar("D")
 
 
 def nested(
-    names: Iterable[str], items: Iterable[S], shape: Callable[[S], dict[str, object]]
-) -> Nested:
+    names: Iterable[str], items: Iterable[S], shape: Callable[[S], D]
+) -> dict[str, dict[str, list[D]]]:
     """Group items by branch and revision, sorted by both; ``names`` are the known branches."""
-    name, found = branch_namer(names), Nested()
+    name, found = branch_namer(names), dict[str, dict[str, list[D]]]()
     for item in items:
         revisions = found.setdefault(name(item.branch), {})
         revisions.setdefault(item.revision or UNKNOWN, []).append(shape(item))
     return {branch: dict(sorted(found[branch].items())) for branch in sorted(found)}
 
 
-def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> Nested:
+def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> PendingLists:
     """Return open requests without a build as JSON; claimed ones have ``claimed_by_name``."""
     return nested(names, found, _pending_entry)
 
 
-def _pending_entry(entry: PendingEntry) -> dict[str, object]:
-    shaped = {
+def _pending_entry(entry: PendingEntry) -> PendingItem:
+    shaped: PendingItem = {
         "id": entry.id,
         "buildername": entry.buildername,
         "submitted_at": entry.submitted_at,
@@ -63,12 +71,12 @@ def _pending_entry(entry: PendingEntry) -> dict[str, object]:
     return shaped
 
 
-def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> Nested:
+def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> RunningLists:
     """Return running builds as JSON; ``revision`` is null where the key above is ``Unknown``."""
     return nested(names, found, _running_entry)
 
 
-def _running_entry(build: RunningBuild) -> dict[str, object]:
+def _running_entry(build: RunningBuild) -> RunningItem:
     return {
         "id": build.id,
         "request_ids": list(build.request_ids),
@@ -83,7 +91,7 @@ def _running_entry(build: RunningBuild) -> dict[str, object]:
     }
 
 
-def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> dict[str, Nested]:
+def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> FoundRevision:
     """Return a revision as JSON; each waiting request is in ``pending`` once, even if retried."""
     names = list(names)
     return {
@@ -92,7 +100,7 @@ def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> dict[
     }
 
 
-def _revision_entry(entry: RevisionEntry) -> dict[str, object]:
+def _revision_entry(entry: RevisionEntry) -> RevisionItem:
     return {
         "id": entry.id,
         "buildsetid": entry.buildsetid,
@@ -107,12 +115,26 @@ def _revision_entry(entry: RevisionEntry) -> dict[str, object]:
     }
 
 
-def recent_json(found: Iterable[RecentBuild]) -> list[dict[str, object]]:
+def recent_json(found: Iterable[RecentBuild]) -> list[RecentDocument]:
     """Return recent builds as JSON."""
-    return [attrs.asdict(build) for build in found]
+    return [_recent_build(build) for build in found]
 
 
-def pushes_json(found: PushCounts) -> Mapping[str, int]:
+def _recent_build(build: RecentBuild) -> RecentDocument:
+    return {
+        "id": build.id,
+        "buildname": build.buildname,
+        "buildername": build.buildername,
+        "buildnumber": build.buildnumber,
+        "starttime": build.starttime,
+        "endtime": build.endtime,
+        "result": build.result,
+        "slavename": build.slavename,
+        "master": build.master,
+    }
+
+
+def pushes_json(found: PushCounts) -> PushesDocument:
     """Return push counts by author as JSON; the total replaces an author named ``TOTAL``."""
     # A key of the Pylons program, beside those of the authors.
     return {**dict(sorted(found.by_author.items())), TOTAL: found.total}

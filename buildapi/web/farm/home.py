@@ -14,6 +14,7 @@ from buildapi.interfaces import Directory, JobStore
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.model.health import Health
 from buildapi.model.records import JobFilter, JobRecord, JobState
+from buildapi.web.farm.documents import HealthItem, HomeDocument, LatestJobs
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.deadline import Deadline
@@ -71,9 +72,14 @@ class Home:
             self._or_trouble("job requests", self._jobs(now), troubles)
         )
         farm, jobs = await farm_read, await jobs_read
-        parts = [attrs.asdict(h) for h in (*self._health(), *self._masters(farm))]
+        parts = [_health_json(one) for one in (*self._health(), *self._masters(farm))]
         shaped = None if farm is None else msgspec.to_builtins(farm)
-        found = {"farm": shaped, "jobs": jobs, "health": parts, "troubles": troubles}
+        found: HomeDocument = {
+            "farm": shaped,
+            "jobs": jobs,
+            "health": parts,
+            "troubles": troubles,
+        }
         return JSONBody.of(found)
 
     async def _or_trouble(self, what: str, reading: Awaitable[T], troubles: list[str]) -> T | None:
@@ -100,7 +106,7 @@ class Home:
             Health("directory", not old, f"read {read or 'never'}"),
         ]
 
-    async def _jobs(self, now: int) -> Mapping[str, object]:
+    async def _jobs(self, now: int) -> LatestJobs:
         since = now - JOBS_SECONDS
         failed = await self._store.latest(
             FAILED_MAX, 0, JobFilter(state=JobState.FAILED, since=since)
@@ -113,6 +119,10 @@ class Home:
             "open": len(waiting),
             "oldest_open": min((job.when for job in waiting), default=None),
         }
+
+
+def _health_json(one: Health) -> HealthItem:
+    return {"name": one.name, "ok": one.ok, "detail": one.detail}
 
 
 HOME = "Farm overview: pending and running by branch and pool, failed job requests, service health."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -13,11 +13,13 @@ from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.farm_rows import (
     BranchFilter,
     Portion,
+    RevisionEntry,
 )
 from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.parameters.param import Param
 from buildapi.parameters.texts import bad, integer
 from buildapi.parameters.types import Integer, ParamType, Schema, Texts, Values, only_text
+from buildapi.web.farm.documents import PendingDocument, RevisionDocument, RunningDocument
 from buildapi.web.farm.farm_pages import FarmPages, waiting_rows, working_rows
 from buildapi.web.farm.farm_serializers import (
     pending_json,
@@ -84,7 +86,8 @@ class FarmViews:
             if call.html:
                 rows = waiting_rows(self._directory.branches(), found)
                 return JSONBody.of_page(rows, len(rows))
-            document = JSONBody.of({"pending": pending_json(self._names(), found)})
+            told: PendingDocument = {"pending": pending_json(self._names(), found)}
+            document = JSONBody.of(told)
             document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
             return document
 
@@ -104,7 +107,8 @@ class FarmViews:
             if call.html:
                 rows = working_rows(self._directory.branches(), found)
                 return JSONBody.of_page(rows, len(rows))
-            document = JSONBody.of({"running": running_json(self._names(), found)})
+            told: RunningDocument = {"running": running_json(self._names(), found)}
+            document = JSONBody.of(told)
             document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
             return document
 
@@ -117,21 +121,20 @@ class FarmViews:
     async def revision(self, call: Call) -> Reply:
         """List the requests and builds of a revision."""
         branch, revision = call.path["branch"], call.path["revision"]
-        asked, wanted = {"branch": branch, "revision": revision}, RevisionMatch(revision)
+        wanted = RevisionMatch(revision)
 
         async def compute() -> JSONBody:
             found = await self._reads.revision(self._filter((branch,)), wanted)
             meant, between = wanted.choose(found, attrgetter("revision"))
-            more = {"revisions": list(between)} if between else {}
             if not meant:
                 return JSONBody.of(None)  # which is not cached
-            return JSONBody.of({**revision_json(self._names(), meant), **asked, **more})
+            return JSONBody.of(_revision(branch, revision, self._names(), meant, between))
 
         kept = await self._answers.kept(("revision", branch, revision), compute, topics=[FARM])
         document = kept.value
         if document.value is None:
             # Nothing found is 200 with empty objects, as in the Pylons program, and not 404.
-            document = JSONBody.of({**revision_json((), ()), **asked})
+            document = JSONBody.of(_revision(branch, revision, (), (), ()))
         notice = ambiguity(revision, document.value.get("revisions", ()))
         page = self._shown.revision(document, call, notice)
         return Reply(document, page, notice=notice, freshness=kept.freshness)
@@ -193,6 +196,26 @@ class FarmViews:
     def _midnight(self) -> int:
         zone = self._pages.zone
         return day_window(day_of(self._pages.now(), zone), zone)[0]
+
+
+def _revision(
+    branch: str,
+    revision: str,
+    names: Sequence[str],
+    found: Sequence[RevisionEntry],
+    between: Collection[str],
+) -> RevisionDocument:
+    """Return what was found of a revision, and between which the text does not decide."""
+    lists = revision_json(names, found)
+    told: RevisionDocument = {
+        "all": lists["all"],
+        "pending": lists["pending"],
+        "branch": branch,
+        "revision": revision,
+    }
+    if between:
+        told["revisions"] = list(between)
+    return told
 
 
 def _same(

@@ -10,9 +10,19 @@ from typing import Any
 
 import attrs
 
+from buildapi.web.farm.documents import (
+    HomeDocument,
+    PendingDocument,
+    PushesDocument,
+    RecentDocument,
+    RevisionDocument,
+    RunningDocument,
+)
 from buildapi.web.http.routes import Route
 from buildapi.web.selfserve.documents import (
     AcceptedDocument,
+    AuditPage,
+    AuthorizationsDocument,
     BatchAnswerDocument,
     BuildDetailsDocument,
     BuildDocument,
@@ -25,7 +35,9 @@ from buildapi.web.selfserve.documents import (
     RequestDetailsDocument,
     RevokedDocument,
     SelectionAnswerDocument,
+    ShownDocument,
     TokenDocument,
+    TraceDocument,
     UserDocument,
     WhoDocument,
 )
@@ -55,6 +67,15 @@ class Answer:
 
 
 Answers = Mapping[int, Answer]
+FARM: Mapping[str, Any] = {
+    "/pending": PendingDocument,
+    "/running": RunningDocument,
+    "/revision": RevisionDocument,
+    "/recent": list[RecentDocument],
+    "/pushes": PushesDocument,
+}
+"""Types of the answers of the whole farm, by the beginning of their paths."""
+
 LED: Answers = {302: Answer("HTML clients are led to a page.", media=(), without_json=True)}
 
 
@@ -76,8 +97,9 @@ REPORT = _read(Any, CSV, SCRIPT)
 REPORTS = "/reports/"
 
 ANSWERS: Mapping[str, Answers] = {
+    "GET /": _read(HomeDocument),
     "GET /builds/{name}": _file("application/json", "application/gzip"),
-    "GET /docs": _file(HTML),
+    "GET /docs": _read(ShownDocument),
     "GET /metrics": _file("text/plain"),
     "GET /static/{name}": _file("text/css", SCRIPT),
     "GET /self-serve/branches": _read(dict[str, Any]),
@@ -87,6 +109,9 @@ ANSWERS: Mapping[str, Answers] = {
     "GET /self-serve/lookup": {**_read(FoundDocument), **LED},
     "GET /self-serve/jobs": _read(list[JobDocument]),
     "GET /self-serve/jobs/{job_id}": _read(JobDocument),
+    "GET /self-serve/jobs/{job_id}/trace": _read(TraceDocument),
+    "GET /self-serve/audit": _read(AuditPage),
+    "GET /self-serve/authorizations": _read(AuthorizationsDocument),
     "GET /self-serve/tokens": _read(list[TokenDocument]),
     "GET /self-serve/whoami": _read(WhoDocument),
     "GET /self-serve/{branch}": _read(ITEMS),
@@ -113,4 +138,6 @@ def answers_of(route: Route) -> Answers:
         return found
     if route.job:
         return JOB
-    return REPORT if route.path.startswith(REPORTS) else _read()
+    if route.path.startswith(REPORTS):
+        return REPORT
+    return _read(FARM.get(f"/{route.path.split('/')[1]}", Any))

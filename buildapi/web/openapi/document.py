@@ -22,6 +22,7 @@ JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 REF = "#/components/schemas/{name}"
 EVENTS = "/self-serve/events"
+EVENT_STREAM = "text/event-stream"
 
 TAGS = {
     "builds": "Builds, build requests and revisions of a branch.",
@@ -272,4 +273,6 @@ def refusals(route: Route, of: APIDescription) -> Sequence[int]:
 def _content(answer: Answer, schemas: Schemas) -> Mapping[str, object]:
     text = {"schema": {"type": "string"}}
     as_json = {} if answer.without_json else {JSON: {"schema": schemas.schema(answer.type)}}
-    return as_json | dict.fromkeys(answer.media, text)
+    # Readers of 3.1 disagree whether a schema is that of the stream or of each event.
+    others = {media: {} if media == EVENT_STREAM else text for media in answer.media}
+    return as_json | others

@@ -13,6 +13,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.openapi.document import JSON, APIDescription, document
+from buildapi.web.selfserve.documents import ShownDocument
 
 PATH = "/openapi.json"
 
@@ -45,8 +46,8 @@ class OpenAPIRoutes:
 
     async def page(self, call: Call) -> Reply:
         """Show the document, which scripts of ours read."""
-        path = f"{call.mount}{PATH}"
-        return Reply(JSONBody.of({"document": path}), Page("docs.html", "API"))
+        shown: ShownDocument = {"document": f"{call.mount}{PATH}"}
+        return Reply(JSONBody.of(shown), Page("docs.html", "API"))
 
 
 DOCUMENT = "The API as an OpenAPI document, for generators of clients and for tests."

@@ -22,6 +22,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.page_permissions import WORDS, reason
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.selfserve.documents import AuditDocument, AuditPage, AuditToken
 from buildapi.web.selfserve.job_pages import DayOrTime
 from buildapi.web.selfserve.pages import SelfServePages
 
@@ -64,7 +65,8 @@ class AuditSearch:
         found = await self._store.search(sought, num + 1)
         shown = found[:num]
         following = self._next(call, shown[-1]) if len(found) > num else None
-        document = JSONBody.of({"records": list(map(record_json, shown)), "next": following})
+        told: AuditPage = {"records": list(map(record_json, shown)), "next": following}
+        document = JSONBody.of(told)
 
         def context() -> Mapping[str, object]:
             names = (*FIELDS, "since", "until")
@@ -107,10 +109,10 @@ class AuditSearch:
         return f"{call.mount}{PATH}?{urlencode([*kept, (BEFORE.name, last.id)])}"
 
 
-def record_json(record: AuditRecord) -> dict[str, object]:
+def record_json(record: AuditRecord) -> AuditDocument:
     """Return a record as JSON."""
     actor, client, subject = record.actor, record.client, record.subject
-    token = None
+    token: AuditToken | None = None
     if actor.token_id is not None:
         token = {"id": actor.token_id, "label": actor.token_label}
     return {

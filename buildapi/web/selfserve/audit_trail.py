@@ -15,6 +15,7 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.selfserve.documents import TraceDocument, TrailEvent
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
 
@@ -47,7 +48,7 @@ class JobTrail:
         return Reply(document, page, fresh=True)
 
 
-def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, object]:
+def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> TraceDocument:
     """Return a job and its events as JSON; without events, those that its row implies."""
     events = [event_json(entry) for entry in entries] or recorded_events(job)
     report: Mapping[str, object] = job.complete_data or {}
@@ -57,7 +58,7 @@ def trace_json(job: JobRecord, entries: Sequence[TrailEntry]) -> dict[str, objec
     return {"job": job_json(job), "trace": trace or None, "events": events}
 
 
-def event_json(entry: TrailEntry) -> dict[str, object]:
+def event_json(entry: TrailEntry) -> TrailEvent:
     """Return an event as JSON."""
     return {
         "at": entry.at,
@@ -69,7 +70,7 @@ def event_json(entry: TrailEntry) -> dict[str, object]:
     }
 
 
-def recorded_events(job: JobRecord) -> list[dict[str, object]]:
+def recorded_events(job: JobRecord) -> list[TrailEvent]:
     """Return the events that a job's row implies; the host is known of ``begun`` alone."""
     found = [_event(job.when, "http", "recorded", f"{job.action} by {job.who}")]
     if job.completed_at is not None:
@@ -79,11 +80,11 @@ def recorded_events(job: JobRecord) -> list[dict[str, object]]:
     if job.agent is not None:
         last = job.when if job.completed_at is None else job.completed_at
         begun = _event(last, "agent", "begun", "time not recorded")
-        found.insert(1, begun | {"host": job.agent})
+        found.insert(1, {**begun, "host": job.agent})
     return found
 
 
-def _event(at: float, part: str, event: str, detail: str) -> dict[str, object]:
+def _event(at: float, part: str, event: str, detail: str) -> TrailEvent:
     return {"at": at, "host": "", "part": part, "event": event, "detail": detail, "trace": ""}
 
 

@@ -19,6 +19,12 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.page_permissions import WORDS
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.selfserve.documents import (
+    AuthorizationDocument,
+    AuthorizationsDocument,
+    BranchAuthorizations,
+    RuleDocument,
+)
 
 
 @attrs.frozen
@@ -41,7 +47,7 @@ class Authorizations:
             away = ""
         except Unavailable as e:  # what is of no branch can be told without it
             branches, away = [], e.msg
-        document = {
+        document: AuthorizationsDocument = {
             "who": permissions.actor.who,
             "groups": sorted(permissions.actor.groups),
             "token": permissions.actor.token,
@@ -63,7 +69,7 @@ class Authorizations:
         return Reply(JSONBody.of(document), Page(TEMPLATE, "Permissions", context), fresh=True)
 
 
-def _of_branch(permissions: Permissions, branch: Branch) -> dict[str, object]:
+def _of_branch(permissions: Permissions, branch: Branch) -> BranchAuthorizations:
     actions = {
         name: authorization(permissions, Question(name, branch.name, branch.access))
         for name in ACTIONS
@@ -71,14 +77,14 @@ def _of_branch(permissions: Permissions, branch: Branch) -> dict[str, object]:
     return {"access": branch.access, "actions": actions}
 
 
-def authorization(permissions: Permissions, question: Question) -> dict[str, object]:
+def authorization(permissions: Permissions, question: Question) -> AuthorizationDocument:
     """Return as JSON how far something is permitted, and by which rule; null is the default.
 
     What is permitted partly has the rules that may decide it, in order, with their conditions.
     """
     outlook = permissions.outlook(question, unknown_of(question.action))
     first = outlook.rules[0]
-    found: dict[str, object] = {
+    found: AuthorizationDocument = {
         "allowed": outlook.extent.value,
         "rule": None if first is None else first.name,
         "needed": outlook.needed,
@@ -89,17 +95,21 @@ def authorization(permissions: Permissions, question: Question) -> dict[str, obj
     return {**found, "rules": [_rule_json(rule, allows=allows) for rule, allows in rules]}
 
 
-def _rule_json(rule: AccessRule | None, *, allows: bool) -> dict[str, object]:
+def _rule_json(rule: AccessRule | None, *, allows: bool) -> RuleDocument:
     """Return a rule and its conditions, in the words of the configuration."""
-    effect = "allow" if allows else "deny"
-    if rule is None:
-        return {"rule": None, "effect": effect}
-    conditions: dict[str, object] = {
-        "builders": list(rule.builders),
-        "priority": None if rule.priorities is None else list(rule.priorities),
-        "count": rule.count,
+    told: RuleDocument = {
+        "rule": None if rule is None else rule.name,
+        "effect": "allow" if allows else "deny",
     }
-    return {"rule": rule.name, "effect": effect} | {n: v for n, v in conditions.items() if v}
+    if rule is None:
+        return told
+    if rule.builders:
+        told["builders"] = list(rule.builders)
+    if rule.priorities:
+        told["priority"] = list(rule.priorities)
+    if rule.count:
+        told["count"] = rule.count
+    return told
 
 
 def _rule_of(found: Mapping[str, Any]) -> str:

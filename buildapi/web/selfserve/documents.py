@@ -213,6 +213,113 @@ class FoundDocument(TypedDict):
     found: list[str]
 
 
+class TrailEvent(TypedDict):
+    """An event in the life of a job request; ``at`` is in seconds since the epoch."""
+
+    at: float
+    host: str
+    part: str
+    event: str
+    detail: str
+    trace: str
+
+
+class TraceDocument(TypedDict):
+    """A job request and its events; ``trace`` is the id of the request that submitted it."""
+
+    job: JobDocument
+    trace: str | None
+    events: list[TrailEvent]
+
+
+class AuditToken(TypedDict):
+    """The token that somebody was authenticated with."""
+
+    id: int
+    label: str
+
+
+class AuditDocument(TypedDict):
+    """A record of the audit log; ``at`` is in seconds since the epoch."""
+
+    id: int | None
+    at: float
+    host: str
+    who: str | None
+    by: str
+    groups: list[str]
+    token: AuditToken | None
+    address: str
+    peer: str
+    forwarded: str
+    user_agent: str
+    action: str
+    branch: str | None
+    build_id: int | None
+    request_id: int | None
+    revision: str | None
+    builders: list[str]
+    outcome: str
+    status: int | None
+    code: str
+    job_id: int | None
+    detail: str
+    trace: str
+    count: int
+
+
+class AuditPage(TypedDict):
+    """Records of the audit log, newest first, and the path of the next ones."""
+
+    records: list[AuditDocument]
+    next: str | None
+
+
+class RuleDocument(TypedDict):
+    """A rule and its conditions; without a name, it is the default."""
+
+    rule: str | None
+    effect: Literal["allow", "deny"]
+    builders: NotRequired[list[str]]
+    priority: NotRequired[list[int]]
+    count: NotRequired[int]
+
+
+class AuthorizationDocument(TypedDict):
+    """How far something is permitted, and by which rule; null is the default.
+
+    What is permitted partly has the rules that may decide it, in order.
+    """
+
+    allowed: str
+    rule: str | None
+    needed: str
+    rules: NotRequired[list[RuleDocument]]
+
+
+class BranchAuthorizations(TypedDict):
+    """What one may do on a branch."""
+
+    access: str | None
+    actions: dict[str, AuthorizationDocument]
+
+
+class AuthorizationsDocument(TypedDict):
+    """What the user of a call may do."""
+
+    who: str | None
+    groups: list[str]
+    token: str | None
+    branches: dict[str, BranchAuthorizations]
+    administration: dict[str, AuthorizationDocument]
+
+
+class ShownDocument(TypedDict):
+    """Where the document is that a page shows."""
+
+    document: str
+
+
 class ErrorDocument(TypedDict):
     """An error; the last keys are those of a 503."""
 
