@@ -41,6 +41,7 @@ def pytest_sessionstart() -> None:
 WAITING = (
     "tests/browser/test_pages.py",
     "tests/browser/test_hostile.py",
+    "tests/openapi",
     "tests/e2e/test_restarts.py",
     "tests/docs/test_blocks.py",
     "tests/golden/test_jobs.py",
