@@ -188,7 +188,7 @@ class Authenticator:
 def _only_value(header: str, values: Sequence[bytes]) -> bytes:
     """Return the value of a header; :raises BadRequest: it is given more than once."""
     # A proxy that adds its header, and leaves that of the client, sends two; which is its own
-    # cannot be known (docs/security.md, A trusted peer).
+    # cannot be known (docs/security.md, A trusted proxy).
     if len(values) > 1:
         raise BadRequest(f"Header {header} is given {len(values)} times")
     return values[0]

@@ -329,7 +329,7 @@ def documentation(
     return [page, *files_routes()]
 
 
-# Open even if reads need a user (docs/security.md, "From the network"): the page that refuses
+# Open even if reads need a user (docs/security.md, "Nobody"): the page that refuses
 # somebody has a style sheet too.
 def files_routes() -> Sequence[Route]:
     """List the routes of the style sheet and scripts."""

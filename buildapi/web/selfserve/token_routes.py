@@ -152,7 +152,7 @@ class TokenRoutes:
         found = await self._store.of_user(who)
         if sum(token.expires_at > now for token in found) >= TOKENS_MAX:
             raise BadRequest(f"You have the maximum of {TOKENS_MAX} tokens: revoke one first")
-        # Only the digest: a copy of the database logs nobody in (docs/security.md, "A user").
+        # Only the digest: a copy of the database logs nobody in (docs/security.md, "A token").
         return await self._store.add(
             who, label, digest_of(text), now, now + days * DAY_SECONDS, scope=scope
         )
