@@ -115,7 +115,7 @@ class HealthItem(TypedDict):
 
 
 class HomeDocument(TypedDict):
-    """The farm at a glance; a part that cannot be read is null, and ``troubles`` says why."""
+    """A summary of the farm; a part that cannot be read is null, and ``troubles`` says why."""
 
     farm: FarmSummary | None
     jobs: LatestJobs | None
