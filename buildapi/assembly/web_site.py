@@ -314,7 +314,11 @@ def web_site(
         reads_free=web.reads == "anyone",
         with_tokens=web.tokens,
     )
-    documented += OpenAPIRoutes(tuple(documented), described, live.cache).routes()
+    # The page at /self-serve lists the routes of the document, and the document that page: both
+    # read their lists when they are asked.
+    of_document = OpenAPIRoutes(documented, described, live.cache).routes()
+    routes += of_document
+    documented += of_document
     permissions = page_permissions(access, directory)
     return WebSite(documented, bearers, access, permissions, jobs, requests, quota, reports)
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam
 from buildapi.parameters.types import (
+    AnyType,
     AsSent,
     Choice,
     Integer,
-    ParamType,
     Switch,
     TerseInteger,
     TolerantInteger,
@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def declared_option(
-    param: Param[Any], *names: str, with_default: bool = True, **more: Any
+    param: AnyParam, *names: str, with_default: bool = True, **more: Any
 ) -> Callable[[F], F]:
     """Return the option for a parameter; ``names`` are those of the option.
 
@@ -38,13 +38,13 @@ def declared_option(
     return click.option(*spelled, **{**settings, **more})
 
 
-def help_of(param: Param[Any]) -> str:
+def help_of(param: AnyParam) -> str:
     """Return the meaning of a parameter as the help of an option."""
     repeatable = "; repeatable" if param.repeats else ""
     return f"{param.meaning[0].upper()}{param.meaning[1:]}{repeatable}."
 
 
-def _settings(kind: ParamType[Any]) -> dict[str, Any]:
+def _settings(kind: AnyType) -> dict[str, Any]:
     match kind:
         case AsSent():
             return _settings(kind.documented)

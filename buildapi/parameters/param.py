@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
+from buildapi.model.json_types import JSONValue
 from buildapi.parameters.texts import in_both
-from buildapi.parameters.types import ParamType, Schema, only
+from buildapi.parameters.types import AnyType, ParamType, Schema, only
 
 V = TypeVar("V")
 Query = Mapping[str, Sequence[str]]
@@ -63,7 +64,7 @@ class Param(Generic[V]):
 
     name: str
     meaning: str
-    type: ParamType[Any]
+    type: AnyType
     place: Place = Place.QUERY
     default: Any = None
     needed: bool = False
@@ -108,10 +109,10 @@ class Param(Generic[V]):
         self,
         name: str,
         meaning: str,
-        type: ParamType[Any],
+        type: AnyType,
         place: Place = Place.QUERY,
         *,
-        default: Any = None,
+        default: JSONValue = None,
         needed: bool = False,
         deprecated: bool = False,
     ) -> None:
@@ -148,7 +149,7 @@ class Param(Generic[V]):
             raise self.type.missing(self.name)
         return cast("V", self._default() if value is None else value)
 
-    def _default(self) -> Any:
+    def _default(self) -> JSONValue:
         return self.default() if callable(self.default) else self.default
 
     def sent(self, source: Source) -> Sequence[object]:
@@ -172,7 +173,7 @@ class Param(Generic[V]):
                     raise in_both(self.name)
                 return in_body or source.query.get(self.name, ())
 
-    def raw(self, source: Source) -> Any:
+    def raw(self, source: Source) -> JSONValue:
         """Return the only value as it was sent, for another that parses it; None without one.
 
         :raises BadRequest: it is repeated.
@@ -217,6 +218,10 @@ def _word(default: object) -> str:
             return f"{default:g}"
         case _:
             return str(default)
+
+
+# Any: parameters of all types stand in one list.
+AnyParam: TypeAlias = Param[Any]
 
 
 def _plain(default: object) -> object:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import abc
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.actions import ID_MAX
+from buildapi.model.json_types import JSONObject as JSONMapping
+from buildapi.model.json_types import JSONValue
 from buildapi.parameters.texts import bad, id_of_path, integer, one_of, repeated
 
 V = TypeVar("V")
@@ -62,7 +64,11 @@ class ParamType(abc.ABC, Generic[V]):
         return BadRequest(f"Bad {name}")
 
 
-def only(name: str, values: Values) -> Any:
+# Any: types of all values stand in one list.
+AnyType: TypeAlias = ParamType[Any]
+
+
+def only(name: str, values: Values) -> JSONValue:
     """Return the only value, None without one; :raises BadRequest: there are several."""
     if len(values) > 1:
         raise repeated(name, len(values))
@@ -437,12 +443,12 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 @attrs.frozen
-class JSONObject(ParamType[Mapping[str, Any]]):
+class JSONObject(ParamType[JSONMapping]):
     """A JSON object: as JSON text in a form, itself in a JSON body."""
 
-    def parse(self, name: str, values: Values) -> Mapping[str, Any] | None:
+    def parse(self, name: str, values: Values) -> JSONMapping | None:
         """Parse an object."""
-        found: Mapping[str, Any] | None = _json(name, values, dict, "object")
+        found: JSONMapping | None = _json(name, values, dict, "object")
         return found
 
     def schema(self) -> Schema:
@@ -488,7 +494,7 @@ def _as_text(schema: Schema) -> Schema:
     return {"type": "string", "contentMediaType": JSON_TYPE, "contentSchema": schema}
 
 
-def _json(name: str, values: Values, kind: type, word: str) -> Any:
+def _json(name: str, values: Values, kind: type, word: str) -> JSONValue:
     value = values[-1] if values else None
     if value is None or value == "":
         return None
@@ -515,15 +521,15 @@ def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
 
 
 @attrs.frozen
-class AsSent(ParamType[Any]):
+class AsSent(AnyType):
     """A value as it was sent, documented as another type.
 
     The action that it becomes part of checks it, and its error is the one that clients know.
     """
 
-    documented: ParamType[Any]
+    documented: AnyType
 
-    def parse(self, name: str, values: Values) -> Any:
+    def parse(self, name: str, values: Values) -> JSONValue:
         """Return the only value."""
         value = only(name, values)
         return None if value == "" else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
-from typing import Any
 
 import attrs
 
@@ -16,7 +15,7 @@ from buildapi.model.farm_rows import (
     RevisionEntry,
 )
 from buildapi.model.revisions import RevisionMatch, ambiguity
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.texts import bad, integer
 from buildapi.parameters.types import Integer, ParamType, Schema, Texts, Values, only_text
 from buildapi.web.farm.documents import PendingDocument, RevisionDocument, RunningDocument
@@ -219,7 +218,7 @@ def _revision(
 
 
 def _same(
-    path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[Param[Any]]
+    path: str, rests: Sequence[str], handler: Handler, summary: str, params: Sequence[AnyParam]
 ) -> Sequence[Route]:
     """Return the routes of one page: the path followed by each of ``rests``."""
     return [Route("GET", path + rest, handler, summary, params) for rest in rests]

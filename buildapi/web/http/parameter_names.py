@@ -8,12 +8,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from buildapi.errors import BadRequest, UnknownParameter
-from buildapi.parameters.param import Param, Place
+from buildapi.parameters.param import AnyParam, Param, Place
 from buildapi.parameters.texts import in_both, repeated
-from buildapi.parameters.types import ParamType, Text, Texts
+from buildapi.parameters.types import AnyType, Text, Texts
 from buildapi.web.http.form import FIELDS_MAX, Form
 from buildapi.web.http.routes import WHOLE_BODY
 
@@ -37,7 +36,7 @@ NAMED_MOST = 5
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]")
 
 
-def check(params: Sequence[Param[Any]], query: Mapping[str, Sequence[str]], form: Form) -> None:
+def check(params: Sequence[AnyParam], query: Mapping[str, Sequence[str]], form: Form) -> None:
     """Check the parameters of a request that changes something.
 
     :raises UnknownParameter: one is unknown.
@@ -55,12 +54,12 @@ def check(params: Sequence[Param[Any]], query: Mapping[str, Sequence[str]], form
         _check_places(param, len(query.get(name, ())), len(body.values.get(name, ())))
 
 
-def _sent_along(name: str) -> Param[Any]:
-    kind: ParamType[Any] = Text() if name in SENT_ALONG else Texts(FIELDS_MAX)
+def _sent_along(name: str) -> AnyParam:
+    kind: AnyType = Text() if name in SENT_ALONG else Texts(FIELDS_MAX)
     return Param(name, "", kind, Place.EITHER)
 
 
-def _check_places(param: Param[Any], in_query: int, in_body: int) -> None:
+def _check_places(param: AnyParam, in_query: int, in_body: int) -> None:
     """Raise BadRequest for a parameter that is repeated, or in the query but read from the body."""
     times = in_query + in_body
     if not param.repeats and in_query and in_body:
@@ -113,6 +112,6 @@ def warnings(names: Sequence[str]) -> Sequence[str]:
     return [f'299 buildapi "unknown parameter {name}"' for name in shown]
 
 
-def known_of(params: Sequence[Param[Any]], path: Mapping[str, object]) -> Sequence[str]:
+def known_of(params: Sequence[AnyParam], path: Mapping[str, object]) -> Sequence[str]:
     """List the known names of a read: its own, those of its path, and those of lists."""
     return (*(p.name for p in params), *path, *VIEW)

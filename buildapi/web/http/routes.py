@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import attrs
 
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam, Param
 from buildapi.web.http.call import Call
 from buildapi.web.http.negotiation import FORMATS, Format
 from buildapi.web.http.rendering import Reply
@@ -42,7 +41,7 @@ class Route:
     path: str
     handler: Handler
     summary: str
-    params: Sequence[Param[Any]] = ()
+    params: Sequence[AnyParam] = ()
     job: bool = False
     change: bool = False
     own_pages: bool = False

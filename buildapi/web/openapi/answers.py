@@ -6,7 +6,7 @@ The types are those that the encoders return, so that mypy holds both together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -42,6 +42,9 @@ from buildapi.web.selfserve.documents import (
     WhoDocument,
 )
 
+# Any: Python has no type of its own for all that an annotation may be [PEP 747].
+TypeForm: TypeAlias = Any
+
 HTML, CSV, SCRIPT = "text/html", "text/csv", "text/javascript"
 
 
@@ -49,8 +52,8 @@ HTML, CSV, SCRIPT = "text/html", "text/csv", "text/javascript"
 class ListOfEither:
     """A list of documents of either type, which msgspec has no schema for."""
 
-    one: Any
-    other: Any
+    one: TypeForm
+    other: TypeForm
 
 
 @attrs.frozen
@@ -61,13 +64,13 @@ class Answer:
     """
 
     meaning: str
-    type: Any = Any
+    type: TypeForm = Any
     media: tuple[str, ...] = (HTML,)
     without_json: bool = False
 
 
 Answers = Mapping[int, Answer]
-FARM: Mapping[str, Any] = {
+FARM: Mapping[str, TypeForm] = {
     "/pending": PendingDocument,
     "/running": RunningDocument,
     "/revision": RevisionDocument,
@@ -79,7 +82,7 @@ FARM: Mapping[str, Any] = {
 LED: Answers = {302: Answer("HTML clients are led to a page.", media=(), without_json=True)}
 
 
-def _read(type: Any = Any, *media: str) -> Answers:
+def _read(type: TypeForm = Any, *media: str) -> Answers:
     return {200: Answer("The answer.", type, (HTML, *media))}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 import msgspec
 
-from buildapi.parameters.param import Param, Place
+from buildapi.parameters.param import AnyParam, Place
 from buildapi.parameters.types import Schema
 from buildapi.web.http.parameter_names import BUTTONS, SENT_ALONG
 from buildapi.web.http.routes import WHOLE_BODY, Route
-from buildapi.web.openapi.answers import HTML, Answer, ListOfEither, answers_of
+from buildapi.web.openapi.answers import HTML, Answer, ListOfEither, TypeForm, answers_of
 from buildapi.web.openapi.segments import segments_of
 from buildapi.web.selfserve.documents import ErrorDocument
 
@@ -159,7 +159,7 @@ class Schemas:
         schemas, components = msgspec.json.schema_components(types, ref_template=REF)
         return cls(components, list(zip(types, schemas, strict=True)))
 
-    def schema(self, type: Any) -> Schema:
+    def schema(self, type: TypeForm) -> Schema:
         """Return the schema of a type of an answer."""
         if isinstance(type, ListOfEither):
             either = [self.schema(part) for part in _parts(type)]
@@ -167,7 +167,7 @@ class Schemas:
         return next(schema for known, schema in self._by_type if known == type)
 
 
-def _parts(type: Any) -> Sequence[Any]:
+def _parts(type: TypeForm) -> Sequence[TypeForm]:
     return (type.one, type.other) if isinstance(type, ListOfEither) else (type,)
 
 
@@ -210,7 +210,7 @@ def _parameters(route: Route) -> Iterator[Mapping[str, object]]:
         yield LAST_EVENT_ID
 
 
-def _parameter(param: Param[Any], place: str) -> Mapping[str, object]:
+def _parameter(param: AnyParam, place: str) -> Mapping[str, object]:
     told: dict[str, object] = {
         "name": param.name,
         "in": place,
@@ -235,7 +235,7 @@ def _body(route: Route) -> Mapping[str, object] | None:
     return {"content": content} | ({"required": True} if any(p.needed for p in params) else {})
 
 
-def _object(params: Sequence[Param[Any]], schemas: Mapping[str, Schema]) -> Schema:
+def _object(params: Sequence[AnyParam], schemas: Mapping[str, Schema]) -> Schema:
     needed = [p.name for p in params if p.needed]
     properties = {p.name: {**schemas[p.name], "description": p.text()} for p in params}
     told: Schema = {

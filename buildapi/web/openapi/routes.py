@@ -20,7 +20,7 @@ PATH = "/openapi.json"
 
 @attrs.frozen
 class OpenAPIRoutes:
-    """Serve the document of some routes and of these; it is kept for each mount prefix."""
+    """Serve the document of some routes; it is kept for each mount prefix."""
 
     _routes: Sequence[Route]
     _of: APIDescription
@@ -38,7 +38,7 @@ class OpenAPIRoutes:
 
         async def compute() -> JSONBody:
             # Computed again after a while, since a reload may change bounds.
-            return JSONBody.of(document([*self._routes, *self.routes()], self._of, call.mount))
+            return JSONBody.of(document(self._routes, self._of, call.mount))
 
         kept = await self._answers.kept(("openapi", call.mount), compute)
         file = File("", JSON, kept.value.body)

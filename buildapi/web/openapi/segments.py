@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from buildapi.parameters.param import Param, Place
-from buildapi.parameters.types import ParamType, PathId, Text
+from buildapi.parameters.param import AnyParam, Param, Place
+from buildapi.parameters.types import AnyType, PathId, Text
 from buildapi.web.http.routes import Route
 
 
-def _segment(name: str, meaning: str, kind: ParamType[Any]) -> Param[Any]:
+def _segment(name: str, meaning: str, kind: AnyType) -> AnyParam:
     return Param(name, meaning, kind, Place.PATH, needed=True)
 
 
@@ -38,7 +36,7 @@ SEGMENTS = {
 }
 
 
-def segments_of(route: Route) -> list[Param[Any]]:
+def segments_of(route: Route) -> list[AnyParam]:
     """List the segments of a route's path, in order; :raises KeyError: one is not declared."""
     names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     return [SEGMENTS[name] for name in names]

@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
 
 from buildapi.errors import BadRequest
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.texts import bad
 from buildapi.parameters.types import Integer, ParamType, Schema, Values, only_text
 from buildapi.reports.window import Window, window_of
@@ -50,7 +50,7 @@ class ReportParams:
         in_path = self.call.path.get(name)
         return [in_path] if in_path else self.call.query.get(name, ())[-1:]
 
-    def text(self, param: Param[Any]) -> str:
+    def text(self, param: AnyParam) -> str:
         """Return a parameter as it was sent, for a field of the form; empty without one."""
         return "".join(self._sent(param.name))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
 
 import attrs
 from twisted.internet import threads
@@ -11,7 +10,7 @@ from twisted.internet import threads
 from buildapi.interfaces import Directory, Reports
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.report_rows import RequestRow, RowFilter
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.types import Choice
 from buildapi.reports.classification import Classification
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
@@ -48,7 +47,7 @@ class ReportSpec:
     paths: Sequence[str]
     read: Callable[[ReportParams], ReportRequest]
     summary: str
-    params: Sequence[Param[Any]] = ()
+    params: Sequence[AnyParam] = ()
 
 
 @attrs.define
@@ -154,7 +153,7 @@ async def all_rows(reads: Reports, wanted: RowFilter) -> list[RequestRow]:
 
 
 FORMAT = Param("format", "format of the answer; default from the Accept header", Format(FORMATS))
-COMMON: Sequence[Param[Any]] = (
+COMMON: Sequence[AnyParam] = (
     STARTTIME,
     ENDTIME,
     *DAYS.values(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
@@ -16,7 +15,7 @@ from buildapi.model.report_rows import (
     Waiting,
     WaitingFilter,
 )
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.types import Choice, Integer, Listed
 from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
 from buildapi.reports.grid import Report
@@ -46,7 +45,7 @@ class SchedulerReportRoutes:
         """List the routes."""
         branch = "builders", "builders/{branch_name}"
         of_pool = (self._pool, *WAIT_PARAMS)
-        of_branch: Sequence[Param[Any]] = (self._server.branch_param, *self._groups.values(), LEVEL)
+        of_branch: Sequence[AnyParam] = (self._server.branch_param, *self._groups.values(), LEVEL)
         specs = (
             ReportSpec(("waittimes", "waittimes/{pool}"), self.waittimes, WAITS, of_pool),
             ReportSpec(("pushes",), self.pushes, PUSHES, (self._branches, *PUSH_PARAMS)),

@@ -14,7 +14,7 @@ from buildapi.interfaces import AuditStore
 from buildapi.model.access import Administration, Question
 from buildapi.model.audit import ACTION_NAMES, AuditFilter, AuditOutcome, AuditRecord
 from buildapi.model.permissions import Permissions
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.types import Choice, Integer, Text
 from buildapi.web.http.auth import Identity
 from buildapi.web.http.call import Call
@@ -145,7 +145,7 @@ def record_json(record: AuditRecord) -> AuditDocument:
 
 OUTCOMES = tuple(one.value for one in AuditOutcome if one is not AuditOutcome.OTHER)
 _LONG_ID, _ID = Integer(0, INT64_MAX), Integer(0, INT32_MAX)
-FIELDS: Mapping[str, Param[Any]] = {
+FIELDS: Mapping[str, AnyParam] = {
     param.name: param
     for param in (
         Param("who", "only what this user did, or was refused", Text(1, TEXT_MAX)),

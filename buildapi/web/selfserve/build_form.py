@@ -12,7 +12,7 @@ from buildapi.model.actions import NewBuild, NewBuilderBuild, NewNightly, NewPGO
 from buildapi.model.branches import Branch
 from buildapi.parameters.job_parameters import DRY_RUN, PRIORITY, WAIT
 from buildapi.parameters.param import Param, Place
-from buildapi.parameters.types import Choice, ParamType, Schema, Text, Values, only
+from buildapi.parameters.types import AnyType, Choice, Schema, Text, Values, only
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
@@ -99,7 +99,7 @@ class Name(Text):
         return BadRequest(f"Bad {name}: a {name} is needed")
 
 
-class PropertyLines(ParamType[Any]):
+class PropertyLines(AnyType):
     """Properties: JSON as it is, which the job request parses, or the lines as a dict."""
 
     def parse(self, name: str, values: Values) -> Any:
@@ -122,7 +122,7 @@ class PropertyLines(ParamType[Any]):
         return "a JSON object, or one NAME=VALUE per line"
 
 
-class FileLines(ParamType[Any]):
+class FileLines(AnyType):
     """Files: JSON as it is, which the job request parses, or the lines as a list."""
 
     def parse(self, name: str, values: Values) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch
 from buildapi.parameters.job_parameters import DRY_RUN, WAIT
-from buildapi.parameters.param import Param
+from buildapi.parameters.param import AnyParam
 from buildapi.web.http.call import Call
 from buildapi.web.http.form import form_of
 from buildapi.web.http.path_converter import segment
@@ -48,11 +47,11 @@ class JobRoute:
     check: Check
     summary: str
     action: str
-    params: Sequence[Param[Any]] = ()
+    params: Sequence[AnyParam] = ()
     followed: bool = True
 
     @property
-    def known(self) -> Sequence[Param[Any]]:
+    def known(self) -> Sequence[AnyParam]:
         """List the known parameters."""
         return (*self.params, *COMMON)
 
