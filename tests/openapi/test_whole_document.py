@@ -43,6 +43,7 @@ CHECKS = (
 
 IDS = ("build_id", "request_id")
 """Names of ids in bodies."""
+KEY = "Idempotency-Key"
 AUDITORS = f"""
 [[access.rules]]
 name = "auditors"
@@ -159,7 +160,8 @@ def described(service: Service, found: Mapping[str, Sequence[Any]]) -> Mapping[s
     """Read the document, and give an example of what the farm knows.
 
     What may be in the query or in the body is left in the body: in both it is refused, which the
-    document cannot say, and would be in both of nearly every request.
+    document cannot say, and would be in both of nearly every request.  So is an Idempotency-Key of
+    another request (tests/web/test_idempotency.py), and nearly all would have the same.
     """
     document: dict[str, Any] = service.client.get("/openapi.json").body
     for operation in (one for methods in document["paths"].values() for one in methods.values()):
@@ -167,7 +169,9 @@ def described(service: Service, found: Mapping[str, Sequence[Any]]) -> Mapping[s
         bodies = [content["schema"].get("properties", {}) for content in contents]
         in_body = {name for body in bodies for name in body}
         operation["parameters"] = [
-            p for p in operation["parameters"] if p["in"] != "query" or p["name"] not in in_body
+            p
+            for p in operation["parameters"]
+            if (p["in"] != "query" or p["name"] not in in_body) and p["name"] != KEY
         ]
         waits = [p["schema"] for p in operation["parameters"] if p["name"] == "wait"]
         for schema in (*waits, *(body["wait"] for body in bodies if "wait" in body)):
