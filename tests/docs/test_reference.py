@@ -1,11 +1,10 @@
-"""What the pages name is there: routes, options, sections, tests, files, links."""
+"""What the pages name is there: options, sections, tests, files, links."""
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,88 +115,6 @@ def test_sections_and_keys_that_are_named_are_there(page: Path) -> None:
 
 OTHERS = {"pending_pool", "platform", "pools", "testruns", "groups"}
 """Tables of the classification, and that of the groups file."""
-
-
-# --- HTTP
-
-
-@pytest.fixture(scope="module")
-def routes(stage: Stage) -> Mapping[str, set[str]]:
-    """Ask the service which paths it has, each with its methods."""
-    with urllib.request.urlopen(f"{stage.url}/self-serve?format=json") as answer:
-        document = json.load(answer)
-    found: dict[str, set[str]] = {}
-    for route in next(v for v in document.values() if isinstance(v, list)):
-        found.setdefault(form(route["path"]), set()).add(route["method"])
-    return found
-
-
-def form(path: str) -> str:
-    return re.sub(r"\{\w+\}", "{}", path.partition("?")[0]) or "/"
-
-
-def documented(*, named: bool = False) -> Iterator[tuple[str | None, str]]:
-    """List the paths of the tables of api.md and reports.md, with optional parts and without."""
-    for page in (DOCS / "api.md", DOCS / "reports.md"):
-        section = ""
-        for line in page.read_text(encoding="utf-8").splitlines():
-            if row := re.match(r"\| (`(?:[A-Z]+ )?[/.].*?) \|", line):
-                method = None
-                for given, path in re.findall(r"`(?:([A-Z]+) )?([/.][^`]*)`", row[1]):
-                    method = given or method
-                    for each in variants(path, section):
-                        yield method, each.partition("?")[0] if named else form(each)
-                        section = section if path.startswith(".") else each
-
-
-def variants(path: str, before: str) -> list[str]:
-    """Write out ``a[/b[/c]]`` as a, a/b and a/b/c, and what dots stand for."""
-    if path.startswith("..."):
-        tail = path.removeprefix("...")
-        head = before.partition("/rev/")[0]
-        path = head + tail if tail.startswith("/rev/") else f"{head}/rev/{{revision}}{tail}"
-    found = re.match(r"(.*?)\[(/.*)\]$", path)
-    return [path] if found is None else [found[1], *variants(found[1] + found[2], before)]
-
-
-def test_every_path_of_the_reference_is_served(routes: Mapping[str, set[str]]) -> None:
-    missing = [
-        f"{method or 'GET'} {path}"
-        for method, path in documented()
-        if path != "/reports/..." and (method or "GET") not in routes.get(path, set())
-    ]
-    assert not missing
-
-
-def short(path: str) -> str:
-    """Write {build_id} and the like as the pages do: {id}."""
-    return re.sub(r"\{\w+_id\}", "{id}", path)
-
-
-def test_segments_of_paths_have_the_names_of_the_routes(stage: Stage) -> None:
-    """Call the last segment of /pending/{branch}/{platform} what the program takes it for."""
-    with urllib.request.urlopen(f"{stage.url}/self-serve?format=json") as answer:
-        document = json.load(answer)
-    served = {short(r["path"]) for r in next(v for v in document.values() if isinstance(v, list))}
-    by_form: dict[str, set[str]] = {}
-    for path in served:
-        by_form.setdefault(form(path), set()).add(path)
-    wrong = [
-        path
-        for path in (short(path) for _, path in documented(named=True))
-        if "{" in path and path not in by_form.get(form(path), {path})
-    ]
-    assert not wrong
-
-
-def test_every_path_that_is_served_is_in_the_reference(routes: Mapping[str, set[str]]) -> None:
-    text = (DOCS / "api.md").read_text(encoding="utf-8")
-    known = {path for _, path in documented()} | {form(p) for p in re.findall(r"/[\w/{}-]+", text)}
-    assert set(routes) <= known | UNLISTED
-
-
-UNLISTED = {"/self-serve", "/self-serve/", "/reports"}
-"""Pages that list others."""
 
 
 # --- commands

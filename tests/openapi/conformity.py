@@ -38,16 +38,22 @@ class Operation:
 
 
 @functools.cache
-def operations() -> Mapping[str, list[Operation]]:
-    """List the operations by method, fixed paths before those with segments that vary."""
+def openapi_document() -> Mapping[str, Any]:
+    """Build the document of a program that has everything, once per process."""
     with tempfile.TemporaryDirectory() as folder:
         api = assemble(sample_config(Path(folder), None), MemoryReactorClock()).services.api
     assert api is not None
     of = APIDescription("0", "X-Remote-User", reads_free=True, with_tokens=True)
-    found = document(api.site.routes, of, "")
-    components = closed(found["components"]["schemas"])  # type: ignore[index]  # an object
+    return document(api.site.routes, of, "")
+
+
+@functools.cache
+def operations() -> Mapping[str, list[Operation]]:
+    """List the operations by method, fixed paths before those with segments that vary."""
+    found = openapi_document()
+    components = closed(found["components"]["schemas"])
     made: dict[str, list[Operation]] = {}
-    paths: Mapping[str, Mapping[str, Any]] = found["paths"]  # type: ignore[assignment]  # likewise
+    paths: Mapping[str, Mapping[str, Any]] = found["paths"]
     for path in sorted(paths, key=lambda path: ("{" in path, path.count("{"))):
         pattern = re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))
         for method, operation in paths[path].items():
