@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from buildapi.interfaces.farm import (
@@ -16,7 +16,7 @@ from buildapi.interfaces.farm import (
 )
 from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.facts import Facts
-from buildapi.model.steps import Plan
+from buildapi.model.steps import Plan, StepsDocument
 
 
 class EndedBuilds(Protocol):
@@ -83,7 +83,7 @@ class Dialect(Protocol):
     @property
     def replica_lag(self) -> ReplicaLag: ...
 
-    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:
+    def steps_json(self, plan: Plan, facts: Facts) -> StepsDocument:
         """Return the steps of a plan, decided on these facts, as clients of a dry run read them.
 
         ``writes`` are done in databases and happen first, ``pokes`` are asked of masters and

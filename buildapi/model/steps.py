@@ -7,11 +7,19 @@ out in its own way, and in the order of the plan where that matters to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from buildapi.model.outcome import Outcome
+
+
+class StepsDocument(TypedDict):
+    """Steps as clients of a dry run read them, each with its ``type``: writes happen first."""
+
+    writes: list[dict[str, Any]]
+    pokes: list[dict[str, Any]]
+
 
 # The tags of steps stand in markers and in the plans that clients read: they outlive class names.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TypedDict
 
 import attrs
 
@@ -56,7 +57,15 @@ NOT_UNDERSTOOD = TokenScope(read_only=True)
 """What is left of a scope that this version cannot read: a newer one may limit more than it."""
 
 
-def scope_json(scope: TokenScope) -> dict[str, object] | None:
+class ScopeDocument(TypedDict):
+    """What a token is limited to; an empty list is no limit."""
+
+    actions: list[str]
+    branches: list[str]
+    read_only: bool
+
+
+def scope_json(scope: TokenScope) -> ScopeDocument | None:
     """Return a scope as a JSON object; None if it limits nothing."""
     if not scope.is_limited:
         return None

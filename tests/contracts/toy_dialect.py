@@ -36,6 +36,7 @@ from buildapi.model.steps import (
     SendChange,
     SetPriority,
     Step,
+    StepsDocument,
     StopBuild,
     StopClaimed,
     SubmitBuilds,
@@ -276,7 +277,7 @@ class ToyDialect:
     def replica_lag(self) -> ToyLag:
         return ToyLag([], [])
 
-    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, Any]:
+    def steps_json(self, plan: Plan, facts: Facts) -> StepsDocument:
         """All is asked of the master: there is no database to write to."""
         del facts
         return {"writes": [], "pokes": msgspec.to_builtins(list(plan.steps))}

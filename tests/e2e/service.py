@@ -18,6 +18,7 @@ from typing import IO, Any
 import attrs
 
 from tests.farm.processes import Daemon
+from tests.openapi.conformity import undocumented
 from tests.services import preloaded
 from tests.services.mariadb import free_port
 
@@ -44,7 +45,10 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
 
 @attrs.define
 class Client:
-    """Ask for JSON as an authenticated user would, through the proxy."""
+    """Ask for JSON as an authenticated user would, through the proxy.
+
+    Each answer has to be as ``/openapi.json`` says.
+    """
 
     url: str
     user: str = USER
@@ -93,7 +97,10 @@ class Client:
             with e:
                 status, text, headers = e.code, e.read(), e.headers
         body = json.loads(text) if text else None
-        return Answer(status, body, dict(headers), time.monotonic() - began)
+        answer = Answer(status, body, dict(headers), time.monotonic() - began)
+        differs = [*undocumented(method, path, status, headers.get_content_type(), body)]
+        assert not differs, differs
+        return answer
 
     def wait_job(self, job_id: int, seconds: float = 180) -> dict[str, Any]:
         """Wait until a job is finished; give it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from http.client import HTTPResponse
 from typing import Any
 
@@ -13,6 +14,9 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from tests.openapi.conformity import undocumented
+
+JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -28,6 +32,16 @@ class Answer:
     def media_type(self) -> str:
         """Return the content type without its parameters."""
         return self.headers.get("content-type", "").partition(";")[0]
+
+    def undocumented(self, request: dict[str, Any]) -> list[str]:
+        """List how it differs from what ``/openapi.json`` says of a recorded request."""
+        asked = request["method"], request["path"]
+        return [*undocumented(*asked, self.status, self.media_type, self.json)]
+
+    @property
+    def json(self) -> Any:
+        """Return the JSON; None if it is none."""
+        return json.loads(self.body) if self.media_type == JSON and self.body else None
 
 
 class _Whole(Protocol):

@@ -26,8 +26,6 @@ ADDITIVE = {
 }
 """Keys that we add: by what they are added to.  Nothing else may be there that was not."""
 
-JSON = "application/json"
-
 
 def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     """List how the answer to a read differs from the recorded one."""

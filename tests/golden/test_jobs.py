@@ -21,4 +21,5 @@ async def test_a_job_request_ends_as_recorded_or_as_the_table_of_differences_say
 ) -> None:
     seen = await replay(case, tmp_path, files)
     assert seen.nothing is (seen.answer.status not in ACCEPTED)
+    assert seen.answer.undocumented(case.recorded["request"]) == []
     check(case, job_differences(case.recorded, seen), seen.answer, seen)

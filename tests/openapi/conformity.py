@@ -29,7 +29,7 @@ class Operation:
     responses: Mapping[str, Any]
     components: Mapping[str, Any]
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019 - the operations are kept as long
+    @functools.cache  # noqa: B019 - the operations are kept as long
     def validator(self, status: str) -> Any:
         """Return the validator of the JSON of a status."""
         schema = self.responses[status]["content"][JSON]["schema"]

@@ -27,7 +27,7 @@ from buildapi.config import Config, Secret, sample_config
 from buildapi.model.access import AccessRule
 from buildapi.model.facts import Facts
 from buildapi.model.health import Health
-from buildapi.model.steps import Plan
+from buildapi.model.steps import Plan, StepsDocument
 from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.metrics import Metrics
 from buildapi.web.events.streams import EventStreams
@@ -256,7 +256,7 @@ def served(serve: Serve) -> Served:
 class SplitDialect(ToyDialect):
     """The toy dialect, whose steps are shown as 0.8 does them: writes first, then pokes."""
 
-    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, Any]:
+    def steps_json(self, plan: Plan, facts: Facts) -> StepsDocument:
         return steps_json(plan, facts)
 
 

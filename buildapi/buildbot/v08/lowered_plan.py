@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 import msgspec
@@ -27,6 +27,7 @@ from buildapi.model.steps import (
     Rebuild,
     SendChange,
     SetPriority,
+    StepsDocument,
     StopBuild,
     StopClaimed,
     SubmitBuilds,
@@ -223,7 +224,7 @@ def _insert(step: SubmitBuilds) -> InsertBuildset:
     )
 
 
-def steps_json(plan: Plan, facts: Facts) -> Mapping[str, object]:
+def steps_json(plan: Plan, facts: Facts) -> StepsDocument:
     """Return the steps of a plan as clients read them: its ``writes``, then its ``pokes``."""
     split = lowered(plan, facts)
     return {

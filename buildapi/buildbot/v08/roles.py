@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 
 import attrs
@@ -33,7 +32,7 @@ from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, SCHEDULER_WRITTEN
 from buildapi.buildbot.v08.text_limits import SQLTextLimits
 from buildapi.db.sql import Database
 from buildapi.model.facts import Facts
-from buildapi.model.steps import Plan
+from buildapi.model.steps import Plan, StepsDocument
 from buildapi.reactor_time import next_turn
 
 DEFAULT_PASSWORD = "changepw"  # noqa: S105  # what change sources of Buildbot 0.8 ask for unless told otherwise
@@ -185,7 +184,7 @@ class V08Dialect:
         # Stops and clobbers share the slots of a master, and its silence.
         return Clobberer(of.fetcher, self._masters, of.clobberer, of.settings.clobber_seconds)
 
-    def steps_json(self, plan: Plan, facts: Facts) -> Mapping[str, object]:
+    def steps_json(self, plan: Plan, facts: Facts) -> StepsDocument:
         """Return the steps as the writes and pokes that a job would be split into."""
         return lowered_plan.steps_json(plan, facts)
 

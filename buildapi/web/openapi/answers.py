@@ -21,6 +21,7 @@ from buildapi.web.farm.documents import (
 from buildapi.web.http.routes import Route
 from buildapi.web.selfserve.documents import (
     AcceptedDocument,
+    AllRevokedDocument,
     AuditPage,
     AuthorizationsDocument,
     BatchAnswerDocument,
@@ -31,6 +32,7 @@ from buildapi.web.selfserve.documents import (
     FoundDocument,
     JobDocument,
     NewTokenDocument,
+    NotReadyDocument,
     OpenRequestDocument,
     RequestDetailsDocument,
     RevokedDocument,
@@ -58,7 +60,7 @@ class ListOfEither:
 
 @attrs.frozen
 class Answer:
-    """An answer without an error: the type of its JSON, and media types that it may have as well.
+    """An answer that is not a plain error: the type of its JSON, and other media types.
 
     An answer ``without_json`` has these alone.  The ``type`` is Any where it is not yet declared.
     """
@@ -104,6 +106,7 @@ ANSWERS: Mapping[str, Answers] = {
     "GET /builds/{name}": _file("application/json", "application/gzip"),
     "GET /docs": _read(ShownDocument),
     "GET /metrics": _file("text/plain"),
+    "GET /readyz": {**_read(), 503: Answer("Not ready.", NotReadyDocument)},
     "GET /static/{name}": _file("text/css", SCRIPT),
     "GET /self-serve/branches": _read(dict[str, Any]),
     "GET /self-serve/events": _file("text/event-stream"),
@@ -129,13 +132,14 @@ ANSWERS: Mapping[str, Answers] = {
         200: Answer("The answer of each.", list[SelectionAnswerDocument])
     },
     "POST /self-serve/tokens": {201: Answer("The new token.", NewTokenDocument)},
+    "DELETE /self-serve/tokens": {200: Answer("Revoked.", AllRevokedDocument), **LED},
     "DELETE /self-serve/tokens/{token_id}": {200: Answer("Revoked.", RevokedDocument), **LED},
 }
 """Answers by method and path.  A job request without an entry has ``JOB``, a report ``REPORT``."""
 
 
 def answers_of(route: Route) -> Answers:
-    """Return the answers of a route without an error, by status."""
+    """Return the answers of a route that are not plain errors, by status."""
     found = ANSWERS.get(f"{route.method} {route.path}")
     if found is not None:
         return found

@@ -248,7 +248,7 @@ def _object(params: Sequence[AnyParam], schemas: Mapping[str, Schema]) -> Schema
 
 
 def _responses(route: Route, of: APIDescription, schemas: Schemas) -> Mapping[str, object]:
-    told = {
+    told: dict[str, dict[str, object]] = {
         str(status): {"description": answer.meaning, "content": _content(answer, schemas)}
         for status, answer in answers_of(route).items()
     }
@@ -257,7 +257,7 @@ def _responses(route: Route, of: APIDescription, schemas: Schemas) -> Mapping[st
     error = schemas.schema(ErrorDocument)
     content = {JSON: {"schema": error}, HTML: {"schema": {"type": "string"}}}
     for status in refusals(route, of):
-        told[str(status)] = {"description": REFUSALS[status], "content": content}
+        told.setdefault(str(status), {"description": REFUSALS[status], "content": content})
     return told
 
 

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from buildapi.model.steps import StepsDocument
+from buildapi.model.token_scope import ScopeDocument
+
 Epoch = Annotated[int, Meta(description="Seconds since the epoch.")]
 
 
@@ -130,7 +133,7 @@ class AcceptedDocument(TypedDict):
     job: NotRequired[JobDocument]
 
 
-class PlanDocument(TypedDict):
+class PlanDocument(StepsDocument):
     """The plan of a job request: the expected outcome, and the steps of the farm's dialect."""
 
     errors: bool
@@ -156,6 +159,8 @@ class TokenDocument(TypedDict):
     created_at: Epoch
     expires_at: Epoch
     used_at: Epoch | None
+    used_from: str | None
+    scope: ScopeDocument | None
 
 
 class NewTokenDocument(TypedDict):
@@ -166,7 +171,9 @@ class NewTokenDocument(TypedDict):
     token: str
     label: str
     expires_at: Epoch
+    scope: ScopeDocument | None
     msg: str
+    warnings: NotRequired[Sequence[str]]
 
 
 class RevokedDocument(TypedDict):
@@ -177,12 +184,22 @@ class RevokedDocument(TypedDict):
     msg: str
 
 
+class AllRevokedDocument(TypedDict):
+    """The revoked tokens of a user."""
+
+    status: Literal["OK"]
+    user: str
+    ids: list[int]
+    msg: str
+
+
 class OwnTokenDocument(TypedDict):
     """The token that a call was authenticated with."""
 
     id: int
     label: str
     expires_at: Epoch
+    scope: ScopeDocument | None
 
 
 class WhoDocument(TypedDict):
@@ -321,7 +338,11 @@ class ShownDocument(TypedDict):
 
 
 class ErrorDocument(TypedDict):
-    """An error; the last keys are those of a 503."""
+    """An error.
+
+    ``rule`` and ``needed`` are those of a refusal by the access rules, the last keys those of
+    a 503.
+    """
 
     status: Literal["FAILED"]
     msg: str
@@ -329,7 +350,20 @@ class ErrorDocument(TypedDict):
     request_id: NotRequired[
         Annotated[int, Meta(description="The id of the job, once it is recorded.")]
     ]
+    rule: NotRequired[
+        Annotated[str | None, Meta(description="The rule that decided; null for the default.")]
+    ]
+    needed: NotRequired[
+        Annotated[str, Meta(description="Who would be permitted it; empty if nobody is.")]
+    ]
     away: NotRequired[list[str]]
     trace: NotRequired[str]
     retry_after: NotRequired[int]
     status_page: NotRequired[str]
+
+
+class NotReadyDocument(ErrorDocument):
+    """Why a process accepts no job requests."""
+
+    ready: NotRequired[Literal[False]]
+    reasons: NotRequired[list[str]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 import attrs
 import msgspec
@@ -23,6 +22,7 @@ from buildapi.model.steps import (
     SendChange,
     SetPriority,
     Step,
+    StepsDocument,
     StopBuild,
     StopClaimed,
     SubmitBuilds,
@@ -44,7 +44,7 @@ DROPPED = "A cancelled request is not restored: a new one goes to the end of the
 ASKED = "New requests can be cancelled while they are pending."
 MOVED = "The priority can be changed again while the request is pending."
 
-StepsJSON = Callable[[Plan, Facts], Mapping[str, object]]
+StepsJSON = Callable[[Plan, Facts], StepsDocument]
 """Encode the steps of a plan that was decided on these facts, as ``Dialect.steps_json``."""
 
 # The confirming form must not ask for a dry run again; the template writes the CSRF token and the
@@ -84,17 +84,17 @@ def _warned(plan: Plan, warnings: Sequence[str]) -> Plan:
     return msgspec.structs.replace(plan, outcome=outcome)
 
 
-def plan_json(plan: Plan, steps: Mapping[str, object]) -> PlanDocument:
+def plan_json(plan: Plan, steps: StepsDocument) -> PlanDocument:
     """Return a plan as JSON: the expected outcome and its steps, as the dialect encodes them."""
     outcome = plan.outcome
-    shaped: PlanDocument = {
+    return {
         "errors": outcome.errors,
         "msg": outcome.msg,
         "items": [item_data(item) for item in outcome.items],
         "warnings": list(outcome.warnings),
+        "writes": steps["writes"],
+        "pokes": steps["pokes"],
     }
-    # What steps look like is the dialect's.
-    return cast("PlanDocument", {**shaped, **steps})
 
 
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlencode
 
 import attrs
@@ -28,6 +28,14 @@ from buildapi.web.http.page_permissions import reason
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.token_auth import TokenAuthenticator, digest_of, new_token
+from buildapi.web.selfserve.documents import (
+    AllRevokedDocument,
+    NewTokenDocument,
+    OwnTokenDocument,
+    RevokedDocument,
+    TokenDocument,
+    WhoDocument,
+)
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.token_scopes import SCOPE, scope_of, unmatched, words_of
 
@@ -133,10 +141,17 @@ class TokenRoutes:
         )
         detail = f"{words_of(scope) or 'without limits'}, expires after {days} days"
         self._audit.record(token_record(CREATE_TOKEN, call, token.id, label, detail))
-        told = {"status": "OK", "id": token.id, "token": text, "label": label}
-        told |= {"expires_at": token.expires_at, "scope": scope_json(scope)}
-        told |= {"warnings": warnings} if warnings else {}
-        told |= {"msg": MADE.format(id=token.id)}
+        told: NewTokenDocument = {
+            "status": "OK",
+            "id": token.id,
+            "token": text,
+            "label": label,
+            "expires_at": token.expires_at,
+            "scope": scope_json(scope),
+            "msg": MADE.format(id=token.id),
+        }
+        if warnings:
+            told["warnings"] = warnings
         return attrs.evolve(self._shown(call, who, [token], told, text, warnings), status=201)
 
     def _warnings(self, scope: TokenScope) -> Sequence[str]:
@@ -169,7 +184,8 @@ class TokenRoutes:
         self._forget(lambda token: token.id == token_id)
         log.info("token {id} of {who} revoked by {by}", id=token_id, who=who, by=call.user)
         self._record_revocation(call, token_id, who)
-        told = {"status": "OK", "id": token_id, "msg": f"Token {token_id} revoked"}
+        msg = f"Token {token_id} revoked"
+        told: RevokedDocument = {"status": "OK", "id": token_id, "msg": msg}
         return _done("Revoked", told, user)
 
     async def revoke_all(self, call: Call) -> Reply:
@@ -182,8 +198,9 @@ class TokenRoutes:
         log.info("tokens {ids} of {who} revoked by {by}", ids=gone, who=who, by=call.user)
         for token_id in gone:
             self._record_revocation(call, token_id, who)
-        told = {"status": "OK", "user": who, "ids": gone}
-        return _done("Revoked", told | {"msg": f"{len(gone)} tokens of {who} revoked"}, user)
+        msg = f"{len(gone)} tokens of {who} revoked"
+        told: AllRevokedDocument = {"status": "OK", "user": who, "ids": gone, "msg": msg}
+        return _done("Revoked", told, user)
 
     def _record_revocation(self, call: Call, token_id: int, who: str) -> None:
         detail = "" if who == call.user else f"of {who}"
@@ -244,7 +261,7 @@ def _require_own_or_unlimited(token: Token | None, token_id: int | None = None) 
         raise AccessDenied("This token is limited: it can revoke itself alone")
 
 
-def _done(title: str, told: Mapping[str, object], user: str | None) -> Reply:
+def _done(title: str, told: RevokedDocument | AllRevokedDocument, user: str | None) -> Reply:
     location = PATH if user is None else f"{PATH}?{urlencode({'user': user})}"
     return attrs.evolve(Reply.data(title, JSONBody.of(told)), location=location, fresh=True)
 
@@ -252,19 +269,34 @@ def _done(title: str, told: Mapping[str, object], user: str | None) -> Reply:
 async def whoami(call: Call) -> Reply:
     """Return the user, how they were authenticated, and their CSRF token."""
     who, by, token = call.identity.who, call.identity.by, call.identity.token
-    shown = None
+    shown: OwnTokenDocument | None = None
     if token is not None:
-        shown = {"id": token.id, "label": token.label, "expires_at": token.expires_at}
-        shown["scope"] = scope_json(token.scope)
-    told = {"who": who, "by": by.value if by else None, "token": shown}
-    told["csrf_token"] = call.new_token() or None
+        shown = {
+            "id": token.id,
+            "label": token.label,
+            "expires_at": token.expires_at,
+            "scope": scope_json(token.scope),
+        }
+    told: WhoDocument = {
+        "who": who,
+        "by": by.value if by else None,
+        "token": shown,
+        "csrf_token": call.new_token() or None,
+    }
     return attrs.evolve(Reply.data("Current user", JSONBody.of(told)), fresh=True)
 
 
-def token_json(token: Token) -> dict[str, object]:
+def token_json(token: Token) -> TokenDocument:
     """Return a token as JSON for its owner, without its text."""
-    names = ("id", "label", "created_at", "expires_at", "used_at", "used_from")
-    return {name: getattr(token, name) for name in names} | {"scope": scope_json(token.scope)}
+    return {
+        "id": token.id,
+        "label": token.label,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "used_at": token.used_at,
+        "used_from": token.used_from,
+        "scope": scope_json(token.scope),
+    }
 
 
 LABEL = Param("label", "its label", Text(1, LABEL_MAX), Place.BODY, needed=True)
