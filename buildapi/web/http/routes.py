@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypedDict
 
 import attrs
 
@@ -24,6 +25,17 @@ WHOLE_BODY = "(the body)"
 
 
 FORMAT = Param("format", "format of the answer; default from the Accept header", Format(FORMATS))
+
+
+class RouteDocument(TypedDict):
+    """A route: its parameters in words, and their JSON schemas."""
+
+    method: str
+    path: str
+    summary: str
+    job_request: bool
+    parameters: dict[str, str]
+    schema: dict[str, dict[str, Any]]
 
 
 @attrs.frozen
@@ -60,7 +72,7 @@ class Route:
         """Return the path in the router's syntax."""
         return rule_of(self.path)
 
-    def described(self) -> dict[str, object]:
+    def described(self) -> RouteDocument:
         """Return the route's entry in the API documentation."""
         return {
             "method": self.method,

@@ -19,6 +19,13 @@ from buildapi.web.farm.documents import (
     RunningDocument,
 )
 from buildapi.web.http.routes import Route
+from buildapi.web.ops.documents import (
+    DumpsDocument,
+    HealthDocument,
+    NotReadyDocument,
+    ReadyDocument,
+)
+from buildapi.web.reports.documents import ReportListDocument
 from buildapi.web.selfserve.documents import (
     AcceptedDocument,
     AllRevokedDocument,
@@ -31,12 +38,13 @@ from buildapi.web.selfserve.documents import (
     DryRunDocument,
     FoundDocument,
     JobDocument,
+    NewBuildsDocument,
     NewTokenDocument,
-    NotReadyDocument,
     OpenRequestDocument,
     RequestDetailsDocument,
     RevokedDocument,
     SelectionAnswerDocument,
+    SelfServeDocument,
     ShownDocument,
     TokenDocument,
     TraceDocument,
@@ -106,8 +114,13 @@ ANSWERS: Mapping[str, Answers] = {
     "GET /builds/{name}": _file("application/json", "application/gzip"),
     "GET /docs": _read(ShownDocument),
     "GET /metrics": _file("text/plain"),
-    "GET /readyz": {**_read(), 503: Answer("Not ready.", NotReadyDocument)},
+    "GET /builds": _read(DumpsDocument),
+    "GET /healthz": _read(HealthDocument),
+    "GET /readyz": {**_read(ReadyDocument), 503: Answer("Not ready.", NotReadyDocument)},
     "GET /static/{name}": _file("text/css", SCRIPT),
+    "GET /reports": _read(ReportListDocument),
+    "GET /self-serve": _read(SelfServeDocument),
+    "GET /self-serve/{branch}/new": _read(NewBuildsDocument),
     "GET /self-serve/branches": _read(dict[str, Any]),
     "GET /self-serve/events": _file("text/event-stream"),
     "GET /openapi.json": {200: Answer("The document.", dict[str, Any], ())},

@@ -274,5 +274,5 @@ def _content(answer: Answer, schemas: Schemas) -> Mapping[str, object]:
     text = {"schema": {"type": "string"}}
     as_json = {} if answer.without_json else {JSON: {"schema": schemas.schema(answer.type)}}
     # Readers of 3.1 disagree whether a schema is that of the stream or of each event.
-    others = {media: {} if media == EVENT_STREAM else text for media in answer.media}
-    return as_json | others
+    special: Mapping[str, Mapping[str, object]] = {EVENT_STREAM: {}, JSON: {"schema": {}}}
+    return as_json | {media: special.get(media, text) for media in answer.media}

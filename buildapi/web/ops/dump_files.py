@@ -21,6 +21,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.negotiation import names
 from buildapi.web.http.rendering import JSON_TYPE, SAFE, Page, Reply, known
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.ops.documents import DumpFileDocument, DumpsDocument
 
 if TYPE_CHECKING:
     from buildapi.web.http.request import BuildAPIRequest
@@ -79,9 +80,10 @@ class DumpFiles:
 
     async def listed(self, _call: Call) -> Reply:
         """List the dumps."""
-        return Reply.data("Dumps", JSONBody.of({"dumps": list(self._files())}))
+        told: DumpsDocument = {"dumps": list(self._files())}
+        return Reply.data("Dumps", JSONBody.of(told))
 
-    def _files(self) -> Iterator[dict[str, object]]:
+    def _files(self) -> Iterator[DumpFileDocument]:
         try:
             found = sorted(os.scandir(self._folder), key=lambda entry: entry.name)
         except OSError:  # the folder does not exist yet

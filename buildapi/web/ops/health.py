@@ -13,6 +13,7 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.ops.documents import HealthDocument, NotReadyDocument, ReadyDocument
 from buildapi.web.selfserve.pages import SelfServePages
 
 # The version of the text format [Prometheus, Exposition formats].
@@ -79,7 +80,8 @@ class HealthRoutes:
 
     async def health(self, _call: Call) -> Reply:
         """Answer OK as long as the process responds."""
-        return attrs.evolve(Reply.data("Health", JSONBody.of({"status": "OK"})), fresh=True)
+        told: HealthDocument = {"status": "OK"}
+        return attrs.evolve(Reply.data("Health", JSONBody.of(told)), fresh=True)
 
     async def ready(self, _call: Call) -> Reply:
         """Return whether requests should be sent here: 200, or 503 with the reasons."""
@@ -93,9 +95,16 @@ class HealthRoutes:
     async def _readiness(self) -> JSONBody:
         reasons = list(await self._reasons())
         if not reasons:
-            return JSONBody.of({"status": "OK", "ready": True, "reasons": []})
-        failed = {"status": "FAILED", "msg": "; ".join(reasons), "code": "not_ready"}
-        return JSONBody.of({"ready": False, "reasons": reasons, **failed})
+            ready: ReadyDocument = {"status": "OK", "ready": True, "reasons": []}
+            return JSONBody.of(ready)
+        failed: NotReadyDocument = {
+            "ready": False,
+            "reasons": reasons,
+            "status": "FAILED",
+            "msg": "; ".join(reasons),
+            "code": "not_ready",
+        }
+        return JSONBody.of(failed)
 
     async def status(self, _call: Call) -> Reply:
         """Show the status of every service."""

@@ -26,6 +26,7 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
+from buildapi.web.reports.documents import ReportListDocument
 from buildapi.web.reports.report_pages import MENU, Field, ReportRequest
 from buildapi.web.reports.report_params import INT_SIZE, ReportParams
 from buildapi.web.reports.report_server import ReportServer, ReportSpec, all_rows
@@ -85,7 +86,8 @@ class SchedulerReportRoutes:
 
     async def index(self, _call: Call) -> Reply:
         """List the reports."""
-        document = JSONBody.of({"reports": {title: path for path, title in MENU}})
+        told: ReportListDocument = {"reports": {title: path for path, title in MENU}}
+        document = JSONBody.of(told)
         context = {**self._server.pages.common(), "menu": MENU}
         return Reply(document, Page("reports.html", "Reports", context))
 

@@ -17,6 +17,7 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import Route
+from buildapi.web.selfserve.documents import NewBuildsDocument
 from buildapi.web.selfserve.job_routes import COMMON, JobRoute
 from buildapi.web.selfserve.submission import JobSubmitter
 
@@ -57,15 +58,19 @@ class BuildForm:
     async def form(self, call: Call) -> Reply:
         """Show the form, filled in from the query."""
         branch = self._branch(call.path["branch"])
-        filled = {p.name: p.of(call) for p in (FILLED_REVISION, FILLED_BUILDER)}
+        told: NewBuildsDocument = {
+            "branch": branch.name,
+            "kinds": KINDS,
+            "revision": FILLED_REVISION.of(call),
+            "builder": FILLED_BUILDER.of(call),
+        }
 
         async def context() -> Mapping[str, object]:
             names = (await self._builders(branch)).value
-            of_branch = {"branch": branch.name, "builders": names}
-            return {**of_branch, "kinds": KINDS, "kind_actions": KIND_ACTIONS, **filled}
+            return {**told, "builders": names, "kind_actions": KIND_ACTIONS}
 
         page = Page("new.html", f"New builds on {branch.name}", context)
-        return Reply(JSONBody.of({"branch": branch.name, "kinds": KINDS, **filled}), page)
+        return Reply(JSONBody.of(told), page)
 
     async def submit(self, call: Call) -> Reply:
         """Submit the job request of a filled form."""

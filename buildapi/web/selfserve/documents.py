@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from buildapi.model.steps import StepsDocument
 from buildapi.model.token_scope import ScopeDocument
+from buildapi.web.http.routes import RouteDocument
 
 Epoch = Annotated[int, Meta(description="Seconds since the epoch.")]
 
@@ -337,6 +338,23 @@ class ShownDocument(TypedDict):
     document: str
 
 
+class SelfServeDocument(TypedDict):
+    """The routes, the names of branches, and the age in seconds of the files of the directory."""
+
+    routes: list[RouteDocument]
+    branches: list[str]
+    directory_age_seconds: dict[str, int | None]
+
+
+class NewBuildsDocument(TypedDict):
+    """The form for new builds: the kinds with their labels, and what is filled in."""
+
+    branch: str
+    kinds: dict[str, str]
+    revision: str
+    builder: str
+
+
 class ErrorDocument(TypedDict):
     """An error.
 
@@ -360,10 +378,3 @@ class ErrorDocument(TypedDict):
     trace: NotRequired[str]
     retry_after: NotRequired[int]
     status_page: NotRequired[str]
-
-
-class NotReadyDocument(ErrorDocument):
-    """Why a process accepts no job requests."""
-
-    ready: NotRequired[Literal[False]]
-    reasons: NotRequired[list[str]]

@@ -31,7 +31,7 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
-from buildapi.web.selfserve.documents import CompletionDocument
+from buildapi.web.selfserve.documents import CompletionDocument, SelfServeDocument
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.revision_waiter import RevisionWaiter
@@ -306,9 +306,12 @@ def documentation(
         except Unavailable as e:  # the documentation itself can be shown without it
             names, reason = [], e.msg
         ages = {name: _whole(age) for name, age in directory.ages().items()}
-        document = JSONBody.of(
-            {"routes": _described(routes), "branches": names, "directory_age_seconds": ages}
-        )
+        told: SelfServeDocument = {
+            "routes": [route.described() for route in routes],
+            "branches": names,
+            "directory_age_seconds": ages,
+        }
+        document = JSONBody.of(told)
         document.once("reason", lambda: reason)
         return document
 
@@ -341,10 +344,6 @@ async def _file(call: Call) -> Reply:
     if file is None:
         raise NotFound(f"File {call.path['name']} not found")
     return attrs.evolve(Reply.data(file.name, JSONBody.of(file.name)), file=file)
-
-
-def _described(routes: Sequence[Route]) -> Sequence[dict[str, object]]:
-    return [route.described() for route in routes]
 
 
 def _whole(age: float | None) -> int | None:
