@@ -108,6 +108,20 @@ async def test_a_configured_site_may_read_answers_and_errors(
 
 
 @twisted_test()
+async def test_a_configured_site_may_read_the_headers_that_programs_need(serve: Serve) -> None:
+    served = serve(reads_per_minute=9)
+    await served.ask("POST", "/self-serve/try/build", JSON | ZOE, {"build_id": 11})
+    path = "/self-serve/jobs?num=1&nope=1"
+    answer = await served.ask("GET", path, JSON | {"Origin": ORIGIN})
+    exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+    needed = {"link", "etag", "warning", "x-request-id", "ratelimit", "ratelimit-policy"}
+    assert needed <= {*answer.headers}
+    assert {*exposed} == needed | {"retry-after", "x-total-count"}
+    other = await served.ask("GET", path, JSON | {"Origin": "https://evil.example.org"})
+    assert "access-control-expose-headers" not in other.headers
+
+
+@twisted_test()
 async def test_without_configured_sites_no_origin_is_allowed(serve: Serve) -> None:
     served = serve(origins=())
     for origin in ("", "null", ORIGIN):

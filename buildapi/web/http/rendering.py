@@ -301,8 +301,24 @@ def format_of_error(uri: bytes, accept: str) -> str:
 
 
 def cors(origin: str) -> dict[str, str]:
-    """Return the CORS headers that let a page of ``origin`` read an answer."""
-    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+    """Return the CORS headers that let a page of ``origin`` read an answer and its headers."""
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        # By name: with credentials, * is not a wildcard [Fetch, CORS protocol and credentials].
+        "Access-Control-Expose-Headers": ", ".join(EXPOSED),
+    }
+
+
+EXPOSED = (
+    *("Link", "X-Total-Count"),
+    *("RateLimit", "RateLimit-Policy", "Retry-After"),
+    *("X-Request-Id", "ETag", "Warning"),
+)
+"""Headers of answers that pages of allowed origins may read, beside those that all may.
+
+Scripts read no others but the safelisted ones [Fetch, CORS-safelisted response-header name].
+"""
 
 
 def _error(
