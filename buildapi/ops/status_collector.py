@@ -14,6 +14,7 @@ from buildapi.interfaces import Broker, Directory, JobStore
 from buildapi.model.messages import BrokerStatus
 from buildapi.model.ops import Heartbeat, PoolState
 from buildapi.model.records import Backlog
+from buildapi.model.status import StatusDocument
 from buildapi.ops.status_document import (
     StatusMoment,
     StatusPart,
@@ -111,7 +112,7 @@ class StatusCollector:
     beat_seconds: float
     parts: Sequence[StatusPart[Any]]
 
-    async def read(self) -> dict[str, object]:
+    async def read(self) -> StatusDocument:
         """Read all parts concurrently, and return the document."""
         processes, *values = await gathered(
             [self.reader.value(self.processes()), *map(_read, self.parts)]

@@ -6,11 +6,12 @@ Its format is described in docs/api.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
 from buildapi.model.ops import Heartbeat, ProcessState
+from buildapi.model.status import StatusDocument, VerdictDocument
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ class StatusPart(Generic[T]):
 
 def document(
     moment: StatusMoment, readings: Sequence[tuple[StatusPart[Any], Any]]
-) -> dict[str, object]:
+) -> StatusDocument:
     """Return the document of parts with their values; keys and verdicts are in that order."""
     found, verdicts = dict[str, object](), list[Verdict]()
     for part, value in readings:
@@ -75,8 +76,23 @@ def document(
         verdicts += part.judge(value, moment)
     # A stable sort: verdicts of one order stay in that of the parts.
     verdicts.sort(key=lambda verdict: verdict.order)
-    parts = [attrs.asdict(v, filter=lambda a, _: a.name != "order") for v in verdicts]
-    return {"status": _word(moment.me, bool(found["ready"]), verdicts), **found, "parts": parts}
+    told = {
+        "status": _word(moment.me, bool(found["ready"]), verdicts),
+        **found,
+        "parts": [_verdict(verdict) for verdict in verdicts],
+    }
+    # Each part returns the keys of its own; which are listed is seen where the process is built.
+    return cast("StatusDocument", told)
+
+
+def _verdict(verdict: Verdict) -> VerdictDocument:
+    return {
+        "name": verdict.name,
+        "ok": verdict.ok,
+        "detail": verdict.detail,
+        "last_error": verdict.last_error,
+        "last_error_at": verdict.last_error_at,
+    }
 
 
 def _word(me: Heartbeat, ready: bool, verdicts: Sequence[Verdict]) -> str:

@@ -11,12 +11,43 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from buildapi.jobs.farm_summary import FarmSummary
-from buildapi.model.json_types import JSONObject
-from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs
+from buildapi.model.messages import BrokerStatus, QueueDepth, SettledAs, SettledLetter
 from buildapi.model.ops import DocumentState, DumpState, Heartbeat, PoolState
 from buildapi.model.records import Backlog, JobRecord
+from buildapi.model.status import (
+    BacklogDocument,
+    BrokerDocument,
+    BrokerPart,
+    DatabaseDocument,
+    DatabasesPart,
+    DeadLettersDocument,
+    DeadLettersPart,
+    DirectoryDocument,
+    DirectoryPart,
+    DumpAge,
+    DumpsPart,
+    FarmDocument,
+    FarmPart,
+    HTTPPart,
+    JobsPart,
+    LastDeadLetter,
+    MastersDocument,
+    MastersPart,
+    NoPart,
+    OldestJob,
+    OldestRequest,
+    OneProcess,
+    ProcessPart,
+    QueueDocument,
+    ReadinessPart,
+    ReloadDocument,
+    ReloadPart,
+    ReplicaPart,
+    SettlementsDocument,
+    ThisProcess,
+)
 from buildapi.ops.dead_letter_tally import RECENT_SECONDS as LETTERS_RECENT
-from buildapi.ops.dead_letter_tally import SettledDeadLetters
+from buildapi.ops.dead_letter_tally import SettledDeadLetters, Settlements
 from buildapi.ops.job_id_guard import JobIdReset
 from buildapi.ops.reload import Reload
 from buildapi.ops.status_document import (
@@ -54,18 +85,16 @@ def judge_read(name: str) -> Callable[[object, StatusMoment], Sequence[Verdict]]
 # --- this process
 
 
-def show_readiness(
-    value: Sequence[str] | UnreadValue, _moment: StatusMoment
-) -> Mapping[str, object]:
+def show_readiness(value: Sequence[str] | UnreadValue, _moment: StatusMoment) -> ReadinessPart:
     """Return whether the process is ready, and why not; if nobody can tell, it is not."""
     reasons = [value.error] if isinstance(value, UnreadValue) else list(value)
     return {"ready": not reasons, "reasons": reasons}
 
 
-def show_process(value: Mapping[str, str], moment: StatusMoment) -> Mapping[str, object]:
+def show_process(value: Mapping[str, str], moment: StatusMoment) -> ProcessPart:
     """Return the time, this process, and the versions of the program and its libraries."""
     me = moment.me
-    process = {
+    process: ThisProcess = {
         "instance": me.instance,
         "name": me.name,
         "pid": me.pid,
@@ -77,19 +106,17 @@ def show_process(value: Mapping[str, str], moment: StatusMoment) -> Mapping[str,
     return {"now": moment.now, "process": process, "versions": dict(value)}
 
 
-def show_http(
-    value: tuple[int, int, Mapping[str, int]], _moment: StatusMoment
-) -> Mapping[str, object]:
+def show_http(value: tuple[int, int, Mapping[str, int]], _moment: StatusMoment) -> HTTPPart:
     """Return the numbers of requests and connections, and of what each limit has refused."""
     requests, connections, refused = value
     return {"http": {"requests": requests, "connections": connections, "limited": dict(refused)}}
 
 
-def show_reload(value: Reload | None, _moment: StatusMoment) -> Mapping[str, object]:
+def show_reload(value: Reload | None, _moment: StatusMoment) -> ReloadPart:
     """Return how the last reload of the configuration ended; None if there was none."""
     if value is None:
         return {"reload": None}
-    last = {
+    last: ReloadDocument = {
         "at": int(value.at),
         "ok": value.ok,
         "errors": list(value.errors),
@@ -119,11 +146,20 @@ class BrokerState:
     queues: Sequence[QueueRole]
 
 
-def show_broker(value: BrokerState, moment: StatusMoment) -> Mapping[str, object]:
+def show_broker(value: BrokerState, moment: StatusMoment) -> BrokerPart:
     """Return the connection and the queues."""
     in_hand = sum(a["in_hand"] for a in _agents(moment) if a["live"])
     queues = [_queue(q, in_hand if q.role == "requests" else None) for q in value.queues]
-    return {"broker": {"kind": value.kind, **attrs.asdict(value.status), "queues": queues}}
+    status = value.status
+    told: BrokerDocument = {
+        "kind": value.kind,
+        "connected": status.connected,
+        "blocked": status.blocked,
+        "last_error": status.last_error,
+        "last_error_at": status.last_error_at,
+        "queues": queues,
+    }
+    return {"broker": told}
 
 
 def judge_broker(value: BrokerState, _moment: StatusMoment) -> Sequence[Verdict]:
@@ -139,17 +175,29 @@ def judge_broker(value: BrokerState, _moment: StatusMoment) -> Sequence[Verdict]
     return [Verdict("broker", ok, detail, status.last_error, status.last_error_at), *unread]
 
 
-def _queue(queue: QueueRole, in_hand: int | None) -> dict[str, object]:
+def _queue(queue: QueueRole, in_hand: int | None) -> QueueDocument:
     """Return a queue as JSON; agents count unacknowledged messages if the broker does not."""
-    head = {"name": queue.name, "role": queue.role}
-    if isinstance(queue.depth, UnreadValue):
-        numbers = dict.fromkeys(("ready", "unacked", "consumers", "dead"))
-        return {**head, **numbers, "error": queue.depth.error}
-    depth = attrs.asdict(queue.depth)
-    # AMQP does not tell it: queue.declare-ok counts ready messages only [AMQP 0-9-1, queue].
-    if depth["unacked"] is None:
-        depth["unacked"] = in_hand
-    return {**head, **depth, "error": None}
+    depth = queue.depth
+    if isinstance(depth, UnreadValue):
+        return {
+            "name": queue.name,
+            "role": queue.role,
+            "ready": None,
+            "unacked": None,
+            "consumers": None,
+            "dead": None,
+            "error": depth.error,
+        }
+    return {
+        "name": queue.name,
+        "role": queue.role,
+        "ready": depth.ready,
+        # AMQP does not tell it: queue.declare-ok counts ready messages only [AMQP 0-9-1, queue].
+        "unacked": in_hand if depth.unacked is None else depth.unacked,
+        "consumers": depth.consumers,
+        "dead": depth.dead,
+        "error": None,
+    }
 
 
 _SETTLED = {
@@ -159,16 +207,33 @@ _SETTLED = {
 }
 
 
-def show_dead_letters(
-    value: SettledDeadLetters | None, _moment: StatusMoment
-) -> Mapping[str, object]:
+def show_dead_letters(value: SettledDeadLetters | None, _moment: StatusMoment) -> DeadLettersPart:
     """Return the settled dead letters; None if this process does not review them."""
     if value is None:
         return {"dead_letters": None}
-    ends = {end.value: attrs.asdict(value.ends[end]) for end in SettledAs}
-    last = value.last
-    shaped = None if last is None else attrs.asdict(last) | {"end": last.end.value}
-    return {"dead_letters": {"recent_seconds": LETTERS_RECENT, **ends, "last": shaped}}
+    last, ends = value.last, value.ends
+    told: DeadLettersDocument = {
+        "recent_seconds": LETTERS_RECENT,
+        "returned": _settlements(ends[SettledAs.RETURNED]),
+        "failed": _settlements(ends[SettledAs.FAILED]),
+        "dropped": _settlements(ends[SettledAs.DROPPED]),
+        "last": None if last is None else _dead_letter(last),
+    }
+    return {"dead_letters": told}
+
+
+def _settlements(of: Settlements) -> SettlementsDocument:
+    return {"count": of.count, "recent": of.recent, "last_at": of.last_at}
+
+
+def _dead_letter(letter: SettledLetter) -> LastDeadLetter:
+    return {
+        "queue": letter.queue,
+        "end": letter.end.value,
+        "job_id": letter.job_id,
+        "reason": letter.reason,
+        "at": letter.at,
+    }
 
 
 def judge_dead_letters(
@@ -193,9 +258,23 @@ def judge_dead_letters(
 # --- databases
 
 
-def show_databases(value: Sequence[PoolState], _moment: StatusMoment) -> Mapping[str, object]:
+def show_databases(value: Sequence[PoolState], _moment: StatusMoment) -> DatabasesPart:
     """Return the connection pools."""
-    return {"databases": [{"ok": p.error is None, **attrs.asdict(p)} for p in value]}
+    return {"databases": [_database(pool) for pool in value]}
+
+
+def _database(pool: PoolState) -> DatabaseDocument:
+    return {
+        "ok": pool.error is None,
+        "name": pool.name,
+        "kind": pool.kind,
+        "in_flight": pool.in_flight,
+        "waiting": pool.waiting,
+        "last_error": pool.last_error,
+        "last_error_at": pool.last_error_at,
+        "connect_seconds": pool.connect_seconds,
+        "error": pool.error,
+    }
 
 
 def judge_databases(value: Sequence[PoolState], moment: StatusMoment) -> Sequence[Verdict]:
@@ -219,9 +298,7 @@ class ReplicationLag:
     seconds: int | None
 
 
-def show_replica(
-    value: ReplicationLag | UnreadValue | None, _moment: StatusMoment
-) -> Mapping[str, object]:
+def show_replica(value: ReplicationLag | UnreadValue | None, _moment: StatusMoment) -> ReplicaPart:
     """Return the replication lag; None if the replica is the primary or is not used."""
     seconds = value.seconds if isinstance(value, ReplicationLag) else None
     apart = value is not None
@@ -234,12 +311,18 @@ judge_replica = judge_read("replica lag")
 # --- the directory, processes and masters
 
 
-def show_directory(value: Sequence[DocumentState], _moment: StatusMoment) -> Mapping[str, object]:
+def show_directory(value: Sequence[DocumentState], _moment: StatusMoment) -> DirectoryPart:
     """Return the documents with their first warnings."""
+    return {"directory": [_directory(state) for state in value]}
+
+
+def _directory(state: DocumentState) -> DirectoryDocument:
     return {
-        "directory": [
-            attrs.asdict(d) | {"warnings": list(d.warnings[:WARNINGS_LISTED])} for d in value
-        ]
+        "name": state.name,
+        "age": state.age,
+        "last_error": state.last_error,
+        "last_error_at": state.last_error_at,
+        "warnings": list(state.warnings[:WARNINGS_LISTED]),
     }
 
 
@@ -265,7 +348,7 @@ class KnownMasters:
     disabled: Sequence[str]
 
 
-def show_masters(value: KnownMasters, moment: StatusMoment) -> Mapping[str, object]:
+def show_masters(value: KnownMasters, moment: StatusMoment) -> MastersPart:
     """Return masters, agents and all processes."""
     agents = _agents(moment)
     return {
@@ -288,7 +371,7 @@ def judge_masters(value: KnownMasters, moment: StatusMoment) -> Sequence[Verdict
     return [_judge_agents(agents), _judge_masters(_masters(value, agents))]
 
 
-def _judge_agents(agents: Sequence[JSONObject]) -> Verdict:
+def _judge_agents(agents: Sequence[OneProcess]) -> Verdict:
     alive = [a["name"] for a in agents if a["live"]]
     gone = [a["name"] for a in agents if not a["live"]]
     detail = f"{len(alive)} live" + (f": {', '.join(alive)}" if alive else "")
@@ -296,7 +379,7 @@ def _judge_agents(agents: Sequence[JSONObject]) -> Verdict:
     return Verdict("agents", bool(alive), detail)
 
 
-def _judge_masters(masters: JSONObject) -> Verdict:
+def _judge_masters(masters: MastersDocument) -> Verdict:
     silent = masters["unreachable"]
     detail = f"{masters['known']} known, {masters['asked']} probed"
     detail += f", {len(masters['disabled'])} disabled" if masters["disabled"] else ""
@@ -310,19 +393,26 @@ def live(beat: Heartbeat, now: int, beat_seconds: float) -> bool:
     return now - beat.beat_at <= BEATS_MISSED * beat_seconds + 1
 
 
-def _agents(moment: StatusMoment) -> list[JSONObject]:
+def _agents(moment: StatusMoment) -> list[OneProcess]:
     return [process for process in _processes(moment) if "agent" in process["roles"]]
 
 
-def _processes(moment: StatusMoment) -> list[JSONObject]:
+def _processes(moment: StatusMoment) -> list[OneProcess]:
     if isinstance(moment.processes, UnreadValue):
         return []
     return [_process(beat, moment) for beat in moment.processes]
 
 
-def _process(beat: Heartbeat, moment: StatusMoment) -> dict[str, object]:
-    shaped = attrs.asdict(beat, filter=lambda a, _: a.name not in ("roles", "state"))
-    return shaped | {
+def _process(beat: Heartbeat, moment: StatusMoment) -> OneProcess:
+    return {
+        "instance": beat.instance,
+        "name": beat.name,
+        "pid": beat.pid,
+        "version": beat.version,
+        "started_at": beat.started_at,
+        "beat_at": beat.beat_at,
+        "in_hand": beat.in_hand,
+        "masters": beat.masters,
         "roles": list(beat.roles),
         "state": beat.state.value,
         "age": max(0, moment.now - beat.beat_at),
@@ -332,18 +422,23 @@ def _process(beat: Heartbeat, moment: StatusMoment) -> dict[str, object]:
     }
 
 
-def _masters(known: KnownMasters, agents: Sequence[JSONObject]) -> dict[str, object]:
+def _masters(known: KnownMasters, agents: Sequence[OneProcess]) -> MastersDocument:
     """Combine the reports of live agents: a master that one of them cannot reach is unreachable.
 
     Except a disabled master: an agent may have asked it before the masters file disabled it.
     """
     disabled = sorted(known.disabled)
     asking = [a for a in agents if a["live"] and a["masters"] is not None]
-    asked = max((a["masters"] for a in asking), default=0)
+    asked = max((a["masters"] or 0 for a in asking), default=0)
     silent = sorted({n for a in asking for n in a["unreachable"] or ()} - {*disabled})
     share = round(1 - min(len(silent), asked) / asked, 4) if asked else None
-    numbers = {"known": known.number, "asked": asked, "unreachable": silent, "share": share}
-    return numbers | {"disabled": disabled}
+    return {
+        "known": known.number,
+        "asked": asked,
+        "unreachable": silent,
+        "share": share,
+        "disabled": disabled,
+    }
 
 
 def _error(value: object) -> str | None:
@@ -353,16 +448,21 @@ def _error(value: object) -> str | None:
 # --- jobs and the farm
 
 
-def show_jobs(value: Backlog | UnreadValue, moment: StatusMoment) -> Mapping[str, object]:
+def show_jobs(value: Backlog | UnreadValue, moment: StatusMoment) -> JobsPart:
     """Return the numbers of unfinished and failed job requests, and the oldest unfinished one."""
     if isinstance(value, UnreadValue):
         return {"jobs": {"open": None, "oldest_open": None, "failed": None, "error": value.error}}
     oldest = None if value.oldest is None else _job(value.oldest, moment.now)
-    numbers = {"open": value.open, "oldest_open": oldest, "failed": value.failed}
-    return {"jobs": {**numbers, "error": None}}
+    told: BacklogDocument = {
+        "open": value.open,
+        "oldest_open": oldest,
+        "failed": value.failed,
+        "error": None,
+    }
+    return {"jobs": told}
 
 
-def _job(job: JobRecord, now: int) -> dict[str, object]:
+def _job(job: JobRecord, now: int) -> OldestJob:
     age = max(0, now - job.when)
     return {"id": job.id, "when": job.when, "age": age, "state": job.state.value}
 
@@ -370,7 +470,7 @@ def _job(job: JobRecord, now: int) -> dict[str, object]:
 judge_jobs = judge_read("job requests")
 
 
-def show_job_ids(_value: JobIdReset | None, _moment: StatusMoment) -> Mapping[str, object]:
+def show_job_ids(_value: JobIdReset | None, _moment: StatusMoment) -> NoPart:
     """Return no keys: only a verdict tells of them."""
     return {}
 
@@ -391,14 +491,19 @@ def judge_job_ids(value: JobIdReset | None, _moment: StatusMoment) -> Sequence[V
     return [Verdict("job numbers", value.moved, f"warning: {then}", why, value.at)]
 
 
-def show_farm(
-    value: FarmSummary | UnreadValue | None, moment: StatusMoment
-) -> Mapping[str, object]:
+def show_farm(value: FarmSummary | UnreadValue | None, moment: StatusMoment) -> FarmPart:
     """Return what is pending and running, also by pool; None if this process does not read it."""
     if value is None or isinstance(value, UnreadValue):
-        nothing = dict.fromkeys(("pending", "running", "oldest_pending"))
-        return {"farm": {**nothing, "pools": [], "known_pools": None, "error": _error(value)}}
-    farm = {
+        nothing: FarmDocument = {
+            "pending": None,
+            "running": None,
+            "oldest_pending": None,
+            "pools": [],
+            "known_pools": None,
+            "error": _error(value),
+        }
+        return {"farm": nothing}
+    farm: FarmDocument = {
         "pending": value.pending,
         "running": value.running,
         "oldest_pending": _oldest(value, moment.now),
@@ -417,24 +522,23 @@ def show_farm(
     return {"farm": farm}
 
 
-def _oldest(farm: FarmSummary, now: int) -> dict[str, object] | None:
+def _oldest(farm: FarmSummary, now: int) -> OldestRequest | None:
     oldest = farm.oldest
     if oldest is None:
         return None
     age = max(0, now - oldest.submitted_at)
-    head = {"buildername": oldest.buildername, "submitted_at": oldest.submitted_at}
-    return {**head, "age": age}
+    return {"buildername": oldest.buildername, "submitted_at": oldest.submitted_at, "age": age}
 
 
 judge_farm = judge_read("farm")
 
 
-def show_dumps(value: Sequence[DumpState] | None, _moment: StatusMoment) -> Mapping[str, object]:
+def show_dumps(value: Sequence[DumpState] | None, _moment: StatusMoment) -> DumpsPart:
     """Return the dumps and their ages; None if this process writes none."""
     if value is None:
         return {"dumps": None}
     troubles = [f"{d.name}: {d.last_error}" for d in value if d.last_error is not None]
-    files = [{"name": d.name, "age": d.age} for d in value]
+    files: list[DumpAge] = [{"name": d.name, "age": d.age} for d in value]
     return {"dumps": {"files": files, "error": "; ".join(troubles) or None}}
 
 

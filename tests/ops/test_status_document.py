@@ -18,6 +18,7 @@ from buildapi.ops.job_id_guard import JobIdReset
 from buildapi.ops.reload import Reload
 from buildapi.ops.status_document import UnreadValue
 from buildapi.ops.status_parts import QueueRole, ReplicationLag
+from tests.openapi.conformity import undocumented
 from tests.ops.status import StatusValues, document
 
 NOW = 1_700_000_000
@@ -53,7 +54,9 @@ WELL = StatusValues(
 
 
 def told(**changes: Any) -> dict[str, Any]:
-    return document(attrs.evolve(WELL, **changes))
+    found = document(attrs.evolve(WELL, **changes))
+    assert [*undocumented("GET", "/status", 200, "application/json", found)] == []
+    return found
 
 
 def part(found: Mapping[str, Any], name: str) -> dict[str, Any]:

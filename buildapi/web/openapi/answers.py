@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from buildapi.model.status import StatusDocument
 from buildapi.web.farm.documents import (
     HomeDocument,
     PendingDocument,
@@ -117,6 +118,7 @@ ANSWERS: Mapping[str, Answers] = {
     "GET /builds": _read(DumpsDocument),
     "GET /healthz": _read(HealthDocument),
     "GET /readyz": {**_read(ReadyDocument), 503: Answer("Not ready.", NotReadyDocument)},
+    "GET /status": _read(StatusDocument),
     "GET /static/{name}": _file("text/css", SCRIPT),
     "GET /reports": _read(ReportListDocument),
     "GET /self-serve": _read(SelfServeDocument),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import attrs
 
 from buildapi.model.ops import ProcessState
+from buildapi.model.status import StatusDocument
 from buildapi.web.http.assets import File
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
@@ -61,7 +62,7 @@ class HealthRoutes:
     Prometheus text.
     """
 
-    _look: Callable[[], Awaitable[Mapping[str, object]]]
+    _look: Callable[[], Awaitable[StatusDocument]]
     _state: Callable[[], str]
     _reasons: Callable[[], Awaitable[Sequence[str]]]
     _numbers: Callable[[Mapping[str, object]], bytes]
