@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import attrs
 import pytest
@@ -44,9 +44,25 @@ class Street:
             finally:
                 self.inside.remove(number)
 
+    def empty(self) -> None:
+        """Let all leave, also those that come in then."""
+        while inside := [leaving for leaving in self.leave.values() if not leaving.called]:
+            for leaving in inside:
+                leaving.callback(None)
 
-def test_equal_keys_take_turns_in_the_order_they_came() -> None:
-    street = Street()
+
+@pytest.fixture
+def street() -> Iterator[Street]:
+    """Return a street that is empty after the test.
+
+    Whoever were still inside would end when the garbage is collected, in any order.
+    """
+    found = Street()
+    yield found
+    found.empty()
+
+
+def test_equal_keys_take_turns_in_the_order_they_came(street: Street) -> None:
     calls = [street.call(n, "a") for n in range(4)]
     for n in range(4):
         assert street.inside == [n]
@@ -55,15 +71,13 @@ def test_equal_keys_take_turns_in_the_order_they_came() -> None:
     assert all(c.called for c in calls)
 
 
-def test_a_caller_without_keys_waits_for_nobody() -> None:
-    street = Street()
+def test_a_caller_without_keys_waits_for_nobody(street: Street) -> None:
     for n in range(3):
         street.call(n, LockKeys())
     assert street.inside == [0, 1, 2]
 
 
-def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> None:
-    street = Street()
+def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only(street: Street) -> None:
     street.call(0, LockKeys([7], ["abcd"]))
     street.call(1, LockKeys([8], ["abcd"]))
     street.call(2, LockKeys([7], []))
@@ -76,8 +90,7 @@ def test_whoever_has_written_lets_those_in_that_waited_for_its_writes_only() -> 
     assert street.inside == [3, 1, 2]
 
 
-def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
-    street = Street()
+def test_those_beside_each_other_wait_for_one_alone_and_it_for_them(street: Street) -> None:
     street.call(0, LockKeys(shared=["abcd"]))
     street.call(1, LockKeys([7], shared=["abcd"]))
     street.call(2, LockKeys(exclusive_until_written=["abcd"]))
@@ -91,8 +104,7 @@ def test_those_beside_each_other_wait_for_one_alone_and_it_for_them() -> None:
     assert street.inside == [0, 1, 2, 3]
 
 
-def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
-    street = Street()
+def test_one_beside_that_waits_for_another_key_delays_no_other_beside(street: Street) -> None:
     street.call(0, LockKeys([7], shared=["abcd"]))
     street.turns[0].written()  # its pokes hang
     street.call(1, LockKeys([7], shared=["abcd"]))
@@ -106,8 +118,7 @@ def test_one_beside_that_waits_for_another_key_delays_no_other_beside() -> None:
     assert street.inside == [1, 3]
 
 
-def test_whoever_has_written_lets_one_in_not_all() -> None:
-    street = Street()
+def test_whoever_has_written_lets_one_in_not_all(street: Street) -> None:
     for n in range(4):
         street.call(n, LockKeys(exclusive_until_written=["abcd"]))
     street.turns[0].written()
@@ -118,16 +129,14 @@ def test_whoever_has_written_lets_one_in_not_all() -> None:
     assert street.inside == [0, 1, 2]
 
 
-def test_whoever_leaves_without_having_written_lets_the_next_in() -> None:
-    street = Street()
+def test_whoever_leaves_without_having_written_lets_the_next_in(street: Street) -> None:
     street.call(0, LockKeys(exclusive_until_written=["abcd"]))
     street.call(1, LockKeys(exclusive_until_written=["abcd"]))
     street.leave[0].callback(None)
     assert street.inside == [1]
 
 
-def test_one_who_waits_for_two_comes_when_both_have_let_go() -> None:
-    street = Street()
+def test_one_who_waits_for_two_comes_when_both_have_let_go(street: Street) -> None:
     street.call(0, 7)
     street.call(1, LockKeys(exclusive_until_written=["abcd"]))
     street.call(2, LockKeys([7], ["abcd"]))
@@ -138,15 +147,13 @@ def test_one_who_waits_for_two_comes_when_both_have_let_go() -> None:
     assert street.inside == [1, 2]
 
 
-def test_different_keys_are_inside_at_once() -> None:
-    street = Street()
+def test_different_keys_are_inside_at_once(street: Street) -> None:
     for n, key in enumerate("abc"):
         street.call(n, key)
     assert street.inside == [0, 1, 2]
 
 
-def test_a_key_that_takes_long_to_find_keeps_the_order_of_those_behind() -> None:
-    street = Street()
+def test_a_key_that_takes_long_to_find_keeps_the_order_of_those_behind(street: Street) -> None:
     slow: defer.Deferred[str] = defer.Deferred()
     street.call(0, slow)
     street.call(1, "a")
@@ -157,8 +164,7 @@ def test_a_key_that_takes_long_to_find_keeps_the_order_of_those_behind() -> None
     assert street.inside == [1]
 
 
-def test_keys_are_looked_for_at_once_and_queue_in_the_order_of_arrival() -> None:
-    street = Street()
+def test_keys_are_looked_for_at_once_and_queue_in_the_order_of_arrival(street: Street) -> None:
     slow = [defer.Deferred[str]() for _ in range(3)]
     for n in range(3):
         street.call(n, slow[n])
@@ -171,8 +177,7 @@ def test_keys_are_looked_for_at_once_and_queue_in_the_order_of_arrival() -> None
     assert sorted(street.inside) == [1, 2]
 
 
-def test_many_jobs_behind_one_slow_key_go_on_without_filling_the_stack() -> None:
-    street = Street()
+def test_many_jobs_behind_one_slow_key_go_on_without_filling_the_stack(street: Street) -> None:
     slow: defer.Deferred[str] = defer.Deferred()
     street.call(0, slow)
     for n in range(1, 3000):
@@ -202,8 +207,9 @@ def test_many_jobs_of_one_request_that_end_at_once_do_not_fill_the_stack() -> No
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-def test_a_job_that_is_given_up_on_its_way_holds_nobody_back(is_known: bool) -> None:
-    street = Street()
+def test_a_job_that_is_given_up_on_its_way_holds_nobody_back(
+    street: Street, is_known: bool
+) -> None:
     slow: defer.Deferred[str] = defer.Deferred()
     first = street.call(0, slow)
     given_up = street.call(1, "a" if is_known else defer.Deferred[str]())
@@ -215,16 +221,14 @@ def test_a_job_that_is_given_up_on_its_way_holds_nobody_back(is_known: bool) -> 
     assert not first.called
 
 
-def test_a_key_that_cannot_be_found_lets_the_others_in() -> None:
-    street = Street()
+def test_a_key_that_cannot_be_found_lets_the_others_in(street: Street) -> None:
     failed = street.call(0, defer.fail(ZeroDivisionError()))
     street.call(1, "a")
     assert street.inside == [1]
     failed.addErrback(lambda f: f.trap(ZeroDivisionError))
 
 
-def test_an_error_inside_gives_the_turn_on() -> None:
-    street = Street()
+def test_an_error_inside_gives_the_turn_on(street: Street) -> None:
     first = street.call(0, "a")
     street.call(1, "a")
     street.leave[0].errback(ZeroDivisionError())
@@ -232,8 +236,7 @@ def test_an_error_inside_gives_the_turn_on() -> None:
     first.addErrback(lambda f: f.trap(ZeroDivisionError))
 
 
-def test_nothing_is_kept_of_those_who_left() -> None:
-    street = Street()
+def test_nothing_is_kept_of_those_who_left(street: Street) -> None:
     for n in range(3):
         street.call(n, LockKeys([7], ["abcd"]))
     for n in range(3):
@@ -310,8 +313,7 @@ def test_whoever_leaves_when_order_is_kept_for_each_key(
 
 
 @pytest.mark.parametrize("key", [None, 7, ("a", 1)])
-def test_any_key_will_do(key: Key) -> None:
-    street = Street()
+def test_any_key_will_do(street: Street, key: Key) -> None:
     street.call(0, key)
     street.call(1, key)
     assert street.inside == [0]
