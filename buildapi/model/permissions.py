@@ -80,8 +80,8 @@ class Permissions:
 
     @key.default
     def _what_decides(self) -> Hashable:
-        if self.is_open:
-            return ()
+        if self.is_open:  # for every user, and nobody is none
+            return self.actor.who is None
         # Refusals by the scope of a token name the token.
         token = self.actor.token if self.scope.is_limited else None
         return self.policy, self._ours, self.actor.who is None, self.scope, token
