@@ -12,6 +12,7 @@ from buildapi.model.report_rows import PendingChange, RequestRow, Status
 from buildapi.model.results import NO_RESULT, result_word
 from buildapi.model.revisions import short_revision
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import BuildRunDocument
 
 FAILED = (2, 3, 4, 5)
 
@@ -93,7 +94,7 @@ class BuildRun:
         """Count rows with a change as builds, unit tests or talos runs, by their stored branch."""
         return Counter(_kind(row.branch) for row in self.rows if row.when_timestamp)
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> BuildRunDocument:
         """Return the JSON object of the run."""
         statuses, kinds = self.statuses, self.kinds()
         return {
@@ -106,7 +107,12 @@ class BuildRun:
             "duration": self.duration,
             "lst_change_time": self.first_change,
             "gst_finish_time": self.last_finish,
-            **{status.name.lower(): statuses[status] for status in COUNTED},
+            "complete": statuses[Status.COMPLETE],
+            "running": statuses[Status.RUNNING],
+            "pending": statuses[Status.PENDING],
+            "cancelled": statuses[Status.CANCELLED],
+            "interrupted": statuses[Status.INTERRUPTED],
+            "misc": statuses[Status.MISC],
             "rebuilds": self.reasons("rebuild"),
             "forcebuilds": self.reasons("forcebuild"),
             "builds": kinds["builds"],
@@ -114,16 +120,6 @@ class BuildRun:
             "talos": kinds["talos"],
             "authors": self.authors,
         }
-
-
-COUNTED = (
-    Status.COMPLETE,
-    Status.RUNNING,
-    Status.PENDING,
-    Status.CANCELLED,
-    Status.INTERRUPTED,
-    Status.MISC,
-)
 
 
 def runs_of(

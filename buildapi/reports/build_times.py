@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from buildapi.model.report_rows import Attempt, RequestRow, Status
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import BuilderDocument, BuildersDocument, RunTimesDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
 from buildapi.reports.request_rows import quoted, request_grid, request_json
 
@@ -59,7 +60,7 @@ class TimesNode:
         """Return the percentage of builds with one of these results."""
         return percent(sum(self.results[c] for c in codes), self.count)
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> RunTimesDocument:
         """Return its entry in the JSON document; the Pylons program had no percentiles."""
         platform, build_type, job_type, builder = (*self.path, "", "", "", "")[:4]
         return {
@@ -117,7 +118,7 @@ class BuildersReport:
                 for each in (self.root, node) if one.status not in UNCOUNTED else ():
                     each.add(one.run_time, one.results)
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> BuildersDocument:
         """Return the JSON document."""
         return {
             "starttime": self.start,
@@ -131,7 +132,7 @@ class BuildersReport:
             # Always empty: the Pylons program had the key, and no such filter.
             "buildername": [],
             "builders": [
-                node.document() | {"ptg_run_time": f"{self._share(node):.2f}"}
+                {**node.document(), "ptg_run_time": f"{self._share(node):.2f}"}
                 for _, node in sorted(self.nodes.items())
             ],
         }
@@ -225,11 +226,15 @@ class BuilderReport:
             node.add(row.run_time, row.results)
         return node
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> BuilderDocument:
         """Return the JSON document."""
         requests = [request_json(row, self.rules) for row in self.over]
-        times = {"starttime": self.start, "endtime": self.end}
-        return {**times, **self.node.document(), "build_requests": requests}
+        return {
+            "starttime": self.start,
+            "endtime": self.end,
+            **self.node.document(),
+            "build_requests": requests,
+        }
 
     def facts(self) -> Sequence[Fact]:
         """List run times and results of its builds."""

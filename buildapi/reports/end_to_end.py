@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -11,6 +11,7 @@ from buildapi.errors import BadRequest
 from buildapi.model.report_rows import PendingChange
 from buildapi.model.results import result_word
 from buildapi.reports.build_runs import BuildRun
+from buildapi.reports.documents import BuildRunDetails, EndToEndDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture
 from buildapi.reports.request_rows import (
     people,
@@ -50,7 +51,7 @@ class EndToEndReport:
         known = [r.duration for r in self.runs.values() if r.duration is not None]
         return sum(known) // len(known) if known else 0
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> EndToEndDocument:
         """Return the JSON document."""
         return {
             "starttime": self.start,
@@ -108,7 +109,7 @@ def _durations(runs: Any) -> Grid:
 
 def run_cells(branch: str, run: BuildRun) -> list[object]:
     """Return the cells of a run, in the order of ``RUN_COLUMNS``."""
-    shown = run.document()
+    shown: Mapping[str, Any] = run.document()
     revision = run.revision or ""
     return [
         Link(revision, run_path(branch, revision)) if revision else "(none)",
@@ -168,15 +169,19 @@ class BuildRunReport:
     run: BuildRun
     between: Sequence[str] = ()
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> BuildRunDetails:
         """Return the JSON document."""
         rows = [request_json(row, self.run.rules) for row in self.run.rows]
-        more = {"revisions": list(self.between)} if self.between else {}
-        return {**self.run.document(), "build_requests": rows, **more}
+        # As mypy sees it, the run might have another key "revisions".
+        told = cast("BuildRunDetails", {**self.run.document(), "build_requests": rows})
+        if self.between:
+            told["revisions"] = list(self.between)
+        return told
 
     def facts(self) -> Sequence[Fact]:
         """List the values of the run."""
-        run, shown = self.run, self.run.document()
+        run = self.run
+        shown: Mapping[str, Any] = run.document()
         return [
             Fact("Branch", self.branch),
             *(Fact("Matching revision", name) for name in self.between),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
 import attrs
 
 from buildapi.model.report_rows import StatusBuild
+from buildapi.reports.documents import IdleJobsDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 from buildapi.reports.window import Window, label
 
@@ -36,7 +37,7 @@ class IdleJobsReport:
         for index in range(self.window.index(start), self.window.index(end) + 1):
             counts[index] += 1
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> IdleJobsDocument:
         """Return the JSON document."""
         return {
             "starttime": self.window.start,

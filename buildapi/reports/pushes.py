@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 
 import attrs
 
 from buildapi.model.report_rows import Push
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import PushesReportDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 from buildapi.reports.window import DAY, Window, label
 
@@ -55,7 +56,7 @@ class PushesReport:
         # The Pylons program took a second off before it rounded up.
         return max(1, -int(-(self.window.seconds - 1) // DAY))
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> PushesReportDocument:
         """Return the JSON document; the Pylons program had no ``hours``."""
         return {
             "starttime": self.window.start,

@@ -10,6 +10,7 @@ import attrs
 from buildapi.model.report_rows import RequestRow
 from buildapi.model.results import result_word
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import RequestRowDocument
 from buildapi.reports.grid import Column, Grid, Link, Picture
 
 # Authors of the changes by which builds request their tests.
@@ -55,7 +56,7 @@ def results_picture(results: Mapping[int, int]) -> Picture:
     return Picture(Grid("results", "Results", columns, sorted(named.items())), "pie")
 
 
-def request_json(row: RequestRow, rules: Classification) -> dict[str, object]:
+def request_json(row: RequestRow, rules: Classification) -> RequestRowDocument:
     """Return the JSON of a row; it has no platform and types, which follow from the builder."""
     return {
         "number": row.number,

@@ -15,6 +15,13 @@ from buildapi.errors import BadRequest
 from buildapi.model.report_rows import StatusBuild
 from buildapi.model.results import NO_RESULT, result_word
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import (
+    ResultsDocument,
+    SlaveBuild,
+    SlaveDetails,
+    SlaveDocument,
+    SlavesDocument,
+)
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
 from buildapi.reports.request_rows import quoted
 from buildapi.reports.window import Window, label
@@ -99,7 +106,7 @@ class Slave:
         recent = [b for b in self.counted if (b.start or 0) >= self.window.end - self.last]
         return percent(sum(b.result in ALL_FAILURES for b in recent), len(recent))
 
-    def document(self, int_size: int = 0) -> dict[str, object]:
+    def document(self, int_size: int = 0) -> SlaveDocument:
         """Return its JSON object."""
         return {
             "slave_id": self.slave_id,
@@ -136,7 +143,7 @@ def _touched(build: StatusBuild, following: float, window: Window) -> set[int]:
     return set(range(window.index(build.start), window.index(end) + 1))
 
 
-def results_json(results: Mapping[int, int]) -> dict[str, int]:
+def results_json(results: Mapping[int, int]) -> ResultsDocument:
     """Return the JSON keys for counts of results."""
     return {
         "results_success": results.get(0, 0),
@@ -169,7 +176,7 @@ class SlavesReport:
     rules: Classification
     zone: tzinfo
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> SlavesDocument:
         """Return the JSON document."""
         return {
             "starttime": self.window.start,
@@ -264,9 +271,9 @@ class SlaveReport:
     kind: str
     zone: tzinfo
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> SlaveDetails:
         """Return the JSON document."""
-        builds = [
+        builds: list[SlaveBuild] = [
             {
                 "slave_id": b.slave_id,
                 "slave_name": b.slave,
@@ -278,7 +285,7 @@ class SlaveReport:
             }
             for b in self.slave.counted
         ]
-        return self.slave.document(self.slave.window.int_size) | {"builds": builds}
+        return {**self.slave.document(self.slave.window.int_size), "builds": builds}
 
     def facts(self) -> Sequence[Fact]:
         """List the values of the slave."""

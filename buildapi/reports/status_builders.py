@@ -9,6 +9,11 @@ import attrs
 
 from buildapi.model.report_rows import StatusBuild
 from buildapi.model.results import NO_RESULT
+from buildapi.reports.documents import (
+    NamedBuilderDocument,
+    StatusBuilderDocument,
+    StatusBuildersDocument,
+)
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
 from buildapi.reports.request_rows import quoted, results_picture
 from buildapi.reports.slaves import ALL_FAILURES, Slave, no_chart, results_json
@@ -45,7 +50,7 @@ class NamedBuilder:
         # Whole durations, not cut to the window as those of slaves are.
         return self.seconds // self.timed if self.timed else 0
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> NamedBuilderDocument:
         """Return its JSON object."""
         return {
             "name": self.name,
@@ -64,7 +69,7 @@ class StatusBuildersReport:
     window: Window
     builders: Sequence[NamedBuilder]
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> StatusBuildersDocument:
         """Return the JSON document."""
         return {
             "starttime": self.window.start,
@@ -111,7 +116,7 @@ class StatusBuilderReport:
     builder: NamedBuilder
     slaves: Sequence[Slave]
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> StatusBuilderDocument:
         """Return the JSON document."""
         return {**self.builder.document(), "slaves": [s.document() for s in self.slaves]}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from buildapi.model.report_rows import JobTime
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import JobTimesDocument, TestRunsDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 
 
@@ -38,7 +39,7 @@ class JobTimesEntry:
         """Return the fraction of the time spent in tests; 0 if there was none."""
         return self.test / self.total if self.total else 0.0
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> JobTimesDocument:
         """Return its JSON object."""
         return {
             "total": _whole(self.total),
@@ -61,7 +62,7 @@ class JobTimesReport:
     wanted: JobTimesQuery
     entries: Sequence[JobTimesEntry]
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> TestRunsDocument:
         """Return the JSON document."""
         return {
             "starttime": self.start,

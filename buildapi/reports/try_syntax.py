@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 
-from buildapi.model.json_types import JSONObject
 from buildapi.model.report_rows import RequestRow
 from buildapi.reports.build_runs import BuildRun
 from buildapi.reports.classification import Exclusions
+from buildapi.reports.documents import TrySyntaxDocument
 from buildapi.reports.end_to_end import RUN_COLUMNS, EndToEndReport, run_cells
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
 from buildapi.reports.request_rows import people
@@ -37,20 +37,29 @@ class TrySyntaxReport:
     def _used(self, run: BuildRun) -> bool:
         return any(map(self._marked, run.rows))
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> TrySyntaxDocument:
         """Return the JSON document.
 
         The Pylons program had no ``authors_used`` and ``authors_not_used``.
         """
-        document: JSONObject = self.whole.document()
+        whole = self.whole.document()
         used, unused = self._authors()
         return {
-            **document,
+            "starttime": whole["starttime"],
+            "endtime": whole["endtime"],
+            "branch_name": whole["branch_name"],
+            "total_build_requests": whole["total_build_requests"],
+            "unique_total_build_requests": whole["unique_total_build_requests"],
+            "total_build_runs": whole["total_build_runs"],
+            "avg_duration": whole["avg_duration"],
             "build_runs": {
-                name: shown
-                | {"uses_try_chooser": self.uses(run), "used_trychooser": self._used(run)}
+                name: {
+                    **shown,
+                    "uses_try_chooser": self.uses(run),
+                    "used_trychooser": self._used(run),
+                }
                 for (name, shown), run in zip(
-                    document["build_runs"].items(), self.whole.runs.values(), strict=True
+                    whole["build_runs"].items(), self.whole.runs.values(), strict=True
                 )
             },
             "authors_used": sorted(used),

@@ -12,6 +12,7 @@ import attrs
 from buildapi.model.durations import elapsed
 from buildapi.model.report_rows import Waiting
 from buildapi.reports.classification import Classification
+from buildapi.reports.documents import Intervals, WaitingDocument, WaitTimesDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, percent
 from buildapi.reports.window import Window, label
 
@@ -83,7 +84,7 @@ class Blocks:
         ordered = sorted(self.waits)
         return {str(p): round(_rank(ordered, p), 2) for p in PERCENTILES} if ordered else {}
 
-    def document(self, mpb: int) -> dict[str, object]:
+    def document(self, mpb: int) -> dict[str, Intervals]:
         """Return the JSON object of the blocks."""
         return {
             str(block): {"total": sum(counts), "intervals": counts}
@@ -94,6 +95,15 @@ class Blocks:
 def _rank(ordered: Sequence[float], share: int) -> float:
     """Return the smallest value that ``share`` percent do not exceed (nearest rank)."""
     return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
+
+
+def _waiting(one: StillWaiting) -> WaitingDocument:
+    return {
+        "request_id": one.request_id,
+        "buildername": one.buildername,
+        "since": one.since,
+        "seconds": one.seconds,
+    }
 
 
 @attrs.define
@@ -151,13 +161,13 @@ class WaitTimesReport:
         key = platform or fallback
         self.platforms.setdefault(key, Blocks(self.asked.window)).add(*where)
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> WaitTimesDocument:
         """Return the JSON document.
 
         The Pylons program had no ``percentiles``, ``waiting`` and ``contradictory``.
         """
         asked, window = self.asked, self.asked.window
-        return {
+        told: WaitTimesDocument = {
             "pool": asked.pool,
             "masters": list(self.masters),
             "starttime": window.start,
@@ -180,9 +190,11 @@ class WaitTimesReport:
                 for name, blocks in sorted(self.platforms.items())
             },
             "percentiles": self.total.percentiles(),
-            "waiting": [attrs.asdict(one) for one in self._longest()],
-            **({"contradictory": self.contradictory} if self.contradictory else {}),
+            "waiting": [_waiting(one) for one in self._longest()],
         }
+        if self.contradictory:
+            told["contradictory"] = self.contradictory
+        return told
 
     def _longest(self) -> Sequence[StillWaiting]:
         return sorted(self.waiting, key=lambda w: (w.since, w.request_id))[:WAITING_MAX]

@@ -90,6 +90,12 @@ def test_a_report_is_as_recorded_or_as_the_table_of_differences_says(
         assert known.agree(shown, parsed(other.body.decode())), other
 
 
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_a_recorded_report_is_answered_as_documented(case: Case, answers: Answers) -> None:
+    answer, _ = answers[case.name]
+    assert answer.undocumented(case.recorded["request"]) == []
+
+
 def differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     found = unequal("status", case["status"], answer.status)
     if found or answer.status != 200:

@@ -11,6 +11,24 @@ from typing import Any, TypeAlias
 import attrs
 
 from buildapi.model.status import StatusDocument
+from buildapi.reports.documents import (
+    BuilderDocument,
+    BuildersDocument,
+    BuildRunDetails,
+    EndToEndDocument,
+    IdleJobsDocument,
+    NamesDocument,
+    NothingDocument,
+    PushesReportDocument,
+    ReportListDocument,
+    SlaveDetails,
+    SlavesDocument,
+    StatusBuilderDocument,
+    StatusBuildersDocument,
+    TestRunsDocument,
+    TrySyntaxDocument,
+    WaitTimesDocument,
+)
 from buildapi.web.farm.documents import (
     HomeDocument,
     PendingDocument,
@@ -26,7 +44,6 @@ from buildapi.web.ops.documents import (
     NotReadyDocument,
     ReadyDocument,
 )
-from buildapi.web.reports.documents import ReportListDocument
 from buildapi.web.selfserve.documents import (
     AcceptedDocument,
     AllRevokedDocument,
@@ -107,8 +124,28 @@ JOB: Answers = {
     202: Answer("Accepted, and queued.", AcceptedDocument),
     **LED,
 }
-REPORT = _read(Any, CSV, SCRIPT)
-REPORTS = "/reports/"
+REPORTS: Mapping[str, TypeForm] = {
+    "waittimes": WaitTimesDocument,
+    "waittimes/{pool}": WaitTimesDocument,
+    "pushes": PushesReportDocument,
+    "builders": BuildersDocument,
+    "builders/{branch_name}": BuildersDocument,
+    "builder/{buildername}": BuilderDocument,
+    "endtoend": EndToEndDocument,
+    "endtoend/{branch_name}": EndToEndDocument,
+    "trychooser": TrySyntaxDocument,
+    "trychooser/{branch_name}": TrySyntaxDocument,
+    "revision/{branch_name}/{revision}": BuildRunDetails,
+    "slaves": SlavesDocument,
+    "slaves/{slave_id}": SlaveDetails,
+    "status_builders": StatusBuildersDocument,
+    "status_builders/{builder_name}": StatusBuilderDocument,
+    "testruns": TestRunsDocument,
+    "idlejobs": IdleJobsDocument,
+    "names": NamesDocument,
+}
+"""Types of the reports by their paths below ``REPORT``."""
+REPORT = "/reports/"
 
 ANSWERS: Mapping[str, Answers] = {
     "GET /": _read(HomeDocument),
@@ -126,7 +163,7 @@ ANSWERS: Mapping[str, Answers] = {
     "GET /self-serve/branches": _read(dict[str, Any]),
     "GET /self-serve/events": _file("text/event-stream"),
     "GET /openapi.json": {200: Answer("The document.", dict[str, Any], ())},
-    "GET /reports/revision": {**REPORT, **LED},
+    "GET /reports/revision": {**_read(NothingDocument, CSV, SCRIPT), **LED},
     "GET /self-serve/lookup": {**_read(FoundDocument), **LED},
     "GET /self-serve/jobs": _read(list[JobDocument]),
     "GET /self-serve/jobs/{job_id}": _read(JobDocument),
@@ -150,7 +187,10 @@ ANSWERS: Mapping[str, Answers] = {
     "DELETE /self-serve/tokens": {200: Answer("Revoked.", AllRevokedDocument), **LED},
     "DELETE /self-serve/tokens/{token_id}": {200: Answer("Revoked.", RevokedDocument), **LED},
 }
-"""Answers by method and path.  A job request without an entry has ``JOB``, a report ``REPORT``."""
+"""Answers by method and path.
+
+A job request without an entry has ``JOB``, a report one of ``REPORTS``.
+"""
 
 
 def answers_of(route: Route) -> Answers:
@@ -160,6 +200,6 @@ def answers_of(route: Route) -> Answers:
         return found
     if route.job:
         return JOB
-    if route.path.startswith(REPORTS):
-        return REPORT
+    if route.path.startswith(REPORT):
+        return _read(REPORTS[route.path.removeprefix(REPORT)], CSV, SCRIPT)
     return _read(FARM.get(f"/{route.path.split('/')[1]}", Any))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 import attrs
@@ -17,6 +17,7 @@ from buildapi.parameters.param import Param
 from buildapi.parameters.texts import bad
 from buildapi.parameters.types import ParamType, Schema, Values, only_text
 from buildapi.reports.build_runs import BuildRun, runs_of
+from buildapi.reports.documents import NothingDocument
 from buildapi.reports.end_to_end import BuildRunReport, EndToEndReport
 from buildapi.reports.grid import Fact, Grid, Picture, Report
 from buildapi.reports.request_rows import merged, quoted
@@ -150,7 +151,7 @@ class RunReportRoutes:
 class _Nothing:
     """An empty report, shown with its form."""
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> NothingDocument:
         return {}
 
     def facts(self) -> Sequence[Fact]:

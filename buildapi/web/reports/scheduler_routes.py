@@ -18,6 +18,7 @@ from buildapi.model.report_rows import (
 from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.types import Choice, Integer, Listed
 from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
+from buildapi.reports.documents import ReportListDocument
 from buildapi.reports.grid import Report
 from buildapi.reports.pushes import PushesReport
 from buildapi.reports.request_rows import first_changes
@@ -26,7 +27,6 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
-from buildapi.web.reports.documents import ReportListDocument
 from buildapi.web.reports.report_pages import MENU, Field, ReportRequest
 from buildapi.web.reports.report_params import INT_SIZE, ReportParams
 from buildapi.web.reports.report_server import ReportServer, ReportSpec, all_rows

@@ -12,6 +12,7 @@ from buildapi.model.report_rows import JobTimeFilter, Span, StatusBuild
 from buildapi.parameters.param import Param, Place
 from buildapi.parameters.types import Choice, Integer, ParamType, Schema, Text, Values
 from buildapi.reports.classification import unmatched
+from buildapi.reports.documents import NamesDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, Report
 from buildapi.reports.idle_jobs import IdleJobsReport
 from buildapi.reports.slaves import Slave, SlaveReport, SlavesReport, no_chart, slaves_of
@@ -224,7 +225,7 @@ class Names:
     builders: int
     slaves: int
 
-    def document(self) -> Mapping[str, object]:
+    def document(self) -> NamesDocument:
         """Return the JSON document."""
         return {"builders": self.builders, "slaves": self.slaves, "unmatched": self.unmatched}
 
