@@ -171,6 +171,17 @@ READS = {
 }
 
 
+def test_every_json_has_a_schema_but_files_that_hold_anything() -> None:
+    anything = [
+        name
+        for name, operation in operations(openapi_document())
+        for response in operation["responses"].values()
+        for media, content in response.get("content", {}).items()
+        if media == "application/json" and not content["schema"]
+    ]
+    assert anything == ["GET /builds/{name}"]
+
+
 @pytest.mark.parametrize("name", READS)
 @twisted_test()
 async def test_reads_answer_as_documented(served: Served, name: str) -> None:

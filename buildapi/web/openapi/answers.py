@@ -88,11 +88,11 @@ class ListOfEither:
 class Answer:
     """An answer that is not a plain error: the type of its JSON, and other media types.
 
-    An answer ``without_json`` has these alone.  The ``type`` is Any where it is not yet declared.
+    An answer ``without_json`` has these alone, and no ``type``.
     """
 
     meaning: str
-    type: TypeForm = Any
+    type: TypeForm = None
     media: tuple[str, ...] = (HTML,)
     without_json: bool = False
 
@@ -110,7 +110,7 @@ FARM: Mapping[str, TypeForm] = {
 LED: Answers = {302: Answer("HTML clients are led to a page.", media=(), without_json=True)}
 
 
-def _read(type: TypeForm = Any, *media: str) -> Answers:
+def _read(type: TypeForm, *media: str) -> Answers:
     return {200: Answer("The answer.", type, (HTML, *media))}
 
 
@@ -194,7 +194,10 @@ A job request without an entry has ``JOB``, a report one of ``REPORTS``.
 
 
 def answers_of(route: Route) -> Answers:
-    """Return the answers of a route that are not plain errors, by status."""
+    """Return the answers of a route that are not plain errors, by status.
+
+    :raises KeyError: they are not declared.
+    """
     found = ANSWERS.get(f"{route.method} {route.path}")
     if found is not None:
         return found
@@ -202,4 +205,4 @@ def answers_of(route: Route) -> Answers:
         return JOB
     if route.path.startswith(REPORT):
         return _read(REPORTS[route.path.removeprefix(REPORT)], CSV, SCRIPT)
-    return _read(FARM.get(f"/{route.path.split('/')[1]}", Any))
+    return _read(FARM[f"/{route.path.split('/')[1]}"])
