@@ -18,8 +18,7 @@ from tests.farmwide.differences import DIFFERENCES
 from tests.farmwide.recorded import in_files, on_server
 from tests.farmwide.serving import serving
 from tests.golden.cases import Case, epoch, load
-from tests.golden.client import Answer, ask
-from tests.golden.compare import JSON
+from tests.golden.client import JSON, Answer, ask
 from tests.web.farm import MemoryDirectory
 
 GROUPS = ("results", "recent", "pushes")
