@@ -87,7 +87,8 @@ test: $(VENV)/.installed-test
 
 # Each worker would rewrite the assertions of all tests for itself: this leaves them in the cache.
 collect: $(VENV)/.installed-test
-	@$(VENV)/bin/python -m pytest --collect-only -q | tail -n 1
+	@found=$$($(VENV)/bin/python -m pytest --collect-only -q 2>&1); code=$$?; \
+	lines=$$(test $$code = 0 && echo 1 || echo 40); echo "$$found" | tail -n $$lines; exit $$code
 
 fast: WORKERS = 3
 fast: $(VENV)/.installed-test
