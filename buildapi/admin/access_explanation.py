@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from buildapi.buildbot.directory import parse_branches
+from buildapi.buildbot.directory_document import NotADirectoryFile, parsed
 from buildapi.buildbot.document_readers import reader
-from buildapi.buildbot.documents import NotADirectoryFile, parsed
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
 from buildapi.db.schema_upgrade import error_text

@@ -12,8 +12,8 @@ from twisted.internet import defer
 
 from buildapi.admin.own_tables import Place, look
 from buildapi.buildbot.directory import Master, parse_branches, parse_builders, parse_masters
+from buildapi.buildbot.directory_document import NotADirectoryFile, Parse, ParsedDocument, parsed
 from buildapi.buildbot.document_readers import reader
-from buildapi.buildbot.documents import NotADirectoryFile, Parse, ParsedDocument, parsed
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import DatabaseSection, DirectorySection
 from buildapi.config.secret import shown

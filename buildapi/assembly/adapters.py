@@ -16,8 +16,8 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.directory_document import DocumentSource, Parse
 from buildapi.buildbot.document_readers import reader
-from buildapi.buildbot.documents import DocumentSource, Parse
 from buildapi.buildbot.http_fetch import Fetcher
 from buildapi.config import Config
 from buildapi.db.audit_store import SQLAuditStore

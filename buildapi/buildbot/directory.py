@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 from twisted.internet import defer
 
-from buildapi.buildbot.documents import (
+from buildapi.buildbot.directory_document import (
     DocumentSource,
     NotADirectoryFile,
     ParsedDocument,

@@ -24,8 +24,7 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
-from buildapi.buildbot.document_readers import LIMIT, reader
-from buildapi.buildbot.documents import (
+from buildapi.buildbot.directory_document import (
     DocumentSource,
     NotADirectoryFile,
     Parse,
@@ -33,6 +32,7 @@ from buildapi.buildbot.documents import (
     Read,
     parsed,
 )
+from buildapi.buildbot.document_readers import LIMIT, reader
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from buildapi.errors import Unavailable
 from buildapi.model.branches import Branches

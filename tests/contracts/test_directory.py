@@ -19,7 +19,7 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
-from buildapi.buildbot.documents import DocumentSource
+from buildapi.buildbot.directory_document import DocumentSource
 from buildapi.model.builders import Builder, Builders
 from tests.buildbot.doubles import Papers
 from tests.contracts.directory import (

@@ -23,8 +23,14 @@ from buildapi.buildbot.directory import (
     parse_builders,
     parse_masters,
 )
+from buildapi.buildbot.directory_document import (
+    DocumentSource,
+    NotADirectoryFile,
+    Parse,
+    decode,
+    parsed,
+)
 from buildapi.buildbot.document_readers import REDIRECTS_MOST, reader, redirected
-from buildapi.buildbot.documents import DocumentSource, NotADirectoryFile, Parse, decode, parsed
 from buildapi.buildbot.http_fetch import Fetcher, FetchError
 from tests.buildbot.doubles import Masterfarm, redirect
 from tests.reactor import twisted_test
