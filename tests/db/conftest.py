@@ -10,8 +10,10 @@ import pytest
 import pytest_twisted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import ensureDeferred
 
 from buildapi.db.pool import PooledDatabase, open_database
+from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import Query, Statement
 from tests.services.mariadb import MariaDB
 
@@ -52,6 +54,18 @@ class OpenPool(Protocol):
     """Open a pool that is closed after the test."""
 
     def __call__(self, url: str, **options: Any) -> PooledDatabase: ...
+
+
+@pytest.fixture
+def open_jobs_database(open_pool: OpenPool) -> OpenPool:
+    """Open a pool of a database that has the tables of the jobs database."""
+
+    def opened(url: str, **options: Any) -> PooledDatabase:
+        pool = open_pool(url, **options)
+        pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
+        return pool
+
+    return opened
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.mariadb)])

@@ -7,9 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-import pytest_twisted
 from pymysql.constants import CR
-from twisted.internet.defer import ensureDeferred
 
 from buildapi.db import audit_store
 from buildapi.db.audit_store import SQLAuditStore, searching
@@ -25,10 +23,8 @@ from tests.reactor import twisted_test
 
 
 @pytest.fixture
-def db(url: str, open_pool: OpenPool) -> PooledDatabase:
-    pool = open_pool(url, max_rows=100)  # the least that a configuration allows
-    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
-    return pool
+def db(url: str, open_jobs_database: OpenPool) -> PooledDatabase:
+    return open_jobs_database(url, max_rows=100)  # the least that a configuration allows
 
 
 class TestSQLAuditStore(AuditStoreContract):

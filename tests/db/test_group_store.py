@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.db.group_store import SQLGroupStore
 from buildapi.db.pool import PooledDatabase
-from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import CHUNK, Query, Statement
 from buildapi.errors import DatabaseUnavailable
 from buildapi.interfaces import GroupStore
@@ -99,10 +97,8 @@ class TestMemoryGroups(GroupStoreContract):
 
 
 @pytest.fixture
-def db(url: str, open_pool: OpenPool) -> PooledDatabase:
-    pool = open_pool(url)
-    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
-    return pool
+def db(url: str, open_jobs_database: OpenPool) -> PooledDatabase:
+    return open_jobs_database(url)
 
 
 @pytest.fixture

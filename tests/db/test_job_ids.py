@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import pytest_twisted
-from twisted.internet.defer import ensureDeferred
 
 from buildapi.db.job_ids import highest_id, move_past
 from buildapi.db.jobstore import SQLJobStore
 from buildapi.db.pool import PooledDatabase
-from buildapi.db.schema import create_jobs_schema
 from tests.db.conftest import OpenPool
 from tests.reactor import twisted_test
 
@@ -17,10 +14,8 @@ WHAT = {"brid": 7}
 
 
 @pytest.fixture
-def db(url: str, open_pool: OpenPool) -> PooledDatabase:
-    pool = open_pool(url)
-    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
-    return pool
+def db(url: str, open_jobs_database: OpenPool) -> PooledDatabase:
+    return open_jobs_database(url)
 
 
 @twisted_test(15)

@@ -61,10 +61,8 @@ OLD_TABLE = {
 
 
 @pytest.fixture
-def db(url: str, open_pool: OpenPool) -> PooledDatabase:
-    pool = open_pool(url)
-    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
-    return pool
+def db(url: str, open_jobs_database: OpenPool) -> PooledDatabase:
+    return open_jobs_database(url)
 
 
 @pytest.fixture

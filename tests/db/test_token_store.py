@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 import pytest
-import pytest_twisted
 from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.db.pool import PooledDatabase
-from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import Database, Query, Statement
 from buildapi.db.token_store import SQLTokenStore
 from buildapi.errors import BadRequest, DatabaseUnavailable
@@ -211,10 +209,8 @@ class TestMemoryTokens(TokenStoreContract):
 
 
 @pytest.fixture
-def db(url: str, open_pool: OpenPool) -> PooledDatabase:
-    pool = open_pool(url)
-    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
-    return pool
+def db(url: str, open_jobs_database: OpenPool) -> PooledDatabase:
+    return open_jobs_database(url)
 
 
 @pytest.fixture

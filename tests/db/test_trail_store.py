@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import pytest_twisted
-from twisted.internet.defer import ensureDeferred
 
 from buildapi.db import trail_store
 from buildapi.db.pool import PooledDatabase
-from buildapi.db.schema import create_jobs_schema
 from buildapi.db.sql import Query, Statement
 from buildapi.db.trail_store import SQLTrailStore
 from buildapi.model.ops import Part
@@ -18,10 +15,8 @@ from tests.reactor import twisted_test
 
 
 @pytest.fixture
-def db(url: str, open_pool: OpenPool) -> PooledDatabase:
-    pool = open_pool(url, max_rows=100)  # the least that a configuration allows
-    pytest_twisted.blockon(ensureDeferred(create_jobs_schema(pool)))
-    return pool
+def db(url: str, open_jobs_database: OpenPool) -> PooledDatabase:
+    return open_jobs_database(url, max_rows=100)  # the least that a configuration allows
 
 
 class TestSQLTrailStore(TrailStoreContract):
