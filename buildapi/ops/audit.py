@@ -88,7 +88,7 @@ class BufferedAudit(BufferedWriter[AuditRecord]):
         )
 
 
-LINE = "{outcome}: {action} by {user} from {origin}"
+LINE = "{outcome}: {action} by {user} from {origin}{about}"
 
 
 def line_fields(record: AuditRecord) -> Mapping[str, object]:
@@ -125,7 +125,23 @@ def line_fields(record: AuditRecord) -> Mapping[str, object]:
         "outcome": record.outcome.value,
         "user": actor.who or "nobody",
         "origin": client.address or "this host",
+        "about": _about(record),
     }
+
+
+def _about(record: AuditRecord) -> str:
+    """Return what a record is about, for a log that is read as text; empty if it names nothing."""
+    subject = record.subject
+    parts = (
+        ("branch", subject.branch),
+        ("build", subject.build_id),
+        ("request", subject.request_id),
+        ("revision", subject.revision),
+        ("job", record.job_id),
+        ("status", record.status),
+    )
+    named = [f"{name} {value}" for name, value in parts if value is not None]
+    return f" ({', '.join([*named, *filter(None, [record.code])])})" if named else ""
 
 
 def without_secrets(record: AuditRecord) -> AuditRecord:

@@ -144,7 +144,8 @@ def test_a_line_of_the_log_has_the_fields(around: Around, events: list[LogEvent]
     around.record(attrs.evolve(ASKED, actor=actor, trace="rid-1", detail="it {is} so"))
     (event,) = [e for e in events if e["log_namespace"] == "audit"]
     line = json.loads(as_json(event))
-    assert line["msg"] == "accepted: cancel_build by zoe from 192.0.2.1"
+    about = "(branch try, build 12, job 7)"
+    assert line["msg"] == f"accepted: cancel_build by zoe from 192.0.2.1 {about}"
     wanted = {
         "ns": "audit",
         "action": "cancel_build",
@@ -164,6 +165,7 @@ def test_a_line_of_the_log_has_the_fields(around: Around, events: list[LogEvent]
     }
     assert {name: line.get(name) for name in wanted} == wanted
     assert "accepted: cancel_build by zoe" in as_text(event)
+    assert about in as_text(event)
 
 
 # --- refusals
