@@ -34,7 +34,7 @@ from buildapi.model.report_rows import (
     JobTime,
     JobTimeFilter,
     PendingChange,
-    Push,
+    PushTime,
     RequestRow,
     RowFilter,
     Span,
@@ -145,7 +145,7 @@ class Reports(Protocol):
     async def claims(self, span: Span) -> Sequence[tuple[str, str, int]]:
         """Count requests submitted in a span: (builder, claiming master, count)."""
 
-    def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[Push]]:
+    def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[PushTime]]:
         """Yield pushes in a span, one for each time and stored branch."""
 
     def attempts(self, wanted: RowFilter) -> AsyncIterator[Sequence[Attempt]]:

@@ -167,7 +167,7 @@ class PendingChange:
 
 
 @attrs.frozen
-class Push:
+class PushTime:
     """The changes of one time on one stored branch, counted as one push."""
 
     when_timestamp: int

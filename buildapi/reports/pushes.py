@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 import attrs
 
-from buildapi.model.report_rows import Push
+from buildapi.model.report_rows import PushTime
 from buildapi.reports.classification import Classification
 from buildapi.reports.documents import PushesReportDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
@@ -37,7 +37,7 @@ class PushesReport:
     def _none(self) -> list[int]:
         return [0] * self.window.intervals
 
-    def add(self, pushes: Iterable[Push], rules: Classification) -> None:
+    def add(self, pushes: Iterable[PushTime], rules: Classification) -> None:
         """Count pushes to the selected branches."""
         for push in pushes:
             name = rules.branch(push.branch) or ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.model.report_rows import Attempt, JobTime, Push, Status
+from buildapi.model.report_rows import Attempt, JobTime, PushTime, Status
 from buildapi.reports.build_times import LEVELS, BuilderReport, BuildersReport, Filters
 from buildapi.reports.grid import GvizTable
 from buildapi.reports.pushes import PushesReport
@@ -128,15 +128,15 @@ def test_one_builder_has_its_requests() -> None:
     assert (nobody["total_build_requests"], nobody["build_requests"]) == (0, [])
 
 
-def pushes(*found: Push, branches: tuple[str, ...] = (), kind: str = "all") -> PushesReport:
+def pushes(*found: PushTime, branches: tuple[str, ...] = (), kind: str = "all") -> PushesReport:
     made = PushesReport(Window(START, END, 43_200), branches, kind, ZoneInfo("UTC"))
     made.add(found, rules())
     return made
 
 
 def test_pushes_are_counted_by_branch_and_interval() -> None:
-    found = [Push(START, "mozilla-central"), Push(START + 50_000, "mozilla-central")]
-    found.append(Push(START + 50_000, "try"))
+    found = [PushTime(START, "mozilla-central"), PushTime(START + 50_000, "mozilla-central")]
+    found.append(PushTime(START + 50_000, "try"))
     document = dict(pushes(*found).document())
     assert sum(document.pop("hours")) == 3
     assert document == {
@@ -153,14 +153,14 @@ def test_pushes_are_counted_by_branch_and_interval() -> None:
 
 
 def test_branches_asked_for_are_there_though_nobody_pushed() -> None:
-    made = pushes(Push(START, "try"), Push(START, None), branches=("cedar", "try"))
+    made = pushes(PushTime(START, "try"), PushTime(START, None), branches=("cedar", "try"))
     assert {b: e["total"] for b, e in made.document()["branch"].items()} == {"cedar": 0, "try": 1}
     assert made.document()["total"] == 1
 
 
 @pytest.mark.parametrize(("kind", "rows"), [("int", 2), ("hourly", 24), ("all", 1)])
 def test_each_chart_of_pushes(kind: str, rows: int) -> None:
-    chart = pushes(Push(START, "try"), kind=kind).chart()
+    chart = pushes(PushTime(START, "try"), kind=kind).chart()
     assert isinstance(chart, GvizTable)
     assert len(chart.rows) == rows
     assert all(len(row) == len(chart.columns) for row in chart.rows)

@@ -18,7 +18,7 @@ from buildapi.model.report_rows import (
     JobTime,
     JobTimeFilter,
     PendingChange,
-    Push,
+    PushTime,
     RequestRow,
     RowFilter,
     Span,
@@ -45,7 +45,7 @@ class SQLReports:
         """Count requests submitted in a span by (builder, claiming master)."""
         return await self._scheduler.claims(span)
 
-    def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[Push]]:
+    def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[PushTime]]:
         """Yield pushes in a span, one for each time and stored branch."""
         return self._scheduler.pushes(wanted)
 

@@ -24,7 +24,7 @@ from buildapi.model.report_rows import (
     Attempt,
     ChangeFilter,
     PendingChange,
-    Push,
+    PushTime,
     RequestRow,
     RowFilter,
     Span,
@@ -68,7 +68,7 @@ class SQLSchedulerReports:
         """Count requests submitted in a span by (builder, claiming master)."""
         return await self._reading().once(CLAIMS, start=span.start, end=span.end)
 
-    async def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[Push]]:
+    async def pushes(self, wanted: ChangeFilter) -> AsyncIterator[Sequence[PushTime]]:
         """Yield pushes in a span, one for each time and stored branch."""
         query, params = pushes(wanted)
         async for portion in self._reading().each(query, wanted.span, **params):
@@ -155,7 +155,7 @@ BUILDERS = Query(
 )
 
 
-def pushes(wanted: ChangeFilter) -> tuple[Query[Push], dict[str, str]]:
+def pushes(wanted: ChangeFilter) -> tuple[Query[PushTime], dict[str, str]]:
     """Return the query of the distinct times and branches of pushed changes."""
     branches, params = unlike("ss.branch", "branch", wanted.branches_unlike)
     links = [like_prefix(link) for link in wanted.links]
@@ -172,8 +172,8 @@ def pushes(wanted: ChangeFilter) -> tuple[Query[Push], dict[str, str]]:
     return Query(text, _push_row), params | of_links | of_comments
 
 
-def _push_row(when: Column, branch: str | None) -> Push:
-    return Push(seconds(when), branch)
+def _push_row(when: Column, branch: str | None) -> PushTime:
+    return PushTime(seconds(when), branch)
 
 
 async def _portions(
