@@ -10,6 +10,7 @@ from buildapi.interfaces.farm import (
     FactsReader,
     FarmActions,
     FarmReads,
+    Pushes,
     RecentBuilds,
     Reports,
     TextLimits,
@@ -66,6 +67,8 @@ class Dialect(Protocol):
     def builds(self) -> Builds: ...
     @property
     def farm_reads(self) -> FarmReads: ...
+    @property
+    def pushes(self) -> Pushes: ...
     @property
     def recent_builds(self) -> RecentBuilds: ...
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -21,8 +21,10 @@ from buildapi.model.farm_rows import (
     RunningBuild,
 )
 from buildapi.model.outcome import Item, Outcome
+from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage
 from buildapi.model.records import (
     BranchDay,
+    Build,
     BuildDetails,
     BuildRequest,
     RequestDetails,
@@ -118,6 +120,43 @@ class FarmReads(Protocol):
 
     async def pushes(self, branches: BranchFilter, start: int, end: int | None) -> PushCounts:
         """Count pushes from ``start`` to ``end``, both included; None means no end."""
+
+
+class Pushes(Protocol):
+    """Read the pushes of branches, their builds, and what is known of builders from earlier ones.
+
+    A push is the changes of one revision on one branch, whoever sent them.
+    """
+
+    async def pushes(self, wanted: PushFilter, limit: int) -> PushPage:
+        """List at most ``limit`` pushes, newest first.
+
+        :raises BadRequest: there are more rows than one read may return.
+        """
+
+    async def work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
+        """Return the builds and open requests without one of each push, in one consistent read.
+
+        :raises BadRequest: there are more rows than one read may return.
+        """
+
+    async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
+        """Return the changes of revisions on all branches, the first of each first.
+
+        ``revisions`` are whole ones, as stored; one without changes is left out.
+        """
+
+    async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        """Return the files of changes, sorted; a change without any is left out."""
+
+    async def medians(self) -> Mapping[str, int]:
+        """Return by builder the median seconds of its latest ended builds.
+
+        Builders without a build among the latest of the farm are left out.
+        """
+
+    async def results(self, branch: Branch, builder: str, limit: int) -> Sequence[Build]:
+        """List the latest builds of a builder on a branch, newest first."""
 
 
 class RecentBuilds(Protocol):

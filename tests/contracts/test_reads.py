@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 import pytest
 from msgspec.structs import replace
+from twisted.internet.task import Clock
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
 from buildapi.buildbot.v08.farm_reads import SQLFarmReads
+from buildapi.buildbot.v08.push_reads import SQLPushes
 from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.model.farm_rows import RecentBuild
+from buildapi.model.pushes import Change
 from buildapi.model.records import Build, BuildDetails, RequestDetails
 from tests.buildbot.conftest import Scheduler
 from tests.buildbot.seed import Seed
 from tests.contracts.facts import FactsReaderContract
+from tests.contracts.pushes import PushesContract, PushesUnderTest
 from tests.contracts.reads import (
     MASTER,
     REVISION,
@@ -30,7 +34,7 @@ from tests.contracts.reads import (
 )
 from tests.farmwide.conftest import Status
 from tests.farmwide.doubles import MemoryRecentBuilds
-from tests.web.farm import MemoryBuilds, MemoryFactsReader, MemoryFarmReads, a_request
+from tests.web.farm import MemoryBuilds, MemoryFactsReader, MemoryFarmReads, MemoryPushes, a_request
 
 
 @attrs.define
@@ -51,6 +55,35 @@ class InSQL:
     @property
     def farm(self) -> SQLFarmReads:
         return SQLFarmReads(self.scheduler.db)
+
+    @property
+    def pushes(self) -> SQLPushes:
+        return SQLPushes(self.scheduler.db, Clock())
+
+    def change(
+        self,
+        revision: str,
+        at: int = T0,
+        *,
+        branch: str = "try",
+        author: str = "ann@example.org",
+        comments: str = "fix",
+        files: Sequence[str] = (),
+    ) -> int:
+        id_ = self.seed.insert(
+            "changes",
+            author=author,
+            comments=comments,
+            is_dir=0,
+            branch=branch,
+            revision=revision,
+            when_timestamp=self.seed.time(at),
+            repository="",
+            project="",
+        )
+        for name in files:
+            self.seed.insert("change_files", changeid=id_, filename=name)
+        return id_
 
     def request(
         self,
@@ -99,10 +132,32 @@ class InMemory:
 
     builds: MemoryBuilds = attrs.field(factory=lambda: MemoryBuilds({}, {}))
     last: int = 0
+    changes: list[Change] = attrs.field(factory=list)
+    files: dict[int, Sequence[str]] = attrs.field(factory=dict)
 
     @property
     def farm(self) -> MemoryFarmReads:
         return MemoryFarmReads(self.builds)
+
+    @property
+    def pushes(self) -> MemoryPushes:
+        return MemoryPushes(self.builds, self.changes, self.files)
+
+    def change(
+        self,
+        revision: str,
+        at: int = T0,
+        *,
+        branch: str = "try",
+        author: str = "ann@example.org",
+        comments: str = "fix",
+        files: Sequence[str] = (),
+    ) -> int:
+        self.last += 1
+        self.changes.append(Change(self.last, branch, revision, author, comments, at))
+        if files:
+            self.files[self.last] = files
+        return self.last
 
     def request(
         self,
@@ -234,6 +289,26 @@ class TestMemoryFarmReads(FarmReadsContract):
     def made(self) -> FarmUnderTest:
         made: FarmUnderTest = InMemory()
         assert isinstance(made.farm, MemoryFarmReads)
+        return made
+
+
+class TestSQLPushes(PushesContract):
+    """The contract on each engine."""
+
+    @pytest.fixture
+    def made(self, scheduler: Scheduler) -> PushesUnderTest:
+        made: PushesUnderTest = InSQL(scheduler)
+        assert isinstance(made.pushes, SQLPushes)
+        return made
+
+
+class TestMemoryPushes(PushesContract):
+    """The contract in memory."""
+
+    @pytest.fixture
+    def made(self) -> PushesUnderTest:
+        made: PushesUnderTest = InMemory()
+        assert isinstance(made.pushes, MemoryPushes)
         return made
 
 

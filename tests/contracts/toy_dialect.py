@@ -49,6 +49,7 @@ from tests.web.farm import (
     MemoryDirectory,
     MemoryFactsReader,
     MemoryFarmReads,
+    MemoryPushes,
     MemoryTextLimits,
     a_request,
 )
@@ -244,6 +245,10 @@ class ToyDialect:
     @cached_property
     def farm_reads(self) -> MemoryFarmReads:
         return MemoryFarmReads(self.farm.builds)
+
+    @cached_property
+    def pushes(self) -> MemoryPushes:
+        return MemoryPushes(self.farm.builds)
 
     @cached_property
     def recent_builds(self) -> MemoryRecentBuilds:

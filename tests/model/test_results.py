@@ -6,10 +6,11 @@ import pytest
 
 from buildapi.cli import queries
 from buildapi.cli.table_rows import state as state_in_a_table
+from buildapi.jobs.build_states import STATES
 from buildapi.model.results import CANCELLED, NO_RESULT, RESULT_WORDS, known_result, result_word
 from buildapi.reports.failed_locales import result_word as word_in_a_mail
 from buildapi.reports.request_rows import results_picture
-from buildapi.web.selfserve.listing import STATES, state
+from buildapi.web.selfserve.listing import state
 
 
 def ended(status: int | None) -> dict[str, int | None]:

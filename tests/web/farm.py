@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from statistics import median_low
 from typing import Any, TypeVar
 
 import attrs
@@ -50,6 +51,7 @@ from buildapi.model.farm_rows import (
     RunningBuild,
 )
 from buildapi.model.messages import BrokerStatus
+from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -326,6 +328,73 @@ class MemoryBuilds:
 
 
 USER_MAX = 200
+
+
+@attrs.define
+class MemoryPushes:
+    """The role Pushes over the rows of ``builds``; ``of_files`` are of changes."""
+
+    builds: MemoryBuilds
+    known: Sequence[Change] = ()
+    of_files: Mapping[int, Sequence[str]] = attrs.field(factory=dict)
+
+    async def pushes(self, wanted: PushFilter, limit: int) -> PushPage:
+        await self.builds.failing.happen("pushes", wanted, limit)
+        found = [push for push in self._all(wanted.branches) if _selects(wanted, push)]
+        found.sort(key=lambda push: (push.when, push.revision), reverse=True)
+        return PushPage(found[:limit], more=len(found) > limit)
+
+    def _all(self, branches: Sequence[Branch]) -> Sequence[Push]:
+        groups: dict[tuple[str, str], list[Change]] = {}
+        owners = {b.name: b for b in branches}
+        for change in sorted(self.known, key=lambda c: (c.when, c.id)):
+            for name, branch in owners.items():
+                if branch.owns(change.branch):
+                    groups.setdefault((name, change.revision), []).append(change)
+        return [Push(owners[name], rev, changes) for (name, rev), changes in groups.items()]
+
+    async def work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
+        await self.builds.failing.happen("work", tuple(push.key for push in pushes))
+        found = {}
+        for push in pushes:
+            owned, waiting = self.builds._owned(push.branch), self.builds._waiting(push.branch)
+            found[push.key] = BranchDay(owned, waiting).only(push.revision.__eq__)
+        return found
+
+    async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
+        await self.builds.failing.happen("changes", tuple(revisions))
+        ordered = sorted(self.known, key=lambda c: (c.when, c.id))
+        found = {r: [c for c in ordered if c.revision == r] for r in revisions}
+        return {revision: changes for revision, changes in found.items() if changes}
+
+    async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        await self.builds.failing.happen("files", tuple(changes))
+        return {id_: sorted(of) for id_, of in self.of_files.items() if id_ in changes}
+
+    async def medians(self) -> Mapping[str, int]:
+        await self.builds.failing.happen("medians")
+        found: dict[str, list[int]] = {}
+        for build in self.builds.all_builds():
+            if build.finish_time is not None and build.requests[0].complete:
+                seconds = build.finish_time - build.start_time
+                found.setdefault(build.requests[0].buildername, []).append(seconds)
+        return {builder: median_low(of) for builder, of in found.items()}
+
+    async def results(self, branch: Branch, builder: str, limit: int) -> Sequence[Build]:
+        await self.builds.failing.happen("results", branch.name, builder, limit)
+        ours = [b for b in self.builds._owned(branch) if b.requests[0].buildername == builder]
+        return ours[:limit]
+
+
+def _selects(wanted: PushFilter, push: Push) -> bool:
+    after = wanted.after
+    return (
+        wanted.author in {None, push.first.author}
+        and wanted.revision in {None, push.revision}
+        and (wanted.since is None or push.when >= wanted.since)
+        and (wanted.until is None or push.when < wanted.until)
+        and (after is None or (push.when, push.revision) < (after.when, after.revision))
+    )
 
 
 def _is_left_over(build: Build, builds: Sequence[Build]) -> bool:

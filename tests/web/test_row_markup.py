@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildapi.jobs.build_states import STATES
 from buildapi.web.farm.master_links import MasterLinks
-from buildapi.web.selfserve.listing import STATES, ListRow
+from buildapi.web.selfserve.listing import ListRow
 from buildapi.web.selfserve.row_markup import CELLS, RowMarkup, actions
 from tests.web.farm import HOSTILE, NOW
 

@@ -22,6 +22,7 @@ from buildapi.buildbot.v08.job_executor import JobExecutor
 from buildapi.buildbot.v08.marked_farm import V08Farm
 from buildapi.buildbot.v08.markers import Markers, MarkerSendRecord
 from buildapi.buildbot.v08.master_client import MasterClient
+from buildapi.buildbot.v08.push_reads import SQLPushes
 from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat
 from buildapi.buildbot.v08.report_reads import SQLReports
@@ -60,6 +61,11 @@ class V08Dialect:
     def farm_reads(self) -> SQLFarmReads:
         """Return the reads of the whole farm."""
         return SQLFarmReads(self._of.databases.replica, self._of.databases.primary)
+
+    @cached_property
+    def pushes(self) -> SQLPushes:
+        """Return the reads of pushes."""
+        return SQLPushes(self._of.databases.replica, self._of.reactor)
 
     @cached_property
     def recent_builds(self) -> SQLRecentBuilds:

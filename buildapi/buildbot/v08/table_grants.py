@@ -14,6 +14,7 @@ SCHEDULER_READ: Mapping[str, str] = {
     "sourcestamps": READ,
     "sourcestamp_changes": READ,
     "changes": READ,
+    "change_files": READ,
     "change_properties": READ,
 }
 """Privileges to read the scheduler database."""

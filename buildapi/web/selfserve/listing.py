@@ -9,17 +9,13 @@ from urllib.parse import urlencode
 
 import attrs
 
+from buildapi.jobs.build_states import ABANDONED, OPEN, RETRIED, STATES, build_state, request_state
+from buildapi.jobs.build_states import retried as retried_builds
 from buildapi.model.durations import elapsed
 from buildapi.model.json_types import JSONObject
-from buildapi.model.results import RESULT_WORDS
 from buildapi.web.http.path_converter import segment
 
 PAGE_ROWS = 250
-
-STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
-"""Words for states.  ``claimed``: a master has the request, but its ``builds`` row is missing."""
-
-OPEN = ("pending", "claimed", "running")
 
 
 @attrs.frozen
@@ -100,27 +96,17 @@ def _row(item: JSONObject, place: str, state: str) -> ListRow:
 
 
 def rows_of(items: Sequence[JSONObject], place: str) -> ListRows:
-    """Return the rows of a list.
-
-    Buildbot 0.8 stores the result per request, not per build: if a request was retried, only its
-    newest build has that result, and the older ones are retries.  Abandoned builds do not count.
-    """
+    """Return the rows of a list; the builds of a retried request but the newest are retries."""
     states = [_state(item) for item in items]
-    newest: dict[int, int] = {}
-    older: set[int] = set()
-    for item, found in zip(items, states, strict=True):
-        if found == "abandoned" or "requests" not in item:
-            continue
-        build_id = item["build_id"]
-        for request in item["requests"]:
-            other = newest.setdefault(request["request_id"], build_id)
-            if other != build_id:
-                older.add(min(other, build_id))
-                newest[request["request_id"]] = max(other, build_id)
+    older = retried_builds(
+        (item["build_id"], [r["request_id"] for r in item["requests"]])
+        for item, found in zip(items, states, strict=True)
+        if found != ABANDONED and "requests" in item
+    )
     if older:
         for i, item in enumerate(items):
-            if item.get("build_id") in older and states[i] != "abandoned":
-                states[i] = "retry"
+            if item.get("build_id") in older and states[i] != ABANDONED:
+                states[i] = RETRIED
     return ListRows(states, lambda i: _row(items[i], place, states[i]))
 
 
@@ -177,18 +163,16 @@ def _build(item: JSONObject, place: str, state: str) -> ListRow:
 def _state(item: JSONObject) -> str:
     if "requests" in item:
         return state(item)
-    # Buildbot 0.8.2 leaves claimed_at as it is when it completes a request.
-    return "claimed" if item["claimed_at"] and not item["complete"] else "pending"
+    return request_state(claimed=bool(item["claimed_at"]), complete=bool(item["complete"]))
 
 
 def state(build: JSONObject) -> str:
     """Return the word for a build's state; one that has ended without a result is a retry."""
-    if build.get("abandoned"):
-        return "abandoned"
-    status = build["status"]
-    if status is None:
-        return "running" if build["endtime"] is None else "retry"
-    return RESULT_WORDS.get(status, "retry")
+    return build_state(
+        abandoned=bool(build.get("abandoned")),
+        result=build["status"],
+        ended=build["endtime"] is not None,
+    )
 
 
 # --- one page of many rows --------------------------------------------------------------------

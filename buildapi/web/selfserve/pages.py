@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from buildapi.jobs.build_states import STATES
 from buildapi.jobs.warnings import loses
 from buildapi.model.actions import ACTIONS
 from buildapi.model.json_types import JSONObject
@@ -21,7 +22,6 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.page_permissions import PagePermissions
 from buildapi.web.http.rendering import Page
 from buildapi.web.selfserve.listing import (
-    STATES,
     ListQuery,
     ListRow,
     ListRows,
