@@ -9,20 +9,12 @@ import attrs
 
 from buildapi.jobs.build_states import OPEN, RUNNING, STATES, Work, states_of
 from buildapi.jobs.completeness import is_done
+from buildapi.model.job_class import JobClass
 from buildapi.model.pushes import Push
 from buildapi.model.records import BranchDay, Build
 
 FAILED = ("failure", "exception")
 """States that are a failure to somebody who looks for one."""
-
-
-@attrs.frozen
-class JobClass:
-    """What a builder's name says: where it runs, what kind it is, and a short name of it."""
-
-    platform: str
-    kind: str
-    symbol: str
 
 
 @attrs.frozen

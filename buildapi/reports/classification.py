@@ -14,9 +14,22 @@ import attrs
 from buildapi.errors import ConfigError
 
 # Each is an array of tables, whose order decides (docs/classification.md, "Rules").
-RULES = ("platform", "build_type", "job_type", "branch", "slave_silo", "testruns_platform")
+RULES = (
+    "platform",
+    "build_type",
+    "job_type",
+    "symbol",
+    "branch",
+    "slave_silo",
+    "testruns_platform",
+)
 NAME_MAX = 2000
 """Characters of a name that patterns look at: bounds the time for a hostile name."""
+
+SYMBOL_MAX = 8
+"""Characters of a symbol with the number of its chunk; a rule gives at most five."""
+
+SYMBOL_NAME_MAX = 5
 
 
 @attrs.frozen
@@ -144,6 +157,10 @@ class Classification:
         """Return the job type of a builder; None if no rule fits."""
         return self.groups["job_type"].name(builder) if builder else None
 
+    def symbol(self, builder: str) -> str | None:
+        """Return the letters that stand for jobs of a builder; None if no rule fits."""
+        return self.groups["symbol"].name(builder) if builder else None
+
     def branch(self, stored: str | None) -> str | None:
         """Return the short name of a stored branch; if no rule fits, itself in lower case."""
         if not stored:
@@ -202,8 +219,10 @@ class _Reader:
 
     def classification(self, document: Mapping[str, object]) -> Classification:
         options = self._table(document, "platform_options")
+        groups = {name: self._group(document, name) for name in RULES}
+        self._check_symbols(groups["symbol"])
         return Classification(
-            groups={name: self._group(document, name) for name in RULES},
+            groups=groups,
             pools=self._pools(document),
             reasons=self._reasons(document),
             testruns=self._testruns(document),
@@ -232,6 +251,14 @@ class _Reader:
     def _group(self, document: Mapping[str, object], group: str) -> Group:
         entries = self._entries(document, group)
         return Group(tuple(self._rule(entry, f"[[{group}]]") for entry in entries))
+
+    def _check_symbols(self, group: Group) -> None:
+        for name in group.names:
+            if not (1 <= len(name) <= SYMBOL_NAME_MAX and name.isprintable() and name.strip()):
+                self._refuse(
+                    f"[[symbol]] name {name[:200]!r} is not a symbol"
+                    f" (expected 1 to {SYMBOL_NAME_MAX} printable characters)"
+                )
 
     def _rule(self, entry: Mapping[str, object], place: str) -> Rule:
         name = self._text(entry, place, "name")

@@ -167,7 +167,7 @@ def test_toml_is_a_configuration_that_loads(block: Block, stage: Stage, tmp_path
             loads(document, tmp_path)
         except ConfigError:
             loads(together(block, stage, tmp_path), tmp_path)
-    elif set(document) & {"platform", "pools", "pending_pool", "testruns", "build_type"}:
+    elif set(document) & {"platform", "pools", "pending_pool", "testruns", "build_type", "symbol"}:
         from_document(document, "page")
     else:
         client(document)

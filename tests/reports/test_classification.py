@@ -116,7 +116,7 @@ def _job(builder: SampleBuilder) -> str:
 
 
 SECTIONS = [
-    *("platform", "build_type", "branch", "pools", "pending_pool", "buildset_reason"),
+    *("platform", "build_type", "symbol", "branch", "pools", "pending_pool", "buildset_reason"),
     *("platform_options", "waittimes_report", "testruns", "trychooser_report"),
 ]
 KEYS = st.sampled_from(
@@ -149,6 +149,9 @@ BROKEN = [
     ({"waittimes_report": {"buildername_exclude": ["("]}}, "buildername_exclude: '(' is no"),
     ({"testruns": {"min_seconds": -1}}, "[testruns] min_seconds must be a whole number from 0"),
     ({"testruns": {"results": ["a"]}}, "[testruns] results must be a list of whole numbers"),
+    ({"symbol": [{"name": ""}]}, "[[symbol]] name '' is not a symbol (expected 1 to 5 printable"),
+    ({"symbol": [{"name": "MMMMMM"}]}, "[[symbol]] name 'MMMMMM' is not a symbol"),
+    ({"symbol": [{"name": "a\n"}]}, "is not a symbol"),
     ({"platform_options": {"fallback": 1}}, "platform_options needs a string fallback"),
 ]
 
