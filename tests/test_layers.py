@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "interfaces": {"model", "interfaces"},
     "errors": {"model"},
     "reports": {"model", "errors", "reports"},
-    "parameters": {"model", "errors", "parameters"},
+    "parameters": {"model", "errors", "jobs", "parameters"},
     "atomic_file": set(),
     "exit_codes": set(),
     "progress_bar": set(),

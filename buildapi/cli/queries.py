@@ -25,13 +25,24 @@ from buildapi.cli.service_client import JSON, Document, ServiceClient
 from buildapi.cli.terminal import printable
 from buildapi.cli.wait import exit_if_failed, poll, wait_for_job, wait_option
 from buildapi.exit_codes import DONE, FAILED, UNFINISHED, WRONG
-from buildapi.model.results import RESULT_WORDS
+from buildapi.jobs.build_states import STATES
 from buildapi.model.revisions import short_revision
 from buildapi.parameters.job_parameters import WAIT_MAX
-from buildapi.parameters.read_parameters import ACTION, BRANCH, OFFSET, STABLE, STATE, WHO
+from buildapi.parameters.read_parameters import (
+    ACTION,
+    BRANCH,
+    OFFSET,
+    STABLE,
+    STATE,
+    WHO,
+    num,
+    since,
+    until,
+)
 from buildapi.progress_bar import progress_bar
 
-STATES = ("pending", "claimed", "running", *RESULT_WORDS.values(), "abandoned")
+JOBS_MAX = 1000
+"""Maximum of --limit of job requests; the service may have a lower one."""
 
 
 @click.command()
@@ -254,18 +265,14 @@ def running(
 
 
 @click.command()
-@click.option(
-    "--num", type=click.IntRange(1, 1000), default=25, show_default=True, help="Maximum number."
-)
+@declared_option(num(JOBS_MAX), type=click.IntRange(1, JOBS_MAX), default=25, show_default=True)
 @declared_option(OFFSET)
 @declared_option(WHO, metavar="USER")
 @declared_option(BRANCH, metavar="BRANCH")
 @declared_option(ACTION, metavar="ACTION")
 @declared_option(STATE)
-@click.option(
-    "--since", metavar="TIME", help="Day or time in the farm's time zone, or epoch seconds."
-)
-@click.option("--until", metavar="TIME", help="As --since.")
+@declared_option(since(), metavar="TIME")
+@declared_option(until(), metavar="TIME")
 @with_client
 @output_options
 def jobs(*, client: ServiceClient, out: Output, **asked: JSON) -> None:

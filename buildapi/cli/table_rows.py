@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from buildapi.cli.service_client import JSON, Document
 from buildapi.cli.terminal import format_duration
+from buildapi.jobs.build_states import OPEN
 from buildapi.model.durations import elapsed
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
@@ -73,9 +74,6 @@ def state(item: Document) -> str:
 def ended(document: Sequence[Document]) -> int:
     """Count the builds and requests of a revision that are finished."""
     return sum(state(item) not in OPEN for item in document)
-
-
-OPEN = ("pending", "claimed", "running")
 
 
 def jobs(document: Sequence[Document], time: Time) -> Sequence[Row]:

@@ -142,6 +142,10 @@ class Param(Generic[V]):
         """Read the parameter; :raises BadRequest: its value is not allowed."""
         return self.parse(self.sent(source))
 
+    def asked(self, query: Query) -> V:
+        """Read the parameter of a query; :raises BadRequest: its value is not allowed."""
+        return self.parse(query.get(self.name, ()))
+
     def parse(self, values: Sequence[object]) -> V:
         """Parse the values of the parameter; :raises BadRequest: they are not allowed."""
         value = self.type.parse(self.name, values)

@@ -31,6 +31,7 @@ from buildapi.parameters.types import (
     Texts,
     TolerantInteger,
 )
+from buildapi.parameters.view_parameters import WORDS_MAX, SearchWords, Tolerant
 
 TYPES: Sequence[ParamType[Any]] = (
     Integer(1, 9),
@@ -52,6 +53,8 @@ TYPES: Sequence[ParamType[Any]] = (
     JSONTexts(),
     AsSent(Choice(("a",))),
     Patterns(5, 10),
+    Tolerant(Integer(1)),
+    SearchWords(),
 )
 
 
@@ -117,7 +120,8 @@ def test_nothing_and_an_empty_text_count_as_missing(kind: ParamType[Any]) -> Non
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: type(kind).__name__)
 def test_a_value_that_may_be_there_once(kind: ParamType[Any]) -> None:
-    if kind.repeats or isinstance(kind, TolerantInteger | JSONObject | JSONTexts):
+    lenient = TolerantInteger | Tolerant | SearchWords | JSONObject | JSONTexts
+    if kind.repeats or isinstance(kind, lenient):
         return
     with pytest.raises(BadRequest, match=r"^Parameter n is given 2 times \(max 1\)$"):
         kind.parse("n", ["1", "1"])
@@ -281,3 +285,26 @@ def test_anything_else_is_no_object(value: object, told: str) -> None:
     with pytest.raises(BadRequest) as refused:
         JSONObject().parse("p", [value])
     assert refused.value.msg == told
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((), None),
+        (("2",), 2),
+        (("2", "3"), 3),
+        (("3", "x"), None),
+        (("0",), None),
+        (("\u00b2",), None),
+    ],
+)
+def test_what_a_tolerant_type_does_not_allow_counts_as_missing(
+    values: Sequence[str], found: int | None
+) -> None:
+    assert Tolerant(Integer(1)).parse("page", values) == found
+
+
+def test_a_search_has_the_first_characters_of_its_last_text() -> None:
+    assert SearchWords().parse("q", ["a", "  b c "]) == "b c"
+    assert SearchWords().parse("q", ["x" * 300]) == "x" * WORDS_MAX
+    assert SearchWords().parse("q", []) is None

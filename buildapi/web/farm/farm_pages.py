@@ -28,7 +28,7 @@ WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "mas
 
 WAITING_STATES = ("pending", "claimed")
 
-RECENT = (
+RECENT_COLUMNS = (
     TableColumn("slave", "Slave"),
     TableColumn("builder", "Builder"),
     TableColumn("number", "Number", "number"),
@@ -49,7 +49,7 @@ OF_REVISION = (
     TableColumn("revision", "Revision"),
     TableColumn("master", "Master"),
 )
-PUSHES = (TableColumn("author", "Author"), TableColumn("pushes", "Pushes", "number"))
+PUSHES_COLUMNS = (TableColumn("author", "Author"), TableColumn("pushes", "Pushes", "number"))
 
 
 @attrs.frozen
@@ -84,7 +84,7 @@ class FarmPages:
         """Return the page of recent builds."""
         of = f" on {', '.join(slaves)}" if slaves else ""
         return self._table(
-            f"Recent builds{of}", RECENT, lambda: [_recent(b) for b in document.value], call
+            f"Recent builds{of}", RECENT_COLUMNS, lambda: [_recent(b) for b in document.value], call
         )
 
     def revision(self, document: JSONBody, call: Call, notice: str) -> Page:
@@ -109,7 +109,7 @@ class FarmPages:
         lines = [(Cell(who), Cell(count)) for who, count in counts.items()]
         return self._table(
             f"Pushes{of}",
-            PUSHES,
+            PUSHES_COLUMNS,
             lambda: lines,
             call,
             sort="-pushes",

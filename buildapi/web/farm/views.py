@@ -16,10 +16,18 @@ from buildapi.model.farm_rows import (
 )
 from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.parameters.param import AnyParam, Param
+from buildapi.parameters.read_parameters import FARM_OFFSET, LIMIT, NUMBUILDS
 from buildapi.parameters.texts import bad, integer
-from buildapi.parameters.types import Integer, ParamType, Schema, Texts, Values, only_text
+from buildapi.parameters.types import ParamType, Schema, Texts, Values, only_text
 from buildapi.web.farm.documents import PendingDocument, RevisionDocument, RunningDocument
-from buildapi.web.farm.farm_pages import FarmPages, waiting_rows, working_rows
+from buildapi.web.farm.farm_pages import (
+    OF_REVISION,
+    PUSHES_COLUMNS,
+    RECENT_COLUMNS,
+    FarmPages,
+    waiting_rows,
+    working_rows,
+)
 from buildapi.web.farm.farm_serializers import (
     pending_json,
     pushes_json,
@@ -33,14 +41,14 @@ from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.paging import ListPart, part_in
 from buildapi.web.http.rendering import Reply
 from buildapi.web.http.routes import FORMAT, Handler, Route
+from buildapi.web.http.tables import view_of
 from buildapi.web.http.topics import FARM
+from buildapi.web.selfserve.listing import VIEW
 from buildapi.web.selfserve.pages import SelfServePages
 
 VALUES_MAX = 20
 """Maximum values of a repeated parameter."""
 
-LIMIT_MAX, OFFSET_MAX = 50_000, 10_000_000
-BUILDS, BUILDS_MAX = 25, 1000
 # sqlite3 refuses integers of more than 64 bits with an OverflowError.
 TIME_MAX = 2**53
 
@@ -65,15 +73,18 @@ class FarmViews:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        listing, platform = (BRANCHES, LIMIT, OFFSET, FORMAT), "/{branch}/{platform}"
-        of_slaves = (SLAVES, GREEDY, NUMBUILDS, FORMAT)
+        platform = "/{branch}/{platform}"
+        listing: Sequence[AnyParam] = (BRANCHES, LIMIT, FARM_OFFSET, *VIEW, FORMAT)
+        slaves: Sequence[AnyParam] = (SLAVES, GREEDY, NUMBUILDS, *view_of(RECENT_COLUMNS), FORMAT)
+        revision = (*view_of(OF_REVISION), FORMAT)
+        pushes: Sequence[AnyParam] = (*self._times, *view_of(PUSHES_COLUMNS), FORMAT)
         times = ("", "/{branch}", "/{branch}/{fromtime}", "/{branch}/{fromtime}/{totime}")
         return (
             *_same("/pending", ("", "/{branch}", platform), self.pending, PENDING, listing),
             *_same("/running", ("", "/{branch}", platform), self.running, RUNNING, listing),
-            *_same("/revision", ("/{branch}/{revision}",), self.revision, REVISION, (FORMAT,)),
-            *_same("/recent", ("", "/{slave}"), self.recent, RECENT, of_slaves),
-            *_same("/pushes", times, self.pushes, PUSHES, (*self._times, FORMAT)),
+            *_same("/revision", ("/{branch}/{revision}",), self.revision, REVISION, revision),
+            *_same("/recent", ("", "/{slave}"), self.recent, RECENT, slaves),
+            *_same("/pushes", times, self.pushes, PUSHES, pushes),
         )
 
     async def pending(self, call: Call) -> Reply:
@@ -232,7 +243,7 @@ def _branches(call: Call) -> tuple[str, ...]:
 
 
 def _portion(call: Call) -> Portion:
-    return Portion(LIMIT.of(call), OFFSET.of(call))
+    return Portion(LIMIT.of(call), FARM_OFFSET.of(call))
 
 
 def _in_path_or_query(call: Call, param: Param[int | None]) -> int | None:
@@ -301,8 +312,6 @@ BRANCHES = Param(
     Texts(VALUES_MAX, keeps_empty=True),
     default=(),
 )
-LIMIT = Param("limit", "maximum number of items; default all", Integer(1, LIMIT_MAX))
-OFFSET = Param("offset", "number of newest items to skip", Integer(0, OFFSET_MAX), default=0)
 SLAVES = Param(
     "slave",
     "a slave, or the beginning of its name, instead of that of the path",
@@ -310,9 +319,6 @@ SLAVES = Param(
     default=(),
 )
 GREEDY = Param("greedy", "whether the beginning of a slave's name suffices", Greedy(), default=True)
-NUMBUILDS = Param(
-    "numbuilds", "maximum number of builds", Integer(0, cut=BUILDS_MAX), default=BUILDS
-)
 PENDING = "Pending requests by branch and revision, newest first; platform is ignored."
 RUNNING = "Running builds by branch and revision, newest first; platform is ignored."
 REVISION = "Requests and builds of a revision on a branch; 12 digits of a hash suffice."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
+from buildapi.parameters.param import AnyParam, Query
+from buildapi.parameters.view_parameters import PAGE, SEARCH, of_table, sort
 from buildapi.web.selfserve.listing import PAGE_ROWS, ListQuery
 
 KINDS = ("text", "state", "time", "seconds", "number")
@@ -53,14 +55,15 @@ class TablePage:
     asked: ListQuery
 
 
-def asked_of(
-    query: Mapping[str, Sequence[str]], columns: Sequence[TableColumn], sort: str
-) -> ListQuery:
-    """Parse the query of a table; invalid values count as missing."""
-    words, wanted, page = (query.get(n, ("",))[-1] for n in ("q", "sort", "page"))
-    known = wanted.removeprefix("-") in [c.name for c in columns]
-    number = int(page[:9]) if page.isascii() and page.isdigit() else 1
-    return ListQuery(words.strip()[:200], "", wanted if known else sort, max(1, number))
+def view_of(columns: Sequence[TableColumn]) -> Sequence[AnyParam]:
+    """List the parameters of a table's page."""
+    return of_table([c.name for c in columns])
+
+
+def asked_of(query: Query, columns: Sequence[TableColumn], order: str) -> ListQuery:
+    """Parse the query of a table, by default in an ``order``; invalid values count as missing."""
+    wanted = sort([c.name for c in columns]).asked(query)
+    return ListQuery(SEARCH.asked(query) or "", "", wanted or order, PAGE.asked(query))
 
 
 def table(columns: Sequence[TableColumn], lines: Sequence[Line], wanted: ListQuery) -> TablePage:

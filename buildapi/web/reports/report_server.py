@@ -12,6 +12,7 @@ from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.report_rows import RequestRow, RowFilter
 from buildapi.parameters.param import AnyParam, Param
 from buildapi.parameters.types import Choice
+from buildapi.parameters.view_parameters import of_table
 from buildapi.reports.classification import Classification
 from buildapi.web.http.cache import RecentValues, SingleFlightCache
 from buildapi.web.http.call import Call
@@ -154,6 +155,7 @@ async def all_rows(reads: Reports, wanted: RowFilter) -> list[RequestRow]:
 
 FORMAT = Param("format", "format of the answer; default from the Accept header", Format(FORMATS))
 COMMON: Sequence[AnyParam] = (
+    *of_table(),
     STARTTIME,
     ENDTIME,
     *DAYS.values(),

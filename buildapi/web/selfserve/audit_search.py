@@ -15,6 +15,7 @@ from buildapi.model.access import Administration, Question
 from buildapi.model.audit import ACTION_NAMES, AuditFilter, AuditOutcome, AuditRecord
 from buildapi.model.permissions import Permissions
 from buildapi.parameters.param import AnyParam, Param
+from buildapi.parameters.read_parameters import since, until
 from buildapi.parameters.types import Choice, Integer, Text
 from buildapi.web.http.auth import Identity
 from buildapi.web.http.call import Call
@@ -23,7 +24,6 @@ from buildapi.web.http.page_permissions import WORDS, reason
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.documents import AuditDocument, AuditPage, AuditToken
-from buildapi.web.selfserve.job_pages import DayOrTime
 from buildapi.web.selfserve.pages import SelfServePages
 
 PATH = "/self-serve/audit"
@@ -50,13 +50,11 @@ class AuditSearch:
 
     @property
     def _since(self) -> Param[int | None]:
-        meaning = "not before this day, time (both in the farm's zone) or second"
-        return Param("since", meaning, DayOrTime(self._zone))
+        return since(self._zone)
 
     @property
     def _until(self) -> Param[int | None]:
-        meaning = "not after this day, or before this time or second"
-        return Param("until", meaning, DayOrTime(self._zone, ends=True))
+        return until(self._zone)
 
     async def search(self, call: Call) -> Reply:
         """Return the records that match, newest first, and the path of the next ones."""

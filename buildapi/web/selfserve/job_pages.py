@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -11,19 +10,20 @@ import attrs
 
 from buildapi.errors import NotFound
 from buildapi.interfaces import JobStore
-from buildapi.jobs.local_days import day_window
 from buildapi.model.records import JobFilter, JobState
 from buildapi.parameters.job_parameters import WAIT
 from buildapi.parameters.param import Param, Place
-from buildapi.parameters.read_parameters import ACTION, BRANCH, OFFSET, STATE, WHO
-from buildapi.parameters.texts import bad, id_of_path, integer
-from buildapi.parameters.types import (
-    ParamType,
-    Schema,
-    TolerantInteger,
-    Values,
-    only_text,
+from buildapi.parameters.read_parameters import (
+    ACTION,
+    BRANCH,
+    OFFSET,
+    STATE,
+    WHO,
+    num,
+    since,
+    until,
 )
+from buildapi.parameters.texts import id_of_path, integer
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
@@ -34,9 +34,6 @@ from buildapi.web.http.topics import JOB_LISTS, job_topic
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.serializers import job_json
-
-NUM = 100
-TIME_MAX = 2**53
 
 
 @attrs.define
@@ -61,26 +58,11 @@ class JobPages:
 
     @property
     def _num(self) -> Param[int]:
-        return Param(
-            "num",
-            "maximum number of job requests",
-            TolerantInteger(0, lambda: self._page),
-            default=lambda: min(NUM, self._page),
-        )
+        return num(lambda: self._page)
 
     @property
     def _times(self) -> tuple[Param[int | None], Param[int | None]]:
-        since = Param(
-            "since",
-            "not before this day, time (both in the farm's zone) or second",
-            DayOrTime(self._zone),
-        )
-        until = Param(
-            "until",
-            "not after this day, or before this time or second",
-            DayOrTime(self._zone, ends=True),
-        )
-        return since, until
+        return since(self._zone), until(self._zone)
 
     def bound(self, page: int) -> None:
         """Replace the maximum of ``num`` (after a reload)."""
@@ -114,14 +96,14 @@ class JobPages:
 
     def _wanted(self, call: Call) -> JobFilter:
         """Return the filter of a job list; :raises BadRequest: a parameter is invalid."""
-        state, (since, until) = STATE.of(call), self._times
+        state, (start, end) = STATE.of(call), self._times
         return JobFilter(
             who=WHO.of(call),
             branch=BRANCH.of(call),
             action=ACTION.of(call),
             state=None if state is None else JobState(state),
-            since=since.of(call),
-            until=until.of(call),
+            since=start.of(call),
+            until=end.of(call),
         )
 
     async def job(self, call: Call) -> Reply:
@@ -152,45 +134,6 @@ class JobPages:
         document = JSONBody.of(job_json(job))
         document.once("branch", lambda: job.branch)
         return document
-
-
-@attrs.frozen
-class DayOrTime(ParamType[int]):
-    """A day or time of the farm's zone, or seconds since the epoch, as the latter.
-
-    A day is its first midnight or, if the time ``ends`` a span, the next one.
-    """
-
-    _zone: ZoneInfo
-    _ends: bool = False
-
-    def parse(self, name: str, values: Values) -> int | None:
-        """Parse a day or time."""
-        text = only_text(name, values).strip()
-        if not text:
-            return None
-        number = integer(text)
-        if number is not None:
-            return max(-TIME_MAX, min(number, TIME_MAX))
-        try:
-            # datetime.fromisoformat() accepts a day too, as its midnight, but "until" includes its
-            # day (docs/api.md, "Reads").
-            if len(text) == len("2026-01-31"):
-                return day_window(date.fromisoformat(text), self._zone)[self._ends]
-            moment = datetime.fromisoformat(text)
-            aware = moment if moment.tzinfo else moment.replace(tzinfo=self._zone)
-            return int(aware.timestamp())
-        except (ValueError, OverflowError) as e:
-            allowed = "YYYY-MM-DD, YYYY-MM-DDTHH:MM and seconds since the epoch"
-            raise bad(name, text, allowed) from e
-
-    def schema(self) -> Schema:
-        """Return the JSON schema."""
-        return {"type": "string"}
-
-    def words(self) -> str:
-        """Return how it is written."""
-        return "YYYY-MM-DD, YYYY-MM-DDTHH:MM or seconds since the epoch"
 
 
 JOB_WAIT = WAIT.changed(meaning="seconds to wait until it is finished", place=Place.QUERY)

@@ -13,6 +13,8 @@ from buildapi.jobs.build_states import ABANDONED, OPEN, RETRIED, STATES, build_s
 from buildapi.jobs.build_states import retried as retried_builds
 from buildapi.model.durations import elapsed
 from buildapi.model.json_types import JSONObject
+from buildapi.parameters.param import Query
+from buildapi.parameters.view_parameters import PAGE, ROW_STATE, ROWS, SEARCH, of_listing, sort
 from buildapi.web.http.path_converter import segment
 
 PAGE_ROWS = 250
@@ -231,16 +233,19 @@ class ListPage:
     counts: Mapping[str, int]
 
 
-def asked(query: Mapping[str, Sequence[str]]) -> ListQuery:
+SORT = sort(tuple(SORTS))
+VIEW = of_listing(tuple(SORTS))
+"""The parameters of a list's page."""
+
+
+def asked(query: Query) -> ListQuery:
     """Parse the query of a list; invalid values count as missing."""
-    words, state, sort, page = (query.get(n, ("",))[-1] for n in ("q", "state", "sort", "page"))
     return ListQuery(
-        words=words.strip()[:200],
-        state=state if state in STATES else "",
-        sort=sort if sort.removeprefix("-") in SORTS else "",
-        bare=query.get("rows", ("",))[-1] == "0",
-        # isdigit() is true for a superscript two as well, which int() refuses.
-        page=int(page[:9]) if page.isascii() and page.isdigit() and int(page[:9]) > 0 else 1,
+        words=SEARCH.asked(query) or "",
+        state=ROW_STATE.asked(query) or "",
+        sort=SORT.asked(query) or "",
+        bare=not ROWS.asked(query),
+        page=PAGE.asked(query),
     )
 
 

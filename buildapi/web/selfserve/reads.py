@@ -32,6 +32,7 @@ from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
 from buildapi.web.selfserve.documents import CompletionDocument, SelfServeDocument
+from buildapi.web.selfserve.listing import VIEW
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.revision_waiter import RevisionWaiter
@@ -64,10 +65,10 @@ class SelfServeReads:
         b = "/self-serve/{branch}"
         return (
             Route("GET", "/self-serve/branches", self.branches, BRANCHES, (FORMAT,)),
-            Route("GET", b, self.day, DAY, (DATE, FORMAT)),
+            Route("GET", b, self.day, DAY, (DATE, *VIEW, FORMAT)),
             Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
             Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
-            Route("GET", f"{b}/rev/{{revision}}", self.revision, REVISION, (FORMAT,)),
+            Route("GET", f"{b}/rev/{{revision}}", self.revision, REVISION, (*VIEW, FORMAT)),
             Route(
                 "GET",
                 f"{b}/rev/{{revision}}/is_done",
@@ -77,7 +78,7 @@ class SelfServeReads:
                 patience=DONE_WAIT.of,
             ),
             Route("GET", f"{b}/builders", self.builders, BUILDERS, (FORMAT,)),
-            Route("GET", f"{b}/user/{{user}}", self.user, USER, (FORMAT,)),
+            Route("GET", f"{b}/user/{{user}}", self.user, USER, (*VIEW, FORMAT)),
         )
 
     def branch(self, name: str) -> Branch:
