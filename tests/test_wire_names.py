@@ -157,6 +157,7 @@ buildapi_jobs
 buildapi_keys
 buildapi_processes
 buildapi_progress
+buildapi_rebuilds
 buildapi_token_scopes
 buildapi_token_uses
 buildapi_tokens

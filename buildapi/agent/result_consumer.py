@@ -15,6 +15,7 @@ from buildapi.agent.queue_consumer import QueueConsumer
 from buildapi.agent.retry import Retrier
 from buildapi.interfaces import Broker, JobStore, Trail
 from buildapi.jobs.message_check import report_refusal
+from buildapi.jobs.rebuild_links import rebuilds_of
 from buildapi.model.messages import Ack, DeadLetter, Delivery, Disposition
 from buildapi.model.ops import Part
 from buildapi.model.outcome import Outcome
@@ -102,7 +103,10 @@ class ResultConsumer(Service):
         refusal = None if row is None or row.completed_at else report_refusal(report, row)
         if refusal is not None:
             return self._refused(request_id, refusal)
-        fresh = await self._store.finish(request_id, stored_report(report), int(self._now()))
+        rebuilds = () if row is None else rebuilds_of(row, report)
+        fresh = await self._store.finish(
+            request_id, stored_report(report), int(self._now()), rebuilds
+        )
         self._changed(None if row is None else row.branch, revision_of(report))
         if fresh:
             self._trail.note(request_id, Part.FINISHER, "stored")

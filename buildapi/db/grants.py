@@ -33,6 +33,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_token_uses": _MAKE,
         "buildapi_user_groups": _MAKE,
         "buildapi_audit": _MAKE,  # its INSERT also records the upgrade
+        "buildapi_rebuilds": _MAKE,
     },
     "api": {
         "jobrequests": "SELECT, INSERT, UPDATE",
@@ -47,6 +48,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_token_uses": _ALL,
         "buildapi_user_groups": _ALL,
         "buildapi_audit": "SELECT, INSERT, DELETE",  # nobody changes a record; DELETE: old ones
+        "buildapi_rebuilds": "SELECT, INSERT, DELETE",  # both for REPLACE [MySQL]
     },
     "agent": {
         "jobrequests": "SELECT, UPDATE",
@@ -61,6 +63,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_token_uses": "SELECT (token_id)",  # likewise
         "buildapi_user_groups": "SELECT (seen_at)",  # likewise
         "buildapi_audit": "SELECT (identity), INSERT",  # to see which records it has written
+        "buildapi_rebuilds": "SELECT (request_id)",  # enough to see that the table is there
     },
     "read": {},
 }

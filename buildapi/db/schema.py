@@ -32,8 +32,9 @@ JOBS = (
     "buildapi_token_uses",
     "buildapi_user_groups",
     "buildapi_audit",
+    "buildapi_rebuilds",
 )
-LATER = ("buildapi_audit",)
+LATER = ("buildapi_audit", "buildapi_rebuilds")
 """Tables without which a process does its work, and says that they are missing."""
 
 # A name cannot be a parameter; MySQL allows 64 characters [MySQL, "Identifier Length Limits"].

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from buildapi.model.messages import BrokerStatus, Handler, QueueDepth, Review
+from buildapi.model.rebuilds import Rebuild, RebuildLinks
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -123,8 +124,23 @@ class JobStore(Protocol):
     async def finished(self, request_ids: Sequence[int]) -> Set[int]:
         """Return the ids of those jobs that are finished or unknown."""
 
-    async def finish(self, request_id: int, report: Mapping[str, object], now: int) -> bool:
-        """Store the outcome of an unfinished job; return False if it was finished already."""
+    async def finish(
+        self,
+        request_id: int,
+        report: Mapping[str, object],
+        now: int,
+        rebuilds: Sequence[Rebuild] = (),
+    ) -> bool:
+        """Store the outcome of an unfinished job; return False if it was finished already.
+
+        Its ``rebuilds`` are recorded with it; those of another job that has finished it are not.
+        """
+
+    async def rebuilds(self, builds: Sequence[int], requests: Sequence[int]) -> RebuildLinks:
+        """Return the rebuilds of builds and requests, and what these requests are rebuilds of.
+
+        The newest come first, at most ``REBUILDS_MAX``.
+        """
 
     async def get(self, request_id: int) -> JobRecord | None:
         """Return a job; None if there is none."""

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from buildapi.errors import DatabaseUnavailable
-from buildapi.model.actions import CancelRequest
+from buildapi.model.actions import CancelRequest, RebuildBuild
 from buildapi.model.outcome import Item, Outcome
 from buildapi.model.records import JobState
 from buildapi.model.wire import FINISHED, REQUESTS, finished
@@ -43,6 +43,18 @@ async def test_a_report_is_stored_whole(rig: Rig) -> None:
     assert (done.state, done.completed_at) == (JobState.DONE, NOW + 1)
     assert done.complete_data == json.loads(encoded(job))
     assert rig.changed == [(None, None)], "whatever its branch is"
+
+
+@twisted_test()
+async def test_the_new_requests_of_a_rebuild_are_linked_with_the_old_build(rig: Rig) -> None:
+    rig.finisher()
+    job = await rig.record(RebuildBuild(11, count=2))
+    assert await rig.store.inner.begin(job, "agent-x", NOW)
+    items = [Item("done", "submitted", request_id=new, buildset_id=41) for new in (31, 32)]
+    await report(rig, json.dumps(finished(job, Outcome(False, "Ok", items), "agent-x")).encode())
+    await rig.finished(job)
+    found = await rig.store.inner.rebuilds([11], [])
+    assert [(r.request_id, r.job_id) for r in found.rebuilds] == [(32, job), (31, job)]
 
 
 @twisted_test()

@@ -11,6 +11,7 @@ from twisted.internet.defer import ensureDeferred, gatherResults
 
 from buildapi.errors import InProgress
 from buildapi.interfaces import JobStore
+from buildapi.model.rebuilds import OF_BUILD, OF_REQUEST, Rebuild, RebuildLinks, RebuildOrigin
 from buildapi.model.records import JobFilter, JobKey, JobState, KeyedJob, Progress
 from buildapi.model.row_marks import appeared_ids, lowest_id, unpacked_all
 from tests.reactor import twisted_test
@@ -521,6 +522,57 @@ class JobStoreContract:
             note, end = store.progress(id_, PROGRESS, NOW), store.finish(id_, report(id_), NOW)
             assert True in await (both(note, end) if turn % 2 else both(end, note))
             assert await progress_of(store, id_) is None
+
+    # --- rebuilds -------------------------------------------------------------------------
+
+    @twisted_test(20)
+    async def test_rebuilds_are_found_from_both_ends(self, store: JobStore) -> None:
+        first, second, other = [await added(store) for _ in range(3)]
+        of_build, of_request = RebuildOrigin(OF_BUILD, 11), RebuildOrigin(OF_REQUEST, 21)
+        of_11 = [Rebuild(of_build, new, first) for new in (31, 32)]
+        of_21 = [Rebuild(of_request, 33, second)]
+        assert await store.finish(first, report(first), NOW, of_11)
+        assert await store.finish(second, report(second), NOW, of_21)
+        await store.finish(
+            other, report(other), NOW, [Rebuild(RebuildOrigin(OF_BUILD, 21), 34, other)]
+        )
+        assert await store.rebuilds([11], [21]) == RebuildLinks([*of_21, *of_11[::-1]], [])
+        assert await store.rebuilds([], [11]) == RebuildLinks([], [])
+        assert await store.rebuilds([12], [33, 31]) == RebuildLinks([], [*of_21, of_11[0]])
+        assert await store.rebuilds([], []) == RebuildLinks([], [])
+
+    @twisted_test(20)
+    async def test_a_job_that_is_finished_already_adds_no_rebuilds(self, store: JobStore) -> None:
+        id_ = await added(store)
+        await store.finish(id_, report(id_), NOW)
+        late = [Rebuild(RebuildOrigin(OF_BUILD, 11), 31, id_)]
+        assert not await store.finish(id_, report(id_), NOW, late)
+        assert await store.rebuilds([11], [31]) == RebuildLinks([], [])
+
+    @twisted_test(20)
+    async def test_jobs_ended_at_once_each_have_their_rebuilds(self, store: JobStore) -> None:
+        ids = [await added(store) for _ in range(3)]
+        await store.finish(ids[1], report(ids[1]), NOW)
+        wanted = [[Rebuild(RebuildOrigin(OF_BUILD, id_), id_ + 100, id_)] for id_ in ids]
+        ended = [
+            ensureDeferred(store.finish(id_, report(id_), NOW, rebuilds))
+            for id_, rebuilds in zip(ids, wanted, strict=True)
+        ]
+        assert list(await gatherResults(ended)) == [True, False, True]
+        found = await store.rebuilds(ids, [])
+        assert list(found.rebuilds) == [*wanted[2], *wanted[0]]
+
+    @twisted_test(20)
+    async def test_of_many_rebuilds_the_newest_are_listed(self, store: JobStore) -> None:
+        first, again = await added(store), await added(store)
+        origin = RebuildOrigin(OF_REQUEST, 21)
+        many = [Rebuild(origin, new, first) for new in range(1000, 2000)]
+        await store.finish(first, report(first), NOW, many)
+        # An id that is given out again, as after a restore, belongs to the latest rebuild.
+        await store.finish(again, report(again), NOW, [Rebuild(origin, 1999, again)])
+        found = await store.rebuilds([], [21])
+        assert [r.request_id for r in found.rebuilds] == list(range(1999, 1899, -1))
+        assert [r.job_id for r in found.rebuilds[:2]] == [again, first]
 
     # --- which are finished -----------------------------------------------------------------
 

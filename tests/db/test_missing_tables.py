@@ -51,6 +51,7 @@ JOBS: Calls = {
     "progress": lambda s: s.progress(1, Progress(1, ()), 1),
     "finished": lambda s: s.finished([1]),
     "finish": lambda s: s.finish(1, {}, 1),
+    "rebuilds": lambda s: s.rebuilds([1], [1]),
     "get": lambda s: s.get(1),
     "latest": lambda s: s.latest(1, 0),
     "backlog": lambda s: s.backlog(1, 1),

@@ -8,8 +8,11 @@ import pytest
 from twisted.logger import formatEvent
 
 from buildapi.db.audit_store import SQLAuditStore
+from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.jobstore.rebuild_rows import TABLE as REBUILDS
 from buildapi.db.schema import (
     JOBS,
+    LATER,
     create_jobs_schema,
     create_marker_table,
     schema_sql,
@@ -19,13 +22,14 @@ from buildapi.db.schema import (
 from buildapi.db.sql import DuplicateError, MissingTableError, Query, Statement
 from buildapi.errors import ConfigError, DatabaseUnavailable
 from buildapi.model.audit import AuditFilter
+from buildapi.model.rebuilds import OF_BUILD, Rebuild, RebuildOrigin
 from tests.db.auditstore_contract import RECORD
 from tests.db.conftest import OpenPool
 from tests.reactor import twisted_test
 from tests.services.mariadb import MariaDB
 
 NEWER = ("keys", "progress", "branches", "processes", "trail", "tokens", "token_", "user_groups")
-NEWER += ("audit",)
+NEWER += ("audit", "rebuilds")
 DIALECTS = ("mysql", "sqlite")
 
 
@@ -106,16 +110,16 @@ async def test_an_account_that_may_not_create_the_newest_table_does_without(
     name = url.rpartition("/")[2]
     mariadb.execute("CREATE USER old@'127.0.0.1'")
     made = statements(schema_sql("mysql", "jobs"))
-    old = [one.text for one in made if "buildapi_audit" not in one.text]
+    old = [one.text for one in made if not any(table in one.text for table in LATER)]
     mariadb.execute(*old, database=name)
-    for table in JOBS[:-1]:
+    for table in set(JOBS) - set(LATER):
         rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.{table} TO old@'127.0.0.1'"
         mariadb.execute(rights)
     db = open_pool(url.replace("root@", "old@"))
     assert await create_jobs_schema(db) == []
-    (logged,) = logged_errors
-    assert "table buildapi_audit is missing" in formatEvent(logged)
-    assert "buildapi db upgrade" in formatEvent(logged)
+    for table, logged in zip(LATER, logged_errors, strict=True):
+        assert f"table {table} is missing" in formatEvent(logged)
+        assert "buildapi db upgrade" in formatEvent(logged)
     logged_errors.clear()
     store = SQLAuditStore(db)
     with pytest.raises(DatabaseUnavailable):
@@ -125,6 +129,38 @@ async def test_an_account_that_may_not_create_the_newest_table_does_without(
     mariadb.execute(f"GRANT SELECT, INSERT, DELETE ON {name}.buildapi_audit TO old@'127.0.0.1'")
     await store.add([RECORD])
     assert len(await store.search(AuditFilter(), 10)) == 1
+
+
+@pytest.mark.mariadb
+@twisted_test(10)
+async def test_a_job_is_finished_before_there_is_a_table_of_rebuilds(
+    mariadb: MariaDB, open_pool: OpenPool, logged_errors: list[Any]
+) -> None:
+    url = mariadb.database("rebuilds")
+    name = url.rpartition("/")[2]
+    mariadb.execute("CREATE USER early@'127.0.0.1'")
+    made = statements(schema_sql("mysql", "jobs"))
+    mariadb.execute(*[one.text for one in made if REBUILDS not in one.text], database=name)
+    for table in set(JOBS) - {REBUILDS}:
+        rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.{table} TO early@'127.0.0.1'"
+        mariadb.execute(rights)
+    store = SQLJobStore(open_pool(url.replace("root@", "early@")))
+    ids = [await store.add("ann", 1, "rebuild_build", {"bid": 11}) for _ in range(3)]
+    wanted = [[Rebuild(RebuildOrigin(OF_BUILD, 11), id_ + 100, id_)] for id_ in ids]
+    report = {"body": {"errors": False, "msg": "Ok"}}
+    assert await store.finish(ids[0], report, 2, wanted[0])
+    with pytest.raises(DatabaseUnavailable):
+        await store.rebuilds([11], [])
+    (logged,) = logged_errors
+    assert f"table {REBUILDS} is missing" in formatEvent(logged)
+    # The account may read the table, and not write yet.
+    mariadb.execute(*[one.text for one in made], database=name)
+    mariadb.execute(f"GRANT SELECT ON {name}.{REBUILDS} TO early@'127.0.0.1'")
+    assert await store.finish(ids[1], report, 2, wanted[1])
+    logged_errors.clear()
+    mariadb.execute(f"GRANT INSERT, DELETE ON {name}.{REBUILDS} TO early@'127.0.0.1'")
+    assert await store.finish(ids[2], report, 2, wanted[2])
+    assert list((await store.rebuilds([11], [])).rebuilds) == wanted[2]
 
 
 @twisted_test(10)

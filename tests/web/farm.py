@@ -52,6 +52,14 @@ from buildapi.model.farm_rows import (
 )
 from buildapi.model.messages import BrokerStatus
 from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage
+from buildapi.model.rebuilds import (
+    OF_BUILD,
+    OF_REQUEST,
+    REBUILDS_MAX,
+    Rebuild,
+    RebuildLinks,
+    RebuildOrigin,
+)
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -646,6 +654,8 @@ class MemoryJobs:
     reading: Failing = attrs.field(factory=Failing)
     counting: Failing = attrs.field(factory=Failing)
     looking: Failing = attrs.field(factory=Failing)
+    linking: Failing = attrs.field(factory=Failing)
+    of_rebuilds: dict[int, Rebuild] = attrs.field(factory=dict)
     faster: bool = False
 
     async def add(
@@ -717,12 +727,27 @@ class MemoryJobs:
         await self.looking.happen(*request_ids)
         return set(request_ids) - {j.id for j in self.jobs.values() if j.completed_at is None}
 
-    async def finish(self, request_id: int, report: Mapping[str, Any], now: int) -> bool:
+    async def finish(
+        self,
+        request_id: int,
+        report: Mapping[str, Any],
+        now: int,
+        rebuilds: Sequence[Rebuild] = (),
+    ) -> bool:
         job = self.jobs.get(request_id)
         if job is None or job.completed_at is not None:
             return False
         self._end(job, report, now)
+        self.of_rebuilds |= {rebuild.request_id: rebuild for rebuild in rebuilds}
         return True
+
+    async def rebuilds(self, builds: Sequence[int], requests: Sequence[int]) -> RebuildLinks:
+        await self.linking.happen("rebuilds", tuple(builds), tuple(requests))
+        newest = [one for _, one in sorted(self.of_rebuilds.items(), reverse=True)]
+        of = {RebuildOrigin(OF_BUILD, id_) for id_ in builds}
+        of |= {RebuildOrigin(OF_REQUEST, id_) for id_ in requests}
+        later = [one for one in newest if one.origin in of][:REBUILDS_MAX]
+        return RebuildLinks(later, [one for one in newest if one.request_id in requests])
 
     def _end(self, job: JobRecord, report: Mapping[str, Any], now: int) -> None:
         state = JobState.FAILED if report["body"]["errors"] else JobState.DONE

@@ -17,7 +17,7 @@ from buildapi.db.call_groups import (
     rows_by_id,
     together_or_alone,
 )
-from buildapi.db.jobstore import asked_builds, keys, reads, search, writes
+from buildapi.db.jobstore import asked_builds, keys, reads, rebuild_rows, search, writes
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.jobstore.writes import Beginning, Ending, NewJob
 from buildapi.db.schema import JobsDatabase
@@ -30,8 +30,9 @@ from buildapi.db.sql import (
     ValueRefusedError,
     any_of,
 )
-from buildapi.errors import BadRequest, InProgress
+from buildapi.errors import BadRequest, DatabaseUnavailable, InProgress
 from buildapi.model.actions import OLD_WIDTH, full_name
+from buildapi.model.rebuilds import Rebuild, RebuildLinks
 from buildapi.model.records import (
     EVERY_JOB,
     AskedBuilds,
@@ -68,6 +69,7 @@ class SQLJobStore:
     _finishing: CallGroups[Ending, bool] = attrs.field(init=False)
     _getting: CallGroups[int, JobRecord | None] = attrs.field(init=False)
     _counting: CallGroups[tuple[str, int], Sequence[AskedBuilds]] = attrs.field(init=False)
+    _has_rebuilds: bool = attrs.field(default=False, init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -197,28 +199,68 @@ class SQLJobStore:
             left.difference_update(id_ for (id_,) in await self._db.fetch(text, params))
         return left
 
-    async def finish(self, request_id: int, report: Mapping[str, object], now: int) -> bool:
-        """Store the report of an unfinished job; return False if it was finished already."""
-        return await self._finishing.call(Ending(request_id, report, now))
+    async def finish(
+        self,
+        request_id: int,
+        report: Mapping[str, object],
+        now: int,
+        rebuilds: Sequence[Rebuild] = (),
+    ) -> bool:
+        """Store the report of an unfinished job; return False if it was finished already.
+
+        The job is finished without its rebuilds where their table is missing.
+        """
+        return await self._finishing.call(Ending(request_id, report, now, rebuilds))
 
     async def _finish_all(self, jobs: Sequence[Ending]) -> Sequence[bool | Exception]:
         return await together_or_alone(jobs, self._finished, self._finish_one)
 
     async def _finished(self, jobs: Sequence[Ending]) -> Sequence[bool]:
-        await self._db.transact(writes.finishing(jobs))
+        await self._db.transact([*writes.finishing(jobs), *await self._rebuild_rows(jobs)])
         return [True] * len(jobs)
 
     async def _finish_one(self, job: Ending) -> bool:
+        rebuilds = await self._rebuild_rows([job])
         for length in (None, MSG_MAX):
             short = attrs.evolve(job, report=_shortened(job.report, length))
             try:
-                return await self._applied(writes.finishing([short]))
+                return await self._applied([*writes.finishing([short]), *rebuilds])
             except ValueRefusedError as e:  # old tables end at 64 kB, and packets somewhere
                 self._log.warn(
                     "job {id}: outcome shortened to fit into its row: {error}", id=job.id, error=e
                 )
         least = attrs.evolve(job, report=_shortened(job.report, 0))
-        return await self._applied(writes.finishing([least]))
+        return await self._applied([*writes.finishing([least]), *rebuilds])
+
+    async def _rebuild_rows(self, jobs: Sequence[Ending]) -> Sequence[Statement]:
+        rows = [row for job in jobs for row in rebuild_rows.record(job.rebuilds, job.now)]
+        return rows if rows and await self._rebuilds_usable() else []
+
+    async def _rebuilds_usable(self) -> bool:
+        """Return whether rebuilds can be recorded; once they can, nothing is asked again.
+
+        Within the transaction that finishes a job, a table that is missing would keep the job from
+        being finished.
+        """
+        if not self._has_rebuilds:
+            try:
+                await self._db.transact([rebuild_rows.PROBE])
+            except DatabaseUnavailable as e:
+                self._log.error(
+                    "rebuilds are not linked with what they are of: table {table} is missing, or"
+                    " this account has no privileges on it ({msg}): run buildapi db upgrade and"
+                    " buildapi db grants",
+                    table=rebuild_rows.TABLE,
+                    msg=e.msg,
+                )
+            else:
+                self._has_rebuilds = True
+        return self._has_rebuilds
+
+    async def rebuilds(self, builds: Sequence[int], requests: Sequence[int]) -> RebuildLinks:
+        """Return the rebuilds of builds and requests, and what these requests are rebuilds of."""
+        query, params = rebuild_rows.links_of(builds, requests)
+        return rebuild_rows.links(await query.many(self._db, **params))
 
     async def get(self, request_id: int) -> JobRecord | None:
         """Return a job request with its progress, or None."""

@@ -16,6 +16,7 @@ from buildapi.db.jobstore import keys
 from buildapi.db.jobstore import progress as progress_rows
 from buildapi.db.sql import Ref, Statement, any_of
 from buildapi.model.json_types import JSONObject
+from buildapi.model.rebuilds import Rebuild
 from buildapi.model.records import JobKey
 
 COLUMNS = ("action", "who", "when", "what")
@@ -68,11 +69,12 @@ class Beginning:
 
 @attrs.frozen
 class Ending:
-    """The report of a job that ends at ``now``."""
+    """The report of a job that ends at ``now``, and the new requests of its rebuild."""
 
     id: int
     report: Mapping[str, object]
     now: int
+    rebuilds: Sequence[Rebuild] = ()
 
 
 def insertion(jobs: Sequence[NewJob], *, clear: bool = False) -> list[Statement]:

@@ -1,4 +1,4 @@
--- Jobs database, version 5 (4 lacked what tokens may do, who used them, groups of users and the audit log, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), MySQL and MariaDB.
+-- Jobs database, version 6 (5 lacked rebuilds, 4 what tokens may do, who used them, groups of users and the audit log, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), MySQL and MariaDB.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -211,4 +211,18 @@ CREATE TABLE IF NOT EXISTS buildapi_audit (
     KEY buildapi_audit_outcome (outcome),
     KEY buildapi_audit_job_id (job_id),
     KEY buildapi_audit_token_id (token_id)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- The new requests of rebuilds.  A row stays as long as that of its job; where the scheduler
+-- database was restored and gives out an id again, the latest rebuild takes the row.
+--   request_id  of the new build request
+--   origin_kind build or request: what was rebuilt, with origin_id, its id
+--   job_id      the job request that asked; created_at is when it finished (seconds since the epoch)
+CREATE TABLE IF NOT EXISTS buildapi_rebuilds (
+    request_id INTEGER NOT NULL PRIMARY KEY,
+    origin_kind VARCHAR(10) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    origin_id INTEGER NOT NULL,
+    job_id INTEGER NOT NULL,
+    created_at BIGINT NOT NULL,
+    KEY buildapi_rebuilds_origin (origin_kind, origin_id, request_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
